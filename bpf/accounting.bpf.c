@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Accounting: attached to the root cgroup, once for all services, it keeps the live connections of
+ * every slot and tells when a socket begins to listen.
+ *
+ * A listener carries a tag (service, slot), set by adoption in socket storage with BPF_F_CLONE;
+ * every connection established on it inherits the tag. So what a connection belongs to needs no
+ * look-up by address and no trust in cgroups (a connection has the cgroup of who made its
+ * listener).
+ *
+ * Sockets without a tag cost one failed storage look-up when they are established, nothing more.
+ */
+#include "hs_bpf.h"
+
+#define TCP_CLOSE  7
+#define TCP_LISTEN 10
+
+int hs_account(struct bpf_sock_ops *ops);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, __u32);
+	__type(value, struct hs_tag);
+} hs_tags SEC(".maps");
+
+struct counters_template {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HS_COUNTERS_MAX);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct hs_counters));
+};
+
+/* hs_control.service_id to the map "counters" of that service. Writer: who makes a service's pins.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__array(values, struct counters_template);
+} hs_services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} hs_moved SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024);
+} hs_listens SEC(".maps");
+
+static __always_inline struct hs_counters *counters_of(__u32 service_id, __u32 slot)
+{
+	void *counters = bpf_map_lookup_elem(&hs_services, &service_id);
+
+	if (!counters || slot >= HS_SLOTS_MAX)
+		return NULL;
+	return bpf_map_lookup_elem(counters, &slot);
+}
+
+static __always_inline struct hs_tag *tag_of(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	return sk ? bpf_sk_storage_get(&hs_tags, sk, NULL, 0) : NULL;
+}
+
+/* A full ring loses a listen event: hsd looks at all units again whenever it is told of anything.
+ */
+static __always_inline void tell_listen(struct bpf_sock_ops *ops, __u32 closed)
+{
+	struct hs_listen listen = {
+		.cookie = bpf_get_socket_cookie(ops),
+		.port = (__u16)ops->local_port,
+		.family = (__u8)ops->family,
+		.closed = (__u8)closed,
+	};
+
+	bpf_ringbuf_output(&hs_listens, &listen, sizeof(listen), 0);
+}
+
+static __always_inline void on_listen(struct bpf_sock_ops *ops)
+{
+	/* so that its end is told as well */
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	tell_listen(ops, 0);
+}
+
+static __always_inline void on_established(struct bpf_sock_ops *ops)
+{
+	struct hs_tag *tag = tag_of(ops);
+	struct hs_counters *counters;
+
+	if (!tag)
+		return;
+	counters = counters_of(tag->service_id, tag->slot);
+	if (!counters)
+		return;
+	/* without the callback at its end a connection must not be counted as begun */
+	if (bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG))
+		return;
+	hs_count(counters->opened);
+}
+
+static __always_inline void on_closed(struct bpf_sock_ops *ops)
+{
+	struct hs_tag *tag = tag_of(ops);
+	struct hs_counters *counters;
+	__u32 *moved, slot;
+	__u64 cookie;
+
+	if (!tag)
+		return;
+	slot = tag->slot;
+	cookie = bpf_get_socket_cookie(ops);
+	moved = bpf_map_lookup_elem(&hs_moved, &cookie);
+	if (moved) {
+		slot = *moved;
+		bpf_map_delete_elem(&hs_moved, &cookie);
+	}
+	counters = counters_of(tag->service_id, slot);
+	if (counters)
+		hs_count(counters->closed);
+}
+
+SEC("sockops")
+int hs_account(struct bpf_sock_ops *ops)
+{
+	switch (ops->op) {
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		on_listen(ops);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		on_established(ops);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (ops->args[1] != TCP_CLOSE)
+			break;
+		if (ops->args[0] == TCP_LISTEN)
+			tell_listen(ops, 1);
+		else
+			on_closed(ops);
+		break;
+	}
+	return 1;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Accounting, one for all services: the sock_ops program on the root cgroup, the tags of sockets,
+ * and the ring of listen() calls. Pinned; it works on while no process of ours runs.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hs_abi.h"
+#include "util/problem.h"
+
+struct accounting;
+
+/*
+ * Opens what is pinned, or loads, attaches and pins it. Failures are described in `problem`; a
+ * manager can go on without (no live counts, no news of listen()).
+ */
+int accounting_open(struct accounting **ret_accounting, struct problem *problem);
+struct accounting *accounting_free(struct accounting *accounting);
+/* Detaches the program and removes the pins. */
+int accounting_destroy(void);
+
+/* Makes the counters of a service known under its id. -errno of the map update. */
+int accounting_register(struct accounting *accounting, uint32_t service_id, int counters_fd);
+void accounting_unregister(struct accounting *accounting, uint32_t service_id);
+
+/* Tags a listening socket; connections established on it from now on are counted. */
+int accounting_tag(struct accounting *accounting, int socket_fd, const struct hs_tag *tag);
+
+/* Descriptors for others to use, owned by `accounting`. */
+int accounting_tags_fd(const struct accounting *accounting);
+int accounting_moved_fd(const struct accounting *accounting);
+
+/* The slot that an established connection belongs to now: its tag, unless it has migrated since. */
+unsigned accounting_slot_of(const struct accounting *accounting, uint64_t cookie,
+			    const struct hs_tag *tag);
+
+/*
+ * News of sockets that began or ceased to listen, anywhere on the machine below the root cgroup.
+ * The descriptor becomes readable; `accounting_listens_consume` then calls `on_listen` for each
+ * record. What was waiting before the watch began is dropped: whoever watches looks at all units
+ * first.
+ */
+typedef void (*accounting_listen_fn)(const struct hs_listen *listen, void *userdata);
+int accounting_listens_watch(struct accounting *accounting, accounting_listen_fn on_listen,
+			     void *userdata, int *ret_fd);
+int accounting_listens_consume(struct accounting *accounting);

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/adopt.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "util/macro.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+static const struct {
+	const char *name, *remedy;
+} verdicts[] = {
+	[ADOPT_OK] = {"ok", NULL},
+	[ADOPT_PORT_LEFT_OUT] = {"not in Ports=", NULL},
+	[ADOPT_NO_REUSEPORT] =
+		{"no SO_REUSEPORT",
+		 "let the server set it (nginx: listen … reuseport) or use a socket unit "
+		 "with ReusePort=yes"},
+	[ADOPT_MPTCP] = {"MPTCP",
+			 "the kernel cannot switch MPTCP listeners; let the server listen with "
+			 "plain TCP (Go: GODEBUG=multipathtcp=0)"},
+	[ADOPT_OTHER_UID] = {"another uid",
+			     "let the instances of both slots run as the same user, or use a "
+			     "socket unit"},
+	[ADOPT_FULL] = {"no room",
+			"a slot may have 64 sockets on each of 64 addresses; use fewer workers, or "
+			"name the ports that matter in Ports="},
+	[ADOPT_ERROR] = {"refused by the kernel", "see the kernel's reason"},
+};
+_Static_assert(ARRAY_SIZE(verdicts) == ADOPT_VERDICT_COUNT, "a name for each verdict");
+
+DEFINE_CLEANUP(struct adoption, adoption_free)
+
+const char *adopt_verdict_to_string(enum adopt_verdict verdict)
+{
+	return verdict < ADOPT_VERDICT_COUNT ? verdicts[verdict].name : "unknown";
+}
+
+void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sentence)
+{
+	char address[ADDRESS_TEXT_MAX];
+
+	ret_sentence->text[0] = '\0';
+	if (socket->verdict == ADOPT_OK || socket->verdict == ADOPT_PORT_LEFT_OUT)
+		return;
+	problem_set(ret_sentence, 0, "%s is not switched: %s%s%s; %s",
+		    address_format(&socket->held.socket.address, address),
+		    adopt_verdict_to_string(socket->verdict), socket->error ? ": " : "",
+		    socket->error ? strerror(-socket->error) : "",
+		    verdicts[socket->verdict].remedy);
+}
+
+struct adoption *adoption_free(struct adoption *adoption)
+{
+	if (!adoption)
+		return NULL;
+	free(adoption->sockets);
+	free(adoption);
+	return NULL;
+}
+
+static int get_option(int fd, int level, int name)
+{
+	int value = 0;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(fd, level, name, &value, &size) < 0 ? -errno : value;
+}
+
+static bool in_scope(const struct adopt_scope *scope, uint16_t port)
+{
+	for (size_t i = 0; i < scope->n_ports; i++)
+		if (scope->ports[i] == port)
+			return true;
+	return !scope->n_ports;
+}
+
+static enum adopt_verdict judge(int fd)
+{
+	if (get_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
+		return ADOPT_MPTCP;
+	if (get_option(fd, SOL_SOCKET, SO_REUSEPORT) != 1)
+		return ADOPT_NO_REUSEPORT;
+	return ADOPT_OK;
+}
+
+static void set_error(struct adopted_socket *socket, int error)
+{
+	socket->error = 0;
+	if (error == -EOPNOTSUPP) {
+		socket->verdict = ADOPT_MPTCP;
+	} else if (error == -ENOSPC) {
+		socket->verdict = ADOPT_FULL;
+	} else {
+		socket->verdict = ADOPT_ERROR;
+		socket->error = error;
+	}
+}
+
+/* Judges one socket and makes sure that its group has the selector. -ESTALE: it is gone, forget it.
+ */
+static int prepare(struct plane *plane, const struct adopt_scope *scope,
+		   struct adopted_socket *socket, struct problem *problem)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	struct listener *listener;
+	int r;
+
+	if (!in_scope(scope, socket->held.socket.address.port)) {
+		socket->verdict = ADOPT_PORT_LEFT_OUT;
+		return 0;
+	}
+	r = scan_borrow(&socket->held, &fd);
+	if (r < 0)
+		return r;
+	socket->verdict = judge(fd);
+	if (socket->verdict != ADOPT_OK)
+		return 0;
+	r = plane_listener_get(plane, &socket->held.socket.address, &listener, problem);
+	if (!r)
+		r = listener_attach(listener, fd);
+	if (r < 0)
+		set_error(socket, r);
+	return 0;
+}
+
+/* All sockets of a group have one owner (the kernel's rule at bind(2)); two that differ are in two
+ * groups, of which only one can be switched: the one that the other slots are in. */
+static void judge_owners(struct plane *plane, const struct adopt_scope *scope,
+			 struct adoption *adoption)
+{
+	_cleanup_(freep) struct listening_socket *all = NULL;
+	size_t n;
+
+	if (diag_listening(&all, &n) < 0)
+		return;
+	for (size_t i = 0; i < adoption->n; i++) {
+		struct listening_socket *mine = &adoption->sockets[i].held.socket;
+
+		for (size_t k = 0; adoption->sockets[i].verdict == ADOPT_OK && k < n; k++) {
+			if (!address_equal(&mine->address, &all[k].address) ||
+			    mine->uid == all[k].uid)
+				continue;
+			for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+				if (slot != scope->slot &&
+				    plane_slot_has(plane, slot, all[k].cookie))
+					adoption->sockets[i].verdict = ADOPT_OTHER_UID;
+		}
+	}
+}
+
+static void count(struct adoption *adoption)
+{
+	adoption->adopted = adoption->refused = 0;
+	for (size_t i = 0; i < adoption->n; i++) {
+		if (adoption->sockets[i].verdict == ADOPT_OK)
+			adoption->adopted++;
+		else if (adoption->sockets[i].verdict != ADOPT_PORT_LEFT_OUT)
+			adoption->refused++;
+	}
+}
+
+static int prepare_all(struct plane *plane, const struct adopt_scope *scope,
+		       struct adoption *adoption, struct problem *problem)
+{
+	size_t kept = 0;
+	int r;
+
+	for (size_t i = 0; i < adoption->n; i++) {
+		r = prepare(plane, scope, &adoption->sockets[i], problem);
+		if (r == -EPERM || r == -EACCES)
+			return problem_set(problem, r,
+					   "no permission to borrow a socket of process %d; this "
+					   "needs root with CAP_SYS_PTRACE",
+					   adoption->sockets[i].held.pid);
+		if (!r)
+			adoption->sockets[kept++] = adoption->sockets[i];
+	}
+	adoption->n = kept;
+	return 0;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct listening_socket *left = &((const struct adopted_socket *)a)->held.socket;
+	const struct listening_socket *right = &((const struct adopted_socket *)b)->held.socket;
+
+	if (left->address.port != right->address.port)
+		return left->address.port < right->address.port ? -1 : 1;
+	return left->cookie < right->cookie ? -1 : left->cookie > right->cookie;
+}
+
+int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
+		   struct adoption **ret_adoption, struct problem *problem)
+{
+	_cleanup_(adoption_freep) struct adoption *adoption = calloc(1, sizeof(*adoption));
+	_cleanup_(freep) struct held_socket *held = NULL;
+	int r;
+
+	if (!adoption)
+		return -ENOMEM;
+	r = scan_cgroup(scope->cgroup, &held, &adoption->n);
+	if (r < 0)
+		return problem_set(problem, r, "cannot look for sockets in cgroup %s: %s",
+				   scope->cgroup, strerror(-r));
+	adoption->sockets = calloc(adoption->n + 1, sizeof(*adoption->sockets));
+	if (!adoption->sockets)
+		return -ENOMEM;
+	for (size_t i = 0; i < adoption->n; i++)
+		adoption->sockets[i].held = held[i];
+	r = prepare_all(plane, scope, adoption, problem);
+	if (r < 0)
+		return r;
+	/* in the order in which the server opened them: its worker N keeps its place */
+	qsort(adoption->sockets, adoption->n, sizeof(*adoption->sockets), by_address);
+	judge_owners(plane, scope, adoption);
+	count(adoption);
+	*ret_adoption = steal_ptr(&adoption);
+	return 0;
+}
+
+static int commit_one(struct plane *plane, unsigned slot, struct adopted_socket *socket)
+{
+	struct hs_tag tag = {.service_id = plane_id(plane), .slot = slot};
+	_cleanup_(close_fdp) int fd = -1;
+	struct listener *listener;
+	int r = scan_borrow(&socket->held, &fd);
+
+	if (!r)
+		r = plane_listener_get(plane, &socket->held.socket.address, &listener, NULL);
+	if (!r && plane_accounting(plane))
+		r = accounting_tag(plane_accounting(plane), fd, &tag);
+	return r ? r : listener_put(listener, slot, fd, socket->held.socket.cookie);
+}
+
+int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoption)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		listener_tidy(listeners[i], slot);
+	adoption->fresh = 0;
+	for (size_t i = 0; i < adoption->n; i++) {
+		struct adopted_socket *socket = &adoption->sockets[i];
+
+		if (socket->verdict != ADOPT_OK)
+			continue;
+		if (plane_slot_has(plane, slot, socket->held.socket.cookie))
+			continue;
+		r = commit_one(plane, slot, socket);
+		if (r < 0)
+			set_error(socket, r);
+		else
+			adoption->fresh++;
+	}
+	count(adoption);
+	if (adoption->adopted)
+		adopt_ensure_active(plane, slot);
+	return 0;
+}
+
+void adopt_ensure_active(struct plane *plane, unsigned slot)
+{
+	uint64_t word;
+
+	do {
+		word = plane_word(plane);
+		if (hs_word_active(word) < HS_SLOTS_MAX &&
+		    plane_slot_sockets(plane, hs_word_active(word)))
+			return;
+	} while (plane_swap_word(plane, word, word_with_active(word, slot)));
+}

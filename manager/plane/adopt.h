@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Adoption: from the listening sockets that a unit's processes hold to entries in the selector's
+ * map.
+ *
+ * In two halves, because the socket unit must be stopped between them: once a socket is in the map
+ * it gets traffic, and PID 1 must not poll a socket that gets traffic.
+ *
+ *   adoption_begin    find the sockets, tell those that can be switched from those that cannot,
+ * attach the selector to each group (the caller stops the socket unit) adoption_commit   tag each
+ * socket for accounting, put it in the map; a service without a live active slot gets this one
+ *
+ * Both may be repeated at will.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plane/plane.h"
+#include "plane/scan.h"
+
+enum adopt_verdict {
+	ADOPT_OK,
+	ADOPT_PORT_LEFT_OUT, /* Ports= does not name it */
+	ADOPT_NO_REUSEPORT,  /* SO_REUSEPORT was not set before bind(2) */
+	ADOPT_MPTCP,	     /* the kernel takes no MPTCP socket in the map */
+	ADOPT_OTHER_UID,     /* another slot's socket on this address has another owner */
+	ADOPT_FULL,	     /* more sockets or listeners than there is room for */
+	ADOPT_ERROR,	     /* the kernel refused: see `error` */
+	ADOPT_VERDICT_COUNT
+};
+
+struct adopted_socket {
+	struct held_socket held;
+	enum adopt_verdict verdict;
+	int error; /* -errno when the verdict is ADOPT_ERROR */
+};
+
+struct adoption {
+	struct adopted_socket *sockets;
+	size_t n;
+	unsigned adopted; /* with verdict ADOPT_OK */
+	unsigned fresh;	  /* of these, put in the map by this adoption */
+	unsigned refused; /* neither adopted nor left out on purpose */
+};
+
+/* Short, for logs and status: "no SO_REUSEPORT", "MPTCP", ... */
+const char *adopt_verdict_to_string(enum adopt_verdict verdict);
+/* One sentence for people: which socket, why not, what to do. Empty for ADOPT_OK and
+ * ADOPT_PORT_LEFT_OUT. */
+void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sentence);
+
+/* `ports` (host byte order, n_ports of them) limits adoption to these; none = all. -ENOENT: no such
+ * cgroup. */
+struct adopt_scope {
+	const char *cgroup;
+	unsigned slot;
+	const uint16_t *ports;
+	size_t n_ports;
+};
+int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
+		   struct adoption **ret_adoption, struct problem *problem);
+int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoption);
+struct adoption *adoption_free(struct adoption *adoption);
+
+/* Makes `slot` the active one if the word names none with a live socket. */
+void adopt_ensure_active(struct plane *plane, unsigned slot);

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/cgroup.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "util/macro.h"
+
+/* Units nest a few levels (Delegate=); deeper trees are not servers of ours. */
+#define DEPTH_MAX 8
+
+int cgroup_mount(char *path, size_t size)
+{
+	_cleanup_(fclosep) FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	_cleanup_(freep) char *line = NULL;
+	char point[PATH_MAX];
+	size_t room = 0;
+
+	if (!mounts)
+		return -errno;
+	while (getline(&line, &room, mounts) > 0) {
+		/* id parent major:minor root point options... - type source superoptions */
+		if (!strstr(line, " - cgroup2 "))
+			continue;
+		if (sscanf(line, "%*s %*s %*s %*s %4095s", point) != 1 || strlen(point) >= size)
+			continue;
+		strcpy(path, point);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+typedef int (*folder_fn)(const char *path, void *userdata);
+
+static int walk(const char *path, unsigned depth, folder_fn each, void *userdata)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(path);
+	struct dirent *entry;
+	char below[PATH_MAX];
+	int r;
+
+	if (!dir)
+		return -errno;
+	r = each(path, userdata);
+	while (!r && depth && (entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		if (snprintf(below, sizeof(below), "%s/%s", path, entry->d_name) >=
+		    (int)sizeof(below))
+			continue;
+		r = walk(below, depth - 1, each, userdata);
+		if (r == -ENOENT)
+			r = 0;
+	}
+	return r;
+}
+
+static int walk_cgroup(const char *cgroup, folder_fn each, void *userdata)
+{
+	char mount[PATH_MAX], path[2 * PATH_MAX];
+	int r;
+
+	if (!cgroup || cgroup[0] != '/' || !cgroup[1])
+		return -ENOENT;
+	r = cgroup_mount(mount, sizeof(mount));
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "%s%s", mount, cgroup);
+	return walk(path, DEPTH_MAX, each, userdata);
+}
+
+struct process_walk {
+	int (*each)(pid_t pid, void *userdata);
+	void *userdata;
+};
+
+static int each_process_in(const char *folder, void *userdata)
+{
+	const struct process_walk *processes = userdata;
+	_cleanup_(fclosep) FILE *file = NULL;
+	char path[PATH_MAX + 16];
+	int pid, r = 0;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
+	file = fopen(path, "re");
+	if (!file)
+		return errno == ENOENT ? 0 : -errno;
+	while (!r && fscanf(file, "%d", &pid) == 1)
+		if (pid > 0) /* 0 = a process outside our pid namespace */
+			r = processes->each(pid, processes->userdata);
+	return r;
+}
+
+int cgroup_each_process(const char *cgroup, int (*each)(pid_t pid, void *userdata), void *userdata)
+{
+	struct process_walk processes = {.each = each, .userdata = userdata};
+
+	return walk_cgroup(cgroup, each_process_in, &processes);
+}
+
+static int compare_id(const char *folder, void *userdata)
+{
+	struct stat st;
+
+	/* the inode number of a cgroup2 folder is the cgroup's id */
+	return stat(folder, &st) == 0 && st.st_ino == *(const uint64_t *)userdata;
+}
+
+bool cgroup_contains(const char *cgroup, uint64_t id)
+{
+	return walk_cgroup(cgroup, compare_id, &id) > 0;
+}

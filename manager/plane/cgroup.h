@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The cgroup tree: which processes a unit has. Reads files of cgroup2 only. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Mount point of the cgroup2 file system, from /proc/self/mountinfo (on a hybrid layout it is not
+ * /sys/fs/cgroup). -ENOENT when there is none. */
+int cgroup_mount(char *path, size_t size);
+
+/* Calls `each` for every process in the cgroup and below it, until it returns non-zero, which is
+ * returned. `cgroup` as systemd names it: "/system.slice/app-0.service". -ENOENT when the cgroup is
+ * gone. */
+int cgroup_each_process(const char *cgroup, int (*each)(pid_t pid, void *userdata), void *userdata);
+
+/* Whether the cgroup with this id is `cgroup` or lies below it. */
+bool cgroup_contains(const char *cgroup, uint64_t id);

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What a plane has: sockets per slot, totals, queues. The reading half of plane.h. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <string.h>
+
+#include "plane/diag.h"
+#include "plane/plane.h"
+#include "util/macro.h"
+
+unsigned plane_slot_sockets(const struct plane *plane, unsigned slot)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+	unsigned sockets = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sockets += listener_sockets(listeners[i], slot, cookies);
+	return sockets;
+}
+
+uint64_t plane_slot_cookie(const struct plane *plane, unsigned slot)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (listener_sockets(listeners[i], slot, cookies))
+			return cookies[0];
+	return 0;
+}
+
+int plane_slot_has(const struct plane *plane, unsigned slot, uint64_t cookie)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		for (unsigned k = listener_sockets(listeners[i], slot, cookies); k > 0; k--)
+			if (cookies[k - 1] == cookie)
+				return 1;
+	return 0;
+}
+
+uint32_t plane_live_slots(const struct plane *plane)
+{
+	uint32_t live = 0;
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (plane_slot_sockets(plane, slot))
+			live |= 1U << slot;
+	return live;
+}
+
+const struct address *plane_missing(const struct plane *plane, unsigned slot, unsigned other)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (listener_sockets(listeners[i], other, cookies) &&
+		    !listener_sockets(listeners[i], slot, cookies))
+			return &listeners[i]->address;
+	return NULL;
+}
+
+/* Sums one entry of the per-CPU map; `sum` has as many fields as a value has words. */
+static int sum_entry(int counters_fd, uint32_t index, uint64_t *sum)
+{
+	enum { FIELDS = sizeof(struct hs_counters) / sizeof(uint64_t) };
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_(freep) uint64_t *values = NULL;
+
+	if (cpus < 0)
+		return cpus;
+	values = calloc(cpus, sizeof(struct hs_counters));
+	if (!values)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(counters_fd, &index, values))
+		return -errno;
+	for (int cpu = 0; cpu < cpus; cpu++)
+		for (int field = 0; field < FIELDS; field++)
+			sum[field] += values[cpu * FIELDS + field];
+	return 0;
+}
+
+int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
+{
+	struct hs_counters c = {0};
+	int r = sum_entry(plane_counters_fd(plane), slot, (uint64_t *)&c);
+
+	if (r < 0)
+		return r;
+	*ret_totals = (struct slot_totals) {
+		.chosen = c.chosen,
+		.fell_through = c.fell_through,
+		.migrated_in = c.migrated_in,
+		.select_failed = c.select_failed,
+		.opened = c.opened,
+		.closed = c.closed,
+		.moved_in = c.moved_in,
+		.moved_out = c.moved_out,
+		.connections = c.opened + c.moved_in - c.moved_out - c.closed,
+	};
+	/* read while it changes, the CPUs' sums may be off by those in flight: never below zero */
+	if ((int64_t)ret_totals->connections < 0)
+		ret_totals->connections = 0;
+	return 0;
+}
+
+int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
+{
+	struct hs_service_counters c = {0};
+	struct plane_totals totals = {0};
+	int r = sum_entry(plane_counters_fd(plane), HS_COUNTERS_SERVICE, (uint64_t *)&c);
+
+	for (unsigned slot = 0; !r && slot < HS_SLOTS_MAX; slot++)
+		r = plane_slot_totals(plane, slot, &totals.slots[slot]);
+	if (r < 0)
+		return r;
+	totals.nothing_to_choose = c.nothing_to_choose;
+	totals.events_lost = c.events_lost;
+	totals.moves_missed = c.moves_missed;
+	*ret_totals = totals;
+	return 0;
+}
+
+/* Adds what waits on the socket with this cookie to its slot. */
+static void add_queued(const struct plane *plane, const struct listening_socket *socket,
+		       uint32_t queued[HS_SLOTS_MAX])
+{
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
+		if (!plane_slot_has(plane, slot, socket->cookie))
+			continue;
+		queued[slot] += socket->queued;
+		return;
+	}
+}
+
+static bool has_port(const struct plane *plane, uint16_t port)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (listeners[i]->address.port == port)
+			return true;
+	return false;
+}
+
+int plane_queued(const struct plane *plane, uint32_t queued[HS_SLOTS_MAX])
+{
+	_cleanup_(freep) struct listening_socket *sockets = NULL;
+	size_t n;
+	int r = diag_listening(&sockets, &n);
+
+	if (r < 0)
+		return r;
+	memset(queued, 0, HS_SLOTS_MAX * sizeof(*queued));
+	for (size_t i = 0; i < n; i++)
+		if (has_port(plane, sockets[i].address.port))
+			add_queued(plane, &sockets[i], queued);
+	return 0;
+}

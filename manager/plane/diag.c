@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/diag.h"
+
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "util/macro.h"
+
+/* sock_diag's extension for socket storage, not in all UAPI headers of the distributions we build
+ * on */
+#define STORAGE_REQ_MAP_FD 1
+
+DEFINE_CLEANUP(struct mnl_socket, mnl_socket_close)
+
+struct query {
+	uint32_t states;
+	uint16_t port; /* host byte order; 0 = any */
+	int tags_fd;
+	mnl_cb_t on_message;
+	void *userdata;
+};
+
+static struct nlmsghdr *build_request(char *buffer, uint8_t family, const struct query *query)
+{
+	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
+	struct inet_diag_req_v2 *request;
+	struct nlattr *nest;
+
+	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
+	request->sdiag_family = family;
+	request->sdiag_protocol = IPPROTO_TCP;
+	request->idiag_states = query->states;
+	request->id.idiag_sport = htons(query->port);
+	request->idiag_ext = query->tags_fd >= 0 ? 1 << (INET_DIAG_INFO - 1) : 0;
+	if (query->tags_fd >= 0) {
+		nest = mnl_attr_nest_start(header, INET_DIAG_REQ_SK_BPF_STORAGES);
+		mnl_attr_put_u32(header, STORAGE_REQ_MAP_FD, query->tags_fd);
+		mnl_attr_nest_end(header, nest);
+	}
+	return header;
+}
+
+static int receive_all(struct mnl_socket *socket, const struct query *query)
+{
+	static const size_t size = 32768;
+	_cleanup_(freep) char *buffer = malloc(size);
+	ssize_t n;
+	int r = MNL_CB_OK;
+
+	if (!buffer)
+		return -ENOMEM;
+	while (r > MNL_CB_STOP) {
+		n = mnl_socket_recvfrom(socket, buffer, size);
+		if (n < 0)
+			return -errno;
+		r = mnl_cb_run(buffer, n, 0, mnl_socket_get_portid(socket), query->on_message,
+			       query->userdata);
+	}
+	return r < 0 ? -errno : 0;
+}
+
+static int dump_family(struct mnl_socket *socket, uint8_t family, const struct query *query)
+{
+	char buffer[512];
+	struct nlmsghdr *request = build_request(buffer, family, query);
+
+	if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
+		return -errno;
+	return receive_all(socket, query);
+}
+
+static int dump(const struct query *query)
+{
+	_cleanup_(mnl_socket_closep) struct mnl_socket *socket =
+		mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	int r;
+
+	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	r = dump_family(socket, AF_INET, query);
+	if (!r)
+		r = dump_family(socket, AF_INET6, query);
+	return r == -ENOENT ? 0 : r;
+}
+
+static struct address address_of(const struct inet_diag_msg *msg, const __be32 *ip, __be16 port)
+{
+	struct address address = {
+		.family = msg->idiag_family,
+		.port = ntohs(port),
+		.ifindex = msg->id.idiag_if,
+	};
+
+	memcpy(address.ip, ip, msg->idiag_family == AF_INET ? 4 : 16);
+	return address;
+}
+
+static uint64_t cookie_of(const struct inet_diag_msg *msg)
+{
+	return msg->id.idiag_cookie[0] | (uint64_t)msg->id.idiag_cookie[1] << 32;
+}
+
+struct listening_list {
+	struct listening_socket *sockets;
+	size_t n, room;
+};
+
+static struct listening_socket *list_add(struct listening_list *list)
+{
+	size_t room = list->room ? 2 * list->room : 64;
+	struct listening_socket *more;
+
+	if (list->n < list->room)
+		return &list->sockets[list->n++];
+	more = realloc(list->sockets, room * sizeof(*more));
+	if (!more)
+		return NULL;
+	list->sockets = more;
+	list->room = room;
+	return &list->sockets[list->n++];
+}
+
+static void read_listening_attributes(const struct nlmsghdr *header,
+				      struct listening_socket *socket)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, header, sizeof(struct inet_diag_msg))
+	{
+		if (mnl_attr_get_type(attr) == INET_DIAG_SKV6ONLY)
+			socket->address.v6only = mnl_attr_get_u8(attr);
+		else if (mnl_attr_get_type(attr) == INET_DIAG_CGROUP_ID)
+			socket->cgroup_id = mnl_attr_get_u64(attr);
+	}
+}
+
+static int on_listening(const struct nlmsghdr *header, void *userdata)
+{
+	const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(header);
+	struct listening_socket *socket = list_add(userdata);
+
+	if (!socket) {
+		errno = ENOMEM;
+		return MNL_CB_ERROR;
+	}
+	*socket = (struct listening_socket) {
+		.address = address_of(msg, msg->id.idiag_src, msg->id.idiag_sport),
+		.cookie = cookie_of(msg),
+		.inode = msg->idiag_inode,
+		.uid = msg->idiag_uid,
+		.queued = msg->idiag_rqueue,
+		.backlog = msg->idiag_wqueue,
+	};
+	read_listening_attributes(header, socket);
+	return MNL_CB_OK;
+}
+
+int diag_listening(struct listening_socket **ret_sockets, size_t *ret_n)
+{
+	struct listening_list list = {0};
+	struct query query = {
+		.states = 1 << TCP_LISTEN,
+		.tags_fd = -1,
+		.on_message = on_listening,
+		.userdata = &list,
+	};
+	int r = dump(&query);
+
+	if (r < 0) {
+		free(list.sockets);
+		return r;
+	}
+	*ret_sockets = list.sockets;
+	*ret_n = list.n;
+	return 0;
+}
+
+struct connection_walk {
+	int (*each)(const struct connection *connection, void *userdata);
+	void *userdata;
+	int answer;
+};
+
+/* INET_DIAG_SK_BPF_STORAGES { SK_DIAG_BPF_STORAGE (1) { ..._MAP_ID (2), ..._MAP_VALUE (3) } } */
+static void read_tag(const struct nlattr *storages, struct connection *connection)
+{
+	const struct nlattr *storage, *attr;
+
+	mnl_attr_for_each_nested(storage, storages) mnl_attr_for_each_nested(
+		attr, storage) if (mnl_attr_get_type(attr) == 3 &&
+				   mnl_attr_get_payload_len(attr) >= sizeof(connection->tag))
+		memcpy(&connection->tag, mnl_attr_get_payload(attr), sizeof(connection->tag));
+}
+
+static void read_connection_attributes(const struct nlmsghdr *header, struct connection *connection)
+{
+	const struct nlattr *attr;
+	struct tcp_info info = {0};
+
+	mnl_attr_for_each(attr, header, sizeof(struct inet_diag_msg))
+	{
+		if (mnl_attr_get_type(attr) == INET_DIAG_SK_BPF_STORAGES) {
+			read_tag(attr, connection);
+		} else if (mnl_attr_get_type(attr) == INET_DIAG_INFO) {
+			memcpy(&info, mnl_attr_get_payload(attr),
+			       MIN(sizeof(info), mnl_attr_get_payload_len(attr)));
+			connection->idle_ms = info.tcpi_last_data_recv;
+		}
+	}
+}
+
+static int on_connection(const struct nlmsghdr *header, void *userdata)
+{
+	const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(header);
+	struct connection_walk *walk = userdata;
+	struct connection connection = {
+		.local = address_of(msg, msg->id.idiag_src, msg->id.idiag_sport),
+		.peer = address_of(msg, msg->id.idiag_dst, msg->id.idiag_dport),
+		.cookie = cookie_of(msg),
+		.state = msg->idiag_state,
+	};
+
+	read_connection_attributes(header, &connection);
+	if (!walk->answer)
+		walk->answer = walk->each(&connection, walk->userdata);
+	return MNL_CB_OK;
+}
+
+int diag_connections(uint16_t port, int tags_fd,
+		     int (*each)(const struct connection *connection, void *userdata),
+		     void *userdata)
+{
+	struct connection_walk walk = {.each = each, .userdata = userdata};
+	struct query query = {
+		.states = 0xfff & ~(1U << TCP_LISTEN) & ~(1U << TCP_CLOSE) & ~(1U << TCP_TIME_WAIT),
+		.port = port,
+		.tags_fd = tags_fd,
+		.on_message = on_connection,
+		.userdata = &walk,
+	};
+	int r = dump(&query);
+
+	return r ? r : walk.answer;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the kernel tells about TCP sockets of this network namespace through sock_diag
+ * (sock_diag(7)). Nothing is borrowed or held. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/address.h"
+#include "hs_abi.h"
+
+struct listening_socket {
+	struct address address;
+	uint64_t cookie;
+	uint64_t cgroup_id; /* of its creator; 0 when the kernel does not tell (before 5.8) */
+	uint32_t inode;
+	uint32_t uid;
+	uint32_t queued;  /* connections that wait for accept() */
+	uint32_t backlog; /* what listen() asked for, as cut by the kernel */
+};
+
+struct connection {
+	struct address local, peer;
+	uint64_t cookie;
+	uint8_t state;	   /* TCP_ESTABLISHED, ... */
+	struct hs_tag tag; /* service_id 0 = no tag */
+	uint32_t idle_ms;  /* since something was last received */
+};
+
+/* All listening TCP sockets, v4 and v6. The caller frees the array. */
+int diag_listening(struct listening_socket **ret_sockets, size_t *ret_n);
+
+/*
+ * Calls `each` for every TCP connection with this local port (host byte order), with its tag when
+ * `tags_fd` >= 0. Until it returns non-zero, which is returned.
+ */
+int diag_connections(uint16_t port, int tags_fd,
+		     int (*each)(const struct connection *connection, void *userdata),
+		     void *userdata);

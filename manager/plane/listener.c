@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/listener.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "plane/pins.h"
+#include "selector.skel.h"
+#include "util/macro.h"
+
+#ifndef SO_DETACH_REUSEPORT_BPF
+#define SO_DETACH_REUSEPORT_BPF 68
+#endif
+
+DEFINE_CLEANUP(struct listener, listener_free)
+DEFINE_CLEANUP(struct selector_bpf, selector_bpf__destroy)
+
+static struct listener *listener_new(const struct address *address)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+
+	if (!listener)
+		return NULL;
+	listener->address = *address;
+	listener->selector_fd = listener->sockets_fd = listener->owners_fd = -1;
+	return listener;
+}
+
+struct listener *listener_free(struct listener *listener)
+{
+	if (!listener)
+		return NULL;
+	if (listener->shards)
+		munmap(listener->shards, sizeof(*listener->shards));
+	close_fd(listener->selector_fd);
+	close_fd(listener->sockets_fd);
+	close_fd(listener->owners_fd);
+	free(listener);
+	return NULL;
+}
+
+static int map_shards(struct listener *listener, int fd)
+{
+	void *page =
+		mmap(NULL, sizeof(*listener->shards), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (page == MAP_FAILED)
+		return -errno;
+	listener->shards = page;
+	return 0;
+}
+
+int listener_open(const char *folder, const struct address *address, struct listener **ret_listener)
+{
+	_cleanup_(listener_freep) struct listener *listener = listener_new(address);
+	_cleanup_(close_fdp) int shards = -1;
+	int r;
+
+	if (!listener)
+		return -ENOMEM;
+	/* the selector is pinned last: without it the set is half made */
+	r = pin_open(pin_path("%s/selector", folder).text, &listener->selector_fd);
+	if (!r)
+		r = pin_open(pin_path("%s/sockets", folder).text, &listener->sockets_fd);
+	if (!r)
+		r = pin_open(pin_path("%s/owners", folder).text, &listener->owners_fd);
+	if (!r)
+		r = pin_open(pin_path("%s/shards", folder).text, &shards);
+	if (!r)
+		r = map_shards(listener, shards);
+	if (r < 0)
+		return r;
+	*ret_listener = steal_ptr(&listener);
+	return 0;
+}
+
+static int share_maps(struct selector_bpf *skel, const struct listener_shared *shared)
+{
+	int r = bpf_map__reuse_fd(skel->maps.hs_control, shared->control_fd);
+
+	if (!r)
+		r = bpf_map__reuse_fd(skel->maps.hs_counters, shared->counters_fd);
+	if (!r)
+		r = bpf_map__reuse_fd(skel->maps.hs_events, shared->events_fd);
+	if (!r && shared->moved_fd >= 0)
+		r = bpf_map__reuse_fd(skel->maps.hs_moved, shared->moved_fd);
+	return r;
+}
+
+static int pin_all(const struct selector_bpf *skel, const char *folder)
+{
+	int r = pin_object(bpf_map__fd(skel->maps.hs_sockets), pin_path("%s/sockets", folder).text);
+
+	if (!r)
+		r = pin_object(bpf_map__fd(skel->maps.hs_shards),
+			       pin_path("%s/shards", folder).text);
+	if (!r)
+		r = pin_object(bpf_map__fd(skel->maps.hs_owners),
+			       pin_path("%s/owners", folder).text);
+	if (!r)
+		r = pin_object(bpf_program__fd(skel->progs.hs_select),
+			       pin_path("%s/selector", folder).text);
+	return r;
+}
+
+int listener_create(const char *folder, const struct address *address,
+		    const struct listener_shared *shared, struct listener **ret_listener,
+		    struct problem *problem)
+{
+	_cleanup_(selector_bpf__destroyp) struct selector_bpf *skel = selector_bpf__open();
+	int r;
+
+	if (!skel)
+		return problem_set(problem, -errno, "cannot open the selector program: %m");
+	r = share_maps(skel, shared);
+	if (!r)
+		r = selector_bpf__load(skel);
+	if (r < 0)
+		return problem_set(problem, r,
+				   "the kernel refused the selector program: %s; it needs Linux "
+				   "5.14 or later and CAP_BPF with CAP_NET_ADMIN",
+				   strerror(-r));
+	if (mkdir(folder, 0750) < 0 && errno != EEXIST)
+		return problem_set(problem, -errno, "cannot make %s: %m", folder);
+	r = pin_all(skel, folder);
+	if (!r)
+		r = listener_open(folder, address, ret_listener);
+	if (r < 0)
+		return problem_set(problem, r, "cannot pin below %s: %s", folder, strerror(-r));
+	return 0;
+}
+
+int listener_attach(const struct listener *listener, int socket_fd)
+{
+	return setsockopt(socket_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &listener->selector_fd,
+			  sizeof(listener->selector_fd)) < 0
+		       ? -errno
+		       : 0;
+}
+
+int listener_detach(int socket_fd)
+{
+	int none = 0;
+
+	if (setsockopt(socket_fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &none, sizeof(none)) < 0 &&
+	    errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+static int entry_cookie(const struct listener *listener, uint32_t index, uint64_t *ret_cookie)
+{
+	return bpf_map_lookup_elem(listener->sockets_fd, &index, ret_cookie) ? -errno : 0;
+}
+
+static bool has_cookie(const struct listener *listener, unsigned slot, uint64_t cookie)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	unsigned n = listener_sockets(listener, slot, cookies);
+
+	for (unsigned i = 0; i < n; i++)
+		if (cookies[i] == cookie)
+			return true;
+	return false;
+}
+
+/* -EEXIST when the place is taken. */
+static int put_at(struct listener *listener, uint32_t index, int socket_fd)
+{
+	uint64_t value = socket_fd;
+
+	return bpf_map_update_elem(listener->sockets_fd, &index, &value, BPF_NOEXIST) ? -errno : 0;
+}
+
+int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64_t cookie)
+{
+	uint32_t owner = slot;
+	int r = -ENOSPC;
+
+	if (has_cookie(listener, slot, cookie))
+		return 0;
+	if (bpf_map_update_elem(listener->owners_fd, &cookie, &owner, BPF_ANY))
+		return -errno;
+	for (unsigned shard = 0; shard < HS_SHARDS_MAX; shard++) {
+		r = put_at(listener, slot * HS_SHARDS_MAX + shard, socket_fd);
+		if (!r)
+			__atomic_fetch_or(&listener->shards->live[slot], UINT64_C(1) << shard,
+					  __ATOMIC_SEQ_CST);
+		if (r != -EEXIST)
+			break;
+	}
+	if (r == -EEXIST)
+		r = -ENOSPC;
+	return r == -ENOTSUP || r == -524 /* the kernel's own ENOTSUPP */ ? -EOPNOTSUPP : r;
+}
+
+void listener_withdraw(struct listener *listener, unsigned slot)
+{
+	uint64_t live = __atomic_exchange_n(&listener->shards->live[slot], 0, __ATOMIC_SEQ_CST);
+
+	for (uint32_t shard = 0; shard < HS_SHARDS_MAX; shard++) {
+		uint32_t index = slot * HS_SHARDS_MAX + shard;
+
+		if (live & (UINT64_C(1) << shard))
+			bpf_map_delete_elem(listener->sockets_fd, &index);
+	}
+}
+
+unsigned listener_sockets(const struct listener *listener, unsigned slot,
+			  uint64_t cookies[HS_SHARDS_MAX])
+{
+	uint64_t live = __atomic_load_n(&listener->shards->live[slot], __ATOMIC_SEQ_CST);
+	unsigned n = 0;
+
+	for (uint32_t shard = 0; shard < HS_SHARDS_MAX; shard++)
+		if (live & (UINT64_C(1) << shard) &&
+		    !entry_cookie(listener, slot * HS_SHARDS_MAX + shard, &cookies[n]))
+			n++;
+	return n;
+}
+
+static void tidy_owners(struct listener *listener, unsigned slot)
+{
+	uint64_t key, next, *previous = NULL;
+	uint32_t owner;
+
+	while (!bpf_map_get_next_key(listener->owners_fd, previous, &next)) {
+		if (previous && owner == slot && !has_cookie(listener, slot, key))
+			bpf_map_delete_elem(listener->owners_fd, &key);
+		key = next;
+		previous = &key;
+		if (bpf_map_lookup_elem(listener->owners_fd, &key, &owner))
+			owner = HS_SLOT_NONE;
+	}
+	if (previous && owner == slot && !has_cookie(listener, slot, key))
+		bpf_map_delete_elem(listener->owners_fd, &key);
+}
+
+void listener_tidy(struct listener *listener, unsigned slot)
+{
+	__u64 *live = &listener->shards->live[slot];
+	uint64_t cookie;
+
+	for (uint32_t shard = 0; shard < HS_SHARDS_MAX; shard++) {
+		uint64_t bit = UINT64_C(1) << shard;
+
+		if (!(__atomic_load_n(live, __ATOMIC_SEQ_CST) & bit))
+			continue;
+		if (!entry_cookie(listener, slot * HS_SHARDS_MAX + shard, &cookie))
+			continue;
+		/* clear, look again: someone may have put a socket there just now */
+		__atomic_fetch_and(live, ~bit, __ATOMIC_SEQ_CST);
+		if (!entry_cookie(listener, slot * HS_SHARDS_MAX + shard, &cookie))
+			__atomic_fetch_or(live, bit, __ATOMIC_SEQ_CST);
+	}
+	tidy_owners(listener, slot);
+}

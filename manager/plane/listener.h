@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One listener of a service on the kernel side: a selector program for its reuseport group, the map
+ * of its sockets, and the hints which entries are worth trying. All pinned in one folder.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "core/address.h"
+#include "hs_abi.h"
+#include "util/problem.h"
+
+struct listener {
+	struct address address;
+	int selector_fd, sockets_fd, owners_fd;
+	struct hs_shards *shards; /* mapped */
+};
+
+/* The maps that all listeners of a service share, and the accounting's; moved_fd may be -1. */
+struct listener_shared {
+	int control_fd, counters_fd, events_fd, moved_fd;
+};
+
+/* Opens the pins in `folder`. -ENOENT when they are missing or incomplete. */
+int listener_open(const char *folder, const struct address *address,
+		  struct listener **ret_listener);
+/* Loads a selector and pins it with its maps in `folder`, which is made. */
+int listener_create(const char *folder, const struct address *address,
+		    const struct listener_shared *shared, struct listener **ret_listener,
+		    struct problem *problem);
+struct listener *listener_free(struct listener *listener);
+
+/* Attaches the selector to the reuseport group of this listening socket; again is no harm. Kernel:
+ * reuseport_attach_prog(). */
+int listener_attach(const struct listener *listener, int socket_fd);
+/* Gives the group of this socket back to the kernel's own choice. 0 also when there was no program.
+ */
+int listener_detach(int socket_fd);
+
+/*
+ * Puts a listening socket into a free place of the slot. 0 also when it is there already. -ENOSPC:
+ * the slot has HS_SHARDS_MAX sockets. -EOPNOTSUPP: the kernel takes no such socket (MPTCP).
+ * -EINVAL: not listening.
+ */
+int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64_t cookie);
+
+/* Takes all sockets of the slot out: no new flow goes there. Their queues stay where they are. */
+void listener_withdraw(struct listener *listener, unsigned slot);
+
+/* The cookies of the slot's live sockets, from the kernel. Returns how many. */
+unsigned listener_sockets(const struct listener *listener, unsigned slot,
+			  uint64_t cookies[HS_SHARDS_MAX]);
+
+/* Drops the hints for sockets that have died since. */
+void listener_tidy(struct listener *listener, unsigned slot);

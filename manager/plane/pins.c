@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/pins.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "core/name.h"
+#include "hs_abi.h"
+#include "util/macro.h"
+
+struct pin_path pin_path(const char *template, ...)
+{
+	struct pin_path path;
+	va_list args;
+
+	va_start(args, template);
+	vsnprintf(path.text, sizeof(path.text), template, args);
+	va_end(args);
+	return path;
+}
+
+struct pin_path pin_service_path(const char *service)
+{
+	char name[PIN_NAME_MAX];
+
+	name_to_pin(service, name, sizeof(name));
+	return pin_path("%s/%s", HS_PIN_ROOT, name);
+}
+
+int pins_prepare(struct problem *problem)
+{
+	struct statfs fs;
+
+	if (statfs("/sys/fs/bpf", &fs) < 0 || fs.f_type != BPF_FS_MAGIC)
+		return problem_set(problem, -ENODEV,
+				   "/sys/fs/bpf is not a BPF file system, so nothing could be kept "
+				   "in the kernel; mount it: mount -t bpf bpf /sys/fs/bpf");
+	if (mkdir(HS_PIN_ROOT, 0750) < 0 && errno != EEXIST)
+		return problem_set(problem, -errno,
+				   "cannot make %s: %m; this needs root and a writable bpffs",
+				   HS_PIN_ROOT);
+	return 0;
+}
+
+int pins_lock(const char *folder, int wait, int *ret_fd)
+{
+	_cleanup_(close_fdp) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int pin_open(const char *path, int *ret_fd)
+{
+	int fd = bpf_obj_get(path);
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int pin_object(int fd, const char *path)
+{
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	return bpf_obj_pin(fd, path) < 0 ? -errno : 0;
+}
+
+static bool is_dot(const char *name)
+{
+	return !strcmp(name, ".") || !strcmp(name, "..");
+}
+
+int pins_remove(const char *folder)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(folder);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(dir))) {
+		struct pin_path path = pin_path("%s/%s", folder, entry->d_name);
+
+		if (is_dot(entry->d_name))
+			continue;
+		if (entry->d_type == DT_DIR)
+			r = pins_remove(path.text) ?: r;
+		else if (unlink(path.text) < 0 && errno != ENOENT)
+			r = -errno;
+	}
+	if (rmdir(folder) < 0 && errno != ENOENT)
+		r = r ?: -errno;
+	return r;
+}
+
+int pins_each_folder(const char *folder, int (*each)(const char *name, void *userdata),
+		     void *userdata)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(folder);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir)
+		return -errno;
+	while (!r && (entry = readdir(dir)))
+		if (entry->d_type == DT_DIR && !is_dot(entry->d_name))
+			r = each(entry->d_name, userdata);
+	return r;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pinned objects: where they are, how they come to be there, and taking them away. */
+#pragma once
+
+#include <limits.h>
+#include <stddef.h>
+
+#include "util/problem.h"
+
+/* Text of a path below the pin root: printf-like, at most PATH_MAX. */
+struct pin_path {
+	char text[PATH_MAX];
+};
+
+struct pin_path pin_path(const char *template, ...) __attribute__((format(printf, 1, 2)));
+/* Folder of a service, with its name made fit for bpffs. */
+struct pin_path pin_service_path(const char *service);
+
+/* Makes HS_PIN_ROOT (mode 0750) if it is missing. -ENODEV when /sys/fs/bpf is not a bpffs: says how
+ * to mount it. */
+int pins_prepare(struct problem *problem);
+
+/* Exclusive lock of a pin folder (flock): ends with the descriptor, also when its holder dies.
+ * -EBUSY when another process has it and `wait` is false. */
+int pins_lock(const char *folder, int wait, int *ret_fd);
+
+/* Opens a pinned map or program. -ENOENT when it is not there. */
+int pin_open(const char *path, int *ret_fd);
+
+/* Pins; an object pinned there before is replaced. */
+int pin_object(int fd, const char *path);
+
+/* Removes a pin folder with all that is in it. 0 also when there is none. */
+int pins_remove(const char *folder);
+
+/* Calls `each` for every folder in `folder`, until it returns non-zero, which is returned. */
+int pins_each_folder(const char *folder, int (*each)(const char *name, void *userdata),
+		     void *userdata);

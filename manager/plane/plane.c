@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/plane.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "core/name.h"
+#include "plane/pins.h"
+#include "util/macro.h"
+
+#define EVENTS_RING_BYTES (64 * 1024)
+
+struct plane {
+	char service[SERVICE_NAME_MAX];
+	struct pin_path folder;
+	struct accounting *accounting; /* not owned, may be NULL */
+	struct hs_control *control;    /* mapped */
+	int control_fd, counters_fd, events_fd;
+	struct listener *listeners[PLANE_LISTENERS_MAX];
+	size_t n_listeners;
+	struct ring_buffer *ring;
+	plane_event_fn on_event;
+	void *userdata;
+};
+
+DEFINE_CLEANUP(struct plane, plane_free)
+
+static struct plane *plane_new(const char *service, struct accounting *accounting)
+{
+	struct plane *plane = calloc(1, sizeof(*plane));
+
+	if (!plane)
+		return NULL;
+	snprintf(plane->service, sizeof(plane->service), "%s", service);
+	plane->folder = pin_service_path(service);
+	plane->accounting = accounting;
+	plane->control_fd = plane->counters_fd = plane->events_fd = -1;
+	return plane;
+}
+
+struct plane *plane_free(struct plane *plane)
+{
+	if (!plane)
+		return NULL;
+	ring_buffer__free(plane->ring);
+	for (size_t i = 0; i < plane->n_listeners; i++)
+		listener_free(plane->listeners[i]);
+	if (plane->control)
+		munmap(plane->control, sizeof(*plane->control));
+	close_fd(plane->control_fd);
+	close_fd(plane->counters_fd);
+	close_fd(plane->events_fd);
+	free(plane);
+	return NULL;
+}
+
+static int map_control(struct plane *plane)
+{
+	void *page = mmap(NULL, sizeof(*plane->control), PROT_READ | PROT_WRITE, MAP_SHARED,
+			  plane->control_fd, 0);
+
+	if (page == MAP_FAILED)
+		return -errno;
+	plane->control = page;
+	return 0;
+}
+
+static int open_maps(struct plane *plane)
+{
+	int r = pin_open(pin_path("%s/control", plane->folder.text).text, &plane->control_fd);
+
+	if (!r)
+		r = pin_open(pin_path("%s/counters", plane->folder.text).text, &plane->counters_fd);
+	if (!r)
+		r = pin_open(pin_path("%s/events", plane->folder.text).text, &plane->events_fd);
+	return r ? r : map_control(plane);
+}
+
+static int check_version(const struct plane *plane, struct problem *problem)
+{
+	uint32_t abi = __atomic_load_n(&plane->control->abi, __ATOMIC_ACQUIRE);
+
+	if (abi == HS_ABI_VERSION)
+		return 0;
+	if (!abi)
+		return -ENOENT;
+	return problem_set(problem, -EPROTO,
+			   "the pins of service %s are of version %u and this hotstandby knows "
+			   "version %u; traffic goes on, but to manage it run the hotstandby that "
+			   "made them, or stop both instances and remove %s",
+			   plane->service, abi, HS_ABI_VERSION, plane->folder.text);
+}
+
+static struct listener *find(const struct plane *plane, const struct address *address)
+{
+	for (size_t i = 0; i < plane->n_listeners; i++)
+		if (address_equal(&plane->listeners[i]->address, address))
+			return plane->listeners[i];
+	return NULL;
+}
+
+static struct pin_path listener_path(const struct plane *plane, const struct address *address)
+{
+	char name[ADDRESS_PIN_MAX];
+
+	return pin_path("%s/%s", plane->folder.text, address_to_pin(address, name));
+}
+
+static int open_listener(const char *name, void *userdata)
+{
+	struct plane *plane = userdata;
+	struct listener *listener;
+	struct address address;
+
+	if (address_from_pin(name, &address) || find(plane, &address))
+		return 0;
+	if (plane->n_listeners == PLANE_LISTENERS_MAX)
+		return -ENOSPC;
+	/* a half-made one is made again when its sockets are adopted */
+	if (!listener_open(listener_path(plane, &address).text, &address, &listener))
+		plane->listeners[plane->n_listeners++] = listener;
+	return 0;
+}
+
+int plane_refresh(struct plane *plane)
+{
+	return pins_each_folder(plane->folder.text, open_listener, plane);
+}
+
+static int open_pins(struct plane *plane, struct problem *problem)
+{
+	int r = open_maps(plane);
+
+	if (r == -EACCES || r == -EPERM)
+		return problem_set(problem, r, "no permission to open %s; run as root",
+				   plane->folder.text);
+	if (!r)
+		r = check_version(plane, problem);
+	if (!r && plane->accounting)
+		accounting_register(plane->accounting, plane->control->service_id,
+				    plane->counters_fd);
+	return r ? r : plane_refresh(plane);
+}
+
+int plane_open(const char *service, struct accounting *accounting, struct plane **ret_plane,
+	       struct problem *problem)
+{
+	_cleanup_(plane_freep) struct plane *plane = plane_new(service, accounting);
+	int r;
+
+	if (!plane)
+		return -ENOMEM;
+	r = open_pins(plane, problem);
+	if (r < 0)
+		return r;
+	*ret_plane = steal_ptr(&plane);
+	return 0;
+}
+
+static int make_map(enum bpf_map_type type, const char *name, const uint32_t sizes[3],
+		    uint32_t flags, const char *pin)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
+	_cleanup_(close_fdp) int fd =
+		bpf_map_create(type, name, sizes[0], sizes[1], sizes[2], &opts);
+
+	return fd < 0 ? -errno : pin_object(fd, pin);
+}
+
+static int make_maps(const struct plane *plane)
+{
+	const char *folder = plane->folder.text;
+	int r;
+
+	r = make_map(BPF_MAP_TYPE_ARRAY, "hs_control",
+		     (uint32_t[]) {sizeof(uint32_t), sizeof(struct hs_control), 1}, BPF_F_MMAPABLE,
+		     pin_path("%s/control", folder).text);
+	if (!r)
+		r = make_map(BPF_MAP_TYPE_PERCPU_ARRAY, "hs_counters",
+			     (uint32_t[]) {sizeof(uint32_t), sizeof(struct hs_counters),
+					   HS_COUNTERS_MAX},
+			     0, pin_path("%s/counters", folder).text);
+	if (!r)
+		r = make_map(BPF_MAP_TYPE_RINGBUF, "hs_events",
+			     (uint32_t[]) {0, 0, EVENTS_RING_BYTES}, 0,
+			     pin_path("%s/events", folder).text);
+	return r;
+}
+
+static int init_control(struct plane *plane)
+{
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+	int r = open_maps(plane);
+
+	if (r < 0)
+		return r;
+	if (bpf_obj_get_info_by_fd(plane->counters_fd, &info, &size))
+		return -errno;
+	if (getrandom(&plane->control->hash_key, sizeof(plane->control->hash_key), 0) < 0)
+		return -errno;
+	plane->control->word = WORD_INITIAL;
+	plane->control->service_id = info.id;
+	__atomic_store_n(&plane->control->abi, HS_ABI_VERSION, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static int make_pins(const char *service, struct problem *problem)
+{
+	_cleanup_(plane_freep) struct plane *plane = plane_new(service, NULL);
+	int r;
+
+	if (!plane)
+		return -ENOMEM;
+	if (mkdir(plane->folder.text, 0750) < 0 && errno != EEXIST)
+		return problem_set(problem, -errno, "cannot make %s: %m", plane->folder.text);
+	r = make_maps(plane);
+	if (!r)
+		r = init_control(plane);
+	if (r < 0)
+		return problem_set(problem, r, "cannot make the maps of service %s below %s: %s",
+				   service, plane->folder.text, strerror(-r));
+	return 0;
+}
+
+int plane_create(const char *service, struct accounting *accounting, struct plane **ret_plane,
+		 struct problem *problem)
+{
+	_cleanup_(close_fdp) int lock = -1;
+	int r = pins_prepare(problem);
+
+	if (!r)
+		r = pins_lock(HS_PIN_ROOT, 1, &lock);
+	if (!r)
+		r = plane_open(service, accounting, ret_plane, problem);
+	if (r != -ENOENT)
+		return r;
+	r = make_pins(service, problem);
+	return r ? r : plane_open(service, accounting, ret_plane, problem);
+}
+
+int plane_destroy(struct plane *plane)
+{
+	if (plane->accounting)
+		accounting_unregister(plane->accounting, plane->control->service_id);
+	return pins_remove(plane->folder.text);
+}
+
+const char *plane_service(const struct plane *plane)
+{
+	return plane->service;
+}
+
+struct accounting *plane_accounting(const struct plane *plane)
+{
+	return plane->accounting;
+}
+
+uint32_t plane_id(const struct plane *plane)
+{
+	return plane->control->service_id;
+}
+
+int plane_counters_fd(const struct plane *plane)
+{
+	return plane->counters_fd;
+}
+
+int plane_lock(const struct plane *plane, int *ret_fd)
+{
+	return pins_lock(plane->folder.text, 0, ret_fd);
+}
+
+uint64_t plane_word(const struct plane *plane)
+{
+	return __atomic_load_n(&plane->control->word, __ATOMIC_SEQ_CST);
+}
+
+int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired)
+{
+	return __atomic_compare_exchange_n(&plane->control->word, &expected, desired, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+		       ? 0
+		       : -EAGAIN;
+}
+
+void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie)
+{
+	__atomic_store_n(&plane->control->previous_cookie, previous_cookie, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&plane->control->previous_word, previous_word, __ATOMIC_SEQ_CST);
+}
+
+void plane_previous(const struct plane *plane, uint64_t *ret_word, uint64_t *ret_cookie)
+{
+	*ret_word = __atomic_load_n(&plane->control->previous_word, __ATOMIC_SEQ_CST);
+	*ret_cookie = __atomic_load_n(&plane->control->previous_cookie, __ATOMIC_SEQ_CST);
+}
+
+struct listener **plane_listeners(const struct plane *plane, size_t *ret_n)
+{
+	*ret_n = plane->n_listeners;
+	return (struct listener **)plane->listeners;
+}
+
+int plane_listener_get(struct plane *plane, const struct address *address,
+		       struct listener **ret_listener, struct problem *problem)
+{
+	struct listener_shared shared = {
+		.control_fd = plane->control_fd,
+		.counters_fd = plane->counters_fd,
+		.events_fd = plane->events_fd,
+		.moved_fd = plane->accounting ? accounting_moved_fd(plane->accounting) : -1,
+	};
+	_cleanup_(close_fdp) int lock = -1;
+	struct listener *listener;
+	int r;
+
+	if (!find(plane, address)) {
+		r = pins_lock(HS_PIN_ROOT, 1, &lock);
+		if (!r)
+			r = plane_refresh(plane);
+		if (r < 0)
+			return problem_set(problem, r, "cannot read the pins of service %s: %s",
+					   plane->service, strerror(-r));
+	}
+	listener = find(plane, address);
+	if (!listener) {
+		if (plane->n_listeners == PLANE_LISTENERS_MAX)
+			return problem_set(problem, -ENOSPC,
+					   "service %s has %u listeners already, the most there "
+					   "may be; name the ports that matter in Ports=",
+					   plane->service, PLANE_LISTENERS_MAX);
+		r = listener_create(listener_path(plane, address).text, address, &shared, &listener,
+				    problem);
+		if (r < 0)
+			return r;
+		plane->listeners[plane->n_listeners++] = listener;
+	}
+	*ret_listener = listener;
+	return 0;
+}
+
+static int on_record(void *userdata, void *data, size_t size)
+{
+	struct plane *plane = userdata;
+
+	if (size >= sizeof(struct hs_event))
+		plane->on_event(data, plane->userdata);
+	return 0;
+}
+
+int plane_events_watch(struct plane *plane, plane_event_fn on_event, void *userdata, int *ret_fd)
+{
+	plane->ring = ring_buffer__new(plane->events_fd, on_record, plane, NULL);
+	if (!plane->ring)
+		return -errno;
+	plane->on_event = on_event;
+	plane->userdata = userdata;
+	*ret_fd = ring_buffer__epoll_fd(plane->ring);
+	return 0;
+}
+
+int plane_events_consume(struct plane *plane)
+{
+	return ring_buffer__consume(plane->ring);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel side of one service: its routing word, counters, events and listeners. All is pinned,
+ * so this object is a view that any number of processes may have at once; the word is changed by
+ * compare-and-swap only.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/word.h"
+#include "plane/accounting.h"
+#include "plane/listener.h"
+#include "util/problem.h"
+
+#define PLANE_LISTENERS_MAX 64
+
+struct plane;
+
+/* Opens what is pinned. -ENOENT when the service has no pins; -EPROTO when they are of another
+ * version. `accounting` may be NULL and must outlive the plane. */
+int plane_open(const char *service, struct accounting *accounting, struct plane **ret_plane,
+	       struct problem *problem);
+/* Opens, or makes and pins. */
+int plane_create(const char *service, struct accounting *accounting, struct plane **ret_plane,
+		 struct problem *problem);
+struct plane *plane_free(struct plane *plane);
+/* Removes the pins of a service. Selectors that are still attached go on until detached or closed.
+ */
+int plane_destroy(struct plane *plane);
+
+const char *plane_service(const struct plane *plane);
+struct accounting *plane_accounting(const struct plane *plane);
+uint32_t plane_id(const struct plane *plane);
+int plane_counters_fd(const struct plane *plane); /* stays the plane's */
+
+/* The lock that a change of this service holds while it runs: -EBUSY when another has it. Ends with
+ * the descriptor. Retire and crash handling do without: they swap the word only. */
+int plane_lock(const struct plane *plane, int *ret_fd);
+
+uint64_t plane_word(const struct plane *plane);
+/* Writes `desired` if the word is still `expected`, else -EAGAIN. */
+int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired);
+
+/* What rollback needs to know of the last switchover. */
+void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie);
+void plane_previous(const struct plane *plane, uint64_t *ret_word, uint64_t *ret_cookie);
+
+/* The listeners known now. Valid until the next plane_listener_get() or plane_refresh(). */
+struct listener **plane_listeners(const struct plane *plane, size_t *ret_n);
+/* The listener with this address, made if it is new. */
+int plane_listener_get(struct plane *plane, const struct address *address,
+		       struct listener **ret_listener, struct problem *problem);
+/* Looks for listeners that another process has pinned since. */
+int plane_refresh(struct plane *plane);
+
+/* Live sockets of a slot over all listeners. */
+unsigned plane_slot_sockets(const struct plane *plane, unsigned slot);
+/* Some cookie of a live socket of the slot; 0 when it has none. */
+uint64_t plane_slot_cookie(const struct plane *plane, unsigned slot);
+/* Whether the slot has a live socket with this cookie. */
+int plane_slot_has(const struct plane *plane, unsigned slot, uint64_t cookie);
+/* Slots with a live socket, as a bit mask. */
+uint32_t plane_live_slots(const struct plane *plane);
+/* Address of the first listener that `other` serves and `slot` does not; NULL when there is none.
+ */
+const struct address *plane_missing(const struct plane *plane, unsigned slot, unsigned other);
+
+/* Totals since the service was enabled, summed over the CPUs. */
+struct slot_totals {
+	uint64_t chosen, fell_through, migrated_in, select_failed;
+	uint64_t opened, closed, moved_in, moved_out;
+	uint64_t connections; /* live now */
+};
+
+struct plane_totals {
+	struct slot_totals slots[HS_SLOTS_MAX];
+	uint64_t nothing_to_choose, events_lost, moves_missed;
+};
+int plane_totals(const struct plane *plane, struct plane_totals *ret_totals);
+int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals);
+
+/* Connections that wait for accept() per slot, asked from the kernel. */
+int plane_queued(const struct plane *plane, uint32_t queued[HS_SLOTS_MAX]);
+
+/*
+ * Events of the selector. The descriptor becomes readable; plane_events_consume() then calls
+ * `on_event` for each record, whose size was checked.
+ */
+typedef void (*plane_event_fn)(const struct hs_event *event, void *userdata);
+int plane_events_watch(struct plane *plane, plane_event_fn on_event, void *userdata, int *ret_fd);
+int plane_events_consume(struct plane *plane);

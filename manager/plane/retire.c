@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/retire.h"
+
+#include <sys/socket.h>
+
+#include "util/macro.h"
+
+static void withdraw(struct plane *plane, unsigned slot)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		listener_withdraw(listeners[i], slot);
+}
+
+/* The slot that takes over: the next ready one after `slot`, in a ring. */
+static unsigned successor(uint32_t candidates, unsigned slot)
+{
+	uint32_t above = candidates & ~((2U << slot) - 1);
+
+	return hs_lowest(above ? above : candidates);
+}
+
+enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t allowed,
+				unsigned *ret_to)
+{
+	uint32_t live = plane_live_slots(plane), others = live & ~(1U << slot);
+	uint64_t word;
+
+	if (!(live & (1U << slot)))
+		return RETIRE_NOT_HERE;
+	if (!others)
+		return RETIRE_LAST;
+	if (others & allowed)
+		others &= allowed;
+	do {
+		word = plane_word(plane);
+		if (hs_word_active(word) != slot)
+			break;
+	} while (plane_swap_word(plane, word, word_with_active(word, successor(others, slot))));
+	withdraw(plane, slot);
+	*ret_to = hs_word_active(plane_word(plane));
+	return RETIRE_DONE;
+}
+
+static struct listener *listener_of(struct plane *plane, const struct address *address)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (address_equal(&listeners[i]->address, address))
+			return listeners[i];
+	return NULL;
+}
+
+static int bounce_socket(struct listener *listener, unsigned slot, const struct held_socket *held,
+			 bool keep_in_map)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = scan_borrow(held, &fd);
+
+	if (r < 0)
+		return r == -ESTALE ? 0 : r;
+	/* nothing may come between these two: a poller would see the hang-up */
+	if (shutdown(fd, SHUT_RD) < 0 || listen(fd, held->socket.backlog) < 0)
+		return -errno;
+	if (!keep_in_map)
+		return 0;
+	return listener_put(listener, slot, fd, held->socket.cookie);
+}
+
+int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_map)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	uint32_t queued = 0;
+	size_t n;
+	int r;
+
+	if (!(plane_live_slots(plane) & ~(1U << slot)))
+		return 0;
+	r = scan_cgroup(cgroup, &held, &n);
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		struct listener *listener = listener_of(plane, &held[i].socket.address);
+
+		if (!listener)
+			continue;
+		queued += held[i].socket.queued;
+		r = bounce_socket(listener, slot, &held[i], keep_in_map);
+	}
+	return r < 0 ? r : (int)queued;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Taking a slot out of service without losing what waits on it.
+ *
+ *   retire_leave    flip away if the slot is active, and withdraw its sockets: no new flow goes
+ * there (the caller lets it settle: handshakes that began there finish there) bounce          what
+ * is still queued moves to another slot, inside the kernel
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plane/plane.h"
+#include "plane/scan.h"
+
+enum retire_answer {
+	RETIRE_DONE,	 /* the slot gets nothing more */
+	RETIRE_NOT_HERE, /* it had no sockets in the map */
+	RETIRE_LAST,	 /* no other slot has a live socket: left as it was */
+};
+
+/* `ret_to`: the slot that is active now. `allowed`: slots that may be flipped to, as a bit mask;
+ * those without a live socket are passed over. */
+enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t allowed,
+				unsigned *ret_to);
+
+/*
+ * Moves the accept queue of every listening socket in the cgroup that belongs to this service to
+ * where the selector sends it: shutdown(SHUT_RD), at once listen() again (the owner sees neither),
+ * and back into the map if `keep_in_map`. Returns how many connections were queued, or -errno.
+ *
+ * Kernel: inet_csk_listen_stop() and reuseport_migrate_sock(); half-open handshakes follow at their
+ * final ACK. Needs another slot with a live socket, else it does nothing.
+ */
+int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_map);

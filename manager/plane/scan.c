@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/scan.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "plane/cgroup.h"
+#include "util/macro.h"
+#include "util/parse.h"
+
+struct scan {
+	struct listening_socket *listening; /* those not found yet come first */
+	size_t n_listening;
+	struct held_socket *held;
+	size_t n_held;
+};
+
+/* The inode number in a link text "socket:[123]"; 0 when it is something else. */
+static uint32_t socket_inode(int dir_fd, const char *name)
+{
+	char text[64];
+	ssize_t n = readlinkat(dir_fd, name, text, sizeof(text) - 1);
+	uint64_t inode;
+
+	if (n < 10 || strncmp(text, "socket:[", 8))
+		return 0;
+	text[n - 1] = '\0';
+	return parse_unsigned(text + 8, 1, UINT32_MAX, &inode) ? 0 : inode;
+}
+
+/* Moves a found socket from the wanted ones to the held ones, so that it is found once. */
+static void take(struct scan *scan, uint32_t inode, pid_t pid, int fd)
+{
+	for (size_t i = 0; i < scan->n_listening; i++) {
+		if (scan->listening[i].inode != inode)
+			continue;
+		scan->held[scan->n_held++] =
+			(struct held_socket) {.socket = scan->listening[i], .pid = pid, .fd = fd};
+		scan->listening[i] = scan->listening[--scan->n_listening];
+		return;
+	}
+}
+
+static int scan_process(pid_t pid, void *userdata)
+{
+	struct scan *scan = userdata;
+	_cleanup_(closedirp) DIR *dir = NULL;
+	struct dirent *entry;
+	char path[32];
+	uint64_t fd;
+	uint32_t inode;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return errno == EACCES || errno == EPERM ? -errno : 0;
+	while (scan->n_listening && (entry = readdir(dir))) {
+		if (parse_unsigned(entry->d_name, 0, INT32_MAX, &fd))
+			continue;
+		inode = socket_inode(dirfd(dir), entry->d_name);
+		if (inode)
+			take(scan, inode, pid, fd);
+	}
+	return 0;
+}
+
+int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n)
+{
+	_cleanup_(freep) struct listening_socket *listening = NULL;
+	_cleanup_(freep) struct held_socket *held = NULL;
+	struct scan scan = {0};
+	int r = diag_listening(&listening, &scan.n_listening);
+
+	if (r < 0)
+		return r;
+	held = calloc(scan.n_listening + 1, sizeof(*held));
+	if (!held)
+		return -ENOMEM;
+	scan.listening = listening;
+	scan.held = held;
+	r = cgroup_each_process(cgroup, scan_process, &scan);
+	if (r < 0)
+		return r;
+	*ret_held = steal_ptr(&held);
+	*ret_n = scan.n_held;
+	return 0;
+}
+
+int scan_borrow(const struct held_socket *held, int *ret_fd)
+{
+	_cleanup_(close_fdp) int pidfd = syscall(SYS_pidfd_open, held->pid, 0);
+	_cleanup_(close_fdp) int fd = -1;
+	uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+
+	if (pidfd < 0)
+		return errno == ESRCH ? -ESTALE : -errno;
+	fd = syscall(SYS_pidfd_getfd, pidfd, held->fd, 0);
+	if (fd < 0)
+		return errno == ESRCH || errno == EBADF ? -ESTALE : -errno;
+	/* the number may name something else by now */
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0 ||
+	    cookie != held->socket.cookie)
+		return -ESTALE;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which listening sockets a unit's processes hold, and borrowing one of them. */
+#pragma once
+
+#include <stddef.h>
+
+#include "plane/diag.h"
+
+struct held_socket {
+	struct listening_socket socket;
+	pid_t pid; /* one process that holds it, */
+	int fd;	   /* and its number there */
+};
+
+/*
+ * The listening TCP sockets that processes in the cgroup hold, each once, whoever made it. The
+ * caller frees the array. Sockets come in no particular order. A process that ends meanwhile is
+ * passed over.
+ */
+int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n);
+
+/*
+ * Duplicates the socket (pidfd_getfd(2), needs CAP_SYS_PTRACE) for as short as possible: while the
+ * caller has it open the instance is not its sole owner. -ESTALE when the process has closed it or
+ * ended.
+ */
+int scan_borrow(const struct held_socket *held, int *ret_fd);

@@ -1,0 +1,164 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Throw-away systemd containers of the running system, for tests and the demo. To be sourced, as root.
+#
+#   container_start NAME           boots one; its root is an overlay of / on a tmpfs, its network is its own
+#   container_run NAME CMD...      runs a command inside, with a clean environment; stdin and status pass through
+#   container_root NAME            prints a path outside that leads to the container's /
+#   container_install NAME         make install into it, and lets systemd and the bus read what is new
+#   container_journal NAME [ARG..] prints its journal, to say why something failed
+#   container_freeze NAME / container_thaw NAME   stops and resumes every process inside
+#   container_stop NAME            ends it; nothing stays behind. Fine to call twice
+#   container_stop_all             the same for all that this shell started
+#   container_trap                 container_stop_all at EXIT, INT and TERM
+#   wait_until SECONDS CMD...      repeats CMD until it succeeds; 1 when the time is up
+#
+# In BATS: container_start in setup_file, container_stop in teardown_file; all tests of the file share the
+# container. Names are private to the process that sourced this first, so test files can run side by side.
+#
+# The mounts of a container live in a mount namespace that only it and its keeper (container-keeper.sh)
+# are in. The keeper ends the container when the shell that started it is gone, however that died, and
+# the kernel ends the container when the keeper is killed.
+
+_container_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+_container_top=$(cd "$_container_lib/../.." && pwd)
+CONTAINER_OWNER=${CONTAINER_OWNER:-$$}
+export CONTAINER_OWNER
+CONTAINER_BOOT_TIMEOUT=${CONTAINER_BOOT_TIMEOUT:-60}
+
+_container_state() { echo "/run/hotstandby-rig/$CONTAINER_OWNER.$1"; }
+
+_container_fail() {
+	echo "container $1: $2" >&2
+	return 1
+}
+
+wait_until() {
+	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	shift
+	until "$@"; do
+		((${EPOCHREALTIME/[.,]/} < deadline)) || return 1
+		sleep 0.05
+	done
+}
+
+# What earlier runs left: a killed keeper cannot remove its (empty) folders and control groups.
+_container_sweep() {
+	local dir owner
+	for dir in /run/hotstandby-rig/*.* /sys/fs/cgroup/hotstandby-rig.*.* /sys/fs/cgroup/unified/hotstandby-rig.*.*; do
+		[[ -d $dir ]] || continue
+		owner=${dir##*/}
+		owner=${owner#hotstandby-rig.}
+		owner=${owner%%.*}
+		[[ -d /proc/$owner ]] && continue
+		case $dir in
+		/run/*) rm -rf "$dir" ;;
+		*) find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null || true ;;
+		esac
+	done
+}
+
+_container_launch() {
+	local name=$1 state=$2
+	local keeper=(unshare --mount bash "$_container_lib/container-keeper.sh"
+		"$name" "$CONTAINER_OWNER" "$state" "$_container_top" "$CONTAINER_BOOT_TIMEOUT")
+
+	# A control group of its own, in the way the machine at hand wants it: systemd's, or by hand in the keeper.
+	if [[ -d /run/systemd/system ]]; then
+		exec setsid systemd-run --quiet --scope --collect --property=Delegate=yes \
+			--unit="hotstandby-rig-$CONTAINER_OWNER-$name" "${keeper[@]}"
+	fi
+	exec setsid "${keeper[@]}"
+}
+
+container_start() {
+	local name=$1 state answer='' fd
+	state=$(_container_state "$name")
+	((EUID == 0)) || { _container_fail "$name" 'needs root'; return 1; }
+	[[ $name =~ ^[a-z0-9][a-z0-9-]*$ ]] || { _container_fail "$name" 'the name must be of a-z, 0-9 and -'; return 1; }
+	_container_sweep
+	[[ ! -e $state ]] || { _container_fail "$name" 'is running already'; return 1; }
+	mkdir -p "$state"
+	# 3 is BATS's own channel: a keeper that held it would keep bats from ending
+	exec {fd}< <(_container_launch "$name" "$state" </dev/null 2>>"$state/log" 3>&-)
+	read -r -t $((CONTAINER_BOOT_TIMEOUT + 10)) -u "$fd" answer || true
+	exec {fd}<&-
+	[[ $answer == ready ]] && return 0
+	_container_fail "$name" "did not boot: ${answer:-no answer}" || true
+	cat "$state/log" >&2 2>/dev/null || true
+	container_stop "$name"
+	return 1
+}
+
+_container_leader() {
+	local leader
+	read -r leader 2>/dev/null <"$(_container_state "$1")/leader" && [[ -d /proc/$leader ]] && echo "$leader"
+}
+
+container_root() {
+	local leader
+	leader=$(_container_leader "$1") || { _container_fail "$1" 'is not running'; return 1; }
+	echo "/proc/$leader/root"
+}
+
+container_run() {
+	local name=$1 leader cgroup
+	shift
+	leader=$(_container_leader "$name") || { _container_fail "$name" 'is not running'; return 1; }
+	read -r cgroup <"$(_container_state "$name")/cgroup"
+	(
+		# be inside for control groups, too, so that what is attached to the container's root sees us
+		echo "$BASHPID" >"$cgroup/cgroup.procs" || true
+		exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+			LANG=C.UTF-8 TERM="${TERM:-dumb}" SYSTEMD_PAGER=cat nsenter -t "$leader" -a -- "$@"
+	)
+}
+
+container_install() {
+	local name=$1 root
+	shift
+	root=$(container_root "$name") || return 1
+	make -s -C "$_container_top" install DESTDIR="$root" "$@" || return 1
+	container_run "$name" systemctl daemon-reload || return 1
+	container_run "$name" systemctl reload dbus
+}
+
+container_journal() {
+	local name=$1
+	shift
+	container_run "$name" journalctl --no-pager --quiet -o short-monotonic "$@"
+}
+
+container_freeze() { echo 1 >"$(<"$(_container_state "$1")/payload")/cgroup.freeze"; }
+container_thaw() { echo 0 >"$(<"$(_container_state "$1")/payload")/cgroup.freeze"; }
+
+container_stop() {
+	local state keeper=''
+	state=$(_container_state "$1")
+	[[ -d $state ]] || return 0
+	read -r keeper 2>/dev/null <"$state/keeper" || true
+	[[ -z $keeper ]] || kill -TERM "$keeper" 2>/dev/null || true
+	if ! wait_until 15 _container_gone "$state" "$keeper"; then
+		_container_fail "$1" "its keeper $keeper does not end; killed"
+		kill -KILL "$keeper" 2>/dev/null
+		return 1
+	fi
+	rm -rf "$state"
+	rmdir --ignore-fail-on-non-empty /run/hotstandby-rig 2>/dev/null || true
+}
+
+_container_gone() { [[ ! -d $1 ]] || [[ -z $2 || ! -d /proc/$2 ]]; }
+
+container_stop_all() {
+	local state
+	for state in "/run/hotstandby-rig/$CONTAINER_OWNER".*; do
+		[[ ! -d $state ]] || container_stop "${state##*."$CONTAINER_OWNER".}"
+	done
+}
+
+container_trap() {
+	trap 'container_stop_all' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+}
