@@ -10,7 +10,7 @@ BUILD      ?= build
 CC         ?= gcc
 CLANG      ?= clang
 BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
-PKGS       := libbpf libsystemd libmnl smartcols json-c libcap-ng libeconf
+PKGS       := libbpf libsystemd libmnl smartcols json-c libeconf
 VERSION    := 0.1
 
 ifeq ($(origin CC),default)
@@ -62,7 +62,7 @@ $(BUILD)/hsd: $(BUILD)/manager/hsd/main.o $(BUILD)/libhotstandby.a
 $(BUILD)/hsctl: $(BUILD)/manager/hsctl/main.o $(BUILD)/libhotstandby.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-$(BUILD)/hs-example-server: $(BUILD)/units/examples/example-server.o
+$(BUILD)/hs-example-server: $(patsubst %,$(BUILD)/units/examples/%.o,example-server example-http)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd -o $@
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libhotstandby.a
@@ -78,12 +78,43 @@ unit-tests: $(UNIT_TESTS)
 plane-tests: $(PLANE_TESTS)
 benches: $(BENCHES)
 
+$(BUILD)/units/%: units/%.in
+	@mkdir -p $(@D)
+	sed 's|@PREFIX@|$(PREFIX)|g' $< > $@
+
+INSTALL := install -D
+ROOT     = $(DESTDIR)$(PREFIX)
+
+# Units, bus policy and catalog go where systemd and dbus look for a vendor's files: below /usr/lib and
+# /usr/share when PREFIX is /usr, else below PREFIX.
+install: all $(BUILD)/units/hsd.service
+	$(INSTALL) -m 0755 $(BUILD)/hsd $(ROOT)/sbin/hsd
+	$(INSTALL) -m 0755 $(BUILD)/hsctl $(ROOT)/bin/hsctl
+	$(INSTALL) -m 0755 $(BUILD)/hs-example-server $(ROOT)/lib/hotstandby/hs-example-server
+	$(INSTALL) -m 0644 $(BUILD)/units/hsd.service $(ROOT)/lib/systemd/system/hsd.service
+	$(INSTALL) -m 0644 units/org.hotstandby1.conf $(ROOT)/share/dbus-1/system.d/org.hotstandby1.conf
+	$(INSTALL) -m 0644 units/hotstandby.catalog $(ROOT)/lib/systemd/catalog/hotstandby.catalog
+	$(INSTALL) -m 0644 scripts/completion/hsctl.bash $(ROOT)/share/bash-completion/completions/hsctl
+	for f in $(filter-out %.c %.h,$(wildcard units/examples/*)); do \
+		$(INSTALL) -m 0644 $$f $(ROOT)/share/hotstandby/examples/$${f##*/} || exit; done
+	for f in $(wildcard man/*.[1-8]); do \
+		$(INSTALL) -m 0644 $$f $(ROOT)/share/man/man$${f##*.}/$${f##*/} || exit; done
+	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/hotstandby
+
+uninstall:
+	rm -f $(ROOT)/sbin/hsd $(ROOT)/bin/hsctl $(ROOT)/lib/systemd/system/hsd.service \
+		$(ROOT)/share/dbus-1/system.d/org.hotstandby1.conf \
+		$(ROOT)/lib/systemd/catalog/hotstandby.catalog \
+		$(ROOT)/share/bash-completion/completions/hsctl
+	for f in $(wildcard man/*.[1-8]); do rm -f $(ROOT)/share/man/man$${f##*.}/$${f##*/}; done
+	rm -rf $(ROOT)/lib/hotstandby $(ROOT)/share/hotstandby
+
 check demo bench:
 	./scripts/$@
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit-tests plane-tests benches check demo bench install clean
+.PHONY: all unit-tests plane-tests benches check demo bench install uninstall clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

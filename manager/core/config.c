@@ -15,24 +15,6 @@
 #define BLANKS	   " \t\r\n"
 #define QUOTED_MAX 64
 
-static const char *const then_names[] = {"keep", "stop", "restart"};
-_Static_assert(ARRAY_SIZE(then_names) == CONFIG_THEN_COUNT, "one name for each");
-
-const char *config_then_name(enum config_then then)
-{
-	return (unsigned)then < CONFIG_THEN_COUNT ? then_names[then] : NULL;
-}
-
-int config_then_from_name(const char *name, enum config_then *ret_then)
-{
-	for (size_t i = 0; name && i < CONFIG_THEN_COUNT; i++)
-		if (strcmp(name, then_names[i]) == 0) {
-			*ret_then = (enum config_then)i;
-			return 0;
-		}
-	return -EINVAL;
-}
-
 bool config_has_port(const struct config *config, uint16_t port)
 {
 	for (unsigned i = 0; i < config->n_ports; i++)
@@ -165,9 +147,12 @@ static int set_drain(struct config *config, const char *key, const char *value,
 static int set_then(struct config *config, const char *key, const char *value,
 		    struct problem *problem)
 {
-	if (config_then_from_name(value, &config->then) < 0)
+	enum switchover_then then = switchover_then_from_string(value);
+
+	if (then == THEN_COUNT)
 		return refuse(problem, key, value,
 			      "is not known; allowed is keep, stop or restart.");
+	config->then = then;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/switchover.h"
 #include "util/problem.h"
 
 #define CONFIG_SECTION	 "Service"
@@ -16,16 +17,13 @@
 #define CONFIG_SETTLE_MAX UINT64_C(600000000)	 /* 10 min */
 #define CONFIG_DRAIN_MAX  UINT64_C(604800000000) /* 7 days */
 
-/* What happens to the old instance when a switchover has drained it. */
-enum config_then { CONFIG_THEN_KEEP, CONFIG_THEN_STOP, CONFIG_THEN_RESTART, CONFIG_THEN_COUNT };
-
 struct config {
 	unsigned slots;			  /* Slots=: 2 to 16 */
 	unsigned n_ports;		  /* Ports=: 0 = whatever the instances listen on */
 	uint16_t ports[CONFIG_PORTS_MAX]; /* ascending, each once */
 	uint64_t settle_usec;		  /* Settle= */
 	uint64_t drain_usec;		  /* Drain= */
-	enum config_then then;		  /* Then= */
+	enum switchover_then then;	  /* Then= */
 	bool restart_on_crash;		  /* RestartOnCrash= */
 };
 
@@ -52,7 +50,3 @@ const struct config_key *config_key(size_t index);
 
 /* True if a listener on this TCP port (host byte order) is to be adopted. */
 bool config_has_port(const struct config *config, uint16_t port);
-
-/* "keep", "stop", "restart". */
-const char *config_then_name(enum config_then then);
-int config_then_from_name(const char *name, enum config_then *ret_then);

@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/ini.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define BLANKS "\t\n\r "
+
+bool assignment_is(const struct assignment *assignment, const char *section, const char *key)
+{
+	return strcmp(assignment->section, section) == 0 && strcmp(assignment->key, key) == 0;
+}
+
+const struct assignment *assignments_last(const struct assignments *list, const char *section,
+					  const char *key)
+{
+	for (size_t i = list->n; i > 0; i--)
+		if (assignment_is(&list->items[i - 1], section, key))
+			return &list->items[i - 1];
+	return NULL;
+}
 
 void ini_init(struct ini *ini, char *text)
 {

@@ -7,6 +7,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /* One assignment and where it stands. The strings belong to whoever read the file. */
 struct assignment {
 	const char *file;
@@ -14,6 +17,19 @@ struct assignment {
 	const char *section; /* "" before the first section */
 	const char *key, *value;
 };
+
+/* A list of them, in reading order. */
+struct assignments {
+	const struct assignment *items;
+	size_t n;
+};
+
+/* True if it is this key in this section. */
+bool assignment_is(const struct assignment *assignment, const char *section, const char *key);
+
+/* The last one of a key, the one that counts for settings that are no lists. NULL = never set. */
+const struct assignment *assignments_last(const struct assignments *list, const char *section,
+					  const char *key);
 
 enum ini_kind {
 	INI_END,

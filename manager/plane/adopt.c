@@ -47,6 +47,12 @@ void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sen
 	ret_sentence->text[0] = '\0';
 	if (socket->verdict == ADOPT_OK || socket->verdict == ADOPT_PORT_LEFT_OUT)
 		return;
+	if (socket->reason.text[0]) {
+		problem_set(ret_sentence, 0, "%s is not switched: %s",
+			    address_format(&socket->held.socket.address, address),
+			    socket->reason.text);
+		return;
+	}
 	problem_set(ret_sentence, 0, "%s is not switched: %s%s%s; %s",
 		    address_format(&socket->held.socket.address, address),
 		    adopt_verdict_to_string(socket->verdict), socket->error ? ": " : "",
@@ -104,7 +110,7 @@ static void set_error(struct adopted_socket *socket, int error)
 /* Judges one socket and makes sure that its group has the selector. -ESTALE: it is gone, forget it.
  */
 static int prepare(struct plane *plane, const struct adopt_scope *scope,
-		   struct adopted_socket *socket, struct problem *problem)
+		   struct adopted_socket *socket)
 {
 	_cleanup_(close_fdp) int fd = -1;
 	struct listener *listener;
@@ -120,7 +126,7 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope,
 	socket->verdict = judge(fd);
 	if (socket->verdict != ADOPT_OK)
 		return 0;
-	r = plane_listener_get(plane, &socket->held.socket.address, &listener, problem);
+	r = plane_listener_get(plane, &socket->held.socket.address, &listener, &socket->reason);
 	if (!r)
 		r = listener_attach(listener, fd);
 	if (r < 0)
@@ -171,7 +177,7 @@ static int prepare_all(struct plane *plane, const struct adopt_scope *scope,
 	int r;
 
 	for (size_t i = 0; i < adoption->n; i++) {
-		r = prepare(plane, scope, &adoption->sockets[i], problem);
+		r = prepare(plane, scope, &adoption->sockets[i]);
 		if (r == -EPERM || r == -EACCES)
 			return problem_set(problem, r,
 					   "no permission to borrow a socket of process %d; this "

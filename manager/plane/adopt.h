@@ -34,7 +34,8 @@ enum adopt_verdict {
 struct adopted_socket {
 	struct held_socket held;
 	enum adopt_verdict verdict;
-	int error; /* -errno when the verdict is ADOPT_ERROR */
+	int error;	       /* -errno when the verdict is ADOPT_ERROR */
+	struct problem reason; /* with ADOPT_ERROR, where more is known than the errno */
 };
 
 struct adoption {

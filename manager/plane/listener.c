@@ -122,7 +122,7 @@ int listener_create(const char *folder, const struct address *address,
 	if (r < 0)
 		return problem_set(problem, r,
 				   "the kernel refused the selector program: %s; it needs Linux "
-				   "5.14 or later and CAP_BPF with CAP_NET_ADMIN",
+				   "5.14 or later and CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
 				   strerror(-r));
 	if (mkdir(folder, 0750) < 0 && errno != EEXIST)
 		return problem_set(problem, -errno, "cannot make %s: %m", folder);

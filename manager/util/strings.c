@@ -27,6 +27,18 @@ bool strings_contain(char *const *list, const char *text)
 	return false;
 }
 
+bool strings_equal(char *const *a, char *const *b)
+{
+	size_t n = strings_count(a);
+
+	if (n != strings_count(b))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(a[i], b[i]) != 0)
+			return false;
+	return true;
+}
+
 int strings_take(char ***list, char *text)
 {
 	size_t n = strings_count(*list);

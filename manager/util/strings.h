@@ -13,6 +13,8 @@ DEFINE_CLEANUP(char *, strings_free)
 
 size_t strings_count(char *const *list);
 bool strings_contain(char *const *list, const char *text);
+/* The same strings in the same order. */
+bool strings_equal(char *const *a, char *const *b);
 
 /* Appends a copy; -ENOMEM leaves the list as it was. */
 int strings_add(char ***list, const char *text);

@@ -8,7 +8,6 @@
 #   container_root NAME            prints a path outside that leads to the container's /
 #   container_install NAME         make install into it, and lets systemd and the bus read what is new
 #   container_journal NAME [ARG..] prints its journal, to say why something failed
-#   container_freeze NAME / container_thaw NAME   stops and resumes every process inside
 #   container_stop NAME            ends it; nothing stays behind. Fine to call twice
 #   container_stop_all             the same for all that this shell started
 #   container_trap                 container_stop_all at EXIT, INT and TERM
@@ -17,8 +16,8 @@
 # In BATS: container_start in setup_file, container_stop in teardown_file; all tests of the file share the
 # container. Names are private to the process that sourced this first, so test files can run side by side.
 #
-# The mounts of a container live in a mount namespace that only it and its keeper (container-keeper.sh)
-# are in. The keeper ends the container when the shell that started it is gone, however that died, and
+# The mounts of a container live in a mount namespace that only the container is in. A keeper process
+# (container-keeper.sh) ends the container when the shell that started it is gone, however that died, and
 # the kernel ends the container when the keeper is killed.
 
 _container_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -61,15 +60,15 @@ _container_sweep() {
 
 _container_launch() {
 	local name=$1 state=$2
-	local keeper=(unshare --mount bash "$_container_lib/container-keeper.sh"
+	local command=(bash "$_container_lib/container-keeper.sh"
 		"$name" "$CONTAINER_OWNER" "$state" "$_container_top" "$CONTAINER_BOOT_TIMEOUT")
 
 	# A control group of its own, in the way the machine at hand wants it: systemd's, or by hand in the keeper.
 	if [[ -d /run/systemd/system ]]; then
 		exec setsid systemd-run --quiet --scope --collect --property=Delegate=yes \
-			--unit="hotstandby-rig-$CONTAINER_OWNER-$name" "${keeper[@]}"
+			--unit="hotstandby-rig-$CONTAINER_OWNER-$name" "${command[@]}"
 	fi
-	exec setsid "${keeper[@]}"
+	exec setsid "${command[@]}"
 }
 
 container_start() {
@@ -130,9 +129,6 @@ container_journal() {
 	container_run "$name" journalctl --no-pager --quiet -o short-monotonic "$@"
 }
 
-container_freeze() { echo 1 >"$(<"$(_container_state "$1")/payload")/cgroup.freeze"; }
-container_thaw() { echo 0 >"$(<"$(_container_state "$1")/payload")/cgroup.freeze"; }
-
 container_stop() {
 	local state keeper=''
 	state=$(_container_state "$1")
@@ -153,7 +149,7 @@ _container_gone() { [[ ! -d $1 ]] || [[ -z $2 || ! -d /proc/$2 ]]; }
 container_stop_all() {
 	local state
 	for state in "/run/hotstandby-rig/$CONTAINER_OWNER".*; do
-		[[ ! -d $state ]] || container_stop "${state##*."$CONTAINER_OWNER".}"
+		[[ ! -d $state ]] || container_stop "${state##*/"$CONTAINER_OWNER".}"
 	done
 }
 

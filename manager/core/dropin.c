@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/dropin.h"
+
+#include <string.h>
+
+#include "core/config.h"
+#include "core/name.h"
+#include "util/files.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+#define HSCTL HS_PREFIX "/bin/hsctl"
+
+/* Joins the pieces into one text. Frees them. */
+static char *join(char **pieces)
+{
+	_cleanup_(strings_freep) char **list = pieces;
+	size_t size = 1;
+	char *text, *end;
+
+	for (char **p = list; p && *p; p++)
+		size += strlen(*p);
+	text = end = malloc(size);
+	if (!text)
+		return NULL;
+	for (char **p = list; p && *p; p++)
+		end = stpcpy(end, *p);
+	*end = 0;
+	return text;
+}
+
+/* "app@.socket" -> "app@%i.socket": the socket unit of the same slot. Free it. */
+static char *same_slot(const char *template)
+{
+	const char *at = strchr(template, '@');
+
+	return at ? format("%.*s@%%i%s", (int)(at - template), template, at + 1) : NULL;
+}
+
+char *dropin_path(const char *template)
+{
+	return format(HS_SYSCONFDIR "/systemd/system/%s.d/" DROPIN_NAME, template);
+}
+
+char *dropin_config_text(const char *service)
+{
+	_cleanup_(strings_freep) char **pieces = NULL;
+	const struct config_key *key;
+	int r;
+
+	r = strings_take(
+		&pieces,
+		format("# Settings of the service %s, see hotstandby.conf(5).\n"
+		       "# Written by \"hsctl enable\" with every key at its default. Remove "
+		       "the '#' in front of\n"
+		       "# a key to change it, then run: systemctl reload hsd\n"
+		       "\n"
+		       "[" CONFIG_SECTION "]\n",
+		       service));
+	for (size_t i = 0; r >= 0 && (key = config_key(i)); i++)
+		r = strings_take(&pieces,
+				 format("\n# %s\n#%s=%s\n", key->help, key->name, key->value));
+	return r < 0 ? NULL : join(steal_ptr(&pieces));
+}
+
+/* What both drop-ins begin with. */
+static int add_head(char ***pieces, const char *service)
+{
+	return strings_take(
+		pieces, format("# Written by \"hsctl enable %s@.service\". Do not edit: \"hsctl "
+			       "enable\" writes it anew,\n"
+			       "# \"hsctl disable %s@.service\" removes it.\n"
+			       "\n"
+			       "[Unit]\n",
+			       service, service));
+}
+
+char *dropin_service_text(const char *service, char *const *sockets, char *const *exec_stops)
+{
+	_cleanup_(strings_freep) char **pieces = NULL;
+	int r;
+
+	r = add_head(&pieces, service);
+	if (r >= 0)
+		r = strings_add(&pieces, "After=hsd.service\n");
+	for (; r >= 0 && sockets && *sockets; sockets++) {
+		_cleanup_(freep) char *socket = same_slot(*sockets);
+
+		r = socket ? strings_take(&pieces, format("# every start fetches a fresh listener\n"
+							  "Wants=%s\nAfter=%s\n",
+							  socket, socket))
+			   : -ENOMEM;
+	}
+	if (r >= 0)
+		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
+					 "\n"
+					 "[Service]\n"
+					 "ExecStartPost=-+" HSCTL " adopt %n\n"
+					 "# new connections leave the instance first, then it is "
+					 "stopped as before\n"
+					 "ExecStop=\n"
+					 "ExecStop=-+" HSCTL " retire %n\n");
+	for (; r >= 0 && exec_stops && *exec_stops; exec_stops++)
+		r = strings_take(&pieces, format("ExecStop=%s\n", *exec_stops));
+	return r < 0 ? NULL : join(steal_ptr(&pieces));
+}
+
+char *dropin_socket_text(const char *service)
+{
+	_cleanup_(strings_freep) char **pieces = NULL;
+	int r;
+
+	r = add_head(&pieces, service);
+	if (r >= 0)
+		r = strings_add(&pieces, "StartLimitIntervalSec=0\n");
+	return r < 0 ? NULL : join(steal_ptr(&pieces));
+}
+
+int dropin_sockets(char *text, char ***ret_sockets)
+{
+	_cleanup_(strings_freep) char **sockets = NULL;
+	enum ini_kind kind;
+	struct ini ini;
+	int r = 0;
+
+	ini_init(&ini, text);
+	while (r >= 0 && (kind = ini_next(&ini)) != INI_END) {
+		char service[SERVICE_NAME_MAX];
+
+		if (kind != INI_ASSIGNMENT || strcmp(ini.section, "Unit") != 0 ||
+		    strcmp(ini.key, "Wants") != 0 || !strstr(ini.value, "@%i.socket"))
+			continue;
+		/* it becomes part of a path: only what can be a name */
+		if (snprintf(service, sizeof(service), "%.*s", (int)strcspn(ini.value, "@"),
+			     ini.value) >= (int)sizeof(service) ||
+		    !name_is_valid(service))
+			continue;
+		r = strings_take(&sockets, format("%s@.socket", service));
+	}
+	if (r < 0)
+		return r;
+	*ret_sockets = steal_ptr(&sockets);
+	return 0;
+}
+
+/* The last part of a path. */
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+bool dropin_is_later(const char *path)
+{
+	const char *base = base_name(path);
+
+	return base - path > 3 && memcmp(base - 3, ".d/", 3) == 0 && strcmp(base, DROPIN_NAME) > 0;
+}
+
+bool dropin_is_ours(const char *path)
+{
+	return strcmp(base_name(path), DROPIN_NAME) == 0;
+}
+
+int dropin_effective(const struct assignments *list, const char *section, const char *key,
+		     char ***ret_values)
+{
+	_cleanup_(strings_freep) char **values = NULL;
+	int r;
+
+	for (size_t i = 0; i < list->n; i++) {
+		const struct assignment *a = &list->items[i];
+
+		if (!assignment_is(a, section, key) || dropin_is_ours(a->file) ||
+		    dropin_is_later(a->file))
+			continue;
+		if (!*a->value) {
+			strings_free(values);
+			values = NULL;
+			continue;
+		}
+		r = strings_add(&values, a->value);
+		if (r < 0)
+			return r;
+	}
+	*ret_values = steal_ptr(&values);
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The files that put a template unit under hotstandby. Pure; writing them is
+ * system/enable.h. The functions that return a text or path return NULL without memory, else the
+ * caller frees it. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "core/ini.h"
+
+/* Sorts behind other drop-ins, so that ours is read last and sees their ExecStop= lines. */
+#define DROPIN_NAME "zz-hotstandby.conf"
+
+/* Where the drop-in of a template ("app@.service") stands. */
+char *dropin_path(const char *template);
+
+/* NAME.conf with every key at its default, as comments. */
+char *dropin_config_text(const char *service);
+
+/* The drop-in of the service's template. `sockets`: its socket units' templates ("app@.socket"),
+ * NULL- terminated, may be NULL. `exec_stops`: the unit's own ExecStop= values, likewise. */
+char *dropin_service_text(const char *service, char *const *sockets, char *const *exec_stops);
+
+/* The drop-in of a socket unit's template. */
+char *dropin_socket_text(const char *service);
+
+/* Reads the sockets back out of a service drop-in of ours, which this changes. Free with
+ * strings_free(). */
+int dropin_sockets(char *text, char ***ret_sockets);
+
+/* True if this drop-in is read after ours, so that we do not see what it sets: in a folder "*.d",
+ * with a name that sorts behind DROPIN_NAME. */
+bool dropin_is_later(const char *path);
+
+/* True if this is a drop-in of ours, whatever the folder. */
+bool dropin_is_ours(const char *path);
+
+/* The ExecStop= lines, or those of another list, that hold where our drop-in is read: an empty one
+ * resets, ours and later files do not count. Free with strings_free(); NULL if there is none. */
+int dropin_effective(const struct assignments *list, const char *section, const char *key,
+		     char ***ret_values);

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/lint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/dropin.h"
+#include "core/name.h"
+#include "util/macro.h"
+#include "util/parse.h"
+
+#define BLANKS " \t"
+
+static bool same_place(const struct lint_finding *a, const struct lint_finding *b)
+{
+	const char *file_a = a->file ? a->file : "", *file_b = b->file ? b->file : "";
+
+	return a->line == b->line && strcmp(file_a, file_b) == 0 && strcmp(a->what, b->what) == 0;
+}
+
+void lint_add(struct lint_report *report, const struct lint_finding *finding)
+{
+	report->refused |= finding->refuses;
+	for (size_t i = 0; i < report->n; i++)
+		if (same_place(&report->items[i], finding))
+			return;
+	if (report->n < LINT_FINDINGS_MAX)
+		report->items[report->n++] = *finding;
+}
+
+/* A finding about one assignment. */
+static void add_line(struct lint_report *report, bool refuses, const struct assignment *a,
+		     const char *why, const char *remedy)
+{
+	struct lint_finding finding = {
+		.refuses = refuses, .file = a->file, .line = a->line, .why = why};
+
+	snprintf(finding.what, sizeof(finding.what), "%s=%s", a->key, a->value);
+	snprintf(finding.remedy, sizeof(finding.remedy), "%s", remedy);
+	lint_add(report, &finding);
+}
+
+/* A finding about something that a unit lacks. */
+static void add_missing(struct lint_report *report, const struct lint_unit *unit, const char *what,
+			const char *why, const char *remedy)
+{
+	struct lint_finding finding = {.refuses = true, .file = unit->fragment, .why = why};
+
+	snprintf(finding.what, sizeof(finding.what), "%s", what);
+	snprintf(finding.remedy, sizeof(finding.remedy), "%s", remedy);
+	lint_add(report, &finding);
+}
+
+bool lint_name(struct lint_report *report, const char *text)
+{
+	struct lint_finding finding = {.refuses = true};
+	char service[SERVICE_NAME_MAX] = "";
+	enum name_kind kind = name_kind(text);
+
+	if (kind == NAME_SERVICE || kind == NAME_TEMPLATE)
+		return true;
+
+	(void)name_guess(text, service);
+	snprintf(finding.what, sizeof(finding.what), "%s", text);
+	if (kind == NAME_INSTANCE) {
+		finding.why = "This is one instance; what is put under hotstandby is the template, "
+			      "with all its instances";
+		snprintf(finding.remedy, sizeof(finding.remedy), "Give %s@.service", service);
+	} else if (kind == NAME_SOCKET) {
+		finding.why = "This is a socket unit; what is put under hotstandby is the service "
+			      "behind it, and its socket unit with it";
+		snprintf(finding.remedy, sizeof(finding.remedy), "Give %s@.service", service);
+	} else if (kind == NAME_PLAIN) {
+		finding.why = "This is no template, so there can be only one instance of it";
+		snprintf(finding.remedy, sizeof(finding.remedy),
+			 "Make a template from it: copy its unit file to %.*s@.service, and start "
+			 "instances 0 and 1 of that instead",
+			 (int)(strlen(text) - strlen(".service")), text);
+	} else {
+		finding.why = "This is not the name of a template unit";
+		snprintf(finding.remedy, sizeof(finding.remedy),
+			 "Give one like app@.service, of letters, digits and : - _ . \\");
+	}
+	lint_add(report, &finding);
+	return false;
+}
+
+static const char *load_reason(enum lint_load load, const char *detail)
+{
+	switch (load) {
+	case LINT_NOT_FOUND:
+		return "There is no such unit";
+	case LINT_PLAIN:
+		return "There is a unit of this name, but it is no template, so there can be only "
+		       "one "
+		       "instance of it";
+	case LINT_MASKED:
+		return "The unit is masked, so nothing can start it";
+	case LINT_OTHER_NAME:
+		return "This is only another name of the unit";
+	default:
+		return detail && *detail ? detail : "systemd cannot load the unit";
+	}
+}
+
+void lint_load(struct lint_report *report, enum lint_load load, const char *template,
+	       const char *fragment, const char *detail)
+{
+	struct lint_finding finding = {.refuses = true, .file = fragment};
+	char *remedy = finding.remedy;
+	size_t size = sizeof(finding.remedy);
+
+	if (load == LINT_OK)
+		return;
+	finding.why = load_reason(load, detail);
+	snprintf(finding.what, sizeof(finding.what), "%s", template);
+	if (load == LINT_NOT_FOUND)
+		snprintf(remedy, size,
+			 "Check the name with: systemctl list-unit-files '*@.service'; a new unit "
+			 "file is seen after: systemctl daemon-reload");
+	else if (load == LINT_PLAIN)
+		snprintf(remedy, size,
+			 "Make a template from it: copy the file to /etc/systemd/system/%s, and "
+			 "start instances 0 and 1 of that instead",
+			 template);
+	else if (load == LINT_MASKED)
+		snprintf(remedy, size, "Unmask it: systemctl unmask %s", template);
+	else if (load == LINT_OTHER_NAME)
+		snprintf(remedy, size, "Give that: %s", detail ? detail : "");
+	else
+		snprintf(remedy, size, "See what is wrong with: systemd-analyze verify %s",
+			 template);
+	lint_add(report, &finding);
+}
+
+/* The last assignment of a switch that systemd understands; it passes over others. */
+static const struct assignment *last_switch(const struct assignments *list, const char *section,
+					    const char *key, bool *ret_on)
+{
+	for (size_t i = list->n; i > 0; i--)
+		if (assignment_is(&list->items[i - 1], section, key) &&
+		    parse_bool(list->items[i - 1].value, ret_on) == 0)
+			return &list->items[i - 1];
+	*ret_on = false;
+	return NULL;
+}
+
+/* Writes what a '%' stands for: the parts of a unit name, of which alone a unit's partner can be
+ * made. */
+static size_t expand_specifier(char specifier, const char *unit, char *buffer, size_t size)
+{
+	const char *at = strchr(unit, '@'), *dot = strrchr(unit, '.');
+	const char *from = unit, *to = unit + strlen(unit);
+	int n;
+
+	if (!at || !dot || dot < at)
+		return 0;
+	if (specifier == 'i' || specifier == 'I')
+		from = at + 1;
+	if (specifier == 'p' || specifier == 'P')
+		to = at;
+	else if (specifier != 'n')
+		to = dot;
+	n = snprintf(buffer, size, "%.*s", (int)(to - from), from);
+	return MIN((size_t)n, size - 1);
+}
+
+/* The unit that a word in a dependency of `unit` names. */
+static void expand_unit(const char *word, size_t length, const char *unit,
+			char expanded[UNIT_NAME_MAX])
+{
+	const char *template = "@.socket", *at = strchr(unit, '@');
+	size_t n = 0;
+
+	for (size_t i = 0; i < length && n < UNIT_NAME_MAX - 1; i++) {
+		if (word[i] == '%' && i + 1 < length && strchr("iIpPnN", word[i + 1]))
+			n += expand_specifier(word[++i], unit, expanded + n, UNIT_NAME_MAX - n);
+		else
+			expanded[n++] = word[i];
+	}
+	expanded[n] = 0;
+
+	/* a template in a dependency of an instance means the same instance of it */
+	if (at && n > strlen(template) && strcmp(expanded + n - strlen(template), template) == 0) {
+		n -= strlen(template) - 1;
+		n += expand_specifier('i', unit, expanded + n, UNIT_NAME_MAX - n);
+		snprintf(expanded + n, UNIT_NAME_MAX - n, ".socket");
+	}
+}
+
+/* True if the dependency of `unit` names one of `others`. */
+static bool names_one(const struct assignment *a, const char *unit, const char *const *others)
+{
+	char name[UNIT_NAME_MAX];
+
+	for (const char *p = a->value; *p; p += strspn(p, BLANKS)) {
+		size_t length = strcspn(p, BLANKS);
+
+		expand_unit(p, length, unit, name);
+		for (const char *const *other = others; other && *other; other++)
+			if (strcmp(name, *other) == 0)
+				return true;
+		p += length;
+	}
+	return false;
+}
+
+#define WHY_STOPPED                                                                                \
+	"hotstandby stops the socket unit once the service runs, and this would stop the service " \
+	"with it"
+#define REMEDY_STOPPED \
+	"Remove the line; hsctl enable writes Wants= and After= for the socket unit instead"
+
+/* The lines by which a stop of this socket unit stops `unit`. There is no resetting them. */
+static size_t lint_dependency_lines(struct lint_report *report, const struct lint_unit *unit,
+				    const char *socket)
+{
+	static const char *const keys[] = {"Requires", "Requisite", "BindsTo", "PartOf",
+					   "StopPropagatedFrom"};
+	const char *const sockets[] = {socket, NULL};
+	size_t n = 0;
+
+	for (size_t i = 0; i < unit->settings.n; i++) {
+		const struct assignment *a = &unit->settings.items[i];
+
+		for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
+			if (assignment_is(a, "Unit", keys[k]) &&
+			    names_one(a, unit->name, sockets)) {
+				add_line(report, true, a, WHY_STOPPED, REMEDY_STOPPED);
+				n++;
+			}
+	}
+	return n;
+}
+
+static bool is_listed(char *const *list, const char *name)
+{
+	for (; list && *list; list++)
+		if (strcmp(*list, name) == 0)
+			return true;
+	return false;
+}
+
+/* As above, and where systemd knows of it without a line: a folder *.requires, another unit's
+ * RequiredBy=. */
+static void lint_dependencies(struct lint_report *report, const struct lint_unit *unit,
+			      const char *const *sockets)
+{
+	char what[sizeof(((struct lint_finding *)NULL)->what)];
+
+	for (; sockets && *sockets; sockets++) {
+		if (lint_dependency_lines(report, unit, *sockets) > 0 ||
+		    !is_listed(unit->stopped_by, *sockets))
+			continue;
+		snprintf(what, sizeof(what), "%s is stopped together with %s", unit->name,
+			 *sockets);
+		add_missing(
+			report, unit, what, WHY_STOPPED,
+			"Look for a folder *.requires or a RequiredBy= and remove it, then run: "
+			"systemctl daemon-reload");
+	}
+}
+
+/* Files that are read after our drop-in and throw away what it sets. */
+static void lint_later(struct lint_report *report, const struct lint_unit *unit)
+{
+	for (size_t i = 0; i < unit->settings.n; i++) {
+		const struct assignment *a = &unit->settings.items[i];
+
+		if (*a->value || !dropin_is_later(a->file))
+			continue;
+		if (assignment_is(a, "Service", "ExecStop") ||
+		    assignment_is(a, "Service", "ExecStartPost"))
+			add_line(report, true, a,
+				 "This file is read after " DROPIN_NAME
+				 " and throws away the commands "
+				 "that hotstandby adds there",
+				 "Rename the file so that it sorts before " DROPIN_NAME);
+	}
+}
+
+static void lint_default_instance(struct lint_report *report, const struct lint_unit *unit)
+{
+	const struct assignment *a =
+		assignments_last(&unit->settings, "Install", "DefaultInstance");
+	uint64_t slot;
+
+	if (a && *a->value && parse_unsigned(a->value, 0, 15, &slot) < 0)
+		add_line(report, false, a,
+			 "An instance of this name is no slot, so it is never switched to",
+			 "Enable the slots by name: systemctl enable with instances 0 and 1");
+}
+
+void lint_service(struct lint_report *report, const struct lint_unit *service,
+		  const char *const *sockets)
+{
+	const struct assignment *a;
+	bool on;
+
+	lint_dependencies(report, service, sockets);
+	lint_later(report, service);
+	lint_default_instance(report, service);
+
+	a = last_switch(&service->settings, "Service", "PrivateNetwork", &on);
+	if (on && !(sockets && *sockets))
+		add_line(report, true, a,
+			 "Each instance then listens in a network of its own, where no other can "
+			 "take "
+			 "over",
+			 "Remove the line, or pass the listener in with a socket unit");
+}
+
+/* True if the value depends on the slot. */
+static bool depends_on_slot(const char *value)
+{
+	for (const char *p = value; (p = strchr(p, '%')) && p[1]; p += 2)
+		if (strchr("iInNf", p[1]))
+			return true;
+	return false;
+}
+
+/* An address of ListenStream= that is not TCP: a path, perhaps behind a specifier like %t, an
+ * abstract name, or vsock. */
+static bool is_tcp(const char *value)
+{
+	if (value[0] == '/' || value[0] == '@' || strncmp(value, "vsock:", 6) == 0)
+		return false;
+	return !(value[0] == '%' && strchr(value, '/'));
+}
+
+static void lint_address(struct lint_report *report, const struct assignment *a)
+{
+	if (strcmp(a->key, "ListenStream") != 0)
+		add_line(report, false, a, "Only TCP listeners are switched, this one is not",
+			 "Expect to lose what arrives here while the instance restarts");
+	else if (!is_tcp(a->value))
+		add_line(report, false, a, "Only TCP listeners are switched, this one is not",
+			 "Give each slot an address of its own here, with %i in it");
+	else if (depends_on_slot(a->value))
+		add_line(report, true, a,
+			 "Each slot then has another address, and connections can only be switched "
+			 "between slots that have the same",
+			 "Write the address without a % specifier");
+}
+
+/* Listen*=: all of them are one list, and an empty one of any kind resets it. */
+static void lint_addresses(struct lint_report *report, const struct lint_unit *socket)
+{
+	const struct assignment *items = socket->settings.items;
+	size_t first = 0, n_tcp = 0;
+
+	for (size_t i = 0; i < socket->settings.n; i++)
+		if (strcmp(items[i].section, "Socket") == 0 &&
+		    strncmp(items[i].key, "Listen", 6) == 0 && !*items[i].value)
+			first = i + 1;
+	for (size_t i = first; i < socket->settings.n; i++) {
+		if (strcmp(items[i].section, "Socket") != 0 ||
+		    strncmp(items[i].key, "Listen", 6) != 0)
+			continue;
+		lint_address(report, &items[i]);
+		n_tcp += strcmp(items[i].key, "ListenStream") == 0 && is_tcp(items[i].value);
+	}
+	if (!n_tcp)
+		add_missing(report, socket, "ListenStream= with a TCP address is missing",
+			    "Only TCP listeners are switched, and there is none",
+			    "Add one like ListenStream=8080");
+}
+
+static void lint_protocol(struct lint_report *report, const struct lint_unit *socket)
+{
+	const struct assignment *a =
+		assignments_last(&socket->settings, "Socket", "SocketProtocol");
+
+	if (a && *a->value)
+		add_line(report, true, a,
+			 "The kernel lets a program choose between plain TCP listeners only",
+			 "Remove the line");
+}
+
+static void lint_switches(struct lint_report *report, const struct lint_unit *socket)
+{
+	const struct assignment *a;
+	bool on;
+
+	a = last_switch(&socket->settings, "Socket", "Accept", &on);
+	if (on)
+		add_line(report, true, a,
+			 "systemd then accepts the connections itself and starts a process for "
+			 "each, so "
+			 "no instance has a listener that could be switched",
+			 "Set Accept=no, with a server that accepts for itself");
+
+	a = last_switch(&socket->settings, "Socket", "FlushPending", &on);
+	if (on)
+		add_line(report, true, a,
+			 "systemd then throws away the waiting connections when the service stops",
+			 "Remove the line");
+
+	a = last_switch(&socket->settings, "Socket", "ReusePort", &on);
+	if (!on && a)
+		add_line(report, true, a,
+			 "Without it only one slot can listen on the address at a time",
+			 "Set ReusePort=yes");
+	else if (!on)
+		add_missing(report, socket, "ReusePort= is missing",
+			    "Without it only one slot can listen on the address at a time",
+			    "Add ReusePort=yes to the section [Socket]");
+}
+
+void lint_socket(struct lint_report *report, const struct lint_unit *socket, const char *service)
+{
+	const char *const services[] = {service, NULL};
+
+	lint_switches(report, socket);
+	lint_protocol(report, socket);
+	lint_addresses(report, socket);
+
+	for (size_t i = 0; i < socket->settings.n; i++) {
+		const struct assignment *a = &socket->settings.items[i];
+
+		if ((assignment_is(a, "Unit", "PropagatesStopTo") ||
+		     assignment_is(a, "Install", "RequiredBy")) &&
+		    names_one(a, socket->name, services))
+			add_line(report, true, a, WHY_STOPPED, REMEDY_STOPPED);
+	}
+}
+
+const char *lint_format(const struct lint_finding *finding, char text[LINT_TEXT_MAX])
+{
+	size_t length = strlen(finding->why);
+	char place[600] = "";
+
+	/* the reason may be systemd's own sentence */
+	if (length > 0 && finding->why[length - 1] == '.')
+		length--;
+
+	if (finding->file && finding->line)
+		snprintf(place, sizeof(place), "%s:%u: ", finding->file, finding->line);
+	else if (finding->file)
+		snprintf(place, sizeof(place), "%s: ", finding->file);
+	snprintf(text, LINT_TEXT_MAX, "%s%s: %.*s. %s.", place, finding->what, (int)length,
+		 finding->why, finding->remedy);
+	return text;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/change_run.h"
+
+#include <string.h>
+
+#include "hsd/bus.h"
+#include "hsd/instance.h"
+#include "plane/retire.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+struct change_run {
+	struct service *service;
+	struct service_change change;
+	int lock_fd;
+	sd_bus_message *message;
+	sd_event_source *timer;
+	struct unit_job *job;
+};
+
+DEFINE_CLEANUP(struct change_run, change_run_free)
+
+static void carry_out(struct change_run *run, unsigned actions);
+
+struct change_run *change_run_free(struct change_run *run)
+{
+	if (!run)
+		return NULL;
+	sd_event_source_disable_unref(run->timer);
+	unit_job_free(run->job);
+	sd_bus_message_unref(run->message);
+	close_fd(run->lock_fd);
+	free(run);
+	return NULL;
+}
+
+const char *change_run_verb(const struct change_run *run)
+{
+	return switchover_verb_to_string(run->change.machine.plan.verb);
+}
+
+static void tell_progress(struct change_run *run)
+{
+	json_object *object = report_progress(&run->change.machine, run->service->name, now_usec());
+
+	bus_emit_progress(run->service, json_object_to_json_string(object));
+	json_object_put(object);
+}
+
+static void answer(struct change_run *run, const struct switchover_result *result)
+{
+	const struct switchover *machine = &run->change.machine;
+	struct problem sentence = {0};
+	json_object *object;
+
+	if (machine->state == SWITCHOVER_DONE) {
+		object = report_change(machine, run->service->name, result);
+		sd_bus_reply_method_return(run->message, "s", json_object_to_json_string(object));
+		json_object_put(object);
+		return;
+	}
+	switchover_describe(machine, run->service->name, result, &sentence);
+	sd_bus_reply_method_errorf(run->message,
+				   machine->state == SWITCHOVER_UNDONE ? BUS_ERROR_UNDONE
+								       : BUS_ERROR_FAILED,
+				   "%s", sentence.text);
+}
+
+static void end(struct change_run *run)
+{
+	struct switchover_result result;
+
+	change_result(&run->change, now_usec(), &result);
+	change_log(&run->change, &result);
+	answer(run, &result);
+	run->service->change = NULL;
+	bus_emit_changed(run->service);
+	change_run_free(run);
+}
+
+static void on_old_done(const char *result, const struct problem *problem, void *userdata)
+{
+	struct change_run *run = userdata;
+	struct switchover_input input = {
+		.event = strcmp(result, "done") ? SWITCHOVER_OLD_FAILED : SWITCHOVER_OLD_DONE,
+		.now = now_usec(),
+	};
+
+	(void)problem;
+	run->job = NULL;
+	carry_out(run, switchover_step(&run->change.machine, &input));
+}
+
+static void start_job(struct change_run *run, const char *method)
+{
+	struct instance *old = run->service->instances[run->change.machine.plan.from];
+
+	if (unit_job_new(run->service->context->bus, method, old->unit, on_old_done, run,
+			 &run->job) < 0)
+		on_old_done("failed", NULL, run);
+}
+
+static void move_queue(struct change_run *run)
+{
+	unsigned from = run->change.machine.plan.from;
+	struct instance *old = run->service->instances[from];
+
+	bounce(run->service->plane, from, instance_facts(old)->control_group, !old->retired);
+}
+
+static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct change_run *run = userdata;
+
+	(void)source;
+	(void)usec;
+	carry_out(run, change_tick(&run->change, now_usec()));
+	return 0;
+}
+
+static int set_timer(struct change_run *run)
+{
+	uint64_t wake = switchover_wake(&run->change.machine, now_usec());
+
+	if (!run->timer)
+		return sd_event_add_time(run->service->context->event, &run->timer, CLOCK_MONOTONIC,
+					 wake, USEC_PER_MSEC, on_wake, run);
+	sd_event_source_set_time(run->timer, wake);
+	return sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
+}
+
+/* Does what the state machine asks for. Frees the run when it has ended: the last thing a caller
+ * does. */
+static void carry_out(struct change_run *run, unsigned actions)
+{
+	if (actions & SWITCHOVER_DO_TELL)
+		tell_progress(run);
+	if (actions & SWITCHOVER_DO_BOUNCE)
+		move_queue(run);
+	if (actions & SWITCHOVER_DO_FLIP)
+		carry_out(run, change_flip(&run->change, now_usec()));
+	else if (actions & SWITCHOVER_DO_STOP)
+		start_job(run, "StopUnit");
+	else if (actions & SWITCHOVER_DO_RESTART)
+		start_job(run, "RestartUnit");
+	else if (actions & SWITCHOVER_DO_END)
+		end(run);
+	else
+		set_timer(run);
+}
+
+void change_run_poke(struct change_run *run)
+{
+	if (run)
+		carry_out(run, change_tick(&run->change, now_usec()));
+}
+
+int change_run_start(struct service *service, const struct change_order *order,
+		     sd_bus_message *message, enum gate_answer *ret_answer,
+		     struct problem *ret_refusal)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+	_cleanup_(close_fdp) int lock = -1;
+	struct change_request request = {
+		.verb = order->verb,
+		.states = states,
+		.n = service->n_slots,
+		.to = order->to,
+		.busy = service->change || plane_lock(service->plane, &lock) < 0,
+	};
+	struct switchover_plan plan;
+	struct change_run *run;
+	unsigned to;
+
+	service_states(service, states);
+	*ret_answer = change_gate(service->plane, &request, &to, ret_refusal);
+	if (*ret_answer != GATE_OPEN)
+		return 0;
+	run = calloc(1, sizeof(*run));
+	if (!run)
+		return -ENOMEM;
+	plan = change_plan(service->plane, order->verb, to);
+	plan.settle_usec = order->settle_usec;
+	plan.drain_usec = order->drain_usec;
+	plan.then = order->then;
+	run->service = service;
+	run->lock_fd = steal_fd(&lock);
+	run->message = sd_bus_message_ref(message);
+	change_init(&run->change, service->plane, &plan);
+	service->change = run;
+	carry_out(run, change_begin(&run->change, now_usec()));
+	return 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Drives one change (switchover, rollback, fail-over) of a service through the event loop. */
+#pragma once
+
+#include "hsd/service.h"
+#include "system/change.h"
+
+struct change_order {
+	enum switchover_verb verb;
+	int to; /* a slot, or GATE_STANDBY */
+	uint64_t settle_usec, drain_usec;
+	enum switchover_then then;
+};
+
+/*
+ * Asks the gate and begins. `message` is answered at the end. A refusal is no errno: `ret_answer`
+ * is not GATE_OPEN, `ret_refusal` is the sentence, nothing has changed and the message is not
+ * answered.
+ */
+int change_run_start(struct service *service, const struct change_order *order,
+		     sd_bus_message *message, enum gate_answer *ret_answer,
+		     struct problem *ret_refusal);
+/* Ends it without an answer from systemd; the traffic stays where it is. */
+struct change_run *change_run_free(struct change_run *run);
+
+/* The word or a slot's sockets have changed: look at once. */
+void change_run_poke(struct change_run *run);
+/* "switchover", "rollback", "failover". */
+const char *change_run_verb(const struct change_run *run);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What runs in a slot: its unit's state, its main process, adoption and retirement.
+ *
+ * Adoption and retirement take several steps between which the event loop runs on; whoever asked is
+ * answered at the end.
+ */
+#pragma once
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "hsd/service.h"
+#include "hsd/waiters.h"
+#include "plane/adopt.h"
+#include "system/units.h"
+
+#define INSTANCE_SOCKET_UNITS_MAX 16
+
+struct socket_stop {
+	struct instance *instance;
+	struct unit_job *job; /* NULL: none, or it has ended */
+};
+
+struct instance {
+	struct service *service;
+	unsigned slot;
+	char unit[UNIT_NAME_MAX];
+	struct unit_watch *watch;
+	struct problem problem; /* why sockets of it are not switched */
+
+	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */
+	bool retired;	      /* since the last adoption */
+	bool was_ready;	      /* this run has been ready: if it fails now, it crashed */
+
+	pid_t watched_pid;
+	sd_event_source *exit_source;
+
+	bool adopt_wanted; /* when the unit's facts are fresh */
+	struct adoption *adoption;
+	unsigned stopping_sockets; /* socket units whose stop is awaited */
+	struct socket_stop socket_stops[INSTANCE_SOCKET_UNITS_MAX];
+	struct waiters adopters;
+
+	sd_event_source *settle_source;
+	struct waiters retirers;
+
+	uint64_t restart_delay; /* microseconds; doubles with every crash in a row */
+	uint64_t ready_since;
+	sd_event_source *restart_source;
+	struct unit_job *restart_job;
+};
+
+int instance_new(struct service *service, unsigned slot, struct instance **ret_instance);
+struct instance *instance_free(struct instance *instance);
+
+/* Finds and takes over the sockets of the running instance. `message` (may be NULL) is answered. */
+int instance_adopt(struct instance *instance, sd_bus_message *message);
+/* Takes the slot out of service: flip away, settle, move the queue. `message` (may be NULL) is
+ * answered. */
+int instance_retire(struct instance *instance, sd_bus_message *message);
+
+const struct unit_facts *instance_facts(const struct instance *instance);
+/* True when the cgroup with this id is the instance's, and it is there to be adopted. */
+bool instance_owns(const struct instance *instance, uint64_t cgroup_id);

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/manager.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+#include <syslog.h>
+
+#include "hsd/bus.h"
+#include "hsd/instance.h"
+#include "plane/accounting.h"
+#include "plane/diag.h"
+#include "system/configfile.h"
+#include "system/journal.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+/* A server opens its listeners one after the other: look once for all of them. */
+#define RESCAN_USEC (2 * USEC_PER_MSEC)
+
+DEFINE_CLEANUP(struct manager, manager_free)
+
+/* ---- sockets that begin or cease to listen ---- */
+
+static void adopt_owner(struct manager *manager, uint64_t cgroup_id)
+{
+	for (size_t i = 0; i < manager->n_services; i++)
+		for (unsigned slot = 0; slot < manager->services[i]->n_slots; slot++) {
+			struct instance *instance = manager->services[i]->instances[slot];
+
+			if (!instance_owns(instance, cgroup_id))
+				continue;
+			instance_adopt(instance, NULL);
+			if (cgroup_id)
+				return;
+		}
+}
+
+static void on_listen(const struct hs_listen *listen, void *userdata)
+{
+	struct manager *manager = userdata;
+	_cleanup_(freep) struct listening_socket *sockets = NULL;
+	size_t n;
+
+	if (listen->closed) {
+		sd_event_source_set_time_relative(manager->rescan_source, RESCAN_USEC);
+		sd_event_source_set_enabled(manager->rescan_source, SD_EVENT_ONESHOT);
+		return;
+	}
+	if (diag_listening(&sockets, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (sockets[i].cookie == listen->cookie)
+			adopt_owner(manager, sockets[i].cgroup_id);
+}
+
+static int on_listens_readable(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	accounting_listens_consume(manager->context.accounting);
+	return 0;
+}
+
+static int on_rescan(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	(void)source;
+	(void)usec;
+	for (size_t i = 0; i < manager->n_services; i++)
+		service_check_active(manager->services[i]);
+	return 0;
+}
+
+static int watch_listens(struct manager *manager)
+{
+	int fd, r;
+
+	if (!manager->context.accounting)
+		return 0;
+	r = accounting_listens_watch(manager->context.accounting, on_listen, manager, &fd);
+	if (r >= 0)
+		r = sd_event_add_time_relative(manager->context.event, &manager->rescan_source,
+					       CLOCK_MONOTONIC, RESCAN_USEC, USEC_PER_MSEC,
+					       on_rescan, manager);
+	if (r >= 0)
+		r = sd_event_add_io(manager->context.event, &manager->listen_source, fd, EPOLLIN,
+				    on_listens_readable, manager);
+	return r;
+}
+
+/* ---- services ---- */
+
+struct service *manager_find(const struct manager *manager, const char *name)
+{
+	for (size_t i = 0; i < manager->n_services; i++)
+		if (!strcmp(manager->services[i]->name, name))
+			return manager->services[i];
+	return NULL;
+}
+
+static void tell_count(const struct manager *manager)
+{
+	struct journal_scope scope = {NULL, -1, LOG_INFO};
+
+	journal_log(JOURNAL_MANAGER, &scope, "%zu service%s managed", manager->n_services,
+		    manager->n_services == 1 ? "" : "s");
+}
+
+/* Takes an old service over if there is one, else makes it. NULL when that fails: told. */
+static struct service *keep_or_make(struct manager *manager, const char *name)
+{
+	struct journal_scope scope = {name, -1, LOG_ERR};
+	struct service *service = NULL;
+	int r;
+
+	for (size_t i = 0; i < manager->n_services; i++) {
+		if (!manager->services[i] || strcmp(manager->services[i]->name, name))
+			continue;
+		service = steal_ptr(&manager->services[i]);
+		service_reload(service);
+		return service;
+	}
+	r = service_new(&manager->context, name, &service);
+	if (r < 0)
+		journal_log(JOURNAL_PROBLEM, &scope, "%s cannot be managed: %s", name,
+			    strerror(-r));
+	return service;
+}
+
+static void forget_all(struct manager *manager)
+{
+	for (size_t i = 0; i < manager->n_services; i++)
+		service_free(manager->services[i]);
+	free(manager->services);
+	manager->services = NULL;
+	manager->n_services = 0;
+}
+
+int manager_reload(struct manager *manager)
+{
+	_cleanup_(strings_freep) char **names = NULL;
+	struct service **services;
+	size_t n = 0;
+	int r = configfile_list(&names);
+
+	if (r < 0)
+		return r;
+	services = calloc(strings_count(names) + 1, sizeof(*services));
+	if (!services)
+		return -ENOMEM;
+	for (char **name = names; name && *name; name++) {
+		services[n] = keep_or_make(manager, *name);
+		n += services[n] != NULL;
+	}
+	forget_all(manager);
+	manager->services = services;
+	manager->n_services = n;
+	tell_count(manager);
+	return 0;
+}
+
+/* ---- the whole ---- */
+
+static int open_bus(struct manager *manager, struct problem *problem)
+{
+	int r = sd_bus_open_system(&manager->context.bus);
+
+	if (r >= 0)
+		/* without the bus there is nobody to serve: systemd starts us anew, traffic goes on
+		 */
+		r = sd_bus_set_exit_on_disconnect(manager->context.bus, true);
+	if (r >= 0)
+		r = sd_bus_attach_event(manager->context.bus, manager->context.event,
+					SD_EVENT_PRIORITY_NORMAL);
+	if (r >= 0)
+		r = units_subscribe(manager->context.bus);
+	if (r < 0)
+		return problem_set(problem, r, "cannot use the system bus: %s", strerror(-r));
+	return 0;
+}
+
+static void open_accounting(struct manager *manager)
+{
+	struct journal_scope scope = {NULL, -1, LOG_WARNING};
+
+	if (accounting_open(&manager->context.accounting, &manager->accounting_problem) < 0)
+		journal_log(JOURNAL_PROBLEM, &scope,
+			    "connections are not counted and late listeners not noticed: %s",
+			    manager->accounting_problem.text);
+}
+
+int manager_new(sd_event *event, struct manager **ret_manager, struct problem *problem)
+{
+	_cleanup_(manager_freep) struct manager *manager = calloc(1, sizeof(*manager));
+	int r;
+
+	if (!manager)
+		return -ENOMEM;
+	manager->context.event = event;
+	r = open_bus(manager, problem);
+	if (r < 0)
+		return r;
+	open_accounting(manager);
+	r = watch_listens(manager);
+	if (r < 0)
+		return problem_set(problem, r, "cannot watch for listening sockets: %s",
+				   strerror(-r));
+	r = manager_reload(manager);
+	if (r < 0)
+		return problem_set(problem, r, "cannot read the settings: %s", strerror(-r));
+	r = bus_publish_manager(manager);
+	if (r < 0)
+		return problem_set(problem, r, "cannot get the name %s on the system bus: %s%s",
+				   BUS_NAME, strerror(-r),
+				   r == -EEXIST ? "; another hsd is running" : "");
+	*ret_manager = steal_ptr(&manager);
+	return 0;
+}
+
+struct manager *manager_free(struct manager *manager)
+{
+	if (!manager)
+		return NULL;
+	sd_bus_slot_unref(manager->bus_object);
+	forget_all(manager);
+	sd_event_source_disable_unref(manager->listen_source);
+	sd_event_source_disable_unref(manager->rescan_source);
+	accounting_free(manager->context.accounting);
+	sd_bus_flush_close_unref(manager->context.bus);
+	free(manager);
+	return NULL;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The composition root: event loop, bus, accounting, services. */
+#pragma once
+
+#include "hsd/service.h"
+
+struct manager {
+	struct service_context context;
+	struct problem accounting_problem;
+	struct service **services; /* sorted by name */
+	size_t n_services;
+	sd_event_source *listen_source, *rescan_source;
+	sd_bus_slot *bus_object;
+};
+
+/* `event` must outlive it. On failure `problem` says why. */
+int manager_new(sd_event *event, struct manager **ret_manager, struct problem *problem);
+struct manager *manager_free(struct manager *manager);
+
+/* Takes up services that were enabled and forgets those that were disabled. */
+int manager_reload(struct manager *manager);
+struct service *manager_find(const struct manager *manager, const char *name);

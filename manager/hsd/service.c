@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/service.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "hsd/bus.h"
+#include "hsd/change_run.h"
+#include "hsd/event_log.h"
+#include "hsd/instance.h"
+#include "system/configfile.h"
+#include "system/journal.h"
+#include "util/macro.h"
+
+DEFINE_CLEANUP(struct service, service_free)
+
+static void set_problem(struct service *service, const struct problem *problem)
+{
+	struct journal_scope scope = {service->name, -1, LOG_ERR};
+
+	if (strcmp(service->problem.text, problem->text) && problem->text[0])
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem->text);
+	service->problem = *problem;
+}
+
+/* Settings that are wrong do not take a running service out of management: the last good ones hold.
+ */
+static void load_config(struct service *service)
+{
+	struct problem problem = {0};
+	struct config config;
+
+	if (!configfile_load(service->name, &config, &problem))
+		service->config = config;
+	set_problem(service, &problem);
+}
+
+static void open_plane(struct service *service)
+{
+	struct problem problem = {0};
+	int r;
+
+	if (service->plane)
+		return;
+	r = plane_create(service->name, service->context->accounting, &service->plane, &problem);
+	if (r < 0 && !problem.text[0])
+		problem_set(&problem, r, "its kernel side could not be made: %s", strerror(-r));
+	if (r < 0)
+		set_problem(service, &problem);
+	else if (event_log_new(service, &service->events) < 0)
+		service->events = NULL; /* the counters go on without the stories */
+}
+
+static int set_slots(struct service *service, unsigned n)
+{
+	int r = 0;
+
+	for (; !r && service->n_slots < n; service->n_slots += !r)
+		r = instance_new(service, service->n_slots, &service->instances[service->n_slots]);
+	while (service->n_slots > n) {
+		struct instance **last = &service->instances[--service->n_slots];
+
+		*last = instance_free(*last);
+	}
+	return r;
+}
+
+void service_reload(struct service *service)
+{
+	load_config(service);
+	open_plane(service);
+	set_slots(service, service->config.slots);
+}
+
+int service_new(const struct service_context *context, const char *name,
+		struct service **ret_service)
+{
+	_cleanup_(service_freep) struct service *service = calloc(1, sizeof(*service));
+	int r;
+
+	if (!service)
+		return -ENOMEM;
+	service->context = context;
+	snprintf(service->name, sizeof(service->name), "%s", name);
+	config_init(&service->config);
+	load_config(service);
+	open_plane(service);
+	r = set_slots(service, service->config.slots);
+	if (r >= 0)
+		r = bus_publish_service(service);
+	if (r < 0)
+		return r;
+	*ret_service = steal_ptr(&service);
+	return 0;
+}
+
+struct service *service_free(struct service *service)
+{
+	if (!service)
+		return NULL;
+	sd_bus_slot_unref(service->bus_object);
+	service->change = change_run_free(service->change);
+	set_slots(service, 0);
+	event_log_free(service->events);
+	plane_free(service->plane);
+	free(service);
+	return NULL;
+}
+
+static const struct address *missing_address(const struct service *service, unsigned slot)
+{
+	unsigned active = hs_word_active(plane_word(service->plane));
+
+	if (slot == active || active >= service->n_slots)
+		return NULL;
+	return plane_missing(service->plane, slot, active);
+}
+
+void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX])
+{
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		const struct instance *instance = service->instances[i];
+		struct slot_facts facts = {
+			.unit = instance_facts(instance)->state,
+			.retired = instance->retired,
+		};
+
+		if (service->plane) {
+			facts.sockets = plane_slot_sockets(service->plane, i);
+			facts.incomplete = missing_address(service, i) != NULL;
+		}
+		states[i] = slot_state_of(&facts);
+	}
+}
+
+static void report_slot(const struct service *service, unsigned slot, enum slot_state state,
+			struct service_report *report)
+{
+	const struct instance *instance = service->instances[slot];
+	struct slot_report *out = &report->slots[slot];
+	char text[ADDRESS_TEXT_MAX];
+
+	report_read_unit(report, slot, instance_facts(instance), instance->retired);
+	out->state = state;
+	out->problem = instance->problem;
+	if (state == SLOT_INCOMPLETE)
+		problem_set(&out->problem, 0,
+			    "it has no socket on %s, which the active slot serves; let both serve "
+			    "the same addresses, or name the common ports in Ports=",
+			    address_format(missing_address(service, slot), text));
+}
+
+void service_report(const struct service *service, struct service_report *ret_report)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+
+	report_init(ret_report, service->name, service->n_slots);
+	ret_report->manager = true;
+	ret_report->problem = service->problem;
+	report_read_plane(ret_report, service->plane);
+	if (service->change)
+		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
+			 change_run_verb(service->change));
+	service_states(service, states);
+	for (unsigned i = 0; i < service->n_slots; i++)
+		report_slot(service, i, states[i], ret_report);
+}
+
+static unsigned pick_successor(const struct service *service, unsigned slot)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+	uint32_t others;
+	unsigned to;
+
+	service_states(service, states);
+	to = slot_pick_standby(states, service->n_slots, slot);
+	if (to < HS_SLOTS_MAX)
+		return to;
+	/* better one that is not in order than none: it is what the kernel falls through to as well
+	 */
+	others = plane_live_slots(service->plane) & ~(1U << slot);
+	return others ? hs_lowest(others) : HS_SLOT_NONE;
+}
+
+static void drop_canary(struct service *service, unsigned slot)
+{
+	uint64_t word;
+
+	do {
+		word = plane_word(service->plane);
+		if (hs_word_canary(word) != slot)
+			return;
+	} while (plane_swap_word(service->plane, word, word_with_canary(word, HS_SLOT_NONE, 0)));
+}
+
+static void leave_active(struct service *service, unsigned slot)
+{
+	struct journal_scope scope = {service->name, slot, LOG_NOTICE};
+	unsigned to = pick_successor(service, slot);
+	uint64_t word = plane_word(service->plane);
+
+	if (hs_word_active(word) != slot)
+		return;
+	if (to >= HS_SLOTS_MAX) {
+		scope.priority = LOG_WARNING;
+		journal_log(JOURNAL_FAILOVER, &scope,
+			    "%s: slot %u is lost and no other is ready; clients are refused until "
+			    "one is",
+			    service->name, slot);
+		return;
+	}
+	/* somebody else was faster: then it is done */
+	if (plane_swap_word(service->plane, word, word_with_active(word, to)))
+		return;
+	scope.slot = to;
+	journal_log(JOURNAL_FAILOVER, &scope, "%s: slot %u is lost; slot %u is active now",
+		    service->name, slot, to);
+}
+
+void service_on_lost(struct service *service, unsigned slot)
+{
+	struct listener **listeners;
+	size_t n;
+
+	if (!service->plane)
+		return;
+	change_run_poke(service->change);
+	listeners = plane_listeners(service->plane, &n);
+	for (size_t i = 0; i < n; i++)
+		listener_tidy(listeners[i], slot);
+	drop_canary(service, slot);
+	if (hs_word_active(plane_word(service->plane)) == slot)
+		leave_active(service, slot);
+	bus_emit_changed(service);
+}
+
+void service_check_active(struct service *service)
+{
+	unsigned active;
+
+	if (!service->plane)
+		return;
+	active = hs_word_active(plane_word(service->plane));
+	/* without another slot there is nothing to say that its unit will not say */
+	if (active < service->n_slots && !plane_slot_sockets(service->plane, active) &&
+	    plane_live_slots(service->plane))
+		service_on_lost(service, active);
+}

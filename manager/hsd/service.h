@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One managed service in the daemon: its settings, its kernel side, its instances and the change
+ * that runs. An error of a service stays with it. */
+#pragma once
+
+#include <json-c/json.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "core/config.h"
+#include "core/name.h"
+#include "core/slot.h"
+#include "plane/plane.h"
+#include "system/report.h"
+
+struct change_run;
+struct event_log;
+struct instance;
+
+/* What a service needs from the daemon. All outlive it. */
+struct service_context {
+	sd_event *event;
+	sd_bus *bus;
+	struct accounting *accounting; /* NULL: this kernel has none */
+};
+
+struct service {
+	const struct service_context *context;
+	char name[SERVICE_NAME_MAX];
+	struct config config;
+	struct plane *plane;	/* NULL: see `problem` */
+	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
+	struct instance *instances[HS_SLOTS_MAX];
+	unsigned n_slots;
+	struct change_run *change; /* NULL: none runs */
+	struct event_log *events;
+	sd_bus_slot *bus_object;
+};
+
+/* Reads the settings, makes the kernel side and looks for running instances. Succeeds also when the
+ * service cannot be managed: its `problem` tells. */
+int service_new(const struct service_context *context, const char *name,
+		struct service **ret_service);
+/* Forgets the service; its pins and its traffic stay. */
+struct service *service_free(struct service *service);
+/* Reads the settings again. */
+void service_reload(struct service *service);
+
+/* States of all slots, from kernel facts and units. */
+void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX]);
+void service_report(const struct service *service, struct service_report *ret_report);
+
+/* A slot has lost its sockets, or is about to: if it is the active one, another ready slot becomes
+ * active. Tells a running change. */
+void service_on_lost(struct service *service, unsigned slot);
+/* A socket ceased to listen somewhere: is the active slot still there? */
+void service_check_active(struct service *service);

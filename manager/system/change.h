@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A change of a service as it is carried out on the kernel side, the same by hsd and by hsctl
+ * without hsd: the gate, the flip, the way back, the figures. core/switchover.h says what comes
+ * when; who drives it brings the clock, the waiting, and the jobs of systemd.
+ *
+ *   change_gate      may it begin, and to which slot
+ *   change_init      from then on the driver holds plane_lock()
+ *   change_begin     SWITCHOVER_DO_FLIP | ..._TELL
+ *   change_flip      the word is changed
+ *   change_tick      at switchover_wake(), and at once when a slot's sockets or the word changed
+ *   change_result    once it has ended
+ *
+ * begin, flip and tick return the actions of switchover_step() that are left for the driver to do.
+ */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "core/slot.h"
+#include "core/switchover.h"
+#include "plane/plane.h"
+
+struct change_request {
+	enum switchover_verb verb;
+	const enum slot_state *states; /* of all the service's slots, `n` of them */
+	unsigned n;
+	int to;	   /* a slot, or GATE_STANDBY; a rollback has no choice and ignores it */
+	bool busy; /* plane_lock() was refused, or the driver itself is at a change */
+};
+
+/* Whether the change may begin, and to which slot: see gate_check(). A refusal has its sentence. */
+enum gate_answer change_gate(const struct plane *plane, const struct change_request *request,
+			     unsigned *ret_to, struct problem *ret_refusal);
+
+struct service_change {
+	struct plane *plane; /* not owned, must outlive the change */
+	struct switchover machine;
+	uint64_t flip_nsec;
+	uint64_t word_before, previous_word, previous_cookie; /* to take it all back */
+	uint64_t closed_before, migrated_before;
+};
+
+/*
+ * From the slot that is active now to `to`. A fail-over never drains and moves the old queue, a
+ * rollback keeps the old instance, whatever is asked for.
+ */
+struct switchover_plan change_plan(const struct plane *plane, enum switchover_verb verb,
+				   unsigned to);
+
+void change_init(struct service_change *change, struct plane *plane,
+		 const struct switchover_plan *plan);
+unsigned change_begin(struct service_change *change, uint64_t now);
+/* One compare-and-swap, from plan.from to plan.to. Remembers what rollback needs. */
+unsigned change_flip(struct service_change *change, uint64_t now);
+/* Looks at the kernel first: a target that has no live socket left, or that the word names no more,
+ * ends the change as undone, and the word is then back where it was if nobody else moved it. When
+ * the old slot is gone as well, it ends as failed. */
+unsigned change_tick(struct service_change *change, uint64_t now);
+
+/* Figures, at any time after the flip; before it they are 0. */
+void change_result(const struct service_change *change, uint64_t now,
+		   struct switchover_result *ret_result);
+/* Writes what became of it to the journal. */
+void change_log(const struct service_change *change, const struct switchover_result *result);
+
+/* The routing word's other fields. Both say in `ret_message` what is so now, or why not, and log.
+ */
+void change_set_policy(struct plane *plane, enum hs_policy policy, struct problem *ret_message);
+
+struct canary_request {
+	const enum slot_state *states;
+	unsigned n;
+	int to;		/* a slot, or GATE_STANDBY */
+	uint32_t share; /* in 1/65536; 0 = no canary */
+};
+/* Refused unless the slot is ready and not the active one; share 0 is never refused. */
+enum gate_answer change_set_canary(struct plane *plane, const struct canary_request *request,
+				   struct problem *ret_message);
+
+/* What both of these answer with: {"service","policy","generation","active","canary",
+ * "canary_share","message"}. The caller owns it. */
+json_object *change_word_json(const struct plane *plane, const char *message);

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "system/enable.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/dropin.h"
+#include "system/configfile.h"
+#include "system/unitload.h"
+#include "util/files.h"
+#include "util/strings.h"
+
+struct enable_plan *enable_plan_free(struct enable_plan *plan)
+{
+	if (!plan)
+		return NULL;
+	filechanges_done(&plan->changes);
+	strings_free(plan->sockets);
+	strings_free(plan->texts);
+	free(plan->kept_config);
+	free(plan->old_config);
+	for (size_t i = 0; i < plan->n_units; i++)
+		unitfile_done(&plan->units[i]);
+	free(plan);
+	return NULL;
+}
+
+static int no_memory(struct problem *problem)
+{
+	return problem_set(problem, -ENOMEM, "Out of memory.");
+}
+
+/* Keeps a copy of a text for as long as the plan lives: findings point to it. NULL stays NULL. */
+static const char *keep(struct enable_plan *plan, const char *text)
+{
+	if (!text || !*text || strings_add(&plan->texts, text) < 0)
+		return NULL;
+	return plan->texts[strings_count(plan->texts) - 1];
+}
+
+/* ---- one unit ---- */
+
+static enum lint_load load_of(const struct unitload *load, const char *unit)
+{
+	if (strcmp(load->load_state, "not-found") == 0)
+		return LINT_NOT_FOUND;
+	if (strcmp(load->load_state, "masked") == 0)
+		return LINT_MASKED;
+	if (strcmp(load->load_state, "loaded") != 0 || !*load->fragment)
+		return LINT_BROKEN;
+	return strcmp(load->id, unit) == 0 ? LINT_OK : LINT_OTHER_NAME;
+}
+
+/* Reads the files of a loaded unit; the plan owns what was read. */
+static int read_unit(struct enable_plan *plan, const struct unitload *load, struct lint_unit *ret,
+		     struct problem *problem)
+{
+	_cleanup_(strings_freep) char **paths = NULL;
+	struct unitfile *unit = &plan->units[plan->n_units];
+	int r;
+
+	if (plan->n_units == ENABLE_UNITS_MAX)
+		return problem_set(problem, -EFBIG, "The service has too many socket units.");
+	r = strings_add(&paths, load->fragment);
+	for (char **p = load->drop_ins; r >= 0 && p && *p; p++)
+		if (!dropin_is_ours(*p))
+			r = strings_add(&paths, *p);
+	if (r < 0)
+		return no_memory(problem);
+	r = unitfile_read(paths, unit, problem);
+	if (r < 0)
+		return r;
+	plan->n_units++;
+
+	*ret = (struct lint_unit) {
+		.name = keep(plan, load->id),
+		.fragment = unit->paths[0],
+		.settings = unitfile_settings(unit),
+	};
+	return ret->name ? 0 : no_memory(problem);
+}
+
+/* ---- socket units of one slot ---- */
+
+/* "app@0.socket" of slot 0 -> "app@.socket". NULL = this is not the socket unit of the same slot of
+ * another template, or no memory. Free it. */
+static char *template_of(const char *socket, unsigned slot)
+{
+	_cleanup_(freep) char *tail = format("@%u.socket", slot);
+	const char *at = strchr(socket, '@');
+	size_t length = at ? (size_t)(at - socket) : 0;
+
+	if (!tail || !at || strcmp(at, tail) != 0)
+		return NULL;
+	return format("%.*s@.socket", (int)length, socket);
+}
+
+/* A socket unit that starts this slot but is no instance of the same number. */
+static void add_shared(struct enable_plan *plan, const struct unitload *load, const char *service)
+{
+	struct lint_finding finding = {
+		.refuses = true,
+		.file = keep(plan, load->fragment),
+		.why = "This socket unit starts one slot only, and each slot needs a listener of "
+		       "its own for the same address",
+	};
+
+	snprintf(finding.what, sizeof(finding.what), "%s starts %s", load->id, service);
+	snprintf(finding.remedy, sizeof(finding.remedy),
+		 "Make a template of it with the name of the service and @.socket, with "
+		 "ReusePort=yes");
+	lint_add(&plan->report, &finding);
+}
+
+/* A socket unit by the name of the service that starts something else. */
+static void add_stranger(struct enable_plan *plan, const struct unitload *load)
+{
+	struct lint_finding finding = {
+		.file = keep(plan, load->fragment),
+		.why = "In spite of its name this socket unit starts another service, so it is "
+		       "left "
+		       "alone",
+		.remedy = "Remove its Service= if it is meant for this one",
+	};
+
+	snprintf(finding.what, sizeof(finding.what), "%s starts %s", load->id,
+		 load->triggers ? load->triggers[0] : "nothing");
+	lint_add(&plan->report, &finding);
+}
+
+/* Looks at a socket unit that starts `service`. */
+static int add_socket(struct enable_plan *plan, const struct unitload *load, unsigned slot,
+		      struct problem *problem)
+{
+	_cleanup_(freep) char *template = NULL;
+	char service[UNIT_NAME_MAX];
+	struct lint_unit unit;
+	int r;
+
+	(void)name_unit(plan->service, slot, service, sizeof(service));
+	template = template_of(load->id, slot);
+	if (!template) {
+		add_shared(plan, load, service);
+		return 0;
+	}
+	if (!strings_contain(plan->sockets, template) && strings_add(&plan->sockets, template) < 0)
+		return no_memory(problem);
+	r = read_unit(plan, load, &unit, problem);
+	if (r < 0)
+		return r;
+	lint_socket(&plan->report, &unit, service);
+	return 0;
+}
+
+/* The socket unit of the service's own name. systemd knows others only once they are loaded, this
+ * one can be asked for. */
+static int find_namesake(sd_bus *bus, struct enable_plan *plan, unsigned slot, char ***names,
+			 struct problem *problem)
+{
+	_cleanup_(unitload_done) struct unitload load = {};
+	char socket[UNIT_NAME_MAX], service[UNIT_NAME_MAX];
+	enum lint_load state;
+	int r;
+
+	(void)name_socket_unit(plan->service, slot, socket, sizeof(socket));
+	(void)name_unit(plan->service, slot, service, sizeof(service));
+	r = unitload(bus, socket, &load, problem);
+	if (r < 0)
+		return r;
+	state = load_of(&load, socket);
+	if (state == LINT_NOT_FOUND || state == LINT_MASKED || state == LINT_OTHER_NAME)
+		return 0;
+	if (state == LINT_BROKEN) {
+		lint_load(&plan->report, state, socket, keep(plan, load.fragment),
+			  keep(plan, load.load_error));
+		return 0;
+	}
+	if (!strings_contain(load.triggers, service)) {
+		add_stranger(plan, &load);
+		return 0;
+	}
+	plan->needs_reload |= load.need_reload;
+	r = strings_add(names, socket);
+	return r < 0 ? no_memory(problem) : 0;
+}
+
+static bool is_socket(const char *unit)
+{
+	const char *dot = strrchr(unit, '.');
+
+	return dot && strcmp(dot, ".socket") == 0;
+}
+
+/* Finds the socket units of the slot and looks at each. */
+static int add_sockets(sd_bus *bus, struct enable_plan *plan, unsigned slot, char ***names,
+		       struct problem *problem)
+{
+	char service[UNIT_NAME_MAX];
+	struct unitload load;
+	int r;
+
+	(void)name_unit(plan->service, slot, service, sizeof(service));
+	r = find_namesake(bus, plan, slot, names, problem);
+	if (r < 0)
+		return r;
+	r = unitload(bus, service, &load, problem);
+	if (r < 0)
+		return r;
+	for (char **p = load.triggered_by; r >= 0 && p && *p; p++)
+		if (is_socket(*p) && !strings_contain(*names, *p))
+			r = strings_add(names, *p);
+	unitload_done(&load);
+
+	for (char **p = *names; r >= 0 && p && *p; p++) {
+		r = unitload(bus, *p, &load, problem);
+		if (r < 0)
+			return r;
+		r = add_socket(plan, &load, slot, problem);
+		unitload_done(&load);
+	}
+	return r == -ENOMEM ? no_memory(problem) : r;
+}
+
+/* ---- the service of one slot ---- */
+
+/* The template of which `unit` is an instance, for a message; the unit itself if it is none. */
+static const char *template_name(struct enable_plan *plan, const char *unit)
+{
+	_cleanup_(freep) char *template = NULL;
+	char service[SERVICE_NAME_MAX];
+	unsigned slot;
+
+	if (name_from_unit(unit, service, &slot) < 0)
+		return keep(plan, unit);
+	template = format("%s@.service", service);
+	return keep(plan, template);
+}
+
+/* The template cannot be used: says why. */
+static int add_unloadable(sd_bus *bus, struct enable_plan *plan, enum lint_load state,
+			  const struct unitload *load, struct problem *problem)
+{
+	_cleanup_(freep) char *template = format("%s@.service", plan->service);
+	_cleanup_(freep) char *plain = format("%s.service", plan->service);
+	_cleanup_(unitload_done) struct unitload other = {};
+	int r;
+
+	if (!template || !plain)
+		return no_memory(problem);
+	if (state == LINT_OTHER_NAME) {
+		lint_load(&plan->report, state, template, NULL, template_name(plan, load->id));
+		return 0;
+	}
+	if (state != LINT_NOT_FOUND) {
+		lint_load(&plan->report, state, template, keep(plan, load->fragment),
+			  keep(plan, load->load_error));
+		return 0;
+	}
+	/* is there a unit of that name that is no template? */
+	r = unitload(bus, plain, &other, problem);
+	if (r < 0)
+		return r;
+	if (strcmp(other.load_state, "loaded") == 0)
+		state = LINT_PLAIN;
+	lint_load(&plan->report, state, template, keep(plan, other.fragment), NULL);
+	return 0;
+}
+
+/* All slots share the drop-in of the template, which repeats their ExecStop= lines: they must be
+ * the same. */
+static int compare_stops(struct enable_plan *plan, const struct lint_unit *unit, char ***stops,
+			 bool first)
+{
+	_cleanup_(strings_freep) char **own = NULL;
+	struct lint_finding finding = {
+		.refuses = true,
+		.file = unit->fragment,
+		.why = "The slots have different ExecStop= lines, and what hotstandby adds to the "
+		       "template has to repeat them",
+		.remedy = "Set ExecStop= in the template or a drop-in of it, not for one instance",
+	};
+	int r;
+
+	r = dropin_effective(&unit->settings, "Service", "ExecStop", &own);
+	if (r < 0)
+		return r;
+	if (first) {
+		*stops = steal_ptr(&own);
+		return 0;
+	}
+	if (!strings_equal(own, *stops)) {
+		snprintf(finding.what, sizeof(finding.what), "%s", unit->name);
+		lint_add(&plan->report, &finding);
+	}
+	return 0;
+}
+
+/* Looks at one slot. Sets *stops with the first one. */
+static int add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, char ***stops,
+		    struct problem *problem)
+{
+	_cleanup_(unitload_done) struct unitload load = {};
+	_cleanup_(strings_freep) char **sockets = NULL;
+	char name[UNIT_NAME_MAX];
+	struct lint_unit unit;
+	enum lint_load state;
+	int r;
+
+	(void)name_unit(plan->service, slot, name, sizeof(name));
+	r = unitload(bus, name, &load, problem);
+	if (r < 0)
+		return r;
+	state = load_of(&load, name);
+	if (state != LINT_OK)
+		return add_unloadable(bus, plan, state, &load, problem);
+	if (strcmp(load.active_state, "inactive") != 0 && strcmp(load.active_state, "failed") != 0)
+		plan->running |= 1U << slot;
+	plan->needs_reload |= load.need_reload;
+
+	r = add_sockets(bus, plan, slot, &sockets, problem);
+	if (r < 0)
+		return r;
+	r = read_unit(plan, &load, &unit, problem);
+	if (r < 0)
+		return r;
+	unit.stopped_by = load.stopped_by;
+	lint_service(&plan->report, &unit, (const char *const *)sockets);
+	r = compare_stops(plan, &unit, stops, slot == 0);
+	return r < 0 ? no_memory(problem) : 0;
+}
+
+/* ---- the whole service ---- */
+
+/* Looks at the configuration that is there, and says so if hsd would refuse it. */
+static int check_config(struct enable_plan *plan, struct problem *problem)
+{
+	_cleanup_(freep) char *path = configfile_path(plan->service, "");
+	_cleanup_(freep) char *old = configfile_path(plan->service, ".disabled");
+	struct lint_finding finding = {.refuses = true};
+	struct problem reason = {};
+	struct config config;
+	struct stat st;
+	int r;
+
+	if (!path || !old)
+		return no_memory(problem);
+	r = configfile_load(plan->service, &config, &reason);
+	plan->slots = r < 0 ? CONFIG_SLOTS_MIN : config.slots;
+	if (r == -ENOENT && configfile_is_masked(path)) {
+		finding.why = "The configuration is masked by a link to /dev/null";
+		snprintf(finding.what, sizeof(finding.what), "%s", path);
+		snprintf(finding.remedy, sizeof(finding.remedy), "Remove the link");
+		lint_add(&plan->report, &finding);
+	} else if (r < 0 && r != -ENOENT) {
+		finding.why = keep(plan, reason.text);
+		snprintf(finding.what, sizeof(finding.what), "The configuration is wrong");
+		snprintf(finding.remedy, sizeof(finding.remedy), "Correct it first");
+		lint_add(&plan->report, &finding);
+	}
+	if (lstat(path, &st) == 0)
+		plan->kept_config = steal_ptr(&path);
+	else if (lstat(old, &st) == 0)
+		plan->old_config = steal_ptr(&old);
+	return 0;
+}
+
+static int plan_changes(struct enable_plan *plan, char *const *stops, struct problem *problem)
+{
+	_cleanup_(freep) char *template = format("%s@.service", plan->service);
+	int r = 0;
+
+	if (!template)
+		return no_memory(problem);
+	if (!plan->kept_config)
+		r = filechanges_write(&plan->changes, configfile_path(plan->service, ""),
+				      dropin_config_text(plan->service), problem);
+	if (r >= 0)
+		r = filechanges_write(&plan->changes, dropin_path(template),
+				      dropin_service_text(plan->service, plan->sockets, stops),
+				      problem);
+	for (char **p = plan->sockets; r >= 0 && p && *p; p++)
+		r = filechanges_write(&plan->changes, dropin_path(*p),
+				      dropin_socket_text(plan->service), problem);
+	return r;
+}
+
+int enable_plan_new(sd_bus *bus, const char *text, struct enable_plan **ret_plan,
+		    struct problem *problem)
+{
+	_cleanup_(enable_plan_freep) struct enable_plan *plan = calloc(1, sizeof(*plan));
+	_cleanup_(strings_freep) char **stops = NULL;
+	int r;
+
+	if (!plan)
+		return no_memory(problem);
+	if (lint_name(&plan->report, text)) {
+		(void)name_from_template(text, plan->service);
+		r = check_config(plan, problem);
+		for (unsigned slot = 0; r >= 0 && slot < plan->slots; slot++) {
+			r = add_slot(bus, plan, slot, &stops, problem);
+			/* what holds for the template is said once */
+			if (slot == 0 && plan->n_units == 0)
+				break;
+		}
+		if (r >= 0 && !plan->report.refused)
+			r = plan_changes(plan, stops, problem);
+		if (r < 0)
+			return r;
+	}
+	*ret_plan = steal_ptr(&plan);
+	return 0;
+}
+
+bool enable_is_done(const struct enable_plan *plan)
+{
+	return !plan->report.refused && filechanges_pending(&plan->changes) == 0 &&
+	       !plan->needs_reload;
+}
+
+int enable_apply(sd_bus *bus, struct enable_plan *plan, struct problem *problem)
+{
+	if (plan->report.refused)
+		return problem_set(problem, -EINVAL, "This unit cannot be put under hotstandby.");
+	return enable_is_done(plan) ? 0 : unitload_apply(bus, &plan->changes, problem);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The work behind `hsctl enable` and `hsctl disable`: files and systemd, nothing else. Neither
+ * needs hsd, and what the kernel holds for the service is not touched here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+#include "core/lint.h"
+#include "core/name.h"
+#include "system/filechanges.h"
+#include "system/unitfile.h"
+
+#define ENABLE_UNITS_MAX 64
+
+/* What enable would do. */
+struct enable_plan {
+	char service[SERVICE_NAME_MAX]; /* "" if the user gave no template */
+	struct lint_report report;	/* if it refuses, there are no changes */
+	char **sockets;			/* templates of its socket units: "app@.socket" */
+	struct filechanges changes;	/* the files to write */
+	char *kept_config; /* path of a configuration that was there and stays as it is, or NULL */
+	char *old_config;  /* path of the one that disable put aside, if it is there and none else,
+			      or NULL */
+	unsigned slots;	   /* as configured */
+	unsigned running;  /* bit N: slot N runs now, and is adopted at its next start only */
+	bool needs_reload; /* systemd has not read the newest files */
+
+	/* what the findings point into */
+	struct unitfile units[ENABLE_UNITS_MAX];
+	size_t n_units;
+	char **texts;
+};
+
+/* Looks at the template (`text`: "app@.service", "app@" or "app"), its socket units and the
+ * configuration. 0 also if plan->report refuses: look there. With every error `problem` says what
+ * failed. */
+int enable_plan_new(sd_bus *bus, const char *text, struct enable_plan **ret_plan,
+		    struct problem *problem);
+struct enable_plan *enable_plan_free(struct enable_plan *plan);
+DEFINE_CLEANUP(struct enable_plan, enable_plan_free)
+
+/* True if there is nothing to do: already enabled. */
+bool enable_is_done(const struct enable_plan *plan);
+
+/* Writes the files and has systemd read them: both or neither. Then plan->changes.items[].done says
+ * which were written (`path`). Not for a plan that is refused (-EINVAL). */
+int enable_apply(sd_bus *bus, struct enable_plan *plan, struct problem *problem);

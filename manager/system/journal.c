@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "system/journal.h"
+
+#include <endian.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <systemd/sd-journal.h>
+
+#include "util/macro.h"
+#include "util/parse.h"
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define MESSAGE_MAX    1024
+
+/* How long one entry may hold us up while journald is slow. */
+#define SEND_PATIENCE (100 * USEC_PER_MSEC)
+
+/* The numbers are for ever: others match them. Each has an entry in units/hotstandby.catalog. */
+static const struct {
+	const char *name, *id;
+} kinds[] = {
+	[JOURNAL_ENABLE] = {"enable", "cf786d756a224f2c951d9a0530716351"},
+	[JOURNAL_DISABLE] = {"disable", "a0cf62b15c974d80873f118fd8feeb54"},
+	[JOURNAL_ADOPT] = {"adopt", "20f1601bffe141e097179b7f7c0de332"},
+	[JOURNAL_RETIRE] = {"retire", "7ce4e7cde37d47deb73cfbb672d3d9da"},
+	[JOURNAL_SWITCHOVER] = {"switchover", "87a2ba6f8ceb474380c68e609a0e5d4c"},
+	[JOURNAL_FAILOVER] = {"failover", "296b122b29e44d33bf6147665bba34df"},
+	[JOURNAL_ROLLBACK] = {"rollback", "dcfed13ea20a43de8cd40657532725ee"},
+	[JOURNAL_POLICY] = {"policy", "9a850366469f4d7c8f775f0233dd378e"},
+	[JOURNAL_CANARY] = {"canary", "23afe1e81b2b4895a86d917c2f1a3ab5"},
+	[JOURNAL_CRASH] = {"crash", "bea6be4fe89046a3b333695ccc4aa243"},
+	[JOURNAL_RESTART] = {"restart", "7e9a6e8c9980499e98dd474e94666c1b"},
+	[JOURNAL_MIGRATED] = {"migrated", "044614acef644f75bf6427391d4058ad"},
+	[JOURNAL_FELL_THROUGH] = {"fell-through", "76d6ecaa89df4572b06132efa36afd91"},
+	[JOURNAL_UNROUTED] = {"unrouted", "2115348b86dc462a95b6a55050c202a2"},
+	[JOURNAL_LISTENER] = {"listener", "66f905caf31f4a81840921b9e354fe07"},
+	[JOURNAL_PROBLEM] = {"problem", "9c70b38f2dc5480fa2b9ce0bcd12ae58"},
+	[JOURNAL_MANAGER] = {"manager", "98d41752860c4db695c64151970f4b4b"},
+};
+_Static_assert(ARRAY_SIZE(kinds) == JOURNAL_KIND_COUNT, "a name and a number for each kind");
+
+const char *journal_kind_to_string(enum journal_kind kind)
+{
+	return kind < JOURNAL_KIND_COUNT ? kinds[kind].name : "unknown";
+}
+
+const char *journal_message_id(enum journal_kind kind)
+{
+	return kind < JOURNAL_KIND_COUNT ? kinds[kind].id : "";
+}
+
+/* ---- writing ---- */
+
+static int socket_fd(void)
+{
+	static int fd = -1;
+	static const struct timeval patience = {.tv_usec = SEND_PATIENCE};
+
+	if (fd >= 0)
+		return fd;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	return fd;
+}
+
+/* One datagram of journald's native protocol. Not by sd_journal_send(), which waits without end for
+ * a journald that hangs; this waits for it once, and no more until it takes entries again. */
+static void send_entry(const char *fields, const char *message)
+{
+	static bool hangs;
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET};
+	uint64_t length = htole64(strlen(message));
+	struct iovec parts[] = {
+		{(char *)fields, strlen(fields)},   {"MESSAGE\n", 8}, {&length, sizeof(length)},
+		{(char *)message, strlen(message)}, {"\n", 1},
+	};
+	struct msghdr header = {
+		.msg_name = &address,
+		.msg_namelen = sizeof(address),
+		.msg_iov = parts,
+		.msg_iovlen = ARRAY_SIZE(parts),
+	};
+	int saved = errno;
+
+	if (sendmsg(socket_fd(), &header, MSG_NOSIGNAL | (hangs ? MSG_DONTWAIT : 0)) >= 0)
+		hangs = false;
+	else if (errno == EAGAIN)
+		hangs = true;
+	errno = saved;
+}
+
+void journal_log(enum journal_kind kind, const struct journal_scope *scope, const char *template,
+		 ...)
+{
+	_cleanup_(freep) char *fields = NULL;
+	char message[MESSAGE_MAX], slot[32] = "";
+	va_list args;
+
+	va_start(args, template);
+	vsnprintf(message, sizeof(message), template, args);
+	va_end(args);
+	if (scope->slot >= 0)
+		snprintf(slot, sizeof(slot), "HS_SLOT=%d\n", scope->slot);
+	if (asprintf(&fields,
+		     "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE_ID=%s\nHS_EVENT=%s\n%s%s%s%s",
+		     scope->priority, program_invocation_short_name, journal_message_id(kind),
+		     journal_kind_to_string(kind), scope->service ? "HS_SERVICE=" : "",
+		     scope->service ?: "", scope->service ? "\n" : "", slot) < 0) {
+		fields = NULL;
+		return;
+	}
+	send_entry(fields, message);
+}
+
+/* ---- reading ---- */
+
+/* One field as text, cut to the buffer; "" when the entry has none. */
+static const char *field(sd_journal *journal, const char *name, char *text, size_t size)
+{
+	size_t length, skip = strlen(name) + 1;
+	const void *data;
+
+	text[0] = '\0';
+	if (sd_journal_get_data(journal, name, &data, &length) < 0 || length < skip)
+		return text;
+	length = MIN(length - skip, size - 1);
+	memcpy(text, (const char *)data + skip, length);
+	text[length] = '\0';
+	return text;
+}
+
+static int64_t number_field(sd_journal *journal, const char *name, int64_t missing)
+{
+	char text[24];
+	uint64_t value;
+
+	field(journal, name, text, sizeof(text));
+	return parse_unsigned(text, 0, UINT32_MAX, &value) < 0 ? missing : (int64_t)value;
+}
+
+typedef int (*each_fn)(const struct journal_entry *entry, void *userdata);
+
+static int read_entry(sd_journal *journal, each_fn each, void *userdata)
+{
+	char service[256], event[64], message[4 * MESSAGE_MAX];
+	struct journal_entry entry = {
+		.service = field(journal, "HS_SERVICE", service, sizeof(service)),
+		.event = field(journal, "HS_EVENT", event, sizeof(event)),
+		.message = field(journal, "MESSAGE", message, sizeof(message)),
+		.slot = number_field(journal, "HS_SLOT", -1),
+		.priority = number_field(journal, "PRIORITY", 6),
+		.pid = number_field(journal, "_PID", 0),
+	};
+	int r = sd_journal_get_realtime_usec(journal, &entry.time_usec);
+
+	return r < 0 ? r : each(&entry, userdata);
+}
+
+/* Anybody may write our numbers into the journal, but not as root. */
+static int add_matches(sd_journal *journal, const char *service)
+{
+	char text[300];
+	int r = sd_journal_add_match(journal, "_UID=0", 0);
+
+	for (unsigned kind = 0; r >= 0 && kind < JOURNAL_KIND_COUNT; kind++) {
+		snprintf(text, sizeof(text), "MESSAGE_ID=%s", kinds[kind].id);
+		r = sd_journal_add_match(journal, text, 0);
+	}
+	if (r < 0 || !service)
+		return r;
+	snprintf(text, sizeof(text), "HS_SERVICE=%s", service);
+	return sd_journal_add_match(journal, text, 0);
+}
+
+/* Stands before the entry that is to be read first. */
+static int seek(sd_journal *journal, unsigned lines)
+{
+	int r;
+
+	if (!lines)
+		return sd_journal_seek_head(journal);
+	r = sd_journal_seek_tail(journal);
+	if (r < 0)
+		return r;
+	/* one more than asked for: reading begins with the next. Fewer are there: at the first */
+	r = sd_journal_previous_skip(journal, (uint64_t)lines + 1);
+	return r >= 0 && r <= (int)lines ? sd_journal_seek_head(journal) : r;
+}
+
+static int read_all(sd_journal *journal, each_fn each, void *userdata)
+{
+	int r;
+
+	while ((r = sd_journal_next(journal)) > 0) {
+		r = read_entry(journal, each, userdata);
+		if (r)
+			return r;
+	}
+	return r;
+}
+
+static int follow_on(sd_journal *journal, each_fn each, void *userdata)
+{
+	int r;
+
+	do {
+		r = sd_journal_wait(journal, UINT64_MAX);
+		if (r >= 0)
+			r = read_all(journal, each, userdata);
+	} while (!r);
+	return r;
+}
+
+int journal_read(const char *service, unsigned lines, bool follow, each_fn each, void *userdata)
+{
+	sd_journal *journal = NULL;
+	int r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY);
+
+	if (r < 0)
+		return r;
+	r = add_matches(journal, service);
+	if (r >= 0)
+		r = seek(journal, lines);
+	if (r >= 0)
+		r = read_all(journal, each, userdata);
+	if (!r && follow)
+		r = follow_on(journal, each, userdata);
+	sd_journal_close(journal);
+	return r;
+}

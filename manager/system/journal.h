@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The journal is the log and the history: each entry names service, slot and kind, and each kind
+ * has a MESSAGE_ID with a catalog entry. Nothing waits for an answer.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What can happen. The name is in HS_EVENT=. */
+enum journal_kind {
+	JOURNAL_ENABLE,
+	JOURNAL_DISABLE,
+	JOURNAL_ADOPT,
+	JOURNAL_RETIRE,
+	JOURNAL_SWITCHOVER,
+	JOURNAL_FAILOVER,
+	JOURNAL_ROLLBACK,
+	JOURNAL_POLICY,
+	JOURNAL_CANARY,
+	JOURNAL_CRASH,
+	JOURNAL_RESTART,
+	JOURNAL_MIGRATED,
+	JOURNAL_FELL_THROUGH,
+	JOURNAL_UNROUTED,
+	JOURNAL_LISTENER,
+	JOURNAL_PROBLEM,
+	JOURNAL_MANAGER,
+	JOURNAL_KIND_COUNT
+};
+
+const char *journal_kind_to_string(enum journal_kind kind);
+/* 32 hex digits, for matches and the catalog. */
+const char *journal_message_id(enum journal_kind kind);
+
+/* Where and how grave. slot < 0: none; service NULL: the daemon itself. */
+struct journal_scope {
+	const char *service;
+	int slot;
+	int priority; /* LOG_INFO, ... of syslog.h */
+};
+
+void journal_log(enum journal_kind kind, const struct journal_scope *scope, const char *template,
+		 ...) __attribute__((format(printf, 3, 4)));
+
+/* One entry, read back. Strings are valid during the call only. */
+struct journal_entry {
+	uint64_t time_usec;		       /* CLOCK_REALTIME */
+	const char *service, *event, *message; /* may be "" */
+	int slot;			       /* -1 = none */
+	int priority;
+	uint32_t pid;
+};
+
+/*
+ * Calls `each` for our entries, oldest first: the last `lines` of them (0 = all), of one service
+ * (NULL = all). With `follow` it then waits for more until `each` returns non-zero, which is
+ * returned, or a signal arrives (-EINTR).
+ */
+int journal_read(const char *service, unsigned lines, bool follow,
+		 int (*each)(const struct journal_entry *entry, void *userdata), void *userdata);

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "system/report.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "plane/diag.h"
+#include "util/macro.h"
+
+void report_init(struct service_report *report, const char *service, unsigned n_slots)
+{
+	memset(report, 0, sizeof(*report));
+	snprintf(report->service, sizeof(report->service), "%s", service);
+	report->word = WORD_INITIAL;
+	report->n_slots = MIN(n_slots, (unsigned)HS_SLOTS_MAX);
+	for (unsigned i = 0; i < report->n_slots; i++) {
+		name_unit(service, i, report->slots[i].unit, sizeof(report->slots[i].unit));
+		report->slots[i].role = ROLE_STANDBY;
+	}
+}
+
+static void read_listeners(struct service_report *report, const struct plane *plane)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+	uint64_t cookies[HS_SHARDS_MAX];
+
+	for (size_t i = 0; i < n; i++)
+		for (unsigned slot = 0; slot < report->n_slots; slot++)
+			if (listener_sockets(listeners[i], slot, cookies)) {
+				report->listeners[report->n_listeners++] = listeners[i]->address;
+				break;
+			}
+}
+
+void report_read_plane(struct service_report *report, const struct plane *plane)
+{
+	uint32_t queued[HS_SLOTS_MAX] = {0};
+	struct plane_totals totals = {0};
+
+	if (!plane)
+		return;
+	report->planted = true;
+	report->accounting = plane_accounting(plane);
+	report->word = plane_word(plane);
+	read_listeners(report, plane);
+	plane_totals(plane, &totals);
+	plane_queued(plane, queued);
+	report->nothing_to_choose = totals.nothing_to_choose;
+	report->events_lost = totals.events_lost;
+	for (unsigned i = 0; i < report->n_slots; i++) {
+		report->slots[i].role = slot_role_of(report->word, i);
+		report->slots[i].sockets = plane_slot_sockets(plane, i);
+		report->slots[i].totals = totals.slots[i];
+		report->slots[i].queued = queued[i];
+	}
+}
+
+void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts,
+		      bool retired)
+{
+	struct slot_report *out = &report->slots[slot];
+	struct slot_facts state = {
+		.unit = facts->state, .sockets = out->sockets, .retired = retired};
+
+	out->main_pid = facts->main_pid;
+	out->since_usec = facts->since_usec;
+	out->state = slot_state_of(&state);
+}
+
+static void add_text(json_object *object, const char *key, const char *text)
+{
+	json_object_object_add(object, key, text && text[0] ? json_object_new_string(text) : NULL);
+}
+
+static void add_number(json_object *object, const char *key, uint64_t number)
+{
+	json_object_object_add(object, key, json_object_new_uint64(number));
+}
+
+static void add_slot(json_object *object, const char *key, unsigned slot)
+{
+	json_object_object_add(object, key, slot < HS_SLOTS_MAX ? json_object_new_int(slot) : NULL);
+}
+
+/* RFC 3339 in UTC, with milliseconds. */
+static void add_time(json_object *object, const char *key, uint64_t usec)
+{
+	time_t seconds = usec / USEC_PER_SEC;
+	char day[32], text[48] = "";
+	struct tm tm;
+
+	if (usec && gmtime_r(&seconds, &tm) && strftime(day, sizeof(day), "%FT%T", &tm))
+		snprintf(text, sizeof(text), "%s.%03uZ", day,
+			 (unsigned)(usec % USEC_PER_SEC / USEC_PER_MSEC));
+	add_text(object, key, text);
+}
+
+static json_object *slot_to_json(const struct service_report *report, unsigned slot)
+{
+	const struct slot_report *in = &report->slots[slot];
+	json_object *object = json_object_new_object();
+
+	add_number(object, "slot", slot);
+	add_text(object, "unit", in->unit);
+	add_text(object, "role", slot_role_to_string(in->role));
+	add_text(object, "state", slot_state_to_string(in->state));
+	json_object_object_add(object, "main_pid",
+			       in->main_pid ? json_object_new_int(in->main_pid) : NULL);
+	add_number(object, "sockets", in->sockets);
+	json_object_object_add(object, "connections",
+			       report->accounting ? json_object_new_uint64(in->totals.connections)
+						  : NULL);
+	add_number(object, "queued", in->queued);
+	add_number(object, "chosen", in->totals.chosen);
+	add_number(object, "fell_through", in->totals.fell_through);
+	add_number(object, "migrated_in", in->totals.migrated_in);
+	add_time(object, "since", in->since_usec);
+	add_text(object, "problem", in->problem.text);
+	return object;
+}
+
+static json_object *listeners_to_json(const struct service_report *report)
+{
+	json_object *array = json_object_new_array();
+	char text[ADDRESS_TEXT_MAX];
+
+	for (unsigned i = 0; i < report->n_listeners; i++) {
+		json_object *object = json_object_new_object();
+
+		add_text(object, "protocol", "tcp");
+		add_text(object, "address", address_format(&report->listeners[i], text));
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
+json_object *report_to_json(const struct service_report *report)
+{
+	json_object *object = json_object_new_object(), *slots = json_object_new_array();
+	char share[32];
+
+	for (unsigned i = 0; i < report->n_slots; i++)
+		json_object_array_add(slots, slot_to_json(report, i));
+	add_text(object, "service", report->service);
+	add_text(object, "policy", policy_to_string(hs_word_policy(report->word)));
+	add_number(object, "generation", word_generation(report->word));
+	add_slot(object, "active", hs_word_active(report->word));
+	add_slot(object, "canary", hs_word_canary(report->word));
+	snprintf(share, sizeof(share), "%.6g", hs_word_share(report->word) / 65536.0);
+	json_object_object_add(object, "canary_share",
+			       json_object_new_double_s(hs_word_share(report->word) / 65536.0,
+							strcmp(share, "0") ? share : "0.0"));
+	json_object_object_add(object, "manager", json_object_new_boolean(report->manager));
+	add_text(object, "change", report->change);
+	json_object_object_add(object, "listeners", listeners_to_json(report));
+	json_object_object_add(object, "slots", slots);
+	add_number(object, "unrouted", report->nothing_to_choose);
+	add_number(object, "events_lost", report->events_lost);
+	add_text(object, "problem", report->problem.text);
+	return object;
+}
+
+json_object *report_change(const struct switchover *s, const char *service,
+			   const struct switchover_result *result)
+{
+	json_object *object = json_object_new_object();
+	struct problem sentence = {0};
+
+	switchover_describe(s, service, result, &sentence);
+	add_text(object, "service", service);
+	add_text(object, "verb", switchover_verb_to_string(s->plan.verb));
+	add_slot(object, "from", s->plan.from);
+	add_slot(object, "to", s->plan.to);
+	add_text(object, "outcome", switchover_step_name(s));
+	add_number(object, "duration_us", result->duration_usec);
+	add_number(object, "flip_ns", result->flip_nsec);
+	add_number(object, "moved", result->moved);
+	add_number(object, "finished", result->finished);
+	add_number(object, "remaining", result->remaining);
+	add_text(object, "then", switchover_then_to_string(s->plan.then));
+	add_text(object, "message", sentence.text);
+	return object;
+}
+
+json_object *report_progress(const struct switchover *s, const char *service, uint64_t now)
+{
+	json_object *object = json_object_new_object();
+	struct problem line = {0};
+
+	switchover_progress(s, &line);
+	add_text(object, "service", service);
+	add_text(object, "step", switchover_step_name(s));
+	add_slot(object, "from", s->plan.from);
+	add_slot(object, "to", s->plan.to);
+	add_number(object, "elapsed_us", now - s->begun);
+	add_number(object, "remaining", s->remaining);
+	add_text(object, "text", line.text);
+	return object;
+}
+
+static const char *tcp_state(uint8_t state)
+{
+	static const char *const names[] = {
+		[1] = "established", [2] = "syn-sent",	 [3] = "syn-received", [4] = "fin-wait-1",
+		[5] = "fin-wait-2",  [8] = "close-wait", [9] = "last-ack",     [11] = "closing",
+	};
+
+	return state < ARRAY_SIZE(names) && names[state] ? names[state] : "other";
+}
+
+struct connection_list {
+	const struct plane *plane;
+	json_object *array;
+};
+
+static int add_connection(const struct connection *connection, void *userdata)
+{
+	struct connection_list *list = userdata;
+	struct accounting *accounting = plane_accounting(list->plane);
+	char text[ADDRESS_TEXT_MAX];
+	json_object *object;
+
+	if (connection->tag.service_id != plane_id(list->plane))
+		return 0;
+	object = json_object_new_object();
+	add_slot(object, "slot",
+		 accounting_slot_of(accounting, connection->cookie, &connection->tag));
+	add_text(object, "peer", address_format(&connection->peer, text));
+	add_text(object, "local", address_format(&connection->local, text));
+	add_text(object, "state", tcp_state(connection->state));
+	add_number(object, "idle_ms", connection->idle_ms);
+	json_object_array_add(list->array, object);
+	return 0;
+}
+
+/* One dump a port: several listeners may share one. */
+static int list_connections(const struct plane *plane, json_object *array)
+{
+	struct connection_list list = {.plane = plane, .array = array};
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+	int r = 0;
+
+	for (size_t i = 0; !r && i < n; i++) {
+		bool seen = false;
+
+		for (size_t k = 0; k < i; k++)
+			seen |= listeners[k]->address.port == listeners[i]->address.port;
+		if (!seen)
+			r = diag_connections(listeners[i]->address.port,
+					     accounting_tags_fd(plane_accounting(plane)),
+					     add_connection, &list);
+	}
+	return r;
+}
+
+json_object *report_connections(const struct plane *plane, unsigned n_slots, bool list)
+{
+	json_object *object = json_object_new_object(), *slots = json_object_new_array();
+	uint32_t queued[HS_SLOTS_MAX] = {0};
+
+	plane_queued(plane, queued);
+	add_text(object, "service", plane_service(plane));
+	for (unsigned i = 0; i < n_slots; i++) {
+		json_object *slot = json_object_new_object();
+		struct slot_totals totals = {0};
+
+		plane_slot_totals(plane, i, &totals);
+		add_number(slot, "slot", i);
+		add_text(slot, "role", slot_role_to_string(slot_role_of(plane_word(plane), i)));
+		add_number(slot, "connections", totals.connections);
+		add_number(slot, "queued", queued[i]);
+		add_number(slot, "opened", totals.opened);
+		add_number(slot, "closed", totals.closed);
+		json_object_array_add(slots, slot);
+	}
+	json_object_object_add(object, "slots", slots);
+	if (list && plane_accounting(plane)) {
+		json_object *array = json_object_new_array();
+		int r = list_connections(plane, array);
+
+		json_object_object_add(object, "connections", array);
+		if (r < 0) {
+			json_object_put(object);
+			errno = -r;
+			return NULL;
+		}
+	}
+	return object;
+}
+
+char *report_text(json_object *object)
+{
+	return strdup(json_object_to_json_string_ext(
+		object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a service is doing, put together from kernel facts and unit states, and as JSON. hsd answers
+ * with it on the bus, hsctl without hsd makes the very same; the names in the JSON are a contract.
+ */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "core/config.h"
+#include "core/name.h"
+#include "core/slot.h"
+#include "core/switchover.h"
+#include "plane/plane.h"
+#include "system/units.h"
+
+struct slot_report {
+	char unit[UNIT_NAME_MAX];
+	enum slot_role role;
+	enum slot_state state;
+	pid_t main_pid; /* 0 = none */
+	unsigned sockets;
+	struct slot_totals totals;
+	uint32_t queued;
+	uint64_t since_usec;	/* CLOCK_REALTIME; 0 = never */
+	struct problem problem; /* what is wrong with it, for people; empty = nothing */
+};
+
+struct service_report {
+	char service[SERVICE_NAME_MAX];
+	bool manager; /* hsd made this report */
+	bool planted; /* the service has a kernel side; without it only names and states are set */
+	bool accounting;
+	uint64_t word;
+	unsigned n_slots;
+	struct slot_report slots[HS_SLOTS_MAX];
+	unsigned n_listeners;
+	struct address listeners[PLANE_LISTENERS_MAX];
+	uint64_t nothing_to_choose, events_lost;
+	char change[32];	/* the change that runs now, such as "switchover"; "" = none */
+	struct problem problem; /* of the service as a whole */
+};
+
+/* Reads the kernel side into a report whose names are set; `plane` may be NULL. */
+void report_read_plane(struct service_report *report, const struct plane *plane);
+/* What the unit contributes to one slot, and the state that follows from it all. `retired`: see
+ * core/slot.h. */
+void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts,
+		      bool retired);
+/* Sets the names of a service with this many slots, all else 0. */
+void report_init(struct service_report *report, const char *service, unsigned n_slots);
+
+/* The object of `hsctl status --json`. The caller owns it (json_object_put). */
+json_object *report_to_json(const struct service_report *report);
+
+/* The result of a finished change, and one step of it. */
+json_object *report_change(const struct switchover *s, const char *service,
+			   const struct switchover_result *result);
+json_object *report_progress(const struct switchover *s, const char *service, uint64_t now);
+
+/* Connections of a service:
+ * {"service","slots":[{"slot","connections","queued"}],"connections":[{"slot","peer",
+ * "local","state","idle_ms"}]}. `list` false leaves the second array out. NULL with errno on
+ * failure. */
+json_object *report_connections(const struct plane *plane, unsigned n_slots, bool list);
+
+/* Serialised; the caller frees. */
+char *report_text(json_object *object);

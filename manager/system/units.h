@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Units of systemd, over its bus: their state once (for hsctl without hsd), their state as it
+ * changes and jobs (for hsd; nothing here blocks an event loop but units_query and units_run_job).
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+
+#include "core/slot.h"
+#include "util/problem.h"
+
+struct unit_facts {
+	enum unit_state state;
+	pid_t main_pid;		      /* 0 = none */
+	char control_group[PATH_MAX]; /* as systemd names it; "" = none */
+	uint64_t since_usec;	      /* CLOCK_REALTIME of the last change of ActiveState */
+	char **triggered_by;	      /* units that start it, ending with NULL; may be NULL */
+	char **required;	      /* Requires= BindsTo= Requisite= together; may be NULL */
+	char invocation[33];	      /* hex id of this run of the unit; "" = never started */
+};
+
+void unit_facts_done(struct unit_facts *facts);
+
+/* Asks once and waits for the answer. A unit that does not exist is UNIT_DOWN. */
+int units_query(sd_bus *bus, const char *unit, struct unit_facts *ret_facts,
+		struct problem *problem);
+
+/* Runs a job ("StartUnit", "StopUnit", "RestartUnit") and waits for its end, at most
+ * `timeout_usec`. -EIO when it ended other than "done". */
+int units_run_job(sd_bus *bus, const char *method, const char *unit, uint64_t timeout_usec,
+		  struct problem *problem);
+
+/* ---- without waiting ---- */
+
+struct unit_watch;
+
+/* `facts` are fresh. Called after every change that systemd reports and after unit_watch_refresh();
+ * `error` is not 0 when systemd could not be asked, and the facts are the old ones then. */
+typedef void (*unit_changed_fn)(const struct unit_facts *facts, int error, void *userdata);
+
+int unit_watch_new(sd_bus *bus, const char *unit, unit_changed_fn on_changed, void *userdata,
+		   struct unit_watch **ret_watch);
+struct unit_watch *unit_watch_free(struct unit_watch *watch);
+/* Asks systemd anew; the answer comes by the callback. */
+int unit_watch_refresh(struct unit_watch *watch);
+const struct unit_facts *unit_watch_facts(const struct unit_watch *watch);
+
+struct unit_job;
+
+/* `result` as systemd words it: "done", "failed", "canceled", "timeout", ...; `problem` has a
+ * sentence when the job could not even be made. Called once. The job object is freed after the
+ * call. */
+typedef void (*unit_job_fn)(const char *result, const struct problem *problem, void *userdata);
+
+int unit_job_new(sd_bus *bus, const char *method, const char *unit, unit_job_fn on_end,
+		 void *userdata, struct unit_job **ret_job);
+/* Forgets the job without a callback; systemd goes on with it. */
+struct unit_job *unit_job_free(struct unit_job *job);
+
+/* Makes systemd send the signals that watches and jobs need: once per connection. */
+int units_subscribe(sd_bus *bus);

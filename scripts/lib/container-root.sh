@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The inner half of container-keeper.sh, PID 1 of a PID namespace and alone in a mount namespace: makes
+# the root of a container and boots it. Whatever ends this process, the kernel ends the rest with it.
+#
+#   container-root.sh NAME STATE-FOLDER PROJECT-TOP
+set -eu
+
+name=$1 state=$2 top=$3
+fs=$state/fs root=$state/fs/root
+
+# Nothing of the host's own configuration runs inside: no enabled unit, no init script, no fstab.
+isolate_configuration() {
+	local unit
+	rm -rf "$root"/etc/systemd/system "$root"/etc/rc?.d "$root"/var/log/journal
+	rm -f "$root"/etc/crypttab "$root"/etc/nologin "$root"/usr/sbin/policy-rc.d
+	mkdir -p "$root"/etc/systemd/system "$root"/etc/systemd/journald.conf.d
+	: >"$root/etc/fstab"
+	echo "$name" >"$root/etc/hostname"
+	# an empty machine-id would be a first boot, which enables every installed service
+	tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id.new"
+	mv "$root/etc/machine-id.new" "$root/etc/machine-id"
+	printf '[Journal]\nStorage=volatile\nRateLimitBurst=0\n' >"$root/etc/systemd/journald.conf.d/50-rig.conf"
+	touch "$root/etc/.updated" "$root/var/.updated"
+	for unit in systemd-logind console-getty getty-static systemd-networkd systemd-resolved systemd-timesyncd \
+		systemd-update-utmp systemd-update-utmp-runlevel systemd-modules-load systemd-sysctl; do
+		ln -s /dev/null "$root/etc/systemd/system/$unit.service"
+	done
+	ln -s /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
+}
+
+overlay() {
+	local lower=$1 target=$2 layers
+	layers=$fs/layers$(tr / _ <<<"$lower")
+	mkdir -p "$layers/upper" "$layers/work"
+	mount -t overlay -o "lowerdir=$lower,upperdir=$layers/upper,workdir=$layers/work" rig "$target"
+}
+
+# The lower layer is one file system only, so the system's folders with one of their own get an overlay each.
+make_root() {
+	local folder
+	mkdir -p "$fs"
+	mount -t tmpfs -o mode=0755 rig "$fs"
+	mkdir -p "$root" "$fs/bpf"
+	overlay / "$root"
+	for folder in /usr /etc /var /opt /srv; do
+		! mountpoint -q "$folder" || overlay "$folder" "$root$folder"
+	done
+	isolate_configuration
+	mount -t bpf -o mode=0755 bpf "$fs/bpf"
+}
+
+boot() {
+	local args=(-D "$root" -M "$name" --register=no --keep-unit --private-network --capability=all
+		--kill-signal=SIGRTMIN+3 --console=pipe --bind="$fs/bpf:/sys/fs/bpf" --quiet --boot)
+
+	# a project tree on another file system would be missing inside
+	[[ -d $root$top/scripts ]] || args+=(--bind-ro="$top")
+	SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_SECCOMP=0 systemd-nspawn "${args[@]}"
+}
+
+if (($$ != 1)); then
+	echo 'this must run in namespaces of its own' >&2
+	exit 1
+fi
+mount -t proc proc /proc
+make_root
+boot

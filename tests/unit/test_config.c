@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* core/config: each key with good and bad values. system/configfile: which files count, in which
+ * order. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/config.h"
+#include "system/configfile.h"
+#include "util/files.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+static bool same(const struct config *a, const struct config *b)
+{
+	return a->slots == b->slots && a->n_ports == b->n_ports &&
+	       memcmp(a->ports, b->ports, sizeof(a->ports)) == 0 &&
+	       a->settle_usec == b->settle_usec && a->drain_usec == b->drain_usec &&
+	       a->then == b->then && a->restart_on_crash == b->restart_on_crash;
+}
+
+static void test_defaults(void **state)
+{
+	struct config config;
+
+	(void)state;
+	config_init(&config);
+	assert_int_equal(config.slots, 2);
+	assert_int_equal(config.n_ports, 0);
+	assert_int_equal(config.settle_usec, 50000);
+	assert_int_equal(config.drain_usec, 30000000);
+	assert_int_equal(config.then, THEN_KEEP);
+	assert_true(config.restart_on_crash);
+	assert_true(config_has_port(&config, 1));
+}
+
+/* Every key that the manual lists exists, and its default is what config_init() sets. */
+static void test_keys(void **state)
+{
+	struct config config, fresh;
+	const struct config_key *key;
+	size_t n;
+
+	(void)state;
+	config_init(&fresh);
+	memset(&config, 0xff, sizeof(config));
+	for (n = 0; (key = config_key(n)); n++)
+		assert_int_equal(config_set(&config, "Service", key->name, "", NULL), 0);
+	assert_int_equal(n, 6);
+	assert_true(same(&config, &fresh));
+	assert_null(config_key(SIZE_MAX));
+}
+
+static void test_good(void **state)
+{
+	struct config config, expected;
+
+	(void)state;
+	config_init(&config);
+	assert_int_equal(config_set(&config, "Service", "Slots", "16", NULL), 0);
+	assert_int_equal(config_set(&config, "Service", "Ports", "443, 80 \t8080,80", NULL), 0);
+	assert_int_equal(config_set(&config, "Service", "Settle", "0", NULL), 0);
+	assert_int_equal(config_set(&config, "Service", "Drain", "2min 30s", NULL), 0);
+	assert_int_equal(config_set(&config, "Service", "Then", "restart", NULL), 0);
+	assert_int_equal(config_set(&config, "Service", "RestartOnCrash", "off", NULL), 0);
+
+	expected = (struct config) {.slots = 16,
+				    .n_ports = 3,
+				    .ports = {80, 443, 8080},
+				    .settle_usec = 0,
+				    .drain_usec = 150000000,
+				    .then = THEN_RESTART,
+				    .restart_on_crash = false};
+	assert_true(same(&config, &expected));
+	assert_true(config_has_port(&config, 443));
+	assert_false(config_has_port(&config, 444));
+
+	/* the last one counts, and replaces */
+	assert_int_equal(config_set(&config, "Service", "Ports", "65535", NULL), 0);
+	assert_int_equal(config.n_ports, 1);
+	assert_false(config_has_port(&config, 80));
+	assert_int_equal(config_set(&config, "Service", "Ports", "", NULL), 0);
+	assert_true(config_has_port(&config, 80));
+}
+
+static void test_limits(void **state)
+{
+	struct config config;
+
+	(void)state;
+	config_init(&config);
+	assert_int_equal(config_set(&config, "Service", "Settle", "10min", NULL), 0);
+	assert_int_equal(config.settle_usec, CONFIG_SETTLE_MAX);
+	assert_int_equal(config_set(&config, "Service", "Drain", "7d", NULL), 0);
+	assert_int_equal(config.drain_usec, CONFIG_DRAIN_MAX);
+	assert_int_equal(config_set(&config, "Service", "Ports",
+				    "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 "
+				    "24 25 26 27 28 29 30 31 65535 1",
+				    NULL),
+			 0);
+	assert_int_equal(config.n_ports, CONFIG_PORTS_MAX);
+	assert_int_equal(config.ports[31], 65535);
+}
+
+static const struct {
+	const char *section, *key, *value, *text;
+} bad[] = {
+	{"Service", "Slots", "1",
+	 "Slots=1 is out of range; allowed is a whole number from 2 to 16."},
+	{"Service", "Slots", "17", "Slots=17 is out of range"},
+	{"Service", "Slots", "18446744073709551618", "is out of range"},
+	{"Service", "Slots", "two", "Slots=two is not a number"},
+	{"Service", "Slots", "-2", "is not a number"},
+	{"Service", "Slots", "2 # two", "Slots=2 # two is not a number"},
+	{"Service", "Slots", "0x2", "is not a number"},
+	{"Service", "Ports", "0",
+	 "Ports=0 is not a list of TCP ports; allowed are numbers from 1 to"},
+	{"Service", "Ports", "65536", "is not a list of TCP ports"},
+	{"Service", "Ports", "80 http", "is not a list of TCP ports"},
+	{"Service", "Ports", "80;443", "is not a list of TCP ports"},
+	{"Service", "Ports", "-1", "is not a list of TCP ports"},
+	{"Service", "Ports", "80-90", "is not a list of TCP ports"},
+	{"Service", "Ports", "00000000080", "is not a list of TCP ports"},
+	{"Service", "Ports",
+	 "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 "
+	 "33",
+	 "has too many ports; allowed are up to 32"},
+	{"Service", "Settle", "600.000001s", "is too long; allowed is 0 to 10min"},
+	{"Service", "Settle", "infinity", "Settle=infinity is too long"},
+	{"Service", "Settle", "fast",
+	 "Settle=fast is not a time span; allowed is 0 to 10min, written"},
+	{"Service", "Drain", "8d", "Drain=8d is too long; allowed is 0 to 7d"},
+	{"Service", "Drain", "30 s x", "is not a time span"},
+	{"Service", "Drain", "18446744073709551615us", "is too long"},
+	{"Service", "Then", "Keep", "Then=Keep is not known; allowed is keep, stop or restart."},
+	{"Service", "Then", "keep stop", "is not known"},
+	{"Service", "RestartOnCrash", "maybe",
+	 "RestartOnCrash=maybe is not known; allowed is yes or no."},
+	{"Service", "slots", "2",
+	 "slots= is not a setting of section [Service]; allowed are Slots=, "
+	 "Ports=, Settle=, Drain=, Then=, RestartOnCrash=."},
+	{"Service", "", "", " is not a setting"},
+	{"Service", "Slots ", "2", "is not a setting"},
+	{"service", "Slots", "2",
+	 "[service] is not a section of this file; the only one is [Service]."},
+	{"Unit", "After", "x", "[Unit] is not a section"},
+	{"", "Slots", "2", "before the first section; write [Service] above it."},
+	{NULL, "Slots", "2", "before the first section"},
+	/* whatever stands there: printable, and not endless */
+	{"Service", "Slots", "\x1b[2J\xff\n", "Slots=?[2J?? is not a number"},
+	{"\x1b]0;x", "Slots", "2", "[?]0;x] is not a section"},
+	{"Service", "\xc3\xa4", "2", "?\?= is not a setting"},
+};
+
+static void test_bad(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct config config, before;
+		struct problem problem = {};
+		int r;
+
+		config_init(&config);
+		before = config;
+		r = config_set(&config, bad[i].section, bad[i].key, bad[i].value, &problem);
+		if (r != -EINVAL || !strstr(problem.text, bad[i].text))
+			fail_msg("row %zu: %d, \"%s\"", i, r, problem.text);
+		assert_true(same(&config, &before));
+		assert_int_equal(
+			config_set(&config, bad[i].section, bad[i].key, bad[i].value, NULL),
+			-EINVAL);
+	}
+}
+
+static void test_huge(void **state)
+{
+	_cleanup_(freep) char *huge = calloc(1, 1000001);
+	struct config config;
+	const struct config_key *key;
+
+	(void)state;
+	config_init(&config);
+	memset(huge, '9', 1000000);
+	for (size_t i = 0; (key = config_key(i)); i++) {
+		struct problem problem = {};
+
+		assert_int_equal(config_set(&config, "Service", key->name, huge, &problem),
+				 -EINVAL);
+		assert_non_null(strstr(problem.text, "999..."));
+		assert_true(strlen(problem.text) < 300);
+	}
+	assert_int_equal(config_set(&config, "Service", huge, huge, NULL), -EINVAL);
+	assert_int_equal(config_set(&config, huge, huge, huge, NULL), -EINVAL);
+}
+
+/* ---- files ---- */
+
+static int make_root(void **state)
+{
+	char template[] = "/tmp/hotstandby-test-XXXXXX";
+
+	*state = mkdtemp(template) ? strdup(template) : NULL;
+	configfile_set_root(*state);
+	return *state ? 0 : -1;
+}
+
+static int remove_root(void **state)
+{
+	_cleanup_(freep) char *command = format("rm -rf '%s'", (char *)*state);
+	int r = system(command);
+
+	configfile_set_root("");
+	free(*state);
+	return r;
+}
+
+/* Writes a file below the root, with the folders that it needs. */
+static void put(void **state, const char *path, const char *text)
+{
+	_cleanup_(freep) char *full = format("%s%s", (char *)*state, path);
+	_cleanup_(freep) char *folder = strdup(full);
+
+	*strrchr(folder, '/') = 0;
+	assert_int_equal(make_folders(folder, 0755), 0);
+	assert_int_equal(file_write(full, text, 0644), 0);
+}
+
+static void mask(void **state, const char *path)
+{
+	_cleanup_(freep) char *full = format("%s%s", (char *)*state, path);
+
+	put(state, path, "");
+	unlink(full);
+	assert_int_equal(symlink("/dev/null", full), 0);
+}
+
+#define ETC HS_SYSCONFDIR "/hotstandby/"
+#define LIB HS_PREFIX "/lib/hotstandby/"
+
+static void test_load_none(void **state)
+{
+	struct config config;
+
+	assert_int_equal(configfile_load("app", &config, NULL), -ENOENT);
+	/* drop-ins alone configure nothing */
+	put(state, ETC "app.conf.d/10.conf", "[Service]\nSlots=3\n");
+	assert_int_equal(configfile_load("app", &config, NULL), -ENOENT);
+}
+
+static void test_load_empty(void **state)
+{
+	struct config config, fresh;
+
+	config_init(&fresh);
+	put(state, ETC "app.conf", "");
+	assert_int_equal(configfile_load("app", &config, NULL), 0);
+	assert_true(same(&config, &fresh));
+	put(state, ETC "app.conf", "# only a comment\n\n; and another\n[Service]\n");
+	assert_int_equal(configfile_load("app", &config, NULL), 0);
+	assert_true(same(&config, &fresh));
+}
+
+static void test_load_order(void **state)
+{
+	struct config config;
+
+	put(state, LIB "app.conf", "[Service]\nSlots=3\nThen=stop\nDrain=1s\nSettle=1s\n");
+	assert_int_equal(configfile_load("app", &config, NULL), 0);
+	assert_int_equal(config.slots, 3);
+
+	put(state, ETC "app.conf", "[Service]\r\n  Slots = 4 \r\nDrain=2s\r\nSettle=2s");
+	assert_int_equal(configfile_load("app", &config, NULL), 0);
+	assert_int_equal(config.slots, 4);
+	assert_int_equal(config.then, THEN_STOP);
+
+	/* by file name, not by folder */
+	put(state, LIB "app.conf.d/50.conf", "[Service]\nDrain=3s\nSettle=3s\n");
+	put(state, ETC "app.conf.d/10.conf",
+	    "[Service]\nDrain=4s\nPorts=80 \\\n# why not\n  443\n");
+	assert_int_equal(configfile_load("app", &config, NULL), 0);
+	assert_int_equal(config.drain_usec, 3000000);
+	assert_int_equal(config.settle_usec, 3000000);
+	assert_int_equal(config.n_ports, 2);
+
+	/* the same name in /etc hides, a link to /dev/null masks, other suffixes do not count */
+	put(state, ETC "app.conf.d/50.conf", "[Service]\nDrain=5s\n");
+	put(state, ETC "app.conf.d/60.conf.bak", "garbage");
+	put(state, ETC "app.conf.d/.conf", "garbage");
+	put(state, ETC "app.conf.d/README", "garbage");
+	assert_int_equal(configfile_load("app", &config, NULL), 0);
+	assert_int_equal(config.drain_usec, 5000000);
+	assert_int_equal(config.settle_usec, 2000000);
+	mask(state, ETC "app.conf.d/50.conf");
+	assert_int_equal(configfile_load("app", &config, NULL), 0);
+	assert_int_equal(config.drain_usec, 4000000);
+}
+
+static void test_load_masked(void **state)
+{
+	struct config config;
+
+	put(state, LIB "app.conf", "");
+	assert_int_equal(configfile_load("app", &config, NULL), 0);
+	mask(state, ETC "app.conf");
+	assert_int_equal(configfile_load("app", &config, NULL), -ENOENT);
+}
+
+/* Refused as a whole, with the file and the line of the first problem. */
+static void test_load_bad(void **state)
+{
+	static const struct {
+		const char *text, *problem;
+	} cases[] = {
+		{"[Service]\nSlots=3\nSlots=1\n", "/app.conf:3: Slots=1 is out of range"},
+		{"\n# x\n\n[Service]\nSlotz=3\n", "/app.conf:5: Slotz= is not a setting"},
+		{"[Service]\n[Other]\n", "/app.conf:2: [Other] is not a section"},
+		{"Slots=3\n", "/app.conf:1: A setting stands before the first section"},
+		{"[Service]\nSlots\n", "/app.conf:2: This line is neither"},
+		{"[Service\nSlots=3\n", "/app.conf:1: This line is neither"},
+		{"[Service]\n=3\n", "/app.conf:2: This line is neither"},
+		{"[]\n", "/app.conf:1: This line is neither"},
+		{"[Service]\nPorts=80 \\\n443 \\\n99999\nSlots=1\n", "/app.conf:2: Ports=80"},
+		{"\xff\xfe\x01", "/app.conf:1: This line is neither"},
+	};
+	struct config config, before;
+
+	memset(&config, 0x5a, sizeof(config));
+	before = config;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct problem problem = {};
+
+		put(state, ETC "app.conf", cases[i].text);
+		assert_int_equal(configfile_load("app", &config, &problem), -EINVAL);
+		if (!strstr(problem.text, cases[i].problem))
+			fail_msg("row %zu: %s", i, problem.text);
+		assert_memory_equal(&config, &before, sizeof(config));
+	}
+}
+
+static void test_load_bad_drop_in(void **state)
+{
+	struct problem problem = {};
+	struct config config;
+
+	put(state, ETC "app.conf", "");
+	put(state, LIB "app.conf.d/x.conf", "[Service]\nThen=explode\n");
+	assert_int_equal(configfile_load("app", &config, &problem), -EINVAL);
+	assert_non_null(strstr(problem.text, LIB "app.conf.d/x.conf:2: Then=explode"));
+}
+
+static void test_load_unreadable(void **state)
+{
+	_cleanup_(freep) char *folder = format("%s" ETC "folder.conf", (char *)*state);
+	_cleanup_(freep) char *large = calloc(1, 70001);
+	struct problem problem = {};
+	struct config config;
+	FILE *file;
+
+	assert_int_equal(make_folders(folder, 0755), 0);
+	assert_int_equal(configfile_load("folder", &config, &problem), -EISDIR);
+	assert_non_null(strstr(problem.text, "folder.conf: Is a directory"));
+
+	memset(large, '\n', 70000);
+	put(state, ETC "app.conf", large);
+	assert_int_equal(configfile_load("app", &config, &problem), -EINVAL);
+	assert_non_null(strstr(problem.text, "larger than"));
+
+	free(steal_ptr(&folder));
+	folder = format("%s" ETC "app.conf", (char *)*state);
+	file = fopen(folder, "we");
+	assert_int_equal(fwrite("[Service]\n\0Slots=1\n", 1, 19, file), 19);
+	fclose(file);
+	assert_int_equal(configfile_load("app", &config, &problem), -EINVAL);
+	assert_non_null(strstr(problem.text, "not text"));
+}
+
+static void test_load_bad_name(void **state)
+{
+	static const char *const names[] = {"", "../app", "app@", "a/b", ".", "app.service"};
+	struct config config;
+
+	put(state, ETC "app.conf", "");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct problem problem = {};
+
+		assert_int_equal(configfile_load(names[i], &config, &problem), -EINVAL);
+		assert_true(*problem.text);
+	}
+}
+
+static void test_list(void **state)
+{
+	_cleanup_(strings_freep) char **services = NULL;
+
+	assert_int_equal(configfile_list(&services), 0);
+	assert_null(services);
+
+	put(state, LIB "web.conf", "");
+	put(state, LIB "masked.conf", "");
+	mask(state, ETC "masked.conf");
+	put(state, ETC "app.conf", "garbage");
+	put(state, ETC "web.conf", "");
+	put(state, ETC "php8.2-fpm.conf", "");
+	put(state, ETC "app.conf.d/10.conf", "");
+	put(state, ETC "old.conf.disabled", "");
+	put(state, ETC "no good.conf", "");
+	put(state, ETC ".hidden.conf", "");
+	assert_int_equal(configfile_list(&services), 0);
+	assert_int_equal(strings_count(services), 3);
+	assert_string_equal(services[0], "app");
+	assert_string_equal(services[1], "php8.2-fpm");
+	assert_string_equal(services[2], "web");
+}
+
+#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_huge),
+		WITH_ROOT(test_load_none),
+		WITH_ROOT(test_load_empty),
+		WITH_ROOT(test_load_order),
+		WITH_ROOT(test_load_masked),
+		WITH_ROOT(test_load_bad),
+		WITH_ROOT(test_load_bad_drop_in),
+		WITH_ROOT(test_load_unreadable),
+		WITH_ROOT(test_load_bad_name),
+		WITH_ROOT(test_list),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
