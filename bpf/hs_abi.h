@@ -64,8 +64,12 @@ struct hs_control {
 	/* kernel id of this service's counters map: names the service in a tag. Writer: the creator
 	 */
 	__u32 service_id;
+	/* bit N: slot N has been retired, or was never adopted: it ended, if it ends, on purpose.
+	 * Writers: retire sets, adoption clears, atomically */
+	__u32 retired;
+	__u32 pad;
 };
-_Static_assert(sizeof(struct hs_control) == 40, "layout of map control");
+_Static_assert(sizeof(struct hs_control) == 48, "layout of map control");
 _Static_assert(__builtin_offsetof(struct hs_control, abi) == 32, "layout of map control");
 
 /*

@@ -105,7 +105,8 @@ static void move_queue(struct change_run *run)
 	unsigned from = run->change.machine.plan.from;
 	struct instance *old = run->service->instances[from];
 
-	bounce(run->service->plane, from, instance_facts(old)->control_group, !old->retired);
+	bounce(run->service->plane, from, instance_facts(old)->control_group,
+	       !plane_is_retired(run->service->plane, from));
 }
 
 static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)

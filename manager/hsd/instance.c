@@ -19,6 +19,10 @@
 #define RESTART_DELAY_MAX (30 * USEC_PER_SEC)
 #define STABLE_AFTER	  (60 * USEC_PER_SEC)
 
+/* How long the last ready slot waits for another before it goes: "systemctl restart" of all
+ * instances at once then takes turns. Within what ExecStop= may take. */
+#define PATIENCE (4 * USEC_PER_SEC)
+
 DEFINE_CLEANUP(struct instance, instance_free)
 
 static struct journal_scope scope_of(const struct instance *instance, int priority)
@@ -44,11 +48,28 @@ static void unwatch_main(struct instance *instance)
 	instance->watched_pid = 0;
 }
 
+static bool is_retired(const struct instance *instance)
+{
+	return instance->service->plane &&
+	       plane_is_retired(instance->service->plane, instance->slot);
+}
+
+static void tell_crash(struct instance *instance)
+{
+	struct journal_scope scope = scope_of(instance, LOG_WARNING);
+
+	if (instance->crash_told)
+		return;
+	instance->crash_told = true;
+	journal_log(JOURNAL_CRASH, &scope,
+		    "%s: the instance of slot %u ended by itself; see journalctl -u %s",
+		    instance->service->name, instance->slot, instance->unit);
+}
+
 static int on_main_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct instance *instance = userdata;
 	struct service *service = instance->service;
-	pid_t pid = instance->watched_pid;
 
 	(void)source;
 	(void)fd;
@@ -56,14 +77,10 @@ static int on_main_exit(sd_event_source *source, int fd, uint32_t events, void *
 	unwatch_main(instance);
 	/* systemd's news follow; where other processes still hold the sockets they decide */
 	unit_watch_refresh(instance->watch);
-	if (plane_slot_sockets(service->plane, instance->slot))
+	if (!service->plane || plane_slot_sockets(service->plane, instance->slot))
 		return 0;
-	if (!instance->retired && instance_facts(instance)->state != UNIT_STOPPING) {
-		struct journal_scope scope = scope_of(instance, LOG_WARNING);
-
-		journal_log(JOURNAL_CRASH, &scope, "%s: main process %d of slot %u ended by itself",
-			    service->name, pid, instance->slot);
-	}
+	if (!is_retired(instance) && instance_facts(instance)->state != UNIT_STOPPING)
+		tell_crash(instance);
 	service_on_lost(service, instance->slot);
 	return 0;
 }
@@ -132,6 +149,8 @@ static void schedule_restart(struct instance *instance)
 
 /* ---- adoption ---- */
 
+static void retry_others(const struct instance *instance);
+
 static void tell_problems(struct instance *instance, const struct adoption *adoption)
 {
 	struct journal_scope scope = scope_of(instance, LOG_WARNING);
@@ -177,14 +196,13 @@ static void end_adoption(struct instance *instance)
 	describe_adoption(instance, instance->adoption, &sentence);
 	if (instance->adoption->fresh)
 		journal_log(JOURNAL_ADOPT, &scope, "%s", sentence.text);
-	if (instance->adoption->adopted) {
-		instance->was_ready = true;
+	if (instance->adoption->fresh)
 		instance->ready_since = now_usec();
-	}
 	instance->adoption = adoption_free(instance->adoption);
 	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
+	retry_others(instance);
 }
 
 static void on_socket_stopped(const char *result, const struct problem *problem, void *userdata)
@@ -265,9 +283,8 @@ static void begin_adoption(struct instance *instance, const struct unit_facts *f
 		return;
 	}
 	if (strcmp(instance->adopted_run, facts->invocation))
-		instance->was_ready = false;
+		instance->crash_told = false;
 	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
-	instance->retired = false;
 	r = adoption_begin(service->plane, &scope, &instance->adoption, &problem);
 	if (r < 0) {
 		instance->problem = problem;
@@ -313,54 +330,134 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int answer_unretired(struct instance *instance, enum retire_answer answer)
+static void answer_unretired(struct instance *instance, enum retire_answer answer)
 {
+	struct journal_scope scope = scope_of(instance, LOG_WARNING);
 	struct problem sentence;
 
-	if (answer == RETIRE_LAST)
+	if (answer == RETIRE_LAST) {
 		problem_set(&sentence, 0,
 			    "%s: slot %u leaves and no other slot is ready: from its stop on "
 			    "clients are refused until one is.",
 			    instance->service->name, instance->slot);
-	else
+		journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
+	} else {
 		problem_set(&sentence, 0, "%s: slot %u had no socket to retire.",
 			    instance->service->name, instance->slot);
-	if (answer == RETIRE_LAST) {
-		struct journal_scope scope = scope_of(instance, LOG_WARNING);
-
-		journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
 	}
 	waiters_answer(&instance->retirers, instance->service->name, instance->slot, sentence.text);
-	return 0;
 }
 
-int instance_retire(struct instance *instance, sd_bus_message *message)
+static enum retire_answer leave(struct instance *instance)
 {
 	struct service *service = instance->service;
 	enum slot_state states[HS_SLOTS_MAX];
-	enum retire_answer answer;
 	unsigned to;
-	int r = waiters_add(&instance->retirers, message);
 
-	if (r < 0)
-		return r;
-	instance->retired = true;
-	if (instance->settle_source)
-		return 0;
 	if (!service->plane)
-		return answer_unretired(instance, RETIRE_NOT_HERE);
+		return RETIRE_NOT_HERE;
 	service_states(service, states);
-	answer = retire_leave(service->plane, instance->slot, slots_ready(states, service->n_slots),
-			      &to);
-	if (answer != RETIRE_DONE)
-		return answer_unretired(instance, answer);
+	return retire_leave(service->plane, instance->slot, slots_ready(states, service->n_slots),
+			    &to);
+}
+
+static int settle(struct instance *instance)
+{
+	struct service *service = instance->service;
+
 	service_on_lost(service, instance->slot);
 	return sd_event_add_time_relative(
 		service->context->event, &instance->settle_source, CLOCK_MONOTONIC,
 		MIN(service->config.settle_usec, 3 * USEC_PER_SEC), 1, on_settled, instance);
 }
 
+static bool is_moving(const struct instance *instance)
+{
+	const struct unit_facts *facts = instance_facts(instance);
+
+	return facts->job_pending || instance->adopt_wanted || instance->adoption ||
+	       instance->restart_source || instance->restart_job || facts->state == UNIT_STARTING ||
+	       facts->state == UNIT_START_POST || facts->state == UNIT_STOPPING ||
+	       (facts->state == UNIT_RUNNING && is_retired(instance));
+}
+
+static bool another_may_come(const struct instance *instance)
+{
+	const struct service *service = instance->service;
+
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (i != instance->slot && is_moving(service->instances[i]))
+			return true;
+	return false;
+}
+
+static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	(void)usec;
+	sd_event_source_disable_unref(source);
+	instance->patience_source = NULL;
+	answer_unretired(instance, RETIRE_LAST);
+	return 0;
+}
+
+static int try_retire(struct instance *instance)
+{
+	enum retire_answer answer = leave(instance);
+
+	if (answer == RETIRE_LAST && another_may_come(instance)) {
+		if (instance->patience_source)
+			return 0;
+		return sd_event_add_time_relative(
+			instance->service->context->event, &instance->patience_source,
+			CLOCK_MONOTONIC, PATIENCE, USEC_PER_MSEC, on_patience_ended, instance);
+	}
+	instance->patience_source = sd_event_source_disable_unref(instance->patience_source);
+	if (answer == RETIRE_DONE)
+		return settle(instance);
+	answer_unretired(instance, answer);
+	return 0;
+}
+
+/* Another slot came to be ready, or to rest: retirements that wait for it look again. */
+static void retry_others(const struct instance *instance)
+{
+	const struct service *service = instance->service;
+
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (service->instances[i] != instance && service->instances[i]->patience_source)
+			try_retire(service->instances[i]);
+}
+
+int instance_retire(struct instance *instance, sd_bus_message *message)
+{
+	int r = waiters_add(&instance->retirers, message);
+
+	if (r < 0 || instance->settle_source || instance->patience_source)
+		return r;
+	return try_retire(instance);
+}
+
 /* ---- the unit ---- */
+
+static void on_down(struct instance *instance, const struct unit_facts *facts)
+{
+	struct service *service = instance->service;
+	bool same_run = !strcmp(instance->adopted_run, facts->invocation);
+
+	if (!service->plane)
+		return;
+	if (!plane_slot_sockets(service->plane, instance->slot))
+		service_on_lost(service, instance->slot);
+	if (is_retired(instance) || !facts->was_active)
+		return;
+	/* with Restart= systemd goes from its end to the next start; without, it has failed */
+	if (facts->state == UNIT_FAILED || (facts->state == UNIT_STARTING && same_run))
+		tell_crash(instance);
+	if (facts->state == UNIT_FAILED)
+		schedule_restart(instance);
+}
 
 static void on_unit_changed(const struct unit_facts *facts, int error, void *userdata)
 {
@@ -376,15 +473,9 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 		instance->adopt_wanted = true;
 	if (instance->adopt_wanted && !instance->adoption)
 		begin_adoption(instance, facts);
-	if (up)
-		return;
-	if (instance->service->plane &&
-	    !plane_slot_sockets(instance->service->plane, instance->slot))
-		service_on_lost(instance->service, instance->slot);
-	if (facts->state == UNIT_FAILED && instance->was_ready && !instance->retired)
-		schedule_restart(instance);
-	if (facts->state == UNIT_FAILED || facts->state == UNIT_DOWN)
-		instance->was_ready = false;
+	if (!up)
+		on_down(instance, facts);
+	retry_others(instance);
 }
 
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id)
@@ -392,7 +483,7 @@ bool instance_owns(const struct instance *instance, uint64_t cgroup_id)
 	const struct unit_facts *facts = instance_facts(instance);
 
 	/* before it has reported ready it is not asked for; see instance_adopt() */
-	if (!is_up(facts->state) || instance->retired ||
+	if (!is_up(facts->state) || is_retired(instance) ||
 	    strcmp(instance->adopted_run, facts->invocation))
 		return false;
 	return !cgroup_id || cgroup_contains(facts->control_group, cgroup_id);
@@ -422,6 +513,7 @@ struct instance *instance_free(struct instance *instance)
 		return NULL;
 	unwatch_main(instance);
 	sd_event_source_disable_unref(instance->settle_source);
+	sd_event_source_disable_unref(instance->patience_source);
 	sd_event_source_disable_unref(instance->restart_source);
 	unit_job_free(instance->restart_job);
 	for (unsigned i = 0; i < INSTANCE_SOCKET_UNITS_MAX; i++)

@@ -30,8 +30,7 @@ struct instance {
 	struct problem problem; /* why sockets of it are not switched */
 
 	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */
-	bool retired;	      /* since the last adoption */
-	bool was_ready;	      /* this run has been ready: if it fails now, it crashed */
+	bool crash_told;      /* of this run */
 
 	pid_t watched_pid;
 	sd_event_source *exit_source;
@@ -42,7 +41,9 @@ struct instance {
 	struct socket_stop socket_stops[INSTANCE_SOCKET_UNITS_MAX];
 	struct waiters adopters;
 
-	sd_event_source *settle_source;
+	sd_event_source *settle_source; /* retired, and waiting for handshakes in flight */
+	sd_event_source
+		*patience_source; /* to be retired, and waiting for another slot to be ready */
 	struct waiters retirers;
 
 	uint64_t restart_delay; /* microseconds; doubles with every crash in a row */

@@ -122,10 +122,10 @@ void service_states(const struct service *service, enum slot_state states[HS_SLO
 		const struct instance *instance = service->instances[i];
 		struct slot_facts facts = {
 			.unit = instance_facts(instance)->state,
-			.retired = instance->retired,
 		};
 
 		if (service->plane) {
+			facts.retired = plane_is_retired(service->plane, i);
 			facts.sockets = plane_slot_sockets(service->plane, i);
 			facts.incomplete = missing_address(service, i) != NULL;
 		}
@@ -140,7 +140,7 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 	struct slot_report *out = &report->slots[slot];
 	char text[ADDRESS_TEXT_MAX];
 
-	report_read_unit(report, slot, instance_facts(instance), instance->retired);
+	report_read_unit(report, slot, instance_facts(instance));
 	out->state = state;
 	out->problem = instance->problem;
 	if (state == SLOT_INCOMPLETE)

@@ -216,6 +216,7 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 	adoption->sockets = calloc(adoption->n + 1, sizeof(*adoption->sockets));
 	if (!adoption->sockets)
 		return -ENOMEM;
+	plane_set_retired(plane, scope->slot, false);
 	for (size_t i = 0; i < adoption->n; i++)
 		adoption->sockets[i].held = held[i];
 	r = prepare_all(plane, scope, adoption, problem);

@@ -205,6 +205,7 @@ static int init_control(struct plane *plane)
 		return -errno;
 	plane->control->word = WORD_INITIAL;
 	plane->control->service_id = info.id;
+	plane->control->retired = (1U << HS_SLOTS_MAX) - 1;
 	__atomic_store_n(&plane->control->abi, HS_ABI_VERSION, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -286,6 +287,19 @@ int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired)
 					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 		       ? 0
 		       : -EAGAIN;
+}
+
+bool plane_is_retired(const struct plane *plane, unsigned slot)
+{
+	return __atomic_load_n(&plane->control->retired, __ATOMIC_SEQ_CST) & (1U << slot);
+}
+
+void plane_set_retired(struct plane *plane, unsigned slot, bool retired)
+{
+	if (retired)
+		__atomic_fetch_or(&plane->control->retired, 1U << slot, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(&plane->control->retired, ~(1U << slot), __ATOMIC_SEQ_CST);
 }
 
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,11 @@ int plane_lock(const struct plane *plane, int *ret_fd);
 uint64_t plane_word(const struct plane *plane);
 /* Writes `desired` if the word is still `expected`, else -EAGAIN. */
 int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired);
+
+/* Whether the slot has been retired, or was never adopted. Kept in the kernel, so that the next
+ * manager knows as well whether an instance that is gone left on purpose. */
+bool plane_is_retired(const struct plane *plane, unsigned slot);
+void plane_set_retired(struct plane *plane, unsigned slot, bool retired);
 
 /* What rollback needs to know of the last switchover. */
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie);

@@ -28,6 +28,7 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 	uint32_t live = plane_live_slots(plane), others = live & ~(1U << slot);
 	uint64_t word;
 
+	plane_set_retired(plane, slot, true);
 	if (!(live & (1U << slot)))
 		return RETIRE_NOT_HERE;
 	if (!others)

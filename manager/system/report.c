@@ -53,15 +53,15 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 		report->slots[i].sockets = plane_slot_sockets(plane, i);
 		report->slots[i].totals = totals.slots[i];
 		report->slots[i].queued = queued[i];
+		report->slots[i].retired = plane_is_retired(plane, i);
 	}
 }
 
-void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts,
-		      bool retired)
+void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts)
 {
 	struct slot_report *out = &report->slots[slot];
 	struct slot_facts state = {
-		.unit = facts->state, .sockets = out->sockets, .retired = retired};
+		.unit = facts->state, .sockets = out->sockets, .retired = out->retired};
 
 	out->main_pid = facts->main_pid;
 	out->since_usec = facts->since_usec;

@@ -22,6 +22,7 @@ struct slot_report {
 	unsigned sockets;
 	struct slot_totals totals;
 	uint32_t queued;
+	bool retired;		/* see plane_is_retired() */
 	uint64_t since_usec;	/* CLOCK_REALTIME; 0 = never */
 	struct problem problem; /* what is wrong with it, for people; empty = nothing */
 };
@@ -43,10 +44,9 @@ struct service_report {
 
 /* Reads the kernel side into a report whose names are set; `plane` may be NULL. */
 void report_read_plane(struct service_report *report, const struct plane *plane);
-/* What the unit contributes to one slot, and the state that follows from it all. `retired`: see
- * core/slot.h. */
-void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts,
-		      bool retired);
+/* What the unit contributes to one slot, after the kernel side was read, and the state that follows
+ * from both. */
+void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts);
 /* Sets the names of a service with this many slots, all else 0. */
 void report_init(struct service_report *report, const char *service, unsigned n_slots);
 

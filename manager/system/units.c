@@ -14,7 +14,8 @@
 
 /* What a set of properties says, before it is put together. */
 struct raw {
-	char active[32], sub[32], result[32];
+	char active[32], sub[32];
+	uint64_t started, ready; /* CLOCK_MONOTONIC, of the last run; 0 = never */
 };
 
 struct unit_watch {
@@ -82,6 +83,16 @@ static int read_invocation(sd_bus_message *m, char text[33])
 	return sd_bus_message_exit_container(m);
 }
 
+static int read_job(sd_bus_message *m, bool *pending)
+{
+	const char *path;
+	uint32_t id = 0;
+	int r = sd_bus_message_read(m, "v", "(uo)", &id, &path);
+
+	*pending = id != 0;
+	return r;
+}
+
 static int read_property(sd_bus_message *m, const char *name, struct unit_facts *facts,
 			 struct raw *raw)
 {
@@ -100,6 +111,12 @@ static int read_property(sd_bus_message *m, const char *name, struct unit_facts 
 		return read_list(m, &facts->triggered_by);
 	if (!strcmp(name, "Requires") || !strcmp(name, "BindsTo") || !strcmp(name, "Requisite"))
 		return read_list(m, &facts->required);
+	if (!strcmp(name, "InactiveExitTimestampMonotonic"))
+		return sd_bus_message_read(m, "v", "t", &raw->started);
+	if (!strcmp(name, "ActiveEnterTimestampMonotonic"))
+		return sd_bus_message_read(m, "v", "t", &raw->ready);
+	if (!strcmp(name, "Job"))
+		return read_job(m, &facts->job_pending);
 	if (!strcmp(name, "InvocationID"))
 		return read_invocation(m, facts->invocation);
 	if (strcmp(name, "MainPID"))
@@ -129,6 +146,7 @@ static int read_facts(sd_bus_message *m, struct unit_facts *ret_facts)
 		return r;
 	}
 	facts.state = unit_state_from_strings(raw.active, raw.sub);
+	facts.was_active = raw.ready && raw.ready >= raw.started;
 	*ret_facts = facts;
 	return 0;
 }

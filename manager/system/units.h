@@ -20,6 +20,8 @@ struct unit_facts {
 	char **triggered_by;	      /* units that start it, ending with NULL; may be NULL */
 	char **required;	      /* Requires= BindsTo= Requisite= together; may be NULL */
 	char invocation[33];	      /* hex id of this run of the unit; "" = never started */
+	bool job_pending;	      /* systemd has a job for it: to start, stop or restart it */
+	bool was_active;	      /* this run, or the last one, has reported ready */
 };
 
 void unit_facts_done(struct unit_facts *facts);

@@ -16,6 +16,7 @@
 #include "rig.h"
 #include "server.h"
 #include "util/macro.h"
+#include "plane/retire.h"
 #include "wire.h"
 
 static inline void case_failed(const char *file, int line, const char *text)

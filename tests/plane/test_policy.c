@@ -170,11 +170,12 @@ static void a_dead_canary_falls_back_to_the_active(void **state)
 	server_serve(c, true);
 	rig_flip(rig, 1);
 	rig_canary(rig, 2, WORD_SHARE_MAX);
-	assert_int_equal(ask_often(&at, 50).of['C'], 50);
+	/* the largest share is 65535 of 65536 */
+	assert_in_range(ask_often(&at, 50).of['C'], 48, 50);
 	server_kill(c);
 	/* to the active one, not to the lowest */
 	assert_int_equal(ask_often(&at, 50).of['B'], 50);
-	assert_int_equal(rig_slot(rig, 1).fell_through, 50);
+	assert_in_range(rig_slot(rig, 1).fell_through, 48, 50);
 }
 
 static void a_dead_active_falls_through_to_a_ready_slot(void **state)

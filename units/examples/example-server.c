@@ -546,5 +546,6 @@ int main(int argc, char **argv)
 		r = server_run(&server);
 	if (r < 0)
 		fprintf(stderr, "hs-example-server: %s\n", strerror(-r));
+	listeners_close(&server, false);
 	return r < 0;
 }

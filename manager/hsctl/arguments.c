@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/arguments.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "core/slot.h"
+#include "hsctl/verbs.h"
+#include "util/macro.h"
+#include "util/parse.h"
+
+#define LINES_MAX 1000000
+
+/* Long options without a letter. */
+enum {
+	LONG_JSON = 256,
+	LONG_TIMEOUT,
+	LONG_NO_BLOCK,
+	LONG_DIRECT,
+	LONG_NO_COLOR,
+	LONG_VERSION,
+	LONG_TO,
+	LONG_SETTLE,
+	LONG_DRAIN,
+	LONG_THEN,
+	LONG_WATCH,
+	LONG_LIST
+};
+
+/* In order (the '-'), whatever POSIXLY_CORRECT says; a missing value is told apart (the ':'). */
+#define LETTERS "-:hH:M:fn:"
+
+static const struct option long_options[] = {
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, LONG_VERSION},
+	{"json", no_argument, NULL, LONG_JSON},
+	{"timeout", required_argument, NULL, LONG_TIMEOUT},
+	{"no-block", no_argument, NULL, LONG_NO_BLOCK},
+	{"direct", no_argument, NULL, LONG_DIRECT},
+	{"no-color", no_argument, NULL, LONG_NO_COLOR},
+	{"host", required_argument, NULL, 'H'},
+	{"machine", required_argument, NULL, 'M'},
+	{"to", required_argument, NULL, LONG_TO},
+	{"settle", required_argument, NULL, LONG_SETTLE},
+	{"drain", required_argument, NULL, LONG_DRAIN},
+	{"then", required_argument, NULL, LONG_THEN},
+	{"watch", no_argument, NULL, LONG_WATCH},
+	{"list", no_argument, NULL, LONG_LIST},
+	{"follow", no_argument, NULL, 'f'},
+	{"lines", required_argument, NULL, 'n'},
+	{},
+};
+
+/* Text that was typed goes into our sentences cut short, and without what a terminal would obey. */
+struct shown {
+	char text[64];
+};
+
+static struct shown show(const char *typed)
+{
+	struct shown shown = {0};
+	size_t i = 0;
+
+	for (; typed[i] && i < sizeof(shown.text) - 1; i++)
+		shown.text[i] = typed[i] >= ' ' && typed[i] != 0x7f ? typed[i] : '?';
+	if (typed[i])
+		memcpy(shown.text + sizeof(shown.text) - 4, "...", 3);
+	return shown;
+}
+
+static int wrong_value(const char *option, const char *value, const char *wanted,
+		       struct problem *problem)
+{
+	return problem_set(problem, -EINVAL, "\"%s\" is no value for %s; it takes %s",
+			   show(value).text, option, wanted);
+}
+
+static int set_span(const char *option, const char *value, uint64_t max, uint64_t *usec,
+		    struct problem *problem)
+{
+	uint64_t span;
+
+	if (parse_span(value, &span) < 0)
+		return wrong_value(option, value, "a time, such as 50ms, 30s or 2min", problem);
+	if (span > max)
+		return wrong_value(option, value,
+				   max == CONFIG_SETTLE_MAX ? "at most 10min" : "at most 7d",
+				   problem);
+	*usec = span;
+	return 0;
+}
+
+static int set_timeout(struct arguments *a, const char *value, struct problem *problem)
+{
+	int r = set_span("--timeout", value, CONFIG_DRAIN_MAX, &a->timeout_usec, problem);
+
+	if (!r && !a->timeout_usec)
+		return wrong_value("--timeout", value, "a time above 0", problem);
+	return r;
+}
+
+static int set_to(struct arguments *a, const char *value, struct problem *problem)
+{
+	uint64_t slot;
+
+	if (parse_unsigned(value, 0, HS_SLOTS_MAX - 1, &slot) < 0)
+		return wrong_value("--to", value, "the number of a slot, 0 to 15", problem);
+	a->to = slot;
+	return 0;
+}
+
+static int set_lines(struct arguments *a, const char *value, struct problem *problem)
+{
+	uint64_t lines;
+
+	if (parse_unsigned(value, 0, LINES_MAX, &lines) < 0)
+		return wrong_value("-n", value, "a number, 0 for all", problem);
+	a->lines = lines;
+	return 0;
+}
+
+static int set_then(struct arguments *a, const char *value, struct problem *problem)
+{
+	a->then = switchover_then_from_string(value);
+	if (a->then == THEN_COUNT)
+		return wrong_value("--then", value, "keep, stop or restart", problem);
+	return 0;
+}
+
+static int set_text(const char *option, const char *value, const char **text,
+		    struct problem *problem)
+{
+	if (!value[0])
+		return wrong_value(option, value, "a name", problem);
+	*text = value;
+	return 0;
+}
+
+/* Options that all verbs take. -ENOENT: it is none of them. */
+static int set_common(struct arguments *a, int option, const char *value, struct problem *problem)
+{
+	switch (option) {
+	case 'h':
+		a->help = true;
+		return 0;
+	case LONG_VERSION:
+		a->version = true;
+		return 0;
+	case LONG_JSON:
+		a->json = true;
+		return 0;
+	case LONG_NO_BLOCK:
+		a->no_block = true;
+		return 0;
+	case LONG_DIRECT:
+		a->direct = true;
+		return 0;
+	case LONG_NO_COLOR:
+		a->color = false;
+		return 0;
+	case LONG_TIMEOUT:
+		return set_timeout(a, value, problem);
+	case 'H':
+		return set_text("-H", value, &a->host, problem);
+	case 'M':
+		return set_text("-M", value, &a->machine, problem);
+	default:
+		return -ENOENT;
+	}
+}
+
+/* Options that some verbs take; which, is checked when the verb is known. */
+static int set_special(struct arguments *a, int option, const char *value, struct problem *problem)
+{
+	static const struct {
+		int option, bit;
+	} bits[] = {
+		{LONG_TO, OPTION_TO},	  {LONG_SETTLE, OPTION_SETTLE}, {LONG_DRAIN, OPTION_DRAIN},
+		{LONG_THEN, OPTION_THEN}, {LONG_WATCH, OPTION_WATCH},	{LONG_LIST, OPTION_LIST},
+		{'f', OPTION_FOLLOW},	  {'n', OPTION_LINES},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
+		if (bits[i].option == option)
+			a->options |= bits[i].bit;
+	switch (option) {
+	case LONG_TO:
+		return set_to(a, value, problem);
+	case LONG_SETTLE:
+		return set_span("--settle", value, CONFIG_SETTLE_MAX, &a->settle_usec, problem);
+	case LONG_DRAIN:
+		return set_span("--drain", value, CONFIG_DRAIN_MAX, &a->drain_usec, problem);
+	case LONG_THEN:
+		return set_then(a, value, problem);
+	case 'n':
+		return set_lines(a, value, problem);
+	default: /* the rest is told by its bit alone */
+		return 0;
+	}
+}
+
+static int set_verb(struct arguments *a, const char *name, struct problem *problem)
+{
+	const struct verb *near;
+
+	a->verb = verb_find(name);
+	if (a->verb)
+		return 0;
+	near = verb_nearest(name);
+	if (near)
+		return problem_set(problem, -EINVAL, "there is no verb \"%s\"; did you mean %s?",
+				   show(name).text, near->name);
+	return problem_set(problem, -EINVAL, "there is no verb \"%s\"; see hsctl --help",
+			   show(name).text);
+}
+
+static int add_argument(struct arguments *a, const char *text, struct problem *problem)
+{
+	if (!a->verb)
+		return set_verb(a, text, problem);
+	if (a->n == a->verb->max)
+		return problem_set(problem, -EINVAL, "\"%s\" is too much: hsctl %s %s",
+				   show(text).text, a->verb->name, a->verb->arguments);
+	a->given[a->n++] = text;
+	return 0;
+}
+
+static int on_option(struct arguments *a, int option, char **argv, struct problem *problem)
+{
+	const char *typed = argv[optind - 1];
+	int r;
+
+	if (option == 1)
+		return add_argument(a, optarg, problem);
+	if (option == ':')
+		return problem_set(problem, -EINVAL, "%s needs a value", show(typed).text);
+	if (option == '?' && optopt && optopt < 256)
+		return problem_set(problem, -EINVAL, "there is no option -%c; see hsctl --help",
+				   optopt >= ' ' && optopt < 0x7f ? optopt : '?');
+	if (option == '?')
+		return problem_set(problem, -EINVAL, "\"%s\" is not an option; see hsctl --help",
+				   show(typed).text);
+	r = set_common(a, option, optarg, problem);
+	return r == -ENOENT ? set_special(a, option, optarg, problem) : r;
+}
+
+static const char *option_name(unsigned bits)
+{
+	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
+					    "--watch", "--list",   "-f",      "-n"};
+
+	return names[__builtin_ctz(bits)];
+}
+
+static int check_places(const struct arguments *a, struct problem *problem)
+{
+	if (a->host && a->machine)
+		return problem_set(problem, -EINVAL, "-H and -M exclude each other");
+	if (!a->host && !a->machine)
+		return 0;
+	if (a->direct)
+		return problem_set(problem, -EINVAL,
+				   "--direct works on this machine only; run it there: "
+				   "ssh HOST hsctl --direct %s",
+				   a->verb->name);
+	if (a->verb->local)
+		return problem_set(problem, -EINVAL,
+				   "%s works on the machine itself; run it there, for instance "
+				   "ssh HOST hsctl %s",
+				   a->verb->name, a->verb->name);
+	return 0;
+}
+
+static int check(struct arguments *a, struct problem *problem)
+{
+	unsigned wrong;
+
+	if (a->help || a->version)
+		return 0;
+	if (!a->verb)
+		return problem_set(problem, -EINVAL, "what is to be done? See hsctl --help");
+	wrong = a->options & ~a->verb->options;
+	if (wrong)
+		return problem_set(problem, -EINVAL, "%s takes no %s; see hsctl %s --help",
+				   a->verb->name, option_name(wrong), a->verb->name);
+	if (a->n < a->verb->min)
+		return problem_set(problem, -EINVAL, "too few arguments: hsctl %s %s",
+				   a->verb->name, a->verb->arguments);
+	return check_places(a, problem);
+}
+
+int arguments_parse(int argc, char **argv, struct arguments *ret_arguments, struct problem *problem)
+{
+	struct arguments a = {
+		.color = true,
+		.timeout_usec = USEC_INFINITY,
+		.to = GATE_STANDBY,
+		.settle_usec = USEC_INFINITY,
+		.drain_usec = USEC_INFINITY,
+		.then = THEN_COUNT,
+	};
+	int option, r = 0;
+
+	opterr = 0;
+	optind = 0; /* begin anew, whatever was read before */
+	while (!r && (option = getopt_long(argc, argv, LETTERS, long_options, NULL)) != -1)
+		r = on_option(&a, option, argv, problem);
+	for (; !r && optind < argc; optind++) /* behind "--" */
+		r = add_argument(&a, argv[optind], problem);
+	if (!r)
+		r = check(&a, problem);
+	if (r < 0)
+		return r;
+	a.watch = a.options & OPTION_WATCH;
+	a.list = a.options & OPTION_LIST;
+	a.follow = a.options & OPTION_FOLLOW;
+	*ret_arguments = a;
+	return 0;
+}
+
+int arguments_service(const struct arguments *arguments, char ret_service[SERVICE_NAME_MAX],
+		      struct problem *problem)
+{
+	const char *text = arguments->given[0];
+	char guess[SERVICE_NAME_MAX];
+
+	if (!name_from_template(text, ret_service))
+		return 0;
+	if (!name_guess(text, guess))
+		return problem_set(problem, -EINVAL,
+				   "\"%s\" is not a service; the service is meant: hsctl %s %s",
+				   show(text).text, arguments->verb->name, guess);
+	return problem_set(problem, -EINVAL, "\"%s\" is not the name of a service; see hsctl list",
+			   show(text).text);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command line: options before, between and behind the verb and its arguments. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/config.h"
+#include "core/name.h"
+#include "util/problem.h"
+
+#define ARGUMENTS_MAX 2
+
+/* Options that only some verbs take, as a bit mask. */
+enum verb_option {
+	OPTION_TO = 1 << 0,
+	OPTION_SETTLE = 1 << 1,
+	OPTION_DRAIN = 1 << 2,
+	OPTION_THEN = 1 << 3,
+	OPTION_WATCH = 1 << 4,
+	OPTION_LIST = 1 << 5,
+	OPTION_FOLLOW = 1 << 6,
+	OPTION_LINES = 1 << 7,
+};
+
+struct verb;
+
+struct arguments {
+	const struct verb *verb; /* NULL only with help or version */
+	const char *given[ARGUMENTS_MAX];
+	unsigned n;
+	bool help, version;
+
+	bool json, no_block, direct, color;
+	uint64_t timeout_usec; /* USEC_INFINITY = not given */
+	const char *host, *machine;
+
+	unsigned options; /* those of enum verb_option that were given */
+	int to;		  /* GATE_STANDBY = not given */
+	/* USEC_INFINITY = not given */
+	uint64_t settle_usec, drain_usec;
+	enum switchover_then then; /* THEN_COUNT = not given */
+	bool watch, list, follow;
+	uint32_t lines; /* 0 = all */
+};
+
+/*
+ * Reads a command line; `argv` is permuted no further than getopt_long(3) does. -EINVAL, and a
+ * sentence: it is none of ours. Colour is for the caller to allow: only --no-color is seen here.
+ */
+int arguments_parse(int argc, char **argv, struct arguments *ret_arguments,
+		    struct problem *problem);
+
+/* The first argument as the name of a service. -EINVAL, and a sentence that says what was meant. */
+int arguments_service(const struct arguments *arguments, char ret_service[SERVICE_NAME_MAX],
+		      struct problem *problem);

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/client.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "util/clock.h"
+#include "util/macro.h"
+
+#define BUS_NAME "org.hotstandby1"
+#define BUS_PATH "/org/hotstandby1"
+#define MANAGER	 "org.hotstandby1.Manager"
+#define SERVICE	 "org.hotstandby1.Service"
+
+/* What answers may mean, by the name of the error. */
+static const struct {
+	const char *name;
+	enum client_answer answer;
+	int exit;
+	const char *sentence; /* NULL: the message that came with it */
+} errors[] = {
+	{"org.hotstandby1.Error.Refused", CLIENT_REFUSED, EXIT_REFUSED, NULL},
+	{"org.hotstandby1.Error.Undone", CLIENT_REFUSED, EXIT_UNDONE, NULL},
+	{SD_BUS_ERROR_SERVICE_UNKNOWN, CLIENT_ABSENT, EXIT_FAILED, "hsd is not running"},
+	{SD_BUS_ERROR_NAME_HAS_NO_OWNER, CLIENT_ABSENT, EXIT_FAILED, "hsd is not running"},
+	{SD_BUS_ERROR_NO_REPLY, CLIENT_LOST, EXIT_FAILED, "hsd went away before it answered"},
+	{SD_BUS_ERROR_DISCONNECTED, CLIENT_LOST, EXIT_FAILED, "the bus went away"},
+	{SD_BUS_ERROR_ACCESS_DENIED, CLIENT_REFUSED, EXIT_FAILED,
+	 "only root may do this; run it with sudo"},
+	{SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, CLIENT_REFUSED, EXIT_FAILED,
+	 "only root may do this; run it with sudo"},
+};
+
+/* What a call waits for. */
+struct wait {
+	const struct client_call *call;
+	struct reply *reply;
+	enum client_answer answer;
+	bool ended;
+};
+
+int client_open(const struct arguments *arguments, sd_bus **ret_bus, struct problem *problem)
+{
+	int r;
+
+	if (arguments->host)
+		r = sd_bus_open_system_remote(ret_bus, arguments->host);
+	else if (arguments->machine)
+		r = sd_bus_open_system_machine(ret_bus, arguments->machine);
+	else
+		r = sd_bus_open_system(ret_bus);
+	if (r < 0)
+		return problem_set(problem, r, "cannot reach the system bus%s%s: %s",
+				   arguments->host || arguments->machine ? " of " : "",
+				   arguments->host ?: arguments->machine ?: "", strerror(-r));
+	return 0;
+}
+
+static enum client_answer answer_with(struct reply *reply, enum client_answer answer, int exit,
+				      const char *sentence)
+{
+	reply_fail(reply, exit, "%s", sentence);
+	return answer;
+}
+
+static enum client_answer answer_no_service(const struct client_call *call, struct reply *reply)
+{
+	reply_fail(reply, EXIT_FAILED,
+		   "%s is not managed by hotstandby; enable it: hsctl enable %s@.service",
+		   call->service, call->service);
+	return CLIENT_REFUSED;
+}
+
+static enum client_answer read_error(const struct client_call *call, const sd_bus_error *error,
+				     struct reply *reply)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+		if (!strcmp(errors[i].name, error->name))
+			return answer_with(reply, errors[i].answer, errors[i].exit,
+					   errors[i].sentence ?: error->message);
+	if (call->service && !strcmp(error->name, SD_BUS_ERROR_UNKNOWN_OBJECT))
+		return answer_no_service(call, reply);
+	return answer_with(reply, CLIENT_REFUSED, EXIT_FAILED, error->message ?: error->name);
+}
+
+static enum client_answer read_answer(const struct client_call *call, sd_bus_message *m,
+				      struct reply *reply)
+{
+	const char *text;
+
+	if (sd_bus_message_is_method_error(m, NULL))
+		return read_error(call, sd_bus_message_get_error(m), reply);
+	if (sd_bus_message_is_empty(m) > 0)
+		return CLIENT_ANSWERED;
+	if (sd_bus_message_read(m, "s", &text) < 0)
+		return answer_with(reply, CLIENT_REFUSED, EXIT_FAILED,
+				   "hsd's answer is not understood; is it of another version?");
+	reply->text = strdup(text);
+	return CLIENT_ANSWERED;
+}
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct wait *wait = userdata;
+
+	(void)error;
+	wait->answer = read_answer(wait->call, m, wait->reply);
+	wait->ended = true;
+	return 1;
+}
+
+static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct wait *wait = userdata;
+	const char *text;
+
+	(void)error;
+	if (!wait->ended && sd_bus_message_read(m, "s", &text) >= 0 &&
+	    wait->call->on_progress(text, wait->call->userdata))
+		wait->ended = true;
+	return 0;
+}
+
+static int process_until(sd_bus *bus, const struct wait *wait, uint64_t deadline)
+{
+	uint64_t now;
+	int r;
+
+	while (!wait->ended) {
+		r = sd_bus_process(bus, NULL);
+		if (r < 0)
+			return r;
+		if (r > 0)
+			continue;
+		now = now_usec();
+		if (now >= deadline)
+			return -ETIMEDOUT;
+		r = sd_bus_wait(bus, deadline - now);
+		if (r < 0 && r != -EINTR)
+			return r;
+	}
+	return 0;
+}
+
+static int make_message(sd_bus *bus, const struct client_call *call, const char *types,
+			va_list args, sd_bus_message **ret_message)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	_cleanup_(freep) char *path = NULL;
+	int r = 0;
+
+	if (call->service)
+		r = sd_bus_path_encode(BUS_PATH "/service", call->service, &path);
+	if (r >= 0)
+		r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, path ?: BUS_PATH,
+						   call->service ? SERVICE : MANAGER, call->method);
+	/* hsd is not to be started by a look at it */
+	if (r >= 0)
+		r = sd_bus_message_set_auto_start(m, false);
+	if (r >= 0)
+		r = sd_bus_message_appendv(m, types, args);
+	if (r < 0)
+		return r;
+	*ret_message = steal_ptr(&m);
+	return 0;
+}
+
+static int watch_progress(sd_bus *bus, const char *path, struct wait *wait, sd_bus_slot **ret_slot)
+{
+	if (!wait->call->on_progress)
+		return 0;
+	/* no need to wait for the bus to confirm: it takes messages in order */
+	return sd_bus_match_signal_async(bus, ret_slot, BUS_NAME, path, SERVICE, "Progress",
+					 on_progress, NULL, wait);
+}
+
+static int send_and_wait(sd_bus *bus, sd_bus_message *m, struct wait *wait)
+{
+	_cleanup_(sd_bus_slot_unrefp) sd_bus_slot *match = NULL, *call = NULL;
+	uint64_t now = now_usec(), timeout = wait->call->timeout_usec;
+	int r = watch_progress(bus, sd_bus_message_get_path(m), wait, &match);
+
+	if (r >= 0) /* the deadline is kept here, for all steps together */
+		r = sd_bus_call_async(bus, &call, m, on_answer, wait, USEC_INFINITY);
+	if (r < 0)
+		return r;
+	return process_until(bus, wait,
+			     timeout < USEC_INFINITY - now ? now + timeout : USEC_INFINITY);
+}
+
+static enum client_answer call_with(sd_bus *bus, const struct client_call *call,
+				    struct reply *ret_reply, const char *types, va_list args)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	struct wait wait = {.call = call, .reply = ret_reply};
+	char span[SPAN_TEXT_MAX];
+	int r = make_message(bus, call, types, args, &m);
+
+	if (r >= 0)
+		r = send_and_wait(bus, m, &wait);
+	if (r >= 0)
+		return wait.answer;
+	if (r == -ETIMEDOUT) {
+		reply_fail(ret_reply, EXIT_FAILED, "no answer from hsd after %s",
+			   span_format(call->timeout_usec, span, sizeof(span)));
+		return CLIENT_TIMEOUT;
+	}
+	reply_fail(ret_reply, EXIT_FAILED, "cannot talk to hsd over the bus: %s", strerror(-r));
+	return CLIENT_ABSENT;
+}
+
+enum client_answer client_call(sd_bus *bus, const struct client_call *call, struct reply *ret_reply,
+			       const char *types, ...)
+{
+	enum client_answer answer;
+	va_list args;
+
+	va_start(args, types);
+	answer = call_with(bus, call, ret_reply, types, args);
+	va_end(args);
+	return answer;
+}
+
+enum client_answer client_ask(const struct arguments *arguments, const struct client_call *call,
+			      struct reply *ret_reply, const char *types, ...)
+{
+	/* without a flush, which would wait for a bus that hangs */
+	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+	enum client_answer answer;
+	va_list args;
+
+	if (arguments->direct)
+		return CLIENT_ABSENT;
+	if (client_open(arguments, &bus, &ret_reply->problem) < 0) {
+		ret_reply->exit = EXIT_FAILED;
+		return CLIENT_ABSENT;
+	}
+	va_start(args, types);
+	answer = call_with(bus, call, ret_reply, types, args);
+	va_end(args);
+	return answer;
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/render.h"
+
+#include <inttypes.h>
+#include <libsmartcols/libsmartcols.h>
+#include <string.h>
+#include <time.h>
+
+#include "hsctl/json.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+#define GREEN  "\033[32m"
+#define YELLOW "\033[33m"
+#define RED    "\033[31m"
+#define BOLD   "\033[1m"
+#define PLAIN  "\033[0m"
+
+DEFINE_CLEANUP(struct libscols_table, scols_unref_table)
+
+struct column {
+	const char *name;
+	bool right;
+};
+
+static struct libscols_table *new_table(const struct render *render, const struct column *columns,
+					size_t n)
+{
+	struct libscols_table *table = scols_new_table();
+
+	if (!table)
+		return NULL;
+	scols_table_set_stream(table, render->out);
+	scols_table_enable_colors(table, render->color);
+	/* a line that is cut off hides the fact that was looked for */
+	scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
+	for (size_t i = 0; i < n; i++)
+		scols_table_new_column(table, columns[i].name, 0,
+				       columns[i].right ? SCOLS_FL_RIGHT : 0);
+	return table;
+}
+
+static void print_table(const struct render *render, struct libscols_table *table)
+{
+	if (!scols_table_is_empty(table)) {
+		scols_print_table(table);
+		/* some versions end the last line, some do not see a need to */
+		fflush(render->out);
+	}
+}
+
+static void set_text(struct libscols_line *line, unsigned column, const char *text)
+{
+	scols_line_set_data(line, column, text && text[0] ? text : "-");
+}
+
+static void set_number(struct libscols_line *line, unsigned column, int64_t number)
+{
+	char text[32] = "";
+
+	if (number >= 0)
+		snprintf(text, sizeof(text), "%" PRId64, number);
+	set_text(line, column, text);
+}
+
+static void set_color(const struct render *render, struct libscols_line *line, unsigned column,
+		      const char *color)
+{
+	if (render->color && color)
+		scols_cell_set_color(scols_line_get_cell(line, column), color);
+}
+
+/* ---- status ---- */
+
+/* "2026-01-31T12:00:00.123Z" -> how long ago. */
+static const char *ago(const struct render *render, const char *time, char *text, size_t size)
+{
+	struct tm tm = {0};
+	char span[SPAN_TEXT_MAX];
+	uint64_t then;
+
+	if (!strptime(time, "%Y-%m-%dT%H:%M:%S", &tm))
+		return "";
+	then = (uint64_t)timegm(&tm) * USEC_PER_SEC;
+	if (then > render->now_usec)
+		then = render->now_usec;
+	/* whole seconds: it is no stop-watch */
+	span_format((render->now_usec - then) / USEC_PER_SEC * USEC_PER_SEC, span, sizeof(span));
+	snprintf(text, size, "%s ago", span);
+	return text;
+}
+
+static const char *state_color(const char *state)
+{
+	if (!strcmp(state, "ready"))
+		return "green";
+	if (!strcmp(state, "failed") || !strcmp(state, "not-adopted"))
+		return "red";
+	return "yellow";
+}
+
+static void add_slot(const struct render *render, struct libscols_table *table, json_object *slot)
+{
+	struct libscols_line *line = scols_table_new_line(table, NULL);
+	const char *state = json_text(slot, "state"), *role = json_text(slot, "role");
+	char text[SPAN_TEXT_MAX + 8] = "";
+
+	if (!line)
+		return;
+	set_number(line, 0, json_number(slot, "slot", -1));
+	set_text(line, 1, json_text(slot, "unit"));
+	set_text(line, 2, role);
+	set_text(line, 3, state);
+	set_number(line, 4, json_number(slot, "main_pid", -1));
+	set_number(line, 5, json_number(slot, "connections", -1));
+	set_number(line, 6, json_number(slot, "queued", -1));
+	set_number(line, 7, json_number(slot, "chosen", -1));
+	set_number(line, 8, json_number(slot, "migrated_in", -1));
+	set_text(line, 9, ago(render, json_text(slot, "since"), text, sizeof(text)));
+	set_color(render, line, 2, !strcmp(role, "active") ? "bold" : NULL);
+	set_color(render, line, 3, state_color(state));
+}
+
+static void print_slots(const struct render *render, json_object *slots)
+{
+	static const struct column columns[] = {
+		{"SLOT", true},	    {"UNIT", false},  {"ROLE", false},	{"STATE", false},
+		{"PID", true},	    {"CONNS", true},  {"QUEUED", true}, {"CHOSEN", true},
+		{"MIGRATED", true}, {"SINCE", false},
+	};
+	_cleanup_(scols_unref_tablep) struct libscols_table *table =
+		new_table(render, columns, ARRAY_SIZE(columns));
+
+	for (size_t i = 0; table && i < json_count(slots); i++)
+		add_slot(render, table, json_object_array_get_idx(slots, i));
+	if (table)
+		print_table(render, table);
+}
+
+static void print_listeners(const struct render *render, json_object *listeners)
+{
+	for (size_t i = 0; i < json_count(listeners); i++) {
+		json_object *listener = json_object_array_get_idx(listeners, i);
+
+		fprintf(render->out, "%s%s", i ? ", " : "", json_text(listener, "address"));
+	}
+	if (!json_count(listeners))
+		fputs("no listener", render->out);
+}
+
+static void print_header(const struct render *render, json_object *status)
+{
+	int64_t canary = json_number(status, "canary", -1);
+
+	fprintf(render->out, "%s%s%s: policy %s, generation %" PRId64 ", ",
+		render->color ? BOLD : "", json_text(status, "service"), render->color ? PLAIN : "",
+		json_text(status, "policy"), json_number(status, "generation", 0));
+	if (canary >= 0)
+		fprintf(render->out, "canary slot %" PRId64 " gets %.4g%%, ", canary,
+			100 * json_double(status, "canary_share"));
+	if (json_text(status, "change")[0])
+		fprintf(render->out, "%s under way, ", json_text(status, "change"));
+	fputs(json_is_true(status, "manager") ? "hsd runs, " : "seen without hsd, ", render->out);
+	print_listeners(render, json_array(status, "listeners"));
+	fputc('\n', render->out);
+}
+
+static void print_problem(const struct render *render, const char *where, const char *what)
+{
+	if (what[0])
+		fprintf(render->out, "%s!%s %s%s%s\n", render->color ? RED : "",
+			render->color ? PLAIN : "", where, where[0] ? ": " : "", what);
+}
+
+static void print_problems(const struct render *render, json_object *status)
+{
+	json_object *slots = json_array(status, "slots");
+	char where[32];
+
+	print_problem(render, "", json_text(status, "problem"));
+	for (size_t i = 0; i < json_count(slots); i++) {
+		json_object *slot = json_object_array_get_idx(slots, i);
+
+		snprintf(where, sizeof(where), "slot %" PRId64, json_number(slot, "slot", -1));
+		print_problem(render, where, json_text(slot, "problem"));
+	}
+}
+
+static void print_status(const struct render *render, json_object *status)
+{
+	print_header(render, status);
+	print_slots(render, json_array(status, "slots"));
+	print_problems(render, status);
+}
+
+void render_status(const struct render *render, json_object *status)
+{
+	if (!json_object_is_type(status, json_type_array)) {
+		print_status(render, status);
+		return;
+	}
+	for (size_t i = 0; i < json_count(status); i++) {
+		if (i)
+			fputc('\n', render->out);
+		print_status(render, json_object_array_get_idx(status, i));
+	}
+	if (!json_count(status))
+		fputs("no service is under hotstandby; put one under it: hsctl enable "
+		      "NAME@.service\n",
+		      render->out);
+}
+
+/* ---- connections ---- */
+
+static void print_slot_counts(const struct render *render, json_object *slots)
+{
+	static const struct column columns[] = {
+		{"SLOT", true}, {"ROLE", false}, {"CONNS", true}, {"QUEUED", true}};
+	_cleanup_(scols_unref_tablep) struct libscols_table *table =
+		new_table(render, columns, ARRAY_SIZE(columns));
+
+	for (size_t i = 0; table && i < json_count(slots); i++) {
+		json_object *slot = json_object_array_get_idx(slots, i);
+		struct libscols_line *line = scols_table_new_line(table, NULL);
+
+		if (!line)
+			return;
+		set_number(line, 0, json_number(slot, "slot", -1));
+		set_text(line, 1, json_text(slot, "role"));
+		set_number(line, 2, json_number(slot, "connections", -1));
+		set_number(line, 3, json_number(slot, "queued", -1));
+	}
+	if (table)
+		print_table(render, table);
+}
+
+static void add_connection(struct libscols_table *table, json_object *connection)
+{
+	struct libscols_line *line = scols_table_new_line(table, NULL);
+	int64_t idle = json_number(connection, "idle_ms", -1);
+	char span[SPAN_TEXT_MAX] = "";
+
+	if (!line)
+		return;
+	set_number(line, 0, json_number(connection, "slot", -1));
+	set_text(line, 1, json_text(connection, "peer"));
+	set_text(line, 2, json_text(connection, "local"));
+	set_text(line, 3, json_text(connection, "state"));
+	if (idle >= 0)
+		span_format(idle * USEC_PER_MSEC, span, sizeof(span));
+	set_text(line, 4, span);
+}
+
+static void print_connections(const struct render *render, json_object *connections)
+{
+	static const struct column columns[] = {{"SLOT", true},
+						{"PEER", false},
+						{"LOCAL", false},
+						{"STATE", false},
+						{"IDLE", true}};
+	_cleanup_(scols_unref_tablep) struct libscols_table *table =
+		new_table(render, columns, ARRAY_SIZE(columns));
+
+	for (size_t i = 0; table && i < json_count(connections); i++)
+		add_connection(table, json_object_array_get_idx(connections, i));
+	if (table)
+		print_table(render, table);
+}
+
+void render_connections(const struct render *render, json_object *connections)
+{
+	json_object *each = json_array(connections, "connections");
+
+	print_slot_counts(render, json_array(connections, "slots"));
+	if (!each)
+		return;
+	fputc('\n', render->out);
+	if (json_count(each))
+		print_connections(render, each);
+	else
+		fputs("no connection\n", render->out);
+}
+
+/* ---- list ---- */
+
+static void copy(json_object *to, json_object *from, const char *key)
+{
+	json_object *value = NULL;
+
+	if (json_object_is_type(from, json_type_object))
+		json_object_object_get_ex(from, key, &value);
+	json_object_object_add(to, key, json_object_get(value));
+}
+
+static json_object *list_entry(json_object *status)
+{
+	json_object *entry = json_object_new_object(), *slots = json_array(status, "slots");
+	int64_t ready = 0, connections = 0;
+
+	for (size_t i = 0; i < json_count(slots); i++) {
+		json_object *slot = json_object_array_get_idx(slots, i);
+
+		ready += !strcmp(json_text(slot, "state"), "ready");
+		connections += json_number(slot, "connections", 0);
+	}
+	copy(entry, status, "service");
+	copy(entry, status, "policy");
+	copy(entry, status, "active");
+	json_object_object_add(entry, "ready", json_object_new_int64(ready));
+	json_object_object_add(entry, "slots", json_object_new_int64(json_count(slots)));
+	json_object_object_add(entry, "connections", json_object_new_int64(connections));
+	copy(entry, status, "listeners");
+	copy(entry, status, "problem");
+	return entry;
+}
+
+json_object *list_of(json_object *statuses)
+{
+	json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < json_count(statuses); i++)
+		json_object_array_add(list, list_entry(json_object_array_get_idx(statuses, i)));
+	return list;
+}
+
+static void addresses(json_object *listeners, char *text, size_t size)
+{
+	size_t length = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < json_count(listeners) && length < size; i++)
+		length += snprintf(text + length, size - length, "%s%s", i ? " " : "",
+				   json_text(json_object_array_get_idx(listeners, i), "address"));
+}
+
+static void add_service(const struct render *render, struct libscols_table *table,
+			json_object *service)
+{
+	struct libscols_line *line = scols_table_new_line(table, NULL);
+	int64_t ready = json_number(service, "ready", 0), slots = json_number(service, "slots", 0);
+	char text[512];
+
+	if (!line)
+		return;
+	set_text(line, 0, json_text(service, "service"));
+	set_text(line, 1, json_text(service, "policy"));
+	set_number(line, 2, json_number(service, "active", -1));
+	snprintf(text, sizeof(text), "%" PRId64 "/%" PRId64, ready, slots);
+	set_text(line, 3, text);
+	set_number(line, 4, json_number(service, "connections", -1));
+	addresses(json_array(service, "listeners"), text, sizeof(text));
+	set_text(line, 5, text);
+	set_color(render, line, 3, ready > 1 ? "green" : ready ? "yellow" : "red");
+}
+
+void render_list(const struct render *render, json_object *list)
+{
+	static const struct column columns[] = {
+		{"SERVICE", false}, {"POLICY", false}, {"ACTIVE", true},
+		{"READY", true},    {"CONNS", true},   {"LISTENERS", false},
+	};
+	_cleanup_(scols_unref_tablep) struct libscols_table *table =
+		new_table(render, columns, ARRAY_SIZE(columns));
+
+	for (size_t i = 0; table && i < json_count(list); i++)
+		add_service(render, table, json_object_array_get_idx(list, i));
+	if (table)
+		print_table(render, table);
+}

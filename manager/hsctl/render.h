@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Text for people, made from the JSON that programs get: there is one producer of facts, and two
+ * ways to show them. Odd and missing fields are shown as "-". */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct render {
+	FILE *out;
+	bool color;
+	uint64_t now_usec; /* CLOCK_REALTIME: what "since" is counted from */
+};
+
+/* A status object, or an array of them: a block for each. */
+void render_status(const struct render *render, json_object *status);
+/* {"service","slots":[...]}, with "connections":[...] if they are listed. */
+void render_connections(const struct render *render, json_object *connections);
+/* What render_list() shows, from an array of status objects: [{"service","policy","active","ready",
+ * "slots","connections","listeners","problem"}]. The caller owns it. */
+json_object *list_of(json_object *statuses);
+void render_list(const struct render *render, json_object *list);

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/verbs.h"
+
+#include <string.h>
+
+#include "util/macro.h"
+
+#define NAME_LENGTH_MAX 24
+
+static const struct verb verbs[] = {
+	{
+		.name = "list",
+		.arguments = "",
+		.summary = "the services, one a line",
+		.run = verb_list,
+	},
+	{
+		.name = "status",
+		.arguments = "[SERVICE]",
+		.summary = "slots, roles, states, connections of one service or of all",
+		.details = "      --watch          paint it anew every second, until Ctrl-C\n",
+		.max = 1,
+		.options = OPTION_WATCH,
+		.run = verb_status,
+	},
+	{
+		.name = "connections",
+		.arguments = "SERVICE",
+		.summary = "how many connections each slot has",
+		.details = "      --list           each connection, too: slot, peer, state, idle\n",
+		.min = 1,
+		.max = 1,
+		.options = OPTION_LIST,
+		.run = verb_connections,
+	},
+	{
+		.name = "events",
+		.arguments = "[SERVICE]",
+		.summary = "what happened, from the journal",
+		.details =
+			"  -f, --follow         go on as it happens\n"
+			"  -n, --lines=N        the last N, 0 for all (default 50, with -f 10)\n",
+		.max = 1,
+		.options = OPTION_FOLLOW | OPTION_LINES,
+		.run = verb_events,
+	},
+	{
+		.name = "switchover",
+		.arguments = "SERVICE",
+		.summary = "new connections to the standby, the old instance finishes",
+		.details = "      --to=SLOT        to this slot (default: the one that stands by)\n"
+			   "      --settle=SPAN    wait for handshakes under way\n"
+			   "      --drain=SPAN     wait at most this long for the old connections\n"
+			   "      --then=WHAT      keep, stop or restart the old instance\n"
+			   "What is not given is taken from the settings of the service.\n",
+		.min = 1,
+		.max = 1,
+		.options = OPTION_TO | OPTION_SETTLE | OPTION_DRAIN | OPTION_THEN,
+		.run = verb_switchover,
+	},
+	{
+		.name = "rollback",
+		.arguments = "SERVICE",
+		.summary = "undo the last switchover while the old instance lives",
+		.min = 1,
+		.max = 1,
+		.run = verb_rollback,
+	},
+	{
+		.name = "failover",
+		.arguments = "SERVICE",
+		.summary = "leave the active slot at once and take along what waits there",
+		.details =
+			"      --to=SLOT        to this slot (default: the one that stands by)\n",
+		.min = 1,
+		.max = 1,
+		.options = OPTION_TO,
+		.run = verb_failover,
+	},
+	{
+		.name = "policy",
+		.arguments = "SERVICE standby|parity|hash",
+		.summary = "how new connections are spread over the slots",
+		.details = "  standby   all to the active slot (or the canary, for its share)\n"
+			   "  parity    even client ports to slot 0, odd ones to slot 1\n"
+			   "  hash      over all slots that are ready\n",
+		.min = 2,
+		.max = 2,
+		.run = verb_policy,
+	},
+	{
+		.name = "canary",
+		.arguments = "SERVICE SHARE%|off",
+		.summary = "a share of the new connections to a standby slot",
+		.details =
+			"      --to=SLOT        to this slot (default: the one that stands by)\n",
+		.min = 2,
+		.max = 2,
+		.options = OPTION_TO,
+		.run = verb_canary,
+	},
+	{
+		.name = "enable",
+		.arguments = "TEMPLATE",
+		.summary = "put a template unit (app@.service) under hotstandby",
+		.min = 1,
+		.max = 1,
+		.local = true,
+		.run = verb_enable,
+	},
+	{
+		.name = "disable",
+		.arguments = "TEMPLATE",
+		.summary = "undo enable, and give new connections back to the kernel's choice",
+		.min = 1,
+		.max = 1,
+		.local = true,
+		.run = verb_disable,
+	},
+	{
+		.name = "adopt",
+		.arguments = "UNIT",
+		.summary = "take over the sockets of an instance that has started",
+		.details = "The unit itself calls this (ExecStartPost=). It never fails a unit and "
+			   "takes at most 5 s.\n",
+		.min = 1,
+		.max = 1,
+		.local = true,
+		.run = verb_adopt,
+	},
+	{
+		.name = "retire",
+		.arguments = "UNIT",
+		.summary = "take an instance that is about to stop out of service",
+		.details = "The unit itself calls this (ExecStop=). It never fails a unit and "
+			   "takes at most 5 s.\n",
+		.min = 1,
+		.max = 1,
+		.local = true,
+		.run = verb_retire,
+	},
+};
+
+const struct verb *verb_at(unsigned index)
+{
+	return index < ARRAY_SIZE(verbs) ? &verbs[index] : NULL;
+}
+
+const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+/* How many letters must be changed, added or left out to get from one word to the other. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[NAME_LENGTH_MAX + 1], columns = strlen(b);
+
+	for (unsigned i = 0; i <= columns; i++)
+		row[i] = i;
+	for (unsigned y = 1; a[y - 1]; y++) {
+		unsigned diagonal = row[0];
+
+		row[0] = y;
+		for (unsigned x = 1; x <= columns; x++) {
+			unsigned changed = diagonal + (a[y - 1] != b[x - 1]);
+
+			diagonal = row[x];
+			row[x] = MIN(changed, 1 + MIN(row[x], row[x - 1]));
+		}
+	}
+	return row[columns];
+}
+
+const struct verb *verb_nearest(const char *name)
+{
+	const struct verb *nearest = NULL;
+	unsigned best = 1 + MIN(strlen(name) / 2, 3U);
+
+	if (strlen(name) > NAME_LENGTH_MAX)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		unsigned d = strncmp(verbs[i].name, name, strlen(name))
+				     ? distance(name, verbs[i].name)
+				     : 1;
+
+		if (d >= best)
+			continue;
+		best = d;
+		nearest = &verbs[i];
+	}
+	return nearest;
+}
+
+static const char common_options[] =
+	"Options everywhere:\n"
+	"      --json           for programs\n"
+	"      --timeout=SPAN   wait no longer than this\n"
+	"      --no-block       do not wait for the end of a change\n"
+	"      --direct         without hsd, through what is pinned in the kernel\n"
+	"      --no-color       also by NO_COLOR in the environment\n"
+	"  -H, --host=[USER@]HOST   over ssh\n"
+	"  -M, --machine=CONTAINER  in a container of this machine\n"
+	"  -h, --help           this, or about one verb\n"
+	"      --version\n";
+
+static void help_all(FILE *out)
+{
+	fputs("hsctl [OPTION...] VERB [ARGUMENT...]\n\n"
+	      "Two instances of a server on one address; which of them gets new connections.\n\n",
+	      out);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		fprintf(out, "  %-12s %s\n", verbs[i].name, verbs[i].summary);
+	fprintf(out,
+		"\n%s\nExit codes: 0 done, 1 failed, 2 usage, 3 refused and nothing changed,\n"
+		"            4 undone, traffic is back where it was.\n"
+		"See hsctl(1).\n",
+		common_options);
+}
+
+void verb_help(const struct verb *verb, FILE *out)
+{
+	if (!verb) {
+		help_all(out);
+		return;
+	}
+	fprintf(out, "hsctl %s %s%s[OPTION...]\n\n%s.\n\n", verb->name, verb->arguments,
+		verb->arguments[0] ? " " : "", verb->summary);
+	if (verb->details)
+		fprintf(out, "%s\n", verb->details);
+	fputs(common_options, out);
+}

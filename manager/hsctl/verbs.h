@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The verbs: one table for the command line, the help text and the dispatch. */
+#pragma once
+
+#include <stdio.h>
+
+#include "hsctl/arguments.h"
+#include "hsctl/hsctl.h"
+
+struct verb {
+	const char *name, *arguments, *summary;
+	const char *details; /* what else its --help says */
+	unsigned min, max;   /* how many arguments */
+	unsigned options;    /* enum verb_option */
+	bool local;	     /* works on this machine only: no -H, no -M */
+	int (*run)(const struct arguments *arguments); /* returns an exit code */
+};
+
+/* NULL when there is no such verb. */
+const struct verb *verb_find(const char *name);
+/* The verb that was perhaps meant; NULL when none is near. */
+const struct verb *verb_nearest(const char *name);
+/* NULL behind the last. */
+const struct verb *verb_at(unsigned index);
+
+/* `verb` NULL: the command as a whole. */
+void verb_help(const struct verb *verb, FILE *out);
+
+/* One function a verb. */
+int verb_list(const struct arguments *arguments);
+int verb_status(const struct arguments *arguments);
+int verb_connections(const struct arguments *arguments);
+int verb_events(const struct arguments *arguments);
+int verb_switchover(const struct arguments *arguments);
+int verb_rollback(const struct arguments *arguments);
+int verb_failover(const struct arguments *arguments);
+int verb_policy(const struct arguments *arguments);
+int verb_canary(const struct arguments *arguments);
+int verb_enable(const struct arguments *arguments);
+int verb_disable(const struct arguments *arguments);
+int verb_adopt(const struct arguments *arguments);
+int verb_retire(const struct arguments *arguments);

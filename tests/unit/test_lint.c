@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* core/lint: every rule with set-ups that it must name and set-ups that it must leave alone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/lint.h"
+#include "util/macro.h"
+
+#define ITEMS_MAX 64
+#define SOCKET_OK "[Socket]\nListenStream=8080\nReusePort=yes\n"
+
+/* A unit from one text; "--- PATH" begins the next file. */
+struct unit {
+	char text[2048];
+	struct assignment items[ITEMS_MAX];
+	struct lint_unit lint;
+};
+
+static void parse_file(struct unit *unit, const char *path, char *text)
+{
+	enum ini_kind kind;
+	struct ini ini;
+
+	ini_init(&ini, text);
+	while ((kind = ini_next(&ini)) != INI_END) {
+		assert_int_not_equal(kind, INI_GARBAGE);
+		if (kind != INI_ASSIGNMENT)
+			continue;
+		assert_true(unit->lint.settings.n < ITEMS_MAX);
+		unit->items[unit->lint.settings.n++] =
+			(struct assignment) {path, ini.line, ini.section, ini.key, ini.value};
+	}
+}
+
+static void unit_init(struct unit *unit, const char *name, const char *fragment, const char *text)
+{
+	const char *path = fragment;
+	char *p = unit->text, *next;
+
+	*unit = (struct unit) {.lint = {.name = name, .fragment = fragment}};
+	unit->lint.settings.items = unit->items;
+	snprintf(unit->text, sizeof(unit->text), "%s", text);
+	while ((next = strstr(p, "--- "))) {
+		*next = 0;
+		parse_file(unit, path, p);
+		path = next + 4;
+		p = strchr(path, '\n');
+		*p++ = 0;
+	}
+	parse_file(unit, path, p);
+}
+
+/* The findings as "PLACE WHAT" lines, each with "refuse" or "note" in front. */
+static void summary(const struct lint_report *report, char *text, size_t size)
+{
+	bool refused = false;
+	size_t n = 0;
+
+	*text = 0;
+	for (size_t i = 0; i < report->n; i++) {
+		const struct lint_finding *f = &report->items[i];
+		char line[LINT_TEXT_MAX];
+
+		n += (size_t)snprintf(text + n, size - n, "%s %s:%u %s\n",
+				      f->refuses ? "refuse" : "note", f->file ? f->file : "-",
+				      f->line, f->what);
+		refused |= f->refuses;
+		/* each one is a whole message */
+		assert_true(strlen(f->why) > 10);
+		assert_true(strlen(f->remedy) > 10);
+		assert_non_null(strstr(lint_format(f, line), f->remedy));
+	}
+	assert_int_equal(report->refused, refused);
+}
+
+static void check(const struct lint_report *report, const char *expected, size_t row)
+{
+	char text[4096];
+
+	summary(report, text, sizeof(text));
+	if (strcmp(text, expected) != 0)
+		fail_msg("row %zu: expected\n%sgot\n%s", row, expected, text);
+}
+
+static void test_socket(void **state)
+{
+	static const struct {
+		const char *text, *expected;
+	} cases[] = {
+		{SOCKET_OK, ""},
+		{"[Socket]\nListenStream=0.0.0.0:80\nListenStream=[::]:443\nReusePort=1\nBacklog="
+		 "4096\n"
+		 "Accept=no\nFlushPending=off\n",
+		 ""},
+		/* Accept= */
+		{SOCKET_OK "Accept=yes\n", "refuse f:4 Accept=yes\n"},
+		{SOCKET_OK "Accept=true\n--- d/o.conf\n[Socket]\nAccept=no\n", ""},
+		{SOCKET_OK "--- d/o.conf\n[Socket]\nAccept=on\n", "refuse d/o.conf:2 Accept=on\n"},
+		/* systemd passes over what is no switch */
+		{SOCKET_OK "Accept=yes\nAccept=\nAccept=perhaps\n", "refuse f:4 Accept=yes\n"},
+		{SOCKET_OK "Accept=perhaps\n", ""},
+		{SOCKET_OK "[Service]\nAccept=yes\n", ""},
+		{SOCKET_OK "accept=yes\n", ""},
+		/* ReusePort= */
+		{"[Socket]\nListenStream=8080\n", "refuse f:0 ReusePort= is missing\n"},
+		{"[Socket]\nListenStream=8080\nReusePort=no\n", "refuse f:3 ReusePort=no\n"},
+		{SOCKET_OK "ReusePort=false\n", "refuse f:4 ReusePort=false\n"},
+		{SOCKET_OK "ReusePort=no\nReusePort=yes\n", ""},
+		{"[Socket]\nListenStream=8080\nReusePort=\n", "refuse f:0 ReusePort= is missing\n"},
+		/* FlushPending= */
+		{SOCKET_OK "FlushPending=yes\n", "refuse f:4 FlushPending=yes\n"},
+		/* protocol */
+		{SOCKET_OK "SocketProtocol=mptcp\n", "refuse f:4 SocketProtocol=mptcp\n"},
+		{SOCKET_OK "SocketProtocol=mptcp\nSocketProtocol=\n", ""},
+		/* what is listened on */
+		{"[Socket]\nReusePort=yes\n",
+		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
+		{SOCKET_OK "ListenDatagram=8080\n", "note f:4 ListenDatagram=8080\n"},
+		{SOCKET_OK "ListenFIFO=/run/f\nListenStream=/run/s\nListenStream=@abstract\n"
+			   "ListenStream=%t/s\nListenStream=vsock::80\n",
+		 "note f:4 ListenFIFO=/run/f\nnote f:5 ListenStream=/run/s\n"
+		 "note f:6 ListenStream=@abstract\nnote f:7 ListenStream=%t/s\n"
+		 "note f:8 ListenStream=vsock::80\n"},
+		{"[Socket]\nReusePort=yes\nListenStream=/run/app-%i.sock\n",
+		 "note f:3 ListenStream=/run/app-%i.sock\n"
+		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
+		{"[Socket]\nReusePort=yes\nListenDatagram=53\n",
+		 "note f:3 ListenDatagram=53\n"
+		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
+		/* an empty one of any kind resets them all */
+		{"[Socket]\nReusePort=yes\nListenStream=/run/s\nListenDatagram=\nListenStream=80\n",
+		 ""},
+		{SOCKET_OK "--- d/o.conf\n[Socket]\nListenStream=\n",
+		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
+		/* an address that differs between the slots */
+		{"[Socket]\nReusePort=yes\nListenStream=808%i\n",
+		 "refuse f:3 ListenStream=808%i\n"},
+		{"[Socket]\nReusePort=yes\nListenStream=127.0.0.1%%i:80\n", ""},
+		{"[Socket]\nReusePort=yes\nListenStream=[fe80::1%%eth0]:80\n", ""},
+		/* stops the service with it */
+		{SOCKET_OK "[Unit]\nPropagatesStopTo=app@%i.service\n",
+		 "refuse f:5 PropagatesStopTo=app@%i.service\n"},
+		{SOCKET_OK "[Install]\nRequiredBy=x.service app@%i.service\n",
+		 "refuse f:5 RequiredBy=x.service app@%i.service\n"},
+		{SOCKET_OK "[Install]\nRequiredBy=sockets.target\n", ""},
+		/* several at once */
+		{"[Socket]\nAccept=yes\nFlushPending=yes\nListenStream=80\n",
+		 "refuse f:2 Accept=yes\nrefuse f:3 FlushPending=yes\n"
+		 "refuse f:0 ReusePort= is missing\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct lint_report report = {};
+		struct unit unit;
+
+		unit_init(&unit, "app@0.socket", "f", cases[i].text);
+		lint_socket(&report, &unit.lint, "app@0.service");
+		check(&report, cases[i].expected, i);
+	}
+}
+
+static void test_service(void **state)
+{
+	static const char *const sockets[] = {"app@0.socket", "web@0.socket", NULL};
+	static const struct {
+		const char *text, *expected;
+	} cases[] = {
+		{"", ""},
+		{"[Unit]\nWants=app@%i.socket\nAfter=app@%i.socket\n[Service]\nExecStart=/x\n", ""},
+		{"[Unit]\nRequires=network.target\nBindsTo=db.service\n", ""},
+		/* every way to write the socket unit */
+		{"[Unit]\nRequires=app@%i.socket\n", "refuse f:2 Requires=app@%i.socket\n"},
+		{"[Unit]\nRequires=app@%I.socket\n", "refuse f:2 Requires=app@%I.socket\n"},
+		{"[Unit]\nRequires=%p@%i.socket\n", "refuse f:2 Requires=%p@%i.socket\n"},
+		{"[Unit]\nRequires=%P@%i.socket\n", "refuse f:2 Requires=%P@%i.socket\n"},
+		{"[Unit]\nRequires=%N.socket\n", "refuse f:2 Requires=%N.socket\n"},
+		{"[Unit]\nRequires=app@.socket\n", "refuse f:2 Requires=app@.socket\n"},
+		{"[Unit]\nRequires=app@0.socket\n", "refuse f:2 Requires=app@0.socket\n"},
+		{"[Unit]\nRequires=web@%i.socket\n", "refuse f:2 Requires=web@%i.socket\n"},
+		{"[Unit]\nRequires=a.target\t app@%i.socket b.target\n",
+		 "refuse f:2 Requires=a.target\t app@%i.socket b.target\n"},
+		{"[Unit]\nBindsTo=app@%i.socket\nRequisite=app@%i.socket\nPartOf=app@%i.socket\n"
+		 "StopPropagatedFrom=app@%i.socket\n",
+		 "refuse f:2 BindsTo=app@%i.socket\nrefuse f:3 Requisite=app@%i.socket\n"
+		 "refuse f:4 PartOf=app@%i.socket\nrefuse f:5 StopPropagatedFrom=app@%i.socket\n"},
+		/* there is no resetting dependencies */
+		{"[Unit]\nRequires=app@%i.socket\n--- d/o.conf\n[Unit]\nRequires=\n",
+		 "refuse f:2 Requires=app@%i.socket\n"},
+		{"[Unit]\nRequires=other@%i.socket app@1.socket app@%i.service app.socket\n", ""},
+		{"[Service]\nRequires=app@%i.socket\n", ""},
+		{"[Unit]\nRequires=app@%%i.socket app@%x.socket % %\n", ""},
+		/* read after our drop-in */
+		{"[Service]\nExecStop=/x\n--- s.d/zzz.conf\n[Service]\nExecStop=\nExecStop=/y\n",
+		 "refuse s.d/zzz.conf:2 ExecStop=\n"},
+		{"--- s.d/zzz.conf\n[Service]\nExecStartPost=\n",
+		 "refuse s.d/zzz.conf:2 ExecStartPost=\n"},
+		{"--- s.d/zzz.conf\n[Service]\nExecStop=/y\nExecStart=\n", ""},
+		{"--- s.d/a.conf\n[Service]\nExecStop=\nExecStartPost=\n", ""},
+		/* others */
+		{"[Install]\nDefaultInstance=blue\n", "note f:2 DefaultInstance=blue\n"},
+		{"[Install]\nDefaultInstance=16\n", "note f:2 DefaultInstance=16\n"},
+		{"[Install]\nDefaultInstance=0\n", ""},
+		{"[Install]\nDefaultInstance=blue\nDefaultInstance=\n", ""},
+		{"[Service]\nPrivateNetwork=yes\n", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct lint_report report = {};
+		struct unit unit;
+
+		unit_init(&unit, "app@0.service", "f", cases[i].text);
+		lint_service(&report, &unit.lint, sockets);
+		check(&report, cases[i].expected, i);
+	}
+}
+
+/* Without a socket unit, the server binds for itself. */
+static void test_service_without_socket(void **state)
+{
+	static const char *const none[] = {NULL};
+	struct lint_report report = {};
+	struct unit unit;
+
+	(void)state;
+	unit_init(&unit, "app@0.service", "f",
+		  "[Unit]\nRequires=app@%i.socket\n[Service]\nPrivateNetwork=yes\n");
+	lint_service(&report, &unit.lint, none);
+	check(&report, "refuse f:4 PrivateNetwork=yes\n", 0);
+	report = (struct lint_report) {};
+	lint_service(&report, &unit.lint, NULL);
+	check(&report, "refuse f:4 PrivateNetwork=yes\n", 1);
+}
+
+/* systemd knows of the dependency although no line says so, unless one does. */
+static void test_stopped_by(void **state)
+{
+	static const char *const sockets[] = {"app@0.socket", NULL};
+	char *stopped_by[] = {"x.service", "app@0.socket", NULL};
+	struct lint_report report = {};
+	struct unit unit;
+
+	(void)state;
+	unit_init(&unit, "app@0.service", "f", "[Service]\nExecStart=/x\n");
+	unit.lint.stopped_by = stopped_by;
+	lint_service(&report, &unit.lint, sockets);
+	check(&report, "refuse f:0 app@0.service is stopped together with app@0.socket\n", 0);
+
+	report = (struct lint_report) {};
+	unit_init(&unit, "app@0.service", "f", "[Unit]\nBindsTo=%N.socket\n");
+	unit.lint.stopped_by = stopped_by;
+	lint_service(&report, &unit.lint, sockets);
+	check(&report, "refuse f:2 BindsTo=%N.socket\n", 1);
+}
+
+/* Names at the limit, and longer than any unit's. */
+static void test_long_names(void **state)
+{
+	static const char *const sockets[] = {"app@0.socket", NULL};
+	struct assignment item = {"f", 1, "Unit", "Requires", NULL};
+	struct lint_unit unit = {.name = "app@0.service", .fragment = "f", .settings = {&item, 1}};
+	_cleanup_(freep) char *huge = calloc(1, 100001);
+
+	(void)state;
+	for (size_t length = 200; length <= 100000; length += length < 600 ? 1 : 49700) {
+		static const char *const patterns[] = {"a", "%i", "%N", "%n.socket@"};
+
+		for (size_t k = 0; k < ARRAY_SIZE(patterns); k++) {
+			struct lint_report report = {};
+
+			for (size_t i = 0; i < length; i++)
+				huge[i] = patterns[k][i % strlen(patterns[k])];
+			memcpy(huge + length - 8, "@.socket", 8);
+			huge[length] = 0;
+			item.value = huge;
+			lint_service(&report, &unit, sockets);
+			assert_int_equal(report.n, 0);
+		}
+	}
+	/* and with a unit whose name is no instance */
+	unit.name = "app";
+	item.value = "%i@.socket %N %n";
+	lint_service(&(struct lint_report) {}, &unit, sockets);
+}
+
+static void test_name(void **state)
+{
+	static const struct {
+		const char *text, *remedy;
+	} bad[] = {
+		{"app@0.service", "Give app@.service"},
+		{"app@1", "Give app@.service"},
+		{"php8.2-fpm@blue.service", "Give php8.2-fpm@.service"},
+		{"app@.socket", "Give app@.service"},
+		{"app.socket", "Give app@.service"},
+		{"nginx.service",
+		 "copy its unit file to nginx@.service, and start instances 0 and 1"},
+		{"", "Give one like app@.service"},
+		{"a b", "Give one like app@.service"},
+		{"../x@.service", "Give one like app@.service"},
+	};
+	static const char *const good[] = {"app", "app@", "app@.service", "php8.2-fpm@.service"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct lint_report report = {};
+
+		assert_false(lint_name(&report, bad[i].text));
+		assert_int_equal(report.n, 1);
+		assert_true(report.refused);
+		assert_string_equal(report.items[0].what, bad[i].text);
+		assert_non_null(strstr(report.items[0].remedy, bad[i].remedy));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		struct lint_report report = {};
+
+		assert_true(lint_name(&report, good[i]));
+		assert_int_equal(report.n, 0);
+	}
+}
+
+static void test_load(void **state)
+{
+	static const struct {
+		enum lint_load load;
+		const char *fragment, *detail, *text;
+	} cases[] = {
+		{LINT_NOT_FOUND, NULL, NULL,
+		 "app@.service: There is no such unit. Check the name with: systemctl "
+		 "list-unit-files"},
+		{LINT_PLAIN, "/lib/app.service", NULL,
+		 "/lib/app.service: app@.service: There is a unit of this name, but it is no "
+		 "template"},
+		{LINT_PLAIN, "/lib/app.service", NULL,
+		 "copy the file to /etc/systemd/system/app@.service"},
+		{LINT_MASKED, "/dev/null", NULL, "Unmask it: systemctl unmask app@.service."},
+		{LINT_BROKEN, "/lib/app@.service", "It is bad.",
+		 "app@.service: It is bad. See what"},
+		{LINT_BROKEN, "/lib/app@.service", NULL, "systemd cannot load the unit. See what"},
+		{LINT_OTHER_NAME, NULL, "web@.service",
+		 "another name of the unit. Give that: web@.service."},
+	};
+	struct lint_report none = {};
+
+	(void)state;
+	lint_load(&none, LINT_OK, "app@.service", NULL, NULL);
+	assert_int_equal(none.n, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct lint_report report = {};
+		char text[LINT_TEXT_MAX];
+
+		lint_load(&report, cases[i].load, "app@.service", cases[i].fragment,
+			  cases[i].detail);
+		assert_true(report.refused);
+		if (!strstr(lint_format(&report.items[0], text), cases[i].text))
+			fail_msg("row %zu: %s", i, text);
+	}
+}
+
+static void test_format(void **state)
+{
+	struct lint_finding finding = {.file = "/f", .line = 7, .why = "Bad", .what = "A=b"};
+	char text[LINT_TEXT_MAX];
+
+	(void)state;
+	strcpy(finding.remedy, "Do");
+	assert_string_equal(lint_format(&finding, text), "/f:7: A=b: Bad. Do.");
+	finding.line = 0;
+	assert_string_equal(lint_format(&finding, text), "/f: A=b: Bad. Do.");
+	finding.file = NULL;
+	finding.why = "systemd says so.";
+	assert_string_equal(lint_format(&finding, text), "A=b: systemd says so. Do.");
+}
+
+/* The same finding from another slot is said once; more than fit still refuse. */
+static void test_report(void **state)
+{
+	struct lint_report report = {};
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * LINT_FINDINGS_MAX; i++) {
+		struct lint_finding finding = {.file = "/f", .line = i / 2, .why = "Bad"};
+
+		lint_add(&report, &finding);
+	}
+	assert_int_equal(report.n, LINT_FINDINGS_MAX);
+	assert_false(report.refused);
+	lint_add(&report, &(struct lint_finding) {.refuses = true, .file = "/g", .why = "Bad"});
+	assert_int_equal(report.n, LINT_FINDINGS_MAX);
+	assert_true(report.refused);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_socket),
+		cmocka_unit_test(test_service),
+		cmocka_unit_test(test_service_without_socket),
+		cmocka_unit_test(test_stopped_by),
+		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_name),
+		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_report),
+	};
+
+	return cmocka_run_group_tests_name("lint", tests, NULL, NULL);
+}
