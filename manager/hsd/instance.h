@@ -13,6 +13,7 @@
 #include "hsd/service.h"
 #include "hsd/waiters.h"
 #include "plane/adopt.h"
+#include "system/journal.h"
 #include "system/units.h"
 
 #define INSTANCE_SOCKET_UNITS_MAX 16
@@ -64,3 +65,16 @@ int instance_retire(struct instance *instance, sd_bus_message *message);
 const struct unit_facts *instance_facts(const struct instance *instance);
 /* True when the cgroup with this id is the instance's, and it is there to be adopted. */
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id);
+
+/* ---- for the files that make up an instance: instance.c, adoption.c, retirement.c ---- */
+
+/* Begins the adoption that is wanted. The facts are fresh. */
+void adoption_start(struct instance *instance, const struct unit_facts *facts);
+/* The instance came to be ready, or to rest: retirements of the others that wait for it look again.
+ */
+void retirement_retry_others(const struct instance *instance);
+
+bool instance_is_up(enum unit_state state);
+/* See plane_is_retired(). */
+bool instance_is_retired(const struct instance *instance);
+struct journal_scope instance_scope(const struct instance *instance, int priority);

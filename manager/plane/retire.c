@@ -72,6 +72,17 @@ static int bounce_socket(struct listener *listener, unsigned slot, const struct 
 	return listener_put(listener, slot, fd, held->socket.cookie);
 }
 
+/* Whether another slot listens there, too: else the queue would be lost, not moved. */
+static bool has_other(const struct listener *listener, unsigned slot)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+
+	for (unsigned other = 0; other < HS_SLOTS_MAX; other++)
+		if (other != slot && listener_sockets(listener, other, cookies))
+			return true;
+	return false;
+}
+
 int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_map)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
@@ -79,13 +90,13 @@ int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_
 	size_t n;
 	int r;
 
-	if (!(plane_live_slots(plane) & ~(1U << slot)))
-		return 0;
 	r = scan_cgroup(cgroup, &held, &n);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		struct listener *listener = listener_of(plane, &held[i].socket.address);
 
-		if (!listener)
+		/* with an empty queue there is nothing to move, and an owner that waits for
+		 * connections would notice */
+		if (!held[i].socket.queued || !listener || !has_other(listener, slot))
 			continue;
 		queued += held[i].socket.queued;
 		r = bounce_socket(listener, slot, &held[i], keep_in_map);

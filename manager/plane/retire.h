@@ -27,10 +27,15 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 
 /*
  * Moves the accept queue of every listening socket in the cgroup that belongs to this service to
- * where the selector sends it: shutdown(SHUT_RD), at once listen() again (the owner sees neither),
- * and back into the map if `keep_in_map`. Returns how many connections were queued, or -errno.
+ * where the selector sends it: shutdown(SHUT_RD), at once listen() again, and back into the map if
+ * `keep_in_map`. Returns how many connections were queued, or -errno.
  *
- * Kernel: inet_csk_listen_stop() and reuseport_migrate_sock(); half-open handshakes follow at their
- * final ACK. Needs another slot with a live socket, else it does nothing.
+ * Only of sockets that have a queue, and whose listener another slot serves, too; the others are
+ * left alone. An owner that does something else (hangs, or finishes what it has) notices nothing.
+ * One that waits in accept() or epoll_wait() on the socket is woken between the two calls, and may
+ * see EINVAL or EPOLLHUP; but such an owner has no queue, but for a moment.
+ *
+ * Kernel: inet_csk_listen_stop() and reuseport_migrate_sock(). Handshakes that are half open at the
+ * time finish on the old socket: let it settle first.
  */
 int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_map);

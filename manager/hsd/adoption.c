@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Adoption in steps: fresh facts about the unit, the sockets, the socket units' stop, the map. */
+#include <string.h>
+#include <syslog.h>
+
+#include "hsd/instance.h"
+#include "util/clock.h"
+
+static void tell_problems(struct instance *instance, const struct adoption *adoption)
+{
+	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+	struct problem first = {0}, sentence;
+
+	for (size_t i = 0; i < adoption->n; i++) {
+		adopt_describe(&adoption->sockets[i], &sentence);
+		if (sentence.text[0] && !first.text[0])
+			first = sentence;
+	}
+	/* what is known already is not told again */
+	if (first.text[0] && strcmp(first.text, instance->problem.text))
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
+			    instance->slot, first.text);
+	instance->problem = first;
+}
+
+static void describe_adoption(const struct instance *instance, const struct adoption *adoption,
+			      struct problem *ret_sentence)
+{
+	if (adoption->adopted)
+		problem_set(ret_sentence, 0, "%s: slot %u has %u socket%s adopted, %u of them new.",
+			    instance->service->name, instance->slot, adoption->adopted,
+			    adoption->adopted == 1 ? "" : "s", adoption->fresh);
+	else if (adoption->refused)
+		problem_set(ret_sentence, 0, "%s: no socket of slot %u can be switched: %s",
+			    instance->service->name, instance->slot, instance->problem.text);
+	else
+		problem_set(ret_sentence, 0,
+			    "%s: slot %u does not listen yet; its sockets are adopted as soon as "
+			    "it does.",
+			    instance->service->name, instance->slot);
+}
+
+static void end_adoption(struct instance *instance)
+{
+	struct service *service = instance->service;
+	struct journal_scope scope = instance_scope(instance, LOG_INFO);
+	struct problem sentence = {0};
+
+	adoption_commit(service->plane, instance->slot, instance->adoption);
+	tell_problems(instance, instance->adoption);
+	describe_adoption(instance, instance->adoption, &sentence);
+	if (instance->adoption->fresh)
+		journal_log(JOURNAL_ADOPT, &scope, "%s", sentence.text);
+	if (instance->adoption->fresh)
+		instance->ready_since = now_usec();
+	instance->adoption = adoption_free(instance->adoption);
+	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);
+	if (instance->adopt_wanted)
+		unit_watch_refresh(instance->watch);
+	retirement_retry_others(instance);
+}
+
+static void on_socket_stopped(const char *result, const struct problem *problem, void *userdata)
+{
+	struct socket_stop *stop = userdata;
+	struct instance *instance = stop->instance;
+
+	stop->job = NULL;
+	if (strcmp(result, "done")) {
+		struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+
+		journal_log(JOURNAL_PROBLEM, &scope,
+			    "%s: the socket unit of slot %u could not be stopped: %s %s",
+			    instance->service->name, instance->slot, result,
+			    problem ? problem->text : "");
+	}
+	if (!--instance->stopping_sockets)
+		end_adoption(instance);
+}
+
+static bool is_listed(char *const *list, const char *name)
+{
+	for (; list && *list; list++)
+		if (!strcmp(*list, name))
+			return true;
+	return false;
+}
+
+/* PID 1 must let go of its copies before they get traffic: stop the socket units, not the service.
+ * One that the service requires is left alone, for its stop would stop the service. */
+static void stop_socket_units(struct instance *instance, const struct unit_facts *facts)
+{
+	unsigned n = 0;
+
+	for (char **unit = facts->triggered_by; unit && *unit; unit++) {
+		struct socket_stop *stop = &instance->socket_stops[n];
+		size_t length = strlen(*unit);
+
+		if (n == INSTANCE_SOCKET_UNITS_MAX || length < 7 ||
+		    strcmp(*unit + length - 7, ".socket") || is_listed(facts->required, *unit))
+			continue;
+		stop->instance = instance;
+		if (!unit_job_new(instance->service->context->bus, "StopUnit", *unit,
+				  on_socket_stopped, stop, &stop->job))
+			n++;
+	}
+	instance->stopping_sockets = n;
+}
+
+static void refuse_adoption(struct instance *instance, const char *reason)
+{
+	struct problem sentence;
+
+	problem_set(&sentence, 0, "%s: slot %u is not adopted: %s", instance->service->name,
+		    instance->slot, reason);
+	waiters_answer(&instance->adopters, instance->service->name, instance->slot, sentence.text);
+}
+
+void adoption_start(struct instance *instance, const struct unit_facts *facts)
+{
+	struct service *service = instance->service;
+	struct adopt_scope scope = {
+		.cgroup = facts->control_group,
+		.slot = instance->slot,
+		.ports = service->config.ports,
+		.n_ports = service->config.n_ports,
+	};
+	struct problem problem = {0};
+	int r;
+
+	instance->adopt_wanted = false;
+	if (!instance_is_up(facts->state)) {
+		refuse_adoption(instance, "its unit is not running.");
+		return;
+	}
+	if (!service->plane) {
+		refuse_adoption(instance, service->problem.text);
+		return;
+	}
+	if (strcmp(instance->adopted_run, facts->invocation))
+		instance->crash_told = false;
+	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
+	r = adoption_begin(service->plane, &scope, &instance->adoption, &problem);
+	if (r < 0) {
+		instance->problem = problem;
+		refuse_adoption(instance, problem.text);
+		return;
+	}
+	stop_socket_units(instance, facts);
+	if (!instance->stopping_sockets)
+		end_adoption(instance);
+}
+
+int instance_adopt(struct instance *instance, sd_bus_message *message)
+{
+	int r = waiters_add(&instance->adopters, message);
+
+	if (r < 0)
+		return r;
+	instance->adopt_wanted = true;
+	/* one that is under way began before this was asked: it runs once more afterwards */
+	return instance->adoption ? 0 : unit_watch_refresh(instance->watch);
+}

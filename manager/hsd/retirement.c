@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Retirement in steps: leave, settle, move the queue; or wait for another slot first. */
+#include <syslog.h>
+
+#include "hsd/instance.h"
+#include "plane/retire.h"
+#include "util/macro.h"
+
+/* How long the last ready slot waits for another before it goes, so that a restart of all instances
+ * in one command takes turns. Within the time that ExecStop= may take. */
+#define PATIENCE (4 * USEC_PER_SEC)
+
+static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+	struct service *service = instance->service;
+	struct journal_scope scope = instance_scope(instance, LOG_INFO);
+	const char *cgroup = instance_facts(instance)->control_group;
+	struct problem sentence;
+	int queued;
+
+	(void)usec;
+	sd_event_source_disable_unref(source);
+	instance->settle_source = NULL;
+	queued = bounce(service->plane, instance->slot, cgroup, false);
+	problem_set(&sentence, 0, "%s: slot %u is retired, slot %u is active; %d waiting moved.",
+		    service->name, instance->slot, hs_word_active(plane_word(service->plane)),
+		    MAX(queued, 0));
+	journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
+	waiters_answer(&instance->retirers, service->name, instance->slot, sentence.text);
+	return 0;
+}
+
+static void answer_unretired(struct instance *instance, enum retire_answer answer)
+{
+	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+	struct problem sentence;
+
+	if (answer == RETIRE_LAST) {
+		problem_set(&sentence, 0,
+			    "%s: slot %u leaves and no other slot is ready: from its stop on "
+			    "clients are refused until one is.",
+			    instance->service->name, instance->slot);
+		journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
+	} else {
+		problem_set(&sentence, 0, "%s: slot %u had no socket to retire.",
+			    instance->service->name, instance->slot);
+	}
+	waiters_answer(&instance->retirers, instance->service->name, instance->slot, sentence.text);
+}
+
+static enum retire_answer leave(struct instance *instance)
+{
+	struct service *service = instance->service;
+	enum slot_state states[HS_SLOTS_MAX];
+	unsigned to;
+
+	if (!service->plane)
+		return RETIRE_NOT_HERE;
+	service_states(service, states);
+	return retire_leave(service->plane, instance->slot, slots_ready(states, service->n_slots),
+			    &to);
+}
+
+static int settle(struct instance *instance)
+{
+	struct service *service = instance->service;
+
+	service_on_lost(service, instance->slot);
+	return sd_event_add_time_relative(
+		service->context->event, &instance->settle_source, CLOCK_MONOTONIC,
+		MIN(service->config.settle_usec, 3 * USEC_PER_SEC), 1, on_settled, instance);
+}
+
+static bool is_moving(const struct instance *instance)
+{
+	const struct unit_facts *facts = instance_facts(instance);
+
+	return facts->job_pending || instance->adopt_wanted || instance->adoption ||
+	       instance->restart_source || instance->restart_job || facts->state == UNIT_STARTING ||
+	       facts->state == UNIT_START_POST || facts->state == UNIT_STOPPING ||
+	       (facts->state == UNIT_RUNNING && instance_is_retired(instance));
+}
+
+static bool another_may_come(const struct instance *instance)
+{
+	const struct service *service = instance->service;
+
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (i != instance->slot && is_moving(service->instances[i]))
+			return true;
+	return false;
+}
+
+static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	(void)usec;
+	sd_event_source_disable_unref(source);
+	instance->patience_source = NULL;
+	answer_unretired(instance, RETIRE_LAST);
+	return 0;
+}
+
+static int try_retire(struct instance *instance)
+{
+	enum retire_answer answer = leave(instance);
+
+	if (answer == RETIRE_LAST && another_may_come(instance)) {
+		if (instance->patience_source)
+			return 0;
+		return sd_event_add_time_relative(
+			instance->service->context->event, &instance->patience_source,
+			CLOCK_MONOTONIC, PATIENCE, USEC_PER_MSEC, on_patience_ended, instance);
+	}
+	instance->patience_source = sd_event_source_disable_unref(instance->patience_source);
+	if (answer == RETIRE_DONE)
+		return settle(instance);
+	answer_unretired(instance, answer);
+	return 0;
+}
+
+/* Another slot came to be ready, or to rest: retirements that wait for it look again. */
+void retirement_retry_others(const struct instance *instance)
+{
+	const struct service *service = instance->service;
+
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (service->instances[i] != instance && service->instances[i]->patience_source)
+			try_retire(service->instances[i]);
+}
+
+int instance_retire(struct instance *instance, sd_bus_message *message)
+{
+	int r = waiters_add(&instance->retirers, message);
+
+	if (r < 0 || instance->settle_source || instance->patience_source)
+		return r;
+	return try_retire(instance);
+}
