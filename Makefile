@@ -13,6 +13,10 @@ BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
 PKGS       := libbpf libsystemd libmnl smartcols json-c libeconf
 VERSION    := 0.1
 
+# make V=1 shows the commands
+Q   := $(if $(V),,@)
+say  = @$(if $(V),:,printf '  %-6s %s\n' $(1) $@)
+
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -42,37 +46,47 @@ all: $(PROGRAMS)
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+	$(call say,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
 $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
-	$(BPFTOOL) gen skeleton $< name $*_bpf > $@.new
-	mv $@.new $@
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.new
+	$(Q)mv $@.new $@
 
 $(BUILD)/%.o: %.c | $(SKELS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 $(BUILD)/libhotstandby.a: $(LIB_OBJ)
-	rm -f $@
-	ar rcs $@ $^
+	$(call say,AR)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/hsd: $(BUILD)/manager/hsd/main.o $(BUILD)/libhotstandby.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(BUILD)/hsctl: $(BUILD)/manager/hsctl/main.o $(BUILD)/libhotstandby.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(BUILD)/hs-example-server: $(patsubst %,$(BUILD)/units/examples/%.o,example-server example-http)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd -o $@
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libhotstandby.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 
 $(BUILD)/tests/plane/test_%: $(BUILD)/tests/plane/test_%.o $(PLANE_RIG) $(BUILD)/libhotstandby.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(PLANE_RIG) $(BUILD)/libhotstandby.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 unit-tests: $(UNIT_TESTS)
 plane-tests: $(PLANE_TESTS)
@@ -80,7 +94,7 @@ benches: $(BENCHES)
 
 $(BUILD)/units/%: units/%.in
 	@mkdir -p $(@D)
-	sed 's|@PREFIX@|$(PREFIX)|g' $< > $@
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|g' $< > $@
 
 INSTALL := install -D
 ROOT     = $(DESTDIR)$(PREFIX)

@@ -28,7 +28,7 @@ void ini_init(struct ini *ini, char *text)
 	*ini = (struct ini) {.next = text, .next_line = 1, .section = ""};
 }
 
-/* Cuts the next line of the file off, without the blanks in front. NULL = there is none. */
+/* Cuts the next line of the file off. NULL = there is none. */
 static char *next_physical(struct ini *ini)
 {
 	char *line = ini->next;
@@ -40,7 +40,7 @@ static char *next_physical(struct ini *ini)
 	ini->next = end + (end[0] == '\r' && end[1] == '\n' ? 2 : *end != 0);
 	ini->next_line++;
 	*end = 0;
-	return line + strspn(line, BLANKS);
+	return line;
 }
 
 /* True if the text ends with a backslash that no other one escapes. */
@@ -60,9 +60,10 @@ static char *next_logical(struct ini *ini)
 	char *start = NULL, *end = NULL, *line;
 
 	while ((line = next_physical(ini))) {
+		const char *first = line + strspn(line, BLANKS);
 		size_t length = strlen(line);
 
-		if (*line == '#' || *line == ';' || (!start && !length))
+		if (*first == '#' || *first == ';' || (!start && !*first))
 			continue;
 		if (!start) {
 			start = end = line;

@@ -6,6 +6,7 @@
 
 #include "core/dropin.h"
 #include "core/name.h"
+#include "hs_abi.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
@@ -252,7 +253,9 @@ static void lint_dependencies(struct lint_report *report, const struct lint_unit
 		if (lint_dependency_lines(report, unit, *sockets) > 0 ||
 		    !is_listed(unit->stopped_by, *sockets))
 			continue;
-		snprintf(what, sizeof(what), "%s is stopped together with %s", unit->name,
+		/* the same words for every slot, so that it is said once */
+		snprintf(what, sizeof(what), "%.*s@.service is stopped together with %.*s@.socket",
+			 (int)strcspn(unit->name, "@"), unit->name, (int)strcspn(*sockets, "@"),
 			 *sockets);
 		add_missing(
 			report, unit, what, WHY_STOPPED,
@@ -283,12 +286,17 @@ static void lint_default_instance(struct lint_report *report, const struct lint_
 {
 	const struct assignment *a =
 		assignments_last(&unit->settings, "Install", "DefaultInstance");
+	int length = (int)strcspn(unit->name, "@");
+	char remedy[256];
 	uint64_t slot;
 
-	if (a && *a->value && parse_unsigned(a->value, 0, 15, &slot) < 0)
-		add_line(report, false, a,
-			 "An instance of this name is no slot, so it is never switched to",
-			 "Enable the slots by name: systemctl enable with instances 0 and 1");
+	if (!a || !*a->value || parse_unsigned(a->value, 0, HS_SLOTS_MAX - 1, &slot) == 0)
+		return;
+	snprintf(remedy, sizeof(remedy),
+		 "Enable the slots by number: systemctl enable %.*s@0 %.*s@1", MIN(length, 100),
+		 unit->name, MIN(length, 100), unit->name);
+	add_line(report, false, a,
+		 "An instance of this name is no slot, so it is never switched to", remedy);
 }
 
 void lint_service(struct lint_report *report, const struct lint_unit *service,
@@ -330,17 +338,20 @@ static bool is_tcp(const char *value)
 
 static void lint_address(struct lint_report *report, const struct assignment *a)
 {
-	if (strcmp(a->key, "ListenStream") != 0)
-		add_line(report, false, a, "Only TCP listeners are switched, this one is not",
-			 "Expect to lose what arrives here while the instance restarts");
-	else if (!is_tcp(a->value))
-		add_line(report, false, a, "Only TCP listeners are switched, this one is not",
-			 "Give each slot an address of its own here, with %i in it");
-	else if (depends_on_slot(a->value))
+	bool stream = strcmp(a->key, "ListenStream") == 0;
+
+	if (stream && is_tcp(a->value) && depends_on_slot(a->value))
 		add_line(report, true, a,
 			 "Each slot then has another address, and connections can only be switched "
 			 "between slots that have the same",
 			 "Write the address without a % specifier");
+	else if (!stream || (!is_tcp(a->value) && depends_on_slot(a->value)))
+		add_line(report, false, a, "Only TCP listeners are switched, this one is not",
+			 "Expect to lose what arrives here while its instance restarts");
+	else if (!is_tcp(a->value))
+		add_line(report, false, a,
+			 "Only TCP listeners are switched, and of these only one slot can have it",
+			 "Give each slot an address of its own here, with %i in it");
 }
 
 /* Listen*=: all of them are one list, and an empty one of any kind resets it. */
@@ -377,7 +388,7 @@ static void lint_protocol(struct lint_report *report, const struct lint_unit *so
 			 "Remove the line");
 }
 
-static void lint_switches(struct lint_report *report, const struct lint_unit *socket)
+void lint_per_connection(struct lint_report *report, const struct lint_unit *socket)
 {
 	const struct assignment *a;
 	bool on;
@@ -386,9 +397,16 @@ static void lint_switches(struct lint_report *report, const struct lint_unit *so
 	if (on)
 		add_line(report, true, a,
 			 "systemd then accepts the connections itself and starts a process for "
-			 "each, so "
-			 "no instance has a listener that could be switched",
+			 "each, so no instance has a listener that could be switched",
 			 "Set Accept=no, with a server that accepts for itself");
+}
+
+static void lint_switches(struct lint_report *report, const struct lint_unit *socket)
+{
+	const struct assignment *a;
+	bool on;
+
+	lint_per_connection(report, socket);
 
 	a = last_switch(&socket->settings, "Socket", "FlushPending", &on);
 	if (on)

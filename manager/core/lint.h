@@ -71,5 +71,9 @@ void lint_service(struct lint_report *report, const struct lint_unit *service,
 /* The rules for a socket unit of the slot whose service is `service` ("app@0.service"). */
 void lint_socket(struct lint_report *report, const struct lint_unit *socket, const char *service);
 
+/* The one rule for a socket unit without instances ("app.socket"): with Accept=yes it starts an
+ * instance of the template for each connection, so the template is made for that. */
+void lint_per_connection(struct lint_report *report, const struct lint_unit *socket);
+
 /* "FILE:LINE: WHAT: WHY. REMEDY." Returns `text`. */
 const char *lint_format(const struct lint_finding *finding, char text[LINT_TEXT_MAX]);

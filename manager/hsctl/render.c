@@ -10,11 +10,9 @@
 #include "util/clock.h"
 #include "util/macro.h"
 
-#define GREEN  "\033[32m"
-#define YELLOW "\033[33m"
-#define RED    "\033[31m"
-#define BOLD   "\033[1m"
-#define PLAIN  "\033[0m"
+#define RED   "\033[31m"
+#define BOLD  "\033[1m"
+#define PLAIN "\033[0m"
 
 DEFINE_CLEANUP(struct libscols_table, scols_unref_table)
 
@@ -281,7 +279,7 @@ void render_connections(const struct render *render, json_object *connections)
 		fputs("no connection\n", render->out);
 }
 
-/* ---- list ---- */
+/* ---- shorter objects ---- */
 
 static void copy(json_object *to, json_object *from, const char *key)
 {
@@ -314,7 +312,27 @@ static json_object *list_entry(json_object *status)
 	return entry;
 }
 
-json_object *list_of(json_object *statuses)
+json_object *connections_from_status(json_object *status)
+{
+	json_object *object = json_object_new_object(), *slots = json_object_new_array();
+	json_object *full = json_array(status, "slots");
+
+	for (size_t i = 0; i < json_count(full); i++) {
+		json_object *from = json_object_array_get_idx(full, i);
+		json_object *slot = json_object_new_object();
+
+		copy(slot, from, "slot");
+		copy(slot, from, "role");
+		copy(slot, from, "connections");
+		copy(slot, from, "queued");
+		json_object_array_add(slots, slot);
+	}
+	copy(object, status, "service");
+	json_object_object_add(object, "slots", slots);
+	return object;
+}
+
+json_object *list_from_statuses(json_object *statuses)
 {
 	json_object *list = json_object_new_array();
 
@@ -322,6 +340,8 @@ json_object *list_of(json_object *statuses)
 		json_object_array_add(list, list_entry(json_object_array_get_idx(statuses, i)));
 	return list;
 }
+
+/* ---- list ---- */
 
 static void addresses(json_object *listeners, char *text, size_t size)
 {

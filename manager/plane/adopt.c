@@ -239,6 +239,9 @@ static int commit_one(struct plane *plane, unsigned slot, struct adopted_socket 
 
 	if (!r)
 		r = plane_listener_get(plane, &socket->held.socket.address, &listener, NULL);
+	/* once more: where listeners were short, the one from before may have been made anew */
+	if (!r)
+		r = listener_attach(listener, fd);
 	if (!r && plane_accounting(plane))
 		r = accounting_tag(plane_accounting(plane), fd, &tag);
 	return r ? r : listener_put(listener, slot, fd, socket->held.socket.cookie);

@@ -320,8 +320,37 @@ struct listener **plane_listeners(const struct plane *plane, size_t *ret_n)
 	return (struct listener **)plane->listeners;
 }
 
-int plane_listener_get(struct plane *plane, const struct address *address,
-		       struct listener **ret_listener, struct problem *problem)
+static bool is_dead(const struct listener *listener)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (listener_sockets(listener, slot, cookies))
+			return false;
+	return true;
+}
+
+/* Servers that listen on another port at every start would fill the table in time. A listener
+ * without sockets has no reuseport group any more either. */
+static void drop_dead_listeners(struct plane *plane)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < plane->n_listeners; i++) {
+		struct listener *listener = plane->listeners[i];
+
+		if (is_dead(listener)) {
+			pins_remove(listener_path(plane, &listener->address).text);
+			listener_free(listener);
+		} else {
+			plane->listeners[kept++] = listener;
+		}
+	}
+	plane->n_listeners = kept;
+}
+
+static int add_listener(struct plane *plane, const struct address *address,
+			struct listener **ret_listener, struct problem *problem)
 {
 	struct listener_shared shared = {
 		.control_fd = plane->control_fd,
@@ -329,31 +358,43 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 		.events_fd = plane->events_fd,
 		.moved_fd = plane->accounting ? accounting_moved_fd(plane->accounting) : -1,
 	};
-	_cleanup_(close_fdp) int lock = -1;
-	struct listener *listener;
 	int r;
 
-	if (!find(plane, address)) {
-		r = pins_lock(HS_PIN_ROOT, 1, &lock);
-		if (!r)
-			r = plane_refresh(plane);
-		if (r < 0)
-			return problem_set(problem, r, "cannot read the pins of service %s: %s",
-					   plane->service, strerror(-r));
+	if (plane->n_listeners == PLANE_LISTENERS_MAX)
+		drop_dead_listeners(plane);
+	if (plane->n_listeners == PLANE_LISTENERS_MAX)
+		return problem_set(problem, -ENOSPC,
+				   "service %s has %u listeners already, the most there may be; "
+				   "name the ports that matter in Ports=",
+				   plane->service, PLANE_LISTENERS_MAX);
+	r = listener_create(listener_path(plane, address).text, address, &shared, ret_listener,
+			    problem);
+	if (!r)
+		plane->listeners[plane->n_listeners++] = *ret_listener;
+	return r;
+}
+
+int plane_listener_get(struct plane *plane, const struct address *address,
+		       struct listener **ret_listener, struct problem *problem)
+{
+	_cleanup_(close_fdp) int lock = -1;
+	struct listener *listener = find(plane, address);
+	int r;
+
+	if (listener) {
+		*ret_listener = listener;
+		return 0;
 	}
+	/* only one process at a time makes pins; another may have made these meanwhile */
+	r = pins_lock(HS_PIN_ROOT, 1, &lock);
+	if (!r)
+		r = plane_refresh(plane);
+	if (r < 0)
+		return problem_set(problem, r, "cannot read the pins of service %s: %s",
+				   plane->service, strerror(-r));
 	listener = find(plane, address);
-	if (!listener) {
-		if (plane->n_listeners == PLANE_LISTENERS_MAX)
-			return problem_set(problem, -ENOSPC,
-					   "service %s has %u listeners already, the most there "
-					   "may be; name the ports that matter in Ports=",
-					   plane->service, PLANE_LISTENERS_MAX);
-		r = listener_create(listener_path(plane, address).text, address, &shared, &listener,
-				    problem);
-		if (r < 0)
-			return r;
-		plane->listeners[plane->n_listeners++] = listener;
-	}
+	if (!listener)
+		return add_listener(plane, address, ret_listener, problem);
 	*ret_listener = listener;
 	return 0;
 }

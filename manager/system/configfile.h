@@ -15,8 +15,8 @@
 #include "core/config.h"
 
 /* Reads them all. 0; -ENOENT if the service is not configured; -EINVAL if anything in them is
- * wrong: then nothing of them holds. With every error `problem` (may be NULL) says file, line,
- * reason and remedy. */
+ * wrong: then nothing of them holds. With every error but -ENOENT `problem` (may be NULL) says
+ * file, line, reason and remedy. */
 int configfile_load(const char *service, struct config *ret, struct problem *problem);
 
 /* Where NAME.conf of the administrator and of the vendor stand; what follows ".conf" is `suffix`.

@@ -96,16 +96,16 @@ static char *template_of(const char *socket, unsigned slot)
 }
 
 /* A socket unit that starts this slot but is no instance of the same number. */
-static void add_shared(struct enable_plan *plan, const struct unitload *load, const char *service)
+static void add_shared(struct enable_plan *plan, const struct unitload *load)
 {
 	struct lint_finding finding = {
 		.refuses = true,
 		.file = keep(plan, load->fragment),
-		.why = "This socket unit starts one slot only, and each slot needs a listener of "
-		       "its own for the same address",
+		.why = "This socket unit can start one slot only, and each slot needs a listener "
+		       "of its own for the same address",
 	};
 
-	snprintf(finding.what, sizeof(finding.what), "%s starts %s", load->id, service);
+	snprintf(finding.what, sizeof(finding.what), "%s", load->id);
 	snprintf(finding.remedy, sizeof(finding.remedy),
 		 "Make a template of it with the name of the service and @.socket, with "
 		 "ReusePort=yes");
@@ -118,13 +118,11 @@ static void add_stranger(struct enable_plan *plan, const struct unitload *load)
 	struct lint_finding finding = {
 		.file = keep(plan, load->fragment),
 		.why = "In spite of its name this socket unit starts another service, so it is "
-		       "left "
-		       "alone",
+		       "left alone",
 		.remedy = "Remove its Service= if it is meant for this one",
 	};
 
-	snprintf(finding.what, sizeof(finding.what), "%s starts %s", load->id,
-		 load->triggers ? load->triggers[0] : "nothing");
+	snprintf(finding.what, sizeof(finding.what), "%s@.socket", plan->service);
 	lint_add(&plan->report, &finding);
 }
 
@@ -140,7 +138,7 @@ static int add_socket(struct enable_plan *plan, const struct unitload *load, uns
 	(void)name_unit(plan->service, slot, service, sizeof(service));
 	template = template_of(load->id, slot);
 	if (!template) {
-		add_shared(plan, load, service);
+		add_shared(plan, load);
 		return 0;
 	}
 	if (!strings_contain(plan->sockets, template) && strings_add(&plan->sockets, template) < 0)
@@ -175,7 +173,8 @@ static int find_namesake(sd_bus *bus, struct enable_plan *plan, unsigned slot, c
 			  keep(plan, load.load_error));
 		return 0;
 	}
-	if (!strings_contain(load.triggers, service)) {
+	/* with Accept=yes it names no service, and is refused for that */
+	if (load.triggers && !strings_contain(load.triggers, service)) {
 		add_stranger(plan, &load);
 		return 0;
 	}
@@ -252,8 +251,11 @@ static int add_unloadable(sd_bus *bus, struct enable_plan *plan, enum lint_load 
 		return 0;
 	}
 	if (state != LINT_NOT_FOUND) {
-		lint_load(&plan->report, state, template, keep(plan, load->fragment),
-			  keep(plan, load->load_error));
+		/* it can be the file of one instance alone */
+		const char *name = strrchr(load->fragment, '/');
+
+		lint_load(&plan->report, state, name ? name + 1 : template,
+			  keep(plan, load->fragment), keep(plan, load->load_error));
 		return 0;
 	}
 	/* is there a unit of that name that is no template? */
@@ -264,6 +266,25 @@ static int add_unloadable(sd_bus *bus, struct enable_plan *plan, enum lint_load 
 		state = LINT_PLAIN;
 	lint_load(&plan->report, state, template, keep(plan, other.fragment), NULL);
 	return 0;
+}
+
+/* A socket unit without instances may start an instance of the template for each connection. */
+static int check_per_connection(sd_bus *bus, struct enable_plan *plan, struct problem *problem)
+{
+	_cleanup_(freep) char *socket = format("%s.socket", plan->service);
+	_cleanup_(unitload_done) struct unitload load = {};
+	struct lint_unit unit;
+	int r;
+
+	if (!socket)
+		return no_memory(problem);
+	r = unitload(bus, socket, &load, problem);
+	if (r < 0 || load_of(&load, socket) != LINT_OK)
+		return r;
+	r = read_unit(plan, &load, &unit, problem);
+	if (r >= 0)
+		lint_per_connection(&plan->report, &unit);
+	return r;
 }
 
 /* All slots share the drop-in of the template, which repeats their ExecStop= lines: they must be
@@ -384,29 +405,36 @@ static int plan_changes(struct enable_plan *plan, char *const *stops, struct pro
 	return r;
 }
 
+/* Looks at everything, so that all findings are there at once, and then plans. */
+static int make_plan(sd_bus *bus, struct enable_plan *plan, struct problem *problem)
+{
+	_cleanup_(strings_freep) char **stops = NULL;
+	int r;
+
+	r = check_config(plan, problem);
+	for (unsigned slot = 0; r >= 0 && slot < plan->slots; slot++)
+		r = add_slot(bus, plan, slot, &stops, problem);
+	if (r >= 0)
+		r = check_per_connection(bus, plan, problem);
+	if (r >= 0 && !plan->report.refused)
+		r = plan_changes(plan, stops, problem);
+	return r;
+}
+
 int enable_plan_new(sd_bus *bus, const char *text, struct enable_plan **ret_plan,
 		    struct problem *problem)
 {
 	_cleanup_(enable_plan_freep) struct enable_plan *plan = calloc(1, sizeof(*plan));
-	_cleanup_(strings_freep) char **stops = NULL;
-	int r;
+	int r = 0;
 
 	if (!plan)
 		return no_memory(problem);
 	if (lint_name(&plan->report, text)) {
 		(void)name_from_template(text, plan->service);
-		r = check_config(plan, problem);
-		for (unsigned slot = 0; r >= 0 && slot < plan->slots; slot++) {
-			r = add_slot(bus, plan, slot, &stops, problem);
-			/* what holds for the template is said once */
-			if (slot == 0 && plan->n_units == 0)
-				break;
-		}
-		if (r >= 0 && !plan->report.refused)
-			r = plan_changes(plan, stops, problem);
-		if (r < 0)
-			return r;
+		r = make_plan(bus, plan, problem);
 	}
+	if (r < 0)
+		return r;
 	*ret_plan = steal_ptr(&plan);
 	return 0;
 }

@@ -13,7 +13,7 @@
 #include "system/filechanges.h"
 #include "system/unitfile.h"
 
-#define ENABLE_UNITS_MAX 64
+#define ENABLE_UNITS_MAX 96
 
 /* What enable would do. */
 struct enable_plan {

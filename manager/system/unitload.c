@@ -26,6 +26,19 @@ void unitload_done(struct unitload *load)
 	*load = (struct unitload) {};
 }
 
+/* What went wrong, as a part of a sentence: systemd's own words where it has some, without their
+ * full stop. */
+static const char *reason_of(const sd_bus_error *error, int r, char reason[256])
+{
+	size_t length;
+
+	snprintf(reason, 256, "%s", error->message ? error->message : strerror(-r));
+	length = strlen(reason);
+	if (length > 0 && reason[length - 1] == '.')
+		reason[length - 1] = 0;
+	return reason;
+}
+
 /* A property that is a text. */
 static int get_text(sd_bus *bus, const char *path, const char *property, char **ret_text)
 {
@@ -95,6 +108,7 @@ int unitload(sd_bus *bus, const char *unit, struct unitload *ret_load, struct pr
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	_cleanup_(unitload_done) struct unitload load = {};
+	char reason[256];
 	const char *path;
 	int r;
 
@@ -106,7 +120,7 @@ int unitload(sd_bus *bus, const char *unit, struct unitload *ret_load, struct pr
 		r = get_all(bus, path, &load);
 	if (r < 0)
 		return problem_set(problem, r, "systemd cannot say how %s is set up: %s.", unit,
-				   error.message ? error.message : strerror(-r));
+				   reason_of(&error, r, reason));
 	*ret_load = load;
 	load = (struct unitload) {};
 	return 0;
@@ -116,6 +130,7 @@ static int reload(sd_bus *bus, struct problem *problem)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+	char reason[256];
 	int r;
 
 	r = sd_bus_message_new_method_call(bus, &call, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
@@ -124,19 +139,23 @@ static int reload(sd_bus *bus, struct problem *problem)
 		r = sd_bus_call(bus, call, RELOAD_TIMEOUT_US, &error, NULL);
 	if (r < 0)
 		return problem_set(problem, r, "systemd did not read its unit files anew: %s.",
-				   error.message ? error.message : strerror(-r));
+				   reason_of(&error, r, reason));
 	return 0;
 }
 
 int unitload_apply(sd_bus *bus, struct filechanges *changes, struct problem *problem)
 {
+	struct problem first = {}, undo = {};
 	int r;
 
 	r = filechanges_apply(changes, problem);
 	if (r < 0)
 		return r;
-	r = reload(bus, problem);
-	if (r < 0)
-		(void)filechanges_undo(changes, problem);
-	return r;
+	r = reload(bus, &first);
+	if (r >= 0)
+		return 0;
+	(void)filechanges_undo(changes, &undo);
+	return problem_set(problem, r, "%.300s %s%s", first.text,
+			   *undo.text ? undo.text : "Nothing was changed.",
+			   r == -EACCES || r == -EPERM ? " Run it as root." : "");
 }

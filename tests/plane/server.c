@@ -28,7 +28,7 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-enum verb { LISTEN, CLOSE, SHUTDOWN, SERVE, ACCEPT, HANG_UP, STATE, BLOCK, FORK };
+enum verb { LISTEN, CLOSE, SHUTDOWN, SERVE, HANG, ACCEPT, HANG_UP, STATE, BLOCK, FORK };
 
 struct order {
 	enum verb verb;
@@ -47,7 +47,7 @@ struct reply {
 static struct {
 	char name;
 	int control, watched, work; /* epolls: listeners for trouble only; all there is to serve */
-	bool serving;
+	bool serving, hanging;
 	int listeners[LISTENERS_MAX];
 	int n_listeners;
 	bool is_connection[DESCRIPTORS_MAX];
@@ -228,6 +228,9 @@ static void obey(const struct order *order, struct reply *reply)
 	case SERVE:
 		me.serving = order->value;
 		break;
+	case HANG:
+		me.hanging = order->value;
+		break;
 	case ACCEPT:
 		on_accept(reply);
 		break;
@@ -300,8 +303,9 @@ static void run(char name, int control, int inherited)
 	for (;;) {
 		struct pollfd fds[] = {
 			[CONTROL] = {.fd = control, .events = POLLIN},
-			[WATCHED] = {.fd = me.watched, .events = POLLIN},
-			[WORK] = {.fd = me.serving ? me.work : -1, .events = POLLIN},
+			[WATCHED] = {.fd = me.hanging ? -1 : me.watched, .events = POLLIN},
+			[WORK] = {.fd = me.serving && !me.hanging ? me.work : -1,
+				  .events = POLLIN},
 		};
 
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
@@ -438,6 +442,11 @@ void server_shutdown(struct server *server, int number)
 void server_serve(struct server *server, bool serve)
 {
 	give(server, &(struct order) {.verb = SERVE, .value = serve});
+}
+
+void server_hang(struct server *server, bool hang)
+{
+	give(server, &(struct order) {.verb = HANG, .value = hang});
 }
 
 unsigned server_accept(struct server *server, char *text)

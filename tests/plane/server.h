@@ -52,6 +52,8 @@ void server_close(struct server *server, int number);
 void server_shutdown(struct server *server, int number);
 
 void server_serve(struct server *server, bool serve);
+/* A server that hangs does not even look at its listening sockets; it obeys orders, though. */
+void server_hang(struct server *server, bool hang);
 /* Accepts all that waits, and returns how many it was. `text` (SERVER_TEXT_MAX, or NULL) gets the
  * first byte that each had sent, in the order of acceptance; '-' for none. */
 unsigned server_accept(struct server *server, char *text);

@@ -252,13 +252,29 @@ static void test_stopped_by(void **state)
 	unit_init(&unit, "app@0.service", "f", "[Service]\nExecStart=/x\n");
 	unit.lint.stopped_by = stopped_by;
 	lint_service(&report, &unit.lint, sockets);
-	check(&report, "refuse f:0 app@0.service is stopped together with app@0.socket\n", 0);
+	check(&report, "refuse f:0 app@.service is stopped together with app@.socket\n", 0);
 
 	report = (struct lint_report) {};
 	unit_init(&unit, "app@0.service", "f", "[Unit]\nBindsTo=%N.socket\n");
 	unit.lint.stopped_by = stopped_by;
 	lint_service(&report, &unit.lint, sockets);
 	check(&report, "refuse f:2 BindsTo=%N.socket\n", 1);
+}
+
+/* "app.socket" with Accept=yes makes app@.service a template for connections, not for slots. */
+static void test_per_connection(void **state)
+{
+	struct lint_report report = {};
+	struct unit unit;
+
+	(void)state;
+	unit_init(&unit, "app.socket", "f", "[Socket]\nListenStream=22\nAccept=yes\n");
+	lint_per_connection(&report, &unit.lint);
+	check(&report, "refuse f:3 Accept=yes\n", 0);
+	report = (struct lint_report) {};
+	unit_init(&unit, "app.socket", "f", "[Socket]\nListenStream=22\nFlushPending=yes\n");
+	lint_per_connection(&report, &unit.lint);
+	check(&report, "", 1);
 }
 
 /* Names at the limit, and longer than any unit's. */
@@ -405,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_service),
 		cmocka_unit_test(test_service_without_socket),
 		cmocka_unit_test(test_stopped_by),
+		cmocka_unit_test(test_per_connection),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_load),

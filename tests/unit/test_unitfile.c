@@ -60,9 +60,10 @@ static void test_grammar(void **state)
 		{"[A]\nk=a # b\n", "1 [A]\n2 k|a # b\n"},
 		{"[A B]\n", "1 [A B]\n"},
 		/* continued */
-		{"[A]\nk=a \\\n  b\\\nc\nx=y\n", "1 [A]\n2 k|a  b c\n5 x|y\n"},
+		{"[A]\nk=a \\\n  b\\\nc\nx=y\n", "1 [A]\n2 k|a    b c\n5 x|y\n"},
 		{"[A]\nk=a\\\n# not this\n;nor this\nb\n", "1 [A]\n2 k|a b\n"},
 		{"[A]\nk=a\\\n\nb=c\n", "1 [A]\n2 k|a\n4 b|c\n"},
+		{"[A]\nk=a\\\n  \nb=c\n", "1 [A]\n2 k|a\n4 b|c\n"},
 		{"[A]\nk=a\\", "1 [A]\n2 k|a\n"},
 		{"[A]\nk=a\\\n", "1 [A]\n2 k|a\n"},
 		{"k=a\\\\\nx=y\n", "1 k|a\\\\\n2 x|y\n"},
@@ -201,7 +202,7 @@ static void test_read(void **state)
 	assert_int_equal(settings.items[1].line, 5);
 	assert_string_equal(settings.items[1].file, paths[0]);
 	assert_string_equal(settings.items[2].file, paths[2]);
-	assert_string_equal(settings.items[2].value, "/b  c");
+	assert_string_equal(settings.items[2].value, "/b   c");
 	assert_int_equal(settings.items[2].line, 2);
 }
 

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/direct.h"
+
+#include <string.h>
+
+#include "hsctl/json.h"
+#include "plane/pins.h"
+#include "system/change.h"
+#include "system/configfile.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+#define SYSTEMD_SOCKET "unix:path=/run/systemd/private"
+
+/* systemd answers at once, or something is wrong with it. */
+#define SYSTEMD_TIMEOUT (5 * USEC_PER_SEC)
+
+static int need_root(struct problem *problem, int error)
+{
+	return problem_set(problem, error,
+			   "hsd does not answer, and looking into the kernel without it needs "
+			   "root; run it with sudo, or start hsd: systemctl start hsd");
+}
+
+sd_bus *direct_systemd(void)
+{
+	_cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
+	int r = sd_bus_open_system(&bus);
+
+	if (r < 0) {
+		r = sd_bus_new(&bus);
+		if (r >= 0)
+			r = sd_bus_set_address(bus, SYSTEMD_SOCKET);
+		if (r >= 0)
+			r = sd_bus_start(bus);
+	}
+	if (r < 0)
+		return NULL;
+	sd_bus_set_method_call_timeout(bus, SYSTEMD_TIMEOUT);
+	return steal_ptr(&bus);
+}
+
+/* Counts are there if they were there before: a look at things makes nothing. */
+static int open_accounting(struct accounting **ret_accounting, struct problem *problem)
+{
+	_cleanup_(close_fdp) int link = -1;
+	int r = pin_open(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/link", &link);
+
+	if (r == -EACCES || r == -EPERM)
+		return need_root(problem, r);
+	if (!r && accounting_open(ret_accounting, NULL) < 0)
+		*ret_accounting = NULL;
+	return 0;
+}
+
+static int open_plane(struct direct *direct, struct problem *problem)
+{
+	int r = open_accounting(&direct->accounting, problem);
+
+	if (r < 0)
+		return r;
+	problem_set(problem, 0, "cannot open what is pinned for %s", direct->service);
+	r = plane_open(direct->service, direct->accounting, &direct->plane, problem);
+	if (r == -EACCES || r == -EPERM)
+		return need_root(problem, r);
+	if (r == -ENOENT)
+		return problem_set(problem, r,
+				   "nothing is pinned in the kernel for %s; see hsctl list, or put "
+				   "it under hotstandby: hsctl enable %s@.service",
+				   direct->service, direct->service);
+	return r;
+}
+
+/* Without good settings the defaults hold: what is asked for here works with any. */
+static void load_config(struct direct *direct)
+{
+	if (configfile_load(direct->service, &direct->config, NULL) < 0)
+		config_init(&direct->config);
+}
+
+int direct_open(const char *service, struct direct *ret_direct, struct problem *problem)
+{
+	struct direct direct = {0};
+	int r;
+
+	snprintf(direct.service, sizeof(direct.service), "%s", service);
+	load_config(&direct);
+	r = open_plane(&direct, problem);
+	if (r < 0) {
+		direct_close(&direct);
+		return r;
+	}
+	direct.systemd = direct_systemd();
+	*ret_direct = direct;
+	return 0;
+}
+
+void direct_close(struct direct *direct)
+{
+	plane_free(direct->plane);
+	accounting_free(direct->accounting);
+	sd_bus_close_unref(direct->systemd);
+	*direct = (struct direct) {0};
+}
+
+void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *ret_facts)
+{
+	char unit[UNIT_NAME_MAX];
+	bool live = direct->plane && plane_slot_sockets(direct->plane, slot);
+
+	if (direct->systemd && !name_unit(direct->service, slot, unit, sizeof(unit)) &&
+	    !units_query(direct->systemd, unit, ret_facts, NULL))
+		return;
+	*ret_facts = (struct unit_facts) {.state = live ? UNIT_RUNNING : UNIT_DOWN};
+}
+
+static const struct address *missing_address(const struct plane *plane, unsigned slot)
+{
+	unsigned active = hs_word_active(plane_word(plane));
+
+	return slot == active || active >= HS_SLOTS_MAX ? NULL : plane_missing(plane, slot, active);
+}
+
+void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_MAX])
+{
+	for (unsigned i = 0; i < direct->config.slots; i++) {
+		struct unit_facts unit = {0};
+		struct slot_facts facts = {
+			.retired = plane_is_retired(direct->plane, i),
+			.sockets = plane_slot_sockets(direct->plane, i),
+			.incomplete = missing_address(direct->plane, i) != NULL,
+		};
+
+		direct_unit(direct, i, &unit);
+		facts.unit = unit.state;
+		states[i] = slot_state_of(&facts);
+		unit_facts_done(&unit);
+	}
+}
+
+/* ---- looking ---- */
+
+static void report_slot(const struct direct *direct, unsigned slot, struct service_report *report)
+{
+	struct slot_report *out = &report->slots[slot];
+	const struct address *missing;
+	struct unit_facts facts = {0};
+	char text[ADDRESS_TEXT_MAX];
+
+	direct_unit(direct, slot, &facts);
+	report_read_unit(report, slot, &facts);
+	unit_facts_done(&facts);
+	missing = direct->plane ? missing_address(direct->plane, slot) : NULL;
+	if (out->state != SLOT_READY || !missing)
+		return;
+	out->state = SLOT_INCOMPLETE;
+	problem_set(&out->problem, 0, "it has no socket on %s, which the active slot serves",
+		    address_format(missing, text));
+}
+
+static json_object *describe(const struct direct *direct)
+{
+	_cleanup_(freep) struct service_report *report = calloc(1, sizeof(*report));
+
+	if (!report)
+		return NULL;
+	report_init(report, direct->service, direct->config.slots);
+	report_read_plane(report, direct->plane);
+	for (unsigned i = 0; i < report->n_slots; i++)
+		report_slot(direct, i, report);
+	if (!direct->plane)
+		problem_set(&report->problem, 0,
+			    "nothing is pinned in the kernel for it yet; start hsd, or an "
+			    "instance: systemctl start %s@0",
+			    direct->service);
+	return report_to_json(report);
+}
+
+/* Also a service that is enabled and has not run yet can be looked at. */
+static int describe_one(const char *service, sd_bus *systemd, json_object **ret_object,
+			struct problem *problem)
+{
+	struct direct direct = {0};
+	int r;
+
+	snprintf(direct.service, sizeof(direct.service), "%s", service);
+	r = configfile_load(service, &direct.config, NULL);
+	if (r < 0)
+		config_init(&direct.config);
+	r = r == -ENOENT ? open_plane(&direct, problem)
+			 : (open_plane(&direct, problem) == -EACCES ? -EACCES : 0);
+	if (r >= 0) {
+		direct.systemd = sd_bus_ref(systemd);
+		*ret_object = describe(&direct);
+		sd_bus_unref(steal_ptr(&direct.systemd));
+	}
+	direct_close(&direct);
+	return r;
+}
+
+static int add_pinned(const char *name, void *userdata)
+{
+	char service[SERVICE_NAME_MAX];
+	char ***names = userdata;
+
+	if (name_from_pin(name, service) || strings_contain(*names, service))
+		return 0;
+	return strings_add(names, service);
+}
+
+/* The configured ones, and those that are pinned and not configured any more. */
+static int all_services(char ***ret_names, struct problem *problem)
+{
+	_cleanup_(strings_freep) char **names = NULL;
+	int r = configfile_list(&names);
+
+	if (r >= 0)
+		r = pins_each_folder(HS_PIN_ROOT, add_pinned, &names);
+	if (r == -EACCES || r == -EPERM)
+		return need_root(problem, r);
+	if (r < 0 && r != -ENOENT)
+		return problem_set(problem, r, "cannot list the services: %s", strerror(-r));
+	if (names)
+		strings_sort(names);
+	*ret_names = steal_ptr(&names);
+	return 0;
+}
+
+static int describe_all(sd_bus *systemd, json_object **ret_array, struct problem *problem)
+{
+	_cleanup_(strings_freep) char **names = NULL;
+	_cleanup_(json_object_putp) json_object *array = json_object_new_array();
+	int r = all_services(&names, problem);
+
+	for (char **name = names; r >= 0 && name && *name; name++) {
+		json_object *object = NULL;
+
+		r = describe_one(*name, systemd, &object, problem);
+		if (object)
+			json_object_array_add(array, object);
+		/* pins of another version, or gone meanwhile: the others are still there */
+		if (r != -EACCES && r != -EPERM)
+			r = 0;
+	}
+	if (r < 0)
+		return r;
+	*ret_array = steal_ptr(&array);
+	return 0;
+}
+
+int direct_describe(const char *service, struct reply *ret_reply)
+{
+	_cleanup_(json_object_putp) json_object *object = NULL;
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct problem problem = {0};
+	int r = service ? describe_one(service, systemd, &object, &problem)
+			: describe_all(systemd, &object, &problem);
+
+	if (r < 0)
+		return reply_fail(ret_reply, EXIT_FAILED, "%s", problem.text);
+	ret_reply->text = strdup(json_line(object));
+	return ret_reply->exit = EXIT_DONE;
+}
+
+int direct_connections(const char *service, struct reply *ret_reply)
+{
+	_cleanup_(direct_close) struct direct direct = {0};
+	_cleanup_(json_object_putp) json_object *object = NULL;
+	struct problem problem = {0};
+
+	if (direct_open(service, &direct, &problem) < 0)
+		return reply_fail(ret_reply, EXIT_FAILED, "%s", problem.text);
+	object = report_connections(direct.plane, direct.config.slots, true);
+	if (!object)
+		return reply_fail(ret_reply, EXIT_FAILED,
+				  "the kernel did not list the connections of %s: %m", service);
+	ret_reply->text = strdup(json_line(object));
+	return ret_reply->exit = EXIT_DONE;
+}
+
+/* ---- the word ---- */
+
+static int answer_word(const struct direct *direct, const struct problem *message,
+		       struct reply *ret_reply)
+{
+	_cleanup_(json_object_putp) json_object *object =
+		change_word_json(direct->plane, message->text);
+
+	ret_reply->text = strdup(json_line(object));
+	return ret_reply->exit = EXIT_DONE;
+}
+
+int direct_policy(const char *service, enum hs_policy policy, struct reply *ret_reply)
+{
+	_cleanup_(direct_close) struct direct direct = {0};
+	struct problem message = {0};
+
+	if (direct_open(service, &direct, &message) < 0)
+		return reply_fail(ret_reply, EXIT_FAILED, "%s", message.text);
+	change_set_policy(direct.plane, policy, &message);
+	return answer_word(&direct, &message, ret_reply);
+}
+
+int direct_canary(const char *service, uint32_t share, int to, struct reply *ret_reply)
+{
+	_cleanup_(direct_close) struct direct direct = {0};
+	enum slot_state states[HS_SLOTS_MAX];
+	struct problem message = {0};
+	struct canary_request request = {.states = states, .to = to, .share = share};
+
+	if (direct_open(service, &direct, &message) < 0)
+		return reply_fail(ret_reply, EXIT_FAILED, "%s", message.text);
+	direct_states(&direct, states);
+	request.n = direct.config.slots;
+	if (change_set_canary(direct.plane, &request, &message) != GATE_OPEN)
+		return reply_fail(ret_reply, EXIT_REFUSED, "%s", message.text);
+	return answer_word(&direct, &message, ret_reply);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The work of hsd done here, through what is pinned in the kernel. Needs root. Safe beside a hsd:
+ * the word is changed by compare-and-swap, and a change holds the lock of the service.
+ *
+ * All fill in a reply as hsd would have answered, and return its exit code.
+ */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "core/config.h"
+#include "core/slot.h"
+#include "core/switchover.h"
+#include "hsctl/hsctl.h"
+#include "plane/plane.h"
+#include "system/report.h"
+
+/* One service, opened. */
+struct direct {
+	char service[SERVICE_NAME_MAX];
+	struct config config;
+	struct accounting *accounting; /* NULL: none is there */
+	struct plane *plane;
+	sd_bus *systemd; /* NULL: systemd cannot be asked */
+};
+
+/* Opens the pins of a service. -ENOENT: it has none. With every error there is a sentence. */
+int direct_open(const char *service, struct direct *ret_direct, struct problem *problem);
+void direct_close(struct direct *direct);
+
+/* Connects to systemd: over the system bus, or without it by systemd's own socket. NULL if neither.
+ */
+sd_bus *direct_systemd(void);
+/* What systemd knows of the unit of a slot; where it cannot be asked, what the sockets tell. */
+void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *ret_facts);
+/* States of all slots, `config.slots` of them. */
+void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_MAX]);
+
+/* Status objects: of one service, or an array of all (service NULL). */
+int direct_describe(const char *service, struct reply *ret_reply);
+int direct_connections(const char *service, struct reply *ret_reply);
+
+/* What a change is to be; what was not asked for stands as in the bus call: USEC_INFINITY,
+ * THEN_COUNT. */
+struct direct_order {
+	enum switchover_verb verb;
+	int to; /* a slot, or GATE_STANDBY */
+	uint64_t settle_usec, drain_usec, timeout_usec;
+	enum switchover_then then;
+	bool no_block;
+	/* told each step as JSON; may be NULL */
+	int (*on_progress)(const char *json, void *userdata);
+	void *userdata;
+};
+int direct_change(const char *service, const struct direct_order *order, struct reply *ret_reply);
+
+int direct_policy(const char *service, enum hs_policy policy, struct reply *ret_reply);
+int direct_canary(const char *service, uint32_t share, int to, struct reply *ret_reply);

@@ -1,0 +1,92 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+--
+-- What the clients of wrk saw, counted request by request, in one line at the end:
+--
+--   wrk -t N -c N -H 'Connection: close' -s load.lua URL -- TEXT
+--
+--   requests=… lost=… refused=… reset=… hung=… wrong=… slot0=… slot1=…
+--
+-- With as many threads as connections each thread is one client that asks again as soon as it has its
+-- answer. "lost" is every request that was begun and not answered, whatever wrk itself makes of it (it
+-- says nothing of a connection that was closed without an answer); refused and reset are wrk's own
+-- counts. "hung" clients waited for 2 s or more at the end. An answer is wrong if it is not 200 or lacks
+-- TEXT.
+
+local ffi = require("ffi")
+
+ffi.cdef([[
+struct hs_timespec { long sec; long nsec; };
+int clock_gettime(int clock, struct hs_timespec *time);
+]])
+
+local MONOTONIC, PATIENCE_S = 1, 2
+
+local threads = {}
+
+-- Each thread has a Lua state of its own, which done() reads through thread:get().
+text = ""
+asked, answered, wrong = 0, 0, 0
+asked_at = 0
+slot0, slot1 = 0, 0
+
+local function now()
+	local time = ffi.new("struct hs_timespec")
+	ffi.C.clock_gettime(MONOTONIC, time)
+	return tonumber(time.sec) + tonumber(time.nsec) / 1e9
+end
+
+function setup(thread)
+	table.insert(threads, thread)
+	thread:set("first", #threads == 1)
+end
+
+function init(arguments)
+	text = arguments[1] or ""
+end
+
+-- Called when a connection is ready to write, whether the last one was answered or not.
+function request()
+	-- wrk calls it once on its own account before it starts
+	if first then
+		first = false
+		return wrk.format()
+	end
+	asked = asked + 1
+	asked_at = now()
+	return wrk.format()
+end
+
+function response(status, headers, body)
+	answered = answered + 1
+	if status ~= 200 or not body:find(text, 1, true) then
+		wrong = wrong + 1
+	elseif body:find("^slot=0 ") then
+		slot0 = slot0 + 1
+	elseif body:find("^slot=1 ") then
+		slot1 = slot1 + 1
+	end
+end
+
+function done(summary, latency, requests)
+	local all = { asked = 0, lost = 0, hung = 0, wrong = 0, slot0 = 0, slot1 = 0 }
+
+	for _, thread in ipairs(threads) do
+		local open = thread:get("asked") - thread:get("answered")
+		local age = now() - thread:get("asked_at")
+
+		-- the last one was cut off by our own end
+		if open > 0 and age < PATIENCE_S then
+			open = open - 1
+		elseif open > 0 then
+			all.hung = all.hung + 1
+		end
+		all.lost = all.lost + open
+		all.asked = all.asked + thread:get("asked")
+		all.wrong = all.wrong + thread:get("wrong")
+		all.slot0 = all.slot0 + thread:get("slot0")
+		all.slot1 = all.slot1 + thread:get("slot1")
+	end
+	print(string.format("requests=%d lost=%d refused=%d reset=%d hung=%d wrong=%d slot0=%d slot1=%d",
+		all.asked, all.lost, summary.errors.write, summary.errors.read + summary.errors.connect,
+		all.hung, all.wrong, all.slot0, all.slot1))
+end

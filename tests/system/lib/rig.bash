@@ -1,0 +1,212 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What the system tests share. Each .bats file has one container with a booted systemd, in which
+# hotstandby is installed; its tests share the container and leave it as they found it, as far as
+# other tests could notice.
+#
+#   rig_up [no-hsd]         setup_file: boots, installs, starts hsd
+#   rig_down                teardown_file
+#   rig_begin, rig_end      setup, teardown: rig_end prints what happened inside if the test failed
+
+bats_require_minimum_version 1.5.0
+
+tests_system=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lib/container.sh
+source "$tests_system/../../scripts/lib/container.sh"
+
+rig=$(basename "${BATS_TEST_FILENAME:-rig}" .bats | tr _ -)
+examples=/usr/share/hotstandby/examples
+pins=/sys/fs/bpf/hotstandby
+
+# A test that hangs fails.
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-60}
+
+rig_up() {
+	container_start "$rig" || return 1
+	container_install "$rig" BUILD="${BUILD:-build}" || return 1
+	[[ ${1:-} == no-hsd ]] || in systemctl start hsd
+}
+
+rig_down() { container_stop "$rig"; }
+
+rig_begin() {
+	rig_began=$(in date +%s.%N)
+}
+
+rig_end() {
+	end_load_quietly
+	[[ -z ${BATS_TEST_COMPLETED:-} ]] || return 0
+	echo '--- journal ---'
+	container_journal "$rig" --since="@$rig_began" | grep -v 'systemd-journald' | tail -n "${RIG_LINES:-60}"
+	echo '--- status ---'
+	timeout 10 bash -c "$(declare -f); in hsctl status" 2>&1 || true
+}
+
+# ---- commands inside ----
+
+in() { container_run "$rig" "$@"; }
+hs() { in hsctl "$@"; }
+as_nobody() { in setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+
+# say SENTENCE: shown beside the test's result
+say() { echo "# $*" >&3; }
+
+fail() {
+	echo "$*" >&2
+	return 1
+}
+
+# wait_for SECONDS CMD...: as wait_until, but says what did not happen
+wait_for() { wait_until "$@" || fail "after $1 s still not: ${*:2}"; }
+
+# write FILE: stdin to a file inside
+write() {
+	local root path=$1
+	root=$(container_root "$rig") || return 1
+	mkdir -p "$(dirname "$root$path")"
+	cat >"$root$path"
+}
+
+# took_at_most MILLISECONDS CMD...: a bound that is a contract, not a benchmark
+took_at_most() {
+	local begun=${EPOCHREALTIME/[.,]/} status=0
+	"${@:2}" || status=$?
+	took_ms=$(((${EPOCHREALTIME/[.,]/} - begun) / 1000))
+	((took_ms <= $1)) || fail "took $took_ms ms, allowed are $1: ${*:2}" || return 1
+	return $status
+}
+
+# ---- services ----
+
+# own_service NAME PORT [OPTION...]: a template whose server opens its sockets itself
+own_service() {
+	local name=$1 port=$2
+	shift 2
+	write "/etc/systemd/system/$name@.service" <<-END
+		[Unit]
+		Description=$name, slot %i
+		[Service]
+		Type=notify
+		ExecStart=/usr/lib/hotstandby/hs-example-server --slot=%i --idle-grace=100 --listen=0.0.0.0:$port $*
+	END
+}
+
+# socket_service NAME PORT: a template that is given its sockets by systemd
+socket_service() {
+	local name=$1 port=$2
+	write "/etc/systemd/system/$name@.service" <<-END
+		[Unit]
+		Description=$name, slot %i
+		Wants=$name@%i.socket
+		After=$name@%i.socket
+		[Service]
+		Type=notify
+		ExecStart=/usr/lib/hotstandby/hs-example-server --slot=%i --idle-grace=100
+	END
+	write "/etc/systemd/system/$name@.socket" <<-END
+		[Socket]
+		ListenStream=0.0.0.0:$port
+		ReusePort=yes
+		Backlog=4096
+	END
+}
+
+# up NAME: enables it and starts both slots; slot 0 is active then
+up() {
+	in systemctl daemon-reload
+	hs enable "$1@.service"
+	in systemctl start "$1@0"
+	in systemctl start "$1@1"
+	wait_for 5 is_ready "$1"
+}
+
+# down NAME: stops it and takes it out again, whatever state it is in
+down() {
+	in systemctl stop "$1@0" "$1@1" "$1@0.socket" "$1@1.socket" 2>/dev/null || true
+	in systemctl reset-failed "$1@*" 2>/dev/null || true
+	hs disable "$1@.service" >/dev/null || true
+	in bash -c "rm -rf /etc/systemd/system/$1@.* /etc/hotstandby/$1.conf*; systemctl daemon-reload"
+}
+
+# status NAME FILTER: of `hsctl status --json NAME`, by jq
+status() { hs status --json "$1" | jq -r "$2"; }
+
+active() { status "$1" .active; }
+standby() { status "$1" '[.slots[] | select(.role != "active")][0].slot'; }
+slot_state() { status "$1" ".slots[$2].state"; }
+is_ready() { [[ $(status "$1" '[.slots[].state] | unique | join(" ")' 2>/dev/null) == ready ]]; }
+is_state() { [[ $(slot_state "$1" "$2") == "$3" ]]; }
+is_active() { [[ $(active "$1") == "$2" ]]; }
+main_pid() { in systemctl show -P MainPID "$1"; }
+unit_state() { in systemctl show -P ActiveState "$1"; }
+is_unit_state() { [[ $(unit_state "$1") == "$2" ]]; }
+generation() { status "$1" .generation; }
+
+# prefer NAME SLOT: makes this slot the active one
+prefer() { is_active "$1" "$2" || hs switchover "$1" --to="$2" --drain=0 >/dev/null; }
+
+# fetch URL [OPTION...]: by a new connection
+fetch() { in curl -sS --max-time 10 "${@:2}" "$1"; }
+answering_slot() { fetch "$1" | sed -n 's/^slot=\([0-9]*\) .*/\1/p'; }
+answers_from() { [[ $(answering_slot "$1" 2>/dev/null) == "$2" ]]; }
+
+# hsd_is_back OLD-PID
+hsd_is_back() {
+	local pid
+	pid=$(main_pid hsd)
+	[[ $pid != 0 && $pid != "$1" ]] && is_unit_state hsd active
+}
+
+# ---- load ----
+#
+#   begin_load URL TEXT [CLIENTS]   clients that ask again and again, a connection for each request
+#   end_load                        stops them and sets load[requests], load[lost], ...
+#   lost_nothing                    ends it; every request was answered, and rightly
+
+declare -A load=()
+
+begin_load() {
+	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
+	load_clients=${3:-12}
+	in bash -c "exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
+		--timeout 8 -H 'Connection: close' -s $tests_system/lib/load.lua '$1' -- '$2'" \
+		>"$load_file" 2>&1 </dev/null 3>&- &
+	load_job=$!
+	wait_for 5 in pidof -q wrk
+}
+
+# wrk ends by Ctrl-C as at the end of its time
+end_load() {
+	local word
+	in pkill -INT -x wrk || true
+	wait "$load_job" || true
+	load_job=''
+	load=()
+	for word in $(grep '^requests=' "$load_file"); do
+		load[${word%%=*}]=${word#*=}
+	done
+	[[ -n ${load[requests]:-} ]] || fail "no result of the load: $(cat "$load_file")"
+}
+
+end_load_quietly() {
+	[[ -n ${load_job:-} ]] || return 0
+	in pkill -KILL -x wrk || true
+	wait "$load_job" 2>/dev/null || true
+	load_job=''
+}
+
+load_line() { echo "$1: ${load[requests]} requests, ${load[lost]} lost (refused ${load[refused]}, reset ${load[reset]}), ${load[wrong]} wrong, ${load[hung]} hung"; }
+
+lost_nothing() {
+	end_load
+	say "$(load_line "${1:-with hotstandby}")"
+	((load[requests] >= 100)) || fail "only ${load[requests]} requests: that proves nothing" || return 1
+	((load[lost] == 0 && load[wrong] == 0 && load[hung] == 0)) ||
+		fail "clients lost requests: $(load_line load)"
+}
+
+baseline() {
+	end_load
+	say "$(load_line "without, ${1:-the same}")"
+}
