@@ -10,7 +10,7 @@ BUILD      ?= build
 CC         ?= gcc
 CLANG      ?= clang
 BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
-PKGS       := libbpf libsystemd libmnl smartcols json-c libeconf
+PKGS       := libbpf libsystemd libmnl smartcols json-c
 VERSION    := 0.1
 
 # make V=1 shows the commands
@@ -39,12 +39,13 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
 PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-example-server
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 PLANE_TESTS := $(patsubst tests/plane/%.c,$(BUILD)/tests/plane/%,$(wildcard tests/plane/test_*.c))
-PLANE_RIG   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/plane/test_%,$(wildcard tests/plane/*.c)))
+PLANE_RIG   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/plane/test_% %.bpf.c,$(wildcard tests/plane/*.c)))
 BENCHES     := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
 
 all: $(PROGRAMS)
 
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+vpath %.bpf.c bpf tests/plane
+$(BUILD)/bpf/%.bpf.o: %.bpf.c $(wildcard bpf/*.h)
 	@mkdir -p $(@D)
 	$(call say,BPF)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
@@ -84,6 +85,9 @@ $(BUILD)/tests/plane/test_%: $(BUILD)/tests/plane/test_%.o $(PLANE_RIG) $(BUILD)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 
+$(BUILD)/tests/plane/test_decide_tc.o: $(BUILD)/bpf/decide_tc.skel.h
+$(BUILD)/bpf/decide_tc.bpf.o: tests/plane/decide_tc.h
+
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(PLANE_RIG) $(BUILD)/libhotstandby.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
@@ -113,7 +117,6 @@ install: all $(BUILD)/units/hsd.service
 		$(INSTALL) -m 0644 $$f $(ROOT)/share/hotstandby/examples/$${f##*/} || exit; done
 	for f in $(wildcard man/*.[1-8]); do \
 		$(INSTALL) -m 0644 $$f $(ROOT)/share/man/man$${f##*.}/$${f##*/} || exit; done
-	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/hotstandby
 
 uninstall:
 	rm -f $(ROOT)/sbin/hsd $(ROOT)/bin/hsctl $(ROOT)/lib/systemd/system/hsd.service \

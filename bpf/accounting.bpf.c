@@ -8,7 +8,9 @@
  * look-up by address and no trust in cgroups (a connection has the cgroup of who made its
  * listener).
  *
- * Sockets without a tag cost one failed storage look-up when they are established, nothing more.
+ * Sockets without a tag cost one failed storage look-up when they are established, a short call
+ * for each state after that, as connections inherit the request for it from their listener, and one
+ * failed hash look-up at the end.
  */
 #include "hs_bpf.h"
 
@@ -45,7 +47,7 @@ struct {
 	__uint(max_entries, 262144);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
-	__type(value, __u32);
+	__type(value, struct hs_move);
 } hs_moved SEC(".maps");
 
 struct {
@@ -103,26 +105,41 @@ static __always_inline void on_established(struct bpf_sock_ops *ops)
 	/* without the callback at its end a connection must not be counted as begun */
 	if (bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG))
 		return;
+	tag->counted = 1;
 	hs_count(counters->opened);
+}
+
+/* A connection that is older than its listener's tag was not counted as begun, and so must not be
+ * counted as ended; but as moved it was counted. This takes that back. */
+static __always_inline void on_uncounted_closed(const struct hs_move *move)
+{
+	struct hs_counters *from = counters_of(move->service_id, move->from);
+	struct hs_counters *to = counters_of(move->service_id, move->to);
+
+	if (!from || !to)
+		return;
+	hs_count(from->opened);
+	hs_count(to->closed);
 }
 
 static __always_inline void on_closed(struct bpf_sock_ops *ops)
 {
+	__u64 cookie = bpf_get_socket_cookie(ops);
+	struct hs_move *moved = bpf_map_lookup_elem(&hs_moved, &cookie), move = {};
 	struct hs_tag *tag = tag_of(ops);
 	struct hs_counters *counters;
-	__u32 *moved, slot;
-	__u64 cookie;
 
-	if (!tag)
-		return;
-	slot = tag->slot;
-	cookie = bpf_get_socket_cookie(ops);
-	moved = bpf_map_lookup_elem(&hs_moved, &cookie);
 	if (moved) {
-		slot = *moved;
+		move = *moved;
 		bpf_map_delete_elem(&hs_moved, &cookie);
 	}
-	counters = counters_of(tag->service_id, slot);
+	/* ends that nothing came before: a handshake that failed at its last step has a tag, too */
+	if (!tag || !tag->counted) {
+		if (moved)
+			on_uncounted_closed(&move);
+		return;
+	}
+	counters = counters_of(tag->service_id, moved ? move.to : tag->slot);
 	if (counters)
 		hs_count(counters->closed);
 }

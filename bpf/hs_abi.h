@@ -142,9 +142,23 @@ _Static_assert(sizeof(struct hs_event) == 32, "layout of ring events");
  */
 struct hs_tag {
 	__u32 service_id; /* hs_control.service_id */
-	__u32 slot;
+	__u16 slot;
+	/* of a connection: 1 = it is in the count `opened`. Writer: the accounting program */
+	__u16 counted;
 };
 _Static_assert(sizeof(struct hs_tag) == 8, "layout of map tags");
+
+/*
+ * Value of map "moved" (hash, key: SO_COOKIE of a connection): a connection that migrated while it
+ * waited for accept(). Writer: selectors; the accounting program removes it at the connection's
+ * end.
+ */
+struct hs_move {
+	__u32 service_id;
+	__u16 from; /* the slot that it left first */
+	__u16 to;   /* the slot that has it now */
+};
+_Static_assert(sizeof(struct hs_move) == 8, "layout of map moved");
 
 /* Records of the ring "listens": a socket somewhere on this machine began to listen, or ceased to.
  */

@@ -15,8 +15,7 @@
 
 #include <bpf/bpf_endian.h>
 
-#define TCP_ESTABLISHED	 1
-#define TCP_SYN_RECV	 3
+#define TCP_CLOSE	 7
 #define TCP_NEW_SYN_RECV 12
 
 int hs_select(struct sk_reuseport_md *md);
@@ -67,15 +66,18 @@ struct {
 	__type(value, __u32);
 } hs_owners SEC(".maps");
 
-/* Established connections that migrated, by cookie: the slot that has them now. Shared with the
- * accounting program, which removes the entry when the connection ends. */
+/* Established connections that migrated, by cookie. Shared with the accounting program, which
+ * removes the entry when the connection ends. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 262144);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
-	__type(value, __u32);
+	__type(value, struct hs_move);
 } hs_moved SEC(".maps");
+
+/* Whether hs_moved is the accounting program's: if not, nobody would ever remove an entry. */
+const volatile __u32 hs_accounted = 0;
 
 static __always_inline struct hs_counters *counters_of(__u32 slot)
 {
@@ -178,6 +180,24 @@ __noinline int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wan
 	return HS_SLOT_NONE;
 }
 
+static __always_inline int note_move(struct bpf_sock *moving, __u32 from, __u32 to)
+{
+	struct hs_move move = {.from = (__u16)from, .to = (__u16)to}, *again;
+	__u64 cookie = bpf_get_socket_cookie(moving);
+	__u32 zero = 0;
+	struct hs_control *control = bpf_map_lookup_elem(&hs_control, &zero);
+
+	if (!control || !hs_accounted)
+		return -1;
+	again = bpf_map_lookup_elem(&hs_moved, &cookie);
+	if (again) {
+		again->to = move.to;
+		return 0;
+	}
+	move.service_id = control->service_id;
+	return bpf_map_update_elem(&hs_moved, &cookie, &move, BPF_ANY);
+}
+
 /*
  * A waiting connection goes to slot `to`. Handshakes are only counted: their connection will be
  * born on the new listener and carry its tag. An established one carries the tag of the listener
@@ -187,12 +207,10 @@ static __always_inline void account_move(struct bpf_sock *moving, __u32 from, __
 {
 	struct hs_counters *old = counters_of(from), *new = counters_of(to);
 	struct hs_service_counters *service = service_counters();
-	__u64 cookie;
 
 	if (!old || !new || !service || from == to)
 		return;
-	cookie = bpf_get_socket_cookie(moving);
-	if (bpf_map_update_elem(&hs_moved, &cookie, &to, BPF_ANY)) {
+	if (note_move(moving, from, to)) {
 		hs_count(service->moves_missed);
 		return;
 	}
@@ -216,7 +234,9 @@ static __always_inline void on_migrated(struct sk_reuseport_md *md, struct bpf_s
 
 	if (counters)
 		hs_count(counters->migrated_in);
-	if (state != TCP_NEW_SYN_RECV && state != TCP_SYN_RECV && from < HS_SLOTS_MAX)
+	/* a connection that the client has ended while it waited moves as well, and is no more.
+	 * (TCP_SYN_RECV is one that Fast Open has let in: established as far as we count.) */
+	if (state != TCP_NEW_SYN_RECV && state != TCP_CLOSE && from < HS_SLOTS_MAX)
 		account_move(moving, from, to);
 	event(word, flow, HS_EVENT_MIGRATED, from, to);
 }

@@ -201,7 +201,8 @@ static enum client_answer call_with(sd_bus *bus, const struct client_call *call,
 	if (r >= 0)
 		return wait.answer;
 	if (r == -ETIMEDOUT) {
-		reply_fail(ret_reply, EXIT_FAILED, "no answer from hsd after %s",
+		reply_fail(ret_reply, EXIT_FAILED,
+			   "no answer from hsd after %s; --direct does without it",
 			   span_format(call->timeout_usec, span, sizeof(span)));
 		return CLIENT_TIMEOUT;
 	}

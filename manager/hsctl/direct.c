@@ -22,22 +22,30 @@ static int need_root(struct problem *problem, int error)
 			   "root; run it with sudo, or start hsd: systemctl start hsd");
 }
 
-sd_bus *direct_systemd(void)
+/* Its own socket, for root only. No bus has to run for it. */
+static int open_private(sd_bus **ret_bus)
 {
 	_cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
-	int r = sd_bus_open_system(&bus);
+	int r = sd_bus_new(&bus);
 
-	if (r < 0) {
-		r = sd_bus_new(&bus);
-		if (r >= 0)
-			r = sd_bus_set_address(bus, SYSTEMD_SOCKET);
-		if (r >= 0)
-			r = sd_bus_start(bus);
-	}
+	if (r >= 0)
+		r = sd_bus_set_address(bus, SYSTEMD_SOCKET);
+	if (r >= 0)
+		r = sd_bus_start(bus);
 	if (r < 0)
+		return r;
+	*ret_bus = steal_ptr(&bus);
+	return 0;
+}
+
+sd_bus *direct_systemd(void)
+{
+	sd_bus *bus = NULL;
+
+	if (open_private(&bus) < 0 && sd_bus_open_system(&bus) < 0)
 		return NULL;
 	sd_bus_set_method_call_timeout(bus, SYSTEMD_TIMEOUT);
-	return steal_ptr(&bus);
+	return bus;
 }
 
 /* Counts are there if they were there before: a look at things makes nothing. */

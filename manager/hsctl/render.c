@@ -82,6 +82,8 @@ static const char *ago(const struct render *render, const char *time, char *text
 	then = (uint64_t)timegm(&tm) * USEC_PER_SEC;
 	if (then > render->now_usec)
 		then = render->now_usec;
+	if (render->now_usec - then < USEC_PER_SEC)
+		return "now";
 	/* whole seconds: it is no stop-watch */
 	span_format((render->now_usec - then) / USEC_PER_SEC * USEC_PER_SEC, span, sizeof(span));
 	snprintf(text, size, "%s ago", span);

@@ -8,6 +8,8 @@
 #include "hsctl/json.h"
 #include "util/macro.h"
 
+#define RELOAD_TIMEOUT (10 * USEC_PER_SEC)
+
 uint64_t verb_timeout(const struct arguments *arguments, uint64_t otherwise)
 {
 	return arguments->timeout_usec == USEC_INFINITY ? otherwise : arguments->timeout_usec;
@@ -73,9 +75,27 @@ int verb_describe(const struct arguments *arguments, const char *service, struct
 	};
 	enum client_answer answer = client_ask(arguments, &call, ret_reply, "");
 
-	*ret_direct = verb_may_do_directly(arguments, answer);
+	/* looking can be done twice */
+	*ret_direct =
+		verb_may_do_directly(arguments, answer == CLIENT_LOST ? CLIENT_ABSENT : answer);
 	if (!*ret_direct)
 		return ret_reply->exit;
 	*ret_reply = (struct reply) {0};
 	return direct_describe(service, ret_reply);
+}
+
+bool verb_tell_manager(const struct arguments *arguments)
+{
+	_cleanup_(reply_done) struct reply reply = {0};
+	struct client_call call = {.method = "Reload", .timeout_usec = RELOAD_TIMEOUT};
+	struct arguments local = *arguments;
+	enum client_answer answer;
+
+	local.direct = false;
+	answer = client_ask(&local, &call, &reply, "");
+	if (answer == CLIENT_ABSENT)
+		return false;
+	if (answer != CLIENT_ANSWERED)
+		complain("hsd has not read the settings again: %s", reply.problem.text);
+	return true;
 }

@@ -33,3 +33,7 @@ struct render verb_render(const struct arguments *arguments);
  * The caller frees the reply. Returns the exit code. */
 int verb_describe(const struct arguments *arguments, const char *service, struct reply *ret_reply,
 		  bool *ret_direct);
+
+/* Has hsd read the settings again. False if there is no hsd, which is no error; other failures are
+ * complained about. */
+bool verb_tell_manager(const struct arguments *arguments);

@@ -13,6 +13,9 @@
 
 #define PAINT_EVERY USEC_PER_SEC
 
+/* Nobody sits in front of a screen that stands still, and Ctrl-C waits for this, too. */
+#define PATIENCE (2 * USEC_PER_SEC)
+
 /* Another screen, no cursor, no wrapping of long lines; and back. */
 #define SCREEN_ENTER "\033[?1049h\033[?25l\033[?7l"
 #define SCREEN_LEAVE "\033[?7h\033[?25h\033[?1049l"
@@ -114,10 +117,12 @@ static int show(const struct arguments *arguments, const char *service, bool scr
 int watch_status(const struct arguments *arguments, const char *service)
 {
 	bool screen = !arguments->json && isatty(STDOUT_FILENO);
+	struct arguments patient = *arguments;
 	uint64_t next = now_usec();
 	sigset_t block, before;
 	int r = 0;
 
+	patient.timeout_usec = MIN(arguments->timeout_usec, PATIENCE);
 	sigemptyset(&block);
 	sigaddset(&block, SIGINT);
 	sigaddset(&block, SIGTERM);
@@ -127,7 +132,7 @@ int watch_status(const struct arguments *arguments, const char *service)
 	if (screen)
 		fputs(SCREEN_ENTER, stdout);
 	while (!r && !stopped) {
-		r = show(arguments, service, screen);
+		r = show(&patient, service, screen);
 		next = MAX(next + PAINT_EVERY, now_usec());
 		sleep_until(next, &before);
 	}

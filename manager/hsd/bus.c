@@ -233,8 +233,7 @@ static int read_order(const struct service *service, sd_bus_message *m, sd_bus_e
 
 	if (r < 0)
 		return r;
-	order->then = then[0] ? switchover_then_from_string(then)
-			      : (enum switchover_then)service->config.then;
+	order->then = then[0] ? switchover_then_from_string(then) : service->config.then;
 	if (order->settle_usec == USEC_INFINITY)
 		order->settle_usec = service->config.settle_usec;
 	if (order->drain_usec == USEC_INFINITY)

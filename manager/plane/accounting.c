@@ -105,8 +105,11 @@ static int load_and_pin(struct accounting *a, struct problem *problem)
 		return problem_set(problem, -errno, "cannot open the accounting program: %m");
 	r = accounting_bpf__load(skel);
 	if (r < 0)
-		return problem_set(problem, r, "the kernel refused the accounting program: %s",
-				   strerror(-r));
+		return problem_set(
+			problem, r,
+			"the kernel refused the accounting program: %s; it needs CAP_BPF, "
+			"CAP_PERFMON and CAP_NET_ADMIN",
+			strerror(-r));
 	const struct bpf_map *maps[] = {skel->maps.hs_tags, skel->maps.hs_services,
 					skel->maps.hs_moved, skel->maps.hs_listens};
 	_Static_assert(ARRAY_SIZE(maps) == ARRAY_SIZE(pinned_maps), "one pin a map");
@@ -131,10 +134,13 @@ int accounting_open(struct accounting **ret_accounting, struct problem *problem)
 	if (!a)
 		return -ENOMEM;
 	if (mkdir(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 0750) < 0 && errno != EEXIST)
-		return problem_set(problem, -errno, "cannot make the accounting pins: %m");
+		return problem_set(problem, -errno,
+				   "cannot make the accounting pins: %m; this needs root");
 	r = pins_lock(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 1, &lock);
 	if (r < 0)
-		return problem_set(problem, r, "cannot lock the accounting pins: %s", strerror(-r));
+		return problem_set(problem, r,
+				   "cannot lock the accounting pins: %s; this needs root",
+				   strerror(-r));
 	r = open_pins(a);
 	if (r == -ENOENT)
 		r = load_and_pin(a, problem);
@@ -178,9 +184,9 @@ int accounting_moved_fd(const struct accounting *a)
 
 unsigned accounting_slot_of(const struct accounting *a, uint64_t cookie, const struct hs_tag *tag)
 {
-	uint32_t slot;
+	struct hs_move move;
 
-	return bpf_map_lookup_elem(a->moved_fd, &cookie, &slot) ? tag->slot : slot;
+	return bpf_map_lookup_elem(a->moved_fd, &cookie, &move) ? tag->slot : move.to;
 }
 
 static int on_record(void *userdata, void *data, size_t size)

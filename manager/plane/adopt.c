@@ -129,7 +129,9 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope,
 	r = plane_listener_get(plane, &socket->held.socket.address, &listener, &socket->reason);
 	if (!r)
 		r = listener_attach(listener, fd);
-	if (r < 0)
+	if (r == -EINVAL) /* the option is there, but came too late: it is in no group */
+		socket->verdict = ADOPT_NO_REUSEPORT;
+	else if (r < 0)
 		set_error(socket, r);
 	return 0;
 }
@@ -230,7 +232,7 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 	return 0;
 }
 
-static int commit_one(struct plane *plane, unsigned slot, struct adopted_socket *socket)
+static int put_one(struct plane *plane, unsigned slot, const struct adopted_socket *socket)
 {
 	struct hs_tag tag = {.service_id = plane_id(plane), .slot = slot};
 	_cleanup_(close_fdp) int fd = -1;
@@ -247,28 +249,35 @@ static int commit_one(struct plane *plane, unsigned slot, struct adopted_socket 
 	return r ? r : listener_put(listener, slot, fd, socket->held.socket.cookie);
 }
 
+/* -ESTALE: the socket has ended since, there is nothing to tell of it. */
+static int commit_one(struct plane *plane, unsigned slot, struct adoption *adoption,
+		      struct adopted_socket *socket)
+{
+	int r;
+
+	if (socket->verdict != ADOPT_OK || plane_slot_has(plane, slot, socket->held.socket.cookie))
+		return 0;
+	r = put_one(plane, slot, socket);
+	if (!r)
+		adoption->fresh++;
+	else if (r != -ESTALE)
+		set_error(socket, r);
+	return r;
+}
+
 int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoption)
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
-	int r;
+	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++)
 		listener_tidy(listeners[i], slot);
 	adoption->fresh = 0;
-	for (size_t i = 0; i < adoption->n; i++) {
-		struct adopted_socket *socket = &adoption->sockets[i];
-
-		if (socket->verdict != ADOPT_OK)
-			continue;
-		if (plane_slot_has(plane, slot, socket->held.socket.cookie))
-			continue;
-		r = commit_one(plane, slot, socket);
-		if (r < 0)
-			set_error(socket, r);
-		else
-			adoption->fresh++;
-	}
+	for (size_t i = 0; i < adoption->n; i++)
+		if (commit_one(plane, slot, adoption, &adoption->sockets[i]) != -ESTALE)
+			adoption->sockets[kept++] = adoption->sockets[i];
+	adoption->n = kept;
 	count(adoption);
 	if (adoption->adopted)
 		adopt_ensure_active(plane, slot);

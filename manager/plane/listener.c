@@ -86,8 +86,11 @@ static int share_maps(struct selector_bpf *skel, const struct listener_shared *s
 		r = bpf_map__reuse_fd(skel->maps.hs_counters, shared->counters_fd);
 	if (!r)
 		r = bpf_map__reuse_fd(skel->maps.hs_events, shared->events_fd);
+	skel->rodata->hs_accounted = shared->moved_fd >= 0;
 	if (!r && shared->moved_fd >= 0)
 		r = bpf_map__reuse_fd(skel->maps.hs_moved, shared->moved_fd);
+	else if (!r)
+		r = bpf_map__set_max_entries(skel->maps.hs_moved, 1);
 	return r;
 }
 
@@ -168,7 +171,12 @@ static bool has_cookie(const struct listener *listener, unsigned slot, uint64_t 
 	return false;
 }
 
-/* -EEXIST when the place is taken. */
+static void set_hint(struct listener *listener, unsigned slot, unsigned shard)
+{
+	__atomic_fetch_or(&listener->shards->live[slot], UINT64_C(1) << shard, __ATOMIC_SEQ_CST);
+}
+
+/* -EEXIST when the place is taken; -EBUSY when the socket has a place somewhere. */
 static int put_at(struct listener *listener, uint32_t index, int socket_fd)
 {
 	uint64_t value = socket_fd;
@@ -176,25 +184,39 @@ static int put_at(struct listener *listener, uint32_t index, int socket_fd)
 	return bpf_map_update_elem(listener->sockets_fd, &index, &value, BPF_NOEXIST) ? -errno : 0;
 }
 
+/* Another process has put the socket into this slot just now, and may not have come as far as to
+ * set the hint. -EBUSY when it is not there: then it is in another slot, or another map. */
+static int confirm_put(struct listener *listener, unsigned slot, uint64_t cookie)
+{
+	uint64_t other;
+
+	for (unsigned shard = 0; shard < HS_SHARDS_MAX; shard++) {
+		if (entry_cookie(listener, slot * HS_SHARDS_MAX + shard, &other) || other != cookie)
+			continue;
+		set_hint(listener, slot, shard);
+		return 0;
+	}
+	return -EBUSY;
+}
+
 int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64_t cookie)
 {
 	uint32_t owner = slot;
-	int r = -ENOSPC;
+	int r = -EEXIST;
 
 	if (has_cookie(listener, slot, cookie))
 		return 0;
-	if (bpf_map_update_elem(listener->owners_fd, &cookie, &owner, BPF_ANY))
-		return -errno;
-	for (unsigned shard = 0; shard < HS_SHARDS_MAX; shard++) {
+	for (unsigned shard = 0; shard < HS_SHARDS_MAX && r == -EEXIST; shard++) {
 		r = put_at(listener, slot * HS_SHARDS_MAX + shard, socket_fd);
 		if (!r)
-			__atomic_fetch_or(&listener->shards->live[slot], UINT64_C(1) << shard,
-					  __ATOMIC_SEQ_CST);
-		if (r != -EEXIST)
-			break;
+			set_hint(listener, slot, shard);
 	}
+	if (r == -EBUSY)
+		r = confirm_put(listener, slot, cookie);
+	if (!r && bpf_map_update_elem(listener->owners_fd, &cookie, &owner, BPF_ANY))
+		r = -errno;
 	if (r == -EEXIST)
-		r = -ENOSPC;
+		return -ENOSPC;
 	return r == -ENOTSUP || r == -524 /* the kernel's own ENOTSUPP */ ? -EOPNOTSUPP : r;
 }
 

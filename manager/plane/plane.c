@@ -69,15 +69,18 @@ static int map_control(struct plane *plane)
 	return 0;
 }
 
-static int open_maps(struct plane *plane)
+static int open_control(struct plane *plane)
 {
 	int r = pin_open(pin_path("%s/control", plane->folder.text).text, &plane->control_fd);
 
-	if (!r)
-		r = pin_open(pin_path("%s/counters", plane->folder.text).text, &plane->counters_fd);
-	if (!r)
-		r = pin_open(pin_path("%s/events", plane->folder.text).text, &plane->events_fd);
 	return r ? r : map_control(plane);
+}
+
+static int open_maps(struct plane *plane)
+{
+	int r = pin_open(pin_path("%s/counters", plane->folder.text).text, &plane->counters_fd);
+
+	return r ? r : pin_open(pin_path("%s/events", plane->folder.text).text, &plane->events_fd);
 }
 
 static int check_version(const struct plane *plane, struct problem *problem)
@@ -115,15 +118,17 @@ static int open_listener(const char *name, void *userdata)
 	struct plane *plane = userdata;
 	struct listener *listener;
 	struct address address;
+	int r;
 
 	if (address_from_pin(name, &address) || find(plane, &address))
 		return 0;
 	if (plane->n_listeners == PLANE_LISTENERS_MAX)
 		return -ENOSPC;
-	/* a half-made one is made again when its sockets are adopted */
-	if (!listener_open(listener_path(plane, &address).text, &address, &listener))
+	r = listener_open(listener_path(plane, &address).text, &address, &listener);
+	if (!r)
 		plane->listeners[plane->n_listeners++] = listener;
-	return 0;
+	/* a half-made one is made again when its sockets are adopted */
+	return r == -ENOENT ? 0 : r;
 }
 
 int plane_refresh(struct plane *plane)
@@ -133,17 +138,27 @@ int plane_refresh(struct plane *plane)
 
 static int open_pins(struct plane *plane, struct problem *problem)
 {
-	int r = open_maps(plane);
+	int r = open_control(plane);
 
-	if (r == -EACCES || r == -EPERM)
-		return problem_set(problem, r, "no permission to open %s; run as root",
-				   plane->folder.text);
+	/* the version comes first: another one may have other maps */
 	if (!r)
 		r = check_version(plane, problem);
+	if (r == -EPROTO)
+		return r;
+	if (!r)
+		r = open_maps(plane);
 	if (!r && plane->accounting)
 		accounting_register(plane->accounting, plane->control->service_id,
 				    plane->counters_fd);
-	return r ? r : plane_refresh(plane);
+	if (!r)
+		r = plane_refresh(plane);
+	if (r == -EACCES || r == -EPERM)
+		return problem_set(problem, r, "no permission to open %s; run as root",
+				   plane->folder.text);
+	if (r < 0 && r != -ENOENT)
+		return problem_set(problem, r, "cannot open the pins of service %s below %s: %s",
+				   plane->service, plane->folder.text, strerror(-r));
+	return r;
 }
 
 int plane_open(const char *service, struct accounting *accounting, struct plane **ret_plane,
@@ -195,8 +210,10 @@ static int init_control(struct plane *plane)
 {
 	struct bpf_map_info info = {0};
 	uint32_t size = sizeof(info);
-	int r = open_maps(plane);
+	int r = open_control(plane);
 
+	if (!r)
+		r = open_maps(plane);
 	if (r < 0)
 		return r;
 	if (bpf_obj_get_info_by_fd(plane->counters_fd, &info, &size))
@@ -217,13 +234,18 @@ static int make_pins(const char *service, struct problem *problem)
 
 	if (!plane)
 		return -ENOMEM;
-	if (mkdir(plane->folder.text, 0750) < 0 && errno != EEXIST)
-		return problem_set(problem, -errno, "cannot make %s: %m", plane->folder.text);
-	r = make_maps(plane);
+	/* half-made pins go; so do listeners, whose selectors would read another word than ours */
+	r = pins_remove(plane->folder.text);
+	if (!r && mkdir(plane->folder.text, 0750) < 0)
+		r = -errno;
+	if (!r)
+		r = make_maps(plane);
 	if (!r)
 		r = init_control(plane);
 	if (r < 0)
-		return problem_set(problem, r, "cannot make the maps of service %s below %s: %s",
+		return problem_set(problem, r,
+				   "cannot make the maps of service %s below %s: %s; this needs "
+				   "root with CAP_BPF",
 				   service, plane->folder.text, strerror(-r));
 	return 0;
 }
@@ -234,10 +256,13 @@ int plane_create(const char *service, struct accounting *accounting, struct plan
 	_cleanup_(close_fdp) int lock = -1;
 	int r = pins_prepare(problem);
 
-	if (!r)
-		r = pins_lock(HS_PIN_ROOT, 1, &lock);
-	if (!r)
-		r = plane_open(service, accounting, ret_plane, problem);
+	if (r < 0)
+		return r;
+	r = pins_lock(HS_PIN_ROOT, 1, &lock);
+	if (r < 0)
+		return problem_set(problem, r, "cannot lock %s: %s; this needs root", HS_PIN_ROOT,
+				   strerror(-r));
+	r = plane_open(service, accounting, ret_plane, problem);
 	if (r != -ENOENT)
 		return r;
 	r = make_pins(service, problem);
@@ -246,6 +271,11 @@ int plane_create(const char *service, struct accounting *accounting, struct plan
 
 int plane_destroy(struct plane *plane)
 {
+	/* a socket is in one map at most, and a map that is still attached goes late: what has been
+	 * taken out can be adopted anew at once */
+	for (size_t i = 0; i < plane->n_listeners; i++)
+		for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+			listener_withdraw(plane->listeners[i], slot);
 	if (plane->accounting)
 		accounting_unregister(plane->accounting, plane->control->service_id);
 	return pins_remove(plane->folder.text);

@@ -3,13 +3,19 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "plane/cgroup.h"
 #include "util/macro.h"
 #include "util/parse.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 
 struct scan {
 	struct listening_socket *listening; /* those not found yet come first */
@@ -89,21 +95,34 @@ int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n
 	return 0;
 }
 
+/* The number may name something else by now. An MPTCP socket shares only its inode number with the
+ * TCP socket in it, which is the one that sock_diag shows. */
+static bool is_still(int fd, const struct listening_socket *socket)
+{
+	socklen_t cookie_size = sizeof(uint64_t), protocol_size = sizeof(int);
+	uint64_t cookie = 0;
+	int protocol = 0;
+	struct stat st;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_size) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &protocol_size) < 0)
+		return false;
+	if (protocol == IPPROTO_MPTCP)
+		return fstat(fd, &st) == 0 && st.st_ino == socket->inode;
+	return cookie == socket->cookie;
+}
+
 int scan_borrow(const struct held_socket *held, int *ret_fd)
 {
 	_cleanup_(close_fdp) int pidfd = syscall(SYS_pidfd_open, held->pid, 0);
 	_cleanup_(close_fdp) int fd = -1;
-	uint64_t cookie = 0;
-	socklen_t size = sizeof(cookie);
 
 	if (pidfd < 0)
 		return errno == ESRCH ? -ESTALE : -errno;
 	fd = syscall(SYS_pidfd_getfd, pidfd, held->fd, 0);
 	if (fd < 0)
 		return errno == ESRCH || errno == EBADF ? -ESTALE : -errno;
-	/* the number may name something else by now */
-	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0 ||
-	    cookie != held->socket.cookie)
+	if (!is_still(fd, &held->socket))
 		return -ESTALE;
 	*ret_fd = steal_fd(&fd);
 	return 0;

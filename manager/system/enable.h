@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The work behind `hsctl enable` and `hsctl disable`: files and systemd, nothing else. Neither
- * needs hsd, and what the kernel holds for the service is not touched here.
- */
+/* The work behind `hsctl enable`: files and systemd, nothing else. It does not need hsd. */
 #pragma once
 
 #include <stdbool.h>
@@ -42,7 +39,8 @@ int enable_plan_new(sd_bus *bus, const char *text, struct enable_plan **ret_plan
 struct enable_plan *enable_plan_free(struct enable_plan *plan);
 DEFINE_CLEANUP(struct enable_plan, enable_plan_free)
 
-/* True if there is nothing to do: already enabled. */
+/* True if there is nothing to do: already enabled. False with no pending changes: only systemd has
+ * to read its files anew. */
 bool enable_is_done(const struct enable_plan *plan);
 
 /* Writes the files and has systemd read them: both or neither. Then plan->changes.items[].done says

@@ -11,24 +11,24 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define _cleanup_(f)	 __attribute__((cleanup(f)))
-#define _printf_(f, a)	 __attribute__((format(printf, f, a)))
-#define _unused_	 __attribute__((unused))
-#define ARRAY_SIZE(a)	 (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)	 ((a) < (b) ? (a) : (b))
-#define MAX(a, b)	 ((a) > (b) ? (a) : (b))
-#define USEC_PER_SEC	 UINT64_C(1000000)
-#define USEC_PER_MSEC	 UINT64_C(1000)
-#define NSEC_PER_USEC	 UINT64_C(1000)
-#define USEC_INFINITY	 UINT64_MAX
+#define _cleanup_(f)   __attribute__((cleanup(f)))
+#define _printf_(f, a) __attribute__((format(printf, f, a)))
+#define _unused_       __attribute__((unused))
+#define ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)      ((a) < (b) ? (a) : (b))
+#define MAX(a, b)      ((a) > (b) ? (a) : (b))
+#define USEC_PER_SEC   UINT64_C(1000000)
+#define USEC_PER_MSEC  UINT64_C(1000)
+#define NSEC_PER_USEC  UINT64_C(1000)
+#define USEC_INFINITY  UINT64_MAX
 
-/* Defines `NAMEp`, a cleanup function for variables of pointer type, from a free function that takes
- * NULL and returns anything. */
-#define DEFINE_CLEANUP(type, free_function)                                                        \
-	static inline _unused_ void free_function##p(type **p)                                     \
-	{                                                                                          \
-		if (*p)                                                                            \
-			free_function(*p);                                                         \
+/* Defines `NAMEp`, a cleanup function for variables of pointer type, from a free function that
+ * takes NULL and returns anything. */
+#define DEFINE_CLEANUP(type, free_function)                    \
+	static inline _unused_ void free_function##p(type **p) \
+	{                                                      \
+		if (*p)                                        \
+			free_function(*p);                     \
 	}
 
 static inline _unused_ void freep(void *p)

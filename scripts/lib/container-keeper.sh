@@ -58,7 +58,7 @@ find_leader() {
 	return 1
 }
 
-inside() { nsenter -t "$leader" -a -- "$@"; }
+inside() { nsenter -t "$leader" -a -r -- "$@"; }
 
 # The first answer may be that nobody answers yet. "degraded" means a unit failed that nobody here needs.
 booted() {

@@ -110,7 +110,7 @@ container_run() {
 		# be inside for control groups, too, so that what is attached to the container's root sees us
 		echo "$BASHPID" >"$cgroup/cgroup.procs" || true
 		exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-			LANG=C.UTF-8 TERM="${TERM:-dumb}" SYSTEMD_PAGER=cat nsenter -t "$leader" -a -- "$@"
+			LANG=C.UTF-8 TERM="${TERM:-dumb}" SYSTEMD_PAGER=cat nsenter -t "$leader" -a -r -- "$@"
 	)
 }
 

@@ -146,7 +146,7 @@ def picture(display, run):
     phase, count = run.phases[-1], run.count
     bins = count.latest(max(20, min(70, shutil.get_terminal_size().columns - 32)))
     second = bins[-10:]
-    event = phase.events[-1][1] if phase.events else ""
+    event = next((said for _, said in reversed(phase.events) if said), "")
     lost = "".join("✗" if entry[1] else " " for entry in bins)
     return [
         "",

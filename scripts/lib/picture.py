@@ -24,7 +24,7 @@ LABELS = {
     "switchover": ("switchover", "restart by turns"),
     "restart": ("systemctl restart", "systemctl restart"),
     "crash": ("kill -9", "kill -9"),
-    "manager": ("kill -9 of hsd", "no event"),
+    "manager": ("kill -9 of hsd", ""),  # there is no hsd to kill
 }
 
 
@@ -110,15 +110,19 @@ def draw_axis(scale, top):
     return parts
 
 
+def label_of(phase, side):
+    return LABELS.get(phase.name, (phase.name, phase.name))[timeline.SIDES.index(side)]
+
+
 def draw_band(scale, top, phase, side, figures):
     """The background of a phase and what it says about it."""
     left, width = scale.left[phase.name], scale.width[phase.name]
-    label = LABELS.get(phase.name, (phase.name, phase.name))[timeline.SIDES.index(side)]
+    label = label_of(phase, side)
     losses = sum(figures[kind] for kind in ("refused", "reset", "timed_out", "wrong"))
     requests = f"{figures['requests']:,}".replace(",", " ")
     return [
         f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{PANEL_HEIGHT}" fill="{BAND}"/>',
-        text(left, top - 24, f"{len(phase.events)} × {label}" if label != "no event" else label, 12.5, INK, weight="bold"),
+        text(left, top - 24, f"{len(phase.events)} × {label}" if label else "nothing happens", 12.5, INK, weight="bold"),
         text(left, top - 8, f"{losses} of {requests} lost", 12, RED if losses else GREEN, weight="bold"),
     ]
 
@@ -160,7 +164,9 @@ def draw_panel(folder, side, phases, figures, scale, top):
     parts += [part for band in bands for part in band] + draw_axis(scale, top)
     for phase in phases:
         bins = Bins(folder, side, phase)
-        parts += draw_events(scale, top, phase) + draw_latency(scale, top, bins) + draw_failures(scale, top, bins)
+        if label_of(phase, side):
+            parts += draw_events(scale, top, phase)
+        parts += draw_latency(scale, top, bins) + draw_failures(scale, top, bins)
     return parts
 
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * New connections per second with everything of hotstandby in place (selector and accounting), and
- * with plain SO_REUSEPORT and nothing else: the same two server processes, the same client, in
- * turns A B B A.
+ * New connections per second with hotstandby in place, and with plain SO_REUSEPORT and nothing
+ * else: the same two server processes, the same client, in turns. Between the two: the selector
+ * without the accounting.
  *
  * Both servers are shards of one slot, so that both share the load in either case.
  */
@@ -13,13 +13,20 @@
 #include "plane/scan.h"
 
 #define PORT	 8000
-#define PAIRS	 16
+#define ROUNDS	 30
 #define PARALLEL "32"
-#define WINDOW	 "500ms"
+#define WINDOW	 "250ms"
 
-static void enable(struct rig *rig)
+enum arm { PLAIN, SELECTOR, WHOLE, ARMS };
+
+static void enable(struct rig *rig, enum arm arm)
 {
-	rig_planes(rig);
+	struct problem problem = {0};
+
+	if (arm == WHOLE)
+		rig_planes(rig);
+	else if (plane_create("web", NULL, &rig->plane, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "no plane: %s", problem.text);
 	for (size_t i = 0; i < rig->n_servers; i++)
 		rig_adopt(rig, rig->servers[i]);
 }
@@ -44,6 +51,8 @@ static void disable(struct rig *rig)
 		detach(rig->servers[i]);
 	rig_check(plane_destroy(rig->plane) == 0);
 	rig->plane = plane_free(rig->plane);
+	if (!rig->accounting)
+		return;
 	rig->accounting = accounting_free(rig->accounting);
 	rig_check(accounting_destroy() == 0);
 }
@@ -58,45 +67,58 @@ static double rate(void)
 	return result.answered / result.seconds;
 }
 
-static double rate_with(struct rig *rig)
+static double measure(struct rig *rig, enum arm arm)
 {
-	double with;
+	double connections;
 
-	enable(rig);
-	with = rate();
+	if (arm == PLAIN)
+		return rate();
+	enable(rig, arm);
+	connections = rate();
 	if (!rig_slot(rig, 0).chosen)
 		rig_fail(__FILE__, __LINE__, "the selector was not asked");
 	disable(rig);
-	return with;
+	return connections;
 }
 
-static int run(void *userdata)
+/* Each arm as often as the others, and in all orders. */
+static void take_turns(struct rig *rig, struct samples rates[ARMS])
 {
-	struct samples with = {.row = "connect", .name = "hotstandby", .unit = "/s"};
-	struct samples without = {.row = "connect", .name = "plain SO_REUSEPORT", .unit = "/s"};
-	struct samples ratio = {.row = "connect", .name = "ratio", .unit = ""};
-	struct address address = rig_local(PORT);
-	struct rig *rig = rig_begin();
+	rate(); /* warm */
+	for (unsigned round = 0; round < ROUNDS; round++)
+		for (unsigned turn = 0; turn < ARMS; turn++) {
+			enum arm arm = (round % 2 ? ARMS - 1 - turn : turn + round / 2) % ARMS;
 
-	(void)userdata;
+			samples_add(&rates[arm], measure(rig, arm));
+		}
+}
+
+static void start_servers(struct rig *rig)
+{
+	struct address address = rig_local(PORT);
+
 	for (unsigned i = 0; i < 2; i++) {
 		struct server *server = server_start(rig, 0);
 
 		rig_check(server_listen(server, &address, 0) >= 0);
 		server_serve(server, true);
 	}
-	rate();
-	for (unsigned i = 0; i < PAIRS; i++) {
-		if (i % 2)
-			samples_add(&without, rate());
-		samples_add(&with, rate_with(rig));
-		if (i % 2 == 0)
-			samples_add(&without, rate());
-		samples_add(&ratio, with.values[i] / without.values[i]);
-	}
-	samples_print(&with);
-	samples_print(&without);
-	samples_print(&ratio);
+}
+
+static int run(void *userdata)
+{
+	struct samples rates[ARMS] = {
+		[PLAIN] = {.row = "connect", .name = "plain SO_REUSEPORT", .unit = "/s"},
+		[SELECTOR] = {.row = "connect", .name = "selector alone", .unit = "/s"},
+		[WHOLE] = {.row = "connect", .name = "selector and accounting", .unit = "/s"},
+	};
+	struct rig *rig = rig_begin();
+
+	(void)userdata;
+	start_servers(rig);
+	take_turns(rig, rates);
+	for (unsigned arm = 0; arm < ARMS; arm++)
+		samples_print(&rates[arm]);
 	rig_end(rig);
 	return 0;
 }

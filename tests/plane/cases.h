@@ -16,6 +16,7 @@
 #include "rig.h"
 #include "server.h"
 #include "util/macro.h"
+#include "plane/pins.h"
 #include "plane/retire.h"
 #include "wire.h"
 
@@ -66,7 +67,8 @@ static inline int cases_run_child(void *userdata)
 	return !!_cmocka_run_group_tests(cases->name, cases->tests, cases->n, NULL, NULL);
 }
 
-#define cases_run(name, tests) rig_keep(cases_run_child, &(struct cases) {name, tests, ARRAY_SIZE(tests)})
+#define cases_run(name, tests) \
+	rig_keep(cases_run_child, &(struct cases) {name, tests, ARRAY_SIZE(tests)})
 
 /* Two servers, A in slot 0 and B in slot 1, that listen on the address; adopted, A active. */
 struct pair {

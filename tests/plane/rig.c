@@ -246,7 +246,8 @@ struct address rig_only6(uint16_t port)
 
 struct address rig_local6(uint16_t port)
 {
-	return (struct address) {.family = AF_INET6, .port = port, .v6only = true, .ip = {[15] = 1}};
+	return (struct address) {
+		.family = AF_INET6, .port = port, .v6only = true, .ip = {[15] = 1}};
 }
 
 struct adoption *rig_try_adopt(struct rig *rig, const struct server *server)

@@ -37,19 +37,19 @@ extern void (*rig_on_failure)(const char *file, int line, const char *text);
 void rig_fail(const char *file, int line, const char *template, ...)
 	__attribute__((format(printf, 3, 4), noreturn));
 
-#define rig_check(condition)                                                                       \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			rig_fail(__FILE__, __LINE__, "%s: %m", #condition);                        \
+#define rig_check(condition)                                                \
+	do {                                                                \
+		if (!(condition))                                           \
+			rig_fail(__FILE__, __LINE__, "%s: %m", #condition); \
 	} while (0)
 
 /* Looks again and again until the condition holds; fails at the deadline. For what the kernel
  * changes without telling: counters, queues, states. */
-#define rig_until(condition)                                                                       \
-	do {                                                                                       \
-		for (uint64_t end_ = now_usec() + RIG_DEADLINE_USEC; !(condition); rig_breathe())  \
-			if (now_usec() > end_)                                                     \
-				rig_fail(__FILE__, __LINE__, "in vain: %s", #condition);           \
+#define rig_until(condition)                                                                      \
+	do {                                                                                      \
+		for (uint64_t end_ = now_usec() + RIG_DEADLINE_USEC; !(condition); rig_breathe()) \
+			if (now_usec() > end_)                                                    \
+				rig_fail(__FILE__, __LINE__, "in vain: %s", #condition);          \
 	} while (0)
 void rig_breathe(void);
 

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -62,14 +63,20 @@ static void watch(int epoll, int fd, uint32_t events)
 	rig_check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
 }
 
+/* The lowest number that is free. */
 static int add_listener(int fd)
 {
-	if (me.n_listeners == LISTENERS_MAX)
+	int number = 0;
+
+	while (number < me.n_listeners && me.listeners[number] >= 0)
+		number++;
+	if (number == LISTENERS_MAX)
 		return -ENOSPC;
 	watch(me.watched, fd, 0);
 	watch(me.work, fd, EPOLLIN);
-	me.listeners[me.n_listeners] = fd;
-	return me.n_listeners++;
+	me.listeners[number] = fd;
+	me.n_listeners = MAX(me.n_listeners, number + 1);
+	return number;
 }
 
 static int set_options(int fd, const struct order *order)
@@ -78,11 +85,14 @@ static int set_options(int fd, const struct order *order)
 
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
 		return -errno;
-	if (!(order->flags & SERVER_NO_REUSEPORT) &&
+	if (!(order->flags & (SERVER_NO_REUSEPORT | SERVER_LATE_REUSEPORT)) &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0)
 		return -errno;
 	if (order->address.family == AF_INET6 &&
 	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
+		return -errno;
+	if (order->flags & SERVER_FAST_OPEN &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &(int) {16}, sizeof(int)) < 0)
 		return -errno;
 	return 0;
 }
@@ -102,6 +112,9 @@ static int on_listen(const struct order *order)
 		return -errno;
 	if (!(order->flags & SERVER_BIND_ONLY) &&
 	    listen(fd, order->flags & SERVER_SMALL_BACKLOG ? 8 : 4096) < 0)
+		return -errno;
+	if (order->flags & SERVER_LATE_REUSEPORT &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int) {1}, sizeof(int)) < 0)
 		return -errno;
 	r = add_listener(fd);
 	if (r >= 0)
@@ -304,8 +317,7 @@ static void run(char name, int control, int inherited)
 		struct pollfd fds[] = {
 			[CONTROL] = {.fd = control, .events = POLLIN},
 			[WATCHED] = {.fd = me.hanging ? -1 : me.watched, .events = POLLIN},
-			[WORK] = {.fd = me.serving && !me.hanging ? me.work : -1,
-				  .events = POLLIN},
+			[WORK] = {.fd = me.serving && !me.hanging ? me.work : -1, .events = POLLIN},
 		};
 
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)

@@ -21,6 +21,8 @@ enum server_flag {
 	SERVER_MPTCP = 1 << 1,
 	SERVER_BIND_ONLY = 1 << 2,     /* does not listen */
 	SERVER_SMALL_BACKLOG = 1 << 3, /* 8 instead of 4096 */
+	SERVER_FAST_OPEN = 1 << 4,
+	SERVER_LATE_REUSEPORT = 1 << 5, /* sets the option when it listens already */
 };
 
 struct server {
@@ -46,7 +48,8 @@ void server_free(struct server *server);
 /* kill -9; the process is gone when this returns. Again is no harm. */
 void server_kill(struct server *server);
 
-/* Opens a listening socket and returns its number in this server, counted from 0, or -errno. */
+/* Opens a listening socket and returns its number in this server, the lowest free one, or -errno.
+ */
 int server_listen(struct server *server, const struct address *address, unsigned flags);
 void server_close(struct server *server, int number);
 void server_shutdown(struct server *server, int number);

@@ -210,6 +210,55 @@ static void outlives_its_listener_as_a_cookie(void **state)
 	assert_int_equal(rig_slot(scene.rig, 1).migrated_in, 0);
 }
 
+/* Fast Open: the SYN brings data, and the server has a connection before the handshake ends. */
+static struct scene begin_fast(struct rig *rig)
+{
+	struct address at = rig_any(PORT);
+	struct scene scene = {.rig = rig, .wire = wire_open()};
+
+	if (scene.wire < 0)
+		skip();
+	/* enabled for servers, who want no cookie */
+	rig_sysctl("net/ipv4/tcp_fastopen", "0x202");
+	scene.pair = (struct pair) {server_start(rig, 0), server_start(rig, 1)};
+	assert_int_equal(server_listen(scene.pair.a, &at, SERVER_FAST_OPEN), 0);
+	assert_int_equal(server_listen(scene.pair.b, &at, SERVER_FAST_OPEN), 0);
+	assert_int_equal(rig_adopt(rig, scene.pair.a) + rig_adopt(rig, scene.pair.b), 2);
+	scene.flow = (struct wire_flow) {
+		.family = AF_INET, .from = 20001, .to = at.port, .sequence = 1000};
+	wire_send(scene.wire, &scene.flow, WIRE_SYN, "a");
+	wire_expect(scene.wire, &scene.flow, WIRE_SYN | WIRE_ACK);
+	assert_int_equal(rig_slot(rig, 0).connections, 1);
+	return scene;
+}
+
+static void lives_already_under_fast_open(void **state)
+{
+	struct scene scene = begin_fast(*state);
+
+	wire_reset(scene.wire, &scene.flow);
+	rig_until(!rig_slot(scene.rig, 0).connections);
+	assert_int_equal(rig_slot(scene.rig, 0).opened, 1);
+	assert_int_equal(rig_slot(scene.rig, 0).closed, 1);
+	close(scene.wire);
+}
+
+static void moves_as_a_connection_under_fast_open(void **state)
+{
+	struct scene scene = begin_fast(*state);
+
+	server_kill(scene.pair.a);
+	rig_until(!rig_slot(scene.rig, 0).connections && rig_slot(scene.rig, 1).connections == 1);
+	serve_pair(&(struct pair) {scene.pair.b, scene.pair.b});
+	assert_int_equal(wire_expect(scene.wire, &scene.flow, WIRE_PSH), 'B');
+	wire_finish(scene.wire, &scene.flow);
+	assert_int_equal(wire_ask(scene.wire, &scene.flow), 'B');
+	assert_int_equal(rig_slot(scene.rig, 1).connections, 1);
+	wire_reset(scene.wire, &scene.flow);
+	rig_until(!rig_slot(scene.rig, 1).connections);
+	close(scene.wire);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -227,6 +276,8 @@ int main(void)
 		CASE(is_refused_when_nobody_is_left),
 		CASE(leaves_no_trace_when_the_client_gives_up),
 		CASE(outlives_its_listener_as_a_cookie),
+		CASE(lives_already_under_fast_open),
+		CASE(moves_as_a_connection_under_fast_open),
 	};
 
 	return cases_run("a half-open handshake", tests);

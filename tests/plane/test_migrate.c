@@ -95,9 +95,8 @@ static const struct way {
 	const char *name;
 	void (*go)(struct rig *rig, struct server *server);
 } ways[] = {
-	{"close", close_listener},	 {"shutdown", shut_listener_down},
-	{"kill", kill_owner},		 {"bounce", bounce_out},
-	{"bounce and keep", bounce_and_keep},
+	{"close", close_listener}, {"shutdown", shut_listener_down},	 {"kill", kill_owner},
+	{"bounce", bounce_out},	   {"bounce and keep", bounce_and_keep},
 };
 
 static void assert_moved_by(struct rig *rig, const struct address *at, const struct way *way)

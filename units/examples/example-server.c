@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -102,7 +103,8 @@ static int listener_new(struct server *server, int fd, bool extra)
 	struct listener *listener = calloc(1, sizeof(*listener));
 	int r = -ENOMEM;
 
-	if (listener) {
+	/* systemd passes blocking ones */
+	if (listener && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0) {
 		listener->source = (struct source) {.fd = fd, .on_event = listener_on_event};
 		listener->extra = extra;
 		r = source_add(server, &listener->source);

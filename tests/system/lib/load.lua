@@ -9,7 +9,7 @@
 -- With as many threads as connections each thread is one client that asks again as soon as it has its
 -- answer. "lost" is every request that was begun and not answered, whatever wrk itself makes of it (it
 -- says nothing of a connection that was closed without an answer); refused and reset are wrk's own
--- counts. "hung" clients waited for 2 s or more at the end. An answer is wrong if it is not 200 or lacks
+-- counts. "hung" clients had waited for 2 s or more when it ended. An answer is wrong if it is not 200 or lacks
 -- TEXT.
 
 local ffi = require("ffi")
@@ -25,8 +25,9 @@ local threads = {}
 
 -- Each thread has a Lua state of its own, which done() reads through thread:get().
 text = ""
-asked, answered, wrong = 0, 0, 0
-asked_at = 0
+asked, lost, wrong = 0, 0, 0
+waiting = false
+moved_at = 0 -- when the last answer came or the last request began
 slot0, slot1 = 0, 0
 
 local function now()
@@ -51,13 +52,18 @@ function request()
 		first = false
 		return wrk.format()
 	end
+	if waiting then
+		lost = lost + 1
+	end
 	asked = asked + 1
-	asked_at = now()
+	waiting = true
+	moved_at = now()
 	return wrk.format()
 end
 
 function response(status, headers, body)
-	answered = answered + 1
+	waiting = false
+	moved_at = now()
 	if status ~= 200 or not body:find(text, 1, true) then
 		wrong = wrong + 1
 	elseif body:find("^slot=0 ") then
@@ -68,25 +74,18 @@ function response(status, headers, body)
 end
 
 function done(summary, latency, requests)
-	local all = { asked = 0, lost = 0, hung = 0, wrong = 0, slot0 = 0, slot1 = 0 }
+	local all = { asked = 0, lost = 0, wrong = 0, slot0 = 0, slot1 = 0 }
+	local hung = 0
 
 	for _, thread in ipairs(threads) do
-		local open = thread:get("asked") - thread:get("answered")
-		local age = now() - thread:get("asked_at")
-
-		-- the last one was cut off by our own end
-		if open > 0 and age < PATIENCE_S then
-			open = open - 1
-		elseif open > 0 then
-			all.hung = all.hung + 1
+		for key in pairs(all) do
+			all[key] = all[key] + thread:get(key)
 		end
-		all.lost = all.lost + open
-		all.asked = all.asked + thread:get("asked")
-		all.wrong = all.wrong + thread:get("wrong")
-		all.slot0 = all.slot0 + thread:get("slot0")
-		all.slot1 = all.slot1 + thread:get("slot1")
+		if now() - thread:get("moved_at") >= PATIENCE_S then
+			hung = hung + 1
+		end
 	end
 	print(string.format("requests=%d lost=%d refused=%d reset=%d hung=%d wrong=%d slot0=%d slot1=%d",
 		all.asked, all.lost, summary.errors.write, summary.errors.read + summary.errors.connect,
-		all.hung, all.wrong, all.slot0, all.slot1))
+		hung, all.wrong, all.slot0, all.slot1))
 end

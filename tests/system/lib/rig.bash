@@ -2,18 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # What the system tests share. Each .bats file has one container with a booted systemd, in which
-# hotstandby is installed; its tests share the container and leave it as they found it, as far as
-# other tests could notice.
-#
-#   rig_up [no-hsd]         setup_file: boots, installs, starts hsd
-#   rig_down                teardown_file
-#   rig_begin, rig_end      setup, teardown: rig_end prints what happened inside if the test failed
+# hotstandby is installed; its tests share the container, each with services of its own. A test that
+# fails prints what happened inside.
 
 bats_require_minimum_version 1.5.0
 
-tests_system=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 # shellcheck source=scripts/lib/container.sh
-source "$tests_system/../../scripts/lib/container.sh"
+source "$top/scripts/lib/container.sh"
 
 rig=$(basename "${BATS_TEST_FILENAME:-rig}" .bats | tr _ -)
 examples=/usr/share/hotstandby/examples
@@ -22,32 +18,36 @@ pins=/sys/fs/bpf/hotstandby
 # A test that hangs fails.
 export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-60}
 
-rig_up() {
-	container_start "$rig" || return 1
-	container_install "$rig" BUILD="${BUILD:-build}" || return 1
-	[[ ${1:-} == no-hsd ]] || in systemctl start hsd
+# A file with other needs has a setup_file of its own.
+setup_file() {
+	rig_up
+	inside systemctl start hsd
 }
 
-rig_down() { container_stop "$rig"; }
+teardown_file() { container_stop "$rig"; }
 
-rig_begin() {
-	rig_began=$(in date +%s.%N)
-}
+setup() { rig_began=$(inside date +%s.%N); }
 
-rig_end() {
+teardown() {
 	end_load_quietly
 	[[ -z ${BATS_TEST_COMPLETED:-} ]] || return 0
 	echo '--- journal ---'
 	container_journal "$rig" --since="@$rig_began" | grep -v 'systemd-journald' | tail -n "${RIG_LINES:-60}"
 	echo '--- status ---'
-	timeout 10 bash -c "$(declare -f); in hsctl status" 2>&1 || true
+	inside timeout 10 hsctl status 2>&1 || true
+}
+
+# boots and installs
+rig_up() {
+	container_start "$rig" || return 1
+	container_install "$rig" BUILD="${BUILD:-build}"
 }
 
 # ---- commands inside ----
 
-in() { container_run "$rig" "$@"; }
-hs() { in hsctl "$@"; }
-as_nobody() { in setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+inside() { container_run "$rig" "$@"; }
+hs() { inside hsctl "$@"; }
+as_nobody() { inside setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 
 # say SENTENCE: shown beside the test's result
 say() { echo "# $*" >&3; }
@@ -114,19 +114,19 @@ socket_service() {
 
 # up NAME: enables it and starts both slots; slot 0 is active then
 up() {
-	in systemctl daemon-reload
+	inside systemctl daemon-reload
 	hs enable "$1@.service"
-	in systemctl start "$1@0"
-	in systemctl start "$1@1"
+	inside systemctl start "$1@0"
+	inside systemctl start "$1@1"
 	wait_for 5 is_ready "$1"
 }
 
 # down NAME: stops it and takes it out again, whatever state it is in
 down() {
-	in systemctl stop "$1@0" "$1@1" "$1@0.socket" "$1@1.socket" 2>/dev/null || true
-	in systemctl reset-failed "$1@*" 2>/dev/null || true
+	inside systemctl stop "$1@0" "$1@1" "$1@0.socket" "$1@1.socket" 2>/dev/null || true
+	inside systemctl reset-failed "$1@*" 2>/dev/null || true
 	hs disable "$1@.service" >/dev/null || true
-	in bash -c "rm -rf /etc/systemd/system/$1@.* /etc/hotstandby/$1.conf*; systemctl daemon-reload"
+	inside bash -c "rm -rf /etc/systemd/system/$1@.* /etc/hotstandby/$1.conf*; systemctl daemon-reload"
 }
 
 # status NAME FILTER: of `hsctl status --json NAME`, by jq
@@ -138,8 +138,8 @@ slot_state() { status "$1" ".slots[$2].state"; }
 is_ready() { [[ $(status "$1" '[.slots[].state] | unique | join(" ")' 2>/dev/null) == ready ]]; }
 is_state() { [[ $(slot_state "$1" "$2") == "$3" ]]; }
 is_active() { [[ $(active "$1") == "$2" ]]; }
-main_pid() { in systemctl show -P MainPID "$1"; }
-unit_state() { in systemctl show -P ActiveState "$1"; }
+main_pid() { inside systemctl show -P MainPID "$1"; }
+unit_state() { inside systemctl show -P ActiveState "$1"; }
 is_unit_state() { [[ $(unit_state "$1") == "$2" ]]; }
 generation() { status "$1" .generation; }
 
@@ -147,7 +147,7 @@ generation() { status "$1" .generation; }
 prefer() { is_active "$1" "$2" || hs switchover "$1" --to="$2" --drain=0 >/dev/null; }
 
 # fetch URL [OPTION...]: by a new connection
-fetch() { in curl -sS --max-time 10 "${@:2}" "$1"; }
+fetch() { inside curl -sS --max-time 10 "${@:2}" "$1"; }
 answering_slot() { fetch "$1" | sed -n 's/^slot=\([0-9]*\) .*/\1/p'; }
 answers_from() { [[ $(answering_slot "$1" 2>/dev/null) == "$2" ]]; }
 
@@ -158,31 +158,53 @@ hsd_is_back() {
 	[[ $pid != 0 && $pid != "$1" ]] && is_unit_state hsd active
 }
 
+# ---- connections that stay ----
+#
+#   hold PORT COUNT   opens them and asks once on each; `held` is the slots that answered: "0 0 0"
+#   ask_again         asks on the same connections; "x" is one that has ended
+#   let_go            closes them
+
+hold() {
+	coproc holder { inside python3 "$top/tests/system/lib/hold.py" "${3:-127.0.0.1}" "$1" "$2" 3>&-; }
+	read -r -t 10 -u "${holder[0]}" held || fail 'no answer on the connections to be held'
+}
+
+ask_again() {
+	echo >&"${holder[1]}"
+	read -r -t 10 -u "${holder[0]}" held || fail 'no answer on the connections that are held'
+}
+
+let_go() {
+	local job=$holder_PID fd=${holder[1]}
+	exec {fd}>&-
+	wait "$job"
+}
+
 # ---- load ----
 #
 #   begin_load URL TEXT [CLIENTS]   clients that ask again and again, a connection for each request
 #   end_load                        stops them and sets load[requests], load[lost], ...
 #   lost_nothing                    ends it; every request was answered, and rightly
 
-declare -A load=()
+declare -gA load=()
 
 begin_load() {
 	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
-	load_clients=${3:-12}
-	in bash -c "exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
-		--timeout 8 -H 'Connection: close' -s $tests_system/lib/load.lua '$1' -- '$2'" \
+	load_clients=${3:-24}
+	inside bash -c "exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
+		--timeout 8 -H 'Connection: close' -s $top/tests/system/lib/load.lua '$1' -- '$2'" \
 		>"$load_file" 2>&1 </dev/null 3>&- &
 	load_job=$!
-	wait_for 5 in pidof -q wrk
+	wait_for 5 inside pgrep -x wrk >/dev/null
 }
 
 # wrk ends by Ctrl-C as at the end of its time
 end_load() {
 	local word
-	in pkill -INT -x wrk || true
+	inside pkill -INT -x wrk || true
 	wait "$load_job" || true
 	load_job=''
-	load=()
+	declare -gA load=()
 	for word in $(grep '^requests=' "$load_file"); do
 		load[${word%%=*}]=${word#*=}
 	done
@@ -191,7 +213,7 @@ end_load() {
 
 end_load_quietly() {
 	[[ -n ${load_job:-} ]] || return 0
-	in pkill -KILL -x wrk || true
+	inside pkill -KILL -x wrk || true
 	wait "$load_job" 2>/dev/null || true
 	load_job=''
 }
@@ -206,7 +228,18 @@ lost_nothing() {
 		fail "clients lost requests: $(load_line load)"
 }
 
-baseline() {
+# without WHAT CMD...: the same on two instances that nobody watches over but the kernel
+without() {
+	local what=$1
+	shift
+	if ! is_unit_state plain@0 active; then
+		own_service plain 9999
+		printf '[Unit]\nStartLimitIntervalSec=0\n' | write /etc/systemd/system/plain@.service.d/limit.conf
+		inside systemctl daemon-reload
+	fi
+	inside systemctl start plain@0 plain@1
+	begin_load http://127.0.0.1:9999/ slot=
+	"$@"
 	end_load
-	say "$(load_line "without, ${1:-the same}")"
+	say "$(load_line "without, $what")"
 }

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/hook.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <syslog.h>
+
+#include "hsctl/json.h"
+#include "hsctl/verb.h"
+#include "hsctl/verbs.h"
+#include "system/configfile.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+static void on_alarm(int number)
+{
+	static const char text[] =
+		"hsctl: it takes too long and is given up; the unit goes on, and "
+		"hsd does the rest when it can\n";
+	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+
+	(void)number;
+	(void)n;
+	_exit(EXIT_DONE);
+}
+
+static void set_alarm(void)
+{
+	struct sigaction action = {.sa_handler = on_alarm};
+	struct itimerval timer = {
+		.it_value = {.tv_sec = HOOK_TIME / USEC_PER_SEC,
+			     .tv_usec = HOOK_TIME % USEC_PER_SEC},
+	};
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+int hook_begin(struct hook *hook, const struct arguments *arguments)
+{
+	*hook = (struct hook) {
+		.arguments = arguments,
+		.unit = arguments->given[0],
+		.begun = now_usec(),
+	};
+	if (name_from_unit(hook->unit, hook->service, &hook->slot)) {
+		complain("that is not the unit of a slot; hsctl %s takes a name such as "
+			 "app@0.service, the number 0 to 15",
+			 arguments->verb->name);
+		return EXIT_USAGE;
+	}
+	set_alarm();
+	return EXIT_DONE;
+}
+
+uint64_t hook_left(const struct hook *hook, uint64_t usec)
+{
+	uint64_t used = now_usec() - hook->begun;
+
+	return used < usec ? usec - used : 0;
+}
+
+/* As systemd runs us, what is printed becomes an entry of the unit's journal. */
+static bool prints_to_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char mine[64];
+	struct stat st;
+
+	if (!stream || fstat(STDOUT_FILENO, &st) < 0)
+		return false;
+	snprintf(mine, sizeof(mine), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return !strcmp(stream, mine);
+}
+
+static void print(const struct hook *hook, const char *sentence)
+{
+	_cleanup_(json_object_putp) json_object *object = NULL;
+
+	if (!hook->arguments->json) {
+		puts(sentence);
+		return;
+	}
+	object = json_object_new_object();
+	json_object_object_add(object, "service", json_object_new_string(hook->service));
+	json_object_object_add(object, "slot", json_object_new_int(hook->slot));
+	json_object_object_add(object, "message", json_object_new_string(sentence));
+	puts(json_line(object));
+}
+
+bool hook_ask(const struct hook *hook, const char *method, uint64_t timeout_usec)
+{
+	_cleanup_(reply_done) struct reply reply = {0};
+	_cleanup_(json_object_putp) json_object *object = NULL;
+	struct client_call call = {
+		.method = method,
+		.timeout_usec = verb_timeout(hook->arguments, timeout_usec),
+	};
+	enum client_answer answer = client_ask(hook->arguments, &call, &reply, "s", hook->unit);
+
+	if (answer == CLIENT_REFUSED)
+		print(hook, reply.problem.text);
+	if (answer != CLIENT_ANSWERED)
+		return answer == CLIENT_REFUSED;
+	object = json_parse(reply.text);
+	print(hook, json_text(object, "message"));
+	return true;
+}
+
+bool hook_open(const struct hook *hook, struct direct *ret_direct)
+{
+	struct direct direct = {0};
+	struct problem problem = {0};
+	int r;
+
+	snprintf(direct.service, sizeof(direct.service), "%s", hook->service);
+	r = configfile_load(hook->service, &direct.config, NULL);
+	if (r == -ENOENT) {
+		problem_set(&problem, r, "%s is not enabled; nothing to do", hook->service);
+		print(hook, problem.text);
+		return false;
+	}
+	if (r < 0) /* better a service with the defaults than none */
+		config_init(&direct.config);
+	if (accounting_open(&direct.accounting, &problem) < 0)
+		complain("connections are not counted: %s", problem.text);
+	problem_set(&problem, 0, "%s: its kernel side could not be made", hook->service);
+	r = plane_create(hook->service, direct.accounting, &direct.plane, &problem);
+	if (r < 0) {
+		direct_close(&direct);
+		hook_tell(hook, JOURNAL_PROBLEM, LOG_ERR, &problem);
+		return false;
+	}
+	direct.systemd = direct_systemd();
+	*ret_direct = direct;
+	return true;
+}
+
+void hook_tell(const struct hook *hook, enum journal_kind kind, int priority,
+	       const struct problem *sentence)
+{
+	struct journal_scope scope = {hook->service, hook->slot, priority};
+
+	journal_log(kind, &scope, "%s (done by hsctl, without hsd)", sentence->text);
+	if (!prints_to_journal()) /* once is enough */
+		print(hook, sentence->text);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What adopt and retire share: a unit calls them as it starts and stops, so they never fail it and
+ * never hold it up for more than HOOK_TIME in all, whatever hangs.
+ */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "core/name.h"
+#include "hsctl/client.h"
+#include "hsctl/direct.h"
+#include "system/journal.h"
+
+#define HOOK_TIME (UINT64_C(4800000)) /* microseconds */
+
+struct hook {
+	const struct arguments *arguments;
+	const char *unit;
+	char service[SERVICE_NAME_MAX];
+	unsigned slot;
+	uint64_t begun; /* microseconds, now_usec() */
+};
+
+/* Reads the unit's name and sets the alarm that ends it all. 0, or EXIT_USAGE after a complaint. */
+int hook_begin(struct hook *hook, const struct arguments *arguments);
+/* How much of the first `usec` microseconds is left. */
+uint64_t hook_left(const struct hook *hook, uint64_t usec);
+
+/* Asks hsd. True if that settled it, and then the sentence is told. */
+bool hook_ask(const struct hook *hook, const char *method, uint64_t timeout_usec);
+/* Opens what is pinned for the service, or makes it. False if it is not enabled or cannot be
+ * opened, and then that is told. */
+bool hook_open(const struct hook *hook, struct direct *ret_direct);
+
+/* The end of the work that was done here: one sentence, on stdout and in the journal. */
+void hook_tell(const struct hook *hook, enum journal_kind kind, int priority,
+	       const struct problem *sentence);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* adopt: ExecStartPost= of an instance. */
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "hsctl/hook.h"
+#include "hsctl/verbs.h"
+#include "plane/adopt.h"
+#include "util/clock.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+/* How long hsd has to answer. */
+#define ASK_TIME (2 * USEC_PER_SEC)
+/* How long a server may take to listen after it has reported ready, of the time without hsd. */
+#define LISTEN_TIME (2 * USEC_PER_SEC)
+#define LOOK_EVERY  (20 * USEC_PER_MSEC)
+/* What must be over at the latest, counted from the start: the rest of the time is for the map. */
+#define SOCKETS_TIME (4 * USEC_PER_SEC)
+
+DEFINE_CLEANUP(struct adoption, adoption_free)
+
+/* Finds the instance's sockets; without hsd nobody is told when a late one begins to listen. */
+static int find_sockets(const struct direct *direct, const struct adopt_scope *scope,
+			struct adoption **ret_adoption, struct problem *problem)
+{
+	static const struct timespec pause = {.tv_nsec = LOOK_EVERY * NSEC_PER_USEC};
+	uint64_t deadline = now_usec() + LISTEN_TIME;
+	struct adoption *adoption;
+	int r;
+
+	while (true) {
+		r = adoption_begin(direct->plane, scope, &adoption, problem);
+		if (r < 0)
+			return r;
+		if (adoption->n || now_usec() >= deadline)
+			break;
+		adoption_free(adoption);
+		nanosleep(&pause, NULL);
+	}
+	*ret_adoption = adoption;
+	return 0;
+}
+
+static bool is_socket(const char *unit)
+{
+	const char *dot = strrchr(unit, '.');
+
+	return dot && !strcmp(dot, ".socket");
+}
+
+/* PID 1 must let go of its copies before they get traffic. One that the service requires would take
+ * the service along. */
+static void stop_socket_units(const struct hook *hook, const struct direct *direct,
+			      const struct unit_facts *facts)
+{
+	struct problem problem = {0};
+
+	for (char **unit = facts->triggered_by; unit && *unit; unit++)
+		if (is_socket(*unit) && !strings_contain(facts->required, *unit) &&
+		    units_run_job(direct->systemd, "StopUnit", *unit, hook_left(hook, SOCKETS_TIME),
+				  &problem) < 0)
+			hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &problem);
+}
+
+static void tell_refused(const struct hook *hook, const struct adoption *adoption)
+{
+	struct problem sentence, line;
+
+	for (size_t i = 0; i < adoption->n; i++) {
+		adopt_describe(&adoption->sockets[i], &sentence);
+		if (!sentence.text[0])
+			continue;
+		problem_set(&line, 0, "%s: slot %u: %.480s", hook->service, hook->slot,
+			    sentence.text);
+		hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &line);
+	}
+}
+
+static void tell_adopted(const struct hook *hook, const struct adoption *adoption)
+{
+	struct problem sentence;
+
+	if (adoption->adopted)
+		problem_set(&sentence, 0, "%s: slot %u has %u socket%s adopted, %u of them new.",
+			    hook->service, hook->slot, adoption->adopted,
+			    adoption->adopted == 1 ? "" : "s", adoption->fresh);
+	else
+		problem_set(&sentence, 0,
+			    "%s: slot %u has no socket that could be adopted; hsd looks again when "
+			    "it runs.",
+			    hook->service, hook->slot);
+	hook_tell(hook, JOURNAL_ADOPT, adoption->adopted ? LOG_INFO : LOG_WARNING, &sentence);
+}
+
+static int adopt(const struct hook *hook, const struct direct *direct,
+		 const struct unit_facts *facts, struct problem *problem)
+{
+	_cleanup_(adoption_freep) struct adoption *adoption = NULL;
+	struct adopt_scope scope = {
+		.cgroup = facts->control_group,
+		.slot = hook->slot,
+		.ports = direct->config.ports,
+		.n_ports = direct->config.n_ports,
+	};
+	int r = find_sockets(direct, &scope, &adoption, problem);
+
+	if (r < 0)
+		return r;
+	if (adoption->adopted)
+		stop_socket_units(hook, direct, facts);
+	r = adoption_commit(direct->plane, hook->slot, adoption);
+	if (r < 0)
+		return problem_set(problem, r, "the kernel did not take the sockets: %s",
+				   strerror(-r));
+	tell_refused(hook, adoption);
+	tell_adopted(hook, adoption);
+	return 0;
+}
+
+static void adopt_directly(const struct hook *hook)
+{
+	_cleanup_(direct_close) struct direct direct = {0};
+	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
+	struct problem problem = {0}, sentence;
+
+	if (!hook_open(hook, &direct))
+		return;
+	direct_unit(&direct, hook->slot, &facts);
+	if (facts.state != UNIT_RUNNING && facts.state != UNIT_START_POST)
+		problem_set(&problem, 0, "its unit is not running");
+	else if (!facts.control_group[0])
+		problem_set(&problem, 0, "systemd does not tell its control group");
+	else if (!adopt(hook, &direct, &facts, &problem))
+		return;
+	problem_set(&sentence, 0, "%s: slot %u is not adopted: %.400s.", hook->service, hook->slot,
+		    problem.text);
+	hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &sentence);
+}
+
+int verb_adopt(const struct arguments *arguments)
+{
+	struct hook hook;
+
+	if (hook_begin(&hook, arguments))
+		return EXIT_USAGE;
+	if (!hook_ask(&hook, "Adopt", ASK_TIME))
+		adopt_directly(&hook);
+	return EXIT_DONE;
+}

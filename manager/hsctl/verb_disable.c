@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* disable: the files first, then hsd forgets the service, then the kernel chooses again. In this
+ * order nobody makes anew what is taken away. */
+#include "system/disable.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "hsctl/direct.h"
+#include "hsctl/filelist.h"
+#include "hsctl/json.h"
+#include "hsctl/verb.h"
+#include "hsctl/verbs.h"
+#include "plane/scan.h"
+#include "system/journal.h"
+
+static bool is_listener(const struct plane *plane, const struct address *address)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (address_equal(&listeners[i]->address, address))
+			return true;
+	return false;
+}
+
+/* Any member gives back its whole group; the same group again is no harm. */
+static int detach_unit(const struct direct *direct, const char *cgroup)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	size_t n = 0;
+	int r = scan_cgroup(cgroup, &held, &n);
+
+	if (r == -ENOENT)
+		return 0;
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		_cleanup_(close_fdp) int fd = -1;
+
+		if (!is_listener(direct->plane, &held[i].socket.address))
+			continue;
+		r = scan_borrow(&held[i], &fd);
+		if (!r)
+			r = listener_detach(fd);
+		if (r == -ESTALE)
+			r = 0;
+	}
+	return r;
+}
+
+static int detach_all(const struct direct *direct)
+{
+	int r = 0;
+
+	for (unsigned slot = 0; r >= 0 && slot < HS_SLOTS_MAX; slot++) {
+		struct unit_facts facts = {0};
+
+		direct_unit(direct, slot, &facts);
+		if (facts.control_group[0])
+			r = detach_unit(direct, facts.control_group);
+		unit_facts_done(&facts);
+	}
+	return r;
+}
+
+/* 0 also when there was nothing. */
+static int release(const char *service, bool *ret_released, struct problem *problem)
+{
+	_cleanup_(direct_close) struct direct direct = {0};
+	int r = direct_open(service, &direct, problem);
+
+	*ret_released = false;
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	if (!direct.systemd)
+		return problem_set(problem, -ENOTCONN,
+				   "systemd cannot be asked where the instances of %s are, so the "
+				   "kernel's choice was not given back",
+				   service);
+	r = detach_all(&direct);
+	if (r >= 0)
+		r = plane_destroy(direct.plane);
+	if (r < 0)
+		return problem_set(problem, r,
+				   "the kernel's choice could not be given back to %s: %s; stop "
+				   "and start its instances",
+				   service, strerror(-r));
+	*ret_released = true;
+	return 0;
+}
+
+static void print_done(const struct arguments *arguments, const struct disable_result *result,
+		       const char *message)
+{
+	_cleanup_(json_object_putp) json_object *object = NULL;
+
+	if (!arguments->json) {
+		filelist_print(&result->changes);
+		puts(message);
+		return;
+	}
+	object = json_object_new_object();
+	json_object_object_add(object, "service", json_object_new_string(result->service));
+	json_object_object_add(object, "removed", filelist_to_json(&result->changes));
+	json_object_object_add(object, "saved_config",
+			       result->saved_config ? json_object_new_string(result->saved_config)
+						    : NULL);
+	json_object_object_add(object, "message", json_object_new_string(message));
+	puts(json_line(object));
+}
+
+static int refuse(const struct lint_report *report)
+{
+	char text[LINT_TEXT_MAX];
+
+	for (size_t i = 0; i < report->n; i++)
+		complain("%s", lint_format(&report->items[i], text));
+	return EXIT_REFUSED;
+}
+
+static int finish(const struct arguments *arguments, const struct disable_result *result)
+{
+	struct journal_scope scope = {result->service, -1, LOG_NOTICE};
+	struct problem problem = {0}, message = {0};
+	bool released = false, made = filechanges_made(&result->changes) > 0;
+	int r;
+
+	verb_tell_manager(arguments);
+	if (result->vendor_config) {
+		print_done(arguments, result, "");
+		complain("%s keeps %s managed; to turn that off: ln -s /dev/null " HS_SYSCONFDIR
+			 "/hotstandby/%s.conf",
+			 result->vendor_config, result->service, result->service);
+		return EXIT_FAILED;
+	}
+	r = release(result->service, &released, &problem);
+	if (made || released)
+		journal_log(JOURNAL_DISABLE, &scope, "%s was taken out of hotstandby.",
+			    result->service);
+	if (r < 0) {
+		complain("%s", problem.text);
+		return EXIT_FAILED;
+	}
+	problem_set(&message, 0,
+		    made || released ? "%s is out of hotstandby; the kernel chooses again."
+				     : "%s was not under hotstandby.",
+		    result->service);
+	print_done(arguments, result, message.text);
+	return EXIT_DONE;
+}
+
+int verb_disable(const struct arguments *arguments)
+{
+	_cleanup_(disable_result_done) struct disable_result result = {0};
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct problem problem = {0};
+	struct lint_report report = {0};
+
+	if (!systemd) {
+		complain("systemd cannot be told that the units changed; is this a booted system?");
+		return EXIT_FAILED;
+	}
+	if (disable_apply(systemd, arguments->given[0], &report, &result, &problem) < 0) {
+		complain("%s", problem.text);
+		return EXIT_FAILED;
+	}
+	if (report.refused)
+		return refuse(&report);
+	return finish(arguments, &result);
+}

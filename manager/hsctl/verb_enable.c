@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* enable: what system/enable.h finds and does, told to the user. */
+#include "system/enable.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "hsctl/direct.h"
+#include "hsctl/filelist.h"
+#include "hsctl/json.h"
+#include "hsctl/verb.h"
+#include "hsctl/verbs.h"
+#include "system/journal.h"
+#include "util/strings.h"
+
+static json_object *finding_to_json(const struct lint_finding *finding)
+{
+	json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "refuses", json_object_new_boolean(finding->refuses));
+	json_object_object_add(object, "file",
+			       finding->file ? json_object_new_string(finding->file) : NULL);
+	json_object_object_add(object, "line",
+			       finding->line ? json_object_new_int(finding->line) : NULL);
+	json_object_object_add(object, "what", json_object_new_string(finding->what));
+	json_object_object_add(object, "why", json_object_new_string(finding->why));
+	json_object_object_add(object, "remedy", json_object_new_string(finding->remedy));
+	return object;
+}
+
+/* What comes next, as commands to be typed. */
+static int next_steps(const struct enable_plan *plan, bool manager, char ***ret_steps)
+{
+	char unit[UNIT_NAME_MAX], line[UNIT_NAME_MAX + 32];
+	int r = manager ? 0 : strings_add(ret_steps, "systemctl enable --now hsd");
+
+	for (unsigned slot = 0; !r && slot < plan->slots; slot++) {
+		name_unit(plan->service, slot, unit, sizeof(unit));
+		snprintf(line, sizeof(line), "systemctl %s %s",
+			 plan->running & (1U << slot) ? "restart" : "start", unit);
+		r = strings_add(ret_steps, line);
+	}
+	return r;
+}
+
+static json_object *steps_to_json(char *const *steps)
+{
+	json_object *array = json_object_new_array();
+
+	for (; steps && *steps; steps++)
+		json_object_array_add(array, json_object_new_string(*steps));
+	return array;
+}
+
+static void print_json(const struct enable_plan *plan, char *const *steps, const char *message)
+{
+	_cleanup_(json_object_putp) json_object *object = json_object_new_object();
+	json_object *findings = json_object_new_array();
+
+	for (size_t i = 0; i < plan->report.n; i++)
+		json_object_array_add(findings, finding_to_json(&plan->report.items[i]));
+	json_object_object_add(object, "service", json_object_new_string(plan->service));
+	json_object_object_add(object, "enabled", json_object_new_boolean(!plan->report.refused));
+	json_object_object_add(object, "written", filelist_to_json(&plan->changes));
+	json_object_object_add(object, "findings", findings);
+	json_object_object_add(object, "next", steps_to_json(steps));
+	json_object_object_add(object, "message", json_object_new_string(message));
+	puts(json_line(object));
+}
+
+static void print_findings(const struct enable_plan *plan)
+{
+	char text[LINT_TEXT_MAX];
+
+	for (size_t i = 0; i < plan->report.n; i++)
+		fprintf(stderr, "%s%s\n", plan->report.items[i].refuses ? "" : "note: ",
+			lint_format(&plan->report.items[i], text));
+}
+
+static void print_text(const struct enable_plan *plan, char *const *steps, const char *message)
+{
+	print_findings(plan);
+	filelist_print(&plan->changes);
+	if (plan->kept_config)
+		printf("kept    %s\n", plan->kept_config);
+	if (plan->old_config)
+		printf("note: earlier settings are in %s\n", plan->old_config);
+	puts(message);
+	if (plan->running)
+		puts("What runs already is adopted at its next start.");
+	puts("Next:");
+	for (; steps && *steps; steps++)
+		printf("  %s\n", *steps);
+}
+
+static int refuse(const struct arguments *arguments, const struct enable_plan *plan)
+{
+	struct problem message;
+
+	problem_set(&message, 0, "%s cannot be put under hotstandby like this; nothing was written",
+		    arguments->given[0]);
+	if (arguments->json)
+		print_json(plan, NULL, message.text);
+	else
+		print_findings(plan);
+	complain("%s", message.text);
+	return EXIT_REFUSED;
+}
+
+static int finish(const struct arguments *arguments, const struct enable_plan *plan, bool fresh)
+{
+	_cleanup_(strings_freep) char **steps = NULL;
+	struct journal_scope scope = {plan->service, -1, LOG_NOTICE};
+	struct problem message;
+	bool manager = verb_tell_manager(arguments);
+
+	problem_set(&message, 0, "%s is under hotstandby%s.", plan->service,
+		    fresh ? "" : " already");
+	if (fresh)
+		journal_log(JOURNAL_ENABLE, &scope, "%s was put under hotstandby.", plan->service);
+	if (next_steps(plan, manager, &steps) < 0) {
+		complain("out of memory");
+		return EXIT_FAILED;
+	}
+	if (arguments->json)
+		print_json(plan, steps, message.text);
+	else
+		print_text(plan, steps, message.text);
+	return EXIT_DONE;
+}
+
+int verb_enable(const struct arguments *arguments)
+{
+	_cleanup_(enable_plan_freep) struct enable_plan *plan = NULL;
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct problem problem = {0};
+	bool fresh;
+
+	if (!systemd) {
+		complain("systemd cannot be asked about the unit; is this a booted system?");
+		return EXIT_FAILED;
+	}
+	if (enable_plan_new(systemd, arguments->given[0], &plan, &problem) < 0) {
+		complain("%s", problem.text);
+		return EXIT_FAILED;
+	}
+	if (plan->report.refused)
+		return refuse(arguments, plan);
+	fresh = !enable_is_done(plan);
+	if (enable_apply(systemd, plan, &problem) < 0) {
+		complain("%s", problem.text);
+		return EXIT_FAILED;
+	}
+	return finish(arguments, plan, fresh);
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* retire: ExecStop= of an instance. */
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "hsctl/hook.h"
+#include "hsctl/verbs.h"
+#include "plane/retire.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+/* hsd itself waits up to 4 s for another slot that is coming. */
+#define ASK_TIME (UINT64_C(4250000))
+/* The same wait without hsd: it leaves time to settle and to move the queue. */
+#define WAIT_TIME (UINT64_C(2500000))
+/* All settling ends here, counted from the start. */
+#define SETTLE_TIME (UINT64_C(4600000))
+#define SETTLE_MAX  (2 * USEC_PER_SEC)
+#define LOOK_EVERY  (20 * USEC_PER_MSEC)
+
+#define ALL_SLOTS (~UINT32_C(0))
+
+static void pause_for(uint64_t usec)
+{
+	struct timespec span = {
+		.tv_sec = usec / USEC_PER_SEC,
+		.tv_nsec = usec % USEC_PER_SEC * NSEC_PER_USEC,
+	};
+
+	nanosleep(&span, NULL);
+}
+
+/* Starting, or about to be started: all slots restarted by one command take turns. */
+static bool another_may_come(const struct direct *direct, unsigned slot)
+{
+	bool may = false;
+
+	for (unsigned i = 0; !may && i < direct->config.slots; i++) {
+		struct unit_facts facts = {0};
+
+		if (i == slot)
+			continue;
+		direct_unit(direct, i, &facts);
+		may = facts.job_pending || facts.state == UNIT_STARTING ||
+		      facts.state == UNIT_START_POST || facts.state == UNIT_STOPPING;
+		unit_facts_done(&facts);
+	}
+	return may;
+}
+
+static enum retire_answer leave(const struct hook *hook, const struct direct *direct)
+{
+	enum retire_answer answer;
+	unsigned to;
+
+	do {
+		answer = retire_leave(direct->plane, hook->slot, ALL_SLOTS, &to);
+		if (answer != RETIRE_LAST || !hook_left(hook, WAIT_TIME) ||
+		    !another_may_come(direct, hook->slot))
+			break;
+		pause_for(LOOK_EVERY);
+		plane_refresh(direct->plane);
+	} while (true);
+	return answer;
+}
+
+static void move_queue(const struct hook *hook, const struct direct *direct)
+{
+	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
+	uint64_t settle = MIN(direct->config.settle_usec, SETTLE_MAX);
+	struct problem sentence;
+	int queued = 0;
+
+	pause_for(MIN(settle, hook_left(hook, SETTLE_TIME)));
+	direct_unit(direct, hook->slot, &facts);
+	if (facts.control_group[0])
+		queued = bounce(direct->plane, hook->slot, facts.control_group, false);
+	problem_set(&sentence, 0, "%s: slot %u is retired, slot %u is active; %d waiting moved.",
+		    hook->service, hook->slot, hs_word_active(plane_word(direct->plane)),
+		    MAX(queued, 0));
+	hook_tell(hook, JOURNAL_RETIRE, LOG_INFO, &sentence);
+}
+
+/* `asked`: hsd was asked and did not answer in time, so it may have begun. */
+static void retire_directly(const struct hook *hook, bool asked)
+{
+	_cleanup_(direct_close) struct direct direct = {0};
+	enum retire_answer answer;
+	struct problem sentence;
+
+	if (!hook_open(hook, &direct))
+		return;
+	answer = leave(hook, &direct);
+	if (answer == RETIRE_DONE || (answer == RETIRE_NOT_HERE && asked)) {
+		move_queue(hook, &direct);
+		return;
+	}
+	if (answer == RETIRE_LAST)
+		problem_set(&sentence, 0,
+			    "%s: slot %u leaves and no other slot is ready: from its stop on "
+			    "clients are refused until one is.",
+			    hook->service, hook->slot);
+	else
+		problem_set(&sentence, 0, "%s: slot %u had no socket to retire.", hook->service,
+			    hook->slot);
+	hook_tell(hook, JOURNAL_RETIRE, answer == RETIRE_LAST ? LOG_WARNING : LOG_INFO, &sentence);
+}
+
+int verb_retire(const struct arguments *arguments)
+{
+	struct hook hook;
+
+	if (hook_begin(&hook, arguments))
+		return EXIT_USAGE;
+	if (!hook_ask(&hook, "Retire", ASK_TIME))
+		retire_directly(&hook, !hook_left(&hook, ASK_TIME));
+	return EXIT_DONE;
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What it costs to ask how many connections a slot has, with 50 and with 50 000 of them. Beside it:
+ * the same question put to sock_diag(7), which must list them all.
+ *
+ * Both ends of all connections are in this process. Exit status 77, and a line of text, when the
+ * machine has no room for them.
+ */
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/sysinfo.h>
+
+#include "../plane/client.h"
+#include "bench.h"
+#include "plane/diag.h"
+#include "util/clock.h"
+
+#define PORT	     8000
+#define FEW	     50
+#define MANY	     50000
+#define READS	     2000
+#define LISTS	     10
+#define CLIENTS_MAX  25000 /* connections per source address */
+#define MEMORY_BYTES (UINT64_C(1) << 30)
+#define SKIP	     77
+
+struct bench {
+	struct rig *rig;
+	int listener;
+	int fds[2 * MANY];
+	size_t n; /* connections: two descriptors each */
+};
+
+static bool has_room(void)
+{
+	struct rlimit limit = {2 * MANY + 256, 2 * MANY + 256};
+	struct sysinfo info;
+
+	if (sysinfo(&info) < 0 || (info.freeram + info.bufferram) * info.mem_unit < MEMORY_BYTES) {
+		printf("skipped: less than 1 GB of free memory\n");
+		return false;
+	}
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		printf("skipped: a process may not open %lu files here\n", limit.rlim_cur);
+		return false;
+	}
+	return true;
+}
+
+/* Slot 0 of the service is a socket of this process, put in place without adoption. */
+static void listen_as_slot(struct bench *bench)
+{
+	struct address address = rig_local(PORT);
+	struct hs_tag tag = {.service_id = plane_id(bench->rig->plane)};
+	struct sockaddr_storage raw;
+	socklen_t size = address_to_sockaddr(&address, &raw);
+	struct listener *listener;
+	uint64_t cookie;
+	int one = 1;
+
+	bench->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	rig_check(setsockopt(bench->listener, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0);
+	rig_check(bind(bench->listener, (struct sockaddr *)&raw, size) == 0);
+	rig_check(listen(bench->listener, 128) == 0);
+	rig_check(plane_listener_get(bench->rig->plane, &address, &listener, NULL) == 0);
+	rig_check(listener_attach(listener, bench->listener) == 0);
+	rig_check(accounting_tag(bench->rig->accounting, bench->listener, &tag) == 0);
+	size = sizeof(cookie);
+	rig_check(getsockopt(bench->listener, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0);
+	rig_check(listener_put(listener, 0, bench->listener, cookie) == 0);
+	rig_flip(bench->rig, 0);
+}
+
+static int connect_from(unsigned host)
+{
+	struct address to = rig_local(PORT);
+	struct sockaddr_in from = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK + host)};
+	struct sockaddr_storage raw;
+	socklen_t size = address_to_sockaddr(&to, &raw);
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* the port is chosen at connect(): so many connections need not share one address' ports */
+	rig_check(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) == 0);
+	rig_check(bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0);
+	rig_check(connect(fd, (struct sockaddr *)&raw, size) == 0);
+	return fd;
+}
+
+static void open_to(struct bench *bench, size_t n)
+{
+	while (bench->n < n) {
+		int *fds = &bench->fds[2 * bench->n];
+
+		fds[0] = connect_from(1 + bench->n / CLIENTS_MAX);
+		fds[1] = accept(bench->listener, NULL, NULL);
+		rig_check(fds[1] >= 0);
+		bench->n++;
+	}
+}
+
+static void close_to(struct bench *bench, size_t n)
+{
+	while (bench->n > n) {
+		bench->n--;
+		client_reset(bench->fds[2 * bench->n]);
+		close(bench->fds[2 * bench->n + 1]);
+	}
+}
+
+static void check(const struct bench *bench, uint64_t counted, const char *how)
+{
+	if (counted != bench->n)
+		rig_fail(__FILE__, __LINE__, "%s counts %lu connections instead of %zu", how,
+			 counted, bench->n);
+}
+
+static void measure_counters(const struct bench *bench, struct samples *one, struct samples *all)
+{
+	for (unsigned i = 0; i < READS; i++) {
+		struct slot_totals slot;
+		struct plane_totals totals;
+		uint64_t begun = now_nsec(), then;
+
+		rig_check(plane_slot_totals(bench->rig->plane, 0, &slot) == 0);
+		then = now_nsec();
+		rig_check(plane_totals(bench->rig->plane, &totals) == 0);
+		samples_add(all, now_nsec() - then);
+		samples_add(one, then - begun);
+		check(bench, slot.connections, "the accounting");
+		check(bench, totals.slots[0].connections, "the accounting");
+	}
+}
+
+static int count_tagged(const struct connection *connection, void *userdata)
+{
+	*(uint64_t *)userdata += connection->tag.service_id != 0;
+	return 0;
+}
+
+static void measure_list(const struct bench *bench, struct samples *list)
+{
+	for (unsigned i = 0; i < LISTS; i++) {
+		uint64_t n = 0, begun = now_nsec();
+
+		rig_check(diag_connections(PORT, accounting_tags_fd(bench->rig->accounting),
+					   count_tagged, &n) == 0);
+		samples_add(list, now_nsec() - begun);
+		check(bench, n, "sock_diag");
+	}
+}
+
+static void measure(struct bench *bench)
+{
+	enum { ONE, ALL, LIST, KINDS };
+	struct samples samples[2][KINDS] = {
+		{{.name = "one slot, 50 connections"},
+		 {.name = "whole service, 50 connections"},
+		 {.name = "sock_diag, 50 connections"}},
+		{{.name = "one slot, 50000 connections"},
+		 {.name = "whole service, 50000 connections"},
+		 {.name = "sock_diag, 50000 connections"}},
+	};
+
+	for (unsigned turn = 0; turn < 4; turn++) {
+		struct samples *s = samples[turn % 2];
+
+		if (turn % 2)
+			open_to(bench, MANY);
+		else
+			close_to(bench, FEW);
+		open_to(bench, FEW);
+		measure_counters(bench, &s[ONE], &s[ALL]);
+		measure_list(bench, &s[LIST]);
+	}
+	close_to(bench, 0);
+	for (unsigned i = 0; i < 2 * KINDS; i++) {
+		struct samples *s = &samples[i / KINDS][i % KINDS];
+
+		s->row = "counts";
+		s->unit = "ns";
+		samples_print(s);
+	}
+}
+
+static int run(void *userdata)
+{
+	static struct bench bench;
+
+	(void)userdata;
+	if (!has_room())
+		return SKIP;
+	bench.rig = rig_begin();
+	rig_planes(bench.rig);
+	listen_as_slot(&bench);
+	measure(&bench);
+	rig_end(bench.rig);
+	return 0;
+}
+
+int main(void)
+{
+	return rig_keep(run, NULL);
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the kernel side tells by itself: the rare cases of a service, and sockets that begin and
+ * cease to listen. Told or lost, it never changes where a connection goes.
+ */
+#include "cases.h"
+
+#include <poll.h>
+#include <string.h>
+
+#define PORT   8080
+#define EVENTS 64
+
+struct heard {
+	struct hs_event events[EVENTS];
+	unsigned n; /* counts on beyond EVENTS */
+};
+
+static void on_event(const struct hs_event *event, void *userdata)
+{
+	struct heard *heard = userdata;
+
+	if (heard->n < EVENTS)
+		heard->events[heard->n] = *event;
+	heard->n++;
+}
+
+/* Waits until the descriptor says that there is something. */
+static void wait_readable(int fd)
+{
+	struct pollfd poller = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&poller, 1, RIG_DEADLINE_USEC / 1000), 1);
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd poller = {.fd = fd, .events = POLLIN};
+
+	return poll(&poller, 1, 0) == 1;
+}
+
+static void assert_event(const struct hs_event *event, enum hs_event_kind kind, unsigned from,
+			 unsigned to)
+{
+	assert_int_equal(event->kind, kind);
+	assert_int_equal(event->from, from);
+	assert_int_equal(event->to, to);
+	assert_int_equal(event->sport, 20001);
+	assert_in_range(event->time_ns, now_nsec() - NSEC_PER_USEC * RIG_DEADLINE_USEC, now_nsec());
+}
+
+static void a_fall_through_is_told(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct heard heard = {0};
+	int fd;
+
+	serve_pair(&pair);
+	assert_int_equal(plane_events_watch(rig->plane, on_event, &heard, &fd), 0);
+	assert_int_equal(ask_from(&at, 20001), 'A');
+	assert_false(is_readable(fd));
+	server_kill(pair.a);
+	assert_int_equal(ask_from(&at, 20001), 'B');
+	wait_readable(fd);
+	assert_int_equal(plane_events_consume(rig->plane), 1);
+	assert_int_equal(heard.n, 1);
+	assert_event(&heard.events[0], HS_EVENT_FELL_THROUGH, 0, 1);
+	assert_int_equal(heard.events[0].word, plane_word(rig->plane));
+}
+
+static void a_slot_that_was_withdrawn_is_no_news(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct heard heard = {0};
+	unsigned to;
+	int fd;
+
+	serve_pair(&pair);
+	rig_policy(rig, HS_POLICY_PARITY);
+	assert_int_equal(plane_events_watch(rig->plane, on_event, &heard, &fd), 0);
+	assert_int_equal(retire_leave(rig->plane, 0, ~0U, &to), RETIRE_DONE);
+	assert_int_equal(ask_from(&at, 20002), 'B');
+	assert_int_equal(plane_events_consume(rig->plane), 0);
+	assert_int_equal(rig_slot(rig, 1).fell_through, 1);
+}
+
+static void migrations_are_told(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct heard heard = {0};
+	int fd, client;
+
+	assert_int_equal(plane_events_watch(rig->plane, on_event, &heard, &fd), 0);
+	client = client_connect_from(&at, 20001);
+	/* flipped before: nothing falls through */
+	rig_flip(rig, 1);
+	server_kill(pair.a);
+	wait_readable(fd);
+	plane_events_consume(rig->plane);
+	assert_int_equal(heard.n, 1);
+	assert_event(&heard.events[0], HS_EVENT_MIGRATED, 0, 1);
+	client_reset(client);
+}
+
+static void nothing_to_choose_is_told(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct server *foreign = server_start(rig, 25);
+	struct heard heard = {0};
+	int fd;
+
+	server_listen(foreign, &at, 0);
+	server_serve(foreign, true);
+	server_kill(pair.a);
+	server_kill(pair.b);
+	assert_int_equal(plane_events_watch(rig->plane, on_event, &heard, &fd), 0);
+	assert_int_equal(ask_from(&at, 20001), 'Z');
+	wait_readable(fd);
+	plane_events_consume(rig->plane);
+	assert_int_equal(heard.n, 1);
+	assert_event(&heard.events[0], HS_EVENT_NOTHING, 0, HS_SLOT_NONE);
+}
+
+/* Nobody reads: the ring fills up, the rest is counted, traffic goes on. */
+static void what_does_not_fit_is_counted(void **state)
+{
+	enum { FLOWS = 1800, RECORD = sizeof(struct hs_event) + 8, ROOM = 64 * 1024 / RECORD };
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct heard heard = {0};
+	uint64_t lost;
+	int fd;
+
+	serve_pair(&pair);
+	server_kill(pair.a);
+	assert_int_equal(ask_often(&at, FLOWS).of['B'], FLOWS);
+	lost = rig_totals(rig).events_lost;
+	assert_in_range(lost, FLOWS - ROOM, FLOWS - ROOM + 1);
+	assert_int_equal(rig_slot(rig, 1).fell_through, FLOWS);
+	assert_int_equal(plane_events_watch(rig->plane, on_event, &heard, &fd), 0);
+	assert_true(is_readable(fd));
+	plane_events_consume(rig->plane);
+	assert_int_equal(heard.n + lost, FLOWS);
+	/* once read there is room again */
+	assert_int_equal(ask(&at), 'B');
+	plane_events_consume(rig->plane);
+	assert_int_equal(heard.n + lost, FLOWS + 1);
+}
+
+struct listens {
+	uint16_t port; /* others are none of ours: the ring is the whole machine's */
+	struct hs_listen told[EVENTS];
+	unsigned n;
+};
+
+static void on_listen(const struct hs_listen *listen, void *userdata)
+{
+	struct listens *listens = userdata;
+
+	if (listen->port == listens->port && listens->n < EVENTS)
+		listens->told[listens->n++] = *listen;
+}
+
+static unsigned hear(struct rig *rig, struct listens *listens)
+{
+	assert_true(accounting_listens_consume(rig->accounting) >= 0);
+	return listens->n;
+}
+
+static void assert_listen(const struct hs_listen *listen, uint8_t family, bool closed)
+{
+	assert_int_equal(listen->family, family);
+	assert_int_equal(listen->closed, closed);
+	assert_int_not_equal(listen->cookie, 0);
+}
+
+static void listening_is_told(void **state)
+{
+	struct rig *rig = *state;
+	struct address v4 = rig_any(PORT), v6 = rig_only6(PORT);
+	struct server *a = server_start(rig, 0);
+	struct listens listens = {.port = PORT};
+	int fd;
+
+	assert_int_equal(accounting_listens_watch(rig->accounting, on_listen, &listens, &fd), 0);
+	server_listen(a, &v4, 0);
+	wait_readable(fd);
+	rig_until(hear(rig, &listens) == 1);
+	assert_listen(&listens.told[0], AF_INET, false);
+	server_listen(a, &v6, 0);
+	rig_until(hear(rig, &listens) == 2);
+	assert_listen(&listens.told[1], AF_INET6, false);
+	server_close(a, 0);
+	rig_until(hear(rig, &listens) == 3);
+	assert_listen(&listens.told[2], AF_INET, true);
+	assert_true(listens.told[2].cookie == listens.told[0].cookie);
+	server_kill(a);
+	rig_until(hear(rig, &listens) == 4);
+	assert_listen(&listens.told[3], AF_INET6, true);
+	assert_true(listens.told[3].cookie == listens.told[1].cookie);
+}
+
+/* Whoever is told can find the socket at once. */
+static void the_cookie_is_that_of_adoption(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct listens listens = {.port = PORT};
+	int fd;
+
+	assert_int_equal(accounting_listens_watch(rig->accounting, on_listen, &listens, &fd), 0);
+	start_adopted(rig, 0, &at);
+	rig_until(hear(rig, &listens) == 1);
+	assert_true(plane_slot_has(rig->plane, 0, listens.told[0].cookie));
+}
+
+static void what_was_before_the_watch_is_not_told(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = server_start(rig, 0);
+	struct listens listens = {.port = PORT};
+	int fd;
+
+	server_listen(a, &at, 0);
+	assert_int_equal(accounting_listens_watch(rig->accounting, on_listen, &listens, &fd), 0);
+	assert_int_equal(hear(rig, &listens), 0);
+	server_listen(a, &at, 0);
+	rig_until(hear(rig, &listens) == 1);
+}
+
+/* A bounce looks like an end and a beginning of the same socket. */
+static void a_bounce_is_told_as_both(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct listens listens = {.port = PORT};
+	int fd, client = client_connect(&at);
+
+	rig_flip(rig, 1);
+	assert_int_equal(accounting_listens_watch(rig->accounting, on_listen, &listens, &fd), 0);
+	assert_int_equal(bounce(rig->plane, 0, pair.a->cgroup, true), 1);
+	rig_until(hear(rig, &listens) == 2);
+	assert_listen(&listens.told[0], AF_INET, true);
+	assert_listen(&listens.told[1], AF_INET, false);
+	assert_true(listens.told[0].cookie == listens.told[1].cookie);
+	close(client);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		CASE(a_fall_through_is_told),
+		CASE(a_slot_that_was_withdrawn_is_no_news),
+		CASE(migrations_are_told),
+		CASE(nothing_to_choose_is_told),
+		CASE(what_does_not_fit_is_counted),
+		CASE(listening_is_told),
+		CASE(the_cookie_is_that_of_adoption),
+		CASE(what_was_before_the_watch_is_not_told),
+		CASE(a_bounce_is_told_as_both),
+	};
+
+	return cases_run("events", tests);
+}
