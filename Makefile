@@ -117,6 +117,7 @@ install: all $(BUILD)/units/hsd.service
 		$(INSTALL) -m 0644 $$f $(ROOT)/share/hotstandby/examples/$${f##*/} || exit; done
 	for f in $(wildcard man/*.[1-8]); do \
 		$(INSTALL) -m 0644 $$f $(ROOT)/share/man/man$${f##*.}/$${f##*/} || exit; done
+	$(if $(DESTDIR),,-journalctl --update-catalog)
 
 uninstall:
 	rm -f $(ROOT)/sbin/hsd $(ROOT)/bin/hsctl $(ROOT)/lib/systemd/system/hsd.service \
@@ -124,7 +125,9 @@ uninstall:
 		$(ROOT)/lib/systemd/catalog/hotstandby.catalog \
 		$(ROOT)/share/bash-completion/completions/hsctl
 	for f in $(wildcard man/*.[1-8]); do rm -f $(ROOT)/share/man/man$${f##*.}/$${f##*/}; done
-	rm -rf $(ROOT)/lib/hotstandby $(ROOT)/share/hotstandby
+	rm -f $(ROOT)/lib/hotstandby/hs-example-server
+	rm -rf $(ROOT)/share/hotstandby
+	-rmdir --ignore-fail-on-non-empty $(ROOT)/lib/hotstandby
 
 check demo bench:
 	./scripts/$@

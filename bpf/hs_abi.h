@@ -172,5 +172,6 @@ struct hs_listen {
 _Static_assert(sizeof(struct hs_listen) == 16, "layout of ring listens");
 
 /* Where things are pinned. bpffs allows no '.' in a name; '%' cannot occur in a unit name. */
-#define HS_PIN_ROOT	  "/sys/fs/bpf/hotstandby"
-#define HS_PIN_ACCOUNTING "%accounting"
+#define HS_PIN_ROOT "/sys/fs/bpf/hotstandby"
+/* ends with HS_ABI_VERSION: what another version has pinned is left alone */
+#define HS_PIN_ACCOUNTING "%accounting-1"

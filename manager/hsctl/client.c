@@ -121,25 +121,38 @@ static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
+/* One step of the bus, or of the waiting for it. */
+static int process(sd_bus *bus, uint64_t deadline)
+{
+	int r = sd_bus_process(bus, NULL);
+	uint64_t now;
+
+	if (r)
+		return r;
+	now = now_usec();
+	if (now >= deadline)
+		return -ETIMEDOUT;
+	r = sd_bus_wait(bus, deadline - now);
+	return r == -EINTR ? 0 : r;
+}
+
+/* Who cannot even greet the bus has lost nobody: there was nobody. */
+static int get_ready(sd_bus *bus, uint64_t deadline)
+{
+	int r = 0;
+
+	while (r >= 0 && !sd_bus_is_ready(bus))
+		r = process(bus, deadline);
+	return r < 0 ? r : 0;
+}
+
 static int process_until(sd_bus *bus, const struct wait *wait, uint64_t deadline)
 {
-	uint64_t now;
-	int r;
+	int r = 0;
 
-	while (!wait->ended) {
-		r = sd_bus_process(bus, NULL);
-		if (r < 0)
-			return r;
-		if (r > 0)
-			continue;
-		now = now_usec();
-		if (now >= deadline)
-			return -ETIMEDOUT;
-		r = sd_bus_wait(bus, deadline - now);
-		if (r < 0 && r != -EINTR)
-			return r;
-	}
-	return 0;
+	while (r >= 0 && !wait->ended)
+		r = process(bus, deadline);
+	return r < 0 ? r : 0;
 }
 
 static int make_message(sd_bus *bus, const struct client_call *call, const char *types,
@@ -174,18 +187,19 @@ static int watch_progress(sd_bus *bus, const char *path, struct wait *wait, sd_b
 					 on_progress, NULL, wait);
 }
 
+/* The deadline is kept here, for all steps together. */
 static int send_and_wait(sd_bus *bus, sd_bus_message *m, struct wait *wait)
 {
 	_cleanup_(sd_bus_slot_unrefp) sd_bus_slot *match = NULL, *call = NULL;
 	uint64_t now = now_usec(), timeout = wait->call->timeout_usec;
-	int r = watch_progress(bus, sd_bus_message_get_path(m), wait, &match);
+	uint64_t deadline = timeout < USEC_INFINITY - now ? now + timeout : USEC_INFINITY;
+	int r = get_ready(bus, deadline);
 
-	if (r >= 0) /* the deadline is kept here, for all steps together */
+	if (r >= 0)
+		r = watch_progress(bus, sd_bus_message_get_path(m), wait, &match);
+	if (r >= 0)
 		r = sd_bus_call_async(bus, &call, m, on_answer, wait, USEC_INFINITY);
-	if (r < 0)
-		return r;
-	return process_until(bus, wait,
-			     timeout < USEC_INFINITY - now ? now + timeout : USEC_INFINITY);
+	return r < 0 ? r : process_until(bus, wait, deadline);
 }
 
 static enum client_answer call_with(sd_bus *bus, const struct client_call *call,
@@ -206,7 +220,7 @@ static enum client_answer call_with(sd_bus *bus, const struct client_call *call,
 			   span_format(call->timeout_usec, span, sizeof(span)));
 		return CLIENT_TIMEOUT;
 	}
-	reply_fail(ret_reply, EXIT_FAILED, "cannot talk to hsd over the bus: %s", strerror(-r));
+	reply_fail(ret_reply, EXIT_FAILED, "the connection to the bus failed: %s", strerror(-r));
 	return CLIENT_ABSENT;
 }
 
@@ -220,6 +234,15 @@ enum client_answer client_call(sd_bus *bus, const struct client_call *call, stru
 	answer = call_with(bus, call, ret_reply, types, args);
 	va_end(args);
 	return answer;
+}
+
+/* Whose hsd it is that cannot be reached. */
+static void name_place(const struct arguments *arguments, struct reply *reply)
+{
+	struct problem problem = reply->problem;
+
+	reply_fail(reply, reply->exit, "%.100s: %.400s", arguments->host ?: arguments->machine,
+		   problem.text);
 }
 
 enum client_answer client_ask(const struct arguments *arguments, const struct client_call *call,
@@ -239,5 +262,7 @@ enum client_answer client_ask(const struct arguments *arguments, const struct cl
 	va_start(args, types);
 	answer = call_with(bus, call, ret_reply, types, args);
 	va_end(args);
+	if (answer == CLIENT_ABSENT && (arguments->host || arguments->machine))
+		name_place(arguments, ret_reply);
 	return answer;
 }

@@ -18,8 +18,8 @@
 static int need_root(struct problem *problem, int error)
 {
 	return problem_set(problem, error,
-			   "hsd does not answer, and looking into the kernel without it needs "
-			   "root; run it with sudo, or start hsd: systemctl start hsd");
+			   "without hsd this needs root; run it with sudo, or start hsd: "
+			   "systemctl start hsd");
 }
 
 /* Its own socket, for root only. No bus has to run for it. */
@@ -166,7 +166,7 @@ static void report_slot(const struct direct *direct, unsigned slot, struct servi
 		    address_format(missing, text));
 }
 
-static json_object *describe(const struct direct *direct)
+static json_object *describe(const struct direct *direct, const struct problem *problem)
 {
 	_cleanup_(freep) struct service_report *report = calloc(1, sizeof(*report));
 
@@ -174,36 +174,52 @@ static json_object *describe(const struct direct *direct)
 		return NULL;
 	report_init(report, direct->service, direct->config.slots);
 	report_read_plane(report, direct->plane);
+	report->problem = *problem;
 	for (unsigned i = 0; i < report->n_slots; i++)
 		report_slot(direct, i, report);
-	if (!direct->plane)
-		problem_set(&report->problem, 0,
-			    "nothing is pinned in the kernel for it yet; start hsd, or an "
-			    "instance: systemctl start %s@0",
-			    direct->service);
 	return report_to_json(report);
 }
 
-/* Also a service that is enabled and has not run yet can be looked at. */
+/* Also a service can be looked at that is enabled and has not run yet, or cannot. `ret_wrong` says
+ * what is the matter with it. */
+static int open_for_look(struct direct *direct, struct problem *ret_wrong, struct problem *problem)
+{
+	int config = configfile_load(direct->service, &direct->config, ret_wrong);
+	int r;
+
+	if (config < 0)
+		config_init(&direct->config);
+	r = open_plane(direct, problem);
+	if (!r || r == -EACCES || r == -EPERM || config == -ENOENT) {
+		if (config == -ENOENT)
+			ret_wrong->text[0] = '\0';
+		return r;
+	}
+	if (r != -ENOENT)
+		*ret_wrong = *problem;
+	else if (!config)
+		problem_set(ret_wrong, 0,
+			    "nothing is pinned in the kernel for it yet; start hsd, or an "
+			    "instance: systemctl start %s@0",
+			    direct->service);
+	return 0;
+}
+
 static int describe_one(const char *service, sd_bus *systemd, json_object **ret_object,
 			struct problem *problem)
 {
-	struct direct direct = {0};
+	_cleanup_(direct_close) struct direct direct = {0};
+	struct problem wrong = {0};
 	int r;
 
 	snprintf(direct.service, sizeof(direct.service), "%s", service);
-	r = configfile_load(service, &direct.config, NULL);
+	r = open_for_look(&direct, &wrong, problem);
 	if (r < 0)
-		config_init(&direct.config);
-	r = r == -ENOENT ? open_plane(&direct, problem)
-			 : (open_plane(&direct, problem) == -EACCES ? -EACCES : 0);
-	if (r >= 0) {
-		direct.systemd = sd_bus_ref(systemd);
-		*ret_object = describe(&direct);
-		sd_bus_unref(steal_ptr(&direct.systemd));
-	}
-	direct_close(&direct);
-	return r;
+		return r;
+	direct.systemd = sd_bus_ref(systemd);
+	*ret_object = describe(&direct, &wrong);
+	sd_bus_unref(steal_ptr(&direct.systemd)); /* others go on with it */
+	return 0;
 }
 
 static int add_pinned(const char *name, void *userdata)

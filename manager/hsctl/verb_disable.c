@@ -129,7 +129,8 @@ static int finish(const struct arguments *arguments, const struct disable_result
 
 	verb_tell_manager(arguments);
 	if (result->vendor_config) {
-		print_done(arguments, result, "");
+		if (!arguments->json)
+			filelist_print(&result->changes);
 		complain("%s keeps %s managed; to turn that off: ln -s /dev/null " HS_SYSCONFDIR
 			 "/hotstandby/%s.conf",
 			 result->vendor_config, result->service, result->service);

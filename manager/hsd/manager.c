@@ -223,13 +223,20 @@ int manager_new(sd_event *event, struct manager **ret_manager, struct problem *p
 
 struct manager *manager_free(struct manager *manager)
 {
+	bool unused;
+
 	if (!manager)
 		return NULL;
+	unused = manager->services && !manager->n_services;
+
 	sd_bus_slot_unref(manager->bus_object);
 	forget_all(manager);
 	sd_event_source_disable_unref(manager->listen_source);
 	sd_event_source_disable_unref(manager->rescan_source);
 	accounting_free(manager->context.accounting);
+	/* with services, pins outlive us on purpose */
+	if (unused)
+		accounting_drop_unused();
 	sd_bus_flush_close_unref(manager->context.bus);
 	free(manager);
 	return NULL;

@@ -157,6 +157,23 @@ int accounting_destroy(void)
 	return pins_remove(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING);
 }
 
+static int is_service(const char *name, void *userdata)
+{
+	(void)userdata;
+	return name[0] != '%';
+}
+
+void accounting_drop_unused(void)
+{
+	_cleanup_(close_fdp) int lock = -1;
+
+	/* nobody makes a service's pins meanwhile */
+	if (pins_lock(HS_PIN_ROOT, 1, &lock) < 0 || pins_each_folder(HS_PIN_ROOT, is_service, NULL))
+		return;
+	accounting_destroy();
+	rmdir(HS_PIN_ROOT);
+}
+
 int accounting_register(struct accounting *a, uint32_t service_id, int counters_fd)
 {
 	return bpf_map_update_elem(a->services_fd, &service_id, &counters_fd, BPF_ANY) ? -errno : 0;

@@ -23,6 +23,9 @@ struct accounting *accounting_free(struct accounting *accounting);
 /* Detaches the program and removes the pins. */
 int accounting_destroy(void);
 
+/* If no service has pins any more: the same, so that nothing of ours is left. */
+void accounting_drop_unused(void);
+
 /* Makes the counters of a service known under its id. -errno of the map update. */
 int accounting_register(struct accounting *accounting, uint32_t service_id, int counters_fd);
 void accounting_unregister(struct accounting *accounting, uint32_t service_id);

@@ -66,7 +66,7 @@ _container_launch() {
 	# A control group of its own, in the way the machine at hand wants it: systemd's, or by hand in the keeper.
 	if [[ -d /run/systemd/system ]]; then
 		exec setsid systemd-run --quiet --scope --collect --property=Delegate=yes \
-			--unit="hotstandby-rig-$CONTAINER_OWNER-$name" "${command[@]}"
+			--unit="hotstandby-rig-$CONTAINER_OWNER-$name-${EPOCHREALTIME/[.,]/}" "${command[@]}"
 	fi
 	exec setsid "${command[@]}"
 }

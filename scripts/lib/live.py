@@ -119,10 +119,9 @@ class Display:
         """Replaces what was painted last."""
         if not self.live:
             return
-        columns = shutil.get_terminal_size().columns
-        out = "".join(f"\x1b[2K{line}\n" for line in lines)
         back = f"\x1b[{self.painted}A\x1b[J" if self.painted else ""
-        sys.stdout.write("\x1b[?7l" + back + out + "\x1b[?7h" if columns else "")
+        no_wrap, wrap = "\x1b[?7l", "\x1b[?7h"
+        sys.stdout.write(no_wrap + back + "".join(f"{line}\n" for line in lines) + wrap)
         sys.stdout.flush()
         self.painted = len(lines)
 

@@ -122,7 +122,7 @@ def draw_band(scale, top, phase, side, figures):
     requests = f"{figures['requests']:,}".replace(",", " ")
     return [
         f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{PANEL_HEIGHT}" fill="{BAND}"/>',
-        text(left, top - 24, f"{len(phase.events)} × {label}" if label else "nothing happens", 12.5, INK, weight="bold"),
+        text(left, top - 24, f"{len(phase.events)} × {label}" if label else "nothing happens", 12.5, weight="bold"),
         text(left, top - 8, f"{losses} of {requests} lost", 12, RED if losses else GREEN, weight="bold"),
     ]
 
@@ -135,7 +135,8 @@ def draw_latency(scale, top, bins):
         high = [(scale.x(bins.phase, s), scale.y(top, p99)) for s, _, p99, _ in points]
         parts += [area(high, median, PALE_BLUE), polyline(median, BLUE, 1.6)]
     for seconds, _, _, worst in points:
-        parts.append(f'<circle cx="{scale.x(bins.phase, seconds):.1f}" cy="{scale.y(top, worst):.1f}" r="1.3" fill="{GREY}"/>')
+        x, y = scale.x(bins.phase, seconds), scale.y(top, worst)
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.3" fill="{GREY}"/>')
     return parts
 
 

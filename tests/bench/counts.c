@@ -3,8 +3,8 @@
  * What it costs to ask how many connections a slot has, with 50 and with 50 000 of them. Beside it:
  * the same question put to sock_diag(7), which must list them all.
  *
- * Both ends of all connections are in this process. Exit status 77, and a line of text, when the
- * machine has no room for them.
+ * Both ends of the connections are in child processes, as many as the limit of open files asks for.
+ * Exit status 77, and a line of text, when the machine has no room for them.
  */
 #include <netinet/in.h>
 #include <string.h>
@@ -22,28 +22,41 @@
 #define MANY	     50000
 #define READS	     2000
 #define LISTS	     10
-#define CLIENTS_MAX  25000 /* connections per source address */
+#define HOLDERS_MAX  64
 #define MEMORY_BYTES (UINT64_C(1) << 30)
 #define SKIP	     77
+
+/* A child that has so many connections until its pipe is closed. */
+struct holder {
+	pid_t pid;
+	int pipe;
+};
 
 struct bench {
 	struct rig *rig;
 	int listener;
-	int fds[2 * MANY];
-	size_t n; /* connections: two descriptors each */
+	size_t per_holder;
+	struct holder holders[HOLDERS_MAX];
+	size_t n_holders;
+	size_t n; /* connections */
 };
 
-static bool has_room(void)
+static bool has_room(struct bench *bench)
 {
-	struct rlimit limit = {2 * MANY + 256, 2 * MANY + 256};
+	struct rlimit limit;
 	struct sysinfo info;
 
 	if (sysinfo(&info) < 0 || (info.freeram + info.bufferram) * info.mem_unit < MEMORY_BYTES) {
 		printf("skipped: less than 1 GB of free memory\n");
 		return false;
 	}
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
-		printf("skipped: a process may not open %lu files here\n", limit.rlim_cur);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	/* two descriptors each; one source address has ports for some 50 000 */
+	bench->per_holder = MIN(limit.rlim_max / 2, MANY) - 64;
+	if (bench->per_holder * HOLDERS_MAX < MANY) {
+		printf("skipped: a process may open %lu files only\n", limit.rlim_max);
 		return false;
 	}
 	return true;
@@ -73,41 +86,77 @@ static void listen_as_slot(struct bench *bench)
 	rig_flip(bench->rig, 0);
 }
 
-static int connect_from(unsigned host)
+/* Ends with a RST, as soon as the process does: 50 000 in TIME_WAIT would be in the way. */
+static void connect_from(size_t host)
 {
 	struct address to = rig_local(PORT);
 	struct sockaddr_in from = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK + host)};
+	struct linger linger = {.l_onoff = 1};
 	struct sockaddr_storage raw;
 	socklen_t size = address_to_sockaddr(&to, &raw);
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	/* the port is chosen at connect(): so many connections need not share one address' ports */
+	/* the port is chosen at connect() */
 	rig_check(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) == 0);
+	rig_check(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
 	rig_check(bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0);
 	rig_check(connect(fd, (struct sockaddr *)&raw, size) == 0);
-	return fd;
 }
 
-static void open_to(struct bench *bench, size_t n)
+static void hold(const struct bench *bench, size_t n, int pipe)
 {
-	while (bench->n < n) {
-		int *fds = &bench->fds[2 * bench->n];
+	char byte = 0;
 
-		fds[0] = connect_from(1 + bench->n / CLIENTS_MAX);
-		fds[1] = accept(bench->listener, NULL, NULL);
-		rig_check(fds[1] >= 0);
-		bench->n++;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (size_t i = 0; i < n; i++) {
+		connect_from(1 + bench->n_holders);
+		rig_check(accept(bench->listener, NULL, NULL) >= 0);
 	}
+	rig_check(write(pipe, &byte, 1) == 1);
+	/* until the other end is closed */
+	(void)!read(pipe, &byte, 1);
+	_exit(0);
 }
 
-static void close_to(struct bench *bench, size_t n)
+static void add_holder(struct bench *bench, size_t n)
 {
-	while (bench->n > n) {
-		bench->n--;
-		client_reset(bench->fds[2 * bench->n]);
-		close(bench->fds[2 * bench->n + 1]);
+	struct holder *holder = &bench->holders[bench->n_holders];
+	int pair[2];
+	char byte;
+
+	rig_check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	holder->pid = fork();
+	rig_check(holder->pid >= 0);
+	if (!holder->pid) {
+		for (size_t i = 0; i < bench->n_holders; i++)
+			close(bench->holders[i].pipe);
+		close(pair[0]);
+		hold(bench, n, pair[1]);
 	}
+	close(pair[1]);
+	holder->pipe = pair[0];
+	bench->n_holders++;
+	bench->n += n;
+	rig_check(read(holder->pipe, &byte, 1) == 1);
+}
+
+static void open_connections(struct bench *bench, size_t n)
+{
+	while (bench->n < n)
+		add_holder(bench, MIN(n - bench->n, bench->per_holder));
+}
+
+static void close_connections(struct bench *bench)
+{
+	while (bench->n_holders > 0) {
+		struct holder *holder = &bench->holders[--bench->n_holders];
+
+		close(holder->pipe);
+		rig_check(waitpid(holder->pid, NULL, 0) == holder->pid);
+	}
+	bench->n = 0;
+	rig_until(rig_slot(bench->rig, 0).connections == 0);
 }
 
 static void check(const struct bench *bench, uint64_t counted, const char *how)
@@ -167,15 +216,11 @@ static void measure(struct bench *bench)
 	for (unsigned turn = 0; turn < 4; turn++) {
 		struct samples *s = samples[turn % 2];
 
-		if (turn % 2)
-			open_to(bench, MANY);
-		else
-			close_to(bench, FEW);
-		open_to(bench, FEW);
+		open_connections(bench, turn % 2 ? MANY : FEW);
 		measure_counters(bench, &s[ONE], &s[ALL]);
 		measure_list(bench, &s[LIST]);
+		close_connections(bench);
 	}
-	close_to(bench, 0);
 	for (unsigned i = 0; i < 2 * KINDS; i++) {
 		struct samples *s = &samples[i / KINDS][i % KINDS];
 
@@ -190,7 +235,7 @@ static int run(void *userdata)
 	static struct bench bench;
 
 	(void)userdata;
-	if (!has_room())
+	if (!has_room(&bench))
 		return SKIP;
 	bench.rig = rig_begin();
 	rig_planes(bench.rig);

@@ -42,6 +42,7 @@ end_change() {
 	output=$(<"$change_file")
 }
 
+is_idle() { [[ $(status app .change) == null ]]; }
 is_at() { grep -q "^$1:" "$change_file"; }
 kill_main() { inside systemctl kill -s KILL --kill-who=main "$1"; }
 
@@ -104,7 +105,7 @@ kill_main() { inside systemctl kill -s KILL --kill-who=main "$1"; }
 	run -0 hs switchover app --settle=1500ms --drain=0 --no-block
 	[[ $output == *'slot 1 is active; the switchover goes on'* ]]
 	[[ $(status app '[.active, .change] | join(" ")') == '1 switchover' ]]
-	wait_for 5 bash -c "[[ \$($(declare -p rig CONTAINER_OWNER); $(declare -f container_run inside hs status _container_leader _container_state); status app .change) == null ]]"
+	wait_for 5 is_idle
 }
 
 @test "--timeout= ends the waiting, not the change" {
@@ -113,8 +114,6 @@ kill_main() { inside systemctl kill -s KILL --kill-who=main "$1"; }
 	[[ $(active app) == 1 ]]
 	wait_for 5 is_idle
 }
-
-is_idle() { [[ $(status app .change) == null ]]; }
 
 # ---- refused: 3, and nothing has changed ----
 
@@ -350,8 +349,9 @@ restart_often() {
 @test "on a terminal the remaining connections count down" {
 	hold 9201 3
 	inside script -qfc 'hsctl switchover app --drain=10s' /dev/null >"$BATS_TEST_TMPDIR/terminal" </dev/null 3>&- &
+	change_job=$!
 	wait_for 5 grep -q '3 connections left on slot 0' "$BATS_TEST_TMPDIR/terminal"
 	let_go
-	wait
+	wait "$change_job"
 	grep -q 'slot 1 took over from slot 0 in .* 3 finished on slot 0' "$BATS_TEST_TMPDIR/terminal"
 }

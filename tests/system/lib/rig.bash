@@ -182,7 +182,9 @@ let_go() {
 
 # ---- load ----
 #
-#   begin_load URL TEXT [CLIENTS]   clients that ask again and again, a connection for each request
+#   begin_load URL TEXT [CLIENTS] [HEADER]
+#                     clients that ask again and again, with a connection for each request unless HEADER
+#                     says other than 'Connection: close'
 #   end_load                        stops them and sets load[requests], load[lost], ...
 #   lost_nothing                    ends it; every request was answered, and rightly
 
@@ -192,7 +194,7 @@ begin_load() {
 	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
 	load_clients=${3:-24}
 	inside bash -c "exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
-		--timeout 8 -H 'Connection: close' -s $top/tests/system/lib/load.lua '$1' -- '$2'" \
+		--timeout 8 -H '${4:-Connection: close}' -s $top/tests/system/lib/load.lua '$1' -- '$2'" \
 		>"$load_file" 2>&1 </dev/null 3>&- &
 	load_job=$!
 	wait_for 5 inside pgrep -x wrk >/dev/null

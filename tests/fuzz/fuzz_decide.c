@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The decision, the routing word and the names of listeners, with whatever another program may have
+ * written there. Needs bpf/hs_decide.h, core/word.c, core/address.c and util/parse.c. With
+ * libFuzzer:    clang -fsanitize=fuzzer,address,undefined ... Without: the main() here runs over
+ * the files that it is given (-DHS_FUZZ_STANDALONE).
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/address.h"
+#include "core/word.h"
+#include "util/macro.h"
+
+#define FLAGS	    (0xfULL << HS_WORD_FLAGS_SHIFT)
+#define GENERATIONS (1U << 24)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct input {
+	uint64_t word, key, bits;
+	struct hs_shards shards;
+	uint32_t hash, value;
+	uint16_t sport;
+};
+
+static void check(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static bool has(uint64_t bits, unsigned n)
+{
+	return n < 64 && bits >> n & 1;
+}
+
+/* Short input is zeros at the end. */
+static struct input read_input(const uint8_t *data, size_t size)
+{
+	struct input input;
+
+	memset(&input, 0, sizeof(input));
+	memcpy(&input, data, MIN(size, sizeof(input)));
+	return input;
+}
+
+static void fuzz_bits(const struct input *in)
+{
+	unsigned shard = hs_pick_shard(in->bits, in->hash), from = in->value & 63;
+
+	check(in->bits ? has(in->bits, shard) : shard == 64);
+	check(in->bits ? has(in->bits, hs_bit_from(in->bits, from)) : true);
+	check(has(in->bits, from) ? hs_bit_from(in->bits, from) == from : true);
+	check((hs_popcount(in->bits) == 0) == !in->bits && hs_popcount(in->bits) <= 64);
+	check(hs_span(in->bits) <= 64 &&
+	      (hs_span(in->bits) == 64 || !(in->bits >> hs_span(in->bits))));
+	check(hs_lowest(in->bits) <= hs_span(in->bits) || !in->bits);
+	check(!in->value || hs_scale(in->hash, in->value) < in->value);
+}
+
+/* The selector tries one shard after the other: all of them, each once. */
+static void fuzz_shards(const struct input *in)
+{
+	uint64_t bits = in->bits;
+	unsigned tries = 0;
+
+	for (; bits; tries++) {
+		unsigned shard = hs_pick_shard(bits, in->hash);
+
+		check(has(bits, shard));
+		bits &= ~(1ULL << shard);
+	}
+	check(tries == hs_popcount(in->bits));
+}
+
+static void fuzz_wanted(const struct input *in)
+{
+	struct hs_flow flow = {.hash = in->hash, .sport = in->sport};
+	uint32_t ready = hs_ready_slots(&in->shards);
+	unsigned wanted = hs_wanted_slot(in->word, in->key, &flow, &in->shards);
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		check(has(ready, slot) == !!in->shards.live[slot]);
+	check(wanted < HS_SLOTS_MAX || wanted == HS_SLOT_NONE);
+	check(wanted == hs_wanted_slot(in->word, in->key, &flow, &in->shards));
+	switch (hs_word_policy(in->word)) {
+	case HS_POLICY_PARITY:
+		check(wanted == (in->sport & 1));
+		break;
+	case HS_POLICY_HASH:
+		check(ready ? has(ready, wanted) : wanted == HS_SLOT_NONE);
+		break;
+	default:
+		check(wanted == HS_SLOT_NONE || wanted == hs_word_active(in->word) ||
+		      (wanted == hs_word_canary(in->word) && hs_word_share(in->word)));
+	}
+}
+
+/* Falling through, the selector meets every ready slot once and ends. */
+static void fuzz_next(const struct input *in)
+{
+	uint32_t ready = hs_ready_slots(&in->shards), left = ready;
+	unsigned first = hs_next_slot(in->word, ready), steps = 0;
+
+	if (has(ready, hs_word_active(in->word)))
+		check(first == hs_word_active(in->word));
+	for (; left; steps++) {
+		unsigned slot = hs_next_slot(in->word, left);
+
+		check(has(left, slot));
+		left &= ~(1U << slot);
+	}
+	check(steps == hs_popcount(ready));
+	check(hs_next_slot(in->word, 0) == HS_SLOT_NONE);
+}
+
+static void check_change(uint64_t before, uint64_t after)
+{
+	check(word_generation(after) == (word_generation(before) + 1) % GENERATIONS);
+	check((before & FLAGS) == (after & FLAGS));
+}
+
+static void fuzz_word(const struct input *in)
+{
+	uint64_t active = word_with_active(in->word, in->value);
+	uint64_t policy = word_with_policy(in->word, in->value);
+	uint64_t canary = word_with_canary(in->word, in->value, in->hash);
+
+	check_change(in->word, active);
+	check_change(in->word, policy);
+	check_change(in->word, canary);
+	check(hs_word_active(active) ==
+	      (in->value < HS_SLOTS_MAX ? in->value : hs_word_active(in->word)));
+	check(in->value >= HS_SLOTS_MAX || hs_word_canary(active) != in->value);
+	check(hs_word_policy(policy) ==
+	      (in->value < HS_POLICY_COUNT ? in->value : hs_word_policy(in->word)));
+	check(hs_word_active(canary) == hs_word_active(in->word));
+	check((hs_word_canary(canary) == HS_SLOT_NONE) == !hs_word_share(canary));
+	check(hs_word_canary(canary) < HS_SLOTS_MAX || hs_word_canary(canary) == HS_SLOT_NONE);
+}
+
+static void fuzz_address(const uint8_t *data, size_t size)
+{
+	char name[2 * ADDRESS_PIN_MAX], pin[ADDRESS_PIN_MAX], text[ADDRESS_TEXT_MAX];
+	struct address address, again;
+
+	snprintf(name, sizeof(name), "%.*s", (int)MIN(size, sizeof(name)), (const char *)data);
+	if (address_from_pin(name, &address) < 0)
+		return;
+	check(strlen(address_format(&address, text)) < ADDRESS_TEXT_MAX - 1);
+	check(strlen(address_to_pin(&address, pin)) < ADDRESS_PIN_MAX - 1 && !strchr(pin, '.'));
+	check(address_from_pin(pin, &again) == 0 && address_equal(&address, &again));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = read_input(data, size);
+
+	fuzz_bits(&input);
+	fuzz_shards(&input);
+	fuzz_wanted(&input);
+	fuzz_next(&input);
+	fuzz_word(&input);
+	fuzz_address(data, size);
+	return 0;
+}
+
+#ifdef HS_FUZZ_STANDALONE
+int main(int argc, char **argv)
+{
+	static uint8_t data[1 << 16];
+
+	for (int i = 1; i < argc; i++) {
+		FILE *file = fopen(argv[i], "rbe");
+
+		if (!file) {
+			perror(argv[i]);
+			return 1;
+		}
+		LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof(data), file));
+		fclose(file);
+	}
+	return 0;
+}
+#endif
