@@ -90,7 +90,7 @@ static void print(const struct hook *hook, const char *sentence)
 	puts(json_line(object));
 }
 
-bool hook_ask(const struct hook *hook, const char *method, uint64_t timeout_usec)
+enum client_answer hook_ask(const struct hook *hook, const char *method, uint64_t timeout_usec)
 {
 	_cleanup_(reply_done) struct reply reply = {0};
 	_cleanup_(json_object_putp) json_object *object = NULL;
@@ -100,13 +100,15 @@ bool hook_ask(const struct hook *hook, const char *method, uint64_t timeout_usec
 	};
 	enum client_answer answer = client_ask(hook->arguments, &call, &reply, "s", hook->unit);
 
-	if (answer == CLIENT_REFUSED)
+	if (answer == CLIENT_REFUSED) {
+		/* what hsd has a reason against is not done behind its back */
 		print(hook, reply.problem.text);
-	if (answer != CLIENT_ANSWERED)
-		return answer == CLIENT_REFUSED;
+		return CLIENT_ANSWERED;
+	}
 	object = json_parse(reply.text);
-	print(hook, json_text(object, "message"));
-	return true;
+	if (answer == CLIENT_ANSWERED)
+		print(hook, json_text(object, "message"));
+	return answer;
 }
 
 bool hook_open(const struct hook *hook, struct direct *ret_direct)

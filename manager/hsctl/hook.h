@@ -27,8 +27,9 @@ int hook_begin(struct hook *hook, const struct arguments *arguments);
 /* How much of the first `usec` microseconds is left. */
 uint64_t hook_left(const struct hook *hook, uint64_t usec);
 
-/* Asks hsd. True if that settled it, and then the sentence is told. */
-bool hook_ask(const struct hook *hook, const char *method, uint64_t timeout_usec);
+/* Asks hsd. CLIENT_ANSWERED: it is settled, and the sentence told. CLIENT_ABSENT: nobody was asked.
+ * With the others hsd may have begun and not come to the end. */
+enum client_answer hook_ask(const struct hook *hook, const char *method, uint64_t timeout_usec);
 /* Opens what is pinned for the service, or makes it. False if it is not enabled or cannot be
  * opened, and then that is told. */
 bool hook_open(const struct hook *hook, struct direct *ret_direct);

@@ -145,7 +145,7 @@ int verb_adopt(const struct arguments *arguments)
 
 	if (hook_begin(&hook, arguments))
 		return EXIT_USAGE;
-	if (!hook_ask(&hook, "Adopt", ASK_TIME))
+	if (hook_ask(&hook, "Adopt", ASK_TIME) != CLIENT_ANSWERED)
 		adopt_directly(&hook);
 	return EXIT_DONE;
 }

@@ -82,7 +82,7 @@ static void move_queue(const struct hook *hook, const struct direct *direct)
 	hook_tell(hook, JOURNAL_RETIRE, LOG_INFO, &sentence);
 }
 
-/* `asked`: hsd was asked and did not answer in time, so it may have begun. */
+/* `asked`: hsd was asked and did not come to the end, so it may have begun. */
 static void retire_directly(const struct hook *hook, bool asked)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
@@ -109,11 +109,13 @@ static void retire_directly(const struct hook *hook, bool asked)
 
 int verb_retire(const struct arguments *arguments)
 {
+	enum client_answer answer;
 	struct hook hook;
 
 	if (hook_begin(&hook, arguments))
 		return EXIT_USAGE;
-	if (!hook_ask(&hook, "Retire", ASK_TIME))
-		retire_directly(&hook, !hook_left(&hook, ASK_TIME));
+	answer = hook_ask(&hook, "Retire", ASK_TIME);
+	if (answer != CLIENT_ANSWERED)
+		retire_directly(&hook, answer != CLIENT_ABSENT);
 	return EXIT_DONE;
 }

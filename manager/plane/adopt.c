@@ -249,17 +249,19 @@ static int put_one(struct plane *plane, unsigned slot, const struct adopted_sock
 	return r ? r : listener_put(listener, slot, fd, socket->held.socket.cookie);
 }
 
-/* -ESTALE: the socket has ended since, there is nothing to tell of it. */
+/* Also what is in the map already: it may lack a tag, when accounting has come later. -ESTALE: the
+ * socket has ended since, there is nothing to tell of it. */
 static int commit_one(struct plane *plane, unsigned slot, struct adoption *adoption,
 		      struct adopted_socket *socket)
 {
+	bool had = plane_slot_has(plane, slot, socket->held.socket.cookie);
 	int r;
 
-	if (socket->verdict != ADOPT_OK || plane_slot_has(plane, slot, socket->held.socket.cookie))
+	if (socket->verdict != ADOPT_OK)
 		return 0;
 	r = put_one(plane, slot, socket);
 	if (!r)
-		adoption->fresh++;
+		adoption->fresh += !had;
 	else if (r != -ESTALE)
 		set_error(socket, r);
 	return r;

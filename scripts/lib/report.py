@@ -131,7 +131,8 @@ def verdict(report):
     sentence = (f"Under hotstandby none of {requests:,} requests was lost in "
                 f"{sum(phase['events'] for phase in planned)} planned events").replace(",", " ")
     if all("baseline" in phase for phase in planned):
-        sentence += f"; without it, {sum(lost(phase['baseline']) for phase in planned)} were"
+        count = sum(lost(phase["baseline"]) for phase in planned)
+        sentence += f"; without it, {count} {'was' if count == 1 else 'were'}"
     return sentence + ".", True
 
 

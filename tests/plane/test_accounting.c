@@ -342,6 +342,27 @@ static void accounting_that_comes_later_misplaces_but_loses_none(void **state)
 	assert_nothing_left(rig);
 }
 
+static void accounting_that_comes_later_counts_with_the_next_adoption(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a;
+	int old[CLIENTS], new[CLIENTS];
+
+	assert_int_equal(plane_create("web", NULL, &rig->plane, &(struct problem) {0}), 0);
+	a = start_adopted(rig, 0, &at);
+	connect_all(&at, old);
+	rig->plane = plane_free(rig->plane);
+	rig_planes(rig);
+	assert_int_equal(rig_adopt(rig, a), 0);
+	connect_all(&at, new);
+	assert_live(rig, CLIENTS, 0);
+	reset_all(old);
+	assert_live(rig, CLIENTS, 0);
+	reset_all(new);
+	assert_nothing_left(rig);
+}
+
 struct seen {
 	const struct rig *rig;
 	unsigned of[2], untagged;
@@ -405,6 +426,7 @@ int main(void)
 		CASE(a_full_map_of_moves_misplaces_but_loses_none),
 		BARE_CASE(without_accounting_no_connection_is_said_to_live),
 		BARE_CASE(accounting_that_comes_later_misplaces_but_loses_none),
+		BARE_CASE(accounting_that_comes_later_counts_with_the_next_adoption),
 		CASE(the_list_of_connections_knows_their_slots),
 	};
 

@@ -59,7 +59,7 @@ static void an_mptcp_listener_is_refused(void **state)
 	int r = server_listen(a, &at, SERVER_MPTCP);
 
 	if (r < 0) {
-		print_message("needs a kernel with MPTCP: %s\n", strerror(-r));
+		print_message("# needs a kernel with MPTCP: %s\n", strerror(-r));
 		skip();
 	}
 	assert_verdict(rig, a, ADOPT_MPTCP, "MPTCP");
@@ -401,6 +401,33 @@ static void leaving_prefers_the_allowed(void **state)
 	assert_int_equal(to, 1);
 }
 
+/* Tells a crash from an end on purpose, also to a manager that starts later. */
+static void whether_a_slot_was_retired_is_remembered(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair;
+	unsigned to;
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		assert_true(plane_is_retired(rig->plane, slot));
+	pair = start_pair(rig, &at);
+	assert_false(plane_is_retired(rig->plane, 0));
+	assert_false(plane_is_retired(rig->plane, 1));
+	assert_true(plane_is_retired(rig->plane, 2));
+	server_kill(pair.b);
+	assert_false(plane_is_retired(rig->plane, 1));
+	pair.b = start_adopted(rig, 1, &at);
+	assert_int_equal(retire_leave(rig->plane, 0, ~0U, &to), RETIRE_DONE);
+	rig->plane = plane_free(rig->plane);
+	rig->accounting = accounting_free(rig->accounting);
+	rig_planes(rig);
+	assert_true(plane_is_retired(rig->plane, 0));
+	assert_false(plane_is_retired(rig->plane, 1));
+	assert_int_equal(rig_adopt(rig, pair.a), 1);
+	assert_false(plane_is_retired(rig->plane, 0));
+}
+
 /* Rollback goes by the cookie of a socket: it must tell an instance from its successor. */
 static void a_cookie_tells_whether_the_old_instance_lives(void **state)
 {
@@ -458,6 +485,7 @@ int main(void)
 		CASE(leaving_hands_over_or_says_why_not),
 		CASE(leaving_as_standby_does_not_flip),
 		CASE(leaving_prefers_the_allowed),
+		CASE(whether_a_slot_was_retired_is_remembered),
 		CASE(a_cookie_tells_whether_the_old_instance_lives),
 		CASE(the_word_changes_only_from_what_was_read),
 	};

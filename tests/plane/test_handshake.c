@@ -25,7 +25,7 @@ static struct scene begin(struct rig *rig, const struct address *at, int family)
 	struct scene scene = {.rig = rig, .wire = wire_open()};
 
 	if (scene.wire < 0) {
-		print_message("needs /dev/net/tun\n");
+		print_message("# needs /dev/net/tun\n");
 		skip();
 	}
 	scene.pair = start_pair(rig, at);

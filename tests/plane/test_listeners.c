@@ -132,7 +132,7 @@ static void shards_share_evenly(void **state)
 		for (unsigned i = 0; i < SHARDS; i++)
 			chi += pow(tally.of['A' + i] - expected, 2) / expected;
 		/* 3 degrees of freedom: above 14.2 once in 370 times */
-		print_message("chi square %.1f\n", chi);
+		print_message("# chi square %.1f\n", chi);
 	} while (chi > 14.2 && ++tries < 3);
 	assert_true(chi <= 14.2);
 	assert_int_equal(rig_slot(rig, 0).select_failed, 0);

@@ -65,7 +65,7 @@ static unsigned load_end(const char *phase)
 	load.end = true;
 	for (int i = 0; i < CLIENTS; i++)
 		pthread_join(load.threads[i], NULL);
-	print_message("%-8s %u turns: %u connections answered, %u refused, %u reset, %u late\n",
+	print_message("# %-8s %u turns: %u connections answered, %u refused, %u reset, %u late\n",
 		      phase, TURNS, load.answered, load.refused, load.reset, load.late);
 	return load.refused + load.reset + load.late;
 }

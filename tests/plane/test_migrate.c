@@ -104,7 +104,7 @@ static void assert_moved_by(struct rig *rig, const struct address *at, const str
 	struct pair pair = start_pair(rig, at);
 	int fds[CLIENTS];
 
-	print_message("%s\n", way->name);
+	print_message("# %s\n", way->name);
 	begin_clients(at, fds);
 	assert_int_equal(rig_queued(rig, 0), CLIENTS);
 	way->go(rig, pair.a);

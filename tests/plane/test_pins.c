@@ -43,7 +43,7 @@ static struct report in_process(void (*task)(struct rig *rig, struct report *rep
 	assert_int_equal(status, 0);
 	report = *shared;
 	munmap(shared, sizeof(*shared));
-	print_message("%d: %s\n", report.r, report.problem.text);
+	print_message("# %d: %s\n", report.r, report.problem.text);
 	return report;
 }
 

@@ -71,7 +71,7 @@ static bool within_3_deviations(unsigned got, unsigned of, double share)
 {
 	double deviation = sqrt(of * share * (1 - share));
 
-	print_message("%u of %u, expected %.0f +- %.0f\n", got, of, of * share, deviation);
+	print_message("# %u of %u, expected %.0f +- %.0f\n", got, of, of * share, deviation);
 	return fabs(got - of * share) <= 3 * deviation;
 }
 

@@ -143,6 +143,11 @@ unit_state() { inside systemctl show -P ActiveState "$1"; }
 is_unit_state() { [[ $(unit_state "$1") == "$2" ]]; }
 generation() { status "$1" .generation; }
 
+# has_event NAME KIND: since the test began
+has_event() {
+	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE="$1" HS_EVENT="$2" | grep -q .
+}
+
 # prefer NAME SLOT: makes this slot the active one
 prefer() { is_active "$1" "$2" || hs switchover "$1" --to="$2" --drain=0 >/dev/null; }
 
@@ -230,18 +235,22 @@ lost_nothing() {
 		fail "clients lost requests: $(load_line load)"
 }
 
-# without WHAT CMD...: the same on two instances that nobody watches over but the kernel
+# without WHAT CMD...: the same on two instances (or $plain_slots) that nobody watches over but the kernel
 without() {
-	local what=$1
+	local what=$1 slot
 	shift
-	if ! is_unit_state plain@0 active; then
+	if ! inside test -e /etc/systemd/system/plain@.service; then
 		own_service plain 9999
 		printf '[Unit]\nStartLimitIntervalSec=0\n' | write /etc/systemd/system/plain@.service.d/limit.conf
 		inside systemctl daemon-reload
 	fi
-	inside systemctl start plain@0 plain@1
+	inside systemctl reset-failed 'plain@*'
+	for slot in ${plain_slots:-0 1}; do
+		inside systemctl start "plain@$slot"
+	done
 	begin_load http://127.0.0.1:9999/ slot=
 	"$@"
 	end_load
 	say "$(load_line "without, $what")"
+	inside systemctl stop plain@0 plain@1
 }
