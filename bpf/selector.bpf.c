@@ -305,6 +305,8 @@ int hs_select(struct sk_reuseport_md *md)
 	word = *(volatile __u64 *)&control->word;
 	flow = flow_of(md, moving);
 	wanted = hs_wanted_slot(word, control->hash_key, &flow, shards);
+	/* clang 19 else proves the bound by another register, which the verifier does not follow */
+	barrier_var(wanted);
 	if (wanted < HS_SLOTS_MAX &&
 	    !try_shard(md, wanted, hs_pick_shard(shards->live[wanted], flow.hash))) {
 		on_selected(md, moving, &flow, word, wanted);

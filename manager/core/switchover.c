@@ -145,6 +145,8 @@ unsigned switchover_step(struct switchover *s, const struct switchover_input *in
 		return on_tick(s, input);
 	case SWITCHOVER_TARGET_LOST:
 		return on_target_lost(s, input->now);
+	case SWITCHOVER_BOTH_LOST:
+		return fail(s, input->now, "both instances were lost, or a third one took over");
 	case SWITCHOVER_OLD_DONE:
 		return s->state == SWITCHOVER_FINISH ? set_state(s, SWITCHOVER_DONE, input->now, 0)
 						     : 0;

@@ -39,6 +39,7 @@ enum switchover_event {
 	SWITCHOVER_NOT_FLIPPED, /* somebody else changed the word first */
 	SWITCHOVER_TICK,	/* the time asked for has come; `remaining` is fresh */
 	SWITCHOVER_TARGET_LOST, /* the new slot has no live socket, or the word was flipped away */
+	SWITCHOVER_BOTH_LOST,	/* as before, and there is no old instance to go back to */
 	SWITCHOVER_OLD_DONE,	/* stopped or restarted as asked */
 	SWITCHOVER_OLD_FAILED,
 };

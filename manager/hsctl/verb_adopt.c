@@ -43,13 +43,6 @@ static int find_sockets(const struct direct *direct, const struct adopt_scope *s
 	return 0;
 }
 
-static bool is_socket(const char *unit)
-{
-	const char *dot = strrchr(unit, '.');
-
-	return dot && !strcmp(dot, ".socket");
-}
-
 /* PID 1 must let go of its copies before they get traffic. One that the service requires would take
  * the service along. */
 static void stop_socket_units(const struct hook *hook, const struct direct *direct,
@@ -58,9 +51,9 @@ static void stop_socket_units(const struct hook *hook, const struct direct *dire
 	struct problem problem = {0};
 
 	for (char **unit = facts->triggered_by; unit && *unit; unit++)
-		if (is_socket(*unit) && !strings_contain(facts->required, *unit) &&
-		    units_run_job(direct->systemd, "StopUnit", *unit, hook_left(hook, SOCKETS_TIME),
-				  &problem) < 0)
+		if (unit_is_socket(*unit) && !strings_contain(facts->required, *unit) &&
+		    units_run_job(direct->systemd, UNIT_LET_GO, *unit,
+				  hook_left(hook, SOCKETS_TIME), &problem) < 0)
 			hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &problem);
 }
 
@@ -82,15 +75,7 @@ static void tell_adopted(const struct hook *hook, const struct adoption *adoptio
 {
 	struct problem sentence;
 
-	if (adoption->adopted)
-		problem_set(&sentence, 0, "%s: slot %u has %u socket%s adopted, %u of them new.",
-			    hook->service, hook->slot, adoption->adopted,
-			    adoption->adopted == 1 ? "" : "s", adoption->fresh);
-	else
-		problem_set(&sentence, 0,
-			    "%s: slot %u has no socket that could be adopted; hsd looks again when "
-			    "it runs.",
-			    hook->service, hook->slot);
+	adoption_describe(hook->service, hook->slot, adoption, &sentence);
 	hook_tell(hook, JOURNAL_ADOPT, adoption->adopted ? LOG_INFO : LOG_WARNING, &sentence);
 }
 

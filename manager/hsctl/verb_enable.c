@@ -35,12 +35,14 @@ static int next_steps(const struct enable_plan *plan, bool manager, char ***ret_
 	int r = manager ? 0 : strings_add(ret_steps, "systemctl enable --now hsd");
 
 	for (unsigned slot = 0; !r && slot < plan->slots; slot++) {
+		if (plan->running & (1U << slot))
+			continue;
 		name_unit(plan->service, slot, unit, sizeof(unit));
-		snprintf(line, sizeof(line), "systemctl %s %s",
-			 plan->running & (1U << slot) ? "restart" : "start", unit);
+		snprintf(line, sizeof(line), "systemctl start %s", unit);
 		r = strings_add(ret_steps, line);
 	}
-	return r;
+	snprintf(line, sizeof(line), "hsctl status %s", plan->service);
+	return r ? r : strings_add(ret_steps, line);
 }
 
 static json_object *steps_to_json(char *const *steps)
@@ -87,7 +89,7 @@ static void print_text(const struct enable_plan *plan, char *const *steps, const
 		printf("note: earlier settings are in %s\n", plan->old_config);
 	puts(message);
 	if (plan->running)
-		puts("What runs already is adopted at its next start.");
+		puts("What runs already is adopted by hsd at once.");
 	puts("Next:");
 	for (; steps && *steps; steps++)
 		printf("  %s\n", *steps);

@@ -76,9 +76,7 @@ static void move_queue(const struct hook *hook, const struct direct *direct)
 	direct_unit(direct, hook->slot, &facts);
 	if (facts.control_group[0])
 		queued = bounce(direct->plane, hook->slot, facts.control_group, false);
-	problem_set(&sentence, 0, "%s: slot %u is retired, slot %u is active; %d waiting moved.",
-		    hook->service, hook->slot, hs_word_active(plane_word(direct->plane)),
-		    MAX(queued, 0));
+	retire_describe(RETIRE_DONE, direct->plane, hook->slot, queued, &sentence);
 	hook_tell(hook, JOURNAL_RETIRE, LOG_INFO, &sentence);
 }
 
@@ -96,14 +94,7 @@ static void retire_directly(const struct hook *hook, bool asked)
 		move_queue(hook, &direct);
 		return;
 	}
-	if (answer == RETIRE_LAST)
-		problem_set(&sentence, 0,
-			    "%s: slot %u leaves and no other slot is ready: from its stop on "
-			    "clients are refused until one is.",
-			    hook->service, hook->slot);
-	else
-		problem_set(&sentence, 0, "%s: slot %u had no socket to retire.", hook->service,
-			    hook->slot);
+	retire_describe(answer, direct.plane, hook->slot, 0, &sentence);
 	hook_tell(hook, JOURNAL_RETIRE, answer == RETIRE_LAST ? LOG_WARNING : LOG_INFO, &sentence);
 }
 

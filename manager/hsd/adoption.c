@@ -5,6 +5,7 @@
 
 #include "hsd/instance.h"
 #include "util/clock.h"
+#include "util/strings.h"
 
 static void tell_problems(struct instance *instance, const struct adoption *adoption)
 {
@@ -23,23 +24,6 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 	instance->problem = first;
 }
 
-static void describe_adoption(const struct instance *instance, const struct adoption *adoption,
-			      struct problem *ret_sentence)
-{
-	if (adoption->adopted)
-		problem_set(ret_sentence, 0, "%s: slot %u has %u socket%s adopted, %u of them new.",
-			    instance->service->name, instance->slot, adoption->adopted,
-			    adoption->adopted == 1 ? "" : "s", adoption->fresh);
-	else if (adoption->refused)
-		problem_set(ret_sentence, 0, "%s: no socket of slot %u can be switched: %s",
-			    instance->service->name, instance->slot, instance->problem.text);
-	else
-		problem_set(ret_sentence, 0,
-			    "%s: slot %u does not listen yet; its sockets are adopted as soon as "
-			    "it does.",
-			    instance->service->name, instance->slot);
-}
-
 static void end_adoption(struct instance *instance)
 {
 	struct service *service = instance->service;
@@ -48,7 +32,7 @@ static void end_adoption(struct instance *instance)
 
 	adoption_commit(service->plane, instance->slot, instance->adoption);
 	tell_problems(instance, instance->adoption);
-	describe_adoption(instance, instance->adoption, &sentence);
+	adoption_describe(service->name, instance->slot, instance->adoption, &sentence);
 	if (instance->adoption->fresh)
 		journal_log(JOURNAL_ADOPT, &scope, "%s", sentence.text);
 	if (instance->adoption->fresh)
@@ -78,14 +62,6 @@ static void on_socket_stopped(const char *result, const struct problem *problem,
 		end_adoption(instance);
 }
 
-static bool is_listed(char *const *list, const char *name)
-{
-	for (; list && *list; list++)
-		if (!strcmp(*list, name))
-			return true;
-	return false;
-}
-
 /* PID 1 must let go of its copies before they get traffic: stop the socket units, not the service.
  * One that the service requires is left alone, for its stop would stop the service. */
 static void stop_socket_units(struct instance *instance, const struct unit_facts *facts)
@@ -94,13 +70,12 @@ static void stop_socket_units(struct instance *instance, const struct unit_facts
 
 	for (char **unit = facts->triggered_by; unit && *unit; unit++) {
 		struct socket_stop *stop = &instance->socket_stops[n];
-		size_t length = strlen(*unit);
 
-		if (n == INSTANCE_SOCKET_UNITS_MAX || length < 7 ||
-		    strcmp(*unit + length - 7, ".socket") || is_listed(facts->required, *unit))
+		if (n == INSTANCE_SOCKET_UNITS_MAX || !unit_is_socket(*unit) ||
+		    strings_contain(facts->required, *unit))
 			continue;
 		stop->instance = instance;
-		if (!unit_job_new(instance->service->context->bus, "StopUnit", *unit,
+		if (!unit_job_new(instance->service->context->bus, UNIT_LET_GO, *unit,
 				  on_socket_stopped, stop, &stop->job))
 			n++;
 	}

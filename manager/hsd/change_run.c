@@ -91,11 +91,11 @@ static void on_old_done(const char *result, const struct problem *problem, void 
 	carry_out(run, switchover_step(&run->change.machine, &input));
 }
 
-static void start_job(struct change_run *run, const char *method)
+static void start_job(struct change_run *run, enum unit_action action)
 {
 	struct instance *old = run->service->instances[run->change.machine.plan.from];
 
-	if (unit_job_new(run->service->context->bus, method, old->unit, on_old_done, run,
+	if (unit_job_new(run->service->context->bus, action, old->unit, on_old_done, run,
 			 &run->job) < 0)
 		on_old_done("failed", NULL, run);
 }
@@ -141,9 +141,9 @@ static void carry_out(struct change_run *run, unsigned actions)
 	if (actions & SWITCHOVER_DO_FLIP)
 		carry_out(run, change_flip(&run->change, now_usec()));
 	else if (actions & SWITCHOVER_DO_STOP)
-		start_job(run, "StopUnit");
+		start_job(run, UNIT_STOP);
 	else if (actions & SWITCHOVER_DO_RESTART)
-		start_job(run, "RestartUnit");
+		start_job(run, UNIT_RESTART);
 	else if (actions & SWITCHOVER_DO_END)
 		end(run);
 	else

@@ -123,7 +123,7 @@ static int on_restart_due(sd_event_source *source, uint64_t usec, void *userdata
 	instance->restart_source = NULL;
 	if (instance_facts(instance)->state != UNIT_FAILED || instance->restart_job)
 		return 0;
-	unit_job_new(instance->service->context->bus, "StartUnit", instance->unit, on_restarted,
+	unit_job_new(instance->service->context->bus, UNIT_START, instance->unit, on_restarted,
 		     instance, &instance->restart_job);
 	return 0;
 }
@@ -175,7 +175,9 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	/* a run that nobody announced: hsd was not there, or ExecStartPost= is missing */
 	if (facts->state == UNIT_RUNNING && new_run)
 		instance->adopt_wanted = true;
-	if (instance->adopt_wanted && !instance->adoption)
+	/* a job that waits may end this run: its sockets are left to it until it is clear */
+	if (instance->adopt_wanted && !instance->adoption &&
+	    !(facts->state == UNIT_RUNNING && facts->job_pending))
 		adoption_start(instance, facts);
 	if (!up)
 		on_down(instance, facts);
@@ -223,10 +225,8 @@ struct instance *instance_free(struct instance *instance)
 	for (unsigned i = 0; i < INSTANCE_SOCKET_UNITS_MAX; i++)
 		unit_job_free(instance->socket_stops[i].job);
 	adoption_free(instance->adoption);
-	waiters_answer(&instance->adopters, instance->service->name, instance->slot,
-		       "The service is no longer managed.");
-	waiters_answer(&instance->retirers, instance->service->name, instance->slot,
-		       "The service is no longer managed.");
+	waiters_refuse(&instance->adopters, "hsd stops, or manages this service no longer");
+	waiters_refuse(&instance->retirers, "hsd stops, or manages this service no longer");
 	unit_watch_free(instance->watch);
 	free(instance);
 	return NULL;

@@ -23,9 +23,7 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 	sd_event_source_disable_unref(source);
 	instance->settle_source = NULL;
 	queued = bounce(service->plane, instance->slot, cgroup, false);
-	problem_set(&sentence, 0, "%s: slot %u is retired, slot %u is active; %d waiting moved.",
-		    service->name, instance->slot, hs_word_active(plane_word(service->plane)),
-		    MAX(queued, 0));
+	retire_describe(RETIRE_DONE, service->plane, instance->slot, queued, &sentence);
 	journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
 	waiters_answer(&instance->retirers, service->name, instance->slot, sentence.text);
 	return 0;
@@ -34,19 +32,14 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 static void answer_unretired(struct instance *instance, enum retire_answer answer)
 {
 	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
-	struct problem sentence;
+	struct service *service = instance->service;
+	struct problem sentence = {0};
 
-	if (answer == RETIRE_LAST) {
-		problem_set(&sentence, 0,
-			    "%s: slot %u leaves and no other slot is ready: from its stop on "
-			    "clients are refused until one is.",
-			    instance->service->name, instance->slot);
+	if (service->plane)
+		retire_describe(answer, service->plane, instance->slot, 0, &sentence);
+	if (answer == RETIRE_LAST)
 		journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
-	} else {
-		problem_set(&sentence, 0, "%s: slot %u had no socket to retire.",
-			    instance->service->name, instance->slot);
-	}
-	waiters_answer(&instance->retirers, instance->service->name, instance->slot, sentence.text);
+	waiters_answer(&instance->retirers, service->name, instance->slot, sentence.text);
 }
 
 static enum retire_answer leave(struct instance *instance)

@@ -14,6 +14,16 @@ int waiters_add(struct waiters *waiters, sd_bus_message *message)
 	return 0;
 }
 
+void waiters_refuse(struct waiters *waiters, const char *text)
+{
+	while (waiters->n) {
+		sd_bus_message *message = waiters->messages[--waiters->n];
+
+		sd_bus_reply_method_errorf(message, SD_BUS_ERROR_NO_REPLY, "%s", text);
+		sd_bus_message_unref(message);
+	}
+}
+
 void waiters_answer(struct waiters *waiters, const char *service, unsigned slot, const char *text)
 {
 	json_object *object;

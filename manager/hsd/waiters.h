@@ -14,5 +14,9 @@ struct waiters {
 /* Keeps a reference. NULL is nobody, and fine. -EBUSY: too many wait already. */
 int waiters_add(struct waiters *waiters, sd_bus_message *message);
 
+/* Answers all with an error: what they wait for will not be done here, so that they can do it
+ * themselves. */
+void waiters_refuse(struct waiters *waiters, const char *text);
+
 /* Answers all with {"service","slot","message"} and forgets them. */
 void waiters_answer(struct waiters *waiters, const char *service, unsigned slot, const char *text);

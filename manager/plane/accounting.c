@@ -176,6 +176,12 @@ void accounting_drop_unused(void)
 
 int accounting_register(struct accounting *a, uint32_t service_id, int counters_fd)
 {
+	uint32_t known = 0;
+
+	/* an update waits until no program can still see the old map (milliseconds): not for
+	 * nothing. What is looked up is the id of the inner map, which is what names a service. */
+	if (!bpf_map_lookup_elem(a->services_fd, &service_id, &known) && known == service_id)
+		return 0;
 	return bpf_map_update_elem(a->services_fd, &service_id, &counters_fd, BPF_ANY) ? -errno : 0;
 }
 

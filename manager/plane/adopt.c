@@ -60,6 +60,27 @@ void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sen
 		    verdicts[socket->verdict].remedy);
 }
 
+void adoption_describe(const char *service, unsigned slot, const struct adoption *adoption,
+		       struct problem *ret_sentence)
+{
+	struct problem why = {0};
+
+	for (size_t i = 0; i < adoption->n && !why.text[0]; i++)
+		adopt_describe(&adoption->sockets[i], &why);
+	if (adoption->adopted)
+		problem_set(ret_sentence, 0, "%s: slot %u has %u socket%s adopted, %u of them new.",
+			    service, slot, adoption->adopted, adoption->adopted == 1 ? "" : "s",
+			    adoption->fresh);
+	else if (why.text[0])
+		problem_set(ret_sentence, 0, "%s: no socket of slot %u can be switched: %.400s.",
+			    service, slot, why.text);
+	else
+		problem_set(ret_sentence, 0,
+			    "%s: slot %u does not listen yet; hsd adopts its sockets as soon as it "
+			    "does.",
+			    service, slot);
+}
+
 struct adoption *adoption_free(struct adoption *adoption)
 {
 	if (!adoption)

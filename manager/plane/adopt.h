@@ -52,6 +52,10 @@ const char *adopt_verdict_to_string(enum adopt_verdict verdict);
  * ADOPT_PORT_LEFT_OUT. */
 void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sentence);
 
+/* The sentence at the end of an adoption. */
+void adoption_describe(const char *service, unsigned slot, const struct adoption *adoption,
+		       struct problem *ret_sentence);
+
 /* `ports` (host byte order, n_ports of them) limits adoption to these; none = all. -ENOENT: no such
  * cgroup. */
 struct adopt_scope {

@@ -27,8 +27,8 @@ int plane_open(const char *service, struct accounting *accounting, struct plane 
 int plane_create(const char *service, struct accounting *accounting, struct plane **ret_plane,
 		 struct problem *problem);
 struct plane *plane_free(struct plane *plane);
-/* Takes all sockets out and removes the pins of a service. Selectors that are still attached let the
- * kernel choose, until they are detached or the last socket of their group closes. */
+/* Takes all sockets out and removes the pins of a service. Selectors that are still attached let
+ * the kernel choose, until they are detached or the last socket of their group closes. */
 int plane_destroy(struct plane *plane);
 
 const char *plane_service(const struct plane *plane);

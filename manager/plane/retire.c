@@ -45,6 +45,24 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 	return RETIRE_DONE;
 }
 
+void retire_describe(enum retire_answer answer, const struct plane *plane, unsigned slot, int moved,
+		     struct problem *ret_sentence)
+{
+	const char *service = plane_service(plane);
+
+	if (answer == RETIRE_DONE)
+		problem_set(ret_sentence, 0,
+			    "%s: slot %u is retired, slot %u is active; %d waiting moved.", service,
+			    slot, hs_word_active(plane_word(plane)), MAX(moved, 0));
+	else if (answer == RETIRE_LAST)
+		problem_set(ret_sentence, 0,
+			    "%s: slot %u leaves and no other slot is ready: from its stop on "
+			    "clients are refused until one is.",
+			    service, slot);
+	else
+		problem_set(ret_sentence, 0, "%s: slot %u had no socket to retire.", service, slot);
+}
+
 static struct listener *listener_of(struct plane *plane, const struct address *address)
 {
 	size_t n;

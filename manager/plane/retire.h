@@ -25,6 +25,10 @@ enum retire_answer {
 enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t allowed,
 				unsigned *ret_to);
 
+/* The sentence at the end. `moved`: what was queued, with RETIRE_DONE. */
+void retire_describe(enum retire_answer answer, const struct plane *plane, unsigned slot, int moved,
+		     struct problem *ret_sentence);
+
 /*
  * Moves the accept queue of every listening socket in the cgroup that belongs to this service to
  * where the selector sends it: shutdown(SHUT_RD), at once listen() again, and back into the map if

@@ -188,7 +188,7 @@ unsigned change_tick(struct service_change *change, uint64_t now)
 	/* while the old instance is stopping there is nothing to go back to */
 	if (state == SWITCHOVER_FINISH || !undo(change))
 		return step(change, SWITCHOVER_TARGET_LOST, now);
-	return step(change, SWITCHOVER_NOT_FLIPPED, now);
+	return step(change, SWITCHOVER_BOTH_LOST, now);
 }
 
 void change_result(const struct service_change *change, uint64_t now,

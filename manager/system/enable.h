@@ -22,7 +22,7 @@ struct enable_plan {
 	char *old_config;  /* path of the one that disable put aside, if it is there and none else,
 			      or NULL */
 	unsigned slots;	   /* as configured */
-	unsigned running;  /* bit N: slot N runs now, and is adopted at its next start only */
+	unsigned running;  /* bit N: slot N runs now; hsd adopts it when it is told */
 	bool needs_reload; /* systemd has not read the newest files */
 
 	/* what the findings point into */

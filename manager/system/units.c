@@ -156,6 +156,13 @@ static int unit_path(const char *unit, char **ret_path)
 	return sd_bus_path_encode(SYSTEMD_PATH "/unit", unit, ret_path);
 }
 
+bool unit_is_socket(const char *unit)
+{
+	const char *dot = strrchr(unit, '.');
+
+	return dot && !strcmp(dot, ".socket");
+}
+
 int units_query(sd_bus *bus, const char *unit, struct unit_facts *ret_facts,
 		struct problem *problem)
 {
@@ -274,6 +281,15 @@ const struct unit_facts *unit_watch_facts(const struct unit_watch *watch)
 
 /* ---- jobs ---- */
 
+static const struct {
+	const char *method, *mode;
+} orders[] = {
+	[UNIT_START] = {"StartUnit", "replace"},
+	[UNIT_STOP] = {"StopUnit", "replace"},
+	[UNIT_RESTART] = {"RestartUnit", "replace"},
+	[UNIT_LET_GO] = {"StopUnit", "fail"},
+};
+
 struct unit_job *unit_job_free(struct unit_job *job)
 {
 	if (!job)
@@ -331,7 +347,7 @@ static int on_job_made(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 	return 0;
 }
 
-int unit_job_new(sd_bus *bus, const char *method, const char *unit, unit_job_fn on_end,
+int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_job_fn on_end,
 		 void *userdata, struct unit_job **ret_job)
 {
 	_cleanup_(unit_job_freep) struct unit_job *job = calloc(1, sizeof(*job));
@@ -346,8 +362,8 @@ int unit_job_new(sd_bus *bus, const char *method, const char *unit, unit_job_fn 
 				      "JobRemoved", on_job_removed, NULL, job);
 	if (r >= 0)
 		r = sd_bus_call_method_async(bus, &job->call, SYSTEMD, SYSTEMD_PATH,
-					     SYSTEMD_MANAGER, method, on_job_made, job, "ss", unit,
-					     "replace");
+					     SYSTEMD_MANAGER, orders[action].method, on_job_made,
+					     job, "ss", unit, orders[action].mode);
 	if (r < 0)
 		return r;
 	*ret_job = steal_ptr(&job);
@@ -391,7 +407,7 @@ static int process_until(sd_bus *bus, const struct job_wait *wait, uint64_t dead
 	return 0;
 }
 
-int units_run_job(sd_bus *bus, const char *method, const char *unit, uint64_t timeout_usec,
+int units_run_job(sd_bus *bus, enum unit_action action, const char *unit, uint64_t timeout_usec,
 		  struct problem *problem)
 {
 	struct job_wait wait = {0};
@@ -399,16 +415,17 @@ int units_run_job(sd_bus *bus, const char *method, const char *unit, uint64_t ti
 	int r = units_subscribe(bus);
 
 	if (r >= 0)
-		r = unit_job_new(bus, method, unit, on_waited, &wait, &job);
+		r = unit_job_new(bus, action, unit, on_waited, &wait, &job);
 	if (r >= 0)
 		r = process_until(bus, &wait, now_usec() + timeout_usec);
 	if (r < 0 && !wait.ended)
 		unit_job_free(job);
 	if (r < 0 && !wait.ended)
-		return problem_set(problem, r, "%s %s: %s", method, unit, strerror(-r));
+		return problem_set(problem, r, "%s %s: %s", orders[action].method, unit,
+				   strerror(-r));
 	if (strcmp(wait.result, "done"))
-		return problem_set(problem, -EIO, "%s %s ended as \"%s\"%s%s", method, unit,
-				   wait.result, wait.problem.text[0] ? ": " : "",
-				   wait.problem.text);
+		return problem_set(problem, -EIO, "%s %s ended as \"%s\"%s%s",
+				   orders[action].method, unit, wait.result,
+				   wait.problem.text[0] ? ": " : "", wait.problem.text);
 	return 0;
 }

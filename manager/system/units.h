@@ -26,13 +26,24 @@ struct unit_facts {
 
 void unit_facts_done(struct unit_facts *facts);
 
+/* ".socket" behind. */
+bool unit_is_socket(const char *unit);
+
 /* Asks once and waits for the answer. A unit that does not exist is UNIT_DOWN. */
 int units_query(sd_bus *bus, const char *unit, struct unit_facts *ret_facts,
 		struct problem *problem);
 
-/* Runs a job ("StartUnit", "StopUnit", "RestartUnit") and waits for its end, at most
- * `timeout_usec`. -EIO when it ended other than "done". */
-int units_run_job(sd_bus *bus, const char *method, const char *unit, uint64_t timeout_usec,
+enum unit_action {
+	UNIT_START,
+	UNIT_STOP,
+	UNIT_RESTART,
+	/* stop, unless systemd has other plans with it: a start that is queued is not cancelled */
+	UNIT_LET_GO,
+};
+
+/* Runs a job and waits for its end, at most `timeout_usec`. -EIO when it ended other than "done".
+ */
+int units_run_job(sd_bus *bus, enum unit_action action, const char *unit, uint64_t timeout_usec,
 		  struct problem *problem);
 
 /* ---- without waiting ---- */
@@ -57,7 +68,7 @@ struct unit_job;
  * call. */
 typedef void (*unit_job_fn)(const char *result, const struct problem *problem, void *userdata);
 
-int unit_job_new(sd_bus *bus, const char *method, const char *unit, unit_job_fn on_end,
+int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_job_fn on_end,
 		 void *userdata, struct unit_job **ret_job);
 /* Forgets the job without a callback; systemd goes on with it. */
 struct unit_job *unit_job_free(struct unit_job *job);

@@ -2,12 +2,10 @@
 /*
  * command ROW CASE TIMES PAUSE COMMAND [ARGUMENT...]
  *
- * Runs a command so many times, one after the other with a pause between them, and measures each
- * from before its process is made until it has ended. Prints the times as the other programs here
- * do, and what the command wrote to its standard output before that, as it came. Ends with 1 at
- * once when the command fails.
- *
- * It stands alone: it is copied into a container.
+ * Runs a command so many times ("100"), or for so long ("8s"), one after the other with a pause
+ * between them, and measures each from before its process is made until it has ended. Prints what
+ * the command wrote to its standard output, as it came, and then the times as the other programs
+ * here do. Ends with 1 at once when the command fails.
  */
 #include <spawn.h>
 #include <stdio.h>
@@ -18,6 +16,7 @@
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/macro.h"
 #include "util/parse.h"
 
 extern char **environ;
@@ -44,23 +43,30 @@ static int run(char **command, double *ret_milliseconds)
 	return 0;
 }
 
+static void print(const char *row, const char *name, size_t n)
+{
+	printf("{\"row\":\"%s\",\"case\":\"%s\",\"unit\":\"ms\",\"samples\":[", row, name);
+	for (size_t i = 0; i < n; i++)
+		printf("%s%.6g", i ? "," : "", milliseconds[i]);
+	printf("]}\n");
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t times, pause;
+	uint64_t times = TIMES_MAX, span = 0, pause, end, i;
 
-	if (argc < 6 || parse_unsigned(argv[3], 1, TIMES_MAX, &times) ||
+	if (argc < 6 ||
+	    (parse_unsigned(argv[3], 1, TIMES_MAX, &times) && parse_span(argv[3], &span)) ||
 	    parse_span(argv[4], &pause)) {
 		fprintf(stderr, "usage: command ROW CASE TIMES PAUSE COMMAND [ARGUMENT...]\n");
 		return 2;
 	}
-	for (uint64_t i = 0; i < times; i++) {
+	end = span ? now_usec() + span : USEC_INFINITY;
+	for (i = 0; i < times && now_usec() < end; i++) {
 		if (run(argv + 5, &milliseconds[i]) < 0)
 			return 1;
 		usleep(pause);
 	}
-	printf("{\"row\":\"%s\",\"case\":\"%s\",\"unit\":\"ms\",\"samples\":[", argv[1], argv[2]);
-	for (uint64_t i = 0; i < times; i++)
-		printf("%s%.6g", i ? "," : "", milliseconds[i]);
-	printf("]}\n");
+	print(argv[1], argv[2], i);
 	return 0;
 }

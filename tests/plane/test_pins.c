@@ -141,7 +141,7 @@ static void only_the_owner_may_look(void **state)
 /* Both get the same, whoever made it. */
 static void two_may_create_at_once(void **state)
 {
-	enum { ROUNDS = 20, PROCESSES = 3 };
+	enum { ROUNDS = 8, PROCESSES = 3 };
 	struct rig *rig = *state;
 
 	for (int round = 0; round < ROUNDS; round++) {

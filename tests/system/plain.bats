@@ -107,17 +107,17 @@ crash_plain() {
 }
 
 @test "a crash of the standby loses nothing" {
-	local i
+	local i pid slot
+	slot=$(standby app)
 	begin_load $url slot= $clients
 	for ((i = 0; i < crashes; i++)); do
-		inside systemctl kill -s KILL "app@$(standby app)"
-		wait_for 10 not_ready app
+		pid=$(main_pid "app@$slot")
+		inside systemctl kill -s KILL "app@$slot"
+		wait_for 10 is_new "app@$slot" "$pid"
 		wait_for 10 is_ready app
 	done
 	lost_nothing "$crashes crashes of the standby"
 }
-
-not_ready() { ! is_ready "$1"; }
 
 @test "a crash while hsd is away: the kernel alone moves on, hsd finds out later" {
 	local active
@@ -165,7 +165,7 @@ not_ready() { ! is_ready "$1"; }
 		pid=$(main_pid hsd)
 		inside systemctl kill -s KILL hsd
 		inside systemctl restart app@$((i % 2))
-		wait_for 10 hsd_is_back "$pid"
+		wait_for 10 is_new hsd "$pid"
 	done
 	lost_nothing '3 kills of hsd, instances restarted meanwhile'
 	wait_for 10 is_ready app

@@ -156,11 +156,11 @@ fetch() { inside curl -sS --max-time 10 "${@:2}" "$1"; }
 answering_slot() { fetch "$1" | sed -n 's/^slot=\([0-9]*\) .*/\1/p'; }
 answers_from() { [[ $(answering_slot "$1" 2>/dev/null) == "$2" ]]; }
 
-# hsd_is_back OLD-PID
-hsd_is_back() {
+# is_new UNIT OLD-PID: it runs again, as another process
+is_new() {
 	local pid
-	pid=$(main_pid hsd)
-	[[ $pid != 0 && $pid != "$1" ]] && is_unit_state hsd active
+	pid=$(main_pid "$1")
+	[[ $pid != 0 && $pid != "$2" ]] && is_unit_state "$1" active
 }
 
 # ---- connections that stay ----

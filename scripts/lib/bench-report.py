@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Makes report.json and the tables of scripts/bench from what was measured.
+
+  bench-report.py RECORDS REPORT
+
+RECORDS has lines of JSON: {"row", "case", "unit", "samples": [...]}; for losses {"row", "case", "events",
+"requests", "refused", "reset", "timed_out", ...}; for a row that could not be measured {"row", "note"}.
+"""
+
+import json
+import os
+import platform
+import statistics
+import sys
+
+LOSSES = ("refused", "reset", "timed_out", "wrong")
+# what users do; the other cases of the row are there to compare with
+LOSSLESS = ("hotstandby, flip, settle, close", "hsctl switchover", "systemctl restart with hotstandby")
+
+
+class Row:
+    """One line of the closing table: what was to be reached, and the cases that were measured."""
+
+    def __init__(self, name, what, target, value_of):
+        self.name, self.what = name, what
+        self.relation, self.limit, self.unit = target
+        self.value_of = value_of
+        self.cases, self.notes = [], []
+
+    def value(self):
+        try:
+            return self.value_of(self)
+        except LookupError:
+            return None
+
+    def met(self):
+        value = self.value()
+        if value is None:
+            return None
+        return value >= self.limit if self.relation == ">=" else value <= self.limit
+
+    def samples(self, case):
+        return next(c for c in self.cases if c["case"] == case)["samples"]
+
+    def median(self, case):
+        for known in self.cases:
+            if known["case"] == case and known["samples"]:
+                return statistics.median(known["samples"])
+        raise LookupError(case)
+
+    def add_case(self, case, unit, samples):
+        self.cases.append({"case": case, "unit": unit, "samples": samples})
+
+
+def lost(case):
+    return sum(case.get(kind, 0) for kind in LOSSES)
+
+
+def total_lost(row):
+    judged = [case for case in row.cases if case["case"] in LOSSLESS]
+    if not judged:
+        raise LookupError("nothing to judge")
+    return sum(lost(case) for case in judged)
+
+
+def median_of(case):
+    return lambda row: row.median(case)
+
+
+def ratio_of(case, base):
+    return lambda row: row.median(case) / row.median(base)
+
+
+def make_rows():
+    return [
+        Row("selector", "selector, per call", ("<=", 70, "ns"), median_of("standby, 1 shard")),
+        Row("connect", "new connections per second, hotstandby / plain SO_REUSEPORT", (">=", 0.97, ""),
+            median_of("selector and accounting / plain")),
+        Row("command", "hsctl switchover, whole command", ("<=", 10, "ms"), median_of("switchover")),
+        Row("flip", "flip itself, inside hsd", ("<=", 1000, "ns"), median_of("inside hsd")),
+        Row("adopt", "adoption of a slot with 4 sockets, the first time", ("<=", 10, "ms"),
+            median_of("1 address, first")),
+        Row("counts", "live connection count, cost with 50000 / with 50", ("<=", 1.2, ""),
+            ratio_of("whole service, 50000 connections", "whole service, 50 connections")),
+        Row("loss", "lost requests in switchovers and restarts", ("<=", 0, ""), total_lost),
+        Row("memory", "hsd, resident, with 50 services", ("<=", 20, "MB"), median_of("resident (RSS)")),
+        Row("idle", "wake-ups of hsd when idle", ("<=", 0, ""), lambda row: row.cases[0]["samples"][0]),
+    ]
+
+
+def read(path, rows):
+    by_name = {row.name: row for row in rows}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            record = json.loads(line)
+            row = by_name[record.pop("row")]
+            if "note" in record:
+                row.notes.append(record["note"])
+            else:
+                row.cases.append(record)
+
+
+def derive(rows):
+    """Cases that follow from others: differences and ratios, round by round."""
+    by_name = {row.name: row for row in rows}
+    selector, connect = by_name["selector"], by_name["connect"]
+    if selector.cases:
+        pairs = zip(selector.samples("standby, 1 shard"), selector.samples("empty program"))
+        selector.add_case("standby, 1 shard, less the empty program", "ns", [a - b for a, b in pairs])
+    if connect.cases:
+        plain = connect.samples("plain SO_REUSEPORT")
+        for case in ("selector alone", "selector and accounting"):
+            ratios = [a / b for a, b in zip(connect.samples(case), plain)]
+            connect.add_case(f"{case} / plain", "", ratios)
+
+
+def figures(samples):
+    ordered = sorted(samples)
+    n = len(ordered)
+    if not n:
+        return {"median": None, "p99": None, "max": None, "runs": 0}
+    return {"median": statistics.median(ordered), "p99": ordered[min(n - 1, int(n * 0.99))], "max": ordered[-1],
+            "runs": n}
+
+
+def summary(case):
+    if "samples" in case:
+        return {"case": case["case"], "unit": case["unit"], **figures(case["samples"])}
+    return {**case, "lost": lost(case), "lost_per_1000_events": round(1000 * lost(case) / case["events"], 1)}
+
+
+def machine():
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"kernel": platform.release(), "cpus": os.cpu_count(), "memory_mb": memory >> 20,
+            "load": round(os.getloadavg()[0], 2)}
+
+
+def make_report(rows):
+    return {
+        "machine": machine(),
+        "rows": [{
+            "name": row.name, "what": row.what,
+            "target": {"relation": row.relation, "value": row.limit, "unit": row.unit},
+            "value": row.value(), "met": row.met(), "notes": row.notes,
+            "cases": [summary(case) for case in row.cases],
+        } for row in rows if row.cases or row.notes],
+    }
+
+
+# --- for people ---------------------------------------------------------------------------------------
+
+def number(value):
+    if value is None:
+        return "-"
+    if isinstance(value, int) or value >= 10000:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def table(head, lines, left):
+    """The first `left` columns are text."""
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) if i < left else cell.rjust(width)
+                               for i, (cell, width) in enumerate(zip(line, widths))).rstrip()
+                     for line in [head, *lines])
+
+
+def timings_table(rows):
+    lines = [(f"{row['name']}: {case['case']}", case["unit"],
+              *(number(case[key]) for key in ("median", "p99", "max", "runs")))
+             for row in rows for case in row["cases"] if "median" in case]
+    return table(("measured", "", "median", "p99", "max", "runs"), lines, 2)
+
+
+def losses_table(rows):
+    keys = ("events", "requests", "refused", "reset", "timed_out", "lost_per_1000_events")
+    lines = [(case["case"], *(number(case[key]) for key in keys))
+             for row in rows for case in row["cases"] if "events" in case]
+    return table(("what clients lost", "events", "requests", "refused", "reset", "timed out", "lost per 1000"),
+                 lines, 1) if lines else ""
+
+
+def closing_table(rows):
+    lines = []
+    for row in rows:
+        target = row["target"]
+        goal = f"{target['relation'].replace('<=', '≤').replace('>=', '≥')} {number(target['value'])} {target['unit']}"
+        met = {True: "yes", False: "NO", None: "not measured"}[row["met"]]
+        lines.append((row["what"], goal.replace("≤ 0 ", "0").strip(), met,
+                      f"{number(row['value'])} {target['unit']}".strip()))
+    return table(("what", "to reach", "reached", "measured"), lines, 3)
+
+
+def main():
+    records, path = sys.argv[1:3]
+    rows = make_rows()
+    read(records, rows)
+    derive(rows)
+    report = make_report(rows)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(report, file, indent=1)
+        file.write("\n")
+    for text in (timings_table(report["rows"]), losses_table(report["rows"]), closing_table(report["rows"])):
+        if text:
+            print(f"\n{text}")
+    for row in report["rows"]:
+        for note in row["notes"]:
+            print(f"{row['what']}: {note}")
+    info = report["machine"]
+    print(f"\nLinux {info['kernel']}, {info['cpus']} CPUs, {info['memory_mb']} MB; load average {info['load']}.")
+
+
+if __name__ == "__main__":
+    main()
