@@ -6,9 +6,10 @@
  * In two halves, because the socket unit must be stopped between them: once a socket is in the map
  * it gets traffic, and PID 1 must not poll a socket that gets traffic.
  *
- *   adoption_begin    find the sockets, tell those that can be switched from those that cannot,
- * attach the selector to each group (the caller stops the socket unit) adoption_commit   tag each
- * socket for accounting, put it in the map; a service without a live active slot gets this one
+ * - adoption_begin(): find the sockets, tell those that can be switched from those that cannot,
+ *   attach the selector to each group. Then the caller stops the socket unit.
+ * - adoption_commit(): tag each socket for accounting, put it in the map. A service without a live
+ *   active slot gets this one.
  *
  * Both may be repeated at will.
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Taking a slot out of service without losing what waits on it.
+ * Taking a slot out of service without losing what waits on it, in two steps:
  *
- *   retire_leave    flip away if the slot is active, and withdraw its sockets: no new flow goes
- * there (the caller lets it settle: handshakes that began there finish there) bounce          what
- * is still queued moves to another slot, inside the kernel
+ * - retire_leave(): flip away if the slot is active, and withdraw its sockets, so that no new flow
+ *   goes there. The caller lets it settle: handshakes that began there finish there.
+ * - bounce(): what is still queued moves to another slot, inside the kernel.
  */
 #pragma once
 

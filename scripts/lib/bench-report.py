@@ -153,9 +153,9 @@ def make_report(rows):
 def number(value):
     if value is None:
         return "-"
-    if isinstance(value, int) or value >= 10000:
+    if isinstance(value, int):
         return f"{value:.0f}"
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def table(head, lines, left):

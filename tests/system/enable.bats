@@ -255,6 +255,7 @@ is_gone() { ! is_there "$1"; }
 	wait_for 10 answers_from http://127.0.0.1:9009/ 0
 	lost_nothing
 	((load[slot0] > 0 && load[slot1] > 0))
+	baseline
 	# the program is gone with its pins
 	run ! inside test -e $pins/nine
 	wait_for 5 is_gone "$program"

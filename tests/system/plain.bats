@@ -117,6 +117,7 @@ crash_plain() {
 		wait_for 10 is_ready app
 	done
 	lost_nothing "$crashes crashes of the standby"
+	baseline
 }
 
 @test "a crash while hsd is away: the kernel alone moves on, hsd finds out later" {
@@ -155,6 +156,7 @@ crash_plain() {
 	inside bash -ec 'for i in 1 2 3; do systemctl restart hsd; systemctl restart app@$((i % 2)); systemctl stop hsd
 		systemctl restart app@$((i % 2)); systemctl start hsd; done'
 	lost_nothing 'hsd and instances restarted'
+	baseline
 	wait_for 10 is_ready app
 }
 
@@ -168,6 +170,7 @@ crash_plain() {
 		wait_for 10 is_new hsd "$pid"
 	done
 	lost_nothing '3 kills of hsd, instances restarted meanwhile'
+	baseline
 	wait_for 10 is_ready app
 }
 
@@ -179,6 +182,7 @@ crash_plain() {
 	inside systemctl restart app@1
 	wait_for 10 is_ready app
 	lost_nothing 'the bus restarted'
+	baseline
 	hs switchover app
 }
 
@@ -195,6 +199,7 @@ knows_app() { [[ $(status app .manager 2>/dev/null) == true ]]; }
 	inside systemctl restart app@0
 	inside systemctl kill -s CONT systemd-journald
 	lost_nothing 'the journal restarted, killed and stopped'
+	baseline
 	wait_for 10 is_ready app
 }
 
@@ -207,4 +212,5 @@ knows_app() { [[ $(status app .manager 2>/dev/null) == true ]]; }
 	wait_for 10 is_ready app
 	hs switchover app --drain=0
 	lost_nothing 'systemd reloaded and re-executed'
+	baseline
 }

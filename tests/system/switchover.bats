@@ -344,6 +344,7 @@ restart_often() {
 		hs failover app >/dev/null
 	done
 	lost_nothing '20 failovers'
+	baseline
 }
 
 @test "on a terminal the remaining connections count down" {

@@ -254,3 +254,9 @@ without() {
 	say "$(load_line "without, $what")"
 	inside systemctl stop plain@0 plain@1
 }
+
+# What every restart costs without standby, for a zero to be compared with.
+baseline() {
+	plain_slots=0 without '2 restarts of one instance alone' \
+		inside bash -c 'systemctl restart plain@0; systemctl restart plain@0'
+}

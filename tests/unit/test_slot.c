@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Slot states, the choice of a standby, and the gate. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "core/slot.h"
+#include "core/word.h"
+#include "util/macro.h"
+
+static void states_follow_from_facts(void **state)
+{
+	static const struct {
+		struct slot_facts facts;
+		enum slot_state state;
+	} cases[] = {
+		{{.unit = UNIT_DOWN}, SLOT_DOWN},
+		{{.unit = UNIT_DOWN, .sockets = 1}, SLOT_DOWN},
+		{{.unit = UNIT_STARTING, .sockets = 1}, SLOT_STARTING},
+		{{.unit = UNIT_START_POST}, SLOT_STARTING},
+		{{.unit = UNIT_START_POST, .sockets = 2}, SLOT_READY},
+		{{.unit = UNIT_RUNNING}, SLOT_UNADOPTED},
+		{{.unit = UNIT_RUNNING, .sockets = 1}, SLOT_READY},
+		{{.unit = UNIT_RUNNING, .sockets = 1, .incomplete = true}, SLOT_INCOMPLETE},
+		{{.unit = UNIT_RUNNING, .sockets = 1, .retired = true}, SLOT_LEAVING},
+		{{.unit = UNIT_STOPPING, .sockets = 1}, SLOT_STOPPING},
+		{{.unit = UNIT_FAILED}, SLOT_FAILED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(slot_state_of(&cases[i].facts), cases[i].state);
+}
+
+static void systemd_words(void **state)
+{
+	(void)state;
+	assert_int_equal(unit_state_from_strings("active", "running"), UNIT_RUNNING);
+	assert_int_equal(unit_state_from_strings("reloading", "reload"), UNIT_RUNNING);
+	assert_int_equal(unit_state_from_strings("activating", "start"), UNIT_STARTING);
+	assert_int_equal(unit_state_from_strings("activating", "auto-restart"), UNIT_STARTING);
+	assert_int_equal(unit_state_from_strings("activating", "start-post"), UNIT_START_POST);
+	assert_int_equal(unit_state_from_strings("deactivating", "stop-sigterm"), UNIT_STOPPING);
+	assert_int_equal(unit_state_from_strings("failed", "failed"), UNIT_FAILED);
+	assert_int_equal(unit_state_from_strings("inactive", "dead"), UNIT_DOWN);
+	assert_int_equal(unit_state_from_strings("", ""), UNIT_DOWN);
+	assert_int_equal(unit_state_from_strings("maintenance", "x"), UNIT_DOWN);
+}
+
+static void the_standby_is_the_next_ready_one(void **state)
+{
+	enum slot_state states[] = {SLOT_READY, SLOT_READY, SLOT_DOWN, SLOT_READY};
+
+	(void)state;
+	assert_int_equal(slot_pick_standby(states, 4, 0), 1);
+	assert_int_equal(slot_pick_standby(states, 4, 1), 3);
+	assert_int_equal(slot_pick_standby(states, 4, 3), 0);
+	assert_int_equal(slot_pick_standby(states, 4, HS_SLOT_NONE), 0);
+	assert_int_equal(slots_ready(states, 4), 0xb);
+	states[0] = states[3] = SLOT_FAILED;
+	assert_int_equal(slot_pick_standby(states, 4, 1), HS_SLOT_NONE);
+}
+
+static void the_gate(void **state)
+{
+	static const enum slot_state two[] = {SLOT_READY, SLOT_READY};
+	static const enum slot_state lame[] = {SLOT_READY, SLOT_INCOMPLETE};
+	static const enum slot_state three[] = {SLOT_READY, SLOT_DOWN, SLOT_FAILED};
+	static const struct {
+		struct gate_request request;
+		enum gate_answer answer;
+		unsigned to;
+	} cases[] = {
+		{{two, 2, 0, GATE_STANDBY, false}, GATE_OPEN, 1},
+		{{two, 2, 0, 1, false}, GATE_OPEN, 1},
+		{{two, 2, 0, 0, false}, GATE_ALREADY_ACTIVE, 0},
+		{{two, 2, 0, 2, false}, GATE_NO_SUCH_SLOT, 2},
+		{{two, 2, 0, 15, false}, GATE_NO_SUCH_SLOT, 15},
+		{{two, 2, 0, 1, true}, GATE_BUSY, 1},
+		{{two, 2, HS_SLOT_NONE, GATE_STANDBY, false}, GATE_OPEN, 0},
+		{{lame, 2, 0, GATE_STANDBY, false}, GATE_NOT_READY, 1},
+		{{lame, 2, 0, 1, false}, GATE_NOT_READY, 1},
+		{{three, 3, 0, GATE_STANDBY, false}, GATE_NO_STANDBY, HS_SLOT_NONE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned to;
+
+		assert_int_equal(gate_check(&cases[i].request, &to), cases[i].answer);
+		assert_int_equal(to, cases[i].to);
+	}
+}
+
+/* Thing, reason, remedy: the service and the slot are named in every refusal. */
+static void refusals_are_sentences(void **state)
+{
+	struct problem text;
+
+	(void)state;
+	for (unsigned answer = GATE_BUSY; answer < GATE_ANSWER_COUNT; answer++) {
+		text.text[0] = '\0';
+		gate_describe(answer, "app", 1, SLOT_FAILED, &text);
+		assert_non_null(strstr(text.text, "app"));
+		assert_true(strlen(text.text) > 20);
+	}
+	for (unsigned s = 0; s < SLOT_STATE_COUNT; s++) {
+		gate_describe(GATE_NOT_READY, "app", 1, s, &text);
+		assert_non_null(strstr(text.text, "app@1.service"));
+		assert_non_null(strstr(text.text, slot_state_to_string(s)));
+	}
+}
+
+static void roles_follow_the_word(void **state)
+{
+	uint64_t word = word_with_canary(word_with_active(WORD_INITIAL, 2), 1, 100);
+
+	(void)state;
+	assert_int_equal(slot_role_of(word, 2), ROLE_ACTIVE);
+	assert_int_equal(slot_role_of(word, 1), ROLE_CANARY);
+	assert_int_equal(slot_role_of(word, 0), ROLE_STANDBY);
+	assert_string_equal(slot_role_to_string(ROLE_COUNT), "unknown");
+	assert_string_equal(slot_state_to_string(SLOT_STATE_COUNT), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(states_follow_from_facts),
+		cmocka_unit_test(systemd_words),
+		cmocka_unit_test(the_standby_is_the_next_ready_one),
+		cmocka_unit_test(the_gate),
+		cmocka_unit_test(refusals_are_sentences),
+		cmocka_unit_test(roles_follow_the_word),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
