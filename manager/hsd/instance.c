@@ -102,6 +102,8 @@ static void watch_main(struct instance *instance, pid_t pid)
 
 /* ---- starting it again after a crash ---- */
 
+static void schedule_restart(struct instance *instance);
+
 static void on_restarted(const char *result, const struct problem *problem, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -112,6 +114,9 @@ static void on_restarted(const char *result, const struct problem *problem, void
 	journal_log(JOURNAL_RESTART, &scope, "%s: starting slot %u again after its crash: %s%s%s",
 		    instance->service->name, instance->slot, result, problem ? ": " : "",
 		    problem ? problem->text : "");
+	/* it did not come as far as to crash again, so nothing else brings it back */
+	if (!done)
+		schedule_restart(instance);
 }
 
 static int on_restart_due(sd_event_source *source, uint64_t usec, void *userdata)
@@ -136,6 +141,7 @@ static void schedule_restart(struct instance *instance)
 		return;
 	if (instance->ready_since && now - instance->ready_since > STABLE_AFTER)
 		instance->restart_delay = 0;
+	instance->ready_since = 0;
 	instance->restart_delay =
 		MIN(MAX(2 * instance->restart_delay, RESTART_DELAY_MIN), RESTART_DELAY_MAX);
 	sd_event_add_time_relative(instance->service->context->event, &instance->restart_source,

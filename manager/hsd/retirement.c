@@ -65,6 +65,14 @@ static int settle(struct instance *instance)
 		MIN(service->config.settle_usec, 3 * USEC_PER_SEC), 1, on_settled, instance);
 }
 
+/* Started, and its sockets are still to come; one whose sockets cannot be switched waits for
+ * nothing. */
+static bool will_listen(const struct instance *instance)
+{
+	return instance_facts(instance)->state == UNIT_RUNNING && !instance->problem.text[0] &&
+	       !plane_slot_sockets(instance->service->plane, instance->slot);
+}
+
 static bool is_moving(const struct instance *instance)
 {
 	const struct unit_facts *facts = instance_facts(instance);
@@ -72,7 +80,8 @@ static bool is_moving(const struct instance *instance)
 	return facts->job_pending || instance->adopt_wanted || instance->adoption ||
 	       instance->restart_source || instance->restart_job || facts->state == UNIT_STARTING ||
 	       facts->state == UNIT_START_POST || facts->state == UNIT_STOPPING ||
-	       (facts->state == UNIT_RUNNING && instance_is_retired(instance));
+	       (facts->state == UNIT_RUNNING && instance_is_retired(instance)) ||
+	       will_listen(instance);
 }
 
 static bool another_may_come(const struct instance *instance)

@@ -133,14 +133,14 @@ int accounting_open(struct accounting **ret_accounting, struct problem *problem)
 		return r;
 	if (!a)
 		return -ENOMEM;
-	if (mkdir(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 0750) < 0 && errno != EEXIST)
-		return problem_set(problem, -errno,
-				   "cannot make the accounting pins: %m; this needs root");
-	r = pins_lock(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 1, &lock);
+	r = pins_lock(HS_PIN_ROOT, 1, &lock);
 	if (r < 0)
 		return problem_set(problem, r,
 				   "cannot lock the accounting pins: %s; this needs root",
 				   strerror(-r));
+	if (mkdir(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 0750) < 0 && errno != EEXIST)
+		return problem_set(problem, -errno,
+				   "cannot make the accounting pins: %m; this needs root");
 	r = open_pins(a);
 	if (r == -ENOENT)
 		r = load_and_pin(a, problem);

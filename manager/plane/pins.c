@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/file.h>
@@ -14,6 +15,11 @@
 #include "core/name.h"
 #include "hs_abi.h"
 #include "util/macro.h"
+
+/* Whoever makes pins holds their lock for milliseconds; one that was stopped meanwhile must not
+ * stop others for good. */
+#define LOCK_RETRY_MS 2
+#define LOCK_TRIES    500
 
 struct pin_path pin_path(const char *template, ...)
 {
@@ -52,11 +58,17 @@ int pins_prepare(struct problem *problem)
 int pins_lock(const char *folder, int wait, int *ret_fd)
 {
 	_cleanup_(close_fdp) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int tries = LOCK_TRIES;
 
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0)
-		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (!wait || !tries--)
+			return -EBUSY;
+		poll(NULL, 0, LOCK_RETRY_MS);
+	}
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }

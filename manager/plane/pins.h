@@ -21,7 +21,7 @@ struct pin_path pin_service_path(const char *service);
 int pins_prepare(struct problem *problem);
 
 /* Exclusive lock of a pin folder (flock): ends with the descriptor, also when its holder dies.
- * -EBUSY when another process has it and `wait` is false. */
+ * -EBUSY when another process has it; with `wait` only after a second. */
 int pins_lock(const char *folder, int wait, int *ret_fd);
 
 /* Opens a pinned map or program. -ENOENT when it is not there. */

@@ -360,8 +360,9 @@ static bool is_dead(const struct listener *listener)
 	return true;
 }
 
-/* Servers that listen on another port at every start would fill the table in time. A listener
- * without sockets has no reuseport group any more either. */
+/* Servers that listen on another port at every start would fill the table in time. Should sockets
+ * that were withdrawn keep a dropped selector going, it falls open; the next adoption attaches a
+ * new one. */
 static void drop_dead_listeners(struct plane *plane)
 {
 	size_t kept = 0;

@@ -4,7 +4,7 @@
 --
 --   wrk -t N -c N -H 'Connection: close' -s load.lua URL -- TEXT
 --
---   requests=… lost=… refused=… reset=… hung=… wrong=… slot0=… slot1=…
+--   requests=… lost=… refused=… reset=… hung=… wrong=… slot0=… slot1=… other=…
 --
 -- With as many threads as connections each thread is one client that asks again as soon as it has its
 -- answer. "lost" is every request that was begun and not answered, whatever wrk itself makes of it (it
@@ -28,7 +28,7 @@ text = ""
 asked, lost, wrong = 0, 0, 0
 waiting = false
 moved_at = 0 -- when the last answer came or the last request began
-slot0, slot1 = 0, 0
+slot0, slot1, other = 0, 0, 0
 
 local function now()
 	local time = ffi.new("struct hs_timespec")
@@ -70,11 +70,13 @@ function response(status, headers, body)
 		slot0 = slot0 + 1
 	elseif body:find("^slot=1 ") then
 		slot1 = slot1 + 1
+	else
+		other = other + 1
 	end
 end
 
 function done(summary, latency, requests)
-	local all = { asked = 0, lost = 0, wrong = 0, slot0 = 0, slot1 = 0 }
+	local all = { asked = 0, lost = 0, wrong = 0, slot0 = 0, slot1 = 0, other = 0 }
 	local hung = 0
 
 	for _, thread in ipairs(threads) do
@@ -85,7 +87,7 @@ function done(summary, latency, requests)
 			hung = hung + 1
 		end
 	end
-	print(string.format("requests=%d lost=%d refused=%d reset=%d hung=%d wrong=%d slot0=%d slot1=%d",
+	print(string.format("requests=%d lost=%d refused=%d reset=%d hung=%d wrong=%d slot0=%d slot1=%d other=%d",
 		all.asked, all.lost, summary.errors.write, summary.errors.read + summary.errors.connect,
-		hung, all.wrong, all.slot0, all.slot1))
+		hung, all.wrong, all.slot0, all.slot1, all.other))
 end
