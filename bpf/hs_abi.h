@@ -80,8 +80,10 @@ _Static_assert(__builtin_offsetof(struct hs_control, abi) == 32, "layout of map 
  */
 struct hs_shards {
 	__u64 live[HS_SLOTS_MAX];
+	/* which build of the selector program is pinned beside it. Writer: whoever pins one */
+	__u64 build;
 };
-_Static_assert(sizeof(struct hs_shards) == 128, "layout of map shards");
+_Static_assert(sizeof(struct hs_shards) == 136, "layout of map shards");
 
 /*
  * Values of map "counters" (per-CPU array, HS_COUNTERS_MAX entries): one entry per slot, and

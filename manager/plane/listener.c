@@ -78,6 +78,28 @@ int listener_open(const char *folder, const struct address *address, struct list
 	return 0;
 }
 
+/* Names the build: FNV-1a over the object that we carry. Never 0. */
+static uint64_t own_build(void)
+{
+	static uint64_t build;
+	uint64_t hash = 0xcbf29ce484222325ULL;
+	const uint8_t *bytes;
+	size_t n;
+
+	if (build)
+		return build;
+	bytes = selector_bpf__elf_bytes(&n);
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
+	build = hash | 1;
+	return build;
+}
+
+bool listener_is_outdated(const struct listener *listener)
+{
+	return __atomic_load_n(&listener->shards->build, __ATOMIC_SEQ_CST) != own_build();
+}
+
 static int share_maps(struct selector_bpf *skel, const struct listener_shared *shared)
 {
 	int r = bpf_map__reuse_fd(skel->maps.hs_control, shared->control_fd);
@@ -110,6 +132,18 @@ static int pin_all(const struct selector_bpf *skel, const char *folder)
 	return r;
 }
 
+static int load(struct selector_bpf *skel, struct problem *problem)
+{
+	int r = selector_bpf__load(skel);
+
+	if (r < 0)
+		problem_set(problem, r,
+			    "the kernel refused the selector program: %s; it needs Linux 5.14 or "
+			    "later and CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
+			    strerror(-r));
+	return r;
+}
+
 int listener_create(const char *folder, const struct address *address,
 		    const struct listener_shared *shared, struct listener **ret_listener,
 		    struct problem *problem)
@@ -121,12 +155,9 @@ int listener_create(const char *folder, const struct address *address,
 		return problem_set(problem, -errno, "cannot open the selector program: %m");
 	r = share_maps(skel, shared);
 	if (!r)
-		r = selector_bpf__load(skel);
+		r = load(skel, problem);
 	if (r < 0)
-		return problem_set(problem, r,
-				   "the kernel refused the selector program: %s; it needs Linux "
-				   "5.14 or later and CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
-				   strerror(-r));
+		return r;
 	if (mkdir(folder, 0750) < 0 && errno != EEXIST)
 		return problem_set(problem, -errno, "cannot make %s: %m", folder);
 	r = pin_all(skel, folder);
@@ -134,6 +165,47 @@ int listener_create(const char *folder, const struct address *address,
 		r = listener_open(folder, address, ret_listener);
 	if (r < 0)
 		return problem_set(problem, r, "cannot pin below %s: %s", folder, strerror(-r));
+	(*ret_listener)->shards->build = own_build();
+	return 0;
+}
+
+static int keep_maps(struct selector_bpf *skel, const struct listener *listener, const char *folder)
+{
+	_cleanup_(close_fdp) int shards = -1;
+	int r = pin_open(pin_path("%s/shards", folder).text, &shards);
+
+	if (!r)
+		r = bpf_map__reuse_fd(skel->maps.hs_shards, shards);
+	if (!r)
+		r = bpf_map__reuse_fd(skel->maps.hs_sockets, listener->sockets_fd);
+	if (!r)
+		r = bpf_map__reuse_fd(skel->maps.hs_owners, listener->owners_fd);
+	return r;
+}
+
+int listener_renew(struct listener *listener, const char *folder,
+		   const struct listener_shared *shared, struct problem *problem)
+{
+	_cleanup_(selector_bpf__destroyp) struct selector_bpf *skel = selector_bpf__open();
+	int fd, r;
+
+	if (!skel)
+		return problem_set(problem, -errno, "cannot open the selector program: %m");
+	r = share_maps(skel, shared);
+	if (!r)
+		r = keep_maps(skel, listener, folder);
+	if (!r)
+		r = load(skel, problem);
+	if (!r)
+		r = pin_object(bpf_program__fd(skel->progs.hs_select),
+			       pin_path("%s/selector", folder).text);
+	if (!r)
+		r = pin_open(pin_path("%s/selector", folder).text, &fd);
+	if (r < 0)
+		return r;
+	close_fd(listener->selector_fd);
+	listener->selector_fd = fd;
+	__atomic_store_n(&listener->shards->build, own_build(), __ATOMIC_SEQ_CST);
 	return 0;
 }
 

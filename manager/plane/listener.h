@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/address.h"
@@ -29,6 +30,15 @@ int listener_open(const char *folder, const struct address *address,
 int listener_create(const char *folder, const struct address *address,
 		    const struct listener_shared *shared, struct listener **ret_listener,
 		    struct problem *problem);
+/*
+ * True when the selector is of another build than the one this program carries: after an upgrade of
+ * the package. listener_renew() loads ours with the same maps and pins it in the old one's place;
+ * sockets, word and counts stay. Groups get it when they are attached next; until then the old one
+ * goes on.
+ */
+bool listener_is_outdated(const struct listener *listener);
+int listener_renew(struct listener *listener, const char *folder,
+		   const struct listener_shared *shared, struct problem *problem);
 struct listener *listener_free(struct listener *listener);
 
 /* Attaches the selector to the reuseport group of this listening socket; again is no harm. Kernel:

@@ -380,15 +380,20 @@ static void drop_dead_listeners(struct plane *plane)
 	plane->n_listeners = kept;
 }
 
-static int add_listener(struct plane *plane, const struct address *address,
-			struct listener **ret_listener, struct problem *problem)
+static struct listener_shared shared_maps(const struct plane *plane)
 {
-	struct listener_shared shared = {
+	return (struct listener_shared) {
 		.control_fd = plane->control_fd,
 		.counters_fd = plane->counters_fd,
 		.events_fd = plane->events_fd,
 		.moved_fd = plane->accounting ? accounting_moved_fd(plane->accounting) : -1,
 	};
+}
+
+static int add_listener(struct plane *plane, const struct address *address,
+			struct listener **ret_listener, struct problem *problem)
+{
+	struct listener_shared shared = shared_maps(plane);
 	int r;
 
 	if (plane->n_listeners == PLANE_LISTENERS_MAX)
@@ -405,6 +410,17 @@ static int add_listener(struct plane *plane, const struct address *address,
 	return r;
 }
 
+/* An old selector that cannot be replaced goes on as it is: that is no reason not to adopt. */
+static void renew(struct plane *plane, struct listener *listener)
+{
+	struct listener_shared shared = shared_maps(plane);
+	_cleanup_(close_fdp) int lock = -1;
+
+	if (listener_is_outdated(listener) && !pins_lock(HS_PIN_ROOT, 1, &lock))
+		listener_renew(listener, listener_path(plane, &listener->address).text, &shared,
+			       NULL);
+}
+
 int plane_listener_get(struct plane *plane, const struct address *address,
 		       struct listener **ret_listener, struct problem *problem)
 {
@@ -413,6 +429,7 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 	int r;
 
 	if (listener) {
+		renew(plane, listener);
 		*ret_listener = listener;
 		return 0;
 	}

@@ -507,6 +507,45 @@ static void dead_listeners_make_room(void **state)
 	assert_int_equal(ask(&at), 'A');
 }
 
+static uint32_t program_id(int fd)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
+	return info.id;
+}
+
+/* After an upgrade of the package: the next adoption brings the new selector; sockets and word
+ * stay. */
+static void an_old_selector_is_replaced(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct listener *listener;
+	uint64_t word = plane_word(rig->plane);
+	uint32_t old;
+
+	serve_pair(&pair);
+	assert_int_equal(plane_listener_get(rig->plane, &at, &listener, NULL), 0);
+	assert_false(listener_is_outdated(listener));
+	old = program_id(listener->selector_fd);
+	listener->shards->build = 1;
+	assert_true(listener_is_outdated(listener));
+	assert_int_equal(ask(&at), 'A');
+	assert_int_equal(rig_adopt(rig, pair.a), 0);
+	assert_false(listener_is_outdated(listener));
+	assert_int_not_equal(program_id(listener->selector_fd), old);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), 1);
+	assert_int_equal(plane_slot_sockets(rig->plane, 1), 1);
+	assert_int_equal(plane_word(rig->plane), word);
+	assert_int_equal(ask(&at), 'A');
+	assert_int_equal(plane_swap_word(rig->plane, word, word_with_active(word, 1)), 0);
+	assert_int_equal(ask(&at), 'B');
+	assert_int_equal(rig_slot(rig, 0).chosen, 2);
+}
+
 /* More at one time are refused, each with a sentence; the others work. */
 static void live_listeners_have_a_limit(void **state)
 {
@@ -557,6 +596,7 @@ int main(void)
 		BARE_CASE(a_kernel_that_refuses_is_quoted),
 		CASE(a_process_that_may_not_be_looked_into_is_named),
 		CASE(a_change_holds_the_lock),
+		CASE(an_old_selector_is_replaced),
 		CASE(dead_listeners_make_room),
 		CASE(live_listeners_have_a_limit),
 	};
