@@ -77,7 +77,6 @@ said_so() { grep -q 'hsd is not running; done directly through the kernel' <<<"$
 	run -3 hs switchover app
 	[[ $output == *'slot 1 (app@1.service) is down'* ]]
 	inside systemctl start app@1
-	run -3 hs rollback app --direct || true
 	run -1 hs switchover nothing
 	[[ $output == *'nothing is pinned in the kernel for nothing'* ]]
 }
