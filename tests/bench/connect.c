@@ -4,12 +4,18 @@
  * else: the same two server processes, the same clients, in turns. Between the two: the selector
  * without the accounting.
  *
+ * Connections per second of CPU time are measured as well: whatever else the machine does hardly
+ * shows in them.
+ *
  * Both servers are shards of one slot, so that both share the load in either case.
  */
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include "../plane/server.h"
 #include "bench.h"
+#include "plane/cgroup.h"
+#include "plane/pins.h"
 #include "plane/scan.h"
 
 #define PORT	    8000
@@ -58,48 +64,74 @@ static void disable(struct rig *rig)
 	rig_check(accounting_destroy() == 0);
 }
 
-/* As many clients as CPUs: none is to be idle, or only the clients' half of the cost would show. */
-static double rate(void)
+/* CPU time of the servers, by their cgroup, and of the clients that have ended. */
+static double cpu_seconds(const struct rig *rig)
 {
-	struct load loads[CLIENTS_MAX];
-	long clients = MIN(sysconf(_SC_NPROCESSORS_ONLN), CLIENTS_MAX);
-	double connections = 0;
+	char mount[PATH_MAX];
+	_cleanup_(fclosep) FILE *stat = NULL;
+	struct rusage clients;
+	uint64_t usec;
 
-	for (long i = 0; i < clients; i++)
+	rig_check(cgroup_mount(mount, sizeof(mount)) == 0);
+	stat = fopen(pin_path("%s%s/cpu.stat", mount, rig->group).text, "re");
+	rig_check(stat && fscanf(stat, "usage_usec %lu", &usec) == 1);
+	rig_check(getrusage(RUSAGE_CHILDREN, &clients) == 0);
+	usec += clients.ru_utime.tv_usec + clients.ru_stime.tv_usec;
+	return usec / 1e6 + clients.ru_utime.tv_sec + clients.ru_stime.tv_sec;
+}
+
+struct rate {
+	double per_second, per_cpu_second;
+};
+
+/* As many clients as CPUs: none is to be idle, or only the clients' half of the cost would show. */
+static struct rate rate(const struct rig *rig)
+{
+	long n = MIN(sysconf(_SC_NPROCESSORS_ONLN), CLIENTS_MAX);
+	struct load loads[CLIENTS_MAX];
+	double begun = cpu_seconds(rig);
+	struct rate rate = {0};
+	uint64_t answered = 0;
+
+	for (long i = 0; i < n; i++)
 		loads[i] = load_start("8000", PARALLEL, WINDOW);
-	for (long i = 0; i < clients; i++) {
+	for (long i = 0; i < n; i++) {
 		struct load_result result = load_finish(&loads[i]);
 
 		if (result.refused + result.reset + result.late)
 			rig_fail(__FILE__, __LINE__, "requests were lost without reason");
-		connections += result.answered / result.seconds;
+		answered += result.answered;
+		rate.per_second += result.answered / result.seconds;
 	}
-	return connections;
+	rate.per_cpu_second = answered / (cpu_seconds(rig) - begun);
+	return rate;
 }
 
-static double measure(struct rig *rig, enum arm arm)
+static struct rate measure(struct rig *rig, enum arm arm)
 {
-	double connections;
+	struct rate with;
 
 	if (arm == PLAIN)
-		return rate();
+		return rate(rig);
 	enable(rig, arm);
-	connections = rate();
+	with = rate(rig);
 	if (!rig_slot(rig, 0).chosen)
 		rig_fail(__FILE__, __LINE__, "the selector was not asked");
 	disable(rig);
-	return connections;
+	return with;
 }
 
 /* Each arm as often as the others, and in all orders. */
-static void take_turns(struct rig *rig, struct samples rates[ARMS])
+static void take_turns(struct rig *rig, struct samples rates[ARMS], struct samples cpu_rates[ARMS])
 {
-	rate(); /* warm */
+	rate(rig); /* warm */
 	for (unsigned round = 0; round < ROUNDS; round++)
 		for (unsigned turn = 0; turn < ARMS; turn++) {
 			enum arm arm = (round % 2 ? ARMS - 1 - turn : turn + round / 2) % ARMS;
+			struct rate rate = measure(rig, arm);
 
-			samples_add(&rates[arm], measure(rig, arm));
+			samples_add(&rates[arm], rate.per_second);
+			samples_add(&cpu_rates[arm], rate.per_cpu_second);
 		}
 }
 
@@ -118,17 +150,27 @@ static void start_servers(struct rig *rig)
 static int run(void *userdata)
 {
 	struct samples rates[ARMS] = {
-		[PLAIN] = {.row = "connect", .name = "plain SO_REUSEPORT", .unit = "/s"},
-		[SELECTOR] = {.row = "connect", .name = "selector alone", .unit = "/s"},
-		[WHOLE] = {.row = "connect", .name = "selector and accounting", .unit = "/s"},
+		[PLAIN] = {.name = "plain SO_REUSEPORT"},
+		[SELECTOR] = {.name = "selector alone"},
+		[WHOLE] = {.name = "selector and accounting"},
+	};
+	struct samples cpu_rates[ARMS] = {
+		[PLAIN] = {.name = "plain SO_REUSEPORT, per CPU second"},
+		[SELECTOR] = {.name = "selector alone, per CPU second"},
+		[WHOLE] = {.name = "selector and accounting, per CPU second"},
 	};
 	struct rig *rig = rig_begin();
 
 	(void)userdata;
 	start_servers(rig);
-	take_turns(rig, rates);
-	for (unsigned arm = 0; arm < ARMS; arm++)
-		samples_print(&rates[arm]);
+	take_turns(rig, rates, cpu_rates);
+	for (unsigned i = 0; i < 2 * ARMS; i++) {
+		struct samples *samples = i < ARMS ? &rates[i] : &cpu_rates[i - ARMS];
+
+		samples->row = "connect";
+		samples->unit = "/s";
+		samples_print(samples);
+	}
 	rig_end(rig);
 	return 0;
 }
