@@ -93,19 +93,22 @@ static void on_old_done(const char *result, const struct problem *problem, void 
 
 static void start_job(struct change_run *run, enum unit_action action)
 {
-	struct instance *old = run->service->instances[run->change.machine.plan.from];
+	char unit[UNIT_NAME_MAX];
 
-	if (unit_job_new(run->service->context->bus, action, old->unit, on_old_done, run,
-			 &run->job) < 0)
+	/* by name: with fewer Slots= than before there is no instance for it any more */
+	if (name_unit(run->service->name, run->change.machine.plan.from, unit, sizeof(unit)) ||
+	    unit_job_new(run->service->context->bus, action, unit, on_old_done, run, &run->job) < 0)
 		on_old_done("failed", NULL, run);
 }
 
 static void move_queue(struct change_run *run)
 {
 	unsigned from = run->change.machine.plan.from;
-	struct instance *old = run->service->instances[from];
 
-	bounce(run->service->plane, from, instance_facts(old)->control_group,
+	if (from >= run->service->n_slots)
+		return;
+	bounce(run->service->plane, from,
+	       instance_facts(run->service->instances[from])->control_group,
 	       !plane_is_retired(run->service->plane, from));
 }
 

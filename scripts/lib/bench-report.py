@@ -75,7 +75,9 @@ def ratio_of(case, base):
 def make_rows():
     return [
         Row("selector", "selector, per call", ("<=", 70, "ns"), median_of("standby, 1 shard")),
-        Row("connect", "new connections per second, hotstandby / plain SO_REUSEPORT", (">=", 0.97, ""),
+        Row("connect", "new connections per second, with the selector / plain SO_REUSEPORT", (">=", 0.97, ""),
+            median_of("selector alone / plain")),
+        Row("accounting", "the same with selector and accounting / plain", (">=", 0.97, ""),
             median_of("selector and accounting / plain")),
         Row("command", "hsctl switchover, whole command", ("<=", 10, "ms"), median_of("switchover")),
         Row("flip", "flip itself, inside hsd", ("<=", 1000, "ns"), median_of("inside hsd")),
@@ -106,13 +108,16 @@ def derive(rows):
     by_name = {row.name: row for row in rows}
     selector, connect = by_name["selector"], by_name["connect"]
     if selector.cases:
-        pairs = zip(selector.samples("standby, 1 shard"), selector.samples("empty program"))
-        selector.add_case("standby, 1 shard, less the empty program", "ns", [a - b for a, b in pairs])
-    if connect.cases:
-        plain = connect.samples("plain SO_REUSEPORT")
-        for case in ("selector alone", "selector and accounting"):
-            ratios = [a / b for a, b in zip(connect.samples(case), plain)]
-            connect.add_case(f"{case} / plain", "", ratios)
+        for base in ("empty program", "bare select"):
+            pairs = zip(selector.samples("standby, 1 shard"), selector.samples(base))
+            selector.add_case(f"standby, 1 shard, less the {base}", "ns", [a - b for a, b in pairs])
+    if not connect.cases:
+        return
+    for suffix in ("", ", per CPU second"):
+        plain = connect.samples(f"plain SO_REUSEPORT{suffix}")
+        for name, row in (("selector alone", connect), ("selector and accounting", by_name["accounting"])):
+            ratios = [a / b for a, b in zip(connect.samples(f"{name}{suffix}"), plain)]
+            row.add_case(f"{name} / plain{suffix}", "", ratios)
 
 
 def figures(samples):

@@ -103,17 +103,17 @@ has_problem() { [[ $(problem) == *"$1"* ]]; }
 
 @test "settings: files with names that are no service are left alone" {
 	inside bash -c 'touch /etc/hotstandby/.hidden.conf "/etc/hotstandby/a b.conf" /etc/hotstandby/x.service.conf /etc/hotstandby/noconf
-		ln -s /dev/null /etc/hotstandby/masked.conf; ln -s /nowhere /etc/hotstandby/dangling.conf'
+		ln -s /dev/null /etc/hotstandby/masked.conf'
 	inside systemctl reload hsd
 	[[ $(hs list --json | jq -r '.[].service' | xargs) == 'app bystander' ]]
-	inside bash -c 'cd /etc/hotstandby; rm .hidden.conf "a b.conf" x.service.conf noconf masked.conf dangling.conf'
+	inside bash -c 'cd /etc/hotstandby; rm .hidden.conf "a b.conf" x.service.conf noconf masked.conf'
 }
 
-@test "settings: a drop-in and a vendor's file, in the order of the manual" {
+@test "settings: each file adds to those before it, in the order of the manual" {
 	printf '[Service]\nThen=stop\nSettle=10ms\n' | write /usr/lib/hotstandby/app.conf
+	printf '[Service]\nThen=keep\n' | write /etc/hotstandby/app.conf
 	printf '[Service]\nSettle=20ms\n' | write /usr/lib/hotstandby/app.conf.d/10.conf
 	printf '[Service]\nSettle=200ms\n' | write /etc/hotstandby/app.conf.d/20.conf
-	# the administrator's own file replaces the vendor's, the drop-ins add to it
 	inside systemctl reload hsd
 	hs switchover app --json | jq -e '.then == "keep" and .duration_us >= 200000'
 	inside rm -r /usr/lib/hotstandby/app.conf /usr/lib/hotstandby/app.conf.d /etc/hotstandby/app.conf.d
@@ -129,10 +129,29 @@ has_problem() { [[ $(problem) == *"$1"* ]]; }
 	[[ $(answering_slot $url) == 3 ]]
 	prefer app 0
 	inside systemctl stop app@3
-	printf '[Service]\nSlots=2\n' | write /etc/hotstandby/app.conf
+	printf '' | write /etc/hotstandby/app.conf
 	inside systemctl reload hsd
 	[[ $(status app '.slots | length') == 2 ]]
 	is_ready app
+}
+
+@test "fewer slots while one beyond is active: it serves until it is switched away from" {
+	local pid
+	pid=$(main_pid hsd)
+	printf '[Service]\nSlots=3\n' | write /etc/hotstandby/app.conf
+	inside systemctl reload hsd
+	inside systemctl start app@2
+	wait_for 5 is_state app 2 ready
+	hs switchover app --to=2
+	printf '' | write /etc/hotstandby/app.conf
+	inside systemctl reload hsd
+	hs status app
+	[[ $(active app) == 2 && $(answering_slot $url) == 2 ]]
+	run -0 hs switchover app --then=stop
+	[[ $(unit_state app@2) == inactive ]]
+	[[ $(answering_slot $url) == [01] ]]
+	# hsd once died of this
+	[[ $(main_pid hsd) == "$pid" ]]
 }
 
 # ---- units that misbehave ----
@@ -142,7 +161,7 @@ broken() {
 	local name=$1
 	own_service "$name" "$2"
 	shift 2
-	printf '[Service]\n%s\n' "$@" | sed '2!{/^\[Service\]$/d}' | write "/etc/systemd/system/$name@1.service.d/broken.conf"
+	printf '%s\n' '[Service]' "$@" | write "/etc/systemd/system/$name@1.service.d/broken.conf"
 	inside systemctl daemon-reload
 	hs enable "$name@.service" >/dev/null
 	inside systemctl start "$name@0"
@@ -203,6 +222,7 @@ forget() {
 	hs status spin
 	inside systemctl stop spin@1
 	lost_nothing 'beside a loop of systemd'
+	baseline
 	forget spin
 }
 
@@ -229,20 +249,35 @@ forget() {
 		write /etc/systemd/system/hsd.service.d/caps.conf
 	inside systemctl daemon-reload
 	inside systemctl restart hsd
-	is_unit_state hsd active
-	wait_for 5 has_problem 'CAP_BPF'
-	run ! hs switchover app
-	[[ $output == *'app cannot be changed: '* ]]
+	# what is in the kernel already goes on
+	is_ready app
+	hs switchover app
+	# what is new cannot be loaded, and its instances run nevertheless
+	own_service fresh 9018
+	inside systemctl daemon-reload
+	hs enable fresh@.service
+	inside systemctl start fresh@0 fresh@1
+	wait_for 5 is_told fresh
+	say "$(hs status fresh | grep '^!')"
+	hs status fresh | grep '^!' | grep -q 'Operation not permitted'
+	[[ $(answering_slot http://127.0.0.1:9018/) == ? ]]
+	run ! hs switchover fresh
+	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=fresh HS_EVENT=problem | grep -q 'not permitted'
+	inside systemctl stop fresh@0
 	inside systemctl restart app@0
-	inside systemctl restart app@1
 	inside rm -r /etc/systemd/system/hsd.service.d
 	inside systemctl daemon-reload
 	inside systemctl restart hsd
 	wait_for 10 is_ready app
-	lost_nothing 'hsd without CAP_BPF, both restarted'
+	lost_nothing 'hsd without CAP_BPF'
 	baseline
-	hs switchover app
+	# with it back, so is the new service
+	inside systemctl start fresh@0
+	wait_for 10 is_ready fresh
+	down fresh
 }
+
+is_told() { hs status "$1" | grep -q '^!'; }
 
 @test "no BPF file system: a clear error, traffic untouched" {
 	inside systemctl stop hsd

@@ -106,14 +106,21 @@ forget() {
 	forget five
 }
 
-@test "enable of what runs already says so; a restart adopts it" {
-	own_service six 9006
+@test "enable of what runs already: adopted at once, and nothing is lost" {
+	socket_service six 9006
 	inside systemctl daemon-reload
 	inside systemctl start six@0
+	begin_load http://127.0.0.1:9006/ slot=
 	run -0 hs enable six@.service
-	[[ $output == *'systemctl restart six@0.service'* && $output == *'systemctl start six@1.service'* ]]
-	inside systemctl restart six@0
+	[[ $output == *'What runs already is adopted by hsd at once.'* ]]
+	[[ $output == *'systemctl start six@1.service'* && $output != *'systemctl start six@0.service'* ]]
 	wait_for 5 is_state six 0 ready
+	inside systemctl start six@1
+	wait_for 5 is_ready six
+	inside systemctl restart six@0
+	inside systemctl restart six@1
+	lost_nothing 'enabled and restarted under load'
+	baseline
 	down six
 }
 

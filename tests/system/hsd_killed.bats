@@ -154,7 +154,7 @@ fast_stop() {
 @test "killed at random moments of switchovers" {
 	local i pid code=0 codes=''
 	begin_load $url slot=
-	for i in {1..10}; do
+	for i in {1..8}; do
 		pid=$(main_pid hsd)
 		hs switchover app --settle=120ms >/dev/null 2>&1 3>&- &
 		change_job=$!

@@ -140,11 +140,12 @@ template() { inside cp "/lib/systemd/system/$1.service" "/etc/systemd/system/$1@
 		server.pid-file := "/run/lighttpd-" + env.SLOT + ".pid"
 		server.systemd-socket-activation = "enable"
 	END
+	echo 'lighttpd here' | write /var/www/html/hello.txt
 	up lighttpd
 	[[ $(status lighttpd '[.listeners[].address] | sort | join(" ")') == '0.0.0.0:80 [::]:80 (v6 only)' ]]
-	try lighttpd http://127.0.0.1:80/ html
+	try lighttpd http://127.0.0.1:80/hello.txt 'lighttpd here'
 	down lighttpd
-	alone lighttpd http://127.0.0.1:80/ html
+	alone lighttpd http://127.0.0.1:80/hello.txt 'lighttpd here'
 }
 
 @test "the example server, with the units that come as examples" {

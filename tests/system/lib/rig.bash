@@ -12,7 +12,9 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 source "$top/scripts/lib/container.sh"
 
 rig=$(basename "${BATS_TEST_FILENAME:-rig}" .bats | tr _ -)
+# shellcheck disable=SC2034 # for the tests
 examples=/usr/share/hotstandby/examples
+# shellcheck disable=SC2034
 pins=/sys/fs/bpf/hotstandby
 
 # A test that hangs fails.
@@ -152,7 +154,7 @@ has_event() {
 prefer() { is_active "$1" "$2" || hs switchover "$1" --to="$2" --drain=0 >/dev/null; }
 
 # fetch URL [OPTION...]: by a new connection
-fetch() { inside curl -sS --max-time 10 "${@:2}" "$1"; }
+fetch() { inside curl -sSf --max-time 10 "${@:2}" "$1"; }
 answering_slot() { fetch "$1" | sed -n 's/^slot=\([0-9]*\) .*/\1/p'; }
 answers_from() { [[ $(answering_slot "$1" 2>/dev/null) == "$2" ]]; }
 
@@ -169,6 +171,7 @@ is_new() {
 #   ask_again         asks on the same connections; "x" is one that has ended
 #   let_go            closes them
 
+# shellcheck disable=SC2034,SC2154 # `held` is for the tests; holder_PID is what coproc sets
 hold() {
 	coproc holder { inside python3 "$top/tests/system/lib/hold.py" "${3:-127.0.0.1}" "$1" "$2" 3>&-; }
 	read -r -t 10 -u "${holder[0]}" held || fail 'no answer on the connections to be held'
@@ -179,6 +182,7 @@ ask_again() {
 	read -r -t 10 -u "${holder[0]}" held || fail 'no answer on the connections that are held'
 }
 
+# shellcheck disable=SC2154
 let_go() {
 	local job=$holder_PID fd=${holder[1]}
 	exec {fd}>&-
