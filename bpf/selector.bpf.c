@@ -19,6 +19,8 @@
 #define TCP_NEW_SYN_RECV 12
 
 int hs_select(struct sk_reuseport_md *md);
+int hs_pick(__u64 bits, __u32 hash);
+int hs_next(__u64 word, __u32 ready);
 int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash);
 int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wanted, __u32 hash);
 
@@ -57,11 +59,12 @@ struct {
 	__type(value, __u64);
 } hs_sockets SEC(".maps");
 
-/* Slot of a listening socket, by cookie: asked only when it closes with connections waiting. Old
- * entries fall out by themselves. Writer: adoption. */
+/* Slot of a listening socket, by cookie: asked only when it closes with connections waiting.
+ * Writer: adoption, which also removes those of a slot's earlier instances. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, __u32);
 } hs_owners SEC(".maps");
@@ -127,6 +130,18 @@ static __always_inline int try_shard(struct sk_reuseport_md *md, __u32 slot, __u
 	return shard < HS_SHARDS_MAX ? bpf_sk_select_reuseport(md, &hs_sockets, &index, 0) : -1;
 }
 
+/* Scalars in, a scalar out: the verifier looks at such a function once, and not in every round of
+ * the loops that call it, which is most of what loading this program would take. */
+__noinline int hs_pick(__u64 bits, __u32 hash)
+{
+	return hs_pick_shard(bits, hash);
+}
+
+__noinline int hs_next(__u64 word, __u32 ready)
+{
+	return hs_next_slot(word, ready);
+}
+
 /*
  * Tries all sockets of one slot, beginning with the one that the flow's hash names. An entry may be
  * empty although its bit is set: its socket has closed. 0 when one was selected.
@@ -145,7 +160,7 @@ __noinline int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash)
 		return -1;
 	bits = shards->live[slot];
 	for (int i = 0; i < HS_SHARDS_MAX; i++) {
-		__u32 shard = hs_pick_shard(bits, hash);
+		__u32 shard = hs_pick(bits, hash);
 
 		if (shard >= HS_SHARDS_MAX)
 			return -1;
@@ -175,7 +190,7 @@ __noinline int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wan
 		}
 		if (!ready)
 			break;
-		slot = hs_next_slot(word, ready);
+		slot = hs_next(word, ready);
 	}
 	return HS_SLOT_NONE;
 }

@@ -294,8 +294,10 @@ int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoptio
 	struct listener **listeners = plane_listeners(plane, &n);
 	size_t kept = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		listener_tidy(listeners[i], slot);
+		listener_tidy_owners(listeners[i], slot);
+	}
 	adoption->fresh = 0;
 	for (size_t i = 0; i < adoption->n; i++)
 		if (commit_one(plane, slot, adoption, &adoption->sockets[i]) != -ESTALE)

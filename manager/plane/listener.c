@@ -285,8 +285,10 @@ int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64
 	}
 	if (r == -EBUSY)
 		r = confirm_put(listener, slot, cookie);
-	if (!r && bpf_map_update_elem(listener->owners_fd, &cookie, &owner, BPF_ANY))
-		r = -errno;
+	/* a full map is no reason not to serve: then a move from this socket is told without its
+	 * origin */
+	if (!r)
+		bpf_map_update_elem(listener->owners_fd, &cookie, &owner, BPF_ANY);
 	if (r == -EEXIST)
 		return -ENOSPC;
 	return r == -ENOTSUP || r == -524 /* the kernel's own ENOTSUPP */ ? -EOPNOTSUPP : r;
@@ -317,7 +319,7 @@ unsigned listener_sockets(const struct listener *listener, unsigned slot,
 	return n;
 }
 
-static void tidy_owners(struct listener *listener, unsigned slot)
+void listener_tidy_owners(struct listener *listener, unsigned slot)
 {
 	uint64_t key, next, *previous = NULL;
 	uint32_t owner;
@@ -351,5 +353,4 @@ void listener_tidy(struct listener *listener, unsigned slot)
 		if (!entry_cookie(listener, slot * HS_SHARDS_MAX + shard, &cookie))
 			__atomic_fetch_or(live, bit, __ATOMIC_SEQ_CST);
 	}
-	tidy_owners(listener, slot);
 }

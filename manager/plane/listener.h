@@ -64,3 +64,6 @@ unsigned listener_sockets(const struct listener *listener, unsigned slot,
 
 /* Drops the hints for sockets that have died since. */
 void listener_tidy(struct listener *listener, unsigned slot);
+/* Forgets which sockets earlier instances of the slot had. Not before those have ended: what waits
+ * on a withdrawn socket is accounted for by this. */
+void listener_tidy_owners(struct listener *listener, unsigned slot);

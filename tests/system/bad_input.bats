@@ -201,7 +201,6 @@ forget() {
 }
 
 @test "an instance in a restart loop: hsd waits longer each time, the other serves" {
-	local job
 	broken loop 9015 'ExecStart=' 'Type=exec' 'ExecStart=/bin/false'
 	begin_load http://127.0.0.1:9015/ slot= 8
 	inside systemctl start loop@1 || true

@@ -33,7 +33,6 @@ end_switchover() {
 }
 
 @test "a long request finishes on the old instance, which stops only then" {
-	local ended stopped
 	fetch "$url/slow?ms=1500" -o - >"$BATS_TEST_TMPDIR/slow" 2>&1 3>&- &
 	slow_job=$!
 	wait_for 5 has_connections 0 1

@@ -6,8 +6,8 @@
 
 load lib/rig
 
-# what systemd itself and the container take on top
-patience=5500
+# milliseconds; what systemd and a busy machine take comes on top of the 5 s
+patience=7000
 
 setup_file() {
 	rig_up

@@ -70,8 +70,8 @@ kill_main() { inside systemctl kill -s KILL --kill-who=main "$1"; }
 @test "switchover --settle= and --to= hold" {
 	run -0 hs switchover app --to=1 --settle=300ms --drain=0 --json
 	jq -e '.duration_us >= 300000' <<<"$output"
-	run -0 hs switchover app --to 0 --settle=0 --drain=0 --json
-	jq -e '.to == 0 and .duration_us < 200000' <<<"$output"
+	run -0 hs switchover app --to 0 --settle=0 --drain=0
+	[[ $output != *settle:* && $output == *'slot 0 took over from slot 1'* ]]
 }
 
 @test "switchover --then=stop stops the old instance" {

@@ -167,6 +167,7 @@ told() {
 	inside systemctl restart app@0
 	told retire 'slot 0 is retired, slot 1 is active'
 	told adopt 'slot 0 has 1 socket adopted'
+	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=app HS_SLOT=0 HS_EVENT=adopt | grep -q .
 	wait_for 5 is_ready app
 	inside systemctl kill -s KILL app@1
 	told crash 'slot 1 ended by itself'
@@ -373,6 +374,26 @@ garbage() {
 		jq -e '.service == "app" and .from == 0 and .to == 1 and ([.elapsed_us, .remaining] | all(type == "number")) and (.text | type) == "string"'
 	inside pkill -f 'busctl monitor' || true
 	wait $job || true
+}
+
+# ---- the rest of what is installed ----
+
+switches_of_hsd() { inside grep -h ctxt_switches "/proc/$(main_pid hsd)/status" | awk '{ n += $2 } END { print n }'; }
+
+@test "hsd sleeps while nothing happens" {
+	local before
+	inside sleep 0.5
+	before=$(switches_of_hsd)
+	inside sleep 2
+	(($(switches_of_hsd) <= before + 1))
+}
+
+@test "units, bus policy and completion are well-formed" {
+	run -0 inside systemd-analyze verify hsd.service $examples/nginx@.service $examples/app@.service $examples/app@.socket
+	grep -E 'hsd|nginx@|app@' <<<"$output" && fail 'systemd finds fault with a unit'
+	inside python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' \
+		/usr/share/dbus-1/system.d/org.hotstandby1.conf
+	inside bash -ec 'source /usr/share/bash-completion/completions/hsctl; complete -p hsctl'
 }
 
 @test "help and version" {

@@ -17,8 +17,11 @@ examples=/usr/share/hotstandby/examples
 # shellcheck disable=SC2034
 pins=/sys/fs/bpf/hotstandby
 
+# where our clients are inside: the checkout may lie in a place that the container does not see, such as /tmp
+tools=/usr/lib/hotstandby-tests
+
 # A test that hangs fails.
-export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-60}
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-120}
 
 # A file with other needs has a setup_file of its own.
 setup_file() {
@@ -42,7 +45,9 @@ teardown() {
 # boots and installs
 rig_up() {
 	container_start "$rig" || return 1
-	container_install "$rig" BUILD="${BUILD:-build}"
+	container_install "$rig" BUILD="${BUILD:-build}" || return 1
+	mkdir -p "$(container_root "$rig")$tools"
+	cp "$top"/tests/system/lib/*.{lua,py} "$(container_root "$rig")$tools/"
 }
 
 # ---- commands inside ----
@@ -59,8 +64,8 @@ fail() {
 	return 1
 }
 
-# wait_for SECONDS CMD...: as wait_until, but says what did not happen
-wait_for() { wait_until "$@" || fail "after $1 s still not: ${*:2}"; }
+# wait_for SECONDS CMD...: as wait_until, but with patience for a busy machine, and says what did not happen
+wait_for() { wait_until $(($1 * 3)) "${@:2}" || fail "after $(($1 * 3)) s still not: ${*:2}"; }
 
 # write FILE: stdin to a file inside
 write() {
@@ -173,10 +178,11 @@ is_new() {
 
 # shellcheck disable=SC2034,SC2154 # `held` is for the tests; holder_PID is what coproc sets
 hold() {
-	coproc holder { inside python3 "$top/tests/system/lib/hold.py" "${3:-127.0.0.1}" "$1" "$2" 3>&-; }
+	coproc holder { inside python3 $tools/hold.py "${3:-127.0.0.1}" "$1" "$2" 3>&-; }
 	read -r -t 10 -u "${holder[0]}" held || fail 'no answer on the connections to be held'
 }
 
+# shellcheck disable=SC2034
 ask_again() {
 	echo >&"${holder[1]}"
 	read -r -t 10 -u "${holder[0]}" held || fail 'no answer on the connections that are held'
@@ -203,7 +209,7 @@ begin_load() {
 	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
 	load_clients=${3:-24}
 	inside bash -c "exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
-		--timeout 8 -H '${4:-Connection: close}' -s $top/tests/system/lib/load.lua '$1' -- '$2'" \
+		--timeout 8 -H '${4:-Connection: close}' -s $tools/load.lua '$1' -- '$2'" \
 		>"$load_file" 2>&1 </dev/null 3>&- &
 	load_job=$!
 	wait_for 5 inside pgrep -x wrk >/dev/null
