@@ -18,7 +18,7 @@ examples=/usr/share/hotstandby/examples
 pins=/sys/fs/bpf/hotstandby
 
 # where our clients are inside: the checkout may lie in a place that the container does not see, such as /tmp
-tools=/usr/lib/hotstandby-tests
+tools=/usr/lib/system-tests
 
 # A test that hangs fails.
 export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-120}
