@@ -156,7 +156,7 @@ fast_stop() {
 	begin_load $url slot=
 	for i in {1..8}; do
 		pid=$(main_pid hsd)
-		hs switchover app --settle=120ms >/dev/null 2>&1 3>&- &
+		hs switchover app --settle=70ms >/dev/null 2>&1 3>&- &
 		change_job=$!
 		inside bash -c "sleep 0.0$((RANDOM % 10))$((RANDOM % 10)); systemctl kill -s KILL hsd"
 		code=0
