@@ -8,8 +8,9 @@
 --
 -- With as many threads as connections each thread is one client that asks again as soon as it has its
 -- answer. "lost" is every request that was begun and not answered, whatever wrk itself makes of it (it
--- says nothing of a connection that was closed without an answer); refused and reset are wrk's own
--- counts. "hung" clients had waited for 2 s or more when it ended. An answer is wrong if it is not 200 or lacks
+-- says nothing of a connection that was closed without an answer). refused and reset are wrk's own
+-- counts, by whether the first write failed (mostly, but not only, for want of a listener) or a read.
+-- "hung" clients had waited for 2 s or more when it ended. An answer is wrong if it is not 200 or lacks
 -- TEXT.
 
 local ffi = require("ffi")
