@@ -80,6 +80,8 @@ static void stop_socket_units(struct instance *instance, const struct unit_facts
 			n++;
 	}
 	instance->stopping_sockets = n;
+	if (n && !instance->let_go_run[0])
+		memcpy(instance->let_go_run, facts->invocation, sizeof(instance->let_go_run));
 }
 
 static void refuse_adoption(struct instance *instance, const char *reason)

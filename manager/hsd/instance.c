@@ -100,23 +100,51 @@ static void watch_main(struct instance *instance, pid_t pid)
 	instance->watched_pid = pid;
 }
 
-/* ---- starting it again after a crash ---- */
+/* ---- starting it again ---- */
 
 static void schedule_restart(struct instance *instance);
 
-static void on_restarted(const char *result, const struct problem *problem, void *userdata)
+static void end_restart(struct instance *instance, const char *why, const char *result,
+			const struct problem *problem)
 {
-	struct instance *instance = userdata;
 	bool done = !strcmp(result, "done");
 	struct journal_scope scope = instance_scope(instance, done ? LOG_INFO : LOG_WARNING);
 
 	instance->restart_job = NULL;
-	journal_log(JOURNAL_RESTART, &scope, "%s: starting slot %u again after its crash: %s%s%s",
-		    instance->service->name, instance->slot, result, problem ? ": " : "",
+	journal_log(JOURNAL_RESTART, &scope, "%s: starting slot %u again %s: %s%s%s",
+		    instance->service->name, instance->slot, why, result, problem ? ": " : "",
 		    problem ? problem->text : "");
 	/* it did not come as far as to crash again, so nothing else brings it back */
 	if (!done)
 		schedule_restart(instance);
+}
+
+static void on_restarted(const char *result, const struct problem *problem, void *userdata)
+{
+	end_restart(userdata, "after its crash", result, problem);
+}
+
+static void on_fetched(const char *result, const struct problem *problem, void *userdata)
+{
+	end_restart(userdata, "with its socket unit", result, problem);
+}
+
+/* The socket units were stopped for one run while systemd had the start of the next one in hand,
+ * which then began without them. Another start fetches them. */
+static void check_let_go(struct instance *instance, const struct unit_facts *facts)
+{
+	struct service *service = instance->service;
+	bool same_run = !strcmp(instance->let_go_run, facts->invocation);
+	bool without = facts->state == UNIT_FAILED ||
+		       (facts->state == UNIT_RUNNING && service->plane &&
+			!plane_slot_sockets(service->plane, instance->slot));
+
+	if (!instance->let_go_run[0] || facts->job_pending || instance->adoption)
+		return;
+	instance->let_go_run[0] = '\0';
+	if (!same_run && without && !instance->restart_job)
+		unit_job_new(service->context->bus, UNIT_RESTART, instance->unit, on_fetched,
+			     instance, &instance->restart_job);
 }
 
 static int on_restart_due(sd_event_source *source, uint64_t usec, void *userdata)
@@ -185,6 +213,7 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	if (instance->adopt_wanted && !instance->adoption &&
 	    !(facts->state == UNIT_RUNNING && facts->job_pending))
 		adoption_start(instance, facts);
+	check_let_go(instance, facts);
 	if (!up)
 		on_down(instance, facts);
 	retirement_retry_others(instance);

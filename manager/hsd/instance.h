@@ -32,6 +32,7 @@ struct instance {
 
 	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */
 	bool crash_told;      /* of this run */
+	char let_go_run[33];  /* the run whose socket units were stopped last; "" = settled */
 
 	pid_t watched_pid;
 	sd_event_source *exit_source;
