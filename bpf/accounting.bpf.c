@@ -59,7 +59,7 @@ static __always_inline struct hs_counters *counters_of(__u32 service_id, __u32 s
 {
 	void *counters = bpf_map_lookup_elem(&hs_services, &service_id);
 
-	if (!counters || slot >= HS_SLOTS_MAX)
+	if (!counters || slot >= HS_PLACES_MAX)
 		return NULL;
 	return bpf_map_lookup_elem(counters, &slot);
 }

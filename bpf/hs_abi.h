@@ -10,12 +10,16 @@
 
 #include <linux/types.h>
 
-#define HS_ABI_VERSION 1
+#define HS_ABI_VERSION 2
 
 #define HS_SLOTS_MAX  16
 #define HS_SHARDS_MAX 64
-/* index into the socket map of one listener: slot * HS_SHARDS_MAX + shard */
-#define HS_SOCKETS_MAX (HS_SLOTS_MAX * HS_SHARDS_MAX)
+/* Places that connections can be sent to: the slots, and behind them the park, where they wait when
+ * no slot can take them. */
+#define HS_SLOT_PARK  HS_SLOTS_MAX
+#define HS_PLACES_MAX (HS_SLOTS_MAX + 1)
+/* index into the socket map of one listener: place * HS_SHARDS_MAX + shard */
+#define HS_SOCKETS_MAX (HS_PLACES_MAX * HS_SHARDS_MAX)
 
 /* "no slot" where a slot number is expected, in the word and in events */
 #define HS_SLOT_NONE 0xff
@@ -43,9 +47,12 @@ enum hs_policy {
 };
 
 enum hs_word_flag {
-	HS_FLAG_TRACE = 1 << 0,	   /* reserved: send an event for every choice */
-	HS_FLAG_PREVIEW = 1 << 1,  /* reserved: preview rules are present */
-	HS_FLAG_PARK_ALL = 1 << 2, /* reserved: all new connections wait in the park listener */
+	HS_FLAG_TRACE = 1 << 0,	  /* reserved: send an event for every choice */
+	HS_FLAG_PREVIEW = 1 << 1, /* reserved: preview rules are present */
+	HS_FLAG_PARK_ALL =
+		1 << 2, /* all new TCP connections wait in the park, where there is one */
+	HS_FLAG_EXCLUSIVE = 1 << 3, /* a change of a service whose slots must not run together is
+				     * under way: whoever finds it without one undoes it */
 };
 
 /* The one value of map "control" (array, one entry, mmapable). */
@@ -67,10 +74,57 @@ struct hs_control {
 	/* bit N: slot N has been retired, or was never adopted: it ended, if it ends, on purpose.
 	 * Writers: retire sets, adoption clears, atomically */
 	__u32 retired;
-	__u32 pad;
+	/* bit N: slot N hangs: it is no standby until it serves again or is a new instance.
+	 * Writers: hsd sets; hsd and adoption clear, atomically */
+	__u32 suspect;
+	/* bits 4N to 4N+3: which occupation of slot N this is, modulo 16. UDP flows that began with
+	 * an earlier one belong to nobody. Writer: adoption of a new instance, atomically */
+	__u64 epochs;
+	/* enum hs_flow_mode. These three: from the settings; writer: hsd */
+	__u8 flow_mode;
+	/* where in a QUIC connection id the server puts its slot's number: byte 0 is the id's first
+	 */
+	__u8 quic_slot_byte;
+	__u8 pad[2];
+	/* how long a flow may be idle, in units of 2^HS_FLOW_TICK_SHIFT ns; at least 1 */
+	__u32 flow_idle;
 };
-_Static_assert(sizeof(struct hs_control) == 48, "layout of map control");
+_Static_assert(sizeof(struct hs_control) == 64, "layout of map control");
+_Static_assert(__builtin_offsetof(struct hs_control, flow_mode) == 56, "layout of map control");
 _Static_assert(__builtin_offsetof(struct hs_control, abi) == 32, "layout of map control");
+
+/* What a datagram follows, when its service has UDP listeners. */
+enum hs_flow_mode {
+	HS_FLOW_CONNECTION = 0, /* its 4-tuple's first datagram, until idle or the slot is gone */
+	HS_FLOW_NONE = 1,	/* the routing word, each by itself */
+	HS_FLOW_QUIC = 2,	/* long headers as CONNECTION; short headers the slot in their id */
+	HS_FLOW_COUNT
+};
+
+/*
+ * Map "flows" (array, mmapable, one map per service, made with its first UDP listener): a value is
+ * one bucket of HS_FLOW_WAYS flows. A flow is one word, written by one store:
+ *
+ *   bits  0-3   slot              bits 4-7   its epoch (hs_control.epochs)
+ *   bits  8-27  last seen, in units of 2^HS_FLOW_TICK_SHIFT ns of CLOCK_MONOTONIC, modulo 2^20
+ *   bits 28-63  fingerprint, never 0: keyed with hs_control.hash_key. A word of 0 is a free place
+ *
+ * The bucket is chosen by other bits of the same keyed hash. Writers: UDP selectors only.
+ */
+#define HS_FLOW_WAYS	       8
+#define HS_FLOW_TICK_SHIFT     28 /* 268 ms */
+#define HS_FLOW_BUCKETS_MIN    128
+#define HS_FLOW_BUCKETS_MAX    524288
+#define HS_FLOW_SLOT_SHIFT     0
+#define HS_FLOW_EPOCH_SHIFT    4
+#define HS_FLOW_TICK_POSITION  8
+#define HS_FLOW_PRINT_POSITION 28
+#define HS_FLOW_TICK_MASK      0xfffffU
+
+struct hs_flow_bucket {
+	__u64 flows[HS_FLOW_WAYS];
+};
+_Static_assert(sizeof(struct hs_flow_bucket) == 64, "layout of map flows");
 
 /*
  * The one value of map "shards" (array, one entry, mmapable; one map per listener): which indices
@@ -79,17 +133,17 @@ _Static_assert(__builtin_offsetof(struct hs_control, abi) == 32, "layout of map 
  * costs one failed look-up. Writer: adoption and retire, by atomic or/and.
  */
 struct hs_shards {
-	__u64 live[HS_SLOTS_MAX];
+	__u64 live[HS_PLACES_MAX];
 	/* which build of the selector program is pinned beside it. Writer: whoever pins one */
 	__u64 build;
 };
-_Static_assert(sizeof(struct hs_shards) == 136, "layout of map shards");
+_Static_assert(sizeof(struct hs_shards) == 144, "layout of map shards");
 
 /*
- * Values of map "counters" (per-CPU array, HS_COUNTERS_MAX entries): one entry per slot, and
- * HS_COUNTERS_SERVICE for what belongs to no slot. All count since the map was made, wrap at 2^64,
- * and are written by BPF programs only. Live connections of a slot, summed over all CPUs: opened +
- * moved_in - moved_out - closed.
+ * Values of map "counters" (per-CPU array, HS_COUNTERS_MAX entries): one entry per place, and
+ * HS_COUNTERS_SERVICE for what belongs to none. All count since the map was made, wrap at 2^64, and
+ * are written by BPF programs only. Live connections of a place, summed over all CPUs: opened +
+ * moved_in - moved_out - closed. Datagrams are counted as look-ups only.
  */
 struct hs_counters {
 	__u64 chosen; /* look-ups answered with this slot (two per connection under SYN cookies) */
@@ -107,20 +161,22 @@ _Static_assert(sizeof(struct hs_counters) == 64, "layout of map counters");
 struct hs_service_counters {
 	__u64 nothing_to_choose; /* look-ups for which no slot had a socket; the kernel chose */
 	__u64 events_lost;	 /* records that the full ring "events" refused */
-	__u64 moves_missed; /* migrations not accounted for: the old slot keeps the connection */
-	__u64 pad[5];
+	__u64 moves_missed;  /* migrations not accounted for: the old slot keeps the connection */
+	__u64 flows_evicted; /* UDP flows that lost their place to newer ones before they were idle
+			      */
+	__u64 pad[4];
 };
 _Static_assert(sizeof(struct hs_service_counters) == sizeof(struct hs_counters), "one value size");
 
-#define HS_COUNTERS_SERVICE HS_SLOTS_MAX
-#define HS_COUNTERS_MAX	    (HS_SLOTS_MAX + 1)
+#define HS_COUNTERS_SERVICE HS_PLACES_MAX
+#define HS_COUNTERS_MAX	    (HS_PLACES_MAX + 1)
 
 /* Records of the ring buffer "events", one ring per service: the rare cases only. */
 enum hs_event_kind {
 	HS_EVENT_FELL_THROUGH =
 		1,	       /* slot FROM was wanted but its sockets are gone; TO got the flow */
 	HS_EVENT_MIGRATED = 2, /* a waiting connection or handshake moved from FROM to TO */
-	HS_EVENT_NOTHING = 3,  /* no slot has a socket */
+	HS_EVENT_NOTHING = 3,  /* no slot has a socket, and there is no park */
 	HS_EVENT_COUNT
 };
 
@@ -130,8 +186,8 @@ struct hs_event {
 	__u32 flow_hash; /* the kernel's hash of the 4-tuple */
 	__u16 sport;	 /* client port, host byte order; 0 when not known */
 	__u8 kind;	 /* enum hs_event_kind */
-	__u8 from;	 /* slot, or HS_SLOT_NONE */
-	__u8 to;	 /* slot, or HS_SLOT_NONE */
+	__u8 from;	 /* slot, HS_SLOT_PARK or HS_SLOT_NONE */
+	__u8 to;	 /* likewise */
 	__u8 pad[7];
 };
 _Static_assert(sizeof(struct hs_event) == 32, "layout of ring events");
@@ -144,7 +200,7 @@ _Static_assert(sizeof(struct hs_event) == 32, "layout of ring events");
  */
 struct hs_tag {
 	__u32 service_id; /* hs_control.service_id */
-	__u16 slot;
+	__u16 slot;	  /* or HS_SLOT_PARK */
 	/* of a connection: 1 = it is in the count `opened`. Writer: the accounting program */
 	__u16 counted;
 };
@@ -157,8 +213,8 @@ _Static_assert(sizeof(struct hs_tag) == 8, "layout of map tags");
  */
 struct hs_move {
 	__u32 service_id;
-	__u16 from; /* the slot that it left first */
-	__u16 to;   /* the slot that has it now */
+	__u16 from; /* the place that it left first */
+	__u16 to;   /* the place that has it now */
 };
 _Static_assert(sizeof(struct hs_move) == 8, "layout of map moved");
 
@@ -176,4 +232,4 @@ _Static_assert(sizeof(struct hs_listen) == 16, "layout of ring listens");
 /* Where things are pinned. bpffs allows no '.' in a name; '%' cannot occur in a unit name. */
 #define HS_PIN_ROOT "/sys/fs/bpf/hotstandby"
 /* ends with HS_ABI_VERSION: what another version has pinned is left alone */
-#define HS_PIN_ACCOUNTING "%accounting-1"
+#define HS_PIN_ACCOUNTING "%accounting-2"

@@ -34,6 +34,11 @@ HS_PURE __u32 hs_word_policy(__u64 word)
 	return (word >> HS_WORD_POLICY_SHIFT) & 0xf;
 }
 
+HS_PURE __u32 hs_word_flags(__u64 word)
+{
+	return (word >> HS_WORD_FLAGS_SHIFT) & 0xf;
+}
+
 /* Keyed finaliser (splitmix64): who does not know the key cannot aim at a slot. */
 HS_PURE __u32 hs_mix(__u64 key, __u32 hash)
 {

@@ -156,7 +156,7 @@ __noinline int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash)
 	__u64 bits;
 
 	shards = bpf_map_lookup_elem(&hs_shards, &zero);
-	if (!md || !counters || !shards || slot >= HS_SLOTS_MAX)
+	if (!md || !counters || !shards || slot >= HS_PLACES_MAX)
 		return -1;
 	bits = shards->live[slot];
 	for (int i = 0; i < HS_SHARDS_MAX; i++) {
@@ -173,7 +173,7 @@ __noinline int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash)
 }
 
 /* What is left when the wanted slot's chosen socket is gone: its other sockets, then the active
- * slot, then any other. Returns the slot, or HS_SLOT_NONE. */
+ * slot, then any other, then the park. Returns the place, or HS_SLOT_NONE. */
 __noinline int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wanted, __u32 hash)
 {
 	__u32 zero = 0, ready, slot = wanted;
@@ -192,7 +192,7 @@ __noinline int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wan
 			break;
 		slot = hs_next(word, ready);
 	}
-	return HS_SLOT_NONE;
+	return hs_try_slot(md, HS_SLOT_PARK, hash) ? HS_SLOT_NONE : HS_SLOT_PARK;
 }
 
 static __always_inline int note_move(struct bpf_sock *moving, __u32 from, __u32 to)
@@ -251,7 +251,7 @@ static __always_inline void on_migrated(struct sk_reuseport_md *md, struct bpf_s
 		hs_count(counters->migrated_in);
 	/* a connection that the client has ended while it waited moves as well, and is no more.
 	 * (TCP_SYN_RECV is one that Fast Open has let in: established as far as we count.) */
-	if (state != TCP_NEW_SYN_RECV && state != TCP_CLOSE && from < HS_SLOTS_MAX)
+	if (state != TCP_NEW_SYN_RECV && state != TCP_CLOSE && from < HS_PLACES_MAX)
 		account_move(moving, from, to);
 	event(word, flow, HS_EVENT_MIGRATED, from, to);
 }
@@ -289,7 +289,7 @@ static __always_inline void on_fell_through(struct hs_shards *shards, const stru
 	struct hs_counters *counters;
 	struct hs_service_counters *service;
 
-	if (got >= HS_SLOTS_MAX) {
+	if (got >= HS_PLACES_MAX) {
 		service = service_counters();
 		if (service)
 			hs_count(service->nothing_to_choose);
@@ -319,6 +319,12 @@ int hs_select(struct sk_reuseport_md *md)
 		return SK_PASS;
 	word = *(volatile __u64 *)&control->word;
 	flow = flow_of(md, moving);
+	/* on purpose, so no fall-through; where there is no park it is as if it had not been said
+	 */
+	if (hs_word_flags(word) & HS_FLAG_PARK_ALL && !hs_try_slot(md, HS_SLOT_PARK, flow.hash)) {
+		on_selected(md, moving, &flow, word, HS_SLOT_PARK);
+		return SK_PASS;
+	}
 	wanted = hs_wanted_slot(word, control->hash_key, &flow, shards);
 	/* clang 19 else proves the bound by another register, which the verifier does not follow */
 	barrier_var(wanted);
@@ -330,7 +336,7 @@ int hs_select(struct sk_reuseport_md *md)
 	got = hs_fall_through(md, word, wanted, flow.hash);
 	if (got != wanted)
 		on_fell_through(shards, &flow, word, wanted, got);
-	if (got < HS_SLOTS_MAX)
+	if (got < HS_PLACES_MAX)
 		on_selected(md, moving, &flow, word, got);
 	return SK_PASS;
 }

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/macro.h"
 #include "util/parse.h"
 
 bool address_equal(const struct address *a, const struct address *b)
 {
-	return a->family == b->family && a->v6only == b->v6only && a->port == b->port &&
-	       a->ifindex == b->ifindex && !memcmp(a->ip, b->ip, sizeof(a->ip));
+	return a->family == b->family && a->udp == b->udp && a->v6only == b->v6only &&
+	       a->port == b->port && a->ifindex == b->ifindex && a->netns == b->netns &&
+	       !memcmp(a->ip, b->ip, sizeof(a->ip));
 }
 
 static bool is_any(const struct address *address)
@@ -34,37 +36,67 @@ const char *address_format(const struct address *address, char text[ADDRESS_TEXT
 	return text;
 }
 
-static const char *pin_family(const struct address *address)
+const char *address_describe(const struct address *address, char text[ADDRESS_TEXT_MAX])
 {
-	if (address->family == AF_INET)
-		return "tcp4";
-	return address->v6only ? "tcp6" : "tcp";
+	char plain[ADDRESS_TEXT_MAX], netns[40] = "";
+
+	if (address->netns)
+		snprintf(netns, sizeof(netns), " in network namespace %u", address->netns);
+	snprintf(text, ADDRESS_TEXT_MAX, "%s%.64s%s", address->udp ? "UDP " : "",
+		 address_format(address, plain), netns);
+	return text;
+}
+
+/* Protocol and family: the word that a pin begins with. */
+static const struct pin_family {
+	const char *word;
+	uint8_t family;
+	bool udp, v6only;
+} pin_families[] = {
+	{"tcp4", AF_INET, false, false}, {"tcp6", AF_INET6, false, true},
+	{"tcp", AF_INET6, false, false}, {"udp4", AF_INET, true, false},
+	{"udp6", AF_INET6, true, true},	 {"udp", AF_INET6, true, false},
+};
+
+static const char *pin_word(const struct address *address)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(pin_families); i++) {
+		const struct pin_family *f = &pin_families[i];
+
+		if (f->family == address->family && f->udp == address->udp &&
+		    (f->family == AF_INET || f->v6only == address->v6only))
+			return f->word;
+	}
+	return "tcp";
 }
 
 const char *address_to_pin(const struct address *address, char name[ADDRESS_PIN_MAX])
 {
-	char ip[INET6_ADDRSTRLEN] = "", device[16] = "";
+	char ip[INET6_ADDRSTRLEN] = "", device[16] = "", netns[16] = "";
 
 	inet_ntop(address->family, address->ip, ip, sizeof(ip));
 	for (char *dot = strchr(ip, '.'); dot; dot = strchr(dot, '.'))
 		*dot = '_';
 	if (address->ifindex)
 		snprintf(device, sizeof(device), "-if%u", address->ifindex);
-	snprintf(name, ADDRESS_PIN_MAX, "%s-%s-%u%s", pin_family(address), ip, address->port,
-		 device);
+	if (address->netns)
+		snprintf(netns, sizeof(netns), "-ns%u", address->netns);
+	snprintf(name, ADDRESS_PIN_MAX, "%s-%s-%u%s%s", pin_word(address), ip, address->port,
+		 device, netns);
 	return name;
 }
 
 static int family_from_pin(const char *text, struct address *ret_address)
 {
-	if (!strcmp(text, "tcp4"))
-		ret_address->family = AF_INET;
-	else if (!strcmp(text, "tcp6") || !strcmp(text, "tcp"))
-		ret_address->family = AF_INET6;
-	else
-		return -EINVAL;
-	ret_address->v6only = !strcmp(text, "tcp6");
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(pin_families); i++) {
+		if (strcmp(text, pin_families[i].word))
+			continue;
+		ret_address->family = pin_families[i].family;
+		ret_address->udp = pin_families[i].udp;
+		ret_address->v6only = pin_families[i].v6only;
+		return 0;
+	}
+	return -EINVAL;
 }
 
 static int ip_from_pin(char *text, struct address *ret_address)
@@ -74,9 +106,23 @@ static int ip_from_pin(char *text, struct address *ret_address)
 	return inet_pton(ret_address->family, text, ret_address->ip) == 1 ? 0 : -EINVAL;
 }
 
+/* Takes "if3" off: `part`, when it begins with `word`, which is then the next one. */
+static int number_from_pin(char **part, char **rest, const char *word, uint32_t *ret_number)
+{
+	uint64_t number;
+
+	if (!*part || strncmp(*part, word, 2))
+		return 0;
+	if (parse_unsigned(*part + 2, 1, UINT32_MAX, &number))
+		return -EINVAL;
+	*ret_number = number;
+	*part = strsep(rest, "-");
+	return 0;
+}
+
 int address_from_pin(const char *name, struct address *ret_address)
 {
-	char copy[ADDRESS_PIN_MAX], *rest = copy, *family, *ip, *port, *device;
+	char copy[ADDRESS_PIN_MAX], *rest = copy, *family, *ip, *port, *part;
 	struct address address = {0};
 	uint64_t number;
 
@@ -86,17 +132,15 @@ int address_from_pin(const char *name, struct address *ret_address)
 	family = strsep(&rest, "-");
 	ip = strsep(&rest, "-");
 	port = strsep(&rest, "-");
-	device = strsep(&rest, "-");
-	if (!port || rest || family_from_pin(family, &address) || ip_from_pin(ip, &address))
+	if (!port || family_from_pin(family, &address) || ip_from_pin(ip, &address))
 		return -EINVAL;
 	if (parse_unsigned(port, 0, UINT16_MAX, &number))
 		return -EINVAL;
 	address.port = number;
-	if (device) {
-		if (strncmp(device, "if", 2) || parse_unsigned(device + 2, 1, UINT32_MAX, &number))
-			return -EINVAL;
-		address.ifindex = number;
-	}
+	part = strsep(&rest, "-");
+	if (number_from_pin(&part, &rest, "if", &address.ifindex) ||
+	    number_from_pin(&part, &rest, "ns", &address.netns) || part)
+		return -EINVAL;
 	*ret_address = address;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/switchover.h"
+#include "hs_abi.h"
 #include "util/problem.h"
 
 #define CONFIG_SECTION	 "Service"
@@ -17,14 +18,53 @@
 #define CONFIG_SETTLE_MAX UINT64_C(600000000)	 /* 10 min */
 #define CONFIG_DRAIN_MAX  UINT64_C(604800000000) /* 7 days */
 
+#define CONFIG_FLOW_TIMEOUT_MIN	  UINT64_C(1000000)	/* 1 s */
+#define CONFIG_FLOW_TIMEOUT_MAX	  UINT64_C(86400000000) /* 1 day */
+#define CONFIG_PARK_TIMEOUT_MAX	  UINT64_C(3600000000)	/* 1 h */
+#define CONFIG_PARK_MAX		  65535U
+#define CONFIG_QUIC_SLOT_BYTE_MAX 19U			/* an id has at most 20 bytes */
+#define CONFIG_HOLD_MAX		  UINT64_C(86400000000) /* 1 day */
+#define CONFIG_STALL_MIN	  UINT64_C(100000)	/* 100 ms */
+#define CONFIG_STALL_MAX	  UINT64_C(600000000)	/* 10 min */
+
+/* How the instances' sockets come to have SO_REUSEPORT. */
+enum config_intake {
+	INTAKE_AUTO,   /* enable finds out */
+	INTAKE_SOCKET, /* a socket unit makes them */
+	INTAKE_OWN,    /* the server sets it */
+	INTAKE_FORCED, /* a BPF program sets it as the server binds */
+	INTAKE_COUNT
+};
+enum config_failover { FAILOVER_AUTO, FAILOVER_MANUAL, FAILOVER_COUNT };
+enum config_on_hang { ON_HANG_RESTART, ON_HANG_KEEP, ON_HANG_COUNT };
+
+/* One port of Ports=, host byte order. */
+struct config_port {
+	uint16_t port;
+	bool tcp, udp;
+};
+
 struct config {
-	unsigned slots;			  /* Slots=: 2 to 16 */
-	unsigned n_ports;		  /* Ports=: 0 = whatever the instances listen on */
-	uint16_t ports[CONFIG_PORTS_MAX]; /* ascending, each once */
-	uint64_t settle_usec;		  /* Settle= */
-	uint64_t drain_usec;		  /* Drain= */
-	enum switchover_then then;	  /* Then= */
-	bool restart_on_crash;		  /* RestartOnCrash= */
+	unsigned slots;	  /* Slots=: 2 to 16 */
+	unsigned n_ports; /* Ports=: 0 = whatever the instances listen on */
+	struct config_port ports[CONFIG_PORTS_MAX]; /* ascending, each once */
+	enum config_intake intake;		    /* Intake= */
+	uint64_t settle_usec;			    /* Settle= */
+	uint64_t drain_usec;			    /* Drain= */
+	enum switchover_then then;		    /* Then= */
+	bool restart_on_crash;			    /* RestartOnCrash= */
+	bool exclusive;		       /* Exclusive=: two instances must never run together */
+	bool park;		       /* Park= */
+	unsigned park_max;	       /* ParkMax=: connections; 0 = the listener's backlog */
+	uint64_t park_timeout_usec;    /* ParkTimeout= */
+	enum hs_flow_mode flow;	       /* Flow= */
+	uint64_t flow_timeout_usec;    /* FlowTimeout= */
+	unsigned flow_max;	       /* FlowMax=: UDP flows remembered */
+	unsigned quic_slot_byte;       /* QuicSlotByte= */
+	enum config_failover failover; /* Failover= */
+	uint64_t stall_usec;	       /* Stall=: 0 = hangs are not looked for */
+	enum config_on_hang on_hang;   /* OnHang= */
+	uint64_t failover_hold_usec;   /* FailoverHold= */
 };
 
 /* Every key at its default. */
@@ -48,5 +88,12 @@ struct config_key {
 };
 const struct config_key *config_key(size_t index);
 
-/* True if a listener on this TCP port (host byte order) is to be adopted. */
-bool config_has_port(const struct config *config, uint16_t port);
+/* True if a listener on this port (host byte order) is to be adopted. */
+bool config_has_port(const struct config *config, uint16_t port, bool udp);
+
+/* "auto", "socket", "own", "forced" / "auto", "manual" / "restart", "keep" / "connection", "none",
+ * "quic". */
+const char *config_intake_to_string(enum config_intake intake);
+const char *config_failover_to_string(enum config_failover failover);
+const char *config_on_hang_to_string(enum config_on_hang on_hang);
+const char *config_flow_to_string(enum hs_flow_mode flow);

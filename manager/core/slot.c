@@ -12,6 +12,7 @@ static const char *const state_names[] = {
 	[SLOT_READY] = "ready",
 	[SLOT_INCOMPLETE] = "incomplete",
 	[SLOT_UNADOPTED] = "not-adopted",
+	[SLOT_SUSPECT] = "suspect",
 	[SLOT_LEAVING] = "leaving",
 	[SLOT_STOPPING] = "stopping",
 	[SLOT_FAILED] = "failed",
@@ -34,6 +35,8 @@ enum slot_state slot_state_of(const struct slot_facts *facts)
 	case UNIT_RUNNING:
 		if (facts->retired)
 			return SLOT_LEAVING;
+		if (facts->suspect)
+			return SLOT_SUSPECT;
 		if (!facts->sockets)
 			return facts->unit == UNIT_RUNNING ? SLOT_UNADOPTED : SLOT_STARTING;
 		return facts->incomplete ? SLOT_INCOMPLETE : SLOT_READY;
@@ -135,6 +138,8 @@ static const char *not_ready_remedy(enum slot_state state)
 	case SLOT_UNADOPTED:
 		return "none of its listening sockets could be adopted: see hsctl status for the "
 		       "reason";
+	case SLOT_SUSPECT:
+		return "it hangs: restart it, or wait until it accepts connections again";
 	case SLOT_LEAVING:
 	case SLOT_STOPPING:
 		return "it is on its way out: start it again";

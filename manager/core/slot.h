@@ -25,6 +25,7 @@ enum slot_state {
 	SLOT_READY,	 /* runs, and has a socket on every listener it must have */
 	SLOT_INCOMPLETE, /* runs, but lacks a listener that the active slot serves */
 	SLOT_UNADOPTED,	 /* runs, but none of its sockets can be switched (yet) */
+	SLOT_SUSPECT,	 /* hangs, or did: serves again when it accepts, or as a new instance */
 	SLOT_LEAVING,	 /* retired: finishes what it has, gets nothing new */
 	SLOT_STOPPING,
 	SLOT_FAILED,
@@ -38,6 +39,7 @@ struct slot_facts {
 	unsigned sockets; /* live, in the selector's map */
 	bool incomplete;  /* a listener of the active slot is missing */
 	bool retired;	  /* retire has run since the last adoption */
+	bool suspect;	  /* it was found hanging */
 };
 
 enum slot_state slot_state_of(const struct slot_facts *facts);

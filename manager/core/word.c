@@ -56,6 +56,13 @@ uint64_t word_with_canary(uint64_t word, unsigned slot, uint32_t share)
 	return next_generation(word);
 }
 
+uint64_t word_with_flag(uint64_t word, enum hs_word_flag flag, bool on)
+{
+	uint64_t flags = hs_word_flags(word) & ~(uint64_t)flag;
+
+	return next_generation(set_field(word, HS_WORD_FLAGS_SHIFT, 4, on ? flags | flag : flags));
+}
+
 const char *policy_to_string(enum hs_policy policy)
 {
 	return policy < HS_POLICY_COUNT ? policy_names[policy] : "unknown";

@@ -25,6 +25,9 @@ uint64_t word_with_policy(uint64_t word, enum hs_policy policy);
 /* slot HS_SLOT_NONE or share 0: no canary. share in 1/65536. */
 uint64_t word_with_canary(uint64_t word, unsigned slot, uint32_t share);
 
+/* Sets or clears one flag. */
+uint64_t word_with_flag(uint64_t word, enum hs_word_flag flag, bool on);
+
 /* "standby", "parity", "hash"; "unknown" for a policy of a later version. */
 const char *policy_to_string(enum hs_policy policy);
 /* HS_POLICY_COUNT when there is no such policy. */

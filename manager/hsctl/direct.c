@@ -135,6 +135,7 @@ void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_
 		struct unit_facts unit = {0};
 		struct slot_facts facts = {
 			.retired = plane_is_retired(direct->plane, i),
+			.suspect = plane_is_suspect(direct->plane, i),
 			.sockets = plane_slot_sockets(direct->plane, i),
 			.incomplete = missing_address(direct->plane, i) != NULL,
 		};
@@ -163,7 +164,7 @@ static void report_slot(const struct direct *direct, unsigned slot, struct servi
 		return;
 	out->state = SLOT_INCOMPLETE;
 	problem_set(&out->problem, 0, "it has no socket on %s, which the active slot serves",
-		    address_format(missing, text));
+		    address_describe(missing, text));
 }
 
 static json_object *describe(const struct direct *direct, const struct problem *problem)

@@ -46,7 +46,7 @@ static void on_listen(const struct hs_listen *listen, void *userdata)
 		sd_event_source_set_enabled(manager->rescan_source, SD_EVENT_ONESHOT);
 		return;
 	}
-	if (diag_listening(&sockets, &n) < 0)
+	if (diag_listening(NULL, false, &sockets, &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (sockets[i].cookie == listen->cookie)

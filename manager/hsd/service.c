@@ -126,6 +126,7 @@ void service_states(const struct service *service, enum slot_state states[HS_SLO
 
 		if (service->plane) {
 			facts.retired = plane_is_retired(service->plane, i);
+			facts.suspect = plane_is_suspect(service->plane, i);
 			facts.sockets = plane_slot_sockets(service->plane, i);
 			facts.incomplete = missing_address(service, i) != NULL;
 		}
@@ -147,7 +148,7 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 		problem_set(&out->problem, 0,
 			    "it has no socket on %s, which the active slot serves; let both serve "
 			    "the same addresses, or name the common ports in Ports=",
-			    address_format(missing_address(service, slot), text));
+			    address_describe(missing_address(service, slot), text));
 }
 
 void service_report(const struct service *service, struct service_report *ret_report)

@@ -49,12 +49,12 @@ void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sen
 		return;
 	if (socket->reason.text[0]) {
 		problem_set(ret_sentence, 0, "%s is not switched: %s",
-			    address_format(&socket->held.socket.address, address),
+			    address_describe(&socket->held.socket.address, address),
 			    socket->reason.text);
 		return;
 	}
 	problem_set(ret_sentence, 0, "%s is not switched: %s%s%s; %s",
-		    address_format(&socket->held.socket.address, address),
+		    address_describe(&socket->held.socket.address, address),
 		    adopt_verdict_to_string(socket->verdict), socket->error ? ": " : "",
 		    socket->error ? strerror(-socket->error) : "",
 		    verdicts[socket->verdict].remedy);
@@ -98,11 +98,11 @@ static int get_option(int fd, int level, int name)
 	return getsockopt(fd, level, name, &value, &size) < 0 ? -errno : value;
 }
 
-static bool in_scope(const struct adopt_scope *scope, uint16_t port)
+static bool in_scope(const struct adopt_scope *scope, const struct address *address)
 {
 	for (size_t i = 0; i < scope->n_ports; i++)
-		if (scope->ports[i] == port)
-			return true;
+		if (scope->ports[i].port == address->port)
+			return address->udp ? scope->ports[i].udp : scope->ports[i].tcp;
 	return !scope->n_ports;
 }
 
@@ -137,7 +137,7 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope,
 	struct listener *listener;
 	int r;
 
-	if (!in_scope(scope, socket->held.socket.address.port)) {
+	if (!in_scope(scope, &socket->held.socket.address) || socket->held.socket.address.udp) {
 		socket->verdict = ADOPT_PORT_LEFT_OUT;
 		return 0;
 	}
@@ -148,6 +148,8 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope,
 	if (socket->verdict != ADOPT_OK)
 		return 0;
 	r = plane_listener_get(plane, &socket->held.socket.address, &listener, &socket->reason);
+	if (!r)
+		r = listener_learn_netns(listener, fd);
 	if (!r)
 		r = listener_attach(listener, fd);
 	if (r == -EINVAL) /* the option is there, but came too late: it is in no group */
@@ -165,7 +167,7 @@ static void judge_owners(struct plane *plane, const struct adopt_scope *scope,
 	_cleanup_(freep) struct listening_socket *all = NULL;
 	size_t n;
 
-	if (diag_listening(&all, &n) < 0)
+	if (diag_listening(NULL, true, &all, &n) < 0)
 		return;
 	for (size_t i = 0; i < adoption->n; i++) {
 		struct listening_socket *mine = &adoption->sockets[i].held.socket;

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/config.h"
 #include "plane/plane.h"
 #include "plane/scan.h"
 
@@ -57,12 +58,12 @@ void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sen
 void adoption_describe(const char *service, unsigned slot, const struct adoption *adoption,
 		       struct problem *ret_sentence);
 
-/* `ports` (host byte order, n_ports of them) limits adoption to these; none = all. -ENOENT: no such
+/* `ports` (n_ports of them) limits adoption to these; none = all. -ENOENT: no such
  * cgroup. */
 struct adopt_scope {
 	const char *cgroup;
 	unsigned slot;
-	const uint16_t *ports;
+	const struct config_port *ports;
 	size_t n_ports;
 };
 int adoption_begin(struct plane *plane, const struct adopt_scope *scope,

@@ -118,22 +118,23 @@ int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 	struct plane_totals totals = {0};
 	int r = sum_entry(plane_counters_fd(plane), HS_COUNTERS_SERVICE, (uint64_t *)&c);
 
-	for (unsigned slot = 0; !r && slot < HS_SLOTS_MAX; slot++)
+	for (unsigned slot = 0; !r && slot < HS_PLACES_MAX; slot++)
 		r = plane_slot_totals(plane, slot, &totals.slots[slot]);
 	if (r < 0)
 		return r;
 	totals.nothing_to_choose = c.nothing_to_choose;
 	totals.events_lost = c.events_lost;
 	totals.moves_missed = c.moves_missed;
+	totals.flows_evicted = c.flows_evicted;
 	*ret_totals = totals;
 	return 0;
 }
 
 /* Adds what waits on the socket with this cookie to its slot. */
 static void add_queued(const struct plane *plane, const struct listening_socket *socket,
-		       uint32_t queued[HS_SLOTS_MAX])
+		       uint32_t queued[HS_PLACES_MAX])
 {
-	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
+	for (unsigned slot = 0; slot < HS_PLACES_MAX; slot++) {
 		if (!plane_slot_has(plane, slot, socket->cookie))
 			continue;
 		queued[slot] += socket->queued;
@@ -141,28 +142,50 @@ static void add_queued(const struct plane *plane, const struct listening_socket 
 	}
 }
 
-static bool has_port(const struct plane *plane, uint16_t port)
+static bool has_address(const struct plane *plane, const struct address *address)
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (listeners[i]->address.port == port)
+		if (address_equal(&listeners[i]->address, address))
 			return true;
 	return false;
 }
 
-int plane_queued(const struct plane *plane, uint32_t queued[HS_SLOTS_MAX])
+/* Of a namespace that is known and not our own. */
+static bool is_first_of_netns(struct listener **listeners, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (listeners[i]->netns.inode == listeners[index]->netns.inode)
+			return false;
+	return listeners[index]->netns.fd >= 0;
+}
+
+/* Adds what waits in one namespace. */
+static int add_queues(const struct plane *plane, const struct netns *netns,
+		      uint32_t queued[HS_PLACES_MAX])
 {
 	_cleanup_(freep) struct listening_socket *sockets = NULL;
 	size_t n;
-	int r = diag_listening(&sockets, &n);
+	int r = diag_listening(netns, false, &sockets, &n);
 
-	if (r < 0)
-		return r;
-	memset(queued, 0, HS_SLOTS_MAX * sizeof(*queued));
-	for (size_t i = 0; i < n; i++)
-		if (has_port(plane, sockets[i].address.port))
+	for (size_t i = 0; !r && i < n; i++)
+		if (has_address(plane, &sockets[i].address))
 			add_queued(plane, &sockets[i], queued);
-	return 0;
+	return r;
+}
+
+int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+	int r;
+
+	memset(queued, 0, HS_PLACES_MAX * sizeof(*queued));
+	r = add_queues(plane, NULL, queued);
+	for (size_t i = 0; !r && i < n; i++)
+		if (is_first_of_netns(listeners, i))
+			r = add_queues(plane, &listeners[i]->netns, queued);
+	return r;
 }

@@ -18,6 +18,8 @@
 DEFINE_CLEANUP(struct mnl_socket, mnl_socket_close)
 
 struct query {
+	const struct netns *netns; /* NULL = our own */
+	bool udp;
 	uint32_t states;
 	uint16_t port; /* host byte order; 0 = any */
 	int tags_fd;
@@ -35,7 +37,7 @@ static struct nlmsghdr *build_request(char *buffer, uint8_t family, const struct
 	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
 	request->sdiag_family = family;
-	request->sdiag_protocol = IPPROTO_TCP;
+	request->sdiag_protocol = query->udp ? IPPROTO_UDP : IPPROTO_TCP;
 	request->idiag_states = query->states;
 	request->id.idiag_sport = htons(query->port);
 	request->idiag_ext = query->tags_fd >= 0 ? 1 << (INET_DIAG_INFO - 1) : 0;
@@ -76,10 +78,11 @@ static int dump_family(struct mnl_socket *socket, uint8_t family, const struct q
 	return receive_all(socket, query);
 }
 
-static int dump(const struct query *query)
+static int dump_here(void *userdata)
 {
 	_cleanup_(mnl_socket_closep) struct mnl_socket *socket =
 		mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	const struct query *query = userdata;
 	int r;
 
 	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
@@ -88,6 +91,11 @@ static int dump(const struct query *query)
 	if (!r)
 		r = dump_family(socket, AF_INET6, query);
 	return r == -ENOENT ? 0 : r;
+}
+
+static int dump(struct query *query)
+{
+	return netns_run(query->netns, dump_here, query);
 }
 
 static struct address address_of(const struct inet_diag_msg *msg, const __be32 *ip, __be16 port)
@@ -110,6 +118,8 @@ static uint64_t cookie_of(const struct inet_diag_msg *msg)
 struct listening_list {
 	struct listening_socket *sockets;
 	size_t n, room;
+	uint32_t netns;
+	bool udp;
 };
 
 static struct listening_socket *list_add(struct listening_list *list)
@@ -144,7 +154,8 @@ static void read_listening_attributes(const struct nlmsghdr *header,
 static int on_listening(const struct nlmsghdr *header, void *userdata)
 {
 	const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(header);
-	struct listening_socket *socket = list_add(userdata);
+	struct listening_list *list = userdata;
+	struct listening_socket *socket = list_add(list);
 
 	if (!socket) {
 		errno = ENOMEM;
@@ -156,23 +167,38 @@ static int on_listening(const struct nlmsghdr *header, void *userdata)
 		.inode = msg->idiag_inode,
 		.uid = msg->idiag_uid,
 		.queued = msg->idiag_rqueue,
-		.backlog = msg->idiag_wqueue,
+		.backlog = list->udp ? 0 : msg->idiag_wqueue,
 	};
+	socket->address.netns = list->netns;
+	socket->address.udp = list->udp;
 	read_listening_attributes(header, socket);
 	return MNL_CB_OK;
 }
 
-int diag_listening(struct listening_socket **ret_sockets, size_t *ret_n)
+static int list_sockets(const struct netns *netns, struct listening_list *list)
 {
-	struct listening_list list = {0};
 	struct query query = {
-		.states = 1 << TCP_LISTEN,
+		.netns = netns,
+		.udp = list->udp,
+		/* an unconnected UDP socket is in this state */
+		.states = list->udp ? 1 << TCP_CLOSE : 1 << TCP_LISTEN,
 		.tags_fd = -1,
 		.on_message = on_listening,
-		.userdata = &list,
+		.userdata = list,
 	};
-	int r = dump(&query);
 
+	return dump(&query);
+}
+
+int diag_listening(const struct netns *netns, bool udp, struct listening_socket **ret_sockets,
+		   size_t *ret_n)
+{
+	struct listening_list list = {.netns = netns ? netns->inode : 0};
+	int r = list_sockets(netns, &list);
+
+	list.udp = true;
+	if (!r && udp)
+		r = list_sockets(netns, &list);
 	if (r < 0) {
 		free(list.sockets);
 		return r;
@@ -233,12 +259,13 @@ static int on_connection(const struct nlmsghdr *header, void *userdata)
 	return MNL_CB_OK;
 }
 
-int diag_connections(uint16_t port, int tags_fd,
+int diag_connections(const struct netns *netns, uint16_t port, int tags_fd,
 		     int (*each)(const struct connection *connection, void *userdata),
 		     void *userdata)
 {
 	struct connection_walk walk = {.each = each, .userdata = userdata};
 	struct query query = {
+		.netns = netns,
 		.states = 0xfff & ~(1U << TCP_LISTEN) & ~(1U << TCP_CLOSE) & ~(1U << TCP_TIME_WAIT),
 		.port = port,
 		.tags_fd = tags_fd,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the kernel tells about TCP sockets of this network namespace through sock_diag
+/* What the kernel tells about TCP and UDP sockets of a network namespace through sock_diag
  * (sock_diag(7)). Nothing is borrowed or held. */
 #pragma once
 
@@ -9,15 +9,17 @@
 
 #include "core/address.h"
 #include "hs_abi.h"
+#include "plane/netns.h"
 
+/* A TCP socket that listens, or a UDP socket that is bound and not connected. */
 struct listening_socket {
 	struct address address;
 	uint64_t cookie;
 	uint64_t cgroup_id; /* of its creator; 0 when the kernel does not tell (before 5.8) */
 	uint32_t inode;
 	uint32_t uid;
-	uint32_t queued;  /* connections that wait for accept() */
-	uint32_t backlog; /* what listen() asked for, as cut by the kernel */
+	uint32_t queued;  /* connections that wait for accept(); UDP: bytes in the receive queue */
+	uint32_t backlog; /* what listen() asked for, as cut by the kernel; UDP: 0 */
 };
 
 struct connection {
@@ -28,13 +30,15 @@ struct connection {
 	uint32_t idle_ms;  /* since something was last received */
 };
 
-/* All listening TCP sockets, v4 and v6. The caller frees the array. */
-int diag_listening(struct listening_socket **ret_sockets, size_t *ret_n);
+/* All of them in a namespace (NULL = our own), v4 and v6; of UDP only with `udp`. The caller frees
+ * the array. */
+int diag_listening(const struct netns *netns, bool udp, struct listening_socket **ret_sockets,
+		   size_t *ret_n);
 
 /*
  * Calls `each` for every TCP connection with this local port (host byte order), with its tag when
  * `tags_fd` >= 0. Until it returns non-zero, which is returned.
  */
-int diag_connections(uint16_t port, int tags_fd,
+int diag_connections(const struct netns *netns, uint16_t port, int tags_fd,
 		     int (*each)(const struct connection *connection, void *userdata),
 		     void *userdata);

@@ -26,6 +26,7 @@ static struct listener *listener_new(const struct address *address)
 	if (!listener)
 		return NULL;
 	listener->address = *address;
+	listener->netns = NETNS_OWN;
 	listener->selector_fd = listener->sockets_fd = listener->owners_fd = -1;
 	return listener;
 }
@@ -36,6 +37,7 @@ struct listener *listener_free(struct listener *listener)
 		return NULL;
 	if (listener->shards)
 		munmap(listener->shards, sizeof(*listener->shards));
+	close_fd(listener->netns.fd);
 	close_fd(listener->selector_fd);
 	close_fd(listener->sockets_fd);
 	close_fd(listener->owners_fd);
@@ -207,6 +209,13 @@ int listener_renew(struct listener *listener, const char *folder,
 	listener->selector_fd = fd;
 	__atomic_store_n(&listener->shards->build, own_build(), __ATOMIC_SEQ_CST);
 	return 0;
+}
+
+int listener_learn_netns(struct listener *listener, int socket_fd)
+{
+	if (!listener->address.netns || listener->netns.fd >= 0)
+		return 0;
+	return netns_of_socket(socket_fd, &listener->netns);
 }
 
 int listener_attach(const struct listener *listener, int socket_fd)

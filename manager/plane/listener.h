@@ -10,10 +10,14 @@
 
 #include "core/address.h"
 #include "hs_abi.h"
+#include "plane/netns.h"
 #include "util/problem.h"
 
 struct listener {
 	struct address address;
+	/* The namespace of its sockets. {-1, 0} also when it is another but no socket of it has
+	 * been seen by this process yet: then the kernel cannot be asked about it. */
+	struct netns netns;
 	int selector_fd, sockets_fd, owners_fd;
 	struct hs_shards *shards; /* mapped */
 };
@@ -41,6 +45,9 @@ int listener_renew(struct listener *listener, const char *folder,
 		   const struct listener_shared *shared, struct problem *problem);
 struct listener *listener_free(struct listener *listener);
 
+/* Learns the namespace from one of its sockets. 0 also when it is known. */
+int listener_learn_netns(struct listener *listener, int socket_fd);
+
 /* Attaches the selector to the reuseport group of this listening socket; again is no harm. Kernel:
  * reuseport_attach_prog(). */
 int listener_attach(const struct listener *listener, int socket_fd);
@@ -49,9 +56,9 @@ int listener_attach(const struct listener *listener, int socket_fd);
 int listener_detach(int socket_fd);
 
 /*
- * Puts a listening socket into a free place of the slot. 0 also when it is there already. -ENOSPC:
- * the slot has HS_SHARDS_MAX sockets. -EOPNOTSUPP: the kernel takes no such socket (MPTCP).
- * -EINVAL: not listening.
+ * Puts a listening socket into a free place of the slot, or of HS_SLOT_PARK. 0 also when it is
+ * there already. -ENOSPC: the slot has HS_SHARDS_MAX sockets. -EOPNOTSUPP: the kernel takes no such
+ * socket (MPTCP). -EINVAL: not listening.
  */
 int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64_t cookie);
 

@@ -319,6 +319,14 @@ int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired)
 		       : -EAGAIN;
 }
 
+static void set_bit(uint32_t *bits, unsigned slot, bool on)
+{
+	if (on)
+		__atomic_fetch_or(bits, 1U << slot, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(bits, ~(1U << slot), __ATOMIC_SEQ_CST);
+}
+
 bool plane_is_retired(const struct plane *plane, unsigned slot)
 {
 	return __atomic_load_n(&plane->control->retired, __ATOMIC_SEQ_CST) & (1U << slot);
@@ -326,10 +334,17 @@ bool plane_is_retired(const struct plane *plane, unsigned slot)
 
 void plane_set_retired(struct plane *plane, unsigned slot, bool retired)
 {
-	if (retired)
-		__atomic_fetch_or(&plane->control->retired, 1U << slot, __ATOMIC_SEQ_CST);
-	else
-		__atomic_fetch_and(&plane->control->retired, ~(1U << slot), __ATOMIC_SEQ_CST);
+	set_bit(&plane->control->retired, slot, retired);
+}
+
+bool plane_is_suspect(const struct plane *plane, unsigned slot)
+{
+	return __atomic_load_n(&plane->control->suspect, __ATOMIC_SEQ_CST) & (1U << slot);
+}
+
+void plane_set_suspect(struct plane *plane, unsigned slot, bool suspect)
+{
+	set_bit(&plane->control->suspect, slot, suspect);
 }
 
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie)

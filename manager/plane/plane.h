@@ -49,6 +49,10 @@ int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired);
 bool plane_is_retired(const struct plane *plane, unsigned slot);
 void plane_set_retired(struct plane *plane, unsigned slot, bool retired);
 
+/* Whether the slot was found hanging. Kept in the kernel for the same reason. */
+bool plane_is_suspect(const struct plane *plane, unsigned slot);
+void plane_set_suspect(struct plane *plane, unsigned slot, bool suspect);
+
 /* What rollback needs to know of the last switchover. */
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie);
 void plane_previous(const struct plane *plane, uint64_t *ret_word, uint64_t *ret_cookie);
@@ -81,14 +85,14 @@ struct slot_totals {
 };
 
 struct plane_totals {
-	struct slot_totals slots[HS_SLOTS_MAX];
-	uint64_t nothing_to_choose, events_lost, moves_missed;
+	struct slot_totals slots[HS_PLACES_MAX]; /* HS_SLOT_PARK among them */
+	uint64_t nothing_to_choose, events_lost, moves_missed, flows_evicted;
 };
 int plane_totals(const struct plane *plane, struct plane_totals *ret_totals);
 int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals);
 
-/* Connections that wait for accept() per slot, asked from the kernel. */
-int plane_queued(const struct plane *plane, uint32_t queued[HS_SLOTS_MAX]);
+/* TCP connections that wait for accept() per place, asked from the kernel. */
+int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX]);
 
 /*
  * Events of the selector. The descriptor becomes readable; plane_events_consume() then calls

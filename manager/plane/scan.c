@@ -17,12 +17,23 @@
 #define IPPROTO_MPTCP 262
 #endif
 
+/* Instances that live in more than this are not servers of ours. */
+#define NAMESPACES_MAX 8
+
 struct scan {
 	struct listening_socket *listening; /* those not found yet come first */
 	size_t n_listening;
 	struct held_socket *held;
 	size_t n_held;
+	uint32_t namespaces[NAMESPACES_MAX]; /* other than our own, looked in already */
+	size_t n_namespaces;
 };
+
+static void scan_done(struct scan *scan)
+{
+	free(scan->listening);
+	free(scan->held);
+}
 
 /* The inode number in a link text "socket:[123]"; 0 when it is something else. */
 static uint32_t socket_inode(int dir_fd, const char *name)
@@ -73,25 +84,64 @@ static int scan_process(pid_t pid, void *userdata)
 	return 0;
 }
 
+/* ---- the namespaces to look in ---- */
+
+static int add_sockets(struct scan *scan, const struct netns *netns)
+{
+	_cleanup_(freep) struct listening_socket *more = NULL;
+	struct listening_socket *all;
+	size_t n;
+	int r = diag_listening(netns, true, &more, &n);
+
+	if (r < 0 || !n)
+		return r;
+	all = realloc(scan->listening, (scan->n_listening + n) * sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	memcpy(all + scan->n_listening, more, n * sizeof(*all));
+	scan->listening = all;
+	scan->n_listening += n;
+	return 0;
+}
+
+/* A process in a namespace that was not looked in yet. One that has ended is passed over. */
+static int scan_namespace(pid_t pid, void *userdata)
+{
+	struct scan *scan = userdata;
+	struct netns netns;
+	int r = netns_of_process(pid, &netns);
+
+	if (r < 0 || netns.fd < 0)
+		return r == -EACCES || r == -EPERM ? r : 0;
+	for (size_t i = 0; i < scan->n_namespaces; i++)
+		r |= scan->namespaces[i] == netns.inode;
+	if (!r && scan->n_namespaces < NAMESPACES_MAX) {
+		scan->namespaces[scan->n_namespaces++] = netns.inode;
+		r = add_sockets(scan, &netns);
+	} else {
+		r = 0;
+	}
+	close_fd(netns.fd);
+	return r;
+}
+
 int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n)
 {
-	_cleanup_(freep) struct listening_socket *listening = NULL;
-	_cleanup_(freep) struct held_socket *held = NULL;
-	struct scan scan = {0};
-	int r = diag_listening(&listening, &scan.n_listening);
+	_cleanup_(scan_done) struct scan scan = {0};
+	int r = add_sockets(&scan, NULL);
 
+	if (!r)
+		r = cgroup_each_process(cgroup, scan_namespace, &scan);
 	if (r < 0)
 		return r;
-	held = calloc(scan.n_listening + 1, sizeof(*held));
-	if (!held)
+	scan.held = calloc(scan.n_listening + 1, sizeof(*scan.held));
+	if (!scan.held)
 		return -ENOMEM;
-	scan.listening = listening;
-	scan.held = held;
 	r = cgroup_each_process(cgroup, scan_process, &scan);
 	if (r < 0)
 		return r;
-	*ret_held = steal_ptr(&held);
 	*ret_n = scan.n_held;
+	*ret_held = steal_ptr(&scan.held);
 	return 0;
 }
 

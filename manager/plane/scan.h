@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which listening sockets a unit's processes hold, and borrowing one of them. */
+/* Which serving sockets a unit's processes hold, and borrowing one of them. */
 #pragma once
 
 #include <stddef.h>
@@ -13,8 +13,9 @@ struct held_socket {
 };
 
 /*
- * The listening TCP sockets that processes in the cgroup hold, each once, whoever made it. The
- * caller frees the array. Sockets come in no particular order. A process that ends meanwhile is
+ * The listening TCP sockets and the bound UDP sockets that processes in the cgroup hold, each once,
+ * whoever made it: of our own network namespace and of those that the processes are in. The caller
+ * frees the array. Sockets come in no particular order. A process that ends meanwhile is
  * passed over.
  */
 int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n);

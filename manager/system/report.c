@@ -35,7 +35,7 @@ static void read_listeners(struct service_report *report, const struct plane *pl
 
 void report_read_plane(struct service_report *report, const struct plane *plane)
 {
-	uint32_t queued[HS_SLOTS_MAX] = {0};
+	uint32_t queued[HS_PLACES_MAX] = {0};
 	struct plane_totals totals = {0};
 
 	if (!plane)
@@ -54,6 +54,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 		report->slots[i].totals = totals.slots[i];
 		report->slots[i].queued = queued[i];
 		report->slots[i].retired = plane_is_retired(plane, i);
+		report->slots[i].suspect = plane_is_suspect(plane, i);
 	}
 }
 
@@ -61,7 +62,11 @@ void report_read_unit(struct service_report *report, unsigned slot, const struct
 {
 	struct slot_report *out = &report->slots[slot];
 	struct slot_facts state = {
-		.unit = facts->state, .sockets = out->sockets, .retired = out->retired};
+		.unit = facts->state,
+		.sockets = out->sockets,
+		.retired = out->retired,
+		.suspect = out->suspect,
+	};
 
 	out->main_pid = facts->main_pid;
 	out->since_usec = facts->since_usec;
@@ -128,7 +133,7 @@ static json_object *listeners_to_json(const struct service_report *report)
 	for (unsigned i = 0; i < report->n_listeners; i++) {
 		json_object *object = json_object_new_object();
 
-		add_text(object, "protocol", "tcp");
+		add_text(object, "protocol", report->listeners[i].udp ? "udp" : "tcp");
 		add_text(object, "address", address_format(&report->listeners[i], text));
 		json_object_array_add(array, object);
 	}
@@ -234,7 +239,7 @@ static int add_connection(const struct connection *connection, void *userdata)
 	return 0;
 }
 
-/* One dump a port: several listeners may share one. */
+/* One dump a port and namespace: several listeners may share one. */
 static int list_connections(const struct plane *plane, json_object *array)
 {
 	struct connection_list list = {.plane = plane, .array = array};
@@ -246,9 +251,10 @@ static int list_connections(const struct plane *plane, json_object *array)
 		bool seen = false;
 
 		for (size_t k = 0; k < i; k++)
-			seen |= listeners[k]->address.port == listeners[i]->address.port;
+			seen |= listeners[k]->address.port == listeners[i]->address.port &&
+				listeners[k]->address.netns == listeners[i]->address.netns;
 		if (!seen)
-			r = diag_connections(listeners[i]->address.port,
+			r = diag_connections(&listeners[i]->netns, listeners[i]->address.port,
 					     accounting_tags_fd(plane_accounting(plane)),
 					     add_connection, &list);
 	}
@@ -258,7 +264,7 @@ static int list_connections(const struct plane *plane, json_object *array)
 json_object *report_connections(const struct plane *plane, unsigned n_slots, bool list)
 {
 	json_object *object = json_object_new_object(), *slots = json_object_new_array();
-	uint32_t queued[HS_SLOTS_MAX] = {0};
+	uint32_t queued[HS_PLACES_MAX] = {0};
 
 	plane_queued(plane, queued);
 	add_text(object, "service", plane_service(plane));

@@ -23,6 +23,7 @@ struct slot_report {
 	struct slot_totals totals;
 	uint32_t queued;
 	bool retired;		/* see plane_is_retired() */
+	bool suspect;		/* see plane_is_suspect() */
 	uint64_t since_usec;	/* CLOCK_REALTIME; 0 = never */
 	struct problem problem; /* what is wrong with it, for people; empty = nothing */
 };

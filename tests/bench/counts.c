@@ -194,7 +194,7 @@ static void measure_list(const struct bench *bench, struct samples *list)
 	for (unsigned i = 0; i < LISTS; i++) {
 		uint64_t n = 0, begun = now_nsec();
 
-		rig_check(diag_connections(PORT, accounting_tags_fd(bench->rig->accounting),
+		rig_check(diag_connections(NULL, PORT, accounting_tags_fd(bench->rig->accounting),
 					   count_tagged, &n) == 0);
 		samples_add(list, now_nsec() - begun);
 		check(bench, n, "sock_diag");

@@ -43,7 +43,8 @@ static void fuzz_config(const char *section, const char *key, const char *value)
 	check(config.slots >= 2 && config.slots <= 16);
 	check(config.n_ports <= CONFIG_PORTS_MAX);
 	for (unsigned i = 0; i < config.n_ports; i++)
-		check(config.ports[i] && (!i || config.ports[i] > config.ports[i - 1]));
+		check(config.ports[i].port &&
+		      (!i || config.ports[i].port > config.ports[i - 1].port));
 	check(config.settle_usec <= CONFIG_SETTLE_MAX && config.drain_usec <= CONFIG_DRAIN_MAX);
 	check((unsigned)config.then < THEN_COUNT);
 }

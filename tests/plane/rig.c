@@ -317,7 +317,7 @@ struct slot_totals rig_slot(const struct rig *rig, unsigned slot)
 
 uint32_t rig_queued(const struct rig *rig, unsigned slot)
 {
-	uint32_t queued[HS_SLOTS_MAX];
+	uint32_t queued[HS_PLACES_MAX];
 
 	rig_check(plane_queued(rig->plane, queued) == 0);
 	return queued[slot];

@@ -398,9 +398,9 @@ static void the_list_of_connections_knows_their_slots(void **state)
 	server_close(pair.a, 0);
 	rig_flip(rig, 1);
 	assert_live(rig, CLIENTS, CLIENTS);
-	assert_int_equal(
-		diag_connections(PORT, accounting_tags_fd(rig->accounting), on_connection, &seen),
-		0);
+	assert_int_equal(diag_connections(NULL, PORT, accounting_tags_fd(rig->accounting),
+					  on_connection, &seen),
+			 0);
 	assert_int_equal(seen.of[0], CLIENTS);
 	assert_int_equal(seen.of[1], CLIENTS);
 	assert_int_equal(seen.untagged, 0);

@@ -72,7 +72,9 @@ static void ports_limit_what_is_adopted(void **state)
 	struct rig *rig = *state;
 	struct address in = rig_any(PORT), out = rig_any(PORT + 1);
 	struct server *a = server_start(rig, 0);
-	struct adopt_scope scope = {.cgroup = a->cgroup, .ports = &(uint16_t) {PORT}, .n_ports = 1};
+	struct adopt_scope scope = {.cgroup = a->cgroup,
+				    .ports = &(struct config_port) {PORT, true, true},
+				    .n_ports = 1};
 	struct adoption *adoption;
 	struct problem problem;
 

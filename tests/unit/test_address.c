@@ -64,6 +64,39 @@ static void test_text_and_pin(void **state)
 	}
 }
 
+/* Protocol and namespace are part of the identity. */
+static void test_protocol_and_namespace(void **state)
+{
+	static const struct {
+		bool udp;
+		uint32_t ifindex, netns;
+		const char *pin, *text;
+	} rows[] = {
+		{true, 0, 0, "udp4-10_0_0_1-53", "UDP 10.0.0.1:53"},
+		{false, 0, 7, "tcp4-10_0_0_1-53-ns7", "10.0.0.1:53 in network namespace 7"},
+		{true, 3, UINT32_MAX, "udp4-10_0_0_1-53-if3-ns4294967295",
+		 "UDP 10.0.0.1:53%3 in network namespace 4294967295"},
+		{false, 0, 0, "tcp4-10_0_0_1-53", "10.0.0.1:53"},
+	};
+	struct address all[ARRAY_SIZE(rows)];
+	char text[ADDRESS_TEXT_MAX], pin[ADDRESS_PIN_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct address back, address = make("10.0.0.1", 53, false, rows[i].ifindex);
+
+		address.udp = rows[i].udp;
+		address.netns = rows[i].netns;
+		assert_string_equal(address_to_pin(&address, pin), rows[i].pin);
+		assert_string_equal(address_describe(&address, text), rows[i].text);
+		assert_int_equal(address_from_pin(pin, &back), 0);
+		assert_true(address_equal(&address, &back));
+		for (size_t k = 0; k < i; k++)
+			assert_false(address_equal(&address, &all[k]));
+		all[i] = address;
+	}
+}
+
 /* Each of these is another reuseport group. */
 static void test_equal(void **state)
 {
@@ -115,7 +148,10 @@ static void test_other_names_are_refused(void **state)
 		"tcp6-0_0_0_0-80",
 		"tcp6-:::-80",
 		"tcp5-::-80",
-		"udp4-0_0_0_0-80",
+		"sctp4-0_0_0_0-80",
+		"tcp4-0_0_0_0-80-ns",
+		"tcp4-0_0_0_0-80-ns0",
+		"tcp4-0_0_0_0-80-ns3-if3",
 		"TCP4-0_0_0_0-80",
 		"tcp4-0_0_0_0-80-",
 		"tcp4-0_0_0_0-80-if",
@@ -147,6 +183,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text_and_pin),
 		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_protocol_and_namespace),
 		cmocka_unit_test(test_every_port_and_family),
 		cmocka_unit_test(test_other_names_are_refused),
 	};

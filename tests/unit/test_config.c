@@ -23,7 +23,13 @@ static bool same(const struct config *a, const struct config *b)
 	return a->slots == b->slots && a->n_ports == b->n_ports &&
 	       memcmp(a->ports, b->ports, sizeof(a->ports)) == 0 &&
 	       a->settle_usec == b->settle_usec && a->drain_usec == b->drain_usec &&
-	       a->then == b->then && a->restart_on_crash == b->restart_on_crash;
+	       a->then == b->then && a->restart_on_crash == b->restart_on_crash &&
+	       a->intake == b->intake && a->exclusive == b->exclusive && a->park == b->park &&
+	       a->park_max == b->park_max && a->park_timeout_usec == b->park_timeout_usec &&
+	       a->flow == b->flow && a->flow_timeout_usec == b->flow_timeout_usec &&
+	       a->flow_max == b->flow_max && a->quic_slot_byte == b->quic_slot_byte &&
+	       a->failover == b->failover && a->stall_usec == b->stall_usec &&
+	       a->on_hang == b->on_hang && a->failover_hold_usec == b->failover_hold_usec;
 }
 
 static void test_defaults(void **state)
@@ -38,7 +44,20 @@ static void test_defaults(void **state)
 	assert_int_equal(config.drain_usec, 30000000);
 	assert_int_equal(config.then, THEN_KEEP);
 	assert_true(config.restart_on_crash);
-	assert_true(config_has_port(&config, 1));
+	assert_true(config_has_port(&config, 1, false));
+	assert_int_equal(config.intake, INTAKE_AUTO);
+	assert_false(config.exclusive);
+	assert_true(config.park);
+	assert_int_equal(config.park_max, 0);
+	assert_int_equal(config.park_timeout_usec, 60000000);
+	assert_int_equal(config.flow, HS_FLOW_CONNECTION);
+	assert_int_equal(config.flow_timeout_usec, 60000000);
+	assert_int_equal(config.flow_max, 65536);
+	assert_int_equal(config.quic_slot_byte, 0);
+	assert_int_equal(config.failover, FAILOVER_AUTO);
+	assert_int_equal(config.stall_usec, 1000000);
+	assert_int_equal(config.on_hang, ON_HANG_RESTART);
+	assert_int_equal(config.failover_hold_usec, 10000000);
 }
 
 /* Every key that the manual lists exists, and its default is what config_init() sets. */
@@ -53,41 +72,52 @@ static void test_keys(void **state)
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, "Service", key->name, "", NULL), 0);
-	assert_int_equal(n, 6);
+	assert_int_equal(n, 19);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
 
 static void test_good(void **state)
 {
-	struct config config, expected;
+	struct config config, expected, fresh;
 
 	(void)state;
-	config_init(&config);
+	config_init(&fresh);
+	config = fresh;
 	assert_int_equal(config_set(&config, "Service", "Slots", "16", NULL), 0);
-	assert_int_equal(config_set(&config, "Service", "Ports", "443, 80 \t8080,80", NULL), 0);
+	assert_int_equal(
+		config_set(&config, "Service", "Ports", "443/udp, 80/udp \t8080/tcp,80", NULL), 0);
 	assert_int_equal(config_set(&config, "Service", "Settle", "0", NULL), 0);
 	assert_int_equal(config_set(&config, "Service", "Drain", "2min 30s", NULL), 0);
 	assert_int_equal(config_set(&config, "Service", "Then", "restart", NULL), 0);
 	assert_int_equal(config_set(&config, "Service", "RestartOnCrash", "off", NULL), 0);
+	assert_int_equal(config_set(&config, "Service", "Stall", "0", NULL), 0);
+	assert_int_equal(config_set(&config, "Service", "Flow", "quic", NULL), 0);
 
-	expected = (struct config) {.slots = 16,
-				    .n_ports = 3,
-				    .ports = {80, 443, 8080},
-				    .settle_usec = 0,
-				    .drain_usec = 150000000,
-				    .then = THEN_RESTART,
-				    .restart_on_crash = false};
+	expected = fresh;
+	expected.slots = 16;
+	expected.n_ports = 3;
+	expected.ports[0] = (struct config_port) {80, true, true};
+	expected.ports[1] = (struct config_port) {443, false, true};
+	expected.ports[2] = (struct config_port) {8080, true, false};
+	expected.settle_usec = 0;
+	expected.drain_usec = 150000000;
+	expected.then = THEN_RESTART;
+	expected.restart_on_crash = false;
+	expected.stall_usec = 0;
+	expected.flow = HS_FLOW_QUIC;
 	assert_true(same(&config, &expected));
-	assert_true(config_has_port(&config, 443));
-	assert_false(config_has_port(&config, 444));
+	assert_true(config_has_port(&config, 443, true));
+	assert_false(config_has_port(&config, 443, false));
+	assert_true(config_has_port(&config, 80, true));
+	assert_false(config_has_port(&config, 444, false));
 
 	/* the last one counts, and replaces */
 	assert_int_equal(config_set(&config, "Service", "Ports", "65535", NULL), 0);
 	assert_int_equal(config.n_ports, 1);
-	assert_false(config_has_port(&config, 80));
+	assert_false(config_has_port(&config, 80, false));
 	assert_int_equal(config_set(&config, "Service", "Ports", "", NULL), 0);
-	assert_true(config_has_port(&config, 80));
+	assert_true(config_has_port(&config, 80, false));
 }
 
 static void test_limits(void **state)
@@ -106,7 +136,7 @@ static void test_limits(void **state)
 				    NULL),
 			 0);
 	assert_int_equal(config.n_ports, CONFIG_PORTS_MAX);
-	assert_int_equal(config.ports[31], 65535);
+	assert_int_equal(config.ports[31].port, 65535);
 }
 
 static const struct {
@@ -120,14 +150,13 @@ static const struct {
 	{"Service", "Slots", "-2", "is not a number"},
 	{"Service", "Slots", "2 # two", "Slots=2 # two is not a number"},
 	{"Service", "Slots", "0x2", "is not a number"},
-	{"Service", "Ports", "0",
-	 "Ports=0 is not a list of TCP ports; allowed are numbers from 1 to"},
-	{"Service", "Ports", "65536", "is not a list of TCP ports"},
-	{"Service", "Ports", "80 http", "is not a list of TCP ports"},
-	{"Service", "Ports", "80;443", "is not a list of TCP ports"},
-	{"Service", "Ports", "-1", "is not a list of TCP ports"},
-	{"Service", "Ports", "80-90", "is not a list of TCP ports"},
-	{"Service", "Ports", "00000000080", "is not a list of TCP ports"},
+	{"Service", "Ports", "0", "Ports=0 is not a list of ports; allowed are numbers from 1 to"},
+	{"Service", "Ports", "65536", "is not a list of ports"},
+	{"Service", "Ports", "80 http", "is not a list of ports"},
+	{"Service", "Ports", "80;443", "is not a list of ports"},
+	{"Service", "Ports", "-1", "is not a list of ports"},
+	{"Service", "Ports", "80-90", "is not a list of ports"},
+	{"Service", "Ports", "00000000080", "is not a list of ports"},
 	{"Service", "Ports",
 	 "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 "
 	 "33",
@@ -143,9 +172,23 @@ static const struct {
 	{"Service", "Then", "keep stop", "is not known"},
 	{"Service", "RestartOnCrash", "maybe",
 	 "RestartOnCrash=maybe is not known; allowed is yes or no."},
+	{"Service", "Ports", "80/sctp", "is not a list of ports"},
+	{"Service", "Ports", "80/", "is not a list of ports"},
+	{"Service", "Intake", "magic",
+	 "Intake=magic is not known; allowed is auto, socket, own or forced."},
+	{"Service", "Flow", "tcp", "Flow=tcp is not known; allowed is connection, none or quic."},
+	{"Service", "FlowTimeout", "10ms", "FlowTimeout=10ms is too short; allowed is 1s to 1d"},
+	{"Service", "FlowMax", "12", "FlowMax=12 is out of range; allowed is a whole number from"},
+	{"Service", "QuicSlotByte", "20",
+	 "is out of range; allowed is a whole number from 0 to 19."},
+	{"Service", "ParkMax", "-1", "is not a number"},
+	{"Service", "ParkTimeout", "0", "is too short"},
+	{"Service", "Stall", "10ms", "Stall=10ms is too short; allowed is 100ms to 10min"},
+	{"Service", "Failover", "yes", "is not known; allowed is auto or manual."},
+	{"Service", "OnHang", "stop", "is not known; allowed is restart or keep."},
 	{"Service", "slots", "2",
 	 "slots= is not a setting of section [Service]; allowed are Slots=, "
-	 "Ports=, Settle=, Drain=, Then=, RestartOnCrash=."},
+	 "Ports=, Intake=, Settle=, Drain=, Then=, RestartOnCrash=, Exclusive=, Park=, "},
 	{"Service", "", "", " is not a setting"},
 	{"Service", "Slots ", "2", "is not a setting"},
 	{"service", "Slots", "2",

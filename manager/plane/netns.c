@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/netns.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "util/macro.h"
+
+#define OWN "/proc/self/ns/net"
+
+/* Takes the descriptor over. */
+static int identify(int fd, struct netns *ret_netns)
+{
+	_cleanup_(close_fdp) int owned = fd;
+	struct stat own, other;
+
+	if (fstat(fd, &other) < 0 || stat(OWN, &own) < 0)
+		return -errno;
+	if (own.st_ino == other.st_ino)
+		*ret_netns = NETNS_OWN;
+	else
+		*ret_netns = (struct netns) {steal_fd(&owned), (uint32_t)other.st_ino};
+	return 0;
+}
+
+int netns_of_process(pid_t pid, struct netns *ret_netns)
+{
+	char path[40];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : identify(fd, ret_netns);
+}
+
+int netns_of_socket(int socket_fd, struct netns *ret_netns)
+{
+	int fd = ioctl(socket_fd, SIOCGSKNS);
+
+	return fd < 0 ? -errno : identify(fd, ret_netns);
+}
+
+int netns_run(const struct netns *netns, int (*run)(void *userdata), void *userdata)
+{
+	_cleanup_(close_fdp) int back = -1;
+	int r;
+
+	if (!netns || netns->fd < 0)
+		return run(userdata);
+	back = open(OWN, O_RDONLY | O_CLOEXEC);
+	if (back < 0 || setns(netns->fd, CLONE_NEWNET) < 0)
+		return -errno;
+	r = run(userdata);
+	if (setns(back, CLONE_NEWNET) < 0)
+		abort();
+	return r;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Network namespaces: an instance may live in another one than the manager. A listener belongs to
+ * the namespace of its socket, and what is asked of the kernel about it is asked from inside.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* One namespace: {-1, 0} is the manager's own. */
+struct netns {
+	int fd;
+	uint32_t inode; /* as lsns(8) shows it */
+};
+
+#define NETNS_OWN ((struct netns) {-1, 0})
+
+/* The namespace of a process, {-1, 0} when it is ours. The caller closes `fd`. */
+int netns_of_process(pid_t pid, struct netns *ret_netns);
+/* The namespace of a socket, likewise (SIOCGSKNS; needs CAP_NET_ADMIN there). */
+int netns_of_socket(int socket_fd, struct netns *ret_netns);
+
+/*
+ * Runs `run` inside, and returns what it returned. For moments, by a process of one thread: all of
+ * it is there meanwhile. Needs CAP_SYS_ADMIN, unless it is our own. Should the way back fail, the
+ * process is aborted: it must not go on in the wrong place.
+ */
+int netns_run(const struct netns *netns, int (*run)(void *userdata), void *userdata);
