@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/setting.h"
 #include "core/switchover.h"
 #include "hs_abi.h"
 #include "util/problem.h"
@@ -83,10 +84,7 @@ int config_check_section(const char *section, struct problem *problem);
 
 /* The keys in the order of the manual, each with its default as text and one line of help; NULL
  * behind the last. */
-struct config_key {
-	const char *name, *value, *help;
-};
-const struct config_key *config_key(size_t index);
+const struct setting *config_key(size_t index);
 
 /* True if a listener on this port (host byte order) is to be adopted. */
 bool config_has_port(const struct config *config, uint16_t port, bool udp);

@@ -45,7 +45,7 @@ char *dropin_path(const char *template)
 char *dropin_config_text(const char *service)
 {
 	_cleanup_(strings_freep) char **pieces = NULL;
-	const struct config_key *key;
+	const struct setting *key;
 	int r;
 
 	r = strings_take(

@@ -51,7 +51,7 @@ static void fuzz_config(const char *section, const char *key, const char *value)
 
 static void fuzz_values(const char *text)
 {
-	const struct config_key *key;
+	const struct setting *key;
 	char span[SPAN_TEXT_MAX];
 	uint64_t number = 0;
 	uint32_t share = 0;

@@ -64,7 +64,7 @@ static void test_defaults(void **state)
 static void test_keys(void **state)
 {
 	struct config config, fresh;
-	const struct config_key *key;
+	const struct setting *key;
 	size_t n;
 
 	(void)state;
@@ -226,7 +226,7 @@ static void test_huge(void **state)
 {
 	_cleanup_(freep) char *huge = calloc(1, 1000001);
 	struct config config;
-	const struct config_key *key;
+	const struct setting *key;
 
 	(void)state;
 	config_init(&config);
