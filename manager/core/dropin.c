@@ -95,6 +95,8 @@ char *dropin_service_text(const char *service, char *const *sockets, char *const
 		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
 					 "\n"
 					 "[Service]\n"
+					 "Environment=HOTSTANDBY_SLOT=%i\n"
+					 "ExecStartPre=-+" HSCTL " prepare %n\n"
 					 "ExecStartPost=-+" HSCTL " adopt %n\n"
 					 "# new connections leave the instance first, then it is "
 					 "stopped as before\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What adopt and retire share: a unit calls them as it starts and stops, so they never fail it and
- * never hold it up for more than HOOK_TIME in all, whatever hangs.
+ * What prepare, adopt and retire share: a unit calls them as it starts and stops, so they never
+ * fail it and never hold it up for more than HOOK_TIME in all, whatever hangs.
  */
 #pragma once
 

@@ -118,6 +118,17 @@ static const struct verb verbs[] = {
 		.run = verb_disable,
 	},
 	{
+		.name = "prepare",
+		.arguments = "UNIT",
+		.summary = "make ready what an instance needs before its server starts",
+		.details = "The unit itself calls this (ExecStartPre=). It never fails a unit and "
+			   "takes at most 5 s.\n",
+		.min = 1,
+		.max = 1,
+		.local = true,
+		.run = verb_prepare,
+	},
+	{
 		.name = "adopt",
 		.arguments = "UNIT",
 		.summary = "take over the sockets of an instance that has started",

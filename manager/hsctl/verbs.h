@@ -38,5 +38,6 @@ int verb_policy(const struct arguments *arguments);
 int verb_canary(const struct arguments *arguments);
 int verb_enable(const struct arguments *arguments);
 int verb_disable(const struct arguments *arguments);
+int verb_prepare(const struct arguments *arguments);
 int verb_adopt(const struct arguments *arguments);
 int verb_retire(const struct arguments *arguments);

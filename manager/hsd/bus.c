@@ -6,6 +6,7 @@
 
 #include "hsd/change_run.h"
 #include "hsd/instance.h"
+#include "hsd/preparation.h"
 #include "util/macro.h"
 
 #define MANAGER_INTERFACE "org.hotstandby1.Manager"
@@ -117,6 +118,16 @@ static int find_instance(struct manager *manager, sd_bus_message *m, sd_bus_erro
 	return 0;
 }
 
+static int bus_method_prepare(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct instance *instance;
+	int r = find_instance(userdata, m, error, &instance);
+
+	if (r >= 0)
+		r = instance_prepare(instance, m);
+	return r < 0 ? r : 1; /* answered when it is done */
+}
+
 static int bus_method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct instance *instance;
@@ -124,7 +135,7 @@ static int bus_method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *err
 
 	if (r >= 0)
 		r = instance_adopt(instance, m);
-	return r < 0 ? r : 1; /* answered when it is done */
+	return r < 0 ? r : 1;
 }
 
 static int bus_method_retire(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -163,6 +174,8 @@ static const sd_bus_vtable manager_vtable[] = {
 				bus_method_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
 				bus_method_describe_all, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Prepare", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),
+				bus_method_prepare, 0),
 	SD_BUS_METHOD_WITH_ARGS("Adopt", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),
 				bus_method_adopt, 0),
 	SD_BUS_METHOD_WITH_ARGS("Retire", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <syslog.h>
 
+#include "hsd/preparation.h"
 #include "plane/cgroup.h"
 #include "plane/retire.h"
 #include "system/journal.h"
@@ -204,6 +205,7 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 
 	if (error)
 		return;
+	preparation_run(instance, facts);
 	new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
 	watch_main(instance, up ? facts->main_pid : 0);
 	/* a run that nobody announced: hsd was not there, or ExecStartPost= is missing */
@@ -260,6 +262,7 @@ struct instance *instance_free(struct instance *instance)
 	for (unsigned i = 0; i < INSTANCE_SOCKET_UNITS_MAX; i++)
 		unit_job_free(instance->socket_stops[i].job);
 	adoption_free(instance->adoption);
+	waiters_refuse(&instance->preparers, "hsd stops, or manages this service no longer");
 	waiters_refuse(&instance->adopters, "hsd stops, or manages this service no longer");
 	waiters_refuse(&instance->retirers, "hsd stops, or manages this service no longer");
 	unit_watch_free(instance->watch);

@@ -37,6 +37,8 @@ struct instance {
 	pid_t watched_pid;
 	sd_event_source *exit_source;
 
+	struct waiters preparers; /* see hsd/preparation.h */
+
 	bool adopt_wanted; /* when the unit's facts are fresh */
 	struct adoption *adoption;
 	unsigned stopping_sockets; /* socket units whose stop is awaited */

@@ -24,6 +24,7 @@ static const struct {
 } kinds[] = {
 	[JOURNAL_ENABLE] = {"enable", "cf786d756a224f2c951d9a0530716351"},
 	[JOURNAL_DISABLE] = {"disable", "a0cf62b15c974d80873f118fd8feeb54"},
+	[JOURNAL_PREPARE] = {"prepare", "e8d9cc70920b4676bac3efba10784370"},
 	[JOURNAL_ADOPT] = {"adopt", "20f1601bffe141e097179b7f7c0de332"},
 	[JOURNAL_RETIRE] = {"retire", "7ce4e7cde37d47deb73cfbb672d3d9da"},
 	[JOURNAL_SWITCHOVER] = {"switchover", "87a2ba6f8ceb474380c68e609a0e5d4c"},

@@ -52,7 +52,7 @@ _hsctl() {
 		[switchover]='--to= --settle= --drain= --then=' [failover]='--to=' [canary]='--to='
 	)
 	local verbs='list status connections events switchover rollback failover policy canary enable disable
-		adopt retire'
+		prepare adopt retire'
 
 	COMPREPLY=()
 	[[ $cur != '=' ]] || cur=''
@@ -74,7 +74,7 @@ _hsctl() {
 		elif ((place == 0)); then
 			case $verb in
 			enable) words=$(_hsctl_templates) ;;
-			list | adopt | retire) ;;
+			list | prepare | adopt | retire) ;;
 			*) words=$(_hsctl_services) ;;
 			esac
 		elif ((place == 1)); then

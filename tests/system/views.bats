@@ -398,7 +398,7 @@ switches_of_hsd() { inside grep -h ctxt_switches "/proc/$(main_pid hsd)/status" 
 
 @test "help and version" {
 	run -0 hs --help
-	for verb in list status connections events switchover rollback failover policy canary enable disable adopt retire; do
+	for verb in list status connections events switchover rollback failover policy canary enable disable prepare adopt retire; do
 		[[ $output == *$'\n'"  $verb "* ]]
 		hs $verb --help | grep -q "hsctl $verb"
 	done

@@ -298,15 +298,19 @@ static void test_service_text(void **state)
 				   "7 Wants|app@%i.socket\n8 After|app@%i.socket\n"
 				   "10 Wants|app-tls@%i.socket\n11 After|app-tls@%i.socket\n"
 				   "12 StartLimitIntervalSec|0\n14 [Service]\n"
-				   "15 ExecStartPost|-+" HS_PREFIX "/bin/hsctl adopt %n\n"
-				   "17 ExecStop|\n18 ExecStop|-+" HS_PREFIX "/bin/hsctl retire %n\n"
-				   "19 ExecStop|/bin/kill -QUIT $MAINPID\n"
-				   "20 ExecStop|-/bin/sh -c 'echo \"%n\"'\n");
+				   "15 Environment|HOTSTANDBY_SLOT=%i\n"
+				   "16 ExecStartPre|-+" HS_PREFIX "/bin/hsctl prepare %n\n"
+				   "17 ExecStartPost|-+" HS_PREFIX "/bin/hsctl adopt %n\n"
+				   "19 ExecStop|\n20 ExecStop|-+" HS_PREFIX "/bin/hsctl retire %n\n"
+				   "21 ExecStop|/bin/kill -QUIT $MAINPID\n"
+				   "22 ExecStop|-/bin/sh -c 'echo \"%n\"'\n");
 	assert_string_equal(plain_lines, "4 [Unit]\n5 After|hsd.service\n"
 					 "6 StartLimitIntervalSec|0\n8 [Service]\n"
-					 "9 ExecStartPost|-+" HS_PREFIX "/bin/hsctl adopt %n\n"
-					 "11 ExecStop|\n"
-					 "12 ExecStop|-+" HS_PREFIX "/bin/hsctl retire %n\n");
+					 "9 Environment|HOTSTANDBY_SLOT=%i\n"
+					 "10 ExecStartPre|-+" HS_PREFIX "/bin/hsctl prepare %n\n"
+					 "11 ExecStartPost|-+" HS_PREFIX "/bin/hsctl adopt %n\n"
+					 "13 ExecStop|\n"
+					 "14 ExecStop|-+" HS_PREFIX "/bin/hsctl retire %n\n");
 }
 
 static void test_socket_text(void **state)

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Before an instance's server runs: ExecStartPre= asks, and is answered once the unit's facts are
+ * fresh and plane/prepare.h has done its work. */
+#pragma once
+
+#include "hsd/instance.h"
+
+/* `message` (may be NULL) is answered, at the latest when the instance is forgotten. */
+int instance_prepare(struct instance *instance, sd_bus_message *message);
+
+/* The facts are fresh: answers those who wait. */
+void preparation_run(struct instance *instance, const struct unit_facts *facts);
