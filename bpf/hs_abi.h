@@ -47,8 +47,7 @@ enum hs_policy {
 };
 
 enum hs_word_flag {
-	HS_FLAG_TRACE = 1 << 0,	  /* reserved: send an event for every choice */
-	HS_FLAG_PREVIEW = 1 << 1, /* reserved: preview rules are present */
+	HS_FLAG_TRACE = 1 << 0, /* reserved: send an event for every choice */
 	HS_FLAG_PARK_ALL =
 		1 << 2, /* all new TCP connections wait in the park, where there is one */
 	HS_FLAG_EXCLUSIVE = 1 << 3, /* a change of a service whose slots must not run together is
@@ -85,7 +84,12 @@ struct hs_control {
 	/* where in a QUIC connection id the server puts its slot's number: byte 0 is the id's first
 	 */
 	__u8 quic_slot_byte;
-	__u8 pad[2];
+	/* 1 while somebody may have preview rules: selectors look there only then. Not a flag of
+	 * the word: it comes and goes with every probe, and must not make a switchover's
+	 * compare-and-swap fail. Writers: who holds the lock of the folder "preview" */
+	__u8 preview;
+	/* enum hs_canary_mode. Writer: who changes the canary, while the word has none */
+	__u8 canary_mode;
 	/* how long a flow may be idle, in units of 2^HS_FLOW_TICK_SHIFT ns; at least 1 */
 	__u32 flow_idle;
 };
@@ -161,15 +165,90 @@ _Static_assert(sizeof(struct hs_counters) == 64, "layout of map counters");
 struct hs_service_counters {
 	__u64 nothing_to_choose; /* look-ups for which no slot had a socket; the kernel chose */
 	__u64 events_lost;	 /* records that the full ring "events" refused */
-	__u64 moves_missed;  /* migrations not accounted for: the old slot keeps the connection */
-	__u64 flows_evicted; /* UDP flows that lost their place to newer ones before they were idle
-			      */
-	__u64 pad[4];
+	__u64 moves_missed;   /* migrations not accounted for: the old slot keeps the connection */
+	__u64 flows_evicted;  /* UDP flows that lost their place to newer ones before they were idle
+			       */
+	__u64 previewed;      /* look-ups that a preview rule sent to its slot */
+	__u64 preview_misses; /* look-ups with a preview rule whose slot had no live socket */
+	__u64 pad[2];
 };
 _Static_assert(sizeof(struct hs_service_counters) == sizeof(struct hs_counters), "one value size");
 
 #define HS_COUNTERS_SERVICE HS_PLACES_MAX
 #define HS_COUNTERS_MAX	    (HS_PLACES_MAX + 1)
+
+/*
+ * Preview: single connections go to a chosen slot, whatever the word says: probes, and what a
+ * command under `hsctl exec` opens. The slot need not be active or ready, nor serve the service's
+ * other listeners; it needs a live socket on this one. Without that the connection goes where it
+ * would have gone, and the rule counts a miss.
+ *
+ * Map "preview/rules" (hash, one map per service): the key is one connection, by both of its ends.
+ * The source alone would not do: the kernel gives one ephemeral port to several connections with
+ * different destinations, of different processes. It is written before the first packet leaves, by
+ * or for the process that holds the socket, and removed when the socket is closed.
+ *
+ * Nobody else can get there. On this machine the kernel gives no second socket the same two ends
+ * (but for SO_REUSEPORT, which is for sockets of one user only, or with CAP_NET_RAW). From outside,
+ * a packet would have to carry an address of this machine as its source: IPv4 drops those as
+ * martians (unless accept_local is set); both drop loopback addresses that come in from a network.
+ * An IPv6 packet may get through, and would have to hit the port while the rule is there; a TCP
+ * handshake cannot be finished like that, as the answer goes to the real holder of the address; a
+ * single UDP datagram can reach the slot. It could have reached the service anyway, so a slot in
+ * preview must not trust a source address more than an active one does.
+ */
+#define HS_PREVIEW_MAX 8192
+
+struct hs_preview_key {
+	__u8 source[16], dest[16];    /* network byte order; IPv4 as ::ffff:a.b.c.d */
+	__u16 source_port, dest_port; /* network byte order */
+	/* with a loopback address as `dest`: hs_preview_key is of the network namespace with this
+	 * inode, 0 = the manager's own; else 0: such addresses are what namespaces share most */
+	__u32 netns;
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP; 0 = not a connection, but an owner (below) */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct hs_preview_key) == 44, "layout of map preview/rules");
+
+/* Who made a rule, and takes it away; what dead owners leave, the next manager takes away. */
+enum hs_preview_owner {
+	HS_PREVIEW_PROCESS = 1, /* id: pid << 32 | start time in clock ticks, modulo 2^32 */
+	HS_PREVIEW_CGROUP = 2,	/* id: of a cgroup2 group; lives as long as that */
+	HS_PREVIEW_COUNT
+};
+
+/* An owner that may make rules at any time has one entry more, with `protocol` 0 and its kind and
+ * id in the first bytes of `source` (struct hs_preview_owner_id). */
+struct hs_preview_owner_id {
+	__u64 id;
+	__u32 kind; /* enum hs_preview_owner */
+	__u32 pad;
+};
+
+struct hs_preview_rule {
+	struct hs_preview_owner_id owner;
+	/* look-ups that got the slot, and that did not. Writer: selectors. More than one hit is
+	 * nothing special: SYN cookies, repeated SYNs, datagrams */
+	__u32 hits, misses;
+	__u8 slot;
+	__u8 pad[7];
+};
+_Static_assert(sizeof(struct hs_preview_rule) == 32, "layout of map preview/rules");
+
+/* Who may become a canary flow, and what the share is taken of. Flags. */
+enum hs_canary_mode {
+	HS_CANARY_BY_CLIENT = 1 << 0, /* clients, by their address; else connections */
+	HS_CANARY_FROM = 1 << 1,      /* only clients in one of the prefixes; else all */
+};
+
+/* Key of map "prefixes" (LPM trie, one map per service): clients that the canary is for. */
+#define HS_PREFIXES_MAX 64
+
+struct hs_prefix {
+	__u32 length; /* in bits of `ip`: an IPv4 prefix /N is 96 + N */
+	__u8 ip[16];  /* network byte order; IPv4 as ::ffff:a.b.c.d */
+};
+_Static_assert(sizeof(struct hs_prefix) == 20, "layout of map prefixes");
 
 /* Records of the ring buffer "events", one ring per service: the rare cases only. */
 enum hs_event_kind {
@@ -233,3 +312,5 @@ _Static_assert(sizeof(struct hs_listen) == 16, "layout of ring listens");
 #define HS_PIN_ROOT "/sys/fs/bpf/hotstandby"
 /* ends with HS_ABI_VERSION: what another version has pinned is left alone */
 #define HS_PIN_ACCOUNTING "%accounting-2"
+/* folder in a service's, with the map "rules" */
+#define HS_PIN_PREVIEW "preview"

@@ -12,6 +12,10 @@
 struct hs_flow {
 	__u32 hash;  /* the kernel's hash of the 4-tuple: the same at SYN, ACK and migration */
 	__u16 sport; /* client port, host byte order */
+	/* of a canary: this flow is of a client that it is not for; the share is of clients, and
+	 * this is its client's hash */
+	__u8 left_out, by_client;
+	__u32 client;
 };
 
 HS_PURE __u32 hs_word_active(__u64 word)
@@ -127,9 +131,26 @@ HS_PURE __u32 hs_hash_slot(__u64 key, __u32 hash, __u32 ready)
 	return ready ? hs_lowest(ready) : HS_SLOT_NONE;
 }
 
-HS_PURE int hs_in_canary(__u64 word, __u64 key, __u32 hash)
+/* The hash of a client's address: keyed, or whoever may choose an IPv6 address could choose one
+ * that is in the canary. */
+HS_PURE __u32 hs_client_hash(__u64 key, const __u32 ip[4])
 {
-	return hs_word_canary(word) < HS_SLOTS_MAX &&
+	__u32 hash = 0;
+
+#ifdef __bpf__
+#pragma unroll
+#endif
+	for (int i = 0; i < 4; i++)
+		hash = hs_mix(key + i, hash ^ ip[i]);
+	return hash;
+}
+
+/* Flows of a smaller share are among those of a larger. */
+HS_PURE int hs_in_canary(__u64 word, __u64 key, const struct hs_flow *flow)
+{
+	__u32 hash = flow->by_client ? flow->client : flow->hash;
+
+	return hs_word_canary(word) < HS_SLOTS_MAX && !flow->left_out &&
 	       (hs_mix(~key, hash) & 0xffff) < hs_word_share(word);
 }
 
@@ -148,8 +169,7 @@ HS_PURE __u32 hs_wanted_slot(__u64 word, __u64 key, const struct hs_flow *flow,
 	case HS_POLICY_HASH:
 		return hs_hash_slot(key, flow->hash, hs_ready_slots(shards));
 	default:
-		slot = hs_in_canary(word, key, flow->hash) ? hs_word_canary(word)
-							   : hs_word_active(word);
+		slot = hs_in_canary(word, key, flow) ? hs_word_canary(word) : hs_word_active(word);
 		return slot < HS_SLOTS_MAX ? slot : HS_SLOT_NONE;
 	}
 }

@@ -11,9 +11,7 @@
  * It fails open: without any live socket of a slot the kernel chooses as if no program were there,
  * and that is counted. It never answers SK_DROP.
  */
-#include "hs_bpf.h"
-
-#include <bpf/bpf_endian.h>
+#include "hs_preview.h"
 
 #define TCP_CLOSE	 7
 #define TCP_NEW_SYN_RECV 12
@@ -304,6 +302,28 @@ static __always_inline void on_fell_through(struct hs_shards *shards, const stru
 		event(word, flow, HS_EVENT_FELL_THROUGH, wanted, got);
 }
 
+/* Sends a connection with a preview rule to the rule's slot. 0 when it has been sent. */
+static __always_inline int try_preview(struct sk_reuseport_md *md, struct bpf_sock *moving,
+				       const struct hs_flow *flow, __u64 word)
+{
+	struct hs_preview_rule *rule = hs_preview_rule(md, moving);
+	struct hs_service_counters *service = service_counters();
+	__u32 slot;
+
+	if (!rule || !service)
+		return -1;
+	slot = rule->slot;
+	if (slot < HS_SLOTS_MAX && !hs_try_slot(md, slot, flow->hash)) {
+		hs_count(rule->hits);
+		hs_count(service->previewed);
+		on_selected(md, moving, flow, word, slot);
+		return 0;
+	}
+	hs_count(rule->misses);
+	hs_count(service->preview_misses);
+	return -1;
+}
+
 SEC("sk_reuseport/migrate")
 int hs_select(struct sk_reuseport_md *md)
 {
@@ -319,6 +339,10 @@ int hs_select(struct sk_reuseport_md *md)
 		return SK_PASS;
 	word = *(volatile __u64 *)&control->word;
 	flow = flow_of(md, moving);
+	if (control->preview && !try_preview(md, moving, &flow, word))
+		return SK_PASS;
+	if (control->canary_mode && hs_word_share(word))
+		hs_classify(md, moving, control, &flow);
 	/* on purpose, so no fall-through; where there is no park it is as if it had not been said
 	 */
 	if (hs_word_flags(word) & HS_FLAG_PARK_ALL && !hs_try_slot(md, HS_SLOT_PARK, flow.hash)) {

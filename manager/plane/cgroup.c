@@ -112,3 +112,49 @@ bool cgroup_contains(const char *cgroup, uint64_t id)
 {
 	return walk_cgroup(cgroup, compare_id, &id) > 0;
 }
+
+int cgroup_id(const char *cgroup, uint64_t *ret_id)
+{
+	char mount[PATH_MAX], path[2 * PATH_MAX];
+	struct stat st;
+	int r = cgroup_mount(mount, sizeof(mount));
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "%s%s", mount, cgroup);
+	if (stat(path, &st) < 0)
+		return -errno;
+	*ret_id = st.st_ino;
+	return 0;
+}
+
+struct search {
+	uint64_t id;
+	char path[PATH_MAX];
+};
+
+static int compare_and_keep(const char *folder, void *userdata)
+{
+	struct search *search = userdata;
+	struct stat st;
+
+	if (stat(folder, &st) < 0 || st.st_ino != search->id)
+		return 0;
+	snprintf(search->path, sizeof(search->path), "%s", folder);
+	return 1;
+}
+
+int cgroup_find(uint64_t id, char cgroup[PATH_MAX])
+{
+	struct search search = {.id = id};
+	char mount[PATH_MAX];
+	int r = cgroup_mount(mount, sizeof(mount));
+
+	if (r < 0)
+		return r;
+	r = walk(mount, DEPTH_MAX, compare_and_keep, &search);
+	if (r <= 0)
+		return r ? r : -ENOENT;
+	snprintf(cgroup, PATH_MAX, "%s", search.path + strlen(mount));
+	return 0;
+}

@@ -2,6 +2,7 @@
 /* The cgroup tree: which processes a unit has. Reads files of cgroup2 only. */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,3 +19,8 @@ int cgroup_each_process(const char *cgroup, int (*each)(pid_t pid, void *userdat
 
 /* Whether the cgroup with this id is `cgroup` or lies below it. */
 bool cgroup_contains(const char *cgroup, uint64_t id);
+
+/* The id of a cgroup, which no other gets later. -ENOENT. */
+int cgroup_id(const char *cgroup, uint64_t *ret_id);
+/* Where the cgroup with this id is, from the mount on. -ENOENT when it is no more. */
+int cgroup_find(uint64_t id, char cgroup[PATH_MAX]);

@@ -126,6 +126,8 @@ int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 	totals.events_lost = c.events_lost;
 	totals.moves_missed = c.moves_missed;
 	totals.flows_evicted = c.flows_evicted;
+	totals.previewed = c.previewed;
+	totals.preview_misses = c.preview_misses;
 	*ret_totals = totals;
 	return 0;
 }

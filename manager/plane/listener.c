@@ -110,6 +110,10 @@ static int share_maps(struct selector_bpf *skel, const struct listener_shared *s
 		r = bpf_map__reuse_fd(skel->maps.hs_counters, shared->counters_fd);
 	if (!r)
 		r = bpf_map__reuse_fd(skel->maps.hs_events, shared->events_fd);
+	if (!r)
+		r = bpf_map__reuse_fd(skel->maps.hs_preview, shared->preview_fd);
+	if (!r)
+		r = bpf_map__reuse_fd(skel->maps.hs_prefixes, shared->prefixes_fd);
 	skel->rodata->hs_accounted = shared->moved_fd >= 0;
 	if (!r && shared->moved_fd >= 0)
 		r = bpf_map__reuse_fd(skel->maps.hs_moved, shared->moved_fd);
@@ -155,6 +159,7 @@ int listener_create(const char *folder, const struct address *address,
 
 	if (!skel)
 		return problem_set(problem, -errno, "cannot open the selector program: %m");
+	skel->rodata->hs_netns = address->netns;
 	r = share_maps(skel, shared);
 	if (!r)
 		r = load(skel, problem);
@@ -193,6 +198,7 @@ int listener_renew(struct listener *listener, const char *folder,
 
 	if (!skel)
 		return problem_set(problem, -errno, "cannot open the selector program: %m");
+	skel->rodata->hs_netns = listener->address.netns;
 	r = share_maps(skel, shared);
 	if (!r)
 		r = keep_maps(skel, listener, folder);

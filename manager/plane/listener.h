@@ -24,7 +24,7 @@ struct listener {
 
 /* The maps that all listeners of a service share, and the accounting's; moved_fd may be -1. */
 struct listener_shared {
-	int control_fd, counters_fd, events_fd, moved_fd;
+	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd, moved_fd;
 };
 
 /* Opens the pins in `folder`. -ENOENT when they are missing or incomplete. */

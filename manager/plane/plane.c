@@ -19,7 +19,7 @@ struct plane {
 	struct pin_path folder;
 	struct accounting *accounting; /* not owned, may be NULL */
 	struct hs_control *control;    /* mapped */
-	int control_fd, counters_fd, events_fd;
+	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd;
 	struct listener *listeners[PLANE_LISTENERS_MAX];
 	size_t n_listeners;
 	struct ring_buffer *ring;
@@ -39,6 +39,7 @@ static struct plane *plane_new(const char *service, struct accounting *accountin
 	plane->folder = pin_service_path(service);
 	plane->accounting = accounting;
 	plane->control_fd = plane->counters_fd = plane->events_fd = -1;
+	plane->preview_fd = plane->prefixes_fd = -1;
 	return plane;
 }
 
@@ -54,6 +55,8 @@ struct plane *plane_free(struct plane *plane)
 	close_fd(plane->control_fd);
 	close_fd(plane->counters_fd);
 	close_fd(plane->events_fd);
+	close_fd(plane->preview_fd);
+	close_fd(plane->prefixes_fd);
 	free(plane);
 	return NULL;
 }
@@ -78,9 +81,15 @@ static int open_control(struct plane *plane)
 
 static int open_maps(struct plane *plane)
 {
-	int r = pin_open(pin_path("%s/counters", plane->folder.text).text, &plane->counters_fd);
+	const char *folder = plane->folder.text;
+	int r = pin_open(pin_path("%s/counters", folder).text, &plane->counters_fd);
 
-	return r ? r : pin_open(pin_path("%s/events", plane->folder.text).text, &plane->events_fd);
+	if (!r)
+		r = pin_open(pin_path("%s/events", folder).text, &plane->events_fd);
+	if (!r)
+		r = pin_open(pin_path("%s/" HS_PIN_PREVIEW "/rules", folder).text,
+			     &plane->preview_fd);
+	return r ? r : pin_open(pin_path("%s/prefixes", folder).text, &plane->prefixes_fd);
 }
 
 static int check_version(const struct plane *plane, struct problem *problem)
@@ -186,6 +195,19 @@ static int make_map(enum bpf_map_type type, const char *name, const uint32_t siz
 	return fd < 0 ? -errno : pin_object(fd, pin);
 }
 
+/* In a folder of its own, which is its lock. */
+static int make_preview(const char *folder)
+{
+	struct pin_path path = pin_path("%s/" HS_PIN_PREVIEW, folder);
+
+	if (mkdir(path.text, 0750) < 0)
+		return -errno;
+	return make_map(BPF_MAP_TYPE_HASH, "hs_preview",
+			(uint32_t[]) {sizeof(struct hs_preview_key), sizeof(struct hs_preview_rule),
+				      HS_PREVIEW_MAX},
+			BPF_F_NO_PREALLOC, pin_path("%s/rules", path.text).text);
+}
+
 static int make_maps(const struct plane *plane)
 {
 	const char *folder = plane->folder.text;
@@ -203,7 +225,12 @@ static int make_maps(const struct plane *plane)
 		r = make_map(BPF_MAP_TYPE_RINGBUF, "hs_events",
 			     (uint32_t[]) {0, 0, EVENTS_RING_BYTES}, 0,
 			     pin_path("%s/events", folder).text);
-	return r;
+	if (!r)
+		r = make_map(
+			BPF_MAP_TYPE_LPM_TRIE, "hs_prefixes",
+			(uint32_t[]) {sizeof(struct hs_prefix), sizeof(uint8_t), HS_PREFIXES_MAX},
+			BPF_F_NO_PREALLOC, pin_path("%s/prefixes", folder).text);
+	return r ? r : make_preview(folder);
 }
 
 static int init_control(struct plane *plane)
@@ -299,6 +326,26 @@ uint32_t plane_id(const struct plane *plane)
 int plane_counters_fd(const struct plane *plane)
 {
 	return plane->counters_fd;
+}
+
+int plane_preview_fd(const struct plane *plane)
+{
+	return plane->preview_fd;
+}
+
+int plane_preview_lock(const struct plane *plane, int *ret_fd)
+{
+	return pins_lock(pin_path("%s/" HS_PIN_PREVIEW, plane->folder.text).text, 1, ret_fd);
+}
+
+bool plane_has_preview(const struct plane *plane)
+{
+	return __atomic_load_n(&plane->control->preview, __ATOMIC_SEQ_CST);
+}
+
+void plane_set_preview(struct plane *plane, bool on)
+{
+	__atomic_store_n(&plane->control->preview, on, __ATOMIC_SEQ_CST);
 }
 
 int plane_lock(const struct plane *plane, int *ret_fd)
@@ -401,6 +448,8 @@ static struct listener_shared shared_maps(const struct plane *plane)
 		.control_fd = plane->control_fd,
 		.counters_fd = plane->counters_fd,
 		.events_fd = plane->events_fd,
+		.preview_fd = plane->preview_fd,
+		.prefixes_fd = plane->prefixes_fd,
 		.moved_fd = plane->accounting ? accounting_moved_fd(plane->accounting) : -1,
 	};
 }

@@ -40,6 +40,13 @@ int plane_counters_fd(const struct plane *plane); /* stays the plane's */
  * the descriptor. Retire and crash handling do without: they swap the word only. */
 int plane_lock(const struct plane *plane, int *ret_fd);
 
+/* For plane/preview.c: the map of the rules (stays the plane's), the lock that is held while the
+ * mark that tells selectors to look there changes, and the mark. */
+int plane_preview_fd(const struct plane *plane);
+int plane_preview_lock(const struct plane *plane, int *ret_fd);
+bool plane_has_preview(const struct plane *plane);
+void plane_set_preview(struct plane *plane, bool on);
+
 uint64_t plane_word(const struct plane *plane);
 /* Writes `desired` if the word is still `expected`, else -EAGAIN. */
 int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired);
@@ -87,6 +94,7 @@ struct slot_totals {
 struct plane_totals {
 	struct slot_totals slots[HS_PLACES_MAX]; /* HS_SLOT_PARK among them */
 	uint64_t nothing_to_choose, events_lost, moves_missed, flows_evicted;
+	uint64_t previewed, preview_misses;
 };
 int plane_totals(const struct plane *plane, struct plane_totals *ret_totals);
 int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What selectors need the two ends of a connection for: preview rules, and canaries that go by the
+ * client's address. Included by selectors only: the maps are theirs.
+ *
+ * The packet begins at its transport header here, so the addresses are read with
+ * bpf_skb_load_bytes_relative(). When a waiting connection migrates there is no packet; then they
+ * are those of the connection.
+ */
+#pragma once
+
+#include "hs_bpf.h"
+
+#include <bpf/bpf_endian.h>
+
+#define ETH_P_IP   0x0800
+#define ETH_P_IPV6 0x86dd
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HS_PREVIEW_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hs_preview_key);
+	__type(value, struct hs_preview_rule);
+} hs_preview SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, HS_PREFIXES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hs_prefix);
+	__type(value, __u8);
+} hs_prefixes SEC(".maps");
+
+/* Inode of the network namespace that this listener is in; 0 = the manager's own. */
+const volatile __u32 hs_netns = 0;
+
+static __always_inline void hs_map_ipv4(__u8 ip[16], __be32 address)
+{
+	__be32 *words = (__be32 *)ip;
+
+	words[0] = words[1] = 0;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = address;
+}
+
+static __always_inline int hs_is_loopback(const __u8 ip[16])
+{
+	const __be32 *words = (const __be32 *)ip;
+
+	if (words[0] | words[1])
+		return 0;
+	return words[2] ? words[2] == bpf_htonl(0xffff) && ip[12] == 127 : words[3] == bpf_htonl(1);
+}
+
+/* Both addresses from the packet's network header. 0 when they could be read. */
+static __always_inline int hs_packet_ends(struct sk_reuseport_md *md, struct hs_preview_key *key)
+{
+	__be32 ipv4[2];
+
+	if (md->eth_protocol == bpf_htons(ETH_P_IPV6))
+		/* source and destination lie one behind the other, in the header as in the key */
+		return bpf_skb_load_bytes_relative(md, 8, key, 32, BPF_HDR_START_NET);
+	if (md->eth_protocol != bpf_htons(ETH_P_IP) ||
+	    bpf_skb_load_bytes_relative(md, 12, ipv4, sizeof(ipv4), BPF_HDR_START_NET))
+		return -1;
+	hs_map_ipv4(key->source, ipv4[0]);
+	hs_map_ipv4(key->dest, ipv4[1]);
+	return 0;
+}
+
+/* A connection of IPv4 on a listener of both families may have its addresses in either form. */
+static __always_inline void hs_socket_ends(struct bpf_sock *moving, struct hs_preview_key *key)
+{
+	__be32 *source = (__be32 *)key->source, *dest = (__be32 *)key->dest;
+
+	source[0] = moving->dst_ip6[0];
+	source[1] = moving->dst_ip6[1];
+	source[2] = moving->dst_ip6[2];
+	source[3] = moving->dst_ip6[3];
+	dest[0] = moving->src_ip6[0];
+	dest[1] = moving->src_ip6[1];
+	dest[2] = moving->src_ip6[2];
+	dest[3] = moving->src_ip6[3];
+	if (moving->family == AF_INET6 && (source[0] | source[1] | source[2] | source[3]))
+		return;
+	hs_map_ipv4(key->source, moving->dst_ip4);
+	hs_map_ipv4(key->dest, moving->src_ip4);
+}
+
+static __always_inline int hs_packet_ports(struct sk_reuseport_md *md, struct hs_preview_key *key)
+{
+	__be16 *ports = md->data;
+
+	if ((void *)(ports + 2) > md->data_end)
+		return -1;
+	key->source_port = ports[0];
+	key->dest_port = ports[1];
+	return 0;
+}
+
+/* The whole key. 0 when the connection's ends are known. */
+static __always_inline int hs_ends(struct sk_reuseport_md *md, struct bpf_sock *moving,
+				   struct hs_preview_key *key)
+{
+	if (moving) {
+		hs_socket_ends(moving, key);
+		/* volatile: the verifier knows this field by its offset in one load */
+		key->source_port = *(volatile __be16 *)&moving->dst_port;
+		key->dest_port = bpf_htons((__u16)moving->src_port);
+	} else if (hs_packet_ends(md, key) || hs_packet_ports(md, key)) {
+		return -1;
+	}
+	key->protocol = (__u8)md->ip_protocol;
+	if (hs_is_loopback(key->dest))
+		key->netns = hs_netns;
+	return 0;
+}
+
+static __always_inline struct hs_preview_rule *hs_preview_rule(struct sk_reuseport_md *md,
+							       struct bpf_sock *moving)
+{
+	struct hs_preview_key key = {};
+
+	return hs_ends(md, moving, &key) ? NULL : bpf_map_lookup_elem(&hs_preview, &key);
+}
+
+/* What a canary by address needs to know of this flow. An address that cannot be read is left out.
+ */
+static __always_inline void hs_classify(struct sk_reuseport_md *md, struct bpf_sock *moving,
+					const struct hs_control *control, struct hs_flow *flow)
+{
+	struct hs_preview_key key = {};
+	struct hs_prefix prefix = {.length = 128};
+
+	if (hs_ends(md, moving, &key)) {
+		flow->left_out = 1;
+		return;
+	}
+	if (control->canary_mode & HS_CANARY_FROM) {
+		__builtin_memcpy(prefix.ip, key.source, sizeof(prefix.ip));
+		flow->left_out = !bpf_map_lookup_elem(&hs_prefixes, &prefix);
+	}
+	if (control->canary_mode & HS_CANARY_BY_CLIENT) {
+		flow->by_client = 1;
+		flow->client = hs_client_hash(control->hash_key, (const __u32 *)key.source);
+	}
+}
