@@ -176,7 +176,7 @@ bool switchover_ended(const struct switchover *s)
 const char *switchover_step_name(const struct switchover *s)
 {
 	if (s->state == SWITCHOVER_FINISH)
-		return then_names[s->plan.then];
+		return switchover_then_names[s->plan.then];
 	return s->state < SWITCHOVER_STATE_COUNT ? step_names[s->state] : "unknown";
 }
 
@@ -263,7 +263,8 @@ void switchover_progress(const struct switchover *s, struct problem *ret_line)
 			    s->remaining, s->remaining == 1 ? "" : "s", s->plan.from);
 		break;
 	case SWITCHOVER_FINISH:
-		problem_set(ret_line, 0, "%s: slot %u", then_names[s->plan.then], s->plan.from);
+		problem_set(ret_line, 0, "%s: slot %u", switchover_then_names[s->plan.then],
+			    s->plan.from);
 		break;
 	default:
 		problem_set(ret_line, 0, "%s", switchover_step_name(s));
