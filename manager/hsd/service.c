@@ -7,6 +7,7 @@
 #include "hsd/bus.h"
 #include "hsd/change_run.h"
 #include "hsd/event_log.h"
+#include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "system/configfile.h"
 #include "system/journal.h"
@@ -151,13 +152,16 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 			    address_describe(missing_address(service, slot), text));
 }
 
-void service_report(const struct service *service, struct service_report *ret_report)
+void service_report(struct service *service, struct service_report *ret_report)
 {
 	enum slot_state states[HS_SLOTS_MAX];
+
+	foreign_watch_confirm(service);
 
 	report_init(ret_report, service->name, service->n_slots);
 	ret_report->manager = true;
 	ret_report->problem = service->problem;
+	ret_report->foreign = service->foreign;
 	report_read_plane(ret_report, service->plane);
 	if (service->change)
 		snprintf(ret_report->change, sizeof(ret_report->change), "%s",

@@ -10,6 +10,7 @@
 #include "core/config.h"
 #include "core/name.h"
 #include "core/slot.h"
+#include "plane/foreign.h"
 #include "plane/plane.h"
 #include "system/report.h"
 
@@ -34,6 +35,8 @@ struct service {
 	unsigned n_slots;
 	struct change_run *change; /* NULL: none runs */
 	struct event_log *events;
+	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
+	bool foreign_due;
 	sd_bus_slot *bus_object;
 };
 
@@ -48,7 +51,7 @@ void service_reload(struct service *service);
 
 /* States of all slots, from kernel facts and units. */
 void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX]);
-void service_report(const struct service *service, struct service_report *ret_report);
+void service_report(struct service *service, struct service_report *ret_report);
 
 /* A slot has lost its sockets, or is about to: if it is the active one, another ready slot becomes
  * active. Tells a running change. */

@@ -140,6 +140,27 @@ static json_object *listeners_to_json(const struct service_report *report)
 	return array;
 }
 
+static json_object *foreign_to_json(const struct foreign_list *list)
+{
+	json_object *array = json_object_new_array();
+	char text[ADDRESS_TEXT_MAX];
+
+	for (unsigned i = 0; i < list->n; i++) {
+		const struct foreign *foreign = &list->found[i];
+		json_object *object = json_object_new_object();
+
+		add_number(object, "pid", foreign->holder.pid);
+		add_text(object, "comm", foreign->holder.comm);
+		add_text(object, "unit", foreign->holder.unit);
+		add_text(object, "protocol", foreign->address.udp ? "udp" : "tcp");
+		add_text(object, "address", address_format(&foreign->address, text));
+		json_object_object_add(object, "in_front",
+				       json_object_new_boolean(foreign->in_front));
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
 json_object *report_to_json(const struct service_report *report)
 {
 	json_object *object = json_object_new_object(), *slots = json_object_new_array();
@@ -160,6 +181,7 @@ json_object *report_to_json(const struct service_report *report)
 	add_text(object, "change", report->change);
 	json_object_object_add(object, "listeners", listeners_to_json(report));
 	json_object_object_add(object, "slots", slots);
+	json_object_object_add(object, "foreign", foreign_to_json(&report->foreign));
 	add_number(object, "unrouted", report->nothing_to_choose);
 	add_number(object, "events_lost", report->events_lost);
 	add_text(object, "problem", report->problem.text);

@@ -11,6 +11,7 @@
 #include "core/name.h"
 #include "core/slot.h"
 #include "core/switchover.h"
+#include "plane/foreign.h"
 #include "plane/plane.h"
 #include "system/units.h"
 
@@ -38,6 +39,7 @@ struct service_report {
 	struct slot_report slots[HS_SLOTS_MAX];
 	unsigned n_listeners;
 	struct address listeners[PLANE_LISTENERS_MAX];
+	struct foreign_list foreign; /* sockets of others on its addresses */
 	uint64_t nothing_to_choose, events_lost;
 	char change[32];	/* the change that runs now, such as "switchover"; "" = none */
 	struct problem problem; /* of the service as a whole */
