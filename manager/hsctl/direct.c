@@ -188,11 +188,15 @@ static void look_around(const struct direct *direct, struct service_report *repo
 static json_object *describe(const struct direct *direct, const struct problem *problem)
 {
 	_cleanup_(freep) struct service_report *report = calloc(1, sizeof(*report));
+	_cleanup_(force_freep) struct force *force = NULL;
 
 	if (!report)
 		return NULL;
 	report_init(report, direct->service, direct->config.slots);
+	report->intake.wanted = direct->config.intake;
 	report_read_plane(report, direct->plane);
+	if (!force_open(direct->service, &force))
+		report_read_force(report, force);
 	report->problem = *problem;
 	for (unsigned i = 0; i < report->n_slots; i++)
 		report_slot(direct, i, report);

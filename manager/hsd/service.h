@@ -11,6 +11,7 @@
 #include "core/name.h"
 #include "core/slot.h"
 #include "plane/foreign.h"
+#include "plane/force.h"
 #include "plane/plane.h"
 #include "system/report.h"
 
@@ -30,6 +31,7 @@ struct service {
 	char name[SERVICE_NAME_MAX];
 	struct config config;
 	struct plane *plane;	/* NULL: see `problem` */
+	struct force *force;	/* bind programs. NULL: not wanted, or see the journal */
 	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
 	struct instance *instances[HS_SLOTS_MAX];
 	unsigned n_slots;

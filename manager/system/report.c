@@ -58,6 +58,17 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	}
 }
 
+void report_read_force(struct service_report *report, const struct force *force)
+{
+	struct force_counts counts;
+
+	if (!force)
+		return;
+	counts = force_counts(force);
+	report->intake.own_seen = counts.had;
+	report->intake.bare_seen = counts.forced || counts.refused;
+}
+
 void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts)
 {
 	struct slot_report *out = &report->slots[slot];
@@ -68,6 +79,7 @@ void report_read_unit(struct service_report *report, unsigned slot, const struct
 		.suspect = out->suspect,
 	};
 
+	report->intake.socket_units |= unit_has_socket(facts);
 	out->main_pid = facts->main_pid;
 	out->since_usec = facts->since_usec;
 	out->state = slot_state_of(&state);
@@ -178,6 +190,7 @@ json_object *report_to_json(const struct service_report *report)
 			       json_object_new_double_s(hs_word_share(report->word) / 65536.0,
 							strcmp(share, "0") ? share : "0.0"));
 	json_object_object_add(object, "manager", json_object_new_boolean(report->manager));
+	add_text(object, "intake", config_intake_to_string(intake_of(&report->intake)));
 	add_text(object, "change", report->change);
 	json_object_object_add(object, "listeners", listeners_to_json(report));
 	json_object_object_add(object, "slots", slots);
