@@ -308,6 +308,25 @@ struct hs_listen {
 };
 _Static_assert(sizeof(struct hs_listen) == 16, "layout of ring listens");
 
+/*
+ * The one value of map "ports" (array, one entry, mmapable; one map per service): where the bind
+ * programs set SO_REUSEPORT. Bit N % 64 of tcp[N / 64] is TCP port N; udp likewise. Writers of the
+ * bits: hsd and hsctl, from the settings; of the counts: the programs.
+ */
+struct hs_ports {
+	__u32 abi; /* HS_ABI_VERSION. Writer: the creator, last; 0 = half made */
+	__u32 pad;
+	__u64 build;   /* which build of the programs is pinned beside it. Writer: whoever pins */
+	__u64 had;     /* sockets on such ports that had the option already */
+	__u64 forced;  /* that it was set on */
+	__u64 refused; /* on which the kernel would not set it */
+	__u64 pad2[3];
+	__u64 tcp[1024];
+	__u64 udp[1024];
+};
+_Static_assert(sizeof(struct hs_ports) == 64 + 16384, "layout of map ports");
+_Static_assert(__builtin_offsetof(struct hs_ports, tcp) == 64, "layout of map ports");
+
 /* Where things are pinned. bpffs allows no '.' in a name; '%' cannot occur in a unit name. */
 #define HS_PIN_ROOT "/sys/fs/bpf/hotstandby"
 /* ends with HS_ABI_VERSION: what another version has pinned is left alone */

@@ -23,6 +23,28 @@ static bool is_any(const struct address *address)
 	return !memcmp(address->ip, any, sizeof(any));
 }
 
+/* Whether there is a destination that both stand for. */
+static bool overlap(const struct address *a, const struct address *b)
+{
+	if (a->udp != b->udp || a->port != b->port || a->netns != b->netns ||
+	    (a->ifindex && b->ifindex && a->ifindex != b->ifindex))
+		return false;
+	if (a->family == b->family)
+		return is_any(a) || is_any(b) || !memcmp(a->ip, b->ip, sizeof(a->ip));
+	/* IPv4 and IPv6 meet in a dual-stack socket only */
+	if (a->family == AF_INET6)
+		return is_any(a) && !a->v6only;
+	return is_any(b) && !b->v6only;
+}
+
+bool address_beats(const struct address *a, const struct address *b)
+{
+	unsigned score_a = 4 * !is_any(a) + 2 * !!a->ifindex + (a->family == AF_INET);
+	unsigned score_b = 4 * !is_any(b) + 2 * !!b->ifindex + (b->family == AF_INET);
+
+	return overlap(a, b) && score_a > score_b;
+}
+
 const char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])
 {
 	char ip[INET6_ADDRSTRLEN] = "", device[16] = "";

@@ -23,6 +23,11 @@ struct address {
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Whether the kernel prefers a socket on `a` to one on `b` for some destination that both stand
+ * for, because it is more specific: an address to the wildcard, IPv4 to a dual-stack socket, one
+ * that is bound to a device. Kernel: __inet_lookup_listener(), compute_score(). */
+bool address_beats(const struct address *a, const struct address *b);
+
 /* "0.0.0.0:8080", "[::]:8080", "[::]:8080 (v6 only)", "10.0.0.1:80%3" (bound to interface 3).
  * Returns `text`. */
 const char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX]);

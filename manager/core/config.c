@@ -38,13 +38,6 @@ static const char *const flow_words[] = {
 };
 _Static_assert(ARRAY_SIZE(flow_words) == HS_FLOW_COUNT, "a word for each mode");
 
-static const char *const then_words[] = {
-	[THEN_KEEP] = "keep",
-	[THEN_STOP] = "stop",
-	[THEN_RESTART] = "restart",
-};
-_Static_assert(ARRAY_SIZE(then_words) == THEN_COUNT, "a word for each");
-
 const char *config_intake_to_string(enum config_intake intake)
 {
 	return intake < INTAKE_COUNT ? intake_words[intake] : "unknown";
@@ -167,7 +160,7 @@ static const struct setting settings[] = {
 	{SERVICE, "Drain", "30s", "How long the old instance may finish its connections.",
 	 SPAN(drain_usec, 0, CONFIG_DRAIN_MAX)},
 	{SERVICE, "Then", "keep", "What happens to the old instance then: keep, stop or restart.",
-	 WORD(then, then_words)},
+	 WORD(then, switchover_then_names)},
 	{SERVICE, "RestartOnCrash", "yes", "Start an instance that died again, as the new standby.",
 	 FIELD(SWITCH, restart_on_crash)},
 	{SERVICE, "Exclusive", "no",

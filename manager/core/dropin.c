@@ -5,6 +5,7 @@
 
 #include "core/config.h"
 #include "core/name.h"
+#include "hs_abi.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -75,12 +76,31 @@ static int add_head(char ***pieces, const char *service)
 			       service, service));
 }
 
-char *dropin_service_text(const char *service, char *const *sockets, char *const *exec_stops)
+/* Where they are pinned; a '%' in the path is not to be taken for a specifier. */
+static int add_programs(char ***pieces, const char *service)
+{
+	char pin[PIN_NAME_MAX], escaped[2 * PIN_NAME_MAX], *end = escaped;
+
+	name_to_pin(service, pin, sizeof(pin));
+	for (const char *p = pin; *p; p++) {
+		if (*p == '%')
+			*end++ = '%';
+		*end++ = *p;
+	}
+	*end = '\0';
+	return strings_take(pieces, format("# sockets that the server binds get SO_REUSEPORT\n"
+					   "BPFProgram=bind4:" HS_PIN_ROOT "/%s/bind4\n"
+					   "BPFProgram=bind6:" HS_PIN_ROOT "/%s/bind6\n",
+					   escaped, escaped));
+}
+
+char *dropin_service_text(const struct dropin *dropin)
 {
 	_cleanup_(strings_freep) char **pieces = NULL;
+	char *const *sockets = dropin->sockets, *const *exec_stops = dropin->exec_stops;
 	int r;
 
-	r = add_head(&pieces, service);
+	r = add_head(&pieces, dropin->service);
 	if (r >= 0)
 		r = strings_add(&pieces, "After=hsd.service\n");
 	for (; r >= 0 && sockets && *sockets; sockets++) {
@@ -95,8 +115,11 @@ char *dropin_service_text(const char *service, char *const *sockets, char *const
 		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
 					 "\n"
 					 "[Service]\n"
-					 "Environment=HOTSTANDBY_SLOT=%i\n"
-					 "ExecStartPre=-+" HSCTL " prepare %n\n"
+					 "Environment=HOTSTANDBY_SLOT=%i\n");
+	if (r >= 0 && dropin->attach)
+		r = add_programs(&pieces, dropin->service);
+	if (r >= 0)
+		r = strings_add(&pieces, "ExecStartPre=-+" HSCTL " prepare %n\n"
 					 "ExecStartPost=-+" HSCTL " adopt %n\n"
 					 "# new connections leave the instance first, then it is "
 					 "stopped as before\n"

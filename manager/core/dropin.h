@@ -17,9 +17,15 @@ char *dropin_path(const char *template);
 /* NAME.conf with every key at its default, as comments. */
 char *dropin_config_text(const char *service);
 
-/* The drop-in of the service's template. `sockets`: its socket units' templates ("app@.socket"),
- * NULL- terminated, may be NULL. `exec_stops`: the unit's own ExecStop= values, likewise. */
-char *dropin_service_text(const char *service, char *const *sockets, char *const *exec_stops);
+/* What the drop-in of a service's template depends on. */
+struct dropin {
+	const char *service;
+	char *const *sockets;	 /* its socket units' templates ("app@.socket"), NULL-terminated or
+				    NULL */
+	char *const *exec_stops; /* the unit's own ExecStop= values, likewise */
+	bool attach;		 /* systemd is to attach the bind programs */
+};
+char *dropin_service_text(const struct dropin *dropin);
 
 /* The drop-in of a socket unit's template. */
 char *dropin_socket_text(const char *service);

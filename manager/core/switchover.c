@@ -33,12 +33,12 @@ static const char *const verb_names[] = {
 };
 _Static_assert(ARRAY_SIZE(verb_names) == VERB_COUNT, "a name for each verb");
 
-static const char *const then_names[] = {
+const char *const switchover_then_names[] = {
 	[THEN_KEEP] = "keep",
 	[THEN_STOP] = "stop",
 	[THEN_RESTART] = "restart",
 };
-_Static_assert(ARRAY_SIZE(then_names) == THEN_COUNT, "a name for each end");
+_Static_assert(ARRAY_SIZE(switchover_then_names) == THEN_COUNT, "a name for each end");
 
 void switchover_init(struct switchover *s, const struct switchover_plan *plan)
 {
@@ -176,7 +176,7 @@ bool switchover_ended(const struct switchover *s)
 const char *switchover_step_name(const struct switchover *s)
 {
 	if (s->state == SWITCHOVER_FINISH)
-		return then_names[s->plan.then];
+		return switchover_then_names[s->plan.then];
 	return s->state < SWITCHOVER_STATE_COUNT ? step_names[s->state] : "unknown";
 }
 
@@ -187,13 +187,13 @@ const char *switchover_verb_to_string(enum switchover_verb verb)
 
 const char *switchover_then_to_string(enum switchover_then then)
 {
-	return then < THEN_COUNT ? then_names[then] : "unknown";
+	return then < THEN_COUNT ? switchover_then_names[then] : "unknown";
 }
 
 enum switchover_then switchover_then_from_string(const char *text)
 {
 	for (unsigned i = 0; i < THEN_COUNT; i++)
-		if (!strcmp(text, then_names[i]))
+		if (!strcmp(text, switchover_then_names[i]))
 			return i;
 	return THEN_COUNT;
 }
@@ -263,7 +263,8 @@ void switchover_progress(const struct switchover *s, struct problem *ret_line)
 			    s->remaining, s->remaining == 1 ? "" : "s", s->plan.from);
 		break;
 	case SWITCHOVER_FINISH:
-		problem_set(ret_line, 0, "%s: slot %u", then_names[s->plan.then], s->plan.from);
+		problem_set(ret_line, 0, "%s: slot %u", switchover_then_names[s->plan.then],
+			    s->plan.from);
 		break;
 	default:
 		problem_set(ret_line, 0, "%s", switchover_step_name(s));

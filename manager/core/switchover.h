@@ -89,6 +89,8 @@ bool switchover_ended(const struct switchover *s);
 const char *switchover_step_name(const struct switchover *s);
 const char *switchover_verb_to_string(enum switchover_verb verb);
 const char *switchover_then_to_string(enum switchover_then then);
+/* By number. */
+extern const char *const switchover_then_names[THEN_COUNT];
 /* THEN_COUNT when there is no such word. */
 enum switchover_then switchover_then_from_string(const char *text);
 

@@ -167,17 +167,41 @@ static void report_slot(const struct direct *direct, unsigned slot, struct servi
 		    address_describe(missing, text));
 }
 
+/* Others on the service's addresses, and the namespaces that its listeners are in: both are asked
+ * from the units' processes. */
+static void look_around(const struct direct *direct, struct service_report *report)
+{
+	struct unit_facts facts[HS_SLOTS_MAX] = {0};
+	struct foreign_scope scope = {.n_slots = direct->config.slots};
+
+	for (unsigned i = 0; i < scope.n_slots; i++) {
+		direct_unit(direct, i, &facts[i]);
+		scope.cgroups[i] = facts[i].control_group;
+		for (char **unit = facts[i].triggered_by; unit && *unit; unit++)
+			scope.activated |= unit_is_socket(*unit);
+	}
+	foreign_find(direct->plane, &scope, &report->foreign);
+	for (unsigned i = 0; i < scope.n_slots; i++)
+		unit_facts_done(&facts[i]);
+}
+
 static json_object *describe(const struct direct *direct, const struct problem *problem)
 {
 	_cleanup_(freep) struct service_report *report = calloc(1, sizeof(*report));
+	_cleanup_(force_freep) struct force *force = NULL;
 
 	if (!report)
 		return NULL;
 	report_init(report, direct->service, direct->config.slots);
+	report->intake.wanted = direct->config.intake;
 	report_read_plane(report, direct->plane);
+	if (!force_open(direct->service, &force))
+		report_read_force(report, force);
 	report->problem = *problem;
 	for (unsigned i = 0; i < report->n_slots; i++)
 		report_slot(direct, i, report);
+	if (direct->plane)
+		look_around(direct, report);
 	return report_to_json(report);
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "hsctl/json.h"
+#include "plane/foreign.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -186,11 +187,28 @@ static void print_problems(const struct render *render, json_object *status)
 	}
 }
 
+/* Others that listen where this service does. */
+static void print_foreign(const struct render *render, json_object *foreign)
+{
+	char where[256];
+
+	for (size_t i = 0; i < json_count(foreign); i++) {
+		json_object *one = json_object_array_get_idx(foreign, i);
+		const char *unit = json_text(one, "unit");
+
+		snprintf(where, sizeof(where), "%s is also served by process %" PRId64 " (%s%s%s)",
+			 json_text(one, "address"), json_number(one, "pid", 0),
+			 json_text(one, "comm"), unit[0] ? ", " : "", unit);
+		print_problem(render, where, foreign_effect(json_is_true(one, "in_front")));
+	}
+}
+
 static void print_status(const struct render *render, json_object *status)
 {
 	print_header(render, status);
 	print_slots(render, json_array(status, "slots"));
 	print_problems(render, status);
+	print_foreign(render, json_array(status, "foreign"));
 }
 
 void render_status(const struct render *render, json_object *status)

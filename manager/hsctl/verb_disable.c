@@ -50,14 +50,18 @@ static int detach_unit(const struct direct *direct, const char *cgroup)
 
 static int detach_all(const struct direct *direct)
 {
+	_cleanup_(force_freep) struct force *force = NULL;
 	int r = 0;
 
+	force_open(direct->service, &force);
 	for (unsigned slot = 0; r >= 0 && slot < HS_SLOTS_MAX; slot++) {
 		struct unit_facts facts = {0};
 
 		direct_unit(direct, slot, &facts);
 		if (facts.control_group[0])
 			r = detach_unit(direct, facts.control_group);
+		if (facts.control_group[0] && force)
+			force_detach(force, facts.control_group);
 		unit_facts_done(&facts);
 	}
 	return r;

@@ -34,7 +34,7 @@ static int next_steps(const struct enable_plan *plan, bool manager, char ***ret_
 	char unit[UNIT_NAME_MAX], line[UNIT_NAME_MAX + 32];
 	int r = manager ? 0 : strings_add(ret_steps, "systemctl enable --now hsd");
 
-	for (unsigned slot = 0; !r && slot < plan->slots; slot++) {
+	for (unsigned slot = 0; !r && slot < plan->config.slots; slot++) {
 		if (plan->running & (1U << slot))
 			continue;
 		name_unit(plan->service, slot, unit, sizeof(unit));
@@ -57,14 +57,17 @@ static json_object *steps_to_json(char *const *steps)
 static void print_json(const struct enable_plan *plan, char *const *steps, const char *message)
 {
 	_cleanup_(json_object_putp) json_object *object = json_object_new_object();
-	json_object *findings = json_object_new_array();
+	json_object *findings = json_object_new_array(), *intake = NULL;
 
+	if (!plan->report.refused)
+		intake = json_object_new_string(config_intake_to_string(intake_of(&plan->intake)));
 	for (size_t i = 0; i < plan->report.n; i++)
 		json_object_array_add(findings, finding_to_json(&plan->report.items[i]));
 	json_object_object_add(object, "service", json_object_new_string(plan->service));
 	json_object_object_add(object, "enabled", json_object_new_boolean(!plan->report.refused));
 	json_object_object_add(object, "written", filelist_to_json(&plan->changes));
 	json_object_object_add(object, "findings", findings);
+	json_object_object_add(object, "intake", intake);
 	json_object_object_add(object, "next", steps_to_json(steps));
 	json_object_object_add(object, "message", json_object_new_string(message));
 	puts(json_line(object));
@@ -88,6 +91,8 @@ static void print_text(const struct enable_plan *plan, char *const *steps, const
 	if (plan->old_config)
 		printf("note: earlier settings are in %s\n", plan->old_config);
 	puts(message);
+	printf("Intake: %s; %s.\n", intake_name(intake_of(&plan->intake)),
+	       intake_reason(&plan->intake));
 	if (plan->running)
 		puts("What runs already is adopted by hsd at once.");
 	puts("Next:");

@@ -14,13 +14,21 @@ static void prepare_directly(const struct hook *hook)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
-	struct prepare_scope scope = {.cgroup = facts.control_group, .slot = hook->slot};
+	struct intake_facts intake = {0};
+	struct prepare_scope scope = {
+		.cgroup = facts.control_group,
+		.slot = hook->slot,
+		.config = &direct.config,
+	};
 	struct problem sentence;
 	int r;
 
 	if (!hook_open(hook, &direct))
 		return;
 	direct_unit(&direct, hook->slot, &facts);
+	intake.wanted = direct.config.intake;
+	intake.socket_units = unit_has_socket(&facts);
+	scope.forced = intake_needs_force(&intake);
 	r = prepare_slot(direct.plane, &scope, &sentence);
 	hook_tell(hook, JOURNAL_PREPARE, r < 0 ? LOG_WARNING : LOG_INFO, &sentence);
 }

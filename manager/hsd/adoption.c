@@ -3,6 +3,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "util/clock.h"
 #include "util/strings.h"
@@ -42,6 +43,7 @@ static void end_adoption(struct instance *instance)
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
 	retirement_retry_others(instance);
+	foreign_watch_look(service);
 }
 
 static void on_socket_stopped(const char *result, const struct problem *problem, void *userdata)

@@ -47,7 +47,7 @@ static int need_plane(const struct service *service, sd_bus_error *error)
 				 service->problem.text);
 }
 
-static json_object *describe(const struct service *service)
+static json_object *describe(struct service *service)
 {
 	_cleanup_(freep) struct service_report *report = malloc(sizeof(*report));
 

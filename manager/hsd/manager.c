@@ -6,6 +6,7 @@
 #include <syslog.h>
 
 #include "hsd/bus.h"
+#include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "plane/accounting.h"
 #include "plane/diag.h"
@@ -21,8 +22,11 @@ DEFINE_CLEANUP(struct manager, manager_free)
 
 /* ---- sockets that begin or cease to listen ---- */
 
-static void adopt_owner(struct manager *manager, uint64_t cgroup_id)
+/* Whether an instance has it. */
+static bool adopt_owner(struct manager *manager, uint64_t cgroup_id)
 {
+	bool owned = false;
+
 	for (size_t i = 0; i < manager->n_services; i++)
 		for (unsigned slot = 0; slot < manager->services[i]->n_slots; slot++) {
 			struct instance *instance = manager->services[i]->instances[slot];
@@ -31,26 +35,64 @@ static void adopt_owner(struct manager *manager, uint64_t cgroup_id)
 				continue;
 			instance_adopt(instance, NULL);
 			if (cgroup_id)
-				return;
+				return true;
+			owned = true;
 		}
+	return owned;
+}
+
+/* Looks for the socket in one network namespace. 1 = it is an instance's, 0 = it is not, or not
+ * there. */
+static int look_in(struct manager *manager, const struct netns *netns, uint64_t cookie)
+{
+	_cleanup_(freep) struct listening_socket *sockets = NULL;
+	size_t n;
+	int r = diag_listening(netns, false, &sockets, &n);
+
+	for (size_t i = 0; !r && i < n; i++)
+		if (sockets[i].cookie == cookie)
+			return adopt_owner(manager, sockets[i].cgroup_id);
+	return 0;
+}
+
+/* Whether an instance in a network namespace of its own has it. */
+static int look_in_private(struct manager *manager, uint64_t cookie)
+{
+	uint32_t seen = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < manager->n_services; i++)
+		for (unsigned slot = 0; !r && slot < manager->services[i]->n_slots; slot++) {
+			struct netns netns;
+
+			if (instance_netns(manager->services[i]->instances[slot], &netns) < 0)
+				continue;
+			/* instances of a service share theirs, as a rule */
+			if (netns.fd >= 0 && netns.inode != seen)
+				r = look_in(manager, &netns, cookie);
+			seen = netns.inode;
+			close_fd(netns.fd);
+		}
+	return r;
+}
+
+static void rescan_soon(struct manager *manager)
+{
+	sd_event_source_set_time_relative(manager->rescan_source, RESCAN_USEC);
+	sd_event_source_set_enabled(manager->rescan_source, SD_EVENT_ONESHOT);
 }
 
 static void on_listen(const struct hs_listen *listen, void *userdata)
 {
 	struct manager *manager = userdata;
-	_cleanup_(freep) struct listening_socket *sockets = NULL;
-	size_t n;
 
-	if (listen->closed) {
-		sd_event_source_set_time_relative(manager->rescan_source, RESCAN_USEC);
-		sd_event_source_set_enabled(manager->rescan_source, SD_EVENT_ONESHOT);
+	if (!listen->closed && (look_in(manager, NULL, listen->cookie) > 0 ||
+				look_in_private(manager, listen->cookie) > 0))
 		return;
-	}
-	if (diag_listening(NULL, false, &sockets, &n) < 0)
-		return;
-	for (size_t i = 0; i < n; i++)
-		if (sockets[i].cookie == listen->cookie)
-			adopt_owner(manager, sockets[i].cgroup_id);
+	/* it ceased to listen, or is somebody else's */
+	for (size_t i = 0; i < manager->n_services; i++)
+		foreign_watch_heard(manager->services[i], listen->port);
+	rescan_soon(manager);
 }
 
 static int on_listens_readable(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -70,8 +112,10 @@ static int on_rescan(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source;
 	(void)usec;
-	for (size_t i = 0; i < manager->n_services; i++)
+	for (size_t i = 0; i < manager->n_services; i++) {
 		service_check_active(manager->services[i]);
+		foreign_watch_look_due(manager->services[i]);
+	}
 	return 0;
 }
 

@@ -15,8 +15,7 @@ int instance_prepare(struct instance *instance, sd_bus_message *message)
 /* Nothing to do is the rule, and not worth a line in the journal. */
 static void tell(const struct instance *instance, int result, const struct problem *sentence)
 {
-	struct journal_scope scope =
-		instance_scope(instance, result < 0 ? LOG_WARNING : LOG_NOTICE);
+	struct journal_scope scope = instance_scope(instance, result < 0 ? LOG_WARNING : LOG_INFO);
 
 	if (result)
 		journal_log(JOURNAL_PREPARE, &scope, "%s", sentence->text);
@@ -25,9 +24,15 @@ static void tell(const struct instance *instance, int result, const struct probl
 void preparation_run(struct instance *instance, const struct unit_facts *facts)
 {
 	struct service *service = instance->service;
+	struct intake_facts intake = {
+		.wanted = service->config.intake,
+		.socket_units = unit_has_socket(facts),
+	};
 	struct prepare_scope scope = {
 		.cgroup = facts->control_group,
 		.slot = instance->slot,
+		.forced = intake_needs_force(&intake),
+		.config = &service->config,
 	};
 	struct problem sentence;
 

@@ -7,6 +7,7 @@
 #include "hsd/bus.h"
 #include "hsd/change_run.h"
 #include "hsd/event_log.h"
+#include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "system/configfile.h"
 #include "system/journal.h"
@@ -51,6 +52,23 @@ static void open_plane(struct service *service)
 		service->events = NULL; /* the counters go on without the stories */
 }
 
+/* Made before any instance starts, for systemd to attach (BPFProgram=). Also where socket units
+ * make the sockets: which it is may change with a unit file. */
+static void open_force(struct service *service)
+{
+	struct intake_facts facts = {.wanted = service->config.intake};
+	struct journal_scope scope = {service->name, -1, LOG_WARNING};
+	struct problem problem = {0};
+
+	if (!service->plane || !intake_needs_force(&facts))
+		return;
+	if (!service->force && force_create(service->name, &service->force, &problem) < 0) {
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem.text);
+		return;
+	}
+	force_set_ports(service->force, service->config.ports, service->config.n_ports);
+}
+
 static int set_slots(struct service *service, unsigned n)
 {
 	int r = 0;
@@ -69,6 +87,7 @@ void service_reload(struct service *service)
 {
 	load_config(service);
 	open_plane(service);
+	open_force(service);
 	set_slots(service, service->config.slots);
 }
 
@@ -85,6 +104,7 @@ int service_new(const struct service_context *context, const char *name,
 	config_init(&service->config);
 	load_config(service);
 	open_plane(service);
+	open_force(service);
 	r = set_slots(service, service->config.slots);
 	if (r >= 0)
 		r = bus_publish_service(service);
@@ -102,6 +122,7 @@ struct service *service_free(struct service *service)
 	service->change = change_run_free(service->change);
 	set_slots(service, 0);
 	event_log_free(service->events);
+	force_free(service->force);
 	plane_free(service->plane);
 	free(service);
 	return NULL;
@@ -151,14 +172,19 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 			    address_describe(missing_address(service, slot), text));
 }
 
-void service_report(const struct service *service, struct service_report *ret_report)
+void service_report(struct service *service, struct service_report *ret_report)
 {
 	enum slot_state states[HS_SLOTS_MAX];
+
+	foreign_watch_confirm(service);
 
 	report_init(ret_report, service->name, service->n_slots);
 	ret_report->manager = true;
 	ret_report->problem = service->problem;
+	ret_report->foreign = service->foreign;
+	ret_report->intake.wanted = service->config.intake;
 	report_read_plane(ret_report, service->plane);
+	report_read_force(ret_report, service->force);
 	if (service->change)
 		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
 			 change_run_verb(service->change));

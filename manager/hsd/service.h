@@ -10,6 +10,8 @@
 #include "core/config.h"
 #include "core/name.h"
 #include "core/slot.h"
+#include "plane/foreign.h"
+#include "plane/force.h"
 #include "plane/plane.h"
 #include "system/report.h"
 
@@ -29,11 +31,14 @@ struct service {
 	char name[SERVICE_NAME_MAX];
 	struct config config;
 	struct plane *plane;	/* NULL: see `problem` */
+	struct force *force;	/* bind programs. NULL: not wanted, or see the journal */
 	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
 	struct instance *instances[HS_SLOTS_MAX];
 	unsigned n_slots;
 	struct change_run *change; /* NULL: none runs */
 	struct event_log *events;
+	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
+	bool foreign_due;
 	sd_bus_slot *bus_object;
 };
 
@@ -48,7 +53,7 @@ void service_reload(struct service *service);
 
 /* States of all slots, from kernel facts and units. */
 void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX]);
-void service_report(const struct service *service, struct service_report *ret_report);
+void service_report(struct service *service, struct service_report *ret_report);
 
 /* A slot has lost its sockets, or is about to: if it is the active one, another ready slot becomes
  * active. Tells a running change. */

@@ -3,12 +3,15 @@
  * the same in hsd and in hsctl. */
 #pragma once
 
+#include "core/config.h"
 #include "plane/plane.h"
 #include "util/problem.h"
 
 struct prepare_scope {
 	const char *cgroup; /* as systemd names it: "/system.slice/app-0.service" */
 	unsigned slot;
+	bool forced; /* the bind programs belong on it: intake_needs_force() */
+	const struct config *config;
 };
 
 /*

@@ -6,6 +6,7 @@
 
 #include "core/dropin.h"
 #include "system/configfile.h"
+#include "system/intakefind.h"
 #include "system/unitload.h"
 #include "util/files.h"
 #include "util/strings.h"
@@ -366,7 +367,9 @@ static int check_config(struct enable_plan *plan, struct problem *problem)
 	if (!path || !old)
 		return no_memory(problem);
 	r = configfile_load(plan->service, &config, &reason);
-	plan->slots = r < 0 ? CONFIG_SLOTS_MIN : config.slots;
+	if (r < 0)
+		config_init(&config);
+	plan->config = config;
 	if (r == -ENOENT && configfile_is_masked(path)) {
 		finding.why = "The configuration is masked by a link to /dev/null";
 		snprintf(finding.what, sizeof(finding.what), "%s", path);
@@ -385,9 +388,26 @@ static int check_config(struct enable_plan *plan, struct problem *problem)
 	return 0;
 }
 
+/* A guess at the worst: what is wrong shows when the server has bound its sockets. */
+static void find_intake(sd_bus *bus, struct enable_plan *plan)
+{
+	plan->intake.wanted = plan->config.intake;
+	plan->intake.socket_units = plan->sockets != NULL;
+	plan->attaches = intakefind_attaches(bus);
+	for (unsigned slot = 0; slot < plan->config.slots; slot++)
+		if (plan->running & (1U << slot))
+			intakefind_slot(bus, plan->service, slot, &plan->config, &plan->intake);
+}
+
 static int plan_changes(struct enable_plan *plan, char *const *stops, struct problem *problem)
 {
 	_cleanup_(freep) char *template = format("%s@.service", plan->service);
+	struct dropin dropin = {
+		.service = plan->service,
+		.sockets = plan->sockets,
+		.exec_stops = stops,
+		.attach = intake_needs_force(&plan->intake) && plan->attaches,
+	};
 	int r = 0;
 
 	if (!template)
@@ -397,8 +417,7 @@ static int plan_changes(struct enable_plan *plan, char *const *stops, struct pro
 				      dropin_config_text(plan->service), problem);
 	if (r >= 0)
 		r = filechanges_write(&plan->changes, dropin_path(template),
-				      dropin_service_text(plan->service, plan->sockets, stops),
-				      problem);
+				      dropin_service_text(&dropin), problem);
 	for (char **p = plan->sockets; r >= 0 && p && *p; p++)
 		r = filechanges_write(&plan->changes, dropin_path(*p),
 				      dropin_socket_text(plan->service), problem);
@@ -412,10 +431,12 @@ static int make_plan(sd_bus *bus, struct enable_plan *plan, struct problem *prob
 	int r;
 
 	r = check_config(plan, problem);
-	for (unsigned slot = 0; r >= 0 && slot < plan->slots; slot++)
+	for (unsigned slot = 0; r >= 0 && slot < plan->config.slots; slot++)
 		r = add_slot(bus, plan, slot, &stops, problem);
 	if (r >= 0)
 		r = check_per_connection(bus, plan, problem);
+	if (r >= 0 && !plan->report.refused)
+		find_intake(bus, plan);
 	if (r >= 0 && !plan->report.refused)
 		r = plan_changes(plan, stops, problem);
 	return r;

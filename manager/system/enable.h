@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
+#include "core/config.h"
+#include "core/intake.h"
 #include "core/lint.h"
 #include "core/name.h"
 #include "system/filechanges.h"
@@ -21,7 +23,9 @@ struct enable_plan {
 	char *kept_config; /* path of a configuration that was there and stays as it is, or NULL */
 	char *old_config;  /* path of the one that disable put aside, if it is there and none else,
 			      or NULL */
-	unsigned slots;	   /* as configured */
+	struct config config; /* with the defaults where there is none */
+	struct intake_facts intake;
+	bool attaches;	   /* systemd can attach the bind programs by itself */
 	unsigned running;  /* bit N: slot N runs now; hsd adopts it when it is told */
 	bool needs_reload; /* systemd has not read the newest files */
 

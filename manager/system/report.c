@@ -58,6 +58,17 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	}
 }
 
+void report_read_force(struct service_report *report, const struct force *force)
+{
+	struct force_counts counts;
+
+	if (!force)
+		return;
+	counts = force_counts(force);
+	report->intake.own_seen = counts.had;
+	report->intake.bare_seen = counts.forced || counts.refused;
+}
+
 void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts)
 {
 	struct slot_report *out = &report->slots[slot];
@@ -68,6 +79,7 @@ void report_read_unit(struct service_report *report, unsigned slot, const struct
 		.suspect = out->suspect,
 	};
 
+	report->intake.socket_units |= unit_has_socket(facts);
 	out->main_pid = facts->main_pid;
 	out->since_usec = facts->since_usec;
 	out->state = slot_state_of(&state);
@@ -140,6 +152,27 @@ static json_object *listeners_to_json(const struct service_report *report)
 	return array;
 }
 
+static json_object *foreign_to_json(const struct foreign_list *list)
+{
+	json_object *array = json_object_new_array();
+	char text[ADDRESS_TEXT_MAX];
+
+	for (unsigned i = 0; i < list->n; i++) {
+		const struct foreign *foreign = &list->found[i];
+		json_object *object = json_object_new_object();
+
+		add_number(object, "pid", foreign->holder.pid);
+		add_text(object, "comm", foreign->holder.comm);
+		add_text(object, "unit", foreign->holder.unit);
+		add_text(object, "protocol", foreign->address.udp ? "udp" : "tcp");
+		add_text(object, "address", address_format(&foreign->address, text));
+		json_object_object_add(object, "in_front",
+				       json_object_new_boolean(foreign->in_front));
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
 json_object *report_to_json(const struct service_report *report)
 {
 	json_object *object = json_object_new_object(), *slots = json_object_new_array();
@@ -157,9 +190,11 @@ json_object *report_to_json(const struct service_report *report)
 			       json_object_new_double_s(hs_word_share(report->word) / 65536.0,
 							strcmp(share, "0") ? share : "0.0"));
 	json_object_object_add(object, "manager", json_object_new_boolean(report->manager));
+	add_text(object, "intake", config_intake_to_string(intake_of(&report->intake)));
 	add_text(object, "change", report->change);
 	json_object_object_add(object, "listeners", listeners_to_json(report));
 	json_object_object_add(object, "slots", slots);
+	json_object_object_add(object, "foreign", foreign_to_json(&report->foreign));
 	add_number(object, "unrouted", report->nothing_to_choose);
 	add_number(object, "events_lost", report->events_lost);
 	add_text(object, "problem", report->problem.text);

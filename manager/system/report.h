@@ -8,9 +8,12 @@
 #include <json-c/json.h>
 
 #include "core/config.h"
+#include "core/intake.h"
 #include "core/name.h"
 #include "core/slot.h"
 #include "core/switchover.h"
+#include "plane/foreign.h"
+#include "plane/force.h"
 #include "plane/plane.h"
 #include "system/units.h"
 
@@ -34,10 +37,12 @@ struct service_report {
 	bool planted; /* the service has a kernel side; without it only names and states are set */
 	bool accounting;
 	uint64_t word;
+	struct intake_facts intake;
 	unsigned n_slots;
 	struct slot_report slots[HS_SLOTS_MAX];
 	unsigned n_listeners;
 	struct address listeners[PLANE_LISTENERS_MAX];
+	struct foreign_list foreign; /* sockets of others on its addresses */
 	uint64_t nothing_to_choose, events_lost;
 	char change[32];	/* the change that runs now, such as "switchover"; "" = none */
 	struct problem problem; /* of the service as a whole */
@@ -45,6 +50,8 @@ struct service_report {
 
 /* Reads the kernel side into a report whose names are set; `plane` may be NULL. */
 void report_read_plane(struct service_report *report, const struct plane *plane);
+/* What the bind programs have seen; `force` may be NULL. `intake.wanted` is the caller's. */
+void report_read_force(struct service_report *report, const struct force *force);
 /* What the unit contributes to one slot, after the kernel side was read, and the state that follows
  * from both. */
 void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts);

@@ -163,6 +163,14 @@ bool unit_is_socket(const char *unit)
 	return dot && !strcmp(dot, ".socket");
 }
 
+bool unit_has_socket(const struct unit_facts *facts)
+{
+	for (char **unit = facts->triggered_by; unit && *unit; unit++)
+		if (unit_is_socket(*unit))
+			return true;
+	return false;
+}
+
 int units_query(sd_bus *bus, const char *unit, struct unit_facts *ret_facts,
 		struct problem *problem)
 {

@@ -28,6 +28,8 @@ void unit_facts_done(struct unit_facts *facts);
 
 /* ".socket" behind. */
 bool unit_is_socket(const char *unit);
+/* Whether a socket unit starts it. */
+bool unit_has_socket(const struct unit_facts *facts);
 
 /* Asks once and waits for the answer. A unit that does not exist is UNIT_DOWN. */
 int units_query(sd_bus *bus, const char *unit, struct unit_facts *ret_facts,

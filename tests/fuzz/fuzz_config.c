@@ -109,7 +109,8 @@ static void fuzz_lint(const struct assignments *settings)
 
 	/* what our drop-in repeats reads back as the same */
 	if (dropin_effective(settings, "Service", "ExecStop", &stops) == 0) {
-		char *written = dropin_service_text("app", NULL, stops);
+		char *written = dropin_service_text(
+			&(struct dropin) {.service = "app", .exec_stops = stops});
 
 		free(written);
 	}

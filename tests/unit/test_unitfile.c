@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "core/dropin.h"
+#include "hs_abi.h"
 #include "core/ini.h"
 #include "system/filechanges.h"
 #include "system/unitfile.h"
@@ -289,8 +290,9 @@ static void test_service_text(void **state)
 {
 	char *sockets[] = {"app@.socket", "app-tls@.socket", NULL};
 	char *stops[] = {"/bin/kill -QUIT $MAINPID", "-/bin/sh -c 'echo \"%n\"'", NULL};
-	_cleanup_(freep) char *text = dropin_service_text("app", sockets, stops);
-	_cleanup_(freep) char *plain = dropin_service_text("app", NULL, NULL);
+	_cleanup_(freep) char *text = dropin_service_text(
+		&(struct dropin) {.service = "app", .sockets = sockets, .exec_stops = stops});
+	_cleanup_(freep) char *plain = dropin_service_text(&(struct dropin) {.service = "app"});
 	_cleanup_(freep) char *lines = read_all(text), *plain_lines = read_all(plain);
 
 	(void)state;
@@ -311,6 +313,19 @@ static void test_service_text(void **state)
 					 "11 ExecStartPost|-+" HS_PREFIX "/bin/hsctl adopt %n\n"
 					 "13 ExecStop|\n"
 					 "14 ExecStop|-+" HS_PREFIX "/bin/hsctl retire %n\n");
+}
+
+/* bpffs allows no '.', and systemd expands '%'. */
+static void test_programs(void **state)
+{
+	struct dropin dropin = {.service = "php8.2-fpm", .attach = true};
+	_cleanup_(freep) char *text = dropin_service_text(&dropin);
+	_cleanup_(freep) char *lines = read_all(text);
+
+	(void)state;
+	assert_non_null(strstr(lines, "BPFProgram|bind4:" HS_PIN_ROOT "/php8%%2E2-fpm/bind4\n"));
+	assert_non_null(strstr(lines, "BPFProgram|bind6:" HS_PIN_ROOT "/php8%%2E2-fpm/bind6\n"));
+	assert_true(strstr(lines, "BPFProgram") < strstr(lines, "ExecStartPre"));
 }
 
 static void test_socket_text(void **state)
@@ -339,7 +354,8 @@ static void test_config_text(void **state)
 static void test_sockets_back(void **state)
 {
 	char *sockets[] = {"app@.socket", "php8.2-fpm@.socket", NULL};
-	_cleanup_(freep) char *text = dropin_service_text("app", sockets, NULL);
+	_cleanup_(freep) char *text =
+		dropin_service_text(&(struct dropin) {.service = "app", .sockets = sockets});
 	_cleanup_(strings_freep) char **back = NULL, **none = NULL;
 	char bad[] = "[Unit]\nWants=../../x@%i.socket\nWants=@%i.socket\nAfter=a@%i.socket\n"
 		     "Wants=b.socket\n[Service]\nWants=c@%i.socket\n";
@@ -455,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_effective),
 		cmocka_unit_test(test_dropin_place),
 		cmocka_unit_test(test_service_text),
+		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_socket_text),
 		cmocka_unit_test(test_config_text),
 		cmocka_unit_test(test_sockets_back),

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Forced intake: the bind programs of a service (bpf/force.bpf.c) and the set of ports that they
+ * act on. Pinned as NAME/{bind4,bind6,ports}; systemd attaches them by BPFProgram= where it can,
+ * else the hook `prepare` does.
+ *
+ * They are attached without a link, so that they stay as long as the cgroup, whatever becomes of
+ * us.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/config.h"
+#include "util/macro.h"
+#include "util/problem.h"
+
+struct force;
+
+/* Sockets that were bound to a port of the set, since the pins were made. */
+struct force_counts {
+	uint64_t had;	  /* SO_REUSEPORT by themselves */
+	uint64_t forced;  /* were given it */
+	uint64_t refused; /* could not be given it */
+};
+
+/* Opens what is pinned. -ENOENT when it is not, or is half made. */
+int force_open(const char *service, struct force **ret_force);
+/* Opens, or makes and pins; the folder of the service's pins is there already. Programs of another
+ * build are replaced: what is attached stays as it was until its unit starts anew. */
+int force_create(const char *service, struct force **ret_force, struct problem *problem);
+struct force *force_free(struct force *force);
+DEFINE_CLEANUP(struct force, force_free)
+
+/* Takes over Ports=; none (n 0) is all. */
+void force_set_ports(struct force *force, const struct config_port *ports, size_t n);
+struct force_counts force_counts(const struct force *force);
+
+/* Attaches both programs to a cgroup, as systemd names it. 1: done; 0: they were attached there;
+ * -ENOENT: there is no such cgroup. */
+int force_attach(const struct force *force, const char *cgroup, struct problem *problem);
+/* Takes them off again; 0 also where they were not. */
+int force_detach(const struct force *force, const char *cgroup);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What enable wants to know about the intake: what sockets the instances have that run already, and
+ * what systemd can do. */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+#include "core/config.h"
+#include "core/intake.h"
+
+/* Looks at the sockets of a running slot that Ports= names, and adds to `facts` what it saw. */
+void intakefind_slot(sd_bus *bus, const char *service, unsigned slot, const struct config *config,
+		     struct intake_facts *facts);
+
+/* Whether systemd attaches pinned programs to a unit's cgroup (BPFProgram=): since version 249, on
+ * the unified layout. */
+bool intakefind_attaches(sd_bus *bus);

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Forced intake: servers that never set SO_REUSEPORT get it as they bind, on the ports of the
+ * service and no others.
+ */
+#include "cases.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <bpf/bpf.h>
+
+#include "plane/cgroup.h"
+#include "plane/force.h"
+
+#define PORT 8080
+
+static struct force *make(void)
+{
+	struct force *force;
+	struct problem problem = {0};
+
+	if (force_create("web", &force, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "no bind programs: %s", problem.text);
+	return force;
+}
+
+static void attach(const struct force *force, const struct server *server)
+{
+	struct problem problem = {0};
+
+	if (force_attach(force, server->cgroup, &problem) != 1)
+		rig_fail(__FILE__, __LINE__, "not attached: %s", problem.text);
+}
+
+static void assert_counts(const struct force *force, uint64_t had, uint64_t forced)
+{
+	struct force_counts counts = force_counts(force);
+
+	assert_int_equal(counts.had, had);
+	assert_int_equal(counts.forced, forced);
+	assert_int_equal(counts.refused, 0);
+}
+
+/* ---- one bind in the cgroup of a server, and whether the socket has the option then ---- */
+
+static int option_after_bind(const struct address *address)
+{
+	struct sockaddr_storage to;
+	socklen_t size = address_to_sockaddr(address, &to), length = sizeof(int);
+	int fd = socket(address->family, address->udp ? SOCK_DGRAM : SOCK_STREAM, 0), value = -1;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&to, size) < 0)
+		return 2;
+	getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, &length);
+	close(fd);
+	return value;
+}
+
+static void enter(const char *cgroup)
+{
+	char mount[PATH_MAX];
+	FILE *procs;
+
+	if (cgroup_mount(mount, sizeof(mount)) < 0)
+		_exit(3);
+	procs = fopen(pin_path("%s%s/cgroup.procs", mount, cgroup).text, "we");
+	if (!procs || fprintf(procs, "%d", getpid()) <= 0 || fclose(procs))
+		_exit(3);
+}
+
+/* 1: it has the option, 0: it has not, 2: it could not be bound. With `text` by a program that the
+ * child executes. */
+static int bind_in(const struct server *server, const struct address *address, char *text)
+{
+	char *arguments[] = {"test_force", text, NULL};
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		enter(server->cgroup);
+		if (text)
+			execv("/proc/self/exe", arguments);
+		_exit(text ? 4 : option_after_bind(address));
+	}
+	rig_check(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static struct address udp(struct address address)
+{
+	address.udp = true;
+	return address;
+}
+
+static int bind_to(const struct server *server, struct address address)
+{
+	return bind_in(server, &address, NULL);
+}
+
+/* ---- the tests ---- */
+
+static void servers_that_do_not_know_are_switched(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), client = rig_local(PORT);
+	_cleanup_(force_freep) struct force *force = make();
+	struct server *a = server_start(rig, 0), *b = server_start(rig, 1);
+
+	attach(force, a);
+	attach(force, b);
+	assert_int_equal(server_listen(a, &at, SERVER_NO_REUSEPORT), 0);
+	assert_int_equal(server_listen(b, &at, SERVER_NO_REUSEPORT), 0);
+	assert_int_equal(rig_adopt(rig, a), 1);
+	assert_int_equal(rig_adopt(rig, b), 1);
+	server_serve(a, true);
+	server_serve(b, true);
+	for (unsigned slot = 0; slot < 2; slot++) {
+		rig_flip(rig, slot);
+		assert_int_equal(ask_often(&client, 50).of['A' + slot], 50);
+	}
+	server_kill(b);
+	assert_int_equal(ask(&client), 'A');
+	assert_counts(force, 0, 2);
+}
+
+/* What the above would be without. */
+static void without_the_second_cannot_bind(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	_cleanup_(force_freep) struct force *force = make();
+	struct server *a = server_start(rig, 0), *b = server_start(rig, 1);
+
+	assert_int_equal(server_listen(a, &at, SERVER_NO_REUSEPORT), 0);
+	assert_int_equal(server_listen(b, &at, SERVER_NO_REUSEPORT), -EADDRINUSE);
+	assert_counts(force, 0, 0);
+}
+
+static void every_family_and_protocol(void **state)
+{
+	struct server *a = server_start(*state, 0);
+	_cleanup_(force_freep) struct force *force = make();
+	const struct address at[] = {rig_any(PORT), rig_local(PORT), rig_dual(PORT),
+				     rig_only6(PORT), rig_local6(PORT)};
+
+	attach(force, a);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		assert_int_equal(bind_to(a, at[i]), 1);
+		assert_int_equal(bind_to(a, udp(at[i])), 1);
+	}
+	assert_counts(force, 0, 2 * ARRAY_SIZE(at));
+}
+
+static void only_ports_of_the_set(void **state)
+{
+	static const struct config_port ports[] = {
+		{53, true, true}, {80, true, false}, {443, false, true}, {65535, true, true}};
+	struct server *a = server_start(*state, 0);
+	_cleanup_(force_freep) struct force *force = make();
+
+	attach(force, a);
+	force_set_ports(force, ports, ARRAY_SIZE(ports));
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
+		assert_int_equal(bind_to(a, rig_any(ports[i].port)), ports[i].tcp);
+		assert_int_equal(bind_to(a, rig_dual(ports[i].port)), ports[i].tcp);
+		assert_int_equal(bind_to(a, udp(rig_any(ports[i].port))), ports[i].udp);
+		assert_int_equal(bind_to(a, udp(rig_dual(ports[i].port))), ports[i].udp);
+	}
+	assert_int_equal(bind_to(a, rig_any(52)), 0);
+	assert_int_equal(bind_to(a, rig_any(54)), 0);
+	assert_int_equal(bind_to(a, rig_any(117)), 0); /* 53 + 64 */
+	force_set_ports(force, NULL, 0);
+	assert_int_equal(bind_to(a, rig_any(54)), 1);
+	assert_counts(force, 0, 13);
+}
+
+static void a_port_of_the_kernels_choice_is_left_alone(void **state)
+{
+	struct server *a = server_start(*state, 0);
+	_cleanup_(force_freep) struct force *force = make();
+
+	attach(force, a);
+	assert_int_equal(bind_to(a, rig_any(0)), 0);
+	assert_int_equal(bind_to(a, rig_dual(0)), 0);
+	assert_int_equal(bind_to(a, udp(rig_any(0))), 0);
+	assert_counts(force, 0, 0);
+}
+
+static void those_that_have_it_are_counted_as_such(void **state)
+{
+	struct rig *rig = *state;
+	struct server *a = server_start(rig, 0);
+	struct address at = rig_any(PORT), at6 = rig_only6(PORT);
+	_cleanup_(force_freep) struct force *force = make();
+
+	attach(force, a);
+	assert_int_equal(server_listen(a, &at, 0), 0);
+	assert_int_equal(server_listen(a, &at6, 0), 1);
+	assert_counts(force, 2, 0);
+}
+
+static void what_a_server_executes_is_in_its_cgroup(void **state)
+{
+	struct server *a = server_start(*state, 0), *b = server_start(*state, 1);
+	struct address at = rig_any(PORT);
+	_cleanup_(force_freep) struct force *force = make();
+
+	attach(force, a);
+	assert_int_equal(bind_in(a, &at, "bind"), 1);
+	/* and another's is not */
+	assert_int_equal(bind_in(b, &at, "bind"), 0);
+	assert_counts(force, 0, 1);
+}
+
+static void attached_again_is_no_harm(void **state)
+{
+	struct server *a = server_start(*state, 0);
+	_cleanup_(force_freep) struct force *force = make(), *other = make();
+
+	attach(force, a);
+	assert_int_equal(force_attach(force, a->cgroup, NULL), 0);
+	assert_int_equal(force_attach(other, a->cgroup, NULL), 0);
+	assert_int_equal(bind_to(a, rig_any(PORT)), 1);
+	assert_counts(force, 0, 1);
+	assert_int_equal(force_detach(other, a->cgroup), 0);
+	assert_int_equal(force_detach(other, a->cgroup), 0);
+	assert_int_equal(bind_to(a, rig_any(PORT)), 0);
+	assert_counts(force, 0, 1);
+}
+
+/* systemd may have attached one of the two only, when the other's pin was missing. */
+static void what_is_missing_is_attached(void **state)
+{
+	struct server *a = server_start(*state, 0);
+	_cleanup_(force_freep) struct force *force = make();
+	_cleanup_(close_fdp) int program = -1, cgroup = -1;
+	char mount[PATH_MAX];
+
+	rig_check(cgroup_mount(mount, sizeof(mount)) == 0);
+	cgroup = open(pin_path("%s%s", mount, a->cgroup).text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rig_check(!pin_open(HS_PIN_ROOT "/web/bind4", &program));
+	rig_check(!bpf_prog_attach(program, cgroup, BPF_CGROUP_INET4_BIND, BPF_F_ALLOW_MULTI));
+	attach(force, a);
+	assert_int_equal(bind_to(a, rig_any(PORT)), 1);
+	assert_int_equal(bind_to(a, rig_dual(PORT)), 1);
+	assert_counts(force, 0, 2);
+}
+
+static void attached_programs_outlive_us_and_the_pins(void **state)
+{
+	struct rig *rig = *state;
+	struct server *a = server_start(rig, 0);
+	struct force *force = make();
+
+	attach(force, a);
+	force_free(force);
+	assert_int_equal(bind_to(a, rig_any(PORT)), 1);
+	assert_int_equal(plane_destroy(rig->plane), 0);
+	assert_int_equal(force_open("web", &force), -ENOENT);
+	assert_int_equal(bind_to(a, rig_any(PORT)), 1);
+}
+
+static void the_next_manager_finds_the_set_and_the_counts(void **state)
+{
+	static const struct config_port ports[] = {{PORT, true, false}};
+	struct server *a = server_start(*state, 0);
+	struct force *force = make();
+
+	attach(force, a);
+	force_set_ports(force, ports, 1);
+	assert_int_equal(bind_to(a, rig_any(PORT)), 1);
+	force_free(force);
+	force = make();
+	assert_counts(force, 0, 1);
+	assert_int_equal(bind_to(a, rig_any(PORT + 1)), 0);
+	assert_int_equal(force_attach(force, a->cgroup, NULL), 0);
+	force_free(force);
+}
+
+/* Programs of another build, or half of a set: made anew around the same set of ports. */
+static void programs_are_replaced_and_the_set_stays(void **state)
+{
+	static const struct config_port ports[] = {{PORT, true, false}};
+	struct server *a = server_start(*state, 0), *b = server_start(*state, 1);
+	struct force *force = make();
+
+	attach(force, a);
+	force_free(force);
+	rig_check(!unlink(HS_PIN_ROOT "/web/bind6"));
+	assert_int_equal(force_open("web", &force), -ENOENT);
+	force = make();
+	force_set_ports(force, ports, 1);
+	/* what was attached obeys as well */
+	assert_int_equal(bind_to(a, rig_any(PORT + 1)), 0);
+	assert_int_equal(bind_to(a, rig_any(PORT)), 1);
+	attach(force, b);
+	assert_int_equal(bind_to(b, rig_any(PORT)), 1);
+	assert_counts(force, 0, 2);
+	force_free(force);
+}
+
+static void a_cgroup_that_is_gone_is_told(void **state)
+{
+	_cleanup_(force_freep) struct force *force = make();
+	struct problem problem = {0};
+
+	(void)state;
+	assert_int_equal(force_attach(force, "/no/such/cgroup", &problem), -ENOENT);
+	assert_non_null(strstr(problem.text, "/no/such/cgroup"));
+	assert_int_equal(force_attach(force, "", &problem), -ENOENT);
+	assert_int_equal(force_detach(force, "/no/such/cgroup"), 0);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		CASE(servers_that_do_not_know_are_switched),
+		CASE(without_the_second_cannot_bind),
+		CASE(every_family_and_protocol),
+		CASE(only_ports_of_the_set),
+		CASE(a_port_of_the_kernels_choice_is_left_alone),
+		CASE(those_that_have_it_are_counted_as_such),
+		CASE(what_a_server_executes_is_in_its_cgroup),
+		CASE(attached_again_is_no_harm),
+		CASE(what_is_missing_is_attached),
+		CASE(attached_programs_outlive_us_and_the_pins),
+		CASE(the_next_manager_finds_the_set_and_the_counts),
+		CASE(programs_are_replaced_and_the_set_stays),
+		CASE(a_cgroup_that_is_gone_is_told),
+	};
+
+	if (argc == 2 && !strcmp(argv[1], "bind"))
+		return option_after_bind(&(struct address) {.family = AF_INET, .port = PORT});
+	return cases_run("force", tests);
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Sockets of others on the service's addresses: who is named, and what they get. */
+#include "cases.h"
+
+#include <string.h>
+
+#include "plane/foreign.h"
+
+#define PORT 8080
+
+/* What is found when A and B are the slots' servers. */
+static struct foreign_list look(struct rig *rig)
+{
+	struct foreign_scope scope = {.n_slots = 2};
+	struct foreign_list list = {.n = FOREIGN_MAX + 1};
+
+	for (size_t i = 0; i < rig->n_servers && i < 2; i++)
+		scope.cgroups[i] = rig->servers[i]->cgroup;
+	assert_int_equal(foreign_find(rig->plane, &scope, &list), 0);
+	return list;
+}
+
+static void a_copy_gets_nothing_and_is_named(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct server *copy = server_start(rig, 2);
+	struct foreign_list list = look(rig);
+	char text[FOREIGN_TEXT_MAX];
+
+	assert_int_equal(list.n, 0);
+	assert_int_equal(server_listen(copy, &at, 0), 0);
+	serve_pair(&pair);
+	server_serve(copy, true);
+	list = look(rig);
+	assert_int_equal(list.n, 1);
+	assert_int_equal(list.found[0].holder.pid, copy->pid);
+	assert_false(list.found[0].in_front);
+	assert_true(address_equal(&list.found[0].address, &at));
+	assert_non_null(strstr(foreign_describe(&list.found[0], text), "0.0.0.0:8080"));
+	assert_int_equal(ask_often(&at, 50).of['A'], 50);
+	rig_flip(rig, 1);
+	assert_int_equal(ask_often(&at, 50).of['B'], 50);
+	/* the other slot takes over, not the copy */
+	server_kill(pair.b);
+	assert_int_equal(ask_often(&at, 50).of['A'], 50);
+	server_close(copy, 0);
+	assert_int_equal(look(rig).n, 0);
+}
+
+static void a_copy_that_was_there_before_gets_nothing_either(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = server_start(rig, 0), *b = server_start(rig, 1);
+	struct server *copy = server_start(rig, 2);
+
+	assert_int_equal(server_listen(copy, &at, 0), 0);
+	server_serve(copy, true);
+	assert_int_equal(ask(&at), 'C');
+	server_listen(a, &at, 0);
+	server_listen(b, &at, 0);
+	rig_adopt(rig, a);
+	rig_adopt(rig, b);
+	serve_pair(&(struct pair) {a, b});
+	assert_int_equal(ask_often(&at, 50).of['A'], 50);
+	assert_int_equal(look(rig).n, 1);
+	/* with no slot left there is nothing of ours but the kernel, and the copy has it all */
+	server_kill(a);
+	server_kill(b);
+	assert_int_equal(ask_often(&at, 20).of['C'], 20);
+	assert_int_equal(look(rig).n, 1);
+}
+
+static void a_specific_address_is_in_front(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), front = rig_local(PORT), other = rig_local(PORT + 1);
+	struct pair pair = start_pair(rig, &at);
+	struct server *copy = server_start(rig, 2);
+	struct foreign_list list;
+
+	serve_pair(&pair);
+	server_serve(copy, true);
+	assert_int_equal(server_listen(copy, &other, 0), 0);
+	assert_int_equal(look(rig).n, 0);
+	assert_int_equal(server_listen(copy, &front, 0), 1);
+	list = look(rig);
+	assert_int_equal(list.n, 1);
+	assert_true(list.found[0].in_front);
+	assert_int_equal(ask_often(&front, 20).of['C'], 20);
+}
+
+static void v4_is_in_front_of_dual_stack(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_dual(PORT), v4 = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct server *copy = server_start(rig, 2);
+	struct foreign_list list;
+
+	serve_pair(&pair);
+	assert_int_equal(server_listen(copy, &v4, 0), 0);
+	server_serve(copy, true);
+	list = look(rig);
+	assert_int_equal(list.n, 1);
+	assert_true(list.found[0].in_front);
+	assert_int_equal(ask_often(&v4, 20).of['C'], 20);
+}
+
+/* What a slot has and is not in the map, as after retire, is no stranger. */
+static void the_slots_own_sockets_are_not_foreign(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	unsigned to;
+
+	assert_int_equal(retire_leave(rig->plane, 0, ~0U, &to), RETIRE_DONE);
+	assert_int_equal(look(rig).n, 0);
+	server_listen(pair.b, &at, 0);
+	assert_int_equal(look(rig).n, 0);
+	server_fork(pair.a);
+	assert_int_equal(look(rig).n, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_copy_gets_nothing_and_is_named),
+		CASE(a_copy_that_was_there_before_gets_nothing_either),
+		CASE(a_specific_address_is_in_front),
+		CASE(v4_is_in_front_of_dual_stack),
+		CASE(the_slots_own_sockets_are_not_foreign),
+	};
+
+	return cases_run("foreign", tests);
+}
