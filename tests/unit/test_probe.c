@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Probe= as text, and when a slot is called healthy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "core/probe.h"
+#include "util/macro.h"
+
+static void test_good(void **state)
+{
+	static const struct {
+		const char *text;
+		struct probe_spec spec;
+	} rows[] = {
+		{"tcp", {PROBE_TCP, 0, ""}},
+		{"tcp:8443", {PROBE_TCP, 8443, ""}},
+		{"http:/", {PROBE_HTTP, 0, "/"}},
+		{"http:/healthz?full=1", {PROBE_HTTP, 0, "/healthz?full=1"}},
+		{"http:8080/h:x", {PROBE_HTTP, 8080, "/h:x"}},
+		{"https:443/", {PROBE_HTTPS, 443, "/"}},
+		{"exec:/usr/lib/nagios/plugins/check_http -H localhost -p 80",
+		 {PROBE_EXEC, 0, "/usr/lib/nagios/plugins/check_http -H localhost -p 80"}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct probe_spec spec = {0};
+
+		assert_int_equal(probe_parse(rows[i].text, &spec, NULL), 0);
+		assert_int_equal(spec.kind, rows[i].spec.kind);
+		assert_int_equal(spec.port, rows[i].spec.port);
+		assert_string_equal(spec.text, rows[i].spec.text);
+	}
+}
+
+static void test_bad(void **state)
+{
+	static const char *const rows[] = {
+		"",
+		"http",
+		"tcp:",
+		"tcp:0",
+		"tcp:65536",
+		"tcp:80x",
+		"TCP",
+		"http:",
+		"http:healthz",
+		"http:99999/",
+		"http://host/",
+		"http:/a b",
+		"http:/a\n",
+		"exec:check",
+		"exec:",
+		"icmp:",
+		"https:443",
+		"tcp:000000080",
+	};
+	struct probe_spec spec = {.port = 7};
+	struct problem problem;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (probe_parse(rows[i], &spec, &problem) != -EINVAL)
+			fail_msg("\"%s\" was taken", rows[i]);
+		assert_non_null(strstr(problem.text, "is not a probe; allowed are tcp,"));
+	}
+	assert_int_equal(spec.port, 7);
+}
+
+/* Rounds as letters: '+' good, '-' failed; after each the state as a letter: u, h, x. */
+static void test_verdict(void **state)
+{
+	static const struct {
+		unsigned fall, rise;
+		const char *rounds, *states;
+	} rows[] = {
+		{3, 2, "++", "uh"},	      {3, 2, "+-+-+", "uuuuu"},
+		{3, 2, "---", "uux"},	      {3, 2, "++--+---", "uhhhhhhx"},
+		{3, 2, "---+-++", "uuxxxxh"}, {1, 1, "+-+-", "hxhx"},
+		{2, 3, "--+++-", "uxxxhh"},
+	};
+	struct health health;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct health_rule rule = {rows[i].fall, rows[i].rise};
+
+		health_init(&health, 5);
+		for (size_t k = 0; rows[i].rounds[k]; k++) {
+			bool failed = rows[i].rounds[k] == '-';
+			enum health_state before = health.state;
+			bool changed = health_note(&health, &rule, failed ? "HTTP 503" : NULL, k);
+
+			assert_int_equal("uhx"[health.state], rows[i].states[k]);
+			assert_int_equal(changed, before != health.state);
+			if (changed)
+				assert_int_equal(health.since, k);
+			if (failed)
+				assert_string_equal(health.reason.text, "HTTP 503");
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_verdict),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

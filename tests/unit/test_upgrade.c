@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The upgrade as a state machine: the way through, each way back, and that it always ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/upgrade.h"
+#include "util/macro.h"
+
+#define S USEC_PER_SEC
+
+static const struct upgrade_plan whole = {
+	.from = 0,
+	.to = 1,
+	.smoke = true,
+	.n_canary = 2,
+	.canary = {655, 32768},
+	.hold_usec = 30 * S,
+	.ready_usec = 90 * S,
+	.smoke_usec = 60 * S,
+	.probation_usec = 60 * S,
+};
+
+static unsigned send(struct upgrade *u, enum upgrade_event event, uint64_t now)
+{
+	struct upgrade_input input = {.event = event, .now = now};
+
+	return upgrade_step(u, &input);
+}
+
+static unsigned look(struct upgrade *u, uint64_t now, bool ready, const char *lost)
+{
+	struct upgrade_input input = {
+		.event = UPGRADE_LOOK, .now = now, .ready = ready, .lost = lost, .why = lost};
+
+	return upgrade_step(u, &input);
+}
+
+/* Brings a fresh upgrade to this state; the clock is at the state's number then. */
+static struct upgrade at(const struct upgrade_plan *plan, enum upgrade_state state)
+{
+	struct upgrade u;
+
+	upgrade_init(&u, plan);
+	send(&u, UPGRADE_BEGIN, 0);
+	if (u.state != state)
+		send(&u, UPGRADE_JOB_DONE, 1);
+	if (u.state != state)
+		look(&u, 2, true, NULL);
+	if (u.state != state)
+		send(&u, UPGRADE_SMOKE_DONE, 3);
+	while (u.state != state && u.state == UPGRADE_CANARY)
+		look(&u, upgrade_wake(&u), true, NULL);
+	if (u.state != state)
+		send(&u, UPGRADE_SWITCHED, u.entered + 1);
+	if (u.state != state)
+		look(&u, upgrade_wake(&u), true, NULL);
+	assert_int_equal(u.state, state);
+	return u;
+}
+
+static void test_way_through(void **state)
+{
+	struct problem text;
+	struct upgrade u;
+
+	(void)state;
+	upgrade_init(&u, &whole);
+	assert_int_equal(send(&u, UPGRADE_BEGIN, 0), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_NEW);
+	assert_int_equal(send(&u, UPGRADE_JOB_DONE, S), UPGRADE_DO_TELL);
+	assert_int_equal(look(&u, 2 * S, false, NULL), 0);
+	assert_int_equal(look(&u, 3 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_SMOKE);
+	assert_int_equal(send(&u, UPGRADE_SMOKE_DONE, 4 * S), UPGRADE_DO_TELL | UPGRADE_DO_CANARY);
+	assert_int_equal(upgrade_share(&u), 655);
+	assert_int_equal(look(&u, 5 * S, true, NULL), 0);
+	assert_int_equal(upgrade_wake(&u), 34 * S);
+	assert_int_equal(look(&u, 34 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_CANARY);
+	assert_int_equal(upgrade_share(&u), 32768);
+	upgrade_progress(&u, 35 * S, &text);
+	assert_string_equal(text.text, "canary: slot 1 gets 50% of new connections, 29s left");
+	assert_int_equal(look(&u, 64 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_SWITCH);
+	assert_int_equal(send(&u, UPGRADE_SWITCHED, 65 * S), UPGRADE_DO_TELL);
+	assert_int_equal(look(&u, 125 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
+	assert_false(upgrade_can_undo(&u));
+	assert_int_equal(send(&u, UPGRADE_CANCEL, 126 * S), 0);
+	assert_int_equal(send(&u, UPGRADE_JOB_DONE, 127 * S), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	assert_int_equal(u.state, UPGRADE_DONE);
+	assert_int_equal(upgrade_wake(&u), USEC_INFINITY);
+	upgrade_describe(&u, "app", 127 * S, &text);
+	assert_string_equal(text.text, "app: upgraded in 2min 7s; slot 1 is active, slot 0 stands "
+				       "by with the new version.");
+}
+
+static void test_short_way(void **state)
+{
+	struct upgrade_plan plan = {.from = 1, .to = 0, .ready_usec = S};
+	struct upgrade u;
+
+	(void)state;
+	upgrade_init(&u, &plan);
+	send(&u, UPGRADE_BEGIN, 0);
+	send(&u, UPGRADE_JOB_DONE, 1);
+	assert_int_equal(look(&u, 2, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_SWITCH);
+	assert_int_equal(send(&u, UPGRADE_SWITCHED, 3), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
+}
+
+/* In each state: what goes wrong, and where it leads. */
+static void test_ways_back(void **state)
+{
+	static const struct {
+		enum upgrade_state in;
+		enum upgrade_event event;
+		bool lost, late;
+		enum upgrade_state then;
+	} rows[] = {
+		{UPGRADE_RESTART, UPGRADE_JOB_FAILED, false, false, UPGRADE_UNDO},
+		{UPGRADE_RESTART, UPGRADE_LOOK, false, true, UPGRADE_UNDO},
+		{UPGRADE_RESTART, UPGRADE_LOOK, true, false, UPGRADE_RESTART},
+		{UPGRADE_READY, UPGRADE_LOOK, false, true, UPGRADE_UNDO},
+		{UPGRADE_READY, UPGRADE_LOOK, true, false, UPGRADE_READY},
+		{UPGRADE_READY, UPGRADE_JOB_FAILED, false, false, UPGRADE_READY},
+		{UPGRADE_SMOKE, UPGRADE_SMOKE_FAILED, false, false, UPGRADE_UNDO},
+		{UPGRADE_SMOKE, UPGRADE_LOOK, true, false, UPGRADE_UNDO},
+		{UPGRADE_SMOKE, UPGRADE_LOOK, false, true, UPGRADE_UNDO},
+		{UPGRADE_CANARY, UPGRADE_LOOK, true, false, UPGRADE_UNDO},
+		{UPGRADE_CANARY, UPGRADE_SMOKE_FAILED, false, false, UPGRADE_CANARY},
+		{UPGRADE_SWITCH, UPGRADE_NOT_SWITCHED, false, false, UPGRADE_UNDO},
+		{UPGRADE_SWITCH, UPGRADE_LOOK, true, false, UPGRADE_UNDO},
+		{UPGRADE_PROBATION, UPGRADE_LOOK, true, false, UPGRADE_UNDO},
+		{UPGRADE_PROBATION, UPGRADE_LOOK, true, true, UPGRADE_UNDO},
+		{UPGRADE_PROBATION, UPGRADE_CANCEL, false, false, UPGRADE_UNDO},
+		{UPGRADE_REFRESH, UPGRADE_JOB_FAILED, false, false, UPGRADE_FAILED},
+		{UPGRADE_REFRESH, UPGRADE_LOOK, true, false, UPGRADE_REFRESH},
+		{UPGRADE_REFRESH, UPGRADE_LOOK, false, true, UPGRADE_FAILED},
+		{UPGRADE_REFRESH, UPGRADE_CANCEL, false, false, UPGRADE_REFRESH},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct upgrade u = at(&whole, rows[i].in);
+		struct upgrade_input input = {
+			.event = rows[i].event,
+			.now = rows[i].late ? upgrade_wake(&u) : u.entered + 1,
+			.lost = rows[i].lost,
+			.why = "HTTP 503",
+		};
+		unsigned actions = upgrade_step(&u, &input);
+		struct problem text;
+
+		assert_int_equal(u.state, rows[i].then);
+		assert_int_equal(!!(actions & UPGRADE_DO_UNDO), rows[i].then == UPGRADE_UNDO);
+		if (rows[i].then != UPGRADE_UNDO)
+			continue;
+		assert_int_equal(u.failed_in, rows[i].in);
+		assert_int_equal(send(&u, UPGRADE_BACK, input.now + 1),
+				 UPGRADE_DO_TELL | UPGRADE_DO_END);
+		assert_int_equal(u.state, UPGRADE_UNDONE);
+		upgrade_describe(&u, "app", input.now, &text);
+		assert_non_null(strstr(text.text, upgrade_state_to_string(rows[i].in)));
+	}
+}
+
+static void test_undo_that_fails_keeps_its_reason(void **state)
+{
+	struct upgrade u = at(&whole, UPGRADE_CANARY);
+
+	(void)state;
+	look(&u, u.entered + 1, false, "slot 1 is unhealthy: HTTP 503");
+	assert_int_equal(send(&u, UPGRADE_NOT_BACK, u.entered + 2),
+			 UPGRADE_DO_TELL | UPGRADE_DO_END);
+	assert_int_equal(u.state, UPGRADE_FAILED);
+	assert_string_equal(u.failure.text, "slot 1 is unhealthy: HTTP 503");
+	assert_int_equal(u.failed_in, UPGRADE_CANARY);
+}
+
+/* Whatever comes: time alone ends it, it never leaves an end, and the old slot is restarted only
+ * after a switchover. */
+static void test_any_order(void **state)
+{
+	(void)state;
+	srandom(1);
+	for (unsigned round = 0; round < 20000; round++) {
+		struct upgrade_plan plan = whole;
+		bool switched = false;
+		struct upgrade u;
+		uint64_t now = 0;
+
+		plan.smoke = random() & 1;
+		plan.n_canary = random() % 3;
+		plan.probation_usec = random() % 2 * S;
+		upgrade_init(&u, &plan);
+		send(&u, UPGRADE_BEGIN, now);
+		for (unsigned i = 0; i < 40 && !upgrade_ended(&u); i++) {
+			bool jump = random() % 3 == 0;
+			struct upgrade_input input = {
+				.event = 1 + random() % UPGRADE_CANCEL,
+				.now = now = jump ? upgrade_wake(&u) : now + 1,
+				.ready = random() & 1,
+				.lost = random() % 8 == 0,
+			};
+			bool counts = u.state == UPGRADE_SWITCH;
+			unsigned actions = upgrade_step(&u, &input);
+
+			switched |= counts && input.event == UPGRADE_SWITCHED;
+			if (actions & UPGRADE_DO_RESTART_OLD)
+				assert_true(switched);
+			assert_int_equal(!!(actions & UPGRADE_DO_END), upgrade_ended(&u));
+		}
+		for (unsigned i = 0; i < 12 && !upgrade_ended(&u); i++)
+			look(&u, upgrade_wake(&u), false, NULL);
+		assert_true(upgrade_ended(&u));
+		assert_int_equal(send(&u, UPGRADE_BEGIN, now), 0);
+	}
+}
+
+static void test_words(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < UPGRADE_STATE_COUNT; i++)
+		assert_int_equal(upgrade_state_from_string(upgrade_state_to_string(i)), i);
+	assert_int_equal(upgrade_state_from_string("x"), UPGRADE_STATE_COUNT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_way_through),
+		cmocka_unit_test(test_short_way),
+		cmocka_unit_test(test_ways_back),
+		cmocka_unit_test(test_undo_that_fails_keeps_its_reason),
+		cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
