@@ -213,7 +213,7 @@ _Static_assert(sizeof(struct hs_preview_key) == 44, "layout of map preview/rules
 /* Who made a rule, and takes it away; what dead owners leave, the next manager takes away. */
 enum hs_preview_owner {
 	HS_PREVIEW_PROCESS = 1, /* id: pid << 32 | start time in clock ticks, modulo 2^32 */
-	HS_PREVIEW_CGROUP = 2,	/* id: of a cgroup2 group; lives as long as that */
+	HS_PREVIEW_CGROUP = 2,	/* id: of a cgroup2 group; lives while a process is in it */
 	HS_PREVIEW_COUNT
 };
 
@@ -234,6 +234,32 @@ struct hs_preview_rule {
 	__u8 pad[7];
 };
 _Static_assert(sizeof(struct hs_preview_rule) == 32, "layout of map preview/rules");
+
+/*
+ * `hsctl exec`: programs on the cgroup of a command write a rule for each connection that it
+ * begins. The one value of their map "counts" (array, one entry, mmapable; not pinned). Writers:
+ * these programs.
+ */
+struct hs_exec_counts {
+	__u64 begun; /* rules that were made: connections, and pairs of ends that exchanged
+		      * datagrams */
+	/* of those that have ended: */
+	__u64 arrived; /* they got the slot */
+	__u64 missed;  /* the slot had no live socket for them */
+	__u64 unseen;  /* they came to no selector of this service */
+	/* packets held back because there was no room for a rule: rather than elsewhere they go
+	 * nowhere. TCP sends them again later, for datagrams the sender sees EPERM */
+	__u64 blocked;
+	__u64 pad[3];
+};
+_Static_assert(sizeof(struct hs_exec_counts) == 64, "layout of map counts");
+
+/* What the command's sockets may be sent to: key of their map "ports". */
+struct hs_exec_port {
+	__u16 port;    /* network byte order */
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 pad;
+};
 
 /* Who may become a canary flow, and what the share is taken of. Flags. */
 enum hs_canary_mode {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "hs_abi.h"
@@ -14,3 +15,22 @@
 
 #define AF_INET	 2
 #define AF_INET6 10
+
+/* Addresses as preview rules have them. */
+static __always_inline void hs_map_ipv4(__u8 ip[16], __be32 address)
+{
+	__be32 *words = (__be32 *)ip;
+
+	words[0] = words[1] = 0;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = address;
+}
+
+static __always_inline int hs_is_loopback(const __u8 ip[16])
+{
+	const __be32 *words = (const __be32 *)ip;
+
+	if (words[0] | words[1])
+		return 0;
+	return words[2] ? words[2] == bpf_htonl(0xffff) && ip[12] == 127 : words[3] == bpf_htonl(1);
+}

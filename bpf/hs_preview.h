@@ -11,8 +11,6 @@
 
 #include "hs_bpf.h"
 
-#include <bpf/bpf_endian.h>
-
 #define ETH_P_IP   0x0800
 #define ETH_P_IPV6 0x86dd
 
@@ -34,24 +32,6 @@ struct {
 
 /* Inode of the network namespace that this listener is in; 0 = the manager's own. */
 const volatile __u32 hs_netns = 0;
-
-static __always_inline void hs_map_ipv4(__u8 ip[16], __be32 address)
-{
-	__be32 *words = (__be32 *)ip;
-
-	words[0] = words[1] = 0;
-	words[2] = bpf_htonl(0xffff);
-	words[3] = address;
-}
-
-static __always_inline int hs_is_loopback(const __u8 ip[16])
-{
-	const __be32 *words = (const __be32 *)ip;
-
-	if (words[0] | words[1])
-		return 0;
-	return words[2] ? words[2] == bpf_htonl(0xffff) && ip[12] == 127 : words[3] == bpf_htonl(1);
-}
 
 /* Both addresses from the packet's network header. 0 when they could be read. */
 static __always_inline int hs_packet_ends(struct sk_reuseport_md *md, struct hs_preview_key *key)

@@ -158,3 +158,18 @@ int cgroup_find(uint64_t id, char cgroup[PATH_MAX])
 	snprintf(cgroup, PATH_MAX, "%s", search.path + strlen(mount));
 	return 0;
 }
+
+bool cgroup_is_populated(const char *cgroup)
+{
+	_cleanup_(fclosep) FILE *file = NULL;
+	char mount[PATH_MAX], path[2 * PATH_MAX], line[64];
+
+	if (cgroup_mount(mount, sizeof(mount)) < 0)
+		return false;
+	snprintf(path, sizeof(path), "%s%s/cgroup.events", mount, cgroup);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (!strcmp(line, "populated 1\n"))
+			return true;
+	return false;
+}

@@ -24,3 +24,5 @@ bool cgroup_contains(const char *cgroup, uint64_t id);
 int cgroup_id(const char *cgroup, uint64_t *ret_id);
 /* Where the cgroup with this id is, from the mount on. -ENOENT when it is no more. */
 int cgroup_find(uint64_t id, char cgroup[PATH_MAX]);
+/* Whether a process is in it, or below it; zombies do not count. */
+bool cgroup_is_populated(const char *cgroup);

@@ -70,7 +70,8 @@ bool preview_owner_lives(const struct hs_preview_owner_id *owner)
 	case HS_PREVIEW_PROCESS:
 		return !preview_of_process((pid_t)(owner->id >> 32), &now) && now.id == owner->id;
 	case HS_PREVIEW_CGROUP:
-		return !cgroup_find(owner->id, path);
+		/* without a process nobody can make a socket there */
+		return !cgroup_find(owner->id, path) && cgroup_is_populated(path);
 	default:
 		return false;
 	}

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -359,17 +360,36 @@ static void what_a_dead_owner_leaves_is_swept(void **state)
 	assert_int_equal(plane_has_preview(rig->plane), 0);
 }
 
+/* A process that does nothing, in this cgroup. */
+static pid_t sleeper_in(const char *folder)
+{
+	pid_t child = fork();
+	FILE *procs;
+
+	if (!child)
+		for (;;)
+			pause();
+	procs = fopen(pin_path("%s/cgroup.procs", folder).text, "we");
+	assert_non_null(procs);
+	fprintf(procs, "%d\n", child);
+	assert_int_equal(fclose(procs), 0);
+	return child;
+}
+
 static void a_cgroup_owns_as_long_as_it_lives(void **state)
 {
 	struct rig *rig = *state;
 	struct hs_preview_key key = {.protocol = IPPROTO_TCP, .source_port = 1};
 	struct hs_preview_owner_id owner;
-	struct pin_path name = pin_path("%s/command", rig->group);
+	struct pin_path name = pin_path("%s/command", rig->group), folder;
 	char mount[PATH_MAX], found[PATH_MAX];
+	pid_t child;
 
 	assert_int_equal(cgroup_mount(mount, sizeof(mount)), 0);
+	folder = pin_path("%s%s", mount, name.text);
 	assert_int_equal(preview_of_cgroup(name.text, &owner), -ENOENT);
-	assert_int_equal(mkdir(pin_path("%s%s", mount, name.text).text, 0755), 0);
+	assert_int_equal(mkdir(folder.text, 0755), 0);
+	child = sleeper_in(folder.text);
 	assert_int_equal(preview_of_cgroup(name.text, &owner), 0);
 	assert_int_equal(cgroup_find(owner.id, found), 0);
 	assert_string_equal(found, name.text);
@@ -377,10 +397,12 @@ static void a_cgroup_owns_as_long_as_it_lives(void **state)
 	assert_int_equal(preview_add(rig->plane, &key, 1, &owner), 0);
 	assert_int_equal(preview_sweep(rig->plane), 0);
 	assert_int_equal(preview_count(rig->plane), 1);
-	assert_int_equal(rmdir(pin_path("%s%s", mount, name.text).text), 0);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
 	assert_int_equal(preview_sweep(rig->plane), 1);
 	assert_int_equal(preview_count(rig->plane), 0);
 	assert_int_equal(plane_has_preview(rig->plane), 0);
+	assert_int_equal(rmdir(folder.text), 0);
 }
 
 static void owners_do_not_take_each_others_rules(void **state)

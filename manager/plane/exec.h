@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * hsctl exec: a cgroup whose processes reach one slot of a service on the service's own addresses.
+ *
+ * The programs stay on the cgroup as long as that lives, whatever becomes of who attached them, and
+ * take each rule away with its socket. What is left to do at the end is preview_sweep().
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "plane/plane.h"
+
+struct exec_order {
+	const char *cgroup; /* as systemd names it */
+	unsigned slot;
+	pid_t pid; /* the command, or who becomes it: its network namespace counts */
+};
+
+/*
+ * Connections and datagrams to the ports that the service has listeners on now, by sockets that
+ * processes in the cgroup make from now on, land on the slot. The caller has seen that the slot is
+ * live, and closes `ret_counts_fd`, a map to be read with exec_counts().
+ */
+int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_counts_fd,
+		struct problem *problem);
+
+/* Needs no privileges: the descriptor is enough. -errno of mmap(2). */
+int exec_counts(int counts_fd, struct hs_exec_counts *ret_counts);
+
+/* What is to be told at the end: which connections did not reach the slot. Empty when there is
+ * nothing to tell. */
+void exec_describe(const char *service, unsigned slot, const struct hs_exec_counts *counts,
+		   struct problem *ret_sentence);
