@@ -24,7 +24,10 @@ enum {
 	LONG_DRAIN,
 	LONG_THEN,
 	LONG_WATCH,
-	LONG_LIST
+	LONG_LIST,
+	LONG_ALL,
+	LONG_YES,
+	LONG_TEXT /* + enum text_option */
 };
 
 /* In order (the '-'), whatever POSIXLY_CORRECT says; a missing value is told apart (the ':'). */
@@ -48,7 +51,29 @@ static const struct option long_options[] = {
 	{"list", no_argument, NULL, LONG_LIST},
 	{"follow", no_argument, NULL, 'f'},
 	{"lines", required_argument, NULL, 'n'},
+	{"all", no_argument, NULL, LONG_ALL},
+	{"yes", no_argument, NULL, LONG_YES},
+	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
+	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
+	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
+	{"max-gap", required_argument, NULL, LONG_TEXT + TEXT_MAX_GAP},
+	{"max-lost", required_argument, NULL, LONG_TEXT + TEXT_MAX_LOST},
+	{"report", required_argument, NULL, LONG_TEXT + TEXT_REPORT},
+	{"probe", required_argument, NULL, LONG_TEXT + TEXT_PROBE},
+	{"smoke", required_argument, NULL, LONG_TEXT + TEXT_SMOKE},
+	{"canary", required_argument, NULL, LONG_TEXT + TEXT_CANARY},
+	{"hold", required_argument, NULL, LONG_TEXT + TEXT_HOLD},
+	{"probation", required_argument, NULL, LONG_TEXT + TEXT_PROBATION},
+	{"ready", required_argument, NULL, LONG_TEXT + TEXT_READY},
+	{"deadline", required_argument, NULL, LONG_TEXT + TEXT_DEADLINE},
 	{},
+};
+
+/* Which verb's options they are. */
+static const unsigned text_options[TEXT_COUNT] = {
+	[TEXT_SCENARIO... TEXT_PROBE] = OPTION_DRILL,
+	[TEXT_SMOKE... TEXT_READY] = OPTION_UPGRADE,
+	[TEXT_DEADLINE] = OPTION_DEADLINE,
 };
 
 /* Text that was typed goes into our sentences cut short, and without what a terminal would obey. */
@@ -177,8 +202,15 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 	} bits[] = {
 		{LONG_TO, OPTION_TO},	  {LONG_SETTLE, OPTION_SETTLE}, {LONG_DRAIN, OPTION_DRAIN},
 		{LONG_THEN, OPTION_THEN}, {LONG_WATCH, OPTION_WATCH},	{LONG_LIST, OPTION_LIST},
-		{'f', OPTION_FOLLOW},	  {'n', OPTION_LINES},
+		{'f', OPTION_FOLLOW},	  {'n', OPTION_LINES},		{LONG_ALL, OPTION_DRILL},
+		{LONG_YES, OPTION_DRILL},
 	};
+
+	if (option >= LONG_TEXT) {
+		a->texts[option - LONG_TEXT] = value;
+		a->options |= text_options[option - LONG_TEXT];
+		return 0;
+	}
 
 	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
 		if (bits[i].option == option)
@@ -194,6 +226,12 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 		return set_then(a, value, problem);
 	case 'n':
 		return set_lines(a, value, problem);
+	case LONG_ALL:
+		a->all = true;
+		return 0;
+	case LONG_YES:
+		a->yes = true;
+		return 0;
 	default: /* the rest is told by its bit alone */
 		return 0;
 	}
@@ -246,6 +284,12 @@ static int on_option(struct arguments *a, int option, char **argv, struct proble
 
 static const char *option_name(unsigned bits)
 {
+	if (bits & OPTION_DRILL)
+		return "option of drill";
+	if (bits & OPTION_UPGRADE)
+		return "option of upgrade";
+	if (bits & OPTION_DEADLINE)
+		return "--deadline";
 	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
 					    "--watch", "--list",   "-f",      "-n"};
 

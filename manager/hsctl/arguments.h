@@ -21,6 +21,27 @@ enum verb_option {
 	OPTION_LIST = 1 << 5,
 	OPTION_FOLLOW = 1 << 6,
 	OPTION_LINES = 1 << 7,
+	OPTION_DRILL = 1 << 16,	  /* all that drill takes */
+	OPTION_UPGRADE = 1 << 17, /* all that upgrade takes */
+	OPTION_DEADLINE = 1 << 18,
+};
+
+/* Values that stay text until their verb reads them. */
+enum text_option {
+	TEXT_SCENARIO,
+	TEXT_REPEAT,
+	TEXT_RATE,
+	TEXT_MAX_GAP,
+	TEXT_MAX_LOST,
+	TEXT_REPORT,
+	TEXT_PROBE,
+	TEXT_SMOKE,
+	TEXT_CANARY,
+	TEXT_HOLD,
+	TEXT_PROBATION,
+	TEXT_READY,
+	TEXT_DEADLINE,
+	TEXT_COUNT
 };
 
 struct verb;
@@ -40,8 +61,9 @@ struct arguments {
 	/* USEC_INFINITY = not given */
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then; /* THEN_COUNT = not given */
-	bool watch, list, follow;
-	uint32_t lines; /* 0 = all */
+	bool watch, list, follow, all, yes;
+	const char *texts[TEXT_COUNT]; /* NULL = not given */
+	uint32_t lines;		       /* 0 = all */
 };
 
 /*

@@ -78,6 +78,33 @@ static const struct verb verbs[] = {
 		.run = verb_failover,
 	},
 	{
+		.name = "drill",
+		.arguments = "SERVICE",
+		.summary = "harm the service on purpose, and measure what its clients see",
+		.details =
+			"      --scenario=LIST  one or several of: switchover, stop, crash, hang,\n"
+			"                       slow-start, bad-build, manager-crash, both-down\n"
+			"      --all            all of them\n"
+			"      --repeat=N       N times\n"
+			"      --rate=N         connections per second of the prober (default "
+			"100)\n"
+			"      --probe=WHAT     tcp, tcp:PORT, http:/PATH or http:PORT/PATH\n"
+			"      --max-gap=SPAN   the longest time without an answer (default 5s)\n"
+			"      --max-lost=N     connections that may be lost (default 0; any "
+			"number\n"
+			"                       where an instance dies with what it has in hand)\n"
+			"      --report=FILE    the timeline, as .json, .svg or .html\n"
+			"      --yes            do not ask\n"
+			"Needs a standby that is ready. Everything is put back, also after "
+			"Ctrl-C.\n"
+			"Exits 0 if all passed, 1 if one did not, 3 without a standby.\n",
+		.min = 1,
+		.max = 1,
+		.options = OPTION_DRILL,
+		.local = true,
+		.run = verb_drill,
+	},
+	{
 		.name = "policy",
 		.arguments = "SERVICE standby|parity|hash",
 		.summary = "how new connections are spread over the slots",

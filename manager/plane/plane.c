@@ -412,14 +412,14 @@ struct listener **plane_listeners(const struct plane *plane, size_t *ret_n)
 	return (struct listener **)plane->listeners;
 }
 
-static bool is_dead(const struct listener *listener)
+bool plane_listener_is_live(const struct listener *listener)
 {
 	uint64_t cookies[HS_SHARDS_MAX];
 
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
 		if (listener_sockets(listener, slot, cookies))
-			return false;
-	return true;
+			return true;
+	return false;
 }
 
 /* Servers that listen on another port at every start would fill the table in time. Should sockets
@@ -432,7 +432,7 @@ static void drop_dead_listeners(struct plane *plane)
 	for (size_t i = 0; i < plane->n_listeners; i++) {
 		struct listener *listener = plane->listeners[i];
 
-		if (is_dead(listener)) {
+		if (!plane_listener_is_live(listener)) {
 			pins_remove(listener_path(plane, &listener->address).text);
 			listener_free(listener);
 		} else {

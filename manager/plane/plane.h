@@ -69,6 +69,8 @@ struct listener **plane_listeners(const struct plane *plane, size_t *ret_n);
 /* The listener with this address, made if it is new. */
 int plane_listener_get(struct plane *plane, const struct address *address,
 		       struct listener **ret_listener, struct problem *problem);
+/* Whether some slot has a socket there. */
+bool plane_listener_is_live(const struct listener *listener);
 /* Looks for listeners that another process has pinned since. */
 int plane_refresh(struct plane *plane);
 

@@ -317,7 +317,8 @@ static void end_job(struct unit_job *job, const char *result, const struct probl
 	_cleanup_(freep) char *copy = strdup(result);
 
 	unit_job_free(job);
-	on_end(copy ?: "failed", problem, userdata);
+	if (on_end)
+		on_end(copy ?: "failed", problem, userdata);
 }
 
 static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -436,4 +437,15 @@ int units_run_job(sd_bus *bus, enum unit_action action, const char *unit, uint64
 				   orders[action].method, unit, wait.result,
 				   wait.problem.text[0] ? ": " : "", wait.problem.text);
 	return 0;
+}
+
+int units_kill(sd_bus *bus, const char *unit, int signal, struct problem *problem)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit", &error,
+				   NULL, "ssi", unit, "all", signal);
+
+	return r < 0 ? problem_set(problem, r, "cannot send a signal to %s: %s", unit,
+				   error.message ?: strerror(-r))
+		     : 0;
 }

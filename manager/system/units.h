@@ -48,6 +48,9 @@ enum unit_action {
 int units_run_job(sd_bus *bus, enum unit_action action, const char *unit, uint64_t timeout_usec,
 		  struct problem *problem);
 
+/* Sends a signal to all processes of a unit (KillUnit, "all"). */
+int units_kill(sd_bus *bus, const char *unit, int signal, struct problem *problem);
+
 /* ---- without waiting ---- */
 
 struct unit_watch;
@@ -65,9 +68,9 @@ const struct unit_facts *unit_watch_facts(const struct unit_watch *watch);
 
 struct unit_job;
 
-/* `result` as systemd words it: "done", "failed", "canceled", "timeout", ...; `problem` has a
- * sentence when the job could not even be made. Called once. The job object is freed after the
- * call. */
+/* May be NULL: then nobody is told. `result` as systemd words it: "done", "failed", "canceled",
+ * "timeout", ...; `problem` has a sentence when the job could not even be made. Called once. The
+ * job object is freed after the call. */
 typedef void (*unit_job_fn)(const char *result, const struct problem *problem, void *userdata);
 
 int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_job_fn on_end,
