@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "plane/holder.h"
+#include "plane/owners.h"
 #include "util/macro.h"
 
 #ifndef IPPROTO_MPTCP
@@ -23,9 +25,9 @@ static const struct {
 	[ADOPT_MPTCP] = {"MPTCP",
 			 "the kernel cannot switch MPTCP listeners; let the server listen with "
 			 "plain TCP (Go: GODEBUG=multipathtcp=0)"},
-	[ADOPT_OTHER_UID] = {"another uid",
-			     "let the instances of both slots run as the same user, or use a "
-			     "socket unit"},
+	[ADOPT_OTHER_UID] = {"it belongs to another user than the other slots' sockets there did",
+			     "restart its unit, whose ExecStartPre=hsctl prepare gives them one "
+			     "owner"},
 	[ADOPT_FULL] = {"no room",
 			"a slot may have 64 sockets on each of 64 addresses; use fewer workers, or "
 			"name the ports that matter in Ports="},
@@ -159,29 +161,79 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope,
 	return 0;
 }
 
-/* All sockets of a group have one owner (the kernel's rule at bind(2)); two that differ are in two
- * groups, of which only one can be switched: the one that the other slots are in. */
-static void judge_owners(struct plane *plane, const struct adopt_scope *scope,
-			 struct adoption *adoption)
+static int stop_at_first(const struct holder *holder, void *userdata)
 {
+	*(struct holder *)userdata = *holder;
+	return 1;
+}
+
+/* Borrows a socket of which only the kernel's view is known. */
+static int borrow(const struct listening_socket *socket, int *ret_fd)
+{
+	struct holder holder;
+	struct held_socket held = {.socket = *socket};
+	int r = holder_each(&socket->inode, 1, stop_at_first, &holder);
+
+	if (r <= 0)
+		return r < 0 ? r : -ESTALE;
+	held.pid = holder.pid;
+	held.fd = holder.fd;
+	return scan_borrow(&held, ret_fd);
+}
+
+/* What cannot be found out is no reason to refuse: at worst the selector cannot choose it. */
+static bool shares_group(struct plane *plane, const struct held_socket *mine,
+			 const struct listening_socket *other)
+{
+	_cleanup_(close_fdp) int mine_fd = -1, other_fd = -1;
+	struct listener *listener;
+
+	if (scan_borrow(mine, &mine_fd) < 0 || borrow(other, &other_fd) < 0 ||
+	    plane_listener_get(plane, &other->address, &listener, NULL) < 0)
+		return true;
+	if (owners_same_group(plane, listener, mine_fd, other_fd))
+		return true;
+	/* its group is nothing of ours */
+	listener_detach(mine_fd);
+	return false;
+}
+
+static bool is_of_another(const struct plane *plane, unsigned slot, uint64_t cookie)
+{
+	for (unsigned place = 0; place < HS_PLACES_MAX; place++)
+		if (place != slot && plane_slot_has(plane, place, cookie))
+			return true;
+	return false;
+}
+
+static void judge_owner(struct plane *plane, unsigned slot, struct adopted_socket *socket)
+{
+	const struct listening_socket *mine = &socket->held.socket;
 	_cleanup_(freep) struct listening_socket *all = NULL;
-	size_t n;
+	struct listener *listener;
+	size_t n = 0;
 
-	if (diag_listening(NULL, true, &all, &n) < 0)
+	if (socket->verdict != ADOPT_OK ||
+	    plane_listener_get(plane, &mine->address, &listener, NULL) < 0 ||
+	    diag_listening(&listener->netns, mine->address.udp, &all, &n) < 0)
 		return;
-	for (size_t i = 0; i < adoption->n; i++) {
-		struct listening_socket *mine = &adoption->sockets[i].held.socket;
-
-		for (size_t k = 0; adoption->sockets[i].verdict == ADOPT_OK && k < n; k++) {
-			if (!address_equal(&mine->address, &all[k].address) ||
-			    mine->uid == all[k].uid)
-				continue;
-			for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-				if (slot != scope->slot &&
-				    plane_slot_has(plane, slot, all[k].cookie))
-					adoption->sockets[i].verdict = ADOPT_OTHER_UID;
-		}
+	for (size_t i = 0; i < n; i++) {
+		if (!address_equal(&mine->address, &all[i].address) || mine->uid == all[i].uid ||
+		    !is_of_another(plane, slot, all[i].cookie))
+			continue;
+		if (!shares_group(plane, &socket->held, &all[i]))
+			socket->verdict = ADOPT_OTHER_UID;
+		return;
 	}
+}
+
+/* All sockets of a group had one owner when they joined it (see plane/owners.h). Where owners
+ * differ now, it may have been changed since, or there are two groups: of these only one can be
+ * switched, that which the other slots are in. */
+static void judge_owners(struct plane *plane, unsigned slot, struct adoption *adoption)
+{
+	for (size_t i = 0; i < adoption->n; i++)
+		judge_owner(plane, slot, &adoption->sockets[i]);
 }
 
 static void count(struct adoption *adoption)
@@ -249,7 +301,7 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 		return r;
 	/* in the order in which the server opened them: its worker N keeps its place */
 	qsort(adoption->sockets, adoption->n, sizeof(*adoption->sockets), by_address);
-	judge_owners(plane, scope, adoption);
+	judge_owners(plane, scope->slot, adoption);
 	count(adoption);
 	*ret_adoption = steal_ptr(&adoption);
 	return 0;

@@ -27,7 +27,7 @@ enum adopt_verdict {
 	ADOPT_PORT_LEFT_OUT, /* Ports= does not name it */
 	ADOPT_NO_REUSEPORT,  /* SO_REUSEPORT was not set before bind(2) */
 	ADOPT_MPTCP,	     /* the kernel takes no MPTCP socket in the map */
-	ADOPT_OTHER_UID,     /* another slot's socket on this address has another owner */
+	ADOPT_OTHER_UID,     /* another slot's socket on this address is in another group */
 	ADOPT_FULL,	     /* more sockets or listeners than there is room for */
 	ADOPT_ERROR,	     /* the kernel refused: see `error` */
 	ADOPT_VERDICT_COUNT

@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -183,6 +184,28 @@ static int keep_maps(struct selector_bpf *skel, const struct listener *listener,
 	if (!r)
 		r = bpf_map__reuse_fd(skel->maps.hs_owners, listener->owners_fd);
 	return r;
+}
+
+int listener_load_copy(const struct listener *listener, const char *folder,
+		       const struct listener_shared *shared, int *ret_fd)
+{
+	_cleanup_(selector_bpf__destroyp) struct selector_bpf *skel = selector_bpf__open();
+	int fd, r;
+
+	if (!skel)
+		return -errno;
+	r = share_maps(skel, shared);
+	if (!r)
+		r = keep_maps(skel, listener, folder);
+	if (!r)
+		r = load(skel, NULL);
+	if (r < 0)
+		return r;
+	fd = fcntl(bpf_program__fd(skel->progs.hs_select), F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
 }
 
 int listener_renew(struct listener *listener, const char *folder,

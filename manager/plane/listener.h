@@ -43,6 +43,9 @@ int listener_create(const char *folder, const struct address *address,
 bool listener_is_outdated(const struct listener *listener);
 int listener_renew(struct listener *listener, const char *folder,
 		   const struct listener_shared *shared, struct problem *problem);
+/* Loads one more selector with the same maps, pinned nowhere. */
+int listener_load_copy(const struct listener *listener, const char *folder,
+		       const struct listener_shared *shared, int *ret_fd);
 struct listener *listener_free(struct listener *listener);
 
 /* Learns the namespace from one of its sockets. 0 also when it is known. */

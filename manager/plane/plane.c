@@ -462,6 +462,14 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 	return 0;
 }
 
+int plane_load_selector(struct plane *plane, const struct listener *listener, int *ret_fd)
+{
+	struct listener_shared shared = shared_maps(plane);
+
+	return listener_load_copy(listener, listener_path(plane, &listener->address).text, &shared,
+				  ret_fd);
+}
+
 static int on_record(void *userdata, void *data, size_t size)
 {
 	struct plane *plane = userdata;

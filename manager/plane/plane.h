@@ -62,6 +62,8 @@ struct listener **plane_listeners(const struct plane *plane, size_t *ret_n);
 /* The listener with this address, made if it is new. */
 int plane_listener_get(struct plane *plane, const struct address *address,
 		       struct listener **ret_listener, struct problem *problem);
+/* One more selector of a listener, for tests by doing: the same program with the same maps. */
+int plane_load_selector(struct plane *plane, const struct listener *listener, int *ret_fd);
 /* Looks for listeners that another process has pinned since. */
 int plane_refresh(struct plane *plane);
 

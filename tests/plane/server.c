@@ -29,7 +29,7 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-enum verb { LISTEN, CLOSE, SHUTDOWN, SERVE, HANG, ACCEPT, HANG_UP, STATE, BLOCK, FORK };
+enum verb { LISTEN, CLOSE, SHUTDOWN, SERVE, HANG, ACCEPT, HANG_UP, STATE, BLOCK, FORK, BECOME };
 
 struct order {
 	enum verb verb;
@@ -226,7 +226,7 @@ static int on_fork(void)
 
 static void obey(const struct order *order, struct reply *reply)
 {
-	int *listener = &me.listeners[order->value];
+	int *listener = &me.listeners[order->verb == BECOME ? 0 : order->value];
 
 	switch (order->verb) {
 	case LISTEN:
@@ -255,6 +255,9 @@ static void obey(const struct order *order, struct reply *reply)
 		break;
 	case FORK:
 		reply->result = on_fork();
+		break;
+	case BECOME:
+		reply->result = seteuid(0) < 0 || seteuid(order->value) < 0 ? -errno : 0;
 		break;
 	case STATE:
 		reply->state = (struct server_state) {me.hang_ups, me.accept_errors, me.open};
@@ -491,4 +494,9 @@ pid_t server_fork(struct server *server)
 
 	rig_check(pid > 0);
 	return pid;
+}
+
+void server_become(struct server *server, uid_t uid)
+{
+	rig_check(give(server, &(struct order) {.verb = BECOME, .value = uid}).result == 0);
 }

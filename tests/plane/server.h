@@ -64,6 +64,8 @@ unsigned server_accept(struct server *server, char *text);
 void server_hang_up(struct server *server, bool reset);
 struct server_state server_state(struct server *server);
 
+/* From now on its sockets belong to this user. */
+void server_become(struct server *server, uid_t uid);
 /* From now on a thread of the server blocks in accept() on this socket, and serves what it gets. */
 void server_block(struct server *server, int number);
 /* Forks: a second process holds all sockets, too, and does nothing. Returns its pid. */
