@@ -5,6 +5,7 @@
 
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
+#include "hsd/ownership.h"
 #include "util/clock.h"
 #include "util/strings.h"
 
@@ -38,6 +39,9 @@ static void end_adoption(struct instance *instance)
 		journal_log(JOURNAL_ADOPT, &scope, "%s", sentence.text);
 	if (instance->adoption->fresh)
 		instance->ready_since = now_usec();
+	/* more may come, but what follows the first ones is not foreseen */
+	if (instance->adoption->adopted)
+		ownership_settled(instance);
 	instance->adoption = adoption_free(instance->adoption);
 	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)
@@ -116,8 +120,11 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		refuse_adoption(instance, service->problem.text);
 		return;
 	}
-	if (strcmp(instance->adopted_run, facts->invocation))
+	if (strcmp(instance->adopted_run, facts->invocation)) {
 		instance->crash_told = false;
+		/* a manager that was not there when it was prepared */
+		instance->ownership.other_than_root |= !owner_is_root(facts);
+	}
 	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
 	r = adoption_begin(service->plane, &scope, &instance->adoption, &problem);
 	if (r < 0) {

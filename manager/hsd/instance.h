@@ -14,6 +14,7 @@
 #include "hsd/waiters.h"
 #include "plane/adopt.h"
 #include "system/journal.h"
+#include "system/owner.h"
 #include "system/units.h"
 
 #define INSTANCE_SOCKET_UNITS_MAX 16
@@ -21,6 +22,21 @@
 struct socket_stop {
 	struct instance *instance;
 	struct unit_job *job; /* NULL: none, or it has ended */
+};
+
+/* See hsd/ownership.h. */
+struct ownership {
+	/* of the run that is or was last prepared */
+	bool other_than_root;
+	uid_t bound_uid;
+	uint64_t binding_since; /* prepared, and no sockets yet; 0 = not */
+	/* of the preparation under way */
+	bool known;
+	int error; /* when known: 0, or why the user was not found out */
+	uid_t uid;
+	bool impatient; /* has waited long enough for another */
+	struct owner_question *question;
+	sd_event_source *patience_source;
 };
 
 struct instance {
@@ -38,6 +54,7 @@ struct instance {
 	sd_event_source *exit_source;
 
 	struct waiters preparers; /* see hsd/preparation.h */
+	struct ownership ownership;
 
 	bool adopt_wanted; /* when the unit's facts are fresh */
 	struct adoption *adoption;
