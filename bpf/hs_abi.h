@@ -164,7 +164,9 @@ struct hs_service_counters {
 	__u64 moves_missed;  /* migrations not accounted for: the old slot keeps the connection */
 	__u64 flows_evicted; /* UDP flows that lost their place to newer ones before they were idle
 			      */
-	__u64 pad[4];
+	__u64 told_tick; /* no count: when this CPU's UDP selectors last sent an event (hs_flow.h)
+			  */
+	__u64 pad[3];
 };
 _Static_assert(sizeof(struct hs_service_counters) == sizeof(struct hs_counters), "one value size");
 

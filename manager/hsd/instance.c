@@ -267,6 +267,7 @@ struct instance *instance_free(struct instance *instance)
 	if (!instance)
 		return NULL;
 	unwatch_main(instance);
+	sd_event_source_disable_unref(instance->look_source);
 	sd_event_source_disable_unref(instance->settle_source);
 	sd_event_source_disable_unref(instance->patience_source);
 	sd_event_source_disable_unref(instance->restart_source);

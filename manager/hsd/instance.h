@@ -13,6 +13,7 @@
 #include "hsd/service.h"
 #include "hsd/waiters.h"
 #include "plane/adopt.h"
+#include "plane/retire.h"
 #include "system/journal.h"
 #include "system/owner.h"
 #include "system/units.h"
@@ -62,7 +63,15 @@ struct instance {
 	struct socket_stop socket_stops[INSTANCE_SOCKET_UNITS_MAX];
 	struct waiters adopters;
 
-	sd_event_source *settle_source; /* retired, and waiting for handshakes in flight */
+	/* what this run's sockets were at the last adoption; looked for others until the delay is 0
+	 */
+	uint64_t sockets_mark, look_delay;
+	sd_event_source *look_source;
+
+	/* retired, and waiting for handshakes in flight, then for datagrams to be read */
+	sd_event_source *settle_source;
+	struct retire_queues queues;
+	uint64_t retire_begun, read_until;
 	sd_event_source
 		*patience_source; /* to be retired, and waiting for another slot to be ready */
 	struct waiters retirers;

@@ -26,14 +26,16 @@ static void set_problem(struct service *service, const struct problem *problem)
 
 /* Settings that are wrong do not take a running service out of management: the last good ones hold.
  */
-static void load_config(struct service *service)
+static bool load_config(struct service *service)
 {
 	struct problem problem = {0};
 	struct config config;
+	bool good = !configfile_load(service->name, &config, &problem);
 
-	if (!configfile_load(service->name, &config, &problem))
+	if (good)
 		service->config = config;
 	set_problem(service, &problem);
+	return good;
 }
 
 static void open_plane(struct service *service)
@@ -69,6 +71,17 @@ static void open_force(struct service *service)
 	force_set_ports(service->force, service->config.ports, service->config.n_ports);
 }
 
+/* The settings, and what of them the kernel side goes by. */
+static void load(struct service *service)
+{
+	bool good = load_config(service);
+
+	open_plane(service);
+	open_force(service);
+	if (good && service->plane)
+		plane_set_flow(service->plane, &service->config);
+}
+
 static int set_slots(struct service *service, unsigned n)
 {
 	int r = 0;
@@ -85,9 +98,7 @@ static int set_slots(struct service *service, unsigned n)
 
 void service_reload(struct service *service)
 {
-	load_config(service);
-	open_plane(service);
-	open_force(service);
+	load(service);
 	set_slots(service, service->config.slots);
 }
 
@@ -102,9 +113,7 @@ int service_new(const struct service_context *context, const char *name,
 	service->context = context;
 	snprintf(service->name, sizeof(service->name), "%s", name);
 	config_init(&service->config);
-	load_config(service);
-	open_plane(service);
-	open_force(service);
+	load(service);
 	r = set_slots(service, service->config.slots);
 	if (r >= 0)
 		r = bus_publish_service(service);

@@ -2,6 +2,7 @@
 #include "plane/adopt.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -108,13 +109,46 @@ static bool in_scope(const struct adopt_scope *scope, const struct address *addr
 	return !scope->n_ports;
 }
 
-static enum adopt_verdict judge(int fd)
+/* From where the kernel takes ports for those who name none (ip(7)). */
+static bool is_ephemeral(uint16_t port)
+{
+	unsigned low = 32768, high = 60999;
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+
+	if (file) {
+		if (fscanf(file, "%u %u", &low, &high) != 2)
+			low = 32768, high = 60999;
+		fclose(file);
+	}
+	return port >= low && port <= high;
+}
+
+/* Bound to a group or to everybody: each socket there gets a copy, nobody is asked which one. */
+static bool is_for_many(const struct address *address)
+{
+	static const uint8_t everybody[] = {255, 255, 255, 255};
+
+	if (address->family == AF_INET6)
+		return address->ip[0] == 0xff;
+	return (address->ip[0] & 0xf0) == 0xe0 || !memcmp(address->ip, everybody, 4);
+}
+
+/* Servers have UDP sockets for questions of their own as well: nothing to tell the user about. */
+static enum adopt_verdict judge_plain_udp(const struct adopt_scope *scope,
+					  const struct address *address)
+{
+	return !scope->n_ports && is_ephemeral(address->port) ? ADOPT_PORT_LEFT_OUT
+							      : ADOPT_NO_REUSEPORT;
+}
+
+static enum adopt_verdict judge(int fd, const struct adopt_scope *scope,
+				const struct address *address)
 {
 	if (get_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
 		return ADOPT_MPTCP;
-	if (get_option(fd, SOL_SOCKET, SO_REUSEPORT) != 1)
-		return ADOPT_NO_REUSEPORT;
-	return ADOPT_OK;
+	if (get_option(fd, SOL_SOCKET, SO_REUSEPORT) == 1)
+		return ADOPT_OK;
+	return address->udp ? judge_plain_udp(scope, address) : ADOPT_NO_REUSEPORT;
 }
 
 static void set_error(struct adopted_socket *socket, int error)
@@ -135,21 +169,22 @@ static void set_error(struct adopted_socket *socket, int error)
 static int prepare(struct plane *plane, const struct adopt_scope *scope,
 		   struct adopted_socket *socket)
 {
+	const struct address *address = &socket->held.socket.address;
 	_cleanup_(close_fdp) int fd = -1;
 	struct listener *listener;
 	int r;
 
-	if (!in_scope(scope, &socket->held.socket.address) || socket->held.socket.address.udp) {
+	if (!in_scope(scope, address) || (address->udp && is_for_many(address))) {
 		socket->verdict = ADOPT_PORT_LEFT_OUT;
 		return 0;
 	}
 	r = scan_borrow(&socket->held, &fd);
 	if (r < 0)
 		return r;
-	socket->verdict = judge(fd);
+	socket->verdict = judge(fd, scope, address);
 	if (socket->verdict != ADOPT_OK)
 		return 0;
-	r = plane_listener_get(plane, &socket->held.socket.address, &listener, &socket->reason);
+	r = plane_listener_get(plane, address, &listener, &socket->reason);
 	if (!r)
 		r = listener_learn_netns(listener, fd);
 	if (!r)
@@ -353,6 +388,8 @@ int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoptio
 		listener_tidy_owners(listeners[i], slot);
 	}
 	adoption->fresh = 0;
+	if (adoption->adopted && !plane_slot_sockets(plane, slot))
+		plane_advance_epoch(plane, slot);
 	for (size_t i = 0; i < adoption->n; i++)
 		if (commit_one(plane, slot, adoption, &adoption->sockets[i]) != -ESTALE)
 			adoption->sockets[kept++] = adoption->sockets[i];
