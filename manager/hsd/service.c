@@ -9,6 +9,7 @@
 #include "hsd/event_log.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
+#include "hsd/nudging.h"
 #include "system/configfile.h"
 #include "system/journal.h"
 #include "util/macro.h"
@@ -48,9 +49,13 @@ static void open_plane(struct service *service)
 	r = plane_create(service->name, service->context->accounting, &service->plane, &problem);
 	if (r < 0 && !problem.text[0])
 		problem_set(&problem, r, "its kernel side could not be made: %s", strerror(-r));
-	if (r < 0)
+	if (r < 0) {
 		set_problem(service, &problem);
-	else if (event_log_new(service, &service->events) < 0)
+		return;
+	}
+	if (nudging_new(service, &service->nudging) < 0)
+		service->nudging = NULL; /* most kernels do without */
+	if (event_log_new(service, &service->events) < 0)
 		service->events = NULL; /* the counters go on without the stories */
 }
 
@@ -131,6 +136,7 @@ struct service *service_free(struct service *service)
 	service->change = change_run_free(service->change);
 	set_slots(service, 0);
 	event_log_free(service->events);
+	nudging_free(service->nudging);
 	force_free(service->force);
 	plane_free(service->plane);
 	free(service);
