@@ -165,12 +165,14 @@ _Static_assert(sizeof(struct hs_counters) == 64, "layout of map counters");
 struct hs_service_counters {
 	__u64 nothing_to_choose; /* look-ups for which no slot had a socket; the kernel chose */
 	__u64 events_lost;	 /* records that the full ring "events" refused */
-	__u64 moves_missed;   /* migrations not accounted for: the old slot keeps the connection */
-	__u64 flows_evicted;  /* UDP flows that lost their place to newer ones before they were idle
-			       */
-	__u64 previewed;      /* look-ups that a preview rule sent to its slot */
+	__u64 moves_missed;  /* migrations not accounted for: the old slot keeps the connection */
+	__u64 flows_evicted; /* UDP flows that lost their place to newer ones before they were idle
+			      */
+	__u64 told_tick; /* no count: when this CPU's UDP selectors last sent an event (hs_flow.h)
+			  */
+	__u64 previewed; /* look-ups that a preview rule sent to its slot */
 	__u64 preview_misses; /* look-ups with a preview rule whose slot had no live socket */
-	__u64 pad[2];
+	__u64 pad;
 };
 _Static_assert(sizeof(struct hs_service_counters) == sizeof(struct hs_counters), "one value size");
 

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "hs_bpf.h"
+#include "hs_select.h"
 
 #define ETH_P_IP   0x0800
 #define ETH_P_IPV6 0x86dd
@@ -125,4 +125,26 @@ static __always_inline void hs_classify(struct sk_reuseport_md *md, struct bpf_s
 		flow->by_client = 1;
 		flow->client = hs_client_hash(control->hash_key, (const __u32 *)key.source);
 	}
+}
+
+/* The slot that a preview rule sends this connection to, once it has been sent; else HS_SLOT_NONE.
+ */
+static __always_inline __u32 hs_try_preview(struct sk_reuseport_md *md, struct bpf_sock *moving,
+					    __u32 hash)
+{
+	struct hs_preview_rule *rule = hs_preview_rule(md, moving);
+	struct hs_service_counters *service = service_counters();
+	__u32 slot;
+
+	if (!rule || !service)
+		return HS_SLOT_NONE;
+	slot = rule->slot;
+	if (slot < HS_SLOTS_MAX && !hs_try_slot(md, slot, hash)) {
+		hs_count(rule->hits);
+		hs_count(service->previewed);
+		return slot;
+	}
+	hs_count(rule->misses);
+	hs_count(service->preview_misses);
+	return HS_SLOT_NONE;
 }

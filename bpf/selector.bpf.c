@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The selector: attached to one SO_REUSEPORT group (one listener of a service), it hands each new
- * flow to a socket of the slot that the routing word wants.
+ * The selector for TCP: attached to one SO_REUSEPORT group (one listener of a service), it hands
+ * each new flow to a socket of the slot that the routing word wants.
  *
  * It runs in two situations (section ".../migrate", Linux 5.14):
  *   - a packet for a listener was looked up: migrating_sk is NULL, the packet is there;
@@ -17,45 +17,6 @@
 #define TCP_NEW_SYN_RECV 12
 
 int hs_select(struct sk_reuseport_md *md);
-int hs_pick(__u64 bits, __u32 hash);
-int hs_next(__u64 word, __u32 ready);
-int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash);
-int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wanted, __u32 hash);
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct hs_control);
-} hs_control SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, HS_COUNTERS_MAX);
-	__type(key, __u32);
-	__type(value, struct hs_counters);
-} hs_counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 64 * 1024);
-} hs_events SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct hs_shards);
-} hs_shards SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_REUSEPORT_SOCKARRAY);
-	__uint(max_entries, HS_SOCKETS_MAX);
-	__type(key, __u32);
-	__type(value, __u64);
-} hs_sockets SEC(".maps");
 
 /* Slot of a listening socket, by cookie: asked only when it closes with connections waiting.
  * Writer: adoption, which also removes those of a slot's earlier instances. */
@@ -79,119 +40,6 @@ struct {
 
 /* Whether hs_moved is the accounting program's: if not, nobody would ever remove an entry. */
 const volatile __u32 hs_accounted = 0;
-
-static __always_inline struct hs_counters *counters_of(__u32 slot)
-{
-	return bpf_map_lookup_elem(&hs_counters, &slot);
-}
-
-static __always_inline struct hs_service_counters *service_counters(void)
-{
-	__u32 index = HS_COUNTERS_SERVICE;
-
-	return bpf_map_lookup_elem(&hs_counters, &index);
-}
-
-static __noinline int tell(__u64 word, __u64 flow, __u32 what)
-{
-	struct hs_event event = {
-		.time_ns = bpf_ktime_get_ns(),
-		.word = word,
-		.flow_hash = (__u32)flow,
-		.sport = (__u16)(flow >> 32),
-		.kind = (__u8)what,
-		.from = (__u8)(what >> 8),
-		.to = (__u8)(what >> 16),
-	};
-	struct hs_service_counters *counters;
-
-	if (!bpf_ringbuf_output(&hs_events, &event, sizeof(event), 0))
-		return 0;
-	counters = service_counters();
-	if (counters)
-		hs_count(counters->events_lost);
-	return 0;
-}
-
-/* The rare path is a function of its own (scalar arguments, for kernels that verify it apart). */
-static __always_inline void event(__u64 word, const struct hs_flow *flow, __u32 kind, __u32 from,
-				  __u32 to)
-{
-	tell(word, flow->hash | ((__u64)flow->sport << 32),
-	     kind | (from & 0xff) << 8 | (to & 0xff) << 16);
-}
-
-static __always_inline int try_shard(struct sk_reuseport_md *md, __u32 slot, __u32 shard)
-{
-	__u32 index = slot * HS_SHARDS_MAX + shard;
-
-	return shard < HS_SHARDS_MAX ? bpf_sk_select_reuseport(md, &hs_sockets, &index, 0) : -1;
-}
-
-/* Scalars in, a scalar out: the verifier looks at such a function once, and not in every round of
- * the loops that call it, which is most of what loading this program would take. */
-__noinline int hs_pick(__u64 bits, __u32 hash)
-{
-	return hs_pick_shard(bits, hash);
-}
-
-__noinline int hs_next(__u64 word, __u32 ready)
-{
-	return hs_next_slot(word, ready);
-}
-
-/*
- * Tries all sockets of one slot, beginning with the one that the flow's hash names. An entry may be
- * empty although its bit is set: its socket has closed. 0 when one was selected.
- *
- * The slow paths are global functions: the verifier checks each by itself, for all arguments.
- */
-__noinline int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash)
-{
-	struct hs_counters *counters = counters_of(slot);
-	struct hs_shards *shards;
-	__u32 zero = 0;
-	__u64 bits;
-
-	shards = bpf_map_lookup_elem(&hs_shards, &zero);
-	if (!md || !counters || !shards || slot >= HS_PLACES_MAX)
-		return -1;
-	bits = shards->live[slot];
-	for (int i = 0; i < HS_SHARDS_MAX; i++) {
-		__u32 shard = hs_pick(bits, hash);
-
-		if (shard >= HS_SHARDS_MAX)
-			return -1;
-		if (!try_shard(md, slot, shard))
-			return 0;
-		hs_count(counters->select_failed);
-		bits &= ~(1ULL << shard);
-	}
-	return -1;
-}
-
-/* What is left when the wanted slot's chosen socket is gone: its other sockets, then the active
- * slot, then any other, then the park. Returns the place, or HS_SLOT_NONE. */
-__noinline int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wanted, __u32 hash)
-{
-	__u32 zero = 0, ready, slot = wanted;
-	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
-
-	if (!md || !shards)
-		return HS_SLOT_NONE;
-	ready = hs_ready_slots(shards);
-	for (int i = 0; i <= HS_SLOTS_MAX; i++) {
-		if (slot < HS_SLOTS_MAX) {
-			if (!hs_try_slot(md, slot, hash))
-				return slot;
-			ready &= ~(1U << slot);
-		}
-		if (!ready)
-			break;
-		slot = hs_next(word, ready);
-	}
-	return hs_try_slot(md, HS_SLOT_PARK, hash) ? HS_SLOT_NONE : HS_SLOT_PARK;
-}
 
 static __always_inline int note_move(struct bpf_sock *moving, __u32 from, __u32 to)
 {
@@ -257,15 +105,10 @@ static __always_inline void on_migrated(struct sk_reuseport_md *md, struct bpf_s
 static __always_inline void on_selected(struct sk_reuseport_md *md, struct bpf_sock *moving,
 					const struct hs_flow *flow, __u64 word, __u32 slot)
 {
-	struct hs_counters *counters;
-
-	if (moving) {
+	if (moving)
 		on_migrated(md, moving, flow, word, slot);
-		return;
-	}
-	counters = counters_of(slot);
-	if (counters)
-		hs_count(counters->chosen);
+	else
+		count_chosen(slot);
 }
 
 static __always_inline struct hs_flow flow_of(struct sk_reuseport_md *md, struct bpf_sock *moving)
@@ -281,55 +124,12 @@ static __always_inline struct hs_flow flow_of(struct sk_reuseport_md *md, struct
 	return flow;
 }
 
-static __always_inline void on_fell_through(struct hs_shards *shards, const struct hs_flow *flow,
-					    __u64 word, __u32 wanted, __u32 got)
-{
-	struct hs_counters *counters;
-	struct hs_service_counters *service;
-
-	if (got >= HS_PLACES_MAX) {
-		service = service_counters();
-		if (service)
-			hs_count(service->nothing_to_choose);
-		event(word, flow, HS_EVENT_NOTHING, wanted, got);
-		return;
-	}
-	counters = counters_of(got);
-	if (counters)
-		hs_count(counters->fell_through);
-	/* a slot that was withdrawn is no news: only sockets that died unannounced are told */
-	if (wanted < HS_SLOTS_MAX && shards->live[wanted])
-		event(word, flow, HS_EVENT_FELL_THROUGH, wanted, got);
-}
-
-/* Sends a connection with a preview rule to the rule's slot. 0 when it has been sent. */
-static __always_inline int try_preview(struct sk_reuseport_md *md, struct bpf_sock *moving,
-				       const struct hs_flow *flow, __u64 word)
-{
-	struct hs_preview_rule *rule = hs_preview_rule(md, moving);
-	struct hs_service_counters *service = service_counters();
-	__u32 slot;
-
-	if (!rule || !service)
-		return -1;
-	slot = rule->slot;
-	if (slot < HS_SLOTS_MAX && !hs_try_slot(md, slot, flow->hash)) {
-		hs_count(rule->hits);
-		hs_count(service->previewed);
-		on_selected(md, moving, flow, word, slot);
-		return 0;
-	}
-	hs_count(rule->misses);
-	hs_count(service->preview_misses);
-	return -1;
-}
-
 SEC("sk_reuseport/migrate")
 int hs_select(struct sk_reuseport_md *md)
 {
 	struct bpf_sock *moving =
 		md->migrating_sk; /* once: the verifier tracks this very register */
-	__u32 zero = 0, wanted, got;
+	__u32 zero = 0, wanted, got, slot;
 	struct hs_control *control = bpf_map_lookup_elem(&hs_control, &zero);
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 	struct hs_flow flow;
@@ -339,8 +139,11 @@ int hs_select(struct sk_reuseport_md *md)
 		return SK_PASS;
 	word = *(volatile __u64 *)&control->word;
 	flow = flow_of(md, moving);
-	if (control->preview && !try_preview(md, moving, &flow, word))
+	slot = control->preview ? hs_try_preview(md, moving, flow.hash) : HS_SLOT_NONE;
+	if (slot < HS_SLOTS_MAX) {
+		on_selected(md, moving, &flow, word, slot);
 		return SK_PASS;
+	}
 	if (control->canary_mode && hs_word_share(word))
 		hs_classify(md, moving, control, &flow);
 	/* on purpose, so no fall-through; where there is no park it is as if it had not been said
@@ -358,8 +161,10 @@ int hs_select(struct sk_reuseport_md *md)
 		return SK_PASS;
 	}
 	got = hs_fall_through(md, word, wanted, flow.hash);
-	if (got != wanted)
-		on_fell_through(shards, &flow, word, wanted, got);
+	if (got != wanted) {
+		count_fall(got);
+		tell_fall(shards, &flow, word, wanted, got);
+	}
 	if (got < HS_PLACES_MAX)
 		on_selected(md, moving, &flow, word, got);
 	return SK_PASS;

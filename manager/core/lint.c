@@ -328,30 +328,40 @@ static bool depends_on_slot(const char *value)
 	return false;
 }
 
-/* An address of ListenStream= that is not TCP: a path, perhaps behind a specifier like %t, an
- * abstract name, or vsock. */
-static bool is_tcp(const char *value)
+/* False for a path, perhaps behind a specifier like %t, an abstract name, or vsock. */
+static bool is_inet(const char *value)
 {
 	if (value[0] == '/' || value[0] == '@' || strncmp(value, "vsock:", 6) == 0)
 		return false;
 	return !(value[0] == '%' && strchr(value, '/'));
 }
 
+/* Listeners that are switched: TCP and UDP. */
+static bool is_switched(const struct assignment *a)
+{
+	return (!strcmp(a->key, "ListenStream") || !strcmp(a->key, "ListenDatagram")) &&
+	       is_inet(a->value);
+}
+
 static void lint_address(struct lint_report *report, const struct assignment *a)
 {
 	bool stream = strcmp(a->key, "ListenStream") == 0;
 
-	if (stream && is_tcp(a->value) && depends_on_slot(a->value))
+	if (is_switched(a) && depends_on_slot(a->value))
 		add_line(report, true, a,
-			 "Each slot then has another address, and connections can only be switched "
+			 "Each slot then has another address, and traffic can only be switched "
 			 "between slots that have the same",
 			 "Write the address without a % specifier");
-	else if (!stream || (!is_tcp(a->value) && depends_on_slot(a->value)))
-		add_line(report, false, a, "Only TCP listeners are switched, this one is not",
-			 "Expect to lose what arrives here while its instance restarts");
-	else if (!is_tcp(a->value))
+	else if (is_switched(a))
+		return;
+	else if (!stream || depends_on_slot(a->value))
 		add_line(report, false, a,
-			 "Only TCP listeners are switched, and of these only one slot can have it",
+			 "Only TCP and UDP listeners are switched, this one is not",
+			 "Expect to lose what arrives here while its instance restarts");
+	else
+		add_line(report, false, a,
+			 "Only TCP and UDP listeners are switched, and of these only one slot can "
+			 "have it",
 			 "Give each slot an address of its own here, with %i in it");
 }
 
@@ -359,7 +369,7 @@ static void lint_address(struct lint_report *report, const struct assignment *a)
 static void lint_addresses(struct lint_report *report, const struct lint_unit *socket)
 {
 	const struct assignment *items = socket->settings.items;
-	size_t first = 0, n_tcp = 0;
+	size_t first = 0, n_switched = 0;
 
 	for (size_t i = 0; i < socket->settings.n; i++)
 		if (strcmp(items[i].section, "Socket") == 0 &&
@@ -370,12 +380,12 @@ static void lint_addresses(struct lint_report *report, const struct lint_unit *s
 		    strncmp(items[i].key, "Listen", 6) != 0)
 			continue;
 		lint_address(report, &items[i]);
-		n_tcp += strcmp(items[i].key, "ListenStream") == 0 && is_tcp(items[i].value);
+		n_switched += is_switched(&items[i]);
 	}
-	if (!n_tcp)
+	if (!n_switched)
 		add_missing(report, socket, "ListenStream= with a TCP address is missing",
-			    "Only TCP listeners are switched, and there is none",
-			    "Add one like ListenStream=8080");
+			    "Only TCP and UDP listeners are switched, and there is none",
+			    "Add one like ListenStream=8080, or ListenDatagram=53");
 }
 
 static void lint_protocol(struct lint_report *report, const struct lint_unit *socket)
@@ -384,9 +394,10 @@ static void lint_protocol(struct lint_report *report, const struct lint_unit *so
 		assignments_last(&socket->settings, "Socket", "SocketProtocol");
 
 	if (a && *a->value)
-		add_line(report, true, a,
-			 "The kernel lets a program choose between plain TCP listeners only",
-			 "Remove the line");
+		add_line(
+			report, true, a,
+			"The kernel lets a program choose between plain TCP and UDP listeners only",
+			"Remove the line");
 }
 
 void lint_per_connection(struct lint_report *report, const struct lint_unit *socket)

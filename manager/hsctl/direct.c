@@ -177,8 +177,7 @@ static void look_around(const struct direct *direct, struct service_report *repo
 	for (unsigned i = 0; i < scope.n_slots; i++) {
 		direct_unit(direct, i, &facts[i]);
 		scope.cgroups[i] = facts[i].control_group;
-		for (char **unit = facts[i].triggered_by; unit && *unit; unit++)
-			scope.activated |= unit_is_socket(*unit);
+		scope.activated |= unit_has_socket(&facts[i]);
 	}
 	foreign_find(direct->plane, &scope, &report->foreign);
 	for (unsigned i = 0; i < scope.n_slots; i++)

@@ -57,3 +57,7 @@ int direct_change(const char *service, const struct direct_order *order, struct 
 
 int direct_policy(const char *service, enum hs_policy policy, struct reply *ret_reply);
 int direct_canary(const char *service, uint32_t share, int to, struct reply *ret_reply);
+
+/* Gives the sockets of the other slots to the user of this one, before its server runs. Waits that
+ * long for others that have just been started. Returns how many had another owner, or -errno. */
+int direct_give(const struct direct *direct, unsigned slot, uint64_t patience_usec);

@@ -115,16 +115,16 @@ bool hook_open(const struct hook *hook, struct direct *ret_direct)
 {
 	struct direct direct = {0};
 	struct problem problem = {0};
-	int r;
+	int r, config;
 
 	snprintf(direct.service, sizeof(direct.service), "%s", hook->service);
-	r = configfile_load(hook->service, &direct.config, NULL);
-	if (r == -ENOENT) {
-		problem_set(&problem, r, "%s is not enabled; nothing to do", hook->service);
+	config = configfile_load(hook->service, &direct.config, NULL);
+	if (config == -ENOENT) {
+		problem_set(&problem, config, "%s is not enabled; nothing to do", hook->service);
 		print(hook, problem.text);
 		return false;
 	}
-	if (r < 0) /* better a service with the defaults than none */
+	if (config < 0) /* better a service with the defaults than none */
 		config_init(&direct.config);
 	if (accounting_open(&direct.accounting, &problem) < 0)
 		complain("connections are not counted: %s", problem.text);
@@ -135,6 +135,8 @@ bool hook_open(const struct hook *hook, struct direct *ret_direct)
 		hook_tell(hook, JOURNAL_PROBLEM, LOG_ERR, &problem);
 		return false;
 	}
+	if (!config)
+		plane_set_flow(direct.plane, &direct.config);
 	direct.systemd = direct_systemd();
 	*ret_direct = direct;
 	return true;

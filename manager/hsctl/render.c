@@ -100,6 +100,9 @@ static const char *state_color(const char *state)
 	return "yellow";
 }
 
+/* Where there are UDP flows they have a column, the last one. */
+#define COLUMN_FLOWS 10
+
 static void add_slot(const struct render *render, struct libscols_table *table, json_object *slot)
 {
 	struct libscols_line *line = scols_table_new_line(table, NULL);
@@ -118,19 +121,35 @@ static void add_slot(const struct render *render, struct libscols_table *table, 
 	set_number(line, 7, json_number(slot, "chosen", -1));
 	set_number(line, 8, json_number(slot, "migrated_in", -1));
 	set_text(line, 9, ago(render, json_text(slot, "since"), text, sizeof(text)));
+	if (scols_table_get_ncols(table) > COLUMN_FLOWS)
+		set_number(line, COLUMN_FLOWS, json_number(slot, "flows", -1));
 	set_color(render, line, 2, !strcmp(role, "active") ? "bold" : NULL);
 	set_color(render, line, 3, state_color(state));
+}
+
+static bool has_flows(json_object *slots)
+{
+	return json_count(slots) &&
+	       json_number(json_object_array_get_idx(slots, 0), "flows", -1) >= 0;
 }
 
 static void print_slots(const struct render *render, json_object *slots)
 {
 	static const struct column columns[] = {
-		{"SLOT", true},	    {"UNIT", false},  {"ROLE", false},	{"STATE", false},
-		{"PID", true},	    {"CONNS", true},  {"QUEUED", true}, {"CHOSEN", true},
-		{"MIGRATED", true}, {"SINCE", false},
+		{"SLOT", true},
+		{"UNIT", false},
+		{"ROLE", false},
+		{"STATE", false},
+		{"PID", true},
+		{"CONNS", true},
+		{"QUEUED", true},
+		{"CHOSEN", true},
+		{"MIGRATED", true},
+		{"SINCE", false},
+		[COLUMN_FLOWS] = {"FLOWS", true},
 	};
 	_cleanup_(scols_unref_tablep) struct libscols_table *table =
-		new_table(render, columns, ARRAY_SIZE(columns));
+		new_table(render, columns, has_flows(slots) ? ARRAY_SIZE(columns) : COLUMN_FLOWS);
 
 	for (size_t i = 0; table && i < json_count(slots); i++)
 		add_slot(render, table, json_object_array_get_idx(slots, i));
@@ -138,12 +157,22 @@ static void print_slots(const struct render *render, json_object *slots)
 		print_table(render, table);
 }
 
+/* "0.0.0.0:80", "0.0.0.0:53/udp" */
+static const char *listener_text(json_object *listener, char *text, size_t size)
+{
+	bool udp = !strcmp(json_text(listener, "protocol"), "udp");
+
+	snprintf(text, size, "%s%s", json_text(listener, "address"), udp ? "/udp" : "");
+	return text;
+}
+
 static void print_listeners(const struct render *render, json_object *listeners)
 {
 	for (size_t i = 0; i < json_count(listeners); i++) {
-		json_object *listener = json_object_array_get_idx(listeners, i);
+		char text[128];
 
-		fprintf(render->out, "%s%s", i ? ", " : "", json_text(listener, "address"));
+		fprintf(render->out, "%s%s", i ? ", " : "",
+			listener_text(json_object_array_get_idx(listeners, i), text, sizeof(text)));
 	}
 	if (!json_count(listeners))
 		fputs("no listener", render->out);
@@ -203,10 +232,22 @@ static void print_foreign(const struct render *render, json_object *foreign)
 	}
 }
 
+static void print_evicted(const struct render *render, json_object *status)
+{
+	int64_t evicted = json_number(status, "flows_evicted", 0);
+
+	if (evicted)
+		fprintf(render->out,
+			"%" PRId64 " UDP flow%s lost the place to newer ones before FlowTimeout=; "
+			"see FlowMax=\n",
+			evicted, evicted == 1 ? "" : "s");
+}
+
 static void print_status(const struct render *render, json_object *status)
 {
 	print_header(render, status);
 	print_slots(render, json_array(status, "slots"));
+	print_evicted(render, status);
 	print_problems(render, status);
 	print_foreign(render, json_array(status, "foreign"));
 }
@@ -366,11 +407,13 @@ json_object *list_from_statuses(json_object *statuses)
 static void addresses(json_object *listeners, char *text, size_t size)
 {
 	size_t length = 0;
+	char one[128];
 
 	text[0] = '\0';
 	for (size_t i = 0; i < json_count(listeners) && length < size; i++)
-		length += snprintf(text + length, size - length, "%s%s", i ? " " : "",
-				   json_text(json_object_array_get_idx(listeners, i), "address"));
+		length += snprintf(
+			text + length, size - length, "%s%s", i ? " " : "",
+			listener_text(json_object_array_get_idx(listeners, i), one, sizeof(one)));
 }
 
 static void add_service(const struct render *render, struct libscols_table *table,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* prepare: ExecStartPre= of an instance. */
+#include <string.h>
 #include <syslog.h>
 
 #include "hsctl/hook.h"
@@ -7,8 +8,28 @@
 #include "plane/prepare.h"
 #include "util/macro.h"
 
-/* How long hsd has to answer. */
-#define ASK_TIME (2 * USEC_PER_SEC)
+/* How long hsd has to answer: it may wait for another slot that has just been started. */
+#define ASK_TIME (4 * USEC_PER_SEC)
+/* The same wait without hsd, of the time for all. */
+#define WAIT_TIME (3 * USEC_PER_SEC)
+
+static void give_owner(const struct hook *hook, const struct direct *direct)
+{
+	int n = direct_give(direct, hook->slot, hook_left(hook, WAIT_TIME));
+	struct problem sentence;
+
+	if (n < 0)
+		problem_set(&sentence, n,
+			    "%s: the sockets of the other slots could not be given to the user of "
+			    "slot %u: %s",
+			    hook->service, hook->slot, strerror(-n));
+	else
+		problem_set(&sentence, 0,
+			    "%s: %d sockets of the other slots were given to the user of slot %u",
+			    hook->service, n, hook->slot);
+	if (n)
+		hook_tell(hook, JOURNAL_PREPARE, n < 0 ? LOG_WARNING : LOG_INFO, &sentence);
+}
 
 static void prepare_directly(const struct hook *hook)
 {
@@ -29,6 +50,7 @@ static void prepare_directly(const struct hook *hook)
 	intake.wanted = direct.config.intake;
 	intake.socket_units = unit_has_socket(&facts);
 	scope.forced = intake_needs_force(&intake);
+	give_owner(hook, &direct);
 	r = prepare_slot(direct.plane, &scope, &sentence);
 	hook_tell(hook, JOURNAL_PREPARE, r < 0 ? LOG_WARNING : LOG_INFO, &sentence);
 }

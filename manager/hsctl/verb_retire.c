@@ -18,6 +18,9 @@
 #define SETTLE_TIME (UINT64_C(4600000))
 #define SETTLE_MAX  (2 * USEC_PER_SEC)
 #define LOOK_EVERY  (20 * USEC_PER_MSEC)
+/* How long datagrams that were received may take to be read. */
+#define READ_TIME  (1 * USEC_PER_SEC)
+#define READ_EVERY (5 * USEC_PER_MSEC)
 
 #define ALL_SLOTS (~UINT32_C(0))
 
@@ -65,19 +68,33 @@ static enum retire_answer leave(const struct hook *hook, const struct direct *di
 	return answer;
 }
 
+/* Datagrams that were received before it left. Returns how many bytes are left. */
+static uint64_t wait_until_read(const struct hook *hook, const struct direct *direct,
+				const char *cgroup)
+{
+	uint64_t end = now_usec() + MIN(READ_TIME, hook_left(hook, SETTLE_TIME));
+	uint64_t bytes = 0;
+
+	while (!retire_unread(direct->plane, cgroup, &bytes) && bytes && now_usec() < end)
+		pause_for(READ_EVERY);
+	return bytes;
+}
+
 static void move_queue(const struct hook *hook, const struct direct *direct)
 {
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
 	uint64_t settle = MIN(direct->config.settle_usec, SETTLE_MAX);
+	struct retire_queues queues = {0};
 	struct problem sentence;
-	int queued = 0;
 
 	pause_for(MIN(settle, hook_left(hook, SETTLE_TIME)));
 	direct_unit(direct, hook->slot, &facts);
 	if (facts.control_group[0])
-		queued = bounce(direct->plane, hook->slot, facts.control_group, false);
-	retire_describe(RETIRE_DONE, direct->plane, hook->slot, queued, &sentence);
-	hook_tell(hook, JOURNAL_RETIRE, LOG_INFO, &sentence);
+		queues.moved = bounce(direct->plane, hook->slot, facts.control_group, false);
+	if (facts.control_group[0])
+		queues.unread = wait_until_read(hook, direct, facts.control_group);
+	retire_describe(RETIRE_DONE, direct->plane, hook->slot, &queues, &sentence);
+	hook_tell(hook, JOURNAL_RETIRE, queues.unread ? LOG_WARNING : LOG_INFO, &sentence);
 }
 
 /* `asked`: hsd was asked and did not come to the end, so it may have begun. */
@@ -94,7 +111,7 @@ static void retire_directly(const struct hook *hook, bool asked)
 		move_queue(hook, &direct);
 		return;
 	}
-	retire_describe(answer, direct.plane, hook->slot, 0, &sentence);
+	retire_describe(answer, direct.plane, hook->slot, NULL, &sentence);
 	hook_tell(hook, JOURNAL_RETIRE, answer == RETIRE_LAST ? LOG_WARNING : LOG_INFO, &sentence);
 }
 

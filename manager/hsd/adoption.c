@@ -5,7 +5,9 @@
 
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
+#include "hsd/ownership.h"
 #include "util/clock.h"
+#include "util/macro.h"
 #include "util/strings.h"
 
 static void tell_problems(struct instance *instance, const struct adoption *adoption)
@@ -25,6 +27,67 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 	instance->problem = first;
 }
 
+/* ---- sockets that come late ----
+ *
+ * A TCP socket that begins to listen is told by the kernel; that a UDP socket was bound is not. So
+ * a new run is looked at again for some seconds, less and less often.
+ */
+
+#define LOOK_FIRST (50 * USEC_PER_MSEC)
+#define LOOK_LAST  (3200 * USEC_PER_MSEC)
+
+/* The sum over a set of sockets differs when the set does. */
+static uint64_t mark_of(const struct held_socket *held)
+{
+	return held->socket.cookie * UINT64_C(0x9e3779b97f4a7c15) + 1;
+}
+
+static void remember_sockets(struct instance *instance)
+{
+	instance->sockets_mark = 0;
+	for (size_t i = 0; i < instance->adoption->n; i++)
+		instance->sockets_mark += mark_of(&instance->adoption->sockets[i].held);
+}
+
+static bool has_new_sockets(const struct instance *instance)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	uint64_t sum = 0;
+	size_t n;
+
+	if (scan_cgroup(instance_facts(instance)->control_group, &held, &n) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		sum += mark_of(&held[i]);
+	return sum != instance->sockets_mark;
+}
+
+static void schedule_look(struct instance *instance);
+
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	(void)usec;
+	sd_event_source_disable_unref(source);
+	instance->look_source = NULL;
+	instance->look_delay = instance->look_delay < LOOK_LAST ? 2 * instance->look_delay : 0;
+	if (!instance_owns(instance, 0))
+		instance->look_delay = 0;
+	else if (!instance->adoption && has_new_sockets(instance))
+		instance_adopt(instance, NULL);
+	schedule_look(instance);
+	return 0;
+}
+
+static void schedule_look(struct instance *instance)
+{
+	if (instance->look_delay && !instance->look_source)
+		sd_event_add_time_relative(instance->service->context->event,
+					   &instance->look_source, CLOCK_MONOTONIC,
+					   instance->look_delay, USEC_PER_MSEC, on_look, instance);
+}
+
 static void end_adoption(struct instance *instance)
 {
 	struct service *service = instance->service;
@@ -32,12 +95,17 @@ static void end_adoption(struct instance *instance)
 	struct problem sentence = {0};
 
 	adoption_commit(service->plane, instance->slot, instance->adoption);
+	remember_sockets(instance);
+	schedule_look(instance);
 	tell_problems(instance, instance->adoption);
 	adoption_describe(service->name, instance->slot, instance->adoption, &sentence);
 	if (instance->adoption->fresh)
 		journal_log(JOURNAL_ADOPT, &scope, "%s", sentence.text);
 	if (instance->adoption->fresh)
 		instance->ready_since = now_usec();
+	/* more may come, but what follows the first ones is not foreseen */
+	if (instance->adoption->adopted)
+		ownership_settled(instance);
 	instance->adoption = adoption_free(instance->adoption);
 	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)
@@ -116,8 +184,12 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		refuse_adoption(instance, service->problem.text);
 		return;
 	}
-	if (strcmp(instance->adopted_run, facts->invocation))
+	if (strcmp(instance->adopted_run, facts->invocation)) {
 		instance->crash_told = false;
+		/* a manager that was not there when it was prepared */
+		instance->ownership.other_than_root |= !owner_is_root(facts);
+		instance->look_delay = LOOK_FIRST;
+	}
 	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
 	r = adoption_begin(service->plane, &scope, &instance->adoption, &problem);
 	if (r < 0) {

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <syslog.h>
 
+#include "hsd/nudging.h"
 #include "system/journal.h"
 #include "util/macro.h"
 
@@ -110,6 +111,8 @@ static void on_event(const struct hs_event *event, void *userdata)
 	/* a kind of a later version: not ours to judge */
 	if (event->kind >= HS_EVENT_COUNT)
 		return;
+	if (event->kind == HS_EVENT_MIGRATED)
+		nudging_on_moved(log->service->nudging, event->to);
 	log->counts[event->kind][place_of(event->from)][place_of(event->to)]++;
 	start_gathering(log);
 }

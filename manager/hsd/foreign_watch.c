@@ -42,8 +42,7 @@ static struct foreign_scope scope_of(const struct service *service)
 		const struct unit_facts *facts = instance_facts(service->instances[i]);
 
 		scope.cgroups[i] = facts->control_group;
-		for (char **unit = facts->triggered_by; unit && *unit; unit++)
-			scope.activated |= unit_is_socket(*unit);
+		scope.activated |= unit_has_socket(facts);
 	}
 	return scope;
 }

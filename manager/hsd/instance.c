@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <syslog.h>
 
+#include "hsd/ownership.h"
 #include "hsd/preparation.h"
 #include "plane/cgroup.h"
 #include "plane/retire.h"
@@ -185,6 +186,8 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 	struct service *service = instance->service;
 	bool same_run = !strcmp(instance->adopted_run, facts->invocation);
 
+	if (facts->state != UNIT_STARTING)
+		ownership_settled(instance);
 	if (!service->plane)
 		return;
 	if (!plane_slot_sockets(service->plane, instance->slot))
@@ -264,6 +267,7 @@ struct instance *instance_free(struct instance *instance)
 	if (!instance)
 		return NULL;
 	unwatch_main(instance);
+	sd_event_source_disable_unref(instance->look_source);
 	sd_event_source_disable_unref(instance->settle_source);
 	sd_event_source_disable_unref(instance->patience_source);
 	sd_event_source_disable_unref(instance->restart_source);
@@ -271,6 +275,7 @@ struct instance *instance_free(struct instance *instance)
 	for (unsigned i = 0; i < INSTANCE_SOCKET_UNITS_MAX; i++)
 		unit_job_free(instance->socket_stops[i].job);
 	adoption_free(instance->adoption);
+	ownership_done(instance);
 	waiters_refuse(&instance->preparers, "hsd stops, or manages this service no longer");
 	waiters_refuse(&instance->adopters, "hsd stops, or manages this service no longer");
 	waiters_refuse(&instance->retirers, "hsd stops, or manages this service no longer");

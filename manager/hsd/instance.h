@@ -13,7 +13,9 @@
 #include "hsd/service.h"
 #include "hsd/waiters.h"
 #include "plane/adopt.h"
+#include "plane/retire.h"
 #include "system/journal.h"
+#include "system/owner.h"
 #include "system/units.h"
 
 #define INSTANCE_SOCKET_UNITS_MAX 16
@@ -21,6 +23,21 @@
 struct socket_stop {
 	struct instance *instance;
 	struct unit_job *job; /* NULL: none, or it has ended */
+};
+
+/* See hsd/ownership.h. */
+struct ownership {
+	/* of the run that is or was last prepared */
+	bool other_than_root;
+	uid_t bound_uid;
+	uint64_t binding_since; /* prepared, and no sockets yet; 0 = not */
+	/* of the preparation under way */
+	bool known;
+	int error; /* when known: 0, or why the user was not found out */
+	uid_t uid;
+	bool impatient; /* has waited long enough for another */
+	struct owner_question *question;
+	sd_event_source *patience_source;
 };
 
 struct instance {
@@ -38,6 +55,7 @@ struct instance {
 	sd_event_source *exit_source;
 
 	struct waiters preparers; /* see hsd/preparation.h */
+	struct ownership ownership;
 
 	bool adopt_wanted; /* when the unit's facts are fresh */
 	struct adoption *adoption;
@@ -45,7 +63,15 @@ struct instance {
 	struct socket_stop socket_stops[INSTANCE_SOCKET_UNITS_MAX];
 	struct waiters adopters;
 
-	sd_event_source *settle_source; /* retired, and waiting for handshakes in flight */
+	/* what this run's sockets were at the last adoption; looked for others until the delay is 0
+	 */
+	uint64_t sockets_mark, look_delay;
+	sd_event_source *look_source;
+
+	/* retired, and waiting for handshakes in flight, then for datagrams to be read */
+	sd_event_source *settle_source;
+	struct retire_queues queues;
+	uint64_t retire_begun, read_until;
 	sd_event_source
 		*patience_source; /* to be retired, and waiting for another slot to be ready */
 	struct waiters retirers;

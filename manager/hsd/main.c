@@ -52,7 +52,7 @@ static int set_up_loop(sd_event **ret_event)
 	return 0;
 }
 
-static int run(void)
+static int run(enum nudging_mode nudging)
 {
 	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
 	_cleanup_(manager_freep) struct manager *manager = NULL;
@@ -60,7 +60,7 @@ static int run(void)
 	int r = set_up_loop(&event);
 
 	if (r >= 0)
-		r = manager_new(event, &manager, &problem);
+		r = manager_new(event, nudging, &manager, &problem);
 	if (r >= 0)
 		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, manager);
 	if (r >= 0) {
@@ -84,16 +84,23 @@ static int usage(FILE *to, int code)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
-	int c = getopt_long(argc, argv, "h", options, NULL);
+	static const struct option options[] = {{"help", no_argument, NULL, 'h'},
+						{"version", no_argument, NULL, 'V'},
+						{"nudge", required_argument, NULL, 'n'},
+						{0}};
+	enum nudging_mode nudging = NUDGING_AUTO;
+	int c;
 
-	if (c == 'V')
-		return puts("hsd " HS_VERSION) < 0;
-	if (c == 'h')
-		return usage(stdout, EXIT_SUCCESS);
-	if (c != -1 || optind < argc)
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (c == 'V')
+			return puts("hsd " HS_VERSION) < 0;
+		if (c == 'h')
+			return usage(stdout, EXIT_SUCCESS);
+		if (c != 'n' || nudging_mode_from_string(optarg, &nudging) < 0)
+			return usage(stderr, 2);
+	}
+	if (optind < argc)
 		return usage(stderr, 2);
 	libbpf_set_print(ignore_libbpf);
-	return run();
+	return run(nudging);
 }

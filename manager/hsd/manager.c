@@ -237,7 +237,8 @@ static void open_accounting(struct manager *manager)
 			    manager->accounting_problem.text);
 }
 
-int manager_new(sd_event *event, struct manager **ret_manager, struct problem *problem)
+int manager_new(sd_event *event, enum nudging_mode nudging, struct manager **ret_manager,
+		struct problem *problem)
 {
 	_cleanup_(manager_freep) struct manager *manager = calloc(1, sizeof(*manager));
 	int r;
@@ -245,10 +246,13 @@ int manager_new(sd_event *event, struct manager **ret_manager, struct problem *p
 	if (!manager)
 		return -ENOMEM;
 	manager->context.event = event;
+	manager->context.nudge = &manager->nudge;
 	r = open_bus(manager, problem);
 	if (r < 0)
 		return r;
 	open_accounting(manager);
+	/* without a test they are woken in any case */
+	nudging_test_new(event, nudging, &manager->nudge, &manager->nudging_test);
 	r = watch_listens(manager);
 	if (r < 0)
 		return problem_set(problem, r, "cannot watch for listening sockets: %s",
@@ -277,6 +281,7 @@ struct manager *manager_free(struct manager *manager)
 	forget_all(manager);
 	sd_event_source_disable_unref(manager->listen_source);
 	sd_event_source_disable_unref(manager->rescan_source);
+	nudging_test_free(manager->nudging_test);
 	accounting_free(manager->context.accounting);
 	/* with services, pins outlive us on purpose */
 	if (unused)

@@ -2,6 +2,7 @@
 /* The composition root: event loop, bus, accounting, services. */
 #pragma once
 
+#include "hsd/nudging.h"
 #include "hsd/service.h"
 
 struct manager {
@@ -11,10 +12,13 @@ struct manager {
 	size_t n_services;
 	sd_event_source *listen_source, *rescan_source;
 	sd_bus_slot *bus_object;
+	bool nudge; /* see hsd/nudging.h */
+	struct nudging_test *nudging_test;
 };
 
 /* `event` must outlive it. On failure `problem` says why. */
-int manager_new(sd_event *event, struct manager **ret_manager, struct problem *problem);
+int manager_new(sd_event *event, enum nudging_mode nudging, struct manager **ret_manager,
+		struct problem *problem);
 struct manager *manager_free(struct manager *manager);
 
 /* Takes up services that were enabled and forgets those that were disabled. */

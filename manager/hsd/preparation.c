@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/preparation.h"
 
+#include <string.h>
 #include <syslog.h>
 
+#include "hsd/ownership.h"
 #include "plane/prepare.h"
 
 int instance_prepare(struct instance *instance, sd_bus_message *message)
@@ -21,6 +23,25 @@ static void tell(const struct instance *instance, int result, const struct probl
 		journal_log(JOURNAL_PREPARE, &scope, "%s", sentence->text);
 }
 
+static void tell_given(const struct instance *instance, int given)
+{
+	struct journal_scope scope = instance_scope(instance, given < 0 ? LOG_WARNING : LOG_INFO);
+	const char *service = instance->service->name;
+
+	if (given > 0)
+		journal_log(JOURNAL_PREPARE, &scope,
+			    "%s: %d socket%s of other slots were given to user %u, so that slot %u "
+			    "can join them",
+			    service, given, given == 1 ? "" : "s", instance->ownership.bound_uid,
+			    instance->slot);
+	else if (given < 0)
+		journal_log(
+			JOURNAL_PREPARE, &scope,
+			"%s: slot %u may find its address taken: the sockets of the other slots "
+			"could not be given to its user %s: %s",
+			service, instance->slot, instance_facts(instance)->user, strerror(-given));
+}
+
 void preparation_run(struct instance *instance, const struct unit_facts *facts)
 {
 	struct service *service = instance->service;
@@ -36,8 +57,13 @@ void preparation_run(struct instance *instance, const struct unit_facts *facts)
 	};
 	struct problem sentence;
 
+	int given = 0;
+
 	if (!instance->preparers.n)
 		return;
+	if (service->plane && !ownership_prepare(instance, facts, &given))
+		return;
+	tell_given(instance, given);
 	if (service->plane)
 		tell(instance, prepare_slot(service->plane, &scope, &sentence), &sentence);
 	else

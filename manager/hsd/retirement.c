@@ -1,31 +1,74 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Retirement in steps: leave, settle, move the queue; or wait for another slot first. */
+/* Retirement in steps: leave, settle, move the queue, wait for datagrams to be read; or wait for
+ * another slot first. */
 #include <syslog.h>
 
 #include "hsd/instance.h"
 #include "plane/retire.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 /* How long the last ready slot waits for another before it goes, so that a restart of all instances
  * in one command takes turns. Within the time that ExecStop= may take. */
 #define PATIENCE (4 * USEC_PER_SEC)
 
+/* How long datagrams that were received may take to be read, and how often that is looked at. All
+ * ends before those who asked lose patience. */
+#define READ_TIME  (1 * USEC_PER_SEC)
+#define READ_EVERY (5 * USEC_PER_MSEC)
+#define WHOLE_TIME (4100 * USEC_PER_MSEC)
+
+static void end_retirement(struct instance *instance)
+{
+	struct service *service = instance->service;
+	struct journal_scope scope = instance_scope(instance, LOG_INFO);
+	struct problem sentence;
+
+	if (instance->queues.unread)
+		scope.priority = LOG_WARNING;
+	retire_describe(RETIRE_DONE, service->plane, instance->slot, &instance->queues, &sentence);
+	journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
+	waiters_answer(&instance->retirers, service->name, instance->slot, sentence.text);
+}
+
+static uint64_t unread(const struct instance *instance)
+{
+	uint64_t bytes = 0;
+
+	/* what cannot be asked is not waited for */
+	retire_unread(instance->service->plane, instance_facts(instance)->control_group, &bytes);
+	return bytes;
+}
+
+static int on_read_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	instance->queues.unread = unread(instance);
+	if (instance->queues.unread && usec < instance->read_until &&
+	    sd_event_source_set_time(source, usec + READ_EVERY) >= 0 &&
+	    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0)
+		return 0;
+	instance->settle_source = sd_event_source_disable_unref(source);
+	end_retirement(instance);
+	return 0;
+}
+
 static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct instance *instance = userdata;
 	struct service *service = instance->service;
-	struct journal_scope scope = instance_scope(instance, LOG_INFO);
 	const char *cgroup = instance_facts(instance)->control_group;
-	struct problem sentence;
-	int queued;
 
-	(void)usec;
 	sd_event_source_disable_unref(source);
 	instance->settle_source = NULL;
-	queued = bounce(service->plane, instance->slot, cgroup, false);
-	retire_describe(RETIRE_DONE, service->plane, instance->slot, queued, &sentence);
-	journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
-	waiters_answer(&instance->retirers, service->name, instance->slot, sentence.text);
+	instance->queues.moved = bounce(service->plane, instance->slot, cgroup, false);
+	instance->queues.unread = unread(instance);
+	instance->read_until = MIN(usec + READ_TIME, instance->retire_begun + WHOLE_TIME);
+	if (!instance->queues.unread ||
+	    sd_event_add_time(service->context->event, &instance->settle_source, CLOCK_MONOTONIC,
+			      usec + READ_EVERY, 1, on_read_look, instance) < 0)
+		end_retirement(instance);
 	return 0;
 }
 
@@ -36,7 +79,7 @@ static void answer_unretired(struct instance *instance, enum retire_answer answe
 	struct problem sentence = {0};
 
 	if (service->plane)
-		retire_describe(answer, service->plane, instance->slot, 0, &sentence);
+		retire_describe(answer, service->plane, instance->slot, NULL, &sentence);
 	if (answer == RETIRE_LAST)
 		journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
 	waiters_answer(&instance->retirers, service->name, instance->slot, sentence.text);
@@ -139,5 +182,6 @@ int instance_retire(struct instance *instance, sd_bus_message *message)
 
 	if (r < 0 || instance->settle_source || instance->patience_source)
 		return r;
+	instance->retire_begun = now_usec();
 	return try_retire(instance);
 }

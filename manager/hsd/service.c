@@ -9,6 +9,7 @@
 #include "hsd/event_log.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
+#include "hsd/nudging.h"
 #include "system/configfile.h"
 #include "system/journal.h"
 #include "util/macro.h"
@@ -26,14 +27,16 @@ static void set_problem(struct service *service, const struct problem *problem)
 
 /* Settings that are wrong do not take a running service out of management: the last good ones hold.
  */
-static void load_config(struct service *service)
+static bool load_config(struct service *service)
 {
 	struct problem problem = {0};
 	struct config config;
+	bool good = !configfile_load(service->name, &config, &problem);
 
-	if (!configfile_load(service->name, &config, &problem))
+	if (good)
 		service->config = config;
 	set_problem(service, &problem);
+	return good;
 }
 
 static void open_plane(struct service *service)
@@ -46,9 +49,13 @@ static void open_plane(struct service *service)
 	r = plane_create(service->name, service->context->accounting, &service->plane, &problem);
 	if (r < 0 && !problem.text[0])
 		problem_set(&problem, r, "its kernel side could not be made: %s", strerror(-r));
-	if (r < 0)
+	if (r < 0) {
 		set_problem(service, &problem);
-	else if (event_log_new(service, &service->events) < 0)
+		return;
+	}
+	if (nudging_new(service, &service->nudging) < 0)
+		service->nudging = NULL; /* most kernels do without */
+	if (event_log_new(service, &service->events) < 0)
 		service->events = NULL; /* the counters go on without the stories */
 }
 
@@ -69,6 +76,17 @@ static void open_force(struct service *service)
 	force_set_ports(service->force, service->config.ports, service->config.n_ports);
 }
 
+/* The settings, and what of them the kernel side goes by. */
+static void load(struct service *service)
+{
+	bool good = load_config(service);
+
+	open_plane(service);
+	open_force(service);
+	if (good && service->plane)
+		plane_set_flow(service->plane, &service->config);
+}
+
 static int set_slots(struct service *service, unsigned n)
 {
 	int r = 0;
@@ -85,9 +103,7 @@ static int set_slots(struct service *service, unsigned n)
 
 void service_reload(struct service *service)
 {
-	load_config(service);
-	open_plane(service);
-	open_force(service);
+	load(service);
 	set_slots(service, service->config.slots);
 }
 
@@ -102,9 +118,7 @@ int service_new(const struct service_context *context, const char *name,
 	service->context = context;
 	snprintf(service->name, sizeof(service->name), "%s", name);
 	config_init(&service->config);
-	load_config(service);
-	open_plane(service);
-	open_force(service);
+	load(service);
 	r = set_slots(service, service->config.slots);
 	if (r >= 0)
 		r = bus_publish_service(service);
@@ -122,6 +136,7 @@ struct service *service_free(struct service *service)
 	service->change = change_run_free(service->change);
 	set_slots(service, 0);
 	event_log_free(service->events);
+	nudging_free(service->nudging);
 	force_free(service->force);
 	plane_free(service->plane);
 	free(service);

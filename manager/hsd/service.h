@@ -18,12 +18,14 @@
 struct change_run;
 struct event_log;
 struct instance;
+struct nudging;
 
 /* What a service needs from the daemon. All outlive it. */
 struct service_context {
 	sd_event *event;
 	sd_bus *bus;
 	struct accounting *accounting; /* NULL: this kernel has none */
+	const bool *nudge;	       /* servers are to be woken when connections move to them */
 };
 
 struct service {
@@ -37,6 +39,7 @@ struct service {
 	unsigned n_slots;
 	struct change_run *change; /* NULL: none runs */
 	struct event_log *events;
+	struct nudging *nudging;     /* NULL: there is nothing that could move */
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
 	bool foreign_due;
 	sd_bus_slot *bus_object;

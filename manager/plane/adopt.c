@@ -2,9 +2,12 @@
 #include "plane/adopt.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "plane/holder.h"
+#include "plane/owners.h"
 #include "util/macro.h"
 
 #ifndef IPPROTO_MPTCP
@@ -23,9 +26,9 @@ static const struct {
 	[ADOPT_MPTCP] = {"MPTCP",
 			 "the kernel cannot switch MPTCP listeners; let the server listen with "
 			 "plain TCP (Go: GODEBUG=multipathtcp=0)"},
-	[ADOPT_OTHER_UID] = {"another uid",
-			     "let the instances of both slots run as the same user, or use a "
-			     "socket unit"},
+	[ADOPT_OTHER_UID] = {"it belongs to another user than the other slots' sockets there did",
+			     "restart its unit, whose ExecStartPre=hsctl prepare gives them one "
+			     "owner"},
 	[ADOPT_FULL] = {"no room",
 			"a slot may have 64 sockets on each of 64 addresses; use fewer workers, or "
 			"name the ports that matter in Ports="},
@@ -106,13 +109,46 @@ static bool in_scope(const struct adopt_scope *scope, const struct address *addr
 	return !scope->n_ports;
 }
 
-static enum adopt_verdict judge(int fd)
+/* From where the kernel takes ports for those who name none (ip(7)). */
+static bool is_ephemeral(uint16_t port)
+{
+	unsigned low = 32768, high = 60999;
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+
+	if (file) {
+		if (fscanf(file, "%u %u", &low, &high) != 2)
+			low = 32768, high = 60999;
+		fclose(file);
+	}
+	return port >= low && port <= high;
+}
+
+/* Bound to a group or to everybody: each socket there gets a copy, nobody is asked which one. */
+static bool is_for_many(const struct address *address)
+{
+	static const uint8_t everybody[] = {255, 255, 255, 255};
+
+	if (address->family == AF_INET6)
+		return address->ip[0] == 0xff;
+	return (address->ip[0] & 0xf0) == 0xe0 || !memcmp(address->ip, everybody, 4);
+}
+
+/* Servers have UDP sockets for questions of their own as well: nothing to tell the user about. */
+static enum adopt_verdict judge_plain_udp(const struct adopt_scope *scope,
+					  const struct address *address)
+{
+	return !scope->n_ports && is_ephemeral(address->port) ? ADOPT_PORT_LEFT_OUT
+							      : ADOPT_NO_REUSEPORT;
+}
+
+static enum adopt_verdict judge(int fd, const struct adopt_scope *scope,
+				const struct address *address)
 {
 	if (get_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
 		return ADOPT_MPTCP;
-	if (get_option(fd, SOL_SOCKET, SO_REUSEPORT) != 1)
-		return ADOPT_NO_REUSEPORT;
-	return ADOPT_OK;
+	if (get_option(fd, SOL_SOCKET, SO_REUSEPORT) == 1)
+		return ADOPT_OK;
+	return address->udp ? judge_plain_udp(scope, address) : ADOPT_NO_REUSEPORT;
 }
 
 static void set_error(struct adopted_socket *socket, int error)
@@ -133,21 +169,22 @@ static void set_error(struct adopted_socket *socket, int error)
 static int prepare(struct plane *plane, const struct adopt_scope *scope,
 		   struct adopted_socket *socket)
 {
+	const struct address *address = &socket->held.socket.address;
 	_cleanup_(close_fdp) int fd = -1;
 	struct listener *listener;
 	int r;
 
-	if (!in_scope(scope, &socket->held.socket.address) || socket->held.socket.address.udp) {
+	if (!in_scope(scope, address) || (address->udp && is_for_many(address))) {
 		socket->verdict = ADOPT_PORT_LEFT_OUT;
 		return 0;
 	}
 	r = scan_borrow(&socket->held, &fd);
 	if (r < 0)
 		return r;
-	socket->verdict = judge(fd);
+	socket->verdict = judge(fd, scope, address);
 	if (socket->verdict != ADOPT_OK)
 		return 0;
-	r = plane_listener_get(plane, &socket->held.socket.address, &listener, &socket->reason);
+	r = plane_listener_get(plane, address, &listener, &socket->reason);
 	if (!r)
 		r = listener_learn_netns(listener, fd);
 	if (!r)
@@ -159,29 +196,79 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope,
 	return 0;
 }
 
-/* All sockets of a group have one owner (the kernel's rule at bind(2)); two that differ are in two
- * groups, of which only one can be switched: the one that the other slots are in. */
-static void judge_owners(struct plane *plane, const struct adopt_scope *scope,
-			 struct adoption *adoption)
+static int stop_at_first(const struct holder *holder, void *userdata)
 {
+	*(struct holder *)userdata = *holder;
+	return 1;
+}
+
+/* Borrows a socket of which only the kernel's view is known. */
+static int borrow(const struct listening_socket *socket, int *ret_fd)
+{
+	struct holder holder;
+	struct held_socket held = {.socket = *socket};
+	int r = holder_each(&socket->inode, 1, stop_at_first, &holder);
+
+	if (r <= 0)
+		return r < 0 ? r : -ESTALE;
+	held.pid = holder.pid;
+	held.fd = holder.fd;
+	return scan_borrow(&held, ret_fd);
+}
+
+/* What cannot be found out is no reason to refuse: at worst the selector cannot choose it. */
+static bool shares_group(struct plane *plane, const struct held_socket *mine,
+			 const struct listening_socket *other)
+{
+	_cleanup_(close_fdp) int mine_fd = -1, other_fd = -1;
+	struct listener *listener;
+
+	if (scan_borrow(mine, &mine_fd) < 0 || borrow(other, &other_fd) < 0 ||
+	    plane_listener_get(plane, &other->address, &listener, NULL) < 0)
+		return true;
+	if (owners_same_group(plane, listener, mine_fd, other_fd))
+		return true;
+	/* its group is nothing of ours */
+	listener_detach(mine_fd);
+	return false;
+}
+
+static bool is_of_another(const struct plane *plane, unsigned slot, uint64_t cookie)
+{
+	for (unsigned place = 0; place < HS_PLACES_MAX; place++)
+		if (place != slot && plane_slot_has(plane, place, cookie))
+			return true;
+	return false;
+}
+
+static void judge_owner(struct plane *plane, unsigned slot, struct adopted_socket *socket)
+{
+	const struct listening_socket *mine = &socket->held.socket;
 	_cleanup_(freep) struct listening_socket *all = NULL;
-	size_t n;
+	struct listener *listener;
+	size_t n = 0;
 
-	if (diag_listening(NULL, true, &all, &n) < 0)
+	if (socket->verdict != ADOPT_OK ||
+	    plane_listener_get(plane, &mine->address, &listener, NULL) < 0 ||
+	    diag_listening(&listener->netns, mine->address.udp, &all, &n) < 0)
 		return;
-	for (size_t i = 0; i < adoption->n; i++) {
-		struct listening_socket *mine = &adoption->sockets[i].held.socket;
-
-		for (size_t k = 0; adoption->sockets[i].verdict == ADOPT_OK && k < n; k++) {
-			if (!address_equal(&mine->address, &all[k].address) ||
-			    mine->uid == all[k].uid)
-				continue;
-			for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-				if (slot != scope->slot &&
-				    plane_slot_has(plane, slot, all[k].cookie))
-					adoption->sockets[i].verdict = ADOPT_OTHER_UID;
-		}
+	for (size_t i = 0; i < n; i++) {
+		if (!address_equal(&mine->address, &all[i].address) || mine->uid == all[i].uid ||
+		    !is_of_another(plane, slot, all[i].cookie))
+			continue;
+		if (!shares_group(plane, &socket->held, &all[i]))
+			socket->verdict = ADOPT_OTHER_UID;
+		return;
 	}
+}
+
+/* All sockets of a group had one owner when they joined it (see plane/owners.h). Where owners
+ * differ now, it may have been changed since, or there are two groups: of these only one can be
+ * switched, that which the other slots are in. */
+static void judge_owners(struct plane *plane, unsigned slot, struct adoption *adoption)
+{
+	for (size_t i = 0; i < adoption->n; i++)
+		judge_owner(plane, slot, &adoption->sockets[i]);
 }
 
 static void count(struct adoption *adoption)
@@ -249,7 +336,7 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 		return r;
 	/* in the order in which the server opened them: its worker N keeps its place */
 	qsort(adoption->sockets, adoption->n, sizeof(*adoption->sockets), by_address);
-	judge_owners(plane, scope, adoption);
+	judge_owners(plane, scope->slot, adoption);
 	count(adoption);
 	*ret_adoption = steal_ptr(&adoption);
 	return 0;
@@ -301,6 +388,8 @@ int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoptio
 		listener_tidy_owners(listeners[i], slot);
 	}
 	adoption->fresh = 0;
+	if (adoption->adopted && !plane_slot_sockets(plane, slot))
+		plane_advance_epoch(plane, slot);
 	for (size_t i = 0; i < adoption->n; i++)
 		if (commit_one(plane, slot, adoption, &adoption->sockets[i]) != -ESTALE)
 			adoption->sockets[kept++] = adoption->sockets[i];

@@ -9,7 +9,8 @@
  * - adoption_begin(): find the sockets, tell those that can be switched from those that cannot,
  *   attach the selector to each group. Then the caller stops the socket unit.
  * - adoption_commit(): tag each socket for accounting, put it in the map. A service without a live
- *   active slot gets this one.
+ *   active slot gets this one. A slot that had no live socket has a new instance: UDP flows of the
+ *   one before are forgotten.
  *
  * Both may be repeated at will.
  */
@@ -24,10 +25,11 @@
 
 enum adopt_verdict {
 	ADOPT_OK,
-	ADOPT_PORT_LEFT_OUT, /* Ports= does not name it */
+	ADOPT_PORT_LEFT_OUT, /* Ports= does not name it, or UDP that is no server's: of an ephemeral
+			      * port without SO_REUSEPORT, or bound to a multicast address */
 	ADOPT_NO_REUSEPORT,  /* SO_REUSEPORT was not set before bind(2) */
 	ADOPT_MPTCP,	     /* the kernel takes no MPTCP socket in the map */
-	ADOPT_OTHER_UID,     /* another slot's socket on this address has another owner */
+	ADOPT_OTHER_UID,     /* another slot's socket on this address is in another group */
 	ADOPT_FULL,	     /* more sockets or listeners than there is room for */
 	ADOPT_ERROR,	     /* the kernel refused: see `error` */
 	ADOPT_VERDICT_COUNT

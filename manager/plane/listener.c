@@ -3,13 +3,13 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "plane/pins.h"
-#include "selector.skel.h"
+#include "plane/selector.h"
 #include "util/macro.h"
 
 #ifndef SO_DETACH_REUSEPORT_BPF
@@ -17,7 +17,6 @@
 #endif
 
 DEFINE_CLEANUP(struct listener, listener_free)
-DEFINE_CLEANUP(struct selector_bpf, selector_bpf__destroy)
 
 static struct listener *listener_new(const struct address *address)
 {
@@ -68,7 +67,8 @@ int listener_open(const char *folder, const struct address *address, struct list
 	r = pin_open(pin_path("%s/selector", folder).text, &listener->selector_fd);
 	if (!r)
 		r = pin_open(pin_path("%s/sockets", folder).text, &listener->sockets_fd);
-	if (!r)
+	/* a UDP socket never hands over what it has */
+	if (!r && !address->udp)
 		r = pin_open(pin_path("%s/owners", folder).text, &listener->owners_fd);
 	if (!r)
 		r = pin_open(pin_path("%s/shards", folder).text, &shards);
@@ -80,140 +80,45 @@ int listener_open(const char *folder, const struct address *address, struct list
 	return 0;
 }
 
-/* Names the build: FNV-1a over the object that we carry. Never 0. */
-static uint64_t own_build(void)
-{
-	static uint64_t build;
-	uint64_t hash = 0xcbf29ce484222325ULL;
-	const uint8_t *bytes;
-	size_t n;
-
-	if (build)
-		return build;
-	bytes = selector_bpf__elf_bytes(&n);
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
-	build = hash | 1;
-	return build;
-}
-
 bool listener_is_outdated(const struct listener *listener)
 {
-	return __atomic_load_n(&listener->shards->build, __ATOMIC_SEQ_CST) != own_build();
-}
-
-static int share_maps(struct selector_bpf *skel, const struct listener_shared *shared)
-{
-	int r = bpf_map__reuse_fd(skel->maps.hs_control, shared->control_fd);
-
-	if (!r)
-		r = bpf_map__reuse_fd(skel->maps.hs_counters, shared->counters_fd);
-	if (!r)
-		r = bpf_map__reuse_fd(skel->maps.hs_events, shared->events_fd);
-	if (!r)
-		r = bpf_map__reuse_fd(skel->maps.hs_preview, shared->preview_fd);
-	if (!r)
-		r = bpf_map__reuse_fd(skel->maps.hs_prefixes, shared->prefixes_fd);
-	skel->rodata->hs_accounted = shared->moved_fd >= 0;
-	if (!r && shared->moved_fd >= 0)
-		r = bpf_map__reuse_fd(skel->maps.hs_moved, shared->moved_fd);
-	else if (!r)
-		r = bpf_map__set_max_entries(skel->maps.hs_moved, 1);
-	return r;
-}
-
-static int pin_all(const struct selector_bpf *skel, const char *folder)
-{
-	int r = pin_object(bpf_map__fd(skel->maps.hs_sockets), pin_path("%s/sockets", folder).text);
-
-	if (!r)
-		r = pin_object(bpf_map__fd(skel->maps.hs_shards),
-			       pin_path("%s/shards", folder).text);
-	if (!r)
-		r = pin_object(bpf_map__fd(skel->maps.hs_owners),
-			       pin_path("%s/owners", folder).text);
-	if (!r)
-		r = pin_object(bpf_program__fd(skel->progs.hs_select),
-			       pin_path("%s/selector", folder).text);
-	return r;
-}
-
-static int load(struct selector_bpf *skel, struct problem *problem)
-{
-	int r = selector_bpf__load(skel);
-
-	if (r < 0)
-		problem_set(problem, r,
-			    "the kernel refused the selector program: %s; it needs Linux 5.14 or "
-			    "later and CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
-			    strerror(-r));
-	return r;
+	return __atomic_load_n(&listener->shards->build, __ATOMIC_SEQ_CST) !=
+	       selector_build(listener->address.udp);
 }
 
 int listener_create(const char *folder, const struct address *address,
-		    const struct listener_shared *shared, struct listener **ret_listener,
+		    const struct selector_shared *shared, struct listener **ret_listener,
 		    struct problem *problem)
 {
-	_cleanup_(selector_bpf__destroyp) struct selector_bpf *skel = selector_bpf__open();
-	int r;
+	int r = selector_create(folder, address->udp, shared, problem);
 
-	if (!skel)
-		return problem_set(problem, -errno, "cannot open the selector program: %m");
-	skel->rodata->hs_netns = address->netns;
-	r = share_maps(skel, shared);
-	if (!r)
-		r = load(skel, problem);
 	if (r < 0)
 		return r;
-	if (mkdir(folder, 0750) < 0 && errno != EEXIST)
-		return problem_set(problem, -errno, "cannot make %s: %m", folder);
-	r = pin_all(skel, folder);
-	if (!r)
-		r = listener_open(folder, address, ret_listener);
+	r = listener_open(folder, address, ret_listener);
 	if (r < 0)
-		return problem_set(problem, r, "cannot pin below %s: %s", folder, strerror(-r));
-	(*ret_listener)->shards->build = own_build();
+		return problem_set(problem, r, "cannot open the pins below %s: %s", folder,
+				   strerror(-r));
+	(*ret_listener)->shards->build = selector_build(address->udp);
 	return 0;
 }
 
-static int keep_maps(struct selector_bpf *skel, const struct listener *listener, const char *folder)
+int listener_load_copy(const struct listener *listener, const char *folder,
+		       const struct selector_shared *shared, int *ret_fd)
 {
-	_cleanup_(close_fdp) int shards = -1;
-	int r = pin_open(pin_path("%s/shards", folder).text, &shards);
-
-	if (!r)
-		r = bpf_map__reuse_fd(skel->maps.hs_shards, shards);
-	if (!r)
-		r = bpf_map__reuse_fd(skel->maps.hs_sockets, listener->sockets_fd);
-	if (!r)
-		r = bpf_map__reuse_fd(skel->maps.hs_owners, listener->owners_fd);
-	return r;
+	return selector_copy(folder, listener->address.udp, shared, ret_fd, NULL);
 }
 
 int listener_renew(struct listener *listener, const char *folder,
-		   const struct listener_shared *shared, struct problem *problem)
+		   const struct selector_shared *shared, struct problem *problem)
 {
-	_cleanup_(selector_bpf__destroyp) struct selector_bpf *skel = selector_bpf__open();
-	int fd, r;
+	bool udp = listener->address.udp;
+	int fd, r = selector_replace(folder, udp, shared, &fd, problem);
 
-	if (!skel)
-		return problem_set(problem, -errno, "cannot open the selector program: %m");
-	skel->rodata->hs_netns = listener->address.netns;
-	r = share_maps(skel, shared);
-	if (!r)
-		r = keep_maps(skel, listener, folder);
-	if (!r)
-		r = load(skel, problem);
-	if (!r)
-		r = pin_object(bpf_program__fd(skel->progs.hs_select),
-			       pin_path("%s/selector", folder).text);
-	if (!r)
-		r = pin_open(pin_path("%s/selector", folder).text, &fd);
 	if (r < 0)
 		return r;
 	close_fd(listener->selector_fd);
 	listener->selector_fd = fd;
-	__atomic_store_n(&listener->shards->build, own_build(), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&listener->shards->build, selector_build(udp), __ATOMIC_SEQ_CST);
 	return 0;
 }
 
@@ -302,7 +207,7 @@ int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64
 		r = confirm_put(listener, slot, cookie);
 	/* a full map is no reason not to serve: then a move from this socket is told without its
 	 * origin */
-	if (!r)
+	if (!r && listener->owners_fd >= 0)
 		bpf_map_update_elem(listener->owners_fd, &cookie, &owner, BPF_ANY);
 	if (r == -EEXIST)
 		return -ENOSPC;
@@ -339,6 +244,8 @@ void listener_tidy_owners(struct listener *listener, unsigned slot)
 	uint64_t key, next, *previous = NULL;
 	uint32_t owner;
 
+	if (listener->owners_fd < 0)
+		return;
 	while (!bpf_map_get_next_key(listener->owners_fd, previous, &next)) {
 		if (previous && owner == slot && !has_cookie(listener, slot, key))
 			bpf_map_delete_elem(listener->owners_fd, &key);

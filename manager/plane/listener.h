@@ -11,6 +11,7 @@
 #include "core/address.h"
 #include "hs_abi.h"
 #include "plane/netns.h"
+#include "plane/selector.h"
 #include "util/problem.h"
 
 struct listener {
@@ -18,21 +19,18 @@ struct listener {
 	/* The namespace of its sockets. {-1, 0} also when it is another but no socket of it has
 	 * been seen by this process yet: then the kernel cannot be asked about it. */
 	struct netns netns;
-	int selector_fd, sockets_fd, owners_fd;
+	int selector_fd, sockets_fd;
+	int owners_fd;		  /* -1 for UDP, where nothing migrates */
 	struct hs_shards *shards; /* mapped */
-};
-
-/* The maps that all listeners of a service share, and the accounting's; moved_fd may be -1. */
-struct listener_shared {
-	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd, moved_fd;
 };
 
 /* Opens the pins in `folder`. -ENOENT when they are missing or incomplete. */
 int listener_open(const char *folder, const struct address *address,
 		  struct listener **ret_listener);
-/* Loads a selector and pins it with its maps in `folder`, which is made. */
+/* Loads the selector for the address's protocol and pins it with its maps in `folder`, which is
+ * made. */
 int listener_create(const char *folder, const struct address *address,
-		    const struct listener_shared *shared, struct listener **ret_listener,
+		    const struct selector_shared *shared, struct listener **ret_listener,
 		    struct problem *problem);
 /*
  * True when the selector is of another build than the one this program carries: after an upgrade of
@@ -42,7 +40,10 @@ int listener_create(const char *folder, const struct address *address,
  */
 bool listener_is_outdated(const struct listener *listener);
 int listener_renew(struct listener *listener, const char *folder,
-		   const struct listener_shared *shared, struct problem *problem);
+		   const struct selector_shared *shared, struct problem *problem);
+/* Loads one more selector with the same maps, pinned nowhere. */
+int listener_load_copy(const struct listener *listener, const char *folder,
+		       const struct selector_shared *shared, int *ret_fd);
 struct listener *listener_free(struct listener *listener);
 
 /* Learns the namespace from one of its sockets. 0 also when it is known. */
@@ -58,7 +59,7 @@ int listener_detach(int socket_fd);
 /*
  * Puts a listening socket into a free place of the slot, or of HS_SLOT_PARK. 0 also when it is
  * there already. -ENOSPC: the slot has HS_SHARDS_MAX sockets. -EOPNOTSUPP: the kernel takes no such
- * socket (MPTCP). -EINVAL: not listening.
+ * socket (MPTCP). -EINVAL: not listening, or of UDP: not in a reuseport group.
  */
 int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64_t cookie);
 

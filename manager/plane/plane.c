@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "core/name.h"
+#include "plane/flows.h"
 #include "plane/pins.h"
 #include "util/macro.h"
 
@@ -20,6 +21,8 @@ struct plane {
 	struct accounting *accounting; /* not owned, may be NULL */
 	struct hs_control *control;    /* mapped */
 	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd;
+	struct flows flows;
+	unsigned flow_max; /* room of the table, should this process be the one to make it */
 	struct listener *listeners[PLANE_LISTENERS_MAX];
 	size_t n_listeners;
 	struct ring_buffer *ring;
@@ -32,9 +35,13 @@ DEFINE_CLEANUP(struct plane, plane_free)
 static struct plane *plane_new(const char *service, struct accounting *accounting)
 {
 	struct plane *plane = calloc(1, sizeof(*plane));
+	struct config defaults;
 
 	if (!plane)
 		return NULL;
+	config_init(&defaults);
+	plane->flow_max = defaults.flow_max;
+	plane->flows = FLOWS_NONE;
 	snprintf(plane->service, sizeof(plane->service), "%s", service);
 	plane->folder = pin_service_path(service);
 	plane->accounting = accounting;
@@ -52,6 +59,7 @@ struct plane *plane_free(struct plane *plane)
 		listener_free(plane->listeners[i]);
 	if (plane->control)
 		munmap(plane->control, sizeof(*plane->control));
+	flows_done(&plane->flows);
 	close_fd(plane->control_fd);
 	close_fd(plane->counters_fd);
 	close_fd(plane->events_fd);
@@ -140,9 +148,19 @@ static int open_listener(const char *name, void *userdata)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* Also when another process has made it since. */
+static int open_flows(struct plane *plane)
+{
+	int r = plane->flows.fd < 0 ? flows_open(plane->folder.text, &plane->flows) : 0;
+
+	return r == -ENOENT ? 0 : r;
+}
+
 int plane_refresh(struct plane *plane)
 {
-	return pins_each_folder(plane->folder.text, open_listener, plane);
+	int r = open_flows(plane);
+
+	return r ? r : pins_each_folder(plane->folder.text, open_listener, plane);
 }
 
 static int open_pins(struct plane *plane, struct problem *problem)
@@ -235,6 +253,7 @@ static int make_maps(const struct plane *plane)
 
 static int init_control(struct plane *plane)
 {
+	struct config defaults;
 	struct bpf_map_info info = {0};
 	uint32_t size = sizeof(info);
 	int r = open_control(plane);
@@ -247,6 +266,8 @@ static int init_control(struct plane *plane)
 		return -errno;
 	if (getrandom(&plane->control->hash_key, sizeof(plane->control->hash_key), 0) < 0)
 		return -errno;
+	config_init(&defaults);
+	plane_set_flow(plane, &defaults);
 	plane->control->word = WORD_INITIAL;
 	plane->control->service_id = info.id;
 	plane->control->retired = (1U << HS_SLOTS_MAX) - 1;
@@ -394,6 +415,65 @@ void plane_set_suspect(struct plane *plane, unsigned slot, bool suspect)
 	set_bit(&plane->control->suspect, slot, suspect);
 }
 
+void plane_set_flow(struct plane *plane, const struct config *config)
+{
+	uint64_t ticks = config->flow_timeout_usec * NSEC_PER_USEC >> HS_FLOW_TICK_SHIFT;
+	struct hs_control *control = plane->control;
+
+	plane->flow_max = config->flow_max;
+	__atomic_store_n(&control->flow_idle, MAX(ticks, UINT64_C(1)), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&control->quic_slot_byte, config->quic_slot_byte, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&control->flow_mode, config->flow, __ATOMIC_SEQ_CST);
+}
+
+void plane_advance_epoch(struct plane *plane, unsigned slot)
+{
+	uint64_t shift = 4 * slot,
+		 epochs = __atomic_load_n(&plane->control->epochs, __ATOMIC_SEQ_CST);
+	uint64_t next;
+
+	do {
+		next = ((epochs >> shift) + 1) & 0xf;
+		next = (epochs & ~(UINT64_C(0xf) << shift)) | next << shift;
+	} while (!__atomic_compare_exchange_n(&plane->control->epochs, &epochs, next, false,
+					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+}
+
+bool plane_has_flows(const struct plane *plane)
+{
+	return plane->flows.fd >= 0 &&
+	       __atomic_load_n(&plane->control->flow_mode, __ATOMIC_SEQ_CST) != HS_FLOW_NONE;
+}
+
+static bool serves_udp(const struct plane *plane, unsigned slot)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+
+	for (size_t i = 0; i < plane->n_listeners; i++)
+		if (plane->listeners[i]->address.udp &&
+		    listener_sockets(plane->listeners[i], slot, cookies))
+			return true;
+	return false;
+}
+
+void plane_flows(const struct plane *plane, uint64_t flows[HS_SLOTS_MAX])
+{
+	struct hs_flow_now now = {
+		.epochs = __atomic_load_n(&plane->control->epochs, __ATOMIC_SEQ_CST),
+		.tick = flows_tick(),
+		.idle = __atomic_load_n(&plane->control->flow_idle, __ATOMIC_SEQ_CST),
+	};
+
+	memset(flows, 0, HS_SLOTS_MAX * sizeof(*flows));
+	if (!plane_has_flows(plane))
+		return;
+	flows_count(&plane->flows, &now, flows);
+	/* with no socket there, these will go elsewhere with their next datagram */
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (flows[slot] && !serves_udp(plane, slot))
+			flows[slot] = 0;
+}
+
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie)
 {
 	__atomic_store_n(&plane->control->previous_cookie, previous_cookie, __ATOMIC_SEQ_CST);
@@ -442,22 +522,32 @@ static void drop_dead_listeners(struct plane *plane)
 	plane->n_listeners = kept;
 }
 
-static struct listener_shared shared_maps(const struct plane *plane)
+static struct selector_shared shared_maps(const struct plane *plane, const struct address *address)
 {
-	return (struct listener_shared) {
+	return (struct selector_shared) {
 		.control_fd = plane->control_fd,
 		.counters_fd = plane->counters_fd,
 		.events_fd = plane->events_fd,
 		.preview_fd = plane->preview_fd,
 		.prefixes_fd = plane->prefixes_fd,
 		.moved_fd = plane->accounting ? accounting_moved_fd(plane->accounting) : -1,
+		.flows_fd = plane->flows.fd,
+		.netns = address->netns,
 	};
+}
+
+/* With the first UDP listener. */
+static int make_flows(struct plane *plane)
+{
+	int r = plane->flows.fd < 0 ? flows_create(plane->folder.text, plane->flow_max) : 0;
+
+	return r ? r : open_flows(plane);
 }
 
 static int add_listener(struct plane *plane, const struct address *address,
 			struct listener **ret_listener, struct problem *problem)
 {
-	struct listener_shared shared = shared_maps(plane);
+	struct selector_shared shared;
 	int r;
 
 	if (plane->n_listeners == PLANE_LISTENERS_MAX)
@@ -467,6 +557,11 @@ static int add_listener(struct plane *plane, const struct address *address,
 				   "service %s has %u listeners already, the most there may be; "
 				   "name the ports that matter in Ports=",
 				   plane->service, PLANE_LISTENERS_MAX);
+	r = address->udp ? make_flows(plane) : 0;
+	if (r < 0)
+		return problem_set(problem, r, "cannot make the table of UDP flows: %s",
+				   strerror(-r));
+	shared = shared_maps(plane, address);
 	r = listener_create(listener_path(plane, address).text, address, &shared, ret_listener,
 			    problem);
 	if (!r)
@@ -477,7 +572,7 @@ static int add_listener(struct plane *plane, const struct address *address,
 /* An old selector that cannot be replaced goes on as it is: that is no reason not to adopt. */
 static void renew(struct plane *plane, struct listener *listener)
 {
-	struct listener_shared shared = shared_maps(plane);
+	struct selector_shared shared = shared_maps(plane, &listener->address);
 	_cleanup_(close_fdp) int lock = -1;
 
 	if (listener_is_outdated(listener) && !pins_lock(HS_PIN_ROOT, 1, &lock))
@@ -509,6 +604,14 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 		return add_listener(plane, address, ret_listener, problem);
 	*ret_listener = listener;
 	return 0;
+}
+
+int plane_load_selector(struct plane *plane, const struct listener *listener, int *ret_fd)
+{
+	struct selector_shared shared = shared_maps(plane, &listener->address);
+
+	return listener_load_copy(listener, listener_path(plane, &listener->address).text, &shared,
+				  ret_fd);
 }
 
 static int on_record(void *userdata, void *data, size_t size)

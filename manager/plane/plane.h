@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/config.h"
 #include "core/word.h"
 #include "plane/accounting.h"
 #include "plane/listener.h"
@@ -60,6 +61,17 @@ void plane_set_retired(struct plane *plane, unsigned slot, bool retired);
 bool plane_is_suspect(const struct plane *plane, unsigned slot);
 void plane_set_suspect(struct plane *plane, unsigned slot, bool suspect);
 
+/* Writes what Flow=, FlowTimeout= and QuicSlotByte= say to where selectors read it. FlowMax= counts
+ * when the first UDP listener is made, for the table is made with it. */
+void plane_set_flow(struct plane *plane, const struct config *config);
+/* Another instance occupies the slot: UDP flows of the one before belong to nobody. Before its
+ * first socket is put in the map. */
+void plane_advance_epoch(struct plane *plane, unsigned slot);
+/* Whether UDP flows are remembered: there is a UDP listener, and not Flow=none. */
+bool plane_has_flows(const struct plane *plane);
+/* UDP flows per slot that are not idle. */
+void plane_flows(const struct plane *plane, uint64_t flows[HS_SLOTS_MAX]);
+
 /* What rollback needs to know of the last switchover. */
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie);
 void plane_previous(const struct plane *plane, uint64_t *ret_word, uint64_t *ret_cookie);
@@ -71,6 +83,8 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 		       struct listener **ret_listener, struct problem *problem);
 /* Whether some slot has a socket there. */
 bool plane_listener_is_live(const struct listener *listener);
+/* One more selector of a listener, for tests by doing: the same program with the same maps. */
+int plane_load_selector(struct plane *plane, const struct listener *listener, int *ret_fd);
 /* Looks for listeners that another process has pinned since. */
 int plane_refresh(struct plane *plane);
 

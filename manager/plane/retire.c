@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/retire.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "util/macro.h"
@@ -45,15 +47,28 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 	return RETIRE_DONE;
 }
 
-void retire_describe(enum retire_answer answer, const struct plane *plane, unsigned slot, int moved,
-		     struct problem *ret_sentence)
+static void describe_done(const struct plane *plane, unsigned slot,
+			  const struct retire_queues *queues, struct problem *ret_sentence)
+{
+	char unread[96] = "";
+
+	if (queues->unread)
+		snprintf(unread, sizeof(unread),
+			 "; about %" PRIu64 " bytes of datagrams were not read in time",
+			 queues->unread);
+	problem_set(ret_sentence, 0,
+		    "%s: slot %u is retired, slot %u is active; %d waiting moved%s.",
+		    plane_service(plane), slot, hs_word_active(plane_word(plane)),
+		    MAX(queues->moved, 0), unread);
+}
+
+void retire_describe(enum retire_answer answer, const struct plane *plane, unsigned slot,
+		     const struct retire_queues *queues, struct problem *ret_sentence)
 {
 	const char *service = plane_service(plane);
 
 	if (answer == RETIRE_DONE)
-		problem_set(ret_sentence, 0,
-			    "%s: slot %u is retired, slot %u is active; %d waiting moved.", service,
-			    slot, hs_word_active(plane_word(plane)), MAX(moved, 0));
+		describe_done(plane, slot, queues, ret_sentence);
 	else if (answer == RETIRE_LAST)
 		problem_set(ret_sentence, 0,
 			    "%s: slot %u leaves and no other slot is ready: from its stop on "
@@ -112,12 +127,29 @@ int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		struct listener *listener = listener_of(plane, &held[i].socket.address);
 
-		/* with an empty queue there is nothing to move, and an owner that waits for
-		 * connections would notice */
-		if (!held[i].socket.queued || !listener || !has_other(listener, slot))
+		/* datagrams cannot be moved; with an empty queue there is nothing to move, and an
+		 * owner that waits for connections would notice */
+		if (!held[i].socket.queued || held[i].socket.address.udp || !listener ||
+		    !has_other(listener, slot))
 			continue;
 		queued += held[i].socket.queued;
 		r = bounce_socket(listener, slot, &held[i], keep_in_map);
 	}
 	return r < 0 ? r : (int)queued;
+}
+
+int retire_unread(struct plane *plane, const char *cgroup, uint64_t *ret_bytes)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	uint64_t bytes = 0;
+	size_t n;
+	int r = scan_cgroup(cgroup, &held, &n);
+
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		if (held[i].socket.address.udp && listener_of(plane, &held[i].socket.address))
+			bytes += held[i].socket.queued;
+	if (r < 0)
+		return r;
+	*ret_bytes = bytes;
+	return 0;
 }

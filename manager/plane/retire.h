@@ -4,7 +4,9 @@
  *
  * - retire_leave(): flip away if the slot is active, and withdraw its sockets, so that no new flow
  *   goes there. The caller lets it settle: handshakes that began there finish there.
- * - bounce(): what is still queued moves to another slot, inside the kernel.
+ * - bounce(): connections that are still queued move to another slot, inside the kernel.
+ *
+ * Datagrams cannot be moved: the caller waits until retire_unread() is 0, for a while.
  */
 #pragma once
 
@@ -25,9 +27,15 @@ enum retire_answer {
 enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t allowed,
 				unsigned *ret_to);
 
-/* The sentence at the end. `moved`: what was queued, with RETIRE_DONE. */
-void retire_describe(enum retire_answer answer, const struct plane *plane, unsigned slot, int moved,
-		     struct problem *ret_sentence);
+/* What became of the queues. */
+struct retire_queues {
+	int moved;	 /* connections, or -errno */
+	uint64_t unread; /* bytes of datagrams, as the kernel accounts for their memory */
+};
+
+/* The sentence at the end. `queues` is looked at with RETIRE_DONE only. */
+void retire_describe(enum retire_answer answer, const struct plane *plane, unsigned slot,
+		     const struct retire_queues *queues, struct problem *ret_sentence);
 
 /*
  * Moves the accept queue of every listening socket in the cgroup that belongs to this service to
@@ -43,3 +51,7 @@ void retire_describe(enum retire_answer answer, const struct plane *plane, unsig
  * time finish on the old socket: let it settle first.
  */
 int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_map);
+
+/* Bytes in the receive queues of the cgroup's UDP sockets that belong to this service, in the map
+ * or not. */
+int retire_unread(struct plane *plane, const char *cgroup, uint64_t *ret_bytes);

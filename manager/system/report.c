@@ -37,6 +37,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 {
 	uint32_t queued[HS_PLACES_MAX] = {0};
 	struct plane_totals totals = {0};
+	uint64_t flows[HS_SLOTS_MAX];
 
 	if (!plane)
 		return;
@@ -46,12 +47,16 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	read_listeners(report, plane);
 	plane_totals(plane, &totals);
 	plane_queued(plane, queued);
+	plane_flows(plane, flows);
+	report->has_flows = plane_has_flows(plane);
+	report->flows_evicted = totals.flows_evicted;
 	report->nothing_to_choose = totals.nothing_to_choose;
 	report->events_lost = totals.events_lost;
 	for (unsigned i = 0; i < report->n_slots; i++) {
 		report->slots[i].role = slot_role_of(report->word, i);
 		report->slots[i].sockets = plane_slot_sockets(plane, i);
 		report->slots[i].totals = totals.slots[i];
+		report->slots[i].flows = flows[i];
 		report->slots[i].queued = queued[i];
 		report->slots[i].retired = plane_is_retired(plane, i);
 		report->slots[i].suspect = plane_is_suspect(plane, i);
@@ -128,6 +133,8 @@ static json_object *slot_to_json(const struct service_report *report, unsigned s
 	json_object_object_add(object, "connections",
 			       report->accounting ? json_object_new_uint64(in->totals.connections)
 						  : NULL);
+	json_object_object_add(object, "flows",
+			       report->has_flows ? json_object_new_uint64(in->flows) : NULL);
 	add_number(object, "queued", in->queued);
 	add_number(object, "chosen", in->totals.chosen);
 	add_number(object, "fell_through", in->totals.fell_through);
@@ -197,6 +204,7 @@ json_object *report_to_json(const struct service_report *report)
 	json_object_object_add(object, "foreign", foreign_to_json(&report->foreign));
 	add_number(object, "unrouted", report->nothing_to_choose);
 	add_number(object, "events_lost", report->events_lost);
+	add_number(object, "flows_evicted", report->flows_evicted);
 	add_text(object, "problem", report->problem.text);
 	return object;
 }

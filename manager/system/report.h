@@ -24,6 +24,7 @@ struct slot_report {
 	pid_t main_pid; /* 0 = none */
 	unsigned sockets;
 	struct slot_totals totals;
+	uint64_t flows; /* UDP */
 	uint32_t queued;
 	bool retired;		/* see plane_is_retired() */
 	bool suspect;		/* see plane_is_suspect() */
@@ -44,6 +45,8 @@ struct service_report {
 	struct address listeners[PLANE_LISTENERS_MAX];
 	struct foreign_list foreign; /* sockets of others on its addresses */
 	uint64_t nothing_to_choose, events_lost;
+	bool has_flows; /* see plane_has_flows() */
+	uint64_t flows_evicted;
 	char change[32];	/* the change that runs now, such as "switchover"; "" = none */
 	struct problem problem; /* of the service as a whole */
 };

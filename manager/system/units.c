@@ -93,6 +93,15 @@ static int read_job(sd_bus_message *m, bool *pending)
 	return r;
 }
 
+static int read_switch(sd_bus_message *m, bool *on)
+{
+	int value = 0;
+	int r = sd_bus_message_read(m, "v", "b", &value);
+
+	*on = value;
+	return r;
+}
+
 static int read_property(sd_bus_message *m, const char *name, struct unit_facts *facts,
 			 struct raw *raw)
 {
@@ -117,6 +126,10 @@ static int read_property(sd_bus_message *m, const char *name, struct unit_facts 
 		return sd_bus_message_read(m, "v", "t", &raw->ready);
 	if (!strcmp(name, "Job"))
 		return read_job(m, &facts->job_pending);
+	if (!strcmp(name, "User"))
+		return read_text(m, facts->user, sizeof(facts->user));
+	if (!strcmp(name, "DynamicUser"))
+		return read_switch(m, &facts->dynamic_user);
 	if (!strcmp(name, "InvocationID"))
 		return read_invocation(m, facts->invocation);
 	if (strcmp(name, "MainPID"))

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
+#include "core/name.h"
 #include "core/slot.h"
 #include "util/problem.h"
 
@@ -19,9 +20,11 @@ struct unit_facts {
 	uint64_t since_usec;	      /* CLOCK_REALTIME of the last change of ActiveState */
 	char **triggered_by;	      /* units that start it, ending with NULL; may be NULL */
 	char **required;	      /* Requires= BindsTo= Requisite= together; may be NULL */
-	char invocation[33];	      /* hex id of this run of the unit; "" = never started */
-	bool job_pending;	      /* systemd has a job for it: to start, stop or restart it */
-	bool was_active;	      /* this run, or the last one, has reported ready */
+	char user[UNIT_NAME_MAX];     /* User=, or the name of its dynamic user; "" = root */
+	bool dynamic_user;
+	char invocation[33]; /* hex id of this run of the unit; "" = never started */
+	bool job_pending;    /* systemd has a job for it: to start, stop or restart it */
+	bool was_active;     /* this run, or the last one, has reported ready */
 };
 
 void unit_facts_done(struct unit_facts *facts);

@@ -44,7 +44,8 @@ int client_connect_from(const struct address *to, uint16_t port)
 	struct timeval deadline = {.tv_sec = RIG_DEADLINE_USEC / USEC_PER_SEC};
 	struct sockaddr_storage address;
 	socklen_t size = address_to_sockaddr(to, &address);
-	_cleanup_(close_fdp) int fd = socket(to->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_(close_fdp) int fd =
+		socket(to->family, (to->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	int r;
 
 	if (fd < 0)

@@ -15,7 +15,8 @@
 /* The wildcard is reached through loopback. Returns the size. */
 socklen_t address_to_sockaddr(const struct address *address, struct sockaddr_storage *ret);
 
-/* Connects from this source port, 0 = any. Returns the descriptor or -errno. */
+/* Connects from this source port, 0 = any; with UDP that says only where datagrams go. Returns the
+ * descriptor or -errno. */
 int client_connect_from(const struct address *to, uint16_t port);
 int client_connect(const struct address *to);
 /* Sends one byte. */

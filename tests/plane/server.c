@@ -29,7 +29,7 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-enum verb { LISTEN, CLOSE, SHUTDOWN, SERVE, HANG, ACCEPT, HANG_UP, STATE, BLOCK, FORK };
+enum verb { LISTEN, CLOSE, SHUTDOWN, SERVE, HANG, ACCEPT, HANG_UP, STATE, BLOCK, FORK, BECOME };
 
 struct order {
 	enum verb verb;
@@ -51,7 +51,7 @@ static struct {
 	bool serving, hanging;
 	int listeners[LISTENERS_MAX];
 	int n_listeners;
-	bool is_connection[DESCRIPTORS_MAX];
+	bool is_connection[DESCRIPTORS_MAX], is_udp[DESCRIPTORS_MAX];
 	unsigned open, hang_ups;
 	atomic_uint accept_errors;
 } me;
@@ -66,7 +66,11 @@ static void watch(int epoll, int fd, uint32_t events)
 /* The lowest number that is free. */
 static int add_listener(int fd)
 {
-	int number = 0;
+	socklen_t size = sizeof(int);
+	int number = 0, type = 0;
+
+	rig_check(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0);
+	me.is_udp[fd] = type == SOCK_DGRAM;
 
 	while (number < me.n_listeners && me.listeners[number] >= 0)
 		number++;
@@ -101,16 +105,17 @@ static int on_listen(const struct order *order)
 {
 	struct sockaddr_storage address;
 	socklen_t size = address_to_sockaddr(&order->address, &address);
-	_cleanup_(close_fdp) int fd =
-		socket(order->address.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-		       order->flags & SERVER_MPTCP ? IPPROTO_MPTCP : 0);
+	_cleanup_(close_fdp) int fd = socket(order->address.family,
+					     (order->address.udp ? SOCK_DGRAM : SOCK_STREAM) |
+						     SOCK_NONBLOCK | SOCK_CLOEXEC,
+					     order->flags & SERVER_MPTCP ? IPPROTO_MPTCP : 0);
 	int r = fd < 0 ? -errno : set_options(fd, order);
 
 	if (r < 0)
 		return r;
 	if (bind(fd, (struct sockaddr *)&address, size) < 0)
 		return -errno;
-	if (!(order->flags & SERVER_BIND_ONLY) &&
+	if (!(order->flags & SERVER_BIND_ONLY) && !order->address.udp &&
 	    listen(fd, order->flags & SERVER_SMALL_BACKLOG ? 8 : 4096) < 0)
 		return -errno;
 	if (order->flags & SERVER_LATE_REUSEPORT &&
@@ -140,6 +145,22 @@ static void answer(int fd)
 		drop_connection(fd);
 }
 
+/* Answers each datagram that waits; 'Q' is to be read only. Returns how many there were. */
+static int answer_datagrams(int fd)
+{
+	struct sockaddr_storage from;
+	socklen_t size = sizeof(from);
+	char bytes[64];
+	int n = 0;
+
+	for (; recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &size) >= 0; n++) {
+		if (bytes[0] != 'Q')
+			(void)!sendto(fd, &me.name, 1, 0, (struct sockaddr *)&from, size);
+		size = sizeof(from);
+	}
+	return n;
+}
+
 static char first_byte(int fd)
 {
 	char byte;
@@ -152,6 +173,12 @@ static void accept_all(int listener, struct reply *reply)
 {
 	int fd;
 
+	if (me.is_udp[listener]) {
+		fd = answer_datagrams(listener);
+		if (reply)
+			reply->result += fd;
+		return;
+	}
 	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
 		rig_check(fd < DESCRIPTORS_MAX);
 		me.is_connection[fd] = true;
@@ -226,7 +253,7 @@ static int on_fork(void)
 
 static void obey(const struct order *order, struct reply *reply)
 {
-	int *listener = &me.listeners[order->value];
+	int *listener = &me.listeners[order->verb == BECOME ? 0 : order->value];
 
 	switch (order->verb) {
 	case LISTEN:
@@ -255,6 +282,9 @@ static void obey(const struct order *order, struct reply *reply)
 		break;
 	case FORK:
 		reply->result = on_fork();
+		break;
+	case BECOME:
+		reply->result = seteuid(0) < 0 || seteuid(order->value) < 0 ? -errno : 0;
 		break;
 	case STATE:
 		reply->state = (struct server_state) {me.hang_ups, me.accept_errors, me.open};
@@ -491,4 +521,9 @@ pid_t server_fork(struct server *server)
 
 	rig_check(pid > 0);
 	return pid;
+}
+
+void server_become(struct server *server, uid_t uid)
+{
+	rig_check(give(server, &(struct order) {.verb = BECOME, .value = uid}).result == 0);
 }

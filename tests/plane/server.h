@@ -3,6 +3,8 @@
  * Servers of the rig: child processes that do as they are told, one order at a time. Each has a
  * name, 'A' for slot 0 and so on, and answers every byte that it reads with its name.
  *
+ * On a UDP address it answers every datagram, but for those that begin with 'Q'.
+ *
  * A server that does not serve neither accepts nor reads: connections wait in the kernel. Whether
  * it serves or not, it has its listening sockets in an epoll and writes down what it sees there.
  */
@@ -48,7 +50,8 @@ void server_free(struct server *server);
 /* kill -9; the process is gone when this returns. Again is no harm. */
 void server_kill(struct server *server);
 
-/* Opens a listening socket and returns its number in this server, the lowest free one, or -errno.
+/* Opens a listening socket, or a bound one for UDP, and returns its number in this server, the
+ * lowest free one, or -errno.
  */
 int server_listen(struct server *server, const struct address *address, unsigned flags);
 void server_close(struct server *server, int number);
@@ -57,13 +60,16 @@ void server_shutdown(struct server *server, int number);
 void server_serve(struct server *server, bool serve);
 /* A server that hangs does not even look at its listening sockets; it obeys orders, though. */
 void server_hang(struct server *server, bool hang);
-/* Accepts all that waits, and returns how many it was. `text` (SERVER_TEXT_MAX, or NULL) gets the
- * first byte that each had sent, in the order of acceptance; '-' for none. */
+/* Accepts all connections and reads all datagrams that wait, and returns how many it was. `text`
+ * (SERVER_TEXT_MAX, or NULL) gets the first byte that each had sent, in the order of acceptance;
+ * '-' for none. */
 unsigned server_accept(struct server *server, char *text);
 /* Closes all connections; with a RST if `reset`. */
 void server_hang_up(struct server *server, bool reset);
 struct server_state server_state(struct server *server);
 
+/* From now on its sockets belong to this user. */
+void server_become(struct server *server, uid_t uid);
 /* From now on a thread of the server blocks in accept() on this socket, and serves what it gets. */
 void server_block(struct server *server, int number);
 /* Forks: a second process holds all sockets, too, and does nothing. Returns its pid. */

@@ -122,7 +122,10 @@ static void test_socket(void **state)
 		/* what is listened on */
 		{"[Socket]\nReusePort=yes\n",
 		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
-		{SOCKET_OK "ListenDatagram=8080\n", "note f:4 ListenDatagram=8080\n"},
+		{SOCKET_OK "ListenDatagram=8080\n", ""},
+		{SOCKET_OK "ListenDatagram=808%i\n", "refuse f:4 ListenDatagram=808%i\n"},
+		{SOCKET_OK "ListenDatagram=/run/s\nListenSequentialPacket=/run/s-%i\n",
+		 "note f:4 ListenDatagram=/run/s\nnote f:5 ListenSequentialPacket=/run/s-%i\n"},
 		{SOCKET_OK "ListenFIFO=/run/f\nListenStream=/run/s\nListenStream=@abstract\n"
 			   "ListenStream=%t/s\nListenStream=vsock::80\n",
 		 "note f:4 ListenFIFO=/run/f\nnote f:5 ListenStream=/run/s\n"
@@ -131,9 +134,7 @@ static void test_socket(void **state)
 		{"[Socket]\nReusePort=yes\nListenStream=/run/app-%i.sock\n",
 		 "note f:3 ListenStream=/run/app-%i.sock\n"
 		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
-		{"[Socket]\nReusePort=yes\nListenDatagram=53\n",
-		 "note f:3 ListenDatagram=53\n"
-		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
+		{"[Socket]\nReusePort=yes\nListenDatagram=53\n", ""},
 		/* an empty one of any kind resets them all */
 		{"[Socket]\nReusePort=yes\nListenStream=/run/s\nListenDatagram=\nListenStream=80\n",
 		 ""},

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the selectors for TCP and for UDP have in common: the maps, trying a slot's sockets, what
+ * comes when they are gone, counting and telling. Included once by each program.
+ *
+ * The slow paths are global functions: the verifier checks each by itself, for all arguments, and
+ * not anew at every call.
+ */
+#pragma once
+
+#include "hs_bpf.h"
+
+#include <bpf/bpf_endian.h>
+
+int hs_pick(__u64 bits, __u32 hash);
+int hs_next(__u64 word, __u32 ready);
+int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash);
+int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wanted, __u32 hash);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct hs_control);
+} hs_control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HS_COUNTERS_MAX);
+	__type(key, __u32);
+	__type(value, struct hs_counters);
+} hs_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024);
+} hs_events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct hs_shards);
+} hs_shards SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_REUSEPORT_SOCKARRAY);
+	__uint(max_entries, HS_SOCKETS_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} hs_sockets SEC(".maps");
+
+static __always_inline struct hs_counters *counters_of(__u32 slot)
+{
+	return bpf_map_lookup_elem(&hs_counters, &slot);
+}
+
+static __always_inline struct hs_service_counters *service_counters(void)
+{
+	__u32 index = HS_COUNTERS_SERVICE;
+
+	return bpf_map_lookup_elem(&hs_counters, &index);
+}
+
+static __noinline int tell(__u64 word, __u64 flow, __u32 what)
+{
+	struct hs_event event = {
+		.time_ns = bpf_ktime_get_ns(),
+		.word = word,
+		.flow_hash = (__u32)flow,
+		.sport = (__u16)(flow >> 32),
+		.kind = (__u8)what,
+		.from = (__u8)(what >> 8),
+		.to = (__u8)(what >> 16),
+	};
+	struct hs_service_counters *counters;
+
+	if (!bpf_ringbuf_output(&hs_events, &event, sizeof(event), 0))
+		return 0;
+	counters = service_counters();
+	if (counters)
+		hs_count(counters->events_lost);
+	return 0;
+}
+
+/* The rare path is a function of its own (scalar arguments, for kernels that verify it apart). */
+static __always_inline void event(__u64 word, const struct hs_flow *flow, __u32 kind, __u32 from,
+				  __u32 to)
+{
+	tell(word, flow->hash | ((__u64)flow->sport << 32),
+	     kind | (from & 0xff) << 8 | (to & 0xff) << 16);
+}
+
+static __always_inline int try_shard(struct sk_reuseport_md *md, __u32 slot, __u32 shard)
+{
+	__u32 index = slot * HS_SHARDS_MAX + shard;
+
+	return shard < HS_SHARDS_MAX ? bpf_sk_select_reuseport(md, &hs_sockets, &index, 0) : -1;
+}
+
+/* Scalars in, a scalar out: the verifier looks at such a function once, and not in every round of
+ * the loops that call it, which is most of what loading this program would take. */
+__noinline int hs_pick(__u64 bits, __u32 hash)
+{
+	return hs_pick_shard(bits, hash);
+}
+
+__noinline int hs_next(__u64 word, __u32 ready)
+{
+	return hs_next_slot(word, ready);
+}
+
+/* Tries all sockets of one slot, beginning with the one that the flow's hash names. An entry may be
+ * empty although its bit is set: its socket has closed. 0 when one was selected. */
+__noinline int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash)
+{
+	struct hs_counters *counters = counters_of(slot);
+	struct hs_shards *shards;
+	__u32 zero = 0;
+	__u64 bits;
+
+	shards = bpf_map_lookup_elem(&hs_shards, &zero);
+	if (!md || !counters || !shards || slot >= HS_PLACES_MAX)
+		return -1;
+	bits = shards->live[slot];
+	for (int i = 0; i < HS_SHARDS_MAX; i++) {
+		__u32 shard = hs_pick(bits, hash);
+
+		if (shard >= HS_SHARDS_MAX)
+			return -1;
+		if (!try_shard(md, slot, shard))
+			return 0;
+		hs_count(counters->select_failed);
+		bits &= ~(1ULL << shard);
+	}
+	return -1;
+}
+
+/* What is left when the wanted slot's chosen socket is gone: its other sockets, then the active
+ * slot, then any other, then the park. Returns the place, or HS_SLOT_NONE. */
+__noinline int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wanted, __u32 hash)
+{
+	__u32 zero = 0, ready, slot = wanted;
+	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
+
+	if (!md || !shards)
+		return HS_SLOT_NONE;
+	ready = hs_ready_slots(shards);
+	for (int i = 0; i <= HS_SLOTS_MAX; i++) {
+		if (slot < HS_SLOTS_MAX) {
+			if (!hs_try_slot(md, slot, hash))
+				return slot;
+			ready &= ~(1U << slot);
+		}
+		if (!ready)
+			break;
+		slot = hs_next(word, ready);
+	}
+	return hs_try_slot(md, HS_SLOT_PARK, hash) ? HS_SLOT_NONE : HS_SLOT_PARK;
+}
+
+/* A look-up that did not get the slot it wanted. */
+static __always_inline void count_fall(__u32 got)
+{
+	struct hs_service_counters *service;
+	struct hs_counters *counters;
+
+	if (got < HS_PLACES_MAX) {
+		counters = counters_of(got);
+		if (counters)
+			hs_count(counters->fell_through);
+		return;
+	}
+	service = service_counters();
+	if (service)
+		hs_count(service->nothing_to_choose);
+}
+
+static __always_inline void tell_fall(struct hs_shards *shards, const struct hs_flow *flow,
+				      __u64 word, __u32 wanted, __u32 got)
+{
+	if (got >= HS_PLACES_MAX)
+		event(word, flow, HS_EVENT_NOTHING, wanted, got);
+	/* a slot that was withdrawn is no news: only sockets that died unannounced are told */
+	else if (wanted < HS_SLOTS_MAX && shards->live[wanted])
+		event(word, flow, HS_EVENT_FELL_THROUGH, wanted, got);
+}
+
+static __always_inline void count_chosen(__u32 slot)
+{
+	struct hs_counters *counters = counters_of(slot);
+
+	if (counters)
+		hs_count(counters->chosen);
+}

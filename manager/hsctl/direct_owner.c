@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What hsd/ownership.c does, without hsd. Of slots that start at the same time the one with the
+ * lower number goes first. */
+#include "hsctl/direct.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "plane/owners.h"
+#include "system/owner.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+#define LOOK_EVERY (20 * USEC_PER_MSEC)
+
+/* A slot before this one that is starting and has no sockets yet. */
+static bool must_wait(const struct direct *direct, unsigned slot, const char *user)
+{
+	bool wait = false;
+
+	for (unsigned i = 0; !wait && i < slot; i++) {
+		struct unit_facts facts = {0};
+
+		direct_unit(direct, i, &facts);
+		wait = (facts.state == UNIT_STARTING || facts.state == UNIT_START_POST) &&
+		       strcmp(facts.user, user) && !plane_slot_sockets(direct->plane, i);
+		unit_facts_done(&facts);
+	}
+	return wait;
+}
+
+static void wait_for_others(const struct direct *direct, unsigned slot, const char *user,
+			    uint64_t patience_usec)
+{
+	static const struct timespec pause = {.tv_nsec = LOOK_EVERY * NSEC_PER_USEC};
+	uint64_t deadline = now_usec() + patience_usec;
+
+	while (must_wait(direct, slot, user) && now_usec() < deadline) {
+		nanosleep(&pause, NULL);
+		plane_refresh(direct->plane);
+	}
+}
+
+static int give(const struct direct *direct, uid_t uid)
+{
+	int changed = 0, r = 0;
+
+	if (!owners_differ(direct->plane, uid))
+		return 0;
+	for (unsigned i = 0; r >= 0 && i < direct->config.slots; i++) {
+		struct unit_facts facts = {0};
+
+		direct_unit(direct, i, &facts);
+		/* see hsd/ownership.c: root's servers may have taken another user for themselves */
+		if (uid || !owner_is_root(&facts))
+			r = owners_give(direct->plane, facts.control_group, uid);
+		changed += MAX(r, 0);
+		unit_facts_done(&facts);
+	}
+	return r < 0 ? r : changed;
+}
+
+int direct_give(const struct direct *direct, unsigned slot, uint64_t patience_usec)
+{
+	struct unit_facts facts = {0};
+	uid_t uid = 0;
+	int r;
+
+	direct_unit(direct, slot, &facts);
+	r = owner_of(&facts, &uid);
+	if (r == -EINPROGRESS)
+		r = direct->systemd ? owner_ask(direct->systemd, &facts, &uid) : -ENOTCONN;
+	if (!r) {
+		wait_for_others(direct, slot, facts.user, patience_usec);
+		r = give(direct, uid);
+	}
+	unit_facts_done(&facts);
+	return r;
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/ownership.h"
+
+#include "hsd/preparation.h"
+#include "plane/owners.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+/* How long one waits for another to have its sockets: within the time that the hook has. */
+#define PATIENCE (3 * USEC_PER_SEC)
+/* How long after its preparation a server is expected to open its sockets. */
+#define BINDING_MAX (10 * USEC_PER_SEC)
+
+static void again(struct instance *instance)
+{
+	preparation_run(instance, instance_facts(instance));
+}
+
+static void on_answer(int error, uid_t uid, void *userdata)
+{
+	struct instance *instance = userdata;
+	struct ownership *own = &instance->ownership;
+
+	own->question = owner_question_free(own->question);
+	own->known = true;
+	own->error = error;
+	own->uid = uid;
+	again(instance);
+}
+
+/* True when it is known, or known not to be found out. */
+static bool find_uid(struct instance *instance, const struct unit_facts *facts)
+{
+	struct ownership *own = &instance->ownership;
+
+	if (own->known || own->question)
+		return own->known;
+	own->error = owner_of(facts, &own->uid);
+	if (own->error == -EINPROGRESS)
+		own->error = owner_question_new(instance->service->context->bus, facts, on_answer,
+						instance, &own->question);
+	own->known = !own->question;
+	return own->known;
+}
+
+/* A server of root's may take another user before it opens its sockets. Where all of them are like
+ * that, what they do is alike. */
+static bool all_are_root(const struct service *service, const struct unit_facts *facts)
+{
+	bool root = owner_is_root(facts);
+
+	for (unsigned i = 0; i < service->n_slots; i++)
+		root &= !service->instances[i]->ownership.other_than_root;
+	return root;
+}
+
+/* Another one, with another user, is about to open its sockets. */
+static bool must_wait(const struct instance *instance)
+{
+	const struct service *service = instance->service;
+	uint64_t now = now_usec();
+
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		const struct ownership *other = &service->instances[i]->ownership;
+
+		if (service->instances[i] != instance && other->binding_since &&
+		    now - other->binding_since < BINDING_MAX &&
+		    other->bound_uid != instance->ownership.uid)
+			return true;
+	}
+	return false;
+}
+
+static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	(void)source;
+	(void)usec;
+	instance->ownership.impatient = true;
+	again(instance);
+	return 0;
+}
+
+static bool wait_for_turn(struct instance *instance)
+{
+	struct ownership *own = &instance->ownership;
+
+	if (own->impatient || !must_wait(instance))
+		return false;
+	return own->patience_source ||
+	       sd_event_add_time_relative(instance->service->context->event, &own->patience_source,
+					  CLOCK_MONOTONIC, PATIENCE, USEC_PER_MSEC,
+					  on_patience_ended, instance) >= 0;
+}
+
+static int give_all(struct instance *instance, uid_t uid)
+{
+	const struct service *service = instance->service;
+	int changed = 0, r = 0;
+
+	if (!owners_differ(service->plane, uid))
+		return 0;
+	for (unsigned i = 0; r >= 0 && i < service->n_slots; i++) {
+		const struct instance *other = service->instances[i];
+
+		/* what root's server has taken for itself is left with it */
+		if (!uid && !other->ownership.other_than_root)
+			continue;
+		r = owners_give(service->plane, instance_facts(other)->control_group, uid);
+		changed += MAX(r, 0);
+	}
+	return r < 0 ? r : changed;
+}
+
+static void forget_request(struct ownership *own)
+{
+	own->question = owner_question_free(own->question);
+	own->patience_source = sd_event_source_disable_unref(own->patience_source);
+	own->known = own->impatient = false;
+}
+
+bool ownership_prepare(struct instance *instance, const struct unit_facts *facts, int *ret_changed)
+{
+	struct ownership *own = &instance->ownership;
+
+	*ret_changed = 0;
+	if (!find_uid(instance, facts))
+		return false;
+	if (!own->error && !all_are_root(instance->service, facts)) {
+		if (wait_for_turn(instance))
+			return false;
+		*ret_changed = give_all(instance, own->uid);
+	}
+	if (own->error)
+		*ret_changed = own->error;
+	else
+		own->binding_since = now_usec();
+	own->bound_uid = own->uid;
+	own->other_than_root = !owner_is_root(facts);
+	forget_request(own);
+	return true;
+}
+
+void ownership_settled(struct instance *instance)
+{
+	struct service *service = instance->service;
+
+	if (!instance->ownership.binding_since)
+		return;
+	instance->ownership.binding_since = 0;
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (service->instances[i]->ownership.patience_source)
+			unit_watch_refresh(service->instances[i]->watch);
+}
+
+void ownership_done(struct instance *instance)
+{
+	forget_request(&instance->ownership);
+}

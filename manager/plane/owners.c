@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/owners.h"
+
+#include <bpf/bpf.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "plane/cgroup.h"
+#include "plane/scan.h"
+#include "util/macro.h"
+
+static bool is_served(const struct plane *plane, const struct address *address)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (address_equal(&listeners[i]->address, address))
+			return true;
+	return false;
+}
+
+static bool differ_in(const struct plane *plane, const struct netns *netns, uid_t uid)
+{
+	_cleanup_(freep) struct listening_socket *sockets = NULL;
+	size_t n;
+
+	if (diag_listening(netns, true, &sockets, &n) < 0)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (sockets[i].uid != uid && is_served(plane, &sockets[i].address))
+			return true;
+	return false;
+}
+
+bool owners_differ(const struct plane *plane, uid_t uid)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+	bool differ = false;
+
+	for (size_t i = 0; i < n && !differ; i++) {
+		bool again = false;
+
+		for (size_t k = 0; k < i; k++)
+			again |= listeners[k]->netns.inode == listeners[i]->netns.inode;
+		if (!again)
+			differ = differ_in(plane, &listeners[i]->netns, uid);
+	}
+	return differ;
+}
+
+/* 1 = it had another owner. */
+static int give(const struct held_socket *held, uid_t uid)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	socklen_t size = sizeof(int);
+	int shared = 0, r = scan_borrow(held, &fd);
+
+	if (r < 0)
+		return r == -ESTALE ? 0 : r;
+	if (getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, &size) < 0 || !shared)
+		return 0;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int) {1}, sizeof(int));
+	return fchown(fd, uid, (gid_t)-1) < 0 ? -errno : 1;
+}
+
+/* Passed in: another cgroup has made it, and root. */
+static bool is_passed_in(const struct listening_socket *socket, const char *cgroup)
+{
+	return !socket->uid && socket->cgroup_id && !cgroup_contains(cgroup, socket->cgroup_id);
+}
+
+int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	int changed = 0, r;
+	size_t n;
+
+	r = scan_cgroup(cgroup, &held, &n);
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		if (held[i].socket.uid == uid || !is_served(plane, &held[i].socket.address) ||
+		    is_passed_in(&held[i].socket, cgroup))
+			continue;
+		r = give(&held[i], uid);
+		changed += r > 0;
+	}
+	/* a cgroup that is gone has no sockets */
+	return r < 0 && r != -ENOENT ? r : changed;
+}
+
+static bool program_exists(uint32_t id)
+{
+	_cleanup_(close_fdp) int fd = bpf_prog_get_fd_by_id(id);
+
+	return fd >= 0;
+}
+
+static int program_id(int fd, uint32_t *ret_id)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	*ret_id = info.id;
+	return 0;
+}
+
+int owners_same_group(struct plane *plane, struct listener *listener, int one_fd, int other_fd)
+{
+	_cleanup_(close_fdp) int copy = -1;
+	uint32_t id = 0;
+	bool same;
+	int r = plane_load_selector(plane, listener, &copy);
+
+	if (!r)
+		r = program_id(copy, &id);
+	if (!r && setsockopt(one_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &copy, sizeof(copy)) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	r = listener_attach(listener, other_fd);
+	/* only a group holds it on now */
+	copy = close_fd(copy);
+	same = !program_exists(id);
+	if (!r && !same)
+		r = listener_attach(listener, one_fd);
+	return r < 0 ? r : same;
+}

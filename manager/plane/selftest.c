@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The frame of the self-tests: the child, its namespace, and its results in shared memory. */
+#include "plane/selftest.h"
+
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "plane/selftest_checks.h"
+#include "util/macro.h"
+
+struct selftest {
+	struct selftest_result *results; /* shared with the child */
+	pid_t child;			 /* 0 = it has ended */
+	int pidfd;
+};
+
+DEFINE_CLEANUP(struct selftest, selftest_free)
+
+#define RESULTS_SIZE (SELFTEST_COUNT * sizeof(struct selftest_result))
+
+static void (*const checks[])(struct selftest_result *result) = {
+	[SELFTEST_SELECT] = selftest_select, [SELFTEST_MIGRATION] = selftest_migration,
+	[SELFTEST_WAKEUP] = selftest_wakeup, [SELFTEST_HANDSHAKES] = selftest_handshakes,
+	[SELFTEST_UDP] = selftest_udp,	     [SELFTEST_COOKIES] = selftest_cookies,
+	[SELFTEST_MMAP] = selftest_mmap,     [SELFTEST_RING] = selftest_ring,
+	[SELFTEST_COUNTS] = selftest_counts, [SELFTEST_BIND] = selftest_bind,
+	[SELFTEST_GETFD] = selftest_getfd,   [SELFTEST_FCHOWN] = selftest_fchown,
+	[SELFTEST_SETNS] = selftest_setns,
+};
+_Static_assert(ARRAY_SIZE(checks) == SELFTEST_COUNT, "a function for each test");
+
+void selftest_set(struct selftest_result *result, enum selftest_verdict verdict,
+		  const char *template, ...)
+{
+	va_list args;
+
+	result->detail[0] = '\0';
+	if (template) {
+		va_start(args, template);
+		vsnprintf(result->detail, sizeof(result->detail), template, args);
+		va_end(args);
+	}
+	result->verdict = verdict;
+}
+
+static int loopback_up(void)
+{
+	_cleanup_(close_fdp) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+
+	return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
+}
+
+/* Each in a namespace of its own: one sets sysctls. */
+static void run_check(unsigned what, struct selftest_result *result)
+{
+	if (unshare(CLONE_NEWNET) < 0 || loopback_up() < 0)
+		selftest_set(result, SELFTEST_UNKNOWN, "no network namespace can be made: %m");
+	else
+		checks[what](result);
+}
+
+static void run_checks(uint32_t which, struct selftest_result *results)
+{
+	for (unsigned i = 0; i < SELFTEST_COUNT; i++)
+		if (which & (1U << i))
+			run_check(i, &results[i]);
+}
+
+/* In the child. It must not outlive its parent, nor keep a duplicate of anything: a listening
+ * socket that its owner closes meanwhile would not be closed. Its end of the pipe, which goes with
+ * the rest, tells that this is done. */
+static void be_child(pid_t parent, uint32_t which, struct selftest_result *results)
+{
+	sigset_t none;
+
+	syscall(SYS_close_range, 3, ~0U, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (getppid() == parent)
+		run_checks(which, results);
+}
+
+static int start_child(struct selftest *selftest, uint32_t which)
+{
+	_cleanup_(close_fdp) int here = -1, there = -1;
+	pid_t parent = getpid();
+	int ends[2];
+	char byte;
+
+	if (pipe(ends) < 0)
+		return -errno;
+	here = ends[0];
+	there = ends[1];
+	selftest->child = fork();
+	if (selftest->child < 0) {
+		selftest->child = 0;
+		return -errno;
+	}
+	if (!selftest->child) {
+		be_child(parent, which, selftest->results);
+		_exit(0);
+	}
+	there = close_fd(there);
+	(void)!read(here, &byte, 1);
+	selftest->pidfd = (int)syscall(SYS_pidfd_open, selftest->child, 0);
+	return selftest->pidfd < 0 ? -errno : 0;
+}
+
+int selftest_start(uint32_t which, struct selftest **ret_selftest)
+{
+	_cleanup_(selftest_freep) struct selftest *selftest = calloc(1, sizeof(*selftest));
+	void *memory;
+	int r;
+
+	if (!selftest)
+		return -ENOMEM;
+	selftest->pidfd = -1;
+	memory =
+		mmap(NULL, RESULTS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	selftest->results = memory;
+	for (unsigned i = 0; i < SELFTEST_COUNT; i++)
+		selftest_set(&selftest->results[i], SELFTEST_UNKNOWN,
+			     "the test did not come to its end");
+	r = start_child(selftest, which);
+	if (r < 0)
+		return r;
+	*ret_selftest = steal_ptr(&selftest);
+	return 0;
+}
+
+int selftest_fd(const struct selftest *selftest)
+{
+	return selftest->pidfd;
+}
+
+static void end_child(struct selftest *selftest)
+{
+	if (!selftest->child)
+		return;
+	kill(selftest->child, SIGKILL);
+	while (waitpid(selftest->child, NULL, 0) < 0 && errno == EINTR)
+		;
+	selftest->child = 0;
+}
+
+const struct selftest_result *selftest_finish(struct selftest *selftest, int timeout_ms)
+{
+	struct pollfd wait = {.fd = selftest->pidfd, .events = POLLIN};
+
+	if (selftest->child)
+		(void)poll(&wait, 1, timeout_ms);
+	end_child(selftest);
+	return selftest->results;
+}
+
+struct selftest *selftest_free(struct selftest *selftest)
+{
+	if (!selftest)
+		return NULL;
+	end_child(selftest);
+	close_fd(selftest->pidfd);
+	if (selftest->results)
+		munmap(selftest->results, RESULTS_SIZE);
+	free(selftest);
+	return NULL;
+}

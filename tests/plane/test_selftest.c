@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the self-test says of this kernel, and that it leaves nothing behind. */
+#include "cases.h"
+
+#include "plane/selftest.h"
+
+#define PATIENCE_MS 10000
+
+static void every_test_works_here(void **state)
+{
+	struct selftest *selftest;
+	const struct selftest_result *results;
+
+	(void)state;
+	assert_int_equal(selftest_start(SELFTEST_ALL, &selftest), 0);
+	results = selftest_finish(selftest, PATIENCE_MS);
+	for (unsigned i = 0; i < SELFTEST_COUNT; i++) {
+		if (results[i].verdict != SELFTEST_WORKS)
+			fail_msg("test %u: %d, %s", i, results[i].verdict, results[i].detail);
+		assert_string_equal(results[i].detail, "");
+	}
+	selftest_free(selftest);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BARE_CASE(every_test_works_here),
+	};
+
+	return cases_run("selftest", tests);
+}
