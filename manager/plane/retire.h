@@ -43,3 +43,7 @@ void retire_describe(enum retire_answer answer, const struct plane *plane, unsig
  * time finish on the old socket: let it settle first.
  */
 int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_map);
+
+/* Ends all connections of the slot that are counted, at once and not in an orderly way. Returns how
+ * many, or -errno. */
+int reset_connections(struct plane *plane, unsigned slot);
