@@ -26,6 +26,12 @@ static const char *const failover_words[] = {
 	[FAILOVER_MANUAL] = "manual",
 };
 _Static_assert(ARRAY_SIZE(failover_words) == FAILOVER_COUNT, "a word for each");
+static const char *const drain_end_words[] = {
+	[DRAIN_END_STOP] = "stop",
+	[DRAIN_END_RESET] = "reset",
+	[DRAIN_END_KEEP] = "keep",
+};
+_Static_assert(ARRAY_SIZE(drain_end_words) == DRAIN_END_COUNT, "a word for each");
 static const char *const on_hang_words[] = {
 	[ON_HANG_RESTART] = "restart",
 	[ON_HANG_KEEP] = "keep",
@@ -159,6 +165,9 @@ static const struct setting settings[] = {
 	 SPAN(settle_usec, 0, CONFIG_SETTLE_MAX)},
 	{SERVICE, "Drain", "30s", "How long the old instance may finish its connections.",
 	 SPAN(drain_usec, 0, CONFIG_DRAIN_MAX)},
+	{SERVICE, "DrainEnd", "stop",
+	 "What hsctl drain does at its deadline: stop the instance, reset its connections or keep.",
+	 WORD(drain_end, drain_end_words)},
 	{SERVICE, "Then", "keep", "What happens to the old instance then: keep, stop or restart.",
 	 WORD(then, switchover_then_names)},
 	{SERVICE, "RestartOnCrash", "yes", "Start an instance that died again, as the new standby.",

@@ -37,6 +37,8 @@ enum config_intake {
 	INTAKE_COUNT
 };
 enum config_failover { FAILOVER_AUTO, FAILOVER_MANUAL, FAILOVER_COUNT };
+/* What happens to connections that are left at the deadline of a drain. */
+enum config_drain_end { DRAIN_END_STOP, DRAIN_END_RESET, DRAIN_END_KEEP, DRAIN_END_COUNT };
 enum config_on_hang { ON_HANG_RESTART, ON_HANG_KEEP, ON_HANG_COUNT };
 
 /* One port of Ports=, host byte order. */
@@ -53,6 +55,7 @@ struct config {
 	uint64_t settle_usec;			    /* Settle= */
 	uint64_t drain_usec;			    /* Drain= */
 	enum switchover_then then;		    /* Then= */
+	enum config_drain_end drain_end;	    /* DrainEnd= */
 	bool restart_on_crash;			    /* RestartOnCrash= */
 	bool exclusive;		       /* Exclusive=: two instances must never run together */
 	bool park;		       /* Park= */

@@ -78,6 +78,19 @@ static const struct verb verbs[] = {
 		.run = verb_failover,
 	},
 	{
+		.name = "drain",
+		.arguments = "SERVICE SLOT",
+		.summary = "take a slot out of service and wait for its connections to end",
+		.details = "      --deadline=SPAN  wait at most this long (default 5min); then "
+			   "DrainEnd= of\n"
+			   "                       the settings says: stop, reset or keep\n",
+		.min = 2,
+		.max = 2,
+		.options = OPTION_DEADLINE,
+		.local = true,
+		.run = verb_drain,
+	},
+	{
 		.name = "drill",
 		.arguments = "SERVICE",
 		.summary = "harm the service on purpose, and measure what its clients see",

@@ -276,3 +276,47 @@ int diag_connections(const struct netns *netns, uint16_t port, int tags_fd,
 
 	return r ? r : walk.answer;
 }
+
+static struct nlmsghdr *build_destruction(char *buffer, const struct connection *connection)
+{
+	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
+	struct inet_diag_req_v2 *request;
+
+	header->nlmsg_type = SOCK_DESTROY;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
+	request->sdiag_family = connection->local.family;
+	request->sdiag_protocol = IPPROTO_TCP;
+	request->id.idiag_sport = htons(connection->local.port);
+	request->id.idiag_dport = htons(connection->peer.port);
+	memcpy(request->id.idiag_src, connection->local.ip, sizeof(connection->local.ip));
+	memcpy(request->id.idiag_dst, connection->peer.ip, sizeof(connection->peer.ip));
+	request->id.idiag_if = connection->local.ifindex;
+	request->id.idiag_cookie[0] = (uint32_t)connection->cookie;
+	request->id.idiag_cookie[1] = connection->cookie >> 32;
+	return header;
+}
+
+static int destroy_here(void *userdata)
+{
+	_cleanup_(mnl_socket_closep) struct mnl_socket *socket =
+		mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	char buffer[512];
+	struct nlmsghdr *request = build_destruction(buffer, userdata);
+	ssize_t n;
+
+	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
+		return -errno;
+	n = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+	if (n < 0 || mnl_cb_run(buffer, n, 0, mnl_socket_get_portid(socket), NULL, NULL) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return 0;
+}
+
+int diag_destroy(const struct netns *netns, const struct connection *connection)
+{
+	struct connection copy = *connection;
+
+	return netns_run(netns, destroy_here, &copy);
+}

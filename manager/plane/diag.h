@@ -42,3 +42,7 @@ int diag_listening(const struct netns *netns, bool udp, struct listening_socket 
 int diag_connections(const struct netns *netns, uint16_t port, int tags_fd,
 		     int (*each)(const struct connection *connection, void *userdata),
 		     void *userdata);
+
+/* Ends a connection as its peer would by a reset: both sides see an error (SOCK_DESTROY, needs
+ * CAP_NET_ADMIN). 0 also when it is gone already; -EOPNOTSUPP: this kernel was built without it. */
+int diag_destroy(const struct netns *netns, const struct connection *connection);

@@ -55,3 +55,7 @@ int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_
 /* Bytes in the receive queues of the cgroup's UDP sockets that belong to this service, in the map
  * or not. */
 int retire_unread(struct plane *plane, const char *cgroup, uint64_t *ret_bytes);
+
+/* Ends all connections of the slot that are counted, at once and not in an orderly way. Returns how
+ * many, or -errno. */
+int reset_connections(struct plane *plane, unsigned slot);

@@ -409,6 +409,37 @@ static void the_list_of_connections_knows_their_slots(void **state)
 	assert_nothing_left(rig);
 }
 
+/* What a drain may do at its deadline: the clients of that slot see a reset, those of others
+ * nothing. */
+static void connections_of_one_slot_can_be_reset(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_dual(PORT), v4 = rig_local(PORT), v6 = rig_local6(PORT);
+	struct pair pair = start_pair(rig, &at);
+	int old4[CLIENTS], old6[CLIENTS], fresh[CLIENTS];
+	char byte;
+
+	serve_pair(&pair);
+	connect_all(&v4, old4);
+	connect_all(&v6, old6);
+	rig_flip(rig, 1);
+	connect_all(&v4, fresh);
+	assert_live(rig, 2 * CLIENTS, CLIENTS);
+	assert_int_equal(reset_connections(rig->plane, 0), 2 * CLIENTS);
+	assert_live(rig, 0, CLIENTS);
+	for (int i = 0; i < CLIENTS; i++) {
+		assert_int_equal(recv(old4[i], &byte, 1, MSG_DONTWAIT), -1);
+		assert_int_equal(errno, ECONNRESET);
+		assert_int_equal(recv(fresh[i], &byte, 1, MSG_DONTWAIT), -1);
+		assert_int_equal(errno, EAGAIN);
+	}
+	assert_int_equal(reset_connections(rig->plane, 0), 0);
+	reset_all(old4);
+	reset_all(old6);
+	reset_all(fresh);
+	assert_nothing_left(rig);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -428,6 +459,7 @@ int main(void)
 		BARE_CASE(accounting_that_comes_later_misplaces_but_loses_none),
 		BARE_CASE(accounting_that_comes_later_counts_with_the_next_adoption),
 		CASE(the_list_of_connections_knows_their_slots),
+		CASE(connections_of_one_slot_can_be_reset),
 	};
 
 	return cases_run("accounting", tests);

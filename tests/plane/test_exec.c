@@ -184,6 +184,61 @@ static void with_syn_cookies(void **state)
 	assert_int_equal(exec_50(*state, &local, 1), 50);
 }
 
+static void datagrams_too(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct address any6 = rig_only6(PORT), local6 = rig_local6(PORT);
+	struct pair pair;
+
+	any.udp = local.udp = any6.udp = local6.udp = true;
+	pair = start_pair(*state, &any);
+	assert_int_equal(server_listen(pair.a, &any6, 0) | server_listen(pair.b, &any6, 0), 1);
+	assert_int_equal(rig_adopt(*state, pair.a) + rig_adopt(*state, pair.b), 2);
+	serve_pair(&pair);
+	assert_int_equal(exec_50(*state, &local, 1), 50);
+	assert_int_equal(exec_50(*state, &local, 0), 0);
+	assert_int_equal(exec_50(*state, &local6, 1), 50);
+	assert_int_equal(ask_often(&local, 50).of['A'], 50);
+}
+
+/* One socket that is not connected sends to several addresses of the service, again and again: each
+ * pair of ends has a rule, the oldest go. Each answer comes from where the question went. */
+static int ask_many_addresses(const void *userdata)
+{
+	struct address to = *(const struct address *)userdata;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), bad = 0;
+	struct sockaddr_storage dest;
+	socklen_t size;
+	char answer;
+
+	for (unsigned i = 0; i < 60; i++) {
+		to.ip[3] = 1 + i % 6;
+		size = address_to_sockaddr(&to, &dest);
+		bad += sendto(fd, "?", 1, 0, (struct sockaddr *)&dest, size) != 1;
+		bad += recv(fd, &answer, 1, 0) != 1 || answer != 'B';
+	}
+	return bad;
+}
+
+static void one_datagram_socket_may_have_many_peers(void **state)
+{
+	struct rig *rig = *state;
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct command command;
+	struct pair pair;
+
+	any.udp = local.udp = true;
+	pair = start_pair(rig, &any);
+	serve_pair(&pair);
+	command = command_start(rig, ask_many_addresses, &local);
+	command_to(&command, 1);
+	command_go(&command);
+	assert_int_equal(command_wait(&command), 0);
+	assert_int_equal(counts_of(&command).begun, 60);
+	assert_int_equal(counts_of(&command).arrived, 60);
+	command_end(&command);
+}
+
 static int ask_3000(const void *userdata)
 {
 	return ask_often(userdata, 3000).of['B'] == 3000 ? 0 : 1;
@@ -400,6 +455,8 @@ int main(void)
 		CASE(over_ipv6),
 		CASE(over_ipv4_on_a_dual_listener),
 		CASE(with_syn_cookies),
+		CASE(datagrams_too),
+		CASE(one_datagram_socket_may_have_many_peers),
 		CASE(nobody_else_gets_there),
 		CASE(each_command_has_its_own_slot),
 		CASE(children_count),

@@ -41,7 +41,7 @@ static void probe_connect(struct probe *probe, const struct address *to, unsigne
 	struct sockaddr_storage dest;
 	socklen_t size = address_to_sockaddr(to, &dest);
 
-	probe->fd = socket(dest.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	probe->fd = socket(dest.ss_family, (to->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	assert_int_equal(preview_direct(probe->rig->plane, &wish, probe->fd,
 					(struct sockaddr *)&dest, &probe->key),
 			 0);
@@ -125,6 +125,31 @@ static void over_ipv4_on_a_dual_listener(void **state)
 
 	serve_pair(&pair);
 	assert_reaches_each(*state, &at);
+}
+
+/* A rule goes before what the flow table remembers, and is not remembered itself. */
+static void datagrams_leave_no_flow(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair;
+
+	at.udp = true;
+	pair = start_pair(rig, &at);
+	serve_pair(&pair);
+	assert_reaches_each(rig, &at);
+	for (unsigned i = 0; i < 20; i++) {
+		struct probe self = probe_begin(rig);
+		struct preview_landing landing;
+		struct sockaddr_in source;
+		socklen_t size = sizeof(source);
+
+		probe_connect(&self, &at, 1);
+		assert_int_equal(getsockname(self.fd, (struct sockaddr *)&source, &size), 0);
+		assert_int_equal(probe_finish(&self, &landing), 'B');
+		assert_int_equal(ask_from(&at, ntohs(source.sin_port)), 'A');
+		probe_end(&self);
+	}
 }
 
 static void with_syn_cookies(void **state)
@@ -453,6 +478,7 @@ int main(void)
 		CASE(a_probe_reaches_its_slot),
 		CASE(over_ipv6),
 		CASE(over_ipv4_on_a_dual_listener),
+		CASE(datagrams_leave_no_flow),
 		CASE(with_syn_cookies),
 		CASE(whatever_the_word_says),
 		CASE(a_slot_that_is_not_complete),

@@ -24,12 +24,13 @@ static bool same(const struct config *a, const struct config *b)
 	       memcmp(a->ports, b->ports, sizeof(a->ports)) == 0 &&
 	       a->settle_usec == b->settle_usec && a->drain_usec == b->drain_usec &&
 	       a->then == b->then && a->restart_on_crash == b->restart_on_crash &&
-	       a->intake == b->intake && a->exclusive == b->exclusive && a->park == b->park &&
-	       a->park_max == b->park_max && a->park_timeout_usec == b->park_timeout_usec &&
-	       a->flow == b->flow && a->flow_timeout_usec == b->flow_timeout_usec &&
-	       a->flow_max == b->flow_max && a->quic_slot_byte == b->quic_slot_byte &&
-	       a->failover == b->failover && a->stall_usec == b->stall_usec &&
-	       a->on_hang == b->on_hang && a->failover_hold_usec == b->failover_hold_usec;
+	       a->drain_end == b->drain_end && a->intake == b->intake &&
+	       a->exclusive == b->exclusive && a->park == b->park && a->park_max == b->park_max &&
+	       a->park_timeout_usec == b->park_timeout_usec && a->flow == b->flow &&
+	       a->flow_timeout_usec == b->flow_timeout_usec && a->flow_max == b->flow_max &&
+	       a->quic_slot_byte == b->quic_slot_byte && a->failover == b->failover &&
+	       a->stall_usec == b->stall_usec && a->on_hang == b->on_hang &&
+	       a->failover_hold_usec == b->failover_hold_usec;
 }
 
 static void test_defaults(void **state)
@@ -72,7 +73,7 @@ static void test_keys(void **state)
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, "Service", key->name, "", NULL), 0);
-	assert_int_equal(n, 19);
+	assert_int_equal(n, 20);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
@@ -188,7 +189,8 @@ static const struct {
 	{"Service", "OnHang", "stop", "is not known; allowed is restart or keep."},
 	{"Service", "slots", "2",
 	 "slots= is not a setting of section [Service]; allowed are Slots=, "
-	 "Ports=, Intake=, Settle=, Drain=, Then=, RestartOnCrash=, Exclusive=, Park=, "},
+	 "Ports=, Intake=, Settle=, Drain=, DrainEnd=, Then=, RestartOnCrash=, Exclusive=, "
+	 "Park=, "},
 	{"Service", "", "", " is not a setting"},
 	{"Service", "Slots ", "2", "is not a setting"},
 	{"service", "Slots", "2",

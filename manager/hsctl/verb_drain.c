@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* drain: takes a slot out of service and waits until its connections have ended, bounded. */
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <signal.h>
+#include <string.h>
+
+#include "hsctl/direct.h"
+#include "hsctl/json.h"
+#include "hsctl/verb.h"
+#include "hsctl/verbs.h"
+#include "plane/retire.h"
+#include "system/configfile.h"
+#include "util/clock.h"
+#include "util/macro.h"
+#include "util/parse.h"
+
+#define LOOK_EVERY_MS	 100
+#define SPEAK_EVERY	 (5 * USEC_PER_SEC) /* where there is no terminal */
+#define DEADLINE_DEFAULT (5 * 60 * USEC_PER_SEC)
+#define STOP_TIMEOUT	 (15 * 60 * USEC_PER_SEC)
+#define RETIRE_TIMEOUT	 (30 * USEC_PER_SEC)
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+struct drain {
+	const struct arguments *arguments;
+	char service[SERVICE_NAME_MAX], unit[UNIT_NAME_MAX];
+	unsigned slot;
+	uint64_t begun, deadline, spoken; /* microseconds, monotonic */
+	int64_t at_first, left;		  /* connections */
+	struct config config;
+};
+
+static int read_order(const struct arguments *a, struct drain *drain)
+{
+	const char *deadline = a->texts[TEXT_DEADLINE];
+	uint64_t slot, span = DEADLINE_DEFAULT;
+
+	if (verb_service(a, drain->service))
+		return EXIT_USAGE;
+	if (parse_unsigned(a->given[1], 0, HS_SLOTS_MAX - 1, &slot) < 0) {
+		complain("\"%.40s\" is not the number of a slot", a->given[1]);
+		return EXIT_USAGE;
+	}
+	if (deadline && (parse_span(deadline, &span) < 0 || span > CONFIG_DRAIN_MAX)) {
+		complain(
+			"\"%.40s\" is no value for --deadline; it takes a time of at most 7d, such "
+			"as 30s or 5min",
+			deadline);
+		return EXIT_USAGE;
+	}
+	drain->slot = slot;
+	drain->begun = now_usec();
+	drain->deadline = drain->begun + span;
+	name_unit(drain->service, drain->slot, drain->unit, sizeof(drain->unit));
+	return 0;
+}
+
+/* ---- looking ---- */
+
+static json_object *look(const struct drain *drain)
+{
+	_cleanup_(reply_done) struct reply reply = {0};
+	bool direct;
+
+	if (verb_describe(drain->arguments, drain->service, &reply, &direct)) {
+		complain("%s", reply.problem.text);
+		return NULL;
+	}
+	return json_parse(reply.text);
+}
+
+static json_object *slot_of(json_object *status, unsigned slot)
+{
+	json_object *slots = json_array(status, "slots");
+
+	return slot < json_count(slots) ? json_object_array_get_idx(slots, slot) : NULL;
+}
+
+static bool is_state(json_object *slot, const char *state)
+{
+	return !strcmp(json_text(slot, "state"), state);
+}
+
+/* Refused where nobody would take over: a drain must not take the service away. */
+static int gate(struct drain *drain)
+{
+	_cleanup_(json_object_putp) json_object *status = look(drain);
+	json_object *slot = slot_of(status, drain->slot);
+	bool other = false;
+
+	if (!status)
+		return EXIT_FAILED;
+	if (!slot) {
+		complain("%s has no slot %u; see hsctl status %s", drain->service, drain->slot,
+			 drain->service);
+		return EXIT_REFUSED;
+	}
+	for (unsigned i = 0; slot_of(status, i); i++)
+		other |= i != drain->slot && is_state(slot_of(status, i), "ready");
+	if (!is_state(slot, "ready") && !is_state(slot, "leaving")) {
+		complain("%s: slot %u is %s, there is nothing to drain", drain->service,
+			 drain->slot, json_text(slot, "state"));
+		return EXIT_REFUSED;
+	}
+	if (!other) {
+		complain("%s: no other slot is ready to take over from slot %u; start one: "
+			 "systemctl "
+			 "start %s@N",
+			 drain->service, drain->slot, drain->service);
+		return EXIT_REFUSED;
+	}
+	return 0;
+}
+
+static int retire(const struct drain *drain)
+{
+	_cleanup_(reply_done) struct reply reply = {0};
+	struct client_call call = {.method = "Retire", .timeout_usec = RETIRE_TIMEOUT};
+
+	if (client_ask(drain->arguments, &call, &reply, "s", drain->unit) == CLIENT_ANSWERED)
+		return 0;
+	complain("slot %u of %s could not be taken out of service: %s", drain->slot, drain->service,
+		 reply.problem.text);
+	return EXIT_FAILED;
+}
+
+/* ---- telling ---- */
+
+/* How long it will go on at the pace so far. */
+static void estimate(const struct drain *drain, uint64_t now, char text[SPAN_TEXT_MAX])
+{
+	int64_t gone = drain->at_first - drain->left;
+	uint64_t span = USEC_INFINITY;
+
+	if (gone > 0)
+		span = (now - drain->begun) / gone * drain->left / USEC_PER_SEC * USEC_PER_SEC;
+	if (gone <= 0)
+		snprintf(text, SPAN_TEXT_MAX, "?");
+	else
+		span_format(MAX(span, USEC_PER_SEC), text, SPAN_TEXT_MAX);
+}
+
+static void speak(struct drain *drain, bool terminal)
+{
+	char pace[SPAN_TEXT_MAX], limit[SPAN_TEXT_MAX];
+	uint64_t now = now_usec();
+
+	if (drain->arguments->json || (!terminal && now < drain->spoken + SPEAK_EVERY))
+		return;
+	drain->spoken = now;
+	estimate(drain, now, pace);
+	span_format((drain->deadline > now ? drain->deadline - now : 0) / USEC_PER_SEC *
+			    USEC_PER_SEC,
+		    limit, sizeof(limit));
+	printf("%sdrain: %" PRId64 " connections left on slot %u, about %s at this pace, deadline "
+	       "in %s%s",
+	       terminal ? "\r\033[K" : "", drain->left, drain->slot, pace, limit,
+	       terminal ? "" : "\n");
+	fflush(stdout);
+}
+
+static int wait_for_end(struct drain *drain)
+{
+	bool terminal = isatty(STDOUT_FILENO);
+
+	for (drain->at_first = -1; !interrupted; poll(NULL, 0, LOOK_EVERY_MS)) {
+		_cleanup_(json_object_putp) json_object *status = look(drain);
+
+		if (!status)
+			return EXIT_FAILED;
+		drain->left = json_number(slot_of(status, drain->slot), "connections", 0);
+		if (drain->at_first < 0)
+			drain->at_first = drain->left;
+		if (!drain->left || now_usec() >= drain->deadline)
+			break;
+		speak(drain, terminal);
+	}
+	if (terminal && !drain->arguments->json)
+		fputs("\r\033[K", stdout);
+	return 0;
+}
+
+static int end(const struct drain *drain, const char *outcome, const char *template, ...)
+	__attribute__((format(printf, 3, 4)));
+static int end(const struct drain *drain, const char *outcome, const char *template, ...)
+{
+	json_object *object = json_object_new_object();
+	struct problem message;
+	va_list args;
+
+	va_start(args, template);
+	vsnprintf(message.text, sizeof(message.text), template, args);
+	va_end(args);
+	json_object_object_add(object, "service", json_object_new_string(drain->service));
+	json_object_object_add(object, "slot", json_object_new_int(drain->slot));
+	json_object_object_add(object, "outcome", json_object_new_string(outcome));
+	json_object_object_add(object, "finished",
+			       json_object_new_int64(drain->at_first - drain->left));
+	json_object_object_add(object, "remaining", json_object_new_int64(drain->left));
+	json_object_object_add(object, "duration_us",
+			       json_object_new_uint64(now_usec() - drain->begun));
+	json_object_object_add(object, "message", json_object_new_string(message.text));
+	puts(drain->arguments->json ? json_line(object) : message.text);
+	json_object_put(object);
+	return EXIT_DONE;
+}
+
+/* ---- the deadline ---- */
+
+static int stop_it(const struct drain *drain)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct problem problem = {0};
+
+	if (!systemd ||
+	    units_run_job(systemd, UNIT_STOP, drain->unit, STOP_TIMEOUT, &problem) < 0) {
+		complain("%s could not be stopped: %s", drain->unit,
+			 systemd ? problem.text : "systemd cannot be asked");
+		return EXIT_FAILED;
+	}
+	return end(drain, "stopped",
+		   "%s: at the deadline %" PRId64
+		   " connections were left on slot %u; it was stopped.",
+		   drain->service, drain->left, drain->slot);
+}
+
+static int reset_them(const struct drain *drain)
+{
+	_cleanup_(direct_close) struct direct direct = {0};
+	struct problem problem = {0};
+	int n;
+
+	if (direct_open(drain->service, &direct, &problem) < 0) {
+		complain("%s", problem.text);
+		return EXIT_FAILED;
+	}
+	n = reset_connections(direct.plane, drain->slot);
+	if (n < 0) {
+		complain("the connections of slot %u could not be reset: %s", drain->slot,
+			 strerror(-n));
+		return EXIT_FAILED;
+	}
+	return end(drain, "reset", "%s: at the deadline %d connections of slot %u were reset.",
+		   drain->service, n, drain->slot);
+}
+
+static int finish(const struct drain *drain)
+{
+	if (interrupted) {
+		complain("interrupted; slot %u of %s stays out of service with %" PRId64
+			 " connections; back with: hsctl adopt %s",
+			 drain->slot, drain->service, drain->left, drain->unit);
+		return EXIT_FAILED;
+	}
+	if (!drain->left)
+		return end(drain, "drained",
+			   "%s: slot %u has no connection left (%" PRId64
+			   " finished). Stop it with systemctl stop %s, or take it back with hsctl "
+			   "adopt %s.",
+			   drain->service, drain->slot, drain->at_first, drain->unit, drain->unit);
+	if (drain->config.drain_end == DRAIN_END_STOP)
+		return stop_it(drain);
+	if (drain->config.drain_end == DRAIN_END_RESET)
+		return reset_them(drain);
+	return end(drain, "kept",
+		   "%s: at the deadline %" PRId64
+		   " connections are left on slot %u; they go on (DrainEnd=keep).",
+		   drain->service, drain->left, drain->slot);
+}
+
+int verb_drain(const struct arguments *arguments)
+{
+	struct drain drain = {.arguments = arguments};
+	struct sigaction action = {.sa_handler = on_signal};
+	int r = read_order(arguments, &drain);
+
+	if (r)
+		return r;
+	if (configfile_load(drain.service, &drain.config, NULL) < 0)
+		config_init(&drain.config);
+	r = gate(&drain);
+	if (!r)
+		r = retire(&drain);
+	if (r)
+		return r;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	r = wait_for_end(&drain);
+	return r ? r : finish(&drain);
+}

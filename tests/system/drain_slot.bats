@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# hsctl drain: a slot is taken out of service and its connections are waited for, bounded.
+
+load lib/rig.bash
+
+port=19600
+
+setup_file() {
+	rig_up
+	inside systemctl start hsd
+	own_service app $port
+	up app
+}
+
+setup() {
+	rig_began=$(inside date +%s.%N)
+	inside rm -f /etc/hotstandby/app.conf.d/end.conf
+	inside systemctl reload hsd
+	inside systemctl start app@0 app@1
+	hs adopt app@0.service >/dev/null
+	hs adopt app@1.service >/dev/null
+	wait_for 10 is_ready app
+	prefer app 0
+}
+
+drain_end() {
+	write /etc/hotstandby/app.conf.d/end.conf <<<"[Service]
+DrainEnd=$1"
+	inside systemctl reload hsd
+}
+
+@test "without connections it is done at once, and the slot is out of service" {
+	run -0 --separate-stderr hs drain app 0
+	[[ $output == *'slot 0 has no connection left'* ]]
+	is_active app 1
+	is_state app 0 leaving
+	[[ $(answering_slot http://127.0.0.1:$port/) == 1 ]]
+	hs adopt app@0.service
+	is_state app 0 ready
+}
+
+@test "it ends when the last connection does" {
+	hold $port 5
+	[[ $held == '0 0 0 0 0' ]]
+	hs drain app 0 --deadline=30s --json >"$BATS_TEST_TMPDIR/out" 3>&- &
+	local job=$!
+	wait_for 5 is_state app 0 leaving
+	let_go
+	wait "$job"
+	output=$(<"$BATS_TEST_TMPDIR/out")
+	[[ $(jq -r .outcome <<<"$output") == drained ]]
+	[[ $(jq -r .finished <<<"$output") == 5 ]]
+}
+
+@test "at the deadline the instance is stopped" {
+	hold $port 3
+	run -0 --separate-stderr hs drain app 0 --deadline=300ms
+	[[ $output == *'3 connections were left on slot 0; it was stopped'* ]]
+	is_unit_state app@0 inactive
+	let_go
+}
+
+@test "at the deadline its connections are reset, and no others" {
+	drain_end reset
+	hold $port 3
+	run -0 --separate-stderr hs drain app 0 --deadline=300ms
+	[[ $output == *'3 connections of slot 0 were reset'* ]]
+	ask_again
+	[[ $held == 'x x x' ]]
+	is_unit_state app@0 active
+	let_go
+}
+
+@test "at the deadline they are kept" {
+	drain_end keep
+	hold $port 3
+	run -0 --separate-stderr hs drain app 0 --deadline=300ms
+	[[ $output == *'3 connections are left on slot 0; they go on'* ]]
+	ask_again
+	[[ $held == '0 0 0' ]]
+	let_go
+}
+
+@test "it is refused where nobody would take over" {
+	inside systemctl stop app@1
+	run -3 hs drain app 0
+	[[ $output == *'no other slot is ready to take over from slot 0'* ]]
+	is_state app 0 ready
+	run -3 hs drain app 1
+	[[ $output == *'slot 1 is down, there is nothing to drain'* ]]
+	run -3 hs drain app 7
+	[[ $output == *'app has no slot 7'* ]]
+	run -2 hs drain app x
+	run -2 hs drain app
+	run -2 hs drain app 0 --deadline=never
+}
