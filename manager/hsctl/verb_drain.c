@@ -118,6 +118,7 @@ static int gate(struct drain *drain)
 			 drain->service, drain->slot, drain->service);
 		return EXIT_REFUSED;
 	}
+	drain->at_first = json_number(slot, "connections", 0);
 	return 0;
 }
 
@@ -138,7 +139,7 @@ static int retire(const struct drain *drain)
 /* How long it will go on at the pace so far. */
 static void estimate(const struct drain *drain, uint64_t now, char text[SPAN_TEXT_MAX])
 {
-	int64_t gone = drain->at_first - drain->left;
+	int64_t gone = MAX(drain->at_first - drain->left, 0);
 	uint64_t span = USEC_INFINITY;
 
 	if (gone > 0)
@@ -172,14 +173,12 @@ static int wait_for_end(struct drain *drain)
 {
 	bool terminal = isatty(STDOUT_FILENO);
 
-	for (drain->at_first = -1; !interrupted; poll(NULL, 0, LOOK_EVERY_MS)) {
+	for (; !interrupted; poll(NULL, 0, LOOK_EVERY_MS)) {
 		_cleanup_(json_object_putp) json_object *status = look(drain);
 
 		if (!status)
 			return EXIT_FAILED;
 		drain->left = json_number(slot_of(status, drain->slot), "connections", 0);
-		if (drain->at_first < 0)
-			drain->at_first = drain->left;
 		if (!drain->left || now_usec() >= drain->deadline)
 			break;
 		speak(drain, terminal);
@@ -204,7 +203,7 @@ static int end(const struct drain *drain, const char *outcome, const char *templ
 	json_object_object_add(object, "slot", json_object_new_int(drain->slot));
 	json_object_object_add(object, "outcome", json_object_new_string(outcome));
 	json_object_object_add(object, "finished",
-			       json_object_new_int64(drain->at_first - drain->left));
+			       json_object_new_int64(MAX(drain->at_first - drain->left, 0)));
 	json_object_object_add(object, "remaining", json_object_new_int64(drain->left));
 	json_object_object_add(object, "duration_us",
 			       json_object_new_uint64(now_usec() - drain->begun));

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2034,SC2154
 #
 # hsctl drain: a slot is taken out of service and its connections are waited for, bounded.
 
