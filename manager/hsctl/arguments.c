@@ -252,10 +252,17 @@ static int set_verb(struct arguments *a, const char *name, struct problem *probl
 			   show(name).text);
 }
 
-static int add_argument(struct arguments *a, const char *text, struct problem *problem)
+/* `place`: where it is on the command line. */
+static int add_argument(struct arguments *a, char **place, struct problem *problem)
 {
+	const char *text = *place;
+
 	if (!a->verb)
 		return set_verb(a, text, problem);
+	if (a->n == a->verb->max && a->verb->command) {
+		a->command = place;
+		return 0;
+	}
 	if (a->n == a->verb->max)
 		return problem_set(problem, -EINVAL, "\"%s\" is too much: hsctl %s %s",
 				   show(text).text, a->verb->name, a->verb->arguments);
@@ -269,7 +276,7 @@ static int on_option(struct arguments *a, int option, char **argv, struct proble
 	int r;
 
 	if (option == 1)
-		return add_argument(a, optarg, problem);
+		return add_argument(a, &argv[optind - 1], problem);
 	if (option == ':')
 		return problem_set(problem, -EINVAL, "%s needs a value", show(typed).text);
 	if (option == '?' && optopt && optopt < 256)
@@ -327,7 +334,7 @@ static int check(struct arguments *a, struct problem *problem)
 	if (wrong)
 		return problem_set(problem, -EINVAL, "%s takes no %s; see hsctl %s --help",
 				   a->verb->name, option_name(wrong), a->verb->name);
-	if (a->n < a->verb->min)
+	if (a->n < a->verb->min || (a->verb->command && !a->command))
 		return problem_set(problem, -EINVAL, "too few arguments: hsctl %s %s",
 				   a->verb->name, a->verb->arguments);
 	return check_places(a, problem);
@@ -347,10 +354,11 @@ int arguments_parse(int argc, char **argv, struct arguments *ret_arguments, stru
 
 	opterr = 0;
 	optind = 0; /* begin anew, whatever was read before */
-	while (!r && (option = getopt_long(argc, argv, LETTERS, long_options, NULL)) != -1)
+	while (!r && !a.command &&
+	       (option = getopt_long(argc, argv, LETTERS, long_options, NULL)) != -1)
 		r = on_option(&a, option, argv, problem);
-	for (; !r && optind < argc; optind++) /* behind "--" */
-		r = add_argument(&a, argv[optind], problem);
+	for (; !r && !a.command && optind < argc; optind++) /* behind "--" */
+		r = add_argument(&a, &argv[optind], problem);
 	if (!r)
 		r = check(&a, problem);
 	if (r < 0)

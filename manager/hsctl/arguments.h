@@ -50,6 +50,7 @@ struct arguments {
 	const struct verb *verb; /* NULL only with help or version */
 	const char *given[ARGUMENTS_MAX];
 	unsigned n;
+	char **command; /* of verbs that take one: ends with NULL, at least one word */
 	bool help, version;
 
 	bool json, no_block, direct, color;

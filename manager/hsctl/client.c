@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsctl/client.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -83,6 +84,19 @@ static enum client_answer read_error(const struct client_call *call, const sd_bu
 	return answer_with(reply, CLIENT_REFUSED, EXIT_FAILED, error->message ?: error->name);
 }
 
+static const char not_understood[] = "hsd's answer is not understood; is it of another version?";
+
+/* The message owns its own. */
+static int read_descriptor(sd_bus_message *m, int *ret_fd)
+{
+	int fd, r = sd_bus_message_read(m, "h", &fd);
+
+	if (r < 0)
+		return r;
+	*ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
 static enum client_answer read_answer(const struct client_call *call, sd_bus_message *m,
 				      struct reply *reply)
 {
@@ -93,8 +107,9 @@ static enum client_answer read_answer(const struct client_call *call, sd_bus_mes
 	if (sd_bus_message_is_empty(m) > 0)
 		return CLIENT_ANSWERED;
 	if (sd_bus_message_read(m, "s", &text) < 0)
-		return answer_with(reply, CLIENT_REFUSED, EXIT_FAILED,
-				   "hsd's answer is not understood; is it of another version?");
+		return answer_with(reply, CLIENT_REFUSED, EXIT_FAILED, not_understood);
+	if (call->ret_fd && read_descriptor(m, call->ret_fd) < 0)
+		return answer_with(reply, CLIENT_REFUSED, EXIT_FAILED, not_understood);
 	reply->text = strdup(text);
 	return CLIENT_ANSWERED;
 }

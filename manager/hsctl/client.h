@@ -25,6 +25,7 @@ struct client_call {
 	uint64_t timeout_usec;		/* for all of it, also for reaching the bus */
 	client_progress_fn on_progress; /* may be NULL */
 	void *userdata;
+	int *ret_fd; /* NULL, or for the descriptor that comes with the answer: the caller's */
 };
 
 /* Opens the bus that the arguments mean. Negative errno, and a sentence. */

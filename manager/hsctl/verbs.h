@@ -12,6 +12,7 @@ struct verb {
 	const char *details; /* what else its --help says */
 	unsigned min, max;   /* how many arguments */
 	unsigned options;    /* enum verb_option */
+	bool command;	     /* a command follows its arguments */
 	bool local;	     /* works on this machine only: no -H, no -M */
 	int (*run)(const struct arguments *arguments); /* returns an exit code */
 };
@@ -38,6 +39,7 @@ int verb_rollback(const struct arguments *arguments);
 int verb_failover(const struct arguments *arguments);
 int verb_policy(const struct arguments *arguments);
 int verb_canary(const struct arguments *arguments);
+int verb_exec(const struct arguments *arguments);
 int verb_enable(const struct arguments *arguments);
 int verb_disable(const struct arguments *arguments);
 int verb_prepare(const struct arguments *arguments);

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "hsd/change_run.h"
+#include "hsd/exec_run.h"
 #include "hsd/instance.h"
 #include "hsd/preparation.h"
+#include "plane/exec.h"
 #include "util/macro.h"
 
 #define MANAGER_INTERFACE "org.hotstandby1.Manager"
@@ -336,6 +338,30 @@ static int bus_method_set_canary(sd_bus_message *m, void *userdata, sd_bus_error
 	return reply_json(m, change_word_json(service->plane, message.text));
 }
 
+static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct service *service = userdata;
+	struct problem refusal = {0};
+	struct exec_caller caller;
+	uint32_t slot;
+	int r = exec_caller_of(m, &caller, &refusal);
+
+	if (r < 0)
+		return sd_bus_error_set(error, BUS_ERROR_FAILED, refusal.text);
+	r = need_plane(service, error);
+	if (r >= 0)
+		r = sd_bus_message_read(m, "u", &slot);
+	if (r < 0)
+		return r;
+	if (slot >= service->n_slots)
+		return sd_bus_error_setf(error, BUS_ERROR_INVALID, "%s has no slot %u",
+					 service->name, slot);
+	if (!exec_may(service->plane, slot, &refusal))
+		return refuse(error, &refusal);
+	r = exec_run_start(service, slot, &caller, m);
+	return r < 0 ? r : 1; /* answered when the command's scope is there */
+}
+
 static int bus_get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
 			sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -383,6 +409,10 @@ static const sd_bus_vtable service_vtable[] = {
 				bus_method_set_policy, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetCanary", SD_BUS_ARGS("u", share, "i", to),
 				SD_BUS_RESULT("s", json), bus_method_set_canary, 0),
+	/* not for root alone: exec_caller_of() sees who it is */
+	SD_BUS_METHOD_WITH_ARGS("Exec", SD_BUS_ARGS("u", slot),
+				SD_BUS_RESULT("s", json, "h", counts), bus_method_exec,
+				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_SIGNAL_WITH_ARGS("Progress", SD_BUS_ARGS("s", json), 0),
 	SD_BUS_VTABLE_END,
 };

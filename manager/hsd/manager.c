@@ -6,6 +6,7 @@
 #include <syslog.h>
 
 #include "hsd/bus.h"
+#include "hsd/exec_run.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "plane/accounting.h"
@@ -222,6 +223,8 @@ static int open_bus(struct manager *manager, struct problem *problem)
 					SD_EVENT_PRIORITY_NORMAL);
 	if (r >= 0)
 		r = units_subscribe(manager->context.bus);
+	if (r >= 0)
+		r = exec_run_watch(manager, &manager->exec_match);
 	if (r < 0)
 		return problem_set(problem, r, "cannot use the system bus: %s", strerror(-r));
 	return 0;
@@ -278,6 +281,7 @@ struct manager *manager_free(struct manager *manager)
 	unused = manager->services && !manager->n_services;
 
 	sd_bus_slot_unref(manager->bus_object);
+	sd_bus_slot_unref(manager->exec_match);
 	forget_all(manager);
 	sd_event_source_disable_unref(manager->listen_source);
 	sd_event_source_disable_unref(manager->rescan_source);

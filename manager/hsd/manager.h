@@ -11,7 +11,7 @@ struct manager {
 	struct service **services; /* sorted by name */
 	size_t n_services;
 	sd_event_source *listen_source, *rescan_source;
-	sd_bus_slot *bus_object;
+	sd_bus_slot *bus_object, *exec_match;
 	bool nudge; /* see hsd/nudging.h */
 	struct nudging_test *nudging_test;
 };

@@ -7,9 +7,11 @@
 #include "hsd/bus.h"
 #include "hsd/change_run.h"
 #include "hsd/event_log.h"
+#include "hsd/exec_run.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "hsd/nudging.h"
+#include "plane/preview.h"
 #include "system/configfile.h"
 #include "system/journal.h"
 #include "util/macro.h"
@@ -53,6 +55,8 @@ static void open_plane(struct service *service)
 		set_problem(service, &problem);
 		return;
 	}
+	/* what commands and an earlier hsd have left */
+	preview_sweep(service->plane);
 	if (nudging_new(service, &service->nudging) < 0)
 		service->nudging = NULL; /* most kernels do without */
 	if (event_log_new(service, &service->events) < 0)
@@ -134,6 +138,7 @@ struct service *service_free(struct service *service)
 		return NULL;
 	sd_bus_slot_unref(service->bus_object);
 	service->change = change_run_free(service->change);
+	exec_run_forget_all(service);
 	set_slots(service, 0);
 	event_log_free(service->events);
 	nudging_free(service->nudging);

@@ -17,6 +17,7 @@
 
 struct change_run;
 struct event_log;
+struct exec_run;
 struct instance;
 struct nudging;
 
@@ -42,6 +43,7 @@ struct service {
 	struct nudging *nudging;     /* NULL: there is nothing that could move */
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
 	bool foreign_due;
+	struct exec_run *execs; /* commands whose scope is being made */
 	sd_bus_slot *bus_object;
 };
 

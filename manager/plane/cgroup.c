@@ -173,3 +173,23 @@ bool cgroup_is_populated(const char *cgroup)
 			return true;
 	return false;
 }
+
+int cgroup_of_process(pid_t pid, char cgroup[PATH_MAX])
+{
+	_cleanup_(fclosep) FILE *file = NULL;
+	_cleanup_(freep) char *line = NULL;
+	char path[64];
+	size_t room = 0;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	file = fopen(path, "re");
+	while (file && (n = getline(&line, &room, file)) > 0) {
+		if (strncmp(line, "0::", 3) || n - 3 > PATH_MAX)
+			continue;
+		line[n - 1] = '\0';
+		strcpy(cgroup, line + 3);
+		return 0;
+	}
+	return -ESRCH;
+}

@@ -26,3 +26,5 @@ int cgroup_id(const char *cgroup, uint64_t *ret_id);
 int cgroup_find(uint64_t id, char cgroup[PATH_MAX]);
 /* Whether a process is in it, or below it; zombies do not count. */
 bool cgroup_is_populated(const char *cgroup);
+/* Where a process is, from the mount on. -ESRCH. */
+int cgroup_of_process(pid_t pid, char cgroup[PATH_MAX]);

@@ -144,6 +144,17 @@ int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_co
 	return 0;
 }
 
+bool exec_may(const struct plane *plane, unsigned slot, struct problem *ret_refusal)
+{
+	if (slot < HS_SLOTS_MAX && plane_slot_sockets(plane, slot))
+		return true;
+	problem_set(ret_refusal, 0,
+		    "%s: slot %u has no live socket to send anything to; start it: systemctl start "
+		    "%s@%u",
+		    plane_service(plane), slot, plane_service(plane), slot);
+	return false;
+}
+
 int exec_counts(int counts_fd, struct hs_exec_counts *ret_counts)
 {
 	size_t page = sysconf(_SC_PAGESIZE);

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,6 +18,9 @@ struct exec_order {
 	unsigned slot;
 	pid_t pid; /* the command, or who becomes it: its network namespace counts */
 };
+
+/* Whether a command can be sent there: false, and why not, when the slot has no live socket. */
+bool exec_may(const struct plane *plane, unsigned slot, struct problem *ret_refusal);
 
 /*
  * Connections and datagrams to the ports that the service has listeners on now, by sockets that

@@ -369,8 +369,8 @@ static int on_job_made(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 	return 0;
 }
 
-int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_job_fn on_end,
-		 void *userdata, struct unit_job **ret_job)
+int unit_job_send(sd_bus *bus, sd_bus_message *order, unit_job_fn on_end, void *userdata,
+		  struct unit_job **ret_job)
 {
 	_cleanup_(unit_job_freep) struct unit_job *job = calloc(1, sizeof(*job));
 	int r;
@@ -383,13 +383,29 @@ int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_jo
 	r = sd_bus_match_signal_async(bus, &job->match, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
 				      "JobRemoved", on_job_removed, NULL, job);
 	if (r >= 0)
-		r = sd_bus_call_method_async(bus, &job->call, SYSTEMD, SYSTEMD_PATH,
-					     SYSTEMD_MANAGER, orders[action].method, on_job_made,
-					     job, "ss", unit, orders[action].mode);
+		r = sd_bus_call_async(bus, &job->call, order, on_job_made, job, 0);
 	if (r < 0)
 		return r;
 	*ret_job = steal_ptr(&job);
 	return 0;
+}
+
+static int make_order(sd_bus *bus, enum unit_action action, const char *unit,
+		      sd_bus_message **ret_order)
+{
+	int r = sd_bus_message_new_method_call(bus, ret_order, SYSTEMD, SYSTEMD_PATH,
+					       SYSTEMD_MANAGER, orders[action].method);
+
+	return r < 0 ? r : sd_bus_message_append(*ret_order, "ss", unit, orders[action].mode);
+}
+
+int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_job_fn on_end,
+		 void *userdata, struct unit_job **ret_job)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *order = NULL;
+	int r = make_order(bus, action, unit, &order);
+
+	return r < 0 ? r : unit_job_send(bus, order, on_end, userdata, ret_job);
 }
 
 struct job_wait {
@@ -429,27 +445,39 @@ static int process_until(sd_bus *bus, const struct job_wait *wait, uint64_t dead
 	return 0;
 }
 
-int units_run_job(sd_bus *bus, enum unit_action action, const char *unit, uint64_t timeout_usec,
-		  struct problem *problem)
+int units_run_order(sd_bus *bus, sd_bus_message *order, const char *unit, uint64_t timeout_usec,
+		    struct problem *problem)
 {
+	const char *method = sd_bus_message_get_member(order);
 	struct job_wait wait = {0};
 	struct unit_job *job = NULL;
 	int r = units_subscribe(bus);
 
 	if (r >= 0)
-		r = unit_job_new(bus, action, unit, on_waited, &wait, &job);
+		r = unit_job_send(bus, order, on_waited, &wait, &job);
 	if (r >= 0)
 		r = process_until(bus, &wait, now_usec() + timeout_usec);
 	if (r < 0 && !wait.ended)
 		unit_job_free(job);
 	if (r < 0 && !wait.ended)
+		return problem_set(problem, r, "%s %s: %s", method, unit, strerror(-r));
+	if (strcmp(wait.result, "done"))
+		return problem_set(problem, -EIO, "%s %s ended as \"%s\"%s%s", method, unit,
+				   wait.result, wait.problem.text[0] ? ": " : "",
+				   wait.problem.text);
+	return 0;
+}
+
+int units_run_job(sd_bus *bus, enum unit_action action, const char *unit, uint64_t timeout_usec,
+		  struct problem *problem)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *order = NULL;
+	int r = make_order(bus, action, unit, &order);
+
+	if (r < 0)
 		return problem_set(problem, r, "%s %s: %s", orders[action].method, unit,
 				   strerror(-r));
-	if (strcmp(wait.result, "done"))
-		return problem_set(problem, -EIO, "%s %s ended as \"%s\"%s%s",
-				   orders[action].method, unit, wait.result,
-				   wait.problem.text[0] ? ": " : "", wait.problem.text);
-	return 0;
+	return units_run_order(bus, order, unit, timeout_usec, problem);
 }
 
 int units_kill(sd_bus *bus, const char *unit, int signal, struct problem *problem)

@@ -50,6 +50,9 @@ enum unit_action {
  */
 int units_run_job(sd_bus *bus, enum unit_action action, const char *unit, uint64_t timeout_usec,
 		  struct problem *problem);
+/* The same for any call of systemd's manager that answers with a job, about `unit`. */
+int units_run_order(sd_bus *bus, sd_bus_message *order, const char *unit, uint64_t timeout_usec,
+		    struct problem *problem);
 
 /* Sends a signal to all processes of a unit (KillUnit, "all"). */
 int units_kill(sd_bus *bus, const char *unit, int signal, struct problem *problem);
@@ -78,6 +81,9 @@ typedef void (*unit_job_fn)(const char *result, const struct problem *problem, v
 
 int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_job_fn on_end,
 		 void *userdata, struct unit_job **ret_job);
+/* The same for any call of systemd's manager that answers with a job. */
+int unit_job_send(sd_bus *bus, sd_bus_message *order, unit_job_fn on_end, void *userdata,
+		  struct unit_job **ret_job);
 /* Forgets the job without a callback; systemd goes on with it. */
 struct unit_job *unit_job_free(struct unit_job *job);
 

@@ -18,6 +18,21 @@ _hsctl_slots() {
 	hsctl status "$1" --json --timeout=1s 2>/dev/null | grep -o '"slot":[0-9]*' | cut -d: -f2
 }
 
+# Behind "--" another command's completion goes on, where bash-completion is there to find it.
+_hsctl_command() {
+	local i
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} == -- ]] || continue
+		if declare -F _command_offset >/dev/null; then
+			_command_offset $((i + 1))
+		else
+			mapfile -t COMPREPLY < <(compgen -c -f -- "$cur")
+		fi
+		return 0
+	done
+	return 1
+}
+
 # The verb and its first argument among the words before the cursor: $verb, $service, $place (how many
 # arguments of the verb there are).
 _hsctl_parse() {
@@ -51,10 +66,11 @@ _hsctl() {
 		[status]='--watch' [connections]='--list' [events]='--follow --lines='
 		[switchover]='--to= --settle= --drain= --then=' [failover]='--to=' [canary]='--to='
 	)
-	local verbs='list status connections events switchover rollback failover policy canary enable disable
+	local verbs='list status connections events switchover rollback failover policy canary exec enable disable
 		prepare adopt retire'
 
 	COMPREPLY=()
+	! _hsctl_command || return 0
 	[[ $cur != '=' ]] || cur=''
 	[[ $prev != '=' ]] || prev=${COMP_WORDS[COMP_CWORD - 2]}
 	_hsctl_parse
@@ -81,6 +97,7 @@ _hsctl() {
 			case $verb in
 			policy) words='standby parity hash' ;;
 			canary) words='off 1% 5% 10% 50%' ;;
+			exec) words=$(_hsctl_slots "$service") ;;
 			esac
 		fi
 		;;

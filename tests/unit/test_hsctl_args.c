@@ -20,10 +20,12 @@
 /* Cuts a line at blanks; "_" stands for an empty word. */
 static int parse(const char *line, struct arguments *arguments, struct problem *problem)
 {
-	static char text[1024];
-	char *argv[WORDS_MAX + 1] = {"hsctl"}, *saved = NULL;
+	static char text[1024], *argv[WORDS_MAX + 1];
+	char *saved = NULL;
 	int argc = 1;
 
+	memset(argv, 0, sizeof(argv));
+	argv[0] = "hsctl";
 	assert_true(strlen(line) < sizeof(text));
 	strcpy(text, line);
 	for (char *word = strtok_r(text, " ", &saved); word; word = strtok_r(NULL, " ", &saved)) {
@@ -434,6 +436,40 @@ static void test_progress(void **state)
 	assert_int_equal(progress_on_step(steps[1], &progress), 1);
 }
 
+/* The command begins behind the arguments, with "--" or without; nothing of it is ours. */
+static void test_command(void **state)
+{
+	static const char *const lines[] = {
+		"exec app 1 -- curl --json -v x",
+		"exec app 1 curl --json -v x",
+		"--direct exec app --timeout=2s 1 curl --json -v x",
+		"exec -- app 1 curl --json -v x",
+	};
+	struct arguments a;
+	struct problem problem;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		a = parse_good(lines[i]);
+		assert_int_equal(a.n, 2);
+		assert_string_equal(a.given[1], "1");
+		assert_non_null(a.command);
+		assert_string_equal(a.command[0], "curl");
+		assert_string_equal(a.command[1], "--json");
+		assert_string_equal(a.command[3], "x");
+		assert_null(a.command[4]);
+		assert_false(a.json);
+	}
+	a = parse_good("exec app 1 -- --version");
+	assert_string_equal(a.command[0], "--version");
+	assert_false(a.version);
+	assert_int_equal(parse("exec app 1", &a, &problem), -EINVAL);
+	assert_int_equal(parse("exec app 1 --", &a, &problem), -EINVAL);
+	assert_int_equal(parse("exec app 1 --nosuch true", &a, &problem), -EINVAL);
+	assert_int_equal(parse("-H host exec app 1 true", &a, &problem), -EINVAL);
+	assert_null(parse_good("exec --help").command);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -443,7 +479,7 @@ int main(void)
 		cmocka_unit_test(test_service),	 cmocka_unit_test(test_verbs),
 		cmocka_unit_test(test_status),	 cmocka_unit_test(test_odd_status),
 		cmocka_unit_test(test_list),	 cmocka_unit_test(test_connections),
-		cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_progress), cmocka_unit_test(test_command),
 	};
 
 	return cmocka_run_group_tests_name("hsctl_args", tests, NULL, NULL);

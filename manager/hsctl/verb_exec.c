@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* exec: a command whose connections to a service land on one slot. */
+#include <string.h>
+
+#include "hsctl/child.h"
+#include "hsctl/direct.h"
+#include "hsctl/verb.h"
+#include "hsctl/verbs.h"
+#include "plane/cgroup.h"
+#include "plane/exec.h"
+#include "plane/preview.h"
+#include "system/scope.h"
+#include "util/macro.h"
+#include "util/parse.h"
+
+/* What holds while the command runs. */
+struct stage {
+	char service[SERVICE_NAME_MAX];
+	unsigned slot;
+	int counts;
+	struct direct direct; /* without hsd; else empty */
+	char cgroup[PATH_MAX];
+};
+
+/* ---- without hsd ---- */
+
+static int enter_scope(struct stage *stage, struct problem *problem)
+{
+	char description[SERVICE_NAME_MAX + 64];
+
+	if (!stage->direct.systemd)
+		return problem_set(
+			problem, -ENOTCONN,
+			"systemd cannot be reached, and it is needed to tell the command "
+			"from others: it runs in a scope of its own");
+	snprintf(description, sizeof(description), "hsctl exec %s %u", stage->service, stage->slot);
+	return scope_enter(stage->direct.systemd, description, stage->cgroup, problem);
+}
+
+static int prepare_directly(struct stage *stage, struct reply *reply)
+{
+	struct exec_order order = {.slot = stage->slot, .pid = getpid(), .cgroup = stage->cgroup};
+	struct problem problem = {0};
+
+	if (direct_open(stage->service, &stage->direct, &problem) < 0)
+		return reply_fail(reply, EXIT_FAILED, "%s", problem.text);
+	if (!exec_may(stage->direct.plane, stage->slot, &problem))
+		return reply_fail(reply, EXIT_REFUSED, "%s", problem.text);
+	/* what earlier commands have left for want of a hsd */
+	preview_sweep(stage->direct.plane);
+	if (enter_scope(stage, &problem) < 0 ||
+	    exec_attach(stage->direct.plane, &order, &stage->counts, &problem) < 0)
+		return reply_fail(reply, EXIT_FAILED, "%s", problem.text);
+	return EXIT_DONE;
+}
+
+static int is_other(pid_t pid, void *userdata)
+{
+	(void)userdata;
+	return pid != getpid();
+}
+
+/* What the command has left in the background goes on reaching the slot; the next hsd, or the next
+ * exec, clears up after it. */
+static void clear_up_directly(struct stage *stage)
+{
+	struct hs_preview_owner_id owner;
+
+	if (stage->counts >= 0 && !cgroup_each_process(stage->cgroup, is_other, NULL) &&
+	    !preview_of_cgroup(stage->cgroup, &owner))
+		preview_end(stage->direct.plane, &owner);
+}
+
+/* ---- both ---- */
+
+static int prepare(const struct arguments *arguments, struct stage *stage, struct reply *reply)
+{
+	struct client_call call = {
+		.service = stage->service,
+		.method = "Exec",
+		.timeout_usec = verb_timeout(arguments, VERB_TIMEOUT),
+		.ret_fd = &stage->counts,
+	};
+	enum client_answer answer = client_ask(arguments, &call, reply, "u", stage->slot);
+
+	if (!verb_may_do_directly(arguments, answer))
+		return reply->exit;
+	*reply = (struct reply) {0};
+	return prepare_directly(stage, reply);
+}
+
+static void tell_what_missed(const struct stage *stage)
+{
+	struct hs_exec_counts counts;
+	struct problem sentence;
+
+	if (exec_counts(stage->counts, &counts) < 0)
+		return;
+	exec_describe(stage->service, stage->slot, &counts, &sentence);
+	if (sentence.text[0])
+		complain("%s", sentence.text);
+}
+
+static int run(const struct arguments *arguments, struct stage *stage)
+{
+	_cleanup_(reply_done) struct reply reply = {0};
+	int status;
+
+	if (prepare(arguments, stage, &reply)) {
+		complain("%s", reply.problem.text);
+		return reply.exit;
+	}
+	status = child_run(arguments->command);
+	tell_what_missed(stage);
+	if (stage->direct.plane)
+		clear_up_directly(stage);
+	return status;
+}
+
+int verb_exec(const struct arguments *arguments)
+{
+	struct stage stage = {.counts = -1};
+	uint64_t slot;
+	int status;
+
+	if (verb_service(arguments, stage.service))
+		return EXIT_USAGE;
+	if (parse_unsigned(arguments->given[1], 0, HS_SLOTS_MAX - 1, &slot) < 0) {
+		complain("a slot is a number from 0 to 15, such as: hsctl exec %s 1 -- COMMAND",
+			 stage.service);
+		return EXIT_USAGE;
+	}
+	stage.slot = slot;
+	status = run(arguments, &stage);
+	direct_close(&stage.direct);
+	close_fd(stage.counts);
+	return status;
+}

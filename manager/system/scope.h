@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A transient scope of systemd for a process that runs already: it, and all that it starts from
+ * then on, has a cgroup of its own, until the last of them has ended.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+
+#include "util/problem.h"
+
+struct scope;
+
+/* `cgroup` as systemd names it; NULL when there is none, and `problem` has a sentence. Called once;
+ * the scope object is freed after the call. */
+typedef void (*scope_fn)(const char *cgroup, const struct problem *problem, void *userdata);
+
+/* Moves the process there. It stays in the slice that it is in, with the limits of its user. */
+int scope_new(sd_bus *bus, pid_t pid, const char *description, scope_fn on_end, void *userdata,
+	      struct scope **ret_scope);
+/* Forgets it without a callback; systemd goes on with it. */
+struct scope *scope_free(struct scope *scope);
+
+/* The same for the caller, who waits for it. */
+int scope_enter(sd_bus *bus, const char *description, char cgroup[PATH_MAX],
+		struct problem *problem);
+
+/* Whether a unit is one of these. */
+bool scope_is_ours(const char *unit);
