@@ -210,6 +210,7 @@ int direct_change(const char *service, const struct direct_order *order, struct 
 		return ret_reply->exit;
 	plan = make_plan(&direct, order, to);
 	change_init(&run.change, direct.plane, &plan);
+	run.change.uid = journal_own_uid();
 	catch_signals();
 	drive(&run);
 	return answer(&run, ret_reply);

@@ -128,6 +128,7 @@ static unsigned wanted_lines(const struct arguments *arguments)
 int verb_events(const struct arguments *arguments)
 {
 	struct show show = {.json = arguments->json, .color = arguments->color};
+	struct journal_query query;
 	char name[SERVICE_NAME_MAX];
 	const char *service = NULL;
 	int r;
@@ -139,7 +140,12 @@ int verb_events(const struct arguments *arguments)
 	}
 	if (arguments->host || arguments->machine)
 		return run_elsewhere(arguments, service);
-	r = journal_read(service, wanted_lines(arguments), arguments->follow, on_entry, &show);
+	query = (struct journal_query) {
+		.service = service,
+		.lines = wanted_lines(arguments),
+		.follow = arguments->follow,
+	};
+	r = journal_read(&query, on_entry, &show);
 	if (r < 0 && r != -EINTR && r != -EPIPE) {
 		complain("cannot read the journal: %s", strerror(-r));
 		return EXIT_FAILED;

@@ -45,6 +45,16 @@ static const struct verb verbs[] = {
 		.run = verb_events,
 	},
 	{
+		.name = "history",
+		.arguments = "[SERVICE]",
+		.summary = "what was done, by whom, how long it took and how it ended",
+		.details = "  -n, --lines=N        the last N, 0 for all (default 50)\n",
+		.max = 1,
+		.options = OPTION_LINES,
+		.local = true,
+		.run = verb_history,
+	},
+	{
 		.name = "switchover",
 		.arguments = "SERVICE",
 		.summary = "new connections to the standby, the old instance finishes",

@@ -159,6 +159,23 @@ void change_run_poke(struct change_run *run)
 		carry_out(run, change_tick(&run->change, now_usec()));
 }
 
+/* Who is behind the call: the user who logged in, also behind sudo. */
+static uint32_t sender_uid(sd_bus_message *message)
+{
+	sd_bus_creds *creds = NULL;
+	uid_t uid = JOURNAL_UID_NONE;
+
+	if (sd_bus_query_sender_creds(message,
+				      SD_BUS_CREDS_EUID | SD_BUS_CREDS_AUDIT_LOGIN_UID |
+					      SD_BUS_CREDS_AUGMENT,
+				      &creds) < 0)
+		return uid;
+	if (sd_bus_creds_get_audit_login_uid(creds, &uid) < 0)
+		(void)sd_bus_creds_get_euid(creds, &uid);
+	sd_bus_creds_unref(creds);
+	return uid;
+}
+
 int change_run_start(struct service *service, const struct change_order *order,
 		     sd_bus_message *message, enum gate_answer *ret_answer,
 		     struct problem *ret_refusal)
@@ -191,6 +208,7 @@ int change_run_start(struct service *service, const struct change_order *order,
 	run->lock_fd = steal_fd(&lock);
 	run->message = sd_bus_message_ref(message);
 	change_init(&run->change, service->plane, &plan);
+	run->change.uid = sender_uid(message);
 	service->change = run;
 	carry_out(run, change_begin(&run->change, now_usec()));
 	return 0;

@@ -91,7 +91,7 @@ void change_init(struct service_change *change, struct plane *plane,
 	}
 	if (plan->verb != VERB_SWITCHOVER)
 		checked.then = THEN_KEEP;
-	*change = (struct service_change) {.plane = plane};
+	*change = (struct service_change) {.plane = plane, .uid = JOURNAL_UID_NONE};
 	switchover_init(&change->machine, &checked);
 }
 
@@ -233,10 +233,18 @@ void change_log(const struct service_change *change, const struct switchover_res
 		.slot = machine->plan.to,
 		.priority = machine->state == SWITCHOVER_DONE ? LOG_NOTICE : LOG_WARNING,
 	};
+	struct journal_deed deed = {
+		.verb = switchover_verb_to_string(machine->plan.verb),
+		.outcome = switchover_step_name(machine),
+		.from = machine->plan.from < HS_SLOTS_MAX ? (int)machine->plan.from : -1,
+		.to = machine->plan.to,
+		.uid = change->uid,
+		.duration_usec = result->duration_usec,
+	};
 	struct problem sentence = {0};
 
 	switchover_describe(machine, service, result, &sentence);
-	journal_log(kinds[machine->plan.verb], &scope, "%s", sentence.text);
+	journal_log_deed(kinds[machine->plan.verb], &scope, &deed, "%s", sentence.text);
 }
 
 /* ---- policy and canary ---- */

@@ -20,6 +20,7 @@
 #include "core/slot.h"
 #include "core/switchover.h"
 #include "plane/plane.h"
+#include "system/journal.h"
 
 struct change_request {
 	enum switchover_verb verb;
@@ -39,6 +40,7 @@ struct service_change {
 	uint64_t flip_nsec;
 	uint64_t word_before, previous_word, previous_cookie; /* to take it all back */
 	uint64_t closed_before, migrated_before;
+	uint32_t uid; /* of who asked for it, or JOURNAL_UID_NONE: for the driver to set */
 };
 
 /*

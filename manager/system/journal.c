@@ -2,6 +2,7 @@
 #include "system/journal.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -9,6 +10,7 @@
 #include <sys/un.h>
 #include <systemd/sd-journal.h>
 
+#include "util/files.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
@@ -96,27 +98,68 @@ static void send_entry(const char *fields, const char *message)
 	errno = saved;
 }
 
+static char *deed_fields(const struct journal_deed *deed)
+{
+	char uid[32] = "";
+
+	if (!deed)
+		return strdup("");
+	if (deed->uid != JOURNAL_UID_NONE)
+		snprintf(uid, sizeof(uid), "HS_UID=%u\n", deed->uid);
+	return format("HS_VERB=%s\nHS_OUTCOME=%s\nHS_FROM=%d\nHS_TO=%d\nHS_DURATION_US=%" PRIu64
+		      "\n%s",
+		      deed->verb, deed->outcome, deed->from, deed->to, deed->duration_usec, uid);
+}
+
+uint32_t journal_own_uid(void)
+{
+	_cleanup_(freep) char *text = NULL;
+	uint64_t uid;
+
+	if (!file_read("/proc/self/loginuid", 32, &text) &&
+	    !parse_unsigned(text, 0, UINT32_MAX - 1, &uid))
+		return uid;
+	return getuid();
+}
+
+static void write_entry(enum journal_kind kind, const struct journal_scope *scope,
+			const struct journal_deed *deed, const char *message)
+{
+	_cleanup_(freep) char *fields = NULL, *done = deed_fields(deed);
+	char slot[32] = "";
+
+	if (scope->slot >= 0)
+		snprintf(slot, sizeof(slot), "HS_SLOT=%d\n", scope->slot);
+	fields = format("PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE_ID=%s\nHS_EVENT=%s\n%s%s%s%s%s",
+			scope->priority, program_invocation_short_name, journal_message_id(kind),
+			journal_kind_to_string(kind), scope->service ? "HS_SERVICE=" : "",
+			scope->service ?: "", scope->service ? "\n" : "", slot, done ?: "");
+	if (fields)
+		send_entry(fields, message);
+}
+
 void journal_log(enum journal_kind kind, const struct journal_scope *scope, const char *template,
 		 ...)
 {
-	_cleanup_(freep) char *fields = NULL;
-	char message[MESSAGE_MAX], slot[32] = "";
+	char message[MESSAGE_MAX];
 	va_list args;
 
 	va_start(args, template);
 	vsnprintf(message, sizeof(message), template, args);
 	va_end(args);
-	if (scope->slot >= 0)
-		snprintf(slot, sizeof(slot), "HS_SLOT=%d\n", scope->slot);
-	if (asprintf(&fields,
-		     "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE_ID=%s\nHS_EVENT=%s\n%s%s%s%s",
-		     scope->priority, program_invocation_short_name, journal_message_id(kind),
-		     journal_kind_to_string(kind), scope->service ? "HS_SERVICE=" : "",
-		     scope->service ?: "", scope->service ? "\n" : "", slot) < 0) {
-		fields = NULL;
-		return;
-	}
-	send_entry(fields, message);
+	write_entry(kind, scope, NULL, message);
+}
+
+void journal_log_deed(enum journal_kind kind, const struct journal_scope *scope,
+		      const struct journal_deed *deed, const char *template, ...)
+{
+	char message[MESSAGE_MAX];
+	va_list args;
+
+	va_start(args, template);
+	vsnprintf(message, sizeof(message), template, args);
+	va_end(args);
+	write_entry(kind, scope, deed, message);
 }
 
 /* ---- reading ---- */
@@ -142,14 +185,14 @@ static int64_t number_field(sd_journal *journal, const char *name, int64_t missi
 	uint64_t value;
 
 	field(journal, name, text, sizeof(text));
-	return parse_unsigned(text, 0, UINT32_MAX, &value) < 0 ? missing : (int64_t)value;
+	return parse_unsigned(text, 0, INT64_MAX, &value) < 0 ? missing : (int64_t)value;
 }
 
 typedef int (*each_fn)(const struct journal_entry *entry, void *userdata);
 
 static int read_entry(sd_journal *journal, each_fn each, void *userdata)
 {
-	char service[256], event[64], message[4 * MESSAGE_MAX];
+	char service[256], event[64], message[4 * MESSAGE_MAX], verb[32], outcome[32];
 	struct journal_entry entry = {
 		.service = field(journal, "HS_SERVICE", service, sizeof(service)),
 		.event = field(journal, "HS_EVENT", event, sizeof(event)),
@@ -157,6 +200,15 @@ static int read_entry(sd_journal *journal, each_fn each, void *userdata)
 		.slot = number_field(journal, "HS_SLOT", -1),
 		.priority = number_field(journal, "PRIORITY", 6),
 		.pid = number_field(journal, "_PID", 0),
+		.deed =
+			{
+				.verb = field(journal, "HS_VERB", verb, sizeof(verb)),
+				.outcome = field(journal, "HS_OUTCOME", outcome, sizeof(outcome)),
+				.from = number_field(journal, "HS_FROM", -1),
+				.to = number_field(journal, "HS_TO", -1),
+				.uid = number_field(journal, "HS_UID", JOURNAL_UID_NONE),
+				.duration_usec = number_field(journal, "HS_DURATION_US", 0),
+			},
 	};
 	int r = sd_journal_get_realtime_usec(journal, &entry.time_usec);
 
@@ -164,8 +216,9 @@ static int read_entry(sd_journal *journal, each_fn each, void *userdata)
 }
 
 /* Anybody may write our numbers into the journal, but not as root. */
-static int add_matches(sd_journal *journal, const char *service)
+static int add_matches(sd_journal *journal, const struct journal_query *query)
 {
+	static const char *const outcomes[] = {"done", "undone", "failed"};
 	char text[300];
 	int r = sd_journal_add_match(journal, "_UID=0", 0);
 
@@ -173,9 +226,13 @@ static int add_matches(sd_journal *journal, const char *service)
 		snprintf(text, sizeof(text), "MESSAGE_ID=%s", kinds[kind].id);
 		r = sd_journal_add_match(journal, text, 0);
 	}
-	if (r < 0 || !service)
+	for (size_t i = 0; query->deeds && r >= 0 && i < ARRAY_SIZE(outcomes); i++) {
+		snprintf(text, sizeof(text), "HS_OUTCOME=%s", outcomes[i]);
+		r = sd_journal_add_match(journal, text, 0);
+	}
+	if (r < 0 || !query->service)
 		return r;
-	snprintf(text, sizeof(text), "HS_SERVICE=%s", service);
+	snprintf(text, sizeof(text), "HS_SERVICE=%s", query->service);
 	return sd_journal_add_match(journal, text, 0);
 }
 
@@ -218,19 +275,19 @@ static int follow_on(sd_journal *journal, each_fn each, void *userdata)
 	return r;
 }
 
-int journal_read(const char *service, unsigned lines, bool follow, each_fn each, void *userdata)
+int journal_read(const struct journal_query *query, each_fn each, void *userdata)
 {
 	sd_journal *journal = NULL;
 	int r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY);
 
 	if (r < 0)
 		return r;
-	r = add_matches(journal, service);
+	r = add_matches(journal, query);
 	if (r >= 0)
-		r = seek(journal, lines);
+		r = seek(journal, query->lines);
 	if (r >= 0)
 		r = read_all(journal, each, userdata);
-	if (!r && follow)
+	if (!r && query->follow)
 		r = follow_on(journal, each, userdata);
 	sd_journal_close(journal);
 	return r;

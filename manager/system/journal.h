@@ -37,6 +37,17 @@ const char *journal_kind_to_string(enum journal_kind kind);
 /* 32 hex digits, for matches and the catalog. */
 const char *journal_message_id(enum journal_kind kind);
 
+#define JOURNAL_UID_NONE UINT32_MAX
+
+/* Something that somebody did, in fields of its own: hsctl history is made of these. */
+struct journal_deed {
+	const char *verb;    /* "switchover", ... */
+	const char *outcome; /* "done", "undone" or "failed" */
+	int from, to;	     /* slots; -1 = none */
+	uint32_t uid;	     /* of who asked for it; JOURNAL_UID_NONE = nobody, by itself */
+	uint64_t duration_usec;
+};
+
 /* Where and how grave. slot < 0: none; service NULL: the daemon itself. */
 struct journal_scope {
 	const char *service;
@@ -44,8 +55,16 @@ struct journal_scope {
 	int priority; /* LOG_INFO, ... of syslog.h */
 };
 
+/* The user behind this process: who logged in, also behind sudo; else the one that it runs as. */
+uint32_t journal_own_uid(void);
+
 void journal_log(enum journal_kind kind, const struct journal_scope *scope, const char *template,
 		 ...) __attribute__((format(printf, 3, 4)));
+
+/* The same for something that somebody did. */
+void journal_log_deed(enum journal_kind kind, const struct journal_scope *scope,
+		      const struct journal_deed *deed, const char *template, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* One entry, read back. Strings are valid during the call only. */
 struct journal_entry {
@@ -54,12 +73,19 @@ struct journal_entry {
 	int slot;			       /* -1 = none */
 	int priority;
 	uint32_t pid;
+	struct journal_deed deed; /* verb "" = none */
+};
+
+struct journal_query {
+	const char *service; /* NULL = all */
+	unsigned lines;	     /* the last ones; 0 = all */
+	bool follow;
+	bool deeds; /* only these */
 };
 
 /*
- * Calls `each` for our entries, oldest first: the last `lines` of them (0 = all), of one service
- * (NULL = all). With `follow` it then waits for more until `each` returns non-zero, which is
- * returned, or a signal arrives (-EINTR).
+ * Calls `each` for our entries that the query asks for, oldest first. With `follow` it then waits
+ * for more until `each` returns non-zero, which is returned, or a signal arrives (-EINTR).
  */
-int journal_read(const char *service, unsigned lines, bool follow,
+int journal_read(const struct journal_query *query,
 		 int (*each)(const struct journal_entry *entry, void *userdata), void *userdata);
