@@ -148,7 +148,7 @@ static void test_bad(void **state)
 		{"fail-over app", "did you mean failover"},
 		{"stauts", "did you mean status"},
 		{"list app", "is too much"},
-		{"drain app", "there is no verb \"drain\""},
+		{"dr4in app", "there is no verb \"dr4in\""},
 		{"xyzzy app", "there is no verb \"xyzzy\"; see hsctl --help"},
 		{"SWITCHOVER app", "there is no verb"},
 		{"switchover", "too few arguments: hsctl switchover SERVICE"},
