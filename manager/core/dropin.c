@@ -94,6 +94,19 @@ static int add_programs(char ***pieces, const char *service)
 					   escaped, escaped));
 }
 
+/* Who starts while another one runs joins that one's namespaces. */
+static int add_joined(char ***pieces, const struct dropin *dropin)
+{
+	int r = strings_add(pieces, "# PrivateNetwork=: one network for all slots, as long as one "
+				    "of them runs\n"
+				    "JoinsNamespaceOf=");
+
+	for (unsigned slot = 0; r >= 0 && slot < dropin->joined; slot++)
+		r = strings_take(pieces,
+				 format("%s%s@%u.service", slot ? " " : "", dropin->service, slot));
+	return r < 0 ? r : strings_add(pieces, "\n");
+}
+
 char *dropin_service_text(const struct dropin *dropin)
 {
 	_cleanup_(strings_freep) char **pieces = NULL;
@@ -111,6 +124,8 @@ char *dropin_service_text(const struct dropin *dropin)
 							  socket, socket))
 			   : -ENOMEM;
 	}
+	if (r >= 0 && dropin->joined)
+		r = add_joined(&pieces, dropin);
 	if (r >= 0)
 		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
 					 "\n"

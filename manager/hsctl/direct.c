@@ -167,9 +167,8 @@ static void report_slot(const struct direct *direct, unsigned slot, struct servi
 		    address_describe(missing, text));
 }
 
-/* Others on the service's addresses, and the namespaces that its listeners are in: both are asked
- * from the units' processes. */
-static void look_around(const struct direct *direct, struct service_report *report)
+/* Others on the service's addresses. */
+static void find_foreign(const struct direct *direct, struct foreign_list *ret_list)
 {
 	struct unit_facts facts[HS_SLOTS_MAX] = {0};
 	struct foreign_scope scope = {.n_slots = direct->config.slots};
@@ -179,9 +178,21 @@ static void look_around(const struct direct *direct, struct service_report *repo
 		scope.cgroups[i] = facts[i].control_group;
 		scope.activated |= unit_has_socket(&facts[i]);
 	}
-	foreign_find(direct->plane, &scope, &report->foreign);
+	foreign_find(direct->plane, &scope, ret_list);
 	for (unsigned i = 0; i < scope.n_slots; i++)
 		unit_facts_done(&facts[i]);
+}
+
+/* Where listeners in other network namespaces are, the units' processes tell. */
+static void locate(const struct direct *direct)
+{
+	for (unsigned i = 0; i < direct->config.slots; i++) {
+		struct unit_facts facts = {0};
+
+		direct_unit(direct, i, &facts);
+		plane_locate(direct->plane, facts.control_group);
+		unit_facts_done(&facts);
+	}
 }
 
 static json_object *describe(const struct direct *direct, const struct problem *problem)
@@ -200,7 +211,7 @@ static json_object *describe(const struct direct *direct, const struct problem *
 	for (unsigned i = 0; i < report->n_slots; i++)
 		report_slot(direct, i, report);
 	if (direct->plane)
-		look_around(direct, report);
+		find_foreign(direct, &report->foreign);
 	return report_to_json(report);
 }
 
@@ -318,6 +329,7 @@ int direct_connections(const char *service, struct reply *ret_reply)
 
 	if (direct_open(service, &direct, &problem) < 0)
 		return reply_fail(ret_reply, EXIT_FAILED, "%s", problem.text);
+	locate(&direct);
 	object = report_connections(direct.plane, direct.config.slots, true);
 	if (!object)
 		return reply_fail(ret_reply, EXIT_FAILED,

@@ -61,6 +61,11 @@ static void tell_refused(const struct hook *hook, const struct adoption *adoptio
 {
 	struct problem sentence, line;
 
+	if (adoption->blind.text[0]) {
+		problem_set(&line, 0, "%s: slot %u: %.480s", hook->service, hook->slot,
+			    adoption->blind.text);
+		hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &line);
+	}
 	for (size_t i = 0; i < adoption->n; i++) {
 		adopt_describe(&adoption->sockets[i], &sentence);
 		if (!sentence.text[0])

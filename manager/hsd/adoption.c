@@ -13,7 +13,7 @@
 static void tell_problems(struct instance *instance, const struct adoption *adoption)
 {
 	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
-	struct problem first = {0}, sentence;
+	struct problem first = adoption->blind, sentence;
 
 	for (size_t i = 0; i < adoption->n; i++) {
 		adopt_describe(&adoption->sockets[i], &sentence);

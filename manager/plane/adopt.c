@@ -66,7 +66,7 @@ void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sen
 void adoption_describe(const char *service, unsigned slot, const struct adoption *adoption,
 		       struct problem *ret_sentence)
 {
-	struct problem why = {0};
+	struct problem why = adoption->blind;
 
 	for (size_t i = 0; i < adoption->n && !why.text[0]; i++)
 		adopt_describe(&adoption->sockets[i], &why);
@@ -317,14 +317,19 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 {
 	_cleanup_(adoption_freep) struct adoption *adoption = calloc(1, sizeof(*adoption));
 	_cleanup_(freep) struct held_socket *held = NULL;
-	int r;
+	int blind, r;
 
 	if (!adoption)
 		return -ENOMEM;
-	r = scan_cgroup(scope->cgroup, &held, &adoption->n);
+	r = scan_cgroup_blind(scope->cgroup, &held, &adoption->n, &blind);
 	if (r < 0)
 		return problem_set(problem, r, "cannot look for sockets in cgroup %s: %s",
 				   scope->cgroup, strerror(-r));
+	if (blind)
+		problem_set(&adoption->blind, 0,
+			    "the network namespace of its processes cannot be looked into: %s; "
+			    "that needs CAP_SYS_ADMIN and CAP_SYS_PTRACE there",
+			    strerror(-blind));
 	adoption->sockets = calloc(adoption->n + 1, sizeof(*adoption->sockets));
 	if (!adoption->sockets)
 		return -ENOMEM;
@@ -340,6 +345,15 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 	count(adoption);
 	*ret_adoption = steal_ptr(&adoption);
 	return 0;
+}
+
+/* The namespace of earlier instances ended with the last of them. */
+static void forget_old_namespaces(struct plane *plane, const struct adoption *adoption)
+{
+	for (size_t i = 0; i < adoption->n; i++)
+		if (adoption->sockets[i].verdict == ADOPT_OK &&
+		    adoption->sockets[i].held.socket.address.netns)
+			plane_forget_elsewhere(plane, &adoption->sockets[i].held.socket.address);
 }
 
 static int put_one(struct plane *plane, unsigned slot, const struct adopted_socket *socket)
@@ -395,6 +409,7 @@ int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoptio
 			adoption->sockets[kept++] = adoption->sockets[i];
 	adoption->n = kept;
 	count(adoption);
+	forget_old_namespaces(plane, adoption);
 	if (adoption->adopted)
 		adopt_ensure_active(plane, slot);
 	return 0;

@@ -45,9 +45,10 @@ struct adopted_socket {
 struct adoption {
 	struct adopted_socket *sockets;
 	size_t n;
-	unsigned adopted; /* with verdict ADOPT_OK */
-	unsigned fresh;	  /* of these, put in the map by this adoption */
-	unsigned refused; /* neither adopted nor left out on purpose */
+	unsigned adopted;     /* with verdict ADOPT_OK */
+	unsigned fresh;	      /* of these, put in the map by this adoption */
+	unsigned refused;     /* neither adopted nor left out on purpose */
+	struct problem blind; /* where sockets may be that could not be looked for; "" = nowhere */
 };
 
 /* Short, for logs and status: "no SO_REUSEPORT", "MPTCP", ... */

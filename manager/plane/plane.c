@@ -455,17 +455,27 @@ static bool is_dead(const struct listener *listener)
 	return true;
 }
 
-/* Servers that listen on another port at every start would fill the table in time. Should sockets
+/* True for a listener that is in a namespace other than this one's, all else alike. */
+static bool is_elsewhere(const struct listener *listener, const struct address *address)
+{
+	struct address moved = listener->address;
+
+	moved.netns = address->netns;
+	return listener->address.netns && listener->address.netns != address->netns &&
+	       address_equal(&moved, address);
+}
+
+/* Drops listeners without a socket: all, or those that are elsewhere than `address`. Should sockets
  * that were withdrawn keep a dropped selector going, it falls open; the next adoption attaches a
  * new one. */
-static void drop_dead_listeners(struct plane *plane)
+static void drop_dead_listeners(struct plane *plane, const struct address *address)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < plane->n_listeners; i++) {
 		struct listener *listener = plane->listeners[i];
 
-		if (is_dead(listener)) {
+		if (is_dead(listener) && (!address || is_elsewhere(listener, address))) {
 			pins_remove(listener_path(plane, &listener->address).text);
 			listener_free(listener);
 		} else {
@@ -473,6 +483,11 @@ static void drop_dead_listeners(struct plane *plane)
 		}
 	}
 	plane->n_listeners = kept;
+}
+
+void plane_forget_elsewhere(struct plane *plane, const struct address *address)
+{
+	drop_dead_listeners(plane, address);
 }
 
 static struct selector_shared shared_maps(const struct plane *plane)
@@ -500,8 +515,9 @@ static int add_listener(struct plane *plane, const struct address *address,
 	struct selector_shared shared;
 	int r;
 
+	/* servers that listen on another port at every start would fill the table in time */
 	if (plane->n_listeners == PLANE_LISTENERS_MAX)
-		drop_dead_listeners(plane);
+		drop_dead_listeners(plane, NULL);
 	if (plane->n_listeners == PLANE_LISTENERS_MAX)
 		return problem_set(problem, -ENOSPC,
 				   "service %s has %u listeners already, the most there may be; "

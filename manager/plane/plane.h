@@ -74,6 +74,11 @@ struct listener **plane_listeners(const struct plane *plane, size_t *ret_n);
 /* The listener with this address, made if it is new. */
 int plane_listener_get(struct plane *plane, const struct address *address,
 		       struct listener **ret_listener, struct problem *problem);
+/* Forgets listeners that serve no more and differ from this one in the network namespace only. */
+void plane_forget_elsewhere(struct plane *plane, const struct address *address);
+/* Finds the namespaces of listeners that this process has adopted no socket of, among those of the
+ * processes in a cgroup, so that the kernel can be asked about them. */
+void plane_locate(struct plane *plane, const char *cgroup);
 /* One more selector of a listener, for tests by doing: the same program with the same maps. */
 int plane_load_selector(struct plane *plane, const struct listener *listener, int *ret_fd);
 /* Looks for listeners that another process has pinned since. */

@@ -235,10 +235,15 @@ static void test_service_without_socket(void **state)
 	unit_init(&unit, "app@0.service", "f",
 		  "[Unit]\nRequires=app@%i.socket\n[Service]\nPrivateNetwork=yes\n");
 	lint_service(&report, &unit.lint, none);
-	check(&report, "refuse f:4 PrivateNetwork=yes\n", 0);
+	check(&report, "note f:4 PrivateNetwork=yes\n", 0);
 	report = (struct lint_report) {};
 	lint_service(&report, &unit.lint, NULL);
-	check(&report, "refuse f:4 PrivateNetwork=yes\n", 1);
+	check(&report, "note f:4 PrivateNetwork=yes\n", 1);
+	report = (struct lint_report) {};
+	unit_init(&unit, "app@0.service", "f",
+		  "[Service]\nPrivateNetwork=yes\nNetworkNamespacePath=/run/netns/app\n");
+	lint_service(&report, &unit.lint, NULL);
+	check(&report, "", 2);
 }
 
 /* systemd knows of the dependency although no line says so, unless one does. */

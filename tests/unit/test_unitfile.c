@@ -315,6 +315,17 @@ static void test_service_text(void **state)
 					 "14 ExecStop|-+" HS_PREFIX "/bin/hsctl retire %n\n");
 }
 
+static void test_joined(void **state)
+{
+	struct dropin dropin = {.service = "app", .joined = 3};
+	_cleanup_(freep) char *text = dropin_service_text(&dropin);
+	_cleanup_(freep) char *lines = read_all(text);
+
+	(void)state;
+	assert_non_null(strstr(lines, "7 JoinsNamespaceOf|app@0.service app@1.service "
+				      "app@2.service\n8 StartLimitIntervalSec|0\n"));
+}
+
 /* bpffs allows no '.', and systemd expands '%'. */
 static void test_programs(void **state)
 {
@@ -472,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_dropin_place),
 		cmocka_unit_test(test_service_text),
 		cmocka_unit_test(test_programs),
+		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_socket_text),
 		cmocka_unit_test(test_config_text),
 		cmocka_unit_test(test_sockets_back),
