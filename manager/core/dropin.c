@@ -5,7 +5,6 @@
 
 #include "core/config.h"
 #include "core/name.h"
-#include "hs_abi.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -76,24 +75,6 @@ static int add_head(char ***pieces, const char *service)
 			       service, service));
 }
 
-/* Where they are pinned; a '%' in the path is not to be taken for a specifier. */
-static int add_programs(char ***pieces, const char *service)
-{
-	char pin[PIN_NAME_MAX], escaped[2 * PIN_NAME_MAX], *end = escaped;
-
-	name_to_pin(service, pin, sizeof(pin));
-	for (const char *p = pin; *p; p++) {
-		if (*p == '%')
-			*end++ = '%';
-		*end++ = *p;
-	}
-	*end = '\0';
-	return strings_take(pieces, format("# sockets that the server binds get SO_REUSEPORT\n"
-					   "BPFProgram=bind4:" HS_PIN_ROOT "/%s/bind4\n"
-					   "BPFProgram=bind6:" HS_PIN_ROOT "/%s/bind6\n",
-					   escaped, escaped));
-}
-
 /* Who starts while another one runs joins that one's namespaces. */
 static int add_joined(char ***pieces, const struct dropin *dropin)
 {
@@ -130,11 +111,8 @@ char *dropin_service_text(const struct dropin *dropin)
 		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
 					 "\n"
 					 "[Service]\n"
-					 "Environment=HOTSTANDBY_SLOT=%i\n");
-	if (r >= 0 && dropin->attach)
-		r = add_programs(&pieces, dropin->service);
-	if (r >= 0)
-		r = strings_add(&pieces, "ExecStartPre=-+" HSCTL " prepare %n\n"
+					 "Environment=HOTSTANDBY_SLOT=%i\n"
+					 "ExecStartPre=-+" HSCTL " prepare %n\n"
 					 "ExecStartPost=-+" HSCTL " adopt %n\n"
 					 "# new connections leave the instance first, then it is "
 					 "stopped as before\n"

@@ -88,7 +88,12 @@ static int adopt(const struct hook *hook, const struct direct *direct,
 		 const struct unit_facts *facts, struct problem *problem)
 {
 	_cleanup_(adoption_freep) struct adoption *adoption = NULL;
+	struct intake_facts intake = {
+		.wanted = direct->config.intake,
+		.socket_units = unit_has_socket(facts),
+	};
 	struct adopt_scope scope = {
+		.late = intake_needs_force(&intake),
 		.cgroup = facts->control_group,
 		.slot = hook->slot,
 		.ports = direct->config.ports,

@@ -6,6 +6,7 @@
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "hsd/ownership.h"
+#include "hsd/preparation.h"
 #include "util/clock.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -171,6 +172,7 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		.slot = instance->slot,
 		.ports = service->config.ports,
 		.n_ports = service->config.n_ports,
+		.late = preparation_is_forced(instance, facts),
 	};
 	struct problem problem = {0};
 	int r;
@@ -191,6 +193,8 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		instance->look_delay = LOOK_FIRST;
 	}
 	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
+	/* for what it binds from now on: it may run since before it was enabled */
+	preparation_make(instance, facts, &problem);
 	r = adoption_begin(service->plane, &scope, &instance->adoption, &problem);
 	if (r < 0) {
 		instance->problem = problem;

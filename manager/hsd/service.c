@@ -59,8 +59,8 @@ static void open_plane(struct service *service)
 		service->events = NULL; /* the counters go on without the stories */
 }
 
-/* Made before any instance starts, for systemd to attach (BPFProgram=). Also where socket units
- * make the sockets: which it is may change with a unit file. */
+/* Made before any instance starts, and also where socket units make the sockets: which it is may
+ * change with a unit file. */
 static void open_force(struct service *service)
 {
 	struct intake_facts facts = {.wanted = service->config.intake};

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "plane/holder.h"
+#include "plane/latejoin.h"
 #include "plane/owners.h"
 #include "util/macro.h"
 
@@ -88,6 +89,9 @@ struct adoption *adoption_free(struct adoption *adoption)
 {
 	if (!adoption)
 		return NULL;
+	for (size_t i = 0; i < adoption->n_helpers; i++)
+		close_fd(adoption->helpers[i]);
+	free(adoption->helpers);
 	free(adoption->sockets);
 	free(adoption);
 	return NULL;
@@ -164,9 +168,34 @@ static void set_error(struct adopted_socket *socket, int error)
 	}
 }
 
+/* With a forced intake all sockets have the option, but for two kinds: those that were bound before
+ * the bind programs were there, and those whose port the kernel chose. */
+static enum adopt_verdict judge_bare(const struct adopt_scope *scope, const struct address *address)
+{
+	return !scope->n_ports && is_ephemeral(address->port) ? ADOPT_PORT_LEFT_OUT : ADOPT_OK;
+}
+
+/* -EINVAL: it is in no group. */
+static int attach(const struct listener *listener, const struct adopt_scope *scope, int fd,
+		  struct adoption *adoption, struct problem *problem)
+{
+	int r = listener_attach(listener, fd), helper;
+
+	if (r != -EINVAL || !scope->late)
+		return r;
+	r = late_join(fd, &helper);
+	if (r < 0)
+		return problem_set(problem, r,
+				   "it was bound without SO_REUSEPORT and cannot be given it while "
+				   "it serves: %s; restart the instance",
+				   strerror(-r));
+	adoption->helpers[adoption->n_helpers++] = helper;
+	return listener_attach(listener, fd);
+}
+
 /* Judges one socket and makes sure that its group has the selector. -ESTALE: it is gone, forget it.
  */
-static int prepare(struct plane *plane, const struct adopt_scope *scope,
+static int prepare(struct plane *plane, const struct adopt_scope *scope, struct adoption *adoption,
 		   struct adopted_socket *socket)
 {
 	const struct address *address = &socket->held.socket.address;
@@ -182,13 +211,15 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope,
 	if (r < 0)
 		return r;
 	socket->verdict = judge(fd, scope, address);
+	if (socket->verdict == ADOPT_NO_REUSEPORT && scope->late)
+		socket->verdict = judge_bare(scope, address);
 	if (socket->verdict != ADOPT_OK)
 		return 0;
 	r = plane_listener_get(plane, address, &listener, &socket->reason);
 	if (!r)
 		r = listener_learn_netns(listener, fd);
 	if (!r)
-		r = listener_attach(listener, fd);
+		r = attach(listener, scope, fd, adoption, &socket->reason);
 	if (r == -EINVAL) /* the option is there, but came too late: it is in no group */
 		socket->verdict = ADOPT_NO_REUSEPORT;
 	else if (r < 0)
@@ -289,7 +320,7 @@ static int prepare_all(struct plane *plane, const struct adopt_scope *scope,
 	int r;
 
 	for (size_t i = 0; i < adoption->n; i++) {
-		r = prepare(plane, scope, &adoption->sockets[i]);
+		r = prepare(plane, scope, adoption, &adoption->sockets[i]);
 		if (r == -EPERM || r == -EACCES)
 			return problem_set(problem, r,
 					   "no permission to borrow a socket of process %d; this "
@@ -331,7 +362,8 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 			    "that needs CAP_SYS_ADMIN and CAP_SYS_PTRACE there",
 			    strerror(-blind));
 	adoption->sockets = calloc(adoption->n + 1, sizeof(*adoption->sockets));
-	if (!adoption->sockets)
+	adoption->helpers = calloc(adoption->n + 1, sizeof(*adoption->helpers));
+	if (!adoption->sockets || !adoption->helpers)
 		return -ENOMEM;
 	plane_set_retired(plane, scope->slot, false);
 	for (size_t i = 0; i < adoption->n; i++)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Forced intake: the bind programs of a service (bpf/force.bpf.c) and the set of ports that they
- * act on. Pinned as NAME/{bind4,bind6,ports}; systemd attaches them by BPFProgram= where it can,
- * else the hook `prepare` does.
+ * act on. Pinned as NAME/{bind4,bind6,ports}, and attached to the cgroup of an instance by the hook
+ * `prepare`, before the server runs: without a link, so that they stay as long as the cgroup,
+ * whatever becomes of us.
  *
- * They are attached without a link, so that they stay as long as the cgroup, whatever becomes of
- * us.
+ * systemd could attach them, too (BPFProgram=), but does so to the first cgroup of a unit only:
+ * when the unit is restarted it has a new one, and systemd takes them for attached still, and warns
+ * (seen with version 252; later ones read alike).
  */
 #pragma once
 

@@ -395,7 +395,6 @@ static void find_intake(sd_bus *bus, struct enable_plan *plan)
 {
 	plan->intake.wanted = plan->config.intake;
 	plan->intake.socket_units = plan->sockets != NULL;
-	plan->attaches = intakefind_attaches(bus);
 	for (unsigned slot = 0; slot < plan->config.slots; slot++)
 		if (plan->running & (1U << slot))
 			intakefind_slot(bus, plan->service, slot, &plan->config, &plan->intake);
@@ -408,7 +407,6 @@ static int plan_changes(struct enable_plan *plan, char *const *stops, struct pro
 		.service = plan->service,
 		.sockets = plan->sockets,
 		.exec_stops = stops,
-		.attach = intake_needs_force(&plan->intake) && plan->attaches,
 		.joined = plan->own_network ? plan->config.slots : 0,
 	};
 	int r = 0;

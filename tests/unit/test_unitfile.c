@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 
 #include "core/dropin.h"
-#include "hs_abi.h"
 #include "core/ini.h"
 #include "system/filechanges.h"
 #include "system/unitfile.h"
@@ -326,19 +325,6 @@ static void test_joined(void **state)
 				      "app@2.service\n8 StartLimitIntervalSec|0\n"));
 }
 
-/* bpffs allows no '.', and systemd expands '%'. */
-static void test_programs(void **state)
-{
-	struct dropin dropin = {.service = "php8.2-fpm", .attach = true};
-	_cleanup_(freep) char *text = dropin_service_text(&dropin);
-	_cleanup_(freep) char *lines = read_all(text);
-
-	(void)state;
-	assert_non_null(strstr(lines, "BPFProgram|bind4:" HS_PIN_ROOT "/php8%%2E2-fpm/bind4\n"));
-	assert_non_null(strstr(lines, "BPFProgram|bind6:" HS_PIN_ROOT "/php8%%2E2-fpm/bind6\n"));
-	assert_true(strstr(lines, "BPFProgram") < strstr(lines, "ExecStartPre"));
-}
-
 static void test_socket_text(void **state)
 {
 	_cleanup_(freep) char *text = dropin_socket_text("app");
@@ -482,7 +468,6 @@ int main(void)
 		cmocka_unit_test(test_effective),
 		cmocka_unit_test(test_dropin_place),
 		cmocka_unit_test(test_service_text),
-		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_socket_text),
 		cmocka_unit_test(test_config_text),
