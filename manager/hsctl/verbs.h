@@ -40,4 +40,5 @@ int verb_enable(const struct arguments *arguments);
 int verb_disable(const struct arguments *arguments);
 int verb_prepare(const struct arguments *arguments);
 int verb_adopt(const struct arguments *arguments);
+int verb_doctor(const struct arguments *arguments);
 int verb_retire(const struct arguments *arguments);
