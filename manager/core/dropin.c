@@ -130,7 +130,13 @@ char *dropin_socket_text(const char *service)
 
 	r = add_head(&pieces, service);
 	if (r >= 0)
-		r = strings_add(&pieces, "StartLimitIntervalSec=0\n");
+		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
+					 "\n"
+					 "[Socket]\n"
+					 "# the slots listen side by side\n"
+					 "ReusePort=yes\n"
+					 "# what waits goes to another slot when one stops\n"
+					 "FlushPending=no\n");
 	return r < 0 ? NULL : join(steal_ptr(&pieces));
 }
 

@@ -429,21 +429,18 @@ static void lint_switches(struct lint_report *report, const struct lint_unit *so
 
 	lint_per_connection(report, socket);
 
+	/* our drop-in sets these two; only a file that is read after it has the last word */
 	a = last_switch(&socket->settings, "Socket", "FlushPending", &on);
-	if (on)
+	if (on && dropin_is_later(a->file))
 		add_line(report, true, a,
 			 "systemd then throws away the waiting connections when the service stops",
 			 "Remove the line");
 
 	a = last_switch(&socket->settings, "Socket", "ReusePort", &on);
-	if (!on && a)
+	if (!on && a && dropin_is_later(a->file))
 		add_line(report, true, a,
 			 "Without it only one slot can listen on the address at a time",
-			 "Set ReusePort=yes");
-	else if (!on)
-		add_missing(report, socket, "ReusePort= is missing",
-			    "Without it only one slot can listen on the address at a time",
-			    "Add ReusePort=yes to the section [Socket]");
+			 "Remove the line");
 }
 
 void lint_socket(struct lint_report *report, const struct lint_unit *socket, const char *service)

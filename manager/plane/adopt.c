@@ -168,22 +168,32 @@ static void set_error(struct adopted_socket *socket, int error)
 	}
 }
 
-/* With a forced intake all sockets have the option, but for two kinds: those that were bound before
- * the bind programs were there, and those whose port the kernel chose. */
-static enum adopt_verdict judge_bare(const struct adopt_scope *scope, const struct address *address)
+/*
+ * Whether a socket that came without the option, or in no group, is brought into one. What a socket
+ * unit passed in: always, it stems from before the unit was told to set it. What the server bound
+ * itself: where the intake is forced, when it is from before the bind programs were there; those
+ * whose port the kernel chose never have the option.
+ */
+static bool joins_late(const struct adopt_scope *scope, const struct listening_socket *socket)
 {
-	return !scope->n_ports && is_ephemeral(address->port) ? ADOPT_PORT_LEFT_OUT : ADOPT_OK;
+	if (scan_is_passed_in(socket, scope->cgroup))
+		return true;
+	return scope->late && (scope->n_ports || !is_ephemeral(socket->address.port));
 }
 
-/* -EINVAL: it is in no group. */
-static int attach(const struct listener *listener, const struct adopt_scope *scope, int fd,
-		  struct adoption *adoption, struct problem *problem)
+static enum adopt_verdict judge_bare(const struct adopt_scope *scope,
+				     const struct listening_socket *socket)
 {
-	int r = listener_attach(listener, fd), helper;
+	if (joins_late(scope, socket))
+		return ADOPT_OK;
+	return scope->late ? ADOPT_PORT_LEFT_OUT : ADOPT_NO_REUSEPORT;
+}
 
-	if (r != -EINVAL || !scope->late)
-		return r;
-	r = late_join(fd, &helper);
+static int attach_late(const struct listener *listener, int fd, struct adoption *adoption,
+		       struct problem *problem)
+{
+	int helper, r = late_join(fd, &helper);
+
 	if (r < 0)
 		return problem_set(problem, r,
 				   "it was bound without SO_REUSEPORT and cannot be given it while "
@@ -211,15 +221,17 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope, struct 
 	if (r < 0)
 		return r;
 	socket->verdict = judge(fd, scope, address);
-	if (socket->verdict == ADOPT_NO_REUSEPORT && scope->late)
-		socket->verdict = judge_bare(scope, address);
+	if (socket->verdict == ADOPT_NO_REUSEPORT)
+		socket->verdict = judge_bare(scope, &socket->held.socket);
 	if (socket->verdict != ADOPT_OK)
 		return 0;
 	r = plane_listener_get(plane, address, &listener, &socket->reason);
 	if (!r)
 		r = listener_learn_netns(listener, fd);
 	if (!r)
-		r = attach(listener, scope, fd, adoption, &socket->reason);
+		r = listener_attach(listener, fd);
+	if (r == -EINVAL && joins_late(scope, &socket->held.socket))
+		r = attach_late(listener, fd, adoption, &socket->reason);
 	if (r == -EINVAL) /* the option is there, but came too late: it is in no group */
 		socket->verdict = ADOPT_NO_REUSEPORT;
 	else if (r < 0)

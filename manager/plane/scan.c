@@ -188,3 +188,8 @@ int scan_borrow(const struct held_socket *held, int *ret_fd)
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }
+
+bool scan_is_passed_in(const struct listening_socket *socket, const char *cgroup)
+{
+	return !socket->uid && socket->cgroup_id && !cgroup_contains(cgroup, socket->cgroup_id);
+}

@@ -2,6 +2,7 @@
 /* Which serving sockets a unit's processes hold, and borrowing one of them. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "plane/diag.h"
@@ -29,3 +30,7 @@ int scan_cgroup_blind(const char *cgroup, struct held_socket **ret_held, size_t 
  * ended.
  */
 int scan_borrow(const struct held_socket *held, int *ret_fd);
+
+/* Whether a socket that processes in the cgroup hold was made by another one, and root: by PID 1
+ * for a socket unit. */
+bool scan_is_passed_in(const struct listening_socket *socket, const char *cgroup);

@@ -157,3 +157,33 @@ redis_config() {
 	say "$(load_line 'without, 2 restarts of redis-server@0')"
 	inside systemctl stop redis-server@0
 }
+
+# ---- socket units ----
+
+@test "a socket unit that never heard of ReusePort=, enabled while a slot runs" {
+	local pid
+	socket_service plainsock 9741
+	inside sed -i '/ReusePort/d; $a FlushPending=yes' /etc/systemd/system/plainsock@.socket
+	inside systemctl daemon-reload
+	inside systemctl start plainsock@0
+	pid=$(main_pid plainsock@0)
+	run ! inside systemctl start plainsock@1.socket
+	rig_began=$(inside date +%s.%N)
+	begin_load http://127.0.0.1:9741/ slot=
+	run -0 hs enable plainsock@.service
+	[[ $output == *'Intake: socket unit; a socket unit passes the listeners in.'* ]]
+	wait_for 5 is_state plainsock 0 ready
+	inside systemctl start plainsock@1
+	wait_for 5 is_ready plainsock
+	[[ $(main_pid plainsock@0) == "$pid" ]]
+	switch plainsock 2
+	[[ $(main_pid plainsock@0) == "$pid" ]]
+	inside systemctl restart plainsock@0
+	inside systemctl restart plainsock@1
+	wait_for 5 is_ready plainsock
+	lost_nothing "a plain socket unit: enabled, $switched switchovers, 2 restarts"
+	no_complaints
+	[[ $(intake plainsock) == socket ]]
+	baseline
+	down plainsock
+}

@@ -331,7 +331,8 @@ static void test_socket_text(void **state)
 	_cleanup_(freep) char *lines = read_all(text);
 
 	(void)state;
-	assert_string_equal(lines, "4 [Unit]\n5 StartLimitIntervalSec|0\n");
+	assert_string_equal(lines, "4 [Unit]\n5 StartLimitIntervalSec|0\n7 [Socket]\n"
+				   "9 ReusePort|yes\n11 FlushPending|no\n");
 }
 
 /* The configuration that is written is valid and changes nothing. */
