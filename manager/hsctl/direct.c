@@ -7,6 +7,7 @@
 #include "plane/pins.h"
 #include "system/change.h"
 #include "system/configfile.h"
+#include "system/parking.h"
 #include "util/macro.h"
 #include "util/strings.h"
 
@@ -375,4 +376,21 @@ int direct_canary(const char *service, uint32_t share, int to, struct reply *ret
 	if (change_set_canary(direct.plane, &request, &message) != GATE_OPEN)
 		return reply_fail(ret_reply, EXIT_REFUSED, "%s", message.text);
 	return answer_word(&direct, &message, ret_reply);
+}
+
+int direct_park(const char *service, bool hold, struct reply *ret_reply)
+{
+	_cleanup_(direct_close) struct direct direct = {0};
+	_cleanup_(json_object_putp) json_object *object = NULL;
+	struct problem message = {0};
+
+	if (direct_open(service, &direct, &message) < 0)
+		return reply_fail(ret_reply, EXIT_FAILED, "%s", message.text);
+	if (!hold)
+		parking_release(direct.plane, &message);
+	else if (!parking_hold(direct.plane, &direct.config, &message))
+		return reply_fail(ret_reply, EXIT_REFUSED, "%s", message.text);
+	object = parking_json(direct.plane, message.text);
+	ret_reply->text = strdup(json_line(object));
+	return ret_reply->exit = EXIT_DONE;
 }

@@ -111,6 +111,22 @@ static const struct verb verbs[] = {
 		.run = verb_doctor,
 	},
 	{
+		.name = "park",
+		.arguments = "SERVICE",
+		.summary = "hold new connections until release",
+		.min = 1,
+		.max = 1,
+		.run = verb_park,
+	},
+	{
+		.name = "release",
+		.arguments = "SERVICE",
+		.summary = "let the connections go that park holds",
+		.min = 1,
+		.max = 1,
+		.run = verb_release,
+	},
+	{
 		.name = "enable",
 		.arguments = "TEMPLATE",
 		.summary = "put a template unit (app@.service) under hotstandby",

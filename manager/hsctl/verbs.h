@@ -36,6 +36,8 @@ int verb_rollback(const struct arguments *arguments);
 int verb_failover(const struct arguments *arguments);
 int verb_policy(const struct arguments *arguments);
 int verb_canary(const struct arguments *arguments);
+int verb_park(const struct arguments *arguments);
+int verb_release(const struct arguments *arguments);
 int verb_enable(const struct arguments *arguments);
 int verb_disable(const struct arguments *arguments);
 int verb_prepare(const struct arguments *arguments);

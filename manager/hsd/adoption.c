@@ -7,6 +7,7 @@
 #include "hsd/instance.h"
 #include "hsd/ownership.h"
 #include "hsd/preparation.h"
+#include "hsd/park.h"
 #include "util/clock.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -96,6 +97,8 @@ static void end_adoption(struct instance *instance)
 	struct problem sentence = {0};
 
 	adoption_commit(service->plane, instance->slot, instance->adoption);
+	/* first of all: clients wait */
+	park_on_adopted(service->park, instance->adoption);
 	remember_sockets(instance);
 	schedule_look(instance);
 	tell_problems(instance, instance->adoption);

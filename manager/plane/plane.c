@@ -106,7 +106,7 @@ static int check_version(const struct plane *plane, struct problem *problem)
 			   plane->service, abi, HS_ABI_VERSION, plane->folder.text);
 }
 
-static struct listener *find(const struct plane *plane, const struct address *address)
+struct listener *plane_find(const struct plane *plane, const struct address *address)
 {
 	for (size_t i = 0; i < plane->n_listeners; i++)
 		if (address_equal(&plane->listeners[i]->address, address))
@@ -128,7 +128,7 @@ static int open_listener(const char *name, void *userdata)
 	struct address address;
 	int r;
 
-	if (address_from_pin(name, &address) || find(plane, &address))
+	if (address_from_pin(name, &address) || plane_find(plane, &address))
 		return 0;
 	if (plane->n_listeners == PLANE_LISTENERS_MAX)
 		return -ENOSPC;
@@ -295,8 +295,8 @@ int plane_destroy(struct plane *plane)
 	/* a socket is in one map at most, and a map that is still attached goes late: what has been
 	 * taken out can be adopted anew at once */
 	for (size_t i = 0; i < plane->n_listeners; i++)
-		for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-			listener_withdraw(plane->listeners[i], slot);
+		for (unsigned place = 0; place < HS_PLACES_MAX; place++)
+			listener_withdraw(plane->listeners[i], place);
 	if (plane->accounting)
 		accounting_unregister(plane->accounting, plane->control->service_id);
 	return pins_remove(plane->folder.text);
@@ -445,12 +445,14 @@ struct listener **plane_listeners(const struct plane *plane, size_t *ret_n)
 	return (struct listener **)plane->listeners;
 }
 
+/* One with a park is not: connections may wait there. hsd closes the park of an address that is not
+ * served any more, see hsd/park.h. */
 static bool is_dead(const struct listener *listener)
 {
 	uint64_t cookies[HS_SHARDS_MAX];
 
-	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-		if (listener_sockets(listener, slot, cookies))
+	for (unsigned place = 0; place < HS_PLACES_MAX; place++)
+		if (listener_sockets(listener, place, cookies))
 			return false;
 	return true;
 }
@@ -550,7 +552,7 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 		       struct listener **ret_listener, struct problem *problem)
 {
 	_cleanup_(close_fdp) int lock = -1;
-	struct listener *listener = find(plane, address);
+	struct listener *listener = plane_find(plane, address);
 	int r;
 
 	if (listener) {
@@ -565,7 +567,7 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 	if (r < 0)
 		return problem_set(problem, r, "cannot read the pins of service %s: %s",
 				   plane->service, strerror(-r));
-	listener = find(plane, address);
+	listener = plane_find(plane, address);
 	if (!listener)
 		return add_listener(plane, address, ret_listener, problem);
 	*ret_listener = listener;

@@ -51,7 +51,7 @@ _hsctl() {
 		[status]='--watch' [connections]='--list' [events]='--follow --lines='
 		[switchover]='--to= --settle= --drain= --then=' [failover]='--to=' [canary]='--to='
 	)
-	local verbs='list status connections events switchover rollback failover policy canary doctor enable disable
+	local verbs='list status connections events switchover rollback failover policy canary park release doctor enable disable
 		prepare adopt retire'
 
 	COMPREPLY=()
