@@ -406,8 +406,11 @@ void park_look(struct park *park)
 		return;
 	leave_due(park, now);
 	/* from the end: a place that is freed is replaced by the last */
-	for (size_t i = park->n_places; i > 0; i--)
-		wake = MIN(wake, look_at(park, park->places[i - 1], now));
+	for (size_t i = park->n_places; i > 0; i--) {
+		uint64_t again = look_at(park, park->places[i - 1], now);
+
+		wake = MIN(wake, again);
+	}
 	if (park->n_leaving)
 		wake = MIN(wake, park->leaving[0].due);
 	if (wake == USEC_INFINITY)

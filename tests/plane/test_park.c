@@ -60,6 +60,15 @@ static int open_park_of(struct rig *rig, const struct server *server, const stru
 	return fd;
 }
 
+/* Not a wait for something, but the time that handshakes are given. */
+static void settle(uint64_t usec)
+{
+	struct timespec span = {.tv_nsec = usec * NSEC_PER_USEC};
+
+	if (usec)
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &span, NULL);
+}
+
 /* As hsd does it when a slot has come. Returns the new park. */
 static int hand_over(struct rig *rig, const struct address *at, int park, int expected)
 {
@@ -67,7 +76,7 @@ static int hand_over(struct rig *rig, const struct address *at, int park, int ex
 	int fd;
 
 	assert_int_equal(park_open(rig->plane, listener, park, 0, &fd), 0);
-	nanosleep(&(struct timespec) {.tv_nsec = PARK_SETTLE_USEC * 1000}, NULL);
+	settle(PARK_SETTLE_USEC);
 	assert_int_equal(park_close(listener, park), expected);
 	close(park);
 	return fd;
@@ -531,9 +540,11 @@ static void many_are_handed_over_at_once(void **state)
 	struct server *a = start_adopted(rig, 0, &at), *b;
 	int park = open_park_of(rig, a, &at, 0), next;
 	int *fds = calloc(MANY, sizeof(*fds));
-	struct rlimit limit = {2 * MANY, 2 * MANY};
+	struct rlimit limit;
 	uint64_t begun;
 
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max = MAX(limit.rlim_max, 3 * MANY);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	server_kill(a);
 	for (int i = 0; i < MANY; i++) {
@@ -612,8 +623,7 @@ static void lose_in_turns(struct rig *rig, uint64_t settle_usec, bool must_lose_
 			rig_until(park_waiting(park) == THREADS);
 		set_flag(rig, HS_FLAG_PARK_ALL, false);
 		assert_int_equal(park_open(rig->plane, listener_at(rig, &at), park, 0, &next), 0);
-		if (settle_usec)
-			nanosleep(&(struct timespec) {.tv_nsec = settle_usec * 1000}, NULL);
+		settle(settle_usec);
 		handed_over += park_close(listener_at(rig, &at), park);
 		close(park);
 		park = next;
