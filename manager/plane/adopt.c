@@ -2,10 +2,10 @@
 #include "plane/adopt.h"
 
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "plane/ephemeral.h"
 #include "plane/holder.h"
 #include "plane/latejoin.h"
 #include "plane/owners.h"
@@ -113,20 +113,6 @@ static bool in_scope(const struct adopt_scope *scope, const struct address *addr
 	return !scope->n_ports;
 }
 
-/* From where the kernel takes ports for those who name none (ip(7)). */
-static bool is_ephemeral(uint16_t port)
-{
-	unsigned low = 32768, high = 60999;
-	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-
-	if (file) {
-		if (fscanf(file, "%u %u", &low, &high) != 2)
-			low = 32768, high = 60999;
-		fclose(file);
-	}
-	return port >= low && port <= high;
-}
-
 /* Bound to a group or to everybody: each socket there gets a copy, nobody is asked which one. */
 static bool is_for_many(const struct address *address)
 {
@@ -137,22 +123,11 @@ static bool is_for_many(const struct address *address)
 	return (address->ip[0] & 0xf0) == 0xe0 || !memcmp(address->ip, everybody, 4);
 }
 
-/* Servers have UDP sockets for questions of their own as well: nothing to tell the user about. */
-static enum adopt_verdict judge_plain_udp(const struct adopt_scope *scope,
-					  const struct address *address)
-{
-	return !scope->n_ports && is_ephemeral(address->port) ? ADOPT_PORT_LEFT_OUT
-							      : ADOPT_NO_REUSEPORT;
-}
-
-static enum adopt_verdict judge(int fd, const struct adopt_scope *scope,
-				const struct address *address)
+static enum adopt_verdict judge(int fd)
 {
 	if (get_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
 		return ADOPT_MPTCP;
-	if (get_option(fd, SOL_SOCKET, SO_REUSEPORT) == 1)
-		return ADOPT_OK;
-	return address->udp ? judge_plain_udp(scope, address) : ADOPT_NO_REUSEPORT;
+	return get_option(fd, SOL_SOCKET, SO_REUSEPORT) == 1 ? ADOPT_OK : ADOPT_NO_REUSEPORT;
 }
 
 static void set_error(struct adopted_socket *socket, int error)
@@ -168,6 +143,12 @@ static void set_error(struct adopted_socket *socket, int error)
 	}
 }
 
+/* On a port as the kernel gives to those who name none, and not in Ports=. */
+static bool is_own_question(const struct adopt_scope *scope, const struct address *address)
+{
+	return !scope->n_ports && ephemeral_has(ephemeral_range(), address->port);
+}
+
 /*
  * Whether a socket that came without the option, or in no group, is brought into one. What a socket
  * unit passed in: always, it stems from before the unit was told to set it. What the server bound
@@ -178,7 +159,7 @@ static bool joins_late(const struct adopt_scope *scope, const struct listening_s
 {
 	if (scan_is_passed_in(socket, scope->cgroup))
 		return true;
-	return scope->late && (scope->n_ports || !is_ephemeral(socket->address.port));
+	return scope->late && !is_own_question(scope, &socket->address);
 }
 
 static enum adopt_verdict judge_bare(const struct adopt_scope *scope,
@@ -186,7 +167,10 @@ static enum adopt_verdict judge_bare(const struct adopt_scope *scope,
 {
 	if (joins_late(scope, socket))
 		return ADOPT_OK;
-	return scope->late ? ADOPT_PORT_LEFT_OUT : ADOPT_NO_REUSEPORT;
+	/* of UDP there are such in many servers: nothing to tell the user about */
+	if (scope->late || (socket->address.udp && is_own_question(scope, &socket->address)))
+		return ADOPT_PORT_LEFT_OUT;
+	return ADOPT_NO_REUSEPORT;
 }
 
 static int attach_late(const struct listener *listener, int fd, struct adoption *adoption,
@@ -220,7 +204,7 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope, struct 
 	r = scan_borrow(&socket->held, &fd);
 	if (r < 0)
 		return r;
-	socket->verdict = judge(fd, scope, address);
+	socket->verdict = judge(fd);
 	if (socket->verdict == ADOPT_NO_REUSEPORT)
 		socket->verdict = judge_bare(scope, &socket->held.socket);
 	if (socket->verdict != ADOPT_OK)

@@ -36,7 +36,7 @@ int force_create(const char *service, struct force **ret_force, struct problem *
 struct force *force_free(struct force *force);
 DEFINE_CLEANUP(struct force, force_free)
 
-/* Takes over Ports=; none (n 0) is all. */
+/* Takes over Ports=; none (n 0) is all, but for UDP on ephemeral ports. */
 void force_set_ports(struct force *force, const struct config_port *ports, size_t n);
 struct force_counts force_counts(const struct force *force);
 
