@@ -64,8 +64,12 @@ static int open_accounting(struct accounting **ret_accounting, struct problem *p
 
 static int open_plane(struct direct *direct, struct problem *problem)
 {
-	int r = open_accounting(&direct->accounting, problem);
+	int r = netns_join_init();
 
+	if (!r)
+		r = open_accounting(&direct->accounting, problem);
+	if (r == -EACCES || r == -EPERM)
+		return need_root(problem, r);
 	if (r < 0)
 		return r;
 	problem_set(problem, 0, "cannot open what is pinned for %s", direct->service);
@@ -203,6 +207,8 @@ static json_object *describe(const struct direct *direct, const struct problem *
 
 	if (!report)
 		return NULL;
+	if (direct->plane)
+		locate(direct);
 	report_init(report, direct->service, direct->config.slots);
 	report->intake.wanted = direct->config.intake;
 	report_read_plane(report, direct->plane);
