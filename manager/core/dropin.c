@@ -5,7 +5,6 @@
 
 #include "core/config.h"
 #include "core/name.h"
-#include "hs_abi.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -76,22 +75,17 @@ static int add_head(char ***pieces, const char *service)
 			       service, service));
 }
 
-/* Where they are pinned; a '%' in the path is not to be taken for a specifier. */
-static int add_programs(char ***pieces, const char *service)
+/* Who starts while another one runs joins that one's namespaces. */
+static int add_joined(char ***pieces, const struct dropin *dropin)
 {
-	char pin[PIN_NAME_MAX], escaped[2 * PIN_NAME_MAX], *end = escaped;
+	int r = strings_add(pieces, "# PrivateNetwork=: one network for all slots, as long as one "
+				    "of them runs\n"
+				    "JoinsNamespaceOf=");
 
-	name_to_pin(service, pin, sizeof(pin));
-	for (const char *p = pin; *p; p++) {
-		if (*p == '%')
-			*end++ = '%';
-		*end++ = *p;
-	}
-	*end = '\0';
-	return strings_take(pieces, format("# sockets that the server binds get SO_REUSEPORT\n"
-					   "BPFProgram=bind4:" HS_PIN_ROOT "/%s/bind4\n"
-					   "BPFProgram=bind6:" HS_PIN_ROOT "/%s/bind6\n",
-					   escaped, escaped));
+	for (unsigned slot = 0; r >= 0 && slot < dropin->joined; slot++)
+		r = strings_take(pieces,
+				 format("%s%s@%u.service", slot ? " " : "", dropin->service, slot));
+	return r < 0 ? r : strings_add(pieces, "\n");
 }
 
 char *dropin_service_text(const struct dropin *dropin)
@@ -111,15 +105,14 @@ char *dropin_service_text(const struct dropin *dropin)
 							  socket, socket))
 			   : -ENOMEM;
 	}
+	if (r >= 0 && dropin->joined)
+		r = add_joined(&pieces, dropin);
 	if (r >= 0)
 		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
 					 "\n"
 					 "[Service]\n"
-					 "Environment=HOTSTANDBY_SLOT=%i\n");
-	if (r >= 0 && dropin->attach)
-		r = add_programs(&pieces, dropin->service);
-	if (r >= 0)
-		r = strings_add(&pieces, "ExecStartPre=-+" HSCTL " prepare %n\n"
+					 "Environment=HOTSTANDBY_SLOT=%i\n"
+					 "ExecStartPre=-+" HSCTL " prepare %n\n"
 					 "ExecStartPost=-+" HSCTL " adopt %n\n"
 					 "# new connections leave the instance first, then it is "
 					 "stopped as before\n"
@@ -137,7 +130,13 @@ char *dropin_socket_text(const char *service)
 
 	r = add_head(&pieces, service);
 	if (r >= 0)
-		r = strings_add(&pieces, "StartLimitIntervalSec=0\n");
+		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
+					 "\n"
+					 "[Socket]\n"
+					 "# the slots listen side by side\n"
+					 "ReusePort=yes\n"
+					 "# what waits goes to another slot when one stops\n"
+					 "FlushPending=no\n");
 	return r < 0 ? NULL : join(steal_ptr(&pieces));
 }
 

@@ -23,7 +23,7 @@ struct dropin {
 	char *const *sockets;	 /* its socket units' templates ("app@.socket"), NULL-terminated or
 				    NULL */
 	char *const *exec_stops; /* the unit's own ExecStop= values, likewise */
-	bool attach;		 /* systemd is to attach the bind programs */
+	unsigned joined;	 /* slots that are to share a network namespace; 0 = none */
 };
 char *dropin_service_text(const struct dropin *dropin);
 

@@ -300,23 +300,32 @@ static void lint_default_instance(struct lint_report *report, const struct lint_
 		 "An instance of this name is no slot, so it is never switched to", remedy);
 }
 
+bool lint_has_own_network(const struct lint_unit *service, const struct assignment **ret_line)
+{
+	const struct assignment *path =
+		assignments_last(&service->settings, "Service", "NetworkNamespacePath");
+	bool on;
+
+	*ret_line = last_switch(&service->settings, "Service", "PrivateNetwork", &on);
+	return on && !(path && *path->value);
+}
+
 void lint_service(struct lint_report *report, const struct lint_unit *service,
 		  const char *const *sockets)
 {
 	const struct assignment *a;
-	bool on;
 
 	lint_dependencies(report, service, sockets);
 	lint_later(report, service);
 	lint_default_instance(report, service);
 
-	a = last_switch(&service->settings, "Service", "PrivateNetwork", &on);
-	if (on && !(sockets && *sockets))
-		add_line(report, true, a,
-			 "Each instance then listens in a network of its own, where no other can "
-			 "take "
-			 "over",
-			 "Remove the line, or pass the listener in with a socket unit");
+	if (!(sockets && *sockets) && lint_has_own_network(service, &a))
+		add_line(report, false, a,
+			 "Each unit then has a network of its own, where no other can take over; "
+			 "hsctl enable lets the slots share one, with JoinsNamespaceOf=, as long "
+			 "as one of them runs",
+			 "Expect them to share /tmp, too, where PrivateTmp= is set; instances that "
+			 "run already share it from their next start on");
 }
 
 /* True if the value depends on the slot. */
@@ -420,21 +429,18 @@ static void lint_switches(struct lint_report *report, const struct lint_unit *so
 
 	lint_per_connection(report, socket);
 
+	/* our drop-in sets these two; only a file that is read after it has the last word */
 	a = last_switch(&socket->settings, "Socket", "FlushPending", &on);
-	if (on)
+	if (on && dropin_is_later(a->file))
 		add_line(report, true, a,
 			 "systemd then throws away the waiting connections when the service stops",
 			 "Remove the line");
 
 	a = last_switch(&socket->settings, "Socket", "ReusePort", &on);
-	if (!on && a)
+	if (!on && a && dropin_is_later(a->file))
 		add_line(report, true, a,
 			 "Without it only one slot can listen on the address at a time",
-			 "Set ReusePort=yes");
-	else if (!on)
-		add_missing(report, socket, "ReusePort= is missing",
-			    "Without it only one slot can listen on the address at a time",
-			    "Add ReusePort=yes to the section [Socket]");
+			 "Remove the line");
 }
 
 void lint_socket(struct lint_report *report, const struct lint_unit *socket, const char *service)

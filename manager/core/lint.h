@@ -68,6 +68,9 @@ void lint_load(struct lint_report *report, enum lint_load load, const char *temp
 void lint_service(struct lint_report *report, const struct lint_unit *service,
 		  const char *const *sockets);
 
+/* Whether the service's unit has a network namespace made for it, and the line that says so. */
+bool lint_has_own_network(const struct lint_unit *service, const struct assignment **ret_line);
+
 /* The rules for a socket unit of the slot whose service is `service` ("app@0.service"). */
 void lint_socket(struct lint_report *report, const struct lint_unit *socket, const char *service);
 

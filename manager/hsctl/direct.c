@@ -7,6 +7,7 @@
 #include "plane/pins.h"
 #include "system/change.h"
 #include "system/configfile.h"
+#include "system/parking.h"
 #include "util/macro.h"
 #include "util/strings.h"
 
@@ -63,8 +64,12 @@ static int open_accounting(struct accounting **ret_accounting, struct problem *p
 
 static int open_plane(struct direct *direct, struct problem *problem)
 {
-	int r = open_accounting(&direct->accounting, problem);
+	int r = netns_join_init();
 
+	if (!r)
+		r = open_accounting(&direct->accounting, problem);
+	if (r == -EACCES || r == -EPERM)
+		return need_root(problem, r);
 	if (r < 0)
 		return r;
 	problem_set(problem, 0, "cannot open what is pinned for %s", direct->service);
@@ -167,9 +172,8 @@ static void report_slot(const struct direct *direct, unsigned slot, struct servi
 		    address_describe(missing, text));
 }
 
-/* Others on the service's addresses, and the namespaces that its listeners are in: both are asked
- * from the units' processes. */
-static void look_around(const struct direct *direct, struct service_report *report)
+/* Others on the service's addresses. */
+static void find_foreign(const struct direct *direct, struct foreign_list *ret_list)
 {
 	struct unit_facts facts[HS_SLOTS_MAX] = {0};
 	struct foreign_scope scope = {.n_slots = direct->config.slots};
@@ -179,9 +183,21 @@ static void look_around(const struct direct *direct, struct service_report *repo
 		scope.cgroups[i] = facts[i].control_group;
 		scope.activated |= unit_has_socket(&facts[i]);
 	}
-	foreign_find(direct->plane, &scope, &report->foreign);
+	foreign_find(direct->plane, &scope, ret_list);
 	for (unsigned i = 0; i < scope.n_slots; i++)
 		unit_facts_done(&facts[i]);
+}
+
+/* Where listeners in other network namespaces are, the units' processes tell. */
+static void locate(const struct direct *direct)
+{
+	for (unsigned i = 0; i < direct->config.slots; i++) {
+		struct unit_facts facts = {0};
+
+		direct_unit(direct, i, &facts);
+		plane_locate(direct->plane, facts.control_group);
+		unit_facts_done(&facts);
+	}
 }
 
 static json_object *describe(const struct direct *direct, const struct problem *problem)
@@ -191,6 +207,8 @@ static json_object *describe(const struct direct *direct, const struct problem *
 
 	if (!report)
 		return NULL;
+	if (direct->plane)
+		locate(direct);
 	report_init(report, direct->service, direct->config.slots);
 	report->intake.wanted = direct->config.intake;
 	report_read_plane(report, direct->plane);
@@ -200,7 +218,7 @@ static json_object *describe(const struct direct *direct, const struct problem *
 	for (unsigned i = 0; i < report->n_slots; i++)
 		report_slot(direct, i, report);
 	if (direct->plane)
-		look_around(direct, report);
+		find_foreign(direct, &report->foreign);
 	return report_to_json(report);
 }
 
@@ -318,6 +336,7 @@ int direct_connections(const char *service, struct reply *ret_reply)
 
 	if (direct_open(service, &direct, &problem) < 0)
 		return reply_fail(ret_reply, EXIT_FAILED, "%s", problem.text);
+	locate(&direct);
 	object = report_connections(direct.plane, direct.config.slots, true);
 	if (!object)
 		return reply_fail(ret_reply, EXIT_FAILED,
@@ -363,4 +382,21 @@ int direct_canary(const char *service, uint32_t share, int to, struct reply *ret
 	if (change_set_canary(direct.plane, &request, &message) != GATE_OPEN)
 		return reply_fail(ret_reply, EXIT_REFUSED, "%s", message.text);
 	return answer_word(&direct, &message, ret_reply);
+}
+
+int direct_park(const char *service, bool hold, struct reply *ret_reply)
+{
+	_cleanup_(direct_close) struct direct direct = {0};
+	_cleanup_(json_object_putp) json_object *object = NULL;
+	struct problem message = {0};
+
+	if (direct_open(service, &direct, &message) < 0)
+		return reply_fail(ret_reply, EXIT_FAILED, "%s", message.text);
+	if (!hold)
+		parking_release(direct.plane, &message);
+	else if (!parking_hold(direct.plane, &direct.config, &message))
+		return reply_fail(ret_reply, EXIT_REFUSED, "%s", message.text);
+	object = parking_json(direct.plane, message.text);
+	ret_reply->text = strdup(json_line(object));
+	return ret_reply->exit = EXIT_DONE;
 }

@@ -56,6 +56,8 @@ struct direct_order {
 int direct_change(const char *service, const struct direct_order *order, struct reply *ret_reply);
 
 int direct_policy(const char *service, enum hs_policy policy, struct reply *ret_reply);
+/* Without hsd the flag alone: what waits is handed over by the next one. */
+int direct_park(const char *service, bool hold, struct reply *ret_reply);
 int direct_canary(const char *service, uint32_t share, int to, struct reply *ret_reply);
 
 /* Gives the sockets of the other slots to the user of this one, before its server runs. Waits that

@@ -126,6 +126,8 @@ bool hook_open(const struct hook *hook, struct direct *ret_direct)
 	}
 	if (config < 0) /* better a service with the defaults than none */
 		config_init(&direct.config);
+	if (netns_join_init() < 0)
+		complain("the network namespace of PID 1 cannot be entered: %m");
 	if (accounting_open(&direct.accounting, &problem) < 0)
 		complain("connections are not counted: %s", problem.text);
 	problem_set(&problem, 0, "%s: its kernel side could not be made", hook->service);

@@ -243,11 +243,22 @@ static void print_evicted(const struct render *render, json_object *status)
 			evicted, evicted == 1 ? "" : "s");
 }
 
+static void print_park(const struct render *render, json_object *status)
+{
+	int64_t parked = json_number(status, "parked", 0);
+	bool held = json_is_true(status, "park");
+
+	if (held || parked)
+		fprintf(render->out, "park: %" PRId64 " wait%s\n", parked,
+			held ? ", new connections are held on purpose: hsctl release" : "");
+}
+
 static void print_status(const struct render *render, json_object *status)
 {
 	print_header(render, status);
 	print_slots(render, json_array(status, "slots"));
 	print_evicted(render, status);
+	print_park(render, status);
 	print_problems(render, status);
 	print_foreign(render, json_array(status, "foreign"));
 }
@@ -368,6 +379,8 @@ static json_object *list_entry(json_object *status)
 	json_object_object_add(entry, "ready", json_object_new_int64(ready));
 	json_object_object_add(entry, "slots", json_object_new_int64(json_count(slots)));
 	json_object_object_add(entry, "connections", json_object_new_int64(connections));
+	copy(entry, status, "park");
+	copy(entry, status, "parked");
 	copy(entry, status, "listeners");
 	copy(entry, status, "problem");
 	return entry;

@@ -23,6 +23,6 @@ void render_connections(const struct render *render, json_object *connections);
  * it. */
 json_object *connections_from_status(json_object *status);
 /* What render_list() shows, from an array of status objects: [{"service","policy","active","ready",
- * "slots","connections","listeners","problem"}]. The caller owns it. */
+ * "slots","connections","park","parked","listeners","problem"}]. The caller owns it. */
 json_object *list_from_statuses(json_object *statuses);
 void render_list(const struct render *render, json_object *list);

@@ -61,6 +61,11 @@ static void tell_refused(const struct hook *hook, const struct adoption *adoptio
 {
 	struct problem sentence, line;
 
+	if (adoption->blind.text[0]) {
+		problem_set(&line, 0, "%s: slot %u: %.480s", hook->service, hook->slot,
+			    adoption->blind.text);
+		hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &line);
+	}
 	for (size_t i = 0; i < adoption->n; i++) {
 		adopt_describe(&adoption->sockets[i], &sentence);
 		if (!sentence.text[0])
@@ -83,7 +88,12 @@ static int adopt(const struct hook *hook, const struct direct *direct,
 		 const struct unit_facts *facts, struct problem *problem)
 {
 	_cleanup_(adoption_freep) struct adoption *adoption = NULL;
+	struct intake_facts intake = {
+		.wanted = direct->config.intake,
+		.socket_units = unit_has_socket(facts),
+	};
 	struct adopt_scope scope = {
+		.late = intake_needs_force(&intake),
 		.cgroup = facts->control_group,
 		.slot = hook->slot,
 		.ports = direct->config.ports,

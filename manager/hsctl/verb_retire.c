@@ -65,7 +65,7 @@ static enum retire_answer leave(const struct hook *hook, const struct direct *di
 		pause_for(LOOK_EVERY);
 		plane_refresh(direct->plane);
 	} while (true);
-	return answer;
+	return answer == RETIRE_LAST ? retire_park(direct->plane, hook->slot) : answer;
 }
 
 /* Datagrams that were received before it left. Returns how many bytes are left. */
@@ -80,7 +80,8 @@ static uint64_t wait_until_read(const struct hook *hook, const struct direct *di
 	return bytes;
 }
 
-static void move_queue(const struct hook *hook, const struct direct *direct)
+static void move_queue(const struct hook *hook, const struct direct *direct,
+		       enum retire_answer answer)
 {
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
 	uint64_t settle = MIN(direct->config.settle_usec, SETTLE_MAX);
@@ -93,7 +94,7 @@ static void move_queue(const struct hook *hook, const struct direct *direct)
 		queues.moved = bounce(direct->plane, hook->slot, facts.control_group, false);
 	if (facts.control_group[0])
 		queues.unread = wait_until_read(hook, direct, facts.control_group);
-	retire_describe(RETIRE_DONE, direct->plane, hook->slot, &queues, &sentence);
+	retire_describe(answer, direct->plane, hook->slot, &queues, &sentence);
 	hook_tell(hook, JOURNAL_RETIRE, queues.unread ? LOG_WARNING : LOG_INFO, &sentence);
 }
 
@@ -107,8 +108,10 @@ static void retire_directly(const struct hook *hook, bool asked)
 	if (!hook_open(hook, &direct))
 		return;
 	answer = leave(hook, &direct);
-	if (answer == RETIRE_DONE || (answer == RETIRE_NOT_HERE && asked)) {
-		move_queue(hook, &direct);
+	if (answer == RETIRE_NOT_HERE && asked)
+		answer = plane_live_slots(direct.plane) ? RETIRE_DONE : RETIRE_PARKED;
+	if (answer == RETIRE_DONE || answer == RETIRE_PARKED) {
+		move_queue(hook, &direct, answer);
 		return;
 	}
 	retire_describe(answer, direct.plane, hook->slot, NULL, &sentence);

@@ -165,6 +165,33 @@ static const struct verb verbs[] = {
 		.run = verb_exec,
 	},
 	{
+		.name = "doctor",
+		.arguments = "[SERVICE]",
+		.summary = "what is wrong, on this machine or with one service",
+		.details =
+			"Tries out what the kernel can do, and looks at all services; or at one "
+			"service closely.\nExit code 0: all is in order, 1: something was found.\n",
+		.max = 1,
+		.local = true,
+		.run = verb_doctor,
+	},
+	{
+		.name = "park",
+		.arguments = "SERVICE",
+		.summary = "hold new connections until release",
+		.min = 1,
+		.max = 1,
+		.run = verb_park,
+	},
+	{
+		.name = "release",
+		.arguments = "SERVICE",
+		.summary = "let the connections go that park holds",
+		.min = 1,
+		.max = 1,
+		.run = verb_release,
+	},
+	{
 		.name = "enable",
 		.arguments = "TEMPLATE",
 		.summary = "put a template unit (app@.service) under hotstandby",

@@ -6,6 +6,8 @@
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "hsd/ownership.h"
+#include "hsd/preparation.h"
+#include "hsd/park.h"
 #include "util/clock.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -13,7 +15,7 @@
 static void tell_problems(struct instance *instance, const struct adoption *adoption)
 {
 	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
-	struct problem first = {0}, sentence;
+	struct problem first = adoption->blind, sentence;
 
 	for (size_t i = 0; i < adoption->n; i++) {
 		adopt_describe(&adoption->sockets[i], &sentence);
@@ -95,6 +97,8 @@ static void end_adoption(struct instance *instance)
 	struct problem sentence = {0};
 
 	adoption_commit(service->plane, instance->slot, instance->adoption);
+	/* first of all: clients wait */
+	park_on_adopted(service->park, instance->adoption);
 	remember_sockets(instance);
 	schedule_look(instance);
 	tell_problems(instance, instance->adoption);
@@ -171,6 +175,7 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		.slot = instance->slot,
 		.ports = service->config.ports,
 		.n_ports = service->config.n_ports,
+		.late = preparation_is_forced(instance, facts),
 	};
 	struct problem problem = {0};
 	int r;
@@ -191,6 +196,8 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		instance->look_delay = LOOK_FIRST;
 	}
 	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
+	/* for what it binds from now on: it may run since before it was enabled */
+	preparation_make(instance, facts, &problem);
 	r = adoption_begin(service->plane, &scope, &instance->adoption, &problem);
 	if (r < 0) {
 		instance->problem = problem;

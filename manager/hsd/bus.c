@@ -7,8 +7,10 @@
 #include "hsd/change_run.h"
 #include "hsd/exec_run.h"
 #include "hsd/instance.h"
+#include "hsd/park.h"
 #include "hsd/preparation.h"
 #include "plane/exec.h"
+#include "system/parking.h"
 #include "util/macro.h"
 
 #define MANAGER_INTERFACE "org.hotstandby1.Manager"
@@ -362,6 +364,34 @@ static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	return r < 0 ? r : 1; /* answered when the command's scope is there */
 }
 
+static int bus_method_park(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct service *service = userdata;
+	struct problem message = {0};
+	int r = need_plane(service, error);
+
+	if (r < 0)
+		return r;
+	if (!parking_hold(service->plane, &service->config, &message))
+		return refuse(error, &message);
+	bus_emit_changed(service);
+	return reply_json(m, parking_json(service->plane, message.text));
+}
+
+static int bus_method_release(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct service *service = userdata;
+	struct problem message = {0};
+	int r = need_plane(service, error);
+
+	if (r < 0)
+		return r;
+	parking_release(service->plane, &message);
+	park_look(service->park);
+	bus_emit_changed(service);
+	return reply_json(m, parking_json(service->plane, message.text));
+}
+
 static int bus_get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
 			sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -413,6 +443,10 @@ static const sd_bus_vtable service_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("Exec", SD_BUS_ARGS("u", slot),
 				SD_BUS_RESULT("s", json, "h", counts), bus_method_exec,
 				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Park", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), bus_method_park,
+				0),
+	SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
+				bus_method_release, 0),
 	SD_BUS_SIGNAL_WITH_ARGS("Progress", SD_BUS_ARGS("s", json), 0),
 	SD_BUS_VTABLE_END,
 };

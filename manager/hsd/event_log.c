@@ -11,8 +11,8 @@
 #include "util/macro.h"
 
 #define GATHER_USEC (100 * USEC_PER_MSEC)
-/* slots, and one for "none" */
-#define PLACES (HS_SLOTS_MAX + 1)
+/* slots, the park, and one for "none" */
+#define PLACES (HS_PLACES_MAX + 1)
 
 struct event_log {
 	struct service *service;
@@ -26,7 +26,7 @@ DEFINE_CLEANUP(struct event_log, event_log_free)
 
 static unsigned place_of(uint8_t slot)
 {
-	return MIN(slot, HS_SLOTS_MAX);
+	return MIN(slot, HS_PLACES_MAX);
 }
 
 static void tell(const struct service *service, unsigned kind, unsigned from, unsigned to,
@@ -113,6 +113,9 @@ static void on_event(const struct hs_event *event, void *userdata)
 		return;
 	if (event->kind == HS_EVENT_MIGRATED)
 		nudging_on_moved(log->service->nudging, event->to);
+	/* what goes to the park and comes from there is told by hsd/park_log.h */
+	if (event->to == HS_SLOT_PARK || event->from == HS_SLOT_PARK)
+		return;
 	log->counts[event->kind][place_of(event->from)][place_of(event->to)]++;
 	start_gathering(log);
 }

@@ -72,6 +72,7 @@ struct instance {
 	sd_event_source *settle_source;
 	struct retire_queues queues;
 	uint64_t retire_begun, read_until;
+	enum retire_answer retire_answer;
 	sd_event_source
 		*patience_source; /* to be retired, and waiting for another slot to be ready */
 	struct waiters retirers;

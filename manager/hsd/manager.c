@@ -12,6 +12,7 @@
 #include "plane/accounting.h"
 #include "plane/diag.h"
 #include "system/configfile.h"
+#include "system/fdstore.h"
 #include "system/journal.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -201,6 +202,8 @@ int manager_reload(struct manager *manager)
 		services[n] = keep_or_make(manager, *name);
 		n += services[n] != NULL;
 	}
+	for (size_t i = 0; i < manager->n_services; i++)
+		service_forget(manager->services[i]);
 	forget_all(manager);
 	manager->services = services;
 	manager->n_services = n;
@@ -240,6 +243,25 @@ static void open_accounting(struct manager *manager)
 			    manager->accounting_problem.text);
 }
 
+/* Takes up the services, and with them the sockets that the hsd before has left. */
+static int load(struct manager *manager)
+{
+	struct journal_scope scope = {NULL, -1, LOG_NOTICE};
+	unsigned dropped;
+	int r = fdstore_open(&manager->context.fdstore);
+
+	if (r >= 0)
+		r = manager_reload(manager);
+	dropped = fdstore_drop_rest(manager->context.fdstore);
+	if (dropped)
+		journal_log(JOURNAL_PARK, &scope,
+			    "%u sockets in systemd's store belong to no service any more and were "
+			    "closed",
+			    dropped);
+	manager->context.fdstore = fdstore_free(manager->context.fdstore);
+	return r;
+}
+
 int manager_new(sd_event *event, enum nudging_mode nudging, struct manager **ret_manager,
 		struct problem *problem)
 {
@@ -260,7 +282,7 @@ int manager_new(sd_event *event, enum nudging_mode nudging, struct manager **ret
 	if (r < 0)
 		return problem_set(problem, r, "cannot watch for listening sockets: %s",
 				   strerror(-r));
-	r = manager_reload(manager);
+	r = load(manager);
 	if (r < 0)
 		return problem_set(problem, r, "cannot read the settings: %s", strerror(-r));
 	r = bus_publish_manager(manager);

@@ -51,11 +51,11 @@ int nudging_mode_from_string(const char *text, enum nudging_mode *ret_mode)
 
 /* ---- the test ---- */
 
-static void tell(const struct selftest_result *result)
+static void tell(const struct ability_result *result)
 {
 	struct journal_scope scope = {NULL, -1, LOG_NOTICE};
 
-	if (result->verdict == SELFTEST_FAILS) {
+	if (result->verdict == ABILITY_FAILS) {
 		journal_log(JOURNAL_MANAGER, &scope,
 			    "This kernel lets a server sleep when connections move to it "
 			    "(CVE-2026-46015); hsd wakes it after each move. An update of the "
@@ -71,11 +71,11 @@ static void tell(const struct selftest_result *result)
 
 static int end_test(struct nudging_test *test)
 {
-	const struct selftest_result *result = &selftest_finish(test->selftest, 0)[SELFTEST_WAKEUP];
+	const struct ability_result *result = &selftest_finish(test->selftest, 0)[ABILITY_WAKEUP];
 
 	test->end_source = sd_event_source_disable_unref(test->end_source);
 	test->time_source = sd_event_source_disable_unref(test->time_source);
-	*test->needed = result->verdict != SELFTEST_WORKS;
+	*test->needed = result->verdict != ABILITY_WORKS;
 	if (*test->needed)
 		tell(result);
 	test->selftest = selftest_free(test->selftest);
@@ -110,7 +110,7 @@ int nudging_test_new(sd_event *event, enum nudging_mode mode, bool *needed,
 	if (!test)
 		return -ENOMEM;
 	test->needed = needed;
-	r = selftest_start(1U << SELFTEST_WAKEUP, &test->selftest);
+	r = selftest_start(1U << ABILITY_WAKEUP, &test->selftest);
 	if (r >= 0)
 		r = sd_event_add_io(event, &test->end_source, selftest_fd(test->selftest), EPOLLIN,
 				    on_test_ended, test);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/ownership.h"
 
+#include "hsd/park.h"
 #include "hsd/preparation.h"
 #include "plane/owners.h"
 #include "util/clock.h"
@@ -110,6 +111,9 @@ static int give_all(struct instance *instance, uid_t uid)
 		r = owners_give(service->plane, instance_facts(other)->control_group, uid);
 		changed += MAX(r, 0);
 	}
+	/* what systemd opens is root's, and so is the park beside it */
+	if (r >= 0 && !unit_has_socket(instance_facts(instance)))
+		r = park_chown(service->park, uid);
 	return r < 0 ? r : changed;
 }
 

@@ -14,12 +14,12 @@ int instance_prepare(struct instance *instance, sd_bus_message *message)
 	return r < 0 ? r : unit_watch_refresh(instance->watch);
 }
 
-/* Nothing to do is the rule, and not worth a line in the journal. */
+/* What goes well is not worth a line in the journal. */
 static void tell(const struct instance *instance, int result, const struct problem *sentence)
 {
-	struct journal_scope scope = instance_scope(instance, result < 0 ? LOG_WARNING : LOG_INFO);
+	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
 
-	if (result)
+	if (result < 0)
 		journal_log(JOURNAL_PREPARE, &scope, "%s", sentence->text);
 }
 
@@ -42,21 +42,38 @@ static void tell_given(const struct instance *instance, int given)
 			service, instance->slot, instance_facts(instance)->user, strerror(-given));
 }
 
-void preparation_run(struct instance *instance, const struct unit_facts *facts)
+bool preparation_is_forced(const struct instance *instance, const struct unit_facts *facts)
 {
-	struct service *service = instance->service;
 	struct intake_facts intake = {
-		.wanted = service->config.intake,
+		.wanted = instance->service->config.intake,
 		.socket_units = unit_has_socket(facts),
 	};
+
+	return intake_needs_force(&intake);
+}
+
+void preparation_make(struct instance *instance, const struct unit_facts *facts,
+		      struct problem *ret_sentence)
+{
+	struct service *service = instance->service;
 	struct prepare_scope scope = {
 		.cgroup = facts->control_group,
 		.slot = instance->slot,
-		.forced = intake_needs_force(&intake),
+		.forced = preparation_is_forced(instance, facts),
 		.config = &service->config,
 	};
-	struct problem sentence;
 
+	if (service->plane)
+		tell(instance, prepare_slot(service->plane, &scope, ret_sentence), ret_sentence);
+	else
+		problem_set(ret_sentence, 0, "%s: slot %u is not prepared: %.400s", service->name,
+			    instance->slot, service->problem.text);
+}
+
+void preparation_run(struct instance *instance, const struct unit_facts *facts)
+{
+	struct service *service = instance->service;
+	struct problem sentence;
 	int given = 0;
 
 	if (!instance->preparers.n)
@@ -64,10 +81,6 @@ void preparation_run(struct instance *instance, const struct unit_facts *facts)
 	if (service->plane && !ownership_prepare(instance, facts, &given))
 		return;
 	tell_given(instance, given);
-	if (service->plane)
-		tell(instance, prepare_slot(service->plane, &scope, &sentence), &sentence);
-	else
-		problem_set(&sentence, 0, "%s: slot %u is not prepared: %.400s", service->name,
-			    instance->slot, service->problem.text);
+	preparation_make(instance, facts, &sentence);
 	waiters_answer(&instance->preparers, service->name, instance->slot, sentence.text);
 }

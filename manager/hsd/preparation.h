@@ -8,5 +8,10 @@
 /* `message` (may be NULL) is answered, at the latest when the instance is forgotten. */
 int instance_prepare(struct instance *instance, sd_bus_message *message);
 
+/* Whether the sockets that the instance binds are given SO_REUSEPORT. */
+bool preparation_is_forced(const struct instance *instance, const struct unit_facts *facts);
+/* Does what is missing; a failure is told in the journal. The facts are fresh. */
+void preparation_make(struct instance *instance, const struct unit_facts *facts,
+		      struct problem *ret_sentence);
 /* The facts are fresh: answers those who wait. */
 void preparation_run(struct instance *instance, const struct unit_facts *facts);

@@ -26,7 +26,8 @@ static void end_retirement(struct instance *instance)
 
 	if (instance->queues.unread)
 		scope.priority = LOG_WARNING;
-	retire_describe(RETIRE_DONE, service->plane, instance->slot, &instance->queues, &sentence);
+	retire_describe(instance->retire_answer, service->plane, instance->slot, &instance->queues,
+			&sentence);
 	journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
 	waiters_answer(&instance->retirers, service->name, instance->slot, sentence.text);
 }
@@ -98,10 +99,11 @@ static enum retire_answer leave(struct instance *instance)
 			    &to);
 }
 
-static int settle(struct instance *instance)
+static int settle(struct instance *instance, enum retire_answer answer)
 {
 	struct service *service = instance->service;
 
+	instance->retire_answer = answer;
 	service_on_lost(service, instance->slot);
 	return sd_event_add_time_relative(
 		service->context->event, &instance->settle_source, CLOCK_MONOTONIC,
@@ -137,6 +139,17 @@ static bool another_may_come(const struct instance *instance)
 	return false;
 }
 
+/* There is nobody to wait for. */
+static int leave_alone(struct instance *instance)
+{
+	enum retire_answer answer = retire_park(instance->service->plane, instance->slot);
+
+	if (answer == RETIRE_PARKED)
+		return settle(instance, answer);
+	answer_unretired(instance, answer);
+	return 0;
+}
+
 static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -144,8 +157,7 @@ static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userd
 	(void)usec;
 	sd_event_source_disable_unref(source);
 	instance->patience_source = NULL;
-	answer_unretired(instance, RETIRE_LAST);
-	return 0;
+	return leave_alone(instance);
 }
 
 static int try_retire(struct instance *instance)
@@ -161,7 +173,9 @@ static int try_retire(struct instance *instance)
 	}
 	instance->patience_source = sd_event_source_disable_unref(instance->patience_source);
 	if (answer == RETIRE_DONE)
-		return settle(instance);
+		return settle(instance, answer);
+	if (answer == RETIRE_LAST)
+		return leave_alone(instance);
 	answer_unretired(instance, answer);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "hsd/nudging.h"
+#include "hsd/park.h"
 #include "plane/preview.h"
 #include "system/configfile.h"
 #include "system/journal.h"
@@ -61,10 +62,12 @@ static void open_plane(struct service *service)
 		service->nudging = NULL; /* most kernels do without */
 	if (event_log_new(service, &service->events) < 0)
 		service->events = NULL; /* the counters go on without the stories */
+	if (park_new(service, &service->park) < 0)
+		service->park = NULL;
 }
 
-/* Made before any instance starts, for systemd to attach (BPFProgram=). Also where socket units
- * make the sockets: which it is may change with a unit file. */
+/* Made before any instance starts, and also where socket units make the sockets: which it is may
+ * change with a unit file. */
 static void open_force(struct service *service)
 {
 	struct intake_facts facts = {.wanted = service->config.intake};
@@ -109,6 +112,7 @@ void service_reload(struct service *service)
 {
 	load(service);
 	set_slots(service, service->config.slots);
+	park_look(service->park);
 }
 
 int service_new(const struct service_context *context, const char *name,
@@ -128,8 +132,15 @@ int service_new(const struct service_context *context, const char *name,
 		r = bus_publish_service(service);
 	if (r < 0)
 		return r;
+	park_look(service->park);
 	*ret_service = steal_ptr(&service);
 	return 0;
+}
+
+void service_forget(struct service *service)
+{
+	if (service)
+		park_drop(service->park);
 }
 
 struct service *service_free(struct service *service)
@@ -140,6 +151,7 @@ struct service *service_free(struct service *service)
 	service->change = change_run_free(service->change);
 	exec_run_forget_all(service);
 	set_slots(service, 0);
+	park_free(service->park);
 	event_log_free(service->events);
 	nudging_free(service->nudging);
 	force_free(service->force);
@@ -251,9 +263,10 @@ static void leave_active(struct service *service, unsigned slot)
 	if (to >= HS_SLOTS_MAX) {
 		scope.priority = LOG_WARNING;
 		journal_log(JOURNAL_FAILOVER, &scope,
-			    "%s: slot %u is lost and no other is ready; clients are refused until "
-			    "one is",
-			    service->name, slot);
+			    "%s: slot %u is lost and no other is ready; %s until one is",
+			    service->name, slot,
+			    plane_has_park(service->plane) ? "new connections wait in the park"
+							   : "clients are refused");
 		return;
 	}
 	/* somebody else was faster: then it is done */
@@ -278,6 +291,7 @@ void service_on_lost(struct service *service, unsigned slot)
 	drop_canary(service, slot);
 	if (hs_word_active(plane_word(service->plane)) == slot)
 		leave_active(service, slot);
+	park_look(service->park);
 	bus_emit_changed(service);
 }
 

@@ -18,8 +18,10 @@
 struct change_run;
 struct event_log;
 struct exec_run;
+struct fdstore;
 struct instance;
 struct nudging;
+struct park;
 
 /* What a service needs from the daemon. All outlive it. */
 struct service_context {
@@ -27,6 +29,7 @@ struct service_context {
 	sd_bus *bus;
 	struct accounting *accounting; /* NULL: this kernel has none */
 	const bool *nudge;	       /* servers are to be woken when connections move to them */
+	struct fdstore *fdstore; /* while hsd starts: what the one before has left; then NULL */
 };
 
 struct service {
@@ -40,7 +43,8 @@ struct service {
 	unsigned n_slots;
 	struct change_run *change; /* NULL: none runs */
 	struct event_log *events;
-	struct nudging *nudging;     /* NULL: there is nothing that could move */
+	struct nudging *nudging; /* NULL: there is nothing that could move */
+	struct park *park;
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
 	bool foreign_due;
 	struct exec_run *execs; /* commands whose scope is being made */
@@ -53,6 +57,8 @@ int service_new(const struct service_context *context, const char *name,
 		struct service **ret_service);
 /* Forgets the service; its pins and its traffic stay. */
 struct service *service_free(struct service *service);
+/* It is managed no longer: what waits in its park goes to the slots. */
+void service_forget(struct service *service);
 /* Reads the settings again. */
 void service_reload(struct service *service);
 

@@ -2,11 +2,12 @@
 #include "plane/adopt.h"
 
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "plane/ephemeral.h"
 #include "plane/holder.h"
+#include "plane/latejoin.h"
 #include "plane/owners.h"
 #include "util/macro.h"
 
@@ -66,7 +67,7 @@ void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sen
 void adoption_describe(const char *service, unsigned slot, const struct adoption *adoption,
 		       struct problem *ret_sentence)
 {
-	struct problem why = {0};
+	struct problem why = adoption->blind;
 
 	for (size_t i = 0; i < adoption->n && !why.text[0]; i++)
 		adopt_describe(&adoption->sockets[i], &why);
@@ -88,6 +89,9 @@ struct adoption *adoption_free(struct adoption *adoption)
 {
 	if (!adoption)
 		return NULL;
+	for (size_t i = 0; i < adoption->n_helpers; i++)
+		close_fd(adoption->helpers[i]);
+	free(adoption->helpers);
 	free(adoption->sockets);
 	free(adoption);
 	return NULL;
@@ -109,20 +113,6 @@ static bool in_scope(const struct adopt_scope *scope, const struct address *addr
 	return !scope->n_ports;
 }
 
-/* From where the kernel takes ports for those who name none (ip(7)). */
-static bool is_ephemeral(uint16_t port)
-{
-	unsigned low = 32768, high = 60999;
-	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-
-	if (file) {
-		if (fscanf(file, "%u %u", &low, &high) != 2)
-			low = 32768, high = 60999;
-		fclose(file);
-	}
-	return port >= low && port <= high;
-}
-
 /* Bound to a group or to everybody: each socket there gets a copy, nobody is asked which one. */
 static bool is_for_many(const struct address *address)
 {
@@ -133,22 +123,11 @@ static bool is_for_many(const struct address *address)
 	return (address->ip[0] & 0xf0) == 0xe0 || !memcmp(address->ip, everybody, 4);
 }
 
-/* Servers have UDP sockets for questions of their own as well: nothing to tell the user about. */
-static enum adopt_verdict judge_plain_udp(const struct adopt_scope *scope,
-					  const struct address *address)
-{
-	return !scope->n_ports && is_ephemeral(address->port) ? ADOPT_PORT_LEFT_OUT
-							      : ADOPT_NO_REUSEPORT;
-}
-
-static enum adopt_verdict judge(int fd, const struct adopt_scope *scope,
-				const struct address *address)
+static enum adopt_verdict judge(int fd)
 {
 	if (get_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
 		return ADOPT_MPTCP;
-	if (get_option(fd, SOL_SOCKET, SO_REUSEPORT) == 1)
-		return ADOPT_OK;
-	return address->udp ? judge_plain_udp(scope, address) : ADOPT_NO_REUSEPORT;
+	return get_option(fd, SOL_SOCKET, SO_REUSEPORT) == 1 ? ADOPT_OK : ADOPT_NO_REUSEPORT;
 }
 
 static void set_error(struct adopted_socket *socket, int error)
@@ -164,9 +143,53 @@ static void set_error(struct adopted_socket *socket, int error)
 	}
 }
 
+/* On a port as the kernel gives to those who name none, and not in Ports=. */
+static bool is_own_question(const struct adopt_scope *scope, const struct address *address)
+{
+	return !scope->n_ports && ephemeral_has(ephemeral_range(), address->port);
+}
+
+/*
+ * Whether a socket that came without the option, or in no group, is brought into one. What a socket
+ * unit passed in: always, it stems from before the unit was told to set it. What the server bound
+ * itself: where the intake is forced, when it is from before the bind programs were there; those
+ * whose port the kernel chose never have the option.
+ */
+static bool joins_late(const struct adopt_scope *scope, const struct listening_socket *socket)
+{
+	if (scan_is_passed_in(socket, scope->cgroup))
+		return true;
+	return scope->late && !is_own_question(scope, &socket->address);
+}
+
+static enum adopt_verdict judge_bare(const struct adopt_scope *scope,
+				     const struct listening_socket *socket)
+{
+	if (joins_late(scope, socket))
+		return ADOPT_OK;
+	/* of UDP there are such in many servers: nothing to tell the user about */
+	if (scope->late || (socket->address.udp && is_own_question(scope, &socket->address)))
+		return ADOPT_PORT_LEFT_OUT;
+	return ADOPT_NO_REUSEPORT;
+}
+
+static int attach_late(const struct listener *listener, int fd, struct adoption *adoption,
+		       struct problem *problem)
+{
+	int helper, r = late_join(fd, &helper);
+
+	if (r < 0)
+		return problem_set(problem, r,
+				   "it was bound without SO_REUSEPORT and cannot be given it while "
+				   "it serves: %s; restart the instance",
+				   strerror(-r));
+	adoption->helpers[adoption->n_helpers++] = helper;
+	return listener_attach(listener, fd);
+}
+
 /* Judges one socket and makes sure that its group has the selector. -ESTALE: it is gone, forget it.
  */
-static int prepare(struct plane *plane, const struct adopt_scope *scope,
+static int prepare(struct plane *plane, const struct adopt_scope *scope, struct adoption *adoption,
 		   struct adopted_socket *socket)
 {
 	const struct address *address = &socket->held.socket.address;
@@ -181,7 +204,9 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope,
 	r = scan_borrow(&socket->held, &fd);
 	if (r < 0)
 		return r;
-	socket->verdict = judge(fd, scope, address);
+	socket->verdict = judge(fd);
+	if (socket->verdict == ADOPT_NO_REUSEPORT)
+		socket->verdict = judge_bare(scope, &socket->held.socket);
 	if (socket->verdict != ADOPT_OK)
 		return 0;
 	r = plane_listener_get(plane, address, &listener, &socket->reason);
@@ -189,6 +214,8 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope,
 		r = listener_learn_netns(listener, fd);
 	if (!r)
 		r = listener_attach(listener, fd);
+	if (r == -EINVAL && joins_late(scope, &socket->held.socket))
+		r = attach_late(listener, fd, adoption, &socket->reason);
 	if (r == -EINVAL) /* the option is there, but came too late: it is in no group */
 		socket->verdict = ADOPT_NO_REUSEPORT;
 	else if (r < 0)
@@ -289,7 +316,7 @@ static int prepare_all(struct plane *plane, const struct adopt_scope *scope,
 	int r;
 
 	for (size_t i = 0; i < adoption->n; i++) {
-		r = prepare(plane, scope, &adoption->sockets[i]);
+		r = prepare(plane, scope, adoption, &adoption->sockets[i]);
 		if (r == -EPERM || r == -EACCES)
 			return problem_set(problem, r,
 					   "no permission to borrow a socket of process %d; this "
@@ -317,16 +344,22 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 {
 	_cleanup_(adoption_freep) struct adoption *adoption = calloc(1, sizeof(*adoption));
 	_cleanup_(freep) struct held_socket *held = NULL;
-	int r;
+	int blind, r;
 
 	if (!adoption)
 		return -ENOMEM;
-	r = scan_cgroup(scope->cgroup, &held, &adoption->n);
+	r = scan_cgroup_blind(scope->cgroup, &held, &adoption->n, &blind);
 	if (r < 0)
 		return problem_set(problem, r, "cannot look for sockets in cgroup %s: %s",
 				   scope->cgroup, strerror(-r));
+	if (blind)
+		problem_set(&adoption->blind, 0,
+			    "the network namespace of its processes cannot be looked into: %s; "
+			    "that needs CAP_SYS_ADMIN and CAP_SYS_PTRACE there",
+			    strerror(-blind));
 	adoption->sockets = calloc(adoption->n + 1, sizeof(*adoption->sockets));
-	if (!adoption->sockets)
+	adoption->helpers = calloc(adoption->n + 1, sizeof(*adoption->helpers));
+	if (!adoption->sockets || !adoption->helpers)
 		return -ENOMEM;
 	plane_set_retired(plane, scope->slot, false);
 	for (size_t i = 0; i < adoption->n; i++)
@@ -340,6 +373,15 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 	count(adoption);
 	*ret_adoption = steal_ptr(&adoption);
 	return 0;
+}
+
+/* The namespace of earlier instances ended with the last of them. */
+static void forget_old_namespaces(struct plane *plane, const struct adoption *adoption)
+{
+	for (size_t i = 0; i < adoption->n; i++)
+		if (adoption->sockets[i].verdict == ADOPT_OK &&
+		    adoption->sockets[i].held.socket.address.netns)
+			plane_forget_elsewhere(plane, &adoption->sockets[i].held.socket.address);
 }
 
 static int put_one(struct plane *plane, unsigned slot, const struct adopted_socket *socket)
@@ -395,6 +437,7 @@ int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoptio
 			adoption->sockets[kept++] = adoption->sockets[i];
 	adoption->n = kept;
 	count(adoption);
+	forget_old_namespaces(plane, adoption);
 	if (adoption->adopted)
 		adopt_ensure_active(plane, slot);
 	return 0;

@@ -45,9 +45,12 @@ struct adopted_socket {
 struct adoption {
 	struct adopted_socket *sockets;
 	size_t n;
-	unsigned adopted; /* with verdict ADOPT_OK */
-	unsigned fresh;	  /* of these, put in the map by this adoption */
-	unsigned refused; /* neither adopted nor left out on purpose */
+	unsigned adopted;     /* with verdict ADOPT_OK */
+	unsigned fresh;	      /* of these, put in the map by this adoption */
+	unsigned refused;     /* neither adopted nor left out on purpose */
+	struct problem blind; /* where sockets may be that could not be looked for; "" = nowhere */
+	int *helpers; /* sockets that others came into a group by; closed with the adoption */
+	size_t n_helpers;
 };
 
 /* Short, for logs and status: "no SO_REUSEPORT", "MPTCP", ... */
@@ -67,6 +70,7 @@ struct adopt_scope {
 	unsigned slot;
 	const struct config_port *ports;
 	size_t n_ports;
+	bool late; /* sockets without SO_REUSEPORT are given it: the intake is forced */
 };
 int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 		   struct adoption **ret_adoption, struct problem *problem);

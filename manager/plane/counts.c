@@ -55,6 +55,11 @@ uint32_t plane_live_slots(const struct plane *plane)
 	return live;
 }
 
+bool plane_has_park(const struct plane *plane)
+{
+	return plane_slot_sockets(plane, HS_SLOT_PARK) > 0;
+}
+
 const struct address *plane_missing(const struct plane *plane, unsigned slot, unsigned other)
 {
 	uint64_t cookies[HS_SHARDS_MAX];

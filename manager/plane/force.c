@@ -11,6 +11,7 @@
 #include "force.skel.h"
 #include "hs_abi.h"
 #include "plane/cgroup.h"
+#include "plane/ephemeral.h"
 #include "plane/pins.h"
 #include "util/macro.h"
 
@@ -206,12 +207,27 @@ static void set_word(uint64_t *word, uint64_t bits)
 	__atomic_store_n(word, bits, __ATOMIC_RELAXED);
 }
 
+/*
+ * Not the ephemeral ports, unless they are named: a server binds such a one for a question of its
+ * own (a resolver a random one for each), and with the option the other slot's server could bind
+ * the same and get the answer.
+ */
+static void set_serving_udp(uint64_t udp[])
+{
+	struct ephemeral range = ephemeral_range();
+
+	for (unsigned port = 0; port <= UINT16_MAX; port++)
+		udp[port / 64] |= (uint64_t)!ephemeral_has(range, port) << (port % 64);
+}
+
 void force_set_ports(struct force *force, const struct config_port *ports, size_t n)
 {
 	uint64_t tcp[ARRAY_SIZE(force->ports->tcp)], udp[ARRAY_SIZE(force->ports->udp)];
 
 	memset(tcp, n ? 0 : 0xff, sizeof(tcp));
-	memset(udp, n ? 0 : 0xff, sizeof(udp));
+	memset(udp, 0, sizeof(udp));
+	if (!n)
+		set_serving_udp(udp);
 	for (size_t i = 0; i < n; i++) {
 		tcp[ports[i].port / 64] |= (uint64_t)ports[i].tcp << (ports[i].port % 64);
 		udp[ports[i].port / 64] |= (uint64_t)ports[i].udp << (ports[i].port % 64);

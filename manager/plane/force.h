@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Forced intake: the bind programs of a service (bpf/force.bpf.c) and the set of ports that they
- * act on. Pinned as NAME/{bind4,bind6,ports}; systemd attaches them by BPFProgram= where it can,
- * else the hook `prepare` does.
+ * act on. Pinned as NAME/{bind4,bind6,ports}, and attached to the cgroup of an instance by the hook
+ * `prepare`, before the server runs: without a link, so that they stay as long as the cgroup,
+ * whatever becomes of us.
  *
- * They are attached without a link, so that they stay as long as the cgroup, whatever becomes of
- * us.
+ * systemd could attach them, too (BPFProgram=), but does so to the first cgroup of a unit only:
+ * when the unit is restarted it has a new one, and systemd takes them for attached still, and warns
+ * (seen with version 252; later ones read alike).
  */
 #pragma once
 
@@ -34,7 +36,7 @@ int force_create(const char *service, struct force **ret_force, struct problem *
 struct force *force_free(struct force *force);
 DEFINE_CLEANUP(struct force, force_free)
 
-/* Takes over Ports=; none (n 0) is all. */
+/* Takes over Ports=; none (n 0) is all, but for UDP on ephemeral ports. */
 void force_set_ports(struct force *force, const struct config_port *ports, size_t n);
 struct force_counts force_counts(const struct force *force);
 

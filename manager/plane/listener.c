@@ -239,6 +239,24 @@ unsigned listener_sockets(const struct listener *listener, unsigned slot,
 	return n;
 }
 
+uint32_t listener_live_slots(const struct listener *listener)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	uint32_t live = 0;
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (listener_sockets(listener, slot, cookies))
+			live |= 1U << slot;
+	return live;
+}
+
+unsigned listener_owner(const struct listener *listener, uint64_t cookie)
+{
+	uint32_t owner;
+
+	return bpf_map_lookup_elem(listener->owners_fd, &cookie, &owner) ? HS_SLOT_NONE : owner;
+}
+
 void listener_tidy_owners(struct listener *listener, unsigned slot)
 {
 	uint64_t key, next, *previous = NULL;

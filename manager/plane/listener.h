@@ -70,6 +70,12 @@ void listener_withdraw(struct listener *listener, unsigned slot);
 unsigned listener_sockets(const struct listener *listener, unsigned slot,
 			  uint64_t cookies[HS_SHARDS_MAX]);
 
+/* Slots with a live socket, as a bit mask; the park is none. */
+uint32_t listener_live_slots(const struct listener *listener);
+/* The place that a socket with this cookie was put into, also when it has left it since;
+ * HS_SLOT_NONE when it never had one here. */
+unsigned listener_owner(const struct listener *listener, uint64_t cookie);
+
 /* Drops the hints for sockets that have died since. */
 void listener_tidy(struct listener *listener, unsigned slot);
 /* Forgets which sockets earlier instances of the slot had. Not before those have ended: what waits

@@ -59,3 +59,15 @@ int netns_run(const struct netns *netns, int (*run)(void *userdata), void *userd
 		abort();
 	return r;
 }
+
+int netns_join_init(void)
+{
+	struct netns netns;
+	int r = netns_of_process(1, &netns);
+
+	if (r < 0 || netns.fd < 0)
+		return 0;
+	r = setns(netns.fd, CLONE_NEWNET) < 0 ? -errno : 0;
+	close_fd(netns.fd);
+	return r;
+}

@@ -27,3 +27,11 @@ int netns_of_socket(int socket_fd, struct netns *ret_netns);
  * process is aborted: it must not go on in the wrong place.
  */
 int netns_run(const struct netns *netns, int (*run)(void *userdata), void *userdata);
+
+/*
+ * Goes to the namespace of PID 1, for good: the manager's own is that one, and "own" has one
+ * meaning only where all agree on it. systemd runs the hooks of a unit in the unit's network, also
+ * those with full privileges. 0 also when it is there already, or may not even look (a test, a
+ * user).
+ */
+int netns_join_init(void);

@@ -2,7 +2,7 @@
 /*
  * Waking a server for connections that the kernel has moved to it. Kernels with CVE-2026-46015 put
  * them into its queue and let it sleep until the next one arrives; whether this kernel is one of
- * them tells SELFTEST_WAKEUP. Where it is not needed it does no harm.
+ * them tells ABILITY_WAKEUP. Where it is not needed it does no harm.
  */
 #pragma once
 

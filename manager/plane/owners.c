@@ -65,12 +65,6 @@ static int give(const struct held_socket *held, uid_t uid)
 	return fchown(fd, uid, (gid_t)-1) < 0 ? -errno : 1;
 }
 
-/* Passed in: another cgroup has made it, and root. */
-static bool is_passed_in(const struct listening_socket *socket, const char *cgroup)
-{
-	return !socket->uid && socket->cgroup_id && !cgroup_contains(cgroup, socket->cgroup_id);
-}
-
 int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
@@ -80,7 +74,7 @@ int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
 	r = scan_cgroup(cgroup, &held, &n);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		if (held[i].socket.uid == uid || !is_served(plane, &held[i].socket.address) ||
-		    is_passed_in(&held[i].socket, cgroup))
+		    scan_is_passed_in(&held[i].socket, cgroup))
 			continue;
 		r = give(&held[i], uid);
 		changed += r > 0;

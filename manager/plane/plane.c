@@ -115,7 +115,7 @@ static int check_version(const struct plane *plane, struct problem *problem)
 			   plane->service, abi, HS_ABI_VERSION, plane->folder.text);
 }
 
-static struct listener *find(const struct plane *plane, const struct address *address)
+struct listener *plane_find(const struct plane *plane, const struct address *address)
 {
 	for (size_t i = 0; i < plane->n_listeners; i++)
 		if (address_equal(&plane->listeners[i]->address, address))
@@ -137,7 +137,7 @@ static int open_listener(const char *name, void *userdata)
 	struct address address;
 	int r;
 
-	if (address_from_pin(name, &address) || find(plane, &address))
+	if (address_from_pin(name, &address) || plane_find(plane, &address))
 		return 0;
 	if (plane->n_listeners == PLANE_LISTENERS_MAX)
 		return -ENOSPC;
@@ -322,8 +322,8 @@ int plane_destroy(struct plane *plane)
 	/* a socket is in one map at most, and a map that is still attached goes late: what has been
 	 * taken out can be adopted anew at once */
 	for (size_t i = 0; i < plane->n_listeners; i++)
-		for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-			listener_withdraw(plane->listeners[i], slot);
+		for (unsigned place = 0; place < HS_PLACES_MAX; place++)
+			listener_withdraw(plane->listeners[i], place);
 	if (plane->accounting)
 		accounting_unregister(plane->accounting, plane->control->service_id);
 	return pins_remove(plane->folder.text);
@@ -502,17 +502,39 @@ bool plane_listener_is_live(const struct listener *listener)
 	return false;
 }
 
-/* Servers that listen on another port at every start would fill the table in time. Should sockets
+/* One with a park is not: connections may wait there. hsd closes the park of an address that is not
+ * served any more, see hsd/park.h. */
+static bool is_dead(const struct listener *listener)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+
+	for (unsigned place = 0; place < HS_PLACES_MAX; place++)
+		if (listener_sockets(listener, place, cookies))
+			return false;
+	return true;
+}
+
+/* True for a listener that is in a namespace other than this one's, all else alike. */
+static bool is_elsewhere(const struct listener *listener, const struct address *address)
+{
+	struct address moved = listener->address;
+
+	moved.netns = address->netns;
+	return listener->address.netns && listener->address.netns != address->netns &&
+	       address_equal(&moved, address);
+}
+
+/* Drops listeners without a socket: all, or those that are elsewhere than `address`. Should sockets
  * that were withdrawn keep a dropped selector going, it falls open; the next adoption attaches a
  * new one. */
-static void drop_dead_listeners(struct plane *plane)
+static void drop_dead_listeners(struct plane *plane, const struct address *address)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < plane->n_listeners; i++) {
 		struct listener *listener = plane->listeners[i];
 
-		if (!plane_listener_is_live(listener)) {
+		if (is_dead(listener) && (!address || is_elsewhere(listener, address))) {
 			pins_remove(listener_path(plane, &listener->address).text);
 			listener_free(listener);
 		} else {
@@ -520,6 +542,11 @@ static void drop_dead_listeners(struct plane *plane)
 		}
 	}
 	plane->n_listeners = kept;
+}
+
+void plane_forget_elsewhere(struct plane *plane, const struct address *address)
+{
+	drop_dead_listeners(plane, address);
 }
 
 static struct selector_shared shared_maps(const struct plane *plane, const struct address *address)
@@ -550,8 +577,9 @@ static int add_listener(struct plane *plane, const struct address *address,
 	struct selector_shared shared;
 	int r;
 
+	/* servers that listen on another port at every start would fill the table in time */
 	if (plane->n_listeners == PLANE_LISTENERS_MAX)
-		drop_dead_listeners(plane);
+		drop_dead_listeners(plane, NULL);
 	if (plane->n_listeners == PLANE_LISTENERS_MAX)
 		return problem_set(problem, -ENOSPC,
 				   "service %s has %u listeners already, the most there may be; "
@@ -584,7 +612,7 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 		       struct listener **ret_listener, struct problem *problem)
 {
 	_cleanup_(close_fdp) int lock = -1;
-	struct listener *listener = find(plane, address);
+	struct listener *listener = plane_find(plane, address);
 	int r;
 
 	if (listener) {
@@ -599,7 +627,7 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 	if (r < 0)
 		return problem_set(problem, r, "cannot read the pins of service %s: %s",
 				   plane->service, strerror(-r));
-	listener = find(plane, address);
+	listener = plane_find(plane, address);
 	if (!listener)
 		return add_listener(plane, address, ret_listener, problem);
 	*ret_listener = listener;

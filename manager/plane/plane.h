@@ -83,8 +83,15 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 		       struct listener **ret_listener, struct problem *problem);
 /* Whether some slot has a socket there. */
 bool plane_listener_is_live(const struct listener *listener);
+/* Forgets listeners that serve no more and differ from this one in the network namespace only. */
+void plane_forget_elsewhere(struct plane *plane, const struct address *address);
+/* Finds the namespaces of listeners that this process has adopted no socket of, among those of the
+ * processes in a cgroup, so that the kernel can be asked about them. */
+void plane_locate(struct plane *plane, const char *cgroup);
 /* One more selector of a listener, for tests by doing: the same program with the same maps. */
 int plane_load_selector(struct plane *plane, const struct listener *listener, int *ret_fd);
+/* The listener with this address; NULL when it is not known. */
+struct listener *plane_find(const struct plane *plane, const struct address *address);
 /* Looks for listeners that another process has pinned since. */
 int plane_refresh(struct plane *plane);
 
@@ -96,6 +103,8 @@ uint64_t plane_slot_cookie(const struct plane *plane, unsigned slot);
 int plane_slot_has(const struct plane *plane, unsigned slot, uint64_t cookie);
 /* Slots with a live socket, as a bit mask. */
 uint32_t plane_live_slots(const struct plane *plane);
+/* Whether a park is open on any listener. */
+bool plane_has_park(const struct plane *plane);
 /* Address of the first listener that `other` serves and `slot` does not; NULL when there is none.
  */
 const struct address *plane_missing(const struct plane *plane, unsigned slot, unsigned other);

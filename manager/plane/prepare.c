@@ -4,7 +4,7 @@
 #include "plane/force.h"
 #include "util/macro.h"
 
-/* systemd has attached them where it can (BPFProgram=) and found their pins. */
+/* A cgroup is new at every start, unless something of the last run is left in it. */
 static int force_intake(const struct plane *plane, const struct prepare_scope *scope,
 			struct problem *problem)
 {
@@ -18,9 +18,7 @@ static int force_intake(const struct plane *plane, const struct prepare_scope *s
 		return r;
 	force_set_ports(force, scope->config->ports, scope->config->n_ports);
 	r = force_attach(force, scope->cgroup, problem);
-	if (r > 0)
-		problem_set(problem, 0, "the bind programs were attached");
-	return r;
+	return r < 0 ? r : 0;
 }
 
 int prepare_slot(struct plane *plane, const struct prepare_scope *scope,
@@ -33,7 +31,7 @@ int prepare_slot(struct plane *plane, const struct prepare_scope *scope,
 		problem_set(ret_sentence, 0, "%s: slot %u is not prepared: %.400s.",
 			    plane_service(plane), scope->slot, what.text);
 	else
-		problem_set(ret_sentence, 0, "%s: slot %u is prepared%s%.400s.",
-			    plane_service(plane), scope->slot, r ? ": " : "", what.text);
+		problem_set(ret_sentence, 0, "%s: slot %u is prepared%s.", plane_service(plane),
+			    scope->slot, scope->forced ? ": what it binds gets SO_REUSEPORT" : "");
 	return r;
 }

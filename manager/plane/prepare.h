@@ -15,9 +15,9 @@ struct prepare_scope {
 };
 
 /*
- * Looks and does what is missing; each step is tried, whatever became of the others. Returns how
- * many things had to be done, or the -errno of the first step that failed, and `ret_sentence` says
- * in either case what happened, beginning with the name of the service. The server may start all
+ * Looks and does what is missing; each step is tried, whatever became of the others. Returns 0,
+ * or the -errno of the first step that failed, and `ret_sentence` says in either case what is so
+ * now, beginning with the name of the service. The server may start all
  * the same: at worst its sockets cannot be adopted, which is told then.
  */
 int prepare_slot(struct plane *plane, const struct prepare_scope *scope,

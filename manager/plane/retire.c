@@ -16,6 +16,16 @@ static void withdraw(struct plane *plane, unsigned slot)
 		listener_withdraw(listeners[i], slot);
 }
 
+/* Whether another slot, or the park, listens there, too: else what waits would be lost, not moved.
+ */
+static bool has_other(const struct listener *listener, unsigned slot)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+
+	return (listener_live_slots(listener) & ~(1U << slot)) ||
+	       listener_sockets(listener, HS_SLOT_PARK, cookies);
+}
+
 /* The slot that takes over: the next ready one after `slot`, in a ring. */
 static unsigned successor(uint32_t candidates, unsigned slot)
 {
@@ -47,7 +57,21 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 	return RETIRE_DONE;
 }
 
-static void describe_done(const struct plane *plane, unsigned slot,
+enum retire_answer retire_park(struct plane *plane, unsigned slot)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	if (!plane_has_park(plane))
+		return RETIRE_LAST;
+	/* where there is no park it stays as long as it can: refused is refused late enough */
+	for (size_t i = 0; i < n; i++)
+		if (has_other(listeners[i], slot))
+			listener_withdraw(listeners[i], slot);
+	return RETIRE_PARKED;
+}
+
+static void describe_done(enum retire_answer answer, const struct plane *plane, unsigned slot,
 			  const struct retire_queues *queues, struct problem *ret_sentence)
 {
 	char unread[96] = "";
@@ -56,10 +80,16 @@ static void describe_done(const struct plane *plane, unsigned slot,
 		snprintf(unread, sizeof(unread),
 			 "; about %" PRIu64 " bytes of datagrams were not read in time",
 			 queues->unread);
-	problem_set(ret_sentence, 0,
-		    "%s: slot %u is retired, slot %u is active; %d waiting moved%s.",
-		    plane_service(plane), slot, hs_word_active(plane_word(plane)),
-		    MAX(queues->moved, 0), unread);
+	if (answer == RETIRE_PARKED)
+		problem_set(ret_sentence, 0,
+			    "%s: slot %u is retired and no other slot is ready: new connections "
+			    "wait in the park until one is; %d waiting moved there%s.",
+			    plane_service(plane), slot, MAX(queues->moved, 0), unread);
+	else
+		problem_set(ret_sentence, 0,
+			    "%s: slot %u is retired, slot %u is active; %d waiting moved%s.",
+			    plane_service(plane), slot, hs_word_active(plane_word(plane)),
+			    MAX(queues->moved, 0), unread);
 }
 
 void retire_describe(enum retire_answer answer, const struct plane *plane, unsigned slot,
@@ -67,8 +97,8 @@ void retire_describe(enum retire_answer answer, const struct plane *plane, unsig
 {
 	const char *service = plane_service(plane);
 
-	if (answer == RETIRE_DONE)
-		describe_done(plane, slot, queues, ret_sentence);
+	if (answer == RETIRE_DONE || answer == RETIRE_PARKED)
+		describe_done(answer, plane, slot, queues, ret_sentence);
 	else if (answer == RETIRE_LAST)
 		problem_set(ret_sentence, 0,
 			    "%s: slot %u leaves and no other slot is ready: from its stop on "
@@ -76,17 +106,6 @@ void retire_describe(enum retire_answer answer, const struct plane *plane, unsig
 			    service, slot);
 	else
 		problem_set(ret_sentence, 0, "%s: slot %u had no socket to retire.", service, slot);
-}
-
-static struct listener *listener_of(struct plane *plane, const struct address *address)
-{
-	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (address_equal(&listeners[i]->address, address))
-			return listeners[i];
-	return NULL;
 }
 
 static int bounce_socket(struct listener *listener, unsigned slot, const struct held_socket *held,
@@ -105,15 +124,11 @@ static int bounce_socket(struct listener *listener, unsigned slot, const struct 
 	return listener_put(listener, slot, fd, held->socket.cookie);
 }
 
-/* Whether another slot listens there, too: else the queue would be lost, not moved. */
-static bool has_other(const struct listener *listener, unsigned slot)
+/* One that goes on serving takes back from the park what it would put there. */
+static bool is_taken_over(const struct listener *listener, unsigned slot, bool keep_in_map)
 {
-	uint64_t cookies[HS_SHARDS_MAX];
-
-	for (unsigned other = 0; other < HS_SLOTS_MAX; other++)
-		if (other != slot && listener_sockets(listener, other, cookies))
-			return true;
-	return false;
+	return keep_in_map ? listener_live_slots(listener) & ~(1U << slot)
+			   : has_other(listener, slot);
 }
 
 int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_map)
@@ -125,12 +140,12 @@ int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_
 
 	r = scan_cgroup(cgroup, &held, &n);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		struct listener *listener = listener_of(plane, &held[i].socket.address);
+		struct listener *listener = plane_find(plane, &held[i].socket.address);
 
 		/* datagrams cannot be moved; with an empty queue there is nothing to move, and an
 		 * owner that waits for connections would notice */
 		if (!held[i].socket.queued || held[i].socket.address.udp || !listener ||
-		    !has_other(listener, slot))
+		    !is_taken_over(listener, slot, keep_in_map))
 			continue;
 		queued += held[i].socket.queued;
 		r = bounce_socket(listener, slot, &held[i], keep_in_map);
@@ -146,7 +161,7 @@ int retire_unread(struct plane *plane, const char *cgroup, uint64_t *ret_bytes)
 	int r = scan_cgroup(cgroup, &held, &n);
 
 	for (size_t i = 0; r >= 0 && i < n; i++)
-		if (held[i].socket.address.udp && listener_of(plane, &held[i].socket.address))
+		if (held[i].socket.address.udp && plane_find(plane, &held[i].socket.address))
 			bytes += held[i].socket.queued;
 	if (r < 0)
 		return r;

@@ -20,6 +20,7 @@ enum retire_answer {
 	RETIRE_DONE,	 /* the slot gets nothing more */
 	RETIRE_NOT_HERE, /* it had no sockets in the map */
 	RETIRE_LAST,	 /* no other slot has a live socket: left as it was */
+	RETIRE_PARKED,	 /* likewise; it gets nothing more, new connections go to the park */
 };
 
 /* `ret_to`: the slot that is active now. `allowed`: slots that may be flipped to, as a bit mask;
@@ -33,7 +34,12 @@ struct retire_queues {
 	uint64_t unread; /* bytes of datagrams, as the kernel accounts for their memory */
 };
 
-/* The sentence at the end. `queues` is looked at with RETIRE_DONE only. */
+/* After RETIRE_LAST, when there is nobody to wait for: withdraws the slot where there is a park.
+ * RETIRE_PARKED; or RETIRE_LAST, when there is none at all. */
+enum retire_answer retire_park(struct plane *plane, unsigned slot);
+
+/* The sentence at the end. `queues` is looked at with RETIRE_DONE and
+ * RETIRE_PARKED only. */
 void retire_describe(enum retire_answer answer, const struct plane *plane, unsigned slot,
 		     const struct retire_queues *queues, struct problem *ret_sentence);
 
@@ -42,10 +48,11 @@ void retire_describe(enum retire_answer answer, const struct plane *plane, unsig
  * where the selector sends it: shutdown(SHUT_RD), at once listen() again, and back into the map if
  * `keep_in_map`. Returns how many connections were queued, or -errno.
  *
- * Only of sockets that have a queue, and whose listener another slot serves, too; the others are
- * left alone. An owner that does something else (hangs, or finishes what it has) notices nothing.
- * One that waits in accept() or epoll_wait() on the socket is woken between the two calls, and may
- * see EINVAL or EPOLLHUP; but such an owner has no queue, but for a moment.
+ * Only of sockets that have a queue, and whose listener another slot serves, too (or, unless
+ * `keep_in_map`, that has a park); the others are left alone. An owner that does something else
+ * (hangs, or finishes what it has) notices nothing. One that waits in accept() or epoll_wait() on
+ * the socket is woken between the two calls, and may see EINVAL or EPOLLHUP; but such an owner has
+ * no queue, but for a moment.
  *
  * Kernel: inet_csk_listen_stop() and reuseport_migrate_sock(). Handshakes that are half open at the
  * time finish on the old socket: let it settle first.

@@ -27,6 +27,7 @@ struct scan {
 	size_t n_held;
 	uint32_t namespaces[NAMESPACES_MAX]; /* other than our own, looked in already */
 	size_t n_namespaces;
+	int blind; /* 0, or why one could not be looked into */
 };
 
 static void scan_done(struct scan *scan)
@@ -111,21 +112,23 @@ static int scan_namespace(pid_t pid, void *userdata)
 	struct netns netns;
 	int r = netns_of_process(pid, &netns);
 
+	if (r == -EACCES || r == -EPERM)
+		scan->blind = r;
 	if (r < 0 || netns.fd < 0)
-		return r == -EACCES || r == -EPERM ? r : 0;
+		return 0;
 	for (size_t i = 0; i < scan->n_namespaces; i++)
 		r |= scan->namespaces[i] == netns.inode;
 	if (!r && scan->n_namespaces < NAMESPACES_MAX) {
 		scan->namespaces[scan->n_namespaces++] = netns.inode;
 		r = add_sockets(scan, &netns);
-	} else {
-		r = 0;
+		scan->blind = r < 0 ? r : scan->blind;
 	}
 	close_fd(netns.fd);
-	return r;
+	return 0;
 }
 
-int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n)
+int scan_cgroup_blind(const char *cgroup, struct held_socket **ret_held, size_t *ret_n,
+		      int *ret_blind)
 {
 	_cleanup_(scan_done) struct scan scan = {0};
 	int r = add_sockets(&scan, NULL);
@@ -142,7 +145,15 @@ int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n
 		return r;
 	*ret_n = scan.n_held;
 	*ret_held = steal_ptr(&scan.held);
+	*ret_blind = scan.blind;
 	return 0;
+}
+
+int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n)
+{
+	int blind;
+
+	return scan_cgroup_blind(cgroup, ret_held, ret_n, &blind);
 }
 
 /* The number may name something else by now. An MPTCP socket shares only its inode number with the
@@ -176,4 +187,9 @@ int scan_borrow(const struct held_socket *held, int *ret_fd)
 		return -ESTALE;
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+bool scan_is_passed_in(const struct listening_socket *socket, const char *cgroup)
+{
+	return !socket->uid && socket->cgroup_id && !cgroup_contains(cgroup, socket->cgroup_id);
 }

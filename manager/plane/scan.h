@@ -2,6 +2,7 @@
 /* Which serving sockets a unit's processes hold, and borrowing one of them. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "plane/diag.h"
@@ -16,9 +17,12 @@ struct held_socket {
  * The listening TCP sockets and the bound UDP sockets that processes in the cgroup hold, each once,
  * whoever made it: of our own network namespace and of those that the processes are in. The caller
  * frees the array. Sockets come in no particular order. A process that ends meanwhile is
- * passed over.
+ * passed over. `ret_blind`: 0, or the -errno for which a namespace could not be
+ * looked into; what is elsewhere is found all the same.
  */
 int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n);
+int scan_cgroup_blind(const char *cgroup, struct held_socket **ret_held, size_t *ret_n,
+		      int *ret_blind);
 
 /*
  * Duplicates the socket (pidfd_getfd(2), needs CAP_SYS_PTRACE) for as short as possible: while the
@@ -26,3 +30,7 @@ int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n
  * ended.
  */
 int scan_borrow(const struct held_socket *held, int *ret_fd);
+
+/* Whether a socket that processes in the cgroup hold was made by another one, and root: by PID 1
+ * for a socket unit. */
+bool scan_is_passed_in(const struct listening_socket *socket, const char *cgroup);

@@ -19,28 +19,28 @@
 #include "util/macro.h"
 
 struct selftest {
-	struct selftest_result *results; /* shared with the child */
-	pid_t child;			 /* 0 = it has ended */
+	struct ability_result *results; /* shared with the child */
+	pid_t child;			/* 0 = it has ended */
 	int pidfd;
 };
 
 DEFINE_CLEANUP(struct selftest, selftest_free)
 
-#define RESULTS_SIZE (SELFTEST_COUNT * sizeof(struct selftest_result))
+#define RESULTS_SIZE (ABILITY_COUNT * sizeof(struct ability_result))
 
-static void (*const checks[])(struct selftest_result *result) = {
-	[SELFTEST_SELECT] = selftest_select, [SELFTEST_MIGRATION] = selftest_migration,
-	[SELFTEST_WAKEUP] = selftest_wakeup, [SELFTEST_HANDSHAKES] = selftest_handshakes,
-	[SELFTEST_UDP] = selftest_udp,	     [SELFTEST_COOKIES] = selftest_cookies,
-	[SELFTEST_MMAP] = selftest_mmap,     [SELFTEST_RING] = selftest_ring,
-	[SELFTEST_COUNTS] = selftest_counts, [SELFTEST_BIND] = selftest_bind,
-	[SELFTEST_GETFD] = selftest_getfd,   [SELFTEST_FCHOWN] = selftest_fchown,
-	[SELFTEST_SETNS] = selftest_setns,
+static void (*const checks[])(struct ability_result *result) = {
+	[ABILITY_SELECT] = selftest_select, [ABILITY_MIGRATION] = selftest_migration,
+	[ABILITY_WAKEUP] = selftest_wakeup, [ABILITY_HANDSHAKES] = selftest_handshakes,
+	[ABILITY_UDP] = selftest_udp,	    [ABILITY_COOKIES] = selftest_cookies,
+	[ABILITY_MMAP] = selftest_mmap,	    [ABILITY_RING] = selftest_ring,
+	[ABILITY_COUNTS] = selftest_counts, [ABILITY_BIND] = selftest_bind,
+	[ABILITY_GETFD] = selftest_getfd,   [ABILITY_FCHOWN] = selftest_fchown,
+	[ABILITY_SETNS] = selftest_setns,
 };
-_Static_assert(ARRAY_SIZE(checks) == SELFTEST_COUNT, "a function for each test");
+_Static_assert(ARRAY_SIZE(checks) == ABILITY_COUNT, "a function for each test");
 
-void selftest_set(struct selftest_result *result, enum selftest_verdict verdict,
-		  const char *template, ...)
+void selftest_set(struct ability_result *result, enum ability_verdict verdict, const char *template,
+		  ...)
 {
 	va_list args;
 
@@ -62,17 +62,17 @@ static int loopback_up(void)
 }
 
 /* Each in a namespace of its own: one sets sysctls. */
-static void run_check(unsigned what, struct selftest_result *result)
+static void run_check(unsigned what, struct ability_result *result)
 {
 	if (unshare(CLONE_NEWNET) < 0 || loopback_up() < 0)
-		selftest_set(result, SELFTEST_UNKNOWN, "no network namespace can be made: %m");
+		selftest_set(result, ABILITY_UNKNOWN, "no network namespace can be made: %m");
 	else
 		checks[what](result);
 }
 
-static void run_checks(uint32_t which, struct selftest_result *results)
+static void run_checks(uint32_t which, struct ability_result *results)
 {
-	for (unsigned i = 0; i < SELFTEST_COUNT; i++)
+	for (unsigned i = 0; i < ABILITY_COUNT; i++)
 		if (which & (1U << i))
 			run_check(i, &results[i]);
 }
@@ -80,7 +80,7 @@ static void run_checks(uint32_t which, struct selftest_result *results)
 /* In the child. It must not outlive its parent, nor keep a duplicate of anything: a listening
  * socket that its owner closes meanwhile would not be closed. Its end of the pipe, which goes with
  * the rest, tells that this is done. */
-static void be_child(pid_t parent, uint32_t which, struct selftest_result *results)
+static void be_child(pid_t parent, uint32_t which, struct ability_result *results)
 {
 	sigset_t none;
 
@@ -132,8 +132,8 @@ int selftest_start(uint32_t which, struct selftest **ret_selftest)
 	if (memory == MAP_FAILED)
 		return -errno;
 	selftest->results = memory;
-	for (unsigned i = 0; i < SELFTEST_COUNT; i++)
-		selftest_set(&selftest->results[i], SELFTEST_UNKNOWN,
+	for (unsigned i = 0; i < ABILITY_COUNT; i++)
+		selftest_set(&selftest->results[i], ABILITY_UNKNOWN,
 			     "the test did not come to its end");
 	r = start_child(selftest, which);
 	if (r < 0)
@@ -157,7 +157,7 @@ static void end_child(struct selftest *selftest)
 	selftest->child = 0;
 }
 
-const struct selftest_result *selftest_finish(struct selftest *selftest, int timeout_ms)
+const struct ability_result *selftest_finish(struct selftest *selftest, int timeout_ms)
 {
 	struct pollfd wait = {.fd = selftest->pidfd, .events = POLLIN};
 

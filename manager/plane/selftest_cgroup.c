@@ -53,37 +53,37 @@ static bool is_below_mount(void)
 	return own && strncmp(own, "0::/..", 6) != 0;
 }
 
-static bool open_root(struct hooks *hooks, struct selftest_result *result)
+static bool open_root(struct hooks *hooks, struct ability_result *result)
 {
 	char mount[PATH_MAX];
 
 	*hooks = (struct hooks) {.cgroup = -1, .links = {-1, -1}};
 	if (cgroup_mount(mount, sizeof(mount)) < 0) {
-		selftest_set(result, SELFTEST_UNKNOWN, "no cgroup2 mount found");
+		selftest_set(result, ABILITY_UNKNOWN, "no cgroup2 mount found");
 		return false;
 	}
 	if (!is_below_mount()) {
-		selftest_set(result, SELFTEST_UNKNOWN,
+		selftest_set(result, ABILITY_UNKNOWN,
 			     "the cgroup of this process is not below the mount %.64s", mount);
 		return false;
 	}
 	hooks->cgroup = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (hooks->cgroup < 0)
-		selftest_set(result, SELFTEST_UNKNOWN, "opening %.64s: %m", mount);
+		selftest_set(result, ABILITY_UNKNOWN, "opening %.64s: %m", mount);
 	return hooks->cgroup >= 0;
 }
 
-static bool give_up(int error, const char *step, struct selftest_result *result)
+static bool give_up(int error, const char *step, struct ability_result *result)
 {
 	bool unknown = error == -EPERM || error == -EACCES || error == -ENOMEM;
 
-	selftest_set(result, unknown ? SELFTEST_UNKNOWN : SELFTEST_FAILS, "%s: %s", step,
+	selftest_set(result, unknown ? ABILITY_UNKNOWN : ABILITY_FAILS, "%s: %s", step,
 		     strerror(-error));
 	return false;
 }
 
 /* Loads either the counting program or those at bind(2), and nothing of the other. */
-static bool load(struct hooks *hooks, bool counting, struct selftest_result *result)
+static bool load(struct hooks *hooks, bool counting, struct ability_result *result)
 {
 	struct probe_cgroup_bpf *skel = probe_cgroup_bpf__open();
 	_cleanup_(close_fdp) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -107,7 +107,7 @@ static bool load(struct hooks *hooks, bool counting, struct selftest_result *res
 }
 
 static bool attach(struct hooks *hooks, unsigned number, const struct bpf_program *program,
-		   struct selftest_result *result)
+		   struct ability_result *result)
 {
 	hooks->links[number] = bpf_link_create(bpf_program__fd(program), hooks->cgroup,
 					       bpf_program__expected_attach_type(program), NULL);
@@ -163,7 +163,7 @@ static bool counted(const struct probe_cgroup_bpf *skel)
 	return false;
 }
 
-void selftest_counts(struct selftest_result *result)
+void selftest_counts(struct ability_result *result)
 {
 	_cleanup_(hooks_done) struct hooks hooks;
 	_cleanup_(close_fdp) int listener = -1;
@@ -184,9 +184,9 @@ void selftest_counts(struct selftest_result *result)
 	if (r < 0)
 		give_up(r, "connecting", result);
 	else if (counted(hooks.skel))
-		selftest_set(result, SELFTEST_WORKS, NULL);
+		selftest_set(result, ABILITY_WORKS, NULL);
 	else
-		selftest_set(result, SELFTEST_FAILS, "a connection was not counted");
+		selftest_set(result, ABILITY_FAILS, "a connection was not counted");
 }
 
 /* ---- bind ---- */
@@ -214,7 +214,7 @@ static int listen_twice(int family)
 	return r;
 }
 
-void selftest_bind(struct selftest_result *result)
+void selftest_bind(struct ability_result *result)
 {
 	_cleanup_(hooks_done) struct hooks hooks;
 	int r;
@@ -227,8 +227,8 @@ void selftest_bind(struct selftest_result *result)
 	if (!r)
 		r = listen_twice(AF_INET6);
 	if (r)
-		selftest_set(result, SELFTEST_FAILS, "a second listener on the address: %s",
+		selftest_set(result, ABILITY_FAILS, "a second listener on the address: %s",
 			     strerror(-r));
 	else
-		selftest_set(result, SELFTEST_WORKS, NULL);
+		selftest_set(result, ABILITY_WORKS, NULL);
 }

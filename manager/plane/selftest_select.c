@@ -115,16 +115,16 @@ static int attach(struct group *group, int program)
 }
 
 /* What may be missing for want of permission says nothing about the kernel. */
-static bool give_up(const struct group *group, int error, struct selftest_result *result)
+static bool give_up(const struct group *group, int error, struct ability_result *result)
 {
 	bool unknown = error == -EPERM || error == -EACCES || error == -ENOMEM;
 
-	selftest_set(result, unknown ? SELFTEST_UNKNOWN : SELFTEST_FAILS, "%s: %s", group->step,
+	selftest_set(result, unknown ? ABILITY_UNKNOWN : ABILITY_FAILS, "%s: %s", group->step,
 		     strerror(-error));
 	return false;
 }
 
-static bool group_open(struct group *group, bool migrate, int type, struct selftest_result *result)
+static bool group_open(struct group *group, bool migrate, int type, struct ability_result *result)
 {
 	int r;
 
@@ -182,12 +182,12 @@ static bool until_queued(int listener, unsigned n)
 	return queued(listener) == n;
 }
 
-static void judge(bool works, const char *detail, struct selftest_result *result)
+static void judge(bool works, const char *detail, struct ability_result *result)
 {
-	selftest_set(result, works ? SELFTEST_WORKS : SELFTEST_FAILS, "%s", works ? "" : detail);
+	selftest_set(result, works ? ABILITY_WORKS : ABILITY_FAILS, "%s", works ? "" : detail);
 }
 
-void selftest_select(struct selftest_result *result)
+void selftest_select(struct ability_result *result)
 {
 	_cleanup_(group_done) struct group group;
 	bool works = true;
@@ -201,7 +201,7 @@ void selftest_select(struct selftest_result *result)
 	judge(works, "connections did not go where the program sent them", result);
 }
 
-void selftest_mmap(struct selftest_result *result)
+void selftest_mmap(struct ability_result *result)
 {
 	_cleanup_(group_done) struct group group;
 
@@ -212,12 +212,12 @@ void selftest_mmap(struct selftest_result *result)
 }
 
 /* Clients wait on socket 0, which closes; socket 1 is to get them. */
-static bool begin_move(struct group *group, struct selftest_result *result)
+static bool begin_move(struct group *group, struct ability_result *result)
 {
 	if (!group_open(group, true, SOCK_STREAM, result))
 		return false;
 	if (!connect_clients(group, CLIENTS) || !until_queued(group->sockets[0], CLIENTS)) {
-		selftest_set(result, SELFTEST_FAILS,
+		selftest_set(result, ABILITY_FAILS,
 			     "connections did not go where the program sent them");
 		return false;
 	}
@@ -231,7 +231,7 @@ static bool move(struct group *group)
 	return until_queued(group->sockets[1], CLIENTS);
 }
 
-void selftest_migration(struct selftest_result *result)
+void selftest_migration(struct ability_result *result)
 {
 	_cleanup_(group_done) struct group group;
 
@@ -243,7 +243,7 @@ void selftest_migration(struct selftest_result *result)
  * No need for a sleeper: with EPOLLET the epoll reports what it was woken for, and nothing else.
  * (Asked without, it would look into the queue by itself.)
  */
-void selftest_wakeup(struct selftest_result *result)
+void selftest_wakeup(struct ability_result *result)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
 	_cleanup_(close_fdp) int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -253,17 +253,17 @@ void selftest_wakeup(struct selftest_result *result)
 		return;
 	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, group.sockets[1], &event) < 0 ||
 	    epoll_wait(epoll, &event, 1, 0) != 0) {
-		selftest_set(result, SELFTEST_UNKNOWN, "epoll: %m");
+		selftest_set(result, ABILITY_UNKNOWN, "epoll: %m");
 		return;
 	}
 	if (!move(&group))
-		selftest_set(result, SELFTEST_UNKNOWN, "nothing moves");
+		selftest_set(result, ABILITY_UNKNOWN, "nothing moves");
 	else
 		judge(epoll_wait(epoll, &event, 1, 0) == 1,
 		      "a server that sleeps is not woken for connections that moved to it", result);
 }
 
-void selftest_ring(struct selftest_result *result)
+void selftest_ring(struct ability_result *result)
 {
 	_cleanup_(group_done) struct group group;
 	struct bpf_map *map;
@@ -277,7 +277,7 @@ void selftest_ring(struct selftest_result *result)
 	map = group.skel->maps.hs_pr_ring;
 	positions = mmap(NULL, (size_t)page, PROT_READ, MAP_SHARED, bpf_map__fd(map), page);
 	if (positions == MAP_FAILED) {
-		selftest_set(result, SELFTEST_UNKNOWN, "mapping the ring: %m");
+		selftest_set(result, ABILITY_UNKNOWN, "mapping the ring: %m");
 		return;
 	}
 	judge(*positions > 0, "a record did not arrive", result);
@@ -285,7 +285,7 @@ void selftest_ring(struct selftest_result *result)
 }
 
 /* With TCP_DEFER_ACCEPT a handshake stays half open until the client sends something. */
-static bool begin_half_open(struct group *group, struct selftest_result *result)
+static bool begin_half_open(struct group *group, struct ability_result *result)
 {
 	int seconds = 5;
 
@@ -296,11 +296,11 @@ static bool begin_half_open(struct group *group, struct selftest_result *result)
 			   sizeof(seconds));
 	if (connect_clients(group, 1) && !queued(group->sockets[0]))
 		return true;
-	selftest_set(result, SELFTEST_UNKNOWN, "a handshake could not be left half open");
+	selftest_set(result, ABILITY_UNKNOWN, "a handshake could not be left half open");
 	return false;
 }
 
-void selftest_handshakes(struct selftest_result *result)
+void selftest_handshakes(struct ability_result *result)
 {
 	_cleanup_(group_done) struct group group;
 
@@ -313,7 +313,7 @@ void selftest_handshakes(struct selftest_result *result)
 	      "a handshake was lost with its listener", result);
 }
 
-void selftest_udp(struct selftest_result *result)
+void selftest_udp(struct ability_result *result)
 {
 	_cleanup_(group_done) struct group group;
 	bool works = true;
@@ -341,14 +341,14 @@ static bool always_cookies(void)
 	return fd >= 0 && write(fd, "2", 1) == 1;
 }
 
-void selftest_cookies(struct selftest_result *result)
+void selftest_cookies(struct ability_result *result)
 {
 	_cleanup_(group_done) struct group group;
 
 	if (!group_open(&group, true, SOCK_STREAM, result))
 		return;
 	if (!always_cookies()) {
-		selftest_set(result, SELFTEST_UNKNOWN, "net.ipv4.tcp_syncookies: %m");
+		selftest_set(result, ABILITY_UNKNOWN, "net.ipv4.tcp_syncookies: %m");
 		return;
 	}
 	want(&group, 1);

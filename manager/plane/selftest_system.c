@@ -26,7 +26,7 @@ static int borrow_from(pid_t pid, int number)
 }
 
 /* From another process, as it will be. */
-void selftest_getfd(struct selftest_result *result)
+void selftest_getfd(struct ability_result *result)
 {
 	_cleanup_(close_fdp) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	pid_t other = fork();
@@ -38,16 +38,16 @@ void selftest_getfd(struct selftest_result *result)
 			pause();
 	}
 	if (other < 0) {
-		selftest_set(result, SELFTEST_UNKNOWN, "fork: %m");
+		selftest_set(result, ABILITY_UNKNOWN, "fork: %m");
 		return;
 	}
 	r = borrow_from(other, fd);
 	kill(other, SIGKILL);
 	waitpid(other, NULL, 0);
 	if (r)
-		selftest_set(result, SELFTEST_FAILS, "pidfd_getfd: %s", strerror(-r));
+		selftest_set(result, ABILITY_FAILS, "pidfd_getfd: %s", strerror(-r));
 	else
-		selftest_set(result, SELFTEST_WORKS, NULL);
+		selftest_set(result, ABILITY_WORKS, NULL);
 }
 
 /* A socket on the address that belongs to `owner` in the end. */
@@ -66,37 +66,37 @@ static int listen_as(struct sockaddr_in *at, uid_t owner, int *ret_fd)
 	return 0;
 }
 
-void selftest_fchown(struct selftest_result *result)
+void selftest_fchown(struct ability_result *result)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	_cleanup_(close_fdp) int first = -1, stranger = -1, second = -1;
 	int r = listen_as(&at, geteuid(), &first);
 
 	if (r) {
-		selftest_set(result, SELFTEST_UNKNOWN, "fchown: %s", strerror(-r));
+		selftest_set(result, ABILITY_UNKNOWN, "fchown: %s", strerror(-r));
 		return;
 	}
 	r = listen_as(&at, SOMEBODY_ELSE, &stranger);
 	if (r != -EADDRINUSE) {
-		selftest_set(result, SELFTEST_FAILS, "another owner was let into the group");
+		selftest_set(result, ABILITY_FAILS, "another owner was let into the group");
 		return;
 	}
 	r = listen_as(&at, geteuid(), &second);
 	if (r)
-		selftest_set(result, SELFTEST_FAILS, "the new owner was not let into the group: %s",
+		selftest_set(result, ABILITY_FAILS, "the new owner was not let into the group: %s",
 			     strerror(-r));
 	else
-		selftest_set(result, SELFTEST_WORKS, NULL);
+		selftest_set(result, ABILITY_WORKS, NULL);
 }
 
-void selftest_setns(struct selftest_result *result)
+void selftest_setns(struct ability_result *result)
 {
 	_cleanup_(close_fdp) int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
 	if (own < 0 || unshare(CLONE_NEWNET) < 0)
-		selftest_set(result, SELFTEST_UNKNOWN, "another network namespace: %m");
+		selftest_set(result, ABILITY_UNKNOWN, "another network namespace: %m");
 	else if (setns(own, CLONE_NEWNET) < 0)
-		selftest_set(result, SELFTEST_FAILS, "setns: %m");
+		selftest_set(result, ABILITY_FAILS, "setns: %m");
 	else
-		selftest_set(result, SELFTEST_WORKS, NULL);
+		selftest_set(result, ABILITY_WORKS, NULL);
 }

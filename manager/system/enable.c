@@ -324,6 +324,7 @@ static int add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, char *
 	_cleanup_(unitload_done) struct unitload load = {};
 	_cleanup_(strings_freep) char **sockets = NULL;
 	char name[UNIT_NAME_MAX];
+	const struct assignment *line;
 	struct lint_unit unit;
 	enum lint_load state;
 	int r;
@@ -347,6 +348,7 @@ static int add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, char *
 		return r;
 	unit.stopped_by = load.stopped_by;
 	lint_service(&plan->report, &unit, (const char *const *)sockets);
+	plan->own_network |= !sockets && lint_has_own_network(&unit, &line);
 	r = compare_stops(plan, &unit, stops, slot == 0);
 	return r < 0 ? no_memory(problem) : 0;
 }
@@ -393,7 +395,6 @@ static void find_intake(sd_bus *bus, struct enable_plan *plan)
 {
 	plan->intake.wanted = plan->config.intake;
 	plan->intake.socket_units = plan->sockets != NULL;
-	plan->attaches = intakefind_attaches(bus);
 	for (unsigned slot = 0; slot < plan->config.slots; slot++)
 		if (plan->running & (1U << slot))
 			intakefind_slot(bus, plan->service, slot, &plan->config, &plan->intake);
@@ -406,7 +407,7 @@ static int plan_changes(struct enable_plan *plan, char *const *stops, struct pro
 		.service = plan->service,
 		.sockets = plan->sockets,
 		.exec_stops = stops,
-		.attach = intake_needs_force(&plan->intake) && plan->attaches,
+		.joined = plan->own_network ? plan->config.slots : 0,
 	};
 	int r = 0;
 

@@ -25,7 +25,7 @@ struct enable_plan {
 			      or NULL */
 	struct config config; /* with the defaults where there is none */
 	struct intake_facts intake;
-	bool attaches;	   /* systemd can attach the bind programs by itself */
+	bool own_network;  /* a slot's unit has a network namespace made for it */
 	unsigned running;  /* bit N: slot N runs now; hsd adopts it when it is told */
 	bool needs_reload; /* systemd has not read the newest files */
 

@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/intakefind.h"
 
-#include <limits.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "core/name.h"
-#include "plane/cgroup.h"
 #include "plane/scan.h"
 #include "system/units.h"
 #include "util/macro.h"
-
-#define ATTACHES_SINCE 249
 
 static bool is_served(const struct config *config, const struct address *address)
 {
@@ -47,22 +42,4 @@ void intakefind_slot(sd_bus *bus, const char *service, unsigned slot, const stru
 	for (size_t i = 0; i < n; i++)
 		if (is_served(config, &held[i].socket.address))
 			look_at(&held[i], facts);
-}
-
-bool intakefind_attaches(sd_bus *bus)
-{
-	_cleanup_(freep) char *version = NULL;
-	char mount[PATH_MAX];
-	unsigned number = 0;
-
-	if (cgroup_mount(mount, sizeof(mount)) < 0 || strcmp(mount, "/sys/fs/cgroup"))
-		return false;
-	if (sd_bus_get_property_string(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-				       "org.freedesktop.systemd1.Manager", "Version", NULL,
-				       &version) < 0)
-		return false;
-	/* "252.39-1~deb12u2", "v252-rc1" */
-	return sscanf(version, "%*[^0-9]%u", &number) == 1 || sscanf(version, "%u", &number) == 1
-		       ? number >= ATTACHES_SINCE
-		       : false;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What enable wants to know about the intake: what sockets the instances have that run already, and
- * what systemd can do. */
+/* What enable wants to know about the intake: what sockets the instances have that run already. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,7 +11,3 @@
 /* Looks at the sockets of a running slot that Ports= names, and adds to `facts` what it saw. */
 void intakefind_slot(sd_bus *bus, const char *service, unsigned slot, const struct config *config,
 		     struct intake_facts *facts);
-
-/* Whether systemd attaches pinned programs to a unit's cgroup (BPFProgram=): since version 249, on
- * the unified layout. */
-bool intakefind_attaches(sd_bus *bus);

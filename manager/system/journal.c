@@ -35,6 +35,8 @@ static const struct {
 	[JOURNAL_POLICY] = {"policy", "9a850366469f4d7c8f775f0233dd378e"},
 	[JOURNAL_CANARY] = {"canary", "23afe1e81b2b4895a86d917c2f1a3ab5"},
 	[JOURNAL_EXEC] = {"exec", "b0c6f5d1a4514c6f9a3f0de4d27c9b61"},
+	[JOURNAL_PARK] = {"park", "b208fda4fee24563a7a6f29cc05d75a6"},
+	[JOURNAL_RELEASE] = {"release", "439975679f074cc7bcf2349581b6b8f2"},
 	[JOURNAL_CRASH] = {"crash", "bea6be4fe89046a3b333695ccc4aa243"},
 	[JOURNAL_RESTART] = {"restart", "7e9a6e8c9980499e98dd474e94666c1b"},
 	[JOURNAL_MIGRATED] = {"migrated", "044614acef644f75bf6427391d4058ad"},

@@ -50,6 +50,8 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	plane_flows(plane, flows);
 	report->has_flows = plane_has_flows(plane);
 	report->flows_evicted = totals.flows_evicted;
+	report->park_ready = plane_has_park(plane);
+	report->parked = queued[HS_SLOT_PARK];
 	report->nothing_to_choose = totals.nothing_to_choose;
 	report->events_lost = totals.events_lost;
 	for (unsigned i = 0; i < report->n_slots; i++) {
@@ -202,6 +204,11 @@ json_object *report_to_json(const struct service_report *report)
 	json_object_object_add(object, "listeners", listeners_to_json(report));
 	json_object_object_add(object, "slots", slots);
 	json_object_object_add(object, "foreign", foreign_to_json(&report->foreign));
+	json_object_object_add(
+		object, "park",
+		json_object_new_boolean(hs_word_flags(report->word) & HS_FLAG_PARK_ALL));
+	json_object_object_add(object, "park_ready", json_object_new_boolean(report->park_ready));
+	add_number(object, "parked", report->parked);
 	add_number(object, "unrouted", report->nothing_to_choose);
 	add_number(object, "events_lost", report->events_lost);
 	add_number(object, "flows_evicted", report->flows_evicted);

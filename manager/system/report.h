@@ -47,6 +47,8 @@ struct service_report {
 	uint64_t nothing_to_choose, events_lost;
 	bool has_flows; /* see plane_has_flows() */
 	uint64_t flows_evicted;
+	bool park_ready;	/* there is a park on some listener */
+	uint32_t parked;	/* connections that wait there */
 	char change[32];	/* the change that runs now, such as "switchover"; "" = none */
 	struct problem problem; /* of the service as a whole */
 };

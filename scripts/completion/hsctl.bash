@@ -66,7 +66,7 @@ _hsctl() {
 		[status]='--watch' [connections]='--list' [events]='--follow --lines='
 		[switchover]='--to= --settle= --drain= --then=' [failover]='--to=' [canary]='--to='
 	)
-	local verbs='list status connections events switchover rollback failover policy canary exec enable disable
+	local verbs='list status connections events switchover rollback failover policy canary exec park release doctor enable disable
 		prepare adopt retire'
 
 	COMPREPLY=()

@@ -161,7 +161,7 @@ int rig_keep(int (*run)(void *userdata), void *userdata)
 	return status;
 }
 
-static void loopback_up(void)
+void rig_loopback_up(void)
 {
 	_cleanup_(close_fdp) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
@@ -174,7 +174,7 @@ static void new_namespaces(void)
 	rig_check(unshare(CLONE_NEWNS | CLONE_NEWNET) == 0);
 	rig_check(mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 	rig_check(mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0755") == 0);
-	loopback_up();
+	rig_loopback_up();
 	/* ports of clients must never run out, nor be one that a test listens on */
 	rig_sysctl("net/ipv4/ip_local_port_range", "10000 65000");
 	rig_sysctl("net/core/somaxconn", "8192");

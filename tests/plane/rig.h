@@ -67,6 +67,9 @@ void rig_end(struct rig *rig);
 /* Opens accounting, and the plane of the service "web". */
 void rig_planes(struct rig *rig);
 
+/* In the network namespace that we are in. */
+void rig_loopback_up(void);
+
 /* Writes below /proc/sys/, of this network namespace where it has its own. */
 void rig_sysctl(const char *name, const char *value);
 

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -29,7 +30,20 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-enum verb { LISTEN, CLOSE, SHUTDOWN, SERVE, HANG, ACCEPT, HANG_UP, STATE, BLOCK, FORK, BECOME };
+enum verb {
+	LISTEN,
+	CLOSE,
+	SHUTDOWN,
+	SERVE,
+	HANG,
+	ACCEPT,
+	HANG_UP,
+	STATE,
+	BLOCK,
+	FORK,
+	BECOME,
+	ISOLATE
+};
 
 struct order {
 	enum verb verb;
@@ -251,9 +265,23 @@ static int on_fork(void)
 		pause();
 }
 
+static int on_isolate(pid_t with)
+{
+	_cleanup_(close_fdp) int fd = -1;
+
+	if (!with) {
+		if (unshare(CLONE_NEWNET) < 0)
+			return -errno;
+		rig_loopback_up();
+		return 0;
+	}
+	fd = open(pin_path("/proc/%d/ns/net", with).text, O_RDONLY | O_CLOEXEC);
+	return fd < 0 || setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
+}
+
 static void obey(const struct order *order, struct reply *reply)
 {
-	int *listener = &me.listeners[order->verb == BECOME ? 0 : order->value];
+	int *listener = &me.listeners[order->verb >= BECOME ? 0 : order->value];
 
 	switch (order->verb) {
 	case LISTEN:
@@ -282,6 +310,9 @@ static void obey(const struct order *order, struct reply *reply)
 		break;
 	case FORK:
 		reply->result = on_fork();
+		break;
+	case ISOLATE:
+		reply->result = on_isolate(order->value);
 		break;
 	case BECOME:
 		reply->result = seteuid(0) < 0 || seteuid(order->value) < 0 ? -errno : 0;
@@ -526,4 +557,11 @@ pid_t server_fork(struct server *server)
 void server_become(struct server *server, uid_t uid)
 {
 	rig_check(give(server, &(struct order) {.verb = BECOME, .value = uid}).result == 0);
+}
+
+void server_isolate(struct server *server, const struct server *with)
+{
+	struct order order = {.verb = ISOLATE, .value = with ? with->pid : 0};
+
+	rig_check(give(server, &order).result == 0);
 }

@@ -70,6 +70,8 @@ struct server_state server_state(struct server *server);
 
 /* From now on its sockets belong to this user. */
 void server_become(struct server *server, uid_t uid);
+/* From now on it is in the network namespace of `with`, or in a new one (NULL). */
+void server_isolate(struct server *server, const struct server *with);
 /* From now on a thread of the server blocks in accept() on this socket, and serves what it gets. */
 void server_block(struct server *server, int number);
 /* Forks: a second process holds all sockets, too, and does nothing. Returns its pid. */

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <bpf/bpf.h>
@@ -316,6 +317,119 @@ static void a_cgroup_that_is_gone_is_told(void **state)
 	assert_int_equal(force_detach(force, "/no/such/cgroup"), 0);
 }
 
+static struct adoption *adopt_late(struct rig *rig, const struct server *server)
+{
+	struct adopt_scope scope = {.cgroup = server->cgroup, .slot = server->slot, .late = true};
+	struct problem problem = {0};
+	struct adoption *adoption;
+
+	if (adoption_begin(rig->plane, &scope, &adoption, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "no adoption: %s", problem.text);
+	rig_check(adoption_commit(rig->plane, server->slot, adoption) == 0);
+	return adoption;
+}
+
+/* A server that ran before: its socket is given the option as it serves, and the next one, of the
+ * other slot, can be bound beside it. Connections stay, waiting ones too. */
+static void one_that_serves_already_joins_late(void **state)
+{
+	struct rig *rig = *state;
+	const struct address all[] = {rig_any(PORT), rig_dual(PORT + 1), rig_only6(PORT + 2),
+				      rig_local6(PORT + 3)};
+	const struct address clients[] = {rig_local(PORT), rig_local6(PORT + 1),
+					  rig_local6(PORT + 2), rig_local6(PORT + 3)};
+	_cleanup_(force_freep) struct force *force = make();
+	struct server *a = server_start(rig, 0), *b = server_start(rig, 1);
+	struct adoption *adoption;
+	int waiting[ARRAY_SIZE(all)];
+
+	attach(force, b);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		assert_int_equal(server_listen(a, &all[i], SERVER_NO_REUSEPORT), i);
+		assert_int_equal(server_listen(b, &all[i], SERVER_NO_REUSEPORT), -EADDRINUSE);
+		waiting[i] = client_connect(&clients[i]);
+	}
+	adoption = adopt_late(rig, a);
+	assert_int_equal(adoption->adopted, ARRAY_SIZE(all));
+	assert_int_equal(adoption->n_helpers, ARRAY_SIZE(all));
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		/* the helper is in the group, and gets nothing */
+		assert_int_equal(server_listen(b, &all[i], SERVER_NO_REUSEPORT), i);
+		assert_true(waiting[i] >= 0);
+	}
+	server_serve(a, true);
+	server_serve(b, true);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		assert_int_equal(ask_often(&clients[i], 20).of['A'], 20);
+	adoption_free(adoption);
+	assert_int_equal(rig_adopt(rig, b), ARRAY_SIZE(all));
+	rig_flip(rig, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		assert_int_equal(client_ask(waiting[i]), 'A');
+		assert_int_equal(ask_often(&clients[i], 20).of['B'], 20);
+		client_reset(waiting[i]);
+	}
+	server_kill(b);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		assert_int_equal(ask_often(&clients[i], 20).of['A'], 20);
+}
+
+/* The other slot binds beside connections of the first that were accepted before. */
+static void connections_from_before_do_not_keep_the_other_out(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), client = rig_local(PORT);
+	_cleanup_(force_freep) struct force *force = make();
+	struct server *a = server_start(rig, 0), *b = server_start(rig, 1);
+	int fd;
+
+	attach(force, b);
+	assert_int_equal(server_listen(a, &at, SERVER_NO_REUSEPORT), 0);
+	server_serve(a, true);
+	fd = client_connect(&client);
+	assert_int_equal(client_ask(fd), 'A');
+	adoption_free(adopt_late(rig, a));
+	assert_int_equal(server_listen(b, &at, SERVER_NO_REUSEPORT), 0);
+	assert_int_equal(client_ask(fd), 'A');
+	client_reset(fd);
+}
+
+static void another_owner_stays_the_owner(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = server_start(rig, 0);
+	_cleanup_(close_fdp) int fd = -1;
+	_cleanup_(freep) struct held_socket *held = NULL;
+	size_t n;
+	struct stat st;
+
+	assert_int_equal(server_listen(a, &at, SERVER_NO_REUSEPORT), 0);
+	assert_int_equal(scan_cgroup(a->cgroup, &held, &n), 0);
+	assert_int_equal(scan_borrow(&held[0], &fd), 0);
+	rig_check(!fchown(fd, 1234, -1));
+	adoption_free(adopt_late(rig, a));
+	rig_check(!fstat(fd, &st));
+	assert_int_equal(st.st_uid, 1234);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), 1);
+}
+
+/* A port that the kernel chose is the instance's own affair. */
+static void ports_of_the_kernels_choice_do_not_join(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), any = rig_any(0);
+	struct server *a = server_start(rig, 0);
+	struct adoption *adoption;
+
+	assert_int_equal(server_listen(a, &any, SERVER_NO_REUSEPORT), 0);
+	assert_int_equal(server_listen(a, &at, SERVER_NO_REUSEPORT), 1);
+	adoption = adopt_late(rig, a);
+	assert_int_equal(adoption->adopted, 1);
+	assert_int_equal(adoption->refused, 0);
+	adoption_free(adoption);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -332,6 +446,10 @@ int main(int argc, char **argv)
 		CASE(the_next_manager_finds_the_set_and_the_counts),
 		CASE(programs_are_replaced_and_the_set_stays),
 		CASE(a_cgroup_that_is_gone_is_told),
+		CASE(one_that_serves_already_joins_late),
+		CASE(connections_from_before_do_not_keep_the_other_out),
+		CASE(another_owner_stays_the_owner),
+		CASE(ports_of_the_kernels_choice_do_not_join),
 	};
 
 	if (argc == 2 && !strcmp(argv[1], "bind"))

@@ -9,13 +9,13 @@
 static void every_test_works_here(void **state)
 {
 	struct selftest *selftest;
-	const struct selftest_result *results;
+	const struct ability_result *results;
 
 	(void)state;
 	assert_int_equal(selftest_start(SELFTEST_ALL, &selftest), 0);
 	results = selftest_finish(selftest, PATIENCE_MS);
-	for (unsigned i = 0; i < SELFTEST_COUNT; i++) {
-		if (results[i].verdict != SELFTEST_WORKS)
+	for (unsigned i = 0; i < ABILITY_COUNT; i++) {
+		if (results[i].verdict != ABILITY_WORKS)
 			fail_msg("test %u: %d, %s", i, results[i].verdict, results[i].detail);
 		assert_string_equal(results[i].detail, "");
 	}

@@ -225,7 +225,7 @@ forget() {
 	forget spin
 }
 
-@test "the only instance stops: said in the journal, refused until one is back" {
+@test "the only instance stops: said in the journal; clients wait, or are refused without a park" {
 	own_service single 9017
 	inside systemctl daemon-reload
 	hs enable single@.service
@@ -233,10 +233,15 @@ forget() {
 	wait_for 5 is_state single 0 ready
 	took_at_most 4000 inside systemctl stop single@0
 	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=single HS_EVENT=retire | grep -q 'no other slot is ready'
-	run ! fetch http://127.0.0.1:9017/
+	run -28 inside curl -s --max-time 0.5 http://127.0.0.1:9017/ # no answer in time
 	inside systemctl start single@1
 	[[ $(answering_slot http://127.0.0.1:9017/) == 1 ]]
 	[[ $(active single) == 1 ]]
+	printf '[Service]\nPark=no\n' | write /etc/hotstandby/single.conf
+	inside systemctl reload hsd
+	inside systemctl stop single@1
+	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=single HS_EVENT=retire | grep -q 'clients are refused'
+	run -7 inside curl -s --max-time 5 http://127.0.0.1:9017/ # connection refused
 	down single
 }
 

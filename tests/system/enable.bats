@@ -155,17 +155,10 @@ forget() {
 	forget bad
 }
 
-@test "refused: no ReusePort=" {
+@test "refused: ReusePort=no where it is read last" {
 	socket_service bad 9010
-	inside sed -i /ReusePort/d /etc/systemd/system/bad@.socket
-	refused bad@.service '/etc/systemd/system/bad@.socket: ReusePort= is missing' 'only one slot can listen' 'Add ReusePort=yes'
-	forget bad
-}
-
-@test "refused: ReusePort=no" {
-	socket_service bad 9010
-	inside sed -i s/ReusePort=yes/ReusePort=no/ /etc/systemd/system/bad@.socket
-	refused bad@.service '/etc/systemd/system/bad@.socket:3: ReusePort=no' 'Set ReusePort=yes'
+	printf '[Socket]\nReusePort=no\n' | write /etc/systemd/system/bad@.socket.d/zzz.conf
+	refused bad@.service '/etc/systemd/system/bad@.socket.d/zzz.conf:2: ReusePort=no' 'only one slot can listen' 'Remove the line'
 	forget bad
 }
 
@@ -182,13 +175,6 @@ forget() {
 	inside ln -s ../bad@.socket /etc/systemd/system/bad@.service.requires/bad@0.socket
 	inside ln -s ../bad@.socket /etc/systemd/system/bad@.service.requires/bad@1.socket
 	refused bad@.service 'is stopped together with' '*.requires'
-	forget bad
-}
-
-@test "refused: FlushPending=yes" {
-	socket_service bad 9010
-	printf 'FlushPending=yes\n' | inside tee -a /etc/systemd/system/bad@.socket
-	refused bad@.service '/etc/systemd/system/bad@.socket:5: FlushPending=yes' 'throws away the waiting connections' 'Remove the line'
 	forget bad
 }
 

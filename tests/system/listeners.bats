@@ -199,6 +199,8 @@ up_not_ready() {
 
 @test "no SO_REUSEPORT: the service runs, status and journal say why it is not switched" {
 	server lone notify --listen=0.0.0.0:9715 --no-reuseport
+	# else it would be set for it
+	printf '[Service]\nIntake=own\n' | write /etc/hotstandby/lone.conf
 	inside systemctl daemon-reload
 	hs enable lone@.service
 	inside systemctl start lone@0

@@ -166,7 +166,7 @@ answers_in_turn() {
 	up same
 	inside systemctl restart same@0 same@1
 	wait_for 5 is_ready same
-	! has_event same prepare
+	run ! has_event same prepare
 	down same
 }
 
@@ -198,6 +198,6 @@ answers_in_turn() {
 	wait_for 5 is_ready sock
 	lost_nothing 'a socket unit, two users'
 	baseline
-	! has_event sock prepare
+	run ! has_event sock prepare
 	down sock
 }

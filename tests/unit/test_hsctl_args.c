@@ -374,7 +374,8 @@ static void test_list(void **state)
 	assert_int_equal(json_count(list), 3);
 	assert_string_equal(json_line(json_object_array_get_idx(list, 0)),
 			    "{\"service\":\"app\",\"policy\":\"standby\",\"active\":0,\"ready\":1,"
-			    "\"slots\":2,\"connections\":12,\"listeners\":[{\"protocol\":\"tcp\","
+			    "\"slots\":2,\"connections\":12,\"park\":null,\"parked\":null,"
+			    "\"listeners\":[{\"protocol\":\"tcp\","
 			    "\"address\":\"0.0.0.0:8080\"},{\"protocol\":\"tcp\",\"address\":"
 			    "\"[::]:8080\"}],\"problem\":\"Settings are wrong.\"}");
 	text = render_text(render_list, json_line(list));

@@ -108,14 +108,15 @@ static void test_socket(void **state)
 		{SOCKET_OK "Accept=perhaps\n", ""},
 		{SOCKET_OK "[Service]\nAccept=yes\n", ""},
 		{SOCKET_OK "accept=yes\n", ""},
-		/* ReusePort= */
-		{"[Socket]\nListenStream=8080\n", "refuse f:0 ReusePort= is missing\n"},
-		{"[Socket]\nListenStream=8080\nReusePort=no\n", "refuse f:3 ReusePort=no\n"},
-		{SOCKET_OK "ReusePort=false\n", "refuse f:4 ReusePort=false\n"},
-		{SOCKET_OK "ReusePort=no\nReusePort=yes\n", ""},
-		{"[Socket]\nListenStream=8080\nReusePort=\n", "refuse f:0 ReusePort= is missing\n"},
-		/* FlushPending= */
-		{SOCKET_OK "FlushPending=yes\n", "refuse f:4 FlushPending=yes\n"},
+		/* ReusePort= and FlushPending= are set by us, unless another file is read later */
+		{"[Socket]\nListenStream=8080\n", ""},
+		{"[Socket]\nListenStream=8080\nReusePort=no\nFlushPending=yes\n", ""},
+		{SOCKET_OK "--- d/app@.socket.d/zzz.conf\n[Socket]\nReusePort=no\n",
+		 "refuse d/app@.socket.d/zzz.conf:2 ReusePort=no\n"},
+		{SOCKET_OK "--- d/app@.socket.d/zzz.conf\n[Socket]\nReusePort=no\nReusePort=yes\n",
+		 ""},
+		{SOCKET_OK "--- d/app@.socket.d/zzz.conf\n[Socket]\nFlushPending=yes\n",
+		 "refuse d/app@.socket.d/zzz.conf:2 FlushPending=yes\n"},
 		/* protocol */
 		{SOCKET_OK "SocketProtocol=mptcp\n", "refuse f:4 SocketProtocol=mptcp\n"},
 		{SOCKET_OK "SocketProtocol=mptcp\nSocketProtocol=\n", ""},
@@ -152,9 +153,9 @@ static void test_socket(void **state)
 		 "refuse f:5 RequiredBy=x.service app@%i.service\n"},
 		{SOCKET_OK "[Install]\nRequiredBy=sockets.target\n", ""},
 		/* several at once */
-		{"[Socket]\nAccept=yes\nFlushPending=yes\nListenStream=80\n",
-		 "refuse f:2 Accept=yes\nrefuse f:3 FlushPending=yes\n"
-		 "refuse f:0 ReusePort= is missing\n"},
+		{"[Socket]\nAccept=yes\nSocketProtocol=mptcp\n",
+		 "refuse f:2 Accept=yes\nrefuse f:3 SocketProtocol=mptcp\n"
+		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
 	};
 
 	(void)state;
@@ -235,10 +236,15 @@ static void test_service_without_socket(void **state)
 	unit_init(&unit, "app@0.service", "f",
 		  "[Unit]\nRequires=app@%i.socket\n[Service]\nPrivateNetwork=yes\n");
 	lint_service(&report, &unit.lint, none);
-	check(&report, "refuse f:4 PrivateNetwork=yes\n", 0);
+	check(&report, "note f:4 PrivateNetwork=yes\n", 0);
 	report = (struct lint_report) {};
 	lint_service(&report, &unit.lint, NULL);
-	check(&report, "refuse f:4 PrivateNetwork=yes\n", 1);
+	check(&report, "note f:4 PrivateNetwork=yes\n", 1);
+	report = (struct lint_report) {};
+	unit_init(&unit, "app@0.service", "f",
+		  "[Service]\nPrivateNetwork=yes\nNetworkNamespacePath=/run/netns/app\n");
+	lint_service(&report, &unit.lint, NULL);
+	check(&report, "", 2);
 }
 
 /* systemd knows of the dependency although no line says so, unless one does. */

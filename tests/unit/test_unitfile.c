@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 
 #include "core/dropin.h"
-#include "hs_abi.h"
 #include "core/ini.h"
 #include "system/filechanges.h"
 #include "system/unitfile.h"
@@ -315,17 +314,15 @@ static void test_service_text(void **state)
 					 "14 ExecStop|-+" HS_PREFIX "/bin/hsctl retire %n\n");
 }
 
-/* bpffs allows no '.', and systemd expands '%'. */
-static void test_programs(void **state)
+static void test_joined(void **state)
 {
-	struct dropin dropin = {.service = "php8.2-fpm", .attach = true};
+	struct dropin dropin = {.service = "app", .joined = 3};
 	_cleanup_(freep) char *text = dropin_service_text(&dropin);
 	_cleanup_(freep) char *lines = read_all(text);
 
 	(void)state;
-	assert_non_null(strstr(lines, "BPFProgram|bind4:" HS_PIN_ROOT "/php8%%2E2-fpm/bind4\n"));
-	assert_non_null(strstr(lines, "BPFProgram|bind6:" HS_PIN_ROOT "/php8%%2E2-fpm/bind6\n"));
-	assert_true(strstr(lines, "BPFProgram") < strstr(lines, "ExecStartPre"));
+	assert_non_null(strstr(lines, "7 JoinsNamespaceOf|app@0.service app@1.service "
+				      "app@2.service\n8 StartLimitIntervalSec|0\n"));
 }
 
 static void test_socket_text(void **state)
@@ -334,7 +331,8 @@ static void test_socket_text(void **state)
 	_cleanup_(freep) char *lines = read_all(text);
 
 	(void)state;
-	assert_string_equal(lines, "4 [Unit]\n5 StartLimitIntervalSec|0\n");
+	assert_string_equal(lines, "4 [Unit]\n5 StartLimitIntervalSec|0\n7 [Socket]\n"
+				   "9 ReusePort|yes\n11 FlushPending|no\n");
 }
 
 /* The configuration that is written is valid and changes nothing. */
@@ -471,7 +469,7 @@ int main(void)
 		cmocka_unit_test(test_effective),
 		cmocka_unit_test(test_dropin_place),
 		cmocka_unit_test(test_service_text),
-		cmocka_unit_test(test_programs),
+		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_socket_text),
 		cmocka_unit_test(test_config_text),
 		cmocka_unit_test(test_sockets_back),

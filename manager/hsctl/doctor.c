@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/doctor.h"
+
+#include <string.h>
+
+#include "hsctl/direct.h"
+#include "hsctl/json.h"
+#include "hsctl/verb.h"
+#include "plane/foreign.h"
+#include "plane/inspect.h"
+#include "plane/selftest.h"
+#include "system/configfile.h"
+#include "system/enable.h"
+#include "system/machine.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+/* All tests together take a tenth of this on a machine that is not busy. */
+#define SELFTEST_MS 1200
+
+/* ---- the machine ---- */
+
+static void examine_kernel(struct doctor_report *report)
+{
+	struct ability_result unknown[ABILITY_COUNT] = {0};
+	struct selftest *selftest = NULL;
+	int r = selftest_start(SELFTEST_ALL, &selftest);
+
+	for (unsigned i = 0; r < 0 && i < ABILITY_COUNT; i++)
+		snprintf(unknown[i].detail, sizeof(unknown[i].detail), "no process for it: %s",
+			 strerror(-r));
+	doctor_kernel(report, r < 0 ? unknown : selftest_finish(selftest, SELFTEST_MS));
+	selftest_free(selftest);
+}
+
+void examine_machine(struct doctor_report *report)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct doctor_machine machine;
+	struct doctor_sysctls sysctls;
+
+	examine_kernel(report);
+	if (!machine_read_sysctls(NULL, &sysctls))
+		doctor_sysctls(report, &sysctls);
+	machine_read(systemd, &machine);
+	doctor_machine(report, &machine);
+	doctor_hsd(report, &machine);
+}
+
+/* ---- a service ---- */
+
+/* One service, and what its facts point into. */
+struct examination {
+	struct direct direct;
+	struct doctor_service facts;
+	struct doctor_socket *sockets;
+	struct doctor_foreign foreign[FOREIGN_MAX];
+	struct enable_plan *plan;
+};
+
+static void examination_done(struct examination *e)
+{
+	free(e->sockets);
+	enable_plan_free(e->plan);
+	direct_close(&e->direct);
+}
+
+/* hsd knows why sockets were not adopted; the rest is asked from the kernel and systemd. */
+static void read_problems(const struct arguments *arguments, struct examination *e)
+{
+	_cleanup_(json_object_putp) json_object *status = NULL;
+	_cleanup_(reply_done) struct reply reply = {0};
+	json_object *slots;
+	bool direct;
+
+	if (verb_describe(arguments, e->direct.service, &reply, &direct) == EXIT_DONE)
+		status = json_parse(reply.text);
+	slots = json_array(status, "slots");
+	for (size_t i = 0; i < json_count(slots) && i < HS_SLOTS_MAX; i++)
+		snprintf(e->facts.slots[i].problem.text, sizeof(e->facts.slots[i].problem.text),
+			 "%s", json_text(json_object_array_get_idx(slots, i), "problem"));
+}
+
+static void read_foreign(struct examination *e, const struct foreign_scope *scope)
+{
+	struct foreign_list list = {0};
+	char text[FOREIGN_TEXT_MAX];
+
+	if (foreign_find(e->direct.plane, scope, &list) < 0)
+		return;
+	for (unsigned i = 0; i < list.n; i++) {
+		e->foreign[i].in_front = list.found[i].in_front;
+		problem_set(&e->foreign[i].text, 0, "%s", foreign_describe(&list.found[i], text));
+	}
+	e->facts.n_foreign = list.n;
+}
+
+static int read_slots(struct examination *e)
+{
+	struct foreign_scope scope = {.n_slots = e->direct.config.slots};
+	struct unit_facts units[HS_SLOTS_MAX] = {0};
+	enum slot_state states[HS_SLOTS_MAX];
+	int r = 0;
+
+	direct_states(&e->direct, states);
+	for (unsigned i = 0; i < scope.n_slots; i++) {
+		struct doctor_slot *slot = &e->facts.slots[i];
+
+		slot->state = states[i];
+		(void)name_unit(e->direct.service, i, slot->unit, sizeof(slot->unit));
+		machine_read_slot(e->direct.systemd, slot);
+		direct_unit(&e->direct, i, &units[i]);
+		scope.cgroups[i] = units[i].control_group;
+		scope.activated |= unit_has_socket(&units[i]);
+		if (!r)
+			r = inspect_slot(units[i].control_group, i, &e->direct.config, &e->sockets,
+					 &e->facts.n_sockets);
+	}
+	read_foreign(e, &scope);
+	for (unsigned i = 0; i < scope.n_slots; i++)
+		unit_facts_done(&units[i]);
+	return r;
+}
+
+static int read_units(struct examination *e, struct problem *problem)
+{
+	int r;
+
+	if (!e->direct.systemd)
+		return 0;
+	r = enable_plan_new(e->direct.systemd, e->direct.service, &e->plan, problem);
+	if (r < 0)
+		return r;
+	e->facts.lint = &e->plan->report;
+	e->facts.pending = filechanges_pending(&e->plan->changes);
+	e->facts.needs_reload = e->plan->needs_reload;
+	return 0;
+}
+
+/* All listeners of a service are in one namespace. */
+static int read_sysctls(struct examination *e)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(e->direct.plane, &n);
+
+	return machine_read_sysctls(n ? &listeners[0]->netns : NULL, &e->facts.sysctls);
+}
+
+static int gather(const struct arguments *arguments, const char *service, struct examination *e,
+		  struct problem *problem)
+{
+	int r = direct_open(service, &e->direct, problem);
+
+	if (r < 0)
+		return r;
+	e->facts.config = e->direct.config;
+	(void)configfile_load(service, &e->facts.config, &e->facts.config_problem);
+	e->facts.active = hs_word_active(plane_word(e->direct.plane));
+	r = read_units(e, problem);
+	if (r < 0)
+		return r;
+	r = read_slots(e);
+	if (!r)
+		r = read_sysctls(e);
+	if (r < 0)
+		return problem_set(problem, r, "the sockets of %s cannot be looked at: %s", service,
+				   strerror(-r));
+	read_problems(arguments, e);
+	e->facts.sockets = e->sockets;
+	e->facts.foreign = e->foreign;
+	return 0;
+}
+
+static int judge_service(const struct arguments *arguments, const char *service,
+			 struct doctor_report *report, struct problem *problem)
+{
+	_cleanup_(freep) struct examination *e = calloc(1, sizeof(*e));
+	int r;
+
+	if (!e)
+		return problem_set(problem, -ENOMEM, "out of memory");
+	report->service = service;
+	r = gather(arguments, service, e, problem);
+	if (!r)
+		doctor_service(report, &e->facts);
+	/* sysctls of a namespace of its own are nobody else's */
+	if (!r && arguments->n)
+		doctor_sysctls(report, &e->facts.sysctls);
+	report->service = NULL;
+	examination_done(e);
+	return r;
+}
+
+static bool is_enabled(const char *service)
+{
+	_cleanup_(strings_freep) char **names = NULL;
+
+	return configfile_list(&names) >= 0 && strings_contain(names, service);
+}
+
+int examine_service(const struct arguments *arguments, const char *service,
+		    struct doctor_report *report, struct problem *problem)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct doctor_machine machine;
+
+	if (!is_enabled(service))
+		return problem_set(problem, -ENOENT,
+				   "%s is not managed by hotstandby; enable it: hsctl enable "
+				   "%s@.service",
+				   service, service);
+	machine_read(systemd, &machine);
+	doctor_hsd(report, &machine);
+	return judge_service(arguments, service, report, problem);
+}
+
+void examine_services(const struct arguments *arguments, struct doctor_report *report)
+{
+	static const struct doctor_advice advice = {
+		"service.examination", "What cannot be looked at cannot be switched either",
+		"See hsctl status; is hsd running?"};
+	_cleanup_(strings_freep) char **names = NULL;
+	struct problem problem;
+
+	if (configfile_list(&names) < 0)
+		return;
+	for (char **name = names; name && *name; name++) {
+		problem = (struct problem) {0};
+		if (judge_service(arguments, *name, report, &problem) < 0)
+			doctor_add(report, DOCTOR_FINDING, &advice, "%s: %s", *name, problem.text);
+	}
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "system/machine.h"
+
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "plane/cgroup.h"
+#include "util/files.h"
+#include "util/macro.h"
+#include "util/parse.h"
+#include "util/strings.h"
+
+#define SYSTEMD		"org.freedesktop.systemd1"
+#define SYSTEMD_PATH	"/org/freedesktop/systemd1"
+#define SYSTEMD_MANAGER SYSTEMD ".Manager"
+#define SYSTEMD_UNIT	SYSTEMD ".Unit"
+#define SYSTEMD_SERVICE SYSTEMD ".Service"
+
+#define BPFFS "/sys/fs/bpf"
+
+#ifndef CAP_PERFMON
+#define CAP_PERFMON 38
+#define CAP_BPF	    39
+#endif
+
+/* ---- this process ---- */
+
+static const struct {
+	unsigned number;
+	const char *name;
+} capabilities[] = {
+	{CAP_BPF, "CAP_BPF"},
+	{CAP_PERFMON, "CAP_PERFMON"},
+	{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
+	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
+	{CAP_SYS_PTRACE, "CAP_SYS_PTRACE"},
+	{CAP_CHOWN, "CAP_CHOWN"},
+	{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"},
+};
+
+static void read_capabilities(char *missing, size_t size)
+{
+	_cleanup_(freep) char *text = NULL;
+	unsigned long long effective = 0;
+	const char *line;
+	size_t n = 0;
+
+	missing[0] = '\0';
+	if (file_read("/proc/self/status", 65536, &text) < 0)
+		return;
+	line = strstr(text, "CapEff:");
+	if (!line || sscanf(line, "CapEff: %llx", &effective) != 1)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(capabilities) && n < size; i++)
+		if (!(effective & (1ULL << capabilities[i].number)))
+			n += (size_t)snprintf(missing + n, size - n, "%s%s", n ? ", " : "",
+					      capabilities[i].name);
+}
+
+/* ---- mounts ---- */
+
+static enum doctor_cgroups read_cgroups(char *mount, size_t size)
+{
+	char path[PATH_MAX] = "";
+
+	if (cgroup_mount(path, sizeof(path)) < 0)
+		return CGROUPS_NONE;
+	snprintf(mount, size, "%s", path);
+	return strcmp(path, "/sys/fs/cgroup") ? CGROUPS_HYBRID : CGROUPS_UNIFIED;
+}
+
+/* ---- systemd ---- */
+
+static unsigned systemd_version(sd_bus *systemd)
+{
+	_cleanup_(freep) char *text = NULL;
+	unsigned version = 0;
+
+	if (sd_bus_get_property_string(systemd, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "Version",
+				       NULL, &text) < 0)
+		return 0;
+	/* "252.39-1~deb12u1", "v255" */
+	return sscanf(text[0] == 'v' ? text + 1 : text, "%u", &version) == 1 ? version : 0;
+}
+
+static int unit_path(const char *unit, char **ret_path)
+{
+	return sd_bus_path_encode(SYSTEMD_PATH "/unit", unit, ret_path);
+}
+
+static unsigned get_number(sd_bus *systemd, const char *path, const char *property)
+{
+	uint32_t value = 0;
+
+	return sd_bus_get_property_trivial(systemd, SYSTEMD, path, SYSTEMD_SERVICE, property, NULL,
+					   'u', &value) < 0
+		       ? 0
+		       : value;
+}
+
+static bool is_active(sd_bus *systemd, const char *path)
+{
+	_cleanup_(freep) char *state = NULL;
+
+	return sd_bus_get_property_string(systemd, SYSTEMD, path, SYSTEMD_UNIT, "ActiveState", NULL,
+					  &state) >= 0 &&
+	       (!strcmp(state, "active") || !strcmp(state, "reloading"));
+}
+
+static void read_hsd(sd_bus *systemd, struct doctor_machine *machine)
+{
+	_cleanup_(freep) char *path = NULL;
+
+	if (unit_path("hsd.service", &path) < 0)
+		return;
+	machine->hsd_runs = is_active(systemd, path);
+	machine->store_max = get_number(systemd, path, "FileDescriptorStoreMax");
+	machine->store_used = get_number(systemd, path, "NFileDescriptorStore");
+}
+
+void machine_read(sd_bus *systemd, struct doctor_machine *ret_machine)
+{
+	struct statfs fs;
+
+	*ret_machine = (struct doctor_machine) {
+		.bpffs = statfs(BPFFS, &fs) == 0 && (unsigned)fs.f_type == BPF_FS_MAGIC,
+	};
+	read_capabilities(ret_machine->capabilities, sizeof(ret_machine->capabilities));
+	ret_machine->cgroups =
+		read_cgroups(ret_machine->cgroup_mount, sizeof(ret_machine->cgroup_mount));
+	if (!systemd)
+		return;
+	ret_machine->systemd = systemd_version(systemd);
+	read_hsd(systemd, ret_machine);
+}
+
+static bool has_any(sd_bus *systemd, const char *path, const char *property)
+{
+	_cleanup_(strings_freep) char **list = NULL;
+
+	return sd_bus_get_property_strv(systemd, SYSTEMD, path, SYSTEMD_UNIT, property, NULL,
+					&list) >= 0 &&
+	       strings_count(list);
+}
+
+/* A unit without [Install] ("static") may be started by anything. */
+static enum doctor_boot read_boot(sd_bus *systemd, const char *path)
+{
+	_cleanup_(freep) char *state = NULL;
+
+	if (has_any(systemd, path, "WantedBy") || has_any(systemd, path, "RequiredBy"))
+		return BOOT_YES;
+	if (sd_bus_get_property_string(systemd, SYSTEMD, path, SYSTEMD_UNIT, "UnitFileState", NULL,
+				       &state) < 0)
+		return BOOT_UNKNOWN;
+	if (!strcmp(state, "disabled"))
+		return BOOT_NO;
+	return strncmp(state, "enabled", 7) ? BOOT_UNKNOWN : BOOT_YES;
+}
+
+void machine_read_slot(sd_bus *systemd, struct doctor_slot *slot)
+{
+	_cleanup_(freep) char *path = NULL, *kill_mode = NULL;
+
+	if (!systemd || unit_path(slot->unit, &path) < 0)
+		return;
+	if (sd_bus_get_property_string(systemd, SYSTEMD, path, SYSTEMD_SERVICE, "KillMode", NULL,
+				       &kill_mode) >= 0)
+		snprintf(slot->kill_mode, sizeof(slot->kill_mode), "%s", kill_mode);
+	(void)sd_bus_get_property_trivial(systemd, SYSTEMD, path, SYSTEMD_SERVICE,
+					  "TimeoutStopUSec", NULL, 't', &slot->timeout_stop_usec);
+	slot->boot = read_boot(systemd, path);
+}
+
+/* ---- sysctls ---- */
+
+static int read_text(const char *name, char **ret_text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/proc/sys/%s", name);
+	return file_read(path, 65536, ret_text);
+}
+
+static int64_t read_number(const char *name)
+{
+	_cleanup_(freep) char *text = NULL;
+	long long value;
+
+	if (read_text(name, &text) < 0 || sscanf(text, "%lld", &value) != 1)
+		return -1;
+	return value;
+}
+
+static void read_ports(struct doctor_sysctls *sysctls)
+{
+	_cleanup_(freep) char *range = NULL, *reserved = NULL;
+	unsigned from, to;
+
+	if (!read_text("net/ipv4/ip_local_port_range", &range) &&
+	    sscanf(range, "%u %u", &from, &to) == 2) {
+		sysctls->ports_from = (uint16_t)from;
+		sysctls->ports_to = (uint16_t)to;
+	}
+	if (!read_text("net/ipv4/ip_local_reserved_ports", &reserved))
+		snprintf(sysctls->reserved, sizeof(sysctls->reserved), "%s", reserved);
+}
+
+/* /proc/sys/net shows the namespace of who opens a file there. */
+static int read_sysctls(void *userdata)
+{
+	struct doctor_sysctls *sysctls = userdata;
+
+	for (unsigned i = 0; i < DOCTOR_SYSCTL_COUNT; i++)
+		sysctls->values[i] = read_number(doctor_sysctl_path((enum doctor_sysctl)i));
+	read_ports(sysctls);
+	return 0;
+}
+
+int machine_read_sysctls(const struct netns *netns, struct doctor_sysctls *ret_sysctls)
+{
+	struct doctor_sysctls sysctls = {0};
+	int r = netns_run(netns, read_sysctls, &sysctls);
+
+	if (!r)
+		*ret_sysctls = sysctls;
+	return r;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Facts about the machine for hsctl doctor. */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "core/doctor.h"
+#include "plane/netns.h"
+
+/* `systemd` may be NULL: it cannot be asked. */
+void machine_read(sd_bus *systemd, struct doctor_machine *ret_machine);
+
+/* The sysctls of a network namespace (NULL = our own). */
+int machine_read_sysctls(const struct netns *netns, struct doctor_sysctls *ret_sysctls);
+
+/* What the unit of a slot is set up like: kill mode, stop timeout, whether it starts at boot. What
+ * systemd does not tell stays as it is. */
+void machine_read_slot(sd_bus *systemd, struct doctor_slot *slot);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Holding new connections in the park on purpose, and letting them go: the same by hsd and by hsctl
+ * without hsd. */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "core/config.h"
+#include "plane/plane.h"
+
+/* From now on all new TCP connections of the service wait. False: refused, as there is no park; and
+ * then nothing has changed. `ret_message` has the sentence in either case; again is no harm. */
+bool parking_hold(struct plane *plane, const struct config *config, struct problem *ret_message);
+/* No longer. What waits is handed over by hsd. */
+void parking_release(struct plane *plane, struct problem *ret_message);
+
+/* {"service",...,"park","parked","message"}: the fields of change_word_json(), whether connections
+ * are held on purpose, and how many wait. */
+json_object *parking_json(const struct plane *plane, const char *message);
+
+bool parking_is_held(const struct plane *plane);
+/* How many connections wait in the parks of all listeners. */
+uint32_t parking_waiting(const struct plane *plane);

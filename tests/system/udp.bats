@@ -1,0 +1,329 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# UDP: name servers of the distribution under a load of queries while their slots are switched and
+# restarted, servers from a socket unit, servers that bind late; and what users see of flows.
+
+load lib/rig
+
+template() { inside cp "/lib/systemd/system/$1.service" "/etc/systemd/system/$1@.service"; }
+
+# ---- queries ----
+#
+#   begin_queries PORT SECONDS [RATE [TIMEOUT]]   dnsperf, 20 clients
+#   end_queries                          waits for its end, sets sent and lost
+
+begin_queries() {
+	queries_file=$BATS_TEST_TMPDIR/queries.$RANDOM
+	echo 'www.example.test A' | write /tmp/queries
+	inside timeout 100 dnsperf -s 127.0.0.1 -p "$1" -d /tmp/queries -c 20 -T 1 -t "${4:-4}" -l "$2" -Q "${3:-4000}" \
+		>"$queries_file" 2>&1 </dev/null 3>&- &
+	queries_job=$!
+}
+
+end_queries() {
+	wait "$queries_job" || fail "dnsperf: $(cat "$queries_file")"
+	sent=$(awk '/Queries sent:/ { print $3 }' "$queries_file")
+	lost=$(awk '/Queries lost:/ { print $3 }' "$queries_file")
+	grep -q 'NOERROR .*(100.00%)' "$queries_file" || fail "wrong answers: $(cat "$queries_file")"
+}
+
+queries_run() { kill -0 "$queries_job" 2>/dev/null; }
+
+lost_no_query() {
+	end_queries
+	say "$1: $sent queries, $lost lost"
+	((sent >= 1000)) || fail "only $sent queries: that proves nothing" || return 1
+	((lost == 0)) || fail "lost $lost"
+}
+
+# switch_often NAME SECONDS: as often as it goes for SECONDS; sets switches
+switch_often() {
+	# shellcheck disable=SC2016 # expanded inside
+	inside timeout 100 bash -c 'for ((n = 0; SECONDS < $2; n++)); do
+		hsctl switchover "$1" --settle=0 --drain=0 --then=keep >/dev/null || exit
+	done; echo $n' sh "$1" "$2" >"$BATS_TEST_TMPDIR/switches"
+	switches=$(<"$BATS_TEST_TMPDIR/switches")
+}
+
+restart_both() {
+	inside systemctl restart "$1@0"
+	inside systemctl restart "$1@1"
+}
+
+# alone UNIT PORT: what a restart costs without us
+alone() {
+	inside systemctl start "$1"
+	begin_queries "$2" 4 4000 1
+	inside systemctl restart "$1"
+	inside systemctl restart "$1"
+	end_queries
+	say "without, 2 restarts of $1 alone: $sent queries, $lost lost"
+	inside systemctl stop "$1"
+}
+
+flow() {
+	printf '[Service]\nPorts=%s\nFlow=%s\n' "$2" "$3" | write "/etc/hotstandby/$1.conf"
+	inside systemctl reload hsd
+}
+
+zone() {
+	write "$1" <<-'END'
+		$TTL 3600
+		@ IN SOA ns root 1 3600 600 86400 3600
+		  IN NS ns
+		ns IN A 192.0.2.1
+		www IN A 192.0.2.80
+	END
+}
+
+# ---- name servers ----
+
+nsd_config() {
+	cat <<-END
+		server:
+		    ip-address: 127.0.0.1
+		    port: $2
+		    reuseport: yes
+		    server-count: 2
+		    # what it would leave unanswered on purpose is not to be mistaken for a loss
+		    rrl-ratelimit: 0
+		    xfrdfile: "/var/lib/nsd/xfrd-$1.state"
+		    zonelistfile: "/var/lib/nsd/zones-$1.list"
+		    pidfile: ""
+		remote-control:
+		    control-enable: no
+		zone:
+		    name: example.test
+		    zonefile: /etc/nsd/example.test.zone
+	END
+}
+
+@test "nsd, which sets SO_REUSEPORT by itself: switched and restarted under queries" {
+	template nsd
+	zone /etc/nsd/example.test.zone
+	for slot in 0 1; do
+		nsd_config $slot 5301 | write /etc/nsd/slot$slot.conf
+	done
+	nsd_config alone 5302 | write /etc/nsd/nsd.conf
+	write /etc/systemd/system/nsd@.service.d/slot.conf <<-'END'
+		[Service]
+		ExecStart=
+		ExecStart=/usr/sbin/nsd -d -P "" -c /etc/nsd/slot%i.conf
+		RuntimeDirectory=nsd-%i
+	END
+	mkdir -p "$(container_root "$rig")/etc/hotstandby"
+	up nsd
+	status nsd '[.listeners[] | "\(.protocol) \(.address)"] | sort | join(", ")'
+	[[ $(status nsd '[.listeners[] | "\(.protocol) \(.address)"] | sort | join(", ")') == \
+		'tcp 127.0.0.1:5301, udp 127.0.0.1:5301' ]]
+
+	flow nsd 5301 none
+	begin_queries 5301 30
+	switch_often nsd 25
+	lost_no_query "Flow=none, $switches switchovers"
+	((switches >= 100))
+	[[ $(status nsd '[.slots[].chosen] | map(. > 1000) | all') == true ]]
+
+	begin_queries 5301 8
+	restart_both nsd
+	restart_both nsd
+	lost_no_query 'Flow=none, 4 restarts'
+
+	flow nsd 5301 connection
+	begin_queries 5301 12
+	switch_often nsd 3
+	restart_both nsd
+	restart_both nsd
+	inside systemctl restart nsd@0 nsd@1
+	lost_no_query "Flow=connection, $switches switchovers and 6 restarts"
+	# dnsperf's clients and what else asked
+	(($(status nsd '[.slots[].flows] | add') >= 20))
+	hs status nsd | grep -q FLOWS
+	down nsd
+	inside systemctl stop nsd
+	alone nsd 5302
+}
+
+@test "knot: switched and restarted under queries" {
+	template knot
+	zone /var/lib/knot/example.test.zone
+	for slot in 0 1; do
+		write /etc/knot/slot$slot.conf <<-END
+			server:
+			    rundir: /run/knot-$slot
+			    listen: 0.0.0.0@5303
+			    udp-workers: 3
+			database:
+			    storage: /var/lib/knot/$slot
+			zone:
+			  - domain: example.test
+			    storage: /var/lib/knot
+			    file: example.test.zone
+			    journal-content: none
+		END
+	done
+	inside chown -R knot:knot /var/lib/knot
+	write /etc/systemd/system/knot@.service.d/slot.conf <<-'END'
+		[Service]
+		RuntimeDirectory=knot-%i
+		StateDirectory=knot/%i
+		ExecStartPre=
+		ExecStart=
+		ExecStart=/usr/sbin/knotd -c /etc/knot/slot%i.conf
+	END
+	up knot
+	[[ $(status knot '[.slots[].sockets] | map(. >= 3) | all') == true ]]
+	begin_queries 5303 14
+	switch_often knot 4
+	restart_both knot
+	inside systemctl restart knot@0 knot@1
+	lost_no_query "knot: $switches switchovers, 4 restarts"
+	down knot
+}
+
+@test "unbound: switched and restarted under queries" {
+	template unbound
+	for slot in 0 1; do
+		write /etc/unbound/slot$slot.conf <<-END
+			server:
+			    directory: /etc/unbound
+			    chroot: ""
+			    pidfile: ""
+			    interface: 127.0.0.1@5304
+			    do-not-query-localhost: no
+			    num-threads: 2
+			    so-reuseport: yes
+			    local-zone: example.test static
+			    local-data: "www.example.test A 192.0.2.80"
+			remote-control:
+			    control-enable: no
+		END
+	done
+	write /etc/systemd/system/unbound@.service.d/slot.conf <<-'END'
+		[Service]
+		ExecStartPre=
+		ExecStopPost=
+		ExecStart=
+		ExecStart=/usr/sbin/unbound -d -p -c /etc/unbound/slot%i.conf
+	END
+	up unbound
+	begin_queries 5304 14
+	switch_often unbound 4
+	restart_both unbound
+	inside systemctl restart unbound@0 unbound@1
+	lost_no_query "unbound: $switches switchovers, 4 restarts"
+	down unbound
+}
+
+# ---- servers that answer with their slot ----
+
+# udp_server NAME OPTION...: a template with tests/system/lib/datagrams.py
+udp_server() {
+	write "/etc/systemd/system/$1@.service" <<-END
+		[Unit]
+		StartLimitIntervalSec=0
+		[Service]
+		Type=${type:-notify}
+		ExecStart=/usr/bin/python3 $tools/datagrams.py %i ${*:2}
+	END
+}
+
+# ask_udp PORT [SOURCE-PORT]: which slot answers
+ask_udp() { inside timeout 10 python3 $tools/datagrams.py ask "$@"; }
+answers_udp() { [[ $(ask_udp "$1") == "$2" ]]; }
+
+@test "from a socket unit" {
+	udp_server given
+	inside sed -i 's/^\[Unit\]/&\nWants=given@%i.socket\nAfter=given@%i.socket/' /etc/systemd/system/given@.service
+	printf '[Socket]\nListenDatagram=0.0.0.0:5305\nReusePort=yes\n' | write /etc/systemd/system/given@.socket
+	up given
+	[[ $(ask_udp 5305) == 0 ]]
+	hs switchover given --drain=0
+	[[ $(ask_udp 5305) == 1 ]]
+	[[ $(inside systemctl is-active given@0.socket given@1.socket | sort -u) == inactive ]]
+	for slot in 1 0 1; do
+		inside systemctl restart "given@$slot"
+		[[ $(ask_udp 5305) == $((1 - slot)) ]]
+	done
+	down given
+}
+
+@test "a server that binds when it has long been started" {
+	type=exec udp_server late --port=5306 --delay=1.5
+	inside systemctl daemon-reload
+	hs enable late@.service
+	inside systemctl start late@0 late@1
+	wait_for 5 is_ready late
+	[[ $(ask_udp 5306) == "$(active late)" ]]
+	# also what comes later than the rest
+	down late
+}
+
+@test "a flow keeps its slot, is counted, and drain waits for it" {
+	udp_server flows --port=5307
+	up flows
+	flow flows 5307 connection
+	[[ $(ask_udp 5307 40000) == 0 && $(ask_udp 5307 40001) == 0 ]]
+	[[ $(status flows '.slots[0].flows') == 2 ]]
+	hs switchover flows --drain=300ms --then=keep --json >"$BATS_TEST_TMPDIR/change"
+	[[ $(jq .remaining "$BATS_TEST_TMPDIR/change") == 2 ]]
+	[[ $(ask_udp 5307 40000) == 0 && $(ask_udp 5307 40002) == 1 ]]
+	hs status flows
+	hs status flows | grep -q '0.0.0.0:5307/udp'
+	[[ $(status flows '.flows_evicted') == 0 ]]
+	# another instance knows nothing of them
+	inside systemctl restart flows@0
+	[[ $(ask_udp 5307 40000) == 1 ]]
+	# nothing to wait for
+	flow flows 5307 none
+	[[ $(status flows '.slots[1].flows') == null ]]
+	hs switchover flows --drain=20s --then=keep --json >"$BATS_TEST_TMPDIR/change"
+	[[ $(jq .remaining "$BATS_TEST_TMPDIR/change") == 0 ]]
+	down flows
+}
+
+@test "the instance's slot is in its environment: QUIC connection ids can carry it" {
+	udp_server quic --port=5308 --env
+	up quic
+	printf '[Service]\nFlow=quic\nQuicSlotByte=2\n' | write /etc/hotstandby/quic.conf
+	inside systemctl reload hsd
+	[[ $(ask_udp 5308 40000) == 0 ]]
+	hs switchover quic --drain=0 --then=keep
+	# a short header with the slot's number, from an address that nobody has seen
+	[[ $(ask_udp 5308 40001 40000000) == 0 && $(ask_udp 5308 40002 40000001) == 1 ]]
+	[[ $(ask_udp 5308 40001 ff) == 0 ]]
+	down quic
+}
+
+@test "without hsd: adopted, switched, retired" {
+	udp_server alone --port=5309
+	up alone
+	inside systemctl stop hsd
+	begin=$(ask_udp 5309)
+	inside systemctl restart "alone@$begin"
+	[[ $(ask_udp 5309) == $((1 - begin)) ]]
+	inside systemctl restart "alone@$((1 - begin))"
+	[[ $(ask_udp 5309) == "$begin" ]]
+	[[ $(inside hsctl status --json alone | jq -r '[.slots[].sockets] | join(" ")') == '1 1' ]]
+	inside systemctl start hsd
+	wait_for 5 is_ready alone
+	down alone
+}
+
+@test "what a server does not read is waited for, and told" {
+	udp_server deaf --port=5310 --deaf
+	up deaf
+	inside python3 $tools/datagrams.py send 5310 50
+	inside systemctl restart deaf@0
+	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=deaf HS_EVENT=retire | grep -q 'bytes of datagrams were not read'
+	down deaf
+}
+
+@test "sockets for questions of its own are nobody's business" {
+	udp_server asks --port=5311 --ask-from=45000
+	up asks
+	[[ $(status asks '[.slots[].problem] | unique | join(" ")') == '' ]]
+	[[ $(status asks '[.listeners[].address] | join(" ")') == 0.0.0.0:5311 ]]
+	down asks
+}
