@@ -66,6 +66,8 @@ static const struct option long_options[] = {
 	{"probation", required_argument, NULL, LONG_TEXT + TEXT_PROBATION},
 	{"ready", required_argument, NULL, LONG_TEXT + TEXT_READY},
 	{"deadline", required_argument, NULL, LONG_TEXT + TEXT_DEADLINE},
+	{"from", required_argument, NULL, LONG_TEXT + TEXT_FROM},
+	{"by", required_argument, NULL, LONG_TEXT + TEXT_BY},
 	{},
 };
 
@@ -74,6 +76,7 @@ static const unsigned text_options[TEXT_COUNT] = {
 	[TEXT_SCENARIO... TEXT_PROBE] = OPTION_DRILL,
 	[TEXT_SMOKE... TEXT_READY] = OPTION_UPGRADE,
 	[TEXT_DEADLINE] = OPTION_DEADLINE,
+	[TEXT_FROM... TEXT_BY] = OPTION_CANARY,
 };
 
 /* Text that was typed goes into our sentences cut short, and without what a terminal would obey. */
@@ -297,6 +300,8 @@ static const char *option_name(unsigned bits)
 		return "option of upgrade";
 	if (bits & OPTION_DEADLINE)
 		return "--deadline";
+	if (bits & OPTION_CANARY)
+		return "option of canary";
 	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
 					    "--watch", "--list",   "-f",      "-n"};
 

@@ -24,6 +24,7 @@ enum verb_option {
 	OPTION_DRILL = 1 << 16,	  /* all that drill takes */
 	OPTION_UPGRADE = 1 << 17, /* all that upgrade takes */
 	OPTION_DEADLINE = 1 << 18,
+	OPTION_CANARY = 1 << 19, /* all that only canary takes */
 };
 
 /* Values that stay text until their verb reads them. */
@@ -41,6 +42,8 @@ enum text_option {
 	TEXT_PROBATION,
 	TEXT_READY,
 	TEXT_DEADLINE,
+	TEXT_FROM,
+	TEXT_BY,
 	TEXT_COUNT
 };
 

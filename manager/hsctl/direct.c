@@ -368,18 +368,20 @@ int direct_policy(const char *service, enum hs_policy policy, struct reply *ret_
 	return answer_word(&direct, &message, ret_reply);
 }
 
-int direct_canary(const char *service, uint32_t share, int to, struct reply *ret_reply)
+int direct_canary(const char *service, const struct canary_request *request,
+		  struct reply *ret_reply)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
 	enum slot_state states[HS_SLOTS_MAX];
+	struct canary_request complete = *request;
 	struct problem message = {0};
-	struct canary_request request = {.states = states, .to = to, .share = share};
 
 	if (direct_open(service, &direct, &message) < 0)
 		return reply_fail(ret_reply, EXIT_FAILED, "%s", message.text);
 	direct_states(&direct, states);
-	request.n = direct.config.slots;
-	if (change_set_canary(direct.plane, &request, &message) != GATE_OPEN)
+	complete.states = states;
+	complete.n = direct.config.slots;
+	if (change_set_canary(direct.plane, &complete, &message) != GATE_OPEN)
 		return reply_fail(ret_reply, EXIT_REFUSED, "%s", message.text);
 	return answer_word(&direct, &message, ret_reply);
 }

@@ -14,6 +14,7 @@
 #include "core/switchover.h"
 #include "hsctl/hsctl.h"
 #include "plane/plane.h"
+#include "system/change.h"
 #include "system/report.h"
 
 /* One service, opened. */
@@ -58,7 +59,9 @@ int direct_change(const char *service, const struct direct_order *order, struct 
 int direct_policy(const char *service, enum hs_policy policy, struct reply *ret_reply);
 /* Without hsd the flag alone: what waits is handed over by the next one. */
 int direct_park(const char *service, bool hold, struct reply *ret_reply);
-int direct_canary(const char *service, uint32_t share, int to, struct reply *ret_reply);
+/* `request` without its states, which are found out here. */
+int direct_canary(const char *service, const struct canary_request *request,
+		  struct reply *ret_reply);
 
 /* Gives the sockets of the other slots to the user of this one, before its server runs. Waits that
  * long for others that have just been started. Returns how many had another owner, or -errno. */

@@ -178,16 +178,30 @@ static void print_listeners(const struct render *render, json_object *listeners)
 		fputs("no listener", render->out);
 }
 
-static void print_header(const struct render *render, json_object *status)
+/* "canary slot 1 gets 5% of clients from 10.1.0.0/16, " */
+static void print_canary(const struct render *render, json_object *status)
 {
+	json_object *from = json_array(status, "canary_from");
 	int64_t canary = json_number(status, "canary", -1);
 
+	if (canary < 0)
+		return;
+	fprintf(render->out, "canary slot %" PRId64 " gets %.4g%%", canary,
+		100 * json_double(status, "canary_share"));
+	if (!strcmp(json_text(status, "canary_by"), "client"))
+		fputs(" of clients", render->out);
+	for (size_t i = 0; i < json_count(from); i++)
+		fprintf(render->out, "%s%s", i ? " and " : " from ",
+			json_object_get_string(json_object_array_get_idx(from, i)));
+	fputs(", ", render->out);
+}
+
+static void print_header(const struct render *render, json_object *status)
+{
 	fprintf(render->out, "%s%s%s: policy %s, generation %" PRId64 ", ",
 		render->color ? BOLD : "", json_text(status, "service"), render->color ? PLAIN : "",
 		json_text(status, "policy"), json_number(status, "generation", 0));
-	if (canary >= 0)
-		fprintf(render->out, "canary slot %" PRId64 " gets %.4g%%, ", canary,
-			100 * json_double(status, "canary_share"));
+	print_canary(render, status);
 	if (json_text(status, "change")[0])
 		fprintf(render->out, "%s under way, ", json_text(status, "change"));
 	fputs(json_is_true(status, "manager") ? "hsd runs, " : "seen without hsd, ", render->out);

@@ -44,6 +44,24 @@ static int parse_share(const char *text, uint32_t *ret_share)
 	return 0;
 }
 
+static int read_filter(const struct arguments *arguments, struct canary_filter *ret_filter)
+{
+	const char *by = arguments->texts[TEXT_BY], *from = arguments->texts[TEXT_FROM];
+	struct canary_filter filter = {0};
+	struct problem problem;
+
+	if (by && canary_set_by(&filter, by) < 0) {
+		complain("--by takes connection or client");
+		return EXIT_USAGE;
+	}
+	if (from && canary_add_list(&filter, from, &problem) < 0) {
+		complain("--from: %s", problem.text);
+		return EXIT_USAGE;
+	}
+	*ret_filter = filter;
+	return EXIT_DONE;
+}
+
 int verb_canary(const struct arguments *arguments)
 {
 	char service[SERVICE_NAME_MAX];
@@ -53,6 +71,8 @@ int verb_canary(const struct arguments *arguments)
 		.method = "SetCanary",
 		.timeout_usec = verb_timeout(arguments, VERB_TIMEOUT),
 	};
+	const char *from = arguments->texts[TEXT_FROM];
+	struct canary_filter filter;
 	enum client_answer answer;
 	uint32_t share;
 
@@ -63,10 +83,16 @@ int verb_canary(const struct arguments *arguments)
 			 service);
 		return EXIT_USAGE;
 	}
-	answer = client_ask(arguments, &call, &reply, "ui", share, arguments->to);
+	if (read_filter(arguments, &filter))
+		return EXIT_USAGE;
+	answer = client_ask(arguments, &call, &reply, "uiss", share, arguments->to,
+			    canary_by(&filter), from ?: "");
 	if (verb_may_do_directly(arguments, answer)) {
+		struct canary_request request = {
+			.share = share, .to = arguments->to, .filter = &filter};
+
 		reply = (struct reply) {0};
-		direct_canary(service, share, arguments->to, &reply);
+		direct_canary(service, &request, &reply);
 		verb_tell_direct(arguments, &reply);
 	}
 	return verb_end(arguments, &reply);

@@ -143,10 +143,16 @@ static const struct verb verbs[] = {
 		.arguments = "SERVICE SHARE%|off",
 		.summary = "a share of the new connections to a standby slot",
 		.details =
-			"      --to=SLOT        to this slot (default: the one that stands by)\n",
+			"      --to=SLOT        to this slot (default: the one that stands by)\n"
+			"      --from=PREFIX[,...]  of clients with these addresses only, such as "
+			"10.1.0.0/16\n"
+			"      --by=client      the share is of clients, by their address; by "
+			"default "
+			"(--by=connection)\n"
+			"                       of connections\n",
 		.min = 2,
 		.max = 2,
-		.options = OPTION_TO,
+		.options = OPTION_TO | OPTION_CANARY,
 		.run = verb_canary,
 	},
 	{

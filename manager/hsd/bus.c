@@ -317,22 +317,42 @@ static int bus_method_set_policy(sd_bus_message *m, void *userdata, sd_bus_error
 	return reply_json(m, change_word_json(service->plane, message.text));
 }
 
+/* `by`: "connection", "client"; `from`: prefixes with commas between them, "" = any client. */
+static int read_canary(sd_bus_message *m, sd_bus_error *error, struct canary_request *request,
+		       struct canary_filter *filter)
+{
+	struct problem problem = {0};
+	const char *by, *from;
+	int r = sd_bus_message_read(m, "uiss", &request->share, &request->to, &by, &from);
+
+	if (r < 0)
+		return r;
+	if (request->share > WORD_SHARE_MAX || request->to < GATE_STANDBY ||
+	    request->to >= HS_SLOTS_MAX)
+		return sd_bus_error_set(error, BUS_ERROR_INVALID,
+					"the share is 0 to 65535, the slot -1 to 15");
+	if (canary_set_by(filter, by) < 0)
+		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
+					 "\"%s\" is not connection or client", by);
+	if (from[0] && canary_add_list(filter, from, &problem) < 0)
+		return sd_bus_error_set(error, BUS_ERROR_INVALID, problem.text);
+	request->filter = filter;
+	return 0;
+}
+
 static int bus_method_set_canary(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct service *service = userdata;
 	enum slot_state states[HS_SLOTS_MAX];
 	struct canary_request request = {.states = states, .n = service->n_slots};
+	struct canary_filter filter = {0};
 	struct problem message = {0};
 	int r = need_plane(service, error);
 
 	if (r >= 0)
-		r = sd_bus_message_read(m, "ui", &request.share, &request.to);
+		r = read_canary(m, error, &request, &filter);
 	if (r < 0)
 		return r;
-	if (request.share > WORD_SHARE_MAX || request.to < GATE_STANDBY ||
-	    request.to >= HS_SLOTS_MAX)
-		return sd_bus_error_set(error, BUS_ERROR_INVALID,
-					"the share is 0 to 65535, the slot -1 to 15");
 	service_states(service, states);
 	if (change_set_canary(service->plane, &request, &message) != GATE_OPEN)
 		return refuse(error, &message);
@@ -437,7 +457,7 @@ static const sd_bus_vtable service_vtable[] = {
 				bus_method_failover, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetPolicy", SD_BUS_ARGS("s", policy), SD_BUS_RESULT("s", json),
 				bus_method_set_policy, 0),
-	SD_BUS_METHOD_WITH_ARGS("SetCanary", SD_BUS_ARGS("u", share, "i", to),
+	SD_BUS_METHOD_WITH_ARGS("SetCanary", SD_BUS_ARGS("u", share, "i", to, "s", by, "s", from),
 				SD_BUS_RESULT("s", json), bus_method_set_canary, 0),
 	/* not for root alone: exec_caller_of() sees who it is */
 	SD_BUS_METHOD_WITH_ARGS("Exec", SD_BUS_ARGS("u", slot),

@@ -10,10 +10,9 @@
 
 #include "core/name.h"
 #include "plane/flows.h"
+#include "plane/maps.h"
 #include "plane/pins.h"
 #include "util/macro.h"
-
-#define EVENTS_RING_BYTES (64 * 1024)
 
 struct plane {
 	char service[SERVICE_NAME_MAX];
@@ -203,54 +202,6 @@ int plane_open(const char *service, struct accounting *accounting, struct plane 
 	return 0;
 }
 
-static int make_map(enum bpf_map_type type, const char *name, const uint32_t sizes[3],
-		    uint32_t flags, const char *pin)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
-	_cleanup_(close_fdp) int fd =
-		bpf_map_create(type, name, sizes[0], sizes[1], sizes[2], &opts);
-
-	return fd < 0 ? -errno : pin_object(fd, pin);
-}
-
-/* In a folder of its own, which is its lock. */
-static int make_preview(const char *folder)
-{
-	struct pin_path path = pin_path("%s/" HS_PIN_PREVIEW, folder);
-
-	if (mkdir(path.text, 0750) < 0)
-		return -errno;
-	return make_map(BPF_MAP_TYPE_HASH, "hs_preview",
-			(uint32_t[]) {sizeof(struct hs_preview_key), sizeof(struct hs_preview_rule),
-				      HS_PREVIEW_MAX},
-			BPF_F_NO_PREALLOC, pin_path("%s/rules", path.text).text);
-}
-
-static int make_maps(const struct plane *plane)
-{
-	const char *folder = plane->folder.text;
-	int r;
-
-	r = make_map(BPF_MAP_TYPE_ARRAY, "hs_control",
-		     (uint32_t[]) {sizeof(uint32_t), sizeof(struct hs_control), 1}, BPF_F_MMAPABLE,
-		     pin_path("%s/control", folder).text);
-	if (!r)
-		r = make_map(BPF_MAP_TYPE_PERCPU_ARRAY, "hs_counters",
-			     (uint32_t[]) {sizeof(uint32_t), sizeof(struct hs_counters),
-					   HS_COUNTERS_MAX},
-			     0, pin_path("%s/counters", folder).text);
-	if (!r)
-		r = make_map(BPF_MAP_TYPE_RINGBUF, "hs_events",
-			     (uint32_t[]) {0, 0, EVENTS_RING_BYTES}, 0,
-			     pin_path("%s/events", folder).text);
-	if (!r)
-		r = make_map(
-			BPF_MAP_TYPE_LPM_TRIE, "hs_prefixes",
-			(uint32_t[]) {sizeof(struct hs_prefix), sizeof(uint8_t), HS_PREFIXES_MAX},
-			BPF_F_NO_PREALLOC, pin_path("%s/prefixes", folder).text);
-	return r ? r : make_preview(folder);
-}
-
 static int init_control(struct plane *plane)
 {
 	struct config defaults;
@@ -287,7 +238,7 @@ static int make_pins(const char *service, struct problem *problem)
 	if (!r && mkdir(plane->folder.text, 0750) < 0)
 		r = -errno;
 	if (!r)
-		r = make_maps(plane);
+		r = maps_create(plane->folder.text);
 	if (!r)
 		r = init_control(plane);
 	if (r < 0)
@@ -367,6 +318,21 @@ bool plane_has_preview(const struct plane *plane)
 void plane_set_preview(struct plane *plane, bool on)
 {
 	__atomic_store_n(&plane->control->preview, on, __ATOMIC_SEQ_CST);
+}
+
+int plane_prefixes_fd(const struct plane *plane)
+{
+	return plane->prefixes_fd;
+}
+
+unsigned plane_canary_mode(const struct plane *plane)
+{
+	return __atomic_load_n(&plane->control->canary_mode, __ATOMIC_SEQ_CST);
+}
+
+void plane_set_canary_mode(struct plane *plane, unsigned mode)
+{
+	__atomic_store_n(&plane->control->canary_mode, (uint8_t)mode, __ATOMIC_SEQ_CST);
 }
 
 int plane_lock(const struct plane *plane, int *ret_fd)

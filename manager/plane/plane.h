@@ -47,6 +47,10 @@ int plane_preview_fd(const struct plane *plane);
 int plane_preview_lock(const struct plane *plane, int *ret_fd);
 bool plane_has_preview(const struct plane *plane);
 void plane_set_preview(struct plane *plane, bool on);
+/* For plane/canary.c, which holds the same lock: the map of prefixes, and enum hs_canary_mode. */
+int plane_prefixes_fd(const struct plane *plane);
+unsigned plane_canary_mode(const struct plane *plane);
+void plane_set_canary_mode(struct plane *plane, unsigned mode);
 
 uint64_t plane_word(const struct plane *plane);
 /* Writes `desired` if the word is still `expected`, else -EAGAIN. */

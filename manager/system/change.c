@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/change.h"
 
+#include <string.h>
 #include <syslog.h>
 
+#include "plane/canary.h"
 #include "system/journal.h"
+#include "system/report.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -299,12 +302,20 @@ static enum gate_answer pick_canary(const struct plane *plane, const struct cana
 	return request->share ? change_gate(plane, &change, ret_slot, ret_refusal) : GATE_OPEN;
 }
 
-static void describe_canary(const struct plane *plane, unsigned slot, uint32_t share,
-			    struct problem *ret_message)
+static void describe_canary(const struct plane *plane, unsigned slot,
+			    const struct canary_request *request, struct problem *ret_message)
 {
-	if (share)
-		problem_set(ret_message, 0, "%s: %.4g%% of new connections go to slot %u.",
-			    plane_service(plane), share * 100.0 / 65536, slot);
+	const struct canary_filter *filter = request->filter;
+	bool some = filter && filter->n;
+	char from[256] = "";
+
+	if (some)
+		canary_format(filter, from, sizeof(from));
+	if (request->share)
+		problem_set(ret_message, 0, "%s: %.4g%% of %s%s%s go to slot %u.",
+			    plane_service(plane), request->share * 100.0 / 65536,
+			    filter && filter->by_client ? "clients" : "new connections",
+			    some ? " from " : "", from, slot);
 	else
 		problem_set(ret_message, 0, "%s: there is no canary.", plane_service(plane));
 }
@@ -315,14 +326,24 @@ enum gate_answer change_set_canary(struct plane *plane, const struct canary_requ
 	enum gate_answer answer;
 	unsigned slot;
 	uint64_t word;
+	int r;
 
 	do {
 		word = plane_word(plane);
 		answer = pick_canary(plane, request, &slot, ret_message);
 		if (answer != GATE_OPEN)
 			return answer;
-	} while (plane_swap_word(plane, word, word_with_canary(word, slot, request->share)));
-	describe_canary(plane, slot, request->share, ret_message);
+		r = plane_set_canary(plane, word, word_with_canary(word, slot, request->share),
+				     request->share ? request->filter : NULL);
+	} while (r == -EAGAIN);
+	if (r < 0) {
+		problem_set(ret_message, r, "%s: the canary cannot be set, and there is %s: %s",
+			    plane_service(plane),
+			    hs_word_share(plane_word(plane)) ? "still the one before" : "none",
+			    strerror(-r));
+		return GATE_BUSY;
+	}
+	describe_canary(plane, slot, request, ret_message);
 	log_word(JOURNAL_CANARY, plane, request->share ? (int)slot : -1, ret_message);
 	return GATE_OPEN;
 }
@@ -332,6 +353,7 @@ json_object *change_word_json(const struct plane *plane, const char *message)
 	uint64_t word = plane_word(plane);
 	unsigned active = hs_word_active(word), canary = hs_word_canary(word);
 	json_object *object = json_object_new_object();
+	struct canary_filter filter;
 
 	json_object_object_add(object, "service", json_object_new_string(plane_service(plane)));
 	json_object_object_add(object, "policy",
@@ -343,6 +365,8 @@ json_object *change_word_json(const struct plane *plane, const char *message)
 			       canary < HS_SLOTS_MAX ? json_object_new_int(canary) : NULL);
 	json_object_object_add(object, "canary_share",
 			       json_object_new_double(hs_word_share(word) / 65536.0));
+	if (!plane_canary_filter(plane, &filter))
+		report_canary(object, &filter);
 	json_object_object_add(object, "message", json_object_new_string(message));
 	return object;
 }

@@ -73,13 +73,14 @@ void change_set_policy(struct plane *plane, enum hs_policy policy, struct proble
 struct canary_request {
 	const enum slot_state *states;
 	unsigned n;
-	int to;		/* a slot, or GATE_STANDBY */
-	uint32_t share; /* in 1/65536; 0 = no canary */
+	int to;				    /* a slot, or GATE_STANDBY */
+	uint32_t share;			    /* in 1/65536; 0 = no canary */
+	const struct canary_filter *filter; /* whom it is for; NULL = anybody, by connection */
 };
 /* Refused unless the slot is ready and not the active one; share 0 is never refused. */
 enum gate_answer change_set_canary(struct plane *plane, const struct canary_request *request,
 				   struct problem *ret_message);
 
 /* What both of these answer with: {"service","policy","generation","active","canary",
- * "canary_share","message"}. The caller owns it. */
+ * "canary_share","canary_by","canary_from","message"}. The caller owns it. */
 json_object *change_word_json(const struct plane *plane, const char *message);

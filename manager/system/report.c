@@ -53,6 +53,9 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	report->park_ready = plane_has_park(plane);
 	report->parked = queued[HS_SLOT_PARK];
 	report->nothing_to_choose = totals.nothing_to_choose;
+	report->previewed = totals.previewed;
+	report->preview_misses = totals.preview_misses;
+	plane_canary_filter(plane, &report->canary);
 	report->events_lost = totals.events_lost;
 	for (unsigned i = 0; i < report->n_slots; i++) {
 		report->slots[i].role = slot_role_of(report->word, i);
@@ -182,6 +185,18 @@ static json_object *foreign_to_json(const struct foreign_list *list)
 	return array;
 }
 
+void report_canary(json_object *object, const struct canary_filter *filter)
+{
+	json_object *from = json_object_new_array();
+	char text[PREFIX_TEXT_MAX];
+
+	for (unsigned i = 0; i < filter->n; i++)
+		json_object_array_add(
+			from, json_object_new_string(prefix_format(&filter->prefixes[i], text)));
+	json_object_object_add(object, "canary_by", json_object_new_string(canary_by(filter)));
+	json_object_object_add(object, "canary_from", from);
+}
+
 json_object *report_to_json(const struct service_report *report)
 {
 	json_object *object = json_object_new_object(), *slots = json_object_new_array();
@@ -198,6 +213,7 @@ json_object *report_to_json(const struct service_report *report)
 	json_object_object_add(object, "canary_share",
 			       json_object_new_double_s(hs_word_share(report->word) / 65536.0,
 							strcmp(share, "0") ? share : "0.0"));
+	report_canary(object, &report->canary);
 	json_object_object_add(object, "manager", json_object_new_boolean(report->manager));
 	add_text(object, "intake", config_intake_to_string(intake_of(&report->intake)));
 	add_text(object, "change", report->change);
@@ -212,6 +228,8 @@ json_object *report_to_json(const struct service_report *report)
 	add_number(object, "unrouted", report->nothing_to_choose);
 	add_number(object, "events_lost", report->events_lost);
 	add_number(object, "flows_evicted", report->flows_evicted);
+	add_number(object, "previewed", report->previewed);
+	add_number(object, "preview_misses", report->preview_misses);
 	add_text(object, "problem", report->problem.text);
 	return object;
 }

@@ -14,6 +14,7 @@
 #include "core/switchover.h"
 #include "plane/foreign.h"
 #include "plane/force.h"
+#include "plane/canary.h"
 #include "plane/plane.h"
 #include "system/units.h"
 
@@ -45,7 +46,9 @@ struct service_report {
 	struct address listeners[PLANE_LISTENERS_MAX];
 	struct foreign_list foreign; /* sockets of others on its addresses */
 	uint64_t nothing_to_choose, events_lost;
-	bool has_flows; /* see plane_has_flows() */
+	uint64_t previewed, preview_misses; /* connections with a rule; see hs_abi.h */
+	struct canary_filter canary;	    /* whom the canary is for */
+	bool has_flows;			    /* see plane_has_flows() */
 	uint64_t flows_evicted;
 	bool park_ready;	/* there is a park on some listener */
 	uint32_t parked;	/* connections that wait there */
@@ -62,6 +65,9 @@ void report_read_force(struct service_report *report, const struct force *force)
 void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts);
 /* Sets the names of a service with this many slots, all else 0. */
 void report_init(struct service_report *report, const char *service, unsigned n_slots);
+
+/* Adds "canary_by" ("connection" or "client") and "canary_from" (prefixes; empty: anybody). */
+void report_canary(json_object *object, const struct canary_filter *filter);
 
 /* The object of `hsctl status --json`. The caller owns it (json_object_put). */
 json_object *report_to_json(const struct service_report *report);

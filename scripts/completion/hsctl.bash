@@ -41,7 +41,7 @@ _hsctl_parse() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
-		-H | -M | -n | --host | --machine | --lines | --timeout | --to | --settle | --drain | --then)
+		-H | -M | -n | --host | --machine | --lines | --timeout | --to | --settle | --drain | --then | --from | --by)
 			# a value follows: "--to 1", or "--to=1", which arrives as three words
 			[[ ${COMP_WORDS[i + 1]} != '=' ]] || ((i++))
 			((i++))
@@ -64,7 +64,7 @@ _hsctl() {
 	local common='--json --timeout= --no-block --direct --no-color --host= --machine= --help --version'
 	local -A special=(
 		[status]='--watch' [connections]='--list' [events]='--follow --lines='
-		[switchover]='--to= --settle= --drain= --then=' [failover]='--to=' [canary]='--to='
+		[switchover]='--to= --settle= --drain= --then=' [failover]='--to=' [canary]='--to= --from= --by='
 	)
 	local verbs='list status connections events switchover rollback failover policy canary exec park release doctor enable disable
 		prepare adopt retire'
@@ -76,6 +76,8 @@ _hsctl() {
 	_hsctl_parse
 	case $prev in
 	--then) words='keep stop restart' ;;
+	--by) words='connection client' ;;
+	--from) ;;
 	--to) words=$(_hsctl_slots "$service") ;;
 	--settle) words='0 50ms 100ms 1s' ;;
 	--drain | --timeout) words='0 10s 30s 5min' ;;

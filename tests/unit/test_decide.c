@@ -243,6 +243,51 @@ static void test_canary_grows_by_joining(void **state)
 	}
 }
 
+/* By client the flow's own hash does not matter; who is left out is in no share. */
+static void test_canary_filters(void **state)
+{
+	uint64_t word = word_with_canary(word_with_active(WORD_INITIAL, 0), 1, 65536 / 4);
+	unsigned in = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		struct hs_flow flow = {.hash = i, .by_client = 1, .client = i};
+		struct hs_flow other = flow, out = flow;
+		unsigned slot = hs_wanted_slot(word, 4711, &flow, NULL);
+
+		other.hash = (uint32_t)random_number();
+		other.sport = (uint16_t)i;
+		out.left_out = 1;
+		assert_int_equal(hs_wanted_slot(word, 4711, &other, NULL), slot);
+		assert_int_equal(hs_wanted_slot(word, 4711, &out, NULL), 0);
+		in += slot == 1;
+	}
+	assert_in_range(in, FLOWS / 4 - 700, FLOWS / 4 + 700);
+}
+
+/* Neighbours are not together in a share, nor is a whole network; another key has other clients. */
+static void test_client_hash(void **state)
+{
+	uint64_t word = word_with_canary(word_with_active(WORD_INITIAL, 0), 1, 65536 / 2);
+	unsigned in = 0, same = 0, keyed = 0, before = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		uint32_t ip[4] = {0, 0, 0xffff, i << (i % 2 * 8)};
+		struct hs_flow flow = {.by_client = 1, .client = hs_client_hash(1, ip)};
+		struct hs_flow other = {.by_client = 1, .client = hs_client_hash(2, ip)};
+		unsigned slot = hs_wanted_slot(word, 1, &flow, NULL);
+
+		in += slot;
+		same += slot == before;
+		keyed += slot == hs_wanted_slot(word, 2, &other, NULL);
+		before = slot;
+	}
+	assert_in_range(in, FLOWS / 2 - 700, FLOWS / 2 + 700);
+	assert_in_range(same, FLOWS / 2 - 700, FLOWS / 2 + 700);
+	assert_in_range(keyed, FLOWS / 2 - 700, FLOWS / 2 + 700);
+}
+
 static void test_next_slot(void **state)
 {
 	uint64_t word = word_with_active(WORD_INITIAL, 3);
@@ -271,6 +316,8 @@ int main(void)
 		cmocka_unit_test(test_the_key_spreads_neighbours),
 		cmocka_unit_test(test_canary_share),
 		cmocka_unit_test(test_canary_grows_by_joining),
+		cmocka_unit_test(test_canary_filters),
+		cmocka_unit_test(test_client_hash),
 		cmocka_unit_test(test_next_slot),
 	};
 

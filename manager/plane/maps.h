@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The maps that all listeners of a service share, in the making. */
+#pragma once
+
+/* Makes them and pins them below the service's folder, which is there and empty. Their values are 0
+ * then. */
+int maps_create(const char *folder);
