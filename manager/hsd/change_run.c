@@ -180,7 +180,8 @@ int change_run_start(struct service *service, const struct change_order *order,
 		.states = states,
 		.n = service->n_slots,
 		.to = order->to,
-		.busy = service->change || plane_lock(service->plane, &lock) < 0,
+		.busy = service->change || (service->upgrade && !order->on_end) ||
+			plane_lock(service->plane, &lock) < 0,
 	};
 	struct switchover_plan plan;
 	struct change_run *run;

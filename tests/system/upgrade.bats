@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2034
 #
 # hsctl upgrade: a new version in one command, and back by itself when it is no good.
 
