@@ -39,7 +39,7 @@ upgrade() { hs upgrade app --probation=300ms "$@"; }
 	local before0 before1
 	before0=$(main_pid app@0)
 	before1=$(main_pid app@1)
-	begin_load http://127.0.0.1:$port/ upgrade
+	begin_load http://127.0.0.1:$port/ slot=
 	run -0 --separate-stderr upgrade
 	lost_nothing 'an upgrade'
 	[[ $output == *'slot 1 is active, slot 0 stands by with the new version'* ]]
