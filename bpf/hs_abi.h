@@ -92,8 +92,11 @@ struct hs_control {
 	__u8 canary_mode;
 	/* how long a flow may be idle, in units of 2^HS_FLOW_TICK_SHIFT ns; at least 1 */
 	__u32 flow_idle;
+	/* an upgrade that is under way: bits 0-7 its state, 8-15 the old slot, 16-23 the new one,
+	 * bit 63 set; 0 = none. Writer: hsd */
+	__u64 upgrade;
 };
-_Static_assert(sizeof(struct hs_control) == 64, "layout of map control");
+_Static_assert(sizeof(struct hs_control) == 72, "layout of map control");
 _Static_assert(__builtin_offsetof(struct hs_control, flow_mode) == 56, "layout of map control");
 _Static_assert(__builtin_offsetof(struct hs_control, abi) == 32, "layout of map control");
 

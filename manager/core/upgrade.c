@@ -219,6 +219,16 @@ unsigned upgrade_step(struct upgrade *u, const struct upgrade_input *input)
 	return 0;
 }
 
+unsigned upgrade_resume(struct upgrade *u, enum upgrade_state state, bool serves, uint64_t now)
+{
+	u->begun = now;
+	u->state = state;
+	if (state == UPGRADE_REFRESH ||
+	    (serves && (state == UPGRADE_SWITCH || state == UPGRADE_PROBATION)))
+		return enter_refresh(u, now);
+	return undo(u, now, "hsd was gone meanwhile");
+}
+
 void upgrade_progress(const struct upgrade *u, uint64_t now, struct problem *ret_line)
 {
 	const struct upgrade_plan *plan = &u->plan;

@@ -100,6 +100,11 @@ struct upgrade_input {
 void upgrade_init(struct upgrade *u, const struct upgrade_plan *plan);
 /* Returns the actions. */
 unsigned upgrade_step(struct upgrade *u, const struct upgrade_input *input);
+/*
+ * Takes up an upgrade whose driver is gone: it was in `state`. When the new slot has taken over and
+ * is well (`serves`) it goes on to its end, else it is undone. Returns the actions.
+ */
+unsigned upgrade_resume(struct upgrade *u, enum upgrade_state state, bool serves, uint64_t now);
 /* When to send the next UPGRADE_LOOK at the latest; USEC_INFINITY when it has ended. */
 uint64_t upgrade_wake(const struct upgrade *u);
 bool upgrade_ended(const struct upgrade *u);

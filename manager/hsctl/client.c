@@ -37,7 +37,7 @@ struct wait {
 	const struct client_call *call;
 	struct reply *reply;
 	enum client_answer answer;
-	bool ended;
+	bool ended, cancelled;
 };
 
 int client_open(const struct arguments *arguments, sd_bus **ret_bus, struct problem *problem)
@@ -161,12 +161,25 @@ static int get_ready(sd_bus *bus, uint64_t deadline)
 	return r < 0 ? r : 0;
 }
 
-static int process_until(sd_bus *bus, const struct wait *wait, uint64_t deadline)
+static void cancel(sd_bus *bus, struct wait *wait, const char *path)
+{
+	const struct client_call *call = wait->call;
+
+	if (!call->interrupted || !*call->interrupted || wait->cancelled)
+		return;
+	wait->cancelled = true;
+	(void)sd_bus_call_method_async(bus, NULL, BUS_NAME, path, SERVICE, call->cancel_method,
+				       NULL, NULL, "");
+}
+
+static int process_until(sd_bus *bus, struct wait *wait, const char *path, uint64_t deadline)
 {
 	int r = 0;
 
-	while (r >= 0 && !wait->ended)
+	while (r >= 0 && !wait->ended) {
+		cancel(bus, wait, path);
 		r = process(bus, deadline);
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -214,7 +227,7 @@ static int send_and_wait(sd_bus *bus, sd_bus_message *m, struct wait *wait)
 		r = watch_progress(bus, sd_bus_message_get_path(m), wait, &match);
 	if (r >= 0)
 		r = sd_bus_call_async(bus, &call, m, on_answer, wait, USEC_INFINITY);
-	return r < 0 ? r : process_until(bus, wait, deadline);
+	return r < 0 ? r : process_until(bus, wait, sd_bus_message_get_path(m), deadline);
 }
 
 static enum client_answer call_with(sd_bus *bus, const struct client_call *call,

@@ -2,6 +2,7 @@
 /* Asking hsd over the bus: this machine's, another host's or a container's. */
 #pragma once
 
+#include <signal.h>
 #include <systemd/sd-bus.h>
 
 #include "hsctl/arguments.h"
@@ -26,6 +27,10 @@ struct client_call {
 	client_progress_fn on_progress; /* may be NULL */
 	void *userdata;
 	int *ret_fd; /* NULL, or for the descriptor that comes with the answer: the caller's */
+	/* when this is set by a signal, that method of the service is called, once, and the wait
+	 * goes on; may be NULL */
+	const volatile sig_atomic_t *interrupted;
+	const char *cancel_method;
 };
 
 /* Opens the bus that the arguments mean. Negative errno, and a sentence. */

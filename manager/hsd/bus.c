@@ -9,7 +9,9 @@
 #include "hsd/instance.h"
 #include "hsd/park.h"
 #include "hsd/preparation.h"
+#include "hsd/upgrade_run.h"
 #include "plane/exec.h"
+#include "system/journal.h"
 #include "system/parking.h"
 #include "util/macro.h"
 
@@ -17,6 +19,23 @@
 #define SERVICE_INTERFACE "org.hotstandby1.Service"
 
 /* ---- answers ---- */
+
+/* Who is behind the call: the user who logged in, also behind sudo. */
+uint32_t bus_sender_uid(sd_bus_message *message)
+{
+	sd_bus_creds *creds = NULL;
+	uid_t uid = JOURNAL_UID_NONE;
+
+	if (sd_bus_query_sender_creds(message,
+				      SD_BUS_CREDS_EUID | SD_BUS_CREDS_AUDIT_LOGIN_UID |
+					      SD_BUS_CREDS_AUGMENT,
+				      &creds) < 0)
+		return uid;
+	if (sd_bus_creds_get_audit_login_uid(creds, &uid) < 0)
+		(void)sd_bus_creds_get_euid(creds, &uid);
+	sd_bus_creds_unref(creds);
+	return uid;
+}
 
 static int reply_json(sd_bus_message *m, json_object *object)
 {
@@ -437,6 +456,59 @@ static int bus_get_number(sd_bus *bus, const char *path, const char *interface,
 	return sd_bus_message_append(reply, "u", hs_word_active(word));
 }
 
+/* -EINVAL: too many steps. */
+static int read_canary_steps(sd_bus_message *m, struct upgrade_order *order)
+{
+	uint32_t share;
+	int r = sd_bus_message_enter_container(m, 'a', "u");
+
+	while (r >= 0 && (r = sd_bus_message_read(m, "u", &share)) > 0) {
+		if (order->n_canary == UPGRADE_CANARY_STEPS_MAX || share > WORD_SHARE_MAX)
+			return -EINVAL;
+		order->canary[order->n_canary++] = share;
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct service *service = userdata;
+	struct upgrade_order order = {0};
+	enum gate_answer answer;
+	struct problem refusal = {0};
+	int r = need_plane(service, error);
+
+	if (r >= 0)
+		r = sd_bus_message_read(m, "sttt", &order.smoke, &order.hold_usec,
+					&order.probation_usec, &order.ready_usec);
+	if (r >= 0)
+		r = read_canary_steps(m, &order);
+	if (r == -EINVAL)
+		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
+					 "at most %u canary steps, each below 100%%",
+					 UPGRADE_CANARY_STEPS_MAX);
+	if (r < 0)
+		return r;
+	if (MAX(order.hold_usec, order.probation_usec) > CONFIG_DRAIN_MAX ||
+	    order.ready_usec > CONFIG_DRAIN_MAX)
+		return sd_bus_error_set(error, BUS_ERROR_INVALID, "a time is longer than 7d");
+	r = upgrade_run_start(service, &order, m, &answer, &refusal);
+	if (r < 0)
+		return r;
+	return answer == GATE_OPEN ? 1 : refuse(error, &refusal);
+}
+
+static int bus_method_cancel_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct service *service = userdata;
+
+	if (!service->upgrade)
+		return sd_bus_error_setf(error, BUS_ERROR_REFUSED, "%s: no upgrade is under way",
+					 service->name);
+	upgrade_run_cancel(service->upgrade);
+	return sd_bus_reply_method_return(m, "");
+}
+
 static const sd_bus_vtable service_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Name", "s", bus_get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -455,6 +527,12 @@ static const sd_bus_vtable service_vtable[] = {
 				bus_method_rollback, 0),
 	SD_BUS_METHOD_WITH_ARGS("Failover", SD_BUS_ARGS("i", to), SD_BUS_RESULT("s", json),
 				bus_method_failover, 0),
+	SD_BUS_METHOD_WITH_ARGS("Upgrade",
+				SD_BUS_ARGS("s", smoke, "t", hold_usec, "t", probation_usec, "t",
+					    ready_usec, "au", canary),
+				SD_BUS_RESULT("s", json), bus_method_upgrade, 0),
+	SD_BUS_METHOD_WITH_ARGS("CancelUpgrade", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
+				bus_method_cancel_upgrade, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetPolicy", SD_BUS_ARGS("s", policy), SD_BUS_RESULT("s", json),
 				bus_method_set_policy, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetCanary", SD_BUS_ARGS("u", share, "i", to, "s", by, "s", from),

@@ -13,7 +13,9 @@ struct change_run {
 	struct service *service;
 	struct service_change change;
 	int lock_fd;
-	sd_bus_message *message;
+	sd_bus_message *message; /* or `on_end` */
+	void (*on_end)(enum switchover_state state, const char *sentence, void *userdata);
+	void *userdata;
 	sd_event_source *timer;
 	struct unit_job *job;
 };
@@ -47,10 +49,10 @@ static void tell_progress(struct change_run *run)
 	json_object_put(object);
 }
 
-static void answer(struct change_run *run, const struct switchover_result *result)
+static void answer(struct change_run *run, const struct problem *sentence,
+		   const struct switchover_result *result)
 {
 	const struct switchover *machine = &run->change.machine;
-	struct problem sentence = {0};
 	json_object *object;
 
 	if (machine->state == SWITCHOVER_DONE) {
@@ -59,23 +61,31 @@ static void answer(struct change_run *run, const struct switchover_result *resul
 		json_object_put(object);
 		return;
 	}
-	switchover_describe(machine, run->service->name, result, &sentence);
 	sd_bus_reply_method_errorf(run->message,
 				   machine->state == SWITCHOVER_UNDONE ? BUS_ERROR_UNDONE
 								       : BUS_ERROR_FAILED,
-				   "%s", sentence.text);
+				   "%s", sentence->text);
 }
 
 static void end(struct change_run *run)
 {
+	void (*on_end)(enum switchover_state, const char *, void *) = run->on_end;
+	enum switchover_state state = run->change.machine.state;
+	struct service *service = run->service;
 	struct switchover_result result;
+	struct problem sentence = {0};
+	void *userdata = run->userdata;
 
 	change_result(&run->change, now_usec(), &result);
 	change_log(&run->change, &result);
-	answer(run, &result);
-	run->service->change = NULL;
-	bus_emit_changed(run->service);
+	switchover_describe(&run->change.machine, service->name, &result, &sentence);
+	if (run->message)
+		answer(run, &sentence, &result);
+	service->change = NULL;
+	bus_emit_changed(service);
 	change_run_free(run);
+	if (on_end)
+		on_end(state, sentence.text, userdata);
 }
 
 static void on_old_done(const char *result, const struct problem *problem, void *userdata)
@@ -159,23 +169,6 @@ void change_run_poke(struct change_run *run)
 		carry_out(run, change_tick(&run->change, now_usec()));
 }
 
-/* Who is behind the call: the user who logged in, also behind sudo. */
-static uint32_t sender_uid(sd_bus_message *message)
-{
-	sd_bus_creds *creds = NULL;
-	uid_t uid = JOURNAL_UID_NONE;
-
-	if (sd_bus_query_sender_creds(message,
-				      SD_BUS_CREDS_EUID | SD_BUS_CREDS_AUDIT_LOGIN_UID |
-					      SD_BUS_CREDS_AUGMENT,
-				      &creds) < 0)
-		return uid;
-	if (sd_bus_creds_get_audit_login_uid(creds, &uid) < 0)
-		(void)sd_bus_creds_get_euid(creds, &uid);
-	sd_bus_creds_unref(creds);
-	return uid;
-}
-
 int change_run_start(struct service *service, const struct change_order *order,
 		     sd_bus_message *message, enum gate_answer *ret_answer,
 		     struct problem *ret_refusal)
@@ -187,7 +180,8 @@ int change_run_start(struct service *service, const struct change_order *order,
 		.states = states,
 		.n = service->n_slots,
 		.to = order->to,
-		.busy = service->change || plane_lock(service->plane, &lock) < 0,
+		.busy = service->change || (service->upgrade && !order->on_end) ||
+			plane_lock(service->plane, &lock) < 0,
 	};
 	struct switchover_plan plan;
 	struct change_run *run;
@@ -207,8 +201,10 @@ int change_run_start(struct service *service, const struct change_order *order,
 	run->service = service;
 	run->lock_fd = steal_fd(&lock);
 	run->message = sd_bus_message_ref(message);
+	run->on_end = order->on_end;
+	run->userdata = order->userdata;
 	change_init(&run->change, service->plane, &plan);
-	run->change.uid = sender_uid(message);
+	run->change.uid = message ? bus_sender_uid(message) : order->uid;
 	service->change = run;
 	carry_out(run, change_begin(&run->change, now_usec()));
 	return 0;

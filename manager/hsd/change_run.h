@@ -10,6 +10,10 @@ struct change_order {
 	int to; /* a slot, or GATE_STANDBY */
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then;
+	/* told the end instead of a message's sender; `uid` is who is behind it then */
+	void (*on_end)(enum switchover_state state, const char *sentence, void *userdata);
+	void *userdata;
+	uint32_t uid;
 };
 
 /*

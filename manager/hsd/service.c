@@ -10,6 +10,7 @@
 #include "hsd/exec_run.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
+#include "hsd/upgrade_run.h"
 #include "hsd/nudging.h"
 #include "hsd/park.h"
 #include "plane/preview.h"
@@ -18,6 +19,8 @@
 #include "util/macro.h"
 
 DEFINE_CLEANUP(struct service, service_free)
+
+#define RESUME_USEC USEC_PER_SEC
 
 static void set_problem(struct service *service, const struct problem *problem)
 {
@@ -115,6 +118,30 @@ void service_reload(struct service *service)
 	park_look(service->park);
 }
 
+static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct service *service = userdata;
+
+	(void)source;
+	(void)usec;
+	if (service->plane)
+		upgrade_run_resume(service);
+	return 0;
+}
+
+/* What an hsd before us has left half done is for us to end, once systemd has told us of the units.
+ */
+static int watch_for_upgrade(struct service *service)
+{
+	struct plane_upgrade noted;
+
+	if (!service->plane || !plane_upgrade(service->plane, &noted))
+		return 0;
+	return sd_event_add_time_relative(service->context->event, &service->resume_source,
+					  CLOCK_MONOTONIC, RESUME_USEC, USEC_PER_MSEC, on_resume,
+					  service);
+}
+
 int service_new(const struct service_context *context, const char *name,
 		struct service **ret_service)
 {
@@ -130,6 +157,8 @@ int service_new(const struct service_context *context, const char *name,
 	r = set_slots(service, service->config.slots);
 	if (r >= 0)
 		r = bus_publish_service(service);
+	if (r >= 0)
+		r = watch_for_upgrade(service);
 	if (r < 0)
 		return r;
 	park_look(service->park);
@@ -148,6 +177,8 @@ struct service *service_free(struct service *service)
 	if (!service)
 		return NULL;
 	sd_bus_slot_unref(service->bus_object);
+	sd_event_source_disable_unref(service->resume_source);
+	service->upgrade = upgrade_run_free(service->upgrade);
 	service->change = change_run_free(service->change);
 	exec_run_forget_all(service);
 	set_slots(service, 0);
@@ -217,7 +248,9 @@ void service_report(struct service *service, struct service_report *ret_report)
 	ret_report->intake.wanted = service->config.intake;
 	report_read_plane(ret_report, service->plane);
 	report_read_force(ret_report, service->force);
-	if (service->change)
+	if (service->upgrade)
+		snprintf(ret_report->change, sizeof(ret_report->change), "upgrade");
+	else if (service->change)
 		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
 			 change_run_verb(service->change));
 	service_states(service, states);
@@ -285,6 +318,7 @@ void service_on_lost(struct service *service, unsigned slot)
 	if (!service->plane)
 		return;
 	change_run_poke(service->change);
+	upgrade_run_poke(service->upgrade);
 	listeners = plane_listeners(service->plane, &n);
 	for (size_t i = 0; i < n; i++)
 		listener_tidy(listeners[i], slot);

@@ -16,6 +16,7 @@
 #include "system/report.h"
 
 struct change_run;
+struct upgrade_run;
 struct event_log;
 struct exec_run;
 struct fdstore;
@@ -41,7 +42,9 @@ struct service {
 	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
 	struct instance *instances[HS_SLOTS_MAX];
 	unsigned n_slots;
-	struct change_run *change; /* NULL: none runs */
+	struct change_run *change;   /* NULL: none runs */
+	struct upgrade_run *upgrade; /* likewise */
+	sd_event_source *resume_source;
 	struct event_log *events;
 	struct nudging *nudging; /* NULL: there is nothing that could move */
 	struct park *park;

@@ -440,6 +440,28 @@ void plane_flows(const struct plane *plane, uint64_t flows[HS_SLOTS_MAX])
 			flows[slot] = 0;
 }
 
+#define UPGRADE_NOTED (UINT64_C(1) << 63)
+
+void plane_set_upgrade(struct plane *plane, const struct plane_upgrade *upgrade)
+{
+	uint64_t noted = 0;
+
+	if (upgrade)
+		noted = UPGRADE_NOTED | upgrade->state | (uint64_t)upgrade->from << 8 |
+			(uint64_t)upgrade->to << 16;
+	__atomic_store_n(&plane->control->upgrade, noted, __ATOMIC_SEQ_CST);
+}
+
+bool plane_upgrade(const struct plane *plane, struct plane_upgrade *ret_upgrade)
+{
+	uint64_t noted = __atomic_load_n(&plane->control->upgrade, __ATOMIC_SEQ_CST);
+
+	if (!(noted & UPGRADE_NOTED))
+		return false;
+	*ret_upgrade = (struct plane_upgrade) {noted & 0xff, noted >> 8 & 0xff, noted >> 16 & 0xff};
+	return true;
+}
+
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie)
 {
 	__atomic_store_n(&plane->control->previous_cookie, previous_cookie, __ATOMIC_SEQ_CST);

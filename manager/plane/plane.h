@@ -76,6 +76,14 @@ bool plane_has_flows(const struct plane *plane);
 /* UDP flows per slot that are not idle. */
 void plane_flows(const struct plane *plane, uint64_t flows[HS_SLOTS_MAX]);
 
+/* The upgrade that is under way, for the next manager. NULL = none; false = there is none. */
+struct plane_upgrade {
+	unsigned state; /* enum upgrade_state */
+	unsigned from, to;
+};
+void plane_set_upgrade(struct plane *plane, const struct plane_upgrade *upgrade);
+bool plane_upgrade(const struct plane *plane, struct plane_upgrade *ret_upgrade);
+
 /* What rollback needs to know of the last switchover. */
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie);
 void plane_previous(const struct plane *plane, uint64_t *ret_word, uint64_t *ret_cookie);

@@ -84,6 +84,15 @@ int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_jo
 /* The same for any call of systemd's manager that answers with a job. */
 int unit_job_send(sd_bus *bus, sd_bus_message *order, unit_job_fn on_end, void *userdata,
 		  struct unit_job **ret_job);
+/* A unit that runs one command, and is gone when it has ended. */
+struct unit_transient {
+	const char *name, *description;
+	const char *const *argv; /* ends with NULL; the first is a path */
+	uint64_t timeout_usec;
+};
+/* As unit_job_new(): the job is "done" when the command has ended with 0. */
+int unit_transient_new(sd_bus *bus, const struct unit_transient *order, unit_job_fn on_end,
+		       void *userdata, struct unit_job **ret_job);
 /* Forgets the job without a callback; systemd goes on with it. */
 struct unit_job *unit_job_free(struct unit_job *job);
 
