@@ -71,6 +71,8 @@ static void move_queue(const struct run *run)
 	direct_unit(run->direct, from, &facts);
 	r = facts.control_group[0] ? bounce(run->direct->plane, from, facts.control_group, true)
 				   : -ENODATA;
+	if (r > 0)
+		direct_nudge(run->direct, from);
 	if (r < 0)
 		complain("what waits on slot %u could not be moved: %s", from,
 			 r == -ENODATA ? "systemd does not tell its control group" : strerror(-r));
