@@ -348,6 +348,9 @@ static int add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, char *
 		return r;
 	unit.stopped_by = load.stopped_by;
 	lint_service(&plan->report, &unit, (const char *const *)sockets);
+	shared_look(&plan->shared, &unit, slot);
+	if (slot + 1 == plan->config.slots)
+		shared_lint(&plan->shared, &plan->report, &unit);
 	plan->own_network |= !sockets && lint_has_own_network(&unit, &line);
 	r = compare_stops(plan, &unit, stops, slot == 0);
 	return r < 0 ? no_memory(problem) : 0;
@@ -407,6 +410,8 @@ static int plan_changes(struct enable_plan *plan, char *const *stops, struct pro
 		.service = plan->service,
 		.sockets = plan->sockets,
 		.exec_stops = stops,
+		.shares_pid_file = plan->shared.pid_file,
+		.shares_runtime = plan->shared.runtime_directory,
 		.joined = plan->own_network ? plan->config.slots : 0,
 	};
 	int r = 0;
