@@ -162,6 +162,11 @@ static int check_then(const struct direct *direct, const struct direct_order *or
 {
 	enum switchover_then then = order->then == THEN_COUNT ? direct->config.then : order->then;
 
+	if (direct->config.exclusive)
+		return reply_fail(ret_reply, EXIT_FAILED,
+				  "%s: Exclusive=yes: to stop the one instance and start the other "
+				  "needs hsd; start it: systemctl start hsd",
+				  direct->service);
 	if (order->verb != VERB_SWITCHOVER || then == THEN_KEEP)
 		return EXIT_DONE;
 	return reply_fail(ret_reply, EXIT_FAILED,

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "hsd/exclusive_run.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "hsd/ownership.h"
@@ -107,6 +108,7 @@ static void end_adoption(struct instance *instance)
 		journal_log(JOURNAL_ADOPT, &scope, "%s", sentence.text);
 	if (instance->adoption->fresh)
 		instance->ready_since = now_usec();
+	service->loss_told = false;
 	/* more may come, but what follows the first ones is not foreseen */
 	if (instance->adoption->adopted)
 		ownership_settled(instance);
@@ -115,6 +117,7 @@ static void end_adoption(struct instance *instance)
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
 	retirement_retry_others(instance);
+	exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
 	foreign_watch_look(service);
 }
 

@@ -45,6 +45,7 @@ struct instance {
 	unsigned slot;
 	char unit[UNIT_NAME_MAX];
 	struct unit_watch *watch;
+	bool known;		/* systemd has been asked about it */
 	struct problem problem; /* why sockets of it are not switched */
 
 	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */

@@ -7,6 +7,7 @@
 #include "hsd/bus.h"
 #include "hsd/change_run.h"
 #include "hsd/event_log.h"
+#include "hsd/exclusive_run.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/instance.h"
 #include "hsd/nudging.h"
@@ -145,6 +146,7 @@ struct service *service_free(struct service *service)
 		return NULL;
 	sd_bus_slot_unref(service->bus_object);
 	service->change = change_run_free(service->change);
+	service->exclusive = exclusive_run_free(service->exclusive);
 	set_slots(service, 0);
 	park_free(service->park);
 	event_log_free(service->events);
@@ -215,6 +217,11 @@ void service_report(struct service *service, struct service_report *ret_report)
 	if (service->change)
 		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
 			 change_run_verb(service->change));
+	if (service->exclusive)
+		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
+			 exclusive_run_verb(service->exclusive));
+	if (service->plane && !ret_report->problem.text[0])
+		exclusive_check(service, &ret_report->problem);
 	service_states(service, states);
 	for (unsigned i = 0; i < service->n_slots; i++)
 		report_slot(service, i, states[i], ret_report);
@@ -247,6 +254,21 @@ static void drop_canary(struct service *service, unsigned slot)
 	} while (plane_swap_word(service->plane, word, word_with_canary(word, HS_SLOT_NONE, 0)));
 }
 
+/* Once; and what retire has told already is not told again. */
+static void tell_none_left(struct service *service, unsigned slot)
+{
+	struct journal_scope scope = {service->name, slot, LOG_WARNING};
+
+	if (service->loss_told || plane_is_retired(service->plane, slot))
+		return;
+	service->loss_told = true;
+	journal_log(JOURNAL_FAILOVER, &scope,
+		    "%s: slot %u is lost and no other is ready; %s until one is", service->name,
+		    slot,
+		    plane_has_park(service->plane) ? "new connections wait in the park"
+						   : "clients are refused");
+}
+
 static void leave_active(struct service *service, unsigned slot)
 {
 	struct journal_scope scope = {service->name, slot, LOG_NOTICE};
@@ -256,12 +278,7 @@ static void leave_active(struct service *service, unsigned slot)
 	if (hs_word_active(word) != slot)
 		return;
 	if (to >= HS_SLOTS_MAX) {
-		scope.priority = LOG_WARNING;
-		journal_log(JOURNAL_FAILOVER, &scope,
-			    "%s: slot %u is lost and no other is ready; %s until one is",
-			    service->name, slot,
-			    plane_has_park(service->plane) ? "new connections wait in the park"
-							   : "clients are refused");
+		tell_none_left(service, slot);
 		return;
 	}
 	/* somebody else was faster: then it is done */

@@ -17,6 +17,7 @@
 
 struct change_run;
 struct event_log;
+struct exclusive_run;
 struct fdstore;
 struct instance;
 struct nudging;
@@ -40,7 +41,9 @@ struct service {
 	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
 	struct instance *instances[HS_SLOTS_MAX];
 	unsigned n_slots;
-	struct change_run *change; /* NULL: none runs */
+	struct change_run *change;	 /* NULL: none runs */
+	struct exclusive_run *exclusive; /* likewise, of a service with Exclusive=yes */
+	bool loss_told;			 /* that no slot is left; until the next adoption */
 	struct event_log *events;
 	struct nudging *nudging; /* NULL: there is nothing that could move */
 	struct park *park;

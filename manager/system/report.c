@@ -254,6 +254,44 @@ json_object *report_progress(const struct switchover *s, const char *service, ui
 	return object;
 }
 
+json_object *report_exclusive(const struct exclusive *e, const char *service, uint64_t now,
+			      uint64_t waited)
+{
+	json_object *object = json_object_new_object();
+	struct problem sentence = {0};
+
+	exclusive_describe(e, service, now, waited, &sentence);
+	add_text(object, "service", service);
+	add_text(object, "verb", switchover_verb_to_string(e->plan.verb));
+	add_slot(object, "from", e->plan.from);
+	add_slot(object, "to", e->plan.to);
+	add_text(object, "outcome", exclusive_step_name(e));
+	add_number(object, "duration_us", now - e->begun);
+	add_number(object, "moved", waited);
+	add_number(object, "remaining", 0);
+	add_text(object, "then", "stop");
+	json_object_object_add(object, "exclusive", json_object_new_boolean(true));
+	add_text(object, "message", sentence.text);
+	return object;
+}
+
+json_object *report_exclusive_progress(const struct exclusive *e, const char *service, uint64_t now)
+{
+	json_object *object = json_object_new_object();
+	struct problem line = {0};
+
+	exclusive_progress(e, &line);
+	add_text(object, "service", service);
+	add_text(object, "step", exclusive_step_name(e));
+	add_slot(object, "from", e->plan.from);
+	add_slot(object, "to", e->plan.to);
+	add_number(object, "elapsed_us", now - e->begun);
+	add_number(object, "remaining", e->remaining);
+	json_object_object_add(object, "exclusive", json_object_new_boolean(true));
+	add_text(object, "text", line.text);
+	return object;
+}
+
 static const char *tcp_state(uint8_t state)
 {
 	static const char *const names[] = {

@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 
 #include "core/config.h"
+#include "core/exclusive.h"
 #include "core/intake.h"
 #include "core/name.h"
 #include "core/slot.h"
@@ -70,6 +71,13 @@ json_object *report_to_json(const struct service_report *report);
 json_object *report_change(const struct switchover *s, const char *service,
 			   const struct switchover_result *result);
 json_object *report_progress(const struct switchover *s, const char *service, uint64_t now);
+
+/* The same of an exclusive service. `waited`: connections that were let go at its end; they are
+ * "moved". */
+json_object *report_exclusive(const struct exclusive *e, const char *service, uint64_t now,
+			      uint64_t waited);
+json_object *report_exclusive_progress(const struct exclusive *e, const char *service,
+				       uint64_t now);
 
 /* Connections of a service:
  * {"service","slots":[{"slot","connections","queued"}],"connections":[{"slot","peer",
