@@ -75,6 +75,9 @@ def ratio_of(case, base):
 def make_rows():
     return [
         Row("selector", "selector, per call", ("<=", 70, "ns"), median_of("standby, 1 shard")),
+        Row("udp", "selector for UDP, per datagram, flow known", ("<=", 100, "ns"), median_of("connection")),
+        Row("datagrams", "UDP answers per second, with the selector / plain SO_REUSEPORT", (">=", 0.95, ""),
+            median_of("selector / plain")),
         Row("connect", "new connections per second, with the selector / plain SO_REUSEPORT", (">=", 0.97, ""),
             median_of("selector alone / plain")),
         Row("accounting", "the same with selector and accounting / plain", (">=", 0.97, ""),
@@ -106,11 +109,14 @@ def read(path, rows):
 def derive(rows):
     """Cases that follow from others: differences and ratios, round by round."""
     by_name = {row.name: row for row in rows}
-    selector, connect = by_name["selector"], by_name["connect"]
-    if selector.cases:
-        for base in ("empty program", "bare select"):
-            pairs = zip(selector.samples("standby, 1 shard"), selector.samples(base))
-            selector.add_case(f"standby, 1 shard, less the {base}", "ns", [a - b for a, b in pairs])
+    connect, datagrams = by_name["connect"], by_name["datagrams"]
+    for row, case in ((by_name["selector"], "standby, 1 shard"), (by_name["udp"], "connection")):
+        for base in ("empty program", "bare select") if row.cases else ():
+            pairs = zip(row.samples(case), row.samples(base))
+            row.add_case(f"{case}, less the {base}", "ns", [a - b for a, b in pairs])
+    for suffix in ("", ", per CPU second") if datagrams.cases else ():
+        pairs = zip(datagrams.samples(f"selector{suffix}"), datagrams.samples(f"plain SO_REUSEPORT{suffix}"))
+        datagrams.add_case(f"selector / plain{suffix}", "", [a / b for a, b in pairs])
     if not connect.cases:
         return
     for suffix in ("", ", per CPU second"):
