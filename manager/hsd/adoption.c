@@ -109,9 +109,8 @@ static void end_adoption(struct instance *instance)
 	if (instance->adoption->fresh)
 		instance->ready_since = now_usec();
 	service->loss_told = false;
-	/* more may come, but what follows the first ones is not foreseen */
-	if (instance->adoption->adopted)
-		ownership_settled(instance);
+	if (instance->adoption->fresh)
+		ownership_bound(instance);
 	instance->adoption = adoption_free(instance->adoption);
 	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)

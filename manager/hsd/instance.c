@@ -205,7 +205,7 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 	bool same_run = !strcmp(instance->adopted_run, facts->invocation);
 
 	if (facts->state != UNIT_STARTING)
-		ownership_settled(instance);
+		ownership_ended(instance);
 	if (!service->plane)
 		return;
 	if (!plane_slot_sockets(service->plane, instance->slot))

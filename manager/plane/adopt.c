@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include "plane/ephemeral.h"
-#include "plane/holder.h"
 #include "plane/latejoin.h"
 #include "plane/owners.h"
 #include "util/macro.h"
@@ -223,26 +222,6 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope, struct 
 	return 0;
 }
 
-static int stop_at_first(const struct holder *holder, void *userdata)
-{
-	*(struct holder *)userdata = *holder;
-	return 1;
-}
-
-/* Borrows a socket of which only the kernel's view is known. */
-static int borrow(const struct listening_socket *socket, int *ret_fd)
-{
-	struct holder holder;
-	struct held_socket held = {.socket = *socket};
-	int r = holder_each(&socket->inode, 1, stop_at_first, &holder);
-
-	if (r <= 0)
-		return r < 0 ? r : -ESTALE;
-	held.pid = holder.pid;
-	held.fd = holder.fd;
-	return scan_borrow(&held, ret_fd);
-}
-
 /* What cannot be found out is no reason to refuse: at worst the selector cannot choose it. */
 static bool shares_group(struct plane *plane, const struct held_socket *mine,
 			 const struct listening_socket *other)
@@ -250,7 +229,7 @@ static bool shares_group(struct plane *plane, const struct held_socket *mine,
 	_cleanup_(close_fdp) int mine_fd = -1, other_fd = -1;
 	struct listener *listener;
 
-	if (scan_borrow(mine, &mine_fd) < 0 || borrow(other, &other_fd) < 0 ||
+	if (scan_borrow(mine, &mine_fd) < 0 || scan_borrow_unknown(other, &other_fd) < 0 ||
 	    plane_listener_get(plane, &other->address, &listener, NULL) < 0)
 		return true;
 	if (owners_same_group(plane, listener, mine_fd, other_fd))

@@ -457,17 +457,18 @@ static bool is_dead(const struct listener *listener)
 	return true;
 }
 
-/* True for a listener that is in a namespace other than this one's, all else alike. */
+/* True for a listener that no slot serves in a namespace other than this one's, all else alike. A
+ * park there keeps nothing but the namespace: its owner sees that the listener is gone. */
 static bool is_elsewhere(const struct listener *listener, const struct address *address)
 {
 	struct address moved = listener->address;
 
 	moved.netns = address->netns;
 	return listener->address.netns && listener->address.netns != address->netns &&
-	       address_equal(&moved, address);
+	       address_equal(&moved, address) && !listener_live_slots(listener);
 }
 
-/* Drops listeners without a socket: all, or those that are elsewhere than `address`. Should sockets
+/* Drops listeners without a socket, or those that are elsewhere than `address`. Should sockets
  * that were withdrawn keep a dropped selector going, it falls open; the next adoption attaches a
  * new one. */
 static void drop_dead_listeners(struct plane *plane, const struct address *address)
@@ -477,7 +478,7 @@ static void drop_dead_listeners(struct plane *plane, const struct address *addre
 	for (size_t i = 0; i < plane->n_listeners; i++) {
 		struct listener *listener = plane->listeners[i];
 
-		if (is_dead(listener) && (!address || is_elsewhere(listener, address))) {
+		if (address ? is_elsewhere(listener, address) : is_dead(listener)) {
 			pins_remove(listener_path(plane, &listener->address).text);
 			listener_free(listener);
 		} else {
