@@ -166,7 +166,9 @@ struct hs_service_counters {
 			      */
 	__u64 told_tick; /* no count: when this CPU's UDP selectors last sent an event (hs_flow.h)
 			  */
-	__u64 pad[3];
+	__u64 traffic_tick; /* no count: when this CPU last told of traffic (hs_listen.service_id)
+			     */
+	__u64 pad[2];
 };
 _Static_assert(sizeof(struct hs_service_counters) == sizeof(struct hs_counters), "one value size");
 
@@ -220,14 +222,17 @@ struct hs_move {
 };
 _Static_assert(sizeof(struct hs_move) == 8, "layout of map moved");
 
-/* Records of the ring "listens": a socket somewhere on this machine began to listen, or ceased to.
- */
+/* How often traffic is told, at the most: once in 2^this ns for each CPU and service. */
+#define HS_TRAFFIC_TICK_SHIFT 28 /* 268 ms */
+
+/* Records of the ring "listens": a socket somewhere on this machine began to listen, or ceased to;
+ * or, with `service_id`, that service got a connection after a pause. */
 struct hs_listen {
-	__u64 cookie; /* SO_COOKIE of the socket */
-	__u16 port;   /* host byte order */
-	__u8 family;  /* AF_INET, AF_INET6 */
-	__u8 closed;  /* 1 = a tagged listener left TCP_LISTEN */
-	__u32 pad;
+	__u64 cookie;	  /* SO_COOKIE of the socket; of traffic: of the connection */
+	__u16 port;	  /* host byte order */
+	__u8 family;	  /* AF_INET, AF_INET6 */
+	__u8 closed;	  /* 1 = a tagged listener left TCP_LISTEN */
+	__u32 service_id; /* hs_control.service_id; 0 = this is about a listener */
 };
 _Static_assert(sizeof(struct hs_listen) == 16, "layout of ring listens");
 

@@ -226,6 +226,7 @@ static json_object *describe(const struct direct *direct, const struct problem *
 		locate(direct);
 	report_init(report, direct->service, direct->config.slots);
 	report->intake.wanted = direct->config.intake;
+	report->failover = direct->config.failover;
 	report_read_plane(report, direct->plane);
 	if (!force_open(direct->service, &force))
 		report_read_force(report, force);

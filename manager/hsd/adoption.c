@@ -5,6 +5,7 @@
 
 #include "hsd/exclusive_run.h"
 #include "hsd/foreign_watch.h"
+#include "hsd/hang.h"
 #include "hsd/instance.h"
 #include "hsd/ownership.h"
 #include "hsd/preparation.h"
@@ -109,8 +110,10 @@ static void end_adoption(struct instance *instance)
 	if (instance->adoption->fresh)
 		instance->ready_since = now_usec();
 	service->loss_told = false;
-	if (instance->adoption->fresh)
+	if (instance->adoption->fresh) {
 		ownership_bound(instance);
+		hang_on_adopted(service->hang, instance->slot);
+	}
 	instance->adoption = adoption_free(instance->adoption);
 	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)

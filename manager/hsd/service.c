@@ -8,7 +8,9 @@
 #include "hsd/change_run.h"
 #include "hsd/event_log.h"
 #include "hsd/exclusive_run.h"
+#include "hsd/failover.h"
 #include "hsd/foreign_watch.h"
+#include "hsd/hang.h"
 #include "hsd/instance.h"
 #include "hsd/nudging.h"
 #include "hsd/park.h"
@@ -57,6 +59,9 @@ static void open_plane(struct service *service)
 	}
 	if (nudging_new(service, &service->nudging) < 0)
 		service->nudging = NULL; /* most kernels do without */
+	if (failover_new(service, &service->failover) < 0 ||
+	    hang_new(service, service->context->hangs, &service->hang) < 0)
+		service->hang = NULL; /* crashes are the kernel's business */
 	if (event_log_new(service, &service->events) < 0)
 		service->events = NULL; /* the counters go on without the stories */
 	if (park_new(service, &service->park) < 0)
@@ -109,6 +114,7 @@ void service_reload(struct service *service)
 {
 	load(service);
 	set_slots(service, service->config.slots);
+	hang_poke(service->hang);
 	park_look(service->park);
 }
 
@@ -125,6 +131,7 @@ int service_new(const struct service_context *context, const char *name,
 	config_init(&service->config);
 	load(service);
 	r = set_slots(service, service->config.slots);
+	hang_poke(service->hang);
 	if (r >= 0)
 		r = bus_publish_service(service);
 	if (r < 0)
@@ -149,6 +156,8 @@ struct service *service_free(struct service *service)
 	service->exclusive = exclusive_run_free(service->exclusive);
 	set_slots(service, 0);
 	park_free(service->park);
+	hang_free(service->hang);
+	failover_free(service->failover);
 	event_log_free(service->events);
 	nudging_free(service->nudging);
 	force_free(service->force);
@@ -194,6 +203,9 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 	report_read_unit(report, slot, instance_facts(instance));
 	out->state = state;
 	out->problem = instance->problem;
+	out->stalled_usec = hang_stalled(service->hang, slot);
+	if (service->failover && failover_problem(service->failover, slot)->text[0])
+		out->problem = *failover_problem(service->failover, slot);
 	if (state == SLOT_INCOMPLETE)
 		problem_set(&out->problem, 0,
 			    "it has no socket on %s, which the active slot serves; let both serve "
@@ -212,6 +224,9 @@ void service_report(struct service *service, struct service_report *ret_report)
 	ret_report->problem = service->problem;
 	ret_report->foreign = service->foreign;
 	ret_report->intake.wanted = service->config.intake;
+	ret_report->failover = service->config.failover;
+	if (service->failover)
+		ret_report->hold_usec = failover_hold(service->failover);
 	report_read_plane(ret_report, service->plane);
 	report_read_force(ret_report, service->force);
 	if (service->change)

@@ -18,6 +18,9 @@
 struct change_run;
 struct event_log;
 struct exclusive_run;
+struct failover;
+struct hang;
+struct hang_watch;
 struct fdstore;
 struct instance;
 struct nudging;
@@ -28,6 +31,7 @@ struct service_context {
 	sd_event *event;
 	sd_bus *bus;
 	struct accounting *accounting; /* NULL: this kernel has none */
+	struct hang_watch *hangs;      /* NULL: hangs are not looked for */
 	const bool *nudge;	       /* servers are to be woken when connections move to them */
 	struct fdstore *fdstore; /* while hsd starts: what the one before has left; then NULL */
 };
@@ -47,6 +51,8 @@ struct service {
 	struct event_log *events;
 	struct nudging *nudging; /* NULL: there is nothing that could move */
 	struct park *park;
+	struct hang *hang;
+	struct failover *failover;
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
 	bool foreign_due;
 	sd_bus_slot *bus_object;

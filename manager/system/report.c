@@ -138,6 +138,9 @@ static json_object *slot_to_json(const struct service_report *report, unsigned s
 	json_object_object_add(object, "flows",
 			       report->has_flows ? json_object_new_uint64(in->flows) : NULL);
 	add_number(object, "queued", in->queued);
+	json_object_object_add(
+		object, "stalled_ms",
+		in->stalled_usec ? json_object_new_uint64(in->stalled_usec / USEC_PER_MSEC) : NULL);
 	add_number(object, "chosen", in->totals.chosen);
 	add_number(object, "fell_through", in->totals.fell_through);
 	add_number(object, "migrated_in", in->totals.migrated_in);
@@ -199,6 +202,8 @@ json_object *report_to_json(const struct service_report *report)
 			       json_object_new_double_s(hs_word_share(report->word) / 65536.0,
 							strcmp(share, "0") ? share : "0.0"));
 	json_object_object_add(object, "manager", json_object_new_boolean(report->manager));
+	add_text(object, "failover", config_failover_to_string(report->failover));
+	add_number(object, "hold_ms", report->hold_usec / USEC_PER_MSEC);
 	add_text(object, "intake", config_intake_to_string(intake_of(&report->intake)));
 	add_text(object, "change", report->change);
 	json_object_object_add(object, "listeners", listeners_to_json(report));

@@ -29,6 +29,7 @@ struct slot_report {
 	uint32_t queued;
 	bool retired;		/* see plane_is_retired() */
 	bool suspect;		/* see plane_is_suspect() */
+	uint64_t stalled_usec;	/* nobody has accepted for so long though somebody waits; 0 = not */
 	uint64_t since_usec;	/* CLOCK_REALTIME; 0 = never */
 	struct problem problem; /* what is wrong with it, for people; empty = nothing */
 };
@@ -48,8 +49,10 @@ struct service_report {
 	uint64_t nothing_to_choose, events_lost;
 	bool has_flows; /* see plane_has_flows() */
 	uint64_t flows_evicted;
-	bool park_ready;	/* there is a park on some listener */
-	uint32_t parked;	/* connections that wait there */
+	bool park_ready; /* there is a park on some listener */
+	uint32_t parked; /* connections that wait there */
+	enum config_failover failover;
+	uint64_t hold_usec;	/* no automatic fail-over for so long */
 	char change[32];	/* the change that runs now, such as "switchover"; "" = none */
 	struct problem problem; /* of the service as a whole */
 };
