@@ -151,6 +151,21 @@ lists() { [[ $(hs connections --list --json "$1" | jq "[.connections[] | select(
 	see_queue path http://127.0.0.1:9702/ 9702
 }
 
+@test "no slot left in a network that stays: connections wait there in the park" {
+	local client
+	inside systemctl stop path@0 path@1
+	inside ip netns exec blue curl -sSf --max-time 20 http://127.0.0.1:9702/ >"$BATS_TEST_TMPDIR/answer" 3>&- &
+	client=$!
+	wait_for 5 parks path 1
+	inside systemctl start path@1
+	wait $client
+	grep -q '^slot=1 ' "$BATS_TEST_TMPDIR/answer"
+	inside systemctl start path@0
+	wait_for 5 is_ready path
+}
+
+parks() { [[ $(status "$1" .parked) == "$2" ]]; }
+
 @test "hsd restarted and killed: it finds the namespaces again" {
 	inside systemctl restart hsd
 	wait_for 5 is_ready priv
