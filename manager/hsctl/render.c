@@ -188,6 +188,8 @@ static void print_header(const struct render *render, json_object *status)
 	if (canary >= 0)
 		fprintf(render->out, "canary slot %" PRId64 " gets %.4g%%, ", canary,
 			100 * json_double(status, "canary_share"));
+	if (json_text(status, "intake")[0])
+		fprintf(render->out, "intake %s, ", json_text(status, "intake"));
 	if (json_text(status, "change")[0])
 		fprintf(render->out, "%s under way, ", json_text(status, "change"));
 	fputs(json_is_true(status, "manager") ? "hsd runs, " : "seen without hsd, ", render->out);

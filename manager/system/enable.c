@@ -393,11 +393,27 @@ static int check_config(struct enable_plan *plan, struct problem *problem)
 	return 0;
 }
 
+static void add_no_socket_unit(struct enable_plan *plan)
+{
+	struct lint_finding finding = {
+		.refuses = true,
+		.file = plan->kept_config,
+		.what = "Intake=socket",
+		.why = "There is no socket unit that starts the instances",
+	};
+
+	snprintf(finding.remedy, sizeof(finding.remedy),
+		 "Make one with the name of the service and @.socket, or remove the line");
+	lint_add(&plan->report, &finding);
+}
+
 /* A guess at the worst: what is wrong shows when the server has bound its sockets. */
 static void find_intake(sd_bus *bus, struct enable_plan *plan)
 {
 	plan->intake.wanted = plan->config.intake;
 	plan->intake.socket_units = plan->sockets != NULL;
+	if (plan->intake.wanted == INTAKE_SOCKET && !plan->sockets)
+		add_no_socket_unit(plan);
 	for (unsigned slot = 0; slot < plan->config.slots; slot++)
 		if (plan->running & (1U << slot))
 			intakefind_slot(bus, plan->service, slot, &plan->config, &plan->intake);

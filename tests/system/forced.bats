@@ -282,6 +282,156 @@ nginx_template() {
 	down haproxy
 }
 
+# ---- without hsd, without pins ----
+
+@test "without hsd: the hooks prepare, adopt and retire by themselves" {
+	redis_config 6390
+	hs enable redis-server@.service
+	inside systemctl stop hsd
+	inside systemctl start redis-server@0 redis-server@1
+	wait_for 5 is_ready redis-server
+	[[ $(intake redis-server) == forced ]]
+	begin_asking 6390 'PING\r\n' '+PONG'
+	switch redis-server 2
+	inside systemctl restart redis-server@0
+	inside systemctl restart redis-server@1
+	wait_for 5 is_ready redis-server
+	nothing_lost 'redis, restarted and switched without hsd'
+	inside systemctl start hsd
+	wait_for 5 is_ready redis-server
+	[[ $(intake redis-server) == forced ]]
+	down redis-server
+}
+
+@test "after a boot: a fresh BPF file system, and hsd before the instances" {
+	redis_config 6390
+	hs enable redis-server@.service
+	inside systemctl stop hsd
+	inside bash -c "rm -rf $pins/*"
+	inside systemctl start hsd
+	inside test -e $pins/redis-server/bind4
+	inside systemctl start redis-server@0 redis-server@1
+	wait_for 5 is_ready redis-server
+	inside systemctl stop redis-server@1
+	# taken away under hsd's feet
+	inside rm $pins/redis-server/bind4 $pins/redis-server/bind6
+	inside systemctl start redis-server@1
+	wait_for 5 is_ready redis-server
+	hs switchover redis-server --drain=0
+	down redis-server
+}
+
+# programs NAME: how many bind programs are attached to the control groups of its slots
+programs() {
+	local slot
+	for slot in 0 1; do
+		inside bpftool cgroup show "/sys/fs/cgroup$(inside systemctl show -P ControlGroup "$1@$slot")"
+	done | grep -c 'hs_bind[46]'
+}
+
+@test "disable takes the programs off, and the server goes on" {
+	redis_config 6390
+	up redis-server
+	[[ $(programs redis-server) == 4 ]]
+	hs disable redis-server@.service
+	[[ $(programs redis-server) == 0 ]]
+	run ! inside test -e $pins/redis-server
+	[[ $(inside redis-cli -p 6390 ping) == PONG ]]
+	# and enabled again nothing has to be restarted
+	hs enable redis-server@.service
+	wait_for 5 is_ready redis-server
+	[[ $(programs redis-server) == 4 ]]
+	hs switchover redis-server --drain=0
+	down redis-server
+}
+
+# ---- settings ----
+
+# mute NAME PORT [OPTION...]: a template whose server opens its sockets without SO_REUSEPORT
+mute() {
+	local name=$1 port=$2
+	shift 2
+	own_service "$name" "$port" --no-reuseport "$@"
+}
+
+@test "Intake=own: nothing is forced, and what is not switched is named" {
+	mute quiet 9742
+	printf '[Service]\nIntake=own\n' | write /etc/hotstandby/quiet.conf
+	inside systemctl daemon-reload
+	run -0 hs enable quiet@.service
+	[[ $output == *'Intake: own reuseport; Intake= says so.'* ]]
+	inside systemctl start quiet@0
+	wait_for 5 is_state quiet 0 not-adopted
+	[[ $(programs quiet) == 0 && $(intake quiet) == own ]]
+	# changed while it runs: no restart is needed
+	printf '[Service]\nIntake=forced\n' | write /etc/hotstandby/quiet.conf
+	inside systemctl reload hsd
+	inside hsctl adopt quiet@0.service
+	wait_for 5 is_state quiet 0 ready
+	inside systemctl start quiet@1
+	wait_for 5 is_ready quiet
+	hs switchover quiet
+	[[ $(intake quiet) == forced ]]
+	down quiet
+}
+
+@test "Intake=socket without a socket unit is refused" {
+	mute quiet 9742
+	printf '[Service]\nIntake=socket\n' | write /etc/hotstandby/quiet.conf
+	inside systemctl daemon-reload
+	run -3 hs enable quiet@.service
+	[[ $output == *'Intake=socket: There is no socket unit'* ]]
+	run -3 hs enable --json quiet@.service
+	[[ $(head -n 1 <<<"$output" | jq -r .intake) == null ]]
+	down quiet
+}
+
+@test "Ports=: others are the slot's own affair" {
+	mute named 9743 --listen=127.0.0.1:1974%i
+	printf '[Service]\nPorts=9743\n' | write /etc/hotstandby/named.conf
+	up named
+	[[ $(status named '[.listeners[].address] | join(" ")') == 0.0.0.0:9743 ]]
+	[[ $(status named '[.slots[].problem] | unique | join(" ")') == '' ]]
+	hs switchover named
+	# the option is not there
+	run ! inside python3 -c 'import socket; s = socket.socket(); s.setsockopt(1, 15, 1); s.bind(("127.0.0.1", 19740))'
+	# another port from now on, also for what runs
+	printf '[Service]\nPorts=9743 9745\n' | write /etc/hotstandby/named.conf
+	inside systemctl reload hsd
+	down named
+}
+
+@test "hardened units, with a dynamic user for each slot" {
+	mute hard 9746
+	slot_setting hard DynamicUser=yes User=hard-%i PrivateUsers=yes ProtectSystem=strict PrivateTmp=yes PrivateDevices=yes \
+		CapabilityBoundingSet= NoNewPrivileges=yes ProtectControlGroups=yes RestrictNamespaces=yes \
+		'RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX' SystemCallFilter=@system-service NoExecPaths=/ \
+		'ExecPaths=/usr/lib /lib' ProtectProc=invisible MemoryDenyWriteExecute=yes
+	up hard
+	[[ $(inside ps -o user= -p "$(main_pid hard@0)") != "$(inside ps -o user= -p "$(main_pid hard@1)")" ]]
+	begin_load http://127.0.0.1:9746/ slot=
+	try hard
+	lost_nothing "a dynamic user for each slot: $switched switchovers, 4 restarts"
+	down hard
+}
+
+@test "a server that binds long after it is said to run" {
+	local type
+	for type in simple exec; do
+		mute late 9747 --bind-delay=300
+		slot_setting late "Type=$type"
+		up late
+		begin_load http://127.0.0.1:9747/ slot=
+		hs switchover late --drain=0
+		inside systemctl restart late@0
+		wait_for 5 is_ready late
+		inside systemctl restart late@1
+		wait_for 5 is_ready late
+		lost_nothing "Type=$type, binds late: a switchover, 2 restarts"
+		down late
+	done
+}
+
 # ---- socket units ----
 
 @test "a socket unit that never heard of ReusePort=, enabled while a slot runs" {
