@@ -392,39 +392,14 @@ void plane_advance_epoch(struct plane *plane, unsigned slot)
 					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 }
 
-bool plane_has_flows(const struct plane *plane)
+const struct hs_control *plane_control(const struct plane *plane)
 {
-	return plane->flows.fd >= 0 &&
-	       __atomic_load_n(&plane->control->flow_mode, __ATOMIC_SEQ_CST) != HS_FLOW_NONE;
+	return plane->control;
 }
 
-static bool serves_udp(const struct plane *plane, unsigned slot)
+const struct flows *plane_flow_table(const struct plane *plane)
 {
-	uint64_t cookies[HS_SHARDS_MAX];
-
-	for (size_t i = 0; i < plane->n_listeners; i++)
-		if (plane->listeners[i]->address.udp &&
-		    listener_sockets(plane->listeners[i], slot, cookies))
-			return true;
-	return false;
-}
-
-void plane_flows(const struct plane *plane, uint64_t flows[HS_SLOTS_MAX])
-{
-	struct hs_flow_now now = {
-		.epochs = __atomic_load_n(&plane->control->epochs, __ATOMIC_SEQ_CST),
-		.tick = flows_tick(),
-		.idle = __atomic_load_n(&plane->control->flow_idle, __ATOMIC_SEQ_CST),
-	};
-
-	memset(flows, 0, HS_SLOTS_MAX * sizeof(*flows));
-	if (!plane_has_flows(plane))
-		return;
-	flows_count(&plane->flows, &now, flows);
-	/* with no socket there, these will go elsewhere with their next datagram */
-	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-		if (flows[slot] && !serves_udp(plane, slot))
-			flows[slot] = 0;
+	return &plane->flows;
 }
 
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie)
