@@ -175,7 +175,8 @@ _Static_assert(sizeof(struct hs_service_counters) == sizeof(struct hs_counters),
 #define HS_COUNTERS_SERVICE HS_PLACES_MAX
 #define HS_COUNTERS_MAX	    (HS_PLACES_MAX + 1)
 
-/* Records of the ring buffer "events", one ring per service: the rare cases only. */
+/* Records of the ring buffer "events", one ring per service: the rare cases only. What goes into
+ * the park and comes out of it is counted, not told. */
 enum hs_event_kind {
 	HS_EVENT_FELL_THROUGH =
 		1,	       /* slot FROM was wanted but its sockets are gone; TO got the flow */

@@ -8,6 +8,7 @@
 #include <syslog.h>
 
 #include "core/queue_age.h"
+#include "hsd/nudging.h"
 #include "hsd/park_log.h"
 #include "plane/park.h"
 #include "system/fdstore.h"
@@ -135,6 +136,16 @@ static void forget_place(struct park *park, struct place *place)
 
 /* ---- leaving ---- */
 
+/* Where the kernel does not wake those that connections move to. */
+static void nudge(const struct park *park, const struct listener *listener)
+{
+	uint32_t live = listener_live_slots(listener);
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (live & (1U << slot))
+			nudging_on_moved(park->service->nudging, slot);
+}
+
 static void leave_now(struct park *park, struct leaving *leaving)
 {
 	struct listener *listener = listener_of(park, &leaving->address);
@@ -145,6 +156,8 @@ static void leave_now(struct park *park, struct leaving *leaving)
 	else
 		shutdown(leaving->fd, SHUT_RD);
 	fdstore_remove(leaving->cookie);
+	if (listener && moved > 0)
+		nudge(park, listener);
 	leaving->fd = close_fd(leaving->fd);
 	park_log_moved(&park->log, MAX(moved, 0));
 }

@@ -16,7 +16,8 @@ import sys
 
 LOSSES = ("refused", "reset", "timed_out", "wrong")
 # what users do; the other cases of the row are there to compare with
-LOSSLESS = ("hotstandby, flip, settle, close", "hsctl switchover", "systemctl restart with hotstandby")
+LOSSLESS = ("hotstandby, flip, settle, close", "hsctl switchover", "systemctl restart with hotstandby",
+            "systemctl restart, the only instance, parked")
 
 
 class Row:
@@ -88,6 +89,8 @@ def make_rows():
             median_of("1 address, first")),
         Row("counts", "live connection count, cost with 50000 / with 50", ("<=", 1.2, ""),
             ratio_of("whole service, 50000 connections", "whole service, 50 connections")),
+        Row("park", "4000 that wait, handed over to a slot that has come", ("<=", 10, "ms"),
+            median_of("4000 wait, handed over")),
         Row("loss", "lost requests in switchovers and restarts", ("<=", 0, ""), total_lost),
         Row("memory", "hsd, resident, with 50 services", ("<=", 20, "MB"), median_of("resident (RSS)")),
         Row("idle", "wake-ups of hsd when idle", ("<=", 0, ""), lambda row: row.cases[0]["samples"][0]),
