@@ -92,6 +92,30 @@ static __always_inline void on_listen(struct bpf_sock_ops *ops)
 	tell_listen(ops, 0);
 }
 
+/*
+ * A manager that watches for hangs need not look where nothing happens: it is told when something
+ * begins to. Not of each connection, but of the first one in a while.
+ */
+static __always_inline void tell_traffic(struct bpf_sock_ops *ops, __u32 service_id)
+{
+	void *counters = bpf_map_lookup_elem(&hs_services, &service_id);
+	__u64 tick = bpf_ktime_get_ns() >> HS_TRAFFIC_TICK_SHIFT;
+	struct hs_service_counters *service;
+	__u32 index = HS_COUNTERS_SERVICE;
+	struct hs_listen traffic = {
+		.port = (__u16)ops->local_port,
+		.family = (__u8)ops->family,
+		.service_id = service_id,
+	};
+
+	service = counters ? bpf_map_lookup_elem(counters, &index) : NULL;
+	if (!service || service->traffic_tick == tick)
+		return;
+	service->traffic_tick = tick;
+	traffic.cookie = bpf_get_socket_cookie(ops);
+	bpf_ringbuf_output(&hs_listens, &traffic, sizeof(traffic), 0);
+}
+
 static __always_inline void on_established(struct bpf_sock_ops *ops)
 {
 	struct hs_tag *tag = tag_of(ops);
@@ -107,6 +131,7 @@ static __always_inline void on_established(struct bpf_sock_ops *ops)
 		return;
 	tag->counted = 1;
 	hs_count(counters->opened);
+	tell_traffic(ops, tag->service_id);
 }
 
 /* A connection that is older than its listener's tag was not counted as begun, and so must not be

@@ -175,7 +175,8 @@ struct hs_service_counters {
 			  */
 	__u64 previewed; /* look-ups that a preview rule sent to its slot */
 	__u64 preview_misses; /* look-ups with a preview rule whose slot had no live socket */
-	__u64 pad;
+	__u64 traffic_tick;   /* no count: when this CPU last told of traffic (hs_listen.service_id)
+			       */
 };
 _Static_assert(sizeof(struct hs_service_counters) == sizeof(struct hs_counters), "one value size");
 
@@ -281,7 +282,8 @@ struct hs_prefix {
 };
 _Static_assert(sizeof(struct hs_prefix) == 20, "layout of map prefixes");
 
-/* Records of the ring buffer "events", one ring per service: the rare cases only. */
+/* Records of the ring buffer "events", one ring per service: the rare cases only. What goes into
+ * the park and comes out of it is counted, not told. */
 enum hs_event_kind {
 	HS_EVENT_FELL_THROUGH =
 		1,	       /* slot FROM was wanted but its sockets are gone; TO got the flow */
@@ -328,14 +330,17 @@ struct hs_move {
 };
 _Static_assert(sizeof(struct hs_move) == 8, "layout of map moved");
 
-/* Records of the ring "listens": a socket somewhere on this machine began to listen, or ceased to.
- */
+/* How often traffic is told, at the most: once in 2^this ns for each CPU and service. */
+#define HS_TRAFFIC_TICK_SHIFT 28 /* 268 ms */
+
+/* Records of the ring "listens": a socket somewhere on this machine began to listen, or ceased to;
+ * or, with `service_id`, that service got a connection after a pause. */
 struct hs_listen {
-	__u64 cookie; /* SO_COOKIE of the socket */
-	__u16 port;   /* host byte order */
-	__u8 family;  /* AF_INET, AF_INET6 */
-	__u8 closed;  /* 1 = a tagged listener left TCP_LISTEN */
-	__u32 pad;
+	__u64 cookie;	  /* SO_COOKIE of the socket; of traffic: of the connection */
+	__u16 port;	  /* host byte order */
+	__u8 family;	  /* AF_INET, AF_INET6 */
+	__u8 closed;	  /* 1 = a tagged listener left TCP_LISTEN */
+	__u32 service_id; /* hs_control.service_id; 0 = this is about a listener */
 };
 _Static_assert(sizeof(struct hs_listen) == 16, "layout of ring listens");
 

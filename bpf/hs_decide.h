@@ -97,6 +97,8 @@ HS_PURE __u32 hs_span(__u64 bits)
  * puts them. 64 when `bits` is empty. */
 HS_PURE __u32 hs_pick_shard(__u64 bits, __u32 hash)
 {
+	if (bits == 1) /* most servers have one */
+		return 0;
 	if (!(bits & (bits - 1)))
 		return hs_lowest(bits);
 	return hs_bit_from(bits, hs_scale(hash, hs_span(bits)));

@@ -33,12 +33,6 @@ struct hs_flow_now {
 	__u32 idle;   /* hs_control.flow_idle, ticks */
 };
 
-/* Where a flow is to be written. */
-struct hs_flow_place {
-	__u32 way;
-	__u32 evicts; /* 1: another flow, not idle yet, loses its place */
-};
-
 /* Between CPUs a flow may be newer than the present, by as long as a program can be held up. */
 #define HS_FLOW_TICKS_AHEAD 16
 
@@ -99,7 +93,7 @@ HS_PURE __u32 hs_flow_age(__u64 word, __u32 tick)
 }
 
 /* Whether somebody's datagrams still belong to this flow: neither idle nor of an earlier occupation
- * of its slot. */
+ * of its slot. False for a free place. */
 HS_PURE int hs_flow_is_live(__u64 word, const struct hs_flow_now *now)
 {
 	__u32 epoch = (word >> HS_FLOW_EPOCH_SHIFT) & 0xf;
@@ -108,51 +102,80 @@ HS_PURE int hs_flow_is_live(__u64 word, const struct hs_flow_now *now)
 	       hs_flow_age(word, now->tick) < now->idle;
 }
 
-/* The place of a live flow; HS_FLOW_WAYS when it is not known. */
-HS_PURE __u32 hs_flow_find(const struct hs_flow_bucket *bucket, __u64 mix,
-			   const struct hs_flow_now *now)
+/*
+ * The place of a flow, live or not; HS_FLOW_WAYS when it has none. Without branches: they would go
+ * one way or another with each datagram, and a CPU cannot guess which.
+ */
+HS_PURE __u32 hs_flow_find(const struct hs_flow_bucket *bucket, __u64 mix)
 {
-	__u64 print = hs_flow_print(mix) >> HS_FLOW_PRINT_POSITION;
+	__u64 print = hs_flow_print(mix), matches = 0;
 
+#ifdef __bpf__
+#pragma unroll
+#endif
 	for (__u32 way = 0; way < HS_FLOW_WAYS; way++) {
 		__u64 word = *(const volatile __u64 *)&bucket->flows[way];
+		__u64 differs = (word ^ print) >> HS_FLOW_PRINT_POSITION;
 
-		if (word >> HS_FLOW_PRINT_POSITION == print && hs_flow_is_live(word, now))
-			return way;
+		/* the top bit of 0 - 1 */
+		differs -= 1;
+		__asm__ volatile("" : "+r"(differs));
+		matches |= (differs >> 63) << way;
 	}
-	return HS_FLOW_WAYS;
+	return hs_lowest(matches | 1 << HS_FLOW_WAYS);
 }
 
 /* How well a place suits: a live flow's by its age, below those that nobody needs; best is the one
- * that the same flow had before, so that it has only one. */
+ * that the same flow had before, so that it has only one. `print` as hs_flow_print() gives it. */
 HS_PURE __u32 hs_flow_fitness(__u64 word, __u64 print, const struct hs_flow_now *now)
 {
-	if (word >> HS_FLOW_PRINT_POSITION == print)
+	if (!((word ^ print) >> HS_FLOW_PRINT_POSITION))
 		return HS_FLOW_TICK_MASK + 2;
 	if (!hs_flow_is_live(word, now))
 		return HS_FLOW_TICK_MASK + 1;
 	return hs_flow_age(word, now->tick);
 }
 
-/* Where to write a flow that was not found, or that goes to another slot from now on. */
-HS_PURE struct hs_flow_place hs_flow_place(const struct hs_flow_bucket *bucket, __u64 mix,
-					   const struct hs_flow_now *now)
+/* The better of two places, each fitness * HS_FLOW_WAYS + HS_FLOW_WAYS - 1 - way; of two that suit
+ * as well the first. Without branches, for the verifier's sake. */
+HS_PURE __u32 hs_flow_better(__u32 a, __u32 b)
 {
-	__u64 print = hs_flow_print(mix) >> HS_FLOW_PRINT_POSITION;
-	struct hs_flow_place place = {0};
+	__u64 less = (__u64)a - b;
+
+	__asm__ volatile("" : "+r"(less));
+	less >>= 63;
+	__asm__ volatile("" : "+r"(less));
+	return a ^ ((a ^ b) & -(__u32)less);
+}
+
+HS_PURE __u32 hs_flow_rank(__u32 fitness, __u32 way)
+{
+	return fitness * HS_FLOW_WAYS + (HS_FLOW_WAYS - 1 - way);
+}
+
+HS_PURE __u32 hs_flow_way(__u32 rank)
+{
+	return HS_FLOW_WAYS - 1 - rank % HS_FLOW_WAYS;
+}
+
+/* Whether writing there makes another flow lose its place that is not idle yet. */
+HS_PURE int hs_flow_evicts(__u32 rank)
+{
+	return rank / HS_FLOW_WAYS <= HS_FLOW_TICK_MASK;
+}
+
+/* The best rank of a bucket: where to write a flow that was not found, or that goes to another slot
+ * from now on. The selector has a loop of its own around the functions above. */
+HS_PURE __u32 hs_flow_place(const struct hs_flow_bucket *bucket, __u64 mix,
+			    const struct hs_flow_now *now)
+{
 	__u32 best = 0;
 
-	for (__u32 way = 0; way < HS_FLOW_WAYS; way++) {
-		__u32 fitness =
-			hs_flow_fitness(*(const volatile __u64 *)&bucket->flows[way], print, now);
-
-		if (!way || fitness > best) {
-			best = fitness;
-			place.way = way;
-		}
-	}
-	place.evicts = best <= HS_FLOW_TICK_MASK;
-	return place;
+	for (__u32 way = 0; way < HS_FLOW_WAYS; way++)
+		best = hs_flow_better(best, hs_flow_rank(hs_flow_fitness(bucket->flows[way],
+									 hs_flow_print(mix), now),
+							 way));
+	return best;
 }
 
 /* Whether a datagram with this first byte has QUIC's long header: of the handshake, with a

@@ -183,8 +183,9 @@ static __always_inline void tell_fall(struct hs_shards *shards, const struct hs_
 {
 	if (got >= HS_PLACES_MAX)
 		event(word, flow, HS_EVENT_NOTHING, wanted, got);
-	/* a slot that was withdrawn is no news: only sockets that died unannounced are told */
-	else if (wanted < HS_SLOTS_MAX && shards->live[wanted])
+	/* a slot that was withdrawn is no news: only sockets that died unannounced are told. Those
+	 * who wait in the park are seen there */
+	else if (wanted < HS_SLOTS_MAX && got < HS_SLOTS_MAX && shards->live[wanted])
 		event(word, flow, HS_EVENT_FELL_THROUGH, wanted, got);
 }
 

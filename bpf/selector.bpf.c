@@ -99,7 +99,9 @@ static __always_inline void on_migrated(struct sk_reuseport_md *md, struct bpf_s
 	 * (TCP_SYN_RECV is one that Fast Open has let in: established as far as we count.) */
 	if (state != TCP_NEW_SYN_RECV && state != TCP_CLOSE && from < HS_PLACES_MAX)
 		account_move(moving, from, to);
-	event(word, flow, HS_EVENT_MIGRATED, from, to);
+	/* into the park and out of it they go by the thousand: hsd knows without a record each */
+	if (from != HS_SLOT_PARK && to != HS_SLOT_PARK)
+		event(word, flow, HS_EVENT_MIGRATED, from, to);
 }
 
 static __always_inline void on_selected(struct sk_reuseport_md *md, struct bpf_sock *moving,

@@ -19,11 +19,12 @@
 #include "hs_preview.h"
 
 #define UDP_HEADER 8
-#define NOT_KNOWN  -1
 
 int hs_select_udp(struct sk_reuseport_md *md);
-int hs_recall(__u64 mix, __u32 tick);
+int hs_fitness(__u64 word, __u64 print, __u64 epochs, __u32 tick, __u32 idle);
 int hs_remember(__u64 mix, __u32 tick, __u32 slot);
+int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 named, __u32 known);
+int hs_quic_far(struct sk_reuseport_md *md, __u32 offset);
 int hs_decide_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport);
 
 /* As many buckets as the service's settings want: the map is made by user space. */
@@ -61,28 +62,36 @@ static __always_inline struct hs_flow_now present(const struct hs_control *contr
 	};
 }
 
-/* The slot of a flow that is known, or NOT_KNOWN. A flow that is heard of all the time is written
- * once a tick, so that its cache line can stay where it is read. */
-__noinline int hs_recall(__u64 mix, __u32 tick)
+/* The slot of a flow that is known, or HS_SLOT_NONE. A flow that is heard of all the time is
+ * written once a tick, so that its cache line can stay where it is read. */
+static __always_inline __u32 recall(const struct hs_control *control, __u64 mix, __u32 tick)
 {
 	struct hs_flow_bucket *bucket = bucket_of(mix);
-	struct hs_control *control = the_control();
-	struct hs_flow_now now;
+	struct hs_flow_now now = present(control, tick);
 	__u32 way;
 	__u64 word;
 
-	if (!bucket || !control)
-		return NOT_KNOWN;
-	now = present(control, tick);
-	way = hs_flow_find(bucket, mix, &now);
+	if (!bucket)
+		return HS_SLOT_NONE;
+	way = hs_flow_find(bucket, mix);
 	barrier_var(way);
 	if (way >= HS_FLOW_WAYS)
-		return NOT_KNOWN;
+		return HS_SLOT_NONE;
 	word = *(volatile __u64 *)&bucket->flows[way];
+	if (!hs_flow_is_live(word, &now))
+		return HS_SLOT_NONE;
 	if (hs_flow_seen(word) != tick)
 		*(volatile __u64 *)&bucket->flows[way] =
 			hs_flow_word(mix, hs_flow_slot(word), &now);
-	return (int)hs_flow_slot(word);
+	return hs_flow_slot(word);
+}
+
+/* Apart from the loop that calls it, so that the verifier looks at its ways once. */
+__noinline int hs_fitness(__u64 word, __u64 print, __u64 epochs, __u32 tick, __u32 idle)
+{
+	struct hs_flow_now now = {.epochs = epochs, .tick = tick, .idle = idle};
+
+	return (int)hs_flow_fitness(word, print, &now);
 }
 
 /* Two CPUs that write the same place at once: the later one stands, the other flow begins anew. */
@@ -91,18 +100,24 @@ __noinline int hs_remember(__u64 mix, __u32 tick, __u32 slot)
 	struct hs_flow_bucket *bucket = bucket_of(mix);
 	struct hs_service_counters *service = service_counters();
 	struct hs_control *control = the_control();
-	struct hs_flow_place place;
+	__u64 print = hs_flow_print(mix);
+	__u32 rank = 0, way, fitness;
 	struct hs_flow_now now;
 
 	if (!bucket || !control || !service)
 		return 0;
 	now = present(control, tick);
-	place = hs_flow_place(bucket, mix, &now);
-	barrier_var(place.way);
-	if (place.way >= HS_FLOW_WAYS)
+	for (way = 0; way < HS_FLOW_WAYS; way++) {
+		fitness = hs_fitness(*(volatile __u64 *)&bucket->flows[way], print, now.epochs,
+				     tick, now.idle);
+		rank = hs_flow_better(rank, hs_flow_rank(fitness, way));
+	}
+	way = hs_flow_way(rank);
+	barrier_var(way);
+	if (way >= HS_FLOW_WAYS)
 		return 0;
-	*(volatile __u64 *)&bucket->flows[place.way] = hs_flow_word(mix, slot, &now);
-	if (place.evicts)
+	*(volatile __u64 *)&bucket->flows[way] = hs_flow_word(mix, slot, &now);
+	if (hs_flow_evicts(rank))
 		hs_count(service->flows_evicted);
 	return 0;
 }
@@ -157,33 +172,65 @@ static __always_inline struct hs_flow udp_flow_of(struct sk_reuseport_md *md)
 	return flow;
 }
 
-/* The slot that a datagram's connection id names; HS_SLOT_NONE when it names none. Of a large
- * datagram only the headers may be where a program can point at, hence the helper. */
-static __always_inline __u32 quic_slot(struct sk_reuseport_md *md, const struct hs_control *control)
+static __always_inline __u32 named_slot(__u8 first, __u8 slot)
+{
+	return hs_quic_is_long(first) || slot >= HS_SLOTS_MAX ? HS_SLOT_NONE : slot;
+}
+
+/* Of a large datagram a program may be able to point at the headers only. */
+__noinline int hs_quic_far(struct sk_reuseport_md *md, __u32 offset)
 {
 	__u8 first, slot;
 
-	if (bpf_skb_load_bytes(md, UDP_HEADER, &first, 1) || hs_quic_is_long(first) ||
-	    bpf_skb_load_bytes(md, UDP_HEADER + 1 + control->quic_slot_byte, &slot, 1))
+	if (!md || bpf_skb_load_bytes(md, UDP_HEADER, &first, 1) ||
+	    bpf_skb_load_bytes(md, offset, &slot, 1))
 		return HS_SLOT_NONE;
-	return slot < HS_SLOTS_MAX ? slot : HS_SLOT_NONE;
+	return named_slot(first, slot);
 }
 
-/* A slot that the word may not want any more: no hint, no try. */
-static __always_inline int try_known(struct sk_reuseport_md *md, const struct hs_shards *shards,
-				     __u32 slot, __u32 hash)
+/* The slot that a datagram's connection id names; HS_SLOT_NONE when it names none. */
+static __always_inline __u32 quic_slot(struct sk_reuseport_md *md, const struct hs_control *control)
 {
-	__u64 live;
+	__u32 offset = UDP_HEADER + 1 + control->quic_slot_byte;
+	volatile __u8 *data = md->data, *place = data + offset;
+	void *end = md->data_end;
 
+	if ((void *)(place + 1) > end || (void *)(data + UDP_HEADER + 1) > end)
+		return hs_quic_far(md, offset);
+	return named_slot(data[UDP_HEADER], *place);
+}
+
+static __always_inline __u64 live_of(const struct hs_shards *shards, __u32 slot)
+{
 	barrier_var(slot);
-	if (slot >= HS_SLOTS_MAX)
-		return -1;
-	live = shards->live[slot];
-	if (!live)
-		return -1;
-	if (!try_shard(md, slot, hs_pick_shard(live, hash)))
-		return 0;
-	return hs_try_slot(md, slot, hash);
+	return slot < HS_SLOTS_MAX ? shards->live[slot] : 0;
+}
+
+/* When the socket that a datagram should have got is gone: the others of the slot that its id
+ * names, of the slot where its flow is known, then as if it were the first. */
+__noinline int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 named,
+			  __u32 known)
+{
+	__u32 zero = 0;
+	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
+
+	if (!md || !shards)
+		return HS_SLOT_NONE;
+	if (live_of(shards, named) && !hs_try_slot(md, named, hash))
+		return (int)named;
+	if (live_of(shards, known) && !hs_try_slot(md, known, hash))
+		return (int)known;
+	return hs_decide_udp(md, hash, sport);
+}
+
+/* Nothing is remembered. */
+static __always_inline int select_each(struct sk_reuseport_md *md, const struct hs_flow *flow)
+{
+	__u32 slot = hs_decide_udp(md, flow->hash, flow->sport);
+
+	if (slot < HS_SLOTS_MAX)
+		count_chosen(slot);
+	return SK_PASS;
 }
 
 SEC("sk_reuseport")
@@ -193,7 +240,7 @@ int hs_select_udp(struct sk_reuseport_md *md)
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 	struct hs_control *control = the_control();
 	struct hs_flow flow;
-	__u64 mix;
+	__u64 mix, live;
 
 	if (!control || !shards)
 		return SK_PASS;
@@ -204,23 +251,18 @@ int hs_select_udp(struct sk_reuseport_md *md)
 		count_chosen(slot);
 		return SK_PASS;
 	}
-	if (control->flow_mode == HS_FLOW_NONE) {
-		slot = hs_decide_udp(md, flow.hash, flow.sport);
-		if (slot < HS_SLOTS_MAX)
-			count_chosen(slot);
-		return SK_PASS;
-	}
+	if (control->flow_mode == HS_FLOW_NONE)
+		return select_each(md, &flow);
 	tick = hs_flow_tick(bpf_ktime_get_coarse_ns());
 	mix = hs_flow_mix(control->hash_key, &flow);
-	known = hs_recall(mix, tick);
+	known = recall(control, mix, tick);
 	if (control->flow_mode == HS_FLOW_QUIC)
 		named = quic_slot(md, control);
 	slot = named < HS_SLOTS_MAX ? named : known;
-	if (try_known(md, shards, slot, flow.hash)) {
-		slot = slot == known ? HS_SLOT_NONE : known;
-		if (try_known(md, shards, slot, flow.hash))
-			slot = hs_decide_udp(md, flow.hash, flow.sport);
-	}
+	barrier_var(slot);
+	live = live_of(shards, slot);
+	if (!live || try_shard(md, slot, hs_pick_shard(live, flow.hash)))
+		slot = hs_reroute(md, flow.hash, flow.sport, named, known);
 	if (slot >= HS_SLOTS_MAX)
 		return SK_PASS;
 	if (slot != known)

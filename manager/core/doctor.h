@@ -82,9 +82,9 @@ struct doctor_machine {
 	enum doctor_cgroups cgroups;
 	char cgroup_mount[64];
 	unsigned systemd; /* its version; 0 = it cannot be asked */
-	/* hsd: is its name on the bus taken? */
-	bool hsd_runs;
-	/* its fd store, where parks are kept; max 0 = not known */
+	bool hsd_runs;	  /* as systemd sees it, */
+	bool hsd_answers; /* and on the bus */
+	/* its fd store, where parks are kept */
 	unsigned store_max, store_used;
 };
 
@@ -153,6 +153,8 @@ struct doctor_service {
 	struct doctor_slot slots[HS_SLOTS_MAX];
 	const struct doctor_socket *sockets;
 	size_t n_sockets;
+	bool unparked;		     /* a TCP listener that a slot serves has no park, */
+	struct address without_park; /* such as this one */
 	const struct doctor_foreign *foreign;
 	size_t n_foreign;
 	const struct lint_report *lint; /* what enable says of the units; NULL = not known */

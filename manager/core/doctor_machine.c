@@ -23,8 +23,8 @@ static const struct {
 	[ABILITY_WAKEUP] = {"kernel.migration-wakeup",
 			    "A server is woken for connections that move to it",
 			    "They would wait until the next one arrives (CVE-2026-46015). hsd "
-			    "wakes the server itself after each move; while hsd does not run "
-			    "nobody does",
+			    "wakes the server itself after each move; without hsd a crash leaves "
+			    "them waiting",
 			    NEWER_KERNEL "; until then keep hsd running"},
 	[ABILITY_HANDSHAKES] = {"kernel.migration-handshakes",
 				"Half-open handshakes move with their listener",
@@ -233,6 +233,10 @@ void doctor_hsd(struct doctor_report *report, const struct doctor_machine *machi
 		"The kernel goes on switching over when an instance ends, but nobody restarts it, "
 		"looks for hangs or parks connections",
 		"Start it: systemctl enable --now hsd"};
+	static const struct doctor_advice silent = {
+		"hsd.running", "It hangs, is still at its start, or cannot be reached on the bus",
+		"Look at: systemctl status hsd dbus; then restart it, which disturbs no traffic: "
+		"systemctl restart hsd"};
 	static const struct doctor_advice full = {
 		"hsd.fd-store", "A park that finds no room there does not outlive a restart of hsd",
 		"Raise FileDescriptorStoreMax= in a drop-in: systemctl edit hsd"};
@@ -243,9 +247,10 @@ void doctor_hsd(struct doctor_report *report, const struct doctor_machine *machi
 		doctor_add(report, DOCTOR_FINDING, &absent, "hsd is not running");
 		return;
 	}
-	doctor_add(report, DOCTOR_OK, &runs, "hsd is running");
-	if (!machine->store_max)
-		return;
+	if (machine->hsd_answers)
+		doctor_add(report, DOCTOR_OK, &runs, "hsd is running");
+	else
+		doctor_add(report, DOCTOR_FINDING, &silent, "hsd runs, but does not answer");
 	if (machine->store_used >= machine->store_max)
 		doctor_add(report, DOCTOR_FINDING, &full,
 			   "The file descriptor store of hsd is full (%u of %u)",

@@ -70,7 +70,10 @@ static void judge_units(struct doctor_report *report, const struct doctor_servic
 	if (!service->lint)
 		return;
 	for (size_t i = 0; i < service->lint->n; i++)
-		judge_lint(report, &service->lint->items[i]);
+		/* the settings were judged already */
+		if (!service->config_problem.text[0] ||
+		    strcmp(service->lint->items[i].why, service->config_problem.text))
+			judge_lint(report, &service->lint->items[i]);
 	if (!service->lint->refused)
 		judge_files(report, service);
 }
@@ -393,6 +396,25 @@ static void judge_ports(struct doctor_report *report, const struct doctor_servic
 	}
 }
 
+static void judge_park(struct doctor_report *report, const struct doctor_service *service)
+{
+	static const struct doctor_advice missing = {
+		"service.park",
+		"While no slot is ready clients are refused there instead of waiting",
+		"See hsctl events; hsd opens it when it takes the service up: systemctl reload "
+		"hsd"};
+	static const struct doctor_advice fine = {.id = "service.park"};
+	char address[ADDRESS_TEXT_MAX];
+
+	if (!service->config.park || !service->n_sockets)
+		return;
+	if (service->unparked)
+		doctor_add(report, DOCTOR_FINDING, &missing, "%s has no park",
+			   address_describe(&service->without_park, address));
+	else
+		doctor_add(report, DOCTOR_OK, &fine, "Its parks are open");
+}
+
 /* ---- others ---- */
 
 static void judge_foreign(struct doctor_report *report, const struct doctor_service *service)
@@ -423,5 +445,6 @@ void doctor_service(struct doctor_report *report, const struct doctor_service *s
 	judge_slots(report, service);
 	judge_sockets(report, service);
 	judge_ports(report, service);
+	judge_park(report, service);
 	judge_foreign(report, service);
 }

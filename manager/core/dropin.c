@@ -88,6 +88,20 @@ static int add_joined(char ***pieces, const struct dropin *dropin)
 	return r < 0 ? r : strings_add(pieces, "\n");
 }
 
+/* What a template is short of that was a plain unit. */
+static int add_shared(char ***pieces, const struct dropin *dropin)
+{
+	int r = 0;
+
+	if (dropin->shares_pid_file)
+		r = strings_add(pieces, "# one file cannot name the main process of every slot\n"
+					"PIDFile=\n");
+	if (r >= 0 && dropin->shares_runtime)
+		r = strings_add(pieces, "# the others use it, too, while one stops\n"
+					"RuntimeDirectoryPreserve=yes\n");
+	return r;
+}
+
 char *dropin_service_text(const struct dropin *dropin)
 {
 	_cleanup_(strings_freep) char **pieces = NULL;
@@ -111,8 +125,11 @@ char *dropin_service_text(const struct dropin *dropin)
 		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
 					 "\n"
 					 "[Service]\n"
-					 "Environment=HOTSTANDBY_SLOT=%i\n"
-					 "ExecStartPre=-+" HSCTL " prepare %n\n"
+					 "Environment=HOTSTANDBY_SLOT=%i\n");
+	if (r >= 0)
+		r = add_shared(&pieces, dropin);
+	if (r >= 0)
+		r = strings_add(&pieces, "ExecStartPre=-+" HSCTL " prepare %n\n"
 					 "ExecStartPost=-+" HSCTL " adopt %n\n"
 					 "# new connections leave the instance first, then it is "
 					 "stopped as before\n"

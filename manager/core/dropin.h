@@ -22,6 +22,8 @@ struct dropin {
 	const char *service;
 	char *const *sockets;	 /* its socket units' templates ("app@.socket"), NULL-terminated or
 				    NULL */
+	bool shares_pid_file;	 /* PIDFile= would be that of all slots */
+	bool shares_runtime;	 /* RuntimeDirectory= is that of all slots */
 	char *const *exec_stops; /* the unit's own ExecStop= values, likewise */
 	unsigned joined;	 /* slots that are to share a network namespace; 0 = none */
 };

@@ -328,8 +328,7 @@ void lint_service(struct lint_report *report, const struct lint_unit *service,
 			 "run already share it from their next start on");
 }
 
-/* True if the value depends on the slot. */
-static bool depends_on_slot(const char *value)
+bool lint_depends_on_slot(const char *value)
 {
 	for (const char *p = value; (p = strchr(p, '%')) && p[1]; p += 2)
 		if (strchr("iInNf", p[1]))
@@ -356,14 +355,14 @@ static void lint_address(struct lint_report *report, const struct assignment *a)
 {
 	bool stream = strcmp(a->key, "ListenStream") == 0;
 
-	if (is_switched(a) && depends_on_slot(a->value))
+	if (is_switched(a) && lint_depends_on_slot(a->value))
 		add_line(report, true, a,
 			 "Each slot then has another address, and traffic can only be switched "
 			 "between slots that have the same",
 			 "Write the address without a % specifier");
 	else if (is_switched(a))
 		return;
-	else if (!stream || depends_on_slot(a->value))
+	else if (!stream || lint_depends_on_slot(a->value))
 		add_line(report, false, a,
 			 "Only TCP and UDP listeners are switched, this one is not",
 			 "Expect to lose what arrives here while its instance restarts");

@@ -78,5 +78,8 @@ void lint_socket(struct lint_report *report, const struct lint_unit *socket, con
  * instance of the template for each connection, so the template is made for that. */
 void lint_per_connection(struct lint_report *report, const struct lint_unit *socket);
 
+/* True if a specifier in the value stands for the slot. */
+bool lint_depends_on_slot(const char *value);
+
 /* "FILE:LINE: WHAT: WHY. REMEDY." Returns `text`. */
 const char *lint_format(const struct lint_finding *finding, char text[LINT_TEXT_MAX]);

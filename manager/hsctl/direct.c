@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hsctl/json.h"
+#include "plane/nudge.h"
 #include "plane/pins.h"
 #include "system/change.h"
 #include "system/configfile.h"
@@ -134,6 +135,20 @@ static const struct address *missing_address(const struct plane *plane, unsigned
 	return slot == active || active >= HS_SLOTS_MAX ? NULL : plane_missing(plane, slot, active);
 }
 
+/* Most kernels do that by themselves, and it is not worth a test here: it does no harm. */
+void direct_nudge(const struct direct *direct, unsigned from)
+{
+	for (unsigned i = 0; i < direct->config.slots; i++) {
+		struct unit_facts facts = {0};
+
+		if (i == from || !plane_slot_sockets(direct->plane, i))
+			continue;
+		direct_unit(direct, i, &facts);
+		nudge(direct->plane, facts.control_group);
+		unit_facts_done(&facts);
+	}
+}
+
 void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_MAX])
 {
 	for (unsigned i = 0; i < direct->config.slots; i++) {
@@ -211,6 +226,7 @@ static json_object *describe(const struct direct *direct, const struct problem *
 		locate(direct);
 	report_init(report, direct->service, direct->config.slots);
 	report->intake.wanted = direct->config.intake;
+	report->failover = direct->config.failover;
 	report_read_plane(report, direct->plane);
 	if (!force_open(direct->service, &force))
 		report_read_force(report, force);

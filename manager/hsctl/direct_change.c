@@ -71,6 +71,8 @@ static void move_queue(const struct run *run)
 	direct_unit(run->direct, from, &facts);
 	r = facts.control_group[0] ? bounce(run->direct->plane, from, facts.control_group, true)
 				   : -ENODATA;
+	if (r > 0)
+		direct_nudge(run->direct, from);
 	if (r < 0)
 		complain("what waits on slot %u could not be moved: %s", from,
 			 r == -ENODATA ? "systemd does not tell its control group" : strerror(-r));
@@ -160,6 +162,11 @@ static int check_then(const struct direct *direct, const struct direct_order *or
 {
 	enum switchover_then then = order->then == THEN_COUNT ? direct->config.then : order->then;
 
+	if (direct->config.exclusive)
+		return reply_fail(ret_reply, EXIT_FAILED,
+				  "%s: Exclusive=yes: to stop the one instance and start the other "
+				  "needs hsd; start it: systemctl start hsd",
+				  direct->service);
 	if (order->verb != VERB_SWITCHOVER || then == THEN_KEEP)
 		return EXIT_DONE;
 	return reply_fail(ret_reply, EXIT_FAILED,

@@ -41,7 +41,7 @@ static void wait_for_others(const struct direct *direct, unsigned slot, const ch
 	}
 }
 
-static int give(const struct direct *direct, uid_t uid)
+static int give(const struct direct *direct, uid_t uid, bool activated)
 {
 	int changed = 0, r = 0;
 
@@ -57,6 +57,8 @@ static int give(const struct direct *direct, uid_t uid)
 		changed += MAX(r, 0);
 		unit_facts_done(&facts);
 	}
+	if (r >= 0 && uid && !activated)
+		r = owners_give_park(direct->plane, uid);
 	return r < 0 ? r : changed;
 }
 
@@ -72,7 +74,7 @@ int direct_give(const struct direct *direct, unsigned slot, uint64_t patience_us
 		r = direct->systemd ? owner_ask(direct->systemd, &facts, &uid) : -ENOTCONN;
 	if (!r) {
 		wait_for_others(direct, slot, facts.user, patience_usec);
-		r = give(direct, uid);
+		r = give(direct, uid, unit_has_socket(&facts));
 	}
 	unit_facts_done(&facts);
 	return r;

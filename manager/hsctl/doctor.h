@@ -6,13 +6,11 @@
 #include "hsctl/arguments.h"
 #include "util/problem.h"
 
-/* The machine: what its kernel can do, by trying, its settings, systemd and hsd. */
-void examine_machine(struct doctor_report *report);
+/* The machine: what its kernel can do, by trying, its settings, systemd and hsd. Then every
+ * service: only what is wrong with it, also when it cannot be looked at. */
+void examine_all(const struct arguments *arguments, struct doctor_report *report);
 
 /* A service, with what of the machine concerns it. -ENOENT: it is not under hotstandby. With every
  * error `problem` says what failed. */
 int examine_service(const struct arguments *arguments, const char *service,
 		    struct doctor_report *report, struct problem *problem);
-
-/* Every service. What cannot be looked at is a finding. */
-void examine_services(const struct arguments *arguments, struct doctor_report *report);

@@ -9,6 +9,7 @@
 struct progress {
 	FILE *out;
 	bool terminal;
+	bool exclusive;	 /* the old instance stops before the new one starts */
 	bool until_flip; /* stop waiting once the word is changed (--no-block) */
 	char step[16];	 /* the last one shown */
 	int from, to;	 /* slots; -1 = not known yet */

@@ -202,6 +202,8 @@ static void print_header(const struct render *render, json_object *status)
 		render->color ? BOLD : "", json_text(status, "service"), render->color ? PLAIN : "",
 		json_text(status, "policy"), json_number(status, "generation", 0));
 	print_canary(render, status);
+	if (json_text(status, "intake")[0])
+		fprintf(render->out, "intake %s, ", json_text(status, "intake"));
 	if (json_text(status, "change")[0])
 		fprintf(render->out, "%s under way, ", json_text(status, "change"));
 	fputs(json_is_true(status, "manager") ? "hsd runs, " : "seen without hsd, ", render->out);
@@ -458,16 +460,17 @@ static void add_service(const struct render *render, struct libscols_table *tabl
 	snprintf(text, sizeof(text), "%" PRId64 "/%" PRId64, ready, slots);
 	set_text(line, 3, text);
 	set_number(line, 4, json_number(service, "connections", -1));
+	set_number(line, 5, json_number(service, "parked", -1));
 	addresses(json_array(service, "listeners"), text, sizeof(text));
-	set_text(line, 5, text);
+	set_text(line, 6, text);
 	set_color(render, line, 3, ready > 1 ? "green" : ready ? "yellow" : "red");
 }
 
 void render_list(const struct render *render, json_object *list)
 {
 	static const struct column columns[] = {
-		{"SERVICE", false}, {"POLICY", false}, {"ACTIVE", true},
-		{"READY", true},    {"CONNS", true},   {"LISTENERS", false},
+		{"SERVICE", false}, {"POLICY", false}, {"ACTIVE", true},     {"READY", true},
+		{"CONNS", true},    {"PARKED", true},  {"LISTENERS", false},
 	};
 	_cleanup_(scols_unref_tablep) struct libscols_table *table =
 		new_table(render, columns, ARRAY_SIZE(columns));

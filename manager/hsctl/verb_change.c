@@ -69,6 +69,13 @@ static void tell_what_holds(const struct arguments *a, const char *service,
 		return;
 	}
 	active = hs_word_active(plane_word(direct.plane));
+	if (hs_word_flags(plane_word(direct.plane)) & HS_FLAG_EXCLUSIVE) {
+		reply_fail(reply, EXIT_FAILED,
+			   "%s: hsd went away in the middle of it; the next hsd finishes it, or "
+			   "undoes it, and says which: hsctl events %s",
+			   service, service);
+		return;
+	}
 	if (progress->from == (int)active) {
 		reply_fail(reply, EXIT_UNDONE,
 			   "%s: hsd went away in the middle of it; slot %u is active, as before",
@@ -105,6 +112,9 @@ static int tell_under_way(const struct arguments *a, const char *service,
 {
 	if (a->json)
 		print_under_way(a, service, progress);
+	else if (progress->exclusive)
+		printf("%s: the %s to slot %d goes on, see hsctl status %s\n", service,
+		       a->verb->name, progress->to, service);
 	else
 		printf("%s: slot %d is active; the %s goes on, see hsctl status %s\n", service,
 		       progress->to, a->verb->name, service);

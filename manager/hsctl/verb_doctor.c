@@ -88,26 +88,13 @@ static void print_text(const struct doctor_report *report, bool color)
 	       count(report, DOCTOR_SKIPPED), report->findings, report->findings == 1 ? "" : "s");
 }
 
-/* Of the services only what is wrong: each has its own examination. */
-static void keep_findings(struct doctor_report *report)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < report->n; i++)
-		if (!report->items[i].service[0] || report->items[i].status == DOCTOR_FINDING)
-			report->items[kept++] = report->items[i];
-	report->n = kept;
-}
-
 static int examine(const struct arguments *arguments, struct doctor_report *report,
 		   struct problem *problem)
 {
 	char service[SERVICE_NAME_MAX];
 
 	if (!arguments->n) {
-		examine_machine(report);
-		examine_services(arguments, report);
-		keep_findings(report);
+		examine_all(arguments, report);
 		return EXIT_DONE;
 	}
 	if (arguments_service(arguments, service, problem) < 0)

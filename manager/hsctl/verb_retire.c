@@ -92,6 +92,8 @@ static void move_queue(const struct hook *hook, const struct direct *direct,
 	direct_unit(direct, hook->slot, &facts);
 	if (facts.control_group[0])
 		queues.moved = bounce(direct->plane, hook->slot, facts.control_group, false);
+	if (queues.moved > 0)
+		direct_nudge(direct, hook->slot);
 	if (facts.control_group[0])
 		queues.unread = wait_until_read(hook, direct, facts.control_group);
 	retire_describe(answer, direct->plane, hook->slot, &queues, &sentence);

@@ -3,7 +3,9 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "hsd/exclusive_run.h"
 #include "hsd/foreign_watch.h"
+#include "hsd/hang.h"
 #include "hsd/instance.h"
 #include "hsd/ownership.h"
 #include "hsd/preparation.h"
@@ -98,7 +100,7 @@ static void end_adoption(struct instance *instance)
 
 	adoption_commit(service->plane, instance->slot, instance->adoption);
 	/* first of all: clients wait */
-	park_on_adopted(service->park, instance->adoption);
+	park_on_adopted(service->park, instance->adoption, instance_facts(instance)->filtered);
 	remember_sockets(instance);
 	schedule_look(instance);
 	tell_problems(instance, instance->adoption);
@@ -107,14 +109,17 @@ static void end_adoption(struct instance *instance)
 		journal_log(JOURNAL_ADOPT, &scope, "%s", sentence.text);
 	if (instance->adoption->fresh)
 		instance->ready_since = now_usec();
-	/* more may come, but what follows the first ones is not foreseen */
-	if (instance->adoption->adopted)
-		ownership_settled(instance);
+	service->loss_told = false;
+	if (instance->adoption->fresh) {
+		ownership_bound(instance);
+		hang_on_adopted(service->hang, instance->slot);
+	}
 	instance->adoption = adoption_free(instance->adoption);
 	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
 	retirement_retry_others(instance);
+	exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
 	foreign_watch_look(service);
 }
 

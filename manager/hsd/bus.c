@@ -6,6 +6,7 @@
 
 #include "hsd/change_run.h"
 #include "hsd/exec_run.h"
+#include "hsd/exclusive_run.h"
 #include "hsd/instance.h"
 #include "hsd/park.h"
 #include "hsd/preparation.h"
@@ -253,6 +254,10 @@ static int start_change(struct service *service, const struct change_order *orde
 	if (order->to < GATE_STANDBY || order->to >= HS_SLOTS_MAX)
 		return sd_bus_error_setf(error, BUS_ERROR_INVALID, "%s has no slot %d",
 					 service->name, order->to);
+	if (service->config.exclusive) {
+		r = exclusive_run_start(service, order, m, &refusal);
+		return r ? r : refuse(error, &refusal);
+	}
 	r = change_run_start(service, order, m, &answer, &refusal);
 	if (r < 0)
 		return r;
@@ -272,8 +277,9 @@ static int read_order(const struct service *service, sd_bus_message *m, sd_bus_e
 	order->then = then[0] ? switchover_then_from_string(then) : service->config.then;
 	if (order->settle_usec == USEC_INFINITY)
 		order->settle_usec = service->config.settle_usec;
+	/* of an exclusive service only when asked for: all that time nobody is served anew */
 	if (order->drain_usec == USEC_INFINITY)
-		order->drain_usec = service->config.drain_usec;
+		order->drain_usec = service->config.exclusive ? 0 : service->config.drain_usec;
 	if (order->then == THEN_COUNT)
 		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
 					 "\"%s\" is not keep, stop or restart", then);

@@ -113,7 +113,7 @@ static void on_event(const struct hs_event *event, void *userdata)
 		return;
 	if (event->kind == HS_EVENT_MIGRATED)
 		nudging_on_moved(log->service->nudging, event->to);
-	/* what goes to the park and comes from there is told by hsd/park_log.h */
+	/* of a selector of an earlier build: hsd/park_log.h tells of the park */
 	if (event->to == HS_SLOT_PARK || event->from == HS_SLOT_PARK)
 		return;
 	log->counts[event->kind][place_of(event->from)][place_of(event->to)]++;

@@ -8,6 +8,7 @@
 #include <syslog.h>
 
 #include "hsd/ownership.h"
+#include "hsd/exclusive_run.h"
 #include "hsd/preparation.h"
 #include "plane/cgroup.h"
 #include "plane/retire.h"
@@ -149,6 +150,22 @@ static void check_let_go(struct instance *instance, const struct unit_facts *fac
 			     instance, &instance->restart_job);
 }
 
+/* Of an exclusive service the one instance that may run is another, or is about to be. */
+static bool must_stay_down(const struct instance *instance)
+{
+	const struct service *service = instance->service;
+
+	if (!service->config.exclusive)
+		return false;
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		enum unit_state state = instance_facts(service->instances[i])->state;
+
+		if (i != instance->slot && state != UNIT_DOWN && state != UNIT_FAILED)
+			return true;
+	}
+	return service->exclusive;
+}
+
 static int on_restart_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -156,7 +173,8 @@ static int on_restart_due(sd_event_source *source, uint64_t usec, void *userdata
 	(void)usec;
 	sd_event_source_disable_unref(source);
 	instance->restart_source = NULL;
-	if (instance_facts(instance)->state != UNIT_FAILED || instance->restart_job)
+	if (instance_facts(instance)->state != UNIT_FAILED || instance->restart_job ||
+	    must_stay_down(instance))
 		return 0;
 	unit_job_new(instance->service->context->bus, UNIT_START, instance->unit, on_restarted,
 		     instance, &instance->restart_job);
@@ -187,7 +205,7 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 	bool same_run = !strcmp(instance->adopted_run, facts->invocation);
 
 	if (facts->state != UNIT_STARTING)
-		ownership_settled(instance);
+		ownership_ended(instance);
 	if (!service->plane)
 		return;
 	if (!plane_slot_sockets(service->plane, instance->slot))
@@ -208,6 +226,7 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 
 	if (error)
 		return;
+	instance->known = true;
 	preparation_run(instance, facts);
 	new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
 	watch_main(instance, up ? facts->main_pid : 0);
@@ -222,6 +241,8 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	if (!up)
 		on_down(instance, facts);
 	retirement_retry_others(instance);
+	exclusive_run_poke(instance->service->exclusive, instance->slot);
+	exclusive_run_resume(instance->service);
 }
 
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id)

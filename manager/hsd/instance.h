@@ -30,14 +30,14 @@ struct ownership {
 	/* of the run that is or was last prepared */
 	bool other_than_root;
 	uid_t bound_uid;
-	uint64_t binding_since; /* prepared, and no sockets yet; 0 = not */
+	uint64_t binding_until; /* it may open sockets up to this time; 0 = it will not */
 	/* of the preparation under way */
 	bool known;
 	int error; /* when known: 0, or why the user was not found out */
 	uid_t uid;
-	bool impatient; /* has waited long enough for another */
+	uint64_t deadline; /* of waiting for others; 0 = it has not waited */
 	struct owner_question *question;
-	sd_event_source *patience_source;
+	sd_event_source *turn_source; /* it waits */
 };
 
 struct instance {
@@ -45,6 +45,7 @@ struct instance {
 	unsigned slot;
 	char unit[UNIT_NAME_MAX];
 	struct unit_watch *watch;
+	bool known;		/* systemd has been asked about it */
 	struct problem problem; /* why sockets of it are not switched */
 
 	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */

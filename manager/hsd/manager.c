@@ -8,6 +8,7 @@
 #include "hsd/bus.h"
 #include "hsd/exec_run.h"
 #include "hsd/foreign_watch.h"
+#include "hsd/hang.h"
 #include "hsd/instance.h"
 #include "plane/accounting.h"
 #include "plane/diag.h"
@@ -88,6 +89,10 @@ static void on_listen(const struct hs_listen *listen, void *userdata)
 {
 	struct manager *manager = userdata;
 
+	if (listen->service_id) {
+		hang_watch_heard(manager->hangs, listen->service_id);
+		return;
+	}
 	if (!listen->closed && (look_in(manager, NULL, listen->cookie) > 0 ||
 				look_in_private(manager, listen->cookie) > 0))
 		return;
@@ -276,6 +281,9 @@ int manager_new(sd_event *event, enum nudging_mode nudging, struct manager **ret
 	if (r < 0)
 		return r;
 	open_accounting(manager);
+	if (hang_watch_new(event, &manager->hangs) < 0)
+		return problem_set(problem, -ENOMEM, "cannot watch for hangs: no memory");
+	manager->context.hangs = manager->hangs;
 	/* without a test they are woken in any case */
 	nudging_test_new(event, nudging, &manager->nudge, &manager->nudging_test);
 	r = watch_listens(manager);
@@ -307,6 +315,7 @@ struct manager *manager_free(struct manager *manager)
 	forget_all(manager);
 	sd_event_source_disable_unref(manager->listen_source);
 	sd_event_source_disable_unref(manager->rescan_source);
+	hang_watch_free(manager->hangs);
 	nudging_test_free(manager->nudging_test);
 	accounting_free(manager->context.accounting);
 	/* with services, pins outlive us on purpose */

@@ -12,6 +12,7 @@ struct manager {
 	size_t n_services;
 	sd_event_source *listen_source, *rescan_source;
 	sd_bus_slot *bus_object, *exec_match;
+	struct hang_watch *hangs;
 	bool nudge; /* see hsd/nudging.h */
 	struct nudging_test *nudging_test;
 };

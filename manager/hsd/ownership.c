@@ -9,8 +9,10 @@
 
 /* How long one waits for another to have its sockets: within the time that the hook has. */
 #define PATIENCE (3 * USEC_PER_SEC)
-/* How long after its preparation a server is expected to open its sockets. */
+/* How long after its preparation a server is expected to open its sockets, */
 #define BINDING_MAX (10 * USEC_PER_SEC)
+/* and how long after one of them more of them: those of other workers. */
+#define QUIET (100 * USEC_PER_MSEC)
 
 static void again(struct instance *instance)
 {
@@ -55,30 +57,29 @@ static bool all_are_root(const struct service *service, const struct unit_facts 
 	return root;
 }
 
-/* Another one, with another user, is about to open its sockets. */
-static bool must_wait(const struct instance *instance)
+/* Until when another one, with another user, may open sockets; 0 = none will. */
+static uint64_t others_bind_until(const struct instance *instance)
 {
 	const struct service *service = instance->service;
-	uint64_t now = now_usec();
+	uint64_t until = 0;
 
 	for (unsigned i = 0; i < service->n_slots; i++) {
 		const struct ownership *other = &service->instances[i]->ownership;
 
-		if (service->instances[i] != instance && other->binding_since &&
-		    now - other->binding_since < BINDING_MAX &&
+		if (service->instances[i] != instance &&
 		    other->bound_uid != instance->ownership.uid)
-			return true;
+			until = MAX(until, other->binding_until);
 	}
-	return false;
+	return until;
 }
 
-static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
+static int on_turn(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct instance *instance = userdata;
 
-	(void)source;
 	(void)usec;
-	instance->ownership.impatient = true;
+	sd_event_source_disable_unref(source);
+	instance->ownership.turn_source = NULL;
 	again(instance);
 	return 0;
 }
@@ -86,13 +87,15 @@ static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userd
 static bool wait_for_turn(struct instance *instance)
 {
 	struct ownership *own = &instance->ownership;
+	uint64_t now = now_usec(), until;
 
-	if (own->impatient || !must_wait(instance))
-		return false;
-	return own->patience_source ||
-	       sd_event_add_time_relative(instance->service->context->event, &own->patience_source,
-					  CLOCK_MONOTONIC, PATIENCE, USEC_PER_MSEC,
-					  on_patience_ended, instance) >= 0;
+	if (!own->deadline)
+		own->deadline = now + PATIENCE;
+	until = MIN(others_bind_until(instance), own->deadline);
+	own->turn_source = sd_event_source_disable_unref(own->turn_source);
+	return until > now &&
+	       sd_event_add_time(instance->service->context->event, &own->turn_source,
+				 CLOCK_MONOTONIC, until, USEC_PER_MSEC, on_turn, instance) >= 0;
 }
 
 static int give_all(struct instance *instance, uid_t uid)
@@ -120,8 +123,9 @@ static int give_all(struct instance *instance, uid_t uid)
 static void forget_request(struct ownership *own)
 {
 	own->question = owner_question_free(own->question);
-	own->patience_source = sd_event_source_disable_unref(own->patience_source);
-	own->known = own->impatient = false;
+	own->turn_source = sd_event_source_disable_unref(own->turn_source);
+	own->known = false;
+	own->deadline = 0;
 }
 
 bool ownership_prepare(struct instance *instance, const struct unit_facts *facts, int *ret_changed)
@@ -139,23 +143,33 @@ bool ownership_prepare(struct instance *instance, const struct unit_facts *facts
 	if (own->error)
 		*ret_changed = own->error;
 	else
-		own->binding_since = now_usec();
+		own->binding_until = now_usec() + BINDING_MAX;
 	own->bound_uid = own->uid;
 	own->other_than_root = !owner_is_root(facts);
 	forget_request(own);
 	return true;
 }
 
-void ownership_settled(struct instance *instance)
+static void set_until(struct instance *instance, uint64_t until)
 {
 	struct service *service = instance->service;
 
-	if (!instance->ownership.binding_since)
+	if (!instance->ownership.binding_until)
 		return;
-	instance->ownership.binding_since = 0;
+	instance->ownership.binding_until = until;
 	for (unsigned i = 0; i < service->n_slots; i++)
-		if (service->instances[i]->ownership.patience_source)
+		if (service->instances[i]->ownership.turn_source)
 			unit_watch_refresh(service->instances[i]->watch);
+}
+
+void ownership_bound(struct instance *instance)
+{
+	set_until(instance, now_usec() + QUIET);
+}
+
+void ownership_ended(struct instance *instance)
+{
+	set_until(instance, 0);
 }
 
 void ownership_done(struct instance *instance)

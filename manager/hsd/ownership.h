@@ -15,7 +15,9 @@
  */
 bool ownership_prepare(struct instance *instance, const struct unit_facts *facts, int *ret_changed);
 
-/* The instance has its sockets, or will not open any: others may be prepared. */
-void ownership_settled(struct instance *instance);
+/* Sockets of the instance were adopted: in a moment others may be prepared. */
+void ownership_bound(struct instance *instance);
+/* It will not open any. */
+void ownership_ended(struct instance *instance);
 /* The instance is forgotten. */
 void ownership_done(struct instance *instance);

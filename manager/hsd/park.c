@@ -8,6 +8,7 @@
 #include <syslog.h>
 
 #include "core/queue_age.h"
+#include "hsd/nudging.h"
 #include "hsd/park_log.h"
 #include "plane/park.h"
 #include "system/fdstore.h"
@@ -49,6 +50,7 @@ struct park {
 	size_t n_leaving;
 	sd_event_source *timer;
 	struct park_log log;
+	bool unfit; /* its instances' units filter addresses */
 };
 
 DEFINE_CLEANUP(struct park, park_free)
@@ -134,6 +136,16 @@ static void forget_place(struct park *park, struct place *place)
 
 /* ---- leaving ---- */
 
+/* Where the kernel does not wake those that connections move to. */
+static void nudge(const struct park *park, const struct listener *listener)
+{
+	uint32_t live = listener_live_slots(listener);
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (live & (1U << slot))
+			nudging_on_moved(park->service->nudging, slot);
+}
+
 static void leave_now(struct park *park, struct leaving *leaving)
 {
 	struct listener *listener = listener_of(park, &leaving->address);
@@ -144,6 +156,8 @@ static void leave_now(struct park *park, struct leaving *leaving)
 	else
 		shutdown(leaving->fd, SHUT_RD);
 	fdstore_remove(leaving->cookie);
+	if (listener && moved > 0)
+		nudge(park, listener);
 	leaving->fd = close_fd(leaving->fd);
 	park_log_moved(&park->log, MAX(moved, 0));
 }
@@ -281,10 +295,32 @@ static bool is_first(const struct adoption *adoption, size_t index)
 	return true;
 }
 
-void park_on_adopted(struct park *park, const struct adoption *adoption)
+static void tell_unfit(const struct park *park)
 {
-	if (!park || !park->service->config.park)
+	struct journal_scope scope = {park->service->name, -1, LOG_NOTICE};
+
+	journal_log(JOURNAL_PARK, &scope,
+		    "%s: its units filter addresses (IPAddressDeny= or the like), which a park "
+		    "would not: so there is none, and while no slot is ready clients are refused",
+		    park->service->name);
+}
+
+static bool is_wanted(const struct park *park)
+{
+	return park->service->config.park && !park->unfit;
+}
+
+void park_on_adopted(struct park *park, const struct adoption *adoption, bool filtered)
+{
+	if (!park)
 		return;
+	if (filtered && !park->unfit && park->service->config.park)
+		tell_unfit(park);
+	park->unfit = filtered;
+	if (!is_wanted(park)) {
+		park_look(park);
+		return;
+	}
 	for (size_t i = 0; i < adoption->n; i++)
 		if (adoption->sockets[i].verdict == ADOPT_OK &&
 		    !adoption->sockets[i].held.socket.address.udp && is_first(adoption, i))
@@ -352,7 +388,7 @@ static void close_place(struct park *park, struct place *place, int waiting, uin
 static uint64_t look_at(struct park *park, struct place *place, uint64_t now)
 {
 	int waiting = park_waiting(place->fd);
-	bool unwanted = !park->service->config.park && (can_hand_over(park, place) || !waiting);
+	bool unwanted = !is_wanted(park) && (can_hand_over(park, place) || !waiting);
 
 	if (waiting < 0 || unwanted || is_given_up(park, place, now)) {
 		close_place(park, place, waiting, now);

@@ -8,7 +8,10 @@
 #include "hsd/change_run.h"
 #include "hsd/event_log.h"
 #include "hsd/exec_run.h"
+#include "hsd/exclusive_run.h"
+#include "hsd/failover.h"
 #include "hsd/foreign_watch.h"
+#include "hsd/hang.h"
 #include "hsd/instance.h"
 #include "hsd/upgrade_run.h"
 #include "hsd/nudging.h"
@@ -63,6 +66,9 @@ static void open_plane(struct service *service)
 	preview_sweep(service->plane);
 	if (nudging_new(service, &service->nudging) < 0)
 		service->nudging = NULL; /* most kernels do without */
+	if (failover_new(service, &service->failover) < 0 ||
+	    hang_new(service, service->context->hangs, &service->hang) < 0)
+		service->hang = NULL; /* crashes are the kernel's business */
 	if (event_log_new(service, &service->events) < 0)
 		service->events = NULL; /* the counters go on without the stories */
 	if (park_new(service, &service->park) < 0)
@@ -115,6 +121,7 @@ void service_reload(struct service *service)
 {
 	load(service);
 	set_slots(service, service->config.slots);
+	hang_poke(service->hang);
 	park_look(service->park);
 }
 
@@ -155,6 +162,7 @@ int service_new(const struct service_context *context, const char *name,
 	config_init(&service->config);
 	load(service);
 	r = set_slots(service, service->config.slots);
+	hang_poke(service->hang);
 	if (r >= 0)
 		r = bus_publish_service(service);
 	if (r >= 0)
@@ -181,8 +189,11 @@ struct service *service_free(struct service *service)
 	service->upgrade = upgrade_run_free(service->upgrade);
 	service->change = change_run_free(service->change);
 	exec_run_forget_all(service);
+	service->exclusive = exclusive_run_free(service->exclusive);
 	set_slots(service, 0);
 	park_free(service->park);
+	hang_free(service->hang);
+	failover_free(service->failover);
 	event_log_free(service->events);
 	nudging_free(service->nudging);
 	force_free(service->force);
@@ -228,6 +239,9 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 	report_read_unit(report, slot, instance_facts(instance));
 	out->state = state;
 	out->problem = instance->problem;
+	out->stalled_usec = hang_stalled(service->hang, slot);
+	if (service->failover && failover_problem(service->failover, slot)->text[0])
+		out->problem = *failover_problem(service->failover, slot);
 	if (state == SLOT_INCOMPLETE)
 		problem_set(&out->problem, 0,
 			    "it has no socket on %s, which the active slot serves; let both serve "
@@ -246,6 +260,9 @@ void service_report(struct service *service, struct service_report *ret_report)
 	ret_report->problem = service->problem;
 	ret_report->foreign = service->foreign;
 	ret_report->intake.wanted = service->config.intake;
+	ret_report->failover = service->config.failover;
+	if (service->failover)
+		ret_report->hold_usec = failover_hold(service->failover);
 	report_read_plane(ret_report, service->plane);
 	report_read_force(ret_report, service->force);
 	if (service->upgrade)
@@ -253,6 +270,11 @@ void service_report(struct service *service, struct service_report *ret_report)
 	else if (service->change)
 		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
 			 change_run_verb(service->change));
+	if (service->exclusive)
+		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
+			 exclusive_run_verb(service->exclusive));
+	if (service->plane && !ret_report->problem.text[0])
+		exclusive_check(service, &ret_report->problem);
 	service_states(service, states);
 	for (unsigned i = 0; i < service->n_slots; i++)
 		report_slot(service, i, states[i], ret_report);
@@ -285,6 +307,21 @@ static void drop_canary(struct service *service, unsigned slot)
 	} while (plane_swap_word(service->plane, word, word_with_canary(word, HS_SLOT_NONE, 0)));
 }
 
+/* Once; and what retire has told already is not told again. */
+static void tell_none_left(struct service *service, unsigned slot)
+{
+	struct journal_scope scope = {service->name, slot, LOG_WARNING};
+
+	if (service->loss_told || plane_is_retired(service->plane, slot))
+		return;
+	service->loss_told = true;
+	journal_log(JOURNAL_FAILOVER, &scope,
+		    "%s: slot %u is lost and no other is ready; %s until one is", service->name,
+		    slot,
+		    plane_has_park(service->plane) ? "new connections wait in the park"
+						   : "clients are refused");
+}
+
 static void leave_active(struct service *service, unsigned slot)
 {
 	struct journal_scope scope = {service->name, slot, LOG_NOTICE};
@@ -294,12 +331,7 @@ static void leave_active(struct service *service, unsigned slot)
 	if (hs_word_active(word) != slot)
 		return;
 	if (to >= HS_SLOTS_MAX) {
-		scope.priority = LOG_WARNING;
-		journal_log(JOURNAL_FAILOVER, &scope,
-			    "%s: slot %u is lost and no other is ready; %s until one is",
-			    service->name, slot,
-			    plane_has_park(service->plane) ? "new connections wait in the park"
-							   : "clients are refused");
+		tell_none_left(service, slot);
 		return;
 	}
 	/* somebody else was faster: then it is done */

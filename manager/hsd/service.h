@@ -19,6 +19,10 @@ struct change_run;
 struct upgrade_run;
 struct event_log;
 struct exec_run;
+struct exclusive_run;
+struct failover;
+struct hang;
+struct hang_watch;
 struct fdstore;
 struct instance;
 struct nudging;
@@ -29,6 +33,7 @@ struct service_context {
 	sd_event *event;
 	sd_bus *bus;
 	struct accounting *accounting; /* NULL: this kernel has none */
+	struct hang_watch *hangs;      /* NULL: hangs are not looked for */
 	const bool *nudge;	       /* servers are to be woken when connections move to them */
 	struct fdstore *fdstore; /* while hsd starts: what the one before has left; then NULL */
 };
@@ -45,9 +50,13 @@ struct service {
 	struct change_run *change;   /* NULL: none runs */
 	struct upgrade_run *upgrade; /* likewise */
 	sd_event_source *resume_source;
+	struct exclusive_run *exclusive; /* likewise, of a service with Exclusive=yes */
+	bool loss_told;			 /* that no slot is left; until the next adoption */
 	struct event_log *events;
 	struct nudging *nudging; /* NULL: there is nothing that could move */
 	struct park *park;
+	struct hang *hang;
+	struct failover *failover;
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
 	bool foreign_due;
 	struct exec_run *execs; /* commands whose scope is being made */

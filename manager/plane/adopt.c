@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include "plane/ephemeral.h"
-#include "plane/holder.h"
 #include "plane/latejoin.h"
 #include "plane/owners.h"
 #include "util/macro.h"
@@ -71,7 +70,11 @@ void adoption_describe(const char *service, unsigned slot, const struct adoption
 
 	for (size_t i = 0; i < adoption->n && !why.text[0]; i++)
 		adopt_describe(&adoption->sockets[i], &why);
-	if (adoption->adopted)
+	if (adoption->suspect)
+		problem_set(ret_sentence, 0,
+			    "%s: slot %u hangs: its sockets stay out until it serves again.",
+			    service, slot);
+	else if (adoption->adopted)
 		problem_set(ret_sentence, 0, "%s: slot %u has %u socket%s adopted, %u of them new.",
 			    service, slot, adoption->adopted, adoption->adopted == 1 ? "" : "s",
 			    adoption->fresh);
@@ -223,26 +226,6 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope, struct 
 	return 0;
 }
 
-static int stop_at_first(const struct holder *holder, void *userdata)
-{
-	*(struct holder *)userdata = *holder;
-	return 1;
-}
-
-/* Borrows a socket of which only the kernel's view is known. */
-static int borrow(const struct listening_socket *socket, int *ret_fd)
-{
-	struct holder holder;
-	struct held_socket held = {.socket = *socket};
-	int r = holder_each(&socket->inode, 1, stop_at_first, &holder);
-
-	if (r <= 0)
-		return r < 0 ? r : -ESTALE;
-	held.pid = holder.pid;
-	held.fd = holder.fd;
-	return scan_borrow(&held, ret_fd);
-}
-
 /* What cannot be found out is no reason to refuse: at worst the selector cannot choose it. */
 static bool shares_group(struct plane *plane, const struct held_socket *mine,
 			 const struct listening_socket *other)
@@ -250,7 +233,7 @@ static bool shares_group(struct plane *plane, const struct held_socket *mine,
 	_cleanup_(close_fdp) int mine_fd = -1, other_fd = -1;
 	struct listener *listener;
 
-	if (scan_borrow(mine, &mine_fd) < 0 || borrow(other, &other_fd) < 0 ||
+	if (scan_borrow(mine, &mine_fd) < 0 || scan_borrow_unknown(other, &other_fd) < 0 ||
 	    plane_listener_get(plane, &other->address, &listener, NULL) < 0)
 		return true;
 	if (owners_same_group(plane, listener, mine_fd, other_fd))
@@ -329,6 +312,32 @@ static int prepare_all(struct plane *plane, const struct adopt_scope *scope,
 	return 0;
 }
 
+static bool is_known(const struct plane *plane, unsigned slot, const struct held_socket *held)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (address_equal(&listeners[i]->address, &held->socket.address) &&
+		    listener_had(listeners[i], slot, held->socket.cookie))
+			return true;
+	return false;
+}
+
+/* Whether the slot is suspect and still occupied by the instance that made it so. */
+static bool still_suspect(struct plane *plane, unsigned slot, const struct adoption *adoption)
+{
+	if (!plane_is_suspect(plane, slot))
+		return false;
+	for (size_t i = 0; i < adoption->n; i++)
+		if (is_known(plane, slot, &adoption->sockets[i].held))
+			return true;
+	/* it may have no sockets yet; then the next adoption tells */
+	if (adoption->n)
+		plane_set_suspect(plane, slot, false);
+	return false;
+}
+
 static int by_address(const void *a, const void *b)
 {
 	const struct listening_socket *left = &((const struct adopted_socket *)a)->held.socket;
@@ -364,6 +373,7 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 	plane_set_retired(plane, scope->slot, false);
 	for (size_t i = 0; i < adoption->n; i++)
 		adoption->sockets[i].held = held[i];
+	adoption->suspect = still_suspect(plane, scope->slot, adoption);
 	r = prepare_all(plane, scope, adoption, problem);
 	if (r < 0)
 		return r;
@@ -425,11 +435,13 @@ int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoptio
 	struct listener **listeners = plane_listeners(plane, &n);
 	size_t kept = 0;
 
+	adoption->fresh = 0;
+	if (adoption->suspect)
+		return 0;
 	for (size_t i = 0; i < n; i++) {
 		listener_tidy(listeners[i], slot);
 		listener_tidy_owners(listeners[i], slot);
 	}
-	adoption->fresh = 0;
 	if (adoption->adopted && !plane_slot_sockets(plane, slot))
 		plane_advance_epoch(plane, slot);
 	for (size_t i = 0; i < adoption->n; i++)

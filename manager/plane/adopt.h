@@ -12,6 +12,9 @@
  *   active slot gets this one. A slot that had no live socket has a new instance: UDP flows of the
  *   one before are forgotten.
  *
+ * An instance that was found hanging stays out of the map until plane_set_suspect() says otherwise;
+ * its sockets tell whether it is still that one.
+ *
  * Both may be repeated at will.
  */
 #pragma once
@@ -48,6 +51,7 @@ struct adoption {
 	unsigned adopted;     /* with verdict ADOPT_OK */
 	unsigned fresh;	      /* of these, put in the map by this adoption */
 	unsigned refused;     /* neither adopted nor left out on purpose */
+	bool suspect;	      /* it is the instance that was found hanging: it stays out */
 	struct problem blind; /* where sockets may be that could not be looked for; "" = nowhere */
 	int *helpers; /* sockets that others came into a group by; closed with the adoption */
 	size_t n_helpers;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "plane/diag.h"
+#include "plane/flows.h"
 #include "plane/plane.h"
 #include "util/macro.h"
 
@@ -195,4 +196,43 @@ int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 		if (is_first_of_netns(listeners, i))
 			r = add_queues(plane, &listeners[i]->netns, queued);
 	return r;
+}
+
+bool plane_has_flows(const struct plane *plane)
+{
+	const struct hs_control *control = plane_control(plane);
+
+	return plane_flow_table(plane)->fd >= 0 &&
+	       __atomic_load_n(&control->flow_mode, __ATOMIC_SEQ_CST) != HS_FLOW_NONE;
+}
+
+static bool serves_udp(const struct plane *plane, unsigned slot)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (listeners[i]->address.udp && listener_sockets(listeners[i], slot, cookies))
+			return true;
+	return false;
+}
+
+void plane_flows(const struct plane *plane, uint64_t flows[HS_SLOTS_MAX])
+{
+	const struct hs_control *control = plane_control(plane);
+	struct hs_flow_now now = {
+		.epochs = __atomic_load_n(&control->epochs, __ATOMIC_SEQ_CST),
+		.tick = flows_tick(),
+		.idle = __atomic_load_n(&control->flow_idle, __ATOMIC_SEQ_CST),
+	};
+
+	memset(flows, 0, HS_SLOTS_MAX * sizeof(*flows));
+	if (!plane_has_flows(plane))
+		return;
+	flows_count(plane_flow_table(plane), &now, flows);
+	/* with no socket there, these will go elsewhere with their next datagram */
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (flows[slot] && !serves_udp(plane, slot))
+			flows[slot] = 0;
 }

@@ -23,6 +23,7 @@ struct query {
 	uint32_t states;
 	uint16_t port; /* host byte order; 0 = any */
 	int tags_fd;
+	bool info; /* struct tcp_info is wanted */
 	mnl_cb_t on_message;
 	void *userdata;
 };
@@ -40,7 +41,7 @@ static struct nlmsghdr *build_request(char *buffer, uint8_t family, const struct
 	request->sdiag_protocol = query->udp ? IPPROTO_UDP : IPPROTO_TCP;
 	request->idiag_states = query->states;
 	request->id.idiag_sport = htons(query->port);
-	request->idiag_ext = query->tags_fd >= 0 ? 1 << (INET_DIAG_INFO - 1) : 0;
+	request->idiag_ext = query->info ? 1 << (INET_DIAG_INFO - 1) : 0;
 	if (query->tags_fd >= 0) {
 		nest = mnl_attr_nest_start(header, INET_DIAG_REQ_SK_BPF_STORAGES);
 		mnl_attr_put_u32(header, STORAGE_REQ_MAP_FD, query->tags_fd);
@@ -208,6 +209,41 @@ int diag_listening(const struct netns *netns, bool udp, struct listening_socket 
 	return 0;
 }
 
+static int by_cookie(const void *a, const void *b)
+{
+	const struct queue_length *left = a, *right = b;
+
+	return left->cookie < right->cookie ? -1 : left->cookie > right->cookie;
+}
+
+int diag_queues(const struct netns *netns, struct queue_length **ret_queues, size_t *ret_n)
+{
+	_cleanup_(freep) struct listening_socket *sockets = NULL;
+	struct queue_length *queues;
+	size_t n;
+	int r = diag_listening(netns, false, &sockets, &n);
+
+	if (r < 0)
+		return r;
+	queues = calloc(n + 1, sizeof(*queues));
+	if (!queues)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		queues[i] = (struct queue_length) {sockets[i].cookie, sockets[i].queued};
+	qsort(queues, n, sizeof(*queues), by_cookie);
+	*ret_queues = queues;
+	*ret_n = n;
+	return 0;
+}
+
+uint32_t diag_queue_of(const struct queue_length *queues, size_t n, uint64_t cookie)
+{
+	struct queue_length key = {.cookie = cookie}, *found;
+
+	found = n ? bsearch(&key, queues, n, sizeof(*queues), by_cookie) : NULL;
+	return found ? found->queued : 0;
+}
+
 struct connection_walk {
 	int (*each)(const struct connection *connection, void *userdata);
 	void *userdata;
@@ -238,6 +274,7 @@ static void read_connection_attributes(const struct nlmsghdr *header, struct con
 			memcpy(&info, mnl_attr_get_payload(attr),
 			       MIN(sizeof(info), mnl_attr_get_payload_len(attr)));
 			connection->idle_ms = info.tcpi_last_data_recv;
+			connection->sent_ms = info.tcpi_last_data_sent;
 		}
 	}
 }
@@ -251,6 +288,7 @@ static int on_connection(const struct nlmsghdr *header, void *userdata)
 		.peer = address_of(msg, msg->id.idiag_dst, msg->id.idiag_dport),
 		.cookie = cookie_of(msg),
 		.state = msg->idiag_state,
+		.inode = msg->idiag_inode,
 	};
 
 	read_connection_attributes(header, &connection);
@@ -269,6 +307,7 @@ int diag_connections(const struct netns *netns, uint16_t port, int tags_fd,
 		.states = 0xfff & ~(1U << TCP_LISTEN) & ~(1U << TCP_CLOSE) & ~(1U << TCP_TIME_WAIT),
 		.port = port,
 		.tags_fd = tags_fd,
+		.info = true,
 		.on_message = on_connection,
 		.userdata = &walk,
 	};

@@ -28,12 +28,27 @@ struct connection {
 	uint8_t state;	   /* TCP_ESTABLISHED, ... */
 	struct hs_tag tag; /* service_id 0 = no tag */
 	uint32_t idle_ms;  /* since something was last received */
+	uint32_t sent_ms;  /* since something was last sent; of one that waits for accept(): its age
+			    */
+	uint32_t inode;	   /* 0 = no process has it: it waits for accept(), or was closed */
+};
+
+/* What waits for accept() on one listening socket. */
+struct queue_length {
+	uint64_t cookie;
+	uint32_t queued;
 };
 
 /* All of them in a namespace (NULL = our own), v4 and v6; of UDP only with `udp`. The caller frees
  * the array. */
 int diag_listening(const struct netns *netns, bool udp, struct listening_socket **ret_sockets,
 		   size_t *ret_n);
+
+/* The TCP queues of all listening sockets in a namespace, by cookie, ascending; nothing else of
+ * them, for this is asked often. The caller frees the array. */
+int diag_queues(const struct netns *netns, struct queue_length **ret_queues, size_t *ret_n);
+/* 0 also when there is no such socket. */
+uint32_t diag_queue_of(const struct queue_length *queues, size_t n, uint64_t cookie);
 
 /*
  * Calls `each` for every TCP connection with this local port (host byte order), with its tag when

@@ -109,7 +109,8 @@ static bool is_own(const struct search *search, const struct holder *holder)
 
 	if (holder->pid == 1)
 		return search->scope->activated;
-	return holder->pid == getpid() ||
+	/* the park, on its way into the map */
+	return holder->pid == getpid() || !strcmp(holder->unit, "hsd.service") ||
 	       (!name_from_unit(holder->unit, service, &slot) && slot < search->scope->n_slots &&
 		!strcmp(service, plane_service(search->plane)));
 }

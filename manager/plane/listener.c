@@ -257,6 +257,14 @@ unsigned listener_owner(const struct listener *listener, uint64_t cookie)
 	return bpf_map_lookup_elem(listener->owners_fd, &cookie, &owner) ? HS_SLOT_NONE : owner;
 }
 
+bool listener_had(const struct listener *listener, unsigned slot, uint64_t cookie)
+{
+	uint32_t owner;
+
+	return listener->owners_fd >= 0 &&
+	       !bpf_map_lookup_elem(listener->owners_fd, &cookie, &owner) && owner == slot;
+}
+
 void listener_tidy_owners(struct listener *listener, unsigned slot)
 {
 	uint64_t key, next, *previous = NULL;

@@ -76,6 +76,10 @@ uint32_t listener_live_slots(const struct listener *listener);
  * HS_SLOT_NONE when it never had one here. */
 unsigned listener_owner(const struct listener *listener, uint64_t cookie);
 
+/* Whether the socket was put into this slot, and the slot's instance has not changed since; also
+ * when it was withdrawn. False for UDP. */
+bool listener_had(const struct listener *listener, unsigned slot, uint64_t cookie);
+
 /* Drops the hints for sockets that have died since. */
 void listener_tidy(struct listener *listener, unsigned slot);
 /* Forgets which sockets earlier instances of the slot had. Not before those have ended: what waits

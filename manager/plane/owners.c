@@ -51,18 +51,25 @@ bool owners_differ(const struct plane *plane, uid_t uid)
 }
 
 /* 1 = it had another owner. */
-static int give(const struct held_socket *held, uid_t uid)
+static int give_fd(int fd, uid_t uid)
 {
-	_cleanup_(close_fdp) int fd = -1;
 	socklen_t size = sizeof(int);
-	int shared = 0, r = scan_borrow(held, &fd);
+	int shared = 0;
 
-	if (r < 0)
-		return r == -ESTALE ? 0 : r;
 	if (getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, &size) < 0 || !shared)
 		return 0;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int) {1}, sizeof(int));
 	return fchown(fd, uid, (gid_t)-1) < 0 ? -errno : 1;
+}
+
+static int give(const struct held_socket *held, uid_t uid)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = scan_borrow(held, &fd);
+
+	if (r < 0)
+		return r == -ESTALE ? 0 : r;
+	return give_fd(fd, uid);
 }
 
 int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
@@ -81,6 +88,37 @@ int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
 	}
 	/* a cgroup that is gone has no sockets */
 	return r < 0 && r != -ENOENT ? r : changed;
+}
+
+static int give_parked(const struct plane *plane, const struct listening_socket *socket, uid_t uid)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r;
+
+	if (socket->uid == uid || !plane_slot_has(plane, HS_SLOT_PARK, socket->cookie))
+		return 0;
+	r = scan_borrow_unknown(socket, &fd);
+	if (r < 0)
+		return r == -ESTALE ? 0 : r;
+	return give_fd(fd, uid);
+}
+
+int owners_give_park(struct plane *plane, uid_t uid)
+{
+	size_t n_listeners, n;
+	struct listener **listeners = plane_listeners(plane, &n_listeners);
+	int changed = 0, r = 0;
+
+	for (size_t i = 0; r >= 0 && i < n_listeners; i++) {
+		_cleanup_(freep) struct listening_socket *sockets = NULL;
+
+		r = diag_listening(&listeners[i]->netns, false, &sockets, &n);
+		for (size_t k = 0; r >= 0 && k < n; k++) {
+			r = give_parked(plane, &sockets[k], uid);
+			changed += r > 0;
+		}
+	}
+	return r < 0 ? r : changed;
 }
 
 static bool program_exists(uint32_t id)

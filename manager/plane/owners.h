@@ -29,6 +29,9 @@ bool owners_differ(const struct plane *plane, uid_t uid);
  */
 int owners_give(struct plane *plane, const char *cgroup, uid_t uid);
 
+/* The same for the sockets of the park, whoever keeps them. */
+int owners_give_park(struct plane *plane, uid_t uid);
+
 /*
  * Whether two listening sockets on the listener's address are in one group: found out by attaching
  * another copy of the selector through the one, and looking whether attaching the selector through

@@ -15,7 +15,7 @@
 
 /* Between the moment when new flows go elsewhere and park_close(): handshakes that were about to
  * finish on the park have finished then, see park_close(). Microseconds. */
-#define PARK_SETTLE_USEC 2000
+#define PARK_SETTLE_USEC 1000
 
 /*
  * Opens a park for `listener` and puts it in the map, from where the selector takes it when it has

@@ -405,39 +405,14 @@ void plane_advance_epoch(struct plane *plane, unsigned slot)
 					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 }
 
-bool plane_has_flows(const struct plane *plane)
+const struct hs_control *plane_control(const struct plane *plane)
 {
-	return plane->flows.fd >= 0 &&
-	       __atomic_load_n(&plane->control->flow_mode, __ATOMIC_SEQ_CST) != HS_FLOW_NONE;
+	return plane->control;
 }
 
-static bool serves_udp(const struct plane *plane, unsigned slot)
+const struct flows *plane_flow_table(const struct plane *plane)
 {
-	uint64_t cookies[HS_SHARDS_MAX];
-
-	for (size_t i = 0; i < plane->n_listeners; i++)
-		if (plane->listeners[i]->address.udp &&
-		    listener_sockets(plane->listeners[i], slot, cookies))
-			return true;
-	return false;
-}
-
-void plane_flows(const struct plane *plane, uint64_t flows[HS_SLOTS_MAX])
-{
-	struct hs_flow_now now = {
-		.epochs = __atomic_load_n(&plane->control->epochs, __ATOMIC_SEQ_CST),
-		.tick = flows_tick(),
-		.idle = __atomic_load_n(&plane->control->flow_idle, __ATOMIC_SEQ_CST),
-	};
-
-	memset(flows, 0, HS_SLOTS_MAX * sizeof(*flows));
-	if (!plane_has_flows(plane))
-		return;
-	flows_count(&plane->flows, &now, flows);
-	/* with no socket there, these will go elsewhere with their next datagram */
-	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-		if (flows[slot] && !serves_udp(plane, slot))
-			flows[slot] = 0;
+	return &plane->flows;
 }
 
 #define UPGRADE_NOTED (UINT64_C(1) << 63)
@@ -502,17 +477,18 @@ static bool is_dead(const struct listener *listener)
 	return true;
 }
 
-/* True for a listener that is in a namespace other than this one's, all else alike. */
+/* True for a listener that no slot serves in a namespace other than this one's, all else alike. A
+ * park there keeps nothing but the namespace: its owner sees that the listener is gone. */
 static bool is_elsewhere(const struct listener *listener, const struct address *address)
 {
 	struct address moved = listener->address;
 
 	moved.netns = address->netns;
 	return listener->address.netns && listener->address.netns != address->netns &&
-	       address_equal(&moved, address);
+	       address_equal(&moved, address) && !listener_live_slots(listener);
 }
 
-/* Drops listeners without a socket: all, or those that are elsewhere than `address`. Should sockets
+/* Drops listeners without a socket, or those that are elsewhere than `address`. Should sockets
  * that were withdrawn keep a dropped selector going, it falls open; the next adoption attaches a
  * new one. */
 static void drop_dead_listeners(struct plane *plane, const struct address *address)
@@ -522,7 +498,7 @@ static void drop_dead_listeners(struct plane *plane, const struct address *addre
 	for (size_t i = 0; i < plane->n_listeners; i++) {
 		struct listener *listener = plane->listeners[i];
 
-		if (is_dead(listener) && (!address || is_elsewhere(listener, address))) {
+		if (address ? is_elsewhere(listener, address) : is_dead(listener)) {
 			pins_remove(listener_path(plane, &listener->address).text);
 			listener_free(listener);
 		} else {

@@ -19,6 +19,7 @@
 #define PLANE_LISTENERS_MAX 64
 
 struct plane;
+struct flows;
 
 /* Opens what is pinned. -ENOENT when the service has no pins; -EPROTO when they are of another
  * version. `accounting` may be NULL and must outlive the plane. */
@@ -36,6 +37,9 @@ const char *plane_service(const struct plane *plane);
 struct accounting *plane_accounting(const struct plane *plane);
 uint32_t plane_id(const struct plane *plane);
 int plane_counters_fd(const struct plane *plane); /* stays the plane's */
+/* For who counts: read only. */
+const struct hs_control *plane_control(const struct plane *plane);
+const struct flows *plane_flow_table(const struct plane *plane);
 
 /* The lock that a change of this service holds while it runs: -EBUSY when another has it. Ends with
  * the descriptor. Retire and crash handling do without: they swap the word only. */

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "plane/cgroup.h"
+#include "plane/holder.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
@@ -192,4 +193,23 @@ int scan_borrow(const struct held_socket *held, int *ret_fd)
 bool scan_is_passed_in(const struct listening_socket *socket, const char *cgroup)
 {
 	return !socket->uid && socket->cgroup_id && !cgroup_contains(cgroup, socket->cgroup_id);
+}
+
+static int stop_at_first(const struct holder *holder, void *userdata)
+{
+	*(struct holder *)userdata = *holder;
+	return 1;
+}
+
+int scan_borrow_unknown(const struct listening_socket *socket, int *ret_fd)
+{
+	struct holder holder;
+	struct held_socket held = {.socket = *socket};
+	int r = holder_each(&socket->inode, 1, stop_at_first, &holder);
+
+	if (r <= 0)
+		return r < 0 ? r : -ESTALE;
+	held.pid = holder.pid;
+	held.fd = holder.fd;
+	return scan_borrow(&held, ret_fd);
 }

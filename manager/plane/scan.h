@@ -34,3 +34,5 @@ int scan_borrow(const struct held_socket *held, int *ret_fd);
 /* Whether a socket that processes in the cgroup hold was made by another one, and root: by PID 1
  * for a socket unit. */
 bool scan_is_passed_in(const struct listening_socket *socket, const char *cgroup);
+/* The same for a socket of which only the kernel's view is known: looks through all processes. */
+int scan_borrow_unknown(const struct listening_socket *socket, int *ret_fd);

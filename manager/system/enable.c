@@ -348,6 +348,9 @@ static int add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, char *
 		return r;
 	unit.stopped_by = load.stopped_by;
 	lint_service(&plan->report, &unit, (const char *const *)sockets);
+	shared_look(&plan->shared, &unit, slot);
+	if (slot + 1 == plan->config.slots)
+		shared_lint(&plan->shared, &plan->report, &unit);
 	plan->own_network |= !sockets && lint_has_own_network(&unit, &line);
 	r = compare_stops(plan, &unit, stops, slot == 0);
 	return r < 0 ? no_memory(problem) : 0;
@@ -390,11 +393,27 @@ static int check_config(struct enable_plan *plan, struct problem *problem)
 	return 0;
 }
 
+static void add_no_socket_unit(struct enable_plan *plan)
+{
+	struct lint_finding finding = {
+		.refuses = true,
+		.file = plan->kept_config,
+		.what = "Intake=socket",
+		.why = "There is no socket unit that starts the instances",
+	};
+
+	snprintf(finding.remedy, sizeof(finding.remedy),
+		 "Make one with the name of the service and @.socket, or remove the line");
+	lint_add(&plan->report, &finding);
+}
+
 /* A guess at the worst: what is wrong shows when the server has bound its sockets. */
 static void find_intake(sd_bus *bus, struct enable_plan *plan)
 {
 	plan->intake.wanted = plan->config.intake;
 	plan->intake.socket_units = plan->sockets != NULL;
+	if (plan->intake.wanted == INTAKE_SOCKET && !plan->sockets)
+		add_no_socket_unit(plan);
 	for (unsigned slot = 0; slot < plan->config.slots; slot++)
 		if (plan->running & (1U << slot))
 			intakefind_slot(bus, plan->service, slot, &plan->config, &plan->intake);
@@ -407,6 +426,8 @@ static int plan_changes(struct enable_plan *plan, char *const *stops, struct pro
 		.service = plan->service,
 		.sockets = plan->sockets,
 		.exec_stops = stops,
+		.shares_pid_file = plan->shared.pid_file,
+		.shares_runtime = plan->shared.runtime_directory,
 		.joined = plan->own_network ? plan->config.slots : 0,
 	};
 	int r = 0;

@@ -9,6 +9,7 @@
 #include "core/intake.h"
 #include "core/lint.h"
 #include "core/name.h"
+#include "core/shared.h"
 #include "system/filechanges.h"
 #include "system/unitfile.h"
 
@@ -25,6 +26,7 @@ struct enable_plan {
 			      or NULL */
 	struct config config; /* with the defaults where there is none */
 	struct intake_facts intake;
+	struct shared shared;
 	bool own_network;  /* a slot's unit has a network namespace made for it */
 	unsigned running;  /* bit N: slot N runs now; hsd adopts it when it is told */
 	bool needs_reload; /* systemd has not read the newest files */

@@ -40,6 +40,8 @@ static const struct {
 	[JOURNAL_RELEASE] = {"release", "439975679f074cc7bcf2349581b6b8f2"},
 	[JOURNAL_CRASH] = {"crash", "bea6be4fe89046a3b333695ccc4aa243"},
 	[JOURNAL_RESTART] = {"restart", "7e9a6e8c9980499e98dd474e94666c1b"},
+	[JOURNAL_HANG] = {"hang", "5d0c1c8e7c0a4f6f9b0e5a3d3c1f7a52"},
+	[JOURNAL_RECOVERED] = {"recovered", "b1f3f8a2e64d4c0d8f5a9e7d2c6b4813"},
 	[JOURNAL_MIGRATED] = {"migrated", "044614acef644f75bf6427391d4058ad"},
 	[JOURNAL_FELL_THROUGH] = {"fell-through", "76d6ecaa89df4572b06132efa36afd91"},
 	[JOURNAL_UNROUTED] = {"unrouted", "2115348b86dc462a95b6a55050c202a2"},

@@ -13,6 +13,7 @@
 #define LOOKUP		"LookupDynamicUserByName"
 
 struct owner_question {
+	char user[UNIT_NAME_MAX];
 	owner_fn on_answer;
 	void *userdata;
 	sd_bus_slot *call;
@@ -86,7 +87,7 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct owner_question *question = userdata;
 	uid_t uid = 0;
-	int r = read_answer(m, &uid);
+	int r = or_by_name(read_answer(m, &uid), question->user, &uid);
 
 	(void)error;
 	question->on_answer(r, uid, question->userdata);
@@ -101,6 +102,7 @@ int owner_question_new(sd_bus *bus, const struct unit_facts *facts, owner_fn on_
 
 	if (!question)
 		return -ENOMEM;
+	snprintf(question->user, sizeof(question->user), "%s", facts->user);
 	question->on_answer = on_answer;
 	question->userdata = userdata;
 	r = sd_bus_call_method_async(bus, &question->call, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,

@@ -141,6 +141,9 @@ static json_object *slot_to_json(const struct service_report *report, unsigned s
 	json_object_object_add(object, "flows",
 			       report->has_flows ? json_object_new_uint64(in->flows) : NULL);
 	add_number(object, "queued", in->queued);
+	json_object_object_add(
+		object, "stalled_ms",
+		in->stalled_usec ? json_object_new_uint64(in->stalled_usec / USEC_PER_MSEC) : NULL);
 	add_number(object, "chosen", in->totals.chosen);
 	add_number(object, "fell_through", in->totals.fell_through);
 	add_number(object, "migrated_in", in->totals.migrated_in);
@@ -215,6 +218,8 @@ json_object *report_to_json(const struct service_report *report)
 							strcmp(share, "0") ? share : "0.0"));
 	report_canary(object, &report->canary);
 	json_object_object_add(object, "manager", json_object_new_boolean(report->manager));
+	add_text(object, "failover", config_failover_to_string(report->failover));
+	add_number(object, "hold_ms", report->hold_usec / USEC_PER_MSEC);
 	add_text(object, "intake", config_intake_to_string(intake_of(&report->intake)));
 	add_text(object, "change", report->change);
 	json_object_object_add(object, "listeners", listeners_to_json(report));
@@ -268,6 +273,44 @@ json_object *report_progress(const struct switchover *s, const char *service, ui
 	add_slot(object, "to", s->plan.to);
 	add_number(object, "elapsed_us", now - s->begun);
 	add_number(object, "remaining", s->remaining);
+	add_text(object, "text", line.text);
+	return object;
+}
+
+json_object *report_exclusive(const struct exclusive *e, const char *service, uint64_t now,
+			      uint64_t waited)
+{
+	json_object *object = json_object_new_object();
+	struct problem sentence = {0};
+
+	exclusive_describe(e, service, now, waited, &sentence);
+	add_text(object, "service", service);
+	add_text(object, "verb", switchover_verb_to_string(e->plan.verb));
+	add_slot(object, "from", e->plan.from);
+	add_slot(object, "to", e->plan.to);
+	add_text(object, "outcome", exclusive_step_name(e));
+	add_number(object, "duration_us", now - e->begun);
+	add_number(object, "moved", waited);
+	add_number(object, "remaining", 0);
+	add_text(object, "then", "stop");
+	json_object_object_add(object, "exclusive", json_object_new_boolean(true));
+	add_text(object, "message", sentence.text);
+	return object;
+}
+
+json_object *report_exclusive_progress(const struct exclusive *e, const char *service, uint64_t now)
+{
+	json_object *object = json_object_new_object();
+	struct problem line = {0};
+
+	exclusive_progress(e, &line);
+	add_text(object, "service", service);
+	add_text(object, "step", exclusive_step_name(e));
+	add_slot(object, "from", e->plan.from);
+	add_slot(object, "to", e->plan.to);
+	add_number(object, "elapsed_us", now - e->begun);
+	add_number(object, "remaining", e->remaining);
+	json_object_object_add(object, "exclusive", json_object_new_boolean(true));
 	add_text(object, "text", line.text);
 	return object;
 }

@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 
 #include "core/config.h"
+#include "core/exclusive.h"
 #include "core/intake.h"
 #include "core/name.h"
 #include "core/slot.h"
@@ -29,6 +30,7 @@ struct slot_report {
 	uint32_t queued;
 	bool retired;		/* see plane_is_retired() */
 	bool suspect;		/* see plane_is_suspect() */
+	uint64_t stalled_usec;	/* nobody has accepted for so long though somebody waits; 0 = not */
 	uint64_t since_usec;	/* CLOCK_REALTIME; 0 = never */
 	struct problem problem; /* what is wrong with it, for people; empty = nothing */
 };
@@ -50,8 +52,10 @@ struct service_report {
 	struct canary_filter canary;	    /* whom the canary is for */
 	bool has_flows;			    /* see plane_has_flows() */
 	uint64_t flows_evicted;
-	bool park_ready;	/* there is a park on some listener */
-	uint32_t parked;	/* connections that wait there */
+	bool park_ready; /* there is a park on some listener */
+	uint32_t parked; /* connections that wait there */
+	enum config_failover failover;
+	uint64_t hold_usec;	/* no automatic fail-over for so long */
 	char change[32];	/* the change that runs now, such as "switchover"; "" = none */
 	struct problem problem; /* of the service as a whole */
 };
@@ -76,6 +80,13 @@ json_object *report_to_json(const struct service_report *report);
 json_object *report_change(const struct switchover *s, const char *service,
 			   const struct switchover_result *result);
 json_object *report_progress(const struct switchover *s, const char *service, uint64_t now);
+
+/* The same of an exclusive service. `waited`: connections that were let go at its end; they are
+ * "moved". */
+json_object *report_exclusive(const struct exclusive *e, const char *service, uint64_t now,
+			      uint64_t waited);
+json_object *report_exclusive_progress(const struct exclusive *e, const char *service,
+				       uint64_t now);
 
 /* Connections of a service:
  * {"service","slots":[{"slot","connections","queued"}],"connections":[{"slot","peer",

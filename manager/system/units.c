@@ -102,6 +102,22 @@ static int read_switch(sd_bus_message *m, bool *on)
 	return r;
 }
 
+/* An array that is not empty. */
+static int read_any(sd_bus_message *m, const char *type, bool *any)
+{
+	int r = sd_bus_message_enter_container(m, 'v', type);
+
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', type + 1);
+	while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
+		*any = true;
+		r = sd_bus_message_skip(m, type + 1);
+	}
+	if (r >= 0)
+		r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_property(sd_bus_message *m, const char *name, struct unit_facts *facts,
 			 struct raw *raw)
 {
@@ -130,6 +146,10 @@ static int read_property(sd_bus_message *m, const char *name, struct unit_facts 
 		return read_text(m, facts->user, sizeof(facts->user));
 	if (!strcmp(name, "DynamicUser"))
 		return read_switch(m, &facts->dynamic_user);
+	if (!strcmp(name, "IPAddressDeny"))
+		return read_any(m, "a(iayu)", &facts->filtered);
+	if (!strcmp(name, "IPIngressFilterPath") || !strcmp(name, "IPEgressFilterPath"))
+		return read_any(m, "as", &facts->filtered);
 	if (!strcmp(name, "InvocationID"))
 		return read_invocation(m, facts->invocation);
 	if (strcmp(name, "MainPID"))

@@ -22,6 +22,9 @@ struct unit_facts {
 	char **required;	      /* Requires= BindsTo= Requisite= together; may be NULL */
 	char user[UNIT_NAME_MAX];     /* User=, or the name of its dynamic user; "" = root */
 	bool dynamic_user;
+	/* its control group lets not everything through: IPAddressDeny=, IPIngressFilterPath=,
+	 * IPEgressFilterPath= */
+	bool filtered;
 	char invocation[33]; /* hex id of this run of the unit; "" = never started */
 	bool job_pending;    /* systemd has a job for it: to start, stop or restart it */
 	bool was_active;     /* this run, or the last one, has reported ready */

@@ -16,7 +16,8 @@ import sys
 
 LOSSES = ("refused", "reset", "timed_out", "wrong")
 # what users do; the other cases of the row are there to compare with
-LOSSLESS = ("hotstandby, flip, settle, close", "hsctl switchover", "systemctl restart with hotstandby")
+LOSSLESS = ("hotstandby, flip, settle, close", "hsctl switchover", "systemctl restart with hotstandby",
+            "systemctl restart, the only instance, parked")
 
 
 class Row:
@@ -75,6 +76,9 @@ def ratio_of(case, base):
 def make_rows():
     return [
         Row("selector", "selector, per call", ("<=", 70, "ns"), median_of("standby, 1 shard")),
+        Row("udp", "selector for UDP, per datagram, flow known", ("<=", 100, "ns"), median_of("connection")),
+        Row("datagrams", "UDP answers per second, with the selector / plain SO_REUSEPORT", (">=", 0.95, ""),
+            median_of("selector / plain")),
         Row("connect", "new connections per second, with the selector / plain SO_REUSEPORT", (">=", 0.97, ""),
             median_of("selector alone / plain")),
         Row("accounting", "the same with selector and accounting / plain", (">=", 0.97, ""),
@@ -85,6 +89,8 @@ def make_rows():
             median_of("1 address, first")),
         Row("counts", "live connection count, cost with 50000 / with 50", ("<=", 1.2, ""),
             ratio_of("whole service, 50000 connections", "whole service, 50 connections")),
+        Row("park", "4000 that wait, handed over to a slot that has come", ("<=", 10, "ms"),
+            median_of("4000 wait, handed over")),
         Row("loss", "lost requests in switchovers and restarts", ("<=", 0, ""), total_lost),
         Row("memory", "hsd, resident, with 50 services", ("<=", 20, "MB"), median_of("resident (RSS)")),
         Row("idle", "wake-ups of hsd when idle", ("<=", 0, ""), lambda row: row.cases[0]["samples"][0]),
@@ -106,11 +112,14 @@ def read(path, rows):
 def derive(rows):
     """Cases that follow from others: differences and ratios, round by round."""
     by_name = {row.name: row for row in rows}
-    selector, connect = by_name["selector"], by_name["connect"]
-    if selector.cases:
-        for base in ("empty program", "bare select"):
-            pairs = zip(selector.samples("standby, 1 shard"), selector.samples(base))
-            selector.add_case(f"standby, 1 shard, less the {base}", "ns", [a - b for a, b in pairs])
+    connect, datagrams = by_name["connect"], by_name["datagrams"]
+    for row, case in ((by_name["selector"], "standby, 1 shard"), (by_name["udp"], "connection")):
+        for base in ("empty program", "bare select") if row.cases else ():
+            pairs = zip(row.samples(case), row.samples(base))
+            row.add_case(f"{case}, less the {base}", "ns", [a - b for a, b in pairs])
+    for suffix in ("", ", per CPU second") if datagrams.cases else ():
+        pairs = zip(datagrams.samples(f"selector{suffix}"), datagrams.samples(f"plain SO_REUSEPORT{suffix}"))
+        datagrams.add_case(f"selector / plain{suffix}", "", [a / b for a, b in pairs])
     if not connect.cases:
         return
     for suffix in ("", ", per CPU second"):

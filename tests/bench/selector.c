@@ -7,13 +7,12 @@
  * statistics show for doing nothing. "bare select" selects entry 0 and nothing else: what they show
  * for the one helper that a selector cannot do without.
  */
-#include <bpf/bpf.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "../plane/client.h"
 #include "../plane/server.h"
-#include "bench.h"
+#include "reference.h"
 
 #define ROUNDS	 15
 #define PARALLEL "32"
@@ -40,48 +39,6 @@ static struct selector_case cases[] = {
 	{"empty program", HS_POLICY_STANDBY, EMPTY, {0}},
 };
 
-static int load_code(const char *name, const struct bpf_insn *code, size_t n)
-{
-	LIBBPF_OPTS(bpf_prog_load_opts, options,
-		    .expected_attach_type = BPF_SK_REUSEPORT_SELECT_OR_MIGRATE);
-	int fd = bpf_prog_load(BPF_PROG_TYPE_SK_REUSEPORT, name, "GPL", code, n, &options);
-
-	rig_check(fd >= 0);
-	return fd;
-}
-
-/* return SK_PASS */
-static int load_empty(void)
-{
-	static const struct bpf_insn code[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = SK_PASS},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-
-	return load_code("hs_empty", code, ARRAY_SIZE(code));
-}
-
-/* key = 0; bpf_sk_select_reuseport(md, map, &key, 0); return SK_PASS */
-static int load_bare(int map)
-{
-	const struct bpf_insn code[] = {
-		{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = BPF_REG_10, .off = -4},
-		{.code = BPF_LD | BPF_DW | BPF_IMM,
-		 .dst_reg = BPF_REG_2,
-		 .src_reg = BPF_PSEUDO_MAP_FD,
-		 .imm = map},
-		{0}, /* the other half */
-		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_3, .src_reg = BPF_REG_10},
-		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_3, .imm = -4},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_4},
-		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sk_select_reuseport},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = SK_PASS},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-
-	return load_code("hs_bare", code, ARRAY_SIZE(code));
-}
-
 /* A server of its own, which is never adopted, holds the socket with such a program. */
 static void start_reference(struct rig *rig, unsigned number, int program, int map)
 {
@@ -99,15 +56,6 @@ static void start_reference(struct rig *rig, unsigned number, int program, int m
 		  0);
 	rig_check(map < 0 || bpf_map_update_elem(map, &key, &value, BPF_ANY) == 0);
 	server_serve(server_start_holding(rig, 2, fd), true);
-}
-
-static int make_map(void)
-{
-	int map = bpf_map_create(BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, "hs_bare", sizeof(uint32_t),
-				 sizeof(uint64_t), 1, NULL);
-
-	rig_check(map >= 0);
-	return map;
 }
 
 static void start_servers(struct rig *rig)
@@ -143,15 +91,6 @@ static int program_of(const struct rig *rig, unsigned shards)
 	rig_fail(__FILE__, __LINE__, "no selector on port %u", PORT(shards));
 }
 
-static struct bpf_prog_info statistics(int program)
-{
-	struct bpf_prog_info info = {0};
-	uint32_t size = sizeof(info);
-
-	rig_check(bpf_obj_get_info_by_fd(program, &info, &size) == 0);
-	return info;
-}
-
 static void measure(struct rig *rig, struct selector_case *c, int program)
 {
 	struct bpf_prog_info before, after;
@@ -161,10 +100,10 @@ static void measure(struct rig *rig, struct selector_case *c, int program)
 
 	snprintf(port, sizeof(port), "%u", PORT(c->shards));
 	rig_policy(rig, c->policy);
-	before = statistics(program);
+	before = reference_statistics(program);
 	load = load_start(port, PARALLEL, WINDOW);
 	result = load_finish(&load);
-	after = statistics(program);
+	after = reference_statistics(program);
 	if (!result.answered || result.refused + result.reset + result.late)
 		rig_fail(__FILE__, __LINE__, "%s: not all were answered", c->name);
 	samples_add(&c->samples, (double)(after.run_time_ns - before.run_time_ns) /
@@ -174,7 +113,7 @@ static void measure(struct rig *rig, struct selector_case *c, int program)
 /* The program of each case. */
 static void start(struct rig *rig, int programs[])
 {
-	int map = make_map(), empty = load_empty(), bare = load_bare(map);
+	int map = reference_map(), empty = reference_empty(), bare = reference_bare(map);
 
 	rig_planes(rig);
 	start_servers(rig);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The decision, the routing word and the names of listeners, with whatever another program may have
- * written there. Needs bpf/hs_decide.h, core/word.c, core/address.c and util/parse.c. With
- * libFuzzer:    clang -fsanitize=fuzzer,address,undefined ... Without: the main() here runs over
- * the files that it is given (-DHS_FUZZ_STANDALONE).
+ * The decision, the table of flows, the routing word and the names of listeners, with whatever
+ * another program may have written there. Needs bpf/hs_decide.h, bpf/hs_flow.h, core/word.c,
+ * core/address.c and util/parse.c. With libFuzzer:    clang -fsanitize=fuzzer,address,undefined ...
+ * Without: the main() here runs over the files that it is given (-DHS_FUZZ_STANDALONE).
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +13,7 @@
 
 #include "core/address.h"
 #include "core/word.h"
+#include "hs_flow.h"
 #include "util/macro.h"
 
 #define FLAGS	    (0xfULL << HS_WORD_FLAGS_SHIFT)
@@ -23,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct input {
 	uint64_t word, key, bits;
 	struct hs_shards shards;
+	struct hs_flow_bucket bucket;
 	uint32_t hash, value;
 	uint16_t sport;
 };
@@ -143,6 +145,47 @@ static void fuzz_word(const struct input *in)
 	check(hs_word_canary(canary) < HS_SLOTS_MAX || hs_word_canary(canary) == HS_SLOT_NONE);
 }
 
+static void check_written(const struct input *in, uint64_t mix, const struct hs_flow_now *now)
+{
+	struct hs_flow_bucket bucket = in->bucket;
+	uint32_t rank = hs_flow_place(&bucket, mix, now), way = hs_flow_way(rank);
+	uint64_t lost;
+
+	check(way < HS_FLOW_WAYS);
+	lost = bucket.flows[way];
+	check(!hs_flow_evicts(rank) ||
+	      (hs_flow_is_live(lost, now) &&
+	       hs_flow_print(mix) >> HS_FLOW_PRINT_POSITION != lost >> HS_FLOW_PRINT_POSITION));
+	bucket.flows[way] = hs_flow_word(mix, in->value, now);
+	check(hs_flow_find(&bucket, mix) == way);
+	check(hs_flow_slot(bucket.flows[way]) == (in->value & 0xf));
+	check(hs_flow_is_live(bucket.flows[way], now) == (now->idle > 0));
+	/* the next datagram of the flow is written to the same place */
+	check(hs_flow_way(hs_flow_place(&bucket, mix, now)) == way);
+}
+
+/* Whatever is in a bucket: a flow that is written is found, and nobody loses its place who need
+ * not. */
+static void fuzz_flow(const struct input *in)
+{
+	struct hs_flow flow = {.hash = in->hash, .sport = in->sport};
+	struct hs_flow_now now = {
+		.epochs = in->bits, .tick = in->word & HS_FLOW_TICK_MASK, .idle = in->value};
+	uint64_t mix = hs_flow_mix(in->key, &flow);
+	uint32_t found = hs_flow_find(&in->bucket, mix);
+	bool room = false;
+
+	check(found <= HS_FLOW_WAYS);
+	check(found == HS_FLOW_WAYS || in->bucket.flows[found] >> HS_FLOW_PRINT_POSITION ==
+					       hs_flow_print(mix) >> HS_FLOW_PRINT_POSITION);
+	for (unsigned way = 0; way < HS_FLOW_WAYS; way++) {
+		room |= !hs_flow_is_live(in->bucket.flows[way], &now);
+		check(hs_flow_age(in->bucket.flows[way], now.tick) <= HS_FLOW_TICK_MASK);
+	}
+	check(!room || !hs_flow_evicts(hs_flow_place(&in->bucket, mix, &now)));
+	check_written(in, mix, &now);
+}
+
 static void fuzz_address(const uint8_t *data, size_t size)
 {
 	char name[2 * ADDRESS_PIN_MAX], pin[ADDRESS_PIN_MAX], text[ADDRESS_TEXT_MAX];
@@ -165,6 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_wanted(&input);
 	fuzz_next(&input);
 	fuzz_word(&input);
+	fuzz_flow(&input);
 	fuzz_address(data, size);
 	return 0;
 }

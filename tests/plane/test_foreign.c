@@ -125,6 +125,28 @@ static void the_slots_own_sockets_are_not_foreign(void **state)
 	assert_int_equal(look(rig).n, 0);
 }
 
+static void a_unit_is_read_from_the_path_of_a_cgroup(void **state)
+{
+	static const char *const pairs[][2] = {
+		{"/system.slice/system-app.slice/app@0.service", "app@0.service"},
+		{"/system.slice/app.service/worker.service", "app.service"},
+		{"/user.slice/user-1.slice/user@1.service/app.slice/x.service", "user@1.service"},
+		{"/user.slice/user-1.slice/session-2.scope", "session-2.scope"},
+		{"/init.scope", "init.scope"},
+		{"/system.slice", ""},
+		{"/", ""},
+		{"", ""},
+		{"//.service//a.socket", "a.socket"},
+	};
+	char unit[UNIT_NAME_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		holder_unit(pairs[i][0], unit);
+		assert_string_equal(unit, pairs[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +154,7 @@ int main(void)
 		CASE(a_copy_that_was_there_before_gets_nothing_either),
 		CASE(a_specific_address_is_in_front),
 		CASE(v4_is_in_front_of_dual_stack),
+		cmocka_unit_test(a_unit_is_read_from_the_path_of_a_cgroup),
 		CASE(the_slots_own_sockets_are_not_foreign),
 	};
 

@@ -211,6 +211,29 @@ static void a_slot_is_nudged_where_it_has_a_queue(void **state)
 	assert_int_equal(seen.accept_errors, 0);
 }
 
+/* The real thing: B sleeps when the queue of A comes to it. Where the kernel wakes it by itself the
+ * nudge comes late, and finds nothing; elsewhere it is all that helps. */
+static void a_server_serves_what_has_moved_to_it(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	int fds[CLIENTS];
+
+	server_serve(pair.b, true);
+	for (int i = 0; i < CLIENTS; i++)
+		fds[i] = client_connect(&at);
+	rig_until(rig_queued(rig, 0) == CLIENTS);
+	server_kill(pair.a);
+	assert_int_equal(rig_slot(rig, 1).migrated_in, CLIENTS);
+	print_message("# %d left alone\n", (int)rig_queued(rig, 1));
+	assert_true(nudge(rig->plane, pair.b->cgroup) >= 0);
+	for (int i = 0; i < CLIENTS; i++) {
+		assert_int_equal(client_ask(fds[i]), 'B');
+		client_reset(fds[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +241,7 @@ int main(void)
 		BARE_CASE(a_nudge_is_a_new_edge),
 		BARE_CASE(a_nudge_without_a_queue_is_nothing),
 		CASE(a_slot_is_nudged_where_it_has_a_queue),
+		CASE(a_server_serves_what_has_moved_to_it),
 	};
 
 	return cases_run("nudge", tests);

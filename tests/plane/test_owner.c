@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "plane/owners.h"
+#include "plane/park.h"
 
 #define PORT 8080
 
@@ -128,6 +129,33 @@ static void a_queue_moves_to_the_other_user(void **state)
 		close(clients[i]);
 }
 
+/* Whoever has them, as systemd's store has while no hsd runs. */
+static void the_park_is_given_as_well(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = start_as(rig, 0, USER_A), *b = start_as(rig, 1, USER_B);
+	_cleanup_(freep) struct held_socket *held = NULL;
+	struct listener *listener;
+	int model, park;
+	size_t n;
+
+	server_listen(a, &at, 0);
+	rig_adopt(rig, a);
+	assert_int_equal(scan_cgroup(a->cgroup, &held, &n), 0);
+	assert_int_equal(scan_borrow(&held[0], &model), 0);
+	assert_int_equal(plane_listener_get(rig->plane, &at, &listener, NULL), 0);
+	assert_int_equal(park_open(rig->plane, listener, model, 0, &park), 0);
+	close(model);
+	assert_int_equal(owners_give(rig->plane, a->cgroup, USER_B), 1);
+	assert_int_equal(server_listen(b, &at, 0), -EADDRINUSE);
+	assert_int_equal(owners_give_park(rig->plane, USER_B), 1);
+	assert_false(owners_differ(rig->plane, USER_B));
+	assert_int_equal(server_listen(b, &at, 0), 0);
+	assert_int_equal(rig_adopt(rig, b), 1);
+	close(park);
+}
+
 static void what_was_passed_in_stays_with_root(void **state)
 {
 	struct rig *rig = *state;
@@ -185,6 +213,7 @@ int main(void)
 		CASE(several_sockets_and_addresses_are_given_together),
 		CASE(open_connections_do_not_keep_the_next_user_out),
 		CASE(a_queue_moves_to_the_other_user),
+		CASE(the_park_is_given_as_well),
 		CASE(what_was_passed_in_stays_with_root),
 		CASE(a_socket_in_a_group_of_its_own_is_told),
 	};

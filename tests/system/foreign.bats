@@ -95,6 +95,22 @@ name=hs-example-serv
 	down alone
 }
 
+@test "a copy while no slot is ready: connections wait in the park, not on it" {
+	copy stray 0.0.0.0:9601
+	inside systemctl stop app@0 app@1
+	answering_slot $url >"$BATS_TEST_TMPDIR/answer" 3>&- &
+	local client=$!
+	wait_for 5 waits_in_park
+	inside systemctl start app@1
+	wait $client
+	[[ $(<"$BATS_TEST_TMPDIR/answer") == 1 ]]
+	inside systemctl start app@0
+	inside systemctl stop stray
+	wait_for 5 is_foreign app ''
+}
+
+waits_in_park() { [[ $(status app .parked) == 1 ]]; }
+
 @test "a specific address is in front" {
 	copy front 127.0.0.1:9601
 	wait_for 5 is_foreign app "$name front.service 127.0.0.1:9601 true"

@@ -151,6 +151,39 @@ lists() { [[ $(hs connections --list --json "$1" | jq "[.connections[] | select(
 	see_queue path http://127.0.0.1:9702/ 9702
 }
 
+@test "a hang is noticed there" {
+	own_service stuck 9707
+	add_line stuck PrivateNetwork=yes
+	printf '[Service]\nOnHang=keep\n' | write /etc/hotstandby/stuck.conf
+	up stuck
+	from stuck@1
+	load_there http://127.0.0.1:9707/
+	inside kill -STOP "$(main_pid stuck@0)"
+	wait_for 5 is_active stuck 1
+	wait_for 5 is_state stuck 0 suspect
+	inside kill -CONT "$(main_pid stuck@0)"
+	end_load
+	say "$(load_line 'a hang in a namespace')"
+	# none that was queued is lost; those that were being served end with what stopped
+	((load[lost] <= 16 && load[wrong] == 0))
+	down stuck
+}
+
+@test "no slot left in a network that stays: connections wait there in the park" {
+	local client
+	inside systemctl stop path@0 path@1
+	inside ip netns exec blue curl -sSf --max-time 20 http://127.0.0.1:9702/ >"$BATS_TEST_TMPDIR/answer" 3>&- &
+	client=$!
+	wait_for 5 parks path 1
+	inside systemctl start path@1
+	wait $client
+	grep -q '^slot=1 ' "$BATS_TEST_TMPDIR/answer"
+	inside systemctl start path@0
+	wait_for 5 is_ready path
+}
+
+parks() { [[ $(status "$1" .parked) == "$2" ]]; }
+
 @test "hsd restarted and killed: it finds the namespaces again" {
 	inside systemctl restart hsd
 	wait_for 5 is_ready priv

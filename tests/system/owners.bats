@@ -170,6 +170,20 @@ answers_in_turn() {
 	down same
 }
 
+@test "one dynamic user for all slots, named after the template" {
+	own_service shared 9508
+	run_as shared@ DynamicUser=yes
+	up shared
+	[[ $(inside stat -c %u "/proc/$(main_pid shared@0)") == "$(inside stat -c %u "/proc/$(main_pid shared@1)")" ]]
+	inside systemctl restart shared@0 shared@1
+	inside systemctl stop shared@0 shared@1
+	inside systemctl start shared@0 shared@1
+	wait_for 5 is_ready shared
+	answers_in_turn shared http://127.0.0.1:9508/
+	run ! has_event shared problem
+	down shared
+}
+
 @test "a server that never heard of SO_REUSEPORT, as two users" {
 	own_service forced 9507 --no-reuseport
 	run_as forced@0 User=daemon

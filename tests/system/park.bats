@@ -245,3 +245,64 @@ stored_are() { [[ $(stored) == "$1" ]]; }
 	all_answered 4
 	printf '' | set_config
 }
+
+@test "a unit that filters addresses has no park, which would let in whom it keeps out" {
+	own_service filtered 9703
+	printf '[Service]\nIPAddressDeny=192.0.2.0/24\n' | write /etc/systemd/system/filtered@.service.d/deny.conf
+	up filtered
+	[[ $(status filtered .park_ready) == false ]]
+	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=filtered HS_EVENT=park | grep -q 'units filter addresses'
+	run -3 hs park filtered
+	inside rm -r /etc/systemd/system/filtered@.service.d/deny.conf
+	inside systemctl daemon-reload
+	inside systemctl restart filtered@0 filtered@1
+	[[ $(status filtered .park_ready) == true ]]
+	down filtered
+}
+
+@test "a listener from a socket unit has a park as well" {
+	socket_service sock 9704
+	up sock
+	[[ $(status sock .park_ready) == true ]]
+	begin_load http://127.0.0.1:9704/ slot=
+	inside systemctl stop sock@1
+	inside systemctl restart sock@0
+	inside systemctl restart sock@0
+	lost_nothing '2 restarts of the only instance of a socket unit'
+	down sock
+}
+
+@test "servers with another user: the park goes along" {
+	own_service user 9705
+	printf '[Service]\nUser=nobody\n' | write /etc/systemd/system/user@.service.d/user.conf
+	up user
+	begin_load http://127.0.0.1:9705/ slot=
+	inside systemctl stop user@1
+	inside systemctl restart user@0
+	printf '[Service]\nUser=daemon\n' | write /etc/systemd/system/user@.service.d/user.conf
+	inside systemctl daemon-reload
+	inside systemctl restart user@0
+	inside systemctl restart user@0
+	lost_nothing 'restarts of the only instance, first with another user'
+	[[ $(status user '[.park_ready, .slots[0].state] | map(tostring) | join(" ")') == 'true ready' ]]
+	down user
+}
+
+@test "the park of an address that is served no more is closed in time" {
+	printf '[Service]\nParkTimeout=1s\n' | write /etc/hotstandby/moves.conf
+	own_service moves 9706
+	up moves
+	inside sed -i 's/9706/9707/' /etc/systemd/system/moves@.service
+	inside systemctl daemon-reload
+	inside systemctl restart moves@0 moves@1
+	wait_for 5 is_ready moves
+	fetch http://127.0.0.1:9707/ | grep -q slot=
+	wait_for 10 is_refused 9706
+	down moves
+}
+
+is_refused() {
+	local code=0
+	inside curl -s --max-time 0.3 "http://127.0.0.1:$1/" || code=$?
+	((code == 7))
+}

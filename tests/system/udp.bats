@@ -229,6 +229,9 @@ udp_server() {
 	END
 }
 
+# listeners_are NAME PROTOCOLS
+listeners_are() { [[ $(status "$1" '[.listeners[].protocol] | sort | join(" ")') == "$2" ]]; }
+
 # ask_udp PORT [SOURCE-PORT]: which slot answers
 ask_udp() { inside timeout 10 python3 $tools/datagrams.py ask "$@"; }
 answers_udp() { [[ $(ask_udp "$1") == "$2" ]]; }
@@ -256,8 +259,17 @@ answers_udp() { [[ $(ask_udp "$1") == "$2" ]]; }
 	inside systemctl start late@0 late@1
 	wait_for 5 is_ready late
 	[[ $(ask_udp 5306) == "$(active late)" ]]
-	# also what comes later than the rest
 	down late
+	# later than its TCP socket, which alone would be enough to be ready
+	type=exec udp_server later --tcp=5306 --port=5306 --delay=2
+	inside systemctl daemon-reload
+	hs enable later@.service
+	inside systemctl start later@0 later@1
+	wait_for 5 listeners_are later 'tcp udp'
+	wait_for 5 is_ready later
+	hs switchover later --drain=0 --then=keep
+	[[ $(ask_udp 5306) == "$(active later)" ]]
+	down later
 }
 
 @test "a flow keeps its slot, is counted, and drain waits for it" {

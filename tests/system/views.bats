@@ -60,7 +60,7 @@ setup() {
 
 @test "status as text" {
 	run -0 hs status app
-	[[ ${lines[0]} =~ ^'app: policy standby, generation '[0-9]+', hsd runs, 0.0.0.0:9801'$ ]]
+	[[ ${lines[0]} =~ ^'app: policy standby, generation '[0-9]+', intake own, hsd runs, 0.0.0.0:9801'$ ]]
 	[[ ${lines[1]} == *SLOT*UNIT*ROLE*STATE*PID*CONNS*QUEUED*CHOSEN*MIGRATED*SINCE* ]]
 	[[ ${lines[2]} =~ 0\ app@0.service\ +active\ +ready\ +[0-9]+ ]]
 	[[ ${lines[3]} =~ 1\ app@1.service\ +standby\ +ready\ +[0-9]+ ]]

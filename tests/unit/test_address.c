@@ -178,11 +178,55 @@ static void test_other_names_are_refused(void **state)
 	assert_memory_equal(&address, &untouched, sizeof(address));
 }
 
+/* What the kernel prefers, of two sockets with the same port. */
+static void test_beats(void **state)
+{
+	static const struct {
+		const char *a;
+		bool a_v6only;
+		uint32_t a_device;
+		const char *b;
+		bool b_v6only, beats, beaten;
+	} pairs[] = {
+		{"0.0.0.0", false, 0, "0.0.0.0", false, false, false},
+		{"10.0.0.1", false, 0, "0.0.0.0", false, true, false},
+		{"10.0.0.1", false, 0, "10.0.0.1", false, false, false},
+		{"10.0.0.1", false, 0, "10.0.0.2", false, false, false},
+		{"10.0.0.1", false, 0, "::", false, true, false},
+		{"10.0.0.1", false, 0, "::", true, false, false},
+		{"0.0.0.0", false, 0, "::", false, true, false},
+		{"::1", true, 0, "::", false, true, false},
+		{"::1", true, 0, "0.0.0.0", false, false, false},
+		{"::1", true, 0, "10.0.0.1", false, false, false},
+		{"0.0.0.0", false, 3, "0.0.0.0", false, true, false},
+		{"0.0.0.0", false, 3, "10.0.0.1", false, false, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		struct address a = make(pairs[i].a, 80, pairs[i].a_v6only, pairs[i].a_device);
+		struct address b = make(pairs[i].b, 80, pairs[i].b_v6only, 0), other = b;
+
+		if (address_beats(&a, &b) != pairs[i].beats ||
+		    address_beats(&b, &a) != pairs[i].beaten)
+			fail_msg("case %zu", i);
+		other.port = 81;
+		assert_false(address_beats(&a, &other));
+		other = b;
+		other.udp = true;
+		assert_false(address_beats(&a, &other));
+		other = b;
+		other.netns = 7;
+		assert_false(address_beats(&a, &other));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text_and_pin),
 		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_beats),
 		cmocka_unit_test(test_protocol_and_namespace),
 		cmocka_unit_test(test_every_port_and_family),
 		cmocka_unit_test(test_other_names_are_refused),

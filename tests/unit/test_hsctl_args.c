@@ -379,7 +379,7 @@ static void test_list(void **state)
 			    "\"address\":\"0.0.0.0:8080\"},{\"protocol\":\"tcp\",\"address\":"
 			    "\"[::]:8080\"}],\"problem\":\"Settings are wrong.\"}");
 	text = render_text(render_list, json_line(list));
-	assert_shows(text, "app     standby      0   1/2    12 0.0.0.0:8080 [::]:8080");
+	assert_shows(text, "app     standby      0   1/2    12      - 0.0.0.0:8080 [::]:8080");
 	assert_shows(text, "0/0");
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/lint.h"
+#include "core/shared.h"
 #include "util/macro.h"
 
 #define ITEMS_MAX 64
@@ -421,6 +422,73 @@ static void test_report(void **state)
 	assert_true(report.refused);
 }
 
+/* What a plain unit that was copied to a template has in common for all its slots. */
+static void test_shared(void **state)
+{
+	static const struct {
+		const char *slots[2], *pid_file, *runtime, *expected;
+	} cases[] = {
+		{{"", ""}, NULL, NULL, ""},
+		{{"[Service]\nPIDFile=/run/a.pid\n", "[Service]\nPIDFile=/run/a.pid\n"},
+		 "/run/a.pid",
+		 NULL,
+		 ""},
+		{{"[Service]\nPIDFile=/run/%i.pid\nRuntimeDirectory=a-%i\n",
+		  "[Service]\nPIDFile=/run/%i.pid\nRuntimeDirectory=a-%i\n"},
+		 NULL,
+		 NULL,
+		 ""},
+		/* an instance has a drop-in of its own */
+		{{"[Service]\nPIDFile=/run/a.pid\n", "[Service]\nPIDFile=/run/b.pid\n"},
+		 NULL,
+		 NULL,
+		 ""},
+		{{"[Service]\nPIDFile=/run/a.pid\n", "[Service]\nPIDFile=/run/a.pid\nPIDFile=\n"},
+		 NULL,
+		 NULL,
+		 ""},
+		{{"[Service]\nRuntimeDirectory=a b\n", "[Service]\nRuntimeDirectory=a b\n"},
+		 NULL,
+		 "a b",
+		 ""},
+		/* as nginx has it */
+		{{"",
+		  "[Service]\nType=forking\nPIDFile=/run/a.pid\nExecStop=/x --pidfile /run/a.pid\n"
+		  "ExecReload=/x /run/a.pid2\nExecStart=/y /run/a.pid\n"},
+		 NULL,
+		 NULL,
+		 ""},
+		{{"[Service]\nPIDFile=/run/a.pid\n",
+		  "[Service]\nType=forking\nPIDFile=/run/a.pid\nExecStop=/x --pidfile /run/a.pid\n"
+		  "ExecReload=/x /run/a.pid2\nExecReload=/x '/run/a.pid'\nExecStart=/y "
+		  "/run/a.pid\n"},
+		 "/run/a.pid",
+		 NULL,
+		 "note f:3 PIDFile=/run/a.pid\nnote f:4 ExecStop=/x --pidfile /run/a.pid\n"
+		 "note f:6 ExecReload=/x '/run/a.pid'\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct lint_report report = {};
+		struct shared shared = {};
+		struct unit units[2];
+
+		for (unsigned slot = 0; slot < 2; slot++) {
+			unit_init(&units[slot], "app@.service", "f", cases[i].slots[slot]);
+			shared_look(&shared, &units[slot].lint, slot);
+		}
+		shared_lint(&shared, &report, &units[1].lint);
+		assert_int_equal(!shared.pid_file, !cases[i].pid_file);
+		assert_int_equal(!shared.runtime_directory, !cases[i].runtime);
+		if (shared.pid_file)
+			assert_string_equal(shared.pid_file, cases[i].pid_file);
+		if (shared.runtime_directory)
+			assert_string_equal(shared.runtime_directory, cases[i].runtime);
+		check(&report, cases[i].expected, i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_report),
 	};
 

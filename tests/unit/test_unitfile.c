@@ -325,6 +325,17 @@ static void test_joined(void **state)
 				      "app@2.service\n8 StartLimitIntervalSec|0\n"));
 }
 
+static void test_shared(void **state)
+{
+	struct dropin dropin = {.service = "app", .shares_pid_file = true, .shares_runtime = true};
+	_cleanup_(freep) char *text = dropin_service_text(&dropin);
+	_cleanup_(freep) char *lines = read_all(text);
+
+	(void)state;
+	assert_non_null(strstr(lines, "|HOTSTANDBY_SLOT=%i\n11 PIDFile|\n"
+				      "13 RuntimeDirectoryPreserve|yes\n14 ExecStartPre|"));
+}
+
 static void test_socket_text(void **state)
 {
 	_cleanup_(freep) char *text = dropin_socket_text("app");
@@ -470,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_dropin_place),
 		cmocka_unit_test(test_service_text),
 		cmocka_unit_test(test_joined),
+		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_socket_text),
 		cmocka_unit_test(test_config_text),
 		cmocka_unit_test(test_sockets_back),

@@ -3,7 +3,7 @@
 #
 # A UDP server that answers every datagram with its slot, and its client.
 #
-#   datagrams.py SLOT [--port=PORT] [--delay=SECONDS] [--deaf] [--env] [--ask-from=PORT]
+#   datagrams.py SLOT [--port=PORT] [--delay=SECONDS] [--deaf] [--env] [--ask-from=PORT] [--tcp=PORT]
 #   datagrams.py ask PORT [SOURCE-PORT [PAYLOAD-IN-HEX]]     prints the answer
 #   datagrams.py send PORT COUNT                             asks, and does not listen
 import os
@@ -31,7 +31,16 @@ def open_server(port):
     return s
 
 
+def open_listener(port):
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    s.bind(("0.0.0.0", port))
+    s.listen()
+    return s
+
+
 def serve(slot, o):
+    listener = open_listener(int(o["tcp"])) if "tcp" in o else None
     time.sleep(float(o.get("delay", 0)))
     s = open_server(int(o["port"])) if "port" in o else socket.socket(fileno=3)
     asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -42,7 +51,7 @@ def serve(slot, o):
     notify(b"READY=1")
     while "deaf" in o:
         signal.pause()
-    while True:
+    while listener is None or listener.fileno() >= 0:
         _, peer = s.recvfrom(2048)
         s.sendto(slot.encode(), peer)
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/shared.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/dropin.h"
+
+#define REMEDY                                                                               \
+	"Give each slot a file of its own: a path with %i in it, here, and the same in the " \
+	"server's configuration"
+
+/* The value that holds, if it is the same in every instance of the template. */
+static const char *fixed_value(const struct lint_unit *service, const char *key)
+{
+	const struct assignment *a = assignments_last(&service->settings, "Service", key);
+
+	return a && *a->value && !lint_depends_on_slot(a->value) ? a->value : NULL;
+}
+
+static void look(const char **common, const char *value, unsigned slot)
+{
+	if (!slot)
+		*common = value;
+	else if (!value || (*common && strcmp(value, *common)))
+		*common = NULL;
+}
+
+void shared_look(struct shared *shared, const struct lint_unit *service, unsigned slot)
+{
+	look(&shared->pid_file, fixed_value(service, "PIDFile"), slot);
+	look(&shared->runtime_directory, fixed_value(service, "RuntimeDirectory"), slot);
+}
+
+/* A word of a command line, not the beginning of a longer one. */
+static bool has_word(const char *line, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (const char *p = line; (p = strstr(p, word)); p++)
+		if (!p[length] || strchr(" \t\"';", p[length]))
+			return true;
+	return false;
+}
+
+static void note(struct lint_report *report, const struct assignment *a, const char *why)
+{
+	struct lint_finding finding = {.file = a->file, .line = a->line, .why = why};
+
+	snprintf(finding.what, sizeof(finding.what), "%s=%s", a->key, a->value);
+	snprintf(finding.remedy, sizeof(finding.remedy), "%s", REMEDY);
+	lint_add(report, &finding);
+}
+
+void shared_lint(const struct shared *shared, struct lint_report *report,
+		 const struct lint_unit *service)
+{
+	const struct assignment *items = service->settings.items;
+	const struct assignment *type = assignments_last(&service->settings, "Service", "Type");
+
+	if (!shared->pid_file)
+		return;
+	if (type && !strcmp(type->value, "forking"))
+		note(report, assignments_last(&service->settings, "Service", "PIDFile"),
+		     "One file cannot name the main process of every slot, so systemd is told not "
+		     "to read it and has to guess");
+	for (size_t i = 0; i < service->settings.n; i++)
+		if (!strcmp(items[i].section, "Service") && !dropin_is_ours(items[i].file) &&
+		    (!strncmp(items[i].key, "ExecStop", 8) ||
+		     !strcmp(items[i].key, "ExecReload")) &&
+		    has_word(items[i].value, shared->pid_file))
+			note(report, &items[i],
+			     "The file names the process of the slot that was started last, so "
+			     "this reaches that one, whichever slot is meant");
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/stall.h"
+
+#include <stdlib.h>
+
+#include "util/macro.h"
+
+/* Who waits is asked for again early: a proof that is broken is begun anew at once, and not after
+ * its whole time. */
+#define FIRST_CHECK(window) ((window) / 8)
+
+static void forget_names(struct stall *stall)
+{
+	free(stall->names.cookies);
+	stall->names = (struct stall_names) {0};
+	stall->watched = 0;
+}
+
+void stall_done(struct stall *stall)
+{
+	forget_names(stall);
+}
+
+uint64_t stall_watched(const struct stall *stall)
+{
+	return stall->watched;
+}
+
+/* ---- by the count ---- */
+
+static void set_anchor(struct stall *stall, uint64_t now, uint64_t accepted, uint64_t migrated_in)
+{
+	stall->anchored = true;
+	stall->anchor_time = now;
+	stall->anchor_accepted = accepted;
+	stall->migrated_in = migrated_in;
+}
+
+/*
+ * True when it is proven that nobody has accepted since the anchor. What arrives while the queue
+ * and the counts are read makes the number uncertain: it lies between the two.
+ */
+static bool nothing_accepted(struct stall *stall, const struct stall_sample *sample)
+{
+	int64_t at_least = (int64_t)(sample->given_before - sample->queued);
+	int64_t at_most = (int64_t)(sample->given_after - sample->queued);
+	int64_t before = (int64_t)stall->anchor_accepted;
+
+	if (!stall->anchored || stall->migrated_in != sample->migrated_in) {
+		set_anchor(stall, sample->now, at_least, sample->migrated_in);
+		return at_most == at_least;
+	}
+	if (at_least > before) {
+		stall->last_accept = sample->now;
+		set_anchor(stall, sample->now, at_least, sample->migrated_in);
+		return at_most == at_least;
+	}
+	/* it was less at the anchor than was thought: it never goes back */
+	if (at_most < before)
+		stall->anchor_accepted = at_most;
+	return at_most <= before;
+}
+
+static struct stall_answer judge_count(struct stall *stall, const struct stall_sample *sample,
+				       uint64_t window)
+{
+	struct stall_answer answer = {STALL_WAITING, USEC_INFINITY, STALL_ASK_NOTHING};
+	bool proven = nothing_accepted(stall, sample);
+	uint64_t since = MAX(stall->nonempty_since, stall->anchor_time);
+
+	stall->evidence.waited = sample->now - since;
+	/* not proven: at the next look, which comes anyway */
+	if (!proven)
+		return answer;
+	answer.wake = since + window;
+	if (sample->now >= answer.wake)
+		answer.verdict = STALL_STALLED;
+	return answer;
+}
+
+/* ---- by name ---- */
+
+static struct stall_answer judge_names(struct stall *stall, const struct stall_sample *sample,
+				       uint64_t window)
+{
+	struct stall_answer answer = {STALL_WAITING, USEC_INFINITY, STALL_ASK_NOTHING};
+	uint64_t due;
+
+	if (stall->watched && sample->watched_queued < stall->watched_queued)
+		forget_names(stall);
+	if (!stall->watched) {
+		if (sample->sole)
+			answer.ask = STALL_ASK_NAMES;
+		return answer;
+	}
+	stall->watched_queued = sample->watched_queued;
+	due = stall->named_time +
+	      (stall->checked_time == stall->named_time ? FIRST_CHECK(window) : window);
+	if (sample->now >= due)
+		answer.ask = STALL_ASK_CHECK;
+	else
+		answer.wake = due;
+	return answer;
+}
+
+void stall_name(struct stall *stall, uint64_t socket, uint64_t now, struct stall_names *names)
+{
+	forget_names(stall);
+	if (!names->n)
+		return;
+	stall->names = *names;
+	*names = (struct stall_names) {0};
+	stall->watched = socket;
+	stall->watched_queued = 0;
+	stall->named_time = stall->checked_time = now;
+}
+
+/* Whether all of `some` are in `all`. */
+static bool contains(const struct stall_names *all, const struct stall_names *some)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < some->n; i++) {
+		while (k < all->n && all->cookies[k] < some->cookies[i])
+			k++;
+		if (k == all->n || all->cookies[k] != some->cookies[i])
+			return false;
+	}
+	return true;
+}
+
+bool stall_check(struct stall *stall, uint64_t now, const struct stall_names *names,
+		 uint64_t window)
+{
+	if (!stall->watched || !contains(names, &stall->names)) {
+		forget_names(stall);
+		return false;
+	}
+	stall->checked_time = now;
+	if (now - stall->named_time < window)
+		return false;
+	stall->evidence.queued = stall->watched_queued;
+	stall->evidence.waited = now - stall->named_time;
+	stall->evidence.one_socket = true;
+	return true;
+}
+
+/* ---- both ---- */
+
+static void note_queue(struct stall *stall, const struct stall_sample *sample)
+{
+	if (!sample->queued)
+		stall->nonempty_since = 0;
+	else if (!stall->nonempty_since)
+		stall->nonempty_since = sample->now - sample->oldest_age;
+	stall->evidence = (struct stall_evidence) {
+		.queued = sample->queued,
+		.last_accept = stall->last_accept ? sample->now - stall->last_accept : 0,
+	};
+}
+
+struct stall_answer stall_step(struct stall *stall, const struct stall_sample *sample,
+			       uint64_t window)
+{
+	struct stall_answer answer = {STALL_FINE, USEC_INFINITY, STALL_ASK_NOTHING}, named;
+
+	if (!stall->begun || stall->sockets_mark != sample->sockets_mark) {
+		stall_done(stall);
+		*stall = (struct stall) {
+			.begun = true,
+			.sockets_mark = sample->sockets_mark,
+			.last_accept = stall->last_accept,
+		};
+	}
+	note_queue(stall, sample);
+	if (sample->counted)
+		answer = judge_count(stall, sample, window);
+	else
+		stall->anchored = false;
+	if (!sample->queued) {
+		forget_names(stall);
+		return (struct stall_answer) {STALL_FINE, USEC_INFINITY, STALL_ASK_NOTHING};
+	}
+	named = judge_names(stall, sample, window);
+	if (answer.verdict != STALL_STALLED)
+		answer.verdict = STALL_WAITING;
+	answer.ask = named.ask;
+	answer.wake = MIN(answer.wake, named.wake);
+	return answer;
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/exclusive_run.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "core/exclusive.h"
+#include "hsd/bus.h"
+#include "hsd/instance.h"
+#include "hsd/park.h"
+#include "system/parking.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+struct exclusive_run {
+	struct service *service;
+	struct exclusive machine;
+	uint64_t previous_word, previous_cookie; /* to take it back */
+	uint64_t waited;
+	int lock_fd;
+	sd_bus_message *message; /* NULL: nobody waits */
+	sd_event_source *timer;
+	struct unit_job *job;
+	/* a job has ended so; it counts when the facts of its unit are fresh */
+	enum exclusive_event job_event;
+	unsigned job_slot;
+};
+
+static void carry_out(struct exclusive_run *run, unsigned actions);
+
+struct exclusive_run *exclusive_run_free(struct exclusive_run *run)
+{
+	if (!run)
+		return NULL;
+	sd_event_source_disable_unref(run->timer);
+	unit_job_free(run->job);
+	if (run->message && !exclusive_ended(&run->machine))
+		sd_bus_reply_method_errorf(
+			run->message, SD_BUS_ERROR_NO_REPLY,
+			"hsd stops, or manages this service no longer; the next hsd goes on");
+	sd_bus_message_unref(run->message);
+	close_fd(run->lock_fd);
+	free(run);
+	return NULL;
+}
+
+const char *exclusive_run_verb(const struct exclusive_run *run)
+{
+	return switchover_verb_to_string(run->machine.plan.verb);
+}
+
+/* ---- the word ---- */
+
+static void hold(struct exclusive_run *run)
+{
+	struct plane *plane = run->service->plane;
+	unsigned from = run->machine.plan.from;
+	uint64_t word;
+
+	/* what rollback will need, and the next hsd, should this one die */
+	plane_previous(plane, &run->previous_word, &run->previous_cookie);
+	plane_remember(plane, plane_word(plane), plane_slot_cookie(plane, from));
+	do {
+		word = plane_word(plane);
+	} while (plane_swap_word(plane, word,
+				 word_with_flag(word_with_flag(word, HS_FLAG_EXCLUSIVE, true),
+						HS_FLAG_PARK_ALL, true)));
+}
+
+/* The slot that came is the active one, and what waits goes there. */
+static void release(struct exclusive_run *run)
+{
+	const struct exclusive *machine = &run->machine;
+	struct plane *plane = run->service->plane;
+	uint64_t word, next;
+
+	run->waited = parking_waiting(plane);
+	do {
+		word = plane_word(plane);
+		next = word_with_flag(word_with_flag(word, HS_FLAG_EXCLUSIVE, false),
+				      HS_FLAG_PARK_ALL, false);
+		if (machine->state != EXCLUSIVE_FAILED)
+			next = word_with_active(next, machine->state == EXCLUSIVE_DONE
+							      ? machine->plan.to
+							      : machine->plan.from);
+	} while (plane_swap_word(plane, word, next));
+	if (machine->state != EXCLUSIVE_DONE || machine->plan.verb == VERB_ROLLBACK)
+		plane_remember(plane, machine->state == EXCLUSIVE_DONE ? 0 : run->previous_word,
+			       machine->state == EXCLUSIVE_DONE ? 0 : run->previous_cookie);
+	park_look(run->service->park);
+}
+
+/* ---- telling ---- */
+
+static void tell_progress(struct exclusive_run *run)
+{
+	json_object *object =
+		report_exclusive_progress(&run->machine, run->service->name, now_usec());
+
+	bus_emit_progress(run->service, json_object_to_json_string(object));
+	json_object_put(object);
+}
+
+static void answer(struct exclusive_run *run, const struct problem *sentence)
+{
+	json_object *object;
+
+	if (!run->message)
+		return;
+	if (run->machine.state != EXCLUSIVE_DONE) {
+		sd_bus_reply_method_errorf(run->message,
+					   run->machine.state == EXCLUSIVE_UNDONE
+						   ? BUS_ERROR_UNDONE
+						   : BUS_ERROR_FAILED,
+					   "%s", sentence->text);
+		return;
+	}
+	object = report_exclusive(&run->machine, run->service->name, now_usec(), run->waited);
+	sd_bus_reply_method_return(run->message, "s", json_object_to_json_string(object));
+	json_object_put(object);
+}
+
+static void end(struct exclusive_run *run)
+{
+	const struct exclusive *machine = &run->machine;
+	bool done = machine->state == EXCLUSIVE_DONE;
+	struct journal_scope scope = {run->service->name, machine->plan.to,
+				      done ? LOG_NOTICE : LOG_WARNING};
+	struct problem sentence = {0};
+
+	exclusive_describe(machine, run->service->name, now_usec(), run->waited, &sentence);
+	journal_log(machine->plan.verb == VERB_ROLLBACK ? JOURNAL_ROLLBACK : JOURNAL_SWITCHOVER,
+		    &scope, "%s", sentence.text);
+	answer(run, &sentence);
+	run->service->exclusive = NULL;
+	bus_emit_changed(run->service);
+	exclusive_run_free(run);
+}
+
+/* ---- driving ---- */
+
+static unsigned step(struct exclusive_run *run, enum exclusive_event event)
+{
+	struct service *service = run->service;
+	const struct exclusive_plan *plan = &run->machine.plan;
+	enum slot_state states[HS_SLOTS_MAX] = {0};
+	struct exclusive_input input = {.event = event, .now = now_usec()};
+	struct slot_totals totals = {0};
+
+	service_states(service, states);
+	if (plan->from < HS_SLOTS_MAX)
+		plane_slot_totals(service->plane, plan->from, &totals);
+	input.remaining = totals.connections;
+	input.old_slot = plan->from < service->n_slots ? states[plan->from] : SLOT_DOWN;
+	input.new_slot = plan->to < service->n_slots ? states[plan->to] : SLOT_DOWN;
+	return exclusive_step(&run->machine, &input);
+}
+
+static void on_job_ended(const char *result, const struct problem *problem, void *userdata)
+{
+	struct exclusive_run *run = userdata;
+	struct service *service = run->service;
+
+	(void)problem;
+	run->job = NULL;
+	run->job_event = strcmp(result, "done") ? EXCLUSIVE_JOB_FAILED : EXCLUSIVE_JOB_DONE;
+	if (run->job_slot >= service->n_slots ||
+	    unit_watch_refresh(service->instances[run->job_slot]->watch) < 0)
+		exclusive_run_poke(run, run->job_slot);
+}
+
+static void start_job(struct exclusive_run *run, enum unit_action action, unsigned slot)
+{
+	char unit[UNIT_NAME_MAX];
+
+	run->job = unit_job_free(run->job);
+	run->job_event = EXCLUSIVE_TICK;
+	run->job_slot = slot;
+	if (name_unit(run->service->name, slot, unit, sizeof(unit)) ||
+	    unit_job_new(run->service->context->bus, action, unit, on_job_ended, run, &run->job) <
+		    0)
+		on_job_ended("failed", NULL, run);
+}
+
+static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	exclusive_run_poke(userdata, HS_SLOT_NONE);
+	return 0;
+}
+
+static void set_timer(struct exclusive_run *run)
+{
+	uint64_t wake = exclusive_wake(&run->machine, now_usec());
+
+	if (!run->timer &&
+	    sd_event_add_time(run->service->context->event, &run->timer, CLOCK_MONOTONIC, wake,
+			      USEC_PER_MSEC, on_wake, run) < 0)
+		return;
+	sd_event_source_set_time(run->timer, wake);
+	sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
+}
+
+/* Frees the run when it has ended: the last thing a caller does. */
+static void carry_out(struct exclusive_run *run, unsigned actions)
+{
+	const struct exclusive_plan *plan = &run->machine.plan;
+
+	if (actions & EXCLUSIVE_DO_HOLD)
+		hold(run);
+	if (actions & EXCLUSIVE_DO_RELEASE)
+		release(run);
+	if (actions & EXCLUSIVE_DO_TELL)
+		tell_progress(run);
+	set_timer(run);
+	if (actions & EXCLUSIVE_DO_END)
+		end(run);
+	else if (actions & EXCLUSIVE_DO_STOP_OLD)
+		start_job(run, UNIT_STOP, plan->from);
+	else if (actions & EXCLUSIVE_DO_START_NEW)
+		start_job(run, UNIT_START, plan->to);
+	else if (actions & EXCLUSIVE_DO_STOP_NEW)
+		start_job(run, UNIT_STOP, plan->to);
+	else if (actions & EXCLUSIVE_DO_START_OLD)
+		start_job(run, UNIT_START, plan->from);
+	else if (actions & EXCLUSIVE_DO_HOLD)
+		exclusive_run_poke(run, HS_SLOT_NONE);
+}
+
+void exclusive_run_poke(struct exclusive_run *run, unsigned slot)
+{
+	enum exclusive_event event = EXCLUSIVE_TICK;
+	unsigned actions;
+
+	if (!run)
+		return;
+	if (slot == run->job_slot) {
+		event = run->job_event;
+		run->job_event = EXCLUSIVE_TICK;
+	}
+	actions = step(run, event);
+	if (actions)
+		carry_out(run, actions);
+	else
+		set_timer(run);
+}
+
+/* ---- beginning ---- */
+
+static int begin(struct service *service, const struct exclusive_plan *plan,
+		 enum exclusive_state state, sd_bus_message *message)
+{
+	struct exclusive_run *run;
+	int lock, r = plane_lock(service->plane, &lock);
+
+	if (r < 0)
+		return r;
+	run = calloc(1, sizeof(*run));
+	if (!run) {
+		close_fd(lock);
+		return -ENOMEM;
+	}
+	run->service = service;
+	run->job_slot = HS_SLOT_NONE;
+	run->lock_fd = lock;
+	run->message = sd_bus_message_ref(message);
+	service->exclusive = run;
+	carry_out(run, exclusive_begin(&run->machine, plan, state, now_usec()));
+	return 0;
+}
+
+/* Back to the slot that the last switchover left. It need not live: it is started anew. */
+static int previous_slot(const struct service *service)
+{
+	uint64_t word, cookie;
+
+	plane_previous(service->plane, &word, &cookie);
+	return cookie ? (int)hs_word_active(word) : GATE_STANDBY;
+}
+
+int exclusive_run_start(struct service *service, const struct change_order *order,
+			sd_bus_message *message, struct problem *ret_refusal)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+	struct exclusive_request request = {
+		.states = states,
+		.n = service->n_slots,
+		.active = hs_word_active(plane_word(service->plane)),
+		.to = order->to,
+		.busy = service->change || service->exclusive,
+		.park = service->config.park && plane_has_park(service->plane),
+	};
+	struct exclusive_plan plan = {
+		.verb = order->verb,
+		.from = request.active,
+		.drain_usec = order->verb == VERB_SWITCHOVER ? order->drain_usec : 0,
+	};
+	int r;
+
+	service_states(service, states);
+	if (order->verb == VERB_ROLLBACK) {
+		request.to = previous_slot(service);
+		if (request.to < 0) {
+			gate_describe(GATE_NOTHING_TO_UNDO, service->name, HS_SLOT_NONE, SLOT_DOWN,
+				      ret_refusal);
+			return 0;
+		}
+	}
+	if (!exclusive_gate(&request, service->name, &plan.to, ret_refusal))
+		return 0;
+	r = begin(service, &plan, EXCLUSIVE_HOLD, message);
+	if (r != -EBUSY)
+		return r < 0 ? r : 1;
+	gate_describe(GATE_BUSY, service->name, plan.to, SLOT_DOWN, ret_refusal);
+	return 0;
+}
+
+static bool all_are_known(const struct service *service)
+{
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (!service->instances[i]->known)
+			return false;
+	return true;
+}
+
+void exclusive_run_resume(struct service *service)
+{
+	struct exclusive_plan plan = {.verb = VERB_SWITCHOVER, .resumed = true};
+	enum slot_state states[HS_SLOTS_MAX];
+	enum exclusive_state state;
+	uint64_t word, cookie;
+
+	if (!service->plane || service->exclusive || service->change || !all_are_known(service) ||
+	    !(hs_word_flags(plane_word(service->plane)) & HS_FLAG_EXCLUSIVE))
+		return;
+	plane_previous(service->plane, &word, &cookie);
+	plan.from = hs_word_active(cookie ? word : plane_word(service->plane));
+	service_states(service, states);
+	state = exclusive_resume(states, service->n_slots, plan.from, &plan.to);
+	begin(service, &plan, state, NULL);
+}
+
+void exclusive_check(const struct service *service, struct problem *ret_problem)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+	unsigned first = HS_SLOT_NONE;
+
+	if (!service->config.exclusive)
+		return;
+	service_states(service, states);
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		if (!exclusive_is_up(states[i]) || states[i] == SLOT_STOPPING)
+			continue;
+		if (first != HS_SLOT_NONE)
+			problem_set(ret_problem, 0,
+				    "slots %u and %u run at the same time, though Exclusive=yes; "
+				    "stop one of them: systemctl stop %s@%u",
+				    first, i, service->name,
+				    first == hs_word_active(plane_word(service->plane)) ? i
+											: first);
+		else
+			first = i;
+	}
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/failover.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "hsd/bus.h"
+#include "hsd/change_run.h"
+#include "hsd/instance.h"
+#include "plane/retire.h"
+#include "plane/waiting.h"
+#include "system/journal.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+/* A handshake whose last step runs on another CPU right at the flip has got into the queue after
+ * this time; see plane/retire.h. */
+#define FLIP_TO_BOUNCE (2 * USEC_PER_MSEC)
+
+struct stuck {
+	struct failover *failover;
+	unsigned slot;
+	bool told;    /* that it hangs and nothing could be done */
+	bool leaving; /* taken out of service by us: no need to resume */
+	int moved;
+	char run[33]; /* of the unit that hangs */
+	struct problem problem;
+	sd_event_source *timer;
+	struct unit_job *job;
+};
+
+struct failover {
+	struct service *service;
+	uint64_t last; /* 0 = none yet */
+	struct stuck stuck[HS_SLOTS_MAX];
+};
+
+int failover_new(struct service *service, struct failover **ret_failover)
+{
+	struct failover *failover = calloc(1, sizeof(*failover));
+
+	if (!failover)
+		return -ENOMEM;
+	failover->service = service;
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
+		failover->stuck[slot].failover = failover;
+		failover->stuck[slot].slot = slot;
+	}
+	*ret_failover = failover;
+	return 0;
+}
+
+struct failover *failover_free(struct failover *failover)
+{
+	if (!failover)
+		return NULL;
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
+		sd_event_source_disable_unref(failover->stuck[slot].timer);
+		unit_job_free(failover->stuck[slot].job);
+	}
+	free(failover);
+	return NULL;
+}
+
+const struct problem *failover_problem(const struct failover *failover, unsigned slot)
+{
+	return &failover->stuck[slot].problem;
+}
+
+uint64_t failover_hold(const struct failover *failover)
+{
+	uint64_t end = failover->last + failover->service->config.failover_hold_usec;
+	uint64_t now = now_usec();
+
+	return failover->last && end > now ? end - now : 0;
+}
+
+/* ---- evidence ---- */
+
+static void describe(const struct stall_evidence *evidence, struct problem *ret_text)
+{
+	char waited[SPAN_TEXT_MAX], ago[SPAN_TEXT_MAX], last[64] = "none was accepted before";
+
+	if (evidence->last_accept)
+		snprintf(last, sizeof(last), "the last accept was %s ago",
+			 span_format(evidence->last_accept, ago, sizeof(ago)));
+	problem_set(ret_text, 0, "it hangs: %u connection%s and none was accepted%s for %s; %s",
+		    evidence->queued, evidence->queued == 1 ? " waits" : "s wait",
+		    evidence->one_socket ? " on one of its sockets" : "",
+		    span_format(evidence->waited, waited, sizeof(waited)), last);
+}
+
+static void tell(const struct stuck *stuck, enum journal_kind kind, int priority, const char *what)
+{
+	const struct service *service = stuck->failover->service;
+	struct journal_scope scope = {service->name, stuck->slot, priority};
+
+	journal_log(kind, &scope, "%s: slot %u: %s", service->name, stuck->slot, what);
+}
+
+/* Once for each hang. */
+static void tell_helpless(struct stuck *stuck, const char *why)
+{
+	struct problem text;
+
+	if (stuck->told)
+		return;
+	stuck->told = true;
+	problem_set(&text, 0, "%.300s; %s", stuck->problem.text, why);
+	tell(stuck, JOURNAL_HANG, LOG_WARNING, text.text);
+}
+
+/* ---- taking it out of service ---- */
+
+static void on_restarted(const char *result, const struct problem *problem, void *userdata)
+{
+	struct stuck *stuck = userdata;
+	const struct service *service = stuck->failover->service;
+	bool done = !strcmp(result, "done");
+	struct journal_scope scope = {service->name, stuck->slot, done ? LOG_INFO : LOG_WARNING};
+
+	stuck->job = NULL;
+	journal_log(JOURNAL_RESTART, &scope, "%s: restarting slot %u, which hung: %s%s%s%s%s",
+		    service->name, stuck->slot, result, problem ? ": " : "",
+		    problem ? problem->text : "", done ? "" : "; see journalctl -u ",
+		    done ? "" : service->instances[stuck->slot]->unit);
+}
+
+static const char *cgroup_of(const struct stuck *stuck)
+{
+	return instance_facts(stuck->failover->service->instances[stuck->slot])->control_group;
+}
+
+static int move_queue(const struct stuck *stuck)
+{
+	return bounce(stuck->failover->service->plane, stuck->slot, cgroup_of(stuck), false);
+}
+
+/* Handshakes that began before the flip have finished. */
+static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct stuck *stuck = userdata;
+	struct service *service = stuck->failover->service;
+
+	(void)usec;
+	sd_event_source_disable_unref(source);
+	stuck->timer = NULL;
+	move_queue(stuck);
+	if (service->config.on_hang == ON_HANG_RESTART && !stuck->job)
+		unit_job_new(service->context->bus, UNIT_RESTART,
+			     service->instances[stuck->slot]->unit, on_restarted, stuck,
+			     &stuck->job);
+	return 0;
+}
+
+static void tell_left(struct stuck *stuck)
+{
+	struct service *service = stuck->failover->service;
+	unsigned active = hs_word_active(plane_word(service->plane));
+	struct problem text;
+
+	problem_set(&text, 0, "%.300s; slot %u is active, %d waiting moved; %s",
+		    stuck->problem.text, active, MAX(stuck->moved, 0),
+		    service->config.on_hang == ON_HANG_RESTART
+			    ? "it will be restarted"
+			    : "it is kept, out of service until it serves again");
+	tell(stuck, JOURNAL_HANG, LOG_WARNING, text.text);
+	stuck->told = true;
+	change_run_poke(service->change);
+	bus_emit_changed(service);
+}
+
+static int on_flipped(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct stuck *stuck = userdata;
+	struct service *service = stuck->failover->service;
+
+	(void)usec;
+	sd_event_source_disable_unref(source);
+	stuck->timer = NULL;
+	stuck->moved = move_queue(stuck);
+	tell_left(stuck);
+	return sd_event_add_time_relative(service->context->event, &stuck->timer, CLOCK_MONOTONIC,
+					  service->config.settle_usec, USEC_PER_MSEC, on_settled,
+					  stuck);
+}
+
+static void leave(struct stuck *stuck, unsigned to)
+{
+	struct service *service = stuck->failover->service;
+	bool active = hs_word_active(plane_word(service->plane)) == stuck->slot;
+
+	waiting_leave(service->plane, stuck->slot, to);
+	if (active)
+		stuck->failover->last = now_usec();
+	stuck->leaving = true;
+	memcpy(stuck->run, instance_facts(service->instances[stuck->slot])->invocation,
+	       sizeof(stuck->run));
+	stuck->timer = sd_event_source_disable_unref(stuck->timer);
+	sd_event_add_time_relative(service->context->event, &stuck->timer, CLOCK_MONOTONIC,
+				   FLIP_TO_BOUNCE, 1, on_flipped, stuck);
+}
+
+/* Who takes over: a ready slot, and the active one where the slot that hangs is another. */
+static unsigned successor(const struct service *service, unsigned slot)
+{
+	unsigned active = hs_word_active(plane_word(service->plane));
+	enum slot_state states[HS_SLOTS_MAX];
+
+	service_states(service, states);
+	if (states[slot] != SLOT_READY && states[slot] != SLOT_INCOMPLETE &&
+	    states[slot] != SLOT_SUSPECT)
+		return slot;
+	if (active != slot && active < service->n_slots && states[active] == SLOT_READY)
+		return active;
+	return slot_pick_standby(states, service->n_slots, slot);
+}
+
+void failover_on_stalled(struct failover *failover, unsigned slot,
+			 const struct stall_evidence *evidence)
+{
+	struct stuck *stuck = &failover->stuck[slot];
+	struct service *service = failover->service;
+	unsigned to = successor(service, slot);
+	bool active = hs_word_active(plane_word(service->plane)) == slot;
+
+	/* it is on its way in or out */
+	if (to == slot || stuck->timer)
+		return;
+	describe(evidence, &stuck->problem);
+	if (service->config.failover == FAILOVER_MANUAL)
+		tell_helpless(stuck, "nothing is done (Failover=manual); see hsctl failover");
+	else if (to >= HS_SLOTS_MAX)
+		tell_helpless(stuck, "no other slot is ready, so it is left alone");
+	else if (active && failover_hold(failover))
+		tell_helpless(stuck, "the last fail-over was less than FailoverHold= ago");
+	else
+		leave(stuck, to);
+}
+
+void failover_on_served(struct failover *failover, unsigned slot)
+{
+	struct stuck *stuck = &failover->stuck[slot];
+
+	stuck->problem.text[0] = '\0';
+	stuck->leaving = false;
+	if (stuck->told)
+		tell(stuck, JOURNAL_RECOVERED, LOG_NOTICE, "it accepts connections again");
+	stuck->told = false;
+}
+
+void failover_forget(struct failover *failover, unsigned slot)
+{
+	struct stuck *stuck = &failover->stuck[slot];
+
+	stuck->problem.text[0] = '\0';
+	stuck->told = stuck->leaving = false;
+}
+
+void failover_resume(struct failover *failover, unsigned slot)
+{
+	struct stuck *stuck = &failover->stuck[slot];
+	struct service *service = failover->service;
+	const struct unit_facts *facts = instance_facts(service->instances[slot]);
+	unsigned to;
+
+	if (stuck->leaving && !strcmp(stuck->run, facts->invocation))
+		return;
+	if (!instance_is_up(facts->state) || stuck->timer || stuck->job)
+		return;
+	to = successor(service, slot);
+	if (to >= HS_SLOTS_MAX || to == slot)
+		return;
+	problem_set(&stuck->problem, 0, "it hangs, as was found before hsd started");
+	leave(stuck, to);
+}

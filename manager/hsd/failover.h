@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is done about an instance that hangs: another slot becomes active, what waits on the stuck
+ * one moves there, and it is restarted or kept as OnHang= says. Every step leaves its trace in the
+ * kernel: should hsd end in between, the next one goes on.
+ */
+#pragma once
+
+#include "core/stall.h"
+#include "hsd/service.h"
+
+int failover_new(struct service *service, struct failover **ret_failover);
+struct failover *failover_free(struct failover *failover);
+
+/* The slot hangs. Called again and again while it does. */
+void failover_on_stalled(struct failover *failover, unsigned slot,
+			 const struct stall_evidence *evidence);
+/* It accepts. */
+void failover_on_served(struct failover *failover, unsigned slot);
+
+/* Another instance occupies the slot. */
+void failover_forget(struct failover *failover, unsigned slot);
+
+/* The slot is suspect in the kernel, and its unit runs: whoever made it so may have ended in the
+ * middle. */
+void failover_resume(struct failover *failover, unsigned slot);
+
+/* What is wrong with the slot, for people; empty = nothing. */
+const struct problem *failover_problem(const struct failover *failover, unsigned slot);
+/* For so long there is no other automatic fail-over, microseconds. */
+uint64_t failover_hold(const struct failover *failover);

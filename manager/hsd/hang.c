@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/hang.h"
+
+#include <string.h>
+
+#include "core/stall.h"
+#include "hsd/failover.h"
+#include "hsd/instance.h"
+#include "plane/diag.h"
+#include "plane/waiting.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+/* How often it is looked while there is traffic: what a verdict may come late. */
+#define LOOK_OFTEN (20 * USEC_PER_MSEC)
+/* There is traffic until this long after its last sign: longer than the time between two that the
+ * accounting program tells of. */
+#define TRAFFIC_LASTS (3 * (UINT64_C(1) << HS_TRAFFIC_TICK_SHIFT) / NSEC_PER_USEC)
+/* Looks that are due within this time are done together. */
+#define TOGETHER (2 * USEC_PER_MSEC)
+/* Who waits takes longer to find out than how many: at the most this part of our time goes into it.
+ */
+#define NAMES_SHARE 50
+/* Queues may be in that many namespaces at the same time. */
+#define NAMESPACES_MAX 64
+
+/* One socket of a slot. */
+struct place {
+	const struct listener *listener;
+	uint64_t cookie;
+};
+
+struct slot_watch {
+	struct stall stall;
+	struct stall_sample sample;
+	struct stall_evidence evidence; /* of the last look */
+	bool looked;			/* `sample` is of this look */
+	uint64_t stalled_since;		/* 0 = it serves */
+	uint64_t given;			/* at the last look */
+};
+
+struct hang {
+	struct hang_watch *watch;
+	struct service *service;
+	struct hang *next;
+	uint64_t due, busy_until, last;
+	uint64_t names_after; /* who waits is not asked for before this time */
+	bool was_seldom;      /* the look before was long ago */
+	struct slot_watch slots[HS_SLOTS_MAX];
+};
+
+/* The queues of one namespace, during one look. */
+struct queues {
+	uint32_t netns;
+	struct queue_length *items;
+	size_t n;
+};
+
+struct hang_watch {
+	sd_event *event;
+	sd_event_source *timer;
+	struct hang *first;
+	struct queues queues[NAMESPACES_MAX];
+	size_t n_queues;
+};
+
+/* ---- asking the kernel ---- */
+
+static void forget_queues(struct hang_watch *watch)
+{
+	for (size_t i = 0; i < watch->n_queues; i++)
+		free(watch->queues[i].items);
+	watch->n_queues = 0;
+}
+
+/* Asked for once during a look. NULL when the kernel cannot be asked. */
+static const struct queues *queues_in(struct hang_watch *watch, const struct netns *netns)
+{
+	struct queues *queues = &watch->queues[watch->n_queues];
+
+	for (size_t i = 0; i < watch->n_queues; i++)
+		if (watch->queues[i].netns == netns->inode)
+			return &watch->queues[i];
+	if (watch->n_queues == NAMESPACES_MAX || diag_queues(netns, &queues->items, &queues->n) < 0)
+		return NULL;
+	queues->netns = netns->inode;
+	watch->n_queues++;
+	return queues;
+}
+
+static uint32_t queue_at(struct hang_watch *watch, const struct place *place)
+{
+	const struct queues *queues = queues_in(watch, &place->listener->netns);
+
+	return queues ? diag_queue_of(queues->items, queues->n, place->cookie) : 0;
+}
+
+/* TCP listeners that the kernel can be asked about. */
+static bool is_watchable(const struct listener *listener)
+{
+	return !listener->address.udp && (!listener->address.netns || listener->netns.fd >= 0);
+}
+
+/* Calls `each` for each of the slot's sockets, at most HS_SHARDS_MAX for each listener. */
+static void each_place(const struct hang *hang, unsigned slot,
+		       void (*each)(const struct place *place, void *userdata), void *userdata)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(hang->service->plane, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct place place = {.listener = listeners[i]};
+
+		if (!is_watchable(listeners[i]))
+			continue;
+		for (unsigned k = listener_sockets(listeners[i], slot, cookies); k > 0; k--) {
+			place.cookie = cookies[k - 1];
+			each(&place, userdata);
+		}
+	}
+}
+
+static bool given(const struct hang *hang, unsigned slot, uint64_t *ret_given,
+		  uint64_t *ret_migrated)
+{
+	struct slot_totals totals;
+
+	if (!plane_accounting(hang->service->plane) ||
+	    plane_slot_totals(hang->service->plane, slot, &totals) < 0)
+		return false;
+	*ret_given = totals.opened + totals.moved_in - totals.moved_out;
+	if (ret_migrated)
+		*ret_migrated = totals.migrated_in;
+	return true;
+}
+
+/* ---- one look ---- */
+
+/* Before the queues are asked for: so what is thought to be accepted is never too much. */
+static void begin_look(struct hang *hang, uint64_t now)
+{
+	struct plane *plane = hang->service->plane;
+
+	for (unsigned slot = 0; slot < hang->service->n_slots; slot++) {
+		struct slot_watch *watch = &hang->slots[slot];
+		struct stall_sample sample = {.now = now};
+
+		watch->looked = !plane_is_retired(plane, slot) && !plane_is_suspect(plane, slot);
+		if (!watch->looked)
+			continue;
+		sample.counted = given(hang, slot, &sample.given_before, &sample.migrated_in);
+		if (sample.counted && sample.given_before != watch->given)
+			hang->busy_until = now + TRAFFIC_LASTS;
+		watch->given = sample.given_before;
+		watch->sample = sample;
+	}
+}
+
+struct sum {
+	struct hang_watch *watch;
+	struct stall_sample *sample;
+	uint64_t watched;
+	unsigned sockets, nonempty;
+	struct place sole;
+};
+
+static void add_place(const struct place *place, void *userdata)
+{
+	struct sum *sum = userdata;
+	uint32_t queued = queue_at(sum->watch, place);
+
+	sum->sockets++;
+	sum->sample->sockets_mark += place->cookie * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	sum->sample->queued += queued;
+	if (place->cookie == sum->watched)
+		sum->sample->watched_queued = queued;
+	if (queued && !sum->nonempty++)
+		sum->sole = *place;
+}
+
+static struct sum sum_up(struct hang *hang, unsigned slot, struct stall_sample *sample)
+{
+	struct sum sum = {
+		.watch = hang->watch,
+		.sample = sample,
+		.watched = stall_watched(&hang->slots[slot].stall),
+	};
+
+	each_place(hang, slot, add_place, &sum);
+	/* with one socket the count tells all */
+	if (sum.nonempty == 1 && (sum.sockets > 1 || !sample->counted))
+		sample->sole = sum.sole.cookie;
+	return sum;
+}
+
+/* Who waits on the socket now. What has come while this was found out may be on others: then it is
+ * not known. */
+static int ask_names(struct hang *hang, unsigned slot, const struct place *place,
+		     struct stall_names *ret_names)
+{
+	uint64_t begun = now_usec(), age;
+	int r;
+
+	if (begun < hang->names_after)
+		return -EAGAIN;
+	r = waiting_names(hang->service->plane, place->listener, slot, ret_names, &age);
+	hang->names_after = begun + NAMES_SHARE * (now_usec() - begun);
+	return r;
+}
+
+static void name(struct hang *hang, unsigned slot, const struct sum *sum)
+{
+	struct stall *stall = &hang->slots[slot].stall;
+	struct stall_names names = {0};
+	struct stall_sample again = {.counted = true};
+	struct sum sum_again;
+
+	if (ask_names(hang, slot, &sum->sole, &names) < 0)
+		return;
+	forget_queues(hang->watch);
+	sum_again = sum_up(hang, slot, &again);
+	/* one that was reset waits, too, and has no name any more */
+	if (sum_again.nonempty == 1 && sum_again.sole.cookie == sum->sole.cookie &&
+	    names.n >= again.queued)
+		stall_name(stall, sum->sole.cookie, now_usec(), &names);
+	free(names.cookies);
+}
+
+struct search {
+	uint64_t cookie;
+	struct place found;
+};
+
+static void match(const struct place *place, void *userdata)
+{
+	struct search *search = userdata;
+
+	if (place->cookie == search->cookie)
+		search->found = *place;
+}
+
+static bool check(struct hang *hang, unsigned slot)
+{
+	struct slot_watch *watch = &hang->slots[slot];
+	struct search search = {.cookie = stall_watched(&watch->stall)};
+	struct stall_names names = {0};
+	bool stalled = false;
+
+	each_place(hang, slot, match, &search);
+	hang->names_after = 0;
+	if (search.found.listener && ask_names(hang, slot, &search.found, &names) >= 0)
+		stalled = stall_check(&watch->stall, now_usec(), &names,
+				      hang->service->config.stall_usec);
+	free(names.cookies);
+	return stalled;
+}
+
+/* How long the oldest has waited: where the queue was not seen to grow. */
+static uint64_t ask_age(struct hang *hang, unsigned slot, const struct sum *sum)
+{
+	struct stall_names names = {0};
+	uint64_t age = 0;
+
+	if (waiting_names(hang->service->plane, sum->sole.listener, slot, &names, &age) < 0)
+		return 0;
+	free(names.cookies);
+	return age;
+}
+
+/* Also a verdict that could not be proven this time is no sign of life. */
+static bool has_served(const struct hang *hang, const struct slot_watch *watch,
+		       enum stall_verdict verdict)
+{
+	return verdict == STALL_FINE || watch->evidence.waited < hang->service->config.stall_usec;
+}
+
+static void on_served(struct hang *hang, unsigned slot)
+{
+	hang->slots[slot].stalled_since = 0;
+	failover_on_served(hang->service->failover, slot);
+}
+
+static void judge(struct hang *hang, unsigned slot, const struct stall_answer *answer)
+{
+	struct slot_watch *watch = &hang->slots[slot];
+	bool stalled = answer->verdict == STALL_STALLED;
+
+	if (answer->ask == STALL_ASK_CHECK && !stalled)
+		stalled = check(hang, slot);
+	watch->evidence = watch->stall.evidence;
+	if (stalled && !watch->stalled_since)
+		watch->stalled_since = watch->sample.now - watch->evidence.waited;
+	if (stalled)
+		failover_on_stalled(hang->service->failover, slot, &watch->evidence);
+	else if (watch->stalled_since && has_served(hang, watch, answer->verdict))
+		on_served(hang, slot);
+}
+
+static void look_at_slot(struct hang *hang, unsigned slot, uint64_t now)
+{
+	struct slot_watch *watch = &hang->slots[slot];
+	struct stall_sample *sample = &watch->sample;
+	uint64_t window = hang->service->config.stall_usec;
+	struct stall_answer answer;
+	struct sum sum = sum_up(hang, slot, sample);
+
+	sample->given_after = sample->given_before;
+	if (sample->queued) {
+		hang->busy_until = now + TRAFFIC_LASTS;
+		sample->counted = sample->counted && given(hang, slot, &sample->given_after, NULL);
+		if (hang->was_seldom && !watch->stall.nonempty_since)
+			sample->oldest_age = MIN(ask_age(hang, slot, &sum), now - hang->last);
+	}
+	answer = stall_step(&watch->stall, sample, window);
+	if (answer.ask == STALL_ASK_NAMES)
+		name(hang, slot, &sum);
+	judge(hang, slot, &answer);
+	hang->due = MIN(hang->due, MAX(answer.wake, now + USEC_PER_MSEC));
+}
+
+static void end_look(struct hang *hang, uint64_t now)
+{
+	struct service *service = hang->service;
+	uint64_t stall = service->config.stall_usec;
+	uint64_t seldom = MIN(stall / 2, USEC_PER_SEC), often = MIN(stall / 4, LOOK_OFTEN);
+
+	hang->due = USEC_INFINITY;
+	for (unsigned slot = 0; slot < service->n_slots; slot++) {
+		if (hang->slots[slot].looked)
+			look_at_slot(hang, slot, now);
+		else if (plane_is_suspect(service->plane, slot))
+			failover_resume(service->failover, slot);
+	}
+	hang->due = MIN(hang->due, now + (hang->busy_until > now ? often : seldom));
+	hang->was_seldom = hang->busy_until <= now;
+	hang->last = now;
+}
+
+/* ---- when ---- */
+
+static int set_timer(struct hang_watch *watch)
+{
+	uint64_t due = USEC_INFINITY;
+
+	for (struct hang *hang = watch->first; hang; hang = hang->next)
+		due = MIN(due, hang->due);
+	if (due == USEC_INFINITY)
+		return sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
+	sd_event_source_set_time(watch->timer, due);
+	return sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
+}
+
+static bool is_due(const struct hang *hang, uint64_t now)
+{
+	return hang->due <= now + TOGETHER;
+}
+
+static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct hang_watch *watch = userdata;
+	uint64_t now = now_usec();
+
+	(void)source;
+	(void)usec;
+	for (struct hang *hang = watch->first; hang; hang = hang->next)
+		if (is_due(hang, now))
+			begin_look(hang, now);
+	for (struct hang *hang = watch->first; hang; hang = hang->next)
+		if (is_due(hang, now))
+			end_look(hang, now);
+	forget_queues(watch);
+	return set_timer(watch);
+}
+
+static void look_soon(struct hang *hang)
+{
+	hang->due = now_usec();
+	set_timer(hang->watch);
+}
+
+void hang_poke(struct hang *hang)
+{
+	if (!hang)
+		return;
+	if (hang->service->config.stall_usec)
+		look_soon(hang);
+	else
+		hang->due = USEC_INFINITY;
+}
+
+void hang_on_adopted(struct hang *hang, unsigned slot)
+{
+	if (!hang)
+		return;
+	hang->slots[slot].stalled_since = 0;
+	failover_forget(hang->service->failover, slot);
+	hang_poke(hang);
+}
+
+void hang_watch_heard(struct hang_watch *watch, uint32_t service_id)
+{
+	uint64_t now = now_usec();
+
+	for (struct hang *hang = watch->first; hang; hang = hang->next) {
+		if (plane_id(hang->service->plane) != service_id || hang->due == USEC_INFINITY)
+			continue;
+		/* else it is looked often as it is */
+		if (hang->busy_until <= now)
+			look_soon(hang);
+		hang->busy_until = now + TRAFFIC_LASTS;
+	}
+}
+
+uint64_t hang_stalled(const struct hang *hang, unsigned slot)
+{
+	uint64_t since = hang ? hang->slots[slot].stalled_since : 0;
+
+	return since ? now_usec() - since : 0;
+}
+
+/* ---- the objects ---- */
+
+int hang_watch_new(sd_event *event, struct hang_watch **ret_watch)
+{
+	struct hang_watch *watch = calloc(1, sizeof(*watch));
+	int r;
+
+	if (!watch)
+		return -ENOMEM;
+	watch->event = event;
+	r = sd_event_add_time(event, &watch->timer, CLOCK_MONOTONIC, 0, 1, on_due, watch);
+	if (r < 0) {
+		free(watch);
+		return r;
+	}
+	sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
+	*ret_watch = watch;
+	return 0;
+}
+
+struct hang_watch *hang_watch_free(struct hang_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	sd_event_source_disable_unref(watch->timer);
+	free(watch);
+	return NULL;
+}
+
+int hang_new(struct service *service, struct hang_watch *watch, struct hang **ret_hang)
+{
+	struct hang *hang = calloc(1, sizeof(*hang));
+
+	if (!hang)
+		return -ENOMEM;
+	hang->service = service;
+	hang->watch = watch;
+	hang->next = watch->first;
+	hang->due = USEC_INFINITY;
+	watch->first = hang;
+	*ret_hang = hang;
+	return 0;
+}
+
+struct hang *hang_free(struct hang *hang)
+{
+	struct hang **link;
+
+	if (!hang)
+		return NULL;
+	for (link = &hang->watch->first; *link != hang; link = &(*link)->next)
+		;
+	*link = hang->next;
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		stall_done(&hang->slots[slot].stall);
+	free(hang);
+	return NULL;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Looking for instances that hang (core/stall.h): accept queues and counts of all services, asked
+ * from the kernel. Often while there is traffic, of which the accounting program tells when it
+ * begins; else seldom. What follows is hsd/failover.h.
+ */
+#pragma once
+
+#include "hsd/service.h"
+
+/* One for all services: a look at the queues serves them all. */
+struct hang_watch;
+
+int hang_watch_new(sd_event *event, struct hang_watch **ret_watch);
+struct hang_watch *hang_watch_free(struct hang_watch *watch);
+/* The service with this id got a connection. */
+void hang_watch_heard(struct hang_watch *watch, uint32_t service_id);
+
+/* That of one service. */
+struct hang;
+
+int hang_new(struct service *service, struct hang_watch *watch, struct hang **ret_hang);
+struct hang *hang_free(struct hang *hang);
+/* The settings are others: looks soon. */
+void hang_poke(struct hang *hang);
+/* Another instance occupies the slot. */
+void hang_on_adopted(struct hang *hang, unsigned slot);
+/* For so long somebody has waited for the slot and nobody has accepted, microseconds; 0 = it
+ * serves. */
+uint64_t hang_stalled(const struct hang *hang, unsigned slot);
