@@ -69,7 +69,7 @@ chosen() { status app ".slots[$1].chosen"; }
 @test "many connections of one process at a time" {
 	local before
 	before=$(chosen 0)
-	run -0 --separate-stderr ex timeout 30 wrk -t 2 -c 1500 -d 2 --timeout 8 http://127.0.0.1:9301/
+	run -0 --separate-stderr ex timeout 30 wrk -t 2 -c 800 -d 2 --timeout 8 http://127.0.0.1:9301/
 	[[ -z $stderr && $output != *'Socket errors'* && $output != *Non-2xx* ]]
 	[[ $(chosen 0) == "$before" ]]
 	leaves_nothing
