@@ -32,6 +32,12 @@ struct probe_spec {
 int probe_parse(const char *text, struct probe_spec *ret_spec, struct problem *problem);
 const char *probe_kind_to_string(enum probe_kind kind);
 
+#define PROBE_WORDS_MAX 32
+/* The command line of an exec probe, cut into words as a shell does it: at blanks, unless '', "" or
+ * a \ holds them together; nothing else means anything. The words are in `storage`, NULL behind the
+ * last. -EINVAL: a quote is not closed; -E2BIG: too many words. */
+int probe_split(const char *line, char storage[PROBE_TEXT_MAX], char *ret_words[PROBE_WORDS_MAX]);
+
 /* How many outcomes in a row change the verdict. */
 struct health_rule {
 	unsigned fall, rise;
