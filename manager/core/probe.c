@@ -146,6 +146,13 @@ int probe_parse(const char *text, struct probe_spec *ret_spec, struct problem *p
 	return 0;
 }
 
+unsigned probe_port_rank(const struct probe_spec *spec, uint16_t port)
+{
+	static const uint16_t usual[PROBE_KIND_COUNT] = {[PROBE_HTTP] = 80, [PROBE_HTTPS] = 443};
+
+	return port == usual[spec->kind] ? 0 : port;
+}
+
 void health_init(struct health *health, uint64_t now)
 {
 	*health = (struct health) {.state = HEALTH_UNKNOWN, .since = now};

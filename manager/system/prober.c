@@ -170,17 +170,32 @@ static bool is_meant(const struct probe_run *run, const struct address *address,
 	       (!run->target.spec->port || run->target.spec->port == address->port);
 }
 
+/* Whatever the order in which they were found: every hsd asks the same. */
+static bool is_before(const struct probe_run *run, const struct address *a, const struct address *b)
+{
+	unsigned rank_a = probe_port_rank(run->target.spec, a->port);
+	unsigned rank_b = probe_port_rank(run->target.spec, b->port);
+
+	if (rank_a != rank_b)
+		return rank_a < rank_b;
+	return a->family != b->family ? a->family < b->family
+				      : memcmp(a->ip, b->ip, sizeof(a->ip)) < 0;
+}
+
 const struct listener *probe_find_listener(struct probe_run *run, bool udp)
 {
 	char port[24] = "any TCP address";
 	uint64_t cookies[HS_SHARDS_MAX];
 	size_t n;
-	struct listener **listeners = plane_listeners(run->target.plane, &n);
+	struct listener **listeners = plane_listeners(run->target.plane, &n), *best = NULL;
 
 	for (size_t i = 0; i < n; i++)
 		if (is_meant(run, &listeners[i]->address, udp) &&
-		    listener_sockets(listeners[i], run->target.slot, cookies))
-			return listeners[i];
+		    listener_sockets(listeners[i], run->target.slot, cookies) &&
+		    (!best || is_before(run, &listeners[i]->address, &best->address)))
+			best = listeners[i];
+	if (best)
+		return best;
 	if (run->target.spec->port)
 		snprintf(port, sizeof(port), "TCP port %u", run->target.spec->port);
 	probe_end(run, PROBE_BAD, "it does not listen on %s", port);

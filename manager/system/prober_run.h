@@ -52,7 +52,8 @@ struct exec_probe *exec_probe_free(struct exec_probe *exec);
 _printf_(3, 4) void probe_end(struct probe_run *run, enum probe_verdict verdict,
 			      const char *template, ...);
 
-/* The listener that is meant: of the port in Probe=, or the first one; where the slot has a socket.
+/* The listener that is meant: of the port in Probe=, or as probe_port_rank() has it; where the
+ * slot has a socket.
  * Ends the run and returns NULL when there is none. */
 const struct listener *probe_find_listener(struct probe_run *run, bool udp);
 /* Opens the socket of a connection to the slot, in the listener's network, with its preview rule:

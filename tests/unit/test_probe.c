@@ -109,6 +109,18 @@ static void test_split(void **state)
 	}
 }
 
+static void test_port_rank(void **state)
+{
+	static const struct probe_spec tcp = {.kind = PROBE_TCP}, http = {.kind = PROBE_HTTP},
+				       https = {.kind = PROBE_HTTPS};
+
+	(void)state;
+	assert_true(probe_port_rank(&https, 443) < probe_port_rank(&https, 80));
+	assert_true(probe_port_rank(&http, 80) < probe_port_rank(&http, 22));
+	assert_true(probe_port_rank(&http, 8080) < probe_port_rank(&http, 8443));
+	assert_true(probe_port_rank(&tcp, 80) < probe_port_rank(&tcp, 443));
+}
+
 /* Rounds as letters: '+' good, '-' failed; after each the state as a letter: u, h, x. */
 static void test_verdict(void **state)
 {
@@ -146,9 +158,8 @@ static void test_verdict(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_good),	cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_split),	cmocka_unit_test(test_port_rank),
 		cmocka_unit_test(test_verdict),
 	};
 
