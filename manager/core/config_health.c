@@ -118,7 +118,8 @@ bool config_health_takes(const struct config_health *health, unsigned status)
 	return false;
 }
 
-#define FIELD(type, member)	.kind = SETTING_##type, .offset = offsetof(struct config, health.member)
+#define PLACE(member)		.offset = offsetof(struct config, health.member)
+#define FIELD(type, member)	.kind = SETTING_##type, PLACE(member)
 #define SPAN(field, from, to)	FIELD(SPAN, field), .min = from, .max = to
 #define NUMBER(field, from, to) FIELD(NUMBER, field), .min = from, .max = to
 #define OTHER(function)		.kind = SETTING_OTHER, .parse = function
