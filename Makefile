@@ -10,7 +10,7 @@ BUILD      ?= build
 CC         ?= gcc
 CLANG      ?= clang
 BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
-PKGS       := libbpf libsystemd libmnl smartcols json-c
+PKGS       := libbpf libsystemd libmnl smartcols json-c libcurl
 VERSION    := 0.1
 
 # make V=1 shows the commands
@@ -26,7 +26,8 @@ CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' 
             -DHS_SYSCONFDIR='"$(SYSCONFDIR)"' -Imanager -Ibpf -I$(BUILD)/bpf
 CFLAGS   ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS   += -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
-LDFLAGS  ?= -pie -Wl,-z,relro,-z,now
+# as needed: hsctl, which starts often, does without libcurl and the many libraries behind it
+LDFLAGS  ?= -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lm
 MULTIARCH := $(shell $(CC) -print-multiarch)
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Werror \

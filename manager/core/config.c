@@ -209,28 +209,33 @@ static const struct setting settings[] = {
 
 const struct setting *config_key(size_t index)
 {
-	return index < ARRAY_SIZE(settings) ? &settings[index] : NULL;
+	return index < ARRAY_SIZE(settings) ? &settings[index]
+					    : config_health_key(index - ARRAY_SIZE(settings));
 }
 
 void config_init(struct config *config)
 {
+	const struct setting *key;
+
 	*config = (struct config) {};
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
-		(void)setting_set(&settings[i], config, "", NULL);
+	for (size_t i = 0; (key = config_key(i)); i++)
+		(void)setting_set(key, config, "", NULL);
 }
 
 /* Names the keys that there are. */
-static int refuse_key(const char *key, struct problem *problem)
+static int refuse_key(const char *section, const char *name, struct problem *problem)
 {
 	char quoted[SETTING_QUOTED_MAX], known[320] = "";
+	const struct setting *key;
 	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(settings) && n < sizeof(known); i++)
-		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s=", i ? ", " : "",
-				      settings[i].name);
+	for (size_t i = 0; (key = config_key(i)) && n < sizeof(known); i++)
+		if (!strcmp(key->section, section))
+			n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s=", n ? ", " : "",
+					      key->name);
 	return problem_set(problem, -EINVAL,
 			   "%s= is not a setting of section [%s]; allowed are %s.",
-			   setting_quote(key, quoted), CONFIG_SECTION, known);
+			   setting_quote(name, quoted), section, known);
 }
 
 int config_check_section(const char *section, struct problem *problem)
@@ -242,23 +247,25 @@ int config_check_section(const char *section, struct problem *problem)
 			problem, -EINVAL,
 			"A setting stands before the first section; write [%s] above it.",
 			CONFIG_SECTION);
-	if (strcmp(section, CONFIG_SECTION) != 0)
+	if (strcmp(section, CONFIG_SECTION) && strcmp(section, CONFIG_HEALTH_SECTION))
 		return problem_set(problem, -EINVAL,
-				   "[%s] is not a section of this file; the only one is [%s].",
-				   setting_quote(section, quoted), CONFIG_SECTION);
+				   "[%s] is not a section of this file; there are [%s] and [%s].",
+				   setting_quote(section, quoted), CONFIG_SECTION,
+				   CONFIG_HEALTH_SECTION);
 	return 0;
 }
 
 int config_set(struct config *config, const char *section, const char *key, const char *value,
 	       struct problem *problem)
 {
+	const struct setting *setting;
 	int r;
 
 	r = config_check_section(section, problem);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
-		if (strcmp(key, settings[i].name) == 0)
-			return setting_set(&settings[i], config, value, problem);
-	return refuse_key(key, problem);
+	for (size_t i = 0; (setting = config_key(i)); i++)
+		if (!strcmp(section, setting->section) && !strcmp(key, setting->name))
+			return setting_set(setting, config, value, problem);
+	return refuse_key(section, key, problem);
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/config_health.h"
 #include "core/setting.h"
 #include "core/switchover.h"
 #include "hs_abi.h"
@@ -69,6 +70,7 @@ struct config {
 	uint64_t stall_usec;	       /* Stall=: 0 = hangs are not looked for */
 	enum config_on_hang on_hang;   /* OnHang= */
 	uint64_t failover_hold_usec;   /* FailoverHold= */
+	struct config_health health;   /* section [Health] */
 };
 
 /* Every key at its default. */
@@ -85,8 +87,8 @@ int config_set(struct config *config, const char *section, const char *key, cons
  * mistake. */
 int config_check_section(const char *section, struct problem *problem);
 
-/* The keys in the order of the manual, each with its default as text and one line of help; NULL
- * behind the last. */
+/* The keys in the order of the manual, section by section, each with its default as text and one
+ * line of help; NULL behind the last. */
 const struct setting *config_key(size_t index);
 
 /* True if a listener on this port (host byte order) is to be adopted. */

@@ -46,6 +46,7 @@ char *dropin_config_text(const char *service)
 {
 	_cleanup_(strings_freep) char **pieces = NULL;
 	const struct setting *key;
+	const char *section = "";
 	int r;
 
 	r = strings_take(
@@ -53,13 +54,16 @@ char *dropin_config_text(const char *service)
 		format("# Settings of the service %s, see hotstandby.conf(5).\n"
 		       "# Written by \"hsctl enable\" with every key at its default. Remove "
 		       "the '#' in front of\n"
-		       "# a key to change it, then run: systemctl reload hsd\n"
-		       "\n"
-		       "[" CONFIG_SECTION "]\n",
+		       "# a key to change it, then run: systemctl reload hsd\n",
 		       service));
-	for (size_t i = 0; r >= 0 && (key = config_key(i)); i++)
-		r = strings_take(&pieces,
-				 format("\n# %s\n#%s=%s\n", key->help, key->name, key->value));
+	for (size_t i = 0; r >= 0 && (key = config_key(i)); i++) {
+		if (strcmp(section, key->section))
+			r = strings_take(&pieces, format("\n[%s]\n", key->section));
+		section = key->section;
+		if (r >= 0)
+			r = strings_take(&pieces, format("\n# %s\n#%s=%s\n", key->help, key->name,
+							 key->value));
+	}
 	return r < 0 ? NULL : join(steal_ptr(&pieces));
 }
 

@@ -8,6 +8,8 @@
 #include "util/macro.h"
 #include "util/parse.h"
 
+#define BLANKS " \t\r\n"
+
 static const char *const kind_words[] = {
 	[PROBE_TCP] = "tcp",
 	[PROBE_HTTP] = "http",
@@ -57,11 +59,54 @@ static int parse_port(const char *text, uint16_t *ret_port, const char **ret_res
 	return 0;
 }
 
+/* Copies one word without its quotes. Returns what follows it, NULL when a quote is not closed. */
+static const char *take_word(const char *p, char **end)
+{
+	char quote = 0;
+
+	for (; *p && (quote || !strchr(BLANKS, *p)); p++) {
+		if (quote ? *p == quote : *p == '"' || *p == '\'') {
+			quote = quote ? 0 : *p;
+			continue;
+		}
+		if (*p == '\\' && quote != '\'' && !*++p)
+			return NULL;
+		*(*end)++ = *p;
+	}
+	*(*end)++ = '\0';
+	return quote ? NULL : p;
+}
+
+int probe_split(const char *line, char storage[PROBE_TEXT_MAX], char *ret_words[PROBE_WORDS_MAX])
+{
+	unsigned n = 0;
+
+	if (strlen(line) >= PROBE_TEXT_MAX)
+		return -E2BIG;
+	for (line += strspn(line, BLANKS); *line; line += strspn(line, BLANKS)) {
+		if (n == PROBE_WORDS_MAX - 1)
+			return -E2BIG;
+		ret_words[n++] = storage;
+		line = take_word(line, &storage);
+		if (!line)
+			return -EINVAL;
+	}
+	ret_words[n] = NULL;
+	return 0;
+}
+
+static int check_command(const char *line)
+{
+	char storage[PROBE_TEXT_MAX], *words[PROBE_WORDS_MAX];
+
+	return line[0] == '/' ? probe_split(line, storage, words) : -EINVAL;
+}
+
 /* What stands behind "KIND:", by kind. */
 static int parse_rest(const char *rest, struct probe_spec *spec)
 {
 	if (spec->kind == PROBE_EXEC)
-		return rest[0] == '/' ? 0 : -EINVAL;
+		return check_command(rest);
 	if (parse_port(rest, &spec->port, &rest))
 		return -EINVAL;
 	if (spec->kind == PROBE_TCP)
@@ -80,9 +125,12 @@ static const char *path_of(const char *rest)
 int probe_parse(const char *text, struct probe_spec *ret_spec, struct problem *problem)
 {
 	size_t length = strcspn(text, ":");
-	struct probe_spec spec = {.kind = PROBE_KIND_COUNT};
+	struct probe_spec spec;
 	const char *rest = text[length] ? text + length + 1 : NULL;
 
+	/* also what pads it: settings are compared as bytes */
+	memset(&spec, 0, sizeof(spec));
+	spec.kind = PROBE_KIND_COUNT;
 	for (unsigned kind = 0; kind < PROBE_KIND_COUNT; kind++)
 		if (strlen(kind_words[kind]) == length && !strncmp(kind_words[kind], text, length))
 			spec.kind = kind;
@@ -96,6 +144,13 @@ int probe_parse(const char *text, struct probe_spec *ret_spec, struct problem *p
 		snprintf(spec.text, sizeof(spec.text), "%s", path_of(rest));
 	*ret_spec = spec;
 	return 0;
+}
+
+unsigned probe_port_rank(const struct probe_spec *spec, uint16_t port)
+{
+	static const uint16_t usual[PROBE_KIND_COUNT] = {[PROBE_HTTP] = 80, [PROBE_HTTPS] = 443};
+
+	return port == usual[spec->kind] ? 0 : port;
 }
 
 void health_init(struct health *health, uint64_t now)

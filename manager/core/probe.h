@@ -21,7 +21,7 @@ enum probe_kind {
 /* One Probe=. */
 struct probe_spec {
 	enum probe_kind kind;
-	uint16_t port;		   /* of the listener to ask; 0 = the service's first */
+	uint16_t port;		   /* of the listener to ask; 0 = see probe_port_rank() */
 	char text[PROBE_TEXT_MAX]; /* HTTP: the path; exec: the command line */
 };
 
@@ -31,6 +31,16 @@ struct probe_spec {
  */
 int probe_parse(const char *text, struct probe_spec *ret_spec, struct problem *problem);
 const char *probe_kind_to_string(enum probe_kind kind);
+
+/* Which of a service's ports a probe without one asks, the smallest rank: 443 for https, 80 for
+ * http, else the lowest. */
+unsigned probe_port_rank(const struct probe_spec *spec, uint16_t port);
+
+#define PROBE_WORDS_MAX 32
+/* The command line of an exec probe, cut into words as a shell does it: at blanks, unless '', "" or
+ * a \ holds them together; nothing else means anything. The words are in `storage`, NULL behind the
+ * last. -EINVAL: a quote is not closed; -E2BIG: too many words. */
+int probe_split(const char *line, char storage[PROBE_TEXT_MAX], char *ret_words[PROBE_WORDS_MAX]);
 
 /* How many outcomes in a row change the verdict. */
 struct health_rule {

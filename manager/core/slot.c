@@ -98,13 +98,44 @@ unsigned slot_pick_standby(const enum slot_state *states, unsigned n, unsigned a
 	return HS_SLOT_NONE;
 }
 
+unsigned slot_pick_fittest(const enum slot_state *states, const struct slot_health *health,
+			   unsigned n, unsigned active)
+{
+	static const enum health_state best_first[] = {HEALTH_GOOD, HEALTH_UNKNOWN, HEALTH_BAD};
+	enum slot_state ready[HS_SLOTS_MAX];
+	unsigned slot;
+
+	if (!health)
+		return slot_pick_standby(states, n, active);
+	for (unsigned k = 0; k < ARRAY_SIZE(best_first); k++) {
+		for (unsigned i = 0; i < n; i++)
+			ready[i] = health[i].state == best_first[k] ? states[i] : SLOT_DOWN;
+		slot = slot_pick_standby(ready, n, active);
+		if (slot != HS_SLOT_NONE)
+			return slot;
+	}
+	return HS_SLOT_NONE;
+}
+
+static enum gate_answer check_health(const struct gate_request *request, unsigned to)
+{
+	enum health_state state;
+
+	if (!request->health || request->take_unhealthy)
+		return GATE_OPEN;
+	state = request->health[to].state;
+	return state == HEALTH_GOOD  ? GATE_OPEN
+	       : state == HEALTH_BAD ? GATE_UNHEALTHY
+				     : GATE_UNPROVEN;
+}
+
 static enum gate_answer check_slot(const struct gate_request *request, unsigned to)
 {
 	if (to >= request->n)
 		return GATE_NO_SUCH_SLOT;
 	if (to == request->active)
 		return GATE_ALREADY_ACTIVE;
-	return request->states[to] == SLOT_READY ? GATE_OPEN : GATE_NOT_READY;
+	return request->states[to] == SLOT_READY ? check_health(request, to) : GATE_NOT_READY;
 }
 
 enum gate_answer gate_check(const struct gate_request *request, unsigned *ret_to)
@@ -116,10 +147,10 @@ enum gate_answer gate_check(const struct gate_request *request, unsigned *ret_to
 		return GATE_BUSY;
 	if (request->to >= 0)
 		return check_slot(request, to);
-	to = slot_pick_standby(request->states, request->n, request->active);
+	to = slot_pick_fittest(request->states, request->health, request->n, request->active);
 	if (to != HS_SLOT_NONE) {
 		*ret_to = to;
-		return GATE_OPEN;
+		return check_health(request, to);
 	}
 	/* with one other slot, say what is the matter with that one */
 	if (request->n == 2 && request->active < 2)
@@ -174,6 +205,16 @@ void gate_describe(enum gate_answer answer, const char *service, unsigned to, en
 	case GATE_NOT_READY:
 		problem_set(p, 0, "%s: slot %u (%s@%u.service) is %s, not ready; %s", service, to,
 			    service, to, slot_state_to_string(state), not_ready_remedy(state));
+		break;
+	case GATE_UNHEALTHY:
+		problem_set(p, 0, "%s: slot %u is unhealthy; see hsctl status %s", service, to,
+			    service);
+		break;
+	case GATE_UNPROVEN:
+		problem_set(p, 0,
+			    "%s: slot %u is not known to be healthy yet; wait, or see hsctl status "
+			    "%s",
+			    service, to, service);
 		break;
 	case GATE_NOTHING_TO_UNDO:
 		problem_set(p, 0, "%s: there is no switchover to undo", service);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/probe.h"
 #include "hs_abi.h"
 #include "util/problem.h"
 
@@ -59,6 +60,16 @@ uint32_t slots_ready(const enum slot_state *states, unsigned n);
  * none. */
 unsigned slot_pick_standby(const enum slot_state *states, unsigned n, unsigned active);
 
+/* What the probes say of a slot. */
+struct slot_health {
+	enum health_state state;
+	const char *reason; /* in the probe's words; "" = none */
+};
+/* The same, but one that is known to be healthy rather than one that is not known, and that rather
+ * than an unhealthy one. `health` of all slots; NULL: nobody asks them. */
+unsigned slot_pick_fittest(const enum slot_state *states, const struct slot_health *health,
+			   unsigned n, unsigned active);
+
 /* Whether a switchover may begin. */
 enum gate_answer {
 	GATE_OPEN,
@@ -67,6 +78,8 @@ enum gate_answer {
 	GATE_NO_SUCH_SLOT,
 	GATE_ALREADY_ACTIVE,
 	GATE_NOT_READY,
+	GATE_UNHEALTHY,	      /* its probes fail */
+	GATE_UNPROVEN,	      /* its probes have not been good often enough yet */
 	GATE_NOTHING_TO_UNDO, /* rollback without a switchover before it */
 	GATE_PREVIOUS_GONE,   /* rollback: the old instance does not live any more */
 	GATE_ANSWER_COUNT
@@ -80,6 +93,8 @@ struct gate_request {
 	unsigned active;
 	int to; /* a slot, or GATE_STANDBY */
 	bool busy;
+	const struct slot_health *health; /* NULL: not asked for */
+	bool take_unhealthy;		  /* if there is none better */
 };
 /* `ret_to`: the slot to switch to, set when the gate is open; on refusal the slot that was looked
  * at, or HS_SLOT_NONE. */

@@ -100,10 +100,31 @@ static const char *state_color(const char *state)
 	return "yellow";
 }
 
-/* Where there are UDP flows they have a column, the last one. */
-#define COLUMN_FLOWS 10
+/* Columns that are there only where they say something; 0 = not there. */
+struct extra_columns {
+	unsigned flows, health;
+};
 
-static void add_slot(const struct render *render, struct libscols_table *table, json_object *slot)
+static const char *health_color(const char *health)
+{
+	if (!strcmp(health, "healthy"))
+		return "green";
+	return strcmp(health, "unhealthy") ? "yellow" : "red";
+}
+
+static void add_extra(const struct render *render, struct libscols_line *line,
+		      const struct extra_columns *extra, json_object *slot)
+{
+	if (extra->health) {
+		set_text(line, extra->health, json_text(slot, "health"));
+		set_color(render, line, extra->health, health_color(json_text(slot, "health")));
+	}
+	if (extra->flows)
+		set_number(line, extra->flows, json_number(slot, "flows", -1));
+}
+
+static void add_slot(const struct render *render, struct libscols_table *table,
+		     const struct extra_columns *extra, json_object *slot)
 {
 	struct libscols_line *line = scols_table_new_line(table, NULL);
 	const char *state = json_text(slot, "state"), *role = json_text(slot, "role");
@@ -121,40 +142,42 @@ static void add_slot(const struct render *render, struct libscols_table *table, 
 	set_number(line, 7, json_number(slot, "chosen", -1));
 	set_number(line, 8, json_number(slot, "migrated_in", -1));
 	set_text(line, 9, ago(render, json_text(slot, "since"), text, sizeof(text)));
-	if (scols_table_get_ncols(table) > COLUMN_FLOWS)
-		set_number(line, COLUMN_FLOWS, json_number(slot, "flows", -1));
+	add_extra(render, line, extra, slot);
 	set_color(render, line, 2, !strcmp(role, "active") ? "bold" : NULL);
 	set_color(render, line, 3, state_color(state));
 }
 
-static bool has_flows(json_object *slots)
+static struct extra_columns extra_columns(struct libscols_table *table, json_object *slots)
 {
-	return json_count(slots) &&
-	       json_number(json_object_array_get_idx(slots, 0), "flows", -1) >= 0;
+	json_object *first = json_count(slots) ? json_object_array_get_idx(slots, 0) : NULL;
+	struct extra_columns extra = {0};
+	unsigned n = scols_table_get_ncols(table);
+
+	if (first && json_text(first, "health")[0] && scols_table_new_column(table, "HEALTH", 0, 0))
+		extra.health = n++;
+	if (first && json_number(first, "flows", -1) >= 0 &&
+	    scols_table_new_column(table, "FLOWS", 0, SCOLS_FL_RIGHT))
+		extra.flows = n;
+	return extra;
 }
 
 static void print_slots(const struct render *render, json_object *slots)
 {
 	static const struct column columns[] = {
-		{"SLOT", true},
-		{"UNIT", false},
-		{"ROLE", false},
-		{"STATE", false},
-		{"PID", true},
-		{"CONNS", true},
-		{"QUEUED", true},
-		{"CHOSEN", true},
-		{"MIGRATED", true},
-		{"SINCE", false},
-		[COLUMN_FLOWS] = {"FLOWS", true},
+		{"SLOT", true},	    {"UNIT", false},  {"ROLE", false},	{"STATE", false},
+		{"PID", true},	    {"CONNS", true},  {"QUEUED", true}, {"CHOSEN", true},
+		{"MIGRATED", true}, {"SINCE", false},
 	};
 	_cleanup_(scols_unref_tablep) struct libscols_table *table =
-		new_table(render, columns, has_flows(slots) ? ARRAY_SIZE(columns) : COLUMN_FLOWS);
+		new_table(render, columns, ARRAY_SIZE(columns));
+	struct extra_columns extra;
 
-	for (size_t i = 0; table && i < json_count(slots); i++)
-		add_slot(render, table, json_object_array_get_idx(slots, i));
-	if (table)
-		print_table(render, table);
+	if (!table)
+		return;
+	extra = extra_columns(table, slots);
+	for (size_t i = 0; i < json_count(slots); i++)
+		add_slot(render, table, &extra, json_object_array_get_idx(slots, i));
+	print_table(render, table);
 }
 
 /* "0.0.0.0:80", "0.0.0.0:53/udp" */
@@ -218,6 +241,21 @@ static void print_problem(const struct render *render, const char *where, const 
 			render->color ? PLAIN : "", where, where[0] ? ": " : "", what);
 }
 
+/* What the probes say, but for "all is well". */
+static void print_health(const struct render *render, const char *where, json_object *slot)
+{
+	const char *health = json_text(slot, "health"), *reason = json_text(slot, "health_reason");
+	char text[512];
+
+	if (!reason[0])
+		return;
+	snprintf(text, sizeof(text), "%s: %s", health, reason);
+	if (strcmp(health, "healthy"))
+		print_problem(render, where, text);
+	else
+		fprintf(render->out, "%s: %s\n", where, text);
+}
+
 static void print_problems(const struct render *render, json_object *status)
 {
 	json_object *slots = json_array(status, "slots");
@@ -229,6 +267,7 @@ static void print_problems(const struct render *render, json_object *status)
 
 		snprintf(where, sizeof(where), "slot %" PRId64, json_number(slot, "slot", -1));
 		print_problem(render, where, json_text(slot, "problem"));
+		print_health(render, where, slot);
 	}
 }
 

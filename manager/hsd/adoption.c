@@ -6,6 +6,7 @@
 #include "hsd/exclusive_run.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/hang.h"
+#include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/ownership.h"
 #include "hsd/preparation.h"
@@ -113,6 +114,7 @@ static void end_adoption(struct instance *instance)
 	if (instance->adoption->fresh) {
 		ownership_bound(instance);
 		hang_on_adopted(service->hang, instance->slot);
+		health_on_adopted(service->health, instance->slot);
 	}
 	instance->adoption = adoption_free(instance->adoption);
 	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);

@@ -4,9 +4,11 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "hsd/change_hold.h"
 #include "hsd/change_run.h"
 #include "hsd/exec_run.h"
 #include "hsd/exclusive_run.h"
+#include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/park.h"
 #include "hsd/preparation.h"
@@ -258,7 +260,7 @@ static int start_change(struct service *service, const struct change_order *orde
 		r = exclusive_run_start(service, order, m, &refusal);
 		return r ? r : refuse(error, &refusal);
 	}
-	r = change_run_start(service, order, m, &answer, &refusal);
+	r = change_hold_start(service, order, m, &answer, &refusal);
 	if (r < 0)
 		return r;
 	return answer == GATE_OPEN ? 1 : refuse(error, &refusal);
@@ -369,7 +371,9 @@ static int bus_method_set_canary(sd_bus_message *m, void *userdata, sd_bus_error
 {
 	struct service *service = userdata;
 	enum slot_state states[HS_SLOTS_MAX];
-	struct canary_request request = {.states = states, .n = service->n_slots};
+	struct slot_health health[HS_SLOTS_MAX];
+	struct canary_request request = {
+		.states = states, .n = service->n_slots, .health = health_of(service, health)};
 	struct canary_filter filter = {0};
 	struct problem message = {0};
 	int r = need_plane(service, error);

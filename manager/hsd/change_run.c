@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hsd/bus.h"
+#include "hsd/health.h"
 #include "hsd/instance.h"
 #include "plane/retire.h"
 #include "util/clock.h"
@@ -174,10 +175,12 @@ int change_run_start(struct service *service, const struct change_order *order,
 		     struct problem *ret_refusal)
 {
 	enum slot_state states[HS_SLOTS_MAX];
+	struct slot_health health[HS_SLOTS_MAX];
 	_cleanup_(close_fdp) int lock = -1;
 	struct change_request request = {
 		.verb = order->verb,
 		.states = states,
+		.health = health_of(service, health),
 		.n = service->n_slots,
 		.to = order->to,
 		.busy = service->change || (service->upgrade && !order->on_end) ||

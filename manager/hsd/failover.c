@@ -6,6 +6,7 @@
 
 #include "hsd/bus.h"
 #include "hsd/change_run.h"
+#include "hsd/health.h"
 #include "hsd/instance.h"
 #include "plane/retire.h"
 #include "plane/waiting.h"
@@ -20,8 +21,9 @@
 struct stuck {
 	struct failover *failover;
 	unsigned slot;
-	bool told;    /* that it hangs and nothing could be done */
-	bool leaving; /* taken out of service by us: no need to resume */
+	bool ill_told; /* that it is unhealthy and nothing could be done */
+	bool told;     /* that it hangs and nothing could be done */
+	bool leaving;  /* taken out of service by us: no need to resume */
 	int moved;
 	char run[33]; /* of the unit that hangs */
 	struct problem problem;
@@ -213,7 +215,7 @@ static unsigned successor(const struct service *service, unsigned slot)
 		return slot;
 	if (active != slot && active < service->n_slots && states[active] == SLOT_READY)
 		return active;
-	return slot_pick_standby(states, service->n_slots, slot);
+	return service_pick(service, slot, false);
 }
 
 void failover_on_stalled(struct failover *failover, unsigned slot,
@@ -231,12 +233,91 @@ void failover_on_stalled(struct failover *failover, unsigned slot,
 	if (service->config.failover == FAILOVER_MANUAL)
 		tell_helpless(stuck, "nothing is done (Failover=manual); see hsctl failover");
 	else if (to >= HS_SLOTS_MAX)
-		tell_helpless(stuck, "no other slot is ready, so it is left alone");
+		tell_helpless(stuck, "no other slot is fit to take over, so it is left alone");
 	else if (active && failover_hold(failover))
 		tell_helpless(stuck, "the last fail-over was less than FailoverHold= ago");
 	else
 		leave(stuck, to);
 }
+
+/* ---- one that is unhealthy ---- */
+
+static void tell_ill(struct stuck *stuck, const char *reason, const char *what)
+{
+	struct problem text;
+
+	problem_set(&text, 0, "it is unhealthy: %.250s; %s", reason, what);
+	tell(stuck, JOURNAL_FAILOVER, LOG_WARNING, text.text);
+}
+
+static void tell_ill_once(struct stuck *stuck, const char *reason, const char *what)
+{
+	if (!stuck->ill_told)
+		tell_ill(stuck, reason, what);
+	stuck->ill_told = true;
+}
+
+static bool is_healthy(const struct service *service, unsigned slot)
+{
+	struct slot_health buffer[HS_SLOTS_MAX];
+	const struct slot_health *health = health_of(service, buffer);
+
+	return slot < HS_SLOTS_MAX && health && health[slot].state == HEALTH_GOOD;
+}
+
+static void replace(struct stuck *stuck, unsigned to, const char *reason)
+{
+	struct service *service = stuck->failover->service;
+	struct change_order order = {
+		.verb = VERB_FAILOVER,
+		.to = (int)to,
+		.settle_usec = service->config.settle_usec,
+		.uid = JOURNAL_UID_NONE,
+	};
+	struct problem what, refusal = {0};
+	enum gate_answer answer;
+
+	problem_set(&what, 0, "slot %u takes over", to);
+	tell_ill(stuck, reason, what.text);
+	if (change_run_start(service, &order, NULL, &answer, &refusal) >= 0 && answer == GATE_OPEN)
+		stuck->failover->last = now_usec();
+	else
+		tell(stuck, JOURNAL_PROBLEM, LOG_WARNING, refusal.text);
+	bus_emit_changed(service);
+}
+
+void failover_on_unhealthy(struct failover *failover, unsigned slot, const char *reason)
+{
+	struct service *service;
+	struct stuck *stuck;
+	unsigned to;
+
+	if (!failover)
+		return;
+	service = failover->service;
+	stuck = &failover->stuck[slot];
+	/* it is on its way out, or what runs will see for itself */
+	if (stuck->timer || service->change || service->upgrade || service->exclusive)
+		return;
+	to = service_pick(service, slot, false);
+	if (service->config.failover == FAILOVER_MANUAL)
+		tell_ill_once(stuck, reason,
+			      "nothing is done (Failover=manual); see hsctl failover");
+	else if (!is_healthy(service, to))
+		tell_ill_once(stuck, reason, "no other slot is healthy, so it is left alone");
+	else if (failover_hold(failover))
+		tell_ill_once(stuck, reason, "the last fail-over was less than FailoverHold= ago");
+	else
+		replace(stuck, to, reason);
+}
+
+void failover_on_healthy(struct failover *failover, unsigned slot)
+{
+	if (failover)
+		failover->stuck[slot].ill_told = false;
+}
+
+/* ---- one that has recovered ---- */
 
 void failover_on_served(struct failover *failover, unsigned slot)
 {

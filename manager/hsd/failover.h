@@ -18,6 +18,13 @@ void failover_on_stalled(struct failover *failover, unsigned slot,
 /* It accepts. */
 void failover_on_served(struct failover *failover, unsigned slot);
 
+/* The active slot is unhealthy: `reason` in its probes' words. Called after each round while it is
+ * so. Unlike one that hangs it stays in service as a standby, if an unhealthy one: it may get well.
+ */
+void failover_on_unhealthy(struct failover *failover, unsigned slot, const char *reason);
+/* It is not, or it is another instance. NULL is nobody. */
+void failover_on_healthy(struct failover *failover, unsigned slot);
+
 /* Another instance occupies the slot. */
 void failover_forget(struct failover *failover, unsigned slot);
 

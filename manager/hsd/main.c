@@ -102,5 +102,7 @@ int main(int argc, char **argv)
 	if (optind < argc)
 		return usage(stderr, 2);
 	libbpf_set_print(ignore_libbpf);
+	/* TLS libraries write to sockets whose other end may be gone */
+	signal(SIGPIPE, SIG_IGN);
 	return run(nudging);
 }

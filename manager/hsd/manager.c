@@ -15,6 +15,7 @@
 #include "system/configfile.h"
 #include "system/fdstore.h"
 #include "system/journal.h"
+#include "system/prober.h"
 #include "util/macro.h"
 #include "util/strings.h"
 
@@ -284,6 +285,10 @@ int manager_new(sd_event *event, enum nudging_mode nudging, struct manager **ret
 	if (hang_watch_new(event, &manager->hangs) < 0)
 		return problem_set(problem, -ENOMEM, "cannot watch for hangs: no memory");
 	manager->context.hangs = manager->hangs;
+	r = prober_new(event, &manager->prober);
+	if (r < 0)
+		return problem_set(problem, r, "cannot make ready for probes: %s", strerror(-r));
+	manager->context.prober = manager->prober;
 	/* without a test they are woken in any case */
 	nudging_test_new(event, nudging, &manager->nudge, &manager->nudging_test);
 	r = watch_listens(manager);
@@ -316,6 +321,7 @@ struct manager *manager_free(struct manager *manager)
 	sd_event_source_disable_unref(manager->listen_source);
 	sd_event_source_disable_unref(manager->rescan_source);
 	hang_watch_free(manager->hangs);
+	prober_free(manager->prober);
 	nudging_test_free(manager->nudging_test);
 	accounting_free(manager->context.accounting);
 	/* with services, pins outlive us on purpose */

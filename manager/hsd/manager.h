@@ -13,6 +13,7 @@ struct manager {
 	sd_event_source *listen_source, *rescan_source;
 	sd_bus_slot *bus_object, *exec_match;
 	struct hang_watch *hangs;
+	struct prober *prober;
 	bool nudge; /* see hsd/nudging.h */
 	struct nudging_test *nudging_test;
 };

@@ -5,6 +5,7 @@
 #include <syslog.h>
 
 #include "hsd/bus.h"
+#include "hsd/change_hold.h"
 #include "hsd/change_run.h"
 #include "hsd/event_log.h"
 #include "hsd/exec_run.h"
@@ -12,6 +13,7 @@
 #include "hsd/failover.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/hang.h"
+#include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/upgrade_run.h"
 #include "hsd/nudging.h"
@@ -69,6 +71,8 @@ static void open_plane(struct service *service)
 	if (failover_new(service, &service->failover) < 0 ||
 	    hang_new(service, service->context->hangs, &service->hang) < 0)
 		service->hang = NULL; /* crashes are the kernel's business */
+	if (service->context->prober && health_new(service, &service->health) < 0)
+		service->health = NULL;
 	if (event_log_new(service, &service->events) < 0)
 		service->events = NULL; /* the counters go on without the stories */
 	if (park_new(service, &service->park) < 0)
@@ -120,6 +124,7 @@ static int set_slots(struct service *service, unsigned n)
 void service_reload(struct service *service)
 {
 	load(service);
+	health_reload(service->health);
 	set_slots(service, service->config.slots);
 	hang_poke(service->hang);
 	park_look(service->park);
@@ -163,6 +168,7 @@ int service_new(const struct service_context *context, const char *name,
 	load(service);
 	r = set_slots(service, service->config.slots);
 	hang_poke(service->hang);
+	health_reload(service->health);
 	if (r >= 0)
 		r = bus_publish_service(service);
 	if (r >= 0)
@@ -186,10 +192,12 @@ struct service *service_free(struct service *service)
 		return NULL;
 	sd_bus_slot_unref(service->bus_object);
 	sd_event_source_disable_unref(service->resume_source);
+	change_hold_refuse_all(service);
 	service->upgrade = upgrade_run_free(service->upgrade);
 	service->change = change_run_free(service->change);
 	exec_run_forget_all(service);
 	service->exclusive = exclusive_run_free(service->exclusive);
+	health_free(service->health);
 	set_slots(service, 0);
 	park_free(service->park);
 	hang_free(service->hang);
@@ -226,6 +234,19 @@ void service_states(const struct service *service, enum slot_state states[HS_SLO
 			facts.incomplete = missing_address(service, i) != NULL;
 		}
 		states[i] = slot_state_of(&facts);
+	}
+}
+
+static void report_health(const struct service *service, struct service_report *report)
+{
+	struct slot_health health[HS_SLOTS_MAX];
+
+	if (!health_of(service, health))
+		return;
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		report->slots[i].probed = true;
+		report->slots[i].health = health[i].state;
+		problem_set(&report->slots[i].health_reason, 0, "%s", health[i].reason);
 	}
 }
 
@@ -278,16 +299,28 @@ void service_report(struct service *service, struct service_report *ret_report)
 	service_states(service, states);
 	for (unsigned i = 0; i < service->n_slots; i++)
 		report_slot(service, i, states[i], ret_report);
+	report_health(service, ret_report);
+}
+
+unsigned service_pick(const struct service *service, unsigned slot, bool take_unhealthy)
+{
+	struct slot_health buffer[HS_SLOTS_MAX];
+	const struct slot_health *health = health_of(service, buffer);
+	enum slot_state states[HS_SLOTS_MAX];
+	unsigned to;
+
+	service_states(service, states);
+	to = slot_pick_fittest(states, health, service->n_slots, slot);
+	if (to < HS_SLOTS_MAX && !take_unhealthy && health && health[to].state == HEALTH_BAD)
+		return HS_SLOT_NONE;
+	return to;
 }
 
 static unsigned pick_successor(const struct service *service, unsigned slot)
 {
-	enum slot_state states[HS_SLOTS_MAX];
 	uint32_t others;
-	unsigned to;
+	unsigned to = service_pick(service, slot, true);
 
-	service_states(service, states);
-	to = slot_pick_standby(states, service->n_slots, slot);
 	if (to < HS_SLOTS_MAX)
 		return to;
 	/* better one that is not in order than none: it is what the kernel falls through to as well
@@ -355,6 +388,7 @@ void service_on_lost(struct service *service, unsigned slot)
 	for (size_t i = 0; i < n; i++)
 		listener_tidy(listeners[i], slot);
 	drop_canary(service, slot);
+	health_poke(service->health);
 	if (hs_word_active(plane_word(service->plane)) == slot)
 		leave_active(service, slot);
 	park_look(service->park);

@@ -15,6 +15,7 @@
 #include "plane/plane.h"
 #include "system/report.h"
 
+struct change_hold;
 struct change_run;
 struct upgrade_run;
 struct event_log;
@@ -23,10 +24,12 @@ struct exclusive_run;
 struct failover;
 struct hang;
 struct hang_watch;
+struct health_watch;
 struct fdstore;
 struct instance;
 struct nudging;
 struct park;
+struct prober;
 
 /* What a service needs from the daemon. All outlive it. */
 struct service_context {
@@ -34,6 +37,7 @@ struct service_context {
 	sd_bus *bus;
 	struct accounting *accounting; /* NULL: this kernel has none */
 	struct hang_watch *hangs;      /* NULL: hangs are not looked for */
+	struct prober *prober;	       /* carries out the probes of all services */
 	const bool *nudge;	       /* servers are to be woken when connections move to them */
 	struct fdstore *fdstore; /* while hsd starts: what the one before has left; then NULL */
 };
@@ -57,6 +61,8 @@ struct service {
 	struct park *park;
 	struct hang *hang;
 	struct failover *failover;
+	struct health_watch *health;
+	struct change_hold *holds;   /* changes that wait for a verdict of the probes */
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
 	bool foreign_due;
 	struct exec_run *execs; /* commands whose scope is being made */
@@ -76,6 +82,9 @@ void service_reload(struct service *service);
 
 /* States of all slots, from kernel facts and units. */
 void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX]);
+/* Who is to take over from `slot`: a ready one, the fittest; HS_SLOT_NONE when there is none, or
+ * only an unhealthy one and that is not wanted. */
+unsigned service_pick(const struct service *service, unsigned slot, bool take_unhealthy);
 void service_report(struct service *service, struct service_report *ret_report);
 
 /* A slot has lost its sockets, or is about to: if it is the active one, another ready slot becomes

@@ -6,6 +6,7 @@
 
 #include "hsd/bus.h"
 #include "hsd/change_run.h"
+#include "hsd/health.h"
 #include "hsd/instance.h"
 #include "system/change.h"
 #include "system/journal.h"
@@ -136,6 +137,8 @@ static void end(struct upgrade_run *run)
 static bool is_unwell(const struct upgrade_run *run, struct problem *ret_why)
 {
 	enum slot_state states[HS_SLOTS_MAX];
+	struct slot_health buffer[HS_SLOTS_MAX];
+	const struct slot_health *health = health_of(run->service, buffer);
 	unsigned to = run->machine.plan.to;
 
 	if (to >= run->service->n_slots) {
@@ -143,9 +146,15 @@ static bool is_unwell(const struct upgrade_run *run, struct problem *ret_why)
 		return true;
 	}
 	service_states(run->service, states);
-	if (states[to] == SLOT_READY)
+	if (states[to] != SLOT_READY) {
+		problem_set(ret_why, 0, "slot %u is %s", to, slot_state_to_string(states[to]));
+		return true;
+	}
+	if (!health || health[to].state == HEALTH_GOOD)
 		return false;
-	problem_set(ret_why, 0, "slot %u is %s", to, slot_state_to_string(states[to]));
+	problem_set(ret_why, 0, "slot %u is %s%s%s", to,
+		    health[to].state == HEALTH_BAD ? "unhealthy" : "not known to be healthy yet",
+		    health[to].reason[0] ? ": " : "", health[to].reason);
 	return true;
 }
 

@@ -95,8 +95,8 @@ static int own_netns_or(pid_t pid, uint32_t *ret_inode)
 static int prepare(struct exec_bpf *skel, const struct exec_order *order,
 		   const struct hs_preview_owner_id *owner)
 {
-	uint32_t netns;
-	int r = own_netns_or(order->pid, &netns);
+	uint32_t netns = order->netns ? order->netns->inode : 0;
+	int r = order->netns ? 0 : own_netns_or(order->pid, &netns);
 
 	if (r < 0)
 		return r;

@@ -17,6 +17,7 @@ struct exec_order {
 	const char *cgroup; /* as systemd names it */
 	unsigned slot;
 	pid_t pid; /* the command, or who becomes it: its network namespace counts */
+	const struct netns *netns; /* that, where it is known: then `pid` does not matter */
 };
 
 /* Whether a command can be sent there: false, and why not, when the slot has no live socket. */

@@ -33,6 +33,32 @@ static enum gate_answer check_previous(const struct plane *plane,
 	return plane_slot_has(plane, slot, cookie) ? GATE_OPEN : GATE_PREVIOUS_GONE;
 }
 
+static bool active_is_well(const struct change_request *request, unsigned active)
+{
+	if (active >= request->n || request->states[active] != SLOT_READY)
+		return false;
+	return !request->health || request->health[active].state != HEALTH_BAD;
+}
+
+static void describe_refusal(const struct plane *plane, const struct change_request *request,
+			     enum gate_answer answer, unsigned to, struct problem *ret_refusal)
+{
+	const char *service = plane_service(plane);
+	const char *reason = request->health && to < request->n ? request->health[to].reason : "";
+
+	if (answer == GATE_UNHEALTHY)
+		problem_set(ret_refusal, 0, "%s: slot %u is unhealthy: %.250s", service, to,
+			    reason);
+	else if (answer == GATE_UNPROVEN && reason[0])
+		problem_set(ret_refusal, 0,
+			    "%s: slot %u is not known to be healthy yet, its last probe said: "
+			    "%.250s",
+			    service, to, reason);
+	else
+		gate_describe(answer, service, to,
+			      to < request->n ? request->states[to] : SLOT_DOWN, ret_refusal);
+}
+
 enum gate_answer change_gate(const struct plane *plane, const struct change_request *request,
 			     unsigned *ret_to, struct problem *ret_refusal)
 {
@@ -42,6 +68,9 @@ enum gate_answer change_gate(const struct plane *plane, const struct change_requ
 		.active = active_of(plane),
 		.to = request->to,
 		.busy = request->busy,
+		.health = request->health,
+		.take_unhealthy = request->verb != VERB_SWITCHOVER &&
+				  !active_is_well(request, active_of(plane)),
 	};
 	enum gate_answer answer = GATE_OPEN;
 	unsigned to = HS_SLOT_NONE;
@@ -55,8 +84,7 @@ enum gate_answer change_gate(const struct plane *plane, const struct change_requ
 	if (answer == GATE_OPEN)
 		*ret_to = to;
 	else
-		gate_describe(answer, plane_service(plane), to,
-			      to < request->n ? request->states[to] : SLOT_DOWN, ret_refusal);
+		describe_refusal(plane, request, answer, to, ret_refusal);
 	return answer;
 }
 
@@ -294,6 +322,7 @@ static enum gate_answer pick_canary(const struct plane *plane, const struct cana
 	struct change_request change = {
 		.verb = VERB_SWITCHOVER,
 		.states = request->states,
+		.health = request->health,
 		.n = request->n,
 		.to = request->to,
 	};

@@ -26,11 +26,17 @@ struct change_request {
 	enum switchover_verb verb;
 	const enum slot_state *states; /* of all the service's slots, `n` of them */
 	unsigned n;
-	int to;	   /* a slot, or GATE_STANDBY; a rollback has no choice and ignores it */
+	int to; /* a slot, or GATE_STANDBY; a rollback has no choice and ignores it */
+	const struct slot_health *health; /* NULL: nobody asks the slots */
 	bool busy; /* plane_lock() was refused, or the driver itself is at a change */
 };
 
-/* Whether the change may begin, and to which slot: see gate_check(). A refusal has its sentence. */
+/*
+ * Whether the change may begin, and to which slot: see gate_check(). A refusal has its sentence.
+ *
+ * No change goes to a slot that is unhealthy, or not known to be healthy. Only a rollback or a
+ * fail-over, which somebody has decided on by hand, does when the active slot is not well either.
+ */
 enum gate_answer change_gate(const struct plane *plane, const struct change_request *request,
 			     unsigned *ret_to, struct problem *ret_refusal);
 
@@ -73,6 +79,7 @@ void change_set_policy(struct plane *plane, enum hs_policy policy, struct proble
 struct canary_request {
 	const enum slot_state *states;
 	unsigned n;
+	const struct slot_health *health;   /* NULL: nobody asks the slots */
 	int to;				    /* a slot, or GATE_STANDBY */
 	uint32_t share;			    /* in 1/65536; 0 = no canary */
 	const struct canary_filter *filter; /* whom it is for; NULL = anybody, by connection */

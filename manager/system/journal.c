@@ -42,6 +42,7 @@ static const struct {
 	[JOURNAL_RESTART] = {"restart", "7e9a6e8c9980499e98dd474e94666c1b"},
 	[JOURNAL_HANG] = {"hang", "5d0c1c8e7c0a4f6f9b0e5a3d3c1f7a52"},
 	[JOURNAL_RECOVERED] = {"recovered", "b1f3f8a2e64d4c0d8f5a9e7d2c6b4813"},
+	[JOURNAL_HEALTH] = {"health", "254ed3c4f4c843dea98887a4e288d63b"},
 	[JOURNAL_MIGRATED] = {"migrated", "044614acef644f75bf6427391d4058ad"},
 	[JOURNAL_FELL_THROUGH] = {"fell-through", "76d6ecaa89df4572b06132efa36afd91"},
 	[JOURNAL_UNROUTED] = {"unrouted", "2115348b86dc462a95b6a55050c202a2"},

@@ -147,6 +147,8 @@ static json_object *slot_to_json(const struct service_report *report, unsigned s
 	add_number(object, "chosen", in->totals.chosen);
 	add_number(object, "fell_through", in->totals.fell_through);
 	add_number(object, "migrated_in", in->totals.migrated_in);
+	add_text(object, "health", in->probed ? health_state_to_string(in->health) : NULL);
+	add_text(object, "health_reason", in->probed ? in->health_reason.text : NULL);
 	add_time(object, "since", in->since_usec);
 	add_text(object, "problem", in->problem.text);
 	return object;

@@ -28,11 +28,14 @@ struct slot_report {
 	struct slot_totals totals;
 	uint64_t flows; /* UDP */
 	uint32_t queued;
-	bool retired;		/* see plane_is_retired() */
-	bool suspect;		/* see plane_is_suspect() */
-	uint64_t stalled_usec;	/* nobody has accepted for so long though somebody waits; 0 = not */
-	uint64_t since_usec;	/* CLOCK_REALTIME; 0 = never */
-	struct problem problem; /* what is wrong with it, for people; empty = nothing */
+	bool retired;	       /* see plane_is_retired() */
+	bool suspect;	       /* see plane_is_suspect() */
+	uint64_t stalled_usec; /* nobody has accepted for so long though somebody waits; 0 = not */
+	bool probed;	       /* else the next two do not count */
+	enum health_state health;
+	struct problem health_reason; /* in the probes' words; empty = none */
+	uint64_t since_usec;	      /* CLOCK_REALTIME; 0 = never */
+	struct problem problem;	      /* what is wrong with it, for people; empty = nothing */
 };
 
 struct service_report {

@@ -47,6 +47,9 @@ static void fuzz_config(const char *section, const char *key, const char *value)
 		      (!i || config.ports[i].port > config.ports[i - 1].port));
 	check(config.settle_usec <= CONFIG_SETTLE_MAX && config.drain_usec <= CONFIG_DRAIN_MAX);
 	check((unsigned)config.then < THEN_COUNT);
+	check(config.health.n_probes <= CONFIG_PROBES_MAX);
+	check(config.health.n_status > 0 && config.health.n_status <= CONFIG_STATUS_MAX);
+	check(config.health.rule.fall > 0 && config.health.rule.rise > 0);
 }
 
 static void fuzz_values(const char *text)
@@ -66,7 +69,7 @@ static void fuzz_values(const char *text)
 		check(share <= 65535);
 	(void)parse_bool(text, &flag);
 	for (size_t i = 0; (key = config_key(i)); i++)
-		fuzz_config("Service", key->name, text);
+		fuzz_config(key->section, key->name, text);
 }
 
 /* What is a name stays one on every way there and back. */

@@ -30,7 +30,16 @@ static bool same(const struct config *a, const struct config *b)
 	       a->flow_timeout_usec == b->flow_timeout_usec && a->flow_max == b->flow_max &&
 	       a->quic_slot_byte == b->quic_slot_byte && a->failover == b->failover &&
 	       a->stall_usec == b->stall_usec && a->on_hang == b->on_hang &&
-	       a->failover_hold_usec == b->failover_hold_usec;
+	       a->failover_hold_usec == b->failover_hold_usec &&
+	       !memcmp(a->health.probes, b->health.probes, sizeof(a->health.probes)) &&
+	       a->health.n_probes == b->health.n_probes &&
+	       a->health.interval_usec == b->health.interval_usec &&
+	       a->health.timeout_usec == b->health.timeout_usec &&
+	       a->health.rule.fall == b->health.rule.fall &&
+	       a->health.rule.rise == b->health.rule.rise &&
+	       !strcmp(a->health.host, b->health.host) && !strcmp(a->health.text, b->health.text) &&
+	       a->health.n_status == b->health.n_status &&
+	       !memcmp(a->health.status, b->health.status, sizeof(a->health.status));
 }
 
 static void test_defaults(void **state)
@@ -59,6 +68,17 @@ static void test_defaults(void **state)
 	assert_int_equal(config.stall_usec, 1000000);
 	assert_int_equal(config.on_hang, ON_HANG_RESTART);
 	assert_int_equal(config.failover_hold_usec, 10000000);
+	assert_int_equal(config.health.n_probes, 0);
+	assert_int_equal(config.health.interval_usec, 1000000);
+	assert_int_equal(config.health.timeout_usec, 1000000);
+	assert_int_equal(config.health.rule.fall, 3);
+	assert_int_equal(config.health.rule.rise, 2);
+	assert_string_equal(config.health.host, "");
+	assert_string_equal(config.health.text, "");
+	assert_true(config_health_takes(&config.health, 200));
+	assert_true(config_health_takes(&config.health, 399));
+	assert_false(config_health_takes(&config.health, 199));
+	assert_false(config_health_takes(&config.health, 400));
 }
 
 /* Every key that the manual lists exists, and its default is what config_init() sets. */
@@ -72,8 +92,8 @@ static void test_keys(void **state)
 	config_init(&fresh);
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
-		assert_int_equal(config_set(&config, "Service", key->name, "", NULL), 0);
-	assert_int_equal(n, 20);
+		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
+	assert_int_equal(n, 28);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
@@ -119,6 +139,45 @@ static void test_good(void **state)
 	assert_false(config_has_port(&config, 80, false));
 	assert_int_equal(config_set(&config, "Service", "Ports", "", NULL), 0);
 	assert_true(config_has_port(&config, 80, false));
+}
+
+static int set_health(struct config *config, const char *key, const char *value)
+{
+	return config_set(config, "Health", key, value, NULL);
+}
+
+static void test_health(void **state)
+{
+	struct config config;
+
+	(void)state;
+	config_init(&config);
+	assert_int_equal(set_health(&config, "Probe", "tcp"), 0);
+	assert_int_equal(set_health(&config, "Probe", "https:8443/healthz"), 0);
+	assert_int_equal(config.health.n_probes, 2);
+	assert_int_equal(config.health.probes[0].kind, PROBE_TCP);
+	assert_int_equal(config.health.probes[1].port, 8443);
+	assert_string_equal(config.health.probes[1].text, "/healthz");
+	/* an empty one takes back those before it */
+	assert_int_equal(set_health(&config, "Probe", ""), 0);
+	assert_int_equal(config.health.n_probes, 0);
+	for (unsigned i = 0; i < CONFIG_PROBES_MAX; i++)
+		assert_int_equal(set_health(&config, "Probe", "tcp"), 0);
+	assert_int_equal(set_health(&config, "Probe", "tcp"), -EINVAL);
+	assert_int_equal(config.health.n_probes, CONFIG_PROBES_MAX);
+
+	assert_int_equal(set_health(&config, "Status", "204, 300-302 418"), 0);
+	assert_true(config_health_takes(&config.health, 204));
+	assert_true(config_health_takes(&config.health, 302));
+	assert_true(config_health_takes(&config.health, 418));
+	assert_false(config_health_takes(&config.health, 200));
+	assert_false(config_health_takes(&config.health, 303));
+	assert_int_equal(set_health(&config, "Host", "www.example.org"), 0);
+	assert_string_equal(config.health.host, "www.example.org");
+	assert_int_equal(set_health(&config, "Host", "x"), 0);
+	assert_string_equal(config.health.host, "x");
+	assert_int_equal(set_health(&config, "Text", "all is \"well\""), 0);
+	assert_string_equal(config.health.text, "all is \"well\"");
 }
 
 static void test_limits(void **state)
@@ -194,10 +253,32 @@ static const struct {
 	{"Service", "", "", " is not a setting"},
 	{"Service", "Slots ", "2", "is not a setting"},
 	{"service", "Slots", "2",
-	 "[service] is not a section of this file; the only one is [Service]."},
+	 "[service] is not a section of this file; there are [Service] and [Health]."},
 	{"Unit", "After", "x", "[Unit] is not a section"},
 	{"", "Slots", "2", "before the first section; write [Service] above it."},
 	{NULL, "Slots", "2", "before the first section"},
+	{"Health", "Probe", "ping",
+	 "Probe=ping is not a probe; allowed are tcp, tcp:PORT, http:/PATH, http:PORT/PATH, "},
+	{"Health", "Probe", "exec:/bin/x 'y", "is not a probe"},
+	{"Health", "Interval", "10ms", "Interval=10ms is too short; allowed is 100ms to 1h"},
+	{"Health", "Timeout", "2min", "Timeout=2min is too long; allowed is 10ms to 1min"},
+	{"Health", "Fall", "0", "Fall=0 is out of range; allowed is a whole number from 1 to 100."},
+	{"Health", "Rise", "101", "is out of range"},
+	{"Health", "Host", "a/b", "Host=a/b is not a host name; allowed are letters"},
+	{"Health", "Host", "a b", "is not a host name"},
+	{"Health", "Status", "ok", "is not a list of HTTP status numbers; allowed are up to 8"},
+	{"Health", "Status", "399-200", "is not a list"},
+	{"Health", "Status", "200-", "is not a list"},
+	{"Health", "Status", "99", "is not a list"},
+	{"Health", "Status", "600", "is not a list"},
+	{"Health", "Status", "200-300-400", "is not a list"},
+	{"Health", "Status", "1 2 3 4 5 6 7 8 9", "is not a list"},
+	{"Health", "Status", "200 201 202 203 204 205 206 207 208", "is not a list"},
+	{"Health", "Status", ",", "is empty"},
+	{"Health", "Slots", "2",
+	 "Slots= is not a setting of section [Health]; allowed are Probe=, Interval=, Timeout=, "
+	 "Fall=, Rise=, Host=, Status=, Text=."},
+	{"Service", "Probe", "tcp", "Probe= is not a setting of section [Service]"},
 	/* whatever stands there: printable, and not endless */
 	{"Service", "Slots", "\x1b[2J\xff\n", "Slots=?[2J?? is not a number"},
 	{"\x1b]0;x", "Slots", "2", "[?]0;x] is not a section"},
@@ -236,7 +317,7 @@ static void test_huge(void **state)
 	for (size_t i = 0; (key = config_key(i)); i++) {
 		struct problem problem = {};
 
-		assert_int_equal(config_set(&config, "Service", key->name, huge, &problem),
+		assert_int_equal(config_set(&config, key->section, key->name, huge, &problem),
 				 -EINVAL);
 		assert_non_null(strstr(problem.text, "999..."));
 		assert_true(strlen(problem.text) < 300);
@@ -469,21 +550,14 @@ static void test_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_huge),
-		WITH_ROOT(test_load_none),
-		WITH_ROOT(test_load_empty),
-		WITH_ROOT(test_load_order),
-		WITH_ROOT(test_load_masked),
-		WITH_ROOT(test_load_bad),
-		WITH_ROOT(test_load_bad_drop_in),
-		WITH_ROOT(test_load_unreadable),
-		WITH_ROOT(test_load_bad_name),
-		WITH_ROOT(test_list),
+		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_good),	  cmocka_unit_test(test_health),
+		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_huge),	  WITH_ROOT(test_load_none),
+		WITH_ROOT(test_load_empty),	  WITH_ROOT(test_load_order),
+		WITH_ROOT(test_load_masked),	  WITH_ROOT(test_load_bad),
+		WITH_ROOT(test_load_bad_drop_in), WITH_ROOT(test_load_unreadable),
+		WITH_ROOT(test_load_bad_name),	  WITH_ROOT(test_list),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

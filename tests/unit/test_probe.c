@@ -57,6 +57,7 @@ static void test_bad(void **state)
 		"http:/a\n",
 		"exec:check",
 		"exec:",
+		"exec:/bin/x 'y",
 		"icmp:",
 		"https:443",
 		"tcp:000000080",
@@ -71,6 +72,53 @@ static void test_bad(void **state)
 		assert_non_null(strstr(problem.text, "is not a probe; allowed are tcp,"));
 	}
 	assert_int_equal(spec.port, 7);
+}
+
+static void test_split(void **state)
+{
+	static const struct {
+		const char *line, *words; /* with '|' between */
+		int result;
+	} rows[] = {
+		{"/bin/x", "/bin/x", 0},
+		{"  /bin/x  -a\tb ", "/bin/x|-a|b", 0},
+		{"/x 'a b' \"c d\"e f\\ g", "/x|a b|c de|f g", 0},
+		{"/x '' \"\"", "/x||", 0},
+		{"/x 'a\\' \"b\\\"\"", "/x|a\\|b\"", 0},
+		{"/x $HOME *;true", "/x|$HOME|*;true", 0},
+		{"", "", 0},
+		{"/x 'a", "", -EINVAL},
+		{"/x \"a'", "", -EINVAL},
+		{"/x a\\", "", -EINVAL},
+		{"1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 "
+		 "30 31 32",
+		 "", -E2BIG},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char storage[PROBE_TEXT_MAX], *words[PROBE_WORDS_MAX], joined[600] = "";
+
+		if (probe_split(rows[i].line, storage, words) != rows[i].result)
+			fail_msg("row %zu", i);
+		for (unsigned k = 0; !rows[i].result && words[k]; k++) {
+			strcat(joined, k ? "|" : "");
+			strcat(joined, words[k]);
+		}
+		assert_string_equal(joined, rows[i].words);
+	}
+}
+
+static void test_port_rank(void **state)
+{
+	static const struct probe_spec tcp = {.kind = PROBE_TCP}, http = {.kind = PROBE_HTTP},
+				       https = {.kind = PROBE_HTTPS};
+
+	(void)state;
+	assert_true(probe_port_rank(&https, 443) < probe_port_rank(&https, 80));
+	assert_true(probe_port_rank(&http, 80) < probe_port_rank(&http, 22));
+	assert_true(probe_port_rank(&http, 8080) < probe_port_rank(&http, 8443));
+	assert_true(probe_port_rank(&tcp, 80) < probe_port_rank(&tcp, 443));
 }
 
 /* Rounds as letters: '+' good, '-' failed; after each the state as a letter: u, h, x. */
@@ -110,8 +158,8 @@ static void test_verdict(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_good),	cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_split),	cmocka_unit_test(test_port_rank),
 		cmocka_unit_test(test_verdict),
 	};
 

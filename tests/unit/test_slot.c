@@ -74,16 +74,16 @@ static void the_gate(void **state)
 		enum gate_answer answer;
 		unsigned to;
 	} cases[] = {
-		{{two, 2, 0, GATE_STANDBY, false}, GATE_OPEN, 1},
-		{{two, 2, 0, 1, false}, GATE_OPEN, 1},
-		{{two, 2, 0, 0, false}, GATE_ALREADY_ACTIVE, 0},
-		{{two, 2, 0, 2, false}, GATE_NO_SUCH_SLOT, 2},
-		{{two, 2, 0, 15, false}, GATE_NO_SUCH_SLOT, 15},
-		{{two, 2, 0, 1, true}, GATE_BUSY, 1},
-		{{two, 2, HS_SLOT_NONE, GATE_STANDBY, false}, GATE_OPEN, 0},
-		{{lame, 2, 0, GATE_STANDBY, false}, GATE_NOT_READY, 1},
-		{{lame, 2, 0, 1, false}, GATE_NOT_READY, 1},
-		{{three, 3, 0, GATE_STANDBY, false}, GATE_NO_STANDBY, HS_SLOT_NONE},
+		{{two, 2, 0, GATE_STANDBY, false, NULL, false}, GATE_OPEN, 1},
+		{{two, 2, 0, 1, false, NULL, false}, GATE_OPEN, 1},
+		{{two, 2, 0, 0, false, NULL, false}, GATE_ALREADY_ACTIVE, 0},
+		{{two, 2, 0, 2, false, NULL, false}, GATE_NO_SUCH_SLOT, 2},
+		{{two, 2, 0, 15, false, NULL, false}, GATE_NO_SUCH_SLOT, 15},
+		{{two, 2, 0, 1, true, NULL, false}, GATE_BUSY, 1},
+		{{two, 2, HS_SLOT_NONE, GATE_STANDBY, false, NULL, false}, GATE_OPEN, 0},
+		{{lame, 2, 0, GATE_STANDBY, false, NULL, false}, GATE_NOT_READY, 1},
+		{{lame, 2, 0, 1, false, NULL, false}, GATE_NOT_READY, 1},
+		{{three, 3, 0, GATE_STANDBY, false, NULL, false}, GATE_NO_STANDBY, HS_SLOT_NONE},
 	};
 
 	(void)state;
@@ -92,6 +92,44 @@ static void the_gate(void **state)
 
 		assert_int_equal(gate_check(&cases[i].request, &to), cases[i].answer);
 		assert_int_equal(to, cases[i].to);
+	}
+}
+
+static void the_gate_minds_health(void **state)
+{
+	static const enum slot_state ready[] = {SLOT_READY, SLOT_READY, SLOT_READY, SLOT_READY};
+	static const enum slot_state lame[] = {SLOT_READY, SLOT_DOWN, SLOT_READY, SLOT_READY};
+	static const struct slot_health ill[] = {
+		{HEALTH_GOOD, ""}, {HEALTH_BAD, "x"}, {HEALTH_BAD, "y"}, {HEALTH_BAD, "z"}};
+	static const struct slot_health fresh[] = {
+		{HEALTH_BAD, ""}, {HEALTH_BAD, "x"}, {HEALTH_UNKNOWN, ""}, {HEALTH_BAD, "z"}};
+	static const struct slot_health mixed[] = {
+		{HEALTH_BAD, ""}, {HEALTH_UNKNOWN, "x"}, {HEALTH_BAD, "y"}, {HEALTH_GOOD, ""}};
+	static const struct {
+		struct gate_request request;
+		enum gate_answer answer;
+		unsigned to;
+	} cases[] = {
+		{{ready, 4, 0, 1, false, ill, false}, GATE_UNHEALTHY, 1},
+		{{ready, 4, 0, 1, false, ill, true}, GATE_OPEN, 1},
+		{{ready, 4, 0, GATE_STANDBY, false, ill, false}, GATE_UNHEALTHY, 1},
+		{{ready, 4, 0, GATE_STANDBY, false, ill, true}, GATE_OPEN, 1},
+		{{lame, 4, 0, GATE_STANDBY, false, ill, true}, GATE_OPEN, 2},
+		{{lame, 4, 0, 1, false, ill, true}, GATE_NOT_READY, 1},
+		{{ready, 4, 0, 2, false, fresh, false}, GATE_UNPROVEN, 2},
+		{{ready, 4, 0, GATE_STANDBY, false, fresh, false}, GATE_UNPROVEN, 2},
+		{{ready, 4, 0, GATE_STANDBY, false, mixed, false}, GATE_OPEN, 3},
+		{{ready, 4, 0, 1, false, mixed, false}, GATE_UNPROVEN, 1},
+		{{ready, 4, 3, GATE_STANDBY, false, mixed, false}, GATE_UNPROVEN, 1},
+		{{ready, 4, 0, 1, true, ill, true}, GATE_BUSY, 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned to;
+
+		if (gate_check(&cases[i].request, &to) != cases[i].answer || to != cases[i].to)
+			fail_msg("row %zu: to %u", i, to);
 	}
 }
 
@@ -133,6 +171,7 @@ int main(void)
 		cmocka_unit_test(systemd_words),
 		cmocka_unit_test(the_standby_is_the_next_ready_one),
 		cmocka_unit_test(the_gate),
+		cmocka_unit_test(the_gate_minds_health),
 		cmocka_unit_test(refusals_are_sentences),
 		cmocka_unit_test(roles_follow_the_word),
 	};

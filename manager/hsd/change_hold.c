@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/change_hold.h"
+
+#include "hsd/bus.h"
+#include "hsd/health.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+struct change_hold {
+	struct change_hold *next;
+	struct service *service;
+	struct change_order order;
+	sd_bus_message *message;
+	sd_event_source *timer;
+	bool last_call;
+};
+
+static struct change_hold *hold_free(struct change_hold *hold)
+{
+	if (!hold)
+		return NULL;
+	sd_event_source_disable_unref(hold->timer);
+	sd_bus_message_unref(hold->message);
+	free(hold);
+	return NULL;
+}
+
+DEFINE_CLEANUP(struct change_hold, hold_free)
+
+/* True when it has begun or is refused: the message is, or will be, answered. */
+static bool try_again(struct change_hold *hold)
+{
+	struct problem refusal = {0};
+	enum gate_answer answer;
+	int r = change_run_start(hold->service, &hold->order, hold->message, &answer, &refusal);
+
+	if (r < 0)
+		sd_bus_reply_method_errno(hold->message, r, NULL);
+	else if (answer == GATE_UNPROVEN && !hold->last_call)
+		return false;
+	else if (answer != GATE_OPEN)
+		sd_bus_reply_method_errorf(hold->message, BUS_ERROR_REFUSED, "%s", refusal.text);
+	return true;
+}
+
+void change_hold_poke(struct service *service)
+{
+	struct change_hold *waiting = steal_ptr(&service->holds), *hold;
+
+	while ((hold = waiting)) {
+		waiting = hold->next;
+		if (try_again(hold)) {
+			hold_free(hold);
+			continue;
+		}
+		hold->next = service->holds;
+		service->holds = hold;
+	}
+}
+
+static int on_patience_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct change_hold *hold = userdata;
+
+	(void)source;
+	(void)usec;
+	hold->last_call = true;
+	change_hold_poke(hold->service);
+	return 0;
+}
+
+int change_hold_start(struct service *service, const struct change_order *order,
+		      sd_bus_message *message, enum gate_answer *ret_answer,
+		      struct problem *ret_refusal)
+{
+	_cleanup_(hold_freep) struct change_hold *hold = NULL;
+	int r = change_run_start(service, order, message, ret_answer, ret_refusal);
+
+	if (r < 0 || *ret_answer != GATE_UNPROVEN)
+		return r;
+	hold = calloc(1, sizeof(*hold));
+	if (!hold)
+		return -ENOMEM;
+	hold->service = service;
+	hold->order = *order;
+	hold->message = sd_bus_message_ref(message);
+	r = sd_event_add_time_relative(service->context->event, &hold->timer, CLOCK_MONOTONIC,
+				       health_patience(service), USEC_PER_MSEC, on_patience_over,
+				       hold);
+	if (r < 0)
+		return r;
+	hold->next = service->holds;
+	service->holds = steal_ptr(&hold);
+	*ret_answer = GATE_OPEN;
+	return 0;
+}
+
+void change_hold_refuse_all(struct service *service)
+{
+	struct change_hold *hold;
+
+	while ((hold = service->holds)) {
+		service->holds = hold->next;
+		sd_bus_reply_method_errorf(hold->message, BUS_ERROR_FAILED, "%s is managed no more",
+					   service->name);
+		hold_free(hold);
+	}
+}
