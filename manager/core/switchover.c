@@ -121,8 +121,10 @@ static unsigned on_flipped(struct switchover *s, const struct switchover_input *
 	return s->plan.settle_usec ? actions : on_settle(s, input);
 }
 
-static unsigned on_target_lost(struct switchover *s, uint64_t now)
+static unsigned on_target_lost(struct switchover *s, uint64_t now, const char *why)
 {
+	if (why)
+		problem_set(&s->unwell, 0, "%.250s", why);
 	if (s->state == SWITCHOVER_FINISH)
 		return fail(s, now, "the new instance was lost while the old one was stopping");
 	return set_state(s, SWITCHOVER_UNDONE, now, 0);
@@ -144,7 +146,7 @@ unsigned switchover_step(struct switchover *s, const struct switchover_input *in
 	case SWITCHOVER_TICK:
 		return on_tick(s, input);
 	case SWITCHOVER_TARGET_LOST:
-		return on_target_lost(s, input->now);
+		return on_target_lost(s, input->now, input->why);
 	case SWITCHOVER_BOTH_LOST:
 		return fail(s, input->now, "both instances were lost, or a third one took over");
 	case SWITCHOVER_OLD_DONE:
@@ -234,6 +236,12 @@ void switchover_describe(const struct switchover *s, const char *service,
 {
 	if (s->state == SWITCHOVER_DONE)
 		describe_done(s, service, result, ret_sentence);
+	else if (s->state == SWITCHOVER_UNDONE && s->unwell.text[0])
+		problem_set(ret_sentence, 0,
+			    "%s: undone: slot %u became unhealthy during the %s: %s; traffic is "
+			    "back on slot %u.",
+			    service, s->plan.to, switchover_verb_to_string(s->plan.verb),
+			    s->unwell.text, s->plan.from);
 	else if (s->state == SWITCHOVER_UNDONE)
 		problem_set(ret_sentence, 0,
 			    "%s: undone: slot %u was lost during the %s; traffic is back on slot "

@@ -69,12 +69,15 @@ struct switchover {
 	uint64_t begun, entered, deadline; /* microseconds, the driver's clock */
 	uint64_t remaining;		   /* connections on the old slot, as last told */
 	const char *failure;		   /* static text, for SWITCHOVER_FAILED */
+	struct problem unwell; /* SWITCHOVER_UNDONE: what was wrong with the new slot; empty = it
+				* was lost */
 };
 
 struct switchover_input {
 	enum switchover_event event;
 	uint64_t now;	    /* microseconds, monotonic */
 	uint64_t remaining; /* connections that the old slot still has */
+	const char *why;    /* with SWITCHOVER_TARGET_LOST: it lives, but is not well; else NULL */
 };
 
 void switchover_init(struct switchover *s, const struct switchover_plan *plan);

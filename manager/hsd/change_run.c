@@ -37,6 +37,11 @@ struct change_run *change_run_free(struct change_run *run)
 	return NULL;
 }
 
+unsigned change_run_from(const struct change_run *run)
+{
+	return run->change.machine.plan.from;
+}
+
 const char *change_run_verb(const struct change_run *run)
 {
 	return switchover_verb_to_string(run->change.machine.plan.verb);
@@ -168,6 +173,17 @@ void change_run_poke(struct change_run *run)
 {
 	if (run)
 		carry_out(run, change_tick(&run->change, now_usec()));
+}
+
+void change_run_on_unhealthy(struct change_run *run, unsigned slot, const char *reason)
+{
+	unsigned actions;
+
+	if (!run || run->change.machine.plan.to != slot)
+		return;
+	actions = change_give_up(&run->change, now_usec(), reason);
+	if (actions)
+		carry_out(run, actions);
 }
 
 int change_run_start(struct service *service, const struct change_order *order,

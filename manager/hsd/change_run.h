@@ -29,5 +29,9 @@ struct change_run *change_run_free(struct change_run *run);
 
 /* The word or a slot's sockets have changed: look at once. */
 void change_run_poke(struct change_run *run);
+/* The slot is unhealthy: if this change has just brought it there, it is
+ * undone. NULL is nobody. */
+void change_run_on_unhealthy(struct change_run *run, unsigned slot, const char *reason);
 /* "switchover", "rollback", "failover". */
+unsigned change_run_from(const struct change_run *run);
 const char *change_run_verb(const struct change_run *run);

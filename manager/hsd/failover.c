@@ -297,8 +297,13 @@ void failover_on_unhealthy(struct failover *failover, unsigned slot, const char 
 	service = failover->service;
 	stuck = &failover->stuck[slot];
 	/* it is on its way out, or what runs will see for itself */
-	if (stuck->timer || service->change || service->upgrade || service->exclusive)
+	if (stuck->timer || service->upgrade || service->exclusive)
 		return;
+	if (service->change) {
+		if (is_healthy(service, change_run_from(service->change)))
+			change_run_on_unhealthy(service->change, slot, reason);
+		return;
+	}
 	to = service_pick(service, slot, false);
 	if (service->config.failover == FAILOVER_MANUAL)
 		tell_ill_once(stuck, reason,

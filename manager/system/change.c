@@ -233,6 +233,20 @@ unsigned change_tick(struct service_change *change, uint64_t now)
 	return step(change, SWITCHOVER_BOTH_LOST, now);
 }
 
+unsigned change_give_up(struct service_change *change, uint64_t now, const char *why)
+{
+	struct switchover_input input = {
+		.event = SWITCHOVER_TARGET_LOST,
+		.now = now,
+		.why = why,
+	};
+	enum switchover_state state = change->machine.state;
+
+	if ((state != SWITCHOVER_SETTLE && state != SWITCHOVER_DRAIN) || undo(change))
+		return 0;
+	return switchover_step(&change->machine, &input);
+}
+
 void change_result(const struct service_change *change, uint64_t now,
 		   struct switchover_result *ret_result)
 {

@@ -66,6 +66,10 @@ unsigned change_flip(struct service_change *change, uint64_t now);
  * the old slot is gone as well, it ends as failed. */
 unsigned change_tick(struct service_change *change, uint64_t now);
 
+/* The new slot is not well, `why` says what is wrong: back to the old one as long as it is there. 0
+ * when that is not possible (any more): then nothing has changed. */
+unsigned change_give_up(struct service_change *change, uint64_t now, const char *why);
+
 /* Figures, at any time after the flip; before it they are 0. */
 void change_result(const struct service_change *change, uint64_t now,
 		   struct switchover_result *ret_result);

@@ -237,6 +237,26 @@ events() { inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=app HS_E
 	is_active app 0
 }
 
+@test "one that turns out unhealthy while the old one drains: undone" {
+	health <<<'Probe=http:/healthz'
+	healthy 0
+	healthy 1
+	inside systemd-run -q --unit=holder bash -c 'exec 3<>/dev/tcp/127.0.0.1/9701; exec sleep 60'
+	wait_for 5 has_connection 0
+	hs switchover app --drain=60s >"$BATS_TEST_TMPDIR/out" 2>&1 &
+	local job=$!
+	wait_for 5 is_active app 1
+	is 1 503
+	wait "$job" && status=0 || status=$?
+	inside systemctl stop holder
+	cat "$BATS_TEST_TMPDIR/out"
+	[[ $status == 4 ]]
+	grep -q 'undone: slot 1 became unhealthy during the switchover: HTTP 503 Some Words; traffic is back on slot 0' "$BATS_TEST_TMPDIR/out"
+	is_active app 0
+}
+
+has_connection() { [[ $(status app ".slots[$1].connections") -ge 1 ]]; }
+
 @test "flapping: FailoverHold= keeps it from going to and fro" {
 	inside systemctl restart hsd
 	service_lines=FailoverHold=60s health <<<$'Probe=http:/healthz\nFall=1\nRise=1'

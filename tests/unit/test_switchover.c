@@ -41,7 +41,8 @@ static struct switchover run(const struct switchover_plan *plan, const struct st
 
 	switchover_init(&s, plan);
 	for (size_t i = 0; i < n; i++) {
-		struct switchover_input input = {steps[i].event, steps[i].now, steps[i].remaining};
+		struct switchover_input input = {steps[i].event, steps[i].now, steps[i].remaining,
+						 NULL};
 		unsigned actions = switchover_step(&s, &input);
 
 		if (actions != steps[i].actions || s.state != steps[i].state)
@@ -234,12 +235,12 @@ static void every_wait_ends(void **state)
 		plan.then = round % THEN_COUNT;
 		plan.bounce = round & 1;
 		switchover_init(&s, &plan);
-		switchover_step(&s, &(struct switchover_input) {SWITCHOVER_BEGIN, 0, 1});
+		switchover_step(&s, &(struct switchover_input) {SWITCHOVER_BEGIN, 0, 1, NULL});
 		for (int i = 0; i < 4; i++) {
 			seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
 			switchover_step(&s, &(struct switchover_input) {
 						    (seed >> 33) % (SWITCHOVER_OLD_FAILED + 1),
-						    now += 7, (seed >> 40) % 3});
+						    now += 7, (seed >> 40) % 3, NULL});
 		}
 		if (s.state == SWITCHOVER_FLIP)
 			continue; /* the driver answers FLIPPED or NOT_FLIPPED at once */
@@ -248,7 +249,8 @@ static void every_wait_ends(void **state)
 
 			assert_true(wake != USEC_INFINITY && i < 1000);
 			now = MAX(wake, now);
-			switchover_step(&s, &(struct switchover_input) {SWITCHOVER_TICK, now, 1});
+			switchover_step(&s,
+					&(struct switchover_input) {SWITCHOVER_TICK, now, 1, NULL});
 		}
 		assert_true(switchover_wake(&s, now) == USEC_INFINITY);
 	}
@@ -270,7 +272,16 @@ static void the_sentences_say_what_happened(void **state)
 			    "finished on slot 0 and 1 still there; slot 0 stands by.");
 	s.state = SWITCHOVER_UNDONE;
 	switchover_describe(&s, "app", &result, &text);
-	assert_non_null(strstr(text.text, "traffic is back on slot 0"));
+	assert_non_null(
+		strstr(text.text, "slot 1 was lost during the switchover; traffic is back"));
+	switchover_init(&s, &plan_keep);
+	s.state = SWITCHOVER_DRAIN;
+	switchover_step(&s, &(struct switchover_input) {.event = SWITCHOVER_TARGET_LOST,
+							.why = "HTTP 503"});
+	assert_int_equal(s.state, SWITCHOVER_UNDONE);
+	switchover_describe(&s, "app", &result, &text);
+	assert_non_null(strstr(text.text, "slot 1 became unhealthy during the switchover: HTTP "
+					  "503; traffic is back on slot 0."));
 	s.state = SWITCHOVER_DRAIN;
 	s.remaining = 1;
 	switchover_progress(&s, &text);
