@@ -118,8 +118,6 @@ static unsigned on_deadline(struct upgrade *u, uint64_t now)
 	switch (u->state) {
 	case UPGRADE_RESTART:
 		return undo(u, now, "the new instance took too long to start");
-	case UPGRADE_READY:
-		return undo(u, now, "the new instance did not become ready and healthy in time");
 	case UPGRADE_SMOKE:
 		return undo(u, now, "the smoke test took too long");
 	case UPGRADE_CANARY:
@@ -136,6 +134,15 @@ static unsigned on_deadline(struct upgrade *u, uint64_t now)
 	}
 }
 
+static unsigned give_up_waiting(struct upgrade *u, const struct upgrade_input *input)
+{
+	struct problem why;
+
+	problem_set(&why, 0, "the new instance did not become ready and healthy in time%s%.300s",
+		    input->why && *input->why ? ": " : "", input->why ?: "");
+	return undo(u, input->now, why.text);
+}
+
 static unsigned on_look(struct upgrade *u, const struct upgrade_input *input)
 {
 	/* from SMOKE to PROBATION the new one has to stay well */
@@ -143,6 +150,8 @@ static unsigned on_look(struct upgrade *u, const struct upgrade_input *input)
 		return undo(u, input->now, input->why ? input->why : "the new instance was lost");
 	if (u->state == UPGRADE_READY && input->ready)
 		return enter_smoke(u, input->now);
+	if (u->state == UPGRADE_READY && input->now >= u->deadline)
+		return give_up_waiting(u, input);
 	return input->now >= u->deadline ? on_deadline(u, input->now) : 0;
 }
 

@@ -66,7 +66,9 @@ has_problem() { [[ $(problem) == *"$1"* ]]; }
 	wrong 'Settle=1h' 'is too long' '10min'
 	wrong 'Then=explode' 'allowed is keep, stop or restart'
 	wrong 'RestartOnCrash=perhaps' 'allowed is yes or no'
-	wrong 'Ports=80 http' 'not a list of TCP ports'
+	wrong 'Ports=80 http' 'not a list of ports'
+	wrong '[Health]\nProbe=ping' 'Probe=ping is not a probe' 'allowed are tcp'
+	wrong '[Health]\nSpeed=1' 'Speed= is not a setting of section [Health]' 'allowed are Probe='
 	wrong '[Other]\nX=1' '[Other] is not a section'
 	wrong 'nonsense' 'neither a [section], nor KEY=VALUE'
 }

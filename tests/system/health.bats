@@ -391,3 +391,70 @@ plugin() {
 
 has_reason() { [[ $(reason_of 1) == "$1" ]]; }
 no_plugins() { ! inside pgrep -x sleep >/dev/null && ! inside sh -c 'ls -d /sys/fs/cgroup/system.slice/hsd.service/probe-*' 2>/dev/null; }
+
+@test "in a network namespace of its own: HTTP, and a plugin" {
+	own_service priv 9703
+	inside sed -i 's|^Type=notify|&\nPrivateNetwork=yes|' /etc/systemd/system/priv@.service
+	up priv
+	plugin check_there <<-'END'
+		#!/bin/sh
+		curl -sSf --max-time 5 http://127.0.0.1:9703/ | grep "^slot=$HOTSTANDBY_SLOT " || exit 2
+	END
+	printf '[Health]\nProbe=http:/\nProbe=exec:/usr/lib/plugins/check_there\n' | write /etc/hotstandby/priv.conf
+	inside systemctl reload hsd
+	wait_for 5 others_are_healthy priv
+	down priv
+}
+
+# others_are_healthy NAME: both slots
+others_are_healthy() { [[ $(status "$1" '[.slots[].health] | join(" ")') == 'healthy healthy' ]]; }
+
+@test "IPv6, both families on one socket, and an address of its own" {
+	local listen
+	inside ip addr add 10.99.0.1/32 dev lo
+	for listen in '[::1]:9704' '[::]:9704' 10.99.0.1:9704; do
+		own_service six 1
+		inside sed -i "s|--listen=0.0.0.0:1|--listen=$listen|" /etc/systemd/system/six@.service
+		up six
+		printf '[Health]\nProbe=tcp\nProbe=http:/\nText=slot=\n' | write /etc/hotstandby/six.conf
+		inside systemctl reload hsd
+		wait_for 5 others_are_healthy six
+		[[ $listen != '[::]:9704' ]] || {
+			# without any IPv6 address
+			inside ip -6 addr del ::1/128 dev lo
+			inside systemctl restart six@1
+			wait_for 5 others_are_healthy six
+			inside ip -6 addr add ::1/128 dev lo
+		}
+		down six
+	done
+}
+
+@test "an upgrade: a version that is ready but not healthy never gets traffic" {
+	health <<<'Probe=http:/healthz'
+	healthy 0
+	healthy 1
+	begin_load $url slot=0 4
+	is 1 503
+	run -4 --separate-stderr hs upgrade app --ready=2s
+	[[ $stderr == *'in time: slot 1 is unhealthy: HTTP 503 Some Words'* ]]
+	lost_nothing 'the old version'
+	is_active app 0
+}
+
+@test "an upgrade: one that becomes unhealthy in its probation is undone" {
+	health <<<'Probe=http:/healthz'
+	healthy 0
+	healthy 1
+	begin_load $url slot= 4
+	hs upgrade app --probation=60s >"$BATS_TEST_TMPDIR/out" 2>&1 &
+	local job=$! status=0
+	wait_for 10 is_active app 1
+	is 1 503
+	wait "$job" || status=$?
+	lost_nothing
+	cat "$BATS_TEST_TMPDIR/out"
+	[[ $status == 4 ]]
+	grep -q 'slot 1 is unhealthy: HTTP 503 Some Words' "$BATS_TEST_TMPDIR/out"
+	is_active app 0
+}
