@@ -201,7 +201,8 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		instance->look_delay = LOOK_FIRST;
 	}
 	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
-	/* for what it binds from now on: it may run since before it was enabled */
+	/* for what it binds from now on: it may run since before it was enabled. Whether that
+	 * matters shows with its sockets */
 	preparation_make(instance, facts, &problem);
 	r = adoption_begin(service->plane, &scope, &instance->adoption, &problem);
 	if (r < 0) {
