@@ -107,10 +107,9 @@ static void end_adoption(struct instance *instance)
 	adoption_describe(service->name, instance->slot, instance->adoption, &sentence);
 	if (instance->adoption->fresh)
 		journal_log(JOURNAL_ADOPT, &scope, "%s", sentence.text);
-	if (instance->adoption->fresh)
-		instance->ready_since = now_usec();
 	service->loss_told = false;
 	if (instance->adoption->fresh) {
+		instance->ready_since = now_usec();
 		ownership_bound(instance);
 		hang_on_adopted(service->hang, instance->slot);
 	}
