@@ -16,11 +16,10 @@
 /* There is traffic until this long after its last sign: longer than the time between two that the
  * accounting program tells of. */
 #define TRAFFIC_LASTS (3 * (UINT64_C(1) << HS_TRAFFIC_TICK_SHIFT) / NSEC_PER_USEC)
-/* How often without traffic: where nobody tells of it, this part of Stall=; else only in case the
- * news got lost. */
-#define SELDOM_PART   2
-#define SELDOM_HEARD  (30 * USEC_PER_SEC)
-#define SELDOM_UNTOLD (1 * USEC_PER_SEC)
+/* How often without traffic, where nobody would tell of it: this part of Stall=, and this at least.
+ */
+#define SELDOM_PART 2
+#define SELDOM	    (1 * USEC_PER_SEC)
 /* Looks that are due within this time are done together. */
 #define TOGETHER (2 * USEC_PER_MSEC)
 /* Who waits takes longer to find out than how many: at the most this part of our time goes into it.
@@ -48,6 +47,7 @@ struct hang {
 	struct hang_watch *watch;
 	struct service *service;
 	struct hang *next;
+	bool on; /* hangs are looked for */
 	uint64_t due, busy_until, last;
 	uint64_t names_after; /* who waits is not asked for before this time */
 	bool was_seldom;      /* the look before was long ago */
@@ -333,9 +333,9 @@ static uint64_t next_look(const struct hang *hang, uint64_t now)
 	if (hang->busy_until > now)
 		every = MIN(stall / 4, LOOK_OFTEN);
 	else if (plane_accounting(service->plane))
-		every = SELDOM_HEARD;
+		return USEC_INFINITY; /* until it is told of traffic */
 	else
-		every = MIN(stall / SELDOM_PART, SELDOM_UNTOLD);
+		every = MIN(stall / SELDOM_PART, SELDOM);
 	return (now / every + 1) * every;
 }
 
@@ -397,14 +397,25 @@ static void look_soon(struct hang *hang)
 	set_timer(hang->watch);
 }
 
+void hang_on_traffic(struct hang *hang)
+{
+	uint64_t now = now_usec();
+
+	if (!hang || !hang->on)
+		return;
+	/* else it is looked often as it is */
+	if (hang->due == USEC_INFINITY || hang->busy_until <= now)
+		look_soon(hang);
+	hang->busy_until = now + TRAFFIC_LASTS;
+}
+
 void hang_poke(struct hang *hang)
 {
 	if (!hang)
 		return;
-	if (hang->service->config.stall_usec)
-		look_soon(hang);
-	else
-		hang->due = USEC_INFINITY;
+	hang->on = hang->service->config.stall_usec;
+	hang->due = USEC_INFINITY;
+	hang_on_traffic(hang);
 }
 
 void hang_on_adopted(struct hang *hang, unsigned slot)
@@ -414,18 +425,6 @@ void hang_on_adopted(struct hang *hang, unsigned slot)
 	hang->slots[slot].stalled_since = 0;
 	failover_forget(hang->service->failover, slot);
 	hang_poke(hang);
-}
-
-void hang_on_traffic(struct hang *hang)
-{
-	uint64_t now = now_usec();
-
-	if (!hang || hang->due == USEC_INFINITY)
-		return;
-	/* else it is looked often as it is */
-	if (hang->busy_until <= now)
-		look_soon(hang);
-	hang->busy_until = now + TRAFFIC_LASTS;
 }
 
 void hang_watch_heard(struct hang_watch *watch, uint32_t service_id)

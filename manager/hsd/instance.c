@@ -9,6 +9,7 @@
 
 #include "hsd/ownership.h"
 #include "hsd/exclusive_run.h"
+#include "hsd/hang.h"
 #include "hsd/preparation.h"
 #include "plane/cgroup.h"
 #include "plane/retire.h"
@@ -255,6 +256,9 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	retirement_retry_others(instance);
 	exclusive_run_poke(instance->service->exclusive, instance->slot);
 	exclusive_run_resume(instance->service);
+	/* who found it hanging may have ended in the middle of leaving it */
+	if (instance->service->plane && plane_is_suspect(instance->service->plane, instance->slot))
+		hang_poke(instance->service->hang);
 }
 
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id)
