@@ -111,9 +111,10 @@ static __always_inline void tell_traffic(struct bpf_sock_ops *ops, __u32 service
 	service = counters ? bpf_map_lookup_elem(counters, &index) : NULL;
 	if (!service || service->traffic_tick == tick)
 		return;
-	service->traffic_tick = tick;
 	traffic.cookie = bpf_get_socket_cookie(ops);
-	bpf_ringbuf_output(&hs_listens, &traffic, sizeof(traffic), 0);
+	/* with a full ring the next connection tells */
+	if (!bpf_ringbuf_output(&hs_listens, &traffic, sizeof(traffic), 0))
+		service->traffic_tick = tick;
 }
 
 static __always_inline void on_established(struct bpf_sock_ops *ops)

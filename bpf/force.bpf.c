@@ -46,9 +46,13 @@ static __always_inline __u64 is_served(const struct hs_ports *ports, __u32 proto
 static __always_inline int on_bind(struct bpf_sock_addr *bind)
 {
 	struct hs_ports *ports = bpf_map_lookup_elem(&hs_ports, &(__u32) {0});
-	__u16 port = bpf_ntohs(bind->user_port);
+	__u32 swapped = bpf_ntohs(bind->user_port);
+	__u16 port;
 	int value = 0, one = 1;
 
+	/* Linux 6.1 does not know how large a swapped number can be: the cut to 16 bits stays */
+	barrier_var(swapped);
+	port = (__u16)swapped;
 	if (!ports || !port || !is_served(ports, bind->protocol, port))
 		return GO_ON;
 	/* kernels that cannot tell (value stays 0) can set all the same */

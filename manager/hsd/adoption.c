@@ -108,10 +108,9 @@ static void end_adoption(struct instance *instance)
 	adoption_describe(service->name, instance->slot, instance->adoption, &sentence);
 	if (instance->adoption->fresh)
 		journal_log(JOURNAL_ADOPT, &scope, "%s", sentence.text);
-	if (instance->adoption->fresh)
-		instance->ready_since = now_usec();
 	service->loss_told = false;
 	if (instance->adoption->fresh) {
+		instance->ready_since = now_usec();
 		ownership_bound(instance);
 		hang_on_adopted(service->hang, instance->slot);
 		health_on_adopted(service->health, instance->slot);
@@ -203,7 +202,8 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		instance->look_delay = LOOK_FIRST;
 	}
 	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
-	/* for what it binds from now on: it may run since before it was enabled */
+	/* for what it binds from now on: it may run since before it was enabled. Whether that
+	 * matters shows with its sockets */
 	preparation_make(instance, facts, &problem);
 	r = adoption_begin(service->plane, &scope, &instance->adoption, &problem);
 	if (r < 0) {

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <syslog.h>
 
+#include "hsd/hang.h"
 #include "hsd/nudging.h"
 #include "system/journal.h"
 #include "util/macro.h"
@@ -111,6 +112,8 @@ static void on_event(const struct hs_event *event, void *userdata)
 	/* a kind of a later version: not ours to judge */
 	if (event->kind >= HS_EVENT_COUNT)
 		return;
+	if (event->kind == HS_EVENT_MIGRATED)
+		hang_on_traffic(log->service->hang);
 	if (event->kind == HS_EVENT_MIGRATED)
 		nudging_on_moved(log->service->nudging, event->to);
 	/* of a selector of an earlier build: hsd/park_log.h tells of the park */

@@ -8,6 +8,7 @@
 #include "hsd/change_run.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
+#include "hsd/recovery.h"
 #include "plane/retire.h"
 #include "plane/waiting.h"
 #include "system/journal.h"
@@ -29,6 +30,7 @@ struct stuck {
 	struct problem problem;
 	sd_event_source *timer;
 	struct unit_job *job;
+	struct recovery *recovery; /* it is kept, and may come back */
 };
 
 struct failover {
@@ -59,6 +61,7 @@ struct failover *failover_free(struct failover *failover)
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
 		sd_event_source_disable_unref(failover->stuck[slot].timer);
 		unit_job_free(failover->stuck[slot].job);
+		recovery_free(failover->stuck[slot].recovery);
 	}
 	free(failover);
 	return NULL;
@@ -112,6 +115,20 @@ static void tell_helpless(struct stuck *stuck, const char *why)
 	tell(stuck, JOURNAL_HANG, LOG_WARNING, text.text);
 }
 
+static void tell_held(struct stuck *stuck)
+{
+	const struct failover *failover = stuck->failover;
+	char ago[SPAN_TEXT_MAX], hold[SPAN_TEXT_MAX];
+	struct problem why;
+
+	problem_set(&why, 0,
+		    "it is left alone until FailoverHold=%s has passed since the last fail-over, "
+		    "which was %s ago",
+		    span_format(failover->service->config.failover_hold_usec, hold, sizeof(hold)),
+		    span_format(now_usec() - failover->last, ago, sizeof(ago)));
+	tell_helpless(stuck, why.text);
+}
+
 /* ---- taking it out of service ---- */
 
 static void on_restarted(const char *result, const struct problem *problem, void *userdata)
@@ -138,20 +155,47 @@ static int move_queue(const struct stuck *stuck)
 	return bounce(stuck->failover->service->plane, stuck->slot, cgroup_of(stuck), false);
 }
 
+/* It stands by again. */
+static void on_recovered(void *userdata)
+{
+	struct stuck *stuck = userdata;
+	struct service *service = stuck->failover->service;
+
+	stuck->recovery = recovery_free(stuck->recovery);
+	plane_set_suspect(service->plane, stuck->slot, false);
+	instance_adopt(service->instances[stuck->slot], NULL);
+	tell(stuck, JOURNAL_RECOVERED, LOG_NOTICE, "it serves again, and stands by");
+	stuck->told = false;
+}
+
+/* Out of service, and no more can come into its queue. */
+static void end_leaving(struct stuck *stuck)
+{
+	struct service *service = stuck->failover->service;
+	struct instance *instance = service->instances[stuck->slot];
+
+	if (service->config.on_hang == ON_HANG_RESTART) {
+		/* what it has accepted is to be finished, where it can be */
+		units_continue(service->context->bus, instance->unit);
+		if (!stuck->job)
+			unit_job_new(service->context->bus, UNIT_RESTART, instance->unit,
+				     on_restarted, stuck, &stuck->job);
+		return;
+	}
+	if (!stuck->recovery)
+		recovery_new(instance, on_recovered, stuck, &stuck->recovery);
+}
+
 /* Handshakes that began before the flip have finished. */
 static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct stuck *stuck = userdata;
-	struct service *service = stuck->failover->service;
 
 	(void)usec;
 	sd_event_source_disable_unref(source);
 	stuck->timer = NULL;
 	move_queue(stuck);
-	if (service->config.on_hang == ON_HANG_RESTART && !stuck->job)
-		unit_job_new(service->context->bus, UNIT_RESTART,
-			     service->instances[stuck->slot]->unit, on_restarted, stuck,
-			     &stuck->job);
+	end_leaving(stuck);
 	return 0;
 }
 
@@ -187,20 +231,32 @@ static int on_flipped(sd_event_source *source, uint64_t usec, void *userdata)
 					  stuck);
 }
 
-static void leave(struct stuck *stuck, unsigned to)
+static void note_leaving(struct stuck *stuck)
 {
-	struct service *service = stuck->failover->service;
-	bool active = hs_word_active(plane_word(service->plane)) == stuck->slot;
+	const struct service *service = stuck->failover->service;
 
-	waiting_leave(service->plane, stuck->slot, to);
-	if (active)
-		stuck->failover->last = now_usec();
 	stuck->leaving = true;
 	memcpy(stuck->run, instance_facts(service->instances[stuck->slot])->invocation,
 	       sizeof(stuck->run));
-	stuck->timer = sd_event_source_disable_unref(stuck->timer);
-	sd_event_add_time_relative(service->context->event, &stuck->timer, CLOCK_MONOTONIC,
-				   FLIP_TO_BOUNCE, 1, on_flipped, stuck);
+}
+
+/* Nothing new goes there. */
+static void go_on(struct stuck *stuck)
+{
+	note_leaving(stuck);
+	sd_event_add_time_relative(stuck->failover->service->context->event, &stuck->timer,
+				   CLOCK_MONOTONIC, FLIP_TO_BOUNCE, 1, on_flipped, stuck);
+}
+
+static void leave(struct stuck *stuck, unsigned to)
+{
+	struct plane *plane = stuck->failover->service->plane;
+	bool active = hs_word_active(plane_word(plane)) == stuck->slot;
+
+	waiting_leave(plane, stuck->slot, to);
+	if (active)
+		stuck->failover->last = now_usec();
+	go_on(stuck);
 }
 
 /* Who takes over: a ready slot, and the active one where the slot that hangs is another. */
@@ -235,7 +291,7 @@ void failover_on_stalled(struct failover *failover, unsigned slot,
 	else if (to >= HS_SLOTS_MAX)
 		tell_helpless(stuck, "no other slot is fit to take over, so it is left alone");
 	else if (active && failover_hold(failover))
-		tell_helpless(stuck, "the last fail-over was less than FailoverHold= ago");
+		tell_held(stuck);
 	else
 		leave(stuck, to);
 }
@@ -341,6 +397,13 @@ void failover_forget(struct failover *failover, unsigned slot)
 
 	stuck->problem.text[0] = '\0';
 	stuck->told = stuck->leaving = false;
+	stuck->recovery = recovery_free(stuck->recovery);
+}
+
+static bool is_left(const struct service *service, unsigned slot)
+{
+	return hs_word_active(plane_word(service->plane)) != slot &&
+	       !plane_slot_sockets(service->plane, slot);
 }
 
 void failover_resume(struct failover *failover, unsigned slot)
@@ -352,11 +415,16 @@ void failover_resume(struct failover *failover, unsigned slot)
 
 	if (stuck->leaving && !strcmp(stuck->run, facts->invocation))
 		return;
-	if (!instance_is_up(facts->state) || stuck->timer || stuck->job)
-		return;
-	to = successor(service, slot);
-	if (to >= HS_SLOTS_MAX || to == slot)
+	if (facts->state != UNIT_RUNNING || facts->job_pending || stuck->timer || stuck->job)
 		return;
 	problem_set(&stuck->problem, 0, "it hangs, as was found before hsd started");
-	leave(stuck, to);
+	to = successor(service, slot);
+	if (to < HS_SLOTS_MAX && to != slot) {
+		leave(stuck, to);
+	} else if (is_left(service, slot)) {
+		go_on(stuck);
+	} else {
+		/* nowhere to go: it is found again when it still hangs */
+		plane_set_suspect(service->plane, slot, false);
+	}
 }

@@ -16,6 +16,10 @@
 /* There is traffic until this long after its last sign: longer than the time between two that the
  * accounting program tells of. */
 #define TRAFFIC_LASTS (3 * (UINT64_C(1) << HS_TRAFFIC_TICK_SHIFT) / NSEC_PER_USEC)
+/* How often without traffic, where nobody would tell of it: this part of Stall=, and this at least.
+ */
+#define SELDOM_PART 2
+#define SELDOM	    (1 * USEC_PER_SEC)
 /* Looks that are due within this time are done together. */
 #define TOGETHER (2 * USEC_PER_MSEC)
 /* Who waits takes longer to find out than how many: at the most this part of our time goes into it.
@@ -43,6 +47,7 @@ struct hang {
 	struct hang_watch *watch;
 	struct service *service;
 	struct hang *next;
+	bool on; /* hangs are looked for */
 	uint64_t due, busy_until, last;
 	uint64_t names_after; /* who waits is not asked for before this time */
 	bool was_seldom;      /* the look before was long ago */
@@ -319,11 +324,24 @@ static void look_at_slot(struct hang *hang, unsigned slot, uint64_t now)
 	hang->due = MIN(hang->due, MAX(answer.wake, now + USEC_PER_MSEC));
 }
 
+/* When the next look is due as a rule. Those of all services fall on the same moments. */
+static uint64_t next_look(const struct hang *hang, uint64_t now)
+{
+	const struct service *service = hang->service;
+	uint64_t stall = service->config.stall_usec, every;
+
+	if (hang->busy_until > now)
+		every = MIN(stall / 4, LOOK_OFTEN);
+	else if (plane_accounting(service->plane))
+		return USEC_INFINITY; /* until it is told of traffic */
+	else
+		every = MIN(stall / SELDOM_PART, SELDOM);
+	return (now / every + 1) * every;
+}
+
 static void end_look(struct hang *hang, uint64_t now)
 {
 	struct service *service = hang->service;
-	uint64_t stall = service->config.stall_usec;
-	uint64_t seldom = MIN(stall / 2, USEC_PER_SEC), often = MIN(stall / 4, LOOK_OFTEN);
 
 	hang->due = USEC_INFINITY;
 	for (unsigned slot = 0; slot < service->n_slots; slot++) {
@@ -332,7 +350,7 @@ static void end_look(struct hang *hang, uint64_t now)
 		else if (plane_is_suspect(service->plane, slot))
 			failover_resume(service->failover, slot);
 	}
-	hang->due = MIN(hang->due, now + (hang->busy_until > now ? often : seldom));
+	hang->due = MIN(hang->due, next_look(hang, now));
 	hang->was_seldom = hang->busy_until <= now;
 	hang->last = now;
 }
@@ -379,14 +397,25 @@ static void look_soon(struct hang *hang)
 	set_timer(hang->watch);
 }
 
+void hang_on_traffic(struct hang *hang)
+{
+	uint64_t now = now_usec();
+
+	if (!hang || !hang->on)
+		return;
+	/* else it is looked often as it is */
+	if (hang->due == USEC_INFINITY || hang->busy_until <= now)
+		look_soon(hang);
+	hang->busy_until = now + TRAFFIC_LASTS;
+}
+
 void hang_poke(struct hang *hang)
 {
 	if (!hang)
 		return;
-	if (hang->service->config.stall_usec)
-		look_soon(hang);
-	else
-		hang->due = USEC_INFINITY;
+	hang->on = hang->service->config.stall_usec;
+	hang->due = USEC_INFINITY;
+	hang_on_traffic(hang);
 }
 
 void hang_on_adopted(struct hang *hang, unsigned slot)
@@ -400,16 +429,9 @@ void hang_on_adopted(struct hang *hang, unsigned slot)
 
 void hang_watch_heard(struct hang_watch *watch, uint32_t service_id)
 {
-	uint64_t now = now_usec();
-
-	for (struct hang *hang = watch->first; hang; hang = hang->next) {
-		if (plane_id(hang->service->plane) != service_id || hang->due == USEC_INFINITY)
-			continue;
-		/* else it is looked often as it is */
-		if (hang->busy_until <= now)
-			look_soon(hang);
-		hang->busy_until = now + TRAFFIC_LASTS;
-	}
+	for (struct hang *hang = watch->first; hang; hang = hang->next)
+		if (plane_id(hang->service->plane) == service_id)
+			hang_on_traffic(hang);
 }
 
 uint64_t hang_stalled(const struct hang *hang, unsigned slot)

@@ -21,8 +21,10 @@ struct hang;
 
 int hang_new(struct service *service, struct hang_watch *watch, struct hang **ret_hang);
 struct hang *hang_free(struct hang *hang);
-/* The settings are others: looks soon. */
+/* The settings are others, or a unit that is suspect: looks for a while. */
 void hang_poke(struct hang *hang);
+/* Connections come, or are moved to one of its slots. `hang` may be NULL. */
+void hang_on_traffic(struct hang *hang);
 /* Another instance occupies the slot. */
 void hang_on_adopted(struct hang *hang, unsigned slot);
 /* For so long somebody has waited for the slot and nobody has accepted, microseconds; 0 = it

@@ -9,6 +9,7 @@
 
 #include "hsd/ownership.h"
 #include "hsd/exclusive_run.h"
+#include "hsd/hang.h"
 #include "hsd/preparation.h"
 #include "plane/cgroup.h"
 #include "plane/retire.h"
@@ -53,16 +54,27 @@ bool instance_is_retired(const struct instance *instance)
 	       plane_is_retired(instance->service->plane, instance->slot);
 }
 
-static void tell_crash(struct instance *instance)
+static void tell_crash(struct instance *instance, const struct unit_facts *facts)
 {
 	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+	char how[ENDING_TEXT_MAX];
 
+	instance->crash_seen = false;
 	if (instance->crash_told)
 		return;
 	instance->crash_told = true;
+	ending_describe(&facts->ending, how);
 	journal_log(JOURNAL_CRASH, &scope,
-		    "%s: the instance of slot %u ended by itself; see journalctl -u %s",
-		    instance->service->name, instance->slot, instance->unit);
+		    "%s: the instance of slot %u ended by itself%s%s%s; see journalctl -u %s",
+		    instance->service->name, instance->slot, how[0] ? " (" : "", how,
+		    how[0] ? ")" : "", instance->unit);
+}
+
+/* Its end was seen before systemd had told how it ended. */
+static void tell_seen_crash(struct instance *instance, const struct unit_facts *facts)
+{
+	if (instance->crash_seen && (facts->ending.code || !instance_is_up(facts->state)))
+		tell_crash(instance, facts);
 }
 
 static int on_main_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -79,7 +91,7 @@ static int on_main_exit(sd_event_source *source, int fd, uint32_t events, void *
 	if (!service->plane || plane_slot_sockets(service->plane, instance->slot))
 		return 0;
 	if (!instance_is_retired(instance) && instance_facts(instance)->state != UNIT_STOPPING)
-		tell_crash(instance);
+		instance->crash_seen = true;
 	service_on_lost(service, instance->slot);
 	return 0;
 }
@@ -214,7 +226,7 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 		return;
 	/* with Restart= systemd goes from its end to the next start; without, it has failed */
 	if (facts->state == UNIT_FAILED || (facts->state == UNIT_STARTING && same_run))
-		tell_crash(instance);
+		tell_crash(instance, facts);
 	if (facts->state == UNIT_FAILED)
 		schedule_restart(instance);
 }
@@ -228,6 +240,7 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 		return;
 	instance->known = true;
 	preparation_run(instance, facts);
+	tell_seen_crash(instance, facts);
 	new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
 	watch_main(instance, up ? facts->main_pid : 0);
 	/* a run that nobody announced: hsd was not there, or ExecStartPost= is missing */
@@ -243,6 +256,9 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	retirement_retry_others(instance);
 	exclusive_run_poke(instance->service->exclusive, instance->slot);
 	exclusive_run_resume(instance->service);
+	/* who found it hanging may have ended in the middle of leaving it */
+	if (instance->service->plane && plane_is_suspect(instance->service->plane, instance->slot))
+		hang_poke(instance->service->hang);
 }
 
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id)

@@ -50,6 +50,7 @@ struct instance {
 
 	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */
 	bool crash_told;      /* of this run */
+	bool crash_seen;      /* systemd is still to tell how it ended */
 	char let_go_run[33];  /* the run whose socket units were stopped last; "" = settled */
 
 	pid_t watched_pid;

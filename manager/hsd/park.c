@@ -457,6 +457,23 @@ void park_look(struct park *park)
 
 /* ---- the whole ---- */
 
+/* They have waited before we came: ParkTimeout= counts that as well. */
+static void learn_ages(struct place *place, const struct listener *listener)
+{
+	const struct park *park = place->park;
+	_cleanup_(freep) uint32_t *ages = NULL;
+	uint64_t now = now_usec();
+	size_t n;
+
+	if (park_waiting(place->fd) <= 0 ||
+	    park_ages(park->service->plane, listener, &ages, &n) < 0 ||
+	    n > (size_t)park_waiting(place->fd))
+		return;
+	for (size_t i = 0; i < n; i++)
+		queue_age_look(&place->age, now - MIN(now, ages[i] * USEC_PER_MSEC), i + 1,
+			       grain(park));
+}
+
 /* Of two for one listener the later one is kept: the other was about to be closed. */
 static int claim(int fd, uint64_t cookie, void *userdata)
 {
@@ -473,8 +490,8 @@ static int claim(int fd, uint64_t cookie, void *userdata)
 		if (park_waiting(fd) < 0 || place_of(park, address) ||
 		    park_put(park->service->plane, listeners[i], fd) < 0)
 			let_leave(park, address, fd, cookie);
-		else
-			add_place(park, address, fd);
+		else if (!add_place(park, address, fd))
+			learn_ages(place_of(park, address), listeners[i]);
 		return 1;
 	}
 	return 0;

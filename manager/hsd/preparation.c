@@ -52,8 +52,8 @@ bool preparation_is_forced(const struct instance *instance, const struct unit_fa
 	return intake_needs_force(&intake);
 }
 
-void preparation_make(struct instance *instance, const struct unit_facts *facts,
-		      struct problem *ret_sentence)
+int preparation_make(struct instance *instance, const struct unit_facts *facts,
+		     struct problem *ret_sentence)
 {
 	struct service *service = instance->service;
 	struct prepare_scope scope = {
@@ -64,10 +64,10 @@ void preparation_make(struct instance *instance, const struct unit_facts *facts,
 	};
 
 	if (service->plane)
-		tell(instance, prepare_slot(service->plane, &scope, ret_sentence), ret_sentence);
-	else
-		problem_set(ret_sentence, 0, "%s: slot %u is not prepared: %.400s", service->name,
-			    instance->slot, service->problem.text);
+		return prepare_slot(service->plane, &scope, ret_sentence);
+	/* what is wrong with the service has been told */
+	return problem_set(ret_sentence, 0, "%s: slot %u is not prepared: %.400s", service->name,
+			   instance->slot, service->problem.text);
 }
 
 void preparation_run(struct instance *instance, const struct unit_facts *facts)
@@ -81,6 +81,6 @@ void preparation_run(struct instance *instance, const struct unit_facts *facts)
 	if (service->plane && !ownership_prepare(instance, facts, &given))
 		return;
 	tell_given(instance, given);
-	preparation_make(instance, facts, &sentence);
+	tell(instance, preparation_make(instance, facts, &sentence), &sentence);
 	waiters_answer(&instance->preparers, service->name, instance->slot, sentence.text);
 }

@@ -10,8 +10,8 @@ int instance_prepare(struct instance *instance, sd_bus_message *message);
 
 /* Whether the sockets that the instance binds are given SO_REUSEPORT. */
 bool preparation_is_forced(const struct instance *instance, const struct unit_facts *facts);
-/* Does what is missing; a failure is told in the journal. The facts are fresh. */
-void preparation_make(struct instance *instance, const struct unit_facts *facts,
-		      struct problem *ret_sentence);
+/* Does what is missing: see prepare_slot(). The facts are fresh. */
+int preparation_make(struct instance *instance, const struct unit_facts *facts,
+		     struct problem *ret_sentence);
 /* The facts are fresh: answers those who wait. */
 void preparation_run(struct instance *instance, const struct unit_facts *facts);

@@ -11,6 +11,8 @@
 struct search {
 	const struct plane *plane;
 	const struct foreign_scope *scope;
+	const struct listening_socket *sockets; /* all in the namespace that is looked at */
+	size_t n_sockets;
 	struct foreign *found;
 	bool own[FOREIGN_MAX];
 	unsigned n;
@@ -57,6 +59,24 @@ static void add(struct search *search, const struct listening_socket *socket, bo
 	};
 }
 
+/* Whether it can be in a group with those of ours. */
+static bool has_our_owner(const struct search *search, const struct listening_socket *socket)
+{
+	bool alone = true;
+
+	for (size_t i = 0; i < search->n_sockets; i++) {
+		const struct listening_socket *other = &search->sockets[i];
+
+		if (!address_equal(&other->address, &socket->address) ||
+		    !is_in_map(search->plane, other->cookie))
+			continue;
+		if (other->uid == socket->uid)
+			return true;
+		alone = false;
+	}
+	return alone;
+}
+
 static void compare(struct search *search, const struct listening_socket *socket)
 {
 	size_t n;
@@ -71,8 +91,12 @@ static void compare(struct search *search, const struct listening_socket *socket
 		same |= address_equal(&socket->address, address);
 		in_front |= address_beats(&socket->address, address);
 	}
+	/* with SO_REUSEADDR UDP sockets of several users can have one address: each user's are a
+	 * group, and the kernel prefers the newest */
+	if (same)
+		in_front = socket->address.udp && !has_our_owner(search, socket);
 	if (same || in_front)
-		add(search, socket, !same);
+		add(search, socket, in_front);
 }
 
 /* Of a namespace that an earlier listener is in, too. */
@@ -96,7 +120,9 @@ static int search_namespaces(struct search *search)
 		if (is_again(listeners, i))
 			continue;
 		r = diag_listening(&listeners[i]->netns, true, &sockets, &n);
-		for (size_t k = 0; !r && k < n; k++)
+		search->sockets = sockets;
+		search->n_sockets = r ? 0 : n;
+		for (size_t k = 0; k < search->n_sockets; k++)
 			compare(search, &sockets[k]);
 	}
 	return r;

@@ -30,7 +30,7 @@ static int nudge_held(const struct held_socket *held)
 	return r < 0 ? r : nudge_socket(fd);
 }
 
-int nudge(struct plane *plane, const char *cgroup)
+static int nudge_which(struct plane *plane, const char *cgroup, bool idle_too)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
 	int nudged = 0, r;
@@ -42,10 +42,21 @@ int nudge(struct plane *plane, const char *cgroup)
 	for (size_t i = 0; i < n; i++) {
 		const struct listening_socket *socket = &held[i].socket;
 
-		if (socket->address.udp || !socket->queued || !serves(plane, &socket->address))
+		if (socket->address.udp || (!socket->queued && !idle_too) ||
+		    !serves(plane, &socket->address))
 			continue;
 		/* one that is gone needs no waking */
 		nudged += !nudge_held(&held[i]);
 	}
 	return nudged;
+}
+
+int nudge(struct plane *plane, const char *cgroup)
+{
+	return nudge_which(plane, cgroup, false);
+}
+
+int nudge_all(struct plane *plane, const char *cgroup)
+{
+	return nudge_which(plane, cgroup, true);
 }

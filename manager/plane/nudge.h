@@ -19,3 +19,5 @@ int nudge_socket(int socket_fd);
 /* That for each listening socket with a queue that the processes of this cgroup hold and that
  * belongs to the service. Returns how many, or -errno. */
 int nudge(struct plane *plane, const char *cgroup);
+/* Also those without a queue: who serves wakes up, looks, and sleeps on. */
+int nudge_all(struct plane *plane, const char *cgroup);

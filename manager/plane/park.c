@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "plane/diag.h"
 #include "util/macro.h"
 
 #ifndef SO_BUF_LOCK
@@ -261,6 +262,73 @@ int park_close(struct listener *listener, int fd)
 	listener_tidy(listener, HS_SLOT_PARK);
 	listener_tidy_owners(listener, HS_SLOT_PARK);
 	return waiting;
+}
+
+struct ages {
+	const struct plane *plane;
+	const struct address *address;
+	uint32_t *ages;
+	size_t n, room;
+};
+
+/* Waits for accept(), in the park of this listener and of no other on the same port. */
+static bool waits(const struct ages *ages, const struct connection *connection)
+{
+	static const uint8_t any[16];
+	const struct address *address = ages->address;
+
+	return !connection->inode && connection->tag.service_id == plane_id(ages->plane) &&
+	       connection->local.family == address->family &&
+	       (!memcmp(address->ip, any, sizeof(any)) ||
+		!memcmp(address->ip, connection->local.ip, sizeof(any))) &&
+	       accounting_slot_of(plane_accounting(ages->plane), connection->cookie,
+				  &connection->tag) == HS_SLOT_PARK;
+}
+
+static int add_age(const struct connection *connection, void *userdata)
+{
+	struct ages *ages = userdata;
+	size_t room = ages->room ? 2 * ages->room : 256;
+	uint32_t *more;
+
+	if (!waits(ages, connection))
+		return 0;
+	if (ages->n == ages->room) {
+		more = realloc(ages->ages, room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		ages->ages = more;
+		ages->room = room;
+	}
+	ages->ages[ages->n++] = connection->sent_ms;
+	return 0;
+}
+
+static int by_age(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+	return left > right ? -1 : left < right;
+}
+
+int park_ages(const struct plane *plane, const struct listener *listener, uint32_t **ret_ages,
+	      size_t *ret_n)
+{
+	struct ages ages = {.plane = plane, .address = &listener->address};
+	int r = -ENODATA;
+
+	if (plane_accounting(plane))
+		r = diag_connections(&listener->netns, listener->address.port,
+				     accounting_tags_fd(plane_accounting(plane)), add_age, &ages);
+	if (r < 0) {
+		free(ages.ages);
+		return r;
+	}
+	if (ages.n)
+		qsort(ages.ages, ages.n, sizeof(*ages.ages), by_age);
+	*ret_ages = ages.ages;
+	*ret_n = ages.n;
+	return 0;
 }
 
 /* What was sent and not read would make close(2) send a reset, and the client might lose the end

@@ -56,6 +56,11 @@ int park_waiting(int fd);
  */
 int park_close(struct listener *listener, int fd);
 
+/* How old the connections are that wait at this listener's parks: milliseconds, the oldest first;
+ * what a manager needs that has found them waiting. The caller frees. Needs accounting. */
+int park_ages(const struct plane *plane, const struct listener *listener, uint32_t **ret_ages,
+	      size_t *ret_n);
+
 /*
  * Accepts the first `n` and ends them in order: the client reads the end of the connection, no
  * reset, though it may have sent something. Returns how many there were.

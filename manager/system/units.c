@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/units.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "util/clock.h"
@@ -150,6 +151,12 @@ static int read_property(sd_bus_message *m, const char *name, struct unit_facts 
 		return read_any(m, "a(iayu)", &facts->filtered);
 	if (!strcmp(name, "IPIngressFilterPath") || !strcmp(name, "IPEgressFilterPath"))
 		return read_any(m, "as", &facts->filtered);
+	if (!strcmp(name, "Result"))
+		return read_text(m, facts->ending.result, sizeof(facts->ending.result));
+	if (!strcmp(name, "ExecMainCode"))
+		return sd_bus_message_read(m, "v", "i", &facts->ending.code);
+	if (!strcmp(name, "ExecMainStatus"))
+		return sd_bus_message_read(m, "v", "i", &facts->ending.status);
 	if (!strcmp(name, "InvocationID"))
 		return read_invocation(m, facts->invocation);
 	if (strcmp(name, "MainPID"))
@@ -426,6 +433,12 @@ int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_jo
 	int r = make_order(bus, action, unit, &order);
 
 	return r < 0 ? r : unit_job_send(bus, order, on_end, userdata, ret_job);
+}
+
+void units_continue(sd_bus *bus, const char *unit)
+{
+	sd_bus_call_method_async(bus, NULL, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit",
+				 NULL, NULL, "ssi", unit, "all", SIGCONT);
 }
 
 struct job_wait {

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
+#include "core/ending.h"
 #include "core/name.h"
 #include "core/slot.h"
 #include "util/problem.h"
@@ -25,9 +26,10 @@ struct unit_facts {
 	/* its control group lets not everything through: IPAddressDeny=, IPIngressFilterPath=,
 	 * IPEgressFilterPath= */
 	bool filtered;
-	char invocation[33]; /* hex id of this run of the unit; "" = never started */
-	bool job_pending;    /* systemd has a job for it: to start, stop or restart it */
-	bool was_active;     /* this run, or the last one, has reported ready */
+	char invocation[33];  /* hex id of this run of the unit; "" = never started */
+	bool job_pending;     /* systemd has a job for it: to start, stop or restart it */
+	struct ending ending; /* of the main process, once it has ended */
+	bool was_active;      /* this run, or the last one, has reported ready */
 };
 
 void unit_facts_done(struct unit_facts *facts);
@@ -98,6 +100,10 @@ int unit_transient_new(sd_bus *bus, const struct unit_transient *order, unit_job
 		       void *userdata, struct unit_job **ret_job);
 /* Forgets the job without a callback; systemd goes on with it. */
 struct unit_job *unit_job_free(struct unit_job *job);
+
+/* Lets all processes of the unit go on that were stopped (SIGCONT); does not wait. systemd does so
+ * with the main process only before it ends a unit. */
+void units_continue(sd_bus *bus, const char *unit);
 
 /* Makes systemd send the signals that watches and jobs need: once per connection. */
 int units_subscribe(sd_bus *bus);

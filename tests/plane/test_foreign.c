@@ -109,6 +109,34 @@ static void v4_is_in_front_of_dual_stack(void **state)
 	assert_int_equal(ask_often(&v4, 20).of['C'], 20);
 }
 
+/* It needs no leave of the others to bind; so it is in a group of its own. */
+static void a_datagram_socket_of_another_user_is_in_front(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *copy;
+	struct pair pair;
+	struct foreign_list list;
+
+	at.udp = true;
+	pair = start_pair(rig, &at);
+	serve_pair(&pair);
+	copy = server_start(rig, 2);
+	assert_int_equal(server_listen(copy, &at, 0), 0);
+	server_serve(copy, true);
+	assert_int_equal(ask_often(&at, 20).of['A'], 20);
+	list = look(rig);
+	assert_int_equal(list.n, 1);
+	assert_false(list.found[0].in_front);
+	server_close(copy, 0);
+	server_become(copy, 4001);
+	assert_int_equal(server_listen(copy, &at, 0), 0);
+	assert_int_equal(ask_often(&at, 20).of['C'], 20);
+	list = look(rig);
+	assert_int_equal(list.n, 1);
+	assert_true(list.found[0].in_front);
+}
+
 /* What a slot has and is not in the map, as after retire, is no stranger. */
 static void the_slots_own_sockets_are_not_foreign(void **state)
 {
@@ -155,6 +183,7 @@ int main(void)
 		CASE(a_specific_address_is_in_front),
 		CASE(v4_is_in_front_of_dual_stack),
 		cmocka_unit_test(a_unit_is_read_from_the_path_of_a_cgroup),
+		CASE(a_datagram_socket_of_another_user_is_in_front),
 		CASE(the_slots_own_sockets_are_not_foreign),
 	};
 

@@ -100,6 +100,22 @@ static void slots_in_one_namespace_are_switched_there(void **state)
 	assert_int_equal(ask_inside(pair.a, &at).of['A'], 20);
 }
 
+static void datagrams_are_switched_there(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair;
+
+	at.udp = true;
+	pair = start_isolated(rig, &at);
+	/* a new flow for each: all follow the word */
+	assert_int_equal(ask_inside(pair.a, &at).of['A'], 20);
+	rig_flip(rig, 1);
+	assert_int_equal(ask_inside(pair.a, &at).of['B'], 20);
+	server_kill(pair.b);
+	assert_int_equal(ask_inside(pair.a, &at).of['A'], 20);
+}
+
 static void the_same_address_here_and_there_are_two_listeners(void **state)
 {
 	struct rig *rig = *state;
@@ -241,6 +257,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(slots_in_one_namespace_are_switched_there),
+		CASE(datagrams_are_switched_there),
 		CASE(the_same_address_here_and_there_are_two_listeners),
 		CASE(what_waits_there_is_seen_and_moved),
 		CASE(another_process_finds_the_namespace),

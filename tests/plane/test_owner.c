@@ -87,6 +87,33 @@ static void several_sockets_and_addresses_are_given_together(void **state)
 	assert_int_equal(rig_adopt(rig, b), 3);
 }
 
+static void udp_sockets_are_given_as_well(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = start_as(rig, 0, USER_A), *b = start_as(rig, 1, USER_B);
+	struct adoption *adoption;
+
+	at.udp = true;
+	server_listen(a, &at, 0);
+	rig_adopt(rig, a);
+	give(rig, a, USER_B, 1);
+	assert_int_equal(server_listen(b, &at, 0), 0);
+	assert_int_equal(rig_adopt(rig, b), 1);
+	serve_pair(&(struct pair) {a, b});
+	assert_int_equal(ask_often(&at, 20).of['A'], 20);
+	rig_flip(rig, 1);
+	assert_int_equal(ask_often(&at, 20).of['B'], 20);
+	/* with SO_REUSEADDR, too, a datagram socket binds whoever owns the others: to a group of
+	 * its own */
+	server_close(b, 0);
+	assert_int_equal(owners_give(rig->plane, a->cgroup, USER_A), 1);
+	assert_int_equal(server_listen(b, &at, 0), 0);
+	adoption = rig_try_adopt(rig, b);
+	assert_int_equal(adoption->sockets[0].verdict, ADOPT_OTHER_UID);
+	adoption_free(adoption);
+}
+
 /* Its connections belong to its user, and are bound to the port as well. */
 static void open_connections_do_not_keep_the_next_user_out(void **state)
 {
@@ -211,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(slots_of_two_users_share_a_group),
 		CASE(several_sockets_and_addresses_are_given_together),
+		CASE(udp_sockets_are_given_as_well),
 		CASE(open_connections_do_not_keep_the_next_user_out),
 		CASE(a_queue_moves_to_the_other_user),
 		CASE(the_park_is_given_as_well),

@@ -531,6 +531,38 @@ static void a_park_is_known_by_its_cookie(void **state)
 	close(park);
 }
 
+/* What a new hsd learns of those who have waited before it came. */
+static void the_ages_of_those_who_wait_are_known(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = start_adopted(rig, 0, &at);
+	int park = open_park_of(rig, a, &at, 0), fds[3], accepted = client_connect(&at);
+	uint32_t *ages;
+	size_t n;
+
+	server_serve(a, true);
+	assert_int_equal(client_ask(accepted), 'A');
+	server_serve(a, false);
+	/* this one waits on the slot, and comes to the park when that dies */
+	fds[0] = client_connect(&at);
+	settle(50 * USEC_PER_MSEC);
+	server_close(a, 0);
+	fds[1] = client_connect(&at);
+	settle(50 * USEC_PER_MSEC);
+	fds[2] = client_connect(&at);
+	assert_int_equal(park_waiting(park), 3);
+	assert_int_equal(park_ages(rig->plane, listener_at(rig, &at), &ages, &n), 0);
+	assert_int_equal(n, 3);
+	assert_true(ages[0] >= 90 && ages[1] >= 40 && ages[0] - ages[1] >= 40);
+	assert_true(ages[1] - ages[2] >= 40);
+	free(ages);
+	for (int i = 0; i < 3; i++)
+		client_reset(fds[i]);
+	client_reset(accepted);
+	close(park);
+}
+
 /* ---- many ---- */
 
 static void many_are_handed_over_at_once(void **state)
@@ -671,6 +703,7 @@ int main(void)
 		CASE(a_park_has_the_owner_of_its_group),
 		CASE(in_another_namespace_too),
 		CASE(a_park_is_known_by_its_cookie),
+		CASE(the_ages_of_those_who_wait_are_known),
 		CASE(many_are_handed_over_at_once),
 		CASE(settled_turns_lose_nothing),
 		CASE(hasty_turns_are_the_baseline),

@@ -95,6 +95,30 @@ restart_both() {
 	inside systemctl disable -q own@0 own@1
 }
 
+@test "nor have those of UDP, of another network namespace, and of one instance at a time" {
+	write /etc/systemd/system/dgram@.service <<-'END'
+		[Service]
+		ExecStart=/usr/bin/python3 -c 'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.setsockopt(1, 15, 1); s.bind(("0.0.0.0", 9811)); [s.sendto(*s.recvfrom(99)) for _ in iter(int, 1)]'
+	END
+	own_service apart 9812
+	inside sed -i 's/^Type=notify/&\nPrivateNetwork=yes/' /etc/systemd/system/apart@.service
+	own_service single 9813
+	printf '[Service]\nExclusive=yes\n' | write /etc/hotstandby/single.conf
+	up dgram
+	up apart
+	inside systemctl daemon-reload
+	hs enable single@.service
+	inside systemctl start single@0
+	wait_for 5 is_state single 0 ready
+	for name in dgram apart single; do
+		finds_nothing "$name"
+	done
+	finds_nothing
+	down dgram
+	down apart
+	down single
+}
+
 @test "who may not look, and what is not there" {
 	run -1 as_nobody hsctl doctor
 	[[ $output == 'hsctl: this needs root'*sudo ]]

@@ -282,6 +282,25 @@ nginx_template() {
 	down haproxy
 }
 
+@test "unbound over TCP, with the unit and the configuration of its package and nothing changed" {
+	local query='\x00\x1b\x124\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09localhost\x00\x00\x01\x00\x01'
+	template unbound
+	up unbound
+	[[ $(intake unbound) == forced ]]
+	[[ $(status unbound '[.listeners[].address] | unique | join(" ")') == '127.0.0.1:53 [::1]:53' ]]
+	begin_asking 53 "$query" '\x7f\x00\x00\x01'
+	try unbound
+	kill_standby unbound
+	nothing_lost "unbound over TCP: $switched switchovers, 4 restarts, a kill"
+	down unbound
+	inside systemctl start unbound
+	begin_asking 53 "$query" '\x7f\x00\x00\x01'
+	alone unbound
+	end_asking
+	say "$(load_line 'without, 2 restarts of unbound')"
+	inside systemctl stop unbound
+}
+
 # ---- without hsd, without pins ----
 
 @test "without hsd: the hooks prepare, adopt and retire by themselves" {

@@ -232,6 +232,24 @@ stored_are() { [[ $(stored) == "$1" ]]; }
 	printf '' | set_config
 }
 
+@test "ParkTimeout= counts the time before hsd was killed, too" {
+	local begun pid
+	printf '[Service]\nParkTimeout=4s\n' | set_config
+	is_down
+	pid=$(main_pid hsd)
+	begun=${EPOCHREALTIME/[.,]/}
+	wait_in_park 1
+	inside sleep 2.5
+	inside systemctl kill -s KILL hsd
+	wait_for 10 is_new hsd "$pid"
+	wait "${clients[1]}" || true
+	took_ms=$(((${EPOCHREALTIME/[.,]/} - begun) / 1000))
+	say "closed after $took_ms ms"
+	grep -F '(52)' "$BATS_TEST_TMPDIR/1"
+	((took_ms >= 4000 && took_ms < 6400)) # not 2.5 s and another 4 s
+	printf '' | set_config
+}
+
 @test "ParkMax= is the length of the queue; beyond it clients ask again" {
 	printf '[Service]\nParkMax=2\n' | set_config
 	inside systemctl restart app@0 # its adoption sets it

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Who hangs and who is only slow. Tables for single steps; simulated servers with random habits for
+ * the promises: no verdict against one that has accepted within the window, and always one against
+ * one that has stopped, in time.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/ending.h"
+#include "core/stall.h"
+#include "util/macro.h"
+
+#define MS     USEC_PER_MSEC
+#define WINDOW (1000 * MS)
+#define OFTEN  (20 * MS)
+
+/* ---- single steps, by the count ---- */
+
+struct step {
+	unsigned at; /* ms */
+	uint32_t queued;
+	unsigned given, given_after; /* 0 = the same */
+	enum stall_verdict verdict;
+	unsigned waited; /* ms, unless STALL_FINE */
+};
+
+static void run_steps(const struct step *steps, size_t n)
+{
+	struct stall stall = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		struct stall_sample sample = {
+			.now = 1000000 + steps[i].at * MS,
+			.queued = steps[i].queued,
+			.counted = true,
+			.given_before = steps[i].given,
+			.given_after = steps[i].given_after ?: steps[i].given,
+		};
+		struct stall_answer answer = stall_step(&stall, &sample, WINDOW);
+
+		if (answer.verdict != steps[i].verdict)
+			fail_msg("step %zu: verdict %d", i, answer.verdict);
+		if (answer.verdict != STALL_FINE)
+			assert_int_equal(stall.evidence.waited, steps[i].waited * MS);
+	}
+	stall_done(&stall);
+}
+
+#define STEPS(...)                                    \
+	do {                                          \
+		struct step s[] = {__VA_ARGS__};      \
+		run_steps(s, sizeof(s) / sizeof(*s)); \
+	} while (0)
+
+static void waits_from_the_first_one_on(void **state)
+{
+	(void)state;
+	STEPS({0, 0, 5, 0, STALL_FINE, 0}, {100, 1, 6, 0, STALL_WAITING, 0},
+	      {1000, 3, 8, 0, STALL_WAITING, 900}, {1099, 3, 8, 0, STALL_WAITING, 999},
+	      {1100, 3, 8, 0, STALL_STALLED, 1000}, {1200, 3, 8, 0, STALL_STALLED, 1100});
+}
+
+static void one_accept_begins_it_anew(void **state)
+{
+	(void)state;
+	STEPS({0, 0, 5, 0, STALL_FINE, 0}, {100, 9, 14, 0, STALL_WAITING, 0},
+	      {1000, 8, 14, 0, STALL_WAITING, 0}, {1999, 8, 14, 0, STALL_WAITING, 999},
+	      {2000, 8, 14, 0, STALL_STALLED, 1000});
+}
+
+static void a_full_queue_hides_no_accept(void **state)
+{
+	(void)state;
+	/* the queue looks the same each time, as another has come for the one accepted */
+	STEPS({0, 9, 9, 0, STALL_WAITING, 0}, {900, 9, 10, 0, STALL_WAITING, 0},
+	      {1800, 9, 11, 0, STALL_WAITING, 0}, {2700, 9, 12, 0, STALL_WAITING, 0});
+}
+
+static void an_empty_queue_is_no_hang(void **state)
+{
+	(void)state;
+	STEPS({0, 1, 1, 0, STALL_WAITING, 0}, {900, 0, 1, 0, STALL_FINE, 0},
+	      {5000, 1, 2, 0, STALL_WAITING, 0}, {5999, 1, 2, 0, STALL_WAITING, 999});
+}
+
+static void what_comes_during_the_look_proves_nothing(void **state)
+{
+	(void)state;
+	/* one came: was it counted before the queue was looked at, or has one been accepted? */
+	STEPS({0, 0, 5, 0, STALL_FINE, 0}, {100, 1, 6, 0, STALL_WAITING, 0},
+	      {1200, 4, 8, 9, STALL_STALLED, 1100}, {1300, 4, 9, 10, STALL_WAITING, 1200},
+	      {1400, 5, 10, 0, STALL_STALLED, 1300});
+}
+
+static void accepted_is_never_thought_too_much_for_long(void **state)
+{
+	(void)state;
+	/* counted before it stood in the queue (Fast Open), then one was accepted */
+	STEPS({0, 4, 10, 0, STALL_WAITING, 0}, {20, 5, 10, 0, STALL_WAITING, 20},
+	      {900, 4, 10, 0, STALL_WAITING, 0}, {1100, 4, 10, 0, STALL_WAITING, 200});
+}
+
+static void the_oldest_tells_since_when(void **state)
+{
+	struct stall stall = {0};
+	struct stall_sample sample = {.now = 1000 * MS, .counted = true, .given_before = 3};
+
+	(void)state;
+	sample.given_after = 3;
+	assert_int_equal(stall_step(&stall, &sample, WINDOW).verdict, STALL_FINE);
+	sample = (struct stall_sample) {
+		.now = 2000 * MS,
+		.counted = true,
+		.given_before = 4,
+		.given_after = 4,
+		.queued = 1,
+		.oldest_age = 400 * MS,
+	};
+	assert_int_equal(stall_step(&stall, &sample, WINDOW).wake, 2600 * MS);
+	assert_int_equal(stall.evidence.waited, 400 * MS);
+	stall_done(&stall);
+}
+
+static void other_sockets_begin_it_anew(void **state)
+{
+	struct stall stall = {0};
+	struct stall_sample sample = {.now = 1, .queued = 2, .sockets_mark = 1, .counted = true};
+
+	(void)state;
+	stall_step(&stall, &sample, WINDOW);
+	sample.now += 900 * MS;
+	sample.sockets_mark = 2;
+	stall_step(&stall, &sample, WINDOW);
+	sample.now += 900 * MS;
+	assert_int_equal(stall_step(&stall, &sample, WINDOW).verdict, STALL_WAITING);
+	/* so do connections that are moved there */
+	sample.migrated_in = 1;
+	stall_step(&stall, &sample, WINDOW);
+	sample.now += 900 * MS;
+	assert_int_equal(stall_step(&stall, &sample, WINDOW).verdict, STALL_WAITING);
+	stall_done(&stall);
+}
+
+/* ---- a simulated slot ---- */
+
+#define SOCKETS	   4
+#define CAPACITY   64
+#define NO_ACCEPTS UINT64_MAX
+
+struct connection {
+	uint64_t cookie, came;
+	bool reset;
+};
+
+struct queue {
+	struct connection waiting[CAPACITY];
+	unsigned n, backlog;
+	uint64_t next_accept, pause, last_accept, nonempty_since;
+};
+
+struct slot {
+	struct queue queues[SOCKETS];
+	unsigned sockets;
+	uint64_t given, cookies, now;
+	bool counted;
+	unsigned reset_chance; /* of 1000 in a millisecond */
+};
+
+static unsigned roll(unsigned below)
+{
+	return (unsigned)random() % below;
+}
+
+static void arrive(struct slot *slot)
+{
+	struct queue *queue = &slot->queues[roll(slot->sockets)];
+
+	if (queue->n > queue->backlog || queue->n == CAPACITY)
+		return;
+	if (!queue->n)
+		queue->nonempty_since = slot->now;
+	queue->waiting[queue->n++] = (struct connection) {++slot->cookies, slot->now, false};
+	slot->given++;
+}
+
+static void accept_one(struct slot *slot, struct queue *queue)
+{
+	if (!queue->n || slot->now < queue->next_accept)
+		return;
+	memmove(queue->waiting, queue->waiting + 1, --queue->n * sizeof(*queue->waiting));
+	queue->last_accept = slot->now;
+	queue->next_accept = slot->now + queue->pause;
+}
+
+static void reset_some(struct slot *slot, struct queue *queue)
+{
+	for (unsigned i = 0; i < queue->n; i++)
+		if (roll(1000) < slot->reset_chance)
+			queue->waiting[i].reset = true;
+}
+
+static struct stall_names names_of(const struct slot *slot)
+{
+	struct stall_names names = {calloc(SOCKETS * CAPACITY, sizeof(uint64_t)), 0};
+
+	/* ascending: they are numbered as they come, so by a scan for each */
+	for (unsigned s = 0; s < slot->sockets; s++)
+		for (unsigned i = 0; i < slot->queues[s].n; i++)
+			if (!slot->queues[s].waiting[i].reset)
+				names.cookies[names.n++] = slot->queues[s].waiting[i].cookie;
+	for (size_t i = 1; i < names.n; i++)
+		for (size_t k = i; k > 0 && names.cookies[k - 1] > names.cookies[k]; k--) {
+			uint64_t swap = names.cookies[k];
+
+			names.cookies[k] = names.cookies[k - 1];
+			names.cookies[k - 1] = swap;
+		}
+	return names;
+}
+
+static struct stall_sample sample_of(const struct slot *slot, const struct stall *stall)
+{
+	struct stall_sample sample = {
+		.now = slot->now,
+		.sockets_mark = 7,
+		.counted = slot->counted,
+		.given_before = slot->given,
+		.given_after = slot->given,
+	};
+	unsigned nonempty = 0;
+
+	for (unsigned s = 0; s < slot->sockets; s++) {
+		sample.queued += slot->queues[s].n;
+		if (slot->queues[s].n && !nonempty++)
+			sample.sole = s + 1;
+		if (stall_watched(stall) == s + 1)
+			sample.watched_queued = slot->queues[s].n;
+	}
+	if (nonempty != 1)
+		sample.sole = 0;
+	return sample;
+}
+
+/* One look as the driver does it. True: it is said to hang. */
+static bool look(struct slot *slot, struct stall *stall)
+{
+	struct stall_sample sample = sample_of(slot, stall);
+	struct stall_answer answer = stall_step(stall, &sample, WINDOW);
+	struct stall_names names;
+	bool stalled = answer.verdict == STALL_STALLED;
+
+	if (answer.ask == STALL_ASK_NOTHING)
+		return stalled;
+	names = names_of(slot);
+	if (answer.ask == STALL_ASK_CHECK)
+		stalled |= stall_check(stall, slot->now, &names, WINDOW);
+	else if (names.n >= sample.queued)
+		stall_name(stall, sample.sole, slot->now, &names);
+	free(names.cookies);
+	return stalled;
+}
+
+/* Whether some socket has had a queue for the window, and was not accepted from. */
+static bool truly_hangs(const struct slot *slot)
+{
+	for (unsigned s = 0; s < slot->sockets; s++) {
+		const struct queue *queue = &slot->queues[s];
+
+		if (queue->n && slot->now - queue->nonempty_since >= WINDOW &&
+		    slot->now - queue->last_accept >= WINDOW)
+			return true;
+	}
+	return false;
+}
+
+static void make_slot(struct slot *slot, bool counted)
+{
+	static const uint64_t pauses[] = {0, 1, 10, 100, 500, 900, 990};
+
+	*slot = (struct slot) {.sockets = 1 + roll(SOCKETS), .counted = counted, .now = WINDOW};
+	slot->reset_chance = roll(3) ? 0 : roll(20);
+	for (unsigned s = 0; s < slot->sockets; s++) {
+		slot->queues[s].backlog = roll(2) ? 1 : roll(CAPACITY);
+		slot->queues[s].pause = pauses[roll(ARRAY_SIZE(pauses))] * MS;
+	}
+}
+
+static void pass_millisecond(struct slot *slot, unsigned load)
+{
+	slot->now += MS;
+	for (unsigned i = roll(3); i > 0; i--)
+		if (roll(1000) < load)
+			arrive(slot);
+	for (unsigned s = 0; s < slot->sockets; s++) {
+		accept_one(slot, &slot->queues[s]);
+		reset_some(slot, &slot->queues[s]);
+	}
+}
+
+static void run_alive(bool counted)
+{
+	struct stall stall = {0};
+	struct slot slot;
+	unsigned load = 1 + roll(1000);
+
+	make_slot(&slot, counted);
+	for (unsigned i = 0; i < 8000; i++) {
+		pass_millisecond(&slot, load);
+		if (i % (OFTEN / MS) == 0 && look(&slot, &stall) && !truly_hangs(&slot))
+			fail_msg("a server that serves is said to hang");
+	}
+	stall_done(&stall);
+}
+
+static void who_accepts_is_never_said_to_hang(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 400; seed++) {
+		srandom(seed);
+		run_alive(seed % 4);
+	}
+}
+
+static bool anybody_waits(const struct slot *slot)
+{
+	for (unsigned s = 0; s < slot->sockets; s++)
+		if (slot->queues[s].n)
+			return true;
+	return false;
+}
+
+static void run_stopped(bool counted)
+{
+	struct stall stall = {0};
+	struct slot slot;
+	unsigned load = 20 + roll(980), stop = roll(3000), i;
+	uint64_t since = 0;
+	bool found = false;
+
+	make_slot(&slot, counted);
+	/* by name, those who go while they wait keep it from being proven */
+	slot.reset_chance = counted ? slot.reset_chance : 0;
+	slot.sockets = counted ? slot.sockets : 1;
+	for (i = 0; i < 8000 && !found; i++) {
+		for (unsigned s = 0; i == stop && s < slot.sockets; s++)
+			slot.queues[s].next_accept = NO_ACCEPTS;
+		pass_millisecond(&slot, load);
+		if (i >= stop && !since && anybody_waits(&slot))
+			since = slot.now;
+		if (i % (OFTEN / MS) == 0)
+			found = look(&slot, &stall);
+	}
+	assert_true(found && since);
+	/* by name, an accept is noticed only when it is asked again */
+	assert_true(slot.now - since <= (counted ? 1 : 2) * WINDOW + 2 * OFTEN);
+	stall_done(&stall);
+}
+
+static void who_has_stopped_is_found_in_time(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 400; seed++) {
+		srandom(seed);
+		run_stopped(seed % 4);
+	}
+}
+
+/* One of several sockets is stuck, the others serve at once. */
+static void one_stuck_socket_is_found(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 200; seed++) {
+		struct stall stall = {0};
+		struct slot slot;
+		bool found = false;
+		unsigned i;
+
+		srandom(seed);
+		make_slot(&slot, seed % 2);
+		slot.sockets = 2 + roll(SOCKETS - 1);
+		slot.reset_chance = 0;
+		for (unsigned s = 0; s < slot.sockets; s++)
+			slot.queues[s].pause = 0;
+		slot.queues[1].next_accept = NO_ACCEPTS;
+		for (i = 0; i < 4000 && !found; i++) {
+			pass_millisecond(&slot, 200);
+			if (i % (OFTEN / MS) == 0)
+				found = look(&slot, &stall);
+		}
+		assert_true(found && stall.evidence.one_socket);
+		assert_true(slot.now - slot.queues[1].nonempty_since <= WINDOW + 10 * OFTEN);
+		stall_done(&stall);
+	}
+}
+
+/* ---- how a process ended ---- */
+
+static void endings(void **state)
+{
+	static const struct {
+		struct ending ending;
+		const char *text;
+	} cases[] = {
+		{{"", 0, 0}, ""},
+		{{"success", 0, 0}, ""},
+		{{"exit-code", 1, 3}, "exit status 3"},
+		{{"success", 1, 0}, "exit status 0"},
+		{{"signal", 2, 9}, "killed by signal 9 (KILL)"},
+		{{"core-dump", 3, 11}, "killed by signal 11 (SEGV)"},
+		{{"signal", 2, 63}, "killed by signal 63"},
+		{{"oom-kill", 2, 9}, "killed because memory ran out"},
+		{{"watchdog", 3, 6},
+		 "ended by systemd's watchdog: no sign of life for WatchdogSec="},
+	};
+	char text[ENDING_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_string_equal(ending_describe(&cases[i].ending, text), cases[i].text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(waits_from_the_first_one_on),
+		cmocka_unit_test(one_accept_begins_it_anew),
+		cmocka_unit_test(a_full_queue_hides_no_accept),
+		cmocka_unit_test(an_empty_queue_is_no_hang),
+		cmocka_unit_test(what_comes_during_the_look_proves_nothing),
+		cmocka_unit_test(accepted_is_never_thought_too_much_for_long),
+		cmocka_unit_test(the_oldest_tells_since_when),
+		cmocka_unit_test(other_sockets_begin_it_anew),
+		cmocka_unit_test(who_accepts_is_never_said_to_hang),
+		cmocka_unit_test(who_has_stopped_is_found_in_time),
+		cmocka_unit_test(one_stuck_socket_is_found),
+		cmocka_unit_test(endings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
