@@ -25,6 +25,7 @@ struct drill {
 	struct drill_run *run;
 	struct drill_view before, seen;
 	uint32_t halted;       /* slots that we have stopped by a signal */
+	bool spoilt;	       /* a drop-in keeps a unit from starting: see drill_spoil() */
 	struct problem broken; /* why the scenario did not go as it must; "" = it does */
 };
 
@@ -62,6 +63,10 @@ unsigned drill_standby(const struct drill *drill);
 int drill_kill(struct drill *drill, unsigned slot, int signal);
 /* Runs hsctl's own verb against hsd: a change to this slot. */
 int drill_switch(struct drill *drill, unsigned to);
+
+/* Makes the next start of the slot's unit fail, as a bad build does: a drop-in below /run, which is
+ * gone with the machine at the latest. `spoil` false takes it away. */
+int drill_spoil(struct drill *drill, unsigned slot, bool spoil);
 
 /* Does to the service what the scenario says, and sees it through. */
 void drill_play(struct drill *drill);

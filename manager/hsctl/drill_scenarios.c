@@ -125,6 +125,35 @@ static void play_slow_start(struct drill *drill, unsigned active, unsigned stand
 	wait_until_whole(drill);
 }
 
+/* The upgrade must say no, and traffic must be where it was. */
+static void play_bad_build(struct drill *drill, unsigned active, unsigned standby)
+{
+	_cleanup_(reply_done) struct reply reply = {0};
+	struct client_call call = {
+		.service = drill->service,
+		.method = "Upgrade",
+		.timeout_usec = BACK_WITHIN,
+	};
+	enum client_answer answer;
+
+	if (drill_spoil(drill, standby, true) < 0)
+		return;
+	drill_mark_harm(drill, "upgrade to a version that does not start, in slot %u", standby);
+	answer = client_ask(drill->arguments, &call, &reply, "stttau", "", UINT64_C(0), UINT64_C(0),
+			    FLIP_WITHIN, 0);
+	drill_mark(drill, "%.140s", reply.problem.text);
+	if (answer == CLIENT_ANSWERED)
+		drill_break(drill, "the upgrade to a version that does not start went through");
+	else if (reply.exit != EXIT_UNDONE)
+		drill_break(drill, "the upgrade was not undone: %.300s", reply.problem.text);
+	if (!drill_look(drill) && !drill_is_active(drill, active))
+		drill_break(drill, "slot %u is not active any more", active);
+	drill_spoil(drill, standby, false);
+	drill_mark(drill, "slot %u is started with the version that it had", standby);
+	if (!run_job(drill, UNIT_RESTART, standby))
+		wait_until_whole(drill);
+}
+
 static int kill_manager(struct drill *drill)
 {
 	struct problem problem = {0};
@@ -164,9 +193,13 @@ static void play_both_down(struct drill *drill, unsigned active, unsigned standb
 typedef void (*scenario_fn)(struct drill *drill, unsigned active, unsigned standby);
 
 static const scenario_fn scenarios[DRILL_SCENARIO_COUNT] = {
-	[DRILL_SWITCHOVER] = play_switchover, [DRILL_STOP] = play_stop,
-	[DRILL_CRASH] = play_crash,	      [DRILL_HANG] = play_hang,
-	[DRILL_SLOW_START] = play_slow_start, [DRILL_MANAGER_CRASH] = play_manager_crash,
+	[DRILL_SWITCHOVER] = play_switchover,
+	[DRILL_STOP] = play_stop,
+	[DRILL_CRASH] = play_crash,
+	[DRILL_HANG] = play_hang,
+	[DRILL_SLOW_START] = play_slow_start,
+	[DRILL_BAD_BUILD] = play_bad_build,
+	[DRILL_MANAGER_CRASH] = play_manager_crash,
 	[DRILL_BOTH_DOWN] = play_both_down,
 };
 

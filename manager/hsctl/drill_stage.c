@@ -11,6 +11,7 @@
 #include "hsctl/verb.h"
 #include "system/units.h"
 #include "util/clock.h"
+#include "util/files.h"
 #include "util/macro.h"
 
 #define LOOK_EVERY_MS 10
@@ -222,6 +223,42 @@ int drill_switch(struct drill *drill, unsigned to)
 	return -EIO;
 }
 
+#define SPOIL_NAME "50-hotstandby-drill.conf"
+
+int drill_spoil(struct drill *drill, unsigned slot, bool spoil)
+{
+	_cleanup_(freep) char *folder = NULL, *path = NULL;
+	char unit[UNIT_NAME_MAX];
+	int r;
+
+	name_unit(drill->service, slot, unit, sizeof(unit));
+	folder = format("/run/systemd/system/%s.d", unit);
+	path = format("%s/" SPOIL_NAME, folder ?: "");
+	if (!folder || !path)
+		return -ENOMEM;
+	if (spoil) {
+		drill->spoilt = true;
+		r = make_folders(folder, 0755);
+		if (!r)
+			r = file_write(path,
+				       "# A drill of hotstandby: a version that does not start.\n"
+				       "[Service]\nExecStartPre=/bin/sh -c \"exit 1\"\n",
+				       0644);
+	} else {
+		r = unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+		rmdir(folder);
+		drill->spoilt = false;
+	}
+	if (!r)
+		r = sd_bus_call_method(
+			drill->systemd, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+			"org.freedesktop.systemd1.Manager", "Reload", NULL, NULL, "");
+	if (r < 0)
+		drill_break(drill, "the drop-in %s could not be %s: %s", path,
+			    spoil ? "made" : "removed", strerror(-r));
+	return r < 0 ? r : 0;
+}
+
 /* ---- putting back ---- */
 
 static bool ran_before(const struct drill *drill, unsigned slot)
@@ -249,6 +286,9 @@ void drill_put_back(struct drill *drill)
 	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
 		if (drill->halted & (1U << i))
 			drill_kill(drill, i, SIGCONT);
+	for (unsigned i = 0; drill->spoilt && i < drill->before.n; i++)
+		if (i != drill->before.active)
+			drill_spoil(drill, i, false);
 	for (unsigned i = 0; i < drill->before.n; i++)
 		if (ran_before(drill, i) && (drill_look(drill) < 0 || !drill_is_ready(drill, i)))
 			start_again(drill, i);

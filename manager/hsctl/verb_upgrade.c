@@ -104,8 +104,8 @@ static int on_step(const char *json, void *userdata)
 	struct show *show = userdata;
 
 	show->to = json_number(object, "to", show->to);
-	/* the parts of its switchover have progress of their own */
-	if (show->quiet || upgrade_state_from_string(step) == UPGRADE_STATE_COUNT)
+	/* its switchover tells of progress, too, without a share */
+	if (show->quiet || !json_object_object_get_ex(object, "share", NULL))
 		return 0;
 	if (!show->terminal && !strcmp(step, show->step))
 		return 0;
