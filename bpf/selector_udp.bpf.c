@@ -39,6 +39,9 @@ struct {
 /* Their number less one. */
 const volatile __u32 hs_flow_mask = HS_FLOW_BUCKETS_MIN - 1;
 
+/* The tick (HS_FLOW_TICK_MASK) as it was read in this jiffy, and above it the jiffy. */
+__u64 hs_clock = 0;
+
 static __always_inline struct hs_control *the_control(void)
 {
 	__u32 zero = 0;
@@ -51,6 +54,20 @@ static __always_inline struct hs_flow_bucket *bucket_of(__u64 mix)
 	__u32 index = (__u32)mix & hs_flow_mask;
 
 	return bpf_map_lookup_elem(&hs_flows, &index);
+}
+
+/* To read the clock takes as long as all else that is done about a flow, so it is read once a
+ * jiffy; to read the jiffies is one load. It is one word, so that no CPU sees halves of two. */
+static __always_inline __u32 present_tick(void)
+{
+	__u64 jiffy = bpf_jiffies64() * (HS_FLOW_TICK_MASK + 1);
+	__u64 clock = *(volatile __u64 *)&hs_clock;
+
+	if ((clock & ~(__u64)HS_FLOW_TICK_MASK) != jiffy) {
+		clock = jiffy | hs_flow_tick(bpf_ktime_get_coarse_ns());
+		*(volatile __u64 *)&hs_clock = clock;
+	}
+	return clock & HS_FLOW_TICK_MASK;
 }
 
 static __always_inline struct hs_flow_now present(const struct hs_control *control, __u32 tick)
@@ -253,7 +270,7 @@ int hs_select_udp(struct sk_reuseport_md *md)
 	}
 	if (control->flow_mode == HS_FLOW_NONE)
 		return select_each(md, &flow);
-	tick = hs_flow_tick(bpf_ktime_get_coarse_ns());
+	tick = present_tick();
 	mix = hs_flow_mix(control->hash_key, &flow);
 	known = recall(control, mix, tick);
 	if (control->flow_mode == HS_FLOW_QUIC)
