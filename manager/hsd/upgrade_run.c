@@ -385,6 +385,13 @@ static enum gate_answer gate(const struct service *service, unsigned *ret_to,
 	if (service->change || service->upgrade) {
 		answer = GATE_BUSY;
 		gate_describe(answer, service->name, *ret_to, SLOT_DOWN, ret_refusal);
+	} else if (service->config.exclusive) {
+		answer = GATE_NOT_READY;
+		problem_set(ret_refusal, 0,
+			    "%s: only one of its slots may run (Exclusive=yes), so the new version "
+			    "cannot be tried beside the old one; switch over to it: hsctl "
+			    "switchover %s",
+			    service->name, service->name);
 	} else if (active >= service->n_slots || states[active] != SLOT_READY) {
 		answer = GATE_NOT_READY;
 		problem_set(

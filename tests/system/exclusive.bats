@@ -255,3 +255,9 @@ prefer_0() { is_active app 0 || hs switchover app >/dev/null; }
 	answers_from $url 0
 	[[ $(slots) == '0 ready down' ]]
 }
+
+@test "an upgrade is refused: the new version cannot run beside the old one" {
+	run -3 hs upgrade app
+	[[ $output == *'hsctl switchover app'* ]]
+	[[ $(slots) == '0 ready down' ]]
+}

@@ -169,7 +169,7 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 	wait $asking
 	[[ $(<"$BATS_TEST_TMPDIR/answer") == slot=0* ]]
 	wait_for 5 has_event app recovered
-	[[ $(count_events app hang) == 1 && $(events app hang) == *'; no other slot is ready, so it is left alone' ]]
+	[[ $(count_events app hang) == 1 && $(events app hang) == *'; no other slot is fit to take over, so it is left alone' ]]
 	[[ $(events app recovered) == 'app: slot 0: it accepts connections again' ]]
 	run ! is_stalled app 0
 }
