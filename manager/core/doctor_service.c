@@ -78,6 +78,28 @@ static void judge_units(struct doctor_report *report, const struct doctor_servic
 		judge_files(report, service);
 }
 
+static void judge_exclusive_boot(struct doctor_report *report, const struct doctor_service *service)
+{
+	struct doctor_advice advice = {
+		"unit.boot",
+		"With Exclusive=yes only one instance may run, and a boot would start more", NULL};
+	char remedy[UNIT_NAME_MAX + 32];
+	bool some = false;
+
+	for (unsigned i = 0; i < service->config.slots; i++) {
+		if (service->slots[i].boot != BOOT_YES)
+			continue;
+		snprintf(remedy, sizeof(remedy), "Run: systemctl disable %s",
+			 service->slots[i].unit);
+		advice.remedy = remedy;
+		if (some)
+			doctor_add(report, DOCTOR_FINDING, &advice,
+				   "%s is started at boot, and so is another slot",
+				   service->slots[i].unit);
+		some = true;
+	}
+}
+
 /* Some and not others: after a boot there is no standby. None at all may be meant that way. */
 static void judge_boot(struct doctor_report *report, const struct doctor_service *service)
 {
@@ -86,6 +108,10 @@ static void judge_boot(struct doctor_report *report, const struct doctor_service
 	char remedy[UNIT_NAME_MAX + 32];
 	bool some = false;
 
+	if (service->config.exclusive) {
+		judge_exclusive_boot(report, service);
+		return;
+	}
 	for (unsigned i = 0; i < service->config.slots; i++)
 		some |= service->slots[i].boot == BOOT_YES;
 	for (unsigned i = 0; some && i < service->config.slots; i++) {

@@ -266,12 +266,18 @@ static unsigned find_second(const struct exclusive_request *request)
 	return HS_SLOT_NONE;
 }
 
+/* Also one that hangs is there to be taken over from. */
+static bool serves(enum slot_state state)
+{
+	return state == SLOT_READY || state == SLOT_INCOMPLETE || state == SLOT_SUSPECT;
+}
+
 static bool check_states(const struct exclusive_request *request, const char *service,
 			 struct problem *ret_refusal)
 {
 	unsigned second = find_second(request);
 
-	if (request->active >= request->n || request->states[request->active] != SLOT_READY)
+	if (request->active >= request->n || !serves(request->states[request->active]))
 		problem_set(ret_refusal, 0,
 			    "%s: no active instance is ready, so there is none to take over from; "
 			    "start one: systemctl start %s@N",

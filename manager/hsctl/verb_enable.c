@@ -37,6 +37,8 @@ static int next_steps(const struct enable_plan *plan, bool manager, char ***ret_
 	for (unsigned slot = 0; !r && slot < plan->config.slots; slot++) {
 		if (plan->running & (1U << slot))
 			continue;
+		if (plan->config.exclusive && (slot || plan->running))
+			break;
 		name_unit(plan->service, slot, unit, sizeof(unit));
 		snprintf(line, sizeof(line), "systemctl start %s", unit);
 		r = strings_add(ret_steps, line);

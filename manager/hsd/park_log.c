@@ -42,9 +42,10 @@ static void tell_turned_away(struct park_log *log, const struct service *service
 	if (!log->turned_away)
 		return;
 	journal_log(JOURNAL_PARK, &scope,
-		    "%s: %" PRIu64 " connections were closed in the park: none was served within "
+		    "%s: %" PRIu64
+		    " connection%s closed in the park, not having been served within "
 		    "ParkTimeout=%s",
-		    service->name, log->turned_away,
+		    service->name, log->turned_away, log->turned_away == 1 ? "" : "s",
 		    span_format(service->config.park_timeout_usec, span, sizeof(span)));
 	log->turned_away = 0;
 	log->turned_away_told = now;
@@ -58,9 +59,9 @@ void park_log_handed_over(struct park_log *log, const struct service *service, u
 	tell_turned_away(log, service, now);
 	if (log->moved || log->waits)
 		journal_log(JOURNAL_RELEASE, &scope,
-			    "%s: %" PRIu64 " connections left the park for the slots; the longest "
+			    "%s: %" PRIu64 " connection%s left the park for the slots; the longest "
 			    "wait was %s",
-			    service->name, log->moved,
+			    service->name, log->moved, log->moved == 1 ? "" : "s",
 			    span_format(log->longest_usec, span, sizeof(span)));
 	log->waits = false;
 	log->moved = log->longest_usec = 0;

@@ -347,6 +347,13 @@ static void a_slot_failed(struct example *example)
 	example->service.slots[1].state = SLOT_FAILED;
 }
 
+static void both_at_boot_though_exclusive(struct example *example)
+{
+	example->service.config.exclusive = true;
+	example->service.slots[1].state = SLOT_DOWN;
+	example->service.slots[0].boot = example->service.slots[1].boot = BOOT_YES;
+}
+
 static void half_at_boot(struct example *example)
 {
 	example->service.slots[0].boot = BOOT_YES;
@@ -438,6 +445,7 @@ static void each_fault_is_found_once(void **state)
 		{reload_missing, "unit.reload", 1},
 		{a_slot_failed, "slot.ready", 1},
 		{half_at_boot, "unit.boot", 1},
+		{both_at_boot_though_exclusive, "unit.boot", 1},
 		{kills_nobody, "unit.kill-mode", 1},
 		{stops_in_haste, "unit.stop-timeout", 1},
 		{another_backlog, "service.backlog-differs", 1},

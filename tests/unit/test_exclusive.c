@@ -251,6 +251,7 @@ static void test_gate(void **state)
 {
 	static const enum slot_state down[] = {SLOT_READY, SLOT_DOWN},
 				     both[] = {SLOT_READY, SLOT_READY},
+				     hangs[] = {SLOT_SUSPECT, SLOT_DOWN},
 				     none[] = {SLOT_DOWN, SLOT_FAILED};
 	struct exclusive_request request = {
 		.states = down, .n = 2, .active = 0, .to = GATE_STANDBY, .park = true};
@@ -277,6 +278,9 @@ static void test_gate(void **state)
 		is_open(request, &to, "only one may run; stop it first: systemctl stop app@1"));
 	request.states = none;
 	assert_false(is_open(request, &to, "start one"));
+	request.states = hangs;
+	assert_true(is_open(request, &to, NULL));
+	request.states = none;
 	request.active = HS_SLOT_NONE;
 	assert_false(is_open(request, &to, "start one"));
 }
