@@ -24,7 +24,8 @@ setup_file() {
 
 counter() { inside nstat -asz "TcpExt$1" | awk -v name="TcpExt$1" '$1 == name { print $2 }'; }
 
-flood() { inside timeout 60 python3 $tools/flood.py "$1" 4000 "$2" >/dev/null 3>&- & }
+# shellcheck disable=SC2154 # of the rig
+flood() { inside timeout 60 python3 "$tools/flood.py" "$1" 4000 "$2" >/dev/null 3>&- & }
 
 @test "switchovers under a flood, by cookies" {
 	local sent received n=0
