@@ -5,36 +5,7 @@
 # units and configuration; only ports and paths are changed, so that two instances do not meet there.
 
 load lib/rig
-
-# ---- load by connections that send a line and want an answer ----
-
-# begin_asking PORT SEND TEXT [CLIENTS]: ends by end_asking, or by nothing_lost
-begin_asking() {
-	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
-	inside bash -c "exec timeout -s INT ${LOAD_SECONDS:-100} python3 $tools/exchange.py 127.0.0.1 $1 '$2' '$3' ${4:-6}" \
-		>"$load_file" 2>&1 </dev/null 3>&- &
-	load_job=$!
-	wait_for 5 inside pgrep -f exchange.py >/dev/null
-}
-
-end_asking() {
-	local word
-	inside pkill -INT -f exchange.py || true
-	wait "$load_job" || true
-	load_job=''
-	declare -gA load=()
-	for word in $(grep '^requests=' "$load_file"); do
-		load[${word%%=*}]=${word#*=}
-	done
-	[[ -n ${load[requests]:-} ]] || fail "no result of the load: $(cat "$load_file")"
-}
-
-nothing_lost() {
-	end_asking
-	say "$(load_line "$1")"
-	((load[requests] >= 100)) || fail "only ${load[requests]} requests: that proves nothing" || return 1
-	((load[lost] == 0 && load[wrong] == 0 && load[hung] == 0)) || fail "clients lost requests: $(load_line load)"
-}
+load lib/servers
 
 # ---- what every service goes through ----
 
@@ -82,17 +53,6 @@ no_complaints() {
 
 # ---- redis ----
 
-# redis_config NAME PORT: of slots 0 and 1, as the package's unit describes it
-redis_config() {
-	local i
-	for i in 0 1; do
-		inside sed -e "s/^port .*/port $1/" -e "s@^pidfile .*@pidfile /run/redis-$i/redis-server.pid@" \
-			-e "s@^logfile .*@logfile /var/log/redis/redis-server-$i.log@" \
-			-e "s@^dbfilename .*@dbfilename dump-$i.rdb@" /etc/redis/redis.conf | write "/etc/redis/redis-$i.conf"
-		inside chown redis:redis "/etc/redis/redis-$i.conf"
-	done
-}
-
 @test "redis, with the template unit of its package" {
 	redis_config 6390
 	run -0 hs enable redis-server@.service
@@ -104,7 +64,7 @@ redis_config() {
 	begin_asking 6390 'PING\r\n' '+PONG'
 	try redis-server
 	kill_standby redis-server
-	nothing_lost "redis: $switched switchovers, 4 restarts, a kill"
+	lost_nothing "redis: $switched switchovers, 4 restarts, a kill"
 	down redis-server
 }
 
@@ -145,7 +105,7 @@ redis_config() {
 	[[ $(main_pid redis-server@0) == "$pid" ]]
 	inside systemctl restart redis-server@0
 	wait_for 5 is_ready redis-server
-	nothing_lost 'redis, enabled as it ran, then switched'
+	lost_nothing 'redis, enabled as it ran, then switched'
 	[[ $(intake redis-server) == forced ]]
 	down redis-server
 	# and what it costs without
@@ -153,15 +113,12 @@ redis_config() {
 	begin_asking 6390 'PING\r\n' '+PONG'
 	inside systemctl restart redis-server@0
 	inside systemctl restart redis-server@0
-	end_asking
+	end_load
 	say "$(load_line 'without, 2 restarts of redis-server@0')"
 	inside systemctl stop redis-server@0
 }
 
 # ---- others ----
-
-# template UNIT: the unit of a package as a template
-template() { inside cp "/lib/systemd/system/$1.service" "/etc/systemd/system/$1@.service"; }
 
 # slot_setting NAME LINE...: in the section [Service]
 slot_setting() {
@@ -183,12 +140,12 @@ alone() {
 	begin_asking 11211 'version\r\n' VERSION
 	try memcached
 	kill_standby memcached
-	nothing_lost "memcached: $switched switchovers, 4 restarts, a kill"
+	lost_nothing "memcached: $switched switchovers, 4 restarts, a kill"
 	down memcached
 	inside systemctl start memcached
 	begin_asking 11211 'version\r\n' VERSION
 	alone memcached
-	end_asking
+	end_load
 	say "$(load_line 'without, 2 restarts of memcached')"
 	inside systemctl stop memcached
 }
@@ -291,12 +248,12 @@ nginx_template() {
 	begin_asking 53 "$query" '\x7f\x00\x00\x01'
 	try unbound
 	kill_standby unbound
-	nothing_lost "unbound over TCP: $switched switchovers, 4 restarts, a kill"
+	lost_nothing "unbound over TCP: $switched switchovers, 4 restarts, a kill"
 	down unbound
 	inside systemctl start unbound
 	begin_asking 53 "$query" '\x7f\x00\x00\x01'
 	alone unbound
-	end_asking
+	end_load
 	say "$(load_line 'without, 2 restarts of unbound')"
 	inside systemctl stop unbound
 }
@@ -315,7 +272,7 @@ nginx_template() {
 	inside systemctl restart redis-server@0
 	inside systemctl restart redis-server@1
 	wait_for 5 is_ready redis-server
-	nothing_lost 'redis, restarted and switched without hsd'
+	lost_nothing 'redis, restarted and switched without hsd'
 	inside systemctl start hsd
 	wait_for 5 is_ready redis-server
 	[[ $(intake redis-server) == forced ]]

@@ -5,6 +5,7 @@
 # into templates, so that there can be two; nothing else is done for hotstandby but what each test shows.
 
 load lib/rig
+load lib/servers
 
 setup_file() {
 	rig_up
@@ -85,9 +86,6 @@ alone() {
 }
 
 sockets_are() { [[ $(status "$1" ".slots[$2].sockets") == "$3" ]]; }
-
-# template PACKAGE-UNIT: its unit file as a template
-template() { inside cp "/lib/systemd/system/$1.service" "/etc/systemd/system/$1@.service"; }
 
 @test "haproxy, which sets SO_REUSEPORT by itself" {
 	template haproxy

@@ -5,37 +5,7 @@
 # restarted, servers from a socket unit, servers that bind late; and what users see of flows.
 
 load lib/rig
-
-template() { inside cp "/lib/systemd/system/$1.service" "/etc/systemd/system/$1@.service"; }
-
-# ---- queries ----
-#
-#   begin_queries PORT SECONDS [RATE [TIMEOUT]]   dnsperf, 20 clients
-#   end_queries                          waits for its end, sets sent and lost
-
-begin_queries() {
-	queries_file=$BATS_TEST_TMPDIR/queries.$RANDOM
-	echo 'www.example.test A' | write /tmp/queries
-	inside timeout 100 dnsperf -s 127.0.0.1 -p "$1" -d /tmp/queries -c 20 -T 1 -t "${4:-4}" -l "$2" -Q "${3:-4000}" \
-		>"$queries_file" 2>&1 </dev/null 3>&- &
-	queries_job=$!
-}
-
-end_queries() {
-	wait "$queries_job" || fail "dnsperf: $(cat "$queries_file")"
-	sent=$(awk '/Queries sent:/ { print $3 }' "$queries_file")
-	lost=$(awk '/Queries lost:/ { print $3 }' "$queries_file")
-	grep -q 'NOERROR .*(100.00%)' "$queries_file" || fail "wrong answers: $(cat "$queries_file")"
-}
-
-queries_run() { kill -0 "$queries_job" 2>/dev/null; }
-
-lost_no_query() {
-	end_queries
-	say "$1: $sent queries, $lost lost"
-	((sent >= 1000)) || fail "only $sent queries: that proves nothing" || return 1
-	((lost == 0)) || fail "lost $lost"
-}
+load lib/servers
 
 # switch_often NAME SECONDS: as often as it goes for SECONDS; sets switches
 switch_often() {
@@ -67,51 +37,11 @@ flow() {
 	inside systemctl reload hsd
 }
 
-zone() {
-	write "$1" <<-'END'
-		$TTL 3600
-		@ IN SOA ns root 1 3600 600 86400 3600
-		  IN NS ns
-		ns IN A 192.0.2.1
-		www IN A 192.0.2.80
-	END
-}
-
 # ---- name servers ----
 
-nsd_config() {
-	cat <<-END
-		server:
-		    ip-address: 127.0.0.1
-		    port: $2
-		    reuseport: yes
-		    server-count: 2
-		    # what it would leave unanswered on purpose is not to be mistaken for a loss
-		    rrl-ratelimit: 0
-		    xfrdfile: "/var/lib/nsd/xfrd-$1.state"
-		    zonelistfile: "/var/lib/nsd/zones-$1.list"
-		    pidfile: ""
-		remote-control:
-		    control-enable: no
-		zone:
-		    name: example.test
-		    zonefile: /etc/nsd/example.test.zone
-	END
-}
-
 @test "nsd, which sets SO_REUSEPORT by itself: switched and restarted under queries" {
-	template nsd
-	zone /etc/nsd/example.test.zone
-	for slot in 0 1; do
-		nsd_config $slot 5301 | write /etc/nsd/slot$slot.conf
-	done
+	nsd_template 5301
 	nsd_config alone 5302 | write /etc/nsd/nsd.conf
-	write /etc/systemd/system/nsd@.service.d/slot.conf <<-'END'
-		[Service]
-		ExecStart=
-		ExecStart=/usr/sbin/nsd -d -P "" -c /etc/nsd/slot%i.conf
-		RuntimeDirectory=nsd-%i
-	END
 	mkdir -p "$(container_root "$rig")/etc/hotstandby"
 	up nsd
 	status nsd '[.listeners[] | "\(.protocol) \(.address)"] | sort | join(", ")'

@@ -212,13 +212,15 @@ begin_load() {
 		--timeout 8 -H '${4:-Connection: close}' -s $tools/load.lua '$1' -- '$2'" \
 		>"$load_file" 2>&1 </dev/null 3>&- &
 	load_job=$!
+	load_program='-x wrk'
 	wait_for 5 inside pgrep -x wrk >/dev/null
 }
 
-# wrk ends by Ctrl-C as at the end of its time
+# the load ends by Ctrl-C as at the end of its time
 end_load() {
 	local word
-	inside pkill -INT -x wrk || true
+	# shellcheck disable=SC2086 # option and pattern
+	inside pkill -INT $load_program || true
 	wait "$load_job" || true
 	load_job=''
 	declare -gA load=()
@@ -230,7 +232,8 @@ end_load() {
 
 end_load_quietly() {
 	[[ -n ${load_job:-} ]] || return 0
-	inside pkill -KILL -x wrk || true
+	# shellcheck disable=SC2086
+	inside pkill -KILL $load_program || true
 	wait "$load_job" 2>/dev/null || true
 	load_job=''
 }
