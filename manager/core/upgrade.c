@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/upgrade.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "util/clock.h"
@@ -43,9 +45,14 @@ uint64_t upgrade_wake(const struct upgrade *u)
 	return upgrade_ended(u) ? USEC_INFINITY : u->deadline;
 }
 
+unsigned upgrade_slot(const struct upgrade *u)
+{
+	return u->state == UPGRADE_REFRESH ? u->refreshing : u->plan.to;
+}
+
 uint32_t upgrade_share(const struct upgrade *u)
 {
-	return u->step < u->plan.n_canary ? u->plan.canary[u->step] : 0;
+	return u->state == UPGRADE_CANARY ? u->plan.canary[u->step] : 0;
 }
 
 const char *upgrade_state_to_string(enum upgrade_state state)
@@ -107,9 +114,25 @@ static unsigned enter_smoke(struct upgrade *u, uint64_t now)
 	return set_state(u, UPGRADE_SMOKE, now, u->plan.smoke_usec) | UPGRADE_DO_SMOKE;
 }
 
+static unsigned refresh(struct upgrade *u, unsigned slot, uint64_t now)
+{
+	u->refreshing = slot;
+	u->to_refresh &= ~(1U << slot);
+	u->restarted = false;
+	return set_state(u, UPGRADE_REFRESH, now, JOB_DEADLINE) | UPGRADE_DO_RESTART_OLD;
+}
+
 static unsigned enter_refresh(struct upgrade *u, uint64_t now)
 {
-	return set_state(u, UPGRADE_REFRESH, now, JOB_DEADLINE) | UPGRADE_DO_RESTART_OLD;
+	u->to_refresh = u->plan.others;
+	return refresh(u, u->plan.from, now);
+}
+
+static unsigned refresh_next(struct upgrade *u, uint64_t now)
+{
+	if (u->to_refresh)
+		return refresh(u, __builtin_ctz(u->to_refresh), now);
+	return set_state(u, UPGRADE_DONE, now, 0);
 }
 
 /* What the end of a state's time means, where nothing else came first. */
@@ -127,8 +150,6 @@ static unsigned on_deadline(struct upgrade *u, uint64_t now)
 		return undo(u, now, "the switchover took too long");
 	case UPGRADE_PROBATION:
 		return enter_refresh(u, now);
-	case UPGRADE_REFRESH:
-		return fail(u, now, "the old slot took too long to restart");
 	default:
 		return fail(u, now, "it could not be undone in time");
 	}
@@ -136,15 +157,30 @@ static unsigned on_deadline(struct upgrade *u, uint64_t now)
 
 static unsigned give_up_waiting(struct upgrade *u, const struct upgrade_input *input)
 {
+	bool refreshing = u->state == UPGRADE_REFRESH;
 	struct problem why;
 
-	problem_set(&why, 0, "the new instance did not become ready and healthy in time%s%.300s",
-		    input->why && *input->why ? ": " : "", input->why ?: "");
-	return undo(u, input->now, why.text);
+	problem_set(&why, 0, "the %s did not become ready and healthy in time%s%.300s",
+		    refreshing ? "old slot" : "new instance", input->why && *input->why ? ": " : "",
+		    input->why ?: "");
+	return refreshing ? fail(u, input->now, why.text) : undo(u, input->now, why.text);
+}
+
+static unsigned on_look_refreshing(struct upgrade *u, const struct upgrade_input *input)
+{
+	if (u->restarted && input->ready)
+		return refresh_next(u, input->now);
+	if (input->now < u->deadline)
+		return 0;
+	if (u->restarted)
+		return give_up_waiting(u, input);
+	return fail(u, input->now, "the old slot took too long to restart");
 }
 
 static unsigned on_look(struct upgrade *u, const struct upgrade_input *input)
 {
+	if (u->state == UPGRADE_REFRESH)
+		return on_look_refreshing(u, input);
 	/* from SMOKE to PROBATION the new one has to stay well */
 	if (input->lost && u->state > UPGRADE_READY && u->state < UPGRADE_REFRESH)
 		return undo(u, input->now, input->why ? input->why : "the new instance was lost");
@@ -163,8 +199,11 @@ static unsigned on_job(struct upgrade *u, const struct upgrade_input *input)
 		return set_state(u, UPGRADE_READY, input->now, u->plan.ready_usec);
 	if (u->state == UPGRADE_RESTART)
 		return undo(u, input->now, input->why ?: "the new instance did not start");
-	if (u->state == UPGRADE_REFRESH && done)
-		return set_state(u, UPGRADE_DONE, input->now, 0);
+	if (u->state == UPGRADE_REFRESH && done) {
+		u->restarted = true;
+		u->deadline = input->now + u->plan.ready_usec;
+		return 0;
+	}
 	if (u->state == UPGRADE_REFRESH)
 		return fail(u, input->now, input->why ?: "the old slot did not start again");
 	return 0;
@@ -190,6 +229,14 @@ static unsigned on_switch(struct upgrade *u, const struct upgrade_input *input)
 	return set_state(u, UPGRADE_PROBATION, input->now, u->plan.probation_usec);
 }
 
+static unsigned on_left_alone(struct upgrade *u, uint64_t now)
+{
+	if (u->state != UPGRADE_REFRESH)
+		return 0;
+	u->left_alone |= u->refreshing == u->plan.from;
+	return refresh_next(u, now);
+}
+
 static unsigned on_undone(struct upgrade *u, const struct upgrade_input *input)
 {
 	if (u->state != UPGRADE_UNDO)
@@ -213,6 +260,8 @@ unsigned upgrade_step(struct upgrade *u, const struct upgrade_input *input)
 		return on_job(u, input);
 	case UPGRADE_LOOK:
 		return on_look(u, input);
+	case UPGRADE_LEFT_ALONE:
+		return on_left_alone(u, input->now);
 	case UPGRADE_SMOKE_DONE:
 	case UPGRADE_SMOKE_FAILED:
 		return on_smoke(u, input);
@@ -223,7 +272,8 @@ unsigned upgrade_step(struct upgrade *u, const struct upgrade_input *input)
 	case UPGRADE_NOT_BACK:
 		return on_undone(u, input);
 	case UPGRADE_CANCEL:
-		return upgrade_can_undo(u) ? undo(u, input->now, "it was cancelled") : 0;
+		return upgrade_can_undo(u) ? undo(u, input->now, input->why ?: "it was cancelled")
+					   : 0;
 	}
 	return 0;
 }
@@ -238,45 +288,70 @@ unsigned upgrade_resume(struct upgrade *u, enum upgrade_state state, bool serves
 	return undo(u, now, "hsd was gone meanwhile");
 }
 
-void upgrade_progress(const struct upgrade *u, uint64_t now, struct problem *ret_line)
+static void describe_canary(const struct upgrade *u, const char *left, struct problem *ret_line)
 {
-	const struct upgrade_plan *plan = &u->plan;
-	char left[SPAN_TEXT_MAX];
+	problem_set(ret_line, 0, "canary: slot %u gets %.4g%% of new connections, %s left",
+		    u->plan.to, upgrade_share(u) * 100 / 65536.0, left);
+}
+
+/* "", or how many connections the old slot still has. */
+static void describe_rest(const struct upgrade *u, uint64_t remaining, char text[64])
+{
+	text[0] = '\0';
+	if (remaining)
+		snprintf(text, 64, "; %" PRIu64 " connection%s left on slot %u", remaining,
+			 remaining == 1 ? "" : "s", u->plan.from);
+}
+
+void upgrade_progress(const struct upgrade *u, uint64_t now, uint64_t remaining,
+		      struct problem *ret_line)
+{
+	unsigned to = u->plan.to;
+	char left[SPAN_TEXT_MAX], rest[64];
 
 	span_format((u->deadline > now ? u->deadline - now : 0) / USEC_PER_SEC * USEC_PER_SEC, left,
 		    sizeof(left));
-	switch (u->state) {
-	case UPGRADE_RESTART:
-		problem_set(ret_line, 0, "restart: slot %u starts the new version", plan->to);
-		break;
-	case UPGRADE_READY:
-		problem_set(ret_line, 0, "ready: waiting until slot %u is ready and healthy",
-			    plan->to);
-		break;
-	case UPGRADE_SMOKE:
-		problem_set(ret_line, 0, "smoke: testing slot %u", plan->to);
-		break;
-	case UPGRADE_CANARY:
-		problem_set(ret_line, 0, "canary: slot %u gets %.4g%% of new connections, %s left",
-			    plan->to, upgrade_share(u) * 100 / 65536.0, left);
-		break;
-	case UPGRADE_SWITCH:
-		problem_set(ret_line, 0, "switch: new connections go to slot %u", plan->to);
-		break;
-	case UPGRADE_PROBATION:
-		problem_set(ret_line, 0, "probation: slot %u is watched, %s left", plan->to, left);
-		break;
-	case UPGRADE_REFRESH:
+	describe_rest(u, remaining, rest);
+	if (u->state == UPGRADE_RESTART)
+		problem_set(ret_line, 0, "restart: slot %u starts the new version", to);
+	else if (u->state == UPGRADE_READY)
+		problem_set(ret_line, 0, "ready: waiting until slot %u is ready and healthy", to);
+	else if (u->state == UPGRADE_SMOKE)
+		problem_set(ret_line, 0, "smoke: testing slot %u, %s left", to, left);
+	else if (u->state == UPGRADE_CANARY)
+		describe_canary(u, left, ret_line);
+	else if (u->state == UPGRADE_SWITCH)
+		problem_set(ret_line, 0, "switch: new connections go to slot %u%s", to, rest);
+	else if (u->state == UPGRADE_PROBATION)
+		problem_set(ret_line, 0, "probation: slot %u is watched, %s left%s", to, left,
+			    rest);
+	else if (u->state == UPGRADE_REFRESH)
 		problem_set(ret_line, 0, "refresh: slot %u starts the new version and stands by",
-			    plan->from);
-		break;
-	case UPGRADE_UNDO:
+			    u->refreshing);
+	else if (u->state == UPGRADE_UNDO)
 		problem_set(ret_line, 0, "undo: %.400s; traffic goes back to slot %u",
-			    u->failure.text, plan->from);
-		break;
-	default:
+			    u->failure.text, u->plan.from);
+	else
 		problem_set(ret_line, 0, "%s", upgrade_state_to_string(u->state));
-	}
+}
+
+static void describe_done(const struct upgrade *u, const char *service, const char *took,
+			  struct problem *ret_sentence)
+{
+	const struct upgrade_plan *plan = &u->plan;
+
+	if (u->left_alone)
+		problem_set(ret_sentence, 0,
+			    "%s: upgraded in %s; slot %u is active. Slot %u keeps its connections "
+			    "and the old version (DrainEnd=keep); when they have ended: systemctl "
+			    "restart %s@%u",
+			    service, took, plan->to, plan->from, service, plan->from);
+	else
+		problem_set(ret_sentence, 0,
+			    "%s: upgraded in %s; slot %u is active, slot %u stands by with the new "
+			    "version%s.",
+			    service, took, plan->to, plan->from,
+			    plan->others ? ", and so do the others" : "");
 }
 
 void upgrade_describe(const struct upgrade *u, const char *service, uint64_t now,
@@ -287,10 +362,7 @@ void upgrade_describe(const struct upgrade *u, const char *service, uint64_t now
 
 	span_format((now - u->begun) / USEC_PER_MSEC * USEC_PER_MSEC, took, sizeof(took));
 	if (u->state == UPGRADE_DONE)
-		problem_set(ret_sentence, 0,
-			    "%s: upgraded in %s; slot %u is active, slot %u stands by with the new "
-			    "version.",
-			    service, took, plan->to, plan->from);
+		describe_done(u, service, took, ret_sentence);
 	else if (u->state == UPGRADE_UNDONE)
 		problem_set(ret_sentence, 0,
 			    "%s: the upgrade was undone in its step \"%s\": %.300s. Slot %u serves "

@@ -9,7 +9,7 @@
  *   CANARY     a share of the new connections, step by step
  *   SWITCH     a switchover
  *   PROBATION  whether the new one stays well
- *   REFRESH    the old slot is restarted: the fresh standby
+ *   REFRESH    the old slot is restarted: the fresh standby; then further ones that run, if any
  *   DONE
  *
  * Whatever fails, and a cancel, leads to UNDO: traffic goes back to where it was, and the upgrade
@@ -44,6 +44,7 @@ enum upgrade_event {
 	UPGRADE_JOB_DONE,   /* systemd has restarted what was asked for */
 	UPGRADE_JOB_FAILED, /* or could not */
 	UPGRADE_LOOK,	    /* slots, health or time have changed: `ready`, `lost` are fresh */
+	UPGRADE_LEFT_ALONE, /* the old slot still has connections and is to keep them */
 	UPGRADE_SMOKE_DONE,
 	UPGRADE_SMOKE_FAILED,
 	UPGRADE_SWITCHED,
@@ -59,7 +60,7 @@ enum upgrade_action {
 	UPGRADE_DO_SMOKE = 1 << 1,
 	UPGRADE_DO_CANARY = 1 << 2, /* the share upgrade_share() */
 	UPGRADE_DO_SWITCH = 1 << 3,
-	UPGRADE_DO_RESTART_OLD = 1 << 4, /* the unit of slot `from` */
+	UPGRADE_DO_RESTART_OLD = 1 << 4, /* the unit of the slot upgrade_slot() */
 	/* end the canary, the smoke test and the switchover if one runs; flip back if `to` is
 	 * active. Then UPGRADE_BACK */
 	UPGRADE_DO_UNDO = 1 << 5,
@@ -69,6 +70,7 @@ enum upgrade_action {
 
 struct upgrade_plan {
 	unsigned from, to; /* `from` is active when it begins */
+	uint32_t others;   /* further slots that run, as a bit mask: they are refreshed, too */
 	bool smoke;
 	unsigned n_canary;
 	uint32_t canary[UPGRADE_CANARY_STEPS_MAX]; /* shares in 1/65536 */
@@ -82,6 +84,10 @@ struct upgrade {
 	struct upgrade_plan plan;
 	enum upgrade_state state, failed_in;
 	unsigned step;			   /* of the canary */
+	unsigned refreshing;		   /* in REFRESH: this slot */
+	uint32_t to_refresh;		   /* and then these, as a bit mask */
+	bool restarted;			   /* REFRESH: by systemd; it may not be ready yet */
+	bool left_alone;		   /* `from` was, with the old version */
 	uint64_t begun, entered, deadline; /* microseconds, the driver's clock */
 	struct problem failure;		   /* why it is undone, or has failed */
 };
@@ -89,7 +95,7 @@ struct upgrade {
 struct upgrade_input {
 	enum upgrade_event event;
 	uint64_t now;
-	/* of slot `to`: ready, and healthy if it is probed */
+	/* of the slot upgrade_slot(): ready, and healthy if it is probed */
 	bool ready;
 	/* of slot `to`: it was ready in this upgrade and is not any more: crashed, unhealthy, hangs
 	 */
@@ -110,14 +116,17 @@ uint64_t upgrade_wake(const struct upgrade *u);
 bool upgrade_ended(const struct upgrade *u);
 /* Whether a cancel can still bring traffic back to where it was. */
 bool upgrade_can_undo(const struct upgrade *u);
-/* Of the canary, in 1/65536. */
+/* The slot that it is about now: the one that gets the new version. */
+unsigned upgrade_slot(const struct upgrade *u);
+/* Of the canary, in 1/65536; 0 before and after. */
 uint32_t upgrade_share(const struct upgrade *u);
 /* "restart", "ready", "smoke", "canary", ... */
 const char *upgrade_state_to_string(enum upgrade_state state);
 /* UPGRADE_STATE_COUNT when there is no such word. */
 enum upgrade_state upgrade_state_from_string(const char *text);
-/* One line of progress for people. */
-void upgrade_progress(const struct upgrade *u, uint64_t now, struct problem *ret_line);
+/* One line of progress for people. `remaining`: connections that the old slot still has. */
+void upgrade_progress(const struct upgrade *u, uint64_t now, uint64_t remaining,
+		      struct problem *ret_line);
 /* The sentence at the end. */
 void upgrade_describe(const struct upgrade *u, const char *service, uint64_t now,
 		      struct problem *ret_sentence);

@@ -61,6 +61,7 @@ static const struct option long_options[] = {
 	{"report", required_argument, NULL, LONG_TEXT + TEXT_REPORT},
 	{"probe", required_argument, NULL, LONG_TEXT + TEXT_PROBE},
 	{"smoke", required_argument, NULL, LONG_TEXT + TEXT_SMOKE},
+	{"smoke-timeout", required_argument, NULL, LONG_TEXT + TEXT_SMOKE_TIMEOUT},
 	{"canary", required_argument, NULL, LONG_TEXT + TEXT_CANARY},
 	{"hold", required_argument, NULL, LONG_TEXT + TEXT_HOLD},
 	{"probation", required_argument, NULL, LONG_TEXT + TEXT_PROBATION},

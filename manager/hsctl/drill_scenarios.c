@@ -139,8 +139,8 @@ static void play_bad_build(struct drill *drill, unsigned active, unsigned standb
 	if (drill_spoil(drill, standby, true) < 0)
 		return;
 	drill_mark_harm(drill, "upgrade to a version that does not start, in slot %u", standby);
-	answer = client_ask(drill->arguments, &call, &reply, "stttau", "", UINT64_C(0), UINT64_C(0),
-			    FLIP_WITHIN, 0);
+	answer = client_ask(drill->arguments, &call, &reply, "sttttau", "", UINT64_C(0),
+			    UINT64_C(0), UINT64_C(0), FLIP_WITHIN, 0);
 	drill_mark(drill, "%.140s", reply.problem.text);
 	if (answer == CLIENT_ANSWERED)
 		drill_break(drill, "the upgrade to a version that does not start went through");

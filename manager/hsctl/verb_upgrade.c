@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* upgrade: asks hsd for one, shows it as it goes, and says why if it was undone. */
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
-#include <systemd/sd-journal.h>
+#include <time.h>
 
 #include "core/upgrade.h"
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
+#include "system/lastwords.h"
+#include "system/scope.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
 #define HOLD_DEFAULT	  (30 * USEC_PER_SEC)
 #define PROBATION_DEFAULT (60 * USEC_PER_SEC)
 #define READY_DEFAULT	  (90 * USEC_PER_SEC)
+#define SMOKE_DEFAULT	  (10 * 60 * USEC_PER_SEC)
 /* Of systemd's own, for restarting both units, and of the drain. */
 #define JOBS_TIMEOUT  (40 * 60 * USEC_PER_SEC)
-#define JOURNAL_LINES 5
+#define JOURNAL_LINES 10
 
 static volatile sig_atomic_t interrupted;
 
@@ -29,7 +33,7 @@ static void on_signal(int signal)
 struct order {
 	uint32_t canary[UPGRADE_CANARY_STEPS_MAX];
 	unsigned n_canary;
-	uint64_t hold, probation, ready;
+	uint64_t hold, probation, ready, smoke;
 };
 
 /* ---- the order ---- */
@@ -86,6 +90,9 @@ static int read_order(const struct arguments *a, struct order *order)
 			      &order->probation);
 	if (!r)
 		r = read_span("--ready", a->texts[TEXT_READY], READY_DEFAULT, &order->ready);
+	if (!r)
+		r = read_span("--smoke-timeout", a->texts[TEXT_SMOKE_TIMEOUT], SMOKE_DEFAULT,
+			      &order->smoke);
 	return r;
 }
 
@@ -93,50 +100,90 @@ static int read_order(const struct arguments *a, struct order *order)
 
 struct show {
 	bool quiet, terminal;
-	char step[16];
-	int to; /* -1 = not known yet */
+	char step[16], last[16]; /* the one that runs, and the last that was on the way forward */
+	double share;
+	int slot;	     /* that it is about; -1 = not known yet */
+	bool late;	     /* Ctrl-C came when there was no way back any more: told */
+	uint64_t began_usec; /* CLOCK_REALTIME */
 };
+
+static void show_line(const struct show *show, json_object *progress)
+{
+	const char *text = json_text(progress, "text");
+
+	if (show->terminal)
+		printf("\r\033[K%s (%" PRId64 "s)", text,
+		       json_number(progress, "elapsed_us", 0) / (int64_t)USEC_PER_SEC);
+	else
+		puts(text);
+	fflush(stdout);
+}
+
+static void tell_late(struct show *show)
+{
+	if (!interrupted || show->late || strcmp(show->step, "refresh") != 0)
+		return;
+	show->late = true;
+	if (show->terminal)
+		fputs("\r\033[K", stdout);
+	complain("too late to undo it: the old slot restarts with the new version already; waiting "
+		 "for that");
+}
 
 static int on_step(const char *json, void *userdata)
 {
 	_cleanup_(json_object_putp) json_object *object = json_parse(json);
-	const char *step = json_text(object, "step"), *text = json_text(object, "text");
+	const char *step = json_text(object, "step");
 	struct show *show = userdata;
+	json_object *share;
+	bool same;
 
-	show->to = json_number(object, "to", show->to);
 	/* its switchover tells of progress, too, without a share */
-	if (show->quiet || !json_object_object_get_ex(object, "share", NULL))
+	if (!json_object_object_get_ex(object, "share", &share))
 		return 0;
-	if (!show->terminal && !strcmp(step, show->step))
-		return 0;
+	same = !strcmp(step, show->step) && json_object_get_double(share) == show->share &&
+	       json_number(object, "slot", -1) == show->slot;
+	show->share = json_object_get_double(share);
+	show->slot = json_number(object, "slot", -1);
 	snprintf(show->step, sizeof(show->step), "%s", step);
-	printf(show->terminal ? "\r\033[K%s" : "%s\n", text);
-	fflush(stdout);
+	/* how it ended is said by the answer */
+	if (!strcmp(step, "done") || !strcmp(step, "undone") || !strcmp(step, "failed"))
+		return 0;
+	if (strcmp(step, "undo") != 0)
+		snprintf(show->last, sizeof(show->last), "%s", step);
+	if (!show->quiet && (show->terminal || !same))
+		show_line(show, object);
+	tell_late(show);
 	return 0;
 }
 
-/* What the new instance itself has said last. */
-static void show_journal(const char *service, int slot)
+static void show_word(const char *line, void *userdata)
 {
-	char match[UNIT_NAME_MAX + 32], unit[UNIT_NAME_MAX];
-	sd_journal *journal = NULL;
-	const void *data;
-	size_t length;
+	const char **title = userdata;
 
-	if (slot < 0 || name_unit(service, slot, unit, sizeof(unit)) < 0 ||
-	    sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY) < 0)
+	if (*title)
+		fprintf(stderr, "last lines of %s:\n", *title);
+	*title = NULL;
+	fprintf(stderr, "  %s\n", line);
+}
+
+/* What the smoke test has said, or else the instance. */
+static void show_journal(const char *service, const struct show *show)
+{
+	char name[UNIT_NAME_MAX];
+	const char *title = name;
+	struct lastwords wanted = {.since_usec = show->began_usec, .lines = JOURNAL_LINES};
+
+	if (show->slot < 0 || name_unit(service, show->slot, name, sizeof(name)) < 0)
 		return;
-	snprintf(match, sizeof(match), "_SYSTEMD_UNIT=%s", unit);
-	if (sd_journal_add_match(journal, match, 0) >= 0 && sd_journal_seek_tail(journal) >= 0 &&
-	    sd_journal_previous_skip(journal, JOURNAL_LINES) > 0) {
-		fprintf(stderr, "last lines of %s:\n", unit);
-		do
-			if (sd_journal_get_data(journal, "MESSAGE", &data, &length) >= 0)
-				fprintf(stderr, "  %.*s\n", (int)MIN(length - 8, 500U),
-					(const char *)data + 8);
-		while (sd_journal_next(journal) > 0);
+	if (!strcmp(show->last, "smoke")) {
+		snprintf(name, sizeof(name), SCOPE_SMOKE_PREFIX "%.180s", service);
+		wanted.identifier = name;
+		title = "the smoke test";
+	} else {
+		wanted.unit = name;
 	}
-	sd_journal_close(journal);
+	lastwords_read(&wanted, show_word, &title);
 }
 
 static enum client_answer ask(const struct arguments *a, const struct client_call *call,
@@ -145,15 +192,15 @@ static enum client_answer ask(const struct arguments *a, const struct client_cal
 	const uint32_t *share = order->canary;
 
 	/* the array comes last: what is beyond its count is not read */
-	return client_ask(a, call, reply, "stttau", a->texts[TEXT_SMOKE] ?: "", order->hold,
-			  order->probation, order->ready, order->n_canary, share[0], share[1],
-			  share[2], share[3], share[4], share[5], share[6], share[7]);
+	return client_ask(a, call, reply, "sttttau", a->texts[TEXT_SMOKE] ?: "", order->smoke,
+			  order->hold, order->probation, order->ready, order->n_canary, share[0],
+			  share[1], share[2], share[3], share[4], share[5], share[6], share[7]);
 }
 
 int verb_upgrade(const struct arguments *arguments)
 {
 	struct sigaction action = {.sa_handler = on_signal};
-	struct show show = {.quiet = arguments->json, .to = -1};
+	struct show show = {.quiet = arguments->json, .slot = -1};
 	struct order order = {0};
 	struct reply reply = {0};
 	char service[SERVICE_NAME_MAX];
@@ -166,15 +213,19 @@ int verb_upgrade(const struct arguments *arguments)
 		.cancel_method = "CancelUpgrade",
 	};
 	enum client_answer answer;
+	struct timespec now;
 
 	if (verb_service(arguments, service) || read_order(arguments, &order))
 		return EXIT_USAGE;
 	show.terminal = isatty(STDOUT_FILENO);
+	clock_gettime(CLOCK_REALTIME, &now);
+	show.began_usec = now.tv_sec * USEC_PER_SEC + now.tv_nsec / NSEC_PER_USEC;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	call.timeout_usec = verb_timeout(arguments, order.ready + order.probation +
-							    UPGRADE_CANARY_STEPS_MAX * order.hold +
-							    CONFIG_DRAIN_MAX + JOBS_TIMEOUT);
+	call.timeout_usec =
+		verb_timeout(arguments, 2 * order.ready + order.probation + order.smoke +
+						UPGRADE_CANARY_STEPS_MAX * order.hold +
+						CONFIG_DRAIN_MAX + JOBS_TIMEOUT);
 	answer = ask(arguments, &call, &order, &reply);
 	if (show.terminal && !show.quiet)
 		fputs("\r\033[K", stdout);
@@ -189,6 +240,6 @@ int verb_upgrade(const struct arguments *arguments)
 			service, service);
 	if ((reply.exit == EXIT_UNDONE || reply.exit == EXIT_FAILED) && answer == CLIENT_REFUSED &&
 	    !arguments->host && !arguments->machine)
-		show_journal(service, show.to);
+		show_journal(service, &show);
 	return verb_end(arguments, &reply);
 }

@@ -299,6 +299,14 @@ static int bus_method_switchover(sd_bus_message *m, void *userdata, sd_bus_error
 	return r < 0 ? r : start_change(userdata, &order, m, error);
 }
 
+static int refuse_late(const struct service *service, sd_bus_error *error)
+{
+	return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
+				 "%s: it is too late to undo the upgrade: the old instance is gone",
+				 service->name);
+}
+
+/* In the middle of an upgrade it is that which is undone. */
 static int bus_method_rollback(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct service *service = userdata;
@@ -308,6 +316,8 @@ static int bus_method_rollback(sd_bus_message *m, void *userdata, sd_bus_error *
 		.settle_usec = service->config.settle_usec,
 	};
 
+	if (service->upgrade)
+		return upgrade_run_cancel(service->upgrade, m) ? 1 : refuse_late(service, error);
 	return start_change(service, &order, m, error);
 }
 
@@ -382,6 +392,10 @@ static int bus_method_set_canary(sd_bus_message *m, void *userdata, sd_bus_error
 		r = read_canary(m, error, &request, &filter);
 	if (r < 0)
 		return r;
+	if (upgrade_run_blocks(service)) {
+		gate_describe(GATE_BUSY, service->name, HS_SLOT_NONE, SLOT_DOWN, &message);
+		return refuse(error, &message);
+	}
 	service_states(service, states);
 	if (change_set_canary(service->plane, &request, &message) != GATE_OPEN)
 		return refuse(error, &message);
@@ -489,8 +503,8 @@ static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *e
 	int r = need_plane(service, error);
 
 	if (r >= 0)
-		r = sd_bus_message_read(m, "sttt", &order.smoke, &order.hold_usec,
-					&order.probation_usec, &order.ready_usec);
+		r = sd_bus_message_read(m, "stttt", &order.smoke, &order.smoke_usec,
+					&order.hold_usec, &order.probation_usec, &order.ready_usec);
 	if (r >= 0)
 		r = read_canary_steps(m, &order);
 	if (r == -EINVAL)
@@ -500,7 +514,7 @@ static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *e
 	if (r < 0)
 		return r;
 	if (MAX(order.hold_usec, order.probation_usec) > CONFIG_DRAIN_MAX ||
-	    order.ready_usec > CONFIG_DRAIN_MAX)
+	    MAX(order.ready_usec, order.smoke_usec) > CONFIG_DRAIN_MAX)
 		return sd_bus_error_set(error, BUS_ERROR_INVALID, "a time is longer than 7d");
 	r = upgrade_run_start(service, &order, m, &answer, &refusal);
 	if (r < 0)
@@ -515,7 +529,8 @@ static int bus_method_cancel_upgrade(sd_bus_message *m, void *userdata, sd_bus_e
 	if (!service->upgrade)
 		return sd_bus_error_setf(error, BUS_ERROR_REFUSED, "%s: no upgrade is under way",
 					 service->name);
-	upgrade_run_cancel(service->upgrade);
+	if (!upgrade_run_cancel(service->upgrade, NULL))
+		return refuse_late(service, error);
 	return sd_bus_reply_method_return(m, "");
 }
 
@@ -538,8 +553,8 @@ static const sd_bus_vtable service_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("Failover", SD_BUS_ARGS("i", to), SD_BUS_RESULT("s", json),
 				bus_method_failover, 0),
 	SD_BUS_METHOD_WITH_ARGS("Upgrade",
-				SD_BUS_ARGS("s", smoke, "t", hold_usec, "t", probation_usec, "t",
-					    ready_usec, "au", canary),
+				SD_BUS_ARGS("s", smoke, "t", smoke_usec, "t", hold_usec, "t",
+					    probation_usec, "t", ready_usec, "au", canary),
 				SD_BUS_RESULT("s", json), bus_method_upgrade, 0),
 	SD_BUS_METHOD_WITH_ARGS("CancelUpgrade", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
 				bus_method_cancel_upgrade, 0),

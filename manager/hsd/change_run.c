@@ -6,6 +6,7 @@
 #include "hsd/bus.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
+#include "hsd/upgrade_run.h"
 #include "plane/retire.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -199,7 +200,7 @@ int change_run_start(struct service *service, const struct change_order *order,
 		.health = health_of(service, health),
 		.n = service->n_slots,
 		.to = order->to,
-		.busy = service->change || (service->upgrade && !order->on_end) ||
+		.busy = service->change || (upgrade_run_blocks(service) && !order->on_end) ||
 			plane_lock(service->plane, &lock) < 0,
 	};
 	struct switchover_plan plan;

@@ -9,6 +9,7 @@
 #include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/recovery.h"
+#include "hsd/upgrade_run.h"
 #include "plane/retire.h"
 #include "plane/waiting.h"
 #include "system/journal.h"
@@ -353,7 +354,7 @@ void failover_on_unhealthy(struct failover *failover, unsigned slot, const char 
 	service = failover->service;
 	stuck = &failover->stuck[slot];
 	/* it is on its way out, or what runs will see for itself */
-	if (stuck->timer || service->upgrade || service->exclusive)
+	if (stuck->timer || upgrade_run_blocks(service) || service->exclusive)
 		return;
 	if (service->change) {
 		if (is_healthy(service, change_run_from(service->change)))

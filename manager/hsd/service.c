@@ -25,8 +25,6 @@
 
 DEFINE_CLEANUP(struct service, service_free)
 
-#define RESUME_USEC USEC_PER_SEC
-
 static void set_problem(struct service *service, const struct problem *problem)
 {
 	struct journal_scope scope = {service->name, -1, LOG_ERR};
@@ -130,30 +128,6 @@ void service_reload(struct service *service)
 	park_look(service->park);
 }
 
-static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct service *service = userdata;
-
-	(void)source;
-	(void)usec;
-	if (service->plane)
-		upgrade_run_resume(service);
-	return 0;
-}
-
-/* What an hsd before us has left half done is for us to end, once systemd has told us of the units.
- */
-static int watch_for_upgrade(struct service *service)
-{
-	struct plane_upgrade noted;
-
-	if (!service->plane || !plane_upgrade(service->plane, &noted))
-		return 0;
-	return sd_event_add_time_relative(service->context->event, &service->resume_source,
-					  CLOCK_MONOTONIC, RESUME_USEC, USEC_PER_MSEC, on_resume,
-					  service);
-}
-
 int service_new(const struct service_context *context, const char *name,
 		struct service **ret_service)
 {
@@ -172,7 +146,7 @@ int service_new(const struct service_context *context, const char *name,
 	if (r >= 0)
 		r = bus_publish_service(service);
 	if (r >= 0)
-		r = watch_for_upgrade(service);
+		r = upgrade_run_watch(service);
 	if (r < 0)
 		return r;
 	park_look(service->park);
@@ -286,7 +260,7 @@ void service_report(struct service *service, struct service_report *ret_report)
 		ret_report->hold_usec = failover_hold(service->failover);
 	report_read_plane(ret_report, service->plane);
 	report_read_force(ret_report, service->force);
-	if (service->upgrade)
+	if (upgrade_run_blocks(service))
 		snprintf(ret_report->change, sizeof(ret_report->change), "upgrade");
 	else if (service->change)
 		snprintf(ret_report->change, sizeof(ret_report->change), "%s",

@@ -51,9 +51,10 @@ struct service {
 	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
 	struct instance *instances[HS_SLOTS_MAX];
 	unsigned n_slots;
-	struct change_run *change;   /* NULL: none runs */
-	struct upgrade_run *upgrade; /* likewise */
-	sd_event_source *resume_source;
+	struct change_run *change;	/* NULL: none runs */
+	struct upgrade_run *upgrade;	/* likewise */
+	sd_event_source *resume_source; /* one was left by the hsd before: see hsd/upgrade_run.h */
+	uint64_t resume_until;
 	struct exclusive_run *exclusive; /* likewise, of a service with Exclusive=yes */
 	bool loss_told;			 /* that no slot is left; until the next adoption */
 	struct event_log *events;

@@ -8,24 +8,32 @@
 #include "hsd/change_run.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
+#include "hsd/smoke.h"
+#include "plane/canary.h"
+#include "plane/retire.h"
 #include "system/change.h"
 #include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
 /* How often it looks although nobody has told of anything: progress, and what was overlooked. */
-#define LOOK_EVERY  (250 * USEC_PER_MSEC)
-#define SMOKE_USEC  (10 * 60 * USEC_PER_SEC)
-#define SMOKE_GRACE (5 * USEC_PER_SEC)
+#define LOOK_EVERY (250 * USEC_PER_MSEC)
+
+/* How long a new hsd waits for what systemd and the probes say, before it finishes or undoes what
+ * the one before has left; and how often it looks whether that is there. */
+#define RESUME_PATIENCE (5 * USEC_PER_SEC)
+#define RESUME_EVERY	(50 * USEC_PER_MSEC)
 
 struct upgrade_run {
 	struct service *service;
 	struct upgrade machine;
-	char *smoke;
+	char *smoke_command;
 	uint32_t uid;		 /* of who asked for it */
 	sd_bus_message *message; /* NULL: nobody waits for an answer */
+	sd_bus_message *recall;	 /* of who has it rolled back; NULL: nobody */
 	sd_event_source *timer;
 	struct unit_job *job;
+	struct smoke *smoke;
 };
 
 DEFINE_CLEANUP(struct upgrade_run, upgrade_run_free)
@@ -38,28 +46,45 @@ struct upgrade_run *upgrade_run_free(struct upgrade_run *run)
 		return NULL;
 	sd_event_source_disable_unref(run->timer);
 	unit_job_free(run->job);
+	smoke_free(run->smoke);
+	if (run->message && !upgrade_ended(&run->machine))
+		sd_bus_reply_method_errorf(
+			run->message, SD_BUS_ERROR_NO_REPLY,
+			"hsd stops, or manages this service no longer; the next hsd goes on");
 	sd_bus_message_unref(run->message);
-	free(run->smoke);
+	sd_bus_message_unref(run->recall);
+	free(run->smoke_command);
 	free(run);
 	return NULL;
 }
 
 /* ---- telling ---- */
 
+/* Connections that the old slot still has, as far as that can be known. */
+static uint64_t remaining(const struct upgrade_run *run)
+{
+	struct slot_totals totals = {0};
+
+	plane_slot_totals(run->service->plane, run->machine.plan.from, &totals);
+	return totals.connections;
+}
+
 static void tell_progress(const struct upgrade_run *run)
 {
 	const struct upgrade *machine = &run->machine;
 	json_object *object = json_object_new_object();
 	struct problem line = {0};
-	uint64_t now = now_usec();
+	uint64_t now = now_usec(), left = remaining(run);
 
-	upgrade_progress(machine, now, &line);
+	upgrade_progress(machine, now, left, &line);
 	json_object_object_add(object, "service", json_object_new_string(run->service->name));
 	json_object_object_add(object, "step",
 			       json_object_new_string(upgrade_state_to_string(machine->state)));
 	json_object_object_add(object, "from", json_object_new_int(machine->plan.from));
 	json_object_object_add(object, "to", json_object_new_int(machine->plan.to));
 	json_object_object_add(object, "elapsed_us", json_object_new_uint64(now - machine->begun));
+	json_object_object_add(object, "slot", json_object_new_int(upgrade_slot(machine)));
+	json_object_object_add(object, "remaining", json_object_new_uint64(left));
 	json_object_object_add(object, "share",
 			       json_object_new_double(upgrade_share(machine) / 65536.0));
 	json_object_object_add(object, "text", json_object_new_string(line.text));
@@ -80,31 +105,40 @@ static void note(const struct upgrade_run *run)
 	plane_set_upgrade(run->service->plane, upgrade_ended(machine) ? NULL : &noted);
 }
 
-static void answer(const struct upgrade_run *run, const struct problem *sentence)
+/* The answer of what has ended well: to who began it, or to who has it rolled back. */
+static void answer_done(const struct upgrade_run *run, sd_bus_message *message, const char *verb,
+			const char *sentence)
 {
-	const struct upgrade *machine = &run->machine;
-	json_object *object;
+	const struct upgrade_plan *plan = &run->machine.plan;
+	bool back = message == run->recall;
+	json_object *object = json_object_new_object();
 
-	if (!run->message)
-		return;
-	if (machine->state != UPGRADE_DONE) {
-		sd_bus_reply_method_errorf(run->message,
-					   machine->state == UPGRADE_UNDONE ? BUS_ERROR_UNDONE
-									    : BUS_ERROR_FAILED,
-					   "%s", sentence->text);
-		return;
-	}
-	object = json_object_new_object();
 	json_object_object_add(object, "service", json_object_new_string(run->service->name));
-	json_object_object_add(object, "verb", json_object_new_string("upgrade"));
-	json_object_object_add(object, "from", json_object_new_int(machine->plan.from));
-	json_object_object_add(object, "to", json_object_new_int(machine->plan.to));
+	json_object_object_add(object, "verb", json_object_new_string(verb));
+	json_object_object_add(object, "from", json_object_new_int(back ? plan->to : plan->from));
+	json_object_object_add(object, "to", json_object_new_int(back ? plan->from : plan->to));
 	json_object_object_add(object, "outcome", json_object_new_string("done"));
 	json_object_object_add(object, "duration_us",
-			       json_object_new_uint64(now_usec() - machine->begun));
-	json_object_object_add(object, "message", json_object_new_string(sentence->text));
-	sd_bus_reply_method_return(run->message, "s", json_object_to_json_string(object));
+			       json_object_new_uint64(now_usec() - run->machine.begun));
+	json_object_object_add(object, "message", json_object_new_string(sentence));
+	sd_bus_reply_method_return(message, "s", json_object_to_json_string(object));
 	json_object_put(object);
+}
+
+static void answer(const struct upgrade_run *run, const struct problem *sentence)
+{
+	bool undone = run->machine.state == UPGRADE_UNDONE;
+
+	if (run->message && run->machine.state == UPGRADE_DONE)
+		answer_done(run, run->message, "upgrade", sentence->text);
+	else if (run->message)
+		sd_bus_reply_method_errorf(run->message,
+					   undone ? BUS_ERROR_UNDONE : BUS_ERROR_FAILED, "%s",
+					   sentence->text);
+	if (run->recall && undone)
+		answer_done(run, run->recall, "rollback", sentence->text);
+	else if (run->recall)
+		sd_bus_reply_method_errorf(run->recall, BUS_ERROR_FAILED, "%s", sentence->text);
 }
 
 static void end(struct upgrade_run *run)
@@ -133,13 +167,13 @@ static void end(struct upgrade_run *run)
 
 /* ---- looking ---- */
 
-/* Why the new slot is not well, as a sentence; false when it is. */
+/* Why the slot that it is about is not well, as a sentence; false when it is. */
 static bool is_unwell(const struct upgrade_run *run, struct problem *ret_why)
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	struct slot_health buffer[HS_SLOTS_MAX];
 	const struct slot_health *health = health_of(run->service, buffer);
-	unsigned to = run->machine.plan.to;
+	unsigned to = upgrade_slot(&run->machine);
 
 	if (to >= run->service->n_slots) {
 		problem_set(ret_why, 0, "slot %u is not there any more", to);
@@ -177,9 +211,14 @@ void upgrade_run_poke(struct upgrade_run *run)
 		carry_out(run, step(run, UPGRADE_LOOK, NULL));
 }
 
-void upgrade_run_cancel(struct upgrade_run *run)
+bool upgrade_run_cancel(struct upgrade_run *run, sd_bus_message *recall)
 {
-	carry_out(run, step(run, UPGRADE_CANCEL, NULL));
+	if (!upgrade_can_undo(&run->machine))
+		return false;
+	run->recall = sd_bus_message_ref(recall);
+	carry_out(run,
+		  step(run, UPGRADE_CANCEL, recall ? "it was rolled back" : "it was cancelled"));
+	return true;
 }
 
 static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
@@ -211,15 +250,18 @@ static void set_timer(struct upgrade_run *run)
 static void on_job(const char *result, const struct problem *problem, void *userdata)
 {
 	struct upgrade_run *run = userdata;
+	struct service *service = run->service;
 	bool done = !strcmp(result, "done");
 	struct problem why;
 
 	run->job = NULL;
 	problem_set(&why, 0, "the unit of slot %u could not be restarted: %s%s%s",
-		    run->machine.state == UPGRADE_REFRESH ? run->machine.plan.from
-							  : run->machine.plan.to,
-		    result, problem ? ": " : "", problem ? problem->text : "");
+		    upgrade_slot(&run->machine), result, problem ? ": " : "",
+		    problem ? problem->text : "");
 	carry_out(run, step(run, done ? UPGRADE_JOB_DONE : UPGRADE_JOB_FAILED, why.text));
+	/* it may be ready already */
+	if (done)
+		upgrade_run_poke(service->upgrade);
 }
 
 static void restart(struct upgrade_run *run, unsigned slot)
@@ -233,55 +275,74 @@ static void restart(struct upgrade_run *run, unsigned slot)
 		on_job("failed", NULL, run);
 }
 
-static void on_smoke(const char *result, const struct problem *problem, void *userdata)
+/* What DrainEnd= says of connections that have outlived the drain and the probation. */
+static void restart_old(struct upgrade_run *run)
+{
+	struct service *service = run->service;
+	unsigned slot = upgrade_slot(&run->machine);
+	enum config_drain_end end = service->config.drain_end;
+
+	if (slot == run->machine.plan.from && end == DRAIN_END_KEEP && remaining(run)) {
+		carry_out(run, step(run, UPGRADE_LEFT_ALONE, NULL));
+		return;
+	}
+	if (slot == run->machine.plan.from && end == DRAIN_END_RESET)
+		reset_connections(service->plane, slot);
+	restart(run, slot);
+}
+
+static void on_smoke(const char *failure, void *userdata)
 {
 	struct upgrade_run *run = userdata;
-	struct problem why;
 
-	run->job = NULL;
-	problem_set(&why, 0, "the smoke test failed: %s%s%s",
-		    strcmp(result, "failed") ? result : "its exit status was not 0",
-		    problem ? ": " : "", problem ? problem->text : "");
-	carry_out(run, step(run, strcmp(result, "done") ? UPGRADE_SMOKE_FAILED : UPGRADE_SMOKE_DONE,
-			    why.text));
+	run->smoke = NULL;
+	carry_out(run, step(run, failure ? UPGRADE_SMOKE_FAILED : UPGRADE_SMOKE_DONE, failure));
 }
 
-/* Outside of our own sandbox, as a unit of its own: what it says is in the journal. */
 static void smoke(struct upgrade_run *run)
 {
-	const struct upgrade *machine = &run->machine;
-	char slot[8], name[UNIT_NAME_MAX];
-	const char *argv[] = {HS_PREFIX "/bin/hsctl",
-			      "exec",
-			      run->service->name,
-			      slot,
-			      "--",
-			      "/bin/sh",
-			      "-c",
-			      run->smoke,
-			      NULL};
-	struct unit_transient order = {
-		.name = name,
-		.description = "hotstandby smoke test",
-		.argv = argv,
-		.timeout_usec = machine->plan.smoke_usec - SMOKE_GRACE,
-	};
+	const struct upgrade_plan *plan = &run->machine.plan;
 
-	snprintf(slot, sizeof(slot), "%u", machine->plan.to);
-	snprintf(name, sizeof(name), "hotstandby-smoke-%.200s.service", run->service->name);
-	if (unit_transient_new(run->service->context->bus, &order, on_smoke, run, &run->job) < 0)
-		on_smoke("failed", NULL, run);
+	if (smoke_start(run->service, plan->to, run->smoke_command, plan->smoke_usec, on_smoke, run,
+			&run->smoke) < 0)
+		on_smoke("the smoke test could not be run", run);
 }
 
-static void set_canary(struct upgrade_run *run, unsigned slot, uint32_t share)
+static void end_canary(struct upgrade_run *run)
 {
 	struct plane *plane = run->service->plane;
 	uint64_t word;
 
-	do
+	do {
 		word = plane_word(plane);
-	while (plane_swap_word(plane, word, word_with_canary(word, slot, share)));
+		if (hs_word_canary(word) != run->machine.plan.to)
+			return;
+	} while (plane_swap_word(plane, word, word_with_canary(word, HS_SLOT_NONE, 0)));
 	bus_emit_changed(run->service);
+}
+
+/* For all clients, whoever the canary before was for. When another is at it right now the next look
+ * does it. */
+static void set_canary(struct upgrade_run *run)
+{
+	struct plane *plane = run->service->plane;
+	unsigned to = run->machine.plan.to;
+	uint32_t share = upgrade_share(&run->machine);
+	struct problem why;
+	uint64_t word;
+	int r;
+
+	do {
+		word = plane_word(plane);
+		if (hs_word_canary(word) == to && hs_word_share(word) == share)
+			return;
+		r = plane_set_canary(plane, word, word_with_canary(word, to, share), NULL);
+	} while (r == -EAGAIN);
+	bus_emit_changed(run->service);
+	if (!r || r == -EBUSY)
+		return;
+	problem_set(&why, 0, "the canary cannot be set: %s", strerror(-r));
+	carry_out(run, step(run, UPGRADE_CANCEL, why.text));
 }
 
 static void on_switched(enum switchover_state state, const char *sentence, void *userdata)
@@ -332,9 +393,9 @@ static bool flip_back(struct upgrade_run *run)
 static void undo(struct upgrade_run *run)
 {
 	run->job = unit_job_free(run->job);
+	run->smoke = smoke_free(run->smoke);
 	run->service->change = change_run_free(run->service->change);
-	if (hs_word_canary(plane_word(run->service->plane)) == run->machine.plan.to)
-		set_canary(run, HS_SLOT_NONE, 0);
+	end_canary(run);
 	carry_out(run, step(run, flip_back(run) ? UPGRADE_BACK : UPGRADE_NOT_BACK, NULL));
 }
 
@@ -353,14 +414,15 @@ static void carry_out(struct upgrade_run *run, unsigned actions)
 		return;
 	}
 	set_timer(run);
-	if (actions & UPGRADE_DO_CANARY)
-		set_canary(run, plan->to, upgrade_share(&run->machine));
 	if (actions & UPGRADE_DO_RESTART_NEW)
 		restart(run, plan->to);
 	else if (actions & UPGRADE_DO_RESTART_OLD)
-		restart(run, plan->from);
+		restart_old(run);
 	else if (actions & UPGRADE_DO_SMOKE)
 		smoke(run);
+	/* and again where it did not come about */
+	else if (run->machine.state == UPGRADE_CANARY)
+		set_canary(run);
 	else if (actions & UPGRADE_DO_SWITCH)
 		switch_over(run);
 	else if (actions & UPGRADE_DO_UNDO)
@@ -382,7 +444,7 @@ static enum gate_answer gate(const struct service *service, unsigned *ret_to,
 	for (unsigned i = 0; *ret_to >= HS_SLOTS_MAX && i < service->n_slots; i++)
 		if (i != active)
 			*ret_to = i;
-	if (service->change || service->upgrade) {
+	if (service->change || upgrade_run_blocks(service)) {
 		answer = GATE_BUSY;
 		gate_describe(answer, service->name, *ret_to, SLOT_DOWN, ret_refusal);
 	} else if (service->config.exclusive) {
@@ -403,6 +465,16 @@ static enum gate_answer gate(const struct service *service, unsigned *ret_to,
 	return answer;
 }
 
+static uint32_t running_slots(const struct service *service)
+{
+	uint32_t slots = 0;
+
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (instance_is_up(instance_facts(service->instances[i])->state))
+			slots |= 1U << i;
+	return slots;
+}
+
 static struct upgrade_run *run_new(struct service *service, const struct upgrade_order *order,
 				   unsigned from, unsigned to)
 {
@@ -414,17 +486,18 @@ static struct upgrade_run *run_new(struct service *service, const struct upgrade
 		.n_canary = order->n_canary,
 		.hold_usec = order->hold_usec,
 		.ready_usec = order->ready_usec,
-		.smoke_usec = SMOKE_USEC,
+		.smoke_usec = order->smoke_usec,
 		.probation_usec = order->probation_usec,
 	};
 
 	if (!run)
 		return NULL;
 	memcpy(plan.canary, order->canary, sizeof(plan.canary));
+	plan.others = running_slots(service) & ~(1U << from | 1U << to);
 	run->service = service;
 	run->uid = JOURNAL_UID_NONE;
-	run->smoke = strdup(order->smoke);
-	if (!run->smoke)
+	run->smoke_command = strdup(order->smoke);
+	if (!run->smoke_command)
 		return NULL;
 	upgrade_init(&run->machine, &plan);
 	return steal_ptr(&run);
@@ -450,29 +523,73 @@ int upgrade_run_start(struct service *service, const struct upgrade_order *order
 	return 0;
 }
 
-void upgrade_run_resume(struct service *service)
+/* ---- what the hsd before has left ---- */
+
+bool upgrade_run_blocks(const struct service *service)
 {
-	static const struct upgrade_order nothing = {.smoke = "", .ready_usec = USEC_PER_SEC};
-	struct journal_scope scope = {service->name, -1, LOG_WARNING};
-	struct plane_upgrade noted;
+	return service->upgrade || service->resume_source;
+}
+
+static void resume(struct service *service, const struct plane_upgrade *noted)
+{
+	static const struct upgrade_order nothing = {.smoke = "", .ready_usec = 30 * USEC_PER_SEC};
+	struct journal_scope scope = {service->name, (int)noted->to, LOG_WARNING};
 	struct problem unwell;
-	struct upgrade_run *run;
+	struct upgrade_run *run = run_new(service, &nothing, noted->from, noted->to);
 	unsigned actions;
 
-	if (service->upgrade || !plane_upgrade(service->plane, &noted))
-		return;
-	run = run_new(service, &nothing, noted.from, noted.to);
 	if (!run)
 		return;
 	service->upgrade = run;
-	scope.slot = noted.to;
-	actions = upgrade_resume(&run->machine, noted.state,
-				 hs_word_active(plane_word(service->plane)) == noted.to &&
+	actions = upgrade_resume(&run->machine, noted->state,
+				 hs_word_active(plane_word(service->plane)) == noted->to &&
 					 !is_unwell(run, &unwell),
 				 now_usec());
 	journal_log(JOURNAL_UPGRADE, &scope,
 		    "%s: hsd was gone in the middle of an upgrade, in its step \"%s\"; it is %s",
-		    service->name, upgrade_state_to_string(noted.state),
+		    service->name, upgrade_state_to_string(noted->state),
 		    actions & UPGRADE_DO_UNDO ? "undone" : "finished");
 	carry_out(run, actions);
+}
+
+/* systemd has told of both units, and the probes of the new one, if any. */
+static bool is_clear(const struct service *service, const struct plane_upgrade *noted)
+{
+	struct slot_health buffer[HS_SLOTS_MAX];
+	const struct slot_health *health = health_of(service, buffer);
+
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if ((i == noted->from || i == noted->to) && !service->instances[i]->known)
+			return false;
+	return !health || noted->to >= service->n_slots ||
+	       !instance_is_up(instance_facts(service->instances[noted->to])->state) ||
+	       health[noted->to].state != HEALTH_UNKNOWN;
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct service *service = userdata;
+	struct plane_upgrade noted;
+	bool left = plane_upgrade(service->plane, &noted);
+
+	if (left && !is_clear(service, &noted) && usec < service->resume_until) {
+		sd_event_source_set_time(source, usec + RESUME_EVERY);
+		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	}
+	service->resume_source = sd_event_source_disable_unref(source);
+	if (left)
+		resume(service, &noted);
+	return 0;
+}
+
+int upgrade_run_watch(struct service *service)
+{
+	struct plane_upgrade noted;
+
+	if (!service->plane || !plane_upgrade(service->plane, &noted))
+		return 0;
+	service->resume_until = now_usec() + RESUME_PATIENCE;
+	return sd_event_add_time_relative(service->context->event, &service->resume_source,
+					  CLOCK_MONOTONIC, RESUME_EVERY, USEC_PER_MSEC, on_resume,
+					  service);
 }

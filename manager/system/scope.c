@@ -19,6 +19,8 @@
 #define NAME_MAX_LEN 64
 #define ENTER_USEC   (10 * USEC_PER_SEC)
 
+#define SMOKE_STOP_USEC (1 * USEC_PER_SEC)
+
 struct scope {
 	char name[NAME_MAX_LEN];
 	pid_t pid;
@@ -59,6 +61,19 @@ static int append_text(sd_bus_message *m, const char *property, const char *valu
 	return sd_bus_message_append(m, "(sv)", property, "s", value);
 }
 
+/* A smoke test that is stopped leaves nothing behind; any other command outlives who has started
+ * it. */
+static int append_bond(sd_bus_message *m, pid_t pid)
+{
+	_cleanup_(freep) char *unit = NULL;
+
+	if (sd_pid_get_unit(pid, &unit) < 0 ||
+	    strncmp(unit, SCOPE_SMOKE_PREFIX, strlen(SCOPE_SMOKE_PREFIX)))
+		return 0;
+	return sd_bus_message_append(m, "(sv)(sv)", "BindsTo", "as", 1, unit, "TimeoutStopUSec",
+				     "t", SMOKE_STOP_USEC);
+}
+
 static int append_properties(sd_bus_message *m, pid_t pid, const char *description)
 {
 	_cleanup_(freep) char *slice = NULL;
@@ -70,6 +85,8 @@ static int append_properties(sd_bus_message *m, pid_t pid, const char *descripti
 		r = append_text(m, "Description", description);
 	if (r >= 0 && sd_pid_get_slice(pid, &slice) >= 0 && slice)
 		r = append_text(m, "Slice", slice);
+	if (r >= 0)
+		r = append_bond(m, pid);
 	/* one that failed leaves nothing behind either */
 	if (r >= 0)
 		r = append_text(m, "CollectMode", "inactive-or-failed");

@@ -12,6 +12,10 @@
 
 #include "util/problem.h"
 
+/* Units of this name that run a command in a scope take it, and all that it has started, along when
+ * they end. */
+#define SCOPE_SMOKE_PREFIX "hotstandby-smoke-"
+
 struct scope;
 
 /* `cgroup` as systemd names it; NULL when there is none, and `problem` has a sentence. Called once;

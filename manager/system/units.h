@@ -89,15 +89,22 @@ int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_jo
 /* The same for any call of systemd's manager that answers with a job. */
 int unit_job_send(sd_bus *bus, sd_bus_message *order, unit_job_fn on_end, void *userdata,
 		  struct unit_job **ret_job);
-/* A unit that runs one command, and is gone when it has ended. */
+/* A unit that runs one command. It ends with the unit `binds_to`, and all that it has started with
+ * it. */
 struct unit_transient {
 	const char *name, *description;
+	const char *identifier; /* of what it says, in the journal */
+	const char *binds_to;
 	const char *const *argv; /* ends with NULL; the first is a path */
-	uint64_t timeout_usec;
+	uint64_t timeout_usec;	 /* for the command; for its end when it is stopped */
+	uint64_t stop_usec;
 };
-/* As unit_job_new(): the job is "done" when the command has ended with 0. */
+/* As unit_job_new(): the job is "done" when the command has ended with 0. The unit stays, and tells
+ * how it ended, until unit_transient_end() or the end of the bus connection. */
 int unit_transient_new(sd_bus *bus, const struct unit_transient *order, unit_job_fn on_end,
 		       void *userdata, struct unit_job **ret_job);
+/* Lets go of it, or stops it before. Does not wait. */
+void unit_transient_end(sd_bus *bus, const char *unit, bool stop);
 /* Forgets the job without a callback; systemd goes on with it. */
 struct unit_job *unit_job_free(struct unit_job *job);
 

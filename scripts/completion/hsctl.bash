@@ -41,7 +41,9 @@ _hsctl_parse() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
-		-H | -M | -n | --host | --machine | --lines | --timeout | --to | --settle | --drain | --then | --from | --by)
+		-H | -M | -n | --host | --machine | --lines | --timeout | --to | --settle | --drain | --then | --from | --by | --smoke | \
+			--smoke-timeout | --canary | --hold | --probation | --ready | --deadline | --scenario | --repeat | --rate | \
+			--probe | --max-gap | --max-lost | --report)
 			# a value follows: "--to 1", or "--to=1", which arrives as three words
 			[[ ${COMP_WORDS[i + 1]} != '=' ]] || ((i++))
 			((i++))
@@ -65,9 +67,11 @@ _hsctl() {
 	local -A special=(
 		[status]='--watch' [connections]='--list' [events]='--follow --lines='
 		[switchover]='--to= --settle= --drain= --then=' [failover]='--to=' [canary]='--to= --from= --by='
+		[upgrade]='--smoke= --smoke-timeout= --canary= --hold= --probation= --ready=' [drain]='--deadline='
+		[drill]='--scenario= --all --repeat= --rate= --probe= --max-gap= --max-lost= --report= --yes' [history]='--lines='
 	)
-	local verbs='list status connections events switchover rollback failover policy canary exec park release doctor enable disable
-		prepare adopt retire'
+	local verbs='list status connections events history doctor switchover rollback failover upgrade policy canary exec
+		park release drain drill enable disable prepare adopt retire'
 
 	COMPREPLY=()
 	! _hsctl_command || return 0
@@ -80,6 +84,9 @@ _hsctl() {
 	--from) ;;
 	--to) words=$(_hsctl_slots "$service") ;;
 	--settle) words='0 50ms 100ms 1s' ;;
+	--canary) words='1% 5% 10% 1%,10%,50%' ;;
+	--hold | --probation | --ready | --deadline | --smoke-timeout) words='10s 30s 60s 5min' ;;
+	--scenario) words='switchover stop crash hang slow-start bad-build manager-crash both-down' ;;
 	--drain | --timeout) words='0 10s 30s 5min' ;;
 	-M | --machine) words=$(machinectl list --no-legend --no-pager 2>/dev/null | cut -d' ' -f1) ;;
 	-H | --host) words=$(compgen -A hostname) ;;
@@ -99,7 +106,7 @@ _hsctl() {
 			case $verb in
 			policy) words='standby parity hash' ;;
 			canary) words='off 1% 5% 10% 50%' ;;
-			exec) words=$(_hsctl_slots "$service") ;;
+			exec | drain) words=$(_hsctl_slots "$service") ;;
 			esac
 		fi
 		;;

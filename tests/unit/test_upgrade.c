@@ -81,14 +81,17 @@ static void test_way_through(void **state)
 	assert_int_equal(upgrade_wake(&u), 34 * S);
 	assert_int_equal(look(&u, 34 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_CANARY);
 	assert_int_equal(upgrade_share(&u), 32768);
-	upgrade_progress(&u, 35 * S, &text);
+	upgrade_progress(&u, 35 * S, 0, &text);
 	assert_string_equal(text.text, "canary: slot 1 gets 50% of new connections, 29s left");
 	assert_int_equal(look(&u, 64 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_SWITCH);
 	assert_int_equal(send(&u, UPGRADE_SWITCHED, 65 * S), UPGRADE_DO_TELL);
 	assert_int_equal(look(&u, 125 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
 	assert_false(upgrade_can_undo(&u));
 	assert_int_equal(send(&u, UPGRADE_CANCEL, 126 * S), 0);
-	assert_int_equal(send(&u, UPGRADE_JOB_DONE, 127 * S), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	assert_int_equal(upgrade_slot(&u), 0);
+	assert_int_equal(look(&u, 126 * S, true, NULL), 0);
+	assert_int_equal(send(&u, UPGRADE_JOB_DONE, 127 * S), 0);
+	assert_int_equal(look(&u, 127 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_END);
 	assert_int_equal(u.state, UPGRADE_DONE);
 	assert_int_equal(upgrade_wake(&u), USEC_INFINITY);
 	upgrade_describe(&u, "app", 127 * S, &text);
@@ -107,6 +110,70 @@ static void test_short_way(void **state)
 	send(&u, UPGRADE_JOB_DONE, 1);
 	assert_int_equal(look(&u, 2, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_SWITCH);
 	assert_int_equal(send(&u, UPGRADE_SWITCHED, 3), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
+}
+
+/* Further slots that run get the new version, too: one after the other. */
+static void test_more_than_two_slots(void **state)
+{
+	struct upgrade_plan plan = {.from = 1, .to = 2, .others = 1 << 0 | 1 << 3, .ready_usec = S};
+	struct upgrade u = at(&plan, UPGRADE_REFRESH);
+	struct problem text;
+
+	(void)state;
+	assert_int_equal(upgrade_slot(&u), 1);
+	send(&u, UPGRADE_JOB_DONE, 10 * S);
+	assert_int_equal(look(&u, 10 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
+	assert_int_equal(upgrade_slot(&u), 0);
+	send(&u, UPGRADE_JOB_DONE, 11 * S);
+	assert_int_equal(look(&u, 11 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
+	assert_int_equal(upgrade_slot(&u), 3);
+	send(&u, UPGRADE_JOB_DONE, 12 * S);
+	assert_int_equal(look(&u, 12 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	upgrade_describe(&u, "app", 12 * S, &text);
+	assert_non_null(
+		strstr(text.text, "slot 1 stands by with the new version, and so do the others."));
+}
+
+/* A fresh standby that does not get ready: traffic is on the new version, but that is not all. */
+static void test_refresh_not_ready(void **state)
+{
+	struct upgrade u = at(&whole, UPGRADE_REFRESH);
+
+	(void)state;
+	send(&u, UPGRADE_JOB_DONE, 10 * S);
+	assert_int_equal(look(&u, 11 * S, false, NULL), 0);
+	assert_int_equal(look(&u, upgrade_wake(&u), false, NULL), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	assert_int_equal(u.state, UPGRADE_FAILED);
+	assert_non_null(strstr(u.failure.text, "the old slot did not become ready"));
+}
+
+static void test_old_connections_that_are_kept(void **state)
+{
+	struct upgrade u = at(&whole, UPGRADE_REFRESH);
+	struct problem text;
+
+	(void)state;
+	assert_int_equal(send(&u, UPGRADE_LEFT_ALONE, 10 * S), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	assert_int_equal(u.state, UPGRADE_DONE);
+	upgrade_describe(&u, "app", 10 * S, &text);
+	assert_non_null(strstr(text.text, "Slot 0 keeps its connections and the old version"));
+}
+
+static void test_progress_tells_what_is_left(void **state)
+{
+	struct upgrade u = at(&whole, UPGRADE_SWITCH);
+	struct problem text;
+
+	(void)state;
+	upgrade_progress(&u, u.entered, 31, &text);
+	assert_string_equal(text.text,
+			    "switch: new connections go to slot 1; 31 connections left on slot 0");
+	u = at(&whole, UPGRADE_PROBATION);
+	upgrade_progress(&u, u.entered, 0, &text);
+	assert_string_equal(text.text, "probation: slot 1 is watched, 1min left");
+	/* between the steps of the canary there is no share, and none before */
+	u = at(&whole, UPGRADE_SMOKE);
+	assert_int_equal(upgrade_share(&u), 0);
 }
 
 /* In each state: what goes wrong, and where it leads. */
@@ -231,6 +298,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_way_through),
 		cmocka_unit_test(test_short_way),
+		cmocka_unit_test(test_more_than_two_slots),
+		cmocka_unit_test(test_refresh_not_ready),
+		cmocka_unit_test(test_old_connections_that_are_kept),
+		cmocka_unit_test(test_progress_tells_what_is_left),
 		cmocka_unit_test(test_ways_back),
 		cmocka_unit_test(test_undo_that_fails_keeps_its_reason),
 		cmocka_unit_test(test_any_order),
