@@ -245,6 +245,11 @@ static int set_verb(struct arguments *a, const char *name, struct problem *probl
 {
 	const struct verb *near;
 
+	/* "hsctl help switchover" is what many type first; a word more and it is --help */
+	if (!a->help && !strcmp(name, "help")) {
+		a->help = true;
+		return 0;
+	}
 	a->verb = verb_find(name);
 	if (a->verb)
 		return 0;

@@ -124,7 +124,8 @@ static void test_order(void **state)
 static void test_help(void **state)
 {
 	static const char *const lines[] = {"--help",	 "-h",	      "switchover --help",
-					    "--version", "policy -h", "enable --help --to=3"};
+					    "--version", "policy -h", "enable --help --to=3",
+					    "help",	 "help drill"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -132,6 +133,7 @@ static void test_help(void **state)
 
 		assert_true(a.help || a.version);
 	}
+	assert_string_equal(parse_good("help drill").verb->name, "drill");
 }
 
 /* Each with a part of the sentence that it must be answered with. */
@@ -143,6 +145,7 @@ static void test_bad(void **state)
 		{"", "what is to be done"},
 		{"--json", "what is to be done"},
 		{"_", "there is no verb"},
+		{"help help", "there is no verb"},
 		{"swichover app", "did you mean switchover"},
 		{"switch app", "did you mean switchover"},
 		{"fail-over app", "did you mean failover"},
