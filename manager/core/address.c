@@ -45,6 +45,15 @@ bool address_beats(const struct address *a, const struct address *b)
 	return overlap(a, b) && score_a > score_b;
 }
 
+bool address_is_for_many(const struct address *address)
+{
+	static const uint8_t everybody[] = {255, 255, 255, 255};
+
+	if (address->family == AF_INET6)
+		return address->ip[0] == 0xff;
+	return (address->ip[0] & 0xf0) == 0xe0 || !memcmp(address->ip, everybody, 4);
+}
+
 const char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])
 {
 	char ip[INET6_ADDRSTRLEN] = "", device[16] = "";

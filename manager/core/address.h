@@ -28,6 +28,9 @@ bool address_equal(const struct address *a, const struct address *b);
  * that is bound to a device. Kernel: __inet_lookup_listener(), compute_score(). */
 bool address_beats(const struct address *a, const struct address *b);
 
+/* A multicast group, or everybody: each UDP socket there gets a copy, nobody is asked which one. */
+bool address_is_for_many(const struct address *address);
+
 /* "0.0.0.0:8080", "[::]:8080", "[::]:8080 (v6 only)", "10.0.0.1:80%3" (bound to interface 3).
  * Returns `text`. */
 const char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX]);

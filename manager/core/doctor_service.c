@@ -165,7 +165,7 @@ static void judge_slot(struct doctor_report *report, const struct doctor_service
 {
 	const struct doctor_slot *slot = &service->slots[number];
 	struct doctor_advice advice = {.id = "slot.ready"};
-	char remedy[UNIT_NAME_MAX + 48];
+	char remedy[UNIT_NAME_MAX + 160];
 
 	if (slot->state == SLOT_READY || may_rest(service, number)) {
 		doctor_add(report, DOCTOR_OK, &advice, "Slot %u (%s) is %s", number, slot->unit,
@@ -174,8 +174,13 @@ static void judge_slot(struct doctor_report *report, const struct doctor_service
 	}
 	advice.why = number == service->active ? "It is the active one: clients may be refused"
 					       : "It cannot take over when the active one ends";
-	if (slot->state == SLOT_DOWN || slot->state == SLOT_FAILED)
+	if (slot->state == SLOT_DOWN)
 		snprintf(remedy, sizeof(remedy), "Start it: systemctl start %s", slot->unit);
+	else if (slot->state == SLOT_FAILED || slot->state == SLOT_STARTING)
+		snprintf(remedy, sizeof(remedy),
+			 "See why: journalctl -u %s; a server that finds a file, folder or port of "
+			 "its other copy in use is to have its own, with %%i",
+			 slot->unit);
 	else
 		snprintf(remedy, sizeof(remedy), "See: hsctl status %.240s", report->service);
 	advice.remedy = remedy;

@@ -233,7 +233,8 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 
 	report_read_unit(report, slot, instance_facts(instance));
 	out->state = state;
-	out->problem = instance->problem;
+	if (!out->problem.text[0])
+		out->problem = instance->problem;
 	out->stalled_usec = hang_stalled(service->hang, slot);
 	if (service->failover && failover_problem(service->failover, slot)->text[0])
 		out->problem = *failover_problem(service->failover, slot);

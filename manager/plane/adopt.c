@@ -116,16 +116,6 @@ static bool in_scope(const struct adopt_scope *scope, const struct address *addr
 	return !scope->n_ports;
 }
 
-/* Bound to a group or to everybody: each socket there gets a copy, nobody is asked which one. */
-static bool is_for_many(const struct address *address)
-{
-	static const uint8_t everybody[] = {255, 255, 255, 255};
-
-	if (address->family == AF_INET6)
-		return address->ip[0] == 0xff;
-	return (address->ip[0] & 0xf0) == 0xe0 || !memcmp(address->ip, everybody, 4);
-}
-
 static enum adopt_verdict judge(int fd)
 {
 	if (get_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
@@ -200,7 +190,7 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope, struct 
 	struct listener *listener;
 	int r;
 
-	if (!in_scope(scope, address) || (address->udp && is_for_many(address))) {
+	if (!in_scope(scope, address) || (address->udp && address_is_for_many(address))) {
 		socket->verdict = ADOPT_PORT_LEFT_OUT;
 		return 0;
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "plane/ephemeral.h"
 #include "plane/scan.h"
 #include "util/macro.h"
 
@@ -83,6 +84,19 @@ static void read_socket(const struct held_socket *held, unsigned slot, struct do
 		read_option(fd, (enum doctor_option)i, ret->options[i]);
 }
 
+/* What adoption leaves out without a word: datagrams for many, and a port that the kernel chose,
+ * which is never forced to have the option. */
+static bool is_left_out(const struct config *config, const struct doctor_socket *socket)
+{
+	bool may_be_bare = socket->address.udp || config->intake == INTAKE_AUTO ||
+			   config->intake == INTAKE_FORCED;
+
+	if (socket->address.udp && address_is_for_many(&socket->address))
+		return true;
+	return may_be_bare && socket->borrowed && !socket->reuseport && !config->n_ports &&
+	       ephemeral_has(ephemeral_range(), socket->address.port);
+}
+
 static int compare(const void *a, const void *b)
 {
 	const struct doctor_socket *x = a, *y = b;
@@ -104,10 +118,13 @@ int inspect_slot(const char *cgroup, unsigned slot, const struct config *config,
 	if (!all)
 		return -ENOMEM;
 	*sockets = all;
-	for (size_t i = 0; i < n_held; i++)
-		if (config_has_port(config, held[i].socket.address.port,
-				    held[i].socket.address.udp))
-			read_socket(&held[i], slot, &all[(*n)++]);
+	for (size_t i = 0; i < n_held; i++) {
+		if (!config_has_port(config, held[i].socket.address.port,
+				     held[i].socket.address.udp))
+			continue;
+		read_socket(&held[i], slot, &all[*n]);
+		*n += !is_left_out(config, &all[*n]);
+	}
 	qsort(all + before, *n - before, sizeof(*all), compare);
 	return 0;
 }

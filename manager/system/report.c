@@ -79,9 +79,24 @@ void report_read_force(struct service_report *report, const struct force *force)
 	report->intake.bare_seen = counts.forced || counts.refused;
 }
 
+/* Why there is no instance, or is none for long: else that is known to systemd alone. */
+static void tell_ending(struct slot_report *slot, const char *unit, const struct ending *ending)
+{
+	bool failed = slot->state == SLOT_FAILED, ended = ending->code;
+	char text[ENDING_TEXT_MAX];
+
+	/* one that is started anew after its crash has a word of it as well */
+	if (!failed && !(slot->state == SLOT_STARTING && !slot->main_pid && ended))
+		return;
+	ending_describe(ending, text);
+	problem_set(&slot->problem, 0, "its %s%s%s; see journalctl -u %s",
+		    failed ? "unit has failed" : "last run ended", text[0] ? ": " : "", text, unit);
+}
+
 void report_read_unit(struct service_report *report, unsigned slot, const struct unit_facts *facts)
 {
 	struct slot_report *out = &report->slots[slot];
+	char unit[UNIT_NAME_MAX];
 	struct slot_facts state = {
 		.unit = facts->state,
 		.sockets = out->sockets,
@@ -93,6 +108,8 @@ void report_read_unit(struct service_report *report, unsigned slot, const struct
 	out->main_pid = facts->main_pid;
 	out->since_usec = facts->since_usec;
 	out->state = slot_state_of(&state);
+	(void)name_unit(report->service, slot, unit, sizeof(unit));
+	tell_ending(out, unit, &facts->ending);
 }
 
 static void add_text(json_object *object, const char *key, const char *text)

@@ -98,7 +98,7 @@ restart_both() {
 @test "nor have those of UDP, of another network namespace, and of one instance at a time" {
 	write /etc/systemd/system/dgram@.service <<-'END'
 		[Service]
-		ExecStart=/usr/bin/python3 -c 'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.setsockopt(1, 15, 1); s.bind(("0.0.0.0", 9811)); [s.sendto(*s.recvfrom(99)) for _ in iter(int, 1)]'
+		ExecStart=/usr/bin/python3 -c 'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.setsockopt(1, 15, 1); s.bind(("0.0.0.0", 9811)); own = socket.socket(type=socket.SOCK_DGRAM); own.bind(("", 0)); [s.sendto(*s.recvfrom(99)) for _ in iter(int, 1)]'
 	END
 	own_service apart 9812
 	inside sed -i 's/^Type=notify/&\nPrivateNetwork=yes/' /etc/systemd/system/apart@.service
@@ -232,6 +232,34 @@ restart_both() {
 	wait_for 5 is_ready own
 	finds_nothing own
 }
+
+@test "a slot that has failed, or fails again and again" {
+	failing own 1
+	[[ $(slot_state own 1) == failed ]]
+	[[ $(status own .slots[1].problem) == 'its unit has failed: exit status 3; see journalctl -u own@1.service' ]]
+	finds slot.ready own
+	[[ $(jq -r '.[] | select(.status == "finding").remedy' "$BATS_TEST_TMPDIR/checks") == *'journalctl -u own@1.service'*%i* ]]
+	inside systemctl stop own@1
+	drop_in again own@1.service '[Service]' Restart=always RestartSec=1h
+	failing own 1
+	[[ $(slot_state own 1) == starting ]]
+	[[ $(status own .slots[1].problem) == 'its last run ended: exit status 3; see journalctl -u own@1.service' ]]
+	finds slot.ready own
+	no_drop_in again own@1.service
+	no_drop_in fail own@1.service
+	inside systemctl restart own@1
+	wait_for 5 is_ready own
+	finds_nothing own
+}
+
+# failing NAME SLOT: its server ends before it is ready
+failing() {
+	drop_in fail "$1@$2.service" '[Service]' ExecStart= 'ExecStart=/bin/sh -c "exit 3"'
+	inside systemctl restart "$1@$2" || true
+	wait_for 5 has_problem "$1" "$2"
+}
+
+has_problem() { [[ $(status "$1" ".slots[$2].problem") != null ]]; }
 
 @test "hsd that is stopped, or hangs" {
 	inside systemctl stop hsd
