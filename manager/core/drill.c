@@ -2,7 +2,7 @@
 #include "core/drill.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "util/clock.h"
@@ -15,7 +15,7 @@ static const struct {
 	[DRILL_STOP] = {"stop", "stop the unit of the active slot, and start it again"},
 	[DRILL_CRASH] = {"crash", "kill the active instance (SIGKILL)"},
 	[DRILL_HANG] = {"hang", "halt the active instance (SIGSTOP)"},
-	[DRILL_SLOW_START] = {"slow-start", "restart the standby, and halt it while it starts"},
+	[DRILL_SLOW_START] = {"slow-start", "restart the standby, which takes long to start"},
 	[DRILL_BAD_BUILD] = {"bad-build", "upgrade to an instance that never becomes ready"},
 	[DRILL_MANAGER_CRASH] = {"manager-crash", "kill hsd, and then the active instance"},
 	[DRILL_BOTH_DOWN] = {"both-down", "stop both instances, and start them again"},
@@ -28,11 +28,16 @@ static const char *const outcome_names[] = {
 };
 _Static_assert(ARRAY_SIZE(outcome_names) == DRILL_OUTCOME_COUNT, "a name for each outcome");
 
+static const char *const outcome_words[] = {
+	[DRILL_ANSWERED] = "answered", [DRILL_REFUSED] = "refused",	   [DRILL_RESET] = "reset",
+	[DRILL_TIMEOUT] = "timed out", [DRILL_WRONG] = "answered wrongly",
+};
+_Static_assert(ARRAY_SIZE(outcome_words) == DRILL_OUTCOME_COUNT, "words for each outcome");
+
 static const char *const verdict_names[] = {
-	[DRILL_PASSED] = "passed",
-	[DRILL_EXCEEDED] = "exceeded",
-	[DRILL_BROKEN] = "broken",
-	[DRILL_UNMEASURED] = "unmeasured",
+	[DRILL_PASSED] = "passed",	     [DRILL_EXCEEDED] = "exceeded",
+	[DRILL_BROKEN] = "broken",	     [DRILL_UNMEASURED] = "unmeasured",
+	[DRILL_INTERRUPTED] = "interrupted",
 };
 _Static_assert(ARRAY_SIZE(verdict_names) == DRILL_VERDICT_COUNT, "a name for each verdict");
 
@@ -59,6 +64,11 @@ const char *drill_outcome_to_string(enum drill_outcome outcome)
 	return outcome < DRILL_OUTCOME_COUNT ? outcome_names[outcome] : "unknown";
 }
 
+const char *drill_outcome_words(enum drill_outcome outcome)
+{
+	return outcome < DRILL_OUTCOME_COUNT ? outcome_words[outcome] : "unknown";
+}
+
 const char *drill_verdict_to_string(enum drill_verdict verdict)
 {
 	return verdict < DRILL_VERDICT_COUNT ? verdict_names[verdict] : "unknown";
@@ -70,6 +80,7 @@ void drill_record_done(struct drill_record *record)
 {
 	free(record->probes);
 	free(record->marks);
+	free(record->sights);
 	*record = (struct drill_record) {0};
 }
 
@@ -99,21 +110,24 @@ int drill_record_probe(struct drill_record *record, const struct drill_probe *pr
 	return r;
 }
 
-int drill_record_mark(struct drill_record *record, uint64_t at, const char *template, ...)
+int drill_record_mark(struct drill_record *record, const struct drill_mark *mark)
 {
 	int r = make_room((void **)&record->marks, record->n_marks, &record->marks_room,
-			  sizeof(struct drill_mark));
-	struct drill_mark *mark;
-	va_list args;
+			  sizeof(*mark));
 
-	if (r < 0)
-		return r;
-	mark = &record->marks[record->n_marks++];
-	mark->at = at;
-	va_start(args, template);
-	vsnprintf(mark->text, sizeof(mark->text), template, args);
-	va_end(args);
-	return 0;
+	if (!r)
+		record->marks[record->n_marks++] = *mark;
+	return r;
+}
+
+int drill_record_sight(struct drill_record *record, const struct drill_sight *sight)
+{
+	int r = make_room((void **)&record->sights, record->n_sights, &record->sights_room,
+			  sizeof(*sight));
+
+	if (!r)
+		record->sights[record->n_sights++] = *sight;
+	return r;
 }
 
 /* ---- figures ---- */
@@ -182,26 +196,33 @@ int drill_summarize(const struct drill_record *record, uint64_t end,
 	return 0;
 }
 
-enum drill_verdict drill_judge(const struct drill_summary *summary,
-			       const struct drill_limits *limits, const char *broken,
-			       struct problem *ret_sentence)
+void drill_describe_lost(const struct drill_summary *summary, struct problem *ret_text)
+{
+	char kinds[160] = "";
+	size_t used = 0;
+
+	for (unsigned i = DRILL_ANSWERED + 1; i < DRILL_OUTCOME_COUNT; i++)
+		if (summary->outcomes[i])
+			used += snprintf(kinds + used, sizeof(kinds) - used, "%s%zu %s",
+					 used ? ", " : " (", summary->outcomes[i],
+					 outcome_words[i]);
+	problem_set(ret_text, 0, "%zu of %zu connections lost%s%s", summary->lost, summary->total,
+		    kinds, used ? ")" : "");
+}
+
+/* Whether the figures keep within the limits; says which does not. */
+static enum drill_verdict judge_figures(const struct drill_summary *summary,
+					const struct drill_limits *limits,
+					struct problem *ret_sentence)
 {
 	char gap[SPAN_TEXT_MAX], allowed[SPAN_TEXT_MAX];
+	struct problem lost;
 
+	drill_describe_lost(summary, &lost);
 	span_format(summary->gap / USEC_PER_MSEC * USEC_PER_MSEC, gap, sizeof(gap));
-	if (broken) {
-		problem_set(ret_sentence, 0, "it did not go as it must: %.400s", broken);
-		return DRILL_BROKEN;
-	}
-	if (!summary->outcomes[DRILL_ANSWERED]) {
-		problem_set(ret_sentence, 0,
-			    "not one of %zu connections was answered, so nothing was measured",
-			    summary->total);
-		return DRILL_UNMEASURED;
-	}
 	if (summary->lost > limits->max_lost) {
-		problem_set(ret_sentence, 0, "%zu of %zu connections lost, %llu allowed",
-			    summary->lost, summary->total, (unsigned long long)limits->max_lost);
+		problem_set(ret_sentence, 0, "%.200s, %llu allowed", lost.text,
+			    (unsigned long long)limits->max_lost);
 		return DRILL_EXCEEDED;
 	}
 	if (summary->gap > limits->max_gap) {
@@ -209,7 +230,85 @@ enum drill_verdict drill_judge(const struct drill_summary *summary,
 			    span_format(limits->max_gap, allowed, sizeof(allowed)));
 		return DRILL_EXCEEDED;
 	}
-	problem_set(ret_sentence, 0, "%zu of %zu connections lost, longest gap %s", summary->lost,
-		    summary->total, gap);
+	problem_set(ret_sentence, 0, "%.200s, longest gap %s", lost.text, gap);
 	return DRILL_PASSED;
+}
+
+static bool said(const char *sentence)
+{
+	return sentence && sentence[0];
+}
+
+enum drill_verdict drill_judge(const struct drill_summary *summary,
+			       const struct drill_limits *limits, const struct drill_course *course,
+			       struct problem *ret_sentence)
+{
+	if (said(course->unmeasured)) {
+		problem_set(ret_sentence, 0, "%.480s", course->unmeasured);
+		return DRILL_UNMEASURED;
+	}
+	if (said(course->broken)) {
+		problem_set(ret_sentence, 0, "it did not go as it must: %.400s", course->broken);
+		return DRILL_BROKEN;
+	}
+	if (course->interrupted) {
+		problem_set(ret_sentence, 0, "it was interrupted; everything was put back");
+		return DRILL_INTERRUPTED;
+	}
+	if (!summary->outcomes[DRILL_ANSWERED]) {
+		problem_set(ret_sentence, 0,
+			    "not one of %zu connections was answered, so nothing was measured",
+			    summary->total);
+		return DRILL_UNMEASURED;
+	}
+	return judge_figures(summary, limits, ret_sentence);
+}
+
+/* ---- several runs ---- */
+
+static uint64_t median(uint64_t *values, size_t n)
+{
+	qsort(values, n, sizeof(*values), compare);
+	return n ? values[n / 2] : 0;
+}
+
+static bool is_worse(const struct drill_summary *a, enum drill_verdict verdict_a,
+		     const struct drill_summary *b, enum drill_verdict verdict_b)
+{
+	if ((verdict_a == DRILL_PASSED) != (verdict_b == DRILL_PASSED))
+		return verdict_a != DRILL_PASSED;
+	return a->gap > b->gap;
+}
+
+int drill_spread(const struct drill_summary *const *summaries, const enum drill_verdict *verdicts,
+		 size_t n, struct drill_spread *ret_spread)
+{
+	_cleanup_(freep) uint64_t *values = calloc(2 * n + 1, sizeof(*values));
+	struct drill_spread spread = {.n = n};
+	uint64_t *gaps = values, *news = values + n;
+
+	if (!values)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct drill_summary *s = summaries[i];
+
+		gaps[i] = s->gap;
+		spread.passed += verdicts[i] == DRILL_PASSED;
+		spread.total += s->total;
+		spread.lost += s->lost;
+		if (s->to_new_active)
+			news[spread.n_moved++] = s->to_new_active;
+		if (is_worse(s, verdicts[i], summaries[spread.worst], verdicts[spread.worst]))
+			spread.worst = i;
+	}
+	spread.gap_median = median(gaps, n);
+	spread.gap_min = gaps[0];
+	spread.gap_max = gaps[n - 1];
+	spread.new_median = median(news, spread.n_moved);
+	if (spread.n_moved) {
+		spread.new_min = news[0];
+		spread.new_max = news[spread.n_moved - 1];
+	}
+	*ret_spread = spread;
+	return 0;
 }

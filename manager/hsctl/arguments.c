@@ -27,6 +27,7 @@ enum {
 	LONG_LIST,
 	LONG_ALL,
 	LONG_YES,
+	LONG_PUT_BACK,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -53,6 +54,7 @@ static const struct option long_options[] = {
 	{"lines", required_argument, NULL, 'n'},
 	{"all", no_argument, NULL, LONG_ALL},
 	{"yes", no_argument, NULL, LONG_YES},
+	{"put-back", no_argument, NULL, LONG_PUT_BACK},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -204,10 +206,10 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 	static const struct {
 		int option, bit;
 	} bits[] = {
-		{LONG_TO, OPTION_TO},	  {LONG_SETTLE, OPTION_SETTLE}, {LONG_DRAIN, OPTION_DRAIN},
-		{LONG_THEN, OPTION_THEN}, {LONG_WATCH, OPTION_WATCH},	{LONG_LIST, OPTION_LIST},
-		{'f', OPTION_FOLLOW},	  {'n', OPTION_LINES},		{LONG_ALL, OPTION_DRILL},
-		{LONG_YES, OPTION_DRILL},
+		{LONG_TO, OPTION_TO},	  {LONG_SETTLE, OPTION_SETTLE},	 {LONG_DRAIN, OPTION_DRAIN},
+		{LONG_THEN, OPTION_THEN}, {LONG_WATCH, OPTION_WATCH},	 {LONG_LIST, OPTION_LIST},
+		{'f', OPTION_FOLLOW},	  {'n', OPTION_LINES},		 {LONG_ALL, OPTION_DRILL},
+		{LONG_YES, OPTION_DRILL}, {LONG_PUT_BACK, OPTION_DRILL},
 	};
 
 	if (option >= LONG_TEXT) {
@@ -235,6 +237,9 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 		return 0;
 	case LONG_YES:
 		a->yes = true;
+		return 0;
+	case LONG_PUT_BACK:
+		a->put_back = true;
 		return 0;
 	default: /* the rest is told by its bit alone */
 		return 0;

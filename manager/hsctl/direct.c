@@ -204,7 +204,7 @@ static void find_foreign(const struct direct *direct, struct foreign_list *ret_l
 }
 
 /* Where listeners in other network namespaces are, the units' processes tell. */
-static void locate(const struct direct *direct)
+void direct_locate(const struct direct *direct)
 {
 	for (unsigned i = 0; i < direct->config.slots; i++) {
 		struct unit_facts facts = {0};
@@ -223,7 +223,7 @@ static json_object *describe(const struct direct *direct, const struct problem *
 	if (!report)
 		return NULL;
 	if (direct->plane)
-		locate(direct);
+		direct_locate(direct);
 	report_init(report, direct->service, direct->config.slots);
 	report->intake.wanted = direct->config.intake;
 	report->failover = direct->config.failover;
@@ -352,7 +352,7 @@ int direct_connections(const char *service, struct reply *ret_reply)
 
 	if (direct_open(service, &direct, &problem) < 0)
 		return reply_fail(ret_reply, EXIT_FAILED, "%s", problem.text);
-	locate(&direct);
+	direct_locate(&direct);
 	object = report_connections(direct.plane, direct.config.slots, true);
 	if (!object)
 		return reply_fail(ret_reply, EXIT_FAILED,

@@ -35,6 +35,8 @@ void direct_close(struct direct *direct);
 sd_bus *direct_systemd(void);
 /* What systemd knows of the unit of a slot; where it cannot be asked, what the sockets tell. */
 void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *ret_facts);
+/* Finds the network namespaces of its listeners: see plane_locate(). */
+void direct_locate(const struct direct *direct);
 /* Wakes the other slots' servers for what has moved to them from this one (plane/nudge.h). */
 void direct_nudge(const struct direct *direct, unsigned from);
 /* States of all slots, `config.slots` of them. */

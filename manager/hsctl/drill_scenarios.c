@@ -1,53 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What is done to the service in each scenario, and what it must do then. */
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 
 #include "hsctl/client.h"
 #include "hsctl/drill.h"
 #include "hsctl/verb.h"
-#include "system/units.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
 /* How long the prober watches the service as it is, before and after. */
-#define LEAD	    USEC_PER_SEC
-#define FLIP_WITHIN (30 * USEC_PER_SEC)
-#define BACK_WITHIN (120 * USEC_PER_SEC)
-#define HELD_FOR    (2 * USEC_PER_SEC)
+#define LEAD	      USEC_PER_SEC
+#define BACK_WITHIN   (120 * USEC_PER_SEC)
+#define BY_ITSELF     (5 * USEC_PER_SEC)
+#define UPGRADE_READY (30 * USEC_PER_SEC)
 
-static void unit_of(const struct drill *drill, unsigned slot, char unit[UNIT_NAME_MAX])
-{
-	name_unit(drill->service, slot, unit, UNIT_NAME_MAX);
-}
-
-static int run_job(struct drill *drill, enum unit_action action, unsigned slot)
-{
-	struct problem problem = {0};
-	char unit[UNIT_NAME_MAX];
-	int r;
-
-	unit_of(drill, slot, unit);
-	r = units_run_job(drill->systemd, action, unit, BACK_WITHIN, &problem);
-	if (r < 0)
-		drill_break(drill, "%.400s", problem.text);
-	return r;
-}
+static const char slow_start[] = "/bin/sleep 2";
+static const char bad_start[] = "/bin/sh -c \"exit 1\"";
 
 static void wait_until_whole(struct drill *drill)
 {
-	drill_wait(drill, drill_all_ready, 0, BACK_WITHIN,
+	drill_wait(drill, drill_is_whole, 0, BACK_WITHIN,
 		   "not all slots that were ready before are so again");
+}
+
+static bool wait_for_flip(struct drill *drill, unsigned active, const char *hint)
+{
+	char within[SPAN_TEXT_MAX];
+
+	if (drill_wait(drill, drill_is_not_active, active, drill->flip_within, NULL))
+		return true;
+	if (!drill_interrupted)
+		drill_break(drill, "no other slot became active within %s%s",
+			    span_format(drill->flip_within, within, sizeof(within)), hint);
+	return false;
 }
 
 static void play_switchover(struct drill *drill, unsigned active, unsigned standby)
 {
-	drill_mark_harm(drill, "switchover to slot %u", standby);
+	drill_mark_harm(drill, 0, "switchover to slot %u", standby);
 	if (drill_switch(drill, standby))
 		return;
-	drill_look(drill);
 	drill_pass_time(drill, LEAD);
+	if (drill_interrupted)
+		return;
 	drill_mark(drill, "switchover back to slot %u", active);
 	drill_switch(drill, active);
 }
@@ -55,74 +51,60 @@ static void play_switchover(struct drill *drill, unsigned active, unsigned stand
 static void play_stop(struct drill *drill, unsigned active, unsigned standby)
 {
 	(void)standby;
-	drill_mark_harm(drill, "slot %u is told to stop", active);
-	if (run_job(drill, UNIT_STOP, active))
+	drill_mark_harm(drill, 1U << active, "systemctl stop of slot %u", active);
+	if (!drill_job(drill, UNIT_STOP, active) || !wait_for_flip(drill, active, ""))
 		return;
-	if (!drill_wait(drill, drill_is_not_active, active, FLIP_WITHIN,
-			"no other slot became active"))
+	drill_pass_time(drill, LEAD);
+	if (drill_interrupted)
 		return;
-	drill_mark(drill, "slot %u is started again", active);
-	if (!run_job(drill, UNIT_START, active))
+	drill_mark(drill, "systemctl start of slot %u", active);
+	if (drill_job(drill, UNIT_START, active))
 		wait_until_whole(drill);
 }
 
 static void play_crash(struct drill *drill, unsigned active, unsigned standby)
 {
 	(void)standby;
-	drill_mark_harm(drill, "slot %u is killed", active);
-	if (drill_kill(drill, active, SIGKILL) < 0)
-		return;
-	if (!drill_wait(drill, drill_is_not_active, active, FLIP_WITHIN,
-			"no other slot became active"))
+	drill_mark_harm(drill, 1U << active, "kill -9 of slot %u", active);
+	if (drill_kill(drill, active, SIGKILL) < 0 || !wait_for_flip(drill, active, ""))
 		return;
 	/* with RestartOnCrash=no it is for us to start it, see drill_put_back() */
-	drill_wait(drill, drill_all_ready, 0, 5 * USEC_PER_SEC, NULL);
+	drill_wait(drill, drill_is_whole, 0, BY_ITSELF, NULL);
 }
 
 static void play_hang(struct drill *drill, unsigned active, unsigned standby)
 {
 	(void)standby;
-	drill_mark_harm(drill, "slot %u is halted", active);
+	drill_mark_harm(drill, 1U << active, "slot %u is halted (SIGSTOP)", active);
 	if (drill_kill(drill, active, SIGSTOP) < 0)
 		return;
-	drill_wait(
-		drill, drill_is_not_active, active, FLIP_WITHIN,
-		"the hang was not noticed: no other slot became active (see Failover= and Stall=)");
-	drill_mark(drill, "slot %u is let go on", active);
+	wait_for_flip(drill, active, ", so the hang was not noticed (see Failover= and Stall=)");
+	if (drill_interrupted)
+		return;
+	drill_mark(drill, "slot %u is let go on (SIGCONT)", active);
 	drill_kill(drill, active, SIGCONT);
 	wait_until_whole(drill);
 }
 
-static bool is_starting(const struct drill *drill, unsigned slot)
+static void check_active(struct drill *drill, unsigned active)
 {
-	return slot < drill->seen.n && strcmp(drill->seen.states[slot], "ready") &&
-	       strcmp(drill->seen.states[slot], "stopping") &&
-	       strcmp(drill->seen.states[slot], "leaving");
+	if (!drill_interrupted && !drill_is_active(drill, active))
+		drill_break(drill, "slot %u did not stay active", active);
 }
 
 static void play_slow_start(struct drill *drill, unsigned active, unsigned standby)
 {
-	struct unit_job *job = NULL;
-	char unit[UNIT_NAME_MAX];
+	bool started;
 
-	unit_of(drill, standby, unit);
-	drill_mark_harm(drill, "slot %u is restarted", standby);
-	if (unit_job_new(drill->systemd, UNIT_RESTART, unit, NULL, NULL, &job) < 0) {
-		drill_break(drill, "systemd does not take the restart of %s", unit);
+	if (drill_spoil(drill, standby, slow_start) < 0)
 		return;
-	}
-	sd_bus_flush(drill->systemd);
-	unit_job_free(job);
-	if (drill_wait(drill, is_starting, standby, 10 * USEC_PER_SEC, NULL)) {
-		drill_kill(drill, standby, SIGSTOP);
-		drill_mark(drill, "slot %u is halted while it starts", standby);
-		drill_pass_time(drill, HELD_FOR);
-		drill_kill(drill, standby, SIGCONT);
-		drill_mark(drill, "slot %u is let go on", standby);
-	}
-	if (!drill_is_active(drill, active))
-		drill_break(drill, "slot %u did not stay active", active);
-	wait_until_whole(drill);
+	drill_mark_harm(drill, 1U << standby, "slot %u is restarted, and takes 2 s longer",
+			standby);
+	started = drill_job(drill, UNIT_RESTART, standby);
+	check_active(drill, active);
+	drill_mend(drill, standby);
+	if (started)
+		wait_until_whole(drill);
 }
 
 /* The upgrade must say no, and traffic must be where it was. */
@@ -133,31 +115,36 @@ static void play_bad_build(struct drill *drill, unsigned active, unsigned standb
 		.service = drill->service,
 		.method = "Upgrade",
 		.timeout_usec = BACK_WITHIN,
+		.interrupted = &drill_interrupted,
+		.cancel_method = "CancelUpgrade",
 	};
 	enum client_answer answer;
 
-	if (drill_spoil(drill, standby, true) < 0)
+	if (drill_spoil(drill, standby, bad_start) < 0)
 		return;
-	drill_mark_harm(drill, "upgrade to a version that does not start, in slot %u", standby);
+	drill_mark_harm(drill, 1U << standby,
+			"upgrade to a version that does not start, in slot %u", standby);
 	answer = client_ask(drill->arguments, &call, &reply, "sttttau", "", UINT64_C(0),
-			    UINT64_C(0), UINT64_C(0), FLIP_WITHIN, 0);
-	drill_mark(drill, "%.140s", reply.problem.text);
+			    UINT64_C(0), UINT64_C(0), UPGRADE_READY, 0);
+	drill_look(drill);
+	drill_mark(drill, "hsd says: %.140s", reply.problem.text);
+	if (drill_interrupted)
+		return;
 	if (answer == CLIENT_ANSWERED)
 		drill_break(drill, "the upgrade to a version that does not start went through");
 	else if (reply.exit != EXIT_UNDONE)
 		drill_break(drill, "the upgrade was not undone: %.300s", reply.problem.text);
-	if (!drill_look(drill) && !drill_is_active(drill, active))
-		drill_break(drill, "slot %u is not active any more", active);
-	drill_spoil(drill, standby, false);
+	check_active(drill, active);
+	drill_mend(drill, standby);
 	drill_mark(drill, "slot %u is started with the version that it had", standby);
-	if (!run_job(drill, UNIT_RESTART, standby))
+	if (drill_job(drill, UNIT_RESTART, standby))
 		wait_until_whole(drill);
 }
 
 static int kill_manager(struct drill *drill)
 {
 	struct problem problem = {0};
-	int r = units_kill(drill->systemd, "hsd.service", SIGKILL, &problem);
+	int r = units_kill(drill->direct.systemd, "hsd.service", SIGKILL, &problem);
 
 	if (r < 0)
 		drill_break(drill, "%.400s", problem.text);
@@ -167,26 +154,23 @@ static int kill_manager(struct drill *drill)
 static void play_manager_crash(struct drill *drill, unsigned active, unsigned standby)
 {
 	(void)standby;
-	drill_mark_harm(drill, "hsd is killed");
-	if (kill_manager(drill) < 0)
+	drill_mark_harm(drill, 1U << active, "kill -9 of hsd, and of slot %u", active);
+	if (kill_manager(drill) < 0 || drill_kill(drill, active, SIGKILL) < 0)
 		return;
-	drill_mark(drill, "slot %u is killed", active);
-	if (drill_kill(drill, active, SIGKILL) < 0)
-		return;
-	if (!drill_wait(drill, drill_is_not_active, active, FLIP_WITHIN,
-			"no other slot became active"))
-		return;
-	drill_wait(drill, drill_all_ready, 0, 5 * USEC_PER_SEC, NULL);
+	if (wait_for_flip(drill, active, "; did hsd come back?"))
+		drill_wait(drill, drill_is_whole, 0, BY_ITSELF, NULL);
 }
 
 static void play_both_down(struct drill *drill, unsigned active, unsigned standby)
 {
-	drill_mark_harm(drill, "all slots are told to stop");
-	if (run_job(drill, UNIT_STOP, standby) || run_job(drill, UNIT_STOP, active))
+	drill_mark_harm(drill, ~0U, "systemctl stop of slot %u, then of slot %u", standby, active);
+	if (!drill_job(drill, UNIT_STOP, standby) || !drill_job(drill, UNIT_STOP, active))
 		return;
 	drill_pass_time(drill, LEAD);
-	drill_mark(drill, "the slots are started again");
-	if (!run_job(drill, UNIT_START, active) && !run_job(drill, UNIT_START, standby))
+	if (drill_interrupted)
+		return;
+	drill_mark(drill, "systemctl start of both");
+	if (drill_job(drill, UNIT_START, active) && drill_job(drill, UNIT_START, standby))
 		wait_until_whole(drill);
 }
 
@@ -203,13 +187,53 @@ static const scenario_fn scenarios[DRILL_SCENARIO_COUNT] = {
 	[DRILL_BOTH_DOWN] = play_both_down,
 };
 
-void drill_play(struct drill *drill)
+/* ---- before and after ---- */
+
+static bool was_answered(const struct drill *drill, unsigned slot)
 {
-	scenario_fn play = scenarios[drill->run->scenario];
+	size_t total, answered;
+
+	(void)slot;
+	drillprober_counts(drill->prober, &total, &answered);
+	return answered;
+}
+
+/* A service that does not answer as it is proves nothing, and is not harmed on top of it. */
+static bool lead_in(struct drill *drill)
+{
+	size_t total, answered;
 
 	drill_pass_time(drill, LEAD);
-	if (play && !drill_interrupted)
-		play(drill, drill->seen.active, drill_standby(drill));
+	if (!drill_interrupted && !was_answered(drill, 0))
+		drill_wait(drill, was_answered, 0, drill->run->timeout_usec, NULL);
+	if (drill_interrupted)
+		return false;
+	drillprober_counts(drill->prober, &total, &answered);
+	if (!answered)
+		problem_set(&drill->unmeasured, 0,
+			    "nothing was done: %s answers no connection as it is, at %s; is that "
+			    "the right question? See --probe=",
+			    drill->service, drill->run->asked);
+	else if (total - answered > drill->run->lead_lost)
+		problem_set(&drill->unmeasured, 0,
+			    "nothing was done: %zu of %zu connections to %s were lost before "
+			    "anything was done to it",
+			    total - answered, total, drill->service);
+	return !drill->unmeasured.text[0] && !drill->broken.text[0];
+}
+
+void drill_play(struct drill *drill)
+{
+	unsigned standby;
+
+	if (!lead_in(drill))
+		return;
+	standby = drill_standby(drill);
+	if (drill->seen.active >= HS_SLOTS_MAX || standby >= HS_SLOTS_MAX) {
+		drill_break(drill, "the standby was lost before anything was done");
+		return;
+	}
+	scenarios[drill->run->scenario](drill, drill->seen.active, standby);
 	if (!drill_interrupted)
 		drill_pass_time(drill, LEAD);
 }

@@ -1,179 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* drill: harms the service on purpose, measures from outside what clients see, and puts everything
  * back. */
-#include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 
-#include "core/config.h"
-#include "core/probe.h"
-#include "hsctl/direct.h"
 #include "hsctl/drill.h"
+#include "hsctl/drill_order.h"
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
-#include "system/configfile.h"
 #include "util/macro.h"
-#include "util/parse.h"
 
-#define RUNS_MAX	100
-#define RATE_DEFAULT	100
-#define TIMEOUT_DEFAULT (10 * USEC_PER_SEC)
-#define GAP_DEFAULT	(5 * USEC_PER_SEC)
-
-/* What the command line asks for. */
-struct order {
-	bool scenarios[DRILL_SCENARIO_COUNT];
-	unsigned repeat;
-	bool limited_gap, limited_lost;
-	struct drill_limits limits;
-	struct prober_target target;
-	struct probe_spec probe;
-	struct config config;
-};
+/* Once it is clear that the limit is missed, by how much matters little: the harm ends. */
+#define FLIP_WITHIN_MAX (30 * USEC_PER_SEC)
 
 static void on_signal(int signal)
 {
+	static const char text[] = "hsctl: interrupted; everything is put back\n";
+	ssize_t n;
+
 	(void)signal;
-	/* the second one does not wait for anything to be put back */
+	/* the second one does not wait; the guard does what is left */
 	if (drill_interrupted)
-		_exit(128 + SIGINT);
+		_exit(EXIT_FAILED);
 	drill_interrupted = 1;
+	n = write(STDERR_FILENO, text, sizeof(text) - 1);
+	(void)n;
 }
 
-static int wrong(const char *option, const char *value, const char *wanted)
+static void catch_signals(void)
 {
-	complain("\"%.60s\" is no value for %s; it takes %s", value, option, wanted);
-	return EXIT_USAGE;
-}
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal};
 
-/* ---- the order ---- */
-
-static int read_scenarios(const struct arguments *a, struct order *order)
-{
-	const char *list = a->texts[TEXT_SCENARIO];
-	char word[32];
-
-	if (a->all) {
-		memset(order->scenarios, true, sizeof(order->scenarios));
-		return 0;
-	}
-	if (!list) {
-		complain("which scenario? See hsctl drill --help, or say --all");
-		return EXIT_USAGE;
-	}
-	for (const char *p = list; *p; p += strspn(p, ",")) {
-		size_t length = strcspn(p, ",");
-		enum drill_scenario scenario;
-
-		snprintf(word, sizeof(word), "%.*s", (int)MIN(length, sizeof(word) - 1), p);
-		scenario = drill_scenario_from_string(word);
-		if (scenario == DRILL_SCENARIO_COUNT)
-			return wrong("--scenario", word,
-				     "switchover, stop, crash, hang, slow-start, bad-build, "
-				     "manager-crash or both-down, or several with commas");
-		order->scenarios[scenario] = true;
-		p += length;
-	}
-	return 0;
-}
-
-static int read_number(const char *option, const char *text, uint64_t max, uint64_t *number)
-{
-	if (text && parse_unsigned(text, 1, max, number) < 0)
-		return wrong(option, text, "a whole number from 1 on");
-	return 0;
-}
-
-static int read_limits(const struct arguments *a, struct order *order)
-{
-	const char *gap = a->texts[TEXT_MAX_GAP], *lost = a->texts[TEXT_MAX_LOST];
-
-	order->limits = (struct drill_limits) {GAP_DEFAULT, 0};
-	order->limited_gap = gap;
-	order->limited_lost = lost;
-	if (gap && parse_span(gap, &order->limits.max_gap) < 0)
-		return wrong("--max-gap", gap, "a time, such as 50ms or 2s");
-	if (lost && parse_unsigned(lost, 0, UINT32_MAX, &order->limits.max_lost) < 0)
-		return wrong("--max-lost", lost, "a number of connections");
-	return 0;
-}
-
-/* --probe, else the first HTTP probe of the settings, else a plain connection. */
-static int read_probe(const struct arguments *a, struct order *order)
-{
-	const char *text = a->texts[TEXT_PROBE];
-	struct problem problem;
-
-	order->probe = (struct probe_spec) {.kind = PROBE_TCP};
-	if (!text)
-		return 0;
-	if (probe_parse(text, &order->probe, &problem) < 0 ||
-	    (order->probe.kind != PROBE_TCP && order->probe.kind != PROBE_HTTP))
-		return wrong("--probe", text, "tcp, tcp:PORT, http:/PATH or http:PORT/PATH");
-	return 0;
-}
-
-static int read_order(const struct arguments *a, struct order *order)
-{
-	uint64_t repeat = 1, rate = RATE_DEFAULT;
-	int r = read_scenarios(a, order);
-
-	if (!r)
-		r = read_number("--repeat", a->texts[TEXT_REPEAT], RUNS_MAX, &repeat);
-	if (!r)
-		r = read_number("--rate", a->texts[TEXT_RATE], 10000, &rate);
-	if (!r)
-		r = read_limits(a, order);
-	if (!r)
-		r = read_probe(a, order);
-	if (!r && a->texts[TEXT_REPORT] &&
-	    drill_format_of(a->texts[TEXT_REPORT]) == DRILL_FORMAT_COUNT)
-		r = wrong("--report", a->texts[TEXT_REPORT],
-			  "the name of a .json, .svg or .html file");
-	order->repeat = repeat;
-	order->target = (struct prober_target) {
-		.netns_fd = -1,
-		.path = order->probe.kind == PROBE_HTTP ? order->probe.text : NULL,
-		.status_min = 200,
-		.status_max = 399,
-		.rate = rate,
-		.timeout_usec = TIMEOUT_DEFAULT,
-	};
-	return r;
-}
-
-/* ---- whom to ask ---- */
-
-/* The first TCP listener of the service, or the one with the probe's port. */
-static int find_target(const char *service, struct order *order)
-{
-	_cleanup_(direct_close) struct direct direct = {0};
-	struct problem problem = {0};
-	struct listener **listeners;
-	size_t n;
-
-	if (direct_open(service, &direct, &problem) < 0) {
-		complain("%s", problem.text);
-		return EXIT_FAILED;
-	}
-	order->config = direct.config;
-	listeners = plane_listeners(direct.plane, &n);
-	for (size_t i = 0; i < n; i++) {
-		const struct address *address = &listeners[i]->address;
-
-		if (address->udp || address->netns ||
-		    (order->probe.port && order->probe.port != address->port) ||
-		    !plane_listener_is_live(listeners[i]))
-			continue;
-		order->target.address = *address;
-		return 0;
-	}
-	complain("%s has no TCP listener to ask; is it running? See hsctl status %s", service,
-		 service);
-	return EXIT_FAILED;
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaction(signals[i], &action, NULL);
+	/* a reader of our words who goes away does not end a drill in the middle */
+	signal(SIGPIPE, SIG_IGN);
 }
 
 /* ---- asking before it hurts ---- */
@@ -183,7 +47,7 @@ static bool harms(enum drill_scenario scenario)
 	return scenario != DRILL_SWITCHOVER;
 }
 
-static int confirm(const struct arguments *a, const struct order *order, const char *service)
+static int confirm(const struct arguments *a, const struct drill_order *order, const char *service)
 {
 	char answer[16] = "";
 
@@ -193,7 +57,8 @@ static int confirm(const struct arguments *a, const struct order *order, const c
 		complain("a drill harms %s on purpose; say --yes if that is meant", service);
 		return EXIT_USAGE;
 	}
-	fprintf(stderr, "This is done to %s while it serves:\n", service);
+	fprintf(stderr, "This is done to %s while it serves%s:\n", service,
+		order->repeat > 1 ? ", again and again" : "");
 	for (unsigned i = 0; i < DRILL_SCENARIO_COUNT; i++)
 		if (order->scenarios[i])
 			fprintf(stderr, "  %-14s %s%s\n", drill_scenario_to_string(i),
@@ -206,22 +71,49 @@ static int confirm(const struct arguments *a, const struct order *order, const c
 	return EXIT_REFUSED;
 }
 
-/* ---- one run ---- */
+/* ---- the gate ---- */
 
-/* What nobody can promise to keep is not held against the service unless it is asked for: a crash
- * takes along what the instance had in hand. */
-static struct drill_limits limits_of(const struct order *order, enum drill_scenario scenario)
+static int refuse(const struct drill *drill, const char *reason, const char *remedy)
 {
-	struct drill_limits limits = order->limits;
-	bool dies = scenario == DRILL_CRASH || scenario == DRILL_MANAGER_CRASH ||
-		    scenario == DRILL_HANG;
-
-	if (dies && !order->limited_lost)
-		limits.max_lost = UINT64_MAX;
-	if (scenario == DRILL_BOTH_DOWN && !order->limited_gap)
-		limits.max_gap = UINT64_MAX;
-	return limits;
+	complain("%s: %s, so nothing was done; %s", drill->service, reason, remedy);
+	return EXIT_REFUSED;
 }
+
+static int gate(struct drill *drill)
+{
+	const struct drill_view *seen = &drill->seen;
+	char remedy[SERVICE_NAME_MAX + 64];
+
+	drill->broken.text[0] = drill->unmeasured.text[0] = '\0';
+	if (drill_look(drill) < 0) {
+		complain("%s", drill->broken.text);
+		return EXIT_FAILED;
+	}
+	if (!seen->manager)
+		return refuse(drill, "hsd does not run", "start it: systemctl start hsd");
+	snprintf(remedy, sizeof(remedy), "see hsctl status %s", drill->service);
+	if (!drill_is_ready(drill, seen->active) || drill_standby(drill) >= HS_SLOTS_MAX)
+		return refuse(drill, "there is no ready and healthy standby to fail over to",
+			      remedy);
+	if (seen->change[0])
+		return refuse(drill, "a change is under way", remedy);
+	if (seen->canary || seen->parked)
+		return refuse(drill,
+			      seen->canary ? "a canary is under way, which would end"
+					   : "connections are held on purpose",
+			      remedy);
+	return EXIT_DONE;
+}
+
+static void note_before(struct drill *drill)
+{
+	drill->before = (struct drill_before) {.active = drill->seen.active};
+	for (unsigned i = 0; i < drill->seen.n; i++)
+		if (drill_is_ready(drill, i))
+			drill->before.ready |= 1U << i;
+}
+
+/* ---- one run ---- */
 
 static uint64_t now_realtime(void)
 {
@@ -231,65 +123,71 @@ static uint64_t now_realtime(void)
 	return now.tv_sec * USEC_PER_SEC + now.tv_nsec / NSEC_PER_USEC;
 }
 
-static uint64_t moved_so_far(const char *service)
+static uint64_t moved_so_far(const struct drill *drill)
 {
-	_cleanup_(direct_close) struct direct direct = {0};
-	struct plane_totals totals = {0};
+	struct plane_totals totals;
 	uint64_t moved = 0;
 
-	if (direct_open(service, &direct, NULL) < 0 || plane_totals(direct.plane, &totals) < 0)
+	if (plane_totals(drill->direct.plane, &totals) < 0)
 		return 0;
 	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
 		moved += totals.slots[i].migrated_in;
 	return moved;
 }
 
-static int gate(struct drill *drill)
-{
-	if (drill_look(drill) < 0) {
-		complain("%s", drill->broken.text);
-		return EXIT_FAILED;
-	}
-	if (drill->seen.active >= HS_SLOTS_MAX || drill_standby(drill) >= HS_SLOTS_MAX) {
-		complain(
-			"%s: there is no ready and healthy standby to fail over to, so nothing was "
-			"done; see hsctl status %s",
-			drill->service, drill->service);
-		return EXIT_REFUSED;
-	}
-	drill->before = drill->seen;
-	return 0;
-}
-
-static int measure(struct drill *drill, const struct order *order)
+static void prepare_run(struct drill *drill, const struct drill_order *order)
 {
 	struct drill_run *run = drill->run;
-	int r;
 
 	run->began_usec = now_realtime();
-	run->limits = limits_of(order, run->scenario);
-	run->record.moved = moved_so_far(drill->service);
+	run->limits = drill_order_limits(order, run->scenario);
+	run->of = order->repeat;
+	run->rate = order->target.rate;
+	run->timeout_usec = order->target.timeout_usec;
+	run->lead_lost = order->limits.max_lost;
+	snprintf(run->asked, sizeof(run->asked), "%s", order->asked);
+	snprintf(run->service, sizeof(run->service), "%s", drill->service);
+	run->record.moved = moved_so_far(drill);
+	drill->harmed = 0;
+	drill->flip_within = FLIP_WITHIN_MAX;
+	if (run->limits.max_gap < FLIP_WITHIN_MAX)
+		drill->flip_within =
+			MIN(FLIP_WITHIN_MAX, 3 * run->limits.max_gap + 2 * USEC_PER_SEC);
+}
+
+static void finish_run(struct drill *drill)
+{
+	struct drill_run *run = drill->run;
+	struct drill_course course = {drill->broken.text, drill->unmeasured.text,
+				      drill_interrupted};
+	int r = drillprober_stop(drill->prober, &run->record, &run->end);
+
+	drill->prober = drillprober_free(drill->prober);
+	run->record.moved = moved_so_far(drill) - run->record.moved;
+	if (r < 0 && !drill->unmeasured.text[0])
+		problem_set(&drill->unmeasured, 0, "the prober could not do its work: %s",
+			    r == -ECHILD ? "it was ended" : strerror(-r));
+	r = drill_summarize(&run->record, run->end, &run->summary);
+	if (r < 0)
+		problem_set(&drill->unmeasured, 0, "out of memory");
+	run->verdict = drill_judge(&run->summary, &run->limits, &course, &run->sentence);
+}
+
+static int measure(struct drill *drill, const struct drill_order *order)
+{
+	int r;
+
+	prepare_run(drill, order);
 	r = drillprober_start(&order->target, &drill->prober);
 	if (r < 0) {
 		complain("the prober does not start: %s", strerror(-r));
 		return EXIT_FAILED;
 	}
+	drill_begin_looking(drill);
 	drill_play(drill);
 	drill_put_back(drill);
-	r = drillprober_stop(drill->prober, &run->record, &run->end);
-	drill->prober = drillprober_free(drill->prober);
-	run->record.moved = moved_so_far(drill->service) - run->record.moved;
-	if (r < 0)
-		drill_break(drill, "the prober ended before its time");
-	r = drill_summarize(&run->record, run->end, &run->summary);
-	if (r < 0)
-		drill_break(drill, "out of memory");
-	if (drill_interrupted)
-		drill_break(drill, "it was interrupted; everything was put back");
-	run->verdict =
-		drill_judge(&run->summary, &run->limits,
-			    drill->broken.text[0] ? drill->broken.text : NULL, &run->sentence);
-	return 0;
+	finish_run(drill);
+	return EXIT_DONE;
 }
 
 static void tell(const struct arguments *a, const struct drill_run *run)
@@ -334,27 +232,30 @@ static void runs_done(struct runs *runs)
 	free(runs->items);
 }
 
-static int run_one(struct drill *drill, const struct order *order, struct runs *runs)
+static int run_one(struct drill *drill, const struct drill_order *order, struct runs *runs)
 {
 	struct drill_run *run = drill->run;
-	int r = gate(drill);
+	int r;
 
+	drill->run = NULL;
+	r = gate(drill);
+	drill->run = run;
+	if (!r)
+		r = measure(drill, order);
 	if (r)
 		return r;
-	drill->broken.text[0] = '\0';
-	r = measure(drill, order);
 	runs->n++;
-	if (r)
-		return r;
 	tell(drill->arguments, run);
-	return run->verdict == DRILL_PASSED ? 0 : EXIT_FAILED;
+	if (run->verdict == DRILL_INTERRUPTED)
+		return EXIT_UNDONE;
+	return run->verdict == DRILL_PASSED ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int run_all(struct drill *drill, const struct order *order, struct runs *runs)
+static int run_all(struct drill *drill, const struct drill_order *order, struct runs *runs)
 {
 	int worst = 0, r;
 
-	runs->items = calloc(RUNS_MAX * DRILL_SCENARIO_COUNT, sizeof(*runs->items));
+	runs->items = calloc(order->repeat * DRILL_SCENARIO_COUNT, sizeof(*runs->items));
 	if (!runs->items)
 		return EXIT_FAILED;
 	for (unsigned number = 1; number <= order->repeat; number++)
@@ -364,16 +265,29 @@ static int run_all(struct drill *drill, const struct order *order, struct runs *
 			drill->run = &runs->items[runs->n];
 			drill->run->scenario = i;
 			drill->run->number = number;
-			drill->run->of = order->repeat;
-			snprintf(drill->run->service, sizeof(drill->run->service), "%s",
-				 drill->service);
 			r = run_one(drill, order, runs);
+			drill->run = NULL;
 			/* without a standby there is no use in going on */
 			if (r == EXIT_REFUSED)
 				return worst ?: r;
-			worst = r ?: worst;
+			worst = worst == EXIT_FAILED ? worst : r ?: worst;
 		}
 	return worst;
+}
+
+static void tell_spreads(const struct drill_order *order, const struct runs *runs)
+{
+	for (unsigned i = 0; i < DRILL_SCENARIO_COUNT; i++) {
+		struct drill_spread s;
+
+		if (order->scenarios[i] && drill_report_spread(runs->items, runs->n, i, &s) == 0)
+			printf("%-14s %zu of %zu passed; %zu of %zu connections lost; longest gap "
+			       "median %.0f ms, worst %.0f ms; another slot active after median "
+			       "%.1f ms, worst %.1f ms\n",
+			       drill_scenario_to_string(i), s.passed, s.n, s.lost, s.total,
+			       s.gap_median / 1e3, s.gap_max / 1e3, s.new_median / 1e3,
+			       s.new_max / 1e3);
+	}
 }
 
 static int write_report(const struct arguments *a, const struct runs *runs)
@@ -392,32 +306,101 @@ static int write_report(const struct arguments *a, const struct runs *runs)
 	return 0;
 }
 
-int verb_drill(const struct arguments *arguments)
-{
-	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = NULL;
-	_cleanup_(runs_done) struct runs runs = {0};
-	struct drill drill = {.arguments = arguments};
-	struct sigaction action = {.sa_handler = on_signal};
-	struct order order = {0};
-	int r = read_order(arguments, &order);
+/* ---- what an earlier drill has left ---- */
 
-	if (!r)
-		r = verb_service(arguments, drill.service);
-	if (!r)
-		r = find_target(drill.service, &order);
-	if (!r)
-		r = gate(&drill);
-	if (!r)
-		r = confirm(arguments, &order, drill.service);
-	if (r)
-		return r;
-	systemd = drill.systemd = direct_systemd();
-	if (!systemd) {
-		complain("systemd cannot be asked; is this a booted system?");
+/* By what is written down. EXIT_DONE also when there is nothing to do. */
+static int put_back(struct drill *drill)
+{
+	int r = drillguard_read(drill->service, &drill->before);
+
+	if (r == -ENOENT)
+		return EXIT_DONE;
+	if (r < 0) {
+		complain("what the last drill of %s has written down cannot be read: %s",
+			 drill->service, strerror(-r));
 		return EXIT_FAILED;
 	}
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	r = run_all(&drill, &order, &runs);
-	return write_report(arguments, &runs) ?: r;
+	drill_put_back(drill);
+	drillguard_forget(drill->service);
+	if (drill->broken.text[0]) {
+		complain("%s could not be put back to what it was before its drill: %s",
+			 drill->service, drill->broken.text);
+		return EXIT_FAILED;
+	}
+	complain("a drill of %s died; %s is back to what it was", drill->service, drill->service);
+	return EXIT_DONE;
+}
+
+/* ---- the whole of it ---- */
+
+/* From here on somebody puts things back whatever becomes of us. */
+static int begin(struct drill *drill)
+{
+	struct problem problem = {0};
+
+	note_before(drill);
+	if (drillguard_note(drill->service, &drill->before, &problem) < 0 ||
+	    drillguard_start(drill->direct.systemd, drill->service, &problem) < 0) {
+		complain("there is nobody to put things back if the drill dies, so nothing was "
+			 "done: %s",
+			 problem.text);
+		drillguard_forget(drill->service);
+		return EXIT_FAILED;
+	}
+	catch_signals();
+	return EXIT_DONE;
+}
+
+static int drill_through(struct drill *drill, struct drill_order *order)
+{
+	_cleanup_(runs_done) struct runs runs = {0};
+	const struct arguments *a = drill->arguments;
+	int r = put_back(drill);
+
+	if (!r)
+		r = drill_order_aim(&drill->direct, order);
+	if (!r)
+		r = gate(drill);
+	if (!r)
+		r = confirm(a, order, drill->service);
+	if (!r)
+		r = gate(drill); /* an answer may take long */
+	if (!r)
+		r = begin(drill);
+	if (r)
+		return r;
+	r = run_all(drill, order, &runs);
+	drillguard_forget(drill->service);
+	drillguard_stop(drill->direct.systemd, drill->service);
+	if (order->repeat > 1 && !a->json)
+		tell_spreads(order, &runs);
+	return write_report(a, &runs) ?: r;
+}
+
+static int lock(const struct arguments *a, const char *service, int *ret_fd)
+{
+	struct problem problem = {0};
+	int r = drillguard_lock(service, a->put_back, ret_fd, &problem);
+
+	if (r < 0)
+		complain("%s", problem.text);
+	return r == -EBUSY ? EXIT_REFUSED : r < 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+int verb_drill(const struct arguments *arguments)
+{
+	_cleanup_(drill_close) struct drill drill = {.arguments = arguments};
+	_cleanup_(close_fdp) int lock_fd = -1;
+	struct drill_order order = {0};
+	int r = verb_service(arguments, drill.service);
+
+	if (!r && !arguments->put_back)
+		r = drill_order_read(arguments, &order);
+	if (!r)
+		r = lock(arguments, drill.service, &lock_fd);
+	if (!r)
+		r = drill_open(&drill);
+	if (r)
+		return r;
+	return arguments->put_back ? put_back(&drill) : drill_through(&drill, &order);
 }

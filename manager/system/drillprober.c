@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -23,7 +24,8 @@
 struct shared {
 	atomic_size_t n, answered;
 	atomic_bool stop;
-	uint64_t began; /* CLOCK_MONOTONIC, microseconds */
+	atomic_int error; /* why a connection could not be tried; 0 = all were */
+	uint64_t began;	  /* CLOCK_MONOTONIC, microseconds */
 	struct drill_probe probes[DRILLPROBER_PROBES_MAX];
 };
 
@@ -98,7 +100,9 @@ static void make_request(struct child *child)
 	snprintf(child->request, sizeof(child->request),
 		 "GET %.512s HTTP/1.1\r\nHost: %.255s\r\nUser-Agent: hotstandby-drill\r\n"
 		 "Connection: close\r\n\r\n",
-		 target->path, target->host ?: address_format(&target->address, text));
+		 target->path,
+		 target->health->host[0] ? target->health->host
+					 : address_format(&target->address, text));
 }
 
 static void end_attempt(struct child *child, struct attempt *attempt, enum drill_outcome outcome)
@@ -126,21 +130,49 @@ static struct attempt *free_attempt(struct child *child)
 	return child->n_attempts < OPEN_MAX ? &child->attempts[child->n_attempts++] : NULL;
 }
 
+/* Ours, and not the server's. */
+static bool is_want(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
+	       error == EADDRNOTAVAIL || error == EAGAIN;
+}
+
+static void drop_attempt(struct child *child, struct attempt *attempt, int error)
+{
+	atomic_store(&child->shared->error, error);
+	close_fd(attempt->fd);
+	attempt->fd = -1;
+	child->open--;
+}
+
+static int connect_attempt(struct child *child, struct attempt *attempt)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP,
+				    .data.ptr = attempt};
+
+	attempt->fd =
+		socket(child->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (attempt->fd < 0 || epoll_ctl(child->epoll_fd, EPOLL_CTL_ADD, attempt->fd, &event) < 0)
+		return errno;
+	if (connect(attempt->fd, (struct sockaddr *)&child->address, child->address_size) < 0 &&
+	    errno != EINPROGRESS)
+		return errno;
+	return 0;
+}
+
 static void begin_attempt(struct child *child)
 {
 	struct attempt *attempt = free_attempt(child);
-	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP};
+	int error;
 
 	if (!attempt)
 		return;
 	*attempt = (struct attempt) {.begun = elapsed(child->shared)};
-	attempt->fd =
-		socket(child->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	child->open++;
-	event.data.ptr = attempt;
-	if (attempt->fd < 0 || epoll_ctl(child->epoll_fd, EPOLL_CTL_ADD, attempt->fd, &event) < 0 ||
-	    (connect(attempt->fd, (struct sockaddr *)&child->address, child->address_size) < 0 &&
-	     errno != EINPROGRESS))
+	error = connect_attempt(child, attempt);
+	if (is_want(error))
+		drop_attempt(child, attempt, error);
+	else if (error)
 		end_attempt(child, attempt, DRILL_REFUSED);
 }
 
@@ -174,9 +206,7 @@ static enum drill_outcome judge(const struct child *child, const struct attempt 
 		return DRILL_RESET;
 	if (sscanf(attempt->answer, "HTTP/1.%*1[01] %3u", &status) != 1)
 		return DRILL_WRONG;
-	return status >= child->target->status_min && status <= child->target->status_max
-		       ? DRILL_ANSWERED
-		       : DRILL_WRONG;
+	return config_health_takes(child->target->health, status) ? DRILL_ANSWERED : DRILL_WRONG;
 }
 
 /* Keeps the beginning and reads the rest away. True when the connection has ended. */
@@ -283,12 +313,19 @@ static int set_up(struct child *child)
 
 static int run_child(struct shared *shared, const struct prober_target *target, pid_t parent)
 {
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	struct child child = {.shared = shared, .target = target};
+	struct rlimit limit;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* an interrupt is for the parent, which puts things back and then ends us */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		signal(signals[i], SIG_IGN);
+	/* connections that are not answered add up */
+	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
 	if (getppid() != parent)
 		return 1;
 	if (target->netns_fd >= 0 && setns(target->netns_fd, CLONE_NEWNET) < 0)
@@ -378,5 +415,5 @@ int drillprober_stop(struct drillprober *prober, struct drill_record *record, ui
 	n = atomic_load(&prober->shared->n);
 	for (size_t i = 0; !r && i < n; i++)
 		r = drill_record_probe(record, &prober->shared->probes[i]);
-	return r;
+	return r ?: -atomic_load(&prober->shared->error);
 }

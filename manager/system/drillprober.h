@@ -13,17 +13,17 @@
 #include <sys/types.h>
 
 #include "core/address.h"
+#include "core/config_health.h"
 #include "core/drill.h"
 
 /* What to ask. */
 struct prober_target {
-	struct address address;		 /* the server's; a wildcard is asked on loopback */
-	int netns_fd;			 /* namespace of the listener; -1 = our own */
-	const char *path;		 /* GET this over HTTP; NULL = only connect */
-	const char *host;		 /* for the Host: header; NULL = the address */
-	unsigned status_min, status_max; /* of the HTTP answer, both included */
-	unsigned rate;			 /* connections per second, 1 to 10000 */
-	uint64_t timeout_usec;		 /* of each */
+	struct address address;		    /* the server's; a wildcard is asked on loopback */
+	int netns_fd;			    /* namespace of the listener; -1 = our own */
+	const char *path;		    /* GET this over HTTP; NULL = only connect */
+	const struct config_health *health; /* Host=, and Status= of a right answer over HTTP */
+	unsigned rate;			    /* connections per second, 1 to 10000 */
+	uint64_t timeout_usec;		    /* of each */
 };
 
 struct drillprober;
@@ -37,7 +37,9 @@ uint64_t drillprober_now(const struct drillprober *prober);
 /* How many probes have ended, and how many of them were answered. */
 void drillprober_counts(const struct drillprober *prober, size_t *ret_total, size_t *ret_answered);
 /* Lets those that are under way end (within their timeout), then takes over what was measured.
- * `end` is the time at which the last one was begun or ended. */
+ * `end` is the time at which the last one was begun or ended. -EMFILE and the like: connections
+ * could not even be tried, for want of descriptors or ports of ours; -ECHILD: it ended before its
+ * time. */
 int drillprober_stop(struct drillprober *prober, struct drill_record *record, uint64_t *ret_end);
 /* Ends the child, if it is still there. */
 struct drillprober *drillprober_free(struct drillprober *prober);

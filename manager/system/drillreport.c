@@ -50,6 +50,23 @@ static json_object *summary_to_json(const struct drill_summary *summary)
 	return object;
 }
 
+static json_object *sights_to_json(const struct drill_record *record)
+{
+	json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < record->n_sights; i++) {
+		const struct drill_sight *sight = &record->sights[i];
+		json_object *object = json_object_new_object();
+
+		add_number(object, "at_us", sight->at);
+		add_number(object, "slot", sight->slot);
+		add_text(object, "state", sight->state);
+		json_object_object_add(object, "active", json_object_new_boolean(sight->active));
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
 static json_object *marks_to_json(const struct drill_record *record)
 {
 	json_object *array = json_object_new_array();
@@ -59,6 +76,7 @@ static json_object *marks_to_json(const struct drill_record *record)
 
 		add_number(object, "at_us", record->marks[i].at);
 		add_text(object, "text", record->marks[i].text);
+		add_text(object, "by", record->marks[i].ours ? "drill" : "service");
 		json_object_array_add(array, object);
 	}
 	return array;
@@ -89,20 +107,50 @@ json_object *drill_report_json(const struct drill_run *run, bool probes)
 	add_text(object, "scenario", drill_scenario_to_string(run->scenario));
 	add_number(object, "number", run->number);
 	add_number(object, "of", run->of);
+	add_text(object, "asked", run->asked);
+	add_number(object, "rate", run->rate);
 	add_text(object, "began", began);
 	add_number(object, "duration_us", run->end);
 	add_text(object, "verdict", drill_verdict_to_string(run->verdict));
 	add_text(object, "message", run->sentence.text);
 	if (run->limits.max_gap != UINT64_MAX)
 		add_number(limits, "max_gap_us", run->limits.max_gap);
-	add_number(limits, "max_lost", run->limits.max_lost);
+	if (run->limits.max_lost != UINT64_MAX)
+		add_number(limits, "max_lost", run->limits.max_lost);
 	json_object_object_add(object, "limits", limits);
 	json_object_object_add(object, "summary", summary_to_json(&run->summary));
 	add_number(object, "moved", run->record.moved);
 	json_object_object_add(object, "events", marks_to_json(&run->record));
+	json_object_object_add(object, "slots", sights_to_json(&run->record));
 	if (probes)
 		json_object_object_add(object, "probes", probes_to_json(&run->record));
 	return object;
+}
+
+int drill_report_spread(const struct drill_run *runs, size_t n, enum drill_scenario scenario,
+			struct drill_spread *ret_spread)
+{
+	_cleanup_(freep) const struct drill_summary **summaries = calloc(n + 1, sizeof(*summaries));
+	_cleanup_(freep) enum drill_verdict *verdicts = calloc(n + 1, sizeof(*verdicts));
+	_cleanup_(freep) size_t *places = calloc(n + 1, sizeof(*places));
+	size_t count = 0;
+	int r;
+
+	if (!summaries || !verdicts || !places)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (runs[i].scenario != scenario)
+			continue;
+		summaries[count] = &runs[i].summary;
+		places[count] = i;
+		verdicts[count++] = runs[i].verdict;
+	}
+	if (!count)
+		return -ENOENT;
+	r = drill_spread(summaries, verdicts, count, ret_spread);
+	if (!r)
+		ret_spread->worst = places[ret_spread->worst];
+	return r;
 }
 
 /* ---- the picture ---- */

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/units.h"
 
+#include <string.h>
+
 #include "util/macro.h"
+
+#define SYSTEMD		"org.freedesktop.systemd1"
+#define SYSTEMD_PATH	"/org/freedesktop/systemd1"
+#define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 
 /* "(sv)" of ExecStart=: one command, a(sasas). What looks like a variable is for the command, not
  * for systemd. */
@@ -28,6 +34,19 @@ static int append_command(sd_bus_message *m, const char *const *argv)
 	return r;
 }
 
+/* What it has ended with can be read until we let go of it, or are gone. */
+static int append_bound(sd_bus_message *m, const struct unit_transient *order)
+{
+	return sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "SyslogIdentifier", "s",
+				     order->identifier, "TimeoutStopUSec", "t", order->stop_usec,
+				     "BindsTo", "as", 1, order->binds_to, "AddRef", "b", true);
+}
+
+static int append_staying(sd_bus_message *m)
+{
+	return sd_bus_message_append(m, "(sv)", "Restart", "s", "on-abnormal");
+}
+
 static int append_order(sd_bus_message *m, const struct unit_transient *order)
 {
 	int r = sd_bus_message_append(m, "ss", order->name, "fail");
@@ -35,15 +54,13 @@ static int append_order(sd_bus_message *m, const struct unit_transient *order)
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'a', "(sv)");
 	if (r >= 0)
-		r = sd_bus_message_append(
-			m, "(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", order->description,
-			"SyslogIdentifier", "s", order->identifier, "Type", "s", "oneshot",
-			"TimeoutStartUSec", "t", order->timeout_usec, "TimeoutStopUSec", "t",
-			order->stop_usec, "CollectMode", "s", "inactive-or-failed");
-	/* what it has ended with can be read until we let go of it, or are gone */
+		r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "Description", "s",
+					  order->description, "Type", "s",
+					  order->stays ? "exec" : "oneshot", "TimeoutStartUSec",
+					  "t", order->timeout_usec, "CollectMode", "s",
+					  order->stays ? "inactive" : "inactive-or-failed");
 	if (r >= 0)
-		r = sd_bus_message_append(m, "(sv)(sv)", "BindsTo", "as", 1, order->binds_to,
-					  "AddRef", "b", true);
+		r = order->stays ? append_staying(m) : append_bound(m, order);
 	if (r >= 0)
 		r = append_command(m, order->argv);
 	if (r >= 0)
@@ -51,28 +68,47 @@ static int append_order(sd_bus_message *m, const struct unit_transient *order)
 	return r < 0 ? r : sd_bus_message_append(m, "a(sa(sv))", 0);
 }
 
+static int make_order(sd_bus *bus, const struct unit_transient *order, sd_bus_message **ret_message)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
+					       "StartTransientUnit");
+
+	if (r >= 0)
+		r = append_order(m, order);
+	if (r < 0)
+		return r;
+	*ret_message = steal_ptr(&m);
+	return 0;
+}
+
 int unit_transient_new(sd_bus *bus, const struct unit_transient *order, unit_job_fn on_end,
 		       void *userdata, struct unit_job **ret_job)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	int r = sd_bus_message_new_method_call(
-		bus, &m, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-		"org.freedesktop.systemd1.Manager", "StartTransientUnit");
+	int r = make_order(bus, order, &m);
 
-	if (r >= 0)
-		r = append_order(m, order);
 	return r < 0 ? r : unit_job_send(bus, m, on_end, userdata, ret_job);
 }
 
 void unit_transient_end(sd_bus *bus, const char *unit, bool stop)
 {
-	static const char systemd[] = "org.freedesktop.systemd1",
-			  path[] = "/org/freedesktop/systemd1",
-			  manager[] = "org.freedesktop.systemd1.Manager";
-
 	if (stop)
-		sd_bus_call_method_async(bus, NULL, systemd, path, manager, "StopUnit", NULL, NULL,
-					 "ss", unit, "replace");
-	sd_bus_call_method_async(bus, NULL, systemd, path, manager, "UnrefUnit", NULL, NULL, "s",
-				 unit);
+		sd_bus_call_method_async(bus, NULL, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
+					 "StopUnit", NULL, NULL, "ss", unit, "replace");
+	sd_bus_call_method_async(bus, NULL, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "UnrefUnit",
+				 NULL, NULL, "s", unit);
+}
+
+int units_run_transient(sd_bus *bus, const struct unit_transient *order, struct problem *problem)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r = make_order(bus, order, &m);
+
+	if (r < 0)
+		return problem_set(problem, r, "%s: %s", order->name, strerror(-r));
+	/* one of this name that has failed stands in the way; there is none as a rule */
+	(void)sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "ResetFailedUnit",
+				 NULL, NULL, "s", order->name);
+	return units_run_order(bus, m, order->name, order->timeout_usec, problem);
 }

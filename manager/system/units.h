@@ -96,15 +96,21 @@ struct unit_transient {
 	const char *identifier; /* of what it says, in the journal */
 	const char *binds_to;
 	const char *const *argv; /* ends with NULL; the first is a path */
-	uint64_t timeout_usec;	 /* for the command; for its end when it is stopped */
-	uint64_t stop_usec;
+	uint64_t timeout_usec; /* for the command, or for its start if it stays; */
+	uint64_t stop_usec;    /* for its end when it is stopped */
+	/* It stays, bound to nothing: started again when a signal ends it, and seen as failed when
+	 * it fails. Its name must be free, or of one that has failed before. */
+	bool stays;
 };
-/* As unit_job_new(): the job is "done" when the command has ended with 0. The unit stays, and tells
- * how it ended, until unit_transient_end() or the end of the bus connection. */
+/* As unit_job_new(): the job is "done" when the command has ended with 0, or when it runs if it
+ * stays. One that does not stay tells how it ended until unit_transient_end() or the end of the bus
+ * connection. */
 int unit_transient_new(sd_bus *bus, const struct unit_transient *order, unit_job_fn on_end,
 		       void *userdata, struct unit_job **ret_job);
 /* Lets go of it, or stops it before. Does not wait. */
 void unit_transient_end(sd_bus *bus, const char *unit, bool stop);
+/* As unit_transient_new(), and waits for the end of the job, as units_run_job(). */
+int units_run_transient(sd_bus *bus, const struct unit_transient *order, struct problem *problem);
 /* Forgets the job without a callback; systemd goes on with it. */
 struct unit_job *unit_job_free(struct unit_job *job);
 

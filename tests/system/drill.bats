@@ -106,7 +106,7 @@ Stall=0'
 	wait_for 10 is_unit_state good@0 inactive
 	inside pkill -INT -x hsctl
 	wait "$job" || status=$?
-	((status == 1))
+	((status == 4))
 	is_active good 0
 	is_ready good
 }

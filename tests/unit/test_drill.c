@@ -90,10 +90,10 @@ static void test_verdicts(void **state)
 		enum drill_verdict verdict;
 	} rows[] = {
 		{0, 0, 100 * MS, 0, NULL, "0 of 100 connections lost, longest gap 0", DRILL_PASSED},
-		{300, 310, 100 * MS, 0, NULL, "1 of 100 connections lost, 0 allowed",
+		{300, 310, 100 * MS, 0, NULL, "1 of 100 connections lost (1 reset), 0 allowed",
 		 DRILL_EXCEEDED},
-		{300, 310, 100 * MS, 1, NULL, "1 of 100 connections lost, longest gap 10ms",
-		 DRILL_PASSED},
+		{300, 310, 100 * MS, 1, NULL,
+		 "1 of 100 connections lost (1 reset), longest gap 10ms", DRILL_PASSED},
 		{300, 600, 100 * MS, 30, NULL, "no answer for 300ms, 100ms allowed",
 		 DRILL_EXCEEDED},
 		{300, 600, UINT64_MAX, 30, NULL, "30 of 100", DRILL_PASSED},
@@ -106,13 +106,14 @@ static void test_verdicts(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct drill_limits limits = {rows[i].max_gap, rows[i].max_lost};
+		struct drill_course course = {.broken = rows[i].broken};
 		struct drill_summary summary;
 		struct drill_record record;
 		struct problem sentence;
 
 		fill(&record, rows[i].from * MS, rows[i].to * MS, DRILL_RESET);
 		assert_int_equal(drill_summarize(&record, 1000 * MS, &summary), 0);
-		assert_int_equal(drill_judge(&summary, &limits, rows[i].broken, &sentence),
+		assert_int_equal(drill_judge(&summary, &limits, &course, &sentence),
 				 rows[i].verdict);
 		if (!strstr(sentence.text, rows[i].text))
 			fail_msg("row %zu: %s", i, sentence.text);
@@ -131,7 +132,7 @@ static void test_report_escapes(void **state)
 	assert_true(fd >= 0);
 	close(fd);
 	fill(&run.record, 300 * MS, 500 * MS, DRILL_REFUSED);
-	drill_record_mark(&run.record, 300 * MS, "killed <b>&\"\x1b%s", "");
+	drill_record_mark(&run.record, &(struct drill_mark) {300 * MS, true, "killed <b>&\"\x1b"});
 	snprintf(run.sentence.text, sizeof(run.sentence.text), "a < b");
 	assert_int_equal(drill_summarize(&run.record, run.end, &run.summary), 0);
 	assert_int_equal(drill_report_write(path, &run, 1, NULL), 0);

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Putting back what a drill has done, by whoever comes to do it: the drill itself, or another
+ * process after its death. So all of it goes by what is found, and not by what was done. */
+#include <signal.h>
+
+#include "hsctl/drill.h"
+#include "hsctl/verb.h"
+#include "util/macro.h"
+
+#define MANAGER_WITHIN (5 * USEC_PER_SEC)
+#define WHOLE_WITHIN   (120 * USEC_PER_SEC)
+
+static bool ran_before(const struct drill *drill, unsigned slot)
+{
+	return drill->before.ready & (1U << slot);
+}
+
+static bool any_spoilt(const struct drill *drill)
+{
+	for (unsigned i = 0; i < drill->direct.config.slots; i++)
+		if (drill_is_spoilt(drill, i))
+			return true;
+	return false;
+}
+
+/* Our own, to the version that does not start: it must not find one that does. */
+static void end_upgrade(struct drill *drill)
+{
+	if (!any_spoilt(drill) || drill_look(drill) < 0 || drill_is_idle(drill, 0))
+		return;
+	drill_call(drill, "CancelUpgrade");
+	drill_wait(drill, drill_is_idle, 0, WHOLE_WITHIN, "the upgrade does not end");
+}
+
+static void bring_manager_back(struct drill *drill)
+{
+	struct problem problem = {0};
+
+	if (drill_wait(drill, drill_has_manager, 0, MANAGER_WITHIN, NULL))
+		return;
+	if (units_run_job(drill->direct.systemd, UNIT_START, "hsd.service", MANAGER_WITHIN,
+			  &problem) < 0)
+		drill_break(drill, "hsd did not come back: %.300s", problem.text);
+	else if (drill_wait(drill, drill_has_manager, 0, MANAGER_WITHIN, NULL))
+		drill_break(drill, "hsd did not come back by itself");
+}
+
+/* False: one of them does not start. */
+static bool start_slots(struct drill *drill)
+{
+	bool good = true;
+
+	for (unsigned i = 0; i < drill->direct.config.slots; i++)
+		if (ran_before(drill, i) && (drill_look(drill) < 0 || !drill_is_ready(drill, i)))
+			good &= drill_job(drill, UNIT_START, i);
+	return good;
+}
+
+void drill_put_back(struct drill *drill)
+{
+	int interrupted = drill_interrupted;
+
+	/* this much is owed also after an interrupt; a second one ends us, and the guard goes on */
+	drill_interrupted = 0;
+	drill->harmed = ~0U;
+	end_upgrade(drill);
+	for (unsigned i = 0; i < drill->direct.config.slots; i++) {
+		drill_mend(drill, i);
+		if (ran_before(drill, i))
+			drill_kill(drill, i, SIGCONT);
+	}
+	bring_manager_back(drill);
+	if (start_slots(drill))
+		drill_wait(drill, drill_is_whole, 0, WHOLE_WITHIN,
+			   "not all slots that were ready before are so again");
+	if (drill->before.active < HS_SLOTS_MAX && drill->seen.active != drill->before.active)
+		drill_switch(drill, drill->before.active);
+	drill_interrupted = interrupted;
+}
