@@ -31,6 +31,7 @@ struct drill {
 	struct drill_before before;
 	struct drill_view seen;
 	uint64_t looked; /* when: now_usec() */
+	bool left_over;	 /* something could not be put back */
 
 	/* of the run */
 	struct drill_run *run; /* NULL: nothing is written down */
@@ -97,5 +98,5 @@ bool drill_is_spoilt(const struct drill *drill, unsigned slot);
 /* Does to the service what the scenario says, and sees it through. */
 void drill_play(struct drill *drill);
 /* Continues what was halted, takes drop-ins away, starts what ran before, and makes the slot active
- * that was; by what it finds, so again is no harm. */
-void drill_put_back(struct drill *drill);
+ * that was; by what it finds, so again is no harm. False when not all is back: see `broken`. */
+bool drill_put_back(struct drill *drill);

@@ -2,12 +2,13 @@
 /* Putting back what a drill has done, by whoever comes to do it: the drill itself, or another
  * process after its death. So all of it goes by what is found, and not by what was done. */
 #include <signal.h>
+#include <string.h>
 
 #include "hsctl/drill.h"
 #include "hsctl/verb.h"
 #include "util/macro.h"
 
-#define MANAGER_WITHIN (5 * USEC_PER_SEC)
+#define MANAGER_WITHIN (3 * USEC_PER_SEC)
 #define WHOLE_WITHIN   (120 * USEC_PER_SEC)
 
 static bool ran_before(const struct drill *drill, unsigned slot)
@@ -45,20 +46,32 @@ static void bring_manager_back(struct drill *drill)
 		drill_break(drill, "hsd did not come back by itself");
 }
 
-/* False: one of them does not start. */
+static bool is_ready_or_at_rest(const struct drill *drill, unsigned slot)
+{
+	return drill_is_ready(drill, slot) || strcmp(drill->seen.states[slot], "stopping");
+}
+
+/* False: it does not start. Not before it has stopped, for systemd would not give it its socket. */
+static bool start_slot(struct drill *drill, unsigned slot)
+{
+	drill_wait(drill, is_ready_or_at_rest, slot, WHOLE_WITHIN, NULL);
+	return drill_is_ready(drill, slot) || drill_job(drill, UNIT_START, slot);
+}
+
 static bool start_slots(struct drill *drill)
 {
 	bool good = true;
 
 	for (unsigned i = 0; i < drill->direct.config.slots; i++)
-		if (ran_before(drill, i) && (drill_look(drill) < 0 || !drill_is_ready(drill, i)))
-			good &= drill_job(drill, UNIT_START, i);
+		if (ran_before(drill, i))
+			good &= start_slot(drill, i);
 	return good;
 }
 
-void drill_put_back(struct drill *drill)
+bool drill_put_back(struct drill *drill)
 {
 	int interrupted = drill_interrupted;
+	bool back;
 
 	/* this much is owed also after an interrupt; a second one ends us, and the guard goes on */
 	drill_interrupted = 0;
@@ -70,10 +83,11 @@ void drill_put_back(struct drill *drill)
 			drill_kill(drill, i, SIGCONT);
 	}
 	bring_manager_back(drill);
-	if (start_slots(drill))
-		drill_wait(drill, drill_is_whole, 0, WHOLE_WITHIN,
-			   "not all slots that were ready before are so again");
+	back = start_slots(drill) &&
+	       drill_wait(drill, drill_is_whole, 0, WHOLE_WITHIN,
+			  "not all slots that were ready before are so again");
 	if (drill->before.active < HS_SLOTS_MAX && drill->seen.active != drill->before.active)
-		drill_switch(drill, drill->before.active);
+		back &= !drill_switch(drill, drill->before.active);
 	drill_interrupted = interrupted;
+	return back;
 }

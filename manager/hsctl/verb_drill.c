@@ -185,7 +185,7 @@ static int measure(struct drill *drill, const struct drill_order *order)
 	}
 	drill_begin_looking(drill);
 	drill_play(drill);
-	drill_put_back(drill);
+	drill->left_over = !drill_put_back(drill);
 	finish_run(drill);
 	return EXIT_DONE;
 }
@@ -308,6 +308,14 @@ static int write_report(const struct arguments *a, const struct runs *runs)
 
 /* ---- what an earlier drill has left ---- */
 
+static int complain_left_over(const struct drill *drill)
+{
+	complain("%s is not what it was before its drill: %s; when that is mended: hsctl drill %s "
+		 "--put-back",
+		 drill->service, drill->broken.text, drill->service);
+	return EXIT_FAILED;
+}
+
 /* By what is written down. EXIT_DONE also when there is nothing to do. */
 static int put_back(struct drill *drill)
 {
@@ -320,13 +328,10 @@ static int put_back(struct drill *drill)
 			 drill->service, strerror(-r));
 		return EXIT_FAILED;
 	}
-	drill_put_back(drill);
+	if (!drill_put_back(drill))
+		return complain_left_over(drill);
 	drillguard_forget(drill->service);
-	if (drill->broken.text[0]) {
-		complain("%s could not be put back to what it was before its drill: %s",
-			 drill->service, drill->broken.text);
-		return EXIT_FAILED;
-	}
+	drillguard_forgive(drill->direct.systemd, drill->service);
 	complain("a drill of %s died; %s is back to what it was", drill->service, drill->service);
 	return EXIT_DONE;
 }
@@ -370,7 +375,10 @@ static int drill_through(struct drill *drill, struct drill_order *order)
 	if (r)
 		return r;
 	r = run_all(drill, order, &runs);
-	drillguard_forget(drill->service);
+	if (drill->left_over)
+		complain_left_over(drill);
+	else
+		drillguard_forget(drill->service);
 	drillguard_stop(drill->direct.systemd, drill->service);
 	if (order->repeat > 1 && !a->json)
 		tell_spreads(order, &runs);

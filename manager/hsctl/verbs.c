@@ -131,7 +131,7 @@ static const struct verb verbs[] = {
 			"      --scenario=LIST  one or several of: switchover, stop, crash, hang,\n"
 			"                       slow-start, bad-build, manager-crash, both-down\n"
 			"      --all            all of them\n"
-			"      --repeat=N       N times\n"
+			"      --repeat=N       N times, and how the figures spread\n"
 			"      --rate=N         connections per second of the prober (default "
 			"100)\n"
 			"      --probe=WHAT     tcp, tcp:PORT, http:/PATH or http:PORT/PATH\n"
@@ -140,10 +140,13 @@ static const struct verb verbs[] = {
 			"number\n"
 			"                       where an instance dies with what it has in hand)\n"
 			"      --report=FILE    the timeline, as .json, .svg or .html\n"
+			"      --timeout=SPAN   of each connection of the prober (default 10s)\n"
 			"      --yes            do not ask\n"
+			"      --put-back       only put back what a drill has left that died\n"
 			"Needs a standby that is ready. Everything is put back, also after "
-			"Ctrl-C.\n"
-			"Exits 0 if all passed, 1 if one did not, 3 without a standby.\n",
+			"Ctrl-C or kill -9.\n"
+			"Exits 0 if all passed, 1 if one did not, 3 without a standby, 4 after "
+			"Ctrl-C.\n",
 		.min = 1,
 		.max = 1,
 		.options = OPTION_DRILL,

@@ -111,3 +111,11 @@ void drillguard_stop(sd_bus *systemd, const char *service)
 	if (name)
 		(void)units_run_job(systemd, UNIT_STOP, name, GUARD_TIMEOUT, NULL);
 }
+
+void drillguard_forgive(sd_bus *systemd, const char *service)
+{
+	_cleanup_(freep) char *name = unit_name(service);
+
+	if (name)
+		units_reset_failed(systemd, name);
+}

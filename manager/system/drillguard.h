@@ -32,3 +32,5 @@ void drillguard_forget(const char *service);
 /* The unit. It runs when this returns 0. */
 int drillguard_start(sd_bus *systemd, const char *service, struct problem *problem);
 void drillguard_stop(sd_bus *systemd, const char *service);
+/* That it has failed to put things back is history. */
+void drillguard_forgive(sd_bus *systemd, const char *service);

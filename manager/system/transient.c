@@ -108,7 +108,6 @@ int units_run_transient(sd_bus *bus, const struct unit_transient *order, struct 
 	if (r < 0)
 		return problem_set(problem, r, "%s: %s", order->name, strerror(-r));
 	/* one of this name that has failed stands in the way; there is none as a rule */
-	(void)sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "ResetFailedUnit",
-				 NULL, NULL, "s", order->name);
+	units_reset_failed(bus, order->name);
 	return units_run_order(bus, m, order->name, order->timeout_usec, problem);
 }

@@ -523,3 +523,9 @@ int units_kill(sd_bus *bus, const char *unit, int signal, struct problem *proble
 				   error.message ?: strerror(-r))
 		     : 0;
 }
+
+void units_reset_failed(sd_bus *bus, const char *unit)
+{
+	(void)sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "ResetFailedUnit",
+				 NULL, NULL, "s", unit);
+}

@@ -62,6 +62,9 @@ int units_run_order(sd_bus *bus, sd_bus_message *order, const char *unit, uint64
 /* Sends a signal to all processes of a unit (KillUnit, "all"). */
 int units_kill(sd_bus *bus, const char *unit, int signal, struct problem *problem);
 
+/* systemd forgets that the unit has failed, if it did. */
+void units_reset_failed(sd_bus *bus, const char *unit);
+
 /* ---- without waiting ---- */
 
 struct unit_watch;

@@ -14,10 +14,12 @@ anew for each connection; no file is "ok":
   close         ended after the request         cut      less than Content-Length says
   header        a header without end            sni      200 if TLS was asked for good.example, else 421
   slam          each connection is ended at once
-  reset         the same, by a reset
+  reset         the same, by a reset                    crash    the server dies of the first connection
+  deaf          accepts one connection and no more      flaky    200, and at each third request 500
 
 /run/ailing/SLOT.log gets a line for each request: its path and Host.
 """
+import itertools
 import os
 import socket
 import ssl
@@ -28,6 +30,7 @@ import time
 
 slot, port = sys.argv[1], int(sys.argv[2])
 folder = '/run/ailing/'
+requests = itertools.count()
 big = b'x' * 1024 * 1024
 
 
@@ -65,6 +68,8 @@ def endless_header(connection):
 
 
 def answer(connection, how, host, sni):
+    if how == 'flaky':
+        how = 'ok' if next(requests) % 3 else '500'
     words = {
         'ok': whole('200 OK', b'all is well\n'),
         'redirect': whole('302 Found', b'', 'Location: http://127.0.0.1:1/elsewhere\r\n'),
@@ -106,6 +111,8 @@ def serve(connection, context):
     sni = None
     try:
         how = mode()
+        if how == 'crash':
+            os._exit(1)
         if how == 'reset':
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         if how in ('slam', 'reset'):
@@ -142,6 +149,8 @@ def listen(number, context=None):
     def accept():
         while True:
             connection, _ = listener.accept()
+            while mode() == 'deaf':
+                time.sleep(0.1)
             threading.Thread(target=serve, args=(connection, context), daemon=True).start()
     return threading.Thread(target=accept)
 
