@@ -99,8 +99,8 @@ struct unit_transient {
 	const char *identifier; /* of what it says, in the journal */
 	const char *binds_to;
 	const char *const *argv; /* ends with NULL; the first is a path */
-	uint64_t timeout_usec; /* for the command, or for its start if it stays; */
-	uint64_t stop_usec;    /* for its end when it is stopped */
+	uint64_t timeout_usec;	 /* for the command, or for its start if it stays */
+	uint64_t stop_usec;	 /* for its end when it is stopped */
 	/* It stays, bound to nothing: started again when a signal ends it, and seen as failed when
 	 * it fails. Its name must be free, or of one that has failed before. */
 	bool stays;
