@@ -10,6 +10,7 @@
 #include "hsd/instance.h"
 #include "hsd/recovery.h"
 #include "hsd/upgrade_run.h"
+#include "plane/adopt.h"
 #include "plane/retire.h"
 #include "plane/waiting.h"
 #include "system/journal.h"
@@ -399,6 +400,8 @@ void failover_forget(struct failover *failover, unsigned slot)
 	stuck->problem.text[0] = '\0';
 	stuck->told = stuck->leaving = false;
 	stuck->recovery = recovery_free(stuck->recovery);
+	/* what was to be done about the earlier one is not to be done to this one */
+	stuck->timer = sd_event_source_disable_unref(stuck->timer);
 }
 
 static bool is_left(const struct service *service, unsigned slot)
@@ -417,6 +420,9 @@ void failover_resume(struct failover *failover, unsigned slot)
 	if (stuck->leaving && !strcmp(stuck->run, facts->invocation))
 		return;
 	if (facts->state != UNIT_RUNNING || facts->job_pending || stuck->timer || stuck->job)
+		return;
+	/* another instance has come, and does not listen yet: its adoption ends the suspicion */
+	if (!adopt_is_occupied(service->plane, slot, facts->control_group))
 		return;
 	problem_set(&stuck->problem, 0, "it hangs, as was found before hsd started");
 	to = successor(service, slot);

@@ -314,6 +314,19 @@ static bool is_known(const struct plane *plane, unsigned slot, const struct held
 	return false;
 }
 
+bool adopt_is_occupied(const struct plane *plane, unsigned slot, const char *cgroup)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	size_t n;
+
+	if (scan_cgroup(cgroup, &held, &n) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (is_known(plane, slot, &held[i]))
+			return true;
+	return false;
+}
+
 /* Whether the slot is suspect and still occupied by the instance that made it so. */
 static bool still_suspect(struct plane *plane, unsigned slot, const struct adoption *adoption)
 {

@@ -81,5 +81,9 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoption);
 struct adoption *adoption_free(struct adoption *adoption);
 
+/* Whether a process in the cgroup holds a TCP socket that was put into the slot: the instance is
+ * not merely about to listen. */
+bool adopt_is_occupied(const struct plane *plane, unsigned slot, const char *cgroup);
+
 /* Makes `slot` the active one if the word names none with a live socket. */
 void adopt_ensure_active(struct plane *plane, unsigned slot);

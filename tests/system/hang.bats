@@ -392,6 +392,26 @@ freeze_worker() { inside bash -c "kill -STOP \$(pgrep -P $(main_pid nginx@0) | h
 	done
 }
 
+@test "one that is restarted for a hang may take its time to listen" {
+	local pid
+	own_service late 9812 --bind-delay=700
+	printf '[Service]\nType=exec\n' | write /etc/systemd/system/late@.service.d/type.conf
+	up late
+	begin_load http://127.0.0.1:9812/ slot=
+	pid=$(main_pid late@0)
+	freeze late@0
+	wait_for 10 is_active late 1
+	wait_for 10 is_new late@0 "$pid"
+	pid=$(main_pid late@0)
+	wait_for 10 is_ready late
+	end_load
+	# the mark of its predecessor is not held against it
+	[[ $(main_pid late@0) == "$pid" ]]
+	(($(count_events late hang) == 1))
+	(($(count_events late restart) == 1))
+	down late
+}
+
 @test "hsd killed, and a kept one stays out until it serves again" {
 	local hsd
 	settings app FailoverHold=0 OnHang=keep
