@@ -161,6 +161,17 @@ static int get_ready(sd_bus *bus, uint64_t deadline)
 	return r < 0 ? r : 0;
 }
 
+static int on_cancelled(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const struct client_call *call = ((const struct wait *)userdata)->call;
+	const sd_bus_error *refusal = sd_bus_message_get_error(m);
+
+	(void)error;
+	if (refusal && call->on_refusal)
+		call->on_refusal(refusal->message ?: refusal->name, call->userdata);
+	return 0;
+}
+
 static void cancel(sd_bus *bus, struct wait *wait, const char *path)
 {
 	const struct client_call *call = wait->call;
@@ -169,7 +180,7 @@ static void cancel(sd_bus *bus, struct wait *wait, const char *path)
 		return;
 	wait->cancelled = true;
 	(void)sd_bus_call_method_async(bus, NULL, BUS_NAME, path, SERVICE, call->cancel_method,
-				       NULL, NULL, "");
+				       on_cancelled, wait, "");
 }
 
 static int process_until(sd_bus *bus, struct wait *wait, const char *path, uint64_t deadline)

@@ -28,9 +28,10 @@ struct client_call {
 	void *userdata;
 	int *ret_fd; /* NULL, or for the descriptor that comes with the answer: the caller's */
 	/* when this is set by a signal, that method of the service is called, once, and the wait
-	 * goes on; may be NULL */
+	 * goes on; may be NULL. `on_refusal` is told the sentence if hsd does not do that */
 	const volatile sig_atomic_t *interrupted;
 	const char *cancel_method;
+	void (*on_refusal)(const char *sentence, void *userdata);
 };
 
 /* Opens the bus that the arguments mean. Negative errno, and a sentence. */

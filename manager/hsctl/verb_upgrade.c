@@ -103,7 +103,6 @@ struct show {
 	char step[16], last[16]; /* the one that runs, and the last that was on the way forward */
 	double share;
 	int slot;	     /* that it is about; -1 = not known yet */
-	bool late;	     /* Ctrl-C came when there was no way back any more: told */
 	uint64_t began_usec; /* CLOCK_REALTIME */
 };
 
@@ -119,15 +118,14 @@ static void show_line(const struct show *show, json_object *progress)
 	fflush(stdout);
 }
 
-static void tell_late(struct show *show)
+/* Ctrl-C when there is no way back any more. */
+static void on_refusal(const char *sentence, void *userdata)
 {
-	if (!interrupted || show->late || strcmp(show->step, "refresh") != 0)
-		return;
-	show->late = true;
-	if (show->terminal)
+	const struct show *show = userdata;
+
+	if (show->terminal && !show->quiet)
 		fputs("\r\033[K", stdout);
-	complain("too late to undo it: the old slot restarts with the new version already; waiting "
-		 "for that");
+	complain("%s; waiting for its end", sentence);
 }
 
 static int on_step(const char *json, void *userdata)
@@ -153,7 +151,6 @@ static int on_step(const char *json, void *userdata)
 		snprintf(show->last, sizeof(show->last), "%s", step);
 	if (!show->quiet && (show->terminal || !same))
 		show_line(show, object);
-	tell_late(show);
 	return 0;
 }
 
@@ -211,6 +208,7 @@ int verb_upgrade(const struct arguments *arguments)
 		.userdata = &show,
 		.interrupted = &interrupted,
 		.cancel_method = "CancelUpgrade",
+		.on_refusal = on_refusal,
 	};
 	enum client_answer answer;
 	struct timespec now;
