@@ -82,7 +82,9 @@ static unsigned undo(struct upgrade *u, uint64_t now, const char *why)
 {
 	u->failed_in = u->state;
 	problem_set(&u->failure, 0, "%s", why);
-	return set_state(u, UPGRADE_UNDO, now, UNDO_DEADLINE) | UPGRADE_DO_UNDO;
+	return set_state(u, UPGRADE_UNDO, now,
+			 u->plan.exclusive ? SWITCH_DEADLINE : UNDO_DEADLINE) |
+	       UPGRADE_DO_UNDO;
 }
 
 static unsigned fail(struct upgrade *u, uint64_t now, const char *why)
@@ -91,6 +93,8 @@ static unsigned fail(struct upgrade *u, uint64_t now, const char *why)
 	if (u->state != UPGRADE_UNDO) {
 		u->failed_in = u->state;
 		problem_set(&u->failure, 0, "%s", why);
+	} else {
+		problem_set(&u->no_way_back, 0, "%s", why);
 	}
 	return set_state(u, UPGRADE_FAILED, now, 0);
 }
@@ -122,8 +126,11 @@ static unsigned refresh(struct upgrade *u, unsigned slot, uint64_t now)
 	return set_state(u, UPGRADE_REFRESH, now, JOB_DEADLINE) | UPGRADE_DO_RESTART_OLD;
 }
 
+/* An exclusive service has no standby to refresh. */
 static unsigned enter_refresh(struct upgrade *u, uint64_t now)
 {
+	if (u->plan.exclusive)
+		return set_state(u, UPGRADE_DONE, now, 0);
 	u->to_refresh = u->plan.others;
 	return refresh(u, u->plan.from, now);
 }
@@ -177,12 +184,20 @@ static unsigned on_look_refreshing(struct upgrade *u, const struct upgrade_input
 	return fail(u, input->now, "the old slot took too long to restart");
 }
 
+/* From SMOKE to PROBATION the new one has to stay well. An exclusive switchover, which stops one
+ * before it starts the other, looks after that itself. */
+static bool must_be_well(const struct upgrade *u)
+{
+	if (u->plan.exclusive)
+		return u->state == UPGRADE_PROBATION;
+	return u->state > UPGRADE_READY && u->state < UPGRADE_REFRESH;
+}
+
 static unsigned on_look(struct upgrade *u, const struct upgrade_input *input)
 {
 	if (u->state == UPGRADE_REFRESH)
 		return on_look_refreshing(u, input);
-	/* from SMOKE to PROBATION the new one has to stay well */
-	if (input->lost && u->state > UPGRADE_READY && u->state < UPGRADE_REFRESH)
+	if (input->lost && must_be_well(u))
 		return undo(u, input->now, input->why ? input->why : "the new instance was lost");
 	if (u->state == UPGRADE_READY && input->ready)
 		return enter_smoke(u, input->now);
@@ -222,8 +237,10 @@ static unsigned on_switch(struct upgrade *u, const struct upgrade_input *input)
 {
 	if (u->state != UPGRADE_SWITCH)
 		return 0;
+	u->failed_step = input->step;
 	if (input->event == UPGRADE_NOT_SWITCHED)
 		return undo(u, input->now, input->why ?: "the switchover did not come about");
+	u->failed_step = NULL;
 	if (!u->plan.probation_usec)
 		return enter_refresh(u, input->now);
 	return set_state(u, UPGRADE_PROBATION, input->now, u->plan.probation_usec);
@@ -241,9 +258,12 @@ static unsigned on_undone(struct upgrade *u, const struct upgrade_input *input)
 {
 	if (u->state != UPGRADE_UNDO)
 		return 0;
+	u->untouched = input->untouched;
+	if (input->step)
+		u->failed_step = input->step;
 	if (input->event == UPGRADE_BACK)
 		return set_state(u, UPGRADE_UNDONE, input->now, 0);
-	return fail(u, input->now, "");
+	return fail(u, input->now, input->why ?: "");
 }
 
 unsigned upgrade_step(struct upgrade *u, const struct upgrade_input *input)
@@ -253,6 +273,8 @@ unsigned upgrade_step(struct upgrade *u, const struct upgrade_input *input)
 	switch (input->event) {
 	case UPGRADE_BEGIN:
 		u->begun = input->now;
+		if (u->plan.exclusive)
+			return enter_switch(u, input->now);
 		return set_state(u, UPGRADE_RESTART, input->now, JOB_DEADLINE) |
 		       UPGRADE_DO_RESTART_NEW;
 	case UPGRADE_JOB_DONE:
@@ -281,6 +303,7 @@ unsigned upgrade_step(struct upgrade *u, const struct upgrade_input *input)
 unsigned upgrade_resume(struct upgrade *u, enum upgrade_state state, bool serves, uint64_t now)
 {
 	u->begun = now;
+	u->resumed = true;
 	u->state = state;
 	if (state == UPGRADE_REFRESH ||
 	    (serves && (state == UPGRADE_SWITCH || state == UPGRADE_PROBATION)))
@@ -303,6 +326,17 @@ static void describe_rest(const struct upgrade *u, uint64_t remaining, char text
 			 remaining == 1 ? "" : "s", u->plan.from);
 }
 
+static void describe_switch(const struct upgrade *u, const char *rest, struct problem *ret_line)
+{
+	if (u->plan.exclusive)
+		problem_set(ret_line, 0,
+			    "switch: slot %u stops, and slot %u starts the new version",
+			    u->plan.from, u->plan.to);
+	else
+		problem_set(ret_line, 0, "switch: new connections go to slot %u%s", u->plan.to,
+			    rest);
+}
+
 void upgrade_progress(const struct upgrade *u, uint64_t now, uint64_t remaining,
 		      struct problem *ret_line)
 {
@@ -321,7 +355,7 @@ void upgrade_progress(const struct upgrade *u, uint64_t now, uint64_t remaining,
 	else if (u->state == UPGRADE_CANARY)
 		describe_canary(u, left, ret_line);
 	else if (u->state == UPGRADE_SWITCH)
-		problem_set(ret_line, 0, "switch: new connections go to slot %u%s", to, rest);
+		describe_switch(u, rest, ret_line);
 	else if (u->state == UPGRADE_PROBATION)
 		problem_set(ret_line, 0, "probation: slot %u is watched, %s left%s", to, left,
 			    rest);
@@ -329,8 +363,10 @@ void upgrade_progress(const struct upgrade *u, uint64_t now, uint64_t remaining,
 		problem_set(ret_line, 0, "refresh: slot %u starts the new version and stands by",
 			    u->refreshing);
 	else if (u->state == UPGRADE_UNDO)
-		problem_set(ret_line, 0, "undo: %.400s; traffic goes back to slot %u",
-			    u->failure.text, u->plan.from);
+		problem_set(ret_line, 0, "undo: %.350s; traffic goes back to slot %u%s",
+			    u->failure.text, u->plan.from,
+			    u->plan.exclusive ? ", which starts with what is installed for it now"
+					      : "");
 	else
 		problem_set(ret_line, 0, "%s", upgrade_state_to_string(u->state));
 }
@@ -340,7 +376,13 @@ static void describe_done(const struct upgrade *u, const char *service, const ch
 {
 	const struct upgrade_plan *plan = &u->plan;
 
-	if (u->left_alone)
+	if (plan->exclusive)
+		problem_set(ret_sentence, 0,
+			    "%s: upgraded in %s; slot %u is active, slot %u is down, as only one "
+			    "may run (Exclusive=yes); hsctl rollback %s would start it with what "
+			    "is installed for it then.",
+			    service, took, plan->to, plan->from, service);
+	else if (u->left_alone)
 		problem_set(ret_sentence, 0,
 			    "%s: upgraded in %s; slot %u is active. Slot %u keeps its connections "
 			    "and the old version (DrainEnd=keep); when they have ended: systemctl "
@@ -354,22 +396,40 @@ static void describe_done(const struct upgrade *u, const char *service, const ch
 			    plan->others ? ", and so do the others" : "");
 }
 
+/* What became of the slot that was active. */
+static void describe_back(const struct upgrade *u, struct problem *ret_text)
+{
+	unsigned from = u->plan.from;
+
+	if (u->untouched || !u->plan.exclusive)
+		problem_set(ret_text, 0, "Slot %u serves as before", from);
+	else if (u->resumed)
+		problem_set(ret_text, 0, "Slot %u serves", from);
+	else
+		problem_set(ret_text, 0,
+			    "Slot %u serves again: it was started anew, with the version that is "
+			    "installed for it now",
+			    from);
+}
+
 void upgrade_describe(const struct upgrade *u, const char *service, uint64_t now,
 		      struct problem *ret_sentence)
 {
-	const struct upgrade_plan *plan = &u->plan;
+	const char *step = u->failed_step ?: upgrade_state_to_string(u->failed_in);
 	char took[SPAN_TEXT_MAX];
+	struct problem back;
 
+	describe_back(u, &back);
 	span_format((now - u->begun) / USEC_PER_MSEC * USEC_PER_MSEC, took, sizeof(took));
 	if (u->state == UPGRADE_DONE)
 		describe_done(u, service, took, ret_sentence);
 	else if (u->state == UPGRADE_UNDONE)
 		problem_set(ret_sentence, 0,
-			    "%s: the upgrade was undone in its step \"%s\": %.300s. Slot %u serves "
-			    "as before.",
-			    service, upgrade_state_to_string(u->failed_in), u->failure.text,
-			    plan->from);
+			    "%s: the upgrade was undone in its step \"%s\": %.200s. %.120s.",
+			    service, step, u->failure.text, back.text);
 	else
-		problem_set(ret_sentence, 0, "%s: the upgrade failed in its step \"%s\": %.300s.",
-			    service, upgrade_state_to_string(u->failed_in), u->failure.text);
+		problem_set(ret_sentence, 0,
+			    "%s: the upgrade failed in its step \"%s\": %.200s%s%.150s.", service,
+			    step, u->failure.text, u->no_way_back.text[0] ? "; undoing it: " : "",
+			    u->no_way_back.text);
 }

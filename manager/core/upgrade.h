@@ -12,6 +12,14 @@
  *   REFRESH    the old slot is restarted: the fresh standby; then further ones that run, if any
  *   DONE
  *
+ * Of an exclusive service, whose slots must not run together, it is
+ *
+ *   SWITCH     an exclusive switchover (core/exclusive.h): the old one stops, the new version
+ * starts in the other slot, and is ready, healthy and tested before clients get there PROBATION  as
+ * above DONE       the old slot stays down
+ *
+ * and UNDO is an exclusive switchover back: the old slot starts with what is installed for it then.
+ *
  * Whatever fails, and a cancel, leads to UNDO: traffic goes back to where it was, and the upgrade
  * ends as UNDONE. From REFRESH on there is no way back by itself: the old instance is gone.
  */
@@ -70,6 +78,7 @@ enum upgrade_action {
 
 struct upgrade_plan {
 	unsigned from, to; /* `from` is active when it begins */
+	bool exclusive;	   /* then `smoke` and the canary mean nothing here */
 	uint32_t others;   /* further slots that run, as a bit mask: they are refreshed, too */
 	bool smoke;
 	unsigned n_canary;
@@ -89,7 +98,11 @@ struct upgrade {
 	bool restarted;			   /* REFRESH: by systemd; it may not be ready yet */
 	bool left_alone;		   /* `from` was, with the old version */
 	uint64_t begun, entered, deadline; /* microseconds, the driver's clock */
+	const char *failed_step;	   /* of the switchover; NULL = `failed_in` tells enough */
+	bool untouched;			   /* undone, and the old instance never stopped */
+	bool resumed;			   /* then that is not known */
 	struct problem failure;		   /* why it is undone, or has failed */
+	struct problem no_way_back;	   /* why it could not be undone; "" = nothing is known */
 };
 
 struct upgrade_input {
@@ -101,6 +114,10 @@ struct upgrade_input {
 	 */
 	bool lost;
 	const char *why; /* with LOOK and lost, and the failures: a sentence; may be NULL */
+	/* of an exclusive switchover, with NOT_SWITCHED, BACK, NOT_BACK: in which step it failed,
+	 * static text, may be NULL; and that the old instance never stopped */
+	const char *step;
+	bool untouched;
 };
 
 void upgrade_init(struct upgrade *u, const struct upgrade_plan *plan);

@@ -16,7 +16,6 @@
 
 #define HOLD_DEFAULT	  (30 * USEC_PER_SEC)
 #define PROBATION_DEFAULT (60 * USEC_PER_SEC)
-#define READY_DEFAULT	  (90 * USEC_PER_SEC)
 #define SMOKE_DEFAULT	  (10 * 60 * USEC_PER_SEC)
 /* Of systemd's own, for restarting both units, and of the drain. */
 #define JOBS_TIMEOUT  (40 * 60 * USEC_PER_SEC)
@@ -89,7 +88,7 @@ static int read_order(const struct arguments *a, struct order *order)
 		r = read_span("--probation", a->texts[TEXT_PROBATION], PROBATION_DEFAULT,
 			      &order->probation);
 	if (!r)
-		r = read_span("--ready", a->texts[TEXT_READY], READY_DEFAULT, &order->ready);
+		r = read_span("--ready", a->texts[TEXT_READY], USEC_INFINITY, &order->ready);
 	if (!r)
 		r = read_span("--smoke-timeout", a->texts[TEXT_SMOKE_TIMEOUT], SMOKE_DEFAULT,
 			      &order->smoke);
@@ -128,26 +127,40 @@ static void on_refusal(const char *sentence, void *userdata)
 	complain("%s; waiting for its end", sentence);
 }
 
+/* How it ended is said by the answer. */
+static bool is_end(const char *step)
+{
+	return !strcmp(step, "done") || !strcmp(step, "undone") || !strcmp(step, "failed");
+}
+
+static bool is_way_back(const char *step)
+{
+	return !strcmp(step, "undo") || !strcmp(step, "stop-new") || !strcmp(step, "start-old");
+}
+
 static int on_step(const char *json, void *userdata)
 {
 	_cleanup_(json_object_putp) json_object *object = json_parse(json);
 	const char *step = json_text(object, "step");
 	struct show *show = userdata;
-	json_object *share;
+	json_object *share = NULL;
+	double value;
 	bool same;
 
-	/* its switchover tells of progress, too, without a share */
-	if (!json_object_object_get_ex(object, "share", &share))
+	/* its switchover tells of progress, too, without a share; that of an exclusive service says
+	 * more than the upgrade itself */
+	if (!json_object_object_get_ex(object, "share", &share) &&
+	    (!json_is_true(object, "exclusive") || is_end(step)))
 		return 0;
-	same = !strcmp(step, show->step) && json_object_get_double(share) == show->share &&
+	value = share ? json_object_get_double(share) : 0;
+	same = !strcmp(step, show->step) && value == show->share &&
 	       json_number(object, "slot", -1) == show->slot;
-	show->share = json_object_get_double(share);
+	show->share = value;
 	show->slot = json_number(object, "slot", -1);
 	snprintf(show->step, sizeof(show->step), "%s", step);
-	/* how it ended is said by the answer */
-	if (!strcmp(step, "done") || !strcmp(step, "undone") || !strcmp(step, "failed"))
+	if (is_end(step))
 		return 0;
-	if (strcmp(step, "undo") != 0)
+	if (!is_way_back(step))
 		snprintf(show->last, sizeof(show->last), "%s", step);
 	if (!show->quiet && (show->terminal || !same))
 		show_line(show, object);
@@ -220,10 +233,10 @@ int verb_upgrade(const struct arguments *arguments)
 	show.began_usec = now.tv_sec * USEC_PER_SEC + now.tv_nsec / NSEC_PER_USEC;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	call.timeout_usec =
-		verb_timeout(arguments, 2 * order.ready + order.probation + order.smoke +
-						UPGRADE_CANARY_STEPS_MAX * order.hold +
-						CONFIG_DRAIN_MAX + JOBS_TIMEOUT);
+	call.timeout_usec = verb_timeout(arguments, 2 * MIN(order.ready, CONFIG_DRAIN_MAX) +
+							    order.probation + order.smoke +
+							    UPGRADE_CANARY_STEPS_MAX * order.hold +
+							    CONFIG_DRAIN_MAX + JOBS_TIMEOUT);
 	answer = ask(arguments, &call, &order, &reply);
 	if (show.terminal && !show.quiet)
 		fputs("\r\033[K", stdout);

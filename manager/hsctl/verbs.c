@@ -91,20 +91,26 @@ static const struct verb verbs[] = {
 		.name = "upgrade",
 		.arguments = "SERVICE",
 		.summary = "bring what is installed now into service, with a way back",
-		.details = "      --smoke=COMMAND  the new instance is tested by it first: its "
-			   "connections go\n"
-			   "                       there; its exit status must be 0\n"
-			   "      --smoke-timeout=SPAN  how long that may take (default 10min)\n"
-			   "      --canary=LIST    shares of new connections to begin with: "
-			   "1%,10%,50%\n"
-			   "      --hold=SPAN      how long each of them (default 30s)\n"
-			   "      --probation=SPAN how long the new one is watched then (default "
-			   "60s)\n"
-			   "      --ready=SPAN     how long it may take to be ready (default 90s)\n"
-			   "The standby is restarted, takes over, and the old slot is restarted as "
-			   "the new\n"
-			   "standby. Whatever fails on the way, or Ctrl-C, brings traffic back: "
-			   "exit code 4.\n",
+		.details =
+			"      --smoke=COMMAND  the new instance is tested by it first: its "
+			"connections go\n"
+			"                       there; its exit status must be 0\n"
+			"      --smoke-timeout=SPAN  how long that may take (default 10min)\n"
+			"      --canary=LIST    shares of new connections to begin with: "
+			"1%,10%,50%\n"
+			"      --hold=SPAN      how long each of them (default 30s)\n"
+			"      --probation=SPAN how long the new one is watched then (default "
+			"60s)\n"
+			"      --ready=SPAN     how long it may take to be ready (default 90s)\n"
+			"The standby is restarted, takes over, and the old slot is restarted as "
+			"the new\n"
+			"standby. Whatever fails on the way, or Ctrl-C, brings traffic back: "
+			"exit code 4.\n"
+			"With Exclusive=yes the old slot stops first, and clients wait until the "
+			"new\n"
+			"one is ready, healthy and tested; no --canary, and --ready is by "
+			"default half\n"
+			"of ParkTimeout=.\n",
 		.min = 1,
 		.max = 1,
 		.options = OPTION_UPGRADE,

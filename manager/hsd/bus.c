@@ -257,7 +257,10 @@ static int start_change(struct service *service, const struct change_order *orde
 		return sd_bus_error_setf(error, BUS_ERROR_INVALID, "%s has no slot %d",
 					 service->name, order->to);
 	if (service->config.exclusive) {
-		r = exclusive_run_start(service, order, m, &refusal);
+		struct exclusive_order exclusive = {
+			.verb = order->verb, .to = order->to, .drain_usec = order->drain_usec};
+
+		r = exclusive_run_start(service, &exclusive, m, &refusal);
 		return r ? r : refuse(error, &refusal);
 	}
 	r = change_hold_start(service, order, m, &answer, &refusal);
@@ -514,7 +517,8 @@ static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *e
 	if (r < 0)
 		return r;
 	if (MAX(order.hold_usec, order.probation_usec) > CONFIG_DRAIN_MAX ||
-	    MAX(order.ready_usec, order.smoke_usec) > CONFIG_DRAIN_MAX)
+	    order.smoke_usec > CONFIG_DRAIN_MAX ||
+	    (order.ready_usec > CONFIG_DRAIN_MAX && order.ready_usec != USEC_INFINITY))
 		return sd_bus_error_set(error, BUS_ERROR_INVALID, "a time is longer than 7d");
 	r = upgrade_run_start(service, &order, m, &answer, &refusal);
 	if (r < 0)

@@ -4,13 +4,18 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "core/exclusive.h"
 #include "hsd/bus.h"
+#include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/park.h"
+#include "hsd/smoke.h"
+#include "hsd/upgrade_run.h"
 #include "system/parking.h"
 #include "util/clock.h"
 #include "util/macro.h"
+
+/* A unit that has started, and whose sockets are still to come. */
+#define ADOPT_USEC (10 * USEC_PER_SEC)
 
 struct exclusive_run {
 	struct service *service;
@@ -18,7 +23,12 @@ struct exclusive_run {
 	uint64_t previous_word, previous_cookie; /* to take it back */
 	uint64_t waited;
 	int lock_fd;
+	char *smoke_command;
+	struct smoke *smoke;
+	uint32_t uid;		 /* of who asked for it */
 	sd_bus_message *message; /* NULL: nobody waits */
+	void (*on_end)(const struct exclusive *machine, void *userdata);
+	void *userdata;
 	sd_event_source *timer;
 	struct unit_job *job;
 	/* a job has ended so; it counts when the facts of its unit are fresh */
@@ -40,9 +50,13 @@ struct exclusive_run *exclusive_run_free(struct exclusive_run *run)
 			"hsd stops, or manages this service no longer; the next hsd goes on");
 	sd_bus_message_unref(run->message);
 	close_fd(run->lock_fd);
+	smoke_free(run->smoke);
+	free(run->smoke_command);
 	free(run);
 	return NULL;
 }
+
+DEFINE_CLEANUP(struct exclusive_run, exclusive_run_free)
 
 const char *exclusive_run_verb(const struct exclusive_run *run)
 {
@@ -92,10 +106,12 @@ static void release(struct exclusive_run *run)
 
 /* ---- telling ---- */
 
-static void tell_progress(struct exclusive_run *run)
+void exclusive_run_tell(struct exclusive_run *run)
 {
-	json_object *object =
-		report_exclusive_progress(&run->machine, run->service->name, now_usec());
+	json_object *object;
+
+	run->machine.waiting = parking_waiting(run->service->plane);
+	object = report_exclusive_progress(&run->machine, run->service->name, now_usec());
 
 	bus_emit_progress(run->service, json_object_to_json_string(object));
 	json_object_put(object);
@@ -120,39 +136,74 @@ static void answer(struct exclusive_run *run, const struct problem *sentence)
 	json_object_put(object);
 }
 
-static void end(struct exclusive_run *run)
+static void log_end(const struct exclusive_run *run, const struct problem *sentence)
 {
 	const struct exclusive *machine = &run->machine;
 	bool done = machine->state == EXCLUSIVE_DONE;
 	struct journal_scope scope = {run->service->name, machine->plan.to,
 				      done ? LOG_NOTICE : LOG_WARNING};
+	struct journal_deed deed = {
+		.verb = switchover_verb_to_string(machine->plan.verb),
+		.outcome = exclusive_step_name(machine),
+		.from = machine->plan.from,
+		.to = machine->plan.to,
+		.uid = run->uid,
+		.duration_usec = now_usec() - machine->begun,
+	};
+
+	journal_log_deed(machine->plan.verb == VERB_ROLLBACK ? JOURNAL_ROLLBACK
+							     : JOURNAL_SWITCHOVER,
+			 &scope, &deed, "%s", sentence->text);
+}
+
+static void end(struct exclusive_run *run)
+{
+	void (*on_end)(const struct exclusive *, void *) = run->on_end;
+	struct exclusive machine = run->machine;
+	struct service *service = run->service;
+	void *userdata = run->userdata;
 	struct problem sentence = {0};
 
-	exclusive_describe(machine, run->service->name, now_usec(), run->waited, &sentence);
-	journal_log(machine->plan.verb == VERB_ROLLBACK ? JOURNAL_ROLLBACK : JOURNAL_SWITCHOVER,
-		    &scope, "%s", sentence.text);
+	exclusive_describe(&machine, service->name, now_usec(), run->waited, &sentence);
+	log_end(run, &sentence);
 	answer(run, &sentence);
-	run->service->exclusive = NULL;
-	bus_emit_changed(run->service);
+	service->exclusive = NULL;
+	bus_emit_changed(service);
 	exclusive_run_free(run);
+	if (on_end)
+		on_end(&machine, userdata);
 }
 
 /* ---- driving ---- */
 
-static unsigned step(struct exclusive_run *run, enum exclusive_event event)
+static void read_health(const struct exclusive_run *run, struct exclusive_input *input)
+{
+	struct slot_health buffer[HS_SLOTS_MAX];
+	const struct slot_health *health = health_of(run->service, buffer);
+	unsigned to = run->machine.plan.to;
+
+	input->healthy = !health || (to < HS_SLOTS_MAX && health[to].state == HEALTH_GOOD);
+	/* the words are the health's own: they stay until the event loop runs on */
+	if (!input->healthy && !input->why && to < HS_SLOTS_MAX)
+		input->why = health[to].reason;
+}
+
+static unsigned step(struct exclusive_run *run, enum exclusive_event event, const char *why)
 {
 	struct service *service = run->service;
 	const struct exclusive_plan *plan = &run->machine.plan;
 	enum slot_state states[HS_SLOTS_MAX] = {0};
-	struct exclusive_input input = {.event = event, .now = now_usec()};
+	struct exclusive_input input = {.event = event, .now = now_usec(), .why = why};
 	struct slot_totals totals = {0};
 
 	service_states(service, states);
 	if (plan->from < HS_SLOTS_MAX)
 		plane_slot_totals(service->plane, plan->from, &totals);
 	input.remaining = totals.connections;
+	input.waiting = parking_waiting(service->plane);
 	input.old_slot = plan->from < service->n_slots ? states[plan->from] : SLOT_DOWN;
 	input.new_slot = plan->to < service->n_slots ? states[plan->to] : SLOT_DOWN;
+	read_health(run, &input);
 	return exclusive_step(&run->machine, &input);
 }
 
@@ -173,6 +224,7 @@ static void start_job(struct exclusive_run *run, enum unit_action action, unsign
 {
 	char unit[UNIT_NAME_MAX];
 
+	run->smoke = smoke_free(run->smoke);
 	run->job = unit_job_free(run->job);
 	run->job_event = EXCLUSIVE_TICK;
 	run->job_slot = slot;
@@ -180,6 +232,23 @@ static void start_job(struct exclusive_run *run, enum unit_action action, unsign
 	    unit_job_new(run->service->context->bus, action, unit, on_job_ended, run, &run->job) <
 		    0)
 		on_job_ended("failed", NULL, run);
+}
+
+static void on_smoke_ended(const char *failure, void *userdata)
+{
+	struct exclusive_run *run = userdata;
+
+	run->smoke = NULL;
+	carry_out(run, step(run, failure ? EXCLUSIVE_JOB_FAILED : EXCLUSIVE_JOB_DONE, failure));
+}
+
+static void start_smoke(struct exclusive_run *run)
+{
+	uint64_t now = now_usec(), deadline = run->machine.deadline;
+
+	if (smoke_start(run->service, run->machine.plan.to, run->smoke_command,
+			deadline > now ? deadline - now : 1, on_smoke_ended, run, &run->smoke) < 0)
+		on_smoke_ended("the smoke test could not be run", run);
 }
 
 static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
@@ -212,7 +281,7 @@ static void carry_out(struct exclusive_run *run, unsigned actions)
 	if (actions & EXCLUSIVE_DO_RELEASE)
 		release(run);
 	if (actions & EXCLUSIVE_DO_TELL)
-		tell_progress(run);
+		exclusive_run_tell(run);
 	set_timer(run);
 	if (actions & EXCLUSIVE_DO_END)
 		end(run);
@@ -224,6 +293,8 @@ static void carry_out(struct exclusive_run *run, unsigned actions)
 		start_job(run, UNIT_STOP, plan->to);
 	else if (actions & EXCLUSIVE_DO_START_OLD)
 		start_job(run, UNIT_START, plan->from);
+	else if (actions & EXCLUSIVE_DO_SMOKE)
+		start_smoke(run);
 	else if (actions & EXCLUSIVE_DO_HOLD)
 		exclusive_run_poke(run, HS_SLOT_NONE);
 }
@@ -239,34 +310,63 @@ void exclusive_run_poke(struct exclusive_run *run, unsigned slot)
 		event = run->job_event;
 		run->job_event = EXCLUSIVE_TICK;
 	}
-	actions = step(run, event);
+	actions = step(run, event, NULL);
 	if (actions)
 		carry_out(run, actions);
 	else
 		set_timer(run);
 }
 
+void exclusive_run_cancel(struct exclusive_run *run, const char *why)
+{
+	if (run)
+		carry_out(run, step(run, EXCLUSIVE_CANCEL, why));
+}
+
 /* ---- beginning ---- */
 
-static int begin(struct service *service, const struct exclusive_plan *plan,
-		 enum exclusive_state state, sd_bus_message *message)
+uint64_t exclusive_ready_default(const struct service *service)
+{
+	return MAX(service->config.park_timeout_usec / 2, ADOPT_USEC);
+}
+
+static int run_new(struct service *service, const struct exclusive_order *order,
+		   struct exclusive_run **ret_run)
+{
+	_cleanup_(exclusive_run_freep) struct exclusive_run *run = calloc(1, sizeof(*run));
+	int r;
+
+	if (!run)
+		return -ENOMEM;
+	run->lock_fd = -1;
+	run->service = service;
+	run->job_slot = HS_SLOT_NONE;
+	run->on_end = order->on_end;
+	run->userdata = order->userdata;
+	run->uid = order->uid;
+	run->smoke_command = strdup(order->smoke ?: "");
+	if (!run->smoke_command)
+		return -ENOMEM;
+	r = plane_lock(service->plane, &run->lock_fd);
+	if (r < 0)
+		return r;
+	*ret_run = steal_ptr(&run);
+	return 0;
+}
+
+static int begin(struct service *service, const struct exclusive_order *order,
+		 const struct exclusive_plan *plan, sd_bus_message *message)
 {
 	struct exclusive_run *run;
-	int lock, r = plane_lock(service->plane, &lock);
+	int r = run_new(service, order, &run);
 
 	if (r < 0)
 		return r;
-	run = calloc(1, sizeof(*run));
-	if (!run) {
-		close_fd(lock);
-		return -ENOMEM;
-	}
-	run->service = service;
-	run->job_slot = HS_SLOT_NONE;
-	run->lock_fd = lock;
 	run->message = sd_bus_message_ref(message);
+	if (message)
+		run->uid = bus_sender_uid(message);
 	service->exclusive = run;
-	carry_out(run, exclusive_begin(&run->machine, plan, state, now_usec()));
+	carry_out(run, exclusive_begin(&run->machine, plan, EXCLUSIVE_HOLD, now_usec()));
 	return 0;
 }
 
@@ -279,66 +379,103 @@ static int previous_slot(const struct service *service)
 	return cookie ? (int)hs_word_active(word) : GATE_STANDBY;
 }
 
-int exclusive_run_start(struct service *service, const struct change_order *order,
-			sd_bus_message *message, struct problem *ret_refusal)
+bool exclusive_run_may(const struct service *service, const struct exclusive_order *order,
+		       unsigned *ret_to, struct problem *ret_refusal)
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	struct exclusive_request request = {
 		.states = states,
 		.n = service->n_slots,
 		.active = hs_word_active(plane_word(service->plane)),
-		.to = order->to,
-		.busy = service->change || service->exclusive,
+		.to = order->verb == VERB_ROLLBACK ? previous_slot(service) : order->to,
+		.busy = service->change || service->exclusive ||
+			(upgrade_run_blocks(service) && !order->on_end),
 		.park = service->config.park && plane_has_park(service->plane),
 	};
-	struct exclusive_plan plan = {
+
+	if (order->verb == VERB_ROLLBACK && request.to < 0) {
+		gate_describe(GATE_NOTHING_TO_UNDO, service->name, HS_SLOT_NONE, SLOT_DOWN,
+			      ret_refusal);
+		return false;
+	}
+	service_states(service, states);
+	return exclusive_gate(&request, service->name, ret_to, ret_refusal);
+}
+
+static struct exclusive_plan plan_of(const struct service *service,
+				     const struct exclusive_order *order, unsigned from,
+				     unsigned to)
+{
+	uint64_t ready = order->ready_usec;
+
+	return (struct exclusive_plan) {
 		.verb = order->verb,
-		.from = request.active,
+		.from = from,
+		.to = to,
 		.drain_usec = order->verb == VERB_SWITCHOVER ? order->drain_usec : 0,
+		.prove = service->config.health.n_probes,
+		.smoke = order->smoke && order->smoke[0],
+		.smoke_usec = order->smoke_usec,
+		.ready_usec = ready ?: USEC_INFINITY,
+		.late_usec = ready ?: exclusive_ready_default(service),
+		.park_usec = ready ? service->config.park_timeout_usec : 0,
 	};
+}
+
+int exclusive_run_start(struct service *service, const struct exclusive_order *order,
+			sd_bus_message *message, struct problem *ret_refusal)
+{
+	struct exclusive_plan plan;
+	unsigned to;
 	int r;
 
-	service_states(service, states);
-	if (order->verb == VERB_ROLLBACK) {
-		request.to = previous_slot(service);
-		if (request.to < 0) {
-			gate_describe(GATE_NOTHING_TO_UNDO, service->name, HS_SLOT_NONE, SLOT_DOWN,
-				      ret_refusal);
-			return 0;
-		}
-	}
-	if (!exclusive_gate(&request, service->name, &plan.to, ret_refusal))
+	if (!exclusive_run_may(service, order, &to, ret_refusal))
 		return 0;
-	r = begin(service, &plan, EXCLUSIVE_HOLD, message);
+	plan = plan_of(service, order, hs_word_active(plane_word(service->plane)), to);
+	r = begin(service, order, &plan, message);
 	if (r != -EBUSY)
 		return r < 0 ? r : 1;
 	gate_describe(GATE_BUSY, service->name, plan.to, SLOT_DOWN, ret_refusal);
 	return 0;
 }
 
-static bool all_are_known(const struct service *service)
+int exclusive_run_back(struct service *service, const struct exclusive_order *order, unsigned from)
 {
-	for (unsigned i = 0; i < service->n_slots; i++)
-		if (!service->instances[i]->known)
-			return false;
-	return true;
+	struct exclusive_plan plan = plan_of(service, order, from, order->to);
+
+	plan.prove = false;
+	return begin(service, order, &plan, NULL);
 }
 
-void exclusive_run_resume(struct service *service)
+/* Of a switchover by itself; one in an upgrade is the upgrade's. */
+static void resume_switchover(struct service *service)
 {
-	struct exclusive_plan plan = {.verb = VERB_SWITCHOVER, .resumed = true};
+	static const struct exclusive_order order = {.verb = VERB_SWITCHOVER,
+						     .uid = JOURNAL_UID_NONE};
+	struct exclusive_plan plan = plan_of(service, &order, HS_SLOT_NONE, HS_SLOT_NONE);
 	enum slot_state states[HS_SLOTS_MAX];
+	struct exclusive_run *run;
 	enum exclusive_state state;
 	uint64_t word, cookie;
 
-	if (!service->plane || service->exclusive || service->change || !all_are_known(service) ||
-	    !(hs_word_flags(plane_word(service->plane)) & HS_FLAG_EXCLUSIVE))
-		return;
+	plan.resumed = true;
 	plane_previous(service->plane, &word, &cookie);
 	plan.from = hs_word_active(cookie ? word : plane_word(service->plane));
 	service_states(service, states);
 	state = exclusive_resume(states, service->n_slots, plan.from, &plan.to);
-	begin(service, &plan, state, NULL);
+	if (run_new(service, &order, &run) < 0)
+		return;
+	service->exclusive = run;
+	carry_out(run, exclusive_begin(&run->machine, &plan, state, now_usec()));
+}
+
+void exclusive_run_resume(struct service *service)
+{
+	if (!service->plane || service->exclusive || service->change ||
+	    upgrade_run_blocks(service) || !service_is_known(service) ||
+	    !(hs_word_flags(plane_word(service->plane)) & HS_FLAG_EXCLUSIVE))
+		return;
+	resume_switchover(service);
 }
 
 void exclusive_check(const struct service *service, struct problem *ret_problem)

@@ -6,6 +6,7 @@
 
 #include "hsd/bus.h"
 #include "hsd/change_hold.h"
+#include "hsd/exclusive_run.h"
 #include "hsd/failover.h"
 #include "hsd/instance.h"
 #include "hsd/upgrade_run.h"
@@ -110,6 +111,7 @@ static void on_verdict(struct checked_slot *slot)
 		failover_on_healthy(service->failover, slot->number);
 	bus_emit_changed(service);
 	upgrade_run_poke(service->upgrade);
+	exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
 	change_hold_poke(service);
 }
 

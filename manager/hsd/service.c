@@ -193,6 +193,14 @@ static const struct address *missing_address(const struct service *service, unsi
 	return plane_missing(service->plane, slot, active);
 }
 
+bool service_is_known(const struct service *service)
+{
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (!service->instances[i]->known)
+			return false;
+	return true;
+}
+
 void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX])
 {
 	for (unsigned i = 0; i < service->n_slots; i++) {

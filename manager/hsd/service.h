@@ -81,6 +81,8 @@ void service_forget(struct service *service);
 /* Reads the settings again. */
 void service_reload(struct service *service);
 
+/* Systemd has been asked about all slots. */
+bool service_is_known(const struct service *service);
 /* States of all slots, from kernel facts and units. */
 void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX]);
 /* Who is to take over from `slot`: a ready one, the fittest; HS_SLOT_NONE when there is none, or

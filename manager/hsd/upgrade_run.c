@@ -6,9 +6,12 @@
 
 #include "hsd/bus.h"
 #include "hsd/change_run.h"
+#include "hsd/exclusive_run.h"
+#include "hsd/failover.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/smoke.h"
+#include "hsd/upgrade_exclusive.h"
 #include "plane/canary.h"
 #include "plane/retire.h"
 #include "system/change.h"
@@ -18,27 +21,15 @@
 
 /* How often it looks although nobody has told of anything: progress, and what was overlooked. */
 #define LOOK_EVERY (250 * USEC_PER_MSEC)
+/* How long a new instance may take to be ready, where nobody has said. */
+#define READY_USEC (90 * USEC_PER_SEC)
 
 /* How long a new hsd waits for what systemd and the probes say, before it finishes or undoes what
  * the one before has left; and how often it looks whether that is there. */
 #define RESUME_PATIENCE (5 * USEC_PER_SEC)
 #define RESUME_EVERY	(50 * USEC_PER_MSEC)
 
-struct upgrade_run {
-	struct service *service;
-	struct upgrade machine;
-	char *smoke_command;
-	uint32_t uid;		 /* of who asked for it */
-	sd_bus_message *message; /* NULL: nobody waits for an answer */
-	sd_bus_message *recall;	 /* of who has it rolled back; NULL: nobody */
-	sd_event_source *timer;
-	struct unit_job *job;
-	struct smoke *smoke;
-};
-
 DEFINE_CLEANUP(struct upgrade_run, upgrade_run_free)
-
-static void carry_out(struct upgrade_run *run, unsigned actions);
 
 struct upgrade_run *upgrade_run_free(struct upgrade_run *run)
 {
@@ -71,23 +62,15 @@ static uint64_t remaining(const struct upgrade_run *run)
 
 static void tell_progress(const struct upgrade_run *run)
 {
-	const struct upgrade *machine = &run->machine;
-	json_object *object = json_object_new_object();
-	struct problem line = {0};
-	uint64_t now = now_usec(), left = remaining(run);
+	json_object *object;
 
-	upgrade_progress(machine, now, left, &line);
-	json_object_object_add(object, "service", json_object_new_string(run->service->name));
-	json_object_object_add(object, "step",
-			       json_object_new_string(upgrade_state_to_string(machine->state)));
-	json_object_object_add(object, "from", json_object_new_int(machine->plan.from));
-	json_object_object_add(object, "to", json_object_new_int(machine->plan.to));
-	json_object_object_add(object, "elapsed_us", json_object_new_uint64(now - machine->begun));
-	json_object_object_add(object, "slot", json_object_new_int(upgrade_slot(machine)));
-	json_object_object_add(object, "remaining", json_object_new_uint64(left));
-	json_object_object_add(object, "share",
-			       json_object_new_double(upgrade_share(machine) / 65536.0));
-	json_object_object_add(object, "text", json_object_new_string(line.text));
+	/* its steps say more */
+	if (run->service->exclusive) {
+		exclusive_run_tell(run->service->exclusive);
+		return;
+	}
+	object = report_upgrade_progress(&run->machine, run->service->name, now_usec(),
+					 remaining(run));
 	bus_emit_progress(run->service, json_object_to_json_string(object));
 	json_object_put(object);
 }
@@ -105,38 +88,27 @@ static void note(const struct upgrade_run *run)
 	plane_set_upgrade(run->service->plane, upgrade_ended(machine) ? NULL : &noted);
 }
 
-/* The answer of what has ended well: to who began it, or to who has it rolled back. */
-static void answer_done(const struct upgrade_run *run, sd_bus_message *message, const char *verb,
-			const char *sentence)
+/* To who began it, or to who has it rolled back: it has ended well. */
+static void answer_done(sd_bus_message *message, json_object *object)
 {
-	const struct upgrade_plan *plan = &run->machine.plan;
-	bool back = message == run->recall;
-	json_object *object = json_object_new_object();
-
-	json_object_object_add(object, "service", json_object_new_string(run->service->name));
-	json_object_object_add(object, "verb", json_object_new_string(verb));
-	json_object_object_add(object, "from", json_object_new_int(back ? plan->to : plan->from));
-	json_object_object_add(object, "to", json_object_new_int(back ? plan->from : plan->to));
-	json_object_object_add(object, "outcome", json_object_new_string("done"));
-	json_object_object_add(object, "duration_us",
-			       json_object_new_uint64(now_usec() - run->machine.begun));
-	json_object_object_add(object, "message", json_object_new_string(sentence));
 	sd_bus_reply_method_return(message, "s", json_object_to_json_string(object));
 	json_object_put(object);
 }
 
 static void answer(const struct upgrade_run *run, const struct problem *sentence)
 {
-	bool undone = run->machine.state == UPGRADE_UNDONE;
+	const struct upgrade *machine = &run->machine;
+	const char *name = run->service->name;
+	bool undone = machine->state == UPGRADE_UNDONE;
 
-	if (run->message && run->machine.state == UPGRADE_DONE)
-		answer_done(run, run->message, "upgrade", sentence->text);
+	if (run->message && machine->state == UPGRADE_DONE)
+		answer_done(run->message, report_upgrade(machine, name, now_usec()));
 	else if (run->message)
 		sd_bus_reply_method_errorf(run->message,
 					   undone ? BUS_ERROR_UNDONE : BUS_ERROR_FAILED, "%s",
 					   sentence->text);
 	if (run->recall && undone)
-		answer_done(run, run->recall, "rollback", sentence->text);
+		answer_done(run->recall, report_upgrade_back(machine, name, now_usec()));
 	else if (run->recall)
 		sd_bus_reply_method_errorf(run->recall, BUS_ERROR_FAILED, "%s", sentence->text);
 }
@@ -179,7 +151,16 @@ static bool is_unwell(const struct upgrade_run *run, struct problem *ret_why)
 		problem_set(ret_why, 0, "slot %u is not there any more", to);
 		return true;
 	}
+	if (run->service->failover && failover_problem(run->service->failover, to)->text[0]) {
+		problem_set(ret_why, 0, "slot %u: %.300s", to,
+			    failover_problem(run->service->failover, to)->text);
+		return true;
+	}
 	service_states(run->service, states);
+	if (states[to] == SLOT_UNADOPTED && run->machine.state > UPGRADE_READY) {
+		problem_set(ret_why, 0, "slot %u has ended, or closed its sockets", to);
+		return true;
+	}
 	if (states[to] != SLOT_READY) {
 		problem_set(ret_why, 0, "slot %u is %s", to, slot_state_to_string(states[to]));
 		return true;
@@ -192,9 +173,10 @@ static bool is_unwell(const struct upgrade_run *run, struct problem *ret_why)
 	return true;
 }
 
-static unsigned step(struct upgrade_run *run, enum upgrade_event event, const char *why)
+unsigned upgrade_run_step(struct upgrade_run *run, enum upgrade_event event, const char *why)
 {
-	struct upgrade_input input = {.event = event, .now = now_usec(), .why = why};
+	struct upgrade_input input = {
+		.event = event, .now = now_usec(), .why = why, .untouched = run->untouched};
 	struct problem unwell = {0};
 
 	if (event == UPGRADE_LOOK) {
@@ -208,7 +190,7 @@ static unsigned step(struct upgrade_run *run, enum upgrade_event event, const ch
 void upgrade_run_poke(struct upgrade_run *run)
 {
 	if (run)
-		carry_out(run, step(run, UPGRADE_LOOK, NULL));
+		upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_LOOK, NULL));
 }
 
 bool upgrade_run_cancel(struct upgrade_run *run, sd_bus_message *recall)
@@ -216,8 +198,9 @@ bool upgrade_run_cancel(struct upgrade_run *run, sd_bus_message *recall)
 	if (!upgrade_can_undo(&run->machine))
 		return false;
 	run->recall = sd_bus_message_ref(recall);
-	carry_out(run,
-		  step(run, UPGRADE_CANCEL, recall ? "it was rolled back" : "it was cancelled"));
+	upgrade_run_carry_out(run,
+			      upgrade_run_step(run, UPGRADE_CANCEL,
+					       recall ? "it was rolled back" : "it was cancelled"));
 	return true;
 }
 
@@ -228,7 +211,7 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	tell_progress(run);
-	carry_out(run, step(run, UPGRADE_LOOK, NULL));
+	upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_LOOK, NULL));
 	return 0;
 }
 
@@ -258,7 +241,8 @@ static void on_job(const char *result, const struct problem *problem, void *user
 	problem_set(&why, 0, "the unit of slot %u could not be restarted: %s%s%s",
 		    upgrade_slot(&run->machine), result, problem ? ": " : "",
 		    problem ? problem->text : "");
-	carry_out(run, step(run, done ? UPGRADE_JOB_DONE : UPGRADE_JOB_FAILED, why.text));
+	upgrade_run_carry_out(
+		run, upgrade_run_step(run, done ? UPGRADE_JOB_DONE : UPGRADE_JOB_FAILED, why.text));
 	/* it may be ready already */
 	if (done)
 		upgrade_run_poke(service->upgrade);
@@ -283,7 +267,7 @@ static void restart_old(struct upgrade_run *run)
 	enum config_drain_end end = service->config.drain_end;
 
 	if (slot == run->machine.plan.from && end == DRAIN_END_KEEP && remaining(run)) {
-		carry_out(run, step(run, UPGRADE_LEFT_ALONE, NULL));
+		upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_LEFT_ALONE, NULL));
 		return;
 	}
 	if (slot == run->machine.plan.from && end == DRAIN_END_RESET)
@@ -296,7 +280,9 @@ static void on_smoke(const char *failure, void *userdata)
 	struct upgrade_run *run = userdata;
 
 	run->smoke = NULL;
-	carry_out(run, step(run, failure ? UPGRADE_SMOKE_FAILED : UPGRADE_SMOKE_DONE, failure));
+	upgrade_run_carry_out(
+		run, upgrade_run_step(run, failure ? UPGRADE_SMOKE_FAILED : UPGRADE_SMOKE_DONE,
+				      failure));
 }
 
 static void smoke(struct upgrade_run *run)
@@ -342,15 +328,17 @@ static void set_canary(struct upgrade_run *run)
 	if (!r || r == -EBUSY)
 		return;
 	problem_set(&why, 0, "the canary cannot be set: %s", strerror(-r));
-	carry_out(run, step(run, UPGRADE_CANCEL, why.text));
+	upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_CANCEL, why.text));
 }
 
 static void on_switched(enum switchover_state state, const char *sentence, void *userdata)
 {
 	struct upgrade_run *run = userdata;
 
-	carry_out(run, step(run, state == SWITCHOVER_DONE ? UPGRADE_SWITCHED : UPGRADE_NOT_SWITCHED,
-			    sentence));
+	upgrade_run_carry_out(run, upgrade_run_step(run,
+						    state == SWITCHOVER_DONE ? UPGRADE_SWITCHED
+									     : UPGRADE_NOT_SWITCHED,
+						    sentence));
 }
 
 static void switch_over(struct upgrade_run *run)
@@ -396,12 +384,11 @@ static void undo(struct upgrade_run *run)
 	run->smoke = smoke_free(run->smoke);
 	run->service->change = change_run_free(run->service->change);
 	end_canary(run);
-	carry_out(run, step(run, flip_back(run) ? UPGRADE_BACK : UPGRADE_NOT_BACK, NULL));
+	upgrade_run_carry_out(
+		run, upgrade_run_step(run, flip_back(run) ? UPGRADE_BACK : UPGRADE_NOT_BACK, NULL));
 }
 
-/* Does what the state machine asks for. Frees the run when it has ended: the last thing a caller
- * does. */
-static void carry_out(struct upgrade_run *run, unsigned actions)
+void upgrade_run_carry_out(struct upgrade_run *run, unsigned actions)
 {
 	const struct upgrade_plan *plan = &run->machine.plan;
 
@@ -423,8 +410,12 @@ static void carry_out(struct upgrade_run *run, unsigned actions)
 	/* and again where it did not come about */
 	else if (run->machine.state == UPGRADE_CANARY)
 		set_canary(run);
+	else if (actions & UPGRADE_DO_SWITCH && plan->exclusive)
+		upgrade_exclusive_switch(run);
 	else if (actions & UPGRADE_DO_SWITCH)
 		switch_over(run);
+	else if (actions & UPGRADE_DO_UNDO && plan->exclusive)
+		upgrade_exclusive_undo(run);
 	else if (actions & UPGRADE_DO_UNDO)
 		undo(run);
 }
@@ -432,13 +423,15 @@ static void carry_out(struct upgrade_run *run, unsigned actions)
 /* ---- beginning ---- */
 
 /* The other slot need not be ready: it is started anew. Which one it is, is clear with two. */
-static enum gate_answer gate(const struct service *service, unsigned *ret_to,
-			     struct problem *ret_refusal)
+static enum gate_answer gate(const struct service *service, const struct upgrade_order *order,
+			     unsigned *ret_to, struct problem *ret_refusal)
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	unsigned active = hs_word_active(plane_word(service->plane));
 	enum gate_answer answer = GATE_OPEN;
 
+	if (service->config.exclusive)
+		return upgrade_exclusive_gate(service, order, ret_to, ret_refusal);
 	service_states(service, states);
 	*ret_to = slot_pick_standby(states, service->n_slots, active);
 	for (unsigned i = 0; *ret_to >= HS_SLOTS_MAX && i < service->n_slots; i++)
@@ -447,13 +440,6 @@ static enum gate_answer gate(const struct service *service, unsigned *ret_to,
 	if (service->change || upgrade_run_blocks(service)) {
 		answer = GATE_BUSY;
 		gate_describe(answer, service->name, *ret_to, SLOT_DOWN, ret_refusal);
-	} else if (service->config.exclusive) {
-		answer = GATE_NOT_READY;
-		problem_set(ret_refusal, 0,
-			    "%s: only one of its slots may run (Exclusive=yes), so the new version "
-			    "cannot be tried beside the old one; switch over to it: hsctl "
-			    "switchover %s",
-			    service->name, service->name);
 	} else if (active >= service->n_slots || states[active] != SLOT_READY) {
 		answer = GATE_NOT_READY;
 		problem_set(
@@ -475,6 +461,13 @@ static uint32_t running_slots(const struct service *service)
 	return slots;
 }
 
+static uint64_t ready_of(const struct service *service, const struct upgrade_order *order)
+{
+	if (order->ready_usec != USEC_INFINITY)
+		return MAX(order->ready_usec, 1U);
+	return service->config.exclusive ? exclusive_ready_default(service) : READY_USEC;
+}
+
 static struct upgrade_run *run_new(struct service *service, const struct upgrade_order *order,
 				   unsigned from, unsigned to)
 {
@@ -485,7 +478,8 @@ static struct upgrade_run *run_new(struct service *service, const struct upgrade
 		.smoke = order->smoke[0],
 		.n_canary = order->n_canary,
 		.hold_usec = order->hold_usec,
-		.ready_usec = order->ready_usec,
+		.exclusive = service->config.exclusive,
+		.ready_usec = ready_of(service, order),
 		.smoke_usec = order->smoke_usec,
 		.probation_usec = order->probation_usec,
 	};
@@ -510,7 +504,7 @@ int upgrade_run_start(struct service *service, const struct upgrade_order *order
 	struct upgrade_run *run;
 	unsigned to;
 
-	*ret_answer = gate(service, &to, ret_refusal);
+	*ret_answer = gate(service, order, &to, ret_refusal);
 	if (*ret_answer != GATE_OPEN)
 		return 0;
 	run = run_new(service, order, hs_word_active(plane_word(service->plane)), to);
@@ -519,7 +513,7 @@ int upgrade_run_start(struct service *service, const struct upgrade_order *order
 	run->message = sd_bus_message_ref(message);
 	run->uid = bus_sender_uid(message);
 	service->upgrade = run;
-	carry_out(run, step(run, UPGRADE_BEGIN, NULL));
+	upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_BEGIN, NULL));
 	return 0;
 }
 
@@ -530,26 +524,32 @@ bool upgrade_run_blocks(const struct service *service)
 	return service->upgrade || service->resume_source;
 }
 
+/* Clients get to the new one, and it is well. */
+static bool has_taken_over(const struct upgrade_run *run)
+{
+	uint64_t word = plane_word(run->service->plane);
+	struct problem unwell;
+
+	return hs_word_active(word) == run->machine.plan.to &&
+	       !(hs_word_flags(word) & HS_FLAG_EXCLUSIVE) && !is_unwell(run, &unwell);
+}
+
 static void resume(struct service *service, const struct plane_upgrade *noted)
 {
 	static const struct upgrade_order nothing = {.smoke = "", .ready_usec = 30 * USEC_PER_SEC};
 	struct journal_scope scope = {service->name, (int)noted->to, LOG_WARNING};
-	struct problem unwell;
 	struct upgrade_run *run = run_new(service, &nothing, noted->from, noted->to);
 	unsigned actions;
 
 	if (!run)
 		return;
 	service->upgrade = run;
-	actions = upgrade_resume(&run->machine, noted->state,
-				 hs_word_active(plane_word(service->plane)) == noted->to &&
-					 !is_unwell(run, &unwell),
-				 now_usec());
+	actions = upgrade_resume(&run->machine, noted->state, has_taken_over(run), now_usec());
 	journal_log(JOURNAL_UPGRADE, &scope,
 		    "%s: hsd was gone in the middle of an upgrade, in its step \"%s\"; it is %s",
 		    service->name, upgrade_state_to_string(noted->state),
 		    actions & UPGRADE_DO_UNDO ? "undone" : "finished");
-	carry_out(run, actions);
+	upgrade_run_carry_out(run, actions);
 }
 
 /* systemd has told of both units, and the probes of the new one, if any. */

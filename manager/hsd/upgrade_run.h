@@ -9,7 +9,8 @@ struct upgrade_order {
 	const char *smoke; /* a command line for the shell; "" = none */
 	unsigned n_canary;
 	uint32_t canary[UPGRADE_CANARY_STEPS_MAX]; /* in 1/65536 */
-	uint64_t hold_usec, probation_usec, ready_usec, smoke_usec;
+	uint64_t hold_usec, probation_usec, smoke_usec;
+	uint64_t ready_usec; /* USEC_INFINITY: nobody has said */
 };
 
 /* Asks the gate and begins; `message` is answered at the end. As change_run_start(). */

@@ -328,8 +328,56 @@ json_object *report_exclusive_progress(const struct exclusive *e, const char *se
 	add_slot(object, "from", e->plan.from);
 	add_slot(object, "to", e->plan.to);
 	add_number(object, "elapsed_us", now - e->begun);
+	add_slot(object, "slot", e->plan.to);
 	add_number(object, "remaining", e->remaining);
+	add_number(object, "waiting", e->waiting);
 	json_object_object_add(object, "exclusive", json_object_new_boolean(true));
+	add_text(object, "text", line.text);
+	return object;
+}
+
+json_object *report_upgrade(const struct upgrade *u, const char *service, uint64_t now)
+{
+	json_object *object = json_object_new_object();
+	struct problem sentence = {0};
+
+	upgrade_describe(u, service, now, &sentence);
+	add_text(object, "service", service);
+	add_text(object, "verb", "upgrade");
+	add_slot(object, "from", u->plan.from);
+	add_slot(object, "to", u->plan.to);
+	add_text(object, "outcome", "done");
+	add_number(object, "duration_us", now - u->begun);
+	json_object_object_add(object, "exclusive", json_object_new_boolean(u->plan.exclusive));
+	add_text(object, "message", sentence.text);
+	return object;
+}
+
+json_object *report_upgrade_back(const struct upgrade *u, const char *service, uint64_t now)
+{
+	json_object *object = report_upgrade(u, service, now);
+
+	add_text(object, "verb", "rollback");
+	add_slot(object, "from", u->plan.to);
+	add_slot(object, "to", u->plan.from);
+	return object;
+}
+
+json_object *report_upgrade_progress(const struct upgrade *u, const char *service, uint64_t now,
+				     uint64_t remaining)
+{
+	json_object *object = json_object_new_object();
+	struct problem line = {0};
+
+	upgrade_progress(u, now, remaining, &line);
+	add_text(object, "service", service);
+	add_text(object, "step", upgrade_state_to_string(u->state));
+	add_slot(object, "from", u->plan.from);
+	add_slot(object, "to", u->plan.to);
+	add_number(object, "elapsed_us", now - u->begun);
+	add_slot(object, "slot", upgrade_slot(u));
+	add_number(object, "remaining", remaining);
+	json_object_object_add(object, "share", json_object_new_double(upgrade_share(u) / 65536.0));
 	add_text(object, "text", line.text);
 	return object;
 }

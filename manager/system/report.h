@@ -13,6 +13,7 @@
 #include "core/name.h"
 #include "core/slot.h"
 #include "core/switchover.h"
+#include "core/upgrade.h"
 #include "plane/foreign.h"
 #include "plane/force.h"
 #include "plane/canary.h"
@@ -90,6 +91,12 @@ json_object *report_exclusive(const struct exclusive *e, const char *service, ui
 			      uint64_t waited);
 json_object *report_exclusive_progress(const struct exclusive *e, const char *service,
 				       uint64_t now);
+/* An upgrade that is done; one that was undone because somebody had it rolled back, for whom that
+ * is a rollback that is done; and one on its way. `remaining`: see upgrade_progress(). */
+json_object *report_upgrade(const struct upgrade *u, const char *service, uint64_t now);
+json_object *report_upgrade_back(const struct upgrade *u, const char *service, uint64_t now);
+json_object *report_upgrade_progress(const struct upgrade *u, const char *service, uint64_t now,
+				     uint64_t remaining);
 
 /* Connections of a service:
  * {"service","slots":[{"slot","connections","queued"}],"connections":[{"slot","peer",

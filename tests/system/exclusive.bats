@@ -55,7 +55,7 @@ never_two() { ! inside journalctl -q --since="@$rig_began" -u 'app@*' -o cat | g
 @test "switchover: stopped, started, and nobody refused" {
 	begin_load $url slot=
 	run -0 hs switchover app
-	[[ ${lines[0]} == 'hold: new connections wait' && ${lines[1]} == 'stop: slot 0' && ${lines[2]} == 'start: slot 1' ]]
+	[[ ${lines[0]} == 'hold: new connections wait' && ${lines[1]} == 'stop: slot 0'* && ${lines[2]} == 'start: slot 1'* ]]
 	[[ ${lines[-1]} =~ ^'app: slot 1 took over from slot 0 in '[0-9.]+m?s'; slot 0 was stopped first, and '[0-9]+' connections waited meanwhile.'$ ]]
 	[[ $(slots) == '1 down ready' ]]
 	is_at_rest
@@ -63,6 +63,7 @@ never_two() { ! inside journalctl -q --since="@$rig_began" -u 'app@*' -o cat | g
 	jq -e '.verb == "switchover" and .from == 1 and .to == 0 and .outcome == "done" and .exclusive == true
 		and .moved > 0 and .duration_us > 0 and .then == "stop"' <<<"$output"
 	[[ $(slots) == '0 ready down' ]]
+	[[ $(hs history app --json -n 1 | jq -r '"\(.verb) \(.outcome) \(.by) \(.from) \(.to)"') == 'switchover done root 1 0' ]]
 	lost_nothing '2 exclusive switchovers'
 	never_two
 	baseline
@@ -178,7 +179,7 @@ fast() {
 }
 
 @test "hsd killed while the old one stops: the next hsd finishes it" {
-	slow ExecStop
+	slow ExecStopPost
 	begin_load $url slot=
 	kill_at stop
 	fast
@@ -253,11 +254,5 @@ prefer_0() { is_active app 0 || hs switchover app >/dev/null; }
 	inside systemctl kill -s KILL --kill-who=main app@0
 	wait_for 10 is_new app@0 "$pid"
 	answers_from $url 0
-	[[ $(slots) == '0 ready down' ]]
-}
-
-@test "an upgrade is refused: the new version cannot run beside the old one" {
-	run -3 hs upgrade app
-	[[ $output == *'hsctl switchover app'* ]]
 	[[ $(slots) == '0 ready down' ]]
 }

@@ -11,7 +11,27 @@
 #include "core/exclusive.h"
 #include "util/macro.h"
 
-static const struct exclusive_plan plan = {.verb = VERB_SWITCHOVER, .from = 0, .to = 1};
+#define S USEC_PER_SEC
+
+static const struct exclusive_plan plan = {
+	.verb = VERB_SWITCHOVER,
+	.from = 0,
+	.to = 1,
+	.ready_usec = USEC_INFINITY,
+	.late_usec = 10 * S,
+};
+/* In an upgrade: healthy, and tested. */
+static const struct exclusive_plan proven = {
+	.verb = VERB_SWITCHOVER,
+	.from = 0,
+	.to = 1,
+	.prove = true,
+	.smoke = true,
+	.ready_usec = 30 * S,
+	.late_usec = 30 * S,
+	.smoke_usec = 600 * S,
+	.park_usec = 60 * S,
+};
 
 struct run {
 	struct exclusive machine;
@@ -38,13 +58,32 @@ static void assert_step(struct run *run, enum exclusive_event event, enum exclus
 	assert_int_equal(run->machine.state, state);
 }
 
-static void to_start(struct run *run)
+static void plan_to_start(struct run *run, const struct exclusive_plan *begun)
 {
-	assert_int_equal(begin(run, &plan), EXCLUSIVE_DO_HOLD | EXCLUSIVE_DO_TELL);
+	assert_int_equal(begin(run, begun), EXCLUSIVE_DO_HOLD | EXCLUSIVE_DO_TELL);
 	assert_step(run, EXCLUSIVE_TICK, EXCLUSIVE_STOP, EXCLUSIVE_DO_STOP_OLD);
 	assert_step(run, EXCLUSIVE_TICK, EXCLUSIVE_STOP, 0);
 	run->input.old_slot = SLOT_DOWN;
 	assert_step(run, EXCLUSIVE_JOB_DONE, EXCLUSIVE_START, EXCLUSIVE_DO_START_NEW);
+}
+
+static void to_start(struct run *run)
+{
+	plan_to_start(run, &plan);
+}
+
+static void to_prove(struct run *run)
+{
+	plan_to_start(run, &proven);
+	run->input.new_slot = SLOT_READY;
+	assert_step(run, EXCLUSIVE_JOB_DONE, EXCLUSIVE_PROVE, 0);
+}
+
+static void to_smoke(struct run *run)
+{
+	to_prove(run);
+	run->input.healthy = true;
+	assert_step(run, EXCLUSIVE_TICK, EXCLUSIVE_SMOKE, EXCLUSIVE_DO_SMOKE);
 }
 
 static void test_all_goes_well(void **state)
@@ -117,7 +156,7 @@ static void test_the_new_one_does_not_start(void **state)
 	run.input.new_slot = SLOT_FAILED;
 	assert_step(&run, EXCLUSIVE_JOB_FAILED, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
 	assert_undone(&run);
-	assert_string_equal(run.machine.failure, "it did not start");
+	assert_string_equal(run.machine.failure.text, "it did not start");
 }
 
 static void test_the_new_one_dies_at_once(void **state)
@@ -143,7 +182,7 @@ static void test_the_new_one_is_never_adopted(void **state)
 	assert_step(&run, EXCLUSIVE_JOB_DONE, EXCLUSIVE_START, 0);
 	run.input.now = exclusive_wake(&run.machine, run.input.now);
 	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
-	assert_string_equal(run.machine.failure, "its sockets could not be adopted");
+	assert_string_equal(run.machine.failure.text, "its sockets could not be adopted");
 	assert_undone(&run);
 }
 
@@ -188,6 +227,173 @@ static void test_an_old_one_that_cannot_be_stopped(void **state)
 	step(&run, EXCLUSIVE_TICK);
 	run.input.old_slot = SLOT_FAILED;
 	assert_step(&run, EXCLUSIVE_JOB_FAILED, EXCLUSIVE_START, EXCLUSIVE_DO_START_NEW);
+}
+
+/* ---- healthy, and tested, before clients get there ---- */
+
+static void test_proven(void **state)
+{
+	struct run run;
+
+	(void)state;
+	to_prove(&run);
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_PROVE, 0);
+	run.input.healthy = true;
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_SMOKE, EXCLUSIVE_DO_SMOKE);
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_SMOKE, 0);
+	assert_step(&run, EXCLUSIVE_JOB_DONE, EXCLUSIVE_DONE,
+		    EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END);
+}
+
+/* Found healthy before systemd has said that it has started. */
+static void test_proven_at_once(void **state)
+{
+	struct exclusive_plan quick = proven;
+	struct run run;
+
+	(void)state;
+	quick.smoke = false;
+	plan_to_start(&run, &quick);
+	run.input.new_slot = SLOT_READY;
+	run.input.healthy = true;
+	assert_step(&run, EXCLUSIVE_JOB_DONE, EXCLUSIVE_DONE,
+		    EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END);
+}
+
+/* The given time is for all of it: the start, the probes and the test. */
+static void test_unproven_in_time(void **state)
+{
+	struct run run;
+
+	(void)state;
+	to_prove(&run);
+	run.input.why = "status 503";
+	run.input.now = exclusive_wake(&run.machine, run.input.now);
+	assert_true(run.input.now <= 31 * S);
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
+	assert_string_equal(run.machine.failure.text,
+			    "it did not become healthy in time: status 503");
+	assert_int_equal(run.machine.failed_in, EXCLUSIVE_PROVE);
+	assert_undone(&run);
+
+	to_smoke(&run);
+	run.input.now = exclusive_wake(&run.machine, run.input.now);
+	assert_true(run.input.now <= 31 * S);
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
+	assert_string_equal(run.machine.failure.text, "the smoke test took too long");
+	assert_undone(&run);
+
+	plan_to_start(&run, &proven);
+	run.input.new_slot = SLOT_STARTING;
+	run.input.now = exclusive_wake(&run.machine, run.input.now);
+	assert_true(run.input.now <= 31 * S);
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
+	assert_string_equal(run.machine.failure.text, "it did not start in time");
+	assert_undone(&run);
+}
+
+/* The old one has its own time to come back. */
+static void test_a_short_time_is_not_for_the_old_one(void **state)
+{
+	struct exclusive_plan hasty = proven;
+	struct run run;
+
+	(void)state;
+	hasty.ready_usec = hasty.late_usec = 1;
+	plan_to_start(&run, &hasty);
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
+	assert_step(&run, EXCLUSIVE_JOB_DONE, EXCLUSIVE_START_OLD, EXCLUSIVE_DO_START_OLD);
+	run.input.old_slot = SLOT_UNADOPTED;
+	assert_step(&run, EXCLUSIVE_JOB_DONE, EXCLUSIVE_START_OLD, 0);
+	run.input.old_slot = SLOT_READY;
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_UNDONE,
+		    EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END);
+}
+
+static void test_the_test_fails(void **state)
+{
+	struct run run;
+
+	(void)state;
+	to_smoke(&run);
+	run.input.why = "the smoke test failed: no";
+	assert_step(&run, EXCLUSIVE_JOB_FAILED, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
+	assert_string_equal(run.machine.failure.text, "the smoke test failed: no");
+	assert_string_equal(exclusive_state_to_string(run.machine.failed_in), "smoke");
+	assert_undone(&run);
+}
+
+static void test_lost_while_it_is_proven(void **state)
+{
+	struct run run;
+
+	(void)state;
+	to_prove(&run);
+	run.input.new_slot = SLOT_STARTING;
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
+	assert_undone(&run);
+	to_smoke(&run);
+	run.input.new_slot = SLOT_FAILED;
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
+	assert_undone(&run);
+}
+
+/* ---- cancelled ---- */
+
+static void test_cancelled_before_anything(void **state)
+{
+	struct exclusive_plan drained = plan;
+	struct problem text;
+	struct run run;
+
+	(void)state;
+	drained.drain_usec = 1000;
+	begin(&run, &drained);
+	run.input.why = "it was cancelled";
+	assert_step(&run, EXCLUSIVE_CANCEL, EXCLUSIVE_UNDONE,
+		    EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END);
+	assert_false(run.machine.touched);
+	exclusive_describe(&run.machine, "app", 1001000, 7, &text);
+	assert_string_equal(text.text, "app: undone: it was cancelled: slot 0 serves on, no other "
+				       "was started.");
+}
+
+/* It has to be down before it can start again. */
+static void test_cancelled_while_the_old_one_stops(void **state)
+{
+	struct run run;
+
+	(void)state;
+	begin(&run, &plan);
+	step(&run, EXCLUSIVE_TICK);
+	run.input.old_slot = SLOT_STOPPING;
+	assert_step(&run, EXCLUSIVE_CANCEL, EXCLUSIVE_STOP, 0);
+	assert_step(&run, EXCLUSIVE_TICK, EXCLUSIVE_STOP, 0);
+	run.input.old_slot = SLOT_DOWN;
+	assert_step(&run, EXCLUSIVE_JOB_DONE, EXCLUSIVE_START_OLD, EXCLUSIVE_DO_START_OLD);
+	run.input.old_slot = SLOT_READY;
+	assert_step(&run, EXCLUSIVE_JOB_DONE, EXCLUSIVE_UNDONE,
+		    EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END);
+	assert_true(run.machine.touched);
+}
+
+static void test_cancelled_later(void **state)
+{
+	struct run run;
+
+	(void)state;
+	to_start(&run);
+	assert_step(&run, EXCLUSIVE_CANCEL, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
+	assert_step(&run, EXCLUSIVE_CANCEL, EXCLUSIVE_STOP_NEW, 0);
+	assert_undone(&run);
+	assert_step(&run, EXCLUSIVE_CANCEL, EXCLUSIVE_UNDONE, 0);
+	to_prove(&run);
+	assert_step(&run, EXCLUSIVE_CANCEL, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
+	assert_undone(&run);
+	to_smoke(&run);
+	assert_step(&run, EXCLUSIVE_CANCEL, EXCLUSIVE_STOP_NEW, EXCLUSIVE_DO_STOP_NEW);
+	assert_int_equal(run.machine.failed_in, EXCLUSIVE_SMOKE);
+	assert_undone(&run);
 }
 
 /* Every wait ends: with nothing but time every run comes to an end. */
@@ -318,6 +524,15 @@ int main(void)
 		cmocka_unit_test(test_the_old_one_does_not_come_back),
 		cmocka_unit_test(test_a_new_one_that_cannot_be_stopped),
 		cmocka_unit_test(test_an_old_one_that_cannot_be_stopped),
+		cmocka_unit_test(test_proven),
+		cmocka_unit_test(test_proven_at_once),
+		cmocka_unit_test(test_unproven_in_time),
+		cmocka_unit_test(test_a_short_time_is_not_for_the_old_one),
+		cmocka_unit_test(test_the_test_fails),
+		cmocka_unit_test(test_lost_while_it_is_proven),
+		cmocka_unit_test(test_cancelled_before_anything),
+		cmocka_unit_test(test_cancelled_while_the_old_one_stops),
+		cmocka_unit_test(test_cancelled_later),
 		cmocka_unit_test(test_time_alone_ends_it),
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_gate),

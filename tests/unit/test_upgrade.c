@@ -285,6 +285,113 @@ static void test_any_order(void **state)
 	}
 }
 
+/* ---- of an exclusive service ---- */
+
+static const struct upgrade_plan alone = {
+	.from = 0,
+	.to = 1,
+	.exclusive = true,
+	.ready_usec = 30 * S,
+	.probation_usec = 60 * S,
+};
+
+static struct upgrade alone_at(enum upgrade_state state)
+{
+	struct upgrade u;
+
+	upgrade_init(&u, &alone);
+	assert_int_equal(send(&u, UPGRADE_BEGIN, 0), UPGRADE_DO_TELL | UPGRADE_DO_SWITCH);
+	if (u.state != state)
+		assert_int_equal(send(&u, UPGRADE_SWITCHED, S), UPGRADE_DO_TELL);
+	assert_int_equal(u.state, state);
+	return u;
+}
+
+static void test_exclusive_way_through(void **state)
+{
+	struct upgrade_plan hasty = alone;
+	struct problem text;
+	struct upgrade u;
+
+	(void)state;
+	u = alone_at(UPGRADE_SWITCH);
+	/* the new one is not there yet: that is for the switchover to judge */
+	assert_int_equal(look(&u, 1, false, "slot 1 is down"), 0);
+	u = alone_at(UPGRADE_PROBATION);
+	assert_int_equal(look(&u, 2 * S, true, NULL), 0);
+	/* nothing is restarted: the old slot stays down */
+	assert_int_equal(look(&u, 61 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	assert_int_equal(u.state, UPGRADE_DONE);
+	upgrade_describe(&u, "app", 61 * S, &text);
+	assert_string_equal(text.text,
+			    "app: upgraded in 1min 1s; slot 1 is active, slot 0 is down, as only "
+			    "one may run (Exclusive=yes); hsctl rollback app would start it with "
+			    "what is installed for it then.");
+	hasty.probation_usec = 0;
+	upgrade_init(&u, &hasty);
+	send(&u, UPGRADE_BEGIN, 0);
+	assert_int_equal(send(&u, UPGRADE_SWITCHED, S), UPGRADE_DO_TELL | UPGRADE_DO_END);
+}
+
+static void test_exclusive_ways_back(void **state)
+{
+	struct upgrade_input input = {.event = UPGRADE_NOT_SWITCHED,
+				      .now = S,
+				      .why = "the smoke test failed",
+				      .step = "smoke"};
+	struct problem text;
+	struct upgrade u;
+
+	(void)state;
+	u = alone_at(UPGRADE_SWITCH);
+	assert_int_equal(upgrade_step(&u, &input), UPGRADE_DO_TELL | UPGRADE_DO_UNDO);
+	assert_int_equal(send(&u, UPGRADE_BACK, 2 * S), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	upgrade_describe(&u, "app", 2 * S, &text);
+	assert_string_equal(text.text, "app: the upgrade was undone in its step \"smoke\": the "
+				       "smoke test failed. Slot 0 serves again: it was started "
+				       "anew, with the version that is installed for it now.");
+
+	/* a way back that takes its time, with deadlines of its own */
+	u = alone_at(UPGRADE_PROBATION);
+	assert_int_equal(look(&u, 2 * S, false, "slot 1 has ended"),
+			 UPGRADE_DO_TELL | UPGRADE_DO_UNDO);
+	assert_int_equal(look(&u, 300 * S, false, NULL), 0);
+	input = (struct upgrade_input) {
+		.event = UPGRADE_NOT_BACK, .now = 301 * S, .why = "slot 0: it did not start"};
+	assert_int_equal(upgrade_step(&u, &input), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	upgrade_describe(&u, "app", 301 * S, &text);
+	assert_string_equal(text.text,
+			    "app: the upgrade failed in its step \"probation\": slot 1 has ended; "
+			    "undoing it: slot 0: it did not start.");
+
+	u = alone_at(UPGRADE_SWITCH);
+	assert_int_equal(send(&u, UPGRADE_CANCEL, S), UPGRADE_DO_TELL | UPGRADE_DO_UNDO);
+	input = (struct upgrade_input) {.event = UPGRADE_BACK, .now = 2 * S, .untouched = true};
+	upgrade_step(&u, &input);
+	upgrade_describe(&u, "app", 2 * S, &text);
+	assert_string_equal(text.text, "app: the upgrade was undone in its step \"switch\": it was "
+				       "cancelled. Slot 0 serves as before.");
+}
+
+static void test_exclusive_resume(void **state)
+{
+	struct upgrade u;
+
+	(void)state;
+	for (enum upgrade_state in = UPGRADE_SWITCH; in <= UPGRADE_UNDO; in++) {
+		if (in == UPGRADE_REFRESH)
+			continue;
+		upgrade_init(&u, &alone);
+		assert_true(upgrade_resume(&u, in, false, S) & UPGRADE_DO_UNDO);
+		send(&u, UPGRADE_BACK, 2 * S);
+		assert_int_equal(u.state, UPGRADE_UNDONE);
+	}
+	upgrade_init(&u, &alone);
+	assert_int_equal(upgrade_resume(&u, UPGRADE_PROBATION, true, S),
+			 UPGRADE_DO_TELL | UPGRADE_DO_END);
+	assert_int_equal(u.state, UPGRADE_DONE);
+}
+
 static void test_words(void **state)
 {
 	(void)state;
@@ -305,6 +412,9 @@ int main(void)
 		cmocka_unit_test(test_ways_back),
 		cmocka_unit_test(test_undo_that_fails_keeps_its_reason),
 		cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_exclusive_way_through),
+		cmocka_unit_test(test_exclusive_ways_back),
+		cmocka_unit_test(test_exclusive_resume),
 		cmocka_unit_test(test_words),
 	};
 
