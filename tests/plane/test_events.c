@@ -173,7 +173,8 @@ static void on_listen(const struct hs_listen *listen, void *userdata)
 {
 	struct listens *listens = userdata;
 
-	if (listen->port == listens->port && listens->n < EVENTS)
+	/* that there is traffic is told, too */
+	if (listen->port == listens->port && !listen->service_id && listens->n < EVENTS)
 		listens->told[listens->n++] = *listen;
 }
 

@@ -259,8 +259,9 @@ static void nobody_else_gets_there(void **state)
 	tally = ask_often(&local, 3000);
 	assert_int_equal(tally.of['A'], 3000);
 	assert_int_equal(command_wait(&command), 0);
-	assert_int_equal(rig_slot(rig, 1).chosen, 3000);
-	assert_int_equal(rig_slot(rig, 0).chosen, 3000);
+	/* a SYN that is sent once more is looked up once more */
+	assert_true(rig_slot(rig, 1).chosen >= 3000);
+	assert_true(rig_slot(rig, 0).chosen >= 3000);
 	command_end(&command);
 }
 
