@@ -101,16 +101,20 @@ $(BUILD)/units/%: units/%.in
 	@mkdir -p $(@D)
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|g' $< > $@
 
+DRILL_UNITS := $(BUILD)/units/hotstandby-drill@.service units/hotstandby-drill@.timer \
+               units/hotstandby-drill-failed@.service
 INSTALL := install -D
 ROOT     = $(DESTDIR)$(PREFIX)
 
 # Units, bus policy and catalog go where systemd and dbus look for a vendor's files: below /usr/lib and
 # /usr/share when PREFIX is /usr, else below PREFIX.
-install: all $(BUILD)/units/hsd.service
+install: all $(BUILD)/units/hsd.service $(BUILD)/units/hotstandby-drill@.service
 	$(INSTALL) -m 0755 $(BUILD)/hsd $(ROOT)/sbin/hsd
 	$(INSTALL) -m 0755 $(BUILD)/hsctl $(ROOT)/bin/hsctl
 	$(INSTALL) -m 0755 $(BUILD)/hs-example-server $(ROOT)/lib/hotstandby/hs-example-server
 	$(INSTALL) -m 0644 $(BUILD)/units/hsd.service $(ROOT)/lib/systemd/system/hsd.service
+	for f in $(DRILL_UNITS); do \
+		$(INSTALL) -m 0644 $$f $(ROOT)/lib/systemd/system/$${f##*/} || exit; done
 	$(INSTALL) -m 0644 units/org.hotstandby1.conf $(ROOT)/share/dbus-1/system.d/org.hotstandby1.conf
 	$(INSTALL) -m 0644 units/hotstandby.catalog $(ROOT)/lib/systemd/catalog/hotstandby.catalog
 	$(INSTALL) -m 0644 scripts/completion/hsctl.bash $(ROOT)/share/bash-completion/completions/hsctl
@@ -125,6 +129,7 @@ uninstall:
 		$(ROOT)/share/dbus-1/system.d/org.hotstandby1.conf \
 		$(ROOT)/lib/systemd/catalog/hotstandby.catalog \
 		$(ROOT)/share/bash-completion/completions/hsctl
+	for f in $(notdir $(DRILL_UNITS)); do rm -f $(ROOT)/lib/systemd/system/$$f; done
 	for f in $(wildcard man/*.[1-8]); do rm -f $(ROOT)/share/man/man$${f##*.}/$${f##*/}; done
 	rm -f $(ROOT)/lib/hotstandby/hs-example-server
 	rm -rf $(ROOT)/share/hotstandby

@@ -139,56 +139,75 @@ static int compare(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-static void note_gap(struct drill_summary *summary, uint64_t from, uint64_t to, uint64_t pause)
+static void note_gap(struct drill_summary *summary, uint64_t from, uint64_t to)
 {
-	uint64_t gap = to > from + pause ? to - from - pause : 0;
-
-	if (gap <= summary->gap)
+	if (to <= from || to - from <= summary->gap)
 		return;
-	summary->gap = gap;
+	summary->gap = to - from;
 	summary->gap_at = from;
 }
 
-/* What the answers tell, in the order in which they came. `times` has room for all. */
-static size_t read_answers(const struct drill_record *record, uint64_t end, uint64_t *times,
-			   struct drill_summary *summary)
+/* Two arrays with room for all probes. */
+struct times {
+	uint64_t *begun; /* all, ascending */
+	uint64_t *took;	 /* of those that were answered */
+	size_t n_took;
+};
+
+/* The first connection begun at or after `since`, from `*place` on; UINT64_MAX when there is none.
+ */
+static uint64_t first_since(const struct times *times, size_t n, uint64_t since, size_t *place)
+{
+	while (*place < n && times->begun[*place] < since)
+		(*place)++;
+	return *place < n ? times->begun[*place] : UINT64_MAX;
+}
+
+/* What the answers tell, in the order in which they came. Before a connection is begun nobody waits
+ * for an answer: a prober that comes late is no gap. */
+static void read_answers(const struct drill_record *record, uint64_t end, struct times *times,
+			 struct drill_summary *summary)
 {
 	uint64_t last = 0;
-	size_t n = 0;
+	size_t place = 0, n = record->n_probes;
 
-	for (size_t i = 0; i < record->n_probes; i++) {
+	for (size_t i = 0; i < n; i++)
+		times->begun[i] = record->probes[i].begun;
+	qsort(times->begun, n, sizeof(*times->begun), compare);
+	for (size_t i = 0; i < n; i++) {
 		const struct drill_probe *probe = &record->probes[i];
 
 		if (probe->outcome != DRILL_ANSWERED)
 			continue;
-		note_gap(summary, last, probe->ended, record->interval_usec);
+		note_gap(summary, first_since(times, n, last, &place), probe->ended);
 		last = probe->ended;
-		times[n++] = probe->ended - probe->begun;
+		times->took[times->n_took++] = probe->ended - probe->begun;
 		if (record->broken_at && probe->begun >= record->broken_at && !summary->to_answer)
 			summary->to_answer = probe->ended - record->broken_at;
 	}
-	note_gap(summary, last, end, record->interval_usec);
-	return n;
+	note_gap(summary, first_since(times, n, last, &place), end);
 }
 
 int drill_summarize(const struct drill_record *record, uint64_t end,
 		    struct drill_summary *ret_summary)
 {
-	_cleanup_(freep) uint64_t *times = calloc(record->n_probes + 1, sizeof(*times));
+	_cleanup_(freep) uint64_t *room = calloc(2 * record->n_probes + 1, sizeof(*room));
+	struct times times = {.begun = room, .took = room + record->n_probes};
 	struct drill_summary summary = {.total = record->n_probes};
 	size_t n;
 
-	if (!times)
+	if (!room)
 		return -ENOMEM;
 	for (size_t i = 0; i < record->n_probes; i++)
 		summary.outcomes[record->probes[i].outcome]++;
 	summary.lost = summary.total - summary.outcomes[DRILL_ANSWERED];
-	n = read_answers(record, end, times, &summary);
-	qsort(times, n, sizeof(*times), compare);
+	read_answers(record, end, &times, &summary);
+	n = times.n_took;
+	qsort(times.took, n, sizeof(*times.took), compare);
 	if (n) {
-		summary.median = times[n / 2];
-		summary.p99 = times[MIN(n - 1, n * 99 / 100)];
-		summary.worst = times[n - 1];
+		summary.median = times.took[n / 2];
+		summary.p99 = times.took[MIN(n - 1, n * 99 / 100)];
+		summary.worst = times.took[n - 1];
 	}
 	if (record->broken_at && record->new_active_at > record->broken_at)
 		summary.to_new_active = record->new_active_at - record->broken_at;

@@ -84,10 +84,9 @@ int drill_record_sight(struct drill_record *record, const struct drill_sight *si
 /* Figures. Spans in microseconds. */
 struct drill_summary {
 	size_t total, outcomes[DRILL_OUTCOME_COUNT];
-	size_t lost;	 /* all but answered */
-	uint64_t gap;	 /* the longest time in which no probe was answered, less the pause
-			  * between two of them */
-	uint64_t gap_at; /* when it began */
+	size_t lost;  /* all but answered */
+	uint64_t gap; /* the longest time in which connections were begun and none was answered */
+	uint64_t gap_at;	     /* when it began */
 	uint64_t median, p99, worst; /* from begin to answer, of those that were answered */
 	uint64_t to_new_active;	     /* from the harm to the flip; 0 = no harm, or no flip */
 	uint64_t to_answer; /* from the harm to the first answer to a probe begun after it */

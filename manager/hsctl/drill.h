@@ -83,6 +83,8 @@ unsigned drill_standby(const struct drill *drill);
 
 /* A signal to all processes of the slot's unit. */
 int drill_kill(struct drill *drill, unsigned slot, int signal);
+/* A client_progress_fn that looks while hsd is at work; `userdata` is the drill. */
+int drill_on_progress(const char *json, void *userdata);
 /* Asks hsd for a switchover to this slot. */
 int drill_switch(struct drill *drill, unsigned to);
 /* Calls this method of the service without arguments; whether it works is not told. */

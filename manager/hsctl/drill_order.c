@@ -2,6 +2,7 @@
 #include "hsctl/drill_order.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include "hsctl/verb.h"
 #include "util/macro.h"
@@ -194,6 +195,18 @@ static int complain_unasked(const struct direct *direct, const struct drill_orde
 	return EXIT_FAILED;
 }
 
+/* Where all addresses are listened on, the one that every machine has. */
+static struct address nearest(const struct address *address)
+{
+	static const uint8_t any[16], four[16] = {127, 0, 0, 1}, six[16] = {[15] = 1};
+	struct address own = *address;
+
+	if (!memcmp(own.ip, any, sizeof(any)))
+		memcpy(own.ip, own.family == AF_INET ? four : six, sizeof(own.ip));
+	own.v6only = false;
+	return own;
+}
+
 int drill_order_aim(const struct direct *direct, struct drill_order *order)
 {
 	const struct listener *listener;
@@ -203,11 +216,11 @@ int drill_order_aim(const struct direct *direct, struct drill_order *order)
 	listener = find_listener(direct, &order->probe);
 	if (!listener)
 		return complain_unasked(direct, order);
-	order->target.address = listener->address;
+	order->target.address = nearest(&listener->address);
 	order->target.netns_fd = listener->netns.fd;
 	order->target.health = &direct->config.health;
 	order->target.path = order->probe.kind == PROBE_HTTP ? order->probe.text : NULL;
-	address_format(&listener->address, text);
+	address_format(&order->target.address, text);
 	snprintf(order->asked, sizeof(order->asked), order->target.path ? "http://%s%s" : "%s%s",
 		 text, order->target.path ?: " (TCP)");
 	return EXIT_DONE;

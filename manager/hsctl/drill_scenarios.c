@@ -115,6 +115,8 @@ static void play_bad_build(struct drill *drill, unsigned active, unsigned standb
 		.service = drill->service,
 		.method = "Upgrade",
 		.timeout_usec = BACK_WITHIN,
+		.on_progress = drill_on_progress,
+		.userdata = drill,
 		.interrupted = &drill_interrupted,
 		.cancel_method = "CancelUpgrade",
 	};

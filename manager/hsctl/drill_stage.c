@@ -80,8 +80,9 @@ void drill_mark_harm(struct drill *drill, uint32_t slots, const char *template, 
 	va_start(args, template);
 	mark(drill, true, template, args);
 	va_end(args);
-	if (drill->run && !drill->run->record.broken_at)
-		drill->run->record.broken_at = MAX(now_of(drill), 1U);
+	if (drill->run && !drill->run->record.broken_at && drill->run->record.n_marks)
+		drill->run->record.broken_at =
+			MAX(drill->run->record.marks[drill->run->record.n_marks - 1].at, 1U);
 }
 
 /* What the service did. */
@@ -420,6 +421,13 @@ void drill_call(struct drill *drill, const char *method)
 	(void)client_ask(drill->arguments, &call, &reply, "");
 }
 
+int drill_on_progress(const char *json, void *userdata)
+{
+	(void)json;
+	(void)drill_look(userdata);
+	return 0;
+}
+
 int drill_switch(struct drill *drill, unsigned to)
 {
 	_cleanup_(reply_done) struct reply reply = {0};
@@ -427,6 +435,8 @@ int drill_switch(struct drill *drill, unsigned to)
 		.service = drill->service,
 		.method = "Switchover",
 		.timeout_usec = JOB_TIMEOUT,
+		.on_progress = drill_on_progress,
+		.userdata = drill,
 	};
 
 	if (client_ask(drill->arguments, &call, &reply, "itts", (int)to, USEC_INFINITY, UINT64_C(0),

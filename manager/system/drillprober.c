@@ -65,8 +65,6 @@ static uint64_t elapsed(const struct shared *shared)
 static void make_address(struct child *child)
 {
 	const struct address *address = &child->target->address;
-	static const uint8_t any[16];
-	bool wildcard = !memcmp(address->ip, any, sizeof(any));
 
 	if (address->family == AF_INET) {
 		struct sockaddr_in *in = (struct sockaddr_in *)&child->address;
@@ -74,8 +72,6 @@ static void make_address(struct child *child)
 		in->sin_family = AF_INET;
 		in->sin_port = htons(address->port);
 		memcpy(&in->sin_addr, address->ip, 4);
-		if (wildcard)
-			in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		child->address_size = sizeof(*in);
 	} else {
 		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&child->address;
@@ -83,8 +79,6 @@ static void make_address(struct child *child)
 		in6->sin6_family = AF_INET6;
 		in6->sin6_port = htons(address->port);
 		memcpy(&in6->sin6_addr, address->ip, 16);
-		if (wildcard)
-			in6->sin6_addr = in6addr_loopback;
 		in6->sin6_scope_id = address->ifindex;
 		child->address_size = sizeof(*in6);
 	}

@@ -35,9 +35,6 @@ int drill_report_spread(const struct drill_run *runs, size_t n, enum drill_scena
 /* The caller owns it. With `probes` each connection is in it. */
 json_object *drill_report_json(const struct drill_run *run, bool probes);
 
-/* A picture of one run. */
-void drill_report_svg(const struct drill_run *run, FILE *out);
-
 enum drill_format { DRILL_JSON, DRILL_SVG, DRILL_HTML, DRILL_FORMAT_COUNT };
 /* By the end of the file name; DRILL_FORMAT_COUNT for none of ours. */
 enum drill_format drill_format_of(const char *path);

@@ -134,7 +134,7 @@ Restart=no'
 	pid=$(main_pid app@0)
 	is 0 hang
 	drill 1 --scenario=crash
-	failed unmeasured 'nothing was done: app answers no connection as it is, at http://0.0.0.0:9601/healthz'
+	failed unmeasured 'nothing was done: app answers no connection as it is, at http://127.0.0.1:9601/healthz'
 	is 0 flaky
 	drill 1 --scenario=crash
 	failed unmeasured 'connections to app were lost before anything was done to it'

@@ -47,9 +47,9 @@ static void test_figures(void **state)
 	assert_int_equal(summary.total, 101);
 	assert_int_equal(summary.lost, 20);
 	assert_int_equal(summary.outcomes[DRILL_REFUSED], 20);
-	/* from the answer at 291 ms to that at 501 ms, less the usual 10 */
-	assert_int_equal(summary.gap, 200 * MS);
-	assert_int_equal(summary.gap_at, 291 * MS);
+	/* from the first that was lost to the next answer */
+	assert_int_equal(summary.gap, 201 * MS);
+	assert_int_equal(summary.gap_at, 300 * MS);
 	assert_int_equal(summary.median, MS);
 	assert_int_equal(summary.worst, 90 * MS);
 	assert_int_equal(summary.to_new_active, 105 * MS);
@@ -65,8 +65,8 @@ static void test_gap_that_is_open_at_the_end(void **state)
 	(void)state;
 	fill(&record, 600 * MS, 2000 * MS, DRILL_TIMEOUT);
 	assert_int_equal(drill_summarize(&record, 3000 * MS, &summary), 0);
-	assert_int_equal(summary.gap_at, 591 * MS);
-	assert_int_equal(summary.gap, 3000 * MS - 591 * MS - 10 * MS);
+	assert_int_equal(summary.gap_at, 600 * MS);
+	assert_int_equal(summary.gap, 3000 * MS - 600 * MS);
 	drill_record_done(&record);
 }
 
@@ -78,8 +78,23 @@ static void test_nothing(void **state)
 	(void)state;
 	assert_int_equal(drill_summarize(&record, 100 * MS, &summary), 0);
 	assert_int_equal(summary.total, 0);
-	assert_int_equal(summary.gap, 90 * MS);
+	assert_int_equal(summary.gap, 0);
 	assert_int_equal(summary.median, 0);
+}
+
+/* The prober was away for 300 ms: that tells nothing of the service. */
+static void test_gap_of_the_prober(void **state)
+{
+	struct drill_record record = {.interval_usec = 10 * MS};
+	struct drill_summary summary;
+
+	(void)state;
+	for (uint64_t at = 0; at < 1000 * MS; at += 10 * MS)
+		if (at < 300 * MS || at >= 600 * MS)
+			add(&record, at, MS, DRILL_ANSWERED);
+	assert_int_equal(drill_summarize(&record, 1000 * MS, &summary), 0);
+	assert_int_equal(summary.gap, MS);
+	drill_record_done(&record);
 }
 
 static void test_verdicts(void **state)
@@ -89,12 +104,13 @@ static void test_verdicts(void **state)
 		const char *broken, *text;
 		enum drill_verdict verdict;
 	} rows[] = {
-		{0, 0, 100 * MS, 0, NULL, "0 of 100 connections lost, longest gap 0", DRILL_PASSED},
+		{0, 0, 100 * MS, 0, NULL, "0 of 100 connections lost, longest gap 1ms",
+		 DRILL_PASSED},
 		{300, 310, 100 * MS, 0, NULL, "1 of 100 connections lost (1 reset), 0 allowed",
 		 DRILL_EXCEEDED},
 		{300, 310, 100 * MS, 1, NULL,
-		 "1 of 100 connections lost (1 reset), longest gap 10ms", DRILL_PASSED},
-		{300, 600, 100 * MS, 30, NULL, "no answer for 300ms, 100ms allowed",
+		 "1 of 100 connections lost (1 reset), longest gap 11ms", DRILL_PASSED},
+		{300, 600, 100 * MS, 30, NULL, "no answer for 301ms, 100ms allowed",
 		 DRILL_EXCEEDED},
 		{300, 600, UINT64_MAX, 30, NULL, "30 of 100", DRILL_PASSED},
 		{0, 0, UINT64_MAX, 0, "slot 1 did not come back", "did not go as it must: slot 1",
@@ -161,11 +177,9 @@ static void test_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_figures),
-		cmocka_unit_test(test_gap_that_is_open_at_the_end),
-		cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_verdicts),
-		cmocka_unit_test(test_report_escapes),
+		cmocka_unit_test(test_figures),	 cmocka_unit_test(test_gap_that_is_open_at_the_end),
+		cmocka_unit_test(test_nothing),	 cmocka_unit_test(test_gap_of_the_prober),
+		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_report_escapes),
 		cmocka_unit_test(test_words),
 	};
 
