@@ -142,3 +142,161 @@ has_outcome() { [[ $(hs history app --json -n 1 | jq -r '"\(.verb) \(.outcome)"'
 		wait_for 10 is_ready app
 	done
 }
+
+# ---- smoke tests ----
+
+leaves_no_unit() { [[ -z $(inside systemctl list-units --all --plain --no-legend 'hotstandby-*') ]]; }
+slept() { inside pgrep -fx 'sleep 1234' >/dev/null; }
+
+@test "a smoke test reaches the standby, and nothing else does; what looks like syntax is its own" {
+	begin_load http://127.0.0.1:$port/ slot=0 2
+	inside rm -f /tmp/smoke
+	# shellcheck disable=SC2016 # for the smoke test's shell
+	upgrade --canary=50% --hold=60s --smoke='x="two  words"; for i in 1 2 3 4 5; do
+		curl -sSf --max-time 10 http://127.0.0.1:'$port'/ | sed "s/ .*//"; done | sort | uniq -c |
+		while read -r n slot; do echo "$n $slot ${x} $$ %n"; done >/tmp/smoke.new
+		mv /tmp/smoke.new /tmp/smoke; until [ -e /tmp/enough ]; do sleep 0.05; done' >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local job=$!
+	wait_for 10 inside test -e /tmp/smoke
+	# all that time the others see the old one only
+	lost_nothing 'the others'
+	inside touch /tmp/enough
+	wait_for 10 grep -q ^canary "$BATS_TEST_TMPDIR/out"
+	inside cat /tmp/smoke | grep -Ex '5 slot=1 two  words [0-9]+ %n'
+	hs rollback app
+	wait "$job" || (($? == 4))
+	wait_for 5 leaves_no_unit
+}
+
+@test "a smoke test that fails: undone, with its exit status and its words" {
+	run -4 --separate-stderr upgrade --smoke='echo looking; ls /no/such/thing; echo it is bad >&2; exit 7'
+	[[ $stderr == *'undone in its step "smoke": the smoke test failed: exit status 7. Slot 0 serves as before'* ]]
+	[[ $stderr == *'last lines of the smoke test:'*looking*'cannot access'*'it is bad'* ]]
+	is_active app 0
+	# the words of an earlier one are not taken for those of this one
+	run -4 --separate-stderr upgrade --smoke='kill -SEGV $$'
+	[[ $stderr == *'exit status 139'* && $stderr != *'it is bad'* ]]
+	wait_for 5 leaves_no_unit
+}
+
+@test "one that hangs, does not end when it is told to, and has children" {
+	run -4 --separate-stderr inside timeout 15 hsctl upgrade app --smoke-timeout=500ms \
+		--smoke='trap "" TERM; (setsid sleep 1234 &) ; sleep 1234'
+	[[ $stderr == *'undone in its step "smoke": the smoke test took too long'* ]]
+	wait_for 10 leaves_no_unit
+	run ! slept
+	# and what it leaves in the background
+	upgrade --smoke='sleep 1234 & exit 0'
+	wait_for 10 leaves_no_unit
+	run ! slept
+}
+
+# ---- what people see ----
+
+@test "on a terminal one line that changes, elsewhere a line for each step" {
+	inside python3 $tools/at_step.py --terminal probation true \
+		hsctl upgrade app --canary=10%,50% --hold=300ms --probation=600ms >"$BATS_TEST_TMPDIR/terminal"
+	tr '\r' '\n' <"$BATS_TEST_TMPDIR/terminal" | sed 's/\x1b\[K//' >"$BATS_TEST_TMPDIR/lines"
+	grep -qx 'canary: slot 1 gets 10% of new connections, .* left (.*s)' "$BATS_TEST_TMPDIR/lines"
+	(($(grep -c ^probation "$BATS_TEST_TMPDIR/lines") > 1))
+	[[ $(tail -n 1 "$BATS_TEST_TMPDIR/terminal") == *$'\e[Kapp: upgraded in '* ]]
+	run -0 --separate-stderr upgrade --canary=10%,50% --hold=300ms
+	[[ -z $stderr ]]
+	[[ $(sed 's/:.*//' <<<"$output" | paste -sd ' ') == 'restart ready canary canary switch probation refresh app' ]]
+	run -0 --separate-stderr upgrade --json
+	[[ $(jq -r '"\(.service) \(.verb) \(.from) \(.to) \(.outcome)"' <<<"$output") == 'app upgrade 0 1 done' && -z $stderr ]]
+}
+
+@test "others' upgrades go on meanwhile; nobody but root may; history has it all" {
+	own_service other 19801
+	up other
+	hs upgrade app --probation=60s >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local job=$! status=0
+	wait_for 10 grep -q ^probation "$BATS_TEST_TMPDIR/out"
+	hs upgrade other --probation=0 >/dev/null
+	is_active other 1
+	run -3 --separate-stderr hs canary app 5%
+	[[ $stderr == *'another change of this service is running'* ]]
+	[[ $(status app .change) == upgrade ]]
+	run -1 --separate-stderr as_nobody hsctl upgrade app
+	[[ $stderr == *'only root may do this'* ]]
+	run -1 as_nobody hsctl rollback app
+	inside systemctl restart hsd
+	wait "$job" || status=$?
+	((status == 1))
+	wait_for 10 has_outcome 'done'
+	[[ $(hs history other --json -n 1 | jq -r '"\(.verb) \(.outcome) \(.by) \(.from) \(.to)"') == 'upgrade done root 0 1' ]]
+	(($(hs history other --json -n 1 | jq .duration_us) > 50000))
+	down other
+}
+
+@test "the service is disabled in the middle: whoever waits is told" {
+	own_service brief 19802
+	up brief
+	hs upgrade brief --probation=60s >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local job=$! status=0
+	wait_for 10 grep -q ^probation "$BATS_TEST_TMPDIR/out"
+	hs disable brief@.service
+	wait "$job" || status=$?
+	((status == 1))
+	down brief
+}
+
+# ---- more ----
+
+@test "three slots: all of them run the new version in the end" {
+	local before
+	own_service trio 19803
+	printf '[Service]\nSlots=3\n' | write /etc/hotstandby/trio.conf
+	inside systemctl daemon-reload
+	hs enable trio@.service
+	inside systemctl start trio@0 trio@1 trio@2
+	wait_for 10 is_ready trio
+	prefer trio 0
+	before=$(main_pid trio@2)
+	begin_load http://127.0.0.1:19803/ slot= 2
+	run -0 hs upgrade trio --probation=100ms
+	lost_nothing 'three slots'
+	[[ $output == *'and so do the others'* ]]
+	is_new trio@2 "$before"
+	is_ready trio
+	down trio
+}
+
+@test "the canary is one for everybody, whoever the one before was for" {
+	hs canary app 1% --from=10.1.0.0/16
+	hs upgrade app --canary=50% --hold=60s >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local job=$!
+	wait_for 10 is_canary 0.5
+	[[ $(status app '.canary_from | length') == 0 ]]
+	hs rollback app
+	wait "$job" || (($? == 4))
+	[[ $(status app .canary) == null ]]
+}
+
+# upgrade_with_held DRAIN-END: with connections that stay; sets held and output
+upgrade_with_held() {
+	printf '[Service]\nDrain=100ms\nDrainEnd=%s\n' "$1" | write /etc/hotstandby/app.conf
+	inside systemctl reload hsd
+	prefer app 0
+	hold $port 3
+	[[ $held == '0 0 0' ]]
+	upgrade >"$BATS_TEST_TMPDIR/out"
+	ask_again
+	let_go
+	printf '' | write /etc/hotstandby/app.conf
+	inside systemctl reload hsd
+}
+
+@test "connections that stay: the drain, then DrainEnd=" {
+	upgrade_with_held stop
+	[[ $held == 'x x x' ]]
+	grep -q 'switch: new connections go to slot 1' "$BATS_TEST_TMPDIR/out"
+	upgrade_with_held reset
+	[[ $held == 'x x x' ]]
+	local before
+	before=$(main_pid app@0)
+	upgrade_with_held keep
+	[[ $held == '0 0 0' && $(main_pid app@0) == "$before" ]]
+	grep -q 'Slot 0 keeps its connections and the old version (DrainEnd=keep)' "$BATS_TEST_TMPDIR/out"
+}

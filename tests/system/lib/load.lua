@@ -2,7 +2,7 @@
 --
 -- What the clients of wrk saw, counted request by request, in one line at the end:
 --
---   wrk -t N -c N -H 'Connection: close' -s load.lua URL -- TEXT
+--   wrk -t N -c N -H 'Connection: close' -s load.lua URL -- TEXT [KIND0 KIND1]
 --
 --   requests=… lost=… refused=… reset=… hung=… wrong=… slot0=… slot1=… other=…
 --
@@ -11,7 +11,7 @@
 -- says nothing of a connection that was closed without an answer). refused and reset are wrk's own
 -- counts, by whether the first write failed (mostly, but not only, for want of a listener) or a read.
 -- "hung" clients had waited for 2 s or more when it ended. An answer is wrong if it is not 200 or lacks
--- TEXT.
+-- TEXT. slot0 and slot1 are those that match the pattern KIND0 or KIND1 ("^slot=0 ", "^slot=1 ").
 
 local ffi = require("ffi")
 
@@ -26,6 +26,7 @@ local threads = {}
 
 -- Each thread has a Lua state of its own, which done() reads through thread:get().
 text = ""
+kind0, kind1 = "^slot=0 ", "^slot=1 "
 asked, lost, wrong = 0, 0, 0
 waiting = false
 moved_at = 0 -- when the last answer came or the last request began
@@ -44,6 +45,8 @@ end
 
 function init(arguments)
 	text = arguments[1] or ""
+	kind0 = arguments[2] or kind0
+	kind1 = arguments[3] or kind1
 end
 
 -- Called when a connection is ready to write, whether the last one was answered or not.
@@ -67,9 +70,9 @@ function response(status, headers, body)
 	moved_at = now()
 	if status ~= 200 or not body:find(text, 1, true) then
 		wrong = wrong + 1
-	elseif body:find("^slot=0 ") then
+	elseif body:find(kind0) then
 		slot0 = slot0 + 1
-	elseif body:find("^slot=1 ") then
+	elseif body:find(kind1) then
 		slot1 = slot1 + 1
 	else
 		other = other + 1

@@ -199,7 +199,8 @@ let_go() {
 #
 #   begin_load URL TEXT [CLIENTS] [HEADER]
 #                     clients that ask again and again, with a connection for each request unless HEADER
-#                     says other than 'Connection: close'
+#                     says other than 'Connection: close'; load_kinds="'A' 'B'" counts answers that match
+#                     A and B as slot0 and slot1
 #   end_load                        stops them and sets load[requests], load[lost], ...
 #   lost_nothing                    ends it; every request was answered, and rightly
 
@@ -209,7 +210,7 @@ begin_load() {
 	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
 	load_clients=${3:-24}
 	inside bash -c "exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
-		--timeout 8 -H '${4:-Connection: close}' -s $tools/load.lua '$1' -- '$2'" \
+		--timeout 8 -H '${4:-Connection: close}' -s $tools/load.lua '$1' -- '$2' ${load_kinds:-}" \
 		>"$load_file" 2>&1 </dev/null 3>&- &
 	load_job=$!
 	load_program='-x wrk'
