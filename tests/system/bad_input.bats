@@ -193,7 +193,7 @@ forget() {
 		'ExecStart=/usr/bin/env -u NOTIFY_SOCKET /usr/lib/hotstandby/hs-example-server --slot=1 --listen=0.0.0.0:9014'
 	inside systemctl start --no-block shy@1
 	wait_for 5 is_state shy 1 starting
-	inside bash -c 'until ss -Htln sport = :9014 | grep -c . | grep -qx 2; do sleep 0.05; done'
+	inside bash -c 'until ss -Htlnp sport = :9014 | grep -c hs-example | grep -qx 2; do sleep 0.05; done'
 	for _ in {1..20}; do
 		[[ $(answering_slot http://127.0.0.1:9014/) == 0 ]]
 	done
