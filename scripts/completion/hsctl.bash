@@ -1,8 +1,16 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Completion of hsctl for bash: verbs, options, services, templates, hosts. Nothing is looked up before it is
+# Completion of hsctl for bash: verbs, options, services, templates, slots, hosts. Verbs, their arguments and their
+# options are read from "hsctl help", so that there is no second list of them. Nothing is looked up before it is
 # needed, and nothing is waited for longer than a second.
+
+_hsctl_help() { hsctl help ${1:+"$1"} 2>/dev/null; }
+
+_hsctl_verbs() { _hsctl_help | sed -n '/^Options/q; s/^  \([a-z][a-z-]*\)  .*/\1/p'; }
+
+# The long options of a verb, or those that all have; with a "=" behind what takes a value.
+_hsctl_options() { _hsctl_help "$1" | sed -nE 's/^ +(-[A-Za-z], )?(--[a-z][a-z-]*=?).*/\2/p'; }
 
 _hsctl_services() {
 	hsctl list --json --timeout=1s 2>/dev/null | grep -o '"service":"[^"]*"' | cut -d'"' -f4
@@ -16,6 +24,15 @@ _hsctl_templates() {
 _hsctl_slots() {
 	[[ -n $1 ]] || return
 	hsctl status "$1" --json --timeout=1s 2>/dev/null | grep -o '"slot":[0-9]*' | cut -d: -f2
+}
+
+# One or several with commas: what stands before the last one is kept.
+_hsctl_scenarios() {
+	local before='' word
+	[[ $1 != *,* ]] || before=${1%,*},
+	for word in $(_hsctl_help drill | sed -n '/--scenario=/,/--all/p' | sed '/--all/d; s/.*of: //; s/,/ /g'); do
+		echo "$before$word"
+	done
 }
 
 # Behind "--" another command's completion goes on, where bash-completion is there to find it.
@@ -33,6 +50,15 @@ _hsctl_command() {
 	return 1
 }
 
+# Whether a value follows this option: "--to 1", or "--to=1", which arrives as three words.
+_hsctl_takes_value() {
+	case $1 in
+	-H | -M | -n) return 0 ;;
+	--*) _hsctl_options "$verb" | grep -qxF -- "$1=" ;;
+	*) return 1 ;;
+	esac
+}
+
 # The verb and its first argument among the words before the cursor: $verb, $service, $place (how many
 # arguments of the verb there are).
 _hsctl_parse() {
@@ -40,77 +66,77 @@ _hsctl_parse() {
 	verb='' service='' place=0
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
-		case $word in
-		-H | -M | -n | --host | --machine | --lines | --timeout | --to | --settle | --drain | --then | --from | --by | --smoke | \
-			--smoke-timeout | --canary | --hold | --probation | --ready | --deadline | --scenario | --repeat | --rate | \
-			--probe | --max-gap | --max-lost | --report)
-			# a value follows: "--to 1", or "--to=1", which arrives as three words
+		if [[ $word == -* ]]; then
+			_hsctl_takes_value "$word" || continue
 			[[ ${COMP_WORDS[i + 1]} != '=' ]] || ((i++))
 			((i++))
-			;;
-		-*) ;;
-		*)
-			if [[ -z $verb ]]; then
-				verb=$word
-			else
-				[[ -n $service ]] || service=$word
-				((place++))
-			fi
-			;;
-		esac
+		elif [[ -z $verb ]]; then
+			verb=$word
+		else
+			[[ -n $service ]] || service=$word
+			((place++))
+		fi
 	done
+}
+
+# The argument at $place, by the line that says how the verb is used: "hsctl canary SERVICE SHARE%|off".
+_hsctl_argument() {
+	local usage what
+	read -ra usage < <(_hsctl_help "$verb")
+	what=${usage[place + 2]}
+	case $what in
+	SERVICE | '[SERVICE]') _hsctl_services ;;
+	TEMPLATE) _hsctl_templates ;;
+	SLOT) _hsctl_slots "$service" ;;
+	'SHARE%|off') echo 'off 1% 5% 10% 50%' ;;
+	[a-z]*'|'*) echo "${what//|/ }" ;;
+	esac
+}
+
+# The value of an option; 2 when there is no such option.
+_hsctl_value() {
+	case $1 in
+	--then) echo 'keep stop restart' ;;
+	--by) echo 'connection client' ;;
+	--to | --slot) _hsctl_slots "$service" ;;
+	--scenario) _hsctl_scenarios "$cur" ;;
+	--probe) echo 'tcp http:/' ;;
+	--repeat) echo '3 10 100' ;;
+	--rate) echo '10 100 1000' ;;
+	--max-lost) echo '0 1 10' ;;
+	--settle | --max-gap) echo '50ms 100ms 1s 5s' ;;
+	--drain | --timeout | --smoke-timeout | --hold | --probation | --ready | --deadline) echo '0 10s 30s 5min' ;;
+	--canary) echo '1%,10%,50%' ;;
+	--report) compgen -f -X '!*.@(json|svg|html)' -- "$cur" ;;
+	--smoke) compgen -c -- "$cur" ;;
+	-M | --machine) machinectl list --no-legend --no-pager 2>/dev/null | cut -d' ' -f1 ;;
+	-H | --host) compgen -A hostname ;;
+	-n | --lines) echo '0 10 100 1000' ;;
+	--from) ;;
+	*) return 2 ;;
+	esac
 }
 
 _hsctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb service place words=''
-	local common='--json --timeout= --no-block --direct --no-color --host= --machine= --help --version'
-	local -A special=(
-		[status]='--watch' [connections]='--list' [events]='--follow --lines='
-		[switchover]='--to= --settle= --drain= --then=' [failover]='--to=' [canary]='--to= --from= --by='
-		[upgrade]='--smoke= --smoke-timeout= --canary= --hold= --probation= --ready=' [drain]='--deadline='
-		[drill]='--scenario= --all --repeat= --rate= --probe= --max-gap= --max-lost= --report= --yes' [history]='--lines='
-	)
-	local verbs='list status connections events history doctor switchover rollback failover upgrade policy canary exec
-		park release drain drill enable disable prepare adopt retire'
 
 	COMPREPLY=()
 	! _hsctl_command || return 0
 	[[ $cur != '=' ]] || cur=''
 	[[ $prev != '=' ]] || prev=${COMP_WORDS[COMP_CWORD - 2]}
 	_hsctl_parse
-	case $prev in
-	--then) words='keep stop restart' ;;
-	--by) words='connection client' ;;
-	--from) ;;
-	--to) words=$(_hsctl_slots "$service") ;;
-	--settle) words='0 50ms 100ms 1s' ;;
-	--canary) words='1% 5% 10% 1%,10%,50%' ;;
-	--hold | --probation | --ready | --deadline | --smoke-timeout) words='10s 30s 60s 5min' ;;
-	--scenario) words='switchover stop crash hang slow-start bad-build manager-crash both-down' ;;
-	--drain | --timeout) words='0 10s 30s 5min' ;;
-	-M | --machine) words=$(machinectl list --no-legend --no-pager 2>/dev/null | cut -d' ' -f1) ;;
-	-H | --host) words=$(compgen -A hostname) ;;
-	-n | --lines) words='0 10 100 1000' ;;
-	*)
+	words=$(_hsctl_value "$prev")
+	if (($? == 2)); then
 		if [[ $cur == -* ]]; then
-			words="$common ${special[$verb]}"
+			words=$(_hsctl_options "$verb")
 		elif [[ -z $verb ]]; then
-			words=$verbs
-		elif ((place == 0)); then
-			case $verb in
-			enable) words=$(_hsctl_templates) ;;
-			list | prepare | adopt | retire) ;;
-			*) words=$(_hsctl_services) ;;
-			esac
-		elif ((place == 1)); then
-			case $verb in
-			policy) words='standby parity hash' ;;
-			canary) words='off 1% 5% 10% 50%' ;;
-			exec | drain) words=$(_hsctl_slots "$service") ;;
-			esac
+			words="$(_hsctl_verbs) help"
+		elif [[ $verb == help ]]; then
+			((place)) || words=$(_hsctl_verbs)
+		else
+			words=$(_hsctl_argument)
 		fi
-		;;
-	esac
+	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	[[ ${COMPREPLY[0]} != *= ]] || compopt -o nospace
 }
