@@ -91,6 +91,8 @@ def make_rows():
             ratio_of("whole service, 50000 connections", "whole service, 50 connections")),
         Row("park", "4000 that wait, handed over to a slot that has come", ("<=", 10, "ms"),
             median_of("4000 wait, handed over")),
+        Row("prober", "CPU time of a drill's prober at 100 connections a second", ("<=", 2, "%"),
+            median_of("100 connections a second")),
         Row("crash", "no answer after kill -9 of the active instance", ("<=", 50, "ms"), median_of("hotstandby")),
         Row("hang", "no answer after SIGSTOP of the active instance, with Stall=1s", ("<=", 1050, "ms"),
             median_of("hotstandby, Stall=1s")),

@@ -13,6 +13,18 @@ setup_file() {
 	up good
 }
 
+# python_service NAME FILE ARGUMENT...: up and running
+python_service() {
+	write "/etc/systemd/system/$1@.service" <<-END
+		[Service]
+		Type=notify
+		NotifyAccess=main
+		ExecStart=/usr/bin/python3 $tools/${*:2}
+		TimeoutStopSec=5
+	END
+	up "$1"
+}
+
 drill() { run -"$1" hs drill good --yes --json --probe=http:/ "${@:2}"; }
 
 # verdict FILTER: of the last drill's first run
@@ -83,9 +95,20 @@ Stall=0'
 	prefer good 0
 	run -0 hs drill good --yes --scenario=switchover --report=/tmp/drill.html
 	inside grep -q '<svg' /tmp/drill.html
-	run -0 hs drill good --yes --scenario=switchover --report=/tmp/drill.json
-	inside jq -e '.[0].probes | length > 100' /tmp/drill.json
+	inside grep -q '>Drill of good<' /tmp/drill.html
+	inside grep -q '>0 of [0-9]*<' /tmp/drill.html
 	run -2 hs drill good --yes --scenario=switchover --report=/tmp/drill.txt
+}
+
+@test "twice, at another rate, and how the figures spread" {
+	prefer good 0
+	run -0 hs drill good --yes --scenario=switchover,crash --repeat=2 --rate=200 --probe=http:/ --max-gap=4s --max-lost=9 \
+		--report=/tmp/drill.json
+	[[ $output == *'switchover     2 of 2 passed; 0 of '* && $output == *'crash          2 of 2 passed; '* ]]
+	inside jq -e 'length == 4 and all(.rate == 200 and .limits == {"max_gap_us": 4000000, "max_lost": 9}) and
+		map(.number) == [1, 1, 2, 2] and all(.of == 2) and .[0].asked == "http://127.0.0.1:19500/"' /tmp/drill.json
+	inside jq -e 'all(.probes | length > 400) and all(.events | length > 1) and all(.slots | length > 2)' /tmp/drill.json
+	is_active good 0
 }
 
 @test "it asks first, and wants a standby" {
@@ -99,14 +122,43 @@ Stall=0'
 	wait_for 10 is_ready good
 }
 
-@test "an interrupt puts everything back" {
+@test "on a terminal it says what it does and asks" {
 	prefer good 0
-	hs drill good --yes --scenario=both-down >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
-	local job=$! status=0
-	wait_for 10 is_unit_state good@0 inactive
-	inside pkill -INT -x hsctl
-	wait "$job" || status=$?
-	((status == 4))
-	is_active good 0
-	is_ready good
+	run -3 inside script -qec 'hsctl drill good --all' /dev/null <<<n
+	[[ $output == *'kill the active instance (SIGKILL); connections may be lost'*'Go on? [y/N]'*'nothing was done'* ]]
+	run -0 inside script -qec 'hsctl drill good --scenario=switchover' /dev/null <<<y
+	[[ $output == *'Go on? [y/N]'*passed* ]]
+}
+
+@test "without hsd, or beside a canary or a park, it does not begin" {
+	hs canary good 5%
+	run -3 hs drill good --yes --scenario=crash
+	[[ $output == *'a canary is under way'* ]]
+	hs canary good off
+	hs park good
+	run -3 hs drill good --yes --scenario=crash
+	[[ $output == *'held on purpose'* ]]
+	hs release good
+	inside systemctl stop hsd
+	run -3 hs drill good --yes --scenario=crash
+	[[ $output == *'hsd does not run'* ]]
+	inside systemctl start hsd
+	wait_for 5 is_ready good
+}
+
+@test "other services: in a network namespace of their own, over TLS, over UDP only" {
+	own_service priv 19501
+	inside sed -i 's|^Type=notify|&\nPrivateNetwork=yes|' /etc/systemd/system/priv@.service
+	up priv
+	run -0 hs drill priv --yes --json --scenario=switchover --probe=http:/
+	[[ $(verdict .verdict) == passed ]]
+	inside openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=good.example -keyout /etc/tls.key \
+		-out /etc/tls.crt 2>/dev/null
+	inside sh -c 'cat /etc/tls.key /etc/tls.crt >/etc/tls.pem'
+	python_service tls ailing.py %i 19502 19503 /etc/tls.pem
+	run -0 hs drill tls --yes --json --scenario=switchover --probe=tcp:19503
+	[[ $(verdict .asked) == '127.0.0.1:19503 (TCP)' && $(verdict .summary.lost) == 0 ]]
+	python_service udp datagrams.py %i --port=19504
+	run -3 hs drill udp --yes --scenario=switchover
+	[[ $output == *'udp has UDP addresses only'* ]]
 }
