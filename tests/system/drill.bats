@@ -152,7 +152,7 @@ Stall=0'
 	up priv
 	run -0 hs drill priv --yes --json --scenario=switchover --probe=http:/
 	[[ $(verdict .verdict) == passed ]]
-	inside openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=good.example -keyout /etc/tls.key \
+	inside openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=good.example -keyout /etc/tls.key \
 		-out /etc/tls.crt 2>/dev/null
 	inside sh -c 'cat /etc/tls.key /etc/tls.crt >/etc/tls.pem'
 	python_service tls ailing.py %i 19502 19503 /etc/tls.pem
