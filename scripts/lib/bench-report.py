@@ -19,6 +19,9 @@ LOSSES = ("refused", "reset", "timed_out", "wrong")
 LOSSLESS = ("hotstandby, flip, settle, close", "hsctl switchover", "systemctl restart with hotstandby",
             "systemctl restart, the only instance, parked")
 
+# settling is 50 ms unless the settings say otherwise
+UPGRADE, SETTLE_MS = "upgrade, less two restarts and settling", 50
+
 
 class Row:
     """One line of the closing table: what was to be reached, and the cases that were measured."""
@@ -85,6 +88,9 @@ def make_rows():
             median_of("selector and accounting / plain")),
         Row("command", "hsctl switchover, whole command", ("<=", 10, "ms"), median_of("switchover")),
         Row("flip", "flip itself, inside hsd", ("<=", 1000, "ns"), median_of("inside hsd")),
+        Row("upgrade", "hsctl upgrade, beyond two restarts and settling", ("<=", 200, "ms"), median_of(UPGRADE)),
+        Row("health", "CPU of hsd, probing two slots by HTTP once a second", ("<=", 5, "%"),
+            median_of("two slots, by HTTP, Interval=1s")),
         Row("adopt", "adoption of a slot with 4 sockets, the first time", ("<=", 10, "ms"),
             median_of("1 address, first")),
         Row("counts", "live connection count, cost with 50000 / with 50", ("<=", 1.2, ""),
@@ -114,9 +120,22 @@ def read(path, rows):
                 row.cases.append(record)
 
 
+def derive_upgrade(row):
+    """What was measured in turns, as one case each; and the difference, round by round."""
+    sides = [[s for c in row.cases if c["case"].endswith(side) for s in c["samples"]]
+             for side in ("hsctl upgrade", "two restarts")]
+    row.cases = []
+    if sides[0]:
+        row.add_case("hsctl upgrade, probation=0", "ms", sides[0])
+        row.add_case("two restarts of a standby", "ms", sides[1])
+        row.add_case("hsctl upgrade / two restarts", "", [a / b for a, b in zip(*sides)])
+        row.add_case(UPGRADE, "ms", [a - b - SETTLE_MS for a, b in zip(*sides)])
+
+
 def derive(rows):
     """Cases that follow from others: differences and ratios, round by round."""
     by_name = {row.name: row for row in rows}
+    derive_upgrade(by_name["upgrade"])
     connect, datagrams = by_name["connect"], by_name["datagrams"]
     for row, case in ((by_name["selector"], "standby, 1 shard"), (by_name["udp"], "connection")):
         for base in ("empty program", "bare select") if row.cases else ():

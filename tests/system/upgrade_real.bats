@@ -109,6 +109,13 @@ upgraded() {
 
 # ---- bad ones ----
 
+# begins_at_2 NAME URL: whatever ran before
+begins_at_2() {
+	inside sh -c 'echo 2 >/etc/app.version'
+	nginx_version 2
+	fetch "$2" | grep -q version=2 || hs upgrade "$1" --probation=0 >/dev/null
+}
+
 # stays NAME URL VERSION: undone under both loads, which see the old version only (or, with a fourth
 # argument, lose at most so many requests: those that an instance was working on when it died)
 stays() {
@@ -120,6 +127,7 @@ stays() {
 
 @test "nginx with an error in its configuration" {
 	local active pid
+	begins_at_2 nginx http://127.0.0.1:8080/version
 	active=$(active nginx)
 	pid=$(main_pid "nginx@$active")
 	both_loads http://127.0.0.1:8080/version version=2
@@ -136,10 +144,14 @@ stays() {
 }
 
 # crashing OPTIONS: what the unit does besides
-crashing() { printf '[Service]\n%s\n' "$1" | write /etc/systemd/system/app@.service.d/bad.conf; inside systemctl daemon-reload; }
+crashing() {
+	printf '[Service]\n%s\n' "$1" | write /etc/systemd/system/app@.service.d/bad.conf
+	inside systemctl daemon-reload
+}
 
 @test "one that crashes as a canary, and one in its probation" {
 	local step from
+	begins_at_2 app http://127.0.0.1:19881/
 	for step in canary probation; do
 		from=$(active app)
 		both_loads http://127.0.0.1:19881/ version=2
@@ -155,6 +167,7 @@ crashing() { printf '[Service]\n%s\n' "$1" | write /etc/systemd/system/app@.serv
 
 @test "one that ends again and again" {
 	local from
+	begins_at_2 app http://127.0.0.1:19881/
 	from=$(active app)
 	crashing "Restart=always
 RestartSec=0
