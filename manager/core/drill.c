@@ -51,6 +51,20 @@ const char *drill_scenario_help(enum drill_scenario scenario)
 	return scenario < DRILL_SCENARIO_COUNT ? scenarios[scenario].help : "";
 }
 
+const char *drill_scenario_objection(enum drill_scenario scenario)
+{
+	switch (scenario) {
+	case DRILL_HANG:
+		return "no other slot runs that could take over from one that hangs";
+	case DRILL_SLOW_START:
+		return "there is no standby that could be restarted";
+	case DRILL_BOTH_DOWN:
+		return "there is one instance to be stopped, and the scenario stop does that";
+	default:
+		return NULL;
+	}
+}
+
 enum drill_scenario drill_scenario_from_string(const char *text)
 {
 	for (unsigned i = 0; i < DRILL_SCENARIO_COUNT; i++)

@@ -28,6 +28,8 @@ const char *drill_scenario_to_string(enum drill_scenario scenario);
 enum drill_scenario drill_scenario_from_string(const char *text);
 /* One line: what is done to the service. */
 const char *drill_scenario_help(enum drill_scenario scenario);
+/* Why it makes no sense for a service of which only one slot may run; NULL = it does. */
+const char *drill_scenario_objection(enum drill_scenario scenario);
 
 enum drill_outcome {
 	DRILL_ANSWERED,

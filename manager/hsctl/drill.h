@@ -74,11 +74,14 @@ bool drill_job(struct drill *drill, enum unit_action action, unsigned slot);
 bool drill_is_ready(const struct drill *drill, unsigned slot);
 bool drill_is_active(const struct drill *drill, unsigned slot);
 bool drill_is_not_active(const struct drill *drill, unsigned slot);
+bool drill_is_down(const struct drill *drill, unsigned slot);
+bool drill_is_not_ready(const struct drill *drill, unsigned slot);
 /* All slots that were ready before are so again, hsd is there, and no change runs. */
 bool drill_is_whole(const struct drill *drill, unsigned slot);
 bool drill_has_manager(const struct drill *drill, unsigned slot);
 bool drill_is_idle(const struct drill *drill, unsigned slot);
-/* A slot that is ready, healthy and not the active one; HS_SLOT_NONE when there is none. */
+/* A slot that is ready, healthy and not the active one; of an exclusive service, one that is down,
+ * as all but the active one must be. HS_SLOT_NONE when there is none. */
 unsigned drill_standby(const struct drill *drill);
 
 /* A signal to all processes of the slot's unit. */

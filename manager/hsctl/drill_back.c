@@ -68,8 +68,21 @@ static bool start_slots(struct drill *drill)
 	return good;
 }
 
+/* Only one may run: a change of ours ends first, and then it is started where none runs. The switch
+ * back to the slot that was active, where another is, starts that. */
+static bool start_alone(struct drill *drill)
+{
+	if (!drill_wait(drill, drill_is_idle, 0, WHOLE_WITHIN, "a change does not end"))
+		return false;
+	for (unsigned i = 0; i < drill->direct.config.slots; i++)
+		if (i != drill->before.active && !drill_is_down(drill, i))
+			return true;
+	return start_slot(drill, drill->before.active);
+}
+
 bool drill_put_back(struct drill *drill)
 {
+	bool alone = drill->direct.config.exclusive && drill->before.active < HS_SLOTS_MAX;
 	int interrupted = drill_interrupted;
 	bool back;
 
@@ -83,10 +96,13 @@ bool drill_put_back(struct drill *drill)
 			drill_kill(drill, i, SIGCONT);
 	}
 	bring_manager_back(drill);
-	back = start_slots(drill) &&
-	       drill_wait(drill, drill_is_whole, 0, WHOLE_WITHIN,
-			  "not all slots that were ready before are so again");
-	if (drill->before.active < HS_SLOTS_MAX && drill->seen.active != drill->before.active)
+	back = alone ? start_alone(drill) : start_slots(drill);
+	if (alone && back && drill->seen.active != drill->before.active)
+		back = !drill_switch(drill, drill->before.active);
+	back = back && drill_wait(drill, drill_is_whole, 0, WHOLE_WITHIN,
+				  "not all slots that were ready before are so again");
+	if (!alone && drill->before.active < HS_SLOTS_MAX &&
+	    drill->seen.active != drill->before.active)
 		back &= !drill_switch(drill, drill->before.active);
 	drill_interrupted = interrupted;
 	return back;

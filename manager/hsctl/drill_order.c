@@ -27,6 +27,7 @@ static int read_scenarios(const struct arguments *a, struct drill_order *order)
 	const char *list = a->texts[TEXT_SCENARIO];
 	char word[32];
 
+	order->all = a->all;
 	if (a->all) {
 		memset(order->scenarios, true, sizeof(order->scenarios));
 		return 0;
@@ -226,6 +227,24 @@ int drill_order_aim(const struct direct *direct, struct drill_order *order)
 	return EXIT_DONE;
 }
 
+int drill_order_fit(const struct direct *direct, struct drill_order *order)
+{
+	order->exclusive = direct->config.exclusive;
+	for (unsigned i = 0; order->exclusive && i < DRILL_SCENARIO_COUNT; i++) {
+		const char *objection = drill_scenario_objection(i);
+
+		if (!order->scenarios[i] || !objection)
+			continue;
+		complain("%s: only one slot may run (Exclusive=yes), and %s: %s is left out%s",
+			 direct->service, objection, drill_scenario_to_string(i),
+			 order->all ? "" : ", so nothing was done");
+		if (!order->all)
+			return EXIT_REFUSED;
+		order->scenarios[i] = false;
+	}
+	return EXIT_DONE;
+}
+
 struct drill_limits drill_order_limits(const struct drill_order *order,
 				       enum drill_scenario scenario)
 {
@@ -237,7 +256,8 @@ struct drill_limits drill_order_limits(const struct drill_order *order,
 	    !order->limited_lost)
 		limits.max_lost = UINT64_MAX;
 	/* as long as they are down */
-	if (scenario == DRILL_BOTH_DOWN && !order->limited_gap)
+	if ((scenario == DRILL_BOTH_DOWN || (scenario == DRILL_STOP && order->exclusive)) &&
+	    !order->limited_gap)
 		limits.max_gap = UINT64_MAX;
 	return limits;
 }

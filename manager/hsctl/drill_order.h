@@ -11,6 +11,7 @@
 struct drill_order {
 	bool scenarios[DRILL_SCENARIO_COUNT];
 	unsigned repeat;
+	bool all, exclusive;
 	bool limited_gap, limited_lost; /* else the limits are the defaults */
 	struct drill_limits limits;
 	bool has_probe; /* --probe was given */
@@ -24,6 +25,9 @@ int drill_order_read(const struct arguments *arguments, struct drill_order *ret_
 /* Finds the listener to ask. The target refers to `direct`, and to the order. EXIT_DONE, or another
  * exit code after a complaint. */
 int drill_order_aim(const struct direct *direct, struct drill_order *order);
+/* Leaves out of --all what makes no sense for an exclusive service. EXIT_REFUSED after a complaint
+ * when such a scenario was asked for by name. */
+int drill_order_fit(const struct direct *direct, struct drill_order *order);
 /* Those of a scenario: what nobody can promise to keep is not held against the service unless it is
  * asked for. */
 struct drill_limits drill_order_limits(const struct drill_order *order,

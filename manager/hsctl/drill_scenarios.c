@@ -38,7 +38,9 @@ static bool wait_for_flip(struct drill *drill, unsigned active, const char *hint
 
 static void play_switchover(struct drill *drill, unsigned active, unsigned standby)
 {
-	drill_mark_harm(drill, 0, "switchover to slot %u", standby);
+	/* where only one may run it stops the one and starts the other */
+	drill_mark_harm(drill, drill->direct.config.exclusive ? ~0U : 0, "switchover to slot %u",
+			standby);
 	if (drill_switch(drill, standby))
 		return;
 	drill_pass_time(drill, LEAD);
@@ -107,8 +109,8 @@ static void play_slow_start(struct drill *drill, unsigned active, unsigned stand
 		wait_until_whole(drill);
 }
 
-/* The upgrade must say no, and traffic must be where it was. */
-static void play_bad_build(struct drill *drill, unsigned active, unsigned standby)
+/* The upgrade must say no, and traffic must be where it was. False when the drill ends here. */
+static bool try_bad_build(struct drill *drill, unsigned active, unsigned standby, uint32_t harmed)
 {
 	_cleanup_(reply_done) struct reply reply = {0};
 	struct client_call call = {
@@ -123,21 +125,28 @@ static void play_bad_build(struct drill *drill, unsigned active, unsigned standb
 	enum client_answer answer;
 
 	if (drill_spoil(drill, standby, bad_start) < 0)
-		return;
-	drill_mark_harm(drill, 1U << standby,
-			"upgrade to a version that does not start, in slot %u", standby);
+		return false;
+	drill_mark_harm(drill, harmed, "upgrade to a version that does not start, in slot %u",
+			standby);
 	answer = client_ask(drill->arguments, &call, &reply, "sttttau", "", UINT64_C(0),
 			    UINT64_C(0), UINT64_C(0), UPGRADE_READY, 0);
 	drill_look(drill);
 	drill_mark(drill, "hsd says: %.140s", reply.problem.text);
 	if (drill_interrupted)
-		return;
+		return false;
 	if (answer == CLIENT_ANSWERED)
 		drill_break(drill, "the upgrade to a version that does not start went through");
 	else if (reply.exit != EXIT_UNDONE)
 		drill_break(drill, "the upgrade was not undone: %.300s", reply.problem.text);
 	check_active(drill, active);
 	drill_mend(drill, standby);
+	return true;
+}
+
+static void play_bad_build(struct drill *drill, unsigned active, unsigned standby)
+{
+	if (!try_bad_build(drill, active, standby, 1U << standby))
+		return;
 	drill_mark(drill, "slot %u is started with the version that it had", standby);
 	if (drill_job(drill, UNIT_RESTART, standby))
 		wait_until_whole(drill);
@@ -176,6 +185,55 @@ static void play_both_down(struct drill *drill, unsigned active, unsigned standb
 		wait_until_whole(drill);
 }
 
+/* ---- of an exclusive service: the standby is down, and clients wait ---- */
+
+static void wait_for_return(struct drill *drill, unsigned active)
+{
+	char within[SPAN_TEXT_MAX];
+
+	drill_wait(drill, drill_is_not_ready, active, BY_ITSELF, NULL);
+	if (drill_wait(drill, drill_is_whole, 0, drill->flip_within, NULL) || drill_interrupted)
+		return;
+	drill_break(drill, "slot %u did not come back by itself within %s (see RestartOnCrash=)",
+		    active, span_format(drill->flip_within, within, sizeof(within)));
+}
+
+static void play_alone_stop(struct drill *drill, unsigned active, unsigned standby)
+{
+	(void)standby;
+	drill_mark_harm(drill, ~0U, "systemctl stop of slot %u", active);
+	if (!drill_job(drill, UNIT_STOP, active))
+		return;
+	drill_pass_time(drill, LEAD);
+	if (drill_interrupted)
+		return;
+	drill_mark(drill, "systemctl start of slot %u", active);
+	if (drill_job(drill, UNIT_START, active))
+		wait_until_whole(drill);
+}
+
+static void play_alone_crash(struct drill *drill, unsigned active, unsigned standby)
+{
+	(void)standby;
+	drill_mark_harm(drill, ~0U, "kill -9 of slot %u", active);
+	if (drill_kill(drill, active, SIGKILL) >= 0)
+		wait_for_return(drill, active);
+}
+
+static void play_alone_bad_build(struct drill *drill, unsigned active, unsigned standby)
+{
+	if (try_bad_build(drill, active, standby, ~0U) && !drill->broken.text[0])
+		wait_until_whole(drill);
+}
+
+static void play_alone_manager_crash(struct drill *drill, unsigned active, unsigned standby)
+{
+	(void)standby;
+	drill_mark_harm(drill, ~0U, "kill -9 of hsd, and of slot %u", active);
+	if (kill_manager(drill) >= 0 && drill_kill(drill, active, SIGKILL) >= 0)
+		wait_for_return(drill, active);
+}
+
 typedef void (*scenario_fn)(struct drill *drill, unsigned active, unsigned standby);
 
 static const scenario_fn scenarios[DRILL_SCENARIO_COUNT] = {
@@ -187,6 +245,15 @@ static const scenario_fn scenarios[DRILL_SCENARIO_COUNT] = {
 	[DRILL_BAD_BUILD] = play_bad_build,
 	[DRILL_MANAGER_CRASH] = play_manager_crash,
 	[DRILL_BOTH_DOWN] = play_both_down,
+};
+
+/* See drill_scenario_objection() for the others. */
+static const scenario_fn alone_scenarios[DRILL_SCENARIO_COUNT] = {
+	[DRILL_SWITCHOVER] = play_switchover,
+	[DRILL_STOP] = play_alone_stop,
+	[DRILL_CRASH] = play_alone_crash,
+	[DRILL_BAD_BUILD] = play_alone_bad_build,
+	[DRILL_MANAGER_CRASH] = play_alone_manager_crash,
 };
 
 /* ---- before and after ---- */
@@ -226,6 +293,7 @@ static bool lead_in(struct drill *drill)
 
 void drill_play(struct drill *drill)
 {
+	scenario_fn play;
 	unsigned standby;
 
 	if (!lead_in(drill))
@@ -235,7 +303,9 @@ void drill_play(struct drill *drill)
 		drill_break(drill, "the standby was lost before anything was done");
 		return;
 	}
-	scenarios[drill->run->scenario](drill, drill->seen.active, standby);
+	play = (drill->direct.config.exclusive ? alone_scenarios : scenarios)[drill->run->scenario];
+	if (play)
+		play(drill, drill->seen.active, standby);
 	if (!drill_interrupted)
 		drill_pass_time(drill, LEAD);
 }

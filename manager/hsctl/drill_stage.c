@@ -385,8 +385,36 @@ bool drill_is_whole(const struct drill *drill, unsigned slot)
 	return drill_is_idle(drill, slot);
 }
 
+bool drill_is_down(const struct drill *drill, unsigned slot)
+{
+	const char *state = drill->seen.states[slot];
+
+	return !strcmp(state, "down") || !strcmp(state, "failed");
+}
+
+bool drill_is_not_ready(const struct drill *drill, unsigned slot)
+{
+	return !drill_is_ready(drill, slot);
+}
+
+static unsigned standby_down(const struct drill *drill)
+{
+	unsigned standby = HS_SLOT_NONE;
+
+	for (unsigned i = drill->seen.n; i-- > 0;) {
+		if (i == drill->seen.active)
+			continue;
+		if (!drill_is_down(drill, i))
+			return HS_SLOT_NONE;
+		standby = i;
+	}
+	return standby;
+}
+
 unsigned drill_standby(const struct drill *drill)
 {
+	if (drill->direct.config.exclusive)
+		return standby_down(drill);
 	for (unsigned i = 0; i < drill->seen.n; i++)
 		if (i != drill->seen.active && drill_is_ready(drill, i))
 			return i;

@@ -93,7 +93,11 @@ static int gate(struct drill *drill)
 		return refuse(drill, "hsd does not run", "start it: systemctl start hsd");
 	snprintf(remedy, sizeof(remedy), "see hsctl status %s", drill->service);
 	if (!drill_is_ready(drill, seen->active) || drill_standby(drill) >= HS_SLOTS_MAX)
-		return refuse(drill, "there is no ready and healthy standby to fail over to",
+		return refuse(drill,
+			      drill->direct.config.exclusive
+				      ? "there is not one slot that is ready and healthy while the "
+					"others are down, as Exclusive=yes has it"
+				      : "there is no ready and healthy standby to fail over to",
 			      remedy);
 	if (seen->change[0])
 		return refuse(drill, "a change is under way", remedy);
@@ -362,6 +366,8 @@ static int drill_through(struct drill *drill, struct drill_order *order)
 	const struct arguments *a = drill->arguments;
 	int r = put_back(drill);
 
+	if (!r)
+		r = drill_order_fit(&drill->direct, order);
 	if (!r)
 		r = drill_order_aim(&drill->direct, order);
 	if (!r)

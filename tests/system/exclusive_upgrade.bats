@@ -317,3 +317,63 @@ kill_hsd() {
 	lost_nothing 'hsd killed in each step'
 	never_two
 }
+
+drill() { run --separate-stderr -"$1" hs drill once --yes --json "${@:2}"; }
+# of N FILTER: of the drill's run N
+of() { jq -r "$2" <<<"${lines[$1]}"; }
+
+@test "drills: each scenario that makes sense passes, and clients wait" {
+	local i
+	drill 0 --all
+	[[ $stderr == *'and no other slot runs that could take over from one that hangs: hang is left out'* ]]
+	[[ $(jq -r .scenario <<<"$output" | tr '\n' ' ') == 'switchover stop crash bad-build manager-crash ' ]]
+	for i in 0 1 2 3 4; do
+		say "$(of $i '"\(.scenario): \(.message)"')"
+		[[ $(of $i .verdict) == passed ]]
+	done
+	for i in 0 1 3; do
+		[[ $(of $i .summary.lost) == 0 ]]
+	done
+	slots_are '0 ready down' || slots_are '0 ready failed'
+	is_at_rest
+	never_two
+}
+
+@test "drills that make no sense are refused before anything is hurt" {
+	local before
+	before=$(generation once)
+	drill 3 --scenario=stop,hang
+	[[ $stderr == *'only one slot may run (Exclusive=yes), and no other slot runs that could take over from one that hangs: hang is left out, so nothing was done'* ]]
+	drill 3 --scenario=slow-start
+	drill 3 --scenario=both-down
+	[[ $(generation once) == "$before" && $(slots) == '0 ready down' ]]
+}
+
+@test "drills fail where the service does not keep what it promises, and put it back" {
+	write /etc/hotstandby/once.conf.d/off.conf <<-'END'
+		[Service]
+		RestartOnCrash=no
+	END
+	inside systemctl reload hsd
+	drill 1 --scenario=crash --max-gap=500ms
+	[[ $(of 0 .verdict) == broken && $(of 0 .message) == *'slot 0 did not come back by itself'*'(see RestartOnCrash=)'* ]]
+	inside rm /etc/hotstandby/once.conf.d/off.conf
+	inside systemctl reload hsd
+	slots_are '0 ready down'
+	# the old slot cannot start again either
+	version 0 1 start
+	drill 1 --scenario=bad-build
+	[[ $(of 0 .verdict) == broken && $(of 0 .message) == *'the upgrade was not undone'* ]]
+}
+
+@test "a drill that is interrupted puts everything back" {
+	version 1 2 slow
+	inside bash -c 'exec hsctl drill once --yes --scenario=switchover' >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	job=$!
+	wait_for 20 is_state once 1 ready
+	inside pkill -INT -f '^hsctl drill'
+	end_upgrade 4
+	slots_are '0 ready down'
+	is_at_rest
+	never_two
+}

@@ -174,12 +174,29 @@ static void test_words(void **state)
 	assert_int_equal(drill_format_of("x.svg"), DRILL_SVG);
 }
 
+/* What is left of an exclusive service's drills must be more than nothing. */
+static void test_objections(void **state)
+{
+	unsigned objections = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < DRILL_SCENARIO_COUNT; i++)
+		objections += drill_scenario_objection(i) != NULL;
+	assert_int_equal(objections, 3);
+	assert_non_null(drill_scenario_objection(DRILL_HANG));
+	assert_null(drill_scenario_objection(DRILL_SWITCHOVER));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_figures),	 cmocka_unit_test(test_gap_that_is_open_at_the_end),
-		cmocka_unit_test(test_nothing),	 cmocka_unit_test(test_gap_of_the_prober),
-		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_report_escapes),
+		cmocka_unit_test(test_objections),
+		cmocka_unit_test(test_figures),
+		cmocka_unit_test(test_gap_that_is_open_at_the_end),
+		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_gap_of_the_prober),
+		cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_report_escapes),
 		cmocka_unit_test(test_words),
 	};
 
