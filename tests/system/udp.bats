@@ -49,10 +49,10 @@ flow() {
 		'tcp 127.0.0.1:5301, udp 127.0.0.1:5301' ]]
 
 	flow nsd 5301 none
-	begin_queries 5301 30
-	switch_often nsd 25
+	begin_queries 5301 9
+	switch_often nsd 6
 	lost_no_query "Flow=none, $switches switchovers"
-	((switches >= 100))
+	((switches >= 50))
 	[[ $(status nsd '[.slots[].chosen] | map(. > 1000) | all') == true ]]
 
 	begin_queries 5301 8
