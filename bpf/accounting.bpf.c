@@ -13,6 +13,7 @@
  * failed hash look-up at the end.
  */
 #include "hs_bpf.h"
+#include "hs_recent.h"
 
 #define TCP_CLOSE  7
 #define TCP_LISTEN 10
@@ -96,10 +97,10 @@ static __always_inline void on_listen(struct bpf_sock_ops *ops)
  * A manager that watches for hangs need not look where nothing happens: it is told when something
  * begins to. Not of each connection, but of the first one in a while.
  */
-static __always_inline void tell_traffic(struct bpf_sock_ops *ops, __u32 service_id)
+static __always_inline void tell_traffic(struct bpf_sock_ops *ops, __u32 service_id, __u64 now)
 {
 	void *counters = bpf_map_lookup_elem(&hs_services, &service_id);
-	__u64 tick = bpf_ktime_get_ns() >> HS_TRAFFIC_TICK_SHIFT;
+	__u64 tick = now >> HS_TRAFFIC_TICK_SHIFT;
 	struct hs_service_counters *service;
 	__u32 index = HS_COUNTERS_SERVICE;
 	struct hs_listen traffic = {
@@ -121,6 +122,7 @@ static __always_inline void on_established(struct bpf_sock_ops *ops)
 {
 	struct hs_tag *tag = tag_of(ops);
 	struct hs_counters *counters;
+	__u64 now;
 
 	if (!tag)
 		return;
@@ -130,9 +132,13 @@ static __always_inline void on_established(struct bpf_sock_ops *ops)
 	/* without the callback at its end a connection must not be counted as begun */
 	if (bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG))
 		return;
+	/* once a jiffy is exact enough, and the cheapest clock there is */
+	now = bpf_ktime_get_coarse_ns();
 	tag->counted = 1;
+	tag->begun_ns = now;
 	hs_count(counters->opened);
-	tell_traffic(ops, tag->service_id);
+	counters->recent = hs_recent_add(counters->recent, hs_recent_period(now));
+	tell_traffic(ops, tag->service_id, now);
 }
 
 /* A connection that is older than its listener's tag was not counted as begun, and so must not be

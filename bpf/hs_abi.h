@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define HS_ABI_VERSION 2
+#define HS_ABI_VERSION 3
 
 #define HS_SLOTS_MAX  16
 #define HS_SHARDS_MAX 64
@@ -161,8 +161,11 @@ struct hs_counters {
 	__u64 closed;	     /* connections of this slot that ended */
 	__u64 moved_in;	     /* established connections that migrated to this slot */
 	__u64 moved_out;     /* established connections that migrated away */
+	/* no count: connections established lately, see hs_recent.h. Written without a lock: what
+	 * one CPU does at two levels at once may miss one */
+	__u64 recent;
 };
-_Static_assert(sizeof(struct hs_counters) == 64, "layout of map counters");
+_Static_assert(sizeof(struct hs_counters) == 72, "layout of map counters");
 
 /* Entry HS_COUNTERS_SERVICE of the same map. */
 struct hs_service_counters {
@@ -177,6 +180,7 @@ struct hs_service_counters {
 	__u64 preview_misses; /* look-ups with a preview rule whose slot had no live socket */
 	__u64 traffic_tick;   /* no count: when this CPU last told of traffic (hs_listen.service_id)
 			       */
+	__u64 pad;
 };
 _Static_assert(sizeof(struct hs_service_counters) == sizeof(struct hs_counters), "one value size");
 
@@ -315,8 +319,11 @@ struct hs_tag {
 	__u16 slot;	  /* or HS_SLOT_PARK */
 	/* of a connection: 1 = it is in the count `opened`. Writer: the accounting program */
 	__u16 counted;
+	/* of a connection that is counted: when it was established, CLOCK_MONOTONIC as the coarse
+	 * clock tells it. Writer: as above */
+	__u64 begun_ns;
 };
-_Static_assert(sizeof(struct hs_tag) == 8, "layout of map tags");
+_Static_assert(sizeof(struct hs_tag) == 16, "layout of map tags");
 
 /*
  * Value of map "moved" (hash, key: SO_COOKIE of a connection): a connection that migrated while it
@@ -329,6 +336,29 @@ struct hs_move {
 	__u16 to;   /* the place that has it now */
 };
 _Static_assert(sizeof(struct hs_move) == 8, "layout of map moved");
+
+/*
+ * Census: what the connections of one service are doing, added up by an iterator. The one value of
+ * its map (array, one entry, mmapable; not pinned). Who asks writes the question and zeroes the
+ * places; the program writes the places. Ticks are the kernel's jiffies.
+ */
+struct hs_census_place {
+	__u64 connections;
+	__u64 half_open; /* handshakes under way on its listeners */
+	__u64 idle;	 /* connections without data in either direction for idle_ticks */
+	__u64 oldest_ns; /* hs_tag.begun_ns of the oldest connection; 0 = there is none */
+	__u64 idlest_ticks;
+};
+
+struct hs_census {
+	__u32 service_id; /* hs_control.service_id */
+	__u32 idle_ticks;
+	struct hs_census_place places[HS_PLACES_MAX];
+};
+_Static_assert(sizeof(struct hs_census) == 8 + 40 * HS_PLACES_MAX, "layout of the census");
+
+/* The kernel's ticks wrap at 2^32; more than this ago is not ago, but ahead by a little. */
+#define HS_CENSUS_TICKS_MAX 0xf0000000U
 
 /* How often traffic is told, at the most: once in 2^this ns for each CPU and service. */
 #define HS_TRAFFIC_TICK_SHIFT 28 /* 268 ms */
@@ -366,6 +396,6 @@ _Static_assert(__builtin_offsetof(struct hs_ports, tcp) == 64, "layout of map po
 /* Where things are pinned. bpffs allows no '.' in a name; '%' cannot occur in a unit name. */
 #define HS_PIN_ROOT "/sys/fs/bpf/hotstandby"
 /* ends with HS_ABI_VERSION: what another version has pinned is left alone */
-#define HS_PIN_ACCOUNTING "%accounting-2"
+#define HS_PIN_ACCOUNTING "%accounting-3"
 /* folder in a service's, with the map "rules" */
 #define HS_PIN_PREVIEW "preview"

@@ -71,6 +71,8 @@ static const struct option long_options[] = {
 	{"deadline", required_argument, NULL, LONG_TEXT + TEXT_DEADLINE},
 	{"from", required_argument, NULL, LONG_TEXT + TEXT_FROM},
 	{"by", required_argument, NULL, LONG_TEXT + TEXT_BY},
+	{"slot", required_argument, NULL, LONG_TEXT + TEXT_SLOT},
+	{"idle", required_argument, NULL, LONG_TEXT + TEXT_IDLE},
 	{},
 };
 
@@ -80,6 +82,7 @@ static const unsigned text_options[TEXT_COUNT] = {
 	[TEXT_SMOKE... TEXT_READY] = OPTION_UPGRADE,
 	[TEXT_DEADLINE] = OPTION_DEADLINE,
 	[TEXT_FROM... TEXT_BY] = OPTION_CANARY,
+	[TEXT_SLOT... TEXT_IDLE] = OPTION_CONNECTIONS,
 };
 
 /* Text that was typed goes into our sentences cut short, and without what a terminal would obey. */
@@ -313,6 +316,8 @@ static const char *option_name(unsigned bits)
 		return "--deadline";
 	if (bits & OPTION_CANARY)
 		return "option of canary";
+	if (bits & OPTION_CONNECTIONS)
+		return "option of connections";
 	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
 					    "--watch", "--list",   "-f",      "-n"};
 

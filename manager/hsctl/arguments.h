@@ -25,6 +25,7 @@ enum verb_option {
 	OPTION_UPGRADE = 1 << 17, /* all that upgrade takes */
 	OPTION_DEADLINE = 1 << 18,
 	OPTION_CANARY = 1 << 19, /* all that only canary takes */
+	OPTION_CONNECTIONS = 1 << 20,
 };
 
 /* Values that stay text until their verb reads them. */
@@ -45,6 +46,8 @@ enum text_option {
 	TEXT_DEADLINE,
 	TEXT_FROM,
 	TEXT_BY,
+	TEXT_SLOT,
+	TEXT_IDLE,
 	TEXT_COUNT
 };
 

@@ -344,7 +344,8 @@ int direct_describe(const char *service, struct reply *ret_reply)
 	return ret_reply->exit = EXIT_DONE;
 }
 
-int direct_connections(const char *service, struct reply *ret_reply)
+int direct_connections(const char *service, const struct connections_query *query,
+		       struct reply *ret_reply)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
 	_cleanup_(json_object_putp) json_object *object = NULL;
@@ -353,7 +354,7 @@ int direct_connections(const char *service, struct reply *ret_reply)
 	if (direct_open(service, &direct, &problem) < 0)
 		return reply_fail(ret_reply, EXIT_FAILED, "%s", problem.text);
 	direct_locate(&direct);
-	object = report_connections(direct.plane, direct.config.slots, true);
+	object = connections_report(direct.plane, direct.config.slots, query);
 	if (!object)
 		return reply_fail(ret_reply, EXIT_FAILED,
 				  "the kernel did not list the connections of %s: %m", service);

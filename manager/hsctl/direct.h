@@ -15,6 +15,7 @@
 #include "hsctl/hsctl.h"
 #include "plane/plane.h"
 #include "system/change.h"
+#include "system/connections.h"
 #include "system/report.h"
 
 /* One service, opened. */
@@ -44,7 +45,8 @@ void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_
 
 /* Status objects: of one service, or an array of all (service NULL). */
 int direct_describe(const char *service, struct reply *ret_reply);
-int direct_connections(const char *service, struct reply *ret_reply);
+int direct_connections(const char *service, const struct connections_query *query,
+		       struct reply *ret_reply);
 
 /* What a change is to be; what was not asked for stands as in the bus call: USEC_INFINITY,
  * THEN_COUNT. */

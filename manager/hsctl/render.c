@@ -2,11 +2,11 @@
 #include "hsctl/render.h"
 
 #include <inttypes.h>
-#include <libsmartcols/libsmartcols.h>
 #include <string.h>
 #include <time.h>
 
 #include "hsctl/json.h"
+#include "hsctl/table.h"
 #include "plane/foreign.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -14,60 +14,6 @@
 #define RED   "\033[31m"
 #define BOLD  "\033[1m"
 #define PLAIN "\033[0m"
-
-DEFINE_CLEANUP(struct libscols_table, scols_unref_table)
-
-struct column {
-	const char *name;
-	bool right;
-};
-
-static struct libscols_table *new_table(const struct render *render, const struct column *columns,
-					size_t n)
-{
-	struct libscols_table *table = scols_new_table();
-
-	if (!table)
-		return NULL;
-	scols_table_set_stream(table, render->out);
-	scols_table_enable_colors(table, render->color);
-	/* a line that is cut off hides the fact that was looked for */
-	scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
-	for (size_t i = 0; i < n; i++)
-		scols_table_new_column(table, columns[i].name, 0,
-				       columns[i].right ? SCOLS_FL_RIGHT : 0);
-	return table;
-}
-
-static void print_table(const struct render *render, struct libscols_table *table)
-{
-	if (!scols_table_is_empty(table)) {
-		scols_print_table(table);
-		/* some versions end the last line, some do not see a need to */
-		fflush(render->out);
-	}
-}
-
-static void set_text(struct libscols_line *line, unsigned column, const char *text)
-{
-	scols_line_set_data(line, column, text && text[0] ? text : "-");
-}
-
-static void set_number(struct libscols_line *line, unsigned column, int64_t number)
-{
-	char text[32] = "";
-
-	if (number >= 0)
-		snprintf(text, sizeof(text), "%" PRId64, number);
-	set_text(line, column, text);
-}
-
-static void set_color(const struct render *render, struct libscols_line *line, unsigned column,
-		      const char *color)
-{
-	if (render->color && color)
-		scols_cell_set_color(scols_line_get_cell(line, column), color);
-}
 
 /* ---- status ---- */
 
@@ -116,11 +62,12 @@ static void add_extra(const struct render *render, struct libscols_line *line,
 		      const struct extra_columns *extra, json_object *slot)
 {
 	if (extra->health) {
-		set_text(line, extra->health, json_text(slot, "health"));
-		set_color(render, line, extra->health, health_color(json_text(slot, "health")));
+		cell_set_text(line, extra->health, json_text(slot, "health"));
+		cell_set_color(render, line, extra->health,
+			       health_color(json_text(slot, "health")));
 	}
 	if (extra->flows)
-		set_number(line, extra->flows, json_number(slot, "flows", -1));
+		cell_set_number(line, extra->flows, json_number(slot, "flows", -1));
 }
 
 static void add_slot(const struct render *render, struct libscols_table *table,
@@ -132,19 +79,19 @@ static void add_slot(const struct render *render, struct libscols_table *table,
 
 	if (!line)
 		return;
-	set_number(line, 0, json_number(slot, "slot", -1));
-	set_text(line, 1, json_text(slot, "unit"));
-	set_text(line, 2, role);
-	set_text(line, 3, state);
-	set_number(line, 4, json_number(slot, "main_pid", -1));
-	set_number(line, 5, json_number(slot, "connections", -1));
-	set_number(line, 6, json_number(slot, "queued", -1));
-	set_number(line, 7, json_number(slot, "chosen", -1));
-	set_number(line, 8, json_number(slot, "migrated_in", -1));
-	set_text(line, 9, ago(render, json_text(slot, "since"), text, sizeof(text)));
+	cell_set_number(line, 0, json_number(slot, "slot", -1));
+	cell_set_text(line, 1, json_text(slot, "unit"));
+	cell_set_text(line, 2, role);
+	cell_set_text(line, 3, state);
+	cell_set_number(line, 4, json_number(slot, "main_pid", -1));
+	cell_set_number(line, 5, json_number(slot, "connections", -1));
+	cell_set_number(line, 6, json_number(slot, "queued", -1));
+	cell_set_number(line, 7, json_number(slot, "chosen", -1));
+	cell_set_number(line, 8, json_number(slot, "migrated_in", -1));
+	cell_set_text(line, 9, ago(render, json_text(slot, "since"), text, sizeof(text)));
 	add_extra(render, line, extra, slot);
-	set_color(render, line, 2, !strcmp(role, "active") ? "bold" : NULL);
-	set_color(render, line, 3, state_color(state));
+	cell_set_color(render, line, 2, !strcmp(role, "active") ? "bold" : NULL);
+	cell_set_color(render, line, 3, state_color(state));
 }
 
 static struct extra_columns extra_columns(struct libscols_table *table, json_object *slots)
@@ -169,7 +116,7 @@ static void print_slots(const struct render *render, json_object *slots)
 		{"MIGRATED", true}, {"SINCE", false},
 	};
 	_cleanup_(scols_unref_tablep) struct libscols_table *table =
-		new_table(render, columns, ARRAY_SIZE(columns));
+		table_new(render, columns, ARRAY_SIZE(columns));
 	struct extra_columns extra;
 
 	if (!table)
@@ -177,7 +124,7 @@ static void print_slots(const struct render *render, json_object *slots)
 	extra = extra_columns(table, slots);
 	for (size_t i = 0; i < json_count(slots); i++)
 		add_slot(render, table, &extra, json_object_array_get_idx(slots, i));
-	print_table(render, table);
+	table_print(render, table);
 }
 
 /* "0.0.0.0:80", "0.0.0.0:53/udp" */
@@ -335,77 +282,6 @@ void render_status(const struct render *render, json_object *status)
 		      render->out);
 }
 
-/* ---- connections ---- */
-
-static void print_slot_counts(const struct render *render, json_object *slots)
-{
-	static const struct column columns[] = {
-		{"SLOT", true}, {"ROLE", false}, {"CONNS", true}, {"QUEUED", true}};
-	_cleanup_(scols_unref_tablep) struct libscols_table *table =
-		new_table(render, columns, ARRAY_SIZE(columns));
-
-	for (size_t i = 0; table && i < json_count(slots); i++) {
-		json_object *slot = json_object_array_get_idx(slots, i);
-		struct libscols_line *line = scols_table_new_line(table, NULL);
-
-		if (!line)
-			return;
-		set_number(line, 0, json_number(slot, "slot", -1));
-		set_text(line, 1, json_text(slot, "role"));
-		set_number(line, 2, json_number(slot, "connections", -1));
-		set_number(line, 3, json_number(slot, "queued", -1));
-	}
-	if (table)
-		print_table(render, table);
-}
-
-static void add_connection(struct libscols_table *table, json_object *connection)
-{
-	struct libscols_line *line = scols_table_new_line(table, NULL);
-	int64_t idle = json_number(connection, "idle_ms", -1);
-	char span[SPAN_TEXT_MAX] = "";
-
-	if (!line)
-		return;
-	set_number(line, 0, json_number(connection, "slot", -1));
-	set_text(line, 1, json_text(connection, "peer"));
-	set_text(line, 2, json_text(connection, "local"));
-	set_text(line, 3, json_text(connection, "state"));
-	if (idle >= 0)
-		span_format(idle * USEC_PER_MSEC, span, sizeof(span));
-	set_text(line, 4, span);
-}
-
-static void print_connections(const struct render *render, json_object *connections)
-{
-	static const struct column columns[] = {{"SLOT", true},
-						{"PEER", false},
-						{"LOCAL", false},
-						{"STATE", false},
-						{"IDLE", true}};
-	_cleanup_(scols_unref_tablep) struct libscols_table *table =
-		new_table(render, columns, ARRAY_SIZE(columns));
-
-	for (size_t i = 0; table && i < json_count(connections); i++)
-		add_connection(table, json_object_array_get_idx(connections, i));
-	if (table)
-		print_table(render, table);
-}
-
-void render_connections(const struct render *render, json_object *connections)
-{
-	json_object *each = json_array(connections, "connections");
-
-	print_slot_counts(render, json_array(connections, "slots"));
-	if (!each)
-		return;
-	fputc('\n', render->out);
-	if (json_count(each))
-		print_connections(render, each);
-	else
-		fputs("no connection\n", render->out);
-}
-
 /* ---- shorter objects ---- */
 
 static void copy(json_object *to, json_object *from, const char *key)
@@ -441,26 +317,6 @@ static json_object *list_entry(json_object *status)
 	return entry;
 }
 
-json_object *connections_from_status(json_object *status)
-{
-	json_object *object = json_object_new_object(), *slots = json_object_new_array();
-	json_object *full = json_array(status, "slots");
-
-	for (size_t i = 0; i < json_count(full); i++) {
-		json_object *from = json_object_array_get_idx(full, i);
-		json_object *slot = json_object_new_object();
-
-		copy(slot, from, "slot");
-		copy(slot, from, "role");
-		copy(slot, from, "connections");
-		copy(slot, from, "queued");
-		json_object_array_add(slots, slot);
-	}
-	copy(object, status, "service");
-	json_object_object_add(object, "slots", slots);
-	return object;
-}
-
 json_object *list_from_statuses(json_object *statuses)
 {
 	json_object *list = json_object_new_array();
@@ -493,16 +349,16 @@ static void add_service(const struct render *render, struct libscols_table *tabl
 
 	if (!line)
 		return;
-	set_text(line, 0, json_text(service, "service"));
-	set_text(line, 1, json_text(service, "policy"));
-	set_number(line, 2, json_number(service, "active", -1));
+	cell_set_text(line, 0, json_text(service, "service"));
+	cell_set_text(line, 1, json_text(service, "policy"));
+	cell_set_number(line, 2, json_number(service, "active", -1));
 	snprintf(text, sizeof(text), "%" PRId64 "/%" PRId64, ready, slots);
-	set_text(line, 3, text);
-	set_number(line, 4, json_number(service, "connections", -1));
-	set_number(line, 5, json_number(service, "parked", -1));
+	cell_set_text(line, 3, text);
+	cell_set_number(line, 4, json_number(service, "connections", -1));
+	cell_set_number(line, 5, json_number(service, "parked", -1));
 	addresses(json_array(service, "listeners"), text, sizeof(text));
-	set_text(line, 6, text);
-	set_color(render, line, 3, ready > 1 ? "green" : ready ? "yellow" : "red");
+	cell_set_text(line, 6, text);
+	cell_set_color(render, line, 3, ready > 1 ? "green" : ready ? "yellow" : "red");
 }
 
 void render_list(const struct render *render, json_object *list)
@@ -512,10 +368,10 @@ void render_list(const struct render *render, json_object *list)
 		{"CONNS", true},    {"PARKED", true},  {"LISTENERS", false},
 	};
 	_cleanup_(scols_unref_tablep) struct libscols_table *table =
-		new_table(render, columns, ARRAY_SIZE(columns));
+		table_new(render, columns, ARRAY_SIZE(columns));
 
 	for (size_t i = 0; table && i < json_count(list); i++)
 		add_service(render, table, json_object_array_get_idx(list, i));
 	if (table)
-		print_table(render, table);
+		table_print(render, table);
 }

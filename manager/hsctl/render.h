@@ -16,12 +16,8 @@ struct render {
 
 /* A status object, or an array of them: a block for each. */
 void render_status(const struct render *render, json_object *status);
-/* {"service","slots":[{"slot","role","connections","queued"}]}, with "connections":[...] if they
- * are listed. */
+/* What connections_report() makes, or a part of it; see render_connections.c. */
 void render_connections(const struct render *render, json_object *connections);
-/* The same without the list, from a status object: the counts are there already. The caller owns
- * it. */
-json_object *connections_from_status(json_object *status);
 /* What render_list() shows, from an array of status objects: [{"service","policy","active","ready",
  * "slots","connections","park","parked","listeners","problem"}]. The caller owns it. */
 json_object *list_from_statuses(json_object *statuses);

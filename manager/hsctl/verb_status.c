@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* list, status, connections: looking. */
-#include "hsctl/direct.h"
+/* list, status: looking. */
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
@@ -72,6 +71,25 @@ static int show_once(const struct arguments *arguments, const char *service)
 	return EXIT_DONE;
 }
 
+static void draw(const struct arguments *arguments, const char *service, FILE *out)
+{
+	_cleanup_(json_object_putp) json_object *status = NULL;
+	struct render render = verb_render(arguments);
+	struct reply reply = {0};
+	bool direct;
+
+	render.out = out;
+	verb_describe(arguments, service, &reply, &direct);
+	status = json_parse(reply.text);
+	if (!status)
+		fprintf(out, "%s\n", reply.problem.text);
+	else if (arguments->json)
+		fprintf(out, "%s\n", json_line(status));
+	else
+		render_status(&render, status);
+	reply_done(&reply);
+}
+
 int verb_status(const struct arguments *arguments)
 {
 	char name[SERVICE_NAME_MAX];
@@ -82,60 +100,7 @@ int verb_status(const struct arguments *arguments)
 			return EXIT_USAGE;
 		service = name;
 	}
-	return arguments->watch ? watch_status(arguments, service) : show_once(arguments, service);
-}
-
-/* The whole list, from hsd or made here. */
-static int look_at_each(const struct arguments *arguments, const char *service, struct reply *reply)
-{
-	struct client_call call = {
-		.service = service,
-		.method = "Connections",
-		.timeout_usec = verb_timeout(arguments, VERB_TIMEOUT),
-	};
-	enum client_answer answer = client_ask(arguments, &call, reply, "");
-
-	if (!verb_may_do_directly(arguments, answer))
-		return reply->exit;
-	*reply = (struct reply) {0};
-	direct_connections(service, reply);
-	verb_tell_direct(arguments, reply);
-	return reply->exit;
-}
-
-/* The counts are in the status already, whatever the number of connections. */
-static json_object *look_at_counts(const struct arguments *arguments, const char *service,
-				   int *ret_exit)
-{
-	_cleanup_(json_object_putp) json_object *status = look(arguments, service, ret_exit);
-
-	return status ? connections_from_status(status) : NULL;
-}
-
-int verb_connections(const struct arguments *arguments)
-{
-	_cleanup_(json_object_putp) json_object *connections = NULL;
-	struct render render = verb_render(arguments);
-	char service[SERVICE_NAME_MAX];
-	struct reply reply = {0};
-	int exit = EXIT_DONE;
-
-	if (verb_service(arguments, service))
-		return EXIT_USAGE;
-	if (!arguments->list) {
-		connections = look_at_counts(arguments, service, &exit);
-		if (!connections)
-			return exit;
-	} else {
-		if (!look_at_each(arguments, service, &reply))
-			connections = json_parse(reply.text);
-		if (!connections)
-			return fail(&reply);
-		reply_done(&reply);
-	}
-	if (arguments->json)
-		puts(json_line(connections));
-	else
-		render_connections(&render, connections);
-	return EXIT_DONE;
+	if (arguments->watch)
+		return watch(arguments, &(struct watched) {service, draw});
+	return show_once(arguments, service);
 }

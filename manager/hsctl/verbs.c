@@ -26,11 +26,16 @@ static const struct verb verbs[] = {
 	{
 		.name = "connections",
 		.arguments = "SERVICE",
-		.summary = "how many connections each slot has",
-		.details = "      --list           each connection, too: slot, peer, state, idle\n",
+		.summary = "how many connections each slot has, how old, how idle, how many come",
+		.details =
+			"      --slot=N         of this slot only; or park\n"
+			"      --idle=SPAN      from when on a connection is idle (default 1min)\n"
+			"      --list           each connection, too: slot, peer, state, age, "
+			"idle\n"
+			"      --watch          paint it anew every second, until Ctrl-C\n",
 		.min = 1,
 		.max = 1,
-		.options = OPTION_LIST,
+		.options = OPTION_LIST | OPTION_WATCH | OPTION_CONNECTIONS,
 		.run = verb_connections,
 	},
 	{

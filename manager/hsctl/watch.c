@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -51,26 +50,6 @@ static void sleep_until(uint64_t usec, const sigset_t *unblocked)
 	ppoll(NULL, 0, &span, unblocked);
 }
 
-/* One picture as text. What goes wrong is part of it: the next second may be better. */
-static void draw(const struct arguments *arguments, const char *service, FILE *out)
-{
-	_cleanup_(json_object_putp) json_object *status = NULL;
-	struct render render = verb_render(arguments);
-	struct reply reply = {0};
-	bool direct;
-
-	render.out = out;
-	verb_describe(arguments, service, &reply, &direct);
-	status = json_parse(reply.text);
-	if (!status)
-		fprintf(out, "%s\n", reply.problem.text);
-	else if (arguments->json)
-		fprintf(out, "%s\n", json_line(status));
-	else
-		render_status(&render, status);
-	reply_done(&reply);
-}
-
 static void print_time(FILE *out)
 {
 	char text[32];
@@ -92,7 +71,7 @@ static void paint(const char *picture)
 	fputs(SCREEN_END, stdout);
 }
 
-static int show(const struct arguments *arguments, const char *service, bool screen)
+static int show(const struct arguments *arguments, const struct watched *watched, bool screen)
 {
 	_cleanup_(freep) char *picture = NULL;
 	size_t size;
@@ -102,7 +81,7 @@ static int show(const struct arguments *arguments, const char *service, bool scr
 		return -ENOMEM;
 	if (!arguments->json)
 		print_time(out);
-	draw(arguments, service, out);
+	watched->draw(arguments, watched->service, out);
 	if (!arguments->json && !screen)
 		fputc('\n', out);
 	if (fclose(out))
@@ -114,7 +93,7 @@ static int show(const struct arguments *arguments, const char *service, bool scr
 	return fflush(stdout) ? -errno : 0;
 }
 
-int watch_status(const struct arguments *arguments, const char *service)
+int watch(const struct arguments *arguments, const struct watched *watched)
 {
 	bool screen = !arguments->json && isatty(STDOUT_FILENO);
 	struct arguments patient = *arguments;
@@ -132,7 +111,7 @@ int watch_status(const struct arguments *arguments, const char *service)
 	if (screen)
 		fputs(SCREEN_ENTER, stdout);
 	while (!r && !stopped) {
-		r = show(&patient, service, screen);
+		r = show(&patient, watched, screen);
 		next = MAX(next + PAINT_EVERY, now_usec());
 		sleep_until(next, &before);
 	}

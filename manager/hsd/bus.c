@@ -14,6 +14,7 @@
 #include "hsd/preparation.h"
 #include "hsd/upgrade_run.h"
 #include "plane/exec.h"
+#include "system/connections.h"
 #include "system/journal.h"
 #include "system/parking.h"
 #include "util/macro.h"
@@ -228,20 +229,38 @@ static int bus_method_describe(sd_bus_message *m, void *userdata, sd_bus_error *
 	return reply_json(m, describe(userdata));
 }
 
-static int bus_method_connections(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int reply_connections(sd_bus_message *m, struct service *service,
+			     const struct connections_query *query, sd_bus_error *error)
 {
-	struct service *service = userdata;
 	json_object *object;
 	int r = need_plane(service, error);
 
 	if (r < 0)
 		return r;
-	object = report_connections(service->plane, service->n_slots, true);
+	object = connections_report(service->plane, service->n_slots, query);
 	if (!object)
 		return sd_bus_error_setf(error, BUS_ERROR_FAILED,
 					 "the kernel did not list the connections of %s: %m",
 					 service->name);
 	return reply_json(m, object);
+}
+
+static int bus_method_connections(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct connections_query query = {.idle_usec = CONNECTIONS_IDLE_USEC, .list = true};
+
+	return reply_connections(m, userdata, &query, error);
+}
+
+static int bus_method_inspect_connections(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct connections_query query;
+	int list, r = sd_bus_message_read(m, "tb", &query.idle_usec, &list);
+
+	if (r < 0)
+		return r;
+	query.list = list;
+	return reply_connections(m, userdata, &query, error);
 }
 
 static int start_change(struct service *service, const struct change_order *order,
@@ -549,6 +568,9 @@ static const sd_bus_vtable service_vtable[] = {
 				bus_method_describe, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Connections", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
 				bus_method_connections, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("InspectConnections", SD_BUS_ARGS("t", idle_usec, "b", list),
+				SD_BUS_RESULT("s", json), bus_method_inspect_connections,
+				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Switchover",
 				SD_BUS_ARGS("i", to, "t", settle_usec, "t", drain_usec, "s", then),
 				SD_BUS_RESULT("s", json), bus_method_switchover, 0),

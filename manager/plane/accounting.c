@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "accounting.skel.h"
+#include "plane/census.h"
 #include "plane/cgroup.h"
 #include "plane/pins.h"
 #include "util/macro.h"
@@ -20,6 +21,7 @@ struct accounting {
 	accounting_listen_fn on_listen;
 	void *userdata;
 	bool watching;
+	struct census *census; /* from the first question on */
 };
 
 /* The pins of the maps, and where their descriptors belong. */
@@ -46,6 +48,7 @@ struct accounting *accounting_free(struct accounting *a)
 	if (!a)
 		return NULL;
 	ring_buffer__free(a->ring);
+	census_free(a->census);
 	for (size_t i = 0; i < ARRAY_SIZE(pinned_maps); i++)
 		close_fd(*fd_of(a, &pinned_maps[i]));
 	free(a);
@@ -203,6 +206,11 @@ int accounting_tags_fd(const struct accounting *a)
 int accounting_moved_fd(const struct accounting *a)
 {
 	return a->moved_fd;
+}
+
+struct census **accounting_census(struct accounting *a)
+{
+	return &a->census;
 }
 
 unsigned accounting_slot_of(const struct accounting *a, uint64_t cookie, const struct hs_tag *tag)

@@ -13,6 +13,7 @@
 #include "util/problem.h"
 
 struct accounting;
+struct census;
 
 /*
  * Opens what is pinned, or loads, attaches and pins it. Failures are described in `problem`; a
@@ -36,6 +37,8 @@ int accounting_tag(struct accounting *accounting, int socket_fd, const struct hs
 /* Descriptors for others to use, owned by `accounting`. */
 int accounting_tags_fd(const struct accounting *accounting);
 int accounting_moved_fd(const struct accounting *accounting);
+/* Where plane/census.c keeps what it has loaded; freed with `accounting`. */
+struct census **accounting_census(struct accounting *accounting);
 
 /* The slot that an established connection belongs to now: its tag, unless it has migrated since. */
 unsigned accounting_slot_of(const struct accounting *accounting, uint64_t cookie,

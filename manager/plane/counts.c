@@ -4,9 +4,11 @@
 #include <bpf/libbpf.h>
 #include <string.h>
 
+#include "hs_recent.h"
 #include "plane/diag.h"
 #include "plane/flows.h"
 #include "plane/plane.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 unsigned plane_slot_sockets(const struct plane *plane, unsigned slot)
@@ -74,24 +76,44 @@ const struct address *plane_missing(const struct plane *plane, unsigned slot, un
 	return NULL;
 }
 
-/* Sums one entry of the per-CPU map; `sum` has as many fields as a value has words. */
-static int sum_entry(int counters_fd, uint32_t index, uint64_t *sum)
-{
-	enum { FIELDS = sizeof(struct hs_counters) / sizeof(uint64_t) };
-	int cpus = libbpf_num_possible_cpus();
-	_cleanup_(freep) uint64_t *values = NULL;
+enum { FIELDS = sizeof(struct hs_counters) / sizeof(uint64_t) };
+_Static_assert(offsetof(struct hs_counters, recent) == (FIELDS - 1) * sizeof(uint64_t),
+	       "the last word is no count");
 
-	if (cpus < 0)
-		return cpus;
-	values = calloc(cpus, sizeof(struct hs_counters));
+/* Reads one entry of the per-CPU map: one value for each CPU. */
+static int read_entry(int counters_fd, uint32_t index, struct hs_counters **ret_values, int *ret_n)
+{
+	_cleanup_(freep) struct hs_counters *values = NULL;
+	int n = libbpf_num_possible_cpus();
+
+	if (n < 0)
+		return n;
+	values = calloc(n, sizeof(*values));
 	if (!values)
 		return -ENOMEM;
 	if (bpf_map_lookup_elem(counters_fd, &index, values))
 		return -errno;
-	for (int cpu = 0; cpu < cpus; cpu++)
-		for (int field = 0; field < FIELDS; field++)
-			sum[field] += values[cpu * FIELDS + field];
+	*ret_values = steal_ptr(&values);
+	*ret_n = n;
 	return 0;
+}
+
+/* Sums one entry; `sum` has as many fields as a value has words. The last one is not summed: it
+ * becomes the number of connections in the last whole period. */
+static int sum_entry(int counters_fd, uint32_t index, uint64_t sum[FIELDS])
+{
+	uint32_t period = hs_recent_period(now_coarse_nsec());
+	_cleanup_(freep) struct hs_counters *values = NULL;
+	int n, r = read_entry(counters_fd, index, &values, &n);
+
+	for (int cpu = 0; !r && cpu < n; cpu++) {
+		const uint64_t *words = (const uint64_t *)&values[cpu];
+
+		for (int field = 0; field < FIELDS - 1; field++)
+			sum[field] += words[field];
+		sum[FIELDS - 1] += hs_recent_of(values[cpu].recent, period);
+	}
+	return r;
 }
 
 int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
@@ -111,6 +133,7 @@ int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_tota
 		.moved_in = c.moved_in,
 		.moved_out = c.moved_out,
 		.connections = c.opened + c.moved_in - c.moved_out - c.closed,
+		.opened_per_second = (double)c.recent * NSEC_PER_SEC / (1 << HS_RECENT_SHIFT),
 	};
 	/* read while it changes, the CPUs' sums may be off by those in flight: never below zero */
 	if ((int64_t)ret_totals->connections < 0)
@@ -218,7 +241,7 @@ static bool serves_udp(const struct plane *plane, unsigned slot)
 	return false;
 }
 
-void plane_flows(const struct plane *plane, uint64_t flows[HS_SLOTS_MAX])
+void plane_flows(const struct plane *plane, struct slot_flows flows[HS_SLOTS_MAX])
 {
 	const struct hs_control *control = plane_control(plane);
 	struct hs_flow_now now = {
@@ -233,6 +256,6 @@ void plane_flows(const struct plane *plane, uint64_t flows[HS_SLOTS_MAX])
 	flows_count(plane_flow_table(plane), &now, flows);
 	/* with no socket there, these will go elsewhere with their next datagram */
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-		if (flows[slot] && !serves_udp(plane, slot))
-			flows[slot] = 0;
+		if (flows[slot].n && !serves_udp(plane, slot))
+			flows[slot] = (struct slot_flows) {0};
 }

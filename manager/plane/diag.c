@@ -244,6 +244,12 @@ uint32_t diag_queue_of(const struct queue_length *queues, size_t n, uint64_t coo
 	return found ? found->queued : 0;
 }
 
+bool connection_waits(const struct connection *connection)
+{
+	return !connection->inode &&
+	       (connection->state == TCP_ESTABLISHED || connection->state == TCP_CLOSE_WAIT);
+}
+
 struct connection_walk {
 	int (*each)(const struct connection *connection, void *userdata);
 	void *userdata;
@@ -273,7 +279,7 @@ static void read_connection_attributes(const struct nlmsghdr *header, struct con
 		} else if (mnl_attr_get_type(attr) == INET_DIAG_INFO) {
 			memcpy(&info, mnl_attr_get_payload(attr),
 			       MIN(sizeof(info), mnl_attr_get_payload_len(attr)));
-			connection->idle_ms = info.tcpi_last_data_recv;
+			connection->received_ms = info.tcpi_last_data_recv;
 			connection->sent_ms = info.tcpi_last_data_sent;
 		}
 	}

@@ -27,11 +27,14 @@ struct connection {
 	uint64_t cookie;
 	uint8_t state;	   /* TCP_ESTABLISHED, ... */
 	struct hs_tag tag; /* service_id 0 = no tag */
-	uint32_t idle_ms;  /* since something was last received */
-	uint32_t sent_ms;  /* since something was last sent; of one that waits for accept(): its age
-			    */
-	uint32_t inode;	   /* 0 = no process has it: it waits for accept(), or was closed */
+	/* since data was last received, and sent; else since it was established */
+	uint32_t received_ms, sent_ms;
+	uint32_t inode; /* 0 = no process has it: it waits for accept(), or was closed */
 };
+
+/* Whether it waits for accept(). One that was closed by its process has no inode either, but is in
+ * another state then. */
+bool connection_waits(const struct connection *connection);
 
 /* What waits for accept() on one listening socket. */
 struct queue_length {

@@ -3,9 +3,9 @@
 
 #include <bpf/bpf.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "plane/pins.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 static size_t bytes_of(const struct flows *flows)
@@ -74,14 +74,19 @@ void flows_done(struct flows *flows)
 
 uint32_t flows_tick(void)
 {
-	struct timespec now;
+	return hs_flow_tick(now_coarse_nsec());
+}
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return hs_flow_tick((uint64_t)now.tv_sec * (USEC_PER_SEC * NSEC_PER_USEC) + now.tv_nsec);
+static void add(struct slot_flows *slot, uint32_t age)
+{
+	uint64_t usec = ((uint64_t)age << HS_FLOW_TICK_SHIFT) / NSEC_PER_USEC;
+
+	slot->n++;
+	slot->idlest_usec = MAX(slot->idlest_usec, usec);
 }
 
 void flows_count(const struct flows *flows, const struct hs_flow_now *now,
-		 uint64_t counts[HS_SLOTS_MAX])
+		 struct slot_flows counts[HS_SLOTS_MAX])
 {
 	for (uint32_t i = 0; i < flows->n; i++)
 		for (unsigned way = 0; way < HS_FLOW_WAYS; way++) {
@@ -89,6 +94,6 @@ void flows_count(const struct flows *flows, const struct hs_flow_now *now,
 				__atomic_load_n(&flows->buckets[i].flows[way], __ATOMIC_RELAXED);
 
 			if (hs_flow_is_live(word, now))
-				counts[hs_flow_slot(word)]++;
+				add(&counts[hs_flow_slot(word)], hs_flow_age(word, now->tick));
 		}
 }

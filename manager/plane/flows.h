@@ -24,6 +24,12 @@ void flows_done(struct flows *flows);
 
 /* The present as selectors see it: by the coarse clock, which is a moment behind the other one. */
 uint32_t flows_tick(void);
+/* Those of one slot that are not idle yet. */
+struct slot_flows {
+	uint64_t n;
+	uint64_t idlest_usec; /* since a datagram of the quietest was seen; 0 without any */
+};
+
 /* Adds the live flows of each slot to `counts`. */
 void flows_count(const struct flows *flows, const struct hs_flow_now *now,
-		 uint64_t counts[HS_SLOTS_MAX]);
+		 struct slot_flows counts[HS_SLOTS_MAX]);

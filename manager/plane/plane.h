@@ -13,13 +13,13 @@
 #include "core/config.h"
 #include "core/word.h"
 #include "plane/accounting.h"
+#include "plane/flows.h"
 #include "plane/listener.h"
 #include "util/problem.h"
 
 #define PLANE_LISTENERS_MAX 64
 
 struct plane;
-struct flows;
 
 /* Opens what is pinned. -ENOENT when the service has no pins; -EPROTO when they are of another
  * version. `accounting` may be NULL and must outlive the plane. */
@@ -77,8 +77,8 @@ void plane_set_flow(struct plane *plane, const struct config *config);
 void plane_advance_epoch(struct plane *plane, unsigned slot);
 /* Whether UDP flows are remembered: there is a UDP listener, and not Flow=none. */
 bool plane_has_flows(const struct plane *plane);
-/* UDP flows per slot that are not idle. */
-void plane_flows(const struct plane *plane, uint64_t flows[HS_SLOTS_MAX]);
+/* UDP flows per slot that are not idle yet. */
+void plane_flows(const struct plane *plane, struct slot_flows flows[HS_SLOTS_MAX]);
 
 /* The upgrade that is under way, for the next manager. NULL = none; false = there is none. */
 struct plane_upgrade {
@@ -129,7 +129,8 @@ const struct address *plane_missing(const struct plane *plane, unsigned slot, un
 struct slot_totals {
 	uint64_t chosen, fell_through, migrated_in, select_failed;
 	uint64_t opened, closed, moved_in, moved_out;
-	uint64_t connections; /* live now */
+	uint64_t connections;	  /* live now */
+	double opened_per_second; /* of late: the last whole second, or nearly so */
 };
 
 struct plane_totals {

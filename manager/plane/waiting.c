@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/waiting.h"
 
-#include <netinet/tcp.h>
-
 #include "plane/diag.h"
 #include "util/macro.h"
 
@@ -13,13 +11,6 @@ struct walk {
 	size_t room;
 	uint32_t oldest_ms;
 };
-
-/* One that was closed by its process has no inode either, but is in another state then. */
-static bool is_waiting(const struct connection *connection)
-{
-	return !connection->inode &&
-	       (connection->state == TCP_ESTABLISHED || connection->state == TCP_CLOSE_WAIT);
-}
 
 static bool is_of_slot(const struct walk *walk, const struct connection *connection)
 {
@@ -51,7 +42,7 @@ static int on_connection(const struct connection *connection, void *userdata)
 {
 	struct walk *walk = userdata;
 
-	if (!is_waiting(connection) || !is_of_slot(walk, connection))
+	if (!connection_waits(connection) || !is_of_slot(walk, connection))
 		return 0;
 	walk->oldest_ms = MAX(walk->oldest_ms, connection->sent_ms);
 	return add(&walk->names, &walk->room, connection->cookie);

@@ -129,12 +129,12 @@ void change_init(struct service_change *change, struct plane *plane,
 /* What the old instance has to finish: connections, and UDP flows that are not idle yet. */
 static uint64_t remaining_of(const struct plane *plane, unsigned slot)
 {
-	uint64_t flows[HS_SLOTS_MAX];
+	struct slot_flows flows[HS_SLOTS_MAX];
 
 	if (slot >= HS_SLOTS_MAX)
 		return 0;
 	plane_flows(plane, flows);
-	return totals_of(plane, slot).connections + flows[slot];
+	return totals_of(plane, slot).connections + flows[slot].n;
 }
 
 static unsigned step(struct service_change *change, enum switchover_event event, uint64_t now)

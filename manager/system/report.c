@@ -4,7 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "plane/diag.h"
 #include "util/macro.h"
 
 void report_init(struct service_report *report, const char *service, unsigned n_slots)
@@ -37,7 +36,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 {
 	uint32_t queued[HS_PLACES_MAX] = {0};
 	struct plane_totals totals = {0};
-	uint64_t flows[HS_SLOTS_MAX];
+	struct slot_flows flows[HS_SLOTS_MAX];
 
 	if (!plane)
 		return;
@@ -61,7 +60,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 		report->slots[i].role = slot_role_of(report->word, i);
 		report->slots[i].sockets = plane_slot_sockets(plane, i);
 		report->slots[i].totals = totals.slots[i];
-		report->slots[i].flows = flows[i];
+		report->slots[i].flows = flows[i].n;
 		report->slots[i].queued = queued[i];
 		report->slots[i].retired = plane_is_retired(plane, i);
 		report->slots[i].suspect = plane_is_suspect(plane, i);
@@ -379,98 +378,6 @@ json_object *report_upgrade_progress(const struct upgrade *u, const char *servic
 	add_number(object, "remaining", remaining);
 	json_object_object_add(object, "share", json_object_new_double(upgrade_share(u) / 65536.0));
 	add_text(object, "text", line.text);
-	return object;
-}
-
-static const char *tcp_state(uint8_t state)
-{
-	static const char *const names[] = {
-		[1] = "established", [2] = "syn-sent",	 [3] = "syn-received", [4] = "fin-wait-1",
-		[5] = "fin-wait-2",  [8] = "close-wait", [9] = "last-ack",     [11] = "closing",
-	};
-
-	return state < ARRAY_SIZE(names) && names[state] ? names[state] : "other";
-}
-
-struct connection_list {
-	const struct plane *plane;
-	json_object *array;
-};
-
-static int add_connection(const struct connection *connection, void *userdata)
-{
-	struct connection_list *list = userdata;
-	struct accounting *accounting = plane_accounting(list->plane);
-	char text[ADDRESS_TEXT_MAX];
-	json_object *object;
-
-	if (connection->tag.service_id != plane_id(list->plane))
-		return 0;
-	object = json_object_new_object();
-	add_slot(object, "slot",
-		 accounting_slot_of(accounting, connection->cookie, &connection->tag));
-	add_text(object, "peer", address_format(&connection->peer, text));
-	add_text(object, "local", address_format(&connection->local, text));
-	add_text(object, "state", tcp_state(connection->state));
-	add_number(object, "idle_ms", connection->idle_ms);
-	json_object_array_add(list->array, object);
-	return 0;
-}
-
-/* One dump a port and namespace: several listeners may share one. */
-static int list_connections(const struct plane *plane, json_object *array)
-{
-	struct connection_list list = {.plane = plane, .array = array};
-	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
-	int r = 0;
-
-	for (size_t i = 0; !r && i < n; i++) {
-		bool seen = false;
-
-		for (size_t k = 0; k < i; k++)
-			seen |= listeners[k]->address.port == listeners[i]->address.port &&
-				listeners[k]->address.netns == listeners[i]->address.netns;
-		if (!seen)
-			r = diag_connections(&listeners[i]->netns, listeners[i]->address.port,
-					     accounting_tags_fd(plane_accounting(plane)),
-					     add_connection, &list);
-	}
-	return r;
-}
-
-json_object *report_connections(const struct plane *plane, unsigned n_slots, bool list)
-{
-	json_object *object = json_object_new_object(), *slots = json_object_new_array();
-	uint32_t queued[HS_PLACES_MAX] = {0};
-
-	plane_queued(plane, queued);
-	add_text(object, "service", plane_service(plane));
-	for (unsigned i = 0; i < n_slots; i++) {
-		json_object *slot = json_object_new_object();
-		struct slot_totals totals = {0};
-
-		plane_slot_totals(plane, i, &totals);
-		add_number(slot, "slot", i);
-		add_text(slot, "role", slot_role_to_string(slot_role_of(plane_word(plane), i)));
-		add_number(slot, "connections", totals.connections);
-		add_number(slot, "queued", queued[i]);
-		add_number(slot, "opened", totals.opened);
-		add_number(slot, "closed", totals.closed);
-		json_object_array_add(slots, slot);
-	}
-	json_object_object_add(object, "slots", slots);
-	if (list && plane_accounting(plane)) {
-		json_object *array = json_object_new_array();
-		int r = list_connections(plane, array);
-
-		json_object_object_add(object, "connections", array);
-		if (r < 0) {
-			json_object_put(object);
-			errno = -r;
-			return NULL;
-		}
-	}
 	return object;
 }
 

@@ -98,11 +98,5 @@ json_object *report_upgrade_back(const struct upgrade *u, const char *service, u
 json_object *report_upgrade_progress(const struct upgrade *u, const char *service, uint64_t now,
 				     uint64_t remaining);
 
-/* Connections of a service:
- * {"service","slots":[{"slot","connections","queued"}],"connections":[{"slot","peer",
- * "local","state","idle_ms"}]}. `list` false leaves the second array out. NULL with errno on
- * failure. */
-json_object *report_connections(const struct plane *plane, unsigned n_slots, bool list);
-
 /* Serialised; the caller frees. */
 char *report_text(json_object *object);

@@ -7,13 +7,23 @@
 
 #include "util/macro.h"
 
-uint64_t now_nsec(void)
+static uint64_t now_by(clockid_t clock)
 {
 	struct timespec now;
 
 	/* cannot fail: the clock exists on every kernel and the address is ours */
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_USEC * USEC_PER_SEC + (uint64_t)now.tv_nsec;
+	(void)clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+uint64_t now_nsec(void)
+{
+	return now_by(CLOCK_MONOTONIC);
+}
+
+uint64_t now_coarse_nsec(void)
+{
+	return now_by(CLOCK_MONOTONIC_COARSE);
 }
 
 uint64_t now_usec(void)

@@ -20,6 +20,7 @@
 #define USEC_PER_SEC   UINT64_C(1000000)
 #define USEC_PER_MSEC  UINT64_C(1000)
 #define NSEC_PER_USEC  UINT64_C(1000)
+#define NSEC_PER_SEC   UINT64_C(1000000000)
 #define USEC_INFINITY  UINT64_MAX
 
 /* Defines `NAMEp`, a cleanup function for variables of pointer type, from a free function that

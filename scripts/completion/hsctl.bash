@@ -98,14 +98,18 @@ _hsctl_value() {
 	case $1 in
 	--then) echo 'keep stop restart' ;;
 	--by) echo 'connection client' ;;
-	--to | --slot) _hsctl_slots "$service" ;;
+	--to) _hsctl_slots "$service" ;;
+	--slot)
+		_hsctl_slots "$service"
+		echo park
+		;;
 	--scenario) _hsctl_scenarios "$cur" ;;
 	--probe) echo 'tcp http:/' ;;
 	--repeat) echo '3 10 100' ;;
 	--rate) echo '10 100 1000' ;;
 	--max-lost) echo '0 1 10' ;;
 	--settle | --max-gap) echo '50ms 100ms 1s 5s' ;;
-	--drain | --timeout | --smoke-timeout | --hold | --probation | --ready | --deadline) echo '0 10s 30s 5min' ;;
+	--idle | --drain | --timeout | --smoke-timeout | --hold | --probation | --ready | --deadline) echo '0 10s 30s 5min' ;;
 	--canary) echo '1%,10%,50%' ;;
 	--report) compgen -f -X '!*.@(json|svg|html)' -- "$cur" ;;
 	--smoke) compgen -c -- "$cur" ;;

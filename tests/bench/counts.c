@@ -14,6 +14,7 @@
 
 #include "../plane/client.h"
 #include "bench.h"
+#include "plane/census.h"
 #include "plane/diag.h"
 #include "util/clock.h"
 
@@ -201,23 +202,41 @@ static void measure_list(const struct bench *bench, struct samples *list)
 	}
 }
 
+/* Loaded before: that is paid once. */
+static void measure_census(const struct bench *bench, struct samples *census)
+{
+	for (unsigned i = 0; i < LISTS; i++) {
+		struct place_census places[HS_PLACES_MAX];
+		uint64_t begun = now_nsec();
+
+		rig_check(plane_census(bench->rig->plane, 0, places, NULL) == 0);
+		samples_add(census, now_nsec() - begun);
+		check(bench, places[0].connections, "the census");
+	}
+}
+
 static void measure(struct bench *bench)
 {
-	enum { ONE, ALL, LIST, KINDS };
+	enum { ONE, ALL, CENSUS, LIST, KINDS };
 	struct samples samples[2][KINDS] = {
 		{{.name = "one slot, 50 connections"},
 		 {.name = "whole service, 50 connections"},
+		 {.name = "census, 50 connections"},
 		 {.name = "sock_diag, 50 connections"}},
 		{{.name = "one slot, 50000 connections"},
 		 {.name = "whole service, 50000 connections"},
+		 {.name = "census, 50000 connections"},
 		 {.name = "sock_diag, 50000 connections"}},
 	};
 
+	rig_check(plane_census(bench->rig->plane, 0, (struct place_census[HS_PLACES_MAX]) {0},
+			       NULL) == 0);
 	for (unsigned turn = 0; turn < 4; turn++) {
 		struct samples *s = samples[turn % 2];
 
 		open_connections(bench, turn % 2 ? MANY : FEW);
 		measure_counters(bench, &s[ONE], &s[ALL]);
+		measure_census(bench, &s[CENSUS]);
 		measure_list(bench, &s[LIST]);
 		close_connections(bench);
 	}

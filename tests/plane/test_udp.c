@@ -79,10 +79,10 @@ static int open_flow(uint16_t port)
 
 static uint64_t flows_of(struct rig *rig, unsigned slot)
 {
-	uint64_t flows[HS_SLOTS_MAX];
+	struct slot_flows flows[HS_SLOTS_MAX];
 
 	plane_flows(rig->plane, flows);
-	return flows[slot];
+	return flows[slot].n;
 }
 
 /* ---- modes ---- */

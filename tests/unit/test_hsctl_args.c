@@ -388,9 +388,13 @@ static void test_list(void **state)
 
 static void test_connections(void **state)
 {
-	_cleanup_(json_object_putp) json_object *status = json_parse(good_status);
-	_cleanup_(json_object_putp) json_object *counts = connections_from_status(status);
-	_cleanup_(freep) char *brief = render_text(render_connections, json_line(counts));
+	_cleanup_(freep) char *brief = render_text(
+		render_connections,
+		"{\"idle_after_ms\":60000,\"slots\":[{\"slot\":0,\"role\":\"active\","
+		"\"connections\":12,\"queued\":3,\"half_open\":1,\"opened_per_s\":2.8,"
+		"\"oldest_ms\":7265999,\"idle\":4,\"longest_idle_ms\":61500},{\"slot\":1,"
+		"\"role\":\"canary\",\"connections\":null,\"half_open\":null}],"
+		"\"park\":{\"connections\":5,\"queued\":5},\"problem\":\"It does not tell.\"}");
 	_cleanup_(freep) char *full = render_text(
 		render_connections,
 		"{\"slots\":[{\"slot\":0}],\"connections\":[{\"slot\":0,\"peer\":\"10.0.0.1:999\","
@@ -399,10 +403,14 @@ static void test_connections(void **state)
 		render_text(render_connections, "{\"slots\":[],\"connections\":[]}");
 
 	(void)state;
-	assert_shows(brief, "   0 active    12      3");
-	assert_shows(brief, "   1 canary     -      -");
+	assert_shows(brief, "IDLE>=1min");
+	assert_shows(brief, "   0 active    12      3         1 2.8/s 2h 1min          4 1min 1s");
+	assert_shows(brief, "   1 canary     -      -         -     -");
+	assert_shows(brief, "park -          5      5         -");
+	assert_shows(brief, "! It does not tell.");
+	assert_null(strstr(brief, "FLOWS"));
 	assert_null(strstr(brief, "PEER"));
-	assert_shows(full, "   0 10.0.0.1:999 10.0.0.2:80 established 1.5s");
+	assert_shows(full, "   0 10.0.0.1:999 10.0.0.2:80 established   -   1s");
 	assert_shows(none, "no connection");
 }
 

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Census: looks at each tagged socket of the machine once, when somebody asks, and adds up what
+ * the connections of one service are doing. An iterator over the socket storage of the accounting:
+ * sockets that are not ours, of which there may be many more, cost nothing, and no list has to be
+ * handed to user space.
+ *
+ * The only program that looks into structures of the kernel. Their few fields are named here, and
+ * found at load time by the kernel's own description of itself (BTF): there is no vmlinux.h, and a
+ * kernel that does not describe itself is one on which only this is not known.
+ */
+#include "hs_bpf.h"
+
+#define TCP_CLOSE  7
+#define TCP_LISTEN 10
+
+#define OF_KERNEL __attribute__((preserve_access_index))
+
+typedef struct {
+	int counter;
+} OF_KERNEL atomic_t;
+
+typedef struct {
+	__s64 counter;
+} OF_KERNEL atomic64_t;
+
+struct sock_common {
+	volatile unsigned char skc_state;
+	atomic64_t skc_cookie;
+} OF_KERNEL;
+
+struct sock {
+	struct sock_common __sk_common;
+} OF_KERNEL;
+
+struct request_sock_queue {
+	atomic_t qlen;
+} OF_KERNEL;
+
+struct inet_connection_sock {
+	struct request_sock_queue icsk_accept_queue;
+	struct {
+		__u32 lrcvtime;
+	} OF_KERNEL icsk_ack;
+} OF_KERNEL;
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 lsndtime;
+} OF_KERNEL;
+
+/* What the kernel calls an iterator with; a contract of it. */
+struct bpf_iter__bpf_sk_storage_map {
+	__bpf_md_ptr(void *, meta);
+	__bpf_md_ptr(void *, map);
+	__bpf_md_ptr(struct sock *, sk);
+	__bpf_md_ptr(struct hs_tag *, value);
+};
+
+int hs_census(struct bpf_iter__bpf_sk_storage_map *ctx);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct hs_census);
+} hs_census_map SEC(".maps");
+
+/* The accounting's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct hs_move);
+} hs_moved SEC(".maps");
+
+/* The place that has it now. */
+static __always_inline struct hs_census_place *place_of(struct hs_census *census,
+							const struct hs_tag *tag, __u64 cookie)
+{
+	struct hs_move *move = cookie ? bpf_map_lookup_elem(&hs_moved, &cookie) : NULL;
+	__u32 place = tag->slot;
+
+	if (move)
+		place = move->to;
+	if (place >= HS_PLACES_MAX)
+		return NULL;
+	/* the check stays before the use, where the verifier wants it */
+	__asm__ volatile("" : "+r"(place));
+	return &census->places[place];
+}
+
+/* Ticks since `then`. A socket that is used on another CPU may be ahead of us. */
+static __always_inline __u32 ticks_since(__u32 then)
+{
+	__u32 ticks = (__u32)bpf_jiffies64() - then;
+
+	return ticks > HS_CENSUS_TICKS_MAX ? 0 : ticks;
+}
+
+static __always_inline void add_connection(const struct hs_census *census,
+					   struct hs_census_place *place, const struct hs_tag *tag,
+					   const struct tcp_sock *tcp)
+{
+	__u32 received = ticks_since(tcp->inet_conn.icsk_ack.lrcvtime);
+	__u32 sent = ticks_since(tcp->lsndtime), idle = received < sent ? received : sent;
+
+	place->connections++;
+	if (!place->oldest_ns || tag->begun_ns < place->oldest_ns)
+		place->oldest_ns = tag->begun_ns;
+	if (idle >= census->idle_ticks)
+		place->idle++;
+	if (idle > place->idlest_ticks)
+		place->idlest_ticks = idle;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int hs_census(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct hs_tag *tag = ctx->value;
+	struct hs_census_place *place;
+	struct hs_census *census;
+	struct tcp_sock *tcp;
+	__u32 zero = 0;
+
+	if (!sk || !tag)
+		return 0;
+	census = bpf_map_lookup_elem(&hs_census_map, &zero);
+	tcp = bpf_skc_to_tcp_sock(sk);
+	if (!census || !tcp || tag->service_id != census->service_id)
+		return 0;
+	place = place_of(census, tag, sk->__sk_common.skc_cookie.counter);
+	if (!place)
+		return 0;
+	if (sk->__sk_common.skc_state == TCP_LISTEN)
+		place->half_open += tcp->inet_conn.icsk_accept_queue.qlen.counter;
+	else if (sk->__sk_common.skc_state != TCP_CLOSE && tag->counted)
+		add_connection(census, place, tag, tcp);
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";

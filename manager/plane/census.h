@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the connections of a service are doing: asked from the kernel in one pass over its tagged
+ * sockets, in whatever network namespace they are; nothing is listed, held or changed. Costs
+ * nothing until somebody asks.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "plane/plane.h"
+
+struct place_census {
+	uint64_t connections; /* live, as slot_totals.connections, and as exact */
+	uint64_t half_open; /* handshakes under way; under SYN cookies there is no trace of them */
+	uint64_t idle;	    /* connections without data in either direction for as long as asked */
+	/* age of the oldest connection, and how long the idlest has been idle; 0 without any */
+	uint64_t oldest_usec, idlest_usec;
+};
+
+/*
+ * Counts as idle what is idle for `idle_usec` or longer. -EOPNOTSUPP and a sentence: without
+ * accounting, or on a kernel that does not describe its structures (BTF); the counts of
+ * plane_totals() do not depend on this.
+ */
+int plane_census(const struct plane *plane, uint64_t idle_usec,
+		 struct place_census ret_places[HS_PLACES_MAX], struct problem *problem);
+
+/* For accounting.c, which keeps one from the first question on. */
+struct census;
+struct census *census_free(struct census *census);

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "system/connections.h"
+
+#include <netinet/tcp.h>
+
+#include "core/slot.h"
+#include "plane/census.h"
+#include "plane/diag.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+/* What is known of all places. */
+struct survey {
+	const struct plane *plane;
+	struct plane_totals totals;
+	uint32_t queued[HS_PLACES_MAX];
+	struct slot_flows flows[HS_SLOTS_MAX];
+	bool has_flows, counted, taken; /* the last: the census */
+	struct place_census census[HS_PLACES_MAX];
+	struct problem problem; /* why it was not */
+};
+
+static void take(struct survey *survey, const struct plane *plane, uint64_t idle_usec)
+{
+	survey->plane = plane;
+	survey->counted = plane_accounting(plane) && !plane_totals(plane, &survey->totals);
+	survey->has_flows = plane_has_flows(plane);
+	plane_queued(plane, survey->queued);
+	plane_flows(plane, survey->flows);
+	survey->taken = !plane_census(plane, idle_usec, survey->census, &survey->problem);
+}
+
+/* ---- per place ---- */
+
+static void add_number(json_object *object, const char *key, bool known, uint64_t number)
+{
+	json_object_object_add(object, key, known ? json_object_new_uint64(number) : NULL);
+}
+
+/* With one digit behind the point: more would say more than is known. */
+static void add_rate(json_object *object, const char *key, bool known, double rate)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.1f", rate);
+	json_object_object_add(object, key, known ? json_object_new_double_s(rate, text) : NULL);
+}
+
+static void add_flows(json_object *object, const struct survey *survey, unsigned place)
+{
+	bool known = survey->has_flows && place < HS_SLOTS_MAX;
+	struct slot_flows flows = known ? survey->flows[place] : (struct slot_flows) {0};
+
+	add_number(object, "flows", known, flows.n);
+	add_number(object, "flows_longest_idle_ms", known && flows.n,
+		   flows.idlest_usec / USEC_PER_MSEC);
+}
+
+static void add_place(json_object *object, const struct survey *survey, unsigned place)
+{
+	const struct slot_totals *totals = &survey->totals.slots[place];
+	const struct place_census *census = &survey->census[place];
+	bool taken = survey->taken, some = taken && census->connections > 0;
+
+	add_number(object, "connections", survey->counted, totals->connections);
+	add_number(object, "queued", true, survey->queued[place]);
+	add_number(object, "half_open", taken, census->half_open);
+	add_number(object, "opened", survey->counted, totals->opened);
+	add_number(object, "closed", survey->counted, totals->closed);
+	add_rate(object, "opened_per_s", survey->counted, totals->opened_per_second);
+	add_number(object, "oldest_ms", some, census->oldest_usec / USEC_PER_MSEC);
+	add_number(object, "idle", taken, census->idle);
+	add_number(object, "longest_idle_ms", some, census->idlest_usec / USEC_PER_MSEC);
+	add_flows(object, survey, place);
+}
+
+static json_object *slot_to_json(const struct survey *survey, unsigned slot)
+{
+	enum slot_role role = slot_role_of(plane_word(survey->plane), slot);
+	json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "slot", json_object_new_int(slot));
+	json_object_object_add(object, "role", json_object_new_string(slot_role_to_string(role)));
+	add_place(object, survey, slot);
+	return object;
+}
+
+static json_object *park_to_json(const struct survey *survey)
+{
+	json_object *object;
+
+	if (!plane_has_park(survey->plane) && !survey->queued[HS_SLOT_PARK] &&
+	    !survey->totals.slots[HS_SLOT_PARK].connections)
+		return NULL;
+	object = json_object_new_object();
+	add_place(object, survey, HS_SLOT_PARK);
+	return object;
+}
+
+/* ---- one by one ---- */
+
+static const char *tcp_state(uint8_t state)
+{
+	static const char *const names[] = {
+		[TCP_ESTABLISHED] = "established", [TCP_SYN_SENT] = "syn-sent",
+		[TCP_SYN_RECV] = "syn-received",   [TCP_FIN_WAIT1] = "fin-wait-1",
+		[TCP_FIN_WAIT2] = "fin-wait-2",	   [TCP_CLOSE_WAIT] = "close-wait",
+		[TCP_LAST_ACK] = "last-ack",	   [TCP_CLOSING] = "closing",
+	};
+
+	return state < ARRAY_SIZE(names) && names[state] ? names[state] : "other";
+}
+
+struct connection_list {
+	const struct plane *plane;
+	json_object *array;
+	uint64_t now_nsec; /* as the accounting tells time */
+};
+
+static void add_times(json_object *object, const struct connection *connection, uint64_t now_nsec)
+{
+	uint64_t begun = connection->tag.begun_ns;
+
+	add_number(object, "age_ms", begun,
+		   now_nsec > begun ? (now_nsec - begun) / NSEC_PER_USEC / USEC_PER_MSEC : 0);
+	add_number(object, "idle_ms", true, MIN(connection->received_ms, connection->sent_ms));
+	add_number(object, "received_ms", true, connection->received_ms);
+	add_number(object, "sent_ms", true, connection->sent_ms);
+}
+
+static int add_connection(const struct connection *connection, void *userdata)
+{
+	struct connection_list *list = userdata;
+	struct accounting *accounting = plane_accounting(list->plane);
+	char text[ADDRESS_TEXT_MAX];
+	json_object *object;
+	unsigned slot;
+
+	if (connection->tag.service_id != plane_id(list->plane))
+		return 0;
+	slot = accounting_slot_of(accounting, connection->cookie, &connection->tag);
+	object = json_object_new_object();
+	json_object_object_add(object, "slot",
+			       slot < HS_SLOTS_MAX ? json_object_new_int(slot) : NULL);
+	json_object_object_add(object, "peer",
+			       json_object_new_string(address_format(&connection->peer, text)));
+	json_object_object_add(object, "local",
+			       json_object_new_string(address_format(&connection->local, text)));
+	json_object_object_add(object, "state",
+			       json_object_new_string(tcp_state(connection->state)));
+	json_object_object_add(object, "accepted",
+			       json_object_new_boolean(!connection_waits(connection)));
+	add_times(object, connection, list->now_nsec);
+	json_object_array_add(list->array, object);
+	return 0;
+}
+
+/* One dump a port and namespace: several listeners may share one. */
+static int list_connections(const struct plane *plane, json_object *array)
+{
+	struct connection_list list = {
+		.plane = plane, .array = array, .now_nsec = now_coarse_nsec()};
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+	int r = 0;
+
+	for (size_t i = 0; !r && i < n; i++) {
+		bool seen = false;
+
+		for (size_t k = 0; k < i; k++)
+			seen |= listeners[k]->address.port == listeners[i]->address.port &&
+				listeners[k]->address.netns == listeners[i]->address.netns;
+		if (!seen)
+			r = diag_connections(&listeners[i]->netns, listeners[i]->address.port,
+					     accounting_tags_fd(plane_accounting(plane)),
+					     add_connection, &list);
+	}
+	return r;
+}
+
+static json_object *report(const struct survey *survey, unsigned n_slots, uint64_t idle_usec)
+{
+	json_object *object = json_object_new_object(), *slots = json_object_new_array();
+
+	json_object_object_add(object, "service",
+			       json_object_new_string(plane_service(survey->plane)));
+	add_number(object, "idle_after_ms", true, idle_usec / USEC_PER_MSEC);
+	for (unsigned i = 0; i < n_slots; i++)
+		json_object_array_add(slots, slot_to_json(survey, i));
+	json_object_object_add(object, "slots", slots);
+	json_object_object_add(object, "park", park_to_json(survey));
+	json_object_object_add(object, "problem",
+			       survey->taken ? NULL : json_object_new_string(survey->problem.text));
+	return object;
+}
+
+json_object *connections_report(const struct plane *plane, unsigned n_slots,
+				const struct connections_query *query)
+{
+	_cleanup_(freep) struct survey *survey = calloc(1, sizeof(*survey));
+	json_object *object, *array;
+	int r;
+
+	if (!survey)
+		return NULL;
+	take(survey, plane, query->idle_usec);
+	object = report(survey, n_slots, query->idle_usec);
+	if (!query->list || !plane_accounting(plane))
+		return object;
+	array = json_object_new_array();
+	r = list_connections(plane, array);
+	json_object_object_add(object, "connections", array);
+	if (r < 0) {
+		json_object_put(object);
+		errno = -r;
+		return NULL;
+	}
+	return object;
+}
