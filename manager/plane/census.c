@@ -130,13 +130,16 @@ static int take(struct census *census, uint32_t service_id, uint64_t idle_usec,
 	r = pass(census);
 	for (unsigned i = 0; !r && i < HS_PLACES_MAX; i++) {
 		const struct hs_census_place *place = &census->page->places[i];
+		uint64_t age = usec_since(place->oldest_ns);
+		uint64_t idle = place->idlest_ticks * census->tick_nsec / NSEC_PER_USEC;
 
 		places[i] = (struct place_census) {
 			.connections = place->connections,
 			.half_open = place->half_open,
 			.idle = place->idle,
-			.oldest_usec = usec_since(place->oldest_ns),
-			.idlest_usec = place->idlest_ticks * census->tick_nsec / NSEC_PER_USEC,
+			.oldest_usec = age,
+			/* two clocks of the kernel, that may be a tick apart */
+			.idlest_usec = MIN(idle, age),
 		};
 	}
 	return r;

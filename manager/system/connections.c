@@ -117,15 +117,23 @@ struct connection_list {
 	uint64_t now_nsec; /* as the accounting tells time */
 };
 
+/* The kernel counts ticks for one and reads a clock for the other, so that data may seem to be a
+ * tick older than its connection. */
 static void add_times(json_object *object, const struct connection *connection, uint64_t now_nsec)
 {
-	uint64_t begun = connection->tag.begun_ns;
+	uint64_t begun = connection->tag.begun_ns, age = 0;
+	uint64_t limit = UINT64_MAX, received, sent;
 
-	add_number(object, "age_ms", begun,
-		   now_nsec > begun ? (now_nsec - begun) / NSEC_PER_USEC / USEC_PER_MSEC : 0);
-	add_number(object, "idle_ms", true, MIN(connection->received_ms, connection->sent_ms));
-	add_number(object, "received_ms", true, connection->received_ms);
-	add_number(object, "sent_ms", true, connection->sent_ms);
+	if (begun && now_nsec > begun)
+		age = (now_nsec - begun) / NSEC_PER_USEC / USEC_PER_MSEC;
+	if (begun)
+		limit = age;
+	received = MIN(connection->received_ms, limit);
+	sent = MIN(connection->sent_ms, limit);
+	add_number(object, "age_ms", begun, age);
+	add_number(object, "idle_ms", true, MIN(received, sent));
+	add_number(object, "received_ms", true, received);
+	add_number(object, "sent_ms", true, sent);
 }
 
 static int add_connection(const struct connection *connection, void *userdata)

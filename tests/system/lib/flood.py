@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SYNs to loopback from invented sources in 10.0.0.0/8: flood.py PORT PER-SECOND SECONDS"""
+"""SYNs to loopback from invented sources in 10.0.0.0/8: flood.py PORT PER-SECOND SECONDS [COUNT]"""
 import random
 import socket
 import struct
@@ -7,6 +7,7 @@ import sys
 import time
 
 port, rate, seconds = (int(word) for word in sys.argv[1:4])
+count = int(sys.argv[4]) if len(sys.argv) > 4 else 1 << 62
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
 raw.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
 target = socket.inet_aton("127.0.0.1")
@@ -28,8 +29,8 @@ def syn():
 
 
 end, sent, begun = time.monotonic() + seconds, 0, time.monotonic()
-while time.monotonic() < end:
-    while sent < (time.monotonic() - begun) * rate:
+while time.monotonic() < end and sent < count:
+    while sent < min(count, (time.monotonic() - begun) * rate):
         raw.sendto(syn(), ("127.0.0.1", 0))
         sent += 1
     time.sleep(0.002)
