@@ -399,3 +399,6 @@ _Static_assert(__builtin_offsetof(struct hs_ports, tcp) == 64, "layout of map po
 #define HS_PIN_ACCOUNTING "%accounting-3"
 /* folder in a service's, with the map "rules" */
 #define HS_PIN_PREVIEW "preview"
+/* Folder of a service for map "told" (array, one entry, made when it is needed): a word of user
+ * space, see core/role.h. Writer: who holds the lock of the folder */
+#define HS_PIN_ROLE "role"

@@ -146,6 +146,16 @@ static int set_ports(void *object, const struct setting_text *text)
 	return 0;
 }
 
+static int set_demote(void *object, const struct setting_text *text)
+{
+	return role_parse(text, &((struct config *)object)->roles[ROLE_DEMOTE]);
+}
+
+static int set_promote(void *object, const struct setting_text *text)
+{
+	return role_parse(text, &((struct config *)object)->roles[ROLE_PROMOTE]);
+}
+
 #define FIELD(type, member)	.kind = SETTING_##type, .offset = offsetof(struct config, member)
 #define SPAN(field, from, to)	FIELD(SPAN, field), .min = from, .max = to
 #define NUMBER(field, from, to) FIELD(NUMBER, field), .min = from, .max = to
@@ -205,6 +215,12 @@ static const struct setting settings[] = {
 	{SERVICE, "FailoverHold", "10s",
 	 "No second automatic fail-over within this time of the last.",
 	 SPAN(failover_hold_usec, 0, CONFIG_HOLD_MAX)},
+	{SERVICE, "OnDemote", "",
+	 "Tells an instance that it is not the active one any more: a signal, or a unit to start.",
+	 .kind = SETTING_OTHER, .parse = set_demote},
+	{SERVICE, "OnPromote", "",
+	 "Tells an instance that it is the active one now: a signal, or a unit to start.",
+	 .kind = SETTING_OTHER, .parse = set_promote},
 };
 
 const struct setting *config_key(size_t index)
@@ -225,7 +241,7 @@ void config_init(struct config *config)
 /* Names the keys that there are. */
 static int refuse_key(const char *section, const char *name, struct problem *problem)
 {
-	char quoted[SETTING_QUOTED_MAX], known[320] = "";
+	char quoted[SETTING_QUOTED_MAX], known[384] = "";
 	const struct setting *key;
 	size_t n = 0;
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/config_health.h"
+#include "core/role.h"
 #include "core/setting.h"
 #include "core/switchover.h"
 #include "hs_abi.h"
@@ -70,7 +71,8 @@ struct config {
 	uint64_t stall_usec;	       /* Stall=: 0 = hangs are not looked for */
 	enum config_on_hang on_hang;   /* OnHang= */
 	uint64_t failover_hold_usec;   /* FailoverHold= */
-	struct config_health health;   /* section [Health] */
+	struct role_action roles[ROLE_CHANGES]; /* OnDemote=, OnPromote= */
+	struct config_health health;		/* section [Health] */
 };
 
 /* Every key at its default. */

@@ -6,7 +6,7 @@
 #include <syslog.h>
 #include <time.h>
 
-#include "hsctl/direct.h"
+#include "hsctl/direct_roles.h"
 #include "hsctl/json.h"
 #include "plane/retire.h"
 #include "system/change.h"
@@ -16,11 +16,18 @@
 
 /* How often the target is looked at: nobody tells us when it dies. */
 #define LOOK_EVERY (20 * USEC_PER_MSEC)
+/* How long connections that were queued at the flip may take to be accepted before the old instance
+ * is told that it is not active any more. */
+#define QUEUE_TIME (1 * USEC_PER_SEC)
+/* How long units that are started then are waited for, to tell how that ended. */
+#define ROLES_TIME (2 * USEC_PER_SEC)
 
 struct run {
 	struct direct *direct;
 	const struct direct_order *order;
 	struct service_change change;
+	struct direct_roles roles;
+	bool told;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -89,6 +96,31 @@ static void carry_out(struct run *run, unsigned actions)
 		carry_out(run, change_flip(&run->change, now_usec()));
 }
 
+/* As soon as the flip has settled and the queue is empty; the draining goes on meanwhile. */
+static void tell_roles(struct run *run)
+{
+	const struct switchover *machine = &run->change.machine;
+	unsigned from = machine->plan.from;
+	uint32_t queued[HS_PLACES_MAX];
+
+	if (run->told || machine->state < SWITCHOVER_DRAIN)
+		return;
+	if (machine->state == SWITCHOVER_DRAIN && from < HS_SLOTS_MAX &&
+	    now_usec() - machine->entered < QUEUE_TIME &&
+	    !plane_queued(run->direct->plane, queued) && queued[from])
+		return;
+	run->told = true;
+	direct_roles_tell(run->direct, &run->roles);
+}
+
+/* Also when it was undone afterwards, or the waiting was cut short. */
+static void end_roles(struct run *run)
+{
+	direct_roles_end(run->direct, &run->roles, true, ROLES_TIME);
+	direct_roles_tell(run->direct, &run->roles);
+	direct_roles_end(run->direct, &run->roles, true, ROLES_TIME);
+}
+
 static void drive(struct run *run)
 {
 	const struct switchover *machine = &run->change.machine;
@@ -99,7 +131,9 @@ static void drive(struct run *run)
 
 		sleep_until(MIN(switchover_wake(machine, now), now + LOOK_EVERY));
 		carry_out(run, change_tick(&run->change, now_usec()));
+		tell_roles(run);
 	}
+	end_roles(run);
 }
 
 /* What is left when the waiting was cut short: the word is as the flip left it. */

@@ -4,6 +4,7 @@
 #include <syslog.h>
 #include <time.h>
 
+#include "hsctl/direct_roles.h"
 #include "hsctl/hook.h"
 #include "hsctl/verbs.h"
 #include "plane/adopt.h"
@@ -99,6 +100,7 @@ static int adopt(const struct hook *hook, const struct direct *direct,
 		.ports = direct->config.ports,
 		.n_ports = direct->config.n_ports,
 	};
+	struct direct_roles roles;
 	int r = find_sockets(direct, &scope, &adoption, problem);
 
 	if (r < 0)
@@ -111,6 +113,8 @@ static int adopt(const struct hook *hook, const struct direct *direct,
 				   strerror(-r));
 	tell_refused(hook, adoption);
 	tell_adopted(hook, adoption);
+	direct_roles_tell(direct, &roles);
+	direct_roles_end(direct, &roles, false, hook_left(hook, SOCKETS_TIME));
 	return 0;
 }
 

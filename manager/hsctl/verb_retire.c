@@ -4,6 +4,7 @@
 #include <syslog.h>
 #include <time.h>
 
+#include "hsctl/direct_roles.h"
 #include "hsctl/hook.h"
 #include "hsctl/verbs.h"
 #include "plane/retire.h"
@@ -80,6 +81,15 @@ static uint64_t wait_until_read(const struct hook *hook, const struct direct *di
 	return bytes;
 }
 
+/* Its role is another's now: it is to hear that before it is ended. */
+static void tell_roles(const struct hook *hook, const struct direct *direct)
+{
+	struct direct_roles roles;
+
+	direct_roles_tell(direct, &roles);
+	direct_roles_end(direct, &roles, false, hook_left(hook, SETTLE_TIME));
+}
+
 static void move_queue(const struct hook *hook, const struct direct *direct,
 		       enum retire_answer answer)
 {
@@ -94,6 +104,7 @@ static void move_queue(const struct hook *hook, const struct direct *direct,
 		queues.moved = bounce(direct->plane, hook->slot, facts.control_group, false);
 	if (queues.moved > 0)
 		direct_nudge(direct, hook->slot);
+	tell_roles(hook, direct);
 	if (facts.control_group[0])
 		queues.unread = wait_until_read(hook, direct, facts.control_group);
 	retire_describe(answer, direct->plane, hook->slot, &queues, &sentence);

@@ -6,6 +6,7 @@
 #include "hsd/bus.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
+#include "hsd/roles.h"
 #include "hsd/upgrade_run.h"
 #include "plane/retire.h"
 #include "util/clock.h"
@@ -46,6 +47,11 @@ unsigned change_run_from(const struct change_run *run)
 const char *change_run_verb(const struct change_run *run)
 {
 	return switchover_verb_to_string(run->change.machine.plan.verb);
+}
+
+bool change_run_settles(const struct change_run *run)
+{
+	return run && run->change.machine.state <= SWITCHOVER_SETTLE;
 }
 
 static void tell_progress(struct change_run *run)
@@ -112,6 +118,8 @@ static void start_job(struct change_run *run, enum unit_action action)
 {
 	char unit[UNIT_NAME_MAX];
 
+	/* while it lives */
+	roles_hurry(run->service->roles);
 	/* by name: with fewer Slots= than before there is no instance for it any more */
 	if (name_unit(run->service->name, run->change.machine.plan.from, unit, sizeof(unit)) ||
 	    unit_job_new(run->service->context->bus, action, unit, on_old_done, run, &run->job) < 0)
@@ -158,6 +166,8 @@ static void carry_out(struct change_run *run, unsigned actions)
 		tell_progress(run);
 	if (actions & SWITCHOVER_DO_BOUNCE)
 		move_queue(run);
+	if (!change_run_settles(run))
+		roles_settled(run->service->roles);
 	if (actions & SWITCHOVER_DO_FLIP)
 		carry_out(run, change_flip(&run->change, now_usec()));
 	else if (actions & SWITCHOVER_DO_STOP)

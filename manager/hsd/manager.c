@@ -10,6 +10,7 @@
 #include "hsd/foreign_watch.h"
 #include "hsd/hang.h"
 #include "hsd/instance.h"
+#include "hsd/roles.h"
 #include "plane/accounting.h"
 #include "plane/diag.h"
 #include "system/configfile.h"
@@ -217,6 +218,19 @@ int manager_reload(struct manager *manager)
 	return 0;
 }
 
+/* ---- roles ---- */
+
+/* Whatever has changed which slot is active, it was an event. */
+static int on_any_event(sd_event_source *source, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	(void)source;
+	for (size_t i = 0; i < manager->n_services; i++)
+		roles_look(manager->services[i]->roles);
+	return 0;
+}
+
 /* ---- the whole ---- */
 
 static int open_bus(struct manager *manager, struct problem *problem)
@@ -295,6 +309,10 @@ int manager_new(sd_event *event, enum nudging_mode nudging, struct manager **ret
 	if (r < 0)
 		return problem_set(problem, r, "cannot watch for listening sockets: %s",
 				   strerror(-r));
+	r = sd_event_add_post(event, &manager->roles_source, on_any_event, manager);
+	if (r < 0)
+		return problem_set(problem, r, "cannot watch which slots are active: %s",
+				   strerror(-r));
 	r = load(manager);
 	if (r < 0)
 		return problem_set(problem, r, "cannot read the settings: %s", strerror(-r));
@@ -317,6 +335,7 @@ struct manager *manager_free(struct manager *manager)
 
 	sd_bus_slot_unref(manager->bus_object);
 	sd_bus_slot_unref(manager->exec_match);
+	sd_event_source_disable_unref(manager->roles_source);
 	forget_all(manager);
 	sd_event_source_disable_unref(manager->listen_source);
 	sd_event_source_disable_unref(manager->rescan_source);

@@ -4,6 +4,7 @@
 #include <syslog.h>
 
 #include "hsd/instance.h"
+#include "hsd/roles.h"
 #include "plane/retire.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -41,12 +42,18 @@ static uint64_t unread(const struct instance *instance)
 	return bytes;
 }
 
+/* It is about to end: what it received is read first, and what it is told has been sent. */
+static bool is_busy(struct instance *instance)
+{
+	instance->queues.unread = unread(instance);
+	return instance->queues.unread || roles_telling(instance->service->roles, instance->slot);
+}
+
 static int on_read_look(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct instance *instance = userdata;
 
-	instance->queues.unread = unread(instance);
-	if (instance->queues.unread && usec < instance->read_until &&
+	if (is_busy(instance) && usec < instance->read_until &&
 	    sd_event_source_set_time(source, usec + READ_EVERY) >= 0 &&
 	    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0)
 		return 0;
@@ -64,9 +71,9 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 	sd_event_source_disable_unref(source);
 	instance->settle_source = NULL;
 	instance->queues.moved = bounce(service->plane, instance->slot, cgroup, false);
-	instance->queues.unread = unread(instance);
+	roles_hurry(service->roles);
 	instance->read_until = MIN(usec + READ_TIME, instance->retire_begun + WHOLE_TIME);
-	if (!instance->queues.unread ||
+	if (!is_busy(instance) ||
 	    sd_event_add_time(service->context->event, &instance->settle_source, CLOCK_MONOTONIC,
 			      usec + READ_EVERY, 1, on_read_look, instance) < 0)
 		end_retirement(instance);

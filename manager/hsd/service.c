@@ -18,6 +18,7 @@
 #include "hsd/upgrade_run.h"
 #include "hsd/nudging.h"
 #include "hsd/park.h"
+#include "hsd/roles.h"
 #include "plane/preview.h"
 #include "system/configfile.h"
 #include "system/journal.h"
@@ -75,6 +76,8 @@ static void open_plane(struct service *service)
 		service->events = NULL; /* the counters go on without the stories */
 	if (park_new(service, &service->park) < 0)
 		service->park = NULL;
+	if (roles_new(service, &service->roles) < 0)
+		service->roles = NULL;
 }
 
 /* Made before any instance starts, and also where socket units make the sockets: which it is may
@@ -172,6 +175,8 @@ struct service *service_free(struct service *service)
 	exec_run_forget_all(service);
 	service->exclusive = exclusive_run_free(service->exclusive);
 	health_free(service->health);
+	roles_free(service->roles);
+	service->roles = NULL;
 	set_slots(service, 0);
 	park_free(service->park);
 	hang_free(service->hang);

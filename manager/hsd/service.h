@@ -30,6 +30,7 @@ struct instance;
 struct nudging;
 struct park;
 struct prober;
+struct roles;
 
 /* What a service needs from the daemon. All outlive it. */
 struct service_context {
@@ -62,6 +63,7 @@ struct service {
 	struct park *park;
 	struct hang *hang;
 	struct failover *failover;
+	struct roles *roles;
 	struct health_watch *health;
 	struct change_hold *holds;   /* changes that wait for a verdict of the probes */
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */

@@ -43,6 +43,7 @@ static const struct {
 	[JOURNAL_HANG] = {"hang", "c27490fd6ae841939a1ac6e91f868f12"},
 	[JOURNAL_RECOVERED] = {"recovered", "005cbaaeed7e4dc593d79b67176cc705"},
 	[JOURNAL_HEALTH] = {"health", "254ed3c4f4c843dea98887a4e288d63b"},
+	[JOURNAL_ROLE] = {"role", "3a975a8df605459e857a58f890896954"},
 	[JOURNAL_MIGRATED] = {"migrated", "044614acef644f75bf6427391d4058ad"},
 	[JOURNAL_FELL_THROUGH] = {"fell-through", "76d6ecaa89df4572b06132efa36afd91"},
 	[JOURNAL_UNROUTED] = {"unrouted", "2115348b86dc462a95b6a55050c202a2"},

@@ -203,6 +203,12 @@ bool unit_is_socket(const char *unit)
 	return dot && !strcmp(dot, ".socket");
 }
 
+bool unit_lives(const struct unit_facts *facts)
+{
+	return facts->state == UNIT_RUNNING || facts->state == UNIT_START_POST ||
+	       (facts->state == UNIT_STOPPING && facts->main_pid > 0);
+}
+
 bool unit_has_socket(const struct unit_facts *facts)
 {
 	for (char **unit = facts->triggered_by; unit && *unit; unit++)
@@ -350,6 +356,11 @@ struct unit_job *unit_job_free(struct unit_job *job)
 	return NULL;
 }
 
+bool unit_job_is_made(const struct unit_job *job)
+{
+	return job->path;
+}
+
 static void end_job(struct unit_job *job, const char *result, const struct problem *problem)
 {
 	unit_job_fn on_end = job->on_end;
@@ -433,6 +444,14 @@ int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_jo
 	int r = make_order(bus, action, unit, &order);
 
 	return r < 0 ? r : unit_job_send(bus, order, on_end, userdata, ret_job);
+}
+
+int units_signal_main(sd_bus *bus, const char *unit, int signal, sd_bus_message_handler_t on_answer,
+		      void *userdata, sd_bus_slot **ret_call)
+{
+	return sd_bus_call_method_async(bus, ret_call, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
+					"KillUnit", on_answer, userdata, "ssi", unit, "main",
+					signal);
 }
 
 void units_continue(sd_bus *bus, const char *unit)

@@ -36,6 +36,9 @@ void unit_facts_done(struct unit_facts *facts);
 
 /* ".socket" behind. */
 bool unit_is_socket(const char *unit);
+/* There are processes that can be told something: it runs, or its stop has not come to its main
+ * process. */
+bool unit_lives(const struct unit_facts *facts);
 /* Whether a socket unit starts it. */
 bool unit_has_socket(const struct unit_facts *facts);
 
@@ -114,8 +117,15 @@ int unit_transient_new(sd_bus *bus, const struct unit_transient *order, unit_job
 void unit_transient_end(sd_bus *bus, const char *unit, bool stop);
 /* As unit_transient_new(), and waits for the end of the job, as units_run_job(). */
 int units_run_transient(sd_bus *bus, const struct unit_transient *order, struct problem *problem);
+/* systemd has made it: it runs, or waits for its turn. */
+bool unit_job_is_made(const struct unit_job *job);
 /* Forgets the job without a callback; systemd goes on with it. */
 struct unit_job *unit_job_free(struct unit_job *job);
+
+/* Sends a signal to the main process of a unit (KillUnit, "main"); the answer comes by `on_answer`,
+ * unless `ret_call` is unreferenced before. */
+int units_signal_main(sd_bus *bus, const char *unit, int signal, sd_bus_message_handler_t on_answer,
+		      void *userdata, sd_bus_slot **ret_call);
 
 /* Lets all processes of the unit go on that were stopped (SIGCONT); does not wait. systemd does so
  * with the main process only before it ends a unit. */

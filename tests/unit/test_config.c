@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ static bool same(const struct config *a, const struct config *b)
 	       a->quic_slot_byte == b->quic_slot_byte && a->failover == b->failover &&
 	       a->stall_usec == b->stall_usec && a->on_hang == b->on_hang &&
 	       a->failover_hold_usec == b->failover_hold_usec &&
+	       !memcmp(a->roles, b->roles, sizeof(a->roles)) &&
 	       !memcmp(a->health.probes, b->health.probes, sizeof(a->health.probes)) &&
 	       a->health.n_probes == b->health.n_probes &&
 	       a->health.interval_usec == b->health.interval_usec &&
@@ -93,7 +95,7 @@ static void test_keys(void **state)
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 28);
+	assert_int_equal(n, 30);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
@@ -114,6 +116,8 @@ static void test_good(void **state)
 	assert_int_equal(config_set(&config, "Service", "RestartOnCrash", "off", NULL), 0);
 	assert_int_equal(config_set(&config, "Service", "Stall", "0", NULL), 0);
 	assert_int_equal(config_set(&config, "Service", "Flow", "quic", NULL), 0);
+	assert_int_equal(config_set(&config, "Service", "OnDemote", "USR2", NULL), 0);
+	assert_int_equal(config_set(&config, "Service", "OnPromote", "a@.service", NULL), 0);
 
 	expected = fresh;
 	expected.slots = 16;
@@ -126,6 +130,10 @@ static void test_good(void **state)
 	expected.then = THEN_RESTART;
 	expected.restart_on_crash = false;
 	expected.stall_usec = 0;
+	expected.roles[ROLE_DEMOTE].means = ROLE_BY_SIGNAL;
+	expected.roles[ROLE_DEMOTE].signal = SIGUSR2;
+	expected.roles[ROLE_PROMOTE].means = ROLE_BY_UNIT;
+	strcpy(expected.roles[ROLE_PROMOTE].unit, "a@.service");
 	expected.flow = HS_FLOW_QUIC;
 	assert_true(same(&config, &expected));
 	assert_true(config_has_port(&config, 443, true));
