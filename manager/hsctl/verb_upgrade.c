@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "core/upgrade.h"
+#include "hsctl/direct.h"
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
@@ -177,8 +178,19 @@ static void show_word(const char *line, void *userdata)
 	fprintf(stderr, "  %s\n", line);
 }
 
-/* What the smoke test has said, or else the instance. */
-static void show_journal(const char *service, const struct show *show)
+/* systemd may hear of the end of a process later than hsd does. Once it has answered, it has
+ * written what it has to say of it. */
+static void let_systemd_speak(const char *unit)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct unit_facts facts;
+
+	if (systemd && units_query(systemd, unit, &facts, NULL) >= 0)
+		unit_facts_done(&facts);
+}
+
+/* What the smoke test has said, where it is that which failed, or else the instance. */
+static void show_journal(const char *service, const struct show *show, const char *failure)
 {
 	char name[UNIT_NAME_MAX];
 	const char *title = name;
@@ -186,11 +198,12 @@ static void show_journal(const char *service, const struct show *show)
 
 	if (show->slot < 0 || name_unit(service, show->slot, name, sizeof(name)) < 0)
 		return;
-	if (!strcmp(show->last, "smoke")) {
+	if (!strcmp(show->last, "smoke") && strstr(failure, "the smoke test")) {
 		snprintf(name, sizeof(name), SCOPE_SMOKE_PREFIX "%.180s", service);
 		wanted.identifier = name;
 		title = "the smoke test";
 	} else {
+		let_systemd_speak(name);
 		wanted.unit = name;
 	}
 	lastwords_read(&wanted, show_word, &title);
@@ -251,6 +264,6 @@ int verb_upgrade(const struct arguments *arguments)
 			service, service);
 	if ((reply.exit == EXIT_UNDONE || reply.exit == EXIT_FAILED) && answer == CLIENT_REFUSED &&
 	    !arguments->host && !arguments->machine)
-		show_journal(service, &show);
+		show_journal(service, &show, reply.problem.text);
 	return verb_end(arguments, &reply);
 }

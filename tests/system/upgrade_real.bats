@@ -157,7 +157,7 @@ crashing() {
 		both_loads http://127.0.0.1:19881/ version=2
 		run -4 inside timeout 60 python3 $tools/at_step.py $step "sleep 0.2; systemctl kill -s SEGV app@$((1 - from))" \
 			hsctl upgrade app --canary=30% --hold="$([[ $step == canary ]] && echo 20s || echo 300ms)" --probation=20s
-		[[ $output == *"undone in its step \"$step\": slot $((1 - from)) is"* ]]
+		[[ $output == *"undone in its step \"$step\": slot $((1 - from)) "* ]] || fail "$output"
 		[[ $output == *'last lines of app@'*'status=11/SEGV'* ]]
 		stays app http://127.0.0.1:19881/ 2 6
 		is_active app "$from"
