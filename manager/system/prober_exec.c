@@ -25,18 +25,25 @@
 
 #define OUTPUT_MAX 4096
 
+#define REMOVE_EVERY (100 * USEC_PER_MSEC)
+#define REMOVE_TRIES 50
+
 /* of plugins */
 enum { EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN, EXIT_CANNOT_RUN = 127 };
 
-/* Where the plugins of one slot run. */
+/* Where one plugin runs for one slot: what it leaves behind can be ended without another's
+ * knowledge.
+ */
 struct plugin_group {
 	struct plugin_group *next;
 	struct plane *plane;
 	unsigned slot;
-	uint64_t mark; /* of the listeners that the program knows */
+	const void *spec; /* which of the service's probes; not looked at */
+	uint64_t mark;	  /* of the listeners that the program knows */
 	char cgroup[PATH_MAX], path[PATH_MAX];
 	struct hs_preview_owner_id owner;
 	int counts_fd;
+	unsigned tries; /* to remove it */
 };
 
 struct exec_probe {
@@ -63,13 +70,31 @@ static void kill_all(const struct plugin_group *group)
 	write_file(pin_path("%s/cgroup.kill", group->path).text, "1");
 }
 
-static void group_free(struct plugin_group *group)
+/* Until its processes, which were killed, have ended. At hsd's end it goes with hsd's own group. */
+static int on_empty_soon(sd_event_source *source, uint64_t usec, void *userdata)
 {
+	struct plugin_group *group = userdata;
+
+	if (rmdir(group->path) < 0 && errno == EBUSY && group->tries++ < REMOVE_TRIES) {
+		sd_event_source_set_time(source, usec + REMOVE_EVERY);
+		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	}
+	sd_event_source_disable_unref(source);
+	free(group);
+	return 0;
+}
+
+static void group_free(struct prober *prober, struct plugin_group *group)
+{
+	sd_event_source *source;
+
 	kill_all(group);
 	preview_end(group->plane, &group->owner);
 	close_fd(group->counts_fd);
-	/* what does not go yet goes with hsd's own group */
-	rmdir(group->path);
+	if (rmdir(group->path) < 0 && errno == EBUSY &&
+	    sd_event_add_time_relative(prober->event, &source, CLOCK_MONOTONIC, REMOVE_EVERY,
+				       USEC_PER_MSEC, on_empty_soon, group) >= 0)
+		return;
 	free(group);
 }
 
@@ -83,7 +108,7 @@ void plugin_groups_free(struct prober *prober, const struct plane *plane)
 			continue;
 		}
 		*link = group->next;
-		group_free(group);
+		group_free(prober, group);
 	}
 }
 
@@ -137,7 +162,7 @@ static int make_group(struct probe_run *run, const struct netns *netns, struct p
 	return r;
 }
 
-/* That of the slot, made if it is new. */
+/* That of the probe and the slot, made if it is new. */
 static int get_group(struct probe_run *run, const struct netns *netns,
 		     struct plugin_group **ret_group, struct problem *problem)
 {
@@ -146,7 +171,8 @@ static int get_group(struct probe_run *run, const struct netns *netns,
 	int r;
 
 	for (; (group = *link); link = &group->next)
-		if (group->plane == run->target.plane && group->slot == run->target.slot)
+		if (group->plane == run->target.plane && group->slot == run->target.slot &&
+		    group->spec == run->target.spec)
 			break;
 	if (group && group->mark == mark) {
 		*ret_group = group;
@@ -154,13 +180,17 @@ static int get_group(struct probe_run *run, const struct netns *netns,
 	}
 	if (group) {
 		*link = group->next;
-		group_free(group);
+		group_free(run->prober, group);
 	}
 	group = calloc(1, sizeof(*group));
 	if (!group)
 		return problem_set(problem, -ENOMEM, "out of memory");
 	*group = (struct plugin_group) {
-		.plane = run->target.plane, .slot = run->target.slot, .mark = mark};
+		.plane = run->target.plane,
+		.slot = run->target.slot,
+		.spec = run->target.spec,
+		.mark = mark,
+	};
 	r = make_group(run, netns, group, problem);
 	if (r < 0) {
 		free(group);

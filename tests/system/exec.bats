@@ -5,6 +5,7 @@
 # all tests; nothing that a command does may send anybody else to slot 1, and nothing is left when it has ended.
 
 load lib/rig
+load lib/servers
 
 setup_file() {
 	rig_up
@@ -143,6 +144,29 @@ is_status() { [[ $(inside systemctl show -P ExecMainStatus "$1") == "$2" ]]; }
 	say "datagrams: by exec $(cat "$BATS_TEST_TMPDIR/mine"), others $answers"
 	[[ $answers == '2000 slot=0' && $(cat "$BATS_TEST_TMPDIR/mine") == '2000 slot=1' ]]
 	down dns
+	leaves_nothing
+}
+
+# ask_dns FILE SECONDS [EXEC...]: dnsperf, which counts by the kind of answer
+ask_dns() {
+	inside "${@:3}" timeout 30 dnsperf -s 127.0.0.1 -p 9306 -d /tmp/queries -c 4 -T 1 -t 4 -l "$2" -Q 1000 >"$BATS_TEST_TMPDIR/$1" 2>&1
+}
+answers_of() { awk '/Queries lost:/ { lost = $3 } /Response codes:/ { $1 = $2 = ""; codes = $0 } END { print codes, "lost", lost }' "$BATS_TEST_TMPDIR/$1"; }
+
+@test "dnsperf at a name server: to the slot that has the name, while others ask the one that has not" {
+	nsd_template 9306
+	inside sh -c 'grep -v ^www /etc/nsd/example.test.zone >/etc/nsd/less.zone
+		sed -i s/example.test.zone/less.zone/ /etc/nsd/slot0.conf; echo www.example.test A >/tmp/queries'
+	up nsd
+	prefer nsd 0
+	ask_dns others 3 3>&- &
+	local job=$!
+	ask_dns mine 1 hsctl exec nsd 1 --
+	wait "$job"
+	say "by exec:$(answers_of mine); others:$(answers_of others)"
+	grep -q 'NOERROR .*(100.00%)' "$BATS_TEST_TMPDIR/mine"
+	grep -q 'NXDOMAIN .*(100.00%)' "$BATS_TEST_TMPDIR/others"
+	down nsd
 	leaves_nothing
 }
 

@@ -125,12 +125,16 @@ events() { inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=app HS_E
 	is_active app 0
 }
 
-@test "what is good: a redirect, 10 MB, a status that is asked for" {
+@test "what is good: a redirect, 10 MB, chunks without end, a status that is asked for" {
 	health <<<'Probe=http:/healthz'
 	is 1 redirect
 	healthy 1
 	is 1 big
 	health <<<$'Probe=http:/healthz\nFall=1'
+	healthy 1
+	# nor is a body read to its end that has none
+	is 1 chunks
+	health <<<$'Probe=http:/healthz\nText=xxxx\nFall=1'
 	healthy 1
 	health <<<$'Probe=http:/healthz\nStatus=204 500-599'
 	unhealthy 1 'HTTP 200 OK'
@@ -362,6 +366,10 @@ plugin() {
 		signal) kill -SEGV $$ ;;
 		garbage) head -c 100000 /dev/urandom; exit 2 ;;
 		hang) sleep 100 & setsid sleep 100 & wait ;;
+		deaf) trap '' TERM INT HUP; while :; do sleep 100; done ;;
+		much) echo fine; head -c 20000000 /dev/zero | tr '\0' x; exit 0 ;;
+		muchbad) echo 'CRITICAL - much'; head -c 20000000 /dev/zero; exit 2 ;;
+		leaves) setsid sleep 100 & sleep 100 & echo 'CRITICAL - left'; exit 2 ;;
 		esac
 	END
 	health <<<'Probe=exec:/usr/lib/plugins/check_it warning'
@@ -377,7 +385,13 @@ plugin() {
 		silent|the plugin said nothing and its exit status was 2
 		signal|the plugin was killed by signal 11
 		hang|no answer in 500ms
+		deaf|no answer in 500ms
+		muchbad|CRITICAL - much
+		leaves|CRITICAL - left
 	END
+	wait_for 5 no_plugins_run
+	health <<<$'Probe=exec:/usr/lib/plugins/check_it much\nTimeout=5s'
+	healthy 1
 	health <<<'Probe=exec:/usr/lib/plugins/check_it garbage'
 	wait_for 5 has_health 1 unhealthy
 	[[ $(reason_of 1) =~ ^[\ -~]*$ ]]
@@ -389,6 +403,24 @@ plugin() {
 	wait_for 5 no_plugins
 }
 
+# the end of one plugin, and of all that it has left behind, is not that of another
+@test "exec: several, of which one ends before the other" {
+	plugin check_quick <<-'END'
+		#!/bin/sh
+		echo quick
+	END
+	plugin check_slow <<-'END'
+		#!/bin/sh
+		sleep 0.3; echo slow; exit 1
+	END
+	health <<<$'Probe=exec:/usr/lib/plugins/check_quick\nProbe=exec:/usr/lib/plugins/check_slow\nTimeout=5s'
+	healthy 1
+	wait_for 5 has_reason slow
+	health </dev/null
+	wait_for 5 no_plugins
+}
+
+no_plugins_run() { ! inside pgrep -x sleep >/dev/null; }
 has_reason() { [[ $(reason_of 1) == "$1" ]]; }
 no_plugins() { ! inside pgrep -x sleep >/dev/null && ! inside sh -c 'ls -d /sys/fs/cgroup/system.slice/hsd.service/probe-*' 2>/dev/null; }
 

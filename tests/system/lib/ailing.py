@@ -12,6 +12,7 @@ anew for each connection; no file is "ok":
   hang          no answer                       drip     an answer byte by byte, without end
   big           200 and 10 MB                   garbage  bytes that are not HTTP
   close         ended after the request         cut      less than Content-Length says
+  chunks        chunks without end
   header        a header without end            sni      200 if TLS was asked for good.example, else 421
   slam          each connection is ended at once
   reset         the same, by a reset                    crash    the server dies of the first connection
@@ -61,6 +62,12 @@ def drip(connection):
         time.sleep(0.05)
 
 
+def endless_chunks(connection):
+    connection.sendall(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+    while True:
+        connection.sendall(b'4000\r\n' + b'x' * 0x4000 + b'\r\n')
+
+
 def endless_header(connection):
     connection.sendall(b'HTTP/1.1 200 OK\r\n')
     while True:
@@ -84,6 +91,8 @@ def answer(connection, how, host, sni):
         time.sleep(60)
     elif how == 'drip':
         drip(connection)
+    elif how == 'chunks':
+        endless_chunks(connection)
     elif how == 'header':
         endless_header(connection)
     elif how.isdigit():
