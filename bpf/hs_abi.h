@@ -241,7 +241,10 @@ struct hs_preview_rule {
 	 * nothing special: SYN cookies, repeated SYNs, datagrams */
 	__u32 hits, misses;
 	__u8 slot;
-	__u8 pad[7];
+	/* 1: also to sockets that were set aside when the slot was retired: who stops the instance
+	 * reaches it to the last */
+	__u8 aside;
+	__u8 pad[6];
 };
 _Static_assert(sizeof(struct hs_preview_rule) == 32, "layout of map preview/rules");
 

@@ -139,7 +139,8 @@ static __always_inline __u32 hs_try_preview(struct sk_reuseport_md *md, struct b
 	if (!rule || !service)
 		return HS_SLOT_NONE;
 	slot = rule->slot;
-	if (slot < HS_SLOTS_MAX && !hs_try_slot(md, slot, hash)) {
+	if (slot < HS_SLOTS_MAX &&
+	    (!hs_try_slot(md, slot, hash) || (rule->aside && !hs_try_aside(md, slot)))) {
 		hs_count(rule->hits);
 		hs_count(service->previewed);
 		return slot;

@@ -15,6 +15,7 @@
 int hs_pick(__u64 bits, __u32 hash);
 int hs_next(__u64 word, __u32 ready);
 int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash);
+int hs_try_aside(struct sk_reuseport_md *md, __u32 slot);
 int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wanted, __u32 hash);
 
 struct {
@@ -135,6 +136,17 @@ __noinline int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash)
 		hs_count(counters->select_failed);
 		bits &= ~(1ULL << shard);
 	}
+	return -1;
+}
+
+/* Any socket of the slot, also without a hint. 0 when one was selected. */
+__noinline int hs_try_aside(struct sk_reuseport_md *md, __u32 slot)
+{
+	if (!md || slot >= HS_SLOTS_MAX)
+		return -1;
+	for (__u32 shard = 0; shard < HS_SHARDS_MAX; shard++)
+		if (!try_shard(md, slot, shard))
+			return 0;
 	return -1;
 }
 

@@ -111,6 +111,16 @@ static void move_queue(const struct hook *hook, const struct direct *direct,
 	hook_tell(hook, JOURNAL_RETIRE, queues.unread ? LOG_WARNING : LOG_INFO, &sentence);
 }
 
+/* What its unit does to stop it is meant for this instance. */
+static void keep_reach(const struct hook *hook, const struct direct *direct)
+{
+	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
+
+	direct_unit(direct, hook->slot, &facts);
+	if (facts.control_group[0] && facts.has_stop_commands)
+		(void)retire_keep_reach(direct->plane, hook->slot, facts.control_group, NULL);
+}
+
 /* `asked`: hsd was asked and did not come to the end, so it may have begun. */
 static void retire_directly(const struct hook *hook, bool asked)
 {
@@ -123,6 +133,8 @@ static void retire_directly(const struct hook *hook, bool asked)
 	answer = leave(hook, &direct);
 	if (answer == RETIRE_NOT_HERE && asked)
 		answer = plane_live_slots(direct.plane) ? RETIRE_DONE : RETIRE_PARKED;
+	if (answer != RETIRE_LAST)
+		keep_reach(hook, &direct);
 	if (answer == RETIRE_DONE || answer == RETIRE_PARKED) {
 		move_queue(hook, &direct, answer);
 		return;

@@ -12,6 +12,7 @@
 #include "hsd/hang.h"
 #include "hsd/preparation.h"
 #include "plane/cgroup.h"
+#include "plane/preview.h"
 #include "plane/retire.h"
 #include "system/journal.h"
 #include "util/clock.h"
@@ -220,9 +221,12 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 		ownership_ended(instance);
 	if (!service->plane)
 		return;
+	/* the way to it, for the commands that stopped it */
+	if (plane_has_preview(service->plane))
+		preview_sweep(service->plane);
 	if (!plane_slot_sockets(service->plane, instance->slot))
 		service_on_lost(service, instance->slot);
-	if (instance_is_retired(instance) || !facts->was_active)
+	if ((instance_is_retired(instance) && !instance->unasked) || !facts->was_active)
 		return;
 	/* with Restart= systemd goes from its end to the next start; without, it has failed */
 	if (facts->state == UNIT_FAILED || (facts->state == UNIT_STARTING && same_run))
@@ -239,6 +243,10 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	if (error)
 		return;
 	instance->known = true;
+	if (facts->state == UNIT_STOPPING)
+		instance->unasked |= !facts->job_pending;
+	else if (up || facts->state == UNIT_STARTING)
+		instance->unasked = false;
 	preparation_run(instance, facts);
 	tell_seen_crash(instance, facts);
 	new_run = strcmp(instance->adopted_run, facts->invocation) != 0;

@@ -51,7 +51,8 @@ struct instance {
 	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */
 	bool crash_told;      /* of this run */
 	bool crash_seen;      /* systemd is still to tell how it ended */
-	char let_go_run[33];  /* the run whose socket units were stopped last; "" = settled */
+	bool unasked; /* it is stopping, or has, without a job: ExecStop= runs then as well */
+	char let_go_run[33]; /* the run whose socket units were stopped last; "" = settled */
 
 	pid_t watched_pid;
 	sd_event_source *exit_source;

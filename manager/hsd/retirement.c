@@ -80,12 +80,32 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+/* What its unit does to stop it is meant for this instance. */
+static void keep_reach(const struct instance *instance)
+{
+	const struct unit_facts *facts = instance_facts(instance);
+	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+	struct problem problem = {0};
+
+	if (!facts->has_stop_commands || !facts->control_group[0])
+		return;
+	if (retire_keep_reach(instance->service->plane, instance->slot, facts->control_group,
+			      &problem) < 0 &&
+	    problem.text[0])
+		journal_log(JOURNAL_PROBLEM, &scope,
+			    "%s: slot %u: a command of ExecStop= that connects to the service may "
+			    "reach another slot: %s",
+			    instance->service->name, instance->slot, problem.text);
+}
+
 static void answer_unretired(struct instance *instance, enum retire_answer answer)
 {
 	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
 	struct service *service = instance->service;
 	struct problem sentence = {0};
 
+	if (answer == RETIRE_NOT_HERE && service->plane)
+		keep_reach(instance);
 	if (service->plane)
 		retire_describe(answer, service->plane, instance->slot, NULL, &sentence);
 	if (answer == RETIRE_LAST)
@@ -109,6 +129,8 @@ static enum retire_answer leave(struct instance *instance)
 static int settle(struct instance *instance, enum retire_answer answer)
 {
 	struct service *service = instance->service;
+
+	keep_reach(instance);
 
 	instance->retire_answer = answer;
 	service_on_lost(service, instance->slot);

@@ -92,14 +92,30 @@ static int own_netns_or(pid_t pid, uint32_t *ret_inode)
 	return 0;
 }
 
-static int prepare(struct exec_bpf *skel, const struct exec_order *order,
+static int netns_of(const struct plane *plane, const struct exec_order *order, uint32_t *ret_inode)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	if (!order->netns && !order->aside)
+		return own_netns_or(order->pid, ret_inode);
+	/* all listeners of a service are in one namespace */
+	if (order->aside)
+		*ret_inode = n ? listeners[0]->address.netns : 0;
+	else
+		*ret_inode = order->netns->inode;
+	return 0;
+}
+
+static int prepare(struct exec_bpf *skel, const struct plane *plane, const struct exec_order *order,
 		   const struct hs_preview_owner_id *owner)
 {
-	uint32_t netns = order->netns ? order->netns->inode : 0;
-	int r = order->netns ? 0 : own_netns_or(order->pid, &netns);
+	uint32_t netns;
+	int r = netns_of(plane, order, &netns);
 
 	if (r < 0)
 		return r;
+	skel->rodata->hs_aside = order->aside;
 	skel->rodata->hs_owner = owner->id;
 	skel->rodata->hs_slot = order->slot;
 	skel->rodata->hs_netns = netns;
@@ -120,15 +136,16 @@ int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_co
 	if (!r)
 		r = preview_of_cgroup(order->cgroup, &owner);
 	if (!r)
-		r = prepare(skel, order, &owner);
+		r = prepare(skel, plane, order, &owner);
 	if (r < 0)
 		return problem_set(problem, r, "cannot look at the command's cgroup %s: %s",
 				   order->cgroup, strerror(-r));
 	r = load(skel, plane, problem);
 	if (r < 0)
 		return r;
-	counts = fcntl(bpf_map__fd(skel->maps.hs_exec_counts), F_DUPFD_CLOEXEC, 3);
-	if (counts < 0)
+	if (ret_counts_fd)
+		counts = fcntl(bpf_map__fd(skel->maps.hs_exec_counts), F_DUPFD_CLOEXEC, 3);
+	if (ret_counts_fd && counts < 0)
 		return -errno;
 	/* selectors look first, then there is something to see */
 	r = preview_begin(plane, &owner);
@@ -140,7 +157,8 @@ int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_co
 		preview_end(plane, &owner);
 		return r;
 	}
-	*ret_counts_fd = steal_fd(&counts);
+	if (ret_counts_fd)
+		*ret_counts_fd = steal_fd(&counts);
 	return 0;
 }
 

@@ -18,6 +18,9 @@ struct exec_order {
 	unsigned slot;
 	pid_t pid; /* the command, or who becomes it: its network namespace counts */
 	const struct netns *netns; /* that, where it is known: then `pid` does not matter */
+	/* it is the cgroup of the slot's own instance, whose listeners' namespace counts: TCP only,
+	 * also to sockets that were set aside (plane/retire.h); fails open */
+	bool aside;
 };
 
 /* Whether a command can be sent there: false, and why not, when the slot has no live socket. */
@@ -26,7 +29,7 @@ bool exec_may(const struct plane *plane, unsigned slot, struct problem *ret_refu
 /*
  * Connections and datagrams to the ports that the service has listeners on now, by sockets that
  * processes in the cgroup make from now on, land on the slot. The caller has seen that the slot is
- * live, and closes `ret_counts_fd`, a map to be read with exec_counts().
+ * live, and closes `ret_counts_fd` (may be NULL), a map to be read with exec_counts().
  */
 int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_counts_fd,
 		struct problem *problem);

@@ -191,17 +191,37 @@ static int confirm_put(struct listener *listener, unsigned slot, uint64_t cookie
 	return -EBUSY;
 }
 
-int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64_t cookie)
+/* In a free place. Returns which, or as put_at(). */
+static int put_somewhere(struct listener *listener, unsigned slot, int socket_fd)
 {
-	uint32_t owner = slot;
 	int r = -EEXIST;
 
-	if (has_cookie(listener, slot, cookie))
-		return 0;
 	for (unsigned shard = 0; shard < HS_SHARDS_MAX && r == -EEXIST; shard++) {
 		r = put_at(listener, slot * HS_SHARDS_MAX + shard, socket_fd);
 		if (!r)
-			set_hint(listener, slot, shard);
+			return (int)shard;
+	}
+	return r;
+}
+
+int listener_put_aside(struct listener *listener, unsigned slot, int socket_fd)
+{
+	int r = put_somewhere(listener, slot, socket_fd);
+
+	return MIN(r, 0);
+}
+
+int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64_t cookie)
+{
+	uint32_t owner = slot;
+	int r;
+
+	if (has_cookie(listener, slot, cookie))
+		return 0;
+	r = put_somewhere(listener, slot, socket_fd);
+	if (r >= 0) {
+		set_hint(listener, slot, (unsigned)r);
+		r = 0;
 	}
 	if (r == -EBUSY)
 		r = confirm_put(listener, slot, cookie);
@@ -216,14 +236,17 @@ int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64
 
 void listener_withdraw(struct listener *listener, unsigned slot)
 {
-	uint64_t live = __atomic_exchange_n(&listener->shards->live[slot], 0, __ATOMIC_SEQ_CST);
-
+	listener_set_aside(listener, slot);
 	for (uint32_t shard = 0; shard < HS_SHARDS_MAX; shard++) {
 		uint32_t index = slot * HS_SHARDS_MAX + shard;
 
-		if (live & (UINT64_C(1) << shard))
-			bpf_map_delete_elem(listener->sockets_fd, &index);
+		bpf_map_delete_elem(listener->sockets_fd, &index);
 	}
+}
+
+void listener_set_aside(struct listener *listener, unsigned slot)
+{
+	__atomic_store_n(&listener->shards->live[slot], 0, __ATOMIC_SEQ_CST);
 }
 
 unsigned listener_sockets(const struct listener *listener, unsigned slot,

@@ -65,6 +65,11 @@ int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64
 
 /* Takes all sockets of the slot out: no new flow goes there. Their queues stay where they are. */
 void listener_withdraw(struct listener *listener, unsigned slot);
+/* The same for all but the instance's own commands (struct hs_preview_rule, `aside`): the sockets
+ * keep their places. For everybody else the slot has none. */
+void listener_set_aside(struct listener *listener, unsigned slot);
+/* One that was set aside, and has lost its place by a bounce, gets one again. As listener_put(). */
+int listener_put_aside(struct listener *listener, unsigned slot, int socket_fd);
 
 /* The cookies of the slot's live sockets, from the kernel. Returns how many. */
 unsigned listener_sockets(const struct listener *listener, unsigned slot,

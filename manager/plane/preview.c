@@ -123,6 +123,14 @@ int preview_begin(struct plane *plane, const struct hs_preview_owner_id *owner)
 	return r;
 }
 
+bool preview_has_begun(const struct plane *plane, const struct hs_preview_owner_id *owner)
+{
+	struct hs_preview_key key = owner_key(owner);
+	struct hs_preview_rule rule;
+
+	return !bpf_map_lookup_elem(plane_preview_fd(plane), &key, &rule);
+}
+
 /* Calls `each` for all entries, which may remove the one it gets. What programs add or remove
  * meanwhile may be missed, or met twice; the bound is for a scan that they throw back to the start
  * again and again. */

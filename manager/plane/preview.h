@@ -33,6 +33,8 @@ bool preview_owner_lives(const struct hs_preview_owner_id *owner);
 /* Makes the owner known, and the selectors of the service look for rules. Again is no harm. -EBUSY:
  * the lock was held for a second. */
 int preview_begin(struct plane *plane, const struct hs_preview_owner_id *owner);
+/* Whether it is known. */
+bool preview_has_begun(const struct plane *plane, const struct hs_preview_owner_id *owner);
 /* Removes all rules of this owner, and the owner. When it was the last the selectors look no more.
  * 0 also when there was nothing. */
 int preview_end(struct plane *plane, const struct hs_preview_owner_id *owner);

@@ -5,15 +5,17 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "plane/exec.h"
+#include "plane/preview.h"
 #include "util/macro.h"
 
-static void withdraw(struct plane *plane, unsigned slot)
+static void set_aside(struct plane *plane, unsigned slot)
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
 
 	for (size_t i = 0; i < n; i++)
-		listener_withdraw(listeners[i], slot);
+		listener_set_aside(listeners[i], slot);
 }
 
 /* Whether another slot, or the park, listens there, too: else what waits would be lost, not moved.
@@ -52,7 +54,7 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 		if (hs_word_active(word) != slot)
 			break;
 	} while (plane_swap_word(plane, word, word_with_active(word, successor(others, slot))));
-	withdraw(plane, slot);
+	set_aside(plane, slot);
 	*ret_to = hs_word_active(plane_word(plane));
 	return RETIRE_DONE;
 }
@@ -67,7 +69,7 @@ enum retire_answer retire_park(struct plane *plane, unsigned slot)
 	/* where there is no park it stays as long as it can: refused is refused late enough */
 	for (size_t i = 0; i < n; i++)
 		if (has_other(listeners[i], slot))
-			listener_withdraw(listeners[i], slot);
+			listener_set_aside(listeners[i], slot);
 	return RETIRE_PARKED;
 }
 
@@ -108,6 +110,19 @@ void retire_describe(enum retire_answer answer, const struct plane *plane, unsig
 		problem_set(ret_sentence, 0, "%s: slot %u had no socket to retire.", service, slot);
 }
 
+int retire_keep_reach(struct plane *plane, unsigned slot, const char *cgroup,
+		      struct problem *problem)
+{
+	struct exec_order order = {.cgroup = cgroup, .slot = slot, .aside = true};
+	struct hs_preview_owner_id owner;
+	int r = preview_of_cgroup(cgroup, &owner);
+
+	/* the same group again, as processes of an earlier run have outlived that: it has them */
+	if (!r && preview_has_begun(plane, &owner))
+		return 0;
+	return r ? r : exec_attach(plane, &order, NULL, problem);
+}
+
 static int bounce_socket(struct listener *listener, unsigned slot, const struct held_socket *held,
 			 bool keep_in_map)
 {
@@ -119,8 +134,10 @@ static int bounce_socket(struct listener *listener, unsigned slot, const struct 
 	/* nothing may come between these two: a poller would see the hang-up */
 	if (shutdown(fd, SHUT_RD) < 0 || listen(fd, held->socket.backlog) < 0)
 		return -errno;
-	if (!keep_in_map)
+	if (!keep_in_map) {
+		(void)listener_put_aside(listener, slot, fd);
 		return 0;
+	}
 	return listener_put(listener, slot, fd, held->socket.cookie);
 }
 

@@ -96,5 +96,5 @@ void waiting_leave(struct plane *plane, unsigned slot, unsigned to)
 		next = without(word, slot, to);
 	} while (next != word && plane_swap_word(plane, word, next));
 	for (size_t i = 0; i < n; i++)
-		listener_withdraw(listeners[i], slot);
+		listener_set_aside(listeners[i], slot);
 }

@@ -103,20 +103,39 @@ static int read_switch(sd_bus_message *m, bool *on)
 	return r;
 }
 
-/* An array that is not empty. */
-static int read_any(sd_bus_message *m, const char *type, bool *any)
+/* How many elements an array has: adds to it. */
+static int read_length(sd_bus_message *m, const char *type, unsigned *length)
 {
 	int r = sd_bus_message_enter_container(m, 'v', type);
 
 	if (r >= 0)
 		r = sd_bus_message_enter_container(m, 'a', type + 1);
 	while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
-		*any = true;
+		++*length;
 		r = sd_bus_message_skip(m, type + 1);
 	}
 	if (r >= 0)
 		r = sd_bus_message_exit_container(m);
 	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* An array that is not empty. */
+static int read_any(sd_bus_message *m, const char *type, bool *any)
+{
+	unsigned n = 0;
+	int r = read_length(m, type, &n);
+
+	*any |= n > 0;
+	return r;
+}
+
+static int read_commands(sd_bus_message *m, bool *others)
+{
+	unsigned n = 0;
+	int r = read_length(m, "a(sasbttttuii)", &n);
+
+	*others = n > 1;
+	return r;
 }
 
 static int read_property(sd_bus_message *m, const char *name, struct unit_facts *facts,
@@ -151,6 +170,8 @@ static int read_property(sd_bus_message *m, const char *name, struct unit_facts 
 		return read_any(m, "a(iayu)", &facts->filtered);
 	if (!strcmp(name, "IPIngressFilterPath") || !strcmp(name, "IPEgressFilterPath"))
 		return read_any(m, "as", &facts->filtered);
+	if (!strcmp(name, "ExecStop"))
+		return read_commands(m, &facts->has_stop_commands);
 	if (!strcmp(name, "Result"))
 		return read_text(m, facts->ending.result, sizeof(facts->ending.result));
 	if (!strcmp(name, "ExecMainCode"))

@@ -26,10 +26,11 @@ struct unit_facts {
 	/* its control group lets not everything through: IPAddressDeny=, IPIngressFilterPath=,
 	 * IPEgressFilterPath= */
 	bool filtered;
-	char invocation[33];  /* hex id of this run of the unit; "" = never started */
-	bool job_pending;     /* systemd has a job for it: to start, stop or restart it */
-	struct ending ending; /* of the main process, once it has ended */
-	bool was_active;      /* this run, or the last one, has reported ready */
+	char invocation[33];	/* hex id of this run of the unit; "" = never started */
+	bool job_pending;	/* systemd has a job for it: to start, stop or restart it */
+	struct ending ending;	/* of the main process, once it has ended */
+	bool has_stop_commands; /* ExecStop= has more than the one that retires it */
+	bool was_active;	/* this run, or the last one, has reported ready */
 };
 
 void unit_facts_done(struct unit_facts *facts);

@@ -449,6 +449,35 @@ static void without_room_a_connection_waits(void **state)
 	command_end(&command);
 }
 
+/* What stops A by one of its own ports must not stop B. */
+static void a_retired_instance_is_reached_by_its_own(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct pair pair = start_pair(*state, &any);
+	struct rig *rig = *state;
+	struct command own = command_start(rig, ask_50, &local);
+	struct command other = command_start(rig, ask_50, &local);
+	unsigned to;
+
+	serve_pair(&pair);
+	assert_int_equal(retire_leave(rig->plane, 0, ~0U, &to), RETIRE_DONE);
+	assert_int_equal(retire_keep_reach(rig->plane, 0, own.cgroup.text, NULL), 0);
+	/* again is no harm */
+	assert_int_equal(retire_keep_reach(rig->plane, 0, own.cgroup.text, NULL), 0);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), 0);
+	command_go(&own);
+	command_go(&other);
+	assert_int_equal(command_wait(&own), 0);
+	assert_int_equal(command_wait(&other), 50);
+	/* and it can come back */
+	assert_int_equal(rig_adopt(rig, pair.a), 1);
+	rig_flip(rig, 0);
+	assert_int_equal(ask_50(&local), 0);
+	assert_int_equal(rmdir(folder_of(&other).text), 0);
+	close(other.go);
+	command_end(&own);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -466,6 +495,7 @@ int main(void)
 		CASE(a_slot_that_dies_is_told),
 		CASE(a_listener_that_is_nobodys_is_told),
 		CASE(without_room_a_connection_waits),
+		CASE(a_retired_instance_is_reached_by_its_own),
 	};
 
 	return cases_run("exec", tests);

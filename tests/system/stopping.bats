@@ -1,0 +1,73 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What stops an instance, or has stopped it, by other ways than a signal to its main process.
+
+load lib/rig
+load lib/servers
+
+# named is told to stop by "rndc stop", that is, by a port which both slots serve
+@test "bind9, with the unit of its package and nothing changed: who is stopped is the one that is meant" {
+	local pid query='\x00\x1b\x124\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09localhost\x00\x00\x01\x00\x01'
+	inside sed '/^Alias=/d' /lib/systemd/system/named.service | write /etc/systemd/system/bind@.service
+	up bind
+	[[ $(status bind '[.listeners[].address] | unique | join(" ")') == *127.0.0.1:953* ]]
+	begin_asking 53 "$query" '\x7f\x00\x00\x01'
+	for _ in 1 2; do
+		prefer bind 0
+		pid=$(main_pid bind@0)
+		# the standby
+		inside systemctl restart bind@1
+		wait_for 10 is_ready bind
+		[[ $(main_pid bind@0) == "$pid" && $(active bind) == 0 ]]
+		# the active one
+		pid=$(main_pid bind@1)
+		inside systemctl restart bind@0
+		wait_for 10 is_ready bind
+		[[ $(main_pid bind@1) == "$pid" && $(active bind) == 1 ]]
+	done
+	# one that hung, when it is restarted
+	pid=$(main_pid bind@0)
+	inside systemctl kill -s STOP bind@1
+	wait_for 10 is_active bind 0
+	wait_for 10 is_ready bind
+	[[ $(main_pid bind@0) == "$pid" && $(active bind) == 0 ]]
+	# without hsd
+	inside systemctl stop hsd
+	inside systemctl restart bind@1
+	wait_for 10 is_ready bind
+	[[ $(main_pid bind@0) == "$pid" ]]
+	inside systemctl start hsd
+	wait_for 10 is_ready bind
+	lost_nothing 'bind9: 6 restarts and a hang'
+	# the way there is closed with the group that it was for
+	inside systemctl restart bind@1
+	wait_for 10 is_ready bind
+	[[ -z $(inside bpftool -j map dump pinned $pins/bind/preview/rules | jq -c '.[]?' | grep '"protocol":0' || true) ]]
+	down bind
+}
+
+# systemd then runs ExecStop=, which fails as there is nothing to stop
+@test "a unit without a main process is started again when its processes are gone" {
+	write /etc/systemd/system/loose@.service <<-'END'
+		[Service]
+		Type=forking
+		GuessMainPID=no
+		ExecStart=/bin/sh -c '/usr/lib/hotstandby/hs-example-server --slot=%i --listen=0.0.0.0:9814 & sleep 0.2'
+		ExecStop=/usr/bin/pkill -F /run/nobody.pid
+	END
+	up loose
+	for slot in 1 0; do
+		inside systemctl kill -s KILL "loose@$slot"
+		wait_for 10 has_event loose restart
+		wait_for 10 is_ready loose
+		rig_began=$(inside date +%s.%N)
+	done
+	# but not when it was told to stop
+	inside systemctl stop loose@1 || true
+	wait_for 5 is_unit_state loose@1 failed
+	inside systemctl restart loose@0 || true
+	wait_for 5 is_state loose 0 ready
+	[[ $(unit_state loose@1) == failed ]]
+	down loose
+}
