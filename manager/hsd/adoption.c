@@ -197,6 +197,7 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 	}
 	if (strcmp(instance->adopted_run, facts->invocation)) {
 		instance->crash_told = false;
+		hang_on_new_run(service->hang, instance->slot);
 		/* a manager that was not there when it was prepared */
 		instance->ownership.other_than_root |= !owner_is_root(facts);
 		instance->look_delay = LOOK_FIRST;

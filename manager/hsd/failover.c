@@ -6,6 +6,7 @@
 
 #include "hsd/bus.h"
 #include "hsd/change_run.h"
+#include "hsd/hang.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/recovery.h"
@@ -276,6 +277,15 @@ static unsigned successor(const struct service *service, unsigned slot)
 	return service_pick(service, slot, false);
 }
 
+/* What waits there are probes, and what hsctl exec sends: no client. */
+static bool is_resting(const struct service *service, unsigned slot)
+{
+	uint64_t word = plane_word(service->plane);
+
+	return hs_word_policy(word) == HS_POLICY_STANDBY && hs_word_active(word) != slot &&
+	       hs_word_canary(word) != slot;
+}
+
 void failover_on_stalled(struct failover *failover, unsigned slot,
 			 const struct stall_evidence *evidence)
 {
@@ -286,6 +296,11 @@ void failover_on_stalled(struct failover *failover, unsigned slot,
 
 	/* it is on its way in or out */
 	if (to == slot || stuck->timer)
+		return;
+	/* many listen long before they serve: who begins anew would never come to an end */
+	if (hang_is_starting(service->hang, slot) &&
+	    (is_resting(service, slot) ||
+	     (to < HS_SLOTS_MAX && hang_is_starting(service->hang, to))))
 		return;
 	describe(evidence, &stuck->problem);
 	if (service->config.failover == FAILOVER_MANUAL)

@@ -9,6 +9,7 @@
 #include "plane/diag.h"
 #include "plane/waiting.h"
 #include "util/clock.h"
+#include "util/files.h"
 #include "util/macro.h"
 
 /* How often it is looked while there is traffic: what a verdict may come late. */
@@ -41,6 +42,7 @@ struct slot_watch {
 	bool looked;			/* `sample` is of this look */
 	uint64_t stalled_since;		/* 0 = it serves */
 	uint64_t given;			/* at the last look */
+	uint64_t given_at_start;	/* when this run of the unit was adopted */
 };
 
 struct hang {
@@ -407,6 +409,43 @@ void hang_on_traffic(struct hang *hang)
 	if (hang->due == USEC_INFINITY || hang->busy_until <= now)
 		look_soon(hang);
 	hang->busy_until = now + TRAFFIC_LASTS;
+}
+
+void hang_on_new_run(struct hang *hang, unsigned slot)
+{
+	uint64_t now;
+
+	/* one that an earlier hsd has adopted is no news */
+	if (hang)
+		hang->slots[slot].given_at_start =
+			!plane_slot_sockets(hang->service->plane, slot) &&
+					given(hang, slot, &now, NULL)
+				? now
+				: 0;
+}
+
+/* By a signal, say. */
+static bool is_halted(pid_t pid)
+{
+	_cleanup_(freep) char *path = format("/proc/%d/stat", (int)pid), *text = NULL;
+	const char *state;
+
+	if (!path || file_read(path, 4096, &text) < 0)
+		return false;
+	state = strrchr(text, ')');
+	return state && state[1] == ' ' && (state[2] == 'T' || state[2] == 't');
+}
+
+bool hang_is_starting(struct hang *hang, unsigned slot)
+{
+	struct stall_sample sample = {0};
+	uint64_t now;
+
+	if (!given(hang, slot, &now, NULL))
+		return false;
+	sum_up(hang, slot, &sample);
+	return now <= hang->slots[slot].given_at_start + sample.queued &&
+	       !is_halted(instance_facts(hang->service->instances[slot])->main_pid);
 }
 
 void hang_poke(struct hang *hang)

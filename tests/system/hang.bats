@@ -412,6 +412,52 @@ freeze_worker() { inside bash -c "kill -STOP \$(pgrep -P $(main_pid nginx@0) | h
 	down late
 }
 
+# a server that listens, and accepts nothing for a while
+dawdling_service() {
+	write /usr/lib/system-tests/dawdle.py <<-'END'
+		import socket, sys, time
+		s = socket.socket()
+		s.bind(("0.0.0.0", int(sys.argv[1])))
+		s.listen(128)
+		time.sleep(float(sys.argv[2]))
+		while True:
+		    c, _ = s.accept()
+		    c.recv(4096)
+		    c.sendall(b"HTTP/1.0 200 OK\r\n\r\nslot=%s here" % sys.argv[3].encode())
+		    c.close()
+	END
+	write "/etc/systemd/system/$1@.service" <<-END
+		[Service]
+		ExecStart=/usr/bin/python3 /usr/lib/system-tests/dawdle.py $2 $3 %i
+	END
+}
+
+@test "who listens long before it serves is not restarted for that" {
+	local pids
+	dawdling_service dawdle 9813 3
+	printf '[Service]\nFailoverHold=0\n[Health]\nProbe=http:/\n' | write /etc/hotstandby/dawdle.conf
+	inside systemctl daemon-reload
+	hs enable dawdle@.service
+	inside systemctl start dawdle@0 dawdle@1
+	pids="$(main_pid dawdle@0) $(main_pid dawdle@1)"
+	[[ $(fetch http://127.0.0.1:9813/) == slot=* ]]
+	wait_for 10 is_healthy dawdle
+	# the standby has its probes only
+	inside systemctl restart dawdle@1
+	wait_for 5 is_healthy dawdle
+	[[ $(fetch http://127.0.0.1:9813/) == slot=0* ]]
+	(($(count_events dawdle hang) == 0))
+	[[ ${pids% *} == "$(main_pid dawdle@0)" ]]
+	# one that is halted is no beginner
+	inside systemctl restart dawdle@1
+	freeze dawdle@1
+	wait_for 10 has_said dawdle hang 'will be restarted'
+	wait_for 10 is_healthy dawdle
+	down dawdle
+}
+
+is_healthy() { [[ $(status "$1" '[.slots[].health] | unique | join(" ")') == healthy ]]; }
+
 @test "hsd killed, and a kept one stays out until it serves again" {
 	local hsd
 	settings app FailoverHold=0 OnHang=keep
