@@ -43,13 +43,72 @@ static bool has_word(const char *line, const char *word)
 	return false;
 }
 
-static void note(struct lint_report *report, const struct assignment *a, const char *why)
+static void note(struct lint_report *report, const struct assignment *a, const char *why,
+		 const char *remedy)
 {
 	struct lint_finding finding = {.file = a->file, .line = a->line, .why = why};
 
 	snprintf(finding.what, sizeof(finding.what), "%s=%s", a->key, a->value);
-	snprintf(finding.remedy, sizeof(finding.remedy), "%s", REMEDY);
+	snprintf(finding.remedy, sizeof(finding.remedy), "%s", remedy);
 	lint_add(report, &finding);
+}
+
+/* Commands may know the slot by a variable. */
+static bool has_own_environment(const struct lint_unit *service)
+{
+	for (size_t i = 0; i < service->settings.n; i++) {
+		const struct assignment *a = &service->settings.items[i];
+
+		if (!strcmp(a->section, "Service") && !strncmp(a->key, "Environment", 11) &&
+		    !dropin_is_ours(a->file) && lint_depends_on_slot(a->value))
+			return true;
+	}
+	return false;
+}
+
+/* A test of the configuration ("-t") reaches nobody. */
+static bool knows_its_slot(const char *command)
+{
+	return lint_depends_on_slot(command) || strstr(command, "MAINPID") ||
+	       has_word(command, " -t");
+}
+
+/* A later empty line of the same key throws it away. */
+static bool is_reset(const struct lint_unit *service, size_t index)
+{
+	const struct assignment *items = service->settings.items;
+
+	for (size_t i = index + 1; i < service->settings.n; i++)
+		if (!*items[i].value && !dropin_is_ours(items[i].file) &&
+		    assignment_is(&items[i], items[index].section, items[index].key))
+			return true;
+	return false;
+}
+
+/* Commands that find the server by what all slots have in common: one says "reload" to the standby,
+ * and the active one reloads. */
+static void lint_commands(struct lint_report *report, const struct lint_unit *service,
+			  const char *pid_file)
+{
+	const struct assignment *items = service->settings.items;
+
+	for (size_t i = 0; i < service->settings.n; i++) {
+		const struct assignment *a = &items[i];
+
+		if ((!assignment_is(a, "Service", "ExecReload") &&
+		     !assignment_is(a, "Service", "ExecStop")) ||
+		    !*a->value || dropin_is_ours(a->file) || knows_its_slot(a->value) ||
+		    is_reset(service, i) || (pid_file && has_word(a->value, pid_file)))
+			continue;
+		note(report, a,
+		     "It names neither the slot (%i) nor its process ($MAINPID): if it finds the "
+		     "server by a file or a port that the slots have in common, it may reach "
+		     "another "
+		     "slot than the one that is meant",
+		     "Give the slots files of their own, with %i; or, for a port, put this in "
+		     "front of "
+		     "the command: +/usr/bin/hsctl exec %p %i --");
+	}
 }
 
 void shared_lint(const struct shared *shared, struct lint_report *report,
@@ -58,12 +117,15 @@ void shared_lint(const struct shared *shared, struct lint_report *report,
 	const struct assignment *items = service->settings.items;
 	const struct assignment *type = assignments_last(&service->settings, "Service", "Type");
 
+	if (!has_own_environment(service))
+		lint_commands(report, service, shared->pid_file);
 	if (!shared->pid_file)
 		return;
 	if (type && !strcmp(type->value, "forking"))
 		note(report, assignments_last(&service->settings, "Service", "PIDFile"),
 		     "One file cannot name the main process of every slot, so systemd is told not "
-		     "to read it and has to guess");
+		     "to read it and has to guess",
+		     REMEDY);
 	for (size_t i = 0; i < service->settings.n; i++)
 		if (!strcmp(items[i].section, "Service") && !dropin_is_ours(items[i].file) &&
 		    (!strncmp(items[i].key, "ExecStop", 8) ||
@@ -71,5 +133,6 @@ void shared_lint(const struct shared *shared, struct lint_report *report,
 		    has_word(items[i].value, shared->pid_file))
 			note(report, &items[i],
 			     "The file names the process of the slot that was started last, so "
-			     "this reaches that one, whichever slot is meant");
+			     "this reaches that one, whichever slot is meant",
+			     REMEDY);
 }

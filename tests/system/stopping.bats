@@ -40,11 +40,24 @@ load lib/servers
 	inside systemctl start hsd
 	wait_for 10 is_ready bind
 	lost_nothing 'bind9: 6 restarts and a hang'
+	# a reload goes where everybody goes, unless it is told; enable has said so
+	run -0 hs enable bind@.service
+	[[ $output == *'ExecReload=/usr/sbin/rndc reload'*'+/usr/bin/hsctl exec %p %i --'* ]]
+	printf '[Service]\nExecReload=\nExecReload=+/usr/bin/hsctl exec %%p %%i -- /usr/sbin/rndc reload\n' |
+		write /etc/systemd/system/bind@.service.d/reload.conf
+	inside systemctl daemon-reload
+	inside systemctl reload bind@1
+	has_reloaded 1
+	run ! has_reloaded 0
 	# the way there is closed with the group that it was for
 	inside systemctl restart bind@1
 	wait_for 10 is_ready bind
 	[[ -z $(inside bpftool -j map dump pinned $pins/bind/preview/rules | jq -c '.[]?' | grep '"protocol":0' || true) ]]
 	down bind
+}
+
+has_reloaded() {
+	inside journalctl -q -o cat --since="@$rig_began" -u "bind@$1" | grep -q 'reloading configuration succeeded'
 }
 
 # systemd then runs ExecStop=, which fails as there is nothing to stop

@@ -454,18 +454,31 @@ static void test_shared(void **state)
 		/* as nginx has it */
 		{{"",
 		  "[Service]\nType=forking\nPIDFile=/run/a.pid\nExecStop=/x --pidfile /run/a.pid\n"
-		  "ExecReload=/x /run/a.pid2\nExecStart=/y /run/a.pid\n"},
+		  "ExecReload=/x $MAINPID\nExecStart=/y /run/a.pid\n"},
 		 NULL,
 		 NULL,
-		 ""},
+		 "note f:4 ExecStop=/x --pidfile /run/a.pid\n"},
 		{{"[Service]\nPIDFile=/run/a.pid\n",
 		  "[Service]\nType=forking\nPIDFile=/run/a.pid\nExecStop=/x --pidfile /run/a.pid\n"
 		  "ExecReload=/x /run/a.pid2\nExecReload=/x '/run/a.pid'\nExecStart=/y "
 		  "/run/a.pid\n"},
 		 "/run/a.pid",
 		 NULL,
+		 "note f:5 ExecReload=/x /run/a.pid2\n"
 		 "note f:3 PIDFile=/run/a.pid\nnote f:4 ExecStop=/x --pidfile /run/a.pid\n"
 		 "note f:6 ExecReload=/x '/run/a.pid'\n"},
+		/* as bind9 has it */
+		{{"", "[Service]\nExecReload=rndc reload\nExecStop=rndc stop\n"},
+		 NULL,
+		 NULL,
+		 "note f:2 ExecReload=rndc reload\nnote f:3 ExecStop=rndc stop\n"},
+		/* those that know which one is meant, and those that are no more */
+		{{"", "[Service]\nExecReload=kill -HUP $MAINPID\nExecReload=sshd -t\nExecStop=x\n"
+		      "ExecStop=\nExecStop=x stop %i\n"},
+		 NULL,
+		 NULL,
+		 ""},
+		{{"", "[Service]\nEnvironment=A=%i\nExecStop=apachectl stop\n"}, NULL, NULL, ""},
 	};
 
 	(void)state;
