@@ -86,6 +86,7 @@ static int on_main_exit(sd_event_source *source, int fd, uint32_t events, void *
 	(void)source;
 	(void)fd;
 	(void)events;
+	instance->ended_pid = instance->watched_pid;
 	unwatch_main(instance);
 	/* systemd's news follow; where other processes still hold the sockets they decide */
 	unit_watch_refresh(instance->watch);
@@ -114,6 +115,7 @@ static void watch_main(struct instance *instance, pid_t pid)
 	}
 	sd_event_source_set_io_fd_own(instance->exit_source, true);
 	instance->watched_pid = pid;
+	instance->ended_pid = 0;
 }
 
 /* ---- starting it again ---- */

@@ -55,6 +55,7 @@ struct instance {
 	char let_go_run[33]; /* the run whose socket units were stopped last; "" = settled */
 
 	pid_t watched_pid;
+	pid_t ended_pid; /* main process whose end was seen; systemd may still name it */
 	sd_event_source *exit_source;
 
 	struct waiters preparers; /* see hsd/preparation.h */

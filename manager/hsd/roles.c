@@ -58,7 +58,8 @@ struct roles *roles_free(struct roles *roles)
 bool roles_telling(const struct roles *roles, unsigned slot)
 {
 	for (unsigned i = 0; roles && i < ROLE_CHANGES; i++)
-		if (roles->tellings[i][slot] && !telling_is_sent(roles->tellings[i][slot]))
+		if (roles->tellings[i][slot] && !telling_is_sent(roles->tellings[i][slot]) &&
+		    !telling_is_held(roles->tellings[i][slot]))
 			return true;
 	return false;
 }
@@ -73,12 +74,17 @@ static const struct unit_facts *facts_of(const struct roles *roles, unsigned slo
 /* A slot that Slots= does not reach any more has nobody. */
 static void read_slot(const struct roles *roles, unsigned slot, struct role_slot *ret_slot)
 {
+	const struct unit_facts *facts;
+
 	*ret_slot = (struct role_slot) {.slot = HS_SLOT_NONE};
 	if (slot >= roles->service->n_slots)
 		return;
+	facts = facts_of(roles, slot);
 	ret_slot->slot = slot;
-	ret_slot->lives = unit_lives(facts_of(roles, slot));
-	ret_slot->run = role_run(facts_of(roles, slot)->invocation);
+	ret_slot->lives =
+		unit_lives(facts) &&
+		(!facts->main_pid || facts->main_pid != roles->service->instances[slot]->ended_pid);
+	ret_slot->run = role_run(facts->invocation);
 }
 
 static bool is_known(const struct roles *roles, unsigned slot)

@@ -393,6 +393,54 @@ static int check_config(struct enable_plan *plan, struct problem *problem)
 	return 0;
 }
 
+/* What is wrong with a unit that OnDemote= or OnPromote= has started; NULL = nothing. */
+static const char *fault_of(sd_bus *bus, const char *unit, const char *own, struct problem *problem)
+{
+	_cleanup_(unitload_done) struct unitload load = {};
+	enum lint_load state;
+
+	if (!strcmp(unit, own))
+		return "It is the unit of the slot itself";
+	if (unitload(bus, unit, &load, problem) < 0)
+		return problem->text;
+	state = load_of(&load, unit);
+	return state == LINT_NOT_FOUND ? "There is no such unit"
+	       : state == LINT_MASKED  ? "The unit is masked"
+	       : state == LINT_BROKEN  ? "systemd cannot read the unit"
+				       : NULL;
+}
+
+static void check_role(sd_bus *bus, struct enable_plan *plan, unsigned slot, enum role_change role)
+{
+	const struct role_action *action = &plan->config.roles[role];
+	struct lint_finding finding = {.refuses = true, .file = plan->kept_config};
+	char unit[UNIT_NAME_MAX], own[UNIT_NAME_MAX] = "";
+	struct problem problem = {};
+
+	if (action->means != ROLE_BY_UNIT)
+		return;
+	strcpy(unit, action->unit);
+	(void)name_unit(plan->service, slot, own, sizeof(own));
+	if (role_unit(action, plan->service, slot, unit) < 0)
+		finding.why = "With the name of the service it is no name of a unit";
+	else
+		finding.why = keep(plan, fault_of(bus, unit, own, &problem));
+	if (!finding.why)
+		return;
+	snprintf(finding.what, sizeof(finding.what), "%s=%s%s%s", role_key(role), action->unit,
+		 strcmp(unit, action->unit) ? ": " : "", strcmp(unit, action->unit) ? unit : "");
+	snprintf(finding.remedy, sizeof(finding.remedy), "Make the unit, or correct the setting");
+	lint_add(&plan->report, &finding);
+}
+
+/* Units are looked for as long as the settings are good: the defaults name none. */
+static void check_roles(sd_bus *bus, struct enable_plan *plan)
+{
+	for (unsigned slot = 0; slot < plan->config.slots; slot++)
+		for (unsigned i = 0; i < ROLE_CHANGES; i++)
+			check_role(bus, plan, slot, i);
+}
+
 static void add_no_socket_unit(struct enable_plan *plan)
 {
 	struct lint_finding finding = {
@@ -453,6 +501,8 @@ static int make_plan(sd_bus *bus, struct enable_plan *plan, struct problem *prob
 	int r;
 
 	r = check_config(plan, problem);
+	if (r >= 0)
+		check_roles(bus, plan);
 	for (unsigned slot = 0; r >= 0 && slot < plan->config.slots; slot++)
 		r = add_slot(bus, plan, slot, &stops, problem);
 	if (r >= 0)

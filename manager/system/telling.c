@@ -59,6 +59,11 @@ bool telling_is_sent(const struct telling *telling)
 	return telling->ended || (telling->job && unit_job_is_made(telling->job));
 }
 
+bool telling_is_held(const struct telling *telling)
+{
+	return telling->timer && !telling->call && !telling->ended;
+}
+
 /* ---- the end ---- */
 
 static const char *news_of(enum role_change role)
@@ -155,6 +160,12 @@ static void start_unit(struct telling *telling)
 
 /* ---- by a signal ---- */
 
+static bool is_gone(const sd_bus_error *error)
+{
+	return sd_bus_error_has_names(error, "org.freedesktop.systemd1.NoSuchProcess",
+				      "org.freedesktop.systemd1.NoSuchUnit", "System.Error.ESRCH");
+}
+
 static int on_killed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
 	const sd_bus_error *error = sd_bus_message_get_error(m);
@@ -162,7 +173,10 @@ static int on_killed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 
 	(void)ret_error;
 	telling->call = sd_bus_slot_unref(telling->call);
-	if (error)
+	/* it died meanwhile: then nobody has to be told */
+	if (error && telling->role == ROLE_DEMOTE && is_gone(error))
+		telling->ended = true;
+	else if (error)
 		fail(telling, error->message ?: error->name);
 	else
 		succeed(telling);

@@ -33,4 +33,6 @@ struct telling *telling_free(struct telling *telling);
 
 /* systemd has sent the signal, or has a job to start the unit; or it has ended. */
 bool telling_is_sent(const struct telling *telling);
+/* The process does not handle the signal yet. */
+bool telling_is_held(const struct telling *telling);
 bool telling_has_ended(const struct telling *telling);

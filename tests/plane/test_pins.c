@@ -4,6 +4,7 @@
  * is half made, left alone when it is another version's; and the sentence when it cannot be.
  */
 #include "cases.h"
+#include "plane/told.h"
 
 #include <bpf/bpf.h>
 #include <linux/capability.h>
@@ -580,6 +581,30 @@ static void live_listeners_have_a_limit(void **state)
 	assert_int_equal(rig_slot(rig, 0).chosen, PLANE_LISTENERS_MAX);
 }
 
+/* Made when it is first written; lost with the service. */
+static void who_was_told_is_kept(void **state)
+{
+	struct role_told told = {true, true, 3, 0x123456789abc}, read = {.known = true};
+	struct rig *rig = *state;
+	int lock = -1, other;
+
+	assert_int_equal(told_read(rig->plane, &read), 0);
+	assert_false(read.known);
+	assert_int_equal(access(FOLDER "/" HS_PIN_ROLE, F_OK), -1);
+	assert_int_equal(told_lock(rig->plane, &lock), 0);
+	assert_int_equal(told_lock(rig->plane, &other), -EBUSY);
+	assert_int_equal(told_write(rig->plane, &told), 0);
+	close(lock);
+	rig->plane = plane_free(rig->plane);
+	rig_planes(rig);
+	assert_int_equal(told_read(rig->plane, &read), 0);
+	assert_true(read.known && read.told);
+	assert_int_equal(read.slot, told.slot);
+	assert_int_equal(read.run, told.run);
+	assert_int_equal(plane_destroy(rig->plane), 0);
+	assert_int_equal(access(FOLDER, F_OK), -1);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -602,6 +627,7 @@ int main(void)
 		CASE(an_old_selector_is_replaced),
 		CASE(dead_listeners_make_room),
 		CASE(live_listeners_have_a_limit),
+		CASE(who_was_told_is_kept),
 	};
 
 	return cases_run("pins", tests);

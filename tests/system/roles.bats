@@ -291,3 +291,51 @@ leader() {
 	hs switchover app --drain=0
 	hears '0 SIGUSR2, 1 SIGUSR1'
 }
+
+@test "units that are not there: enable and doctor find them" {
+	settings OnPromote=no-such@.service OnDemote=app@0.service
+	run -3 hs enable app@.service
+	[[ $output == *'OnPromote=no-such@.service: no-such@0.service: There is no such unit'* ]]
+	[[ $output == *'OnPromote=no-such@.service: no-such@1.service: There is no such unit'* ]]
+	[[ $output == *'OnDemote=app@0.service: It is the unit of the slot itself'* ]]
+	run -1 hs doctor app
+	[[ $output == *'OnPromote=no-such@.service: no-such@0.service'* ]]
+}
+
+@test "of an exclusive service the old one has ended before the new one is told" {
+	role_service single 9954
+	printf '[Service]\nExclusive=yes\nOnDemote=SIGUSR2\nOnPromote=SIGUSR1\n' | write /etc/hotstandby/single.conf
+	inside systemctl daemon-reload
+	hs enable single@.service
+	inside systemctl start single@0
+	wait_for 10 eval "told | grep -qx '0 SIGUSR1'"
+	hs switchover single
+	wait_for 10 eval "told | grep -qx '0 SIGUSR1, 1 SIGUSR1'"
+	[[ -z $(inside journalctl -q -o cat -p warning --since="@$forgotten" HS_SERVICE=single HS_EVENT=role) ]]
+	down single
+	# shellcheck disable=SC2154 # lib/rig
+	run -1 inside test -e "$pins/single"
+}
+
+has_heard() { told | grep -q "$1"; }
+
+# A server that takes its demotion at its word: what waited on it then would wait for good.
+@test "servers that accept nothing any more when they are demoted, under load" {
+	local i
+	role_service deaf 9955 deaf
+	printf '[Service]\nFailoverHold=0\nOnDemote=SIGUSR2\nOnPromote=SIGUSR1\n' | write /etc/hotstandby/deaf.conf
+	up deaf
+	begin_load http://127.0.0.1:9955/ slot=
+	for i in 0 1 0 1 0 1; do
+		forget
+		hs switchover deaf --drain=0
+		wait_for 5 has_heard "$i SIGUSR2"
+		[[ $(status deaf ".slots[$i].queued") == 0 ]]
+	done
+	inside systemctl restart deaf@0
+	wait_for 10 is_ready deaf
+	hs switchover deaf --drain=0
+	lost_nothing
+	baseline
+	down deaf
+}

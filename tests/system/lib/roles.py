@@ -6,7 +6,7 @@ roles.py SLOT PORT [late]
 
 Answers with "slot=N ROLE", where ROLE is what it was told last, and adds a line "SLOT SIGNAL PID" to
 /run/roles for each USR1 (promote), USR2 (demote) and RTMIN+1. "late": it handles them only half a second
-after it has reported ready; "never": not at all.
+after it has reported ready; "never": not at all; "deaf": it accepts no connection while it is demoted.
 """
 import os
 import signal
@@ -16,11 +16,15 @@ import threading
 
 slot, port, mode = sys.argv[1], int(sys.argv[2]), (sys.argv + ['', ''])[3]
 role = 'standby'
+accepting = threading.Event()
+accepting.set()
 
 
 def on_signal(number, _):
     global role
     role = 'active' if number == signal.SIGUSR1 else 'standby'
+    if mode == 'deaf':
+        accepting.set() if role == 'active' else accepting.clear()
     name = signal.Signals(number).name if number < signal.SIGRTMIN else f'SIGRTMIN+{number - signal.SIGRTMIN}'
     log = os.open('/run/roles', os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.write(log, f'{slot} {name} {os.getpid()}\n'.encode())
@@ -39,8 +43,13 @@ def notify():
 
 
 def serve(listener):
-    while True:
-        connection = listener.accept()[0]
+    listener.settimeout(0.01)
+    while accepting.wait():
+        try:
+            connection = listener.accept()[0]
+        except TimeoutError:
+            continue
+        connection.settimeout(10)
         with connection:
             connection.recv(4096)
             body = f'slot={slot} {role}\n'.encode()
@@ -54,7 +63,7 @@ def main():
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(('0.0.0.0', port))
     listener.listen(4096)
-    if not mode:
+    if mode in ('', 'deaf'):
         handle()
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     if mode == 'late':
