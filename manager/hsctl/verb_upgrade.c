@@ -12,6 +12,7 @@
 #include "hsctl/verbs.h"
 #include "system/lastwords.h"
 #include "system/scope.h"
+#include "util/clock.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
@@ -104,6 +105,9 @@ struct show {
 	double share;
 	int slot;	     /* that it is about; -1 = not known yet */
 	uint64_t began_usec; /* CLOCK_REALTIME */
+	uint64_t asked_usec; /* CLOCK_MONOTONIC */
+	bool no_block;	     /* that it has begun is enough */
+	int from, to;
 };
 
 static void show_line(const struct show *show, json_object *progress)
@@ -148,6 +152,9 @@ static int on_step(const char *json, void *userdata)
 	double value;
 	bool same;
 
+	/* another one is under way, so that ours will be refused */
+	if (json_number(object, "elapsed_us", 0) > (int64_t)(now_usec() - show->asked_usec))
+		return 0;
 	/* its switchover tells of progress, too, without a share; that of an exclusive service says
 	 * more than the upgrade itself */
 	if (!json_object_object_get_ex(object, "share", &share) &&
@@ -165,7 +172,9 @@ static int on_step(const char *json, void *userdata)
 		snprintf(show->last, sizeof(show->last), "%s", step);
 	if (!show->quiet && (show->terminal || !same))
 		show_line(show, object);
-	return 0;
+	show->from = json_number(object, "from", -1);
+	show->to = json_number(object, "to", -1);
+	return show->no_block;
 }
 
 static void show_word(const char *line, void *userdata)
@@ -220,10 +229,46 @@ static enum client_answer ask(const struct arguments *a, const struct client_cal
 			  share[1], share[2], share[3], share[4], share[5], share[6], share[7]);
 }
 
+static int tell_under_way(const struct arguments *a, const char *service, const struct show *show)
+{
+	_cleanup_(json_object_putp) json_object *object = json_object_new_object();
+
+	if (!a->json) {
+		printf("%s: the upgrade goes on, see hsctl status %s and hsctl history %s\n",
+		       service, service, service);
+		return EXIT_DONE;
+	}
+	json_object_object_add(object, "service", json_object_new_string(service));
+	json_object_object_add(object, "verb", json_object_new_string("upgrade"));
+	json_object_object_add(object, "from", json_object_new_int(show->from));
+	json_object_object_add(object, "to", json_object_new_int(show->to));
+	json_object_object_add(object, "outcome", json_object_new_string("under-way"));
+	puts(json_line(object));
+	return EXIT_DONE;
+}
+
+/* Why there is no answer, where it is not hsd that says so. */
+static void explain(enum client_answer answer, const char *service, struct reply *reply)
+{
+	if (answer == CLIENT_ABSENT)
+		reply_fail(reply, EXIT_FAILED,
+			   "an upgrade needs hsd; start it: systemctl start hsd");
+	else if (answer == CLIENT_LOST)
+		reply_fail(reply, EXIT_FAILED,
+			   "%s: hsd went away in the middle of the upgrade; the next hsd finishes "
+			   "or undoes it, see hsctl events %s",
+			   service, service);
+	else if (answer == CLIENT_TIMEOUT)
+		reply_fail(reply, EXIT_FAILED,
+			   "%s: no answer in time; the upgrade goes on, see hsctl status %s; "
+			   "undo it with hsctl rollback %s",
+			   service, service, service);
+}
+
 int verb_upgrade(const struct arguments *arguments)
 {
 	struct sigaction action = {.sa_handler = on_signal};
-	struct show show = {.quiet = arguments->json, .slot = -1};
+	struct show show = {.quiet = arguments->json || arguments->no_block, .slot = -1};
 	struct order order = {0};
 	struct reply reply = {0};
 	char service[SERVICE_NAME_MAX];
@@ -242,7 +287,9 @@ int verb_upgrade(const struct arguments *arguments)
 	if (verb_service(arguments, service) || read_order(arguments, &order))
 		return EXIT_USAGE;
 	show.terminal = isatty(STDOUT_FILENO);
+	show.no_block = arguments->no_block;
 	clock_gettime(CLOCK_REALTIME, &now);
+	show.asked_usec = now_usec();
 	show.began_usec = now.tv_sec * USEC_PER_SEC + now.tv_nsec / NSEC_PER_USEC;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
@@ -253,15 +300,9 @@ int verb_upgrade(const struct arguments *arguments)
 	answer = ask(arguments, &call, &order, &reply);
 	if (show.terminal && !show.quiet)
 		fputs("\r\033[K", stdout);
-	if (answer == CLIENT_ABSENT)
-		reply_fail(&reply, EXIT_FAILED,
-			   "an upgrade needs hsd; start it: systemctl start hsd");
-	else if (answer == CLIENT_LOST)
-		reply_fail(
-			&reply, EXIT_FAILED,
-			"%s: hsd went away in the middle of the upgrade; the next hsd finishes or "
-			"undoes it, see hsctl events %s",
-			service, service);
+	if (answer == CLIENT_ANSWERED && !reply.text)
+		return tell_under_way(arguments, service, &show);
+	explain(answer, service, &reply);
 	if ((reply.exit == EXIT_UNDONE || reply.exit == EXIT_FAILED) && answer == CLIENT_REFUSED &&
 	    !arguments->host && !arguments->machine)
 		show_journal(service, &show, reply.problem.text);

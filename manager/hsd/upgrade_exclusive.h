@@ -4,29 +4,7 @@
 #pragma once
 
 #include "core/exclusive.h"
-#include "hsd/upgrade_run.h"
-#include "system/units.h"
-
-/* One upgrade on its way. */
-struct upgrade_run {
-	struct service *service;
-	struct upgrade machine;
-	char *smoke_command;
-	uint32_t uid;		 /* of who asked for it */
-	sd_bus_message *message; /* NULL: nobody waits for an answer */
-	sd_bus_message *recall;	 /* of who has it rolled back; NULL: nobody */
-	sd_event_source *timer;
-	struct unit_job *job;
-	struct smoke *smoke;
-	/* of the exclusive switchover: no slot could be started; the old one never stopped */
-	bool neither, untouched;
-};
-
-/* An event for the state machine: the actions that follow. `why` may be NULL. */
-unsigned upgrade_run_step(struct upgrade_run *run, enum upgrade_event event, const char *why);
-/* Does what the state machine asks for. Frees the run when it has ended: the last thing a caller
- * does. */
-void upgrade_run_carry_out(struct upgrade_run *run, unsigned actions);
+#include "hsd/upgrade_parts.h"
 
 /* Whether one may begin, and to which slot. */
 enum gate_answer upgrade_exclusive_gate(const struct service *service,

@@ -24,11 +24,6 @@
 /* How long a new instance may take to be ready, where nobody has said. */
 #define READY_USEC (90 * USEC_PER_SEC)
 
-/* How long a new hsd waits for what systemd and the probes say, before it finishes or undoes what
- * the one before has left; and how often it looks whether that is there. */
-#define RESUME_PATIENCE (5 * USEC_PER_SEC)
-#define RESUME_EVERY	(50 * USEC_PER_MSEC)
-
 DEFINE_CLEANUP(struct upgrade_run, upgrade_run_free)
 
 struct upgrade_run *upgrade_run_free(struct upgrade_run *run)
@@ -139,8 +134,7 @@ static void end(struct upgrade_run *run)
 
 /* ---- looking ---- */
 
-/* Why the slot that it is about is not well, as a sentence; false when it is. */
-static bool is_unwell(const struct upgrade_run *run, struct problem *ret_why)
+bool upgrade_run_is_unwell(const struct upgrade_run *run, struct problem *ret_why)
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	struct slot_health buffer[HS_SLOTS_MAX];
@@ -180,7 +174,7 @@ unsigned upgrade_run_step(struct upgrade_run *run, enum upgrade_event event, con
 	struct problem unwell = {0};
 
 	if (event == UPGRADE_LOOK) {
-		input.lost = is_unwell(run, &unwell);
+		input.lost = upgrade_run_is_unwell(run, &unwell);
 		input.ready = !input.lost;
 		input.why = unwell.text;
 	}
@@ -320,7 +314,8 @@ static void set_canary(struct upgrade_run *run)
 
 	do {
 		word = plane_word(plane);
-		if (hs_word_canary(word) == to && hs_word_share(word) == share)
+		if (hs_word_active(word) == to ||
+		    (hs_word_canary(word) == to && hs_word_share(word) == share))
 			return;
 		r = plane_set_canary(plane, word, word_with_canary(word, to, share), NULL);
 	} while (r == -EAGAIN);
@@ -357,24 +352,40 @@ static void switch_over(struct upgrade_run *run)
 	struct problem refusal = {0};
 	enum gate_answer gate;
 
+	/* the old instance has ended meanwhile, and this one has taken over */
+	if (hs_word_active(plane_word(service->plane)) == run->machine.plan.to) {
+		on_switched(SWITCHOVER_DONE, NULL, run);
+		return;
+	}
 	if (change_run_start(service, &order, NULL, &gate, &refusal) < 0 || gate != GATE_OPEN)
 		on_switched(SWITCHOVER_FAILED, refusal.text, run);
 }
 
-/* The old slot, as long as it lives, is where traffic was. */
+static bool old_instance_lives(const struct upgrade_run *run)
+{
+	const struct service *service = run->service;
+	unsigned from = run->machine.plan.from;
+
+	if (from >= service->n_slots || !plane_slot_sockets(service->plane, from))
+		return false;
+	return !run->from_run[0] ||
+	       !strcmp(run->from_run, instance_facts(service->instances[from])->invocation);
+}
+
+/* The old instance, as long as it lives, is where traffic was. */
 static bool flip_back(struct upgrade_run *run)
 {
-	const struct upgrade_plan *plan = &run->machine.plan;
+	unsigned from = run->machine.plan.from;
 	struct plane *plane = run->service->plane;
 	uint64_t word;
 
+	if (!old_instance_lives(run))
+		return false;
 	do {
 		word = plane_word(plane);
-		if (hs_word_active(word) == plan->from)
+		if (hs_word_active(word) == from)
 			return true;
-		if (!plane_slot_sockets(plane, plan->from))
-			return false;
-	} while (plane_swap_word(plane, word, word_with_active(word, plan->from)));
+	} while (plane_swap_word(plane, word, word_with_active(word, from)));
 	return true;
 }
 
@@ -384,8 +395,13 @@ static void undo(struct upgrade_run *run)
 	run->smoke = smoke_free(run->smoke);
 	run->service->change = change_run_free(run->service->change);
 	end_canary(run);
-	upgrade_run_carry_out(
-		run, upgrade_run_step(run, flip_back(run) ? UPGRADE_BACK : UPGRADE_NOT_BACK, NULL));
+	if (flip_back(run))
+		upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_BACK, NULL));
+	else
+		upgrade_run_carry_out(
+			run, upgrade_run_step(run, UPGRADE_NOT_BACK,
+					      "the old instance has ended meanwhile, so traffic "
+					      "stays where it is"));
 }
 
 void upgrade_run_carry_out(struct upgrade_run *run, unsigned actions)
@@ -468,8 +484,8 @@ static uint64_t ready_of(const struct service *service, const struct upgrade_ord
 	return service->config.exclusive ? exclusive_ready_default(service) : READY_USEC;
 }
 
-static struct upgrade_run *run_new(struct service *service, const struct upgrade_order *order,
-				   unsigned from, unsigned to)
+struct upgrade_run *upgrade_run_new(struct service *service, const struct upgrade_order *order,
+				    unsigned from, unsigned to)
 {
 	_cleanup_(upgrade_run_freep) struct upgrade_run *run = calloc(1, sizeof(*run));
 	struct upgrade_plan plan = {
@@ -497,6 +513,13 @@ static struct upgrade_run *run_new(struct service *service, const struct upgrade
 	return steal_ptr(&run);
 }
 
+static void note_old_instance(struct upgrade_run *run)
+{
+	const struct instance *from = run->service->instances[run->machine.plan.from];
+
+	snprintf(run->from_run, sizeof(run->from_run), "%s", instance_facts(from)->invocation);
+}
+
 int upgrade_run_start(struct service *service, const struct upgrade_order *order,
 		      sd_bus_message *message, enum gate_answer *ret_answer,
 		      struct problem *ret_refusal)
@@ -507,89 +530,13 @@ int upgrade_run_start(struct service *service, const struct upgrade_order *order
 	*ret_answer = gate(service, order, &to, ret_refusal);
 	if (*ret_answer != GATE_OPEN)
 		return 0;
-	run = run_new(service, order, hs_word_active(plane_word(service->plane)), to);
+	run = upgrade_run_new(service, order, hs_word_active(plane_word(service->plane)), to);
 	if (!run)
 		return -ENOMEM;
 	run->message = sd_bus_message_ref(message);
 	run->uid = bus_sender_uid(message);
+	note_old_instance(run);
 	service->upgrade = run;
 	upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_BEGIN, NULL));
 	return 0;
-}
-
-/* ---- what the hsd before has left ---- */
-
-bool upgrade_run_blocks(const struct service *service)
-{
-	return service->upgrade || service->resume_source;
-}
-
-/* Clients get to the new one, and it is well. */
-static bool has_taken_over(const struct upgrade_run *run)
-{
-	uint64_t word = plane_word(run->service->plane);
-	struct problem unwell;
-
-	return hs_word_active(word) == run->machine.plan.to &&
-	       !(hs_word_flags(word) & HS_FLAG_EXCLUSIVE) && !is_unwell(run, &unwell);
-}
-
-static void resume(struct service *service, const struct plane_upgrade *noted)
-{
-	static const struct upgrade_order nothing = {.smoke = "", .ready_usec = 30 * USEC_PER_SEC};
-	struct journal_scope scope = {service->name, (int)noted->to, LOG_WARNING};
-	struct upgrade_run *run = run_new(service, &nothing, noted->from, noted->to);
-	unsigned actions;
-
-	if (!run)
-		return;
-	service->upgrade = run;
-	actions = upgrade_resume(&run->machine, noted->state, has_taken_over(run), now_usec());
-	journal_log(JOURNAL_UPGRADE, &scope,
-		    "%s: hsd was gone in the middle of an upgrade, in its step \"%s\"; it is %s",
-		    service->name, upgrade_state_to_string(noted->state),
-		    actions & UPGRADE_DO_UNDO ? "undone" : "finished");
-	upgrade_run_carry_out(run, actions);
-}
-
-/* systemd has told of both units, and the probes of the new one, if any. */
-static bool is_clear(const struct service *service, const struct plane_upgrade *noted)
-{
-	struct slot_health buffer[HS_SLOTS_MAX];
-	const struct slot_health *health = health_of(service, buffer);
-
-	for (unsigned i = 0; i < service->n_slots; i++)
-		if ((i == noted->from || i == noted->to) && !service->instances[i]->known)
-			return false;
-	return !health || noted->to >= service->n_slots ||
-	       !instance_is_up(instance_facts(service->instances[noted->to])->state) ||
-	       health[noted->to].state != HEALTH_UNKNOWN;
-}
-
-static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct service *service = userdata;
-	struct plane_upgrade noted;
-	bool left = plane_upgrade(service->plane, &noted);
-
-	if (left && !is_clear(service, &noted) && usec < service->resume_until) {
-		sd_event_source_set_time(source, usec + RESUME_EVERY);
-		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	}
-	service->resume_source = sd_event_source_disable_unref(source);
-	if (left)
-		resume(service, &noted);
-	return 0;
-}
-
-int upgrade_run_watch(struct service *service)
-{
-	struct plane_upgrade noted;
-
-	if (!service->plane || !plane_upgrade(service->plane, &noted))
-		return 0;
-	service->resume_until = now_usec() + RESUME_PATIENCE;
-	return sd_event_add_time_relative(service->context->event, &service->resume_source,
-					  CLOCK_MONOTONIC, RESUME_EVERY, USEC_PER_MSEC, on_resume,
-					  service);
 }

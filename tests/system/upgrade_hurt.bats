@@ -156,3 +156,24 @@ in_each_step() {
 	say "$stderr"
 	lost_nothing '4 upgrades'
 }
+
+@test "the old instance dies in the middle: there is no way back, and the new one serves" {
+	local kill_old='systemctl kill -s KILL app@$(hsctl status app --json | jq .active)'
+	outcomes=''
+	in_step canary "$kill_old"
+	((code == 0))
+	consistent canary
+	[[ $outcomes == ' canary:done' ]]
+	# who wants back nevertheless is told that this is not to be had
+	# shellcheck disable=SC2016
+	in_step canary "$kill_old; "'sleep 0.2; kill -INT $PID'
+	((code == 1))
+	[[ $(<"$BATS_TEST_TMPDIR/canary") == *'undoing it: the old instance has ended meanwhile, so traffic stays where it is'* ]]
+	[[ $(deed) == 'upgrade failed' ]]
+	wait_for 15 is_whole
+	[[ $(version_of) == "$new" ]]
+	# they were working on something when they died
+	end_load
+	say "$(load_line '2 upgrades, each with a crash')"
+	((load[lost] <= 4 && load[wrong] == 0 && load[hung] == 0))
+}
