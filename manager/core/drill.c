@@ -196,7 +196,8 @@ static void read_answers(const struct drill_record *record, uint64_t end, struct
 		note_gap(summary, first_since(times, n, last, &place), probe->ended);
 		last = probe->ended;
 		times->took[times->n_took++] = probe->ended - probe->begun;
-		if (record->broken_at && probe->begun >= record->broken_at && !summary->to_answer)
+		if (record->broken_at && !summary->to_answer &&
+		    probe->begun >= MAX(record->broken_at, record->certain_at))
 			summary->to_answer = probe->ended - record->broken_at;
 	}
 	note_gap(summary, first_since(times, n, last, &place), end);

@@ -73,6 +73,7 @@ struct drill_record {
 	size_t n_sights, sights_room;
 	uint64_t interval_usec; /* between two probes */
 	uint64_t broken_at;	/* when the scenario did its harm; 0 = it did none */
+	uint64_t certain_at;	/* when the harm was done for sure; 0 = at once */
 	uint64_t new_active_at; /* when another slot became active after that; 0 = never */
 	uint64_t moved;		/* connections that the kernel moved meanwhile */
 };
@@ -91,7 +92,8 @@ struct drill_summary {
 	uint64_t gap_at;	     /* when it began */
 	uint64_t median, p99, worst; /* from begin to answer, of those that were answered */
 	uint64_t to_new_active;	     /* from the harm to the flip; 0 = no harm, or no flip */
-	uint64_t to_answer; /* from the harm to the first answer to a probe begun after it */
+	uint64_t to_answer; /* from the harm to the first answer to a probe that was begun when it
+			     * was done for sure */
 };
 /* `end`: when the measuring ended; a gap that is still open counts up to there. -ENOMEM. */
 int drill_summarize(const struct drill_record *record, uint64_t end,

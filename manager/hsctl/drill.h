@@ -57,6 +57,8 @@ void drill_begin_looking(struct drill *drill);
 _printf_(2, 3) void drill_mark(struct drill *drill, const char *template, ...);
 /* From here on these slots are harmed. */
 _printf_(3, 4) void drill_mark_harm(struct drill *drill, uint32_t slots, const char *template, ...);
+/* The harm has been done. */
+void drill_mark_certain(struct drill *drill);
 /* The scenario did not go as it must. The first reason counts. */
 _printf_(2, 3) void drill_break(struct drill *drill, const char *template, ...);
 

@@ -55,7 +55,10 @@ static bool is_ready_or_at_rest(const struct drill *drill, unsigned slot)
 static bool start_slot(struct drill *drill, unsigned slot)
 {
 	drill_wait(drill, is_ready_or_at_rest, slot, WHOLE_WITHIN, NULL);
-	return drill_is_ready(drill, slot) || drill_job(drill, UNIT_START, slot);
+	if (drill_is_ready(drill, slot))
+		return true;
+	drill_mark(drill, "systemctl start of slot %u", slot);
+	return drill_job(drill, UNIT_START, slot);
 }
 
 static bool start_slots(struct drill *drill)
@@ -80,6 +83,16 @@ static bool start_alone(struct drill *drill)
 	return start_slot(drill, drill->before.active);
 }
 
+static bool switch_back(struct drill *drill)
+{
+	unsigned to = drill->before.active;
+
+	if (to >= HS_SLOTS_MAX || drill->seen.active == to)
+		return true;
+	drill_mark(drill, "switchover back to slot %u", to);
+	return !drill_switch(drill, to);
+}
+
 bool drill_put_back(struct drill *drill)
 {
 	bool alone = drill->direct.config.exclusive && drill->before.active < HS_SLOTS_MAX;
@@ -96,14 +109,11 @@ bool drill_put_back(struct drill *drill)
 			drill_kill(drill, i, SIGCONT);
 	}
 	bring_manager_back(drill);
-	back = alone ? start_alone(drill) : start_slots(drill);
-	if (alone && back && drill->seen.active != drill->before.active)
-		back = !drill_switch(drill, drill->before.active);
+	back = alone ? start_alone(drill) && switch_back(drill) : start_slots(drill);
 	back = back && drill_wait(drill, drill_is_whole, 0, WHOLE_WITHIN,
 				  "not all slots that were ready before are so again");
-	if (!alone && drill->before.active < HS_SLOTS_MAX &&
-	    drill->seen.active != drill->before.active)
-		back &= !drill_switch(drill, drill->before.active);
+	if (!alone)
+		back &= switch_back(drill);
 	drill_interrupted = interrupted;
 	return back;
 }

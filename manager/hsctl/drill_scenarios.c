@@ -68,7 +68,10 @@ static void play_crash(struct drill *drill, unsigned active, unsigned standby)
 {
 	(void)standby;
 	drill_mark_harm(drill, 1U << active, "kill -9 of slot %u", active);
-	if (drill_kill(drill, active, SIGKILL) < 0 || !wait_for_flip(drill, active, ""))
+	if (drill_kill(drill, active, SIGKILL) < 0)
+		return;
+	drill_mark_certain(drill);
+	if (!wait_for_flip(drill, active, ""))
 		return;
 	/* with RestartOnCrash=no it is for us to start it, see drill_put_back() */
 	drill_wait(drill, drill_is_whole, 0, BY_ITSELF, NULL);
@@ -80,6 +83,7 @@ static void play_hang(struct drill *drill, unsigned active, unsigned standby)
 	drill_mark_harm(drill, 1U << active, "slot %u is halted (SIGSTOP)", active);
 	if (drill_kill(drill, active, SIGSTOP) < 0)
 		return;
+	drill_mark_certain(drill);
 	wait_for_flip(drill, active, ", so the hang was not noticed (see Failover= and Stall=)");
 	if (drill_interrupted)
 		return;
@@ -168,6 +172,7 @@ static void play_manager_crash(struct drill *drill, unsigned active, unsigned st
 	drill_mark_harm(drill, 1U << active, "kill -9 of hsd, and of slot %u", active);
 	if (kill_manager(drill) < 0 || drill_kill(drill, active, SIGKILL) < 0)
 		return;
+	drill_mark_certain(drill);
 	if (wait_for_flip(drill, active, "; did hsd come back?"))
 		drill_wait(drill, drill_is_whole, 0, BY_ITSELF, NULL);
 }

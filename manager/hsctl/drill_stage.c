@@ -85,6 +85,12 @@ void drill_mark_harm(struct drill *drill, uint32_t slots, const char *template, 
 			MAX(drill->run->record.marks[drill->run->record.n_marks - 1].at, 1U);
 }
 
+void drill_mark_certain(struct drill *drill)
+{
+	if (drill->run)
+		drill->run->record.certain_at = now_of(drill);
+}
+
 /* What the service did. */
 _printf_(2, 3) static void mark_seen(struct drill *drill, const char *template, ...)
 {

@@ -18,7 +18,9 @@ enum {
 	AXIS = 24,
 	EVENT = 19, /* a line of the list below */
 	EVENTS_MAX = 16,
+	COLUMN_TEXT = 46, /* characters of an event that fit when there are two columns */
 	FOOT = 26,
+	SENTENCE = 125, /* characters on a line */
 	BINS_MAX = 90,
 	BIN_PROBES = 10, /* in each on average: fewer have no nine of ten */
 };
@@ -286,7 +288,48 @@ static void draw_number(FILE *out, const struct drill_mark *mark, size_t number,
 	picture_text(out, "number", x, y + 3.6, ANCHOR_MIDDLE, "%zu", number);
 }
 
-static void draw_marks(const struct chart *chart, double list)
+/* How the list below is laid out: many short events in two columns. */
+struct list {
+	size_t n, rows;
+};
+
+static struct list list_of(const struct drill_record *record)
+{
+	struct list list = {.n = MIN(record->n_marks, (size_t)EVENTS_MAX)};
+	bool wide = list.n <= 5;
+
+	for (size_t i = 0; i < list.n; i++)
+		wide |= strlen(record->marks[i].text) > COLUMN_TEXT;
+	list.rows = wide ? list.n : (list.n + 1) / 2;
+	return list;
+}
+
+static void draw_line(const struct chart *chart, size_t i, double x, double y)
+{
+	const struct drill_record *record = &chart->run->record;
+	const struct drill_mark *mark = &record->marks[i];
+
+	draw_number(chart->out, mark, i + 1, x + 8, y - 4.5);
+	picture_text(chart->out, "grey", x + LEFT - PICTURE_MARGIN + 20, y, ANCHOR_END, "%+.3f s",
+		     ((double)mark->at - (double)record->broken_at) / 1e6);
+	picture_text(chart->out, mark->ours ? "name" : "", x + LEFT - PICTURE_MARGIN + 34, y,
+		     ANCHOR_START, "%s", mark->text);
+}
+
+static void draw_list(const struct chart *chart, double y)
+{
+	const struct drill_record *record = &chart->run->record;
+	struct list list = list_of(record);
+
+	for (size_t i = 0; i < list.n; i++)
+		draw_line(chart, i, i < list.rows ? PICTURE_MARGIN : PICTURE_WIDTH / 2,
+			  y + i % list.rows * EVENT);
+	if (list.n < record->n_marks)
+		picture_text(chart->out, "grey", LEFT + 34, y + list.rows * EVENT, ANCHOR_START,
+			     "and %zu more", record->n_marks - list.n);
+}
+
+static void draw_marks(const struct chart *chart)
 {
 	const struct drill_record *record = &chart->run->record;
 	size_t n = MIN(record->n_marks, (size_t)EVENTS_MAX);
@@ -295,21 +338,13 @@ static void draw_marks(const struct chart *chart, double list)
 	place_numbers(chart, n, places);
 	for (size_t i = 0; i < n; i++) {
 		const struct drill_mark *mark = &record->marks[i];
-		double x = x_of(chart, mark->at), y = list + i * EVENT;
+		double x = x_of(chart, mark->at);
 
 		fprintf(chart->out, "<path class='mark %s' d='M%.1f %.1fL%.1f %.1fV%.1f'/>\n",
 			mark->ours ? "ours" : "theirs", places[i], numbers + 7, x, chart->top,
 			chart->top + PLOT_HEIGHT + chart->n_slots * SLOT_LANE + 4);
 		draw_number(chart->out, mark, i + 1, places[i], numbers);
-		draw_number(chart->out, mark, i + 1, PICTURE_MARGIN + 8, y - 4.5);
-		picture_text(chart->out, "grey", LEFT + 20, y, ANCHOR_END, "%+.3f s",
-			     ((double)mark->at - (double)record->broken_at) / 1e6);
-		picture_text(chart->out, mark->ours ? "name" : "", LEFT + 34, y, ANCHOR_START, "%s",
-			     mark->text);
 	}
-	if (n < record->n_marks)
-		picture_text(chart->out, "grey", LEFT + 34, list + n * EVENT, ANCHOR_START,
-			     "and %zu more", record->n_marks - n);
 }
 
 /* ---- all of it ---- */
@@ -340,7 +375,7 @@ static void draw_title(const struct drill_run *run, double y, FILE *out)
 		     drill_scenario_to_string(run->scenario), run->of);
 	picture_text(out, good ? "good" : "bad", PICTURE_WIDTH - PICTURE_MARGIN, y + 30, ANCHOR_END,
 		     "%s", drill_verdict_to_string(run->verdict));
-	picture_text(out, "", PICTURE_MARGIN, y + 50, ANCHOR_START, "%.130s", run->sentence.text);
+	y += (picture_paragraph(out, "", y + 50, SENTENCE, run->sentence.text) - 1) * PICTURE_LINE;
 	if (strlen(run->sentence.text) < 70)
 		draw_limits(run, y + 50, out);
 	if (s->to_new_active)
@@ -357,13 +392,19 @@ static void draw_title(const struct drill_run *run, double y, FILE *out)
 	picture_text(out, "grey", PICTURE_MARGIN, y + 67, ANCHOR_START, "%s", line);
 }
 
+/* From the upper end to the plot. */
+static double plot_place(const struct drill_run *run)
+{
+	return PLOT +
+	       (picture_paragraph(NULL, "", 0, SENTENCE, run->sentence.text) - 1) * PICTURE_LINE;
+}
+
 double drill_chart_height(const struct drill_run *run)
 {
-	size_t events = run->record.n_marks;
+	size_t more = run->record.n_marks > EVENTS_MAX;
 
-	events = events > EVENTS_MAX ? EVENTS_MAX + 1 : events;
-	return PLOT + PLOT_HEIGHT + count_slots(&run->record) * SLOT_LANE + AXIS + events * EVENT +
-	       FOOT;
+	return plot_place(run) + PLOT_HEIGHT + count_slots(&run->record) * SLOT_LANE + AXIS +
+	       (list_of(&run->record).rows + more) * EVENT + FOOT;
 }
 
 void drill_chart(const struct drill_run *run, double y, FILE *out)
@@ -371,7 +412,7 @@ void drill_chart(const struct drill_run *run, double y, FILE *out)
 	struct chart chart = {
 		.run = run,
 		.out = out,
-		.top = y + PLOT,
+		.top = y + plot_place(run),
 		.n_slots = count_slots(&run->record),
 		.n_bins = MIN(MAX(run->record.n_probes / BIN_PROBES, 1U), (size_t)BINS_MAX)};
 	double lanes = chart.top + PLOT_HEIGHT + 6;
@@ -391,5 +432,6 @@ void drill_chart(const struct drill_run *run, double y, FILE *out)
 	draw_probes(&chart);
 	for (unsigned i = 0; i < chart.n_slots; i++)
 		draw_slot(&chart, i, lanes + i * SLOT_LANE);
-	draw_marks(&chart, axis + AXIS);
+	draw_marks(&chart);
+	draw_list(&chart, axis + AXIS);
 }

@@ -94,6 +94,36 @@ void picture_text(FILE *out, const char *class, double x, double y, enum anchor 
 	fputs("</text>\n", out);
 }
 
+/* How many characters of the text make up a line. */
+static size_t line_length(const char *text, unsigned width)
+{
+	size_t length = strlen(text);
+
+	if (length <= width)
+		return length;
+	for (size_t i = width; i > width / 2; i--)
+		if (text[i] == ' ')
+			return i;
+	return width;
+}
+
+unsigned picture_paragraph(FILE *out, const char *class, double y, unsigned width, const char *text)
+{
+	unsigned lines = 0;
+
+	do {
+		size_t length = line_length(text, width);
+
+		if (out)
+			picture_text(out, class, PICTURE_MARGIN, y + lines * PICTURE_LINE,
+				     ANCHOR_START, "%.*s", (int)length, text);
+		lines++;
+		text += length;
+		text += *text == ' ';
+	} while (*text);
+	return lines;
+}
+
 static void pill(FILE *out, double right, double y, bool good, const char *text)
 {
 	double width = 20 + 8.2 * strlen(text);

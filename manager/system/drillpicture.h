@@ -22,6 +22,12 @@ void picture_escape(FILE *out, const char *text);
 _printf_(6, 7) void picture_text(FILE *out, const char *class, double x, double y,
 				 enum anchor anchor, const char *template, ...);
 
+/* The same on several lines, LINE apart, of about so many characters; how many there are. With
+ * `out` NULL they are only counted. */
+enum { PICTURE_LINE = 17 };
+unsigned picture_paragraph(FILE *out, const char *class, double y, unsigned width,
+			   const char *text);
+
 /* The timeline of one run, whose upper end is at `y`. */
 void drill_chart(const struct drill_run *run, double y, FILE *out);
 double drill_chart_height(const struct drill_run *run);

@@ -126,8 +126,9 @@ Stall=0'
 	prefer good 0
 	run -3 inside script -qec 'hsctl drill good --all' /dev/null <<<n
 	[[ $output == *'kill the active instance (SIGKILL); connections may be lost'*'Go on? [y/N]'*'nothing was done'* ]]
-	run -0 inside script -qec 'hsctl drill good --scenario=switchover' /dev/null <<<y
+	run -0 inside script -qec 'hsctl drill good --scenario=switchover --report=/tmp/drill.svg' /dev/null <<<y
 	[[ $output == *'Go on? [y/N]'*passed* ]]
+	inside python3 -c 'import xml.etree.ElementTree as e; assert e.parse("/tmp/drill.svg").getroot().tag.endswith("svg")'
 }
 
 @test "without hsd, or beside a canary or a park, it does not begin" {

@@ -54,6 +54,9 @@ static void test_figures(void **state)
 	assert_int_equal(summary.worst, 90 * MS);
 	assert_int_equal(summary.to_new_active, 105 * MS);
 	assert_int_equal(summary.to_answer, 206 * MS);
+	record.certain_at = 505 * MS;
+	assert_int_equal(drill_summarize(&record, 1100 * MS, &summary), 0);
+	assert_int_equal(summary.to_answer, 216 * MS);
 	drill_record_done(&record);
 }
 
