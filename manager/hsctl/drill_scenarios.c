@@ -9,8 +9,6 @@
 #include "util/clock.h"
 #include "util/macro.h"
 
-/* How long the prober watches the service as it is, before and after. */
-#define LEAD	      USEC_PER_SEC
 #define BACK_WITHIN   (120 * USEC_PER_SEC)
 #define BY_ITSELF     (5 * USEC_PER_SEC)
 #define UPGRADE_READY (30 * USEC_PER_SEC)
@@ -43,7 +41,7 @@ static void play_switchover(struct drill *drill, unsigned active, unsigned stand
 			standby);
 	if (drill_switch(drill, standby))
 		return;
-	drill_pass_time(drill, LEAD);
+	drill_pass_time(drill, drill->lead);
 	if (drill_interrupted)
 		return;
 	drill_mark(drill, "switchover back to slot %u", active);
@@ -56,7 +54,7 @@ static void play_stop(struct drill *drill, unsigned active, unsigned standby)
 	drill_mark_harm(drill, 1U << active, "systemctl stop of slot %u", active);
 	if (!drill_job(drill, UNIT_STOP, active) || !wait_for_flip(drill, active, ""))
 		return;
-	drill_pass_time(drill, LEAD);
+	drill_pass_time(drill, drill->lead);
 	if (drill_interrupted)
 		return;
 	drill_mark(drill, "systemctl start of slot %u", active);
@@ -182,7 +180,7 @@ static void play_both_down(struct drill *drill, unsigned active, unsigned standb
 	drill_mark_harm(drill, ~0U, "systemctl stop of slot %u, then of slot %u", standby, active);
 	if (!drill_job(drill, UNIT_STOP, standby) || !drill_job(drill, UNIT_STOP, active))
 		return;
-	drill_pass_time(drill, LEAD);
+	drill_pass_time(drill, drill->lead);
 	if (drill_interrupted)
 		return;
 	drill_mark(drill, "systemctl start of both");
@@ -277,7 +275,7 @@ static bool lead_in(struct drill *drill)
 {
 	size_t total, answered;
 
-	drill_pass_time(drill, LEAD);
+	drill_pass_time(drill, drill->lead);
 	if (!drill_interrupted && !was_answered(drill, 0))
 		drill_wait(drill, was_answered, 0, drill->run->timeout_usec, NULL);
 	if (drill_interrupted)
@@ -312,5 +310,5 @@ void drill_play(struct drill *drill)
 	if (play)
 		play(drill, drill->seen.active, standby);
 	if (!drill_interrupted)
-		drill_pass_time(drill, LEAD);
+		drill_pass_time(drill, drill->lead);
 }

@@ -15,6 +15,11 @@
 /* Once it is clear that the limit is missed, by how much matters little: the harm ends. */
 #define FLIP_WITHIN_MAX (30 * USEC_PER_SEC)
 
+/* The service as it is, is judged by so many connections. */
+#define LEAD_PROBES 100
+#define LEAD_MIN    (300 * USEC_PER_MSEC)
+#define LEAD_MAX    (2 * USEC_PER_SEC)
+
 static void on_signal(int signal)
 {
 	static const char text[] = "hsctl: interrupted; everything is put back\n";
@@ -153,6 +158,7 @@ static void prepare_run(struct drill *drill, const struct drill_order *order)
 	snprintf(run->service, sizeof(run->service), "%s", drill->service);
 	run->record.moved = moved_so_far(drill);
 	drill->harmed = 0;
+	drill->lead = MIN(MAX(LEAD_PROBES * USEC_PER_SEC / run->rate, LEAD_MIN), LEAD_MAX);
 	drill->flip_within = FLIP_WITHIN_MAX;
 	if (run->limits.max_gap < FLIP_WITHIN_MAX)
 		drill->flip_within =

@@ -43,7 +43,7 @@ settings() {
 # is SLOT WORD: what it does with connections from now on
 is() { inside sh -c "echo $2 >/run/ailing/$1"; }
 
-drill() { run --separate-stderr -"$1" hs drill app --yes --json --probe=http:/healthz --timeout=1s "${@:2}"; }
+drill() { run --separate-stderr -"$1" hs drill app --yes --json --rate=300 --probe=http:/healthz --timeout=1s "${@:2}"; }
 of() { jq -r "$1" <<<"${lines[0]}"; }
 
 # failed VERDICT WORDS: the drill did, like this

@@ -24,7 +24,7 @@ setup() {
 }
 
 begin_drill() {
-	hs drill good --yes --probe=http:/ --scenario="$1" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	hs drill good --yes --rate=300 --probe=http:/ --scenario="$1" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	drill_job=$!
 	wait_for 10 harmed "$1"
 }

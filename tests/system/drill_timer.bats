@@ -19,7 +19,7 @@ setup() {
 
 options() {
 	write /etc/systemd/system/hotstandby-drill@app.service.d/options.conf <<<"[Service]
-Environment=\"DRILL=--probe=http:/ $*\""
+Environment=\"DRILL=--rate=300 --probe=http:/ $*\""
 	inside systemctl daemon-reload
 }
 
