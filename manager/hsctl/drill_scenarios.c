@@ -207,7 +207,7 @@ static void play_alone_stop(struct drill *drill, unsigned active, unsigned stand
 	drill_mark_harm(drill, ~0U, "systemctl stop of slot %u", active);
 	if (!drill_job(drill, UNIT_STOP, active))
 		return;
-	drill_pass_time(drill, LEAD);
+	drill_pass_time(drill, drill->lead);
 	if (drill_interrupted)
 		return;
 	drill_mark(drill, "systemctl start of slot %u", active);

@@ -243,6 +243,9 @@ int drill_look(struct drill *drill)
 		return -EIO;
 	}
 	status = json_parse(reply.text);
+	/* a hsd that has just come back has to ask systemd first */
+	if (json_object_object_get_ex(status, "known", NULL) && !json_is_true(status, "known"))
+		return 0;
 	read_view(status, &view);
 	note_active(drill, view.active);
 	drill->seen = view;

@@ -266,6 +266,7 @@ void service_report(struct service *service, struct service_report *ret_report)
 
 	report_init(ret_report, service->name, service->n_slots);
 	ret_report->manager = true;
+	ret_report->known = service_is_known(service);
 	ret_report->problem = service->problem;
 	ret_report->foreign = service->foreign;
 	ret_report->intake.wanted = service->config.intake;

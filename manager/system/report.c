@@ -11,6 +11,7 @@ void report_init(struct service_report *report, const char *service, unsigned n_
 	memset(report, 0, sizeof(*report));
 	snprintf(report->service, sizeof(report->service), "%s", service);
 	report->word = WORD_INITIAL;
+	report->known = true;
 	report->n_slots = MIN(n_slots, (unsigned)HS_SLOTS_MAX);
 	for (unsigned i = 0; i < report->n_slots; i++) {
 		name_unit(service, i, report->slots[i].unit, sizeof(report->slots[i].unit));
@@ -236,6 +237,7 @@ json_object *report_to_json(const struct service_report *report)
 							strcmp(share, "0") ? share : "0.0"));
 	report_canary(object, &report->canary);
 	json_object_object_add(object, "manager", json_object_new_boolean(report->manager));
+	json_object_object_add(object, "known", json_object_new_boolean(report->known));
 	add_text(object, "failover", config_failover_to_string(report->failover));
 	add_number(object, "hold_ms", report->hold_usec / USEC_PER_MSEC);
 	add_text(object, "intake", config_intake_to_string(intake_of(&report->intake)));

@@ -42,6 +42,7 @@ struct slot_report {
 struct service_report {
 	char service[SERVICE_NAME_MAX];
 	bool manager; /* hsd made this report */
+	bool known;   /* systemd has told of all slots */
 	bool planted; /* the service has a kernel side; without it only names and states are set */
 	bool accounting;
 	uint64_t word;
