@@ -172,19 +172,16 @@ void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_
 static void report_slot(const struct direct *direct, unsigned slot, struct service_report *report)
 {
 	struct slot_report *out = &report->slots[slot];
-	const struct address *missing;
 	struct unit_facts facts = {0};
-	char text[ADDRESS_TEXT_MAX];
 
 	direct_unit(direct, slot, &facts);
 	report_read_unit(report, slot, &facts);
 	unit_facts_done(&facts);
-	missing = direct->plane ? missing_address(direct->plane, slot) : NULL;
-	if (out->state != SLOT_READY || !missing)
+	if (out->state != SLOT_READY || !direct->plane || !missing_address(direct->plane, slot))
 		return;
 	out->state = SLOT_INCOMPLETE;
-	problem_set(&out->problem, 0, "it has no socket on %s, which the active slot serves",
-		    address_describe(missing, text));
+	plane_describe_missing(direct->plane, slot, hs_word_active(plane_word(direct->plane)),
+			       &out->problem);
 }
 
 /* Others on the service's addresses. */

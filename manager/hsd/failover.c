@@ -85,11 +85,14 @@ uint64_t failover_hold(const struct failover *failover)
 
 /* ---- evidence ---- */
 
-static void describe(const struct stall_evidence *evidence, struct problem *ret_text)
+static void describe(const struct stall_evidence *evidence, bool starting, struct problem *ret_text)
 {
-	char waited[SPAN_TEXT_MAX], ago[SPAN_TEXT_MAX], last[64] = "none was accepted before";
+	char waited[SPAN_TEXT_MAX], ago[SPAN_TEXT_MAX], last[128] = "none was accepted before";
 
-	if (evidence->last_accept)
+	if (starting)
+		snprintf(last, sizeof(last),
+			 "it has accepted none since it started; Probe= tells when it is ready");
+	else if (evidence->last_accept)
 		snprintf(last, sizeof(last), "the last accept was %s ago",
 			 span_format(evidence->last_accept, ago, sizeof(ago)));
 	problem_set(ret_text, 0, "it hangs: %u connection%s and none was accepted%s for %s; %s",
@@ -292,17 +295,17 @@ void failover_on_stalled(struct failover *failover, unsigned slot,
 	struct stuck *stuck = &failover->stuck[slot];
 	struct service *service = failover->service;
 	unsigned to = successor(service, slot);
-	bool active = hs_word_active(plane_word(service->plane)) == slot;
+	bool active = hs_word_active(plane_word(service->plane)) == slot, starting;
 
 	/* it is on its way in or out */
 	if (to == slot || stuck->timer)
 		return;
+	starting = hang_is_starting(service->hang, slot);
 	/* many listen long before they serve: who begins anew would never come to an end */
-	if (hang_is_starting(service->hang, slot) &&
-	    (is_resting(service, slot) ||
-	     (to < HS_SLOTS_MAX && hang_is_starting(service->hang, to))))
+	if (starting && (is_resting(service, slot) ||
+			 (to < HS_SLOTS_MAX && hang_is_starting(service->hang, to))))
 		return;
-	describe(evidence, &stuck->problem);
+	describe(evidence, starting, &stuck->problem);
 	if (service->config.failover == FAILOVER_MANUAL)
 		tell_helpless(stuck, "nothing is done (Failover=manual); see hsctl failover");
 	else if (to >= HS_SLOTS_MAX)

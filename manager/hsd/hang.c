@@ -415,13 +415,14 @@ void hang_on_new_run(struct hang *hang, unsigned slot)
 {
 	uint64_t now;
 
-	/* one that an earlier hsd has adopted is no news */
-	if (hang)
-		hang->slots[slot].given_at_start =
-			!plane_slot_sockets(hang->service->plane, slot) &&
-					given(hang, slot, &now, NULL)
-				? now
-				: 0;
+	if (!hang)
+		return;
+	hang->slots[slot].given_at_start = 0;
+	/* one that an earlier hsd has adopted is no beginner */
+	if (plane_slot_sockets(hang->service->plane, slot) || !given(hang, slot, &now, NULL))
+		return;
+	hang->slots[slot].given_at_start = now;
+	hang->slots[slot].stall.last_accept = 0;
 }
 
 /* By a signal, say. */

@@ -242,7 +242,6 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 {
 	const struct instance *instance = service->instances[slot];
 	struct slot_report *out = &report->slots[slot];
-	char text[ADDRESS_TEXT_MAX];
 
 	report_read_unit(report, slot, instance_facts(instance));
 	out->state = state;
@@ -252,10 +251,8 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 	if (service->failover && failover_problem(service->failover, slot)->text[0])
 		out->problem = *failover_problem(service->failover, slot);
 	if (state == SLOT_INCOMPLETE)
-		problem_set(&out->problem, 0,
-			    "it has no socket on %s, which the active slot serves; let both serve "
-			    "the same addresses, or name the common ports in Ports=",
-			    address_describe(missing_address(service, slot), text));
+		plane_describe_missing(service->plane, slot,
+				       hs_word_active(plane_word(service->plane)), &out->problem);
 }
 
 void service_report(struct service *service, struct service_report *ret_report)

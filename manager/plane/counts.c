@@ -76,6 +76,61 @@ const struct address *plane_missing(const struct plane *plane, unsigned slot, un
 	return NULL;
 }
 
+#define PORTS_TEXT_MAX 128
+
+static bool serves_both(const struct listener *listener, unsigned slot, unsigned other)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+
+	return listener_sockets(listener, slot, cookies) &&
+	       listener_sockets(listener, other, cookies);
+}
+
+/* The first listener of a port speaks for all of them. */
+static bool is_told(const struct plane *plane, size_t index, unsigned slot, unsigned other)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < index; i++)
+		if (listeners[i]->address.port == listeners[index]->address.port &&
+		    serves_both(listeners[i], slot, other))
+			return true;
+	return false;
+}
+
+/* The ports that both serve, as Ports= takes them: "80 443". "" when there is none, or no room. */
+static void list_common_ports(const struct plane *plane, unsigned slot, unsigned other,
+			      char text[PORTS_TEXT_MAX])
+{
+	size_t n, length = 0, size = PORTS_TEXT_MAX;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	text[0] = '\0';
+	for (size_t i = 0; i < n && length < size; i++)
+		if (serves_both(listeners[i], slot, other) && !is_told(plane, i, slot, other))
+			length += (size_t)snprintf(text + length, size - length, "%s%u",
+						   length ? " " : "", listeners[i]->address.port);
+	if (length >= size)
+		text[0] = '\0';
+}
+
+void plane_describe_missing(const struct plane *plane, unsigned slot, unsigned other,
+			    struct problem *ret_sentence)
+{
+	const struct address *missing = plane_missing(plane, slot, other);
+	char address[ADDRESS_TEXT_MAX], ports[PORTS_TEXT_MAX];
+
+	if (!missing)
+		return;
+	list_common_ports(plane, slot, other, ports);
+	problem_set(ret_sentence, 0,
+		    "it has no socket on %s, which the active slot serves; let both serve the same "
+		    "addresses, or name the common ports in Ports=%s%s%s",
+		    address_describe(missing, address), ports[0] ? " (Ports=" : "", ports,
+		    ports[0] ? ")" : "");
+}
+
 enum { FIELDS = sizeof(struct hs_counters) / sizeof(uint64_t) };
 _Static_assert(offsetof(struct hs_counters, recent) == (FIELDS - 1) * sizeof(uint64_t),
 	       "the last word is no count");

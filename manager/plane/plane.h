@@ -124,6 +124,9 @@ bool plane_has_park(const struct plane *plane);
 /* Address of the first listener that `other` serves and `slot` does not; NULL when there is none.
  */
 const struct address *plane_missing(const struct plane *plane, unsigned slot, unsigned other);
+/* The same as a sentence without its end, with what to do; nothing is set when none is missing. */
+void plane_describe_missing(const struct plane *plane, unsigned slot, unsigned other,
+			    struct problem *ret_sentence);
 
 /* Totals since the service was enabled, summed over the CPUs. */
 struct slot_totals {

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "core/name.h"
+#include "plane/force.h"
 #include "plane/scan.h"
 #include "system/units.h"
 #include "util/macro.h"
@@ -27,6 +28,18 @@ static void look_at(const struct held_socket *held, struct intake_facts *facts)
 		facts->bare_seen = true;
 }
 
+/* What has been given the option shows it like one that set it. */
+static void look_at_counts(const char *service, struct intake_facts *facts)
+{
+	_cleanup_(force_freep) struct force *force = NULL;
+	struct force_counts counts;
+
+	if (force_open(service, &force) < 0)
+		return;
+	counts = force_counts(force);
+	facts->bare_seen |= counts.forced || counts.refused;
+}
+
 void intakefind_slot(sd_bus *bus, const char *service, unsigned slot, const struct config *config,
 		     struct intake_facts *facts)
 {
@@ -39,6 +52,7 @@ void intakefind_slot(sd_bus *bus, const char *service, unsigned slot, const stru
 		return;
 	if (scan_cgroup(unit.control_group, &held, &n) < 0)
 		return;
+	look_at_counts(service, facts);
 	for (size_t i = 0; i < n; i++)
 		if (is_served(config, &held[i].socket.address))
 			look_at(&held[i], facts);

@@ -61,6 +61,9 @@ no_complaints() {
 	wait_for 5 is_ready redis-server
 	[[ $(intake redis-server) == forced ]]
 	[[ $(status redis-server '[.listeners[].address] | sort | join(" ")') == '127.0.0.1:6390 [::1]:6390' ]]
+	# asked again, what was given the option is not taken for one that set it
+	run -0 hs enable redis-server@.service
+	[[ $output == *'Intake: forced; its server does not set SO_REUSEPORT'* ]]
 	begin_asking 6390 'PING\r\n' '+PONG'
 	try redis-server
 	kill_standby redis-server

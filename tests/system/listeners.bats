@@ -175,7 +175,7 @@ problem() { status "$1" ".slots[$2].problem"; }
 	inside sed -i 's/1971%%i/1971%i/' /etc/systemd/system/ports@.service
 	# without it each slot has an address that the other lacks
 	up_not_ready ports
-	[[ $(problem ports "$(standby ports)") == *'no socket on 127.0.0.1:1971'* ]]
+	[[ $(problem ports "$(standby ports)") == *'no socket on 127.0.0.1:1971'*'(Ports=9714)'* ]]
 	run -3 hs switchover ports
 	printf '[Service]\nPorts=9714\n' | write /etc/hotstandby/ports.conf
 	inside systemctl reload hsd
