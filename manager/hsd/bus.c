@@ -449,32 +449,32 @@ static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	return r < 0 ? r : 1; /* answered when the command's scope is there */
 }
 
-static int bus_method_park(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int set_held(struct service *service, bool held, sd_bus_message *m, sd_bus_error *error)
 {
-	struct service *service = userdata;
 	struct problem message = {0};
 	int r = need_plane(service, error);
 
 	if (r < 0)
 		return r;
-	if (!parking_hold(service->plane, &service->config, &message))
+	if (exclusive_run_blocks(service, &message) ||
+	    (held && !parking_hold(service->plane, &service->config, &message)))
 		return refuse(error, &message);
+	if (!held) {
+		parking_release(service->plane, &message);
+		park_look(service->park);
+	}
 	bus_emit_changed(service);
 	return reply_json(m, parking_json(service->plane, message.text));
 }
 
+static int bus_method_park(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return set_held(userdata, true, m, error);
+}
+
 static int bus_method_release(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct service *service = userdata;
-	struct problem message = {0};
-	int r = need_plane(service, error);
-
-	if (r < 0)
-		return r;
-	parking_release(service->plane, &message);
-	park_look(service->park);
-	bus_emit_changed(service);
-	return reply_json(m, parking_json(service->plane, message.text));
+	return set_held(userdata, false, m, error);
 }
 
 static int bus_get_text(sd_bus *bus, const char *path, const char *interface, const char *property,

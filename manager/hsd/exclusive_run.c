@@ -63,6 +63,17 @@ const char *exclusive_run_verb(const struct exclusive_run *run)
 	return switchover_verb_to_string(run->machine.plan.verb);
 }
 
+bool exclusive_run_blocks(const struct service *service, struct problem *ret_refusal)
+{
+	if (!service->exclusive)
+		return false;
+	problem_set(ret_refusal, 0,
+		    "%s: its %s holds new connections until the new instance is ready, and lets "
+		    "them go then; see hsctl status %s",
+		    service->name, exclusive_run_verb(service->exclusive), service->name);
+	return true;
+}
+
 /* ---- the word ---- */
 
 static void hold(struct exclusive_run *run)

@@ -39,6 +39,8 @@ struct exclusive_run *exclusive_run_free(struct exclusive_run *run);
 /* This slot's state has been read anew, or may have changed (HS_SLOT_NONE: some slot's, or its
  * health): look at once. May free the run. */
 void exclusive_run_poke(struct exclusive_run *run, unsigned slot);
+/* One runs, and holds connections: nobody else may let them go, or hold others. */
+bool exclusive_run_blocks(const struct service *service, struct problem *ret_refusal);
 /* Shows how far it is. */
 void exclusive_run_tell(struct exclusive_run *run);
 const char *exclusive_run_verb(const struct exclusive_run *run);

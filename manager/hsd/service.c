@@ -277,7 +277,7 @@ void service_report(struct service *service, struct service_report *ret_report)
 	else if (service->change)
 		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
 			 change_run_verb(service->change));
-	if (service->exclusive)
+	else if (service->exclusive)
 		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
 			 exclusive_run_verb(service->exclusive));
 	if (service->plane && !ret_report->problem.text[0])

@@ -247,6 +247,10 @@ is_waiting() { (($(status once .parked) > 0)); }
 	run -3 upgrade
 	[[ $output == *'another change of this service is running'* ]]
 	run -3 hs switchover once
+	run -3 hs release once
+	[[ $output == *'holds new connections until the new instance is ready'* ]]
+	run -3 hs park once
+	[[ $(status once .change) == upgrade ]]
 	inside pkill -INT -f '^hsctl upgrade'
 	end_upgrade 4
 	begin_upgrade probation --probation=60s
@@ -315,6 +319,78 @@ kill_hsd() {
 	[[ $(last_deed) == 'upgrade done hsd 0 1' ]]
 	[[ $(answering_version) == 2 && $(slots) == '1 down ready' ]]
 	lost_nothing 'hsd killed in each step'
+	never_two
+}
+
+recall() {
+	run -0 hs rollback once
+	[[ $output == *'it was rolled back. Slot 0 serves again'* ]] || fail "$output" || return 1
+	end_upgrade 4
+	is_undone
+}
+
+@test "a rollback from another terminal undoes it" {
+	begin_load $url slot=
+	version 1 2 ill
+	begin_upgrade ready
+	recall
+	version 1 2
+	begin_upgrade probation --probation=60s
+	recall
+	lost_nothing 'rollbacks in the middle of an upgrade'
+}
+
+@test "systemd's own Restart=: a version that crashes again and again is undone" {
+	write /etc/systemd/system/once@.service.d/aa-slow.conf <<-'END'
+		[Service]
+		Restart=always
+		RestartSec=50ms
+	END
+	inside systemctl daemon-reload
+	begin_upgrade probation --probation=60s
+	inside systemctl kill -s KILL --kill-who=main once@1
+	end_upgrade 4
+	is_undone
+	version 1 2 ill
+	begin_upgrade ready
+	inside systemctl kill -s KILL --kill-who=main once@1
+	end_upgrade 4
+	[[ $output == *'undone in its step "ready": it did not stay up.'* ]]
+	is_undone
+}
+
+@test "a version that hangs in its probation is undone, without probes as well" {
+	write /etc/hotstandby/once.conf.d/blind.conf <<-'END'
+		[Service]
+		Stall=200ms
+		[Health]
+		Probe=
+	END
+	inside systemctl reload hsd
+	begin_load $url slot=
+	begin_upgrade probation --probation=60s
+	inside systemctl kill -s STOP once@1
+	end_upgrade 4
+	[[ $output == *'undone in its step "probation": slot 1: it hangs: '* ]]
+	inside rm /etc/hotstandby/once.conf.d/blind.conf
+	inside systemctl reload hsd
+	is_undone
+	end_load
+}
+
+@test "hsd killed at random moments: an upgrade ends well every time" {
+	local i before
+	begin_load $url slot=
+	for i in {1..6}; do
+		before=$(upgrades)
+		begin_upgrade switch --probation=300ms --smoke='sleep 0.2'
+		inside bash -c "sleep 0.$((RANDOM % 10))$((RANDOM % 10)); systemctl kill -s KILL hsd"
+		wait "$job" || true
+		wait_for 20 has_upgrades $((before + 1))
+		wait_for 10 is_at_rest
+		[[ $(slots) == @(0 ready @(down|failed)|1 @(down|failed) ready) ]] || fail "$(slots)"
+	done
+	lost_nothing 'hsd killed at random'
 	never_two
 }
 
