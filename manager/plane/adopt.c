@@ -464,8 +464,9 @@ void adopt_ensure_active(struct plane *plane, unsigned slot)
 
 	do {
 		word = plane_word(plane);
-		if (hs_word_active(word) < HS_SLOTS_MAX &&
-		    plane_slot_sockets(plane, hs_word_active(word)))
+		if (hs_word_flags(word) & HS_FLAG_EXCLUSIVE ||
+		    (hs_word_active(word) < HS_SLOTS_MAX &&
+		     plane_slot_sockets(plane, hs_word_active(word))))
 			return;
 	} while (plane_swap_word(plane, word, word_with_active(word, slot)));
 }

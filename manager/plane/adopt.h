@@ -85,5 +85,6 @@ struct adoption *adoption_free(struct adoption *adoption);
  * not merely about to listen. */
 bool adopt_is_occupied(const struct plane *plane, unsigned slot, const char *cgroup);
 
-/* Makes `slot` the active one if the word names none with a live socket. */
+/* Makes `slot` the active one if the word names none with a live socket; not during an exclusive
+ * change, which does so when the new instance is proven. */
 void adopt_ensure_active(struct plane *plane, unsigned slot);
