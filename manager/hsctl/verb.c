@@ -84,6 +84,25 @@ int verb_describe(const struct arguments *arguments, const char *service, struct
 	return direct_describe(service, ret_reply);
 }
 
+int verb_inspect(const struct arguments *arguments, const char *service,
+		 const struct connections_query *query, struct reply *ret_reply, bool *ret_direct)
+{
+	struct client_call call = {
+		.service = service,
+		.method = "InspectConnections",
+		.timeout_usec = verb_timeout(arguments, VERB_TIMEOUT),
+	};
+	enum client_answer answer =
+		client_ask(arguments, &call, ret_reply, "tb", query->idle_usec, (int)query->list);
+
+	*ret_direct =
+		verb_may_do_directly(arguments, answer == CLIENT_LOST ? CLIENT_ABSENT : answer);
+	if (!*ret_direct)
+		return ret_reply->exit;
+	*ret_reply = (struct reply) {0};
+	return direct_connections(service, query, ret_reply);
+}
+
 bool verb_tell_manager(const struct arguments *arguments)
 {
 	_cleanup_(reply_done) struct reply reply = {0};

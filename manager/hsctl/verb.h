@@ -6,6 +6,7 @@
 #include "hsctl/client.h"
 #include "hsctl/hsctl.h"
 #include "hsctl/render.h"
+#include "system/connections.h"
 
 /* How long an answer may take where nothing has to be waited for. */
 #define VERB_TIMEOUT (25 * USEC_PER_SEC)
@@ -33,6 +34,10 @@ struct render verb_render(const struct arguments *arguments);
  * The caller frees the reply. Returns the exit code. */
 int verb_describe(const struct arguments *arguments, const char *service, struct reply *ret_reply,
 		  bool *ret_direct);
+
+/* What connections_report() makes of a service: likewise. */
+int verb_inspect(const struct arguments *arguments, const char *service,
+		 const struct connections_query *query, struct reply *ret_reply, bool *ret_direct);
 
 /* Has hsd read the settings again. False if there is no hsd, which is no error; other failures are
  * complained about. */

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "hsctl/direct.h"
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
@@ -96,25 +95,6 @@ static bool choose(json_object *connections, const char *service, int place,
 
 /* ---- looking ---- */
 
-/* From hsd, or made here; then *ret_direct. */
-static int ask(const struct arguments *arguments, const char *service, const struct order *order,
-	       struct reply *reply, bool *ret_direct)
-{
-	struct client_call call = {
-		.service = service,
-		.method = "InspectConnections",
-		.timeout_usec = verb_timeout(arguments, VERB_TIMEOUT),
-	};
-	enum client_answer answer = client_ask(arguments, &call, reply, "tb",
-					       order->query.idle_usec, order->query.list);
-
-	*ret_direct = verb_may_do_directly(arguments, answer);
-	if (!*ret_direct)
-		return reply->exit;
-	*reply = (struct reply) {0};
-	return direct_connections(service, &order->query, reply);
-}
-
 /* NULL, and a sentence in the reply. */
 static json_object *look(const struct arguments *arguments, const char *service,
 			 struct reply *reply, bool *ret_direct)
@@ -122,7 +102,8 @@ static json_object *look(const struct arguments *arguments, const char *service,
 	_cleanup_(json_object_putp) json_object *connections = NULL;
 	struct order order;
 
-	if (read_order(arguments, &order) || ask(arguments, service, &order, reply, ret_direct))
+	if (read_order(arguments, &order) ||
+	    verb_inspect(arguments, service, &order.query, reply, ret_direct))
 		return NULL;
 	connections = json_parse(reply->text);
 	if (!connections)

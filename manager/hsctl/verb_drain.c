@@ -36,6 +36,7 @@ struct drain {
 	unsigned slot;
 	uint64_t begun, deadline, spoken; /* microseconds, monotonic */
 	int64_t at_first, left;		  /* connections */
+	json_object *last; /* what those left at the deadline are doing; NULL: none */
 	struct config config;
 };
 
@@ -75,6 +76,19 @@ static json_object *look(const struct drain *drain)
 		complain("%s", reply.problem.text);
 		return NULL;
 	}
+	return json_parse(reply.text);
+}
+
+/* At the deadline: who holds on, and are they doing anything? Too late to look afterwards. Not
+ * while it goes on, for that would be dear with very many. */
+static json_object *look_closer(const struct drain *drain)
+{
+	struct connections_query query = {.idle_usec = CONNECTIONS_IDLE_USEC};
+	_cleanup_(reply_done) struct reply reply = {0};
+	bool direct;
+
+	if (verb_inspect(drain->arguments, drain->service, &query, &reply, &direct))
+		return NULL;
 	return json_parse(reply.text);
 }
 
@@ -185,7 +199,41 @@ static int wait_for_end(struct drain *drain)
 	}
 	if (terminal && !drain->arguments->json)
 		fputs("\r\033[K", stdout);
+	if (drain->left && !interrupted)
+		drain->last = look_closer(drain);
 	return 0;
+}
+
+/* " The oldest: 2h 5min. Idle for 1min or longer: 2, the idlest for 12min." */
+static void add_last(const struct drain *drain, struct problem *message)
+{
+	json_object *slot = slot_of(drain->last, drain->slot);
+	int64_t oldest = json_number(slot, "oldest_ms", -1), idle = json_number(slot, "idle", -1);
+	uint64_t idlest = MAX(json_number(slot, "longest_idle_ms", 0), 0) * USEC_PER_MSEC;
+	char age[SPAN_TEXT_MAX], after[SPAN_TEXT_MAX], span[SPAN_TEXT_MAX];
+	size_t length = strlen(message->text);
+
+	if (oldest < 0 || idle < 0)
+		return;
+	snprintf(message->text + length, sizeof(message->text) - length,
+		 " The oldest: %s. Idle for %s or longer: %" PRId64 ", the idlest for %s.",
+		 span_format(oldest * USEC_PER_MSEC, age, sizeof(age)),
+		 span_format(CONNECTIONS_IDLE_USEC, after, sizeof(after)), idle,
+		 span_format(idlest, span, sizeof(span)));
+}
+
+static void add_last_json(const struct drain *drain, json_object *object)
+{
+	static const char *const keys[] = {"oldest_ms", "idle", "longest_idle_ms"};
+	json_object *slot = slot_of(drain->last, drain->slot);
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		json_object *value = NULL;
+
+		if (slot)
+			json_object_object_get_ex(slot, keys[i], &value);
+		json_object_object_add(object, keys[i], json_object_get(value));
+	}
 }
 
 static int end(const struct drain *drain, const char *outcome, const char *template, ...)
@@ -199,6 +247,7 @@ static int end(const struct drain *drain, const char *outcome, const char *templ
 	va_start(args, template);
 	vsnprintf(message.text, sizeof(message.text), template, args);
 	va_end(args);
+	add_last(drain, &message);
 	json_object_object_add(object, "service", json_object_new_string(drain->service));
 	json_object_object_add(object, "slot", json_object_new_int(drain->slot));
 	json_object_object_add(object, "outcome", json_object_new_string(outcome));
@@ -207,6 +256,7 @@ static int end(const struct drain *drain, const char *outcome, const char *templ
 	json_object_object_add(object, "remaining", json_object_new_int64(drain->left));
 	json_object_object_add(object, "duration_us",
 			       json_object_new_uint64(now_usec() - drain->begun));
+	add_last_json(drain, object);
 	json_object_object_add(object, "message", json_object_new_string(message.text));
 	puts(drain->arguments->json ? json_line(object) : message.text);
 	json_object_put(object);
@@ -294,5 +344,8 @@ int verb_drain(const struct arguments *arguments)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	r = wait_for_end(&drain);
-	return r ? r : finish(&drain);
+	if (!r)
+		r = finish(&drain);
+	json_object_put(drain.last);
+	return r;
 }

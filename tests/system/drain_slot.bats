@@ -51,13 +51,13 @@ DrainEnd=$1"
 	wait "$job"
 	output=$(<"$BATS_TEST_TMPDIR/out")
 	[[ $(jq -r .outcome <<<"$output") == drained ]]
-	[[ $(jq -r .finished <<<"$output") == 5 ]]
+	jq -e '.finished == 5 and .oldest_ms == null' <<<"$output"
 }
 
 @test "at the deadline the instance is stopped" {
 	hold $port 3
 	run -0 --separate-stderr hs drain app 0 --deadline=300ms
-	[[ $output == *'3 connections were left on slot 0; it was stopped'* ]]
+	[[ $output == *'3 connections were left on slot 0; it was stopped. The oldest: '*'s. Idle for 1min or longer: 0, the idlest for '* ]]
 	is_unit_state app@0 inactive
 	let_go
 }
@@ -76,8 +76,9 @@ DrainEnd=$1"
 @test "at the deadline they are kept" {
 	drain_end keep
 	hold $port 3
-	run -0 --separate-stderr hs drain app 0 --deadline=300ms
-	[[ $output == *'3 connections are left on slot 0; they go on'* ]]
+	run -0 --separate-stderr hs drain app 0 --deadline=300ms --json
+	jq -e '(.message | test("3 connections are left on slot 0; they go on")) and .idle == 0
+		and .oldest_ms >= 300 and .oldest_ms >= .longest_idle_ms' <<<"$output"
 	ask_again
 	[[ $held == '0 0 0' ]]
 	let_go
