@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #include "plane/census.h"
 
@@ -268,6 +269,27 @@ static void without_accounting_it_says_so(void **state)
 	assert_non_null(strstr(problem.text, "start hsd"));
 }
 
+/* Then only this is not known: connections are counted all the same. */
+static void on_a_kernel_that_does_not_describe_itself_it_says_so(void **state)
+{
+	static const char btf[] = "/sys/kernel/btf/vmlinux";
+	struct place_census places[HS_PLACES_MAX];
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct problem problem = {0};
+	int fds[CLIENTS];
+
+	assert_int_equal(mount("/dev/null", btf, NULL, MS_BIND, NULL), 0);
+	start_pair(rig, &at);
+	connect_all(&at, fds);
+	assert_int_equal(plane_census(rig->plane, 0, places, &problem), -EOPNOTSUPP);
+	assert_non_null(strstr(problem.text, btf));
+	assert_int_equal(rig_slot(rig, 0).connections, CLIENTS);
+	assert_int_equal(umount(btf), 0);
+	assert_int_equal(look(rig, 0).connections, CLIENTS);
+	reset_all(fds);
+}
+
 /* How many came in the last whole period, without anybody having looked before. */
 static void the_rate_is_known_at_once(void **state)
 {
@@ -298,6 +320,7 @@ int main(void)
 		CASE(strangers_are_not_counted),
 		CASE(the_rate_is_known_at_once),
 		BARE_CASE(without_accounting_it_says_so),
+		CASE(on_a_kernel_that_does_not_describe_itself_it_says_so),
 	};
 
 	return cases_run("census", tests);
