@@ -16,6 +16,7 @@ enum ability {
 	ABILITY_GETFD,	    /* pidfd_getfd(2) */
 	ABILITY_FCHOWN,	    /* fchown(2) of a socket changes the uid that its group asks for */
 	ABILITY_SETNS,	    /* network namespaces can be entered */
+	ABILITY_CENSUS,	    /* an iterator sees what connections are doing */
 	ABILITY_COUNT
 };
 

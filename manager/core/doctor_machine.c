@@ -54,6 +54,11 @@ static const struct {
 	[ABILITY_SETNS] = {"kernel.setns", "Network namespaces can be entered",
 			   "Without that services with a network of their own are not seen",
 			   "See whether a seccomp filter or a container forbids setns(2)"},
+	[ABILITY_CENSUS] = {"kernel.census", "What connections are doing can be seen",
+			    "Without that hsctl connections tells no age, no idle ones and no "
+			    "half-open handshakes; all else works",
+			    "Use a kernel with CONFIG_DEBUG_INFO_BTF, which has "
+			    "/sys/kernel/btf/vmlinux"},
 };
 _Static_assert(ARRAY_SIZE(abilities) == ABILITY_COUNT, "words for each ability");
 

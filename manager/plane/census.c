@@ -32,19 +32,19 @@ struct census *census_free(struct census *census)
 	return NULL;
 }
 
-static int load(struct census *census, struct accounting *accounting)
+static int load(struct census *census, int moved_fd)
 {
 	census->skel = census_bpf__open();
 	if (!census->skel)
 		return -errno;
-	if (bpf_map__reuse_fd(census->skel->maps.hs_moved, accounting_moved_fd(accounting)))
+	if (bpf_map__reuse_fd(census->skel->maps.hs_moved, moved_fd))
 		return -errno;
 	return census_bpf__load(census->skel);
 }
 
-static int attach(struct census *census, struct accounting *accounting)
+static int attach(struct census *census, int tags_fd)
 {
-	union bpf_iter_link_info tags = {.map.map_fd = accounting_tags_fd(accounting)};
+	union bpf_iter_link_info tags = {.map.map_fd = tags_fd};
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &tags, .iter_info_len = sizeof(tags));
 	int program = bpf_program__fd(census->skel->progs.hs_census);
 
@@ -74,7 +74,7 @@ static int learn_tick(struct census *census)
 	return census->tick_nsec ? 0 : -EINVAL;
 }
 
-static int census_new(struct accounting *accounting, struct census **ret_census)
+int census_open(int tags_fd, int moved_fd, struct census **ret_census)
 {
 	_cleanup_(census_freep) struct census *census = calloc(1, sizeof(*census));
 	int r;
@@ -82,9 +82,9 @@ static int census_new(struct accounting *accounting, struct census **ret_census)
 	if (!census)
 		return -ENOMEM;
 	census->link = -1;
-	r = load(census, accounting);
+	r = load(census, moved_fd);
 	if (!r)
-		r = attach(census, accounting);
+		r = attach(census, tags_fd);
 	if (!r)
 		r = map_page(census);
 	if (!r)
@@ -117,7 +117,7 @@ static uint64_t usec_since(uint64_t nsec)
 	return nsec && now > nsec ? (now - nsec) / NSEC_PER_USEC : 0;
 }
 
-static int take(struct census *census, uint32_t service_id, uint64_t idle_usec,
+int census_take(struct census *census, uint32_t service_id, uint64_t idle_usec,
 		struct place_census places[HS_PLACES_MAX])
 {
 	uint64_t ticks = idle_usec / census->tick_nsec * NSEC_PER_USEC +
@@ -157,9 +157,10 @@ int plane_census(const struct plane *plane, uint64_t idle_usec,
 				   "connections are not counted; start hsd: systemctl start hsd");
 	census = accounting_census(accounting);
 	if (!*census)
-		r = census_new(accounting, census);
+		r = census_open(accounting_tags_fd(accounting), accounting_moved_fd(accounting),
+				census);
 	if (!r)
-		r = take(*census, plane_id(plane), idle_usec, ret_places);
+		r = census_take(*census, plane_id(plane), idle_usec, ret_places);
 	if (r < 0)
 		return problem_set(problem, r == -ENOMEM ? r : -EOPNOTSUPP,
 				   "the kernel does not tell what connections are doing (%s); it "

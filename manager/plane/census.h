@@ -26,6 +26,12 @@ struct place_census {
 int plane_census(const struct plane *plane, uint64_t idle_usec,
 		 struct place_census ret_places[HS_PLACES_MAX], struct problem *problem);
 
-/* For accounting.c, which keeps one from the first question on. */
+/*
+ * The program by itself, over any such maps; the descriptors are not kept. The accounting keeps one
+ * from the first question on. -errno of loading it.
+ */
 struct census;
+int census_open(int tags_fd, int moved_fd, struct census **ret_census);
+int census_take(struct census *census, uint32_t service_id, uint64_t idle_usec,
+		struct place_census places[HS_PLACES_MAX]);
 struct census *census_free(struct census *census);

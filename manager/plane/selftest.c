@@ -35,7 +35,7 @@ static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_MMAP] = selftest_mmap,	    [ABILITY_RING] = selftest_ring,
 	[ABILITY_COUNTS] = selftest_counts, [ABILITY_BIND] = selftest_bind,
 	[ABILITY_GETFD] = selftest_getfd,   [ABILITY_FCHOWN] = selftest_fchown,
-	[ABILITY_SETNS] = selftest_setns,
+	[ABILITY_SETNS] = selftest_setns,   [ABILITY_CENSUS] = selftest_census,
 };
 _Static_assert(ARRAY_SIZE(checks) == ABILITY_COUNT, "a function for each test");
 

@@ -23,6 +23,9 @@ void selftest_ring(struct ability_result *result);
 void selftest_counts(struct ability_result *result);
 void selftest_bind(struct ability_result *result);
 
+/* ---- selftest_census.c: an iterator, and BTF ---- */
+void selftest_census(struct ability_result *result);
+
 /* ---- selftest_system.c: system calls ---- */
 void selftest_getfd(struct ability_result *result);
 void selftest_fchown(struct ability_result *result);

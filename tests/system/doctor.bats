@@ -74,7 +74,7 @@ restart_both() {
 	run -0 hs doctor --json
 	jq -e 'type == "array" and all(.[]; .service == null and (.status == "ok" or .id == "sysctl.bpf-jit"))' <<<"$output"
 	for id in select migration migration-wakeup migration-handshakes udp syncookies mmap ringbuf counts bind \
-		pidfd-getfd fchown setns; do
+		pidfd-getfd fchown setns census; do
 		jq -e --arg id "kernel.$id" 'any(.[]; .id == $id and .status == "ok")' <<<"$output" >/dev/null
 	done
 	# nothing stays behind
