@@ -32,9 +32,13 @@ int drillguard_lock(const char *service, bool wait, int *ret_fd, struct problem 
 	_cleanup_(close_fdp) int fd = -1;
 	int r = make_folders(folder.text, 0755);
 
+	if (r == -EACCES || r == -EPERM)
+		return problem_set(problem, r, "only root may do this; run it with sudo");
 	if (r < 0)
 		return problem_set(problem, r, "cannot make %s: %s", folder.text, strerror(-r));
 	fd = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno == EACCES)
+		return problem_set(problem, -EACCES, "only root may do this; run it with sudo");
 	if (fd < 0)
 		return problem_set(problem, -errno, "cannot open %s: %m", path.text);
 	do

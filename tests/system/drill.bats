@@ -115,6 +115,8 @@ Stall=0'
 	run -2 hs drill good --scenario=crash
 	run -2 hs drill good --yes --scenario=fire
 	run -2 hs drill good --yes
+	run -1 as_nobody hsctl drill good --yes --scenario=crash
+	[[ $output == *'only root may do this'* ]]
 	inside systemctl stop good@1
 	run -3 hs drill good --yes --scenario=crash
 	[[ $output == *'no ready and healthy standby'* ]]

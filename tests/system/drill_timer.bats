@@ -73,6 +73,7 @@ Park=no'
 	inside systemctl reset-failed
 	inside systemctl stop hsd
 	run -1 inside systemctl start hotstandby-drill@app
+	said hotstandby-drill@app 'app: hsd does not run, so nothing was done; start it: systemctl start hsd'
 	inside systemctl start hsd
 	wait_for 5 is_ready app
 }

@@ -140,6 +140,71 @@ static void test_verdicts(void **state)
 	}
 }
 
+/* What decides before any figure does. */
+static void test_course(void **state)
+{
+	static const struct {
+		struct drill_course course;
+		const char *text;
+		enum drill_verdict verdict;
+	} rows[] = {
+		{{.unmeasured = "nobody answers", .broken = "x"},
+		 "nobody answers",
+		 DRILL_UNMEASURED},
+		{{.broken = "slot 1 died", .interrupted = true}, "slot 1 died", DRILL_BROKEN},
+		{{.broken = "", .unmeasured = "", .interrupted = true},
+		 "was interrupted",
+		 DRILL_INTERRUPTED},
+		{{.broken = "", .unmeasured = ""}, "0 of 100 connections lost", DRILL_PASSED},
+	};
+	struct drill_limits limits = {UINT64_MAX, 0};
+	struct drill_summary summary;
+	struct drill_record record;
+	struct problem sentence;
+
+	(void)state;
+	fill(&record, 0, 0, DRILL_ANSWERED);
+	assert_int_equal(drill_summarize(&record, 1000 * MS, &summary), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(drill_judge(&summary, &limits, &rows[i].course, &sentence),
+				 rows[i].verdict);
+		if (!strstr(sentence.text, rows[i].text))
+			fail_msg("row %zu: %s", i, sentence.text);
+	}
+	drill_record_done(&record);
+}
+
+static void test_spread(void **state)
+{
+	struct drill_run runs[5] = {
+		{.scenario = DRILL_CRASH, .summary = {.total = 10, .gap = 5, .to_new_active = 7}},
+		{.scenario = DRILL_STOP, .summary = {.total = 10, .gap = 99}},
+		{.scenario = DRILL_CRASH, .summary = {.total = 10, .lost = 2, .gap = 30}},
+		{.scenario = DRILL_CRASH,
+		 .verdict = DRILL_BROKEN,
+		 .summary = {.total = 10, .gap = 8, .to_new_active = 3}},
+		{.scenario = DRILL_CRASH, .summary = {.total = 10, .gap = 6, .to_new_active = 5}},
+	};
+	struct drill_spread spread;
+
+	(void)state;
+	assert_int_equal(drill_report_spread(runs, 5, DRILL_CRASH, &spread), 0);
+	assert_int_equal(spread.n, 4);
+	assert_int_equal(spread.passed, 3);
+	assert_int_equal(spread.total, 40);
+	assert_int_equal(spread.lost, 2);
+	assert_int_equal(spread.gap_min, 5);
+	assert_int_equal(spread.gap_median, 8);
+	assert_int_equal(spread.gap_max, 30);
+	assert_int_equal(spread.n_moved, 3);
+	assert_int_equal(spread.new_min, 3);
+	assert_int_equal(spread.new_median, 5);
+	assert_int_equal(spread.new_max, 7);
+	/* one that did not pass is worse than any gap */
+	assert_int_equal(spread.worst, 3);
+	assert_int_equal(drill_report_spread(runs, 5, DRILL_HANG, &spread), -ENOENT);
+}
+
 /* What stands in a report may come from a unit's own words. */
 static void test_report_escapes(void **state)
 {
@@ -199,6 +264,8 @@ int main(void)
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_gap_of_the_prober),
 		cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_course),
+		cmocka_unit_test(test_spread),
 		cmocka_unit_test(test_report_escapes),
 		cmocka_unit_test(test_words),
 	};
