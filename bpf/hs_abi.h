@@ -93,7 +93,7 @@ struct hs_control {
 	/* how long a flow may be idle, in units of 2^HS_FLOW_TICK_SHIFT ns; at least 1 */
 	__u32 flow_idle;
 	/* an upgrade that is under way: bits 0-7 its state, 8-15 the old slot, 16-23 the new one,
-	 * bit 63 set; 0 = none. Writer: hsd */
+	 * 24-55 the user who asked for it, all ones = nobody, bit 63 set; 0 = none. Writer: hsd */
 	__u64 upgrade;
 };
 _Static_assert(sizeof(struct hs_control) == 72, "layout of map control");

@@ -38,6 +38,7 @@ static void resume(struct service *service, const struct plane_upgrade *noted)
 
 	if (!run)
 		return;
+	run->uid = noted->uid;
 	service->upgrade = run;
 	actions = upgrade_resume(&run->machine, noted->state, has_taken_over(run), now_usec());
 	journal_log(JOURNAL_UPGRADE, &scope,

@@ -78,6 +78,7 @@ static void note(const struct upgrade_run *run)
 		.state = machine->state,
 		.from = machine->plan.from,
 		.to = machine->plan.to,
+		.uid = run->uid,
 	};
 
 	plane_set_upgrade(run->service->plane, upgrade_ended(machine) ? NULL : &noted);

@@ -423,7 +423,7 @@ void plane_set_upgrade(struct plane *plane, const struct plane_upgrade *upgrade)
 
 	if (upgrade)
 		noted = UPGRADE_NOTED | upgrade->state | (uint64_t)upgrade->from << 8 |
-			(uint64_t)upgrade->to << 16;
+			(uint64_t)upgrade->to << 16 | (uint64_t)upgrade->uid << 24;
 	__atomic_store_n(&plane->control->upgrade, noted, __ATOMIC_SEQ_CST);
 }
 
@@ -433,7 +433,8 @@ bool plane_upgrade(const struct plane *plane, struct plane_upgrade *ret_upgrade)
 
 	if (!(noted & UPGRADE_NOTED))
 		return false;
-	*ret_upgrade = (struct plane_upgrade) {noted & 0xff, noted >> 8 & 0xff, noted >> 16 & 0xff};
+	*ret_upgrade = (struct plane_upgrade) {noted & 0xff, noted >> 8 & 0xff, noted >> 16 & 0xff,
+					       (uint32_t)(noted >> 24)};
 	return true;
 }
 

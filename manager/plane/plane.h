@@ -84,6 +84,7 @@ void plane_flows(const struct plane *plane, struct slot_flows flows[HS_SLOTS_MAX
 struct plane_upgrade {
 	unsigned state; /* enum upgrade_state */
 	unsigned from, to;
+	uint32_t uid; /* of who asked for it; UINT32_MAX = nobody */
 };
 void plane_set_upgrade(struct plane *plane, const struct plane_upgrade *upgrade);
 bool plane_upgrade(const struct plane *plane, struct plane_upgrade *ret_upgrade);

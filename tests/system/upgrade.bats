@@ -198,6 +198,8 @@ slept() { inside pgrep -fx 'sleep 1234' >/dev/null; }
 	wait "$job" || status=$?
 	((status == 1))
 	wait_for 10 has_outcome 'done'
+	# also who began it
+	[[ $(hs history app --json -n 1 | jq -r .by) == root ]]
 	[[ $(hs history other --json -n 1 | jq -r '"\(.verb) \(.outcome) \(.by) \(.from) \(.to)"') == 'upgrade done root 0 1' ]]
 	(($(hs history other --json -n 1 | jq .duration_us) > 50000))
 	down other
