@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "plane/told.h"
+#include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -36,6 +37,7 @@ static void tell(const struct direct *direct, const struct role_order *order,
 			.other = other < HS_SLOTS_MAX ? (int)other : -1,
 			.action = &direct->config.roles[i],
 			.main_pid = mains[i],
+			.uid = journal_own_uid(),
 		};
 
 		if (order->slots[i] < HS_SLOTS_MAX)

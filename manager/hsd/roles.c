@@ -15,7 +15,9 @@
  * looked at. */
 #define QUEUE_TIME  (1 * USEC_PER_SEC)
 #define QUEUE_EVERY (5 * USEC_PER_MSEC)
-/* The same for another process that tells. */
+/* A flip that is no part of a change settles no longer than a retirement does. */
+#define SETTLE_MAX (3 * USEC_PER_SEC)
+/* How often it is looked whether another process that tells has ended. */
 #define LOCK_EVERY (20 * USEC_PER_MSEC)
 
 struct roles {
@@ -133,6 +135,7 @@ static void tell(struct roles *roles, enum role_change role, const struct role_o
 			 : other < HS_SLOTS_MAX ? (int)other
 						: -1,
 		.action = &service->config.roles[role],
+		.uid = JOURNAL_UID_NONE,
 	};
 	struct telling **place, **opposite;
 
@@ -223,7 +226,8 @@ static bool is_to_wait(struct roles *roles, enum haste haste)
 		return true;
 	/* a retirement that settles for as long is to be the first to see it */
 	if (haste == LOOK)
-		return wait_for(roles, roles->service->config.settle_usec + USEC_PER_MSEC);
+		return wait_for(roles, MIN(roles->service->config.settle_usec, SETTLE_MAX) +
+					       USEC_PER_MSEC);
 	if (haste == HURRY || !has_queue(roles, roles->told.slot))
 		return false;
 	if (!roles->queue_until)

@@ -28,6 +28,7 @@ struct telling {
 	unsigned slot;
 	int other;
 	pid_t main_pid;
+	uint32_t uid;
 	uint64_t begun; /* now_usec() */
 	sd_event_source *timer;
 	sd_bus_slot *call;
@@ -81,7 +82,7 @@ static void log_end(struct telling *telling, const char *outcome, int priority,
 		.outcome = outcome,
 		.from = promoted ? telling->other : (int)telling->slot,
 		.to = promoted ? (int)telling->slot : telling->other,
-		.uid = JOURNAL_UID_NONE,
+		.uid = telling->uid,
 		.duration_usec = now_usec() - telling->begun,
 	};
 
@@ -271,6 +272,7 @@ int telling_new(sd_bus *bus, const struct telling_order *order, struct telling *
 	telling->slot = order->slot;
 	telling->other = order->other;
 	telling->main_pid = order->main_pid;
+	telling->uid = order->uid;
 	telling->begun = now_usec();
 	if (telling->action.means == ROLE_BY_UNIT)
 		start_unit(telling);

@@ -18,6 +18,7 @@ struct telling_order {
 	int other; /* the slot that has the role's other side; -1 = none */
 	const struct role_action *action;
 	pid_t main_pid; /* of the slot's unit; 0 = none */
+	uint32_t uid;	/* who is behind it; JOURNAL_UID_NONE = nobody */
 };
 
 struct telling;
