@@ -233,10 +233,11 @@ static int reply_connections(sd_bus_message *m, struct service *service,
 			     const struct connections_query *query, sd_bus_error *error)
 {
 	json_object *object;
-	int r = need_plane(service, error);
 
-	if (r < 0)
-		return r;
+	if (!service->plane)
+		return sd_bus_error_setf(error, BUS_ERROR_FAILED,
+					 "nothing is known of the connections of %s: %s",
+					 service->name, service->problem.text);
 	object = connections_report(service->plane, service->n_slots, query);
 	if (!object)
 		return sd_bus_error_setf(error, BUS_ERROR_FAILED,

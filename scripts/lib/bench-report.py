@@ -95,6 +95,7 @@ def make_rows():
             median_of("1 address, first")),
         Row("counts", "live connection count, cost with 50000 / with 50", ("<=", 1.2, ""),
             ratio_of("whole service, 50000 connections", "whole service, 50 connections")),
+        Row("census", "what 50000 connections are doing, looked at", ("<=", 200, "ms"), median_of("50000 connections")),
         Row("park", "4000 that wait, handed over to a slot that has come", ("<=", 10, "ms"),
             median_of("4000 wait, handed over")),
         Row("prober", "CPU time of a drill's prober at 100 connections a second", ("<=", 2, "%"),
