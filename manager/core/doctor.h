@@ -155,6 +155,7 @@ struct doctor_service {
 	size_t n_sockets;
 	bool unparked;		     /* a TCP listener that a slot serves has no park, */
 	struct address without_park; /* such as this one */
+	bool filtered;		     /* its units filter addresses, so none is opened */
 	const struct doctor_foreign *foreign;
 	size_t n_foreign;
 	const struct lint_report *lint; /* what enable says of the units; NULL = not known */

@@ -434,12 +434,22 @@ static void judge_park(struct doctor_report *report, const struct doctor_service
 		"While no slot is ready clients are refused there instead of waiting",
 		"See hsctl events; hsd opens it when it takes the service up: systemctl reload "
 		"hsd"};
+	static const struct doctor_advice unfit = {
+		"service.park",
+		"What waits there would not be filtered like the instances' own; so while no slot "
+		"is ready clients are refused",
+		NULL};
 	static const struct doctor_advice fine = {.id = "service.park"};
 	char address[ADDRESS_TEXT_MAX];
 
 	if (!service->config.park || !service->n_sockets)
 		return;
-	if (service->unparked)
+	if (service->unparked && service->filtered)
+		doctor_add(
+			report, DOCTOR_SKIPPED, &unfit,
+			"There is no park, as its units filter addresses (IPAddressDeny= and the "
+			"like)");
+	else if (service->unparked)
 		doctor_add(report, DOCTOR_FINDING, &missing, "%s has no park",
 			   address_describe(&service->without_park, address));
 	else

@@ -131,6 +131,7 @@ static int read_slots(struct examination *e)
 		direct_unit(&e->direct, i, &units[i]);
 		scope.cgroups[i] = units[i].control_group;
 		scope.activated |= unit_has_socket(&units[i]);
+		e->facts.filtered |= units[i].filtered;
 		if (!r)
 			r = inspect_slot(units[i].control_group, i, &e->direct.config, &e->sockets,
 					 &e->facts.n_sockets);

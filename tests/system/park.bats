@@ -271,6 +271,7 @@ stored_are() { [[ $(stored) == "$1" ]]; }
 	[[ $(status filtered .park_ready) == false ]]
 	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=filtered HS_EVENT=park | grep -q 'units filter addresses'
 	run -3 hs park filtered
+	run -0 hs doctor filtered
 	inside rm -r /etc/systemd/system/filtered@.service.d/deny.conf
 	inside systemctl daemon-reload
 	inside systemctl restart filtered@0 filtered@1

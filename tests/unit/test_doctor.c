@@ -529,6 +529,18 @@ static void a_note_is_no_finding(void **state)
 	assert_int_equal(status_of("unit.lint"), DOCTOR_OK);
 }
 
+static void who_filters_has_no_park(void **state)
+{
+	struct example *example = healthy();
+
+	(void)state;
+	no_park(example);
+	example->service.filtered = true;
+	judge(example);
+	assert_found("", 0);
+	assert_int_equal(status_of("service.park"), DOCTOR_SKIPPED);
+}
+
 static void too_many_are_counted(void **state)
 {
 	static const struct doctor_advice advice = {"some.id", "why it matters so much",
@@ -554,6 +566,7 @@ int main(void)
 		cmocka_unit_test(options_that_differ_are_named),
 		cmocka_unit_test(reserved_ports_are_kept_free),
 		cmocka_unit_test(a_note_is_no_finding),
+		cmocka_unit_test(who_filters_has_no_park),
 		cmocka_unit_test(too_many_are_counted),
 	};
 
