@@ -340,11 +340,13 @@ static void describe_switch(const struct upgrade *u, const char *rest, struct pr
 void upgrade_progress(const struct upgrade *u, uint64_t now, uint64_t remaining,
 		      struct problem *ret_line)
 {
+	uint64_t until = u->deadline > now ? u->deadline - now : 0;
 	unsigned to = u->plan.to;
 	char left[SPAN_TEXT_MAX], rest[64];
 
-	span_format((u->deadline > now ? u->deadline - now : 0) / USEC_PER_SEC * USEC_PER_SEC, left,
-		    sizeof(left));
+	/* whole seconds; what has begun is left: a step of one second does not begin with "0 left"
+	 */
+	span_format((until + USEC_PER_SEC - 1) / USEC_PER_SEC * USEC_PER_SEC, left, sizeof(left));
 	describe_rest(u, remaining, rest);
 	if (u->state == UPGRADE_RESTART)
 		problem_set(ret_line, 0, "restart: slot %u starts the new version", to);

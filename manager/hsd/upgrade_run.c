@@ -233,7 +233,7 @@ static void on_job(const char *result, const struct problem *problem, void *user
 	struct problem why;
 
 	run->job = NULL;
-	problem_set(&why, 0, "the unit of slot %u could not be restarted: %s%s%s",
+	problem_set(&why, 0, "the unit of slot %u could not be restarted (systemd: %s)%s%s",
 		    upgrade_slot(&run->machine), result, problem ? ": " : "",
 		    problem ? problem->text : "");
 	upgrade_run_carry_out(
