@@ -63,6 +63,9 @@ Park=no'
 }
 
 @test "stopped in the middle it puts everything back; without hsd it does not begin" {
+	write /etc/hotstandby/app.conf.d/off.conf <<<'[Service]
+Stall=8s'
+	inside systemctl reload hsd
 	options --scenario=hang
 	inside systemctl start --no-block hotstandby-drill@app
 	wait_for 10 said hotstandby-put-back-app Started

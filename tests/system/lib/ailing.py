@@ -15,7 +15,8 @@ anew for each connection; no file is "ok":
   chunks        chunks without end
   header        a header without end            sni      200 if TLS was asked for good.example, else 421
   slam          each connection is ended at once
-  reset         the same, by a reset                    crash    the server dies of the first connection
+  reset         the same, by a reset                    crash    the server dies of the next connection,
+                                                        and the file is gone
   deaf          accepts one connection and no more      flaky    200, and at each third request 500
 
 /run/ailing/SLOT.log gets a line for each request: its path and Host.
@@ -121,6 +122,7 @@ def serve(connection, context):
     try:
         how = mode()
         if how == 'crash':
+            os.remove(folder + slot)
             os._exit(1)
         if how == 'reset':
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
