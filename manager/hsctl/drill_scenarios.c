@@ -22,12 +22,18 @@ static void wait_until_whole(struct drill *drill)
 		   "not all slots that were ready before are so again");
 }
 
+/* Nothing is to be waited for either when something else has gone wrong. */
+static bool is_decided(const struct drill *drill, unsigned active)
+{
+	return drill_is_not_active(drill, active) || drill->broken.text[0];
+}
+
 static bool wait_for_flip(struct drill *drill, unsigned active, const char *hint)
 {
 	char within[SPAN_TEXT_MAX];
 
-	if (drill_wait(drill, drill_is_not_active, active, drill->flip_within, NULL))
-		return true;
+	if (drill_wait(drill, is_decided, active, drill->flip_within, NULL))
+		return drill_is_not_active(drill, active);
 	if (!drill_interrupted)
 		drill_break(drill, "no other slot became active within %s%s",
 			    span_format(drill->flip_within, within, sizeof(within)), hint);
