@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsctl/drill_order.h"
 
+#include <libgen.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -94,8 +95,19 @@ static int read_report(const struct arguments *a)
 {
 	const char *path = a->texts[TEXT_REPORT];
 
-	if (path && drill_format_of(path) == DRILL_FORMAT_COUNT)
+	_cleanup_(freep) char *copy = path ? strdup(path) : NULL;
+	const char *folder;
+
+	if (!path)
+		return 0;
+	if (drill_format_of(path) == DRILL_FORMAT_COUNT)
 		return wrong("--report", path, "the name of a .json, .svg or .html file");
+	/* better now than when all is done */
+	folder = copy ? dirname(copy) : ".";
+	if (access(folder, W_OK) < 0) {
+		complain("no report can be written to %s: %m", folder);
+		return EXIT_USAGE;
+	}
 	return 0;
 }
 

@@ -98,6 +98,8 @@ Stall=0'
 	inside grep -q '>Drill of good<' /tmp/drill.html
 	inside grep -q '>0 of [0-9]*<' /tmp/drill.html
 	run -2 hs drill good --yes --rate=300 --scenario=switchover --report=/tmp/drill.txt
+	run -2 hs drill good --yes --scenario=switchover --report=/nowhere/drill.svg
+	[[ $output == *'no report can be written to /nowhere: No such file or directory'* ]]
 }
 
 @test "twice, at another rate, and how the figures spread" {
