@@ -193,10 +193,20 @@ static bool must_be_well(const struct upgrade *u)
 	return u->state > UPGRADE_READY && u->state < UPGRADE_REFRESH;
 }
 
+/* From now on its time runs, where somebody has said how much it has. */
+static void on_starting(struct upgrade *u, uint64_t now)
+{
+	u->starting = true;
+	if (u->plan.start_usec)
+		u->deadline = now + u->plan.start_usec;
+}
+
 static unsigned on_look(struct upgrade *u, const struct upgrade_input *input)
 {
 	if (u->state == UPGRADE_REFRESH)
 		return on_look_refreshing(u, input);
+	if (u->state == UPGRADE_RESTART && input->starting && !u->starting)
+		on_starting(u, input->now);
 	if (input->lost && must_be_well(u))
 		return undo(u, input->now, input->why ? input->why : "the new instance was lost");
 	if (u->state == UPGRADE_READY && input->ready)

@@ -85,6 +85,8 @@ struct upgrade_plan {
 	uint32_t canary[UPGRADE_CANARY_STEPS_MAX]; /* shares in 1/65536 */
 	uint64_t hold_usec;			   /* of each share */
 	uint64_t ready_usec;			   /* how long the new one may take to be ready */
+	/* the same from when it starts; 0 = until then, the timeouts of its unit are what counts */
+	uint64_t start_usec;
 	uint64_t smoke_usec;
 	uint64_t probation_usec;
 };
@@ -95,6 +97,7 @@ struct upgrade {
 	unsigned step;			   /* of the canary */
 	unsigned refreshing;		   /* in REFRESH: this slot */
 	uint32_t to_refresh;		   /* and then these, as a bit mask */
+	bool starting;			   /* RESTART: the old one has stopped */
 	bool restarted;			   /* REFRESH: by systemd; it may not be ready yet */
 	bool left_alone;		   /* `from` was, with the old version */
 	uint64_t begun, entered, deadline; /* microseconds, the driver's clock */
@@ -110,6 +113,7 @@ struct upgrade_input {
 	uint64_t now;
 	/* of the slot upgrade_slot(): ready, and healthy if it is probed */
 	bool ready;
+	bool starting; /* its new instance has been started, and has not reported ready */
 	/* of slot `to`: it was ready in this upgrade and is not any more: crashed, unhealthy, hangs
 	 */
 	bool lost;

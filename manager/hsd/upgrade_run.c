@@ -168,6 +168,15 @@ bool upgrade_run_is_unwell(const struct upgrade_run *run, struct problem *ret_wh
 	return true;
 }
 
+static bool is_starting(const struct upgrade_run *run)
+{
+	const struct service *service = run->service;
+	unsigned slot = upgrade_slot(&run->machine);
+
+	return slot < service->n_slots &&
+	       instance_facts(service->instances[slot])->state == UNIT_STARTING;
+}
+
 unsigned upgrade_run_step(struct upgrade_run *run, enum upgrade_event event, const char *why)
 {
 	struct upgrade_input input = {
@@ -178,6 +187,7 @@ unsigned upgrade_run_step(struct upgrade_run *run, enum upgrade_event event, con
 		input.lost = upgrade_run_is_unwell(run, &unwell);
 		input.ready = !input.lost;
 		input.why = unwell.text;
+		input.starting = is_starting(run);
 	}
 	return upgrade_step(&run->machine, &input);
 }
@@ -497,6 +507,7 @@ struct upgrade_run *upgrade_run_new(struct service *service, const struct upgrad
 		.hold_usec = order->hold_usec,
 		.exclusive = service->config.exclusive,
 		.ready_usec = ready_of(service, order),
+		.start_usec = order->ready_usec != USEC_INFINITY ? ready_of(service, order) : 0,
 		.smoke_usec = order->smoke_usec,
 		.probation_usec = order->probation_usec,
 	};

@@ -72,6 +72,16 @@ ExecStart=/bin/sleep 1000'
 	[[ $(answering_slot http://127.0.0.1:$port/) == 0 ]]
 }
 
+@test "a version that never reports ready is not waited for as long as systemd would" {
+	new_version 'ExecStart=
+ExecStart=/bin/sleep 1000'
+	run -4 inside timeout 30 hsctl upgrade app --ready=500ms
+	[[ $output == *'undone in its step "restart": the new instance took too long to start'* ]]
+	is_active app 0
+	new_version ''
+	inside systemctl stop app@1
+}
+
 @test "one that dies in its probation is undone" {
 	hs upgrade app --probation=60s >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	local job=$! status=0
@@ -273,5 +283,9 @@ upgrade_with_held() {
 	before=$(main_pid app@0)
 	upgrade_with_held keep
 	[[ $held == '0 0 0' && $(main_pid app@0) == "$before" ]]
+	# the previous instance lives, so there is a way back
+	hs rollback app
+	is_active app 0
+	[[ $(main_pid app@0) == "$before" ]]
 	grep -q 'Slot 0 keeps its connections and the old version (DrainEnd=keep)' "$BATS_TEST_TMPDIR/out"
 }

@@ -112,6 +112,37 @@ static void test_short_way(void **state)
 	assert_int_equal(send(&u, UPGRADE_SWITCHED, 3), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
 }
 
+/* Only where somebody has said how long it may take to be ready; stopping it does not count. */
+static void test_start_that_takes_its_time(void **state)
+{
+	struct upgrade_plan plan = {.from = 0, .to = 1, .ready_usec = 5 * S, .start_usec = 5 * S};
+	struct upgrade_input look_at = {
+		.event = UPGRADE_LOOK, .lost = true, .starting = true, .now = 60 * S};
+	struct problem text;
+	struct upgrade u;
+
+	(void)state;
+	upgrade_init(&u, &plan);
+	send(&u, UPGRADE_BEGIN, 0);
+	assert_int_equal(look(&u, 59 * S, false, NULL), 0);
+	assert_int_equal(upgrade_step(&u, &look_at), 0);
+	assert_int_equal(upgrade_wake(&u), 65 * S);
+	look_at.now = 64 * S;
+	assert_int_equal(upgrade_step(&u, &look_at), 0);
+	look_at.now = 65 * S;
+	assert_int_equal(upgrade_step(&u, &look_at), UPGRADE_DO_TELL | UPGRADE_DO_UNDO);
+	send(&u, UPGRADE_BACK, 65 * S);
+	upgrade_describe(&u, "app", 65 * S, &text);
+	assert_non_null(strstr(text.text, "the new instance took too long to start"));
+
+	plan.start_usec = 0;
+	upgrade_init(&u, &plan);
+	send(&u, UPGRADE_BEGIN, 0);
+	look_at.now = 60 * S;
+	upgrade_step(&u, &look_at);
+	assert_int_equal(upgrade_wake(&u), 600 * S);
+}
+
 /* Further slots that run get the new version, too: one after the other. */
 static void test_more_than_two_slots(void **state)
 {
@@ -405,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_way_through),
 		cmocka_unit_test(test_short_way),
+		cmocka_unit_test(test_start_that_takes_its_time),
 		cmocka_unit_test(test_more_than_two_slots),
 		cmocka_unit_test(test_refresh_not_ready),
 		cmocka_unit_test(test_old_connections_that_are_kept),
