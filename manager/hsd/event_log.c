@@ -30,6 +30,23 @@ static unsigned place_of(uint8_t slot)
 	return MIN(slot, HS_PLACES_MAX);
 }
 
+struct place_name {
+	char text[32];
+};
+
+/* HS_PLACES_MAX: a listener that is gone, so that nobody knows any more whose it was; half-open
+ * handshakes move from it late. */
+static struct place_name name_of(unsigned place)
+{
+	struct place_name name = {"a listener that is gone"};
+
+	if (place < HS_SLOTS_MAX)
+		snprintf(name.text, sizeof(name.text), "slot %u", place);
+	else if (place == HS_SLOT_PARK)
+		snprintf(name.text, sizeof(name.text), "the park");
+	return name;
+}
+
 static void tell(const struct service *service, unsigned kind, unsigned from, unsigned to,
 		 uint64_t n)
 {
@@ -37,16 +54,15 @@ static void tell(const struct service *service, unsigned kind, unsigned from, un
 
 	switch (kind) {
 	case HS_EVENT_MIGRATED:
-		journal_log(JOURNAL_MIGRATED, &scope,
-			    "%s: %" PRIu64 " waiting moved from slot %u to slot %u", service->name,
-			    n, from, to);
+		journal_log(JOURNAL_MIGRATED, &scope, "%s: %" PRIu64 " waiting moved from %s to %s",
+			    service->name, n, name_of(from).text, name_of(to).text);
 		break;
 	case HS_EVENT_FELL_THROUGH:
 		scope.priority = LOG_NOTICE;
 		journal_log(JOURNAL_FELL_THROUGH, &scope,
-			    "%s: %" PRIu64 " new connections for slot %u, whose sockets are gone, "
-			    "went to slot %u",
-			    service->name, n, from, to);
+			    "%s: %" PRIu64 " new connections for %s, whose sockets are gone, "
+			    "went to %s",
+			    service->name, n, name_of(from).text, name_of(to).text);
 		break;
 	case HS_EVENT_NOTHING:
 		scope.priority = LOG_WARNING;

@@ -149,6 +149,11 @@ counts='[.slots[] | [.connections, .queued, .half_open, .idle]]'
 	is '[.connections[] | [.slot, .accepted]] | unique' '[[null,false]]' --list --slot=park
 	hs release app >/dev/null
 	wait_for 5 is '[.park.connections, .slots[0].connections]' '[0,3]'
+	# handshakes follow when the kernel repeats its answer, and so does what is told of them
+	wait_for 5 is '[.park.half_open, .slots[0].half_open >= 2]' '[0,true]'
+	wait_for 5 has_event app migrated
+	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=app HS_EVENT=migrated >"$BATS_TEST_TMPDIR/told"
+	grep -qF 'waiting moved from a listener that is gone to slot 0' "$BATS_TEST_TMPDIR/told"
 	leave
 }
 
