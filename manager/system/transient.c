@@ -1,34 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/units.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/macro.h"
+#include "util/strings.h"
 
 #define SYSTEMD		"org.freedesktop.systemd1"
 #define SYSTEMD_PATH	"/org/freedesktop/systemd1"
 #define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 
-/* "(sv)" of ExecStart=: one command, a(sasas). What looks like a variable is for the command, not
- * for systemd. */
+/* systemd replaces variables in what it starts: a dollar sign that is for the command is written
+ * twice. (There is a flag against it, ExecStartEx= with "no-env-expand"; but systemd 252 writes
+ * that into the file of the transient unit and cannot read it again: the unit breaks at the next
+ * daemon-reload.) NULL: no memory. */
+static char *for_systemd(const char *text)
+{
+	char *copy = malloc(2 * strlen(text) + 1), *end = copy;
+
+	for (; copy && *text; text++) {
+		if (*text == '$')
+			*end++ = '$';
+		*end++ = *text;
+	}
+	if (copy)
+		*end = '\0';
+	return copy;
+}
+
+/* "(sv)" of ExecStart=: one command, a(sasb). */
 static int append_command(sd_bus_message *m, const char *const *argv)
 {
-	int r = sd_bus_message_open_container(m, 'r', "sv");
+	_cleanup_(strings_freep) char **words = NULL;
+	int r = 0;
 
+	for (unsigned i = 0; !r && argv[i]; i++)
+		r = strings_take(&words, for_systemd(argv[i]));
 	if (r >= 0)
-		r = sd_bus_message_append(m, "s", "ExecStartEx");
+		r = sd_bus_message_open_container(m, 'r', "sv");
 	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'v', "a(sasas)");
+		r = sd_bus_message_append(m, "s", "ExecStart");
 	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "(sasas)");
+		r = sd_bus_message_open_container(m, 'v', "a(sasb)");
 	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'r', "sasas");
+		r = sd_bus_message_open_container(m, 'a', "(sasb)");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'r', "sasb");
 	if (r >= 0)
 		r = sd_bus_message_append(m, "s", argv[0]);
 	if (r >= 0)
-		r = sd_bus_message_append_strv(m, (char **)argv);
+		r = sd_bus_message_append_strv(m, words);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "as", 1, "no-env-expand");
+		r = sd_bus_message_append(m, "b", false);
 	for (unsigned i = 0; r >= 0 && i < 4; i++)
 		r = sd_bus_message_close_container(m);
 	return r;

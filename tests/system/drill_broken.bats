@@ -107,7 +107,7 @@ ExecStartPre=/usr/bin/test ! -e /run/once'
 	inside systemctl daemon-reload
 	inside touch /run/once
 	drill 1 --scenario=slow-start
-	failed broken 'slot 1 could not be restarted (systemd: failed)'
+	failed broken 'slot 1 could not be restarted: failed'
 	grep -q 'hsctl drill app --put-back' <<<"$stderr"
 }
 

@@ -141,6 +141,9 @@ slept() { inside pgrep -fx 'sleep 1234' >/dev/null; }
 		mv /tmp/smoke.new /tmp/smoke; until [ -e /tmp/enough ]; do sleep 0.05; done' >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	local job=$!
 	wait_for 10 inside test -e /tmp/smoke
+	# what runs it is read again, and understood
+	inside systemctl daemon-reload
+	! inside journalctl -q --since="@$rig_began" | grep 'Unknown key' || fail 'systemd does not understand its unit'
 	# all that time the others see the old one only
 	lost_nothing 'the others'
 	inside touch /tmp/enough
