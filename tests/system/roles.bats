@@ -161,6 +161,28 @@ has_warned() { warnings | grep -q "$1"; }
 	hears '0 SIGUSR2, 1 SIGUSR1, 1 SIGUSR2, 0 SIGUSR1'
 }
 
+last_of() { inside grep "^$1 " /run/roles | tail -n 1 | cut -d ' ' -f 2; }
+# agrees: each instance knows its role
+agrees() {
+	local now
+	now=$(active app)
+	[[ $(last_of "$now") == SIGUSR1 && $(last_of $((1 - now))) == SIGUSR2 ]]
+}
+
+@test "hsd killed at any moment of switchovers: in the end each knows its role" {
+	local change
+	hs switchover app --drain=0
+	for _ in {1..5}; do
+		hs switchover app --settle=30ms --drain=0 >/dev/null 2>&1 3>&- &
+		change=$!
+		inside bash -c "read -t 0.$((RANDOM % 90 + 10)) <> <(:) || systemctl kill -s KILL hsd"
+		wait "$change" || true
+		wait_for 10 is_ready app
+		wait_for 10 agrees
+	done
+	[[ -z $(warnings HS_EVENT=role) ]]
+}
+
 @test "without hsd: switchover, retire and adopt tell it themselves" {
 	inside systemctl stop hsd
 	hs switchover app --drain=0
