@@ -125,7 +125,8 @@ Restart=no'
 @test "both down: nothing waits" {
 	settings <<<'Park=no'
 	drill 1 --scenario=both-down
-	failed exceeded 'refused), 0 allowed'
+	failed exceeded '), 0 allowed'
+	(($(of .summary.refused) > 30))
 	wait_for 10 is_ready app
 }
 

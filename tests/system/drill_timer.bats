@@ -54,7 +54,7 @@ Park=no'
 	run -1 inside systemctl start hotstandby-drill@app
 	run -0 inside systemctl is-failed hotstandby-drill@app
 	said hotstandby-drill@app 'both-down      exceeded'
-	said hotstandby-drill@app 'refused), 0 allowed'
+	said hotstandby-drill@app ' refused'
 	inside grep -q FAILED /var/log/hotstandby/drill-app.html
 	wait_for 5 said hotstandby-drill-failed@app 'The drill of app has failed'
 	inside journalctl -q --since="@$rig_began" -p alert -u hotstandby-drill-failed@app | grep -q .
