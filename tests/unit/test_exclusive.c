@@ -396,6 +396,57 @@ static void test_cancelled_later(void **state)
 	assert_undone(&run);
 }
 
+/* ---- whatever comes ---- */
+
+static void assert_never_two(unsigned actions, const struct exclusive_input *input, bool stopped)
+{
+	/* a slot is started when the other one is down, or was told to stop and systemd did so */
+	if (actions & EXCLUSIVE_DO_START_NEW)
+		assert_true(stopped || !exclusive_is_up(input->old_slot));
+	assert_false(actions & EXCLUSIVE_DO_START_NEW && actions & EXCLUSIVE_DO_START_OLD);
+	assert_int_equal(!!(actions & EXCLUSIVE_DO_END), !!(actions & EXCLUSIVE_DO_RELEASE));
+}
+
+static void test_any_order(void **state)
+{
+	(void)state;
+	srandom(1);
+	for (unsigned round = 0; round < 20000; round++) {
+		struct exclusive_plan any = random() & 1 ? proven : plan;
+		struct run run;
+		bool let_go = false;
+
+		any.drain_usec = random() & 1 ? S : 0;
+		begin(&run, &any);
+		for (unsigned i = 0; i < 60 && !exclusive_ended(&run.machine); i++) {
+			bool jump = random() % 4 == 0;
+			unsigned actions;
+
+			run.input = (struct exclusive_input) {
+				.event = random() % (EXCLUSIVE_CANCEL + 1),
+				.now = jump ? exclusive_wake(&run.machine, run.input.now)
+					    : run.input.now + 1,
+				.old_slot = random() % SLOT_STATE_COUNT,
+				.new_slot = random() % SLOT_STATE_COUNT,
+				.healthy = random() & 1,
+				.remaining = random() % 3,
+			};
+			actions = exclusive_step(&run.machine, &run.input);
+			assert_never_two(actions, &run.input,
+					 run.input.event == EXCLUSIVE_JOB_DONE);
+			let_go |= actions & EXCLUSIVE_DO_RELEASE;
+		}
+		while (!exclusive_ended(&run.machine)) {
+			run.input.event = EXCLUSIVE_TICK;
+			run.input.now = exclusive_wake(&run.machine, run.input.now);
+			let_go |= exclusive_step(&run.machine, &run.input) & EXCLUSIVE_DO_RELEASE;
+		}
+		assert_true(let_go);
+		if (run.machine.state != EXCLUSIVE_DONE)
+			assert_true(run.machine.failure.text[0]);
+	}
+}
+
 /* Every wait ends: with nothing but time every run comes to an end. */
 static void test_time_alone_ends_it(void **state)
 {
@@ -533,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_cancelled_before_anything),
 		cmocka_unit_test(test_cancelled_while_the_old_one_stops),
 		cmocka_unit_test(test_cancelled_later),
+		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_time_alone_ends_it),
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_gate),
