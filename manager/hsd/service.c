@@ -347,7 +347,8 @@ static void leave_active(struct service *service, unsigned slot)
 	unsigned to = pick_successor(service, slot);
 	uint64_t word = plane_word(service->plane);
 
-	if (hs_word_active(word) != slot)
+	/* an exclusive change stops the active one, and says itself who comes after it */
+	if (hs_word_active(word) != slot || hs_word_flags(word) & HS_FLAG_EXCLUSIVE)
 		return;
 	if (to >= HS_SLOTS_MAX) {
 		tell_none_left(service, slot);

@@ -318,6 +318,7 @@ kill_hsd() {
 	each_step kill_hsd
 	[[ $(last_deed) == 'upgrade done root 0 1' ]] || fail "$(last_deed) of $(hs history once --json -n 3)"
 	[[ $(answering_version) == 2 && $(slots) == '1 down ready' ]]
+	! inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=once HS_EVENT=failover | grep .
 	lost_nothing 'hsd killed in each step'
 	never_two
 }
