@@ -32,7 +32,7 @@ setup_file() {
 setup() {
 	rig_began=$(inside date +%s.%N)
 	number=0
-	begin_load $url slot= 2
+	begin_load $url slot= 1
 }
 
 is_healthy() { [[ $(status app '[.slots[].health] | unique | join(" ")') == healthy ]]; }
@@ -54,8 +54,7 @@ in_step() {
 }
 
 deed() { hs history app --json -n 1 | jq -r '"\(.verb) \(.outcome)"'; }
-has_ended() { [[ $(deed) == upgrade* ]] && is_whole; }
-# both ready and healthy, and nothing left of the upgrade
+# it has ended: both ready and healthy, and nothing left of the upgrade
 is_whole() {
 	[[ $(status app '[.change, .canary, .park, ([.slots[].state] | unique | join(" ")),
 		([.slots[].health] | unique | join(" "))] | map(tostring) | join(",")' 2>/dev/null) == \
@@ -66,7 +65,7 @@ has_no_unit() { [[ -z $(inside systemctl list-units --plain --no-legend 'hotstan
 # consistent STEP: what serves is what it says; both slots run the new version, or the active one the old
 consistent() {
 	local outcome
-	wait_for 15 has_ended
+	wait_for 15 is_whole
 	outcome=$(deed)
 	outcomes+=" $1:${outcome#upgrade }"
 	if [[ $outcome == 'upgrade done' ]]; then

@@ -42,10 +42,10 @@ setup() { rig_began=$(inside date +%s.%N); }
 
 # both_loads URL TEXT: wrk, which reads what it is answered, and h2load, in rounds of some hundred requests
 both_loads() {
-	load_kinds="'version=1 ' 'version=2 '" begin_load "$1" "$2" 4
+	load_kinds="'version=1 ' 'version=2 '" begin_load "$1" "$2" 2
 	inside rm -f /tmp/enough
 	inside timeout 60 sh -c 'until [ -e /tmp/enough ]; do
-		timeout 20 h2load --h1 -H "Connection: close" -c 2 -n 300 "$1"; done' sh "$1" \
+		timeout 20 h2load --h1 -H "Connection: close" -c 1 -n 300 "$1"; done' sh "$1" \
 		>"$BATS_TEST_TMPDIR/h2load" 2>&1 </dev/null 3>&- &
 	h2load_job=$!
 	wait_for 5 inside pgrep -x h2load >/dev/null
