@@ -222,8 +222,9 @@ static void look_at(struct checked_slot *slot, uint64_t now)
 {
 	if (slot->running)
 		return;
+	/* one that has just become askable is asked at once */
 	if (is_askable(slot)) {
-		if (slot->due <= now)
+		if (slot->due <= now || !slot->asked)
 			begin_round(slot, now);
 		return;
 	}

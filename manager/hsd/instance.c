@@ -10,6 +10,7 @@
 #include "hsd/ownership.h"
 #include "hsd/exclusive_run.h"
 #include "hsd/hang.h"
+#include "hsd/health.h"
 #include "hsd/preparation.h"
 #include "plane/cgroup.h"
 #include "plane/preview.h"
@@ -244,6 +245,9 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 
 	if (error)
 		return;
+	/* hsd has just come up, and so may the instance have long ago */
+	if (!instance->known)
+		health_poke(instance->service->health);
 	instance->known = true;
 	if (facts->state == UNIT_STOPPING)
 		instance->unasked |= !facts->job_pending;
