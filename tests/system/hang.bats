@@ -283,7 +283,7 @@ crowd() {
 impatient() {
 	local jobs=()
 	for _ in 1 2 3 4; do
-		inside python3 $tools/impatient.py "$1" 6 "${2:-reset}" >/dev/null 3>&- &
+		inside python3 $tools/impatient.py "$1" "${3:-6}" "${2:-reset}" >/dev/null 3>&- &
 		jobs+=($!)
 	done
 	wait "${jobs[@]}"
@@ -333,8 +333,11 @@ freeze_worker() { inside bash -c "kill -STOP \$(pgrep -P $(main_pid nginx@0) | h
 @test "nginx: one worker of two frozen, while the other serves" {
 	prefer nginx 0
 	freeze_worker
-	impatient 8080 close
-	is_active nginx 1
+	impatient 8080 close 60 3>&- &
+	local clients=$!
+	wait_for 15 is_active nginx 1
+	inside pkill -f impatient.py
+	wait "$clients" || true
 	has_said nginx hang 'on one of its sockets'
 	wait_for 10 is_ready nginx
 	down nginx
