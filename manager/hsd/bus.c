@@ -4,229 +4,25 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "hsd/bus_answer.h"
 #include "hsd/change_hold.h"
 #include "hsd/change_run.h"
 #include "hsd/exec_run.h"
 #include "hsd/exclusive_run.h"
 #include "hsd/health.h"
-#include "hsd/instance.h"
 #include "hsd/park.h"
-#include "hsd/preparation.h"
 #include "hsd/upgrade_run.h"
 #include "plane/exec.h"
 #include "system/connections.h"
-#include "system/journal.h"
 #include "system/parking.h"
 #include "util/macro.h"
 
-#define MANAGER_INTERFACE "org.hotstandby1.Manager"
 #define SERVICE_INTERFACE "org.hotstandby1.Service"
-
-/* ---- answers ---- */
-
-/* Who is behind the call: the user who logged in, also behind sudo. */
-uint32_t bus_sender_uid(sd_bus_message *message)
-{
-	sd_bus_creds *creds = NULL;
-	uid_t uid = JOURNAL_UID_NONE;
-
-	if (sd_bus_query_sender_creds(message,
-				      SD_BUS_CREDS_EUID | SD_BUS_CREDS_AUDIT_LOGIN_UID |
-					      SD_BUS_CREDS_AUGMENT,
-				      &creds) < 0)
-		return uid;
-	if (sd_bus_creds_get_audit_login_uid(creds, &uid) < 0)
-		(void)sd_bus_creds_get_euid(creds, &uid);
-	sd_bus_creds_unref(creds);
-	return uid;
-}
-
-static int reply_json(sd_bus_message *m, json_object *object)
-{
-	int r = sd_bus_reply_method_return(
-		m, "s",
-		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-							       JSON_C_TO_STRING_NOSLASHESCAPE));
-
-	json_object_put(object);
-	return r;
-}
-
-static int refuse(sd_bus_error *error, const struct problem *sentence)
-{
-	return sd_bus_error_set(error, BUS_ERROR_REFUSED, sentence->text);
-}
-
-static int no_service(sd_bus_error *error, const char *name)
-{
-	return sd_bus_error_setf(error, BUS_ERROR_NO_SERVICE,
-				 "%s is not managed by hotstandby; enable it: hsctl enable "
-				 "%s@.service",
-				 name, name);
-}
-
-/* A service without a kernel side can be looked at, not changed. */
-static int need_plane(const struct service *service, sd_bus_error *error)
-{
-	if (service->plane)
-		return 0;
-	return sd_bus_error_setf(error, BUS_ERROR_FAILED, "%s cannot be changed: %s", service->name,
-				 service->problem.text);
-}
-
-static json_object *describe(struct service *service)
-{
-	_cleanup_(freep) struct service_report *report = malloc(sizeof(*report));
-
-	if (!report)
-		return NULL;
-	service_report(service, report);
-	return report_to_json(report);
-}
-
-/* ---- the manager ---- */
-
-static int bus_method_list_services(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct manager *manager = userdata;
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	int r = sd_bus_message_new_method_return(m, &reply);
-
-	(void)error;
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "s");
-	for (size_t i = 0; r >= 0 && i < manager->n_services; i++)
-		r = sd_bus_message_append(reply, "s", manager->services[i]->name);
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
-}
-
-static int bus_method_describe_all(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct manager *manager = userdata;
-	json_object *array = json_object_new_array();
-
-	(void)error;
-	for (size_t i = 0; i < manager->n_services; i++)
-		json_object_array_add(array, describe(manager->services[i]));
-	return reply_json(m, array);
-}
-
-/* The instance that a unit name means; an error on the bus when there is none. */
-static int find_instance(struct manager *manager, sd_bus_message *m, sd_bus_error *error,
-			 struct instance **ret_instance)
-{
-	char name[SERVICE_NAME_MAX];
-	struct service *service;
-	const char *unit;
-	unsigned slot;
-	int r = sd_bus_message_read(m, "s", &unit);
-
-	if (r < 0)
-		return r;
-	if (name_from_unit(unit, name, &slot))
-		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
-					 "\"%s\" is not the unit of a slot, such as app@0.service",
-					 unit);
-	service = manager_find(manager, name);
-	if (!service) {
-		/* enabled a moment ago, perhaps */
-		manager_reload(manager);
-		service = manager_find(manager, name);
-	}
-	if (!service)
-		return no_service(error, name);
-	if (slot >= service->n_slots)
-		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
-					 "%s has %u slots and no slot %u; raise Slots= in %s.conf",
-					 name, service->n_slots, slot, name);
-	*ret_instance = service->instances[slot];
-	return 0;
-}
-
-static int bus_method_prepare(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct instance *instance;
-	int r = find_instance(userdata, m, error, &instance);
-
-	if (r >= 0)
-		r = instance_prepare(instance, m);
-	return r < 0 ? r : 1; /* answered when it is done */
-}
-
-static int bus_method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct instance *instance;
-	int r = find_instance(userdata, m, error, &instance);
-
-	if (r >= 0)
-		r = instance_adopt(instance, m);
-	return r < 0 ? r : 1;
-}
-
-static int bus_method_retire(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct instance *instance;
-	int r = find_instance(userdata, m, error, &instance);
-
-	if (r >= 0)
-		r = instance_retire(instance, m);
-	return r < 0 ? r : 1;
-}
-
-static int bus_method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	int r = manager_reload(userdata);
-
-	if (r < 0)
-		return sd_bus_error_setf(error, BUS_ERROR_FAILED, "cannot read the settings: %s",
-					 strerror(-r));
-	return sd_bus_reply_method_return(m, "");
-}
-
-static int bus_get_version(sd_bus *bus, const char *path, const char *interface,
-			   const char *property, sd_bus_message *reply, void *userdata,
-			   sd_bus_error *error)
-{
-	(void)bus, (void)path, (void)interface, (void)property, (void)userdata, (void)error;
-	return sd_bus_message_append(reply, "s", HS_VERSION);
-}
-
-/* A method without SD_BUS_VTABLE_UNPRIVILEGED is for root: sd-bus checks the sender. */
-static const sd_bus_vtable manager_vtable[] = {
-	SD_BUS_VTABLE_START(0),
-	SD_BUS_PROPERTY("Version", "s", bus_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_METHOD_WITH_ARGS("ListServices", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", services),
-				bus_method_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
-				bus_method_describe_all, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD_WITH_ARGS("Prepare", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),
-				bus_method_prepare, 0),
-	SD_BUS_METHOD_WITH_ARGS("Adopt", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),
-				bus_method_adopt, 0),
-	SD_BUS_METHOD_WITH_ARGS("Retire", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),
-				bus_method_retire, 0),
-	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, bus_method_reload, 0),
-	SD_BUS_VTABLE_END,
-};
-
-int bus_publish_manager(struct manager *manager)
-{
-	int r = sd_bus_add_object_vtable(manager->context.bus, &manager->bus_object, BUS_PATH,
-					 MANAGER_INTERFACE, manager_vtable, manager);
-
-	if (r >= 0)
-		r = sd_bus_request_name(manager->context.bus, BUS_NAME, 0);
-	return r < 0 ? r : 0;
-}
-
-/* ---- a service ---- */
 
 static int bus_method_describe(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	(void)error;
-	return reply_json(m, describe(userdata));
+	return bus_reply_json(m, bus_describe(userdata));
 }
 
 static int reply_connections(sd_bus_message *m, struct service *service,
@@ -243,7 +39,7 @@ static int reply_connections(sd_bus_message *m, struct service *service,
 		return sd_bus_error_setf(error, BUS_ERROR_FAILED,
 					 "the kernel did not list the connections of %s: %m",
 					 service->name);
-	return reply_json(m, object);
+	return bus_reply_json(m, object);
 }
 
 static int bus_method_connections(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -269,7 +65,7 @@ static int start_change(struct service *service, const struct change_order *orde
 {
 	enum gate_answer answer;
 	struct problem refusal = {0};
-	int r = need_plane(service, error);
+	int r = bus_need_plane(service, error);
 
 	if (r < 0)
 		return r;
@@ -281,12 +77,12 @@ static int start_change(struct service *service, const struct change_order *orde
 			.verb = order->verb, .to = order->to, .drain_usec = order->drain_usec};
 
 		r = exclusive_run_start(service, &exclusive, m, &refusal);
-		return r ? r : refuse(error, &refusal);
+		return r ? r : bus_refuse(error, &refusal);
 	}
 	r = change_hold_start(service, order, m, &answer, &refusal);
 	if (r < 0)
 		return r;
-	return answer == GATE_OPEN ? 1 : refuse(error, &refusal);
+	return answer == GATE_OPEN ? 1 : bus_refuse(error, &refusal);
 }
 
 /* USEC_INFINITY and an empty text stand for the service's own setting. */
@@ -362,7 +158,7 @@ static int bus_method_set_policy(sd_bus_message *m, void *userdata, sd_bus_error
 	struct problem message = {0};
 	enum hs_policy policy;
 	const char *text;
-	int r = need_plane(service, error);
+	int r = bus_need_plane(service, error);
 
 	if (r >= 0)
 		r = sd_bus_message_read(m, "s", &text);
@@ -374,7 +170,7 @@ static int bus_method_set_policy(sd_bus_message *m, void *userdata, sd_bus_error
 					 "\"%s\" is not standby, parity or hash", text);
 	change_set_policy(service->plane, policy, &message);
 	bus_emit_changed(service);
-	return reply_json(m, change_word_json(service->plane, message.text));
+	return bus_reply_json(m, change_word_json(service->plane, message.text));
 }
 
 /* `by`: "connection", "client"; `from`: prefixes with commas between them, "" = any client. */
@@ -409,7 +205,7 @@ static int bus_method_set_canary(sd_bus_message *m, void *userdata, sd_bus_error
 		.states = states, .n = service->n_slots, .health = health_of(service, health)};
 	struct canary_filter filter = {0};
 	struct problem message = {0};
-	int r = need_plane(service, error);
+	int r = bus_need_plane(service, error);
 
 	if (r >= 0)
 		r = read_canary(m, error, &request, &filter);
@@ -417,13 +213,13 @@ static int bus_method_set_canary(sd_bus_message *m, void *userdata, sd_bus_error
 		return r;
 	if (upgrade_run_blocks(service)) {
 		gate_describe(GATE_BUSY, service->name, HS_SLOT_NONE, SLOT_DOWN, &message);
-		return refuse(error, &message);
+		return bus_refuse(error, &message);
 	}
 	service_states(service, states);
 	if (change_set_canary(service->plane, &request, &message) != GATE_OPEN)
-		return refuse(error, &message);
+		return bus_refuse(error, &message);
 	bus_emit_changed(service);
-	return reply_json(m, change_word_json(service->plane, message.text));
+	return bus_reply_json(m, change_word_json(service->plane, message.text));
 }
 
 static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -436,7 +232,7 @@ static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *erro
 
 	if (r < 0)
 		return sd_bus_error_set(error, BUS_ERROR_FAILED, refusal.text);
-	r = need_plane(service, error);
+	r = bus_need_plane(service, error);
 	if (r >= 0)
 		r = sd_bus_message_read(m, "u", &slot);
 	if (r < 0)
@@ -445,7 +241,7 @@ static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *erro
 		return sd_bus_error_setf(error, BUS_ERROR_INVALID, "%s has no slot %u",
 					 service->name, slot);
 	if (!exec_may(service->plane, slot, &refusal))
-		return refuse(error, &refusal);
+		return bus_refuse(error, &refusal);
 	r = exec_run_start(service, slot, &caller, m);
 	return r < 0 ? r : 1; /* answered when the command's scope is there */
 }
@@ -453,19 +249,19 @@ static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *erro
 static int set_held(struct service *service, bool held, sd_bus_message *m, sd_bus_error *error)
 {
 	struct problem message = {0};
-	int r = need_plane(service, error);
+	int r = bus_need_plane(service, error);
 
 	if (r < 0)
 		return r;
 	if (exclusive_run_blocks(service, &message) ||
 	    (held && !parking_hold(service->plane, &service->config, &message)))
-		return refuse(error, &message);
+		return bus_refuse(error, &message);
 	if (!held) {
 		parking_release(service->plane, &message);
 		park_look(service->park);
 	}
 	bus_emit_changed(service);
-	return reply_json(m, parking_json(service->plane, message.text));
+	return bus_reply_json(m, parking_json(service->plane, message.text));
 }
 
 static int bus_method_park(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -523,7 +319,7 @@ static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *e
 	struct upgrade_order order = {0};
 	enum gate_answer answer;
 	struct problem refusal = {0};
-	int r = need_plane(service, error);
+	int r = bus_need_plane(service, error);
 
 	if (r >= 0)
 		r = sd_bus_message_read(m, "stttt", &order.smoke, &order.smoke_usec,
@@ -543,7 +339,7 @@ static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *e
 	r = upgrade_run_start(service, &order, m, &answer, &refusal);
 	if (r < 0)
 		return r;
-	return answer == GATE_OPEN ? 1 : refuse(error, &refusal);
+	return answer == GATE_OPEN ? 1 : bus_refuse(error, &refusal);
 }
 
 static int bus_method_cancel_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *error)

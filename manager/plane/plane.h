@@ -37,8 +37,8 @@ const char *plane_service(const struct plane *plane);
 struct accounting *plane_accounting(const struct plane *plane);
 uint32_t plane_id(const struct plane *plane);
 int plane_counters_fd(const struct plane *plane); /* stays the plane's */
-/* For who counts: read only. */
-const struct hs_control *plane_control(const struct plane *plane);
+/* Mapped; stays the plane's. Written in plane/control.c only. */
+struct hs_control *plane_control(const struct plane *plane);
 const struct flows *plane_flow_table(const struct plane *plane);
 
 /* The lock that a change of this service holds while it runs: -EBUSY when another has it. Ends with

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/bus_answer.h"
+
+#include "hsd/bus.h"
+#include "system/journal.h"
+#include "util/macro.h"
+
+uint32_t bus_sender_uid(sd_bus_message *message)
+{
+	sd_bus_creds *creds = NULL;
+	uid_t uid = JOURNAL_UID_NONE;
+
+	if (sd_bus_query_sender_creds(message,
+				      SD_BUS_CREDS_EUID | SD_BUS_CREDS_AUDIT_LOGIN_UID |
+					      SD_BUS_CREDS_AUGMENT,
+				      &creds) < 0)
+		return uid;
+	if (sd_bus_creds_get_audit_login_uid(creds, &uid) < 0)
+		(void)sd_bus_creds_get_euid(creds, &uid);
+	sd_bus_creds_unref(creds);
+	return uid;
+}
+
+int bus_reply_json(sd_bus_message *m, json_object *object)
+{
+	int r = sd_bus_reply_method_return(
+		m, "s",
+		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+							       JSON_C_TO_STRING_NOSLASHESCAPE));
+
+	json_object_put(object);
+	return r;
+}
+
+int bus_refuse(sd_bus_error *error, const struct problem *sentence)
+{
+	return sd_bus_error_set(error, BUS_ERROR_REFUSED, sentence->text);
+}
+
+int bus_no_service(sd_bus_error *error, const char *name)
+{
+	return sd_bus_error_setf(error, BUS_ERROR_NO_SERVICE,
+				 "%s is not managed by hotstandby; enable it: hsctl enable "
+				 "%s@.service",
+				 name, name);
+}
+
+int bus_need_plane(const struct service *service, sd_bus_error *error)
+{
+	if (service->plane)
+		return 0;
+	return sd_bus_error_setf(error, BUS_ERROR_FAILED, "%s cannot be changed: %s", service->name,
+				 service->problem.text);
+}
+
+json_object *bus_describe(struct service *service)
+{
+	_cleanup_(freep) struct service_report *report = malloc(sizeof(*report));
+
+	if (!report)
+		return NULL;
+	service_report(service, report);
+	return report_to_json(report);
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The manager on the bus. */
+#include <string.h>
+
+#include "hsd/bus.h"
+#include "hsd/bus_answer.h"
+#include "hsd/instance.h"
+#include "hsd/preparation.h"
+#include "util/macro.h"
+
+#define MANAGER_INTERFACE "org.hotstandby1.Manager"
+
+static int bus_method_list_services(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct manager *manager = userdata;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r = sd_bus_message_new_method_return(m, &reply);
+
+	(void)error;
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "s");
+	for (size_t i = 0; r >= 0 && i < manager->n_services; i++)
+		r = sd_bus_message_append(reply, "s", manager->services[i]->name);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int bus_method_describe_all(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct manager *manager = userdata;
+	json_object *array = json_object_new_array();
+
+	(void)error;
+	for (size_t i = 0; i < manager->n_services; i++)
+		json_object_array_add(array, bus_describe(manager->services[i]));
+	return bus_reply_json(m, array);
+}
+
+/* The instance that a unit name means; an error on the bus when there is none. */
+static int find_instance(struct manager *manager, sd_bus_message *m, sd_bus_error *error,
+			 struct instance **ret_instance)
+{
+	char name[SERVICE_NAME_MAX];
+	struct service *service;
+	const char *unit;
+	unsigned slot;
+	int r = sd_bus_message_read(m, "s", &unit);
+
+	if (r < 0)
+		return r;
+	if (name_from_unit(unit, name, &slot))
+		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
+					 "\"%s\" is not the unit of a slot, such as app@0.service",
+					 unit);
+	service = manager_find(manager, name);
+	if (!service) {
+		/* enabled a moment ago, perhaps */
+		manager_reload(manager);
+		service = manager_find(manager, name);
+	}
+	if (!service)
+		return bus_no_service(error, name);
+	if (slot >= service->n_slots)
+		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
+					 "%s has %u slots and no slot %u; raise Slots= in %s.conf",
+					 name, service->n_slots, slot, name);
+	*ret_instance = service->instances[slot];
+	return 0;
+}
+
+static int bus_method_prepare(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct instance *instance;
+	int r = find_instance(userdata, m, error, &instance);
+
+	if (r >= 0)
+		r = instance_prepare(instance, m);
+	return r < 0 ? r : 1; /* answered when it is done */
+}
+
+static int bus_method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct instance *instance;
+	int r = find_instance(userdata, m, error, &instance);
+
+	if (r >= 0)
+		r = instance_adopt(instance, m);
+	return r < 0 ? r : 1;
+}
+
+static int bus_method_retire(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct instance *instance;
+	int r = find_instance(userdata, m, error, &instance);
+
+	if (r >= 0)
+		r = instance_retire(instance, m);
+	return r < 0 ? r : 1;
+}
+
+static int bus_method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	int r = manager_reload(userdata);
+
+	if (r < 0)
+		return sd_bus_error_setf(error, BUS_ERROR_FAILED, "cannot read the settings: %s",
+					 strerror(-r));
+	return sd_bus_reply_method_return(m, "");
+}
+
+static int bus_get_version(sd_bus *bus, const char *path, const char *interface,
+			   const char *property, sd_bus_message *reply, void *userdata,
+			   sd_bus_error *error)
+{
+	(void)bus, (void)path, (void)interface, (void)property, (void)userdata, (void)error;
+	return sd_bus_message_append(reply, "s", HS_VERSION);
+}
+
+/* A method without SD_BUS_VTABLE_UNPRIVILEGED is for root: sd-bus checks the sender. */
+static const sd_bus_vtable manager_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Version", "s", bus_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_METHOD_WITH_ARGS("ListServices", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", services),
+				bus_method_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
+				bus_method_describe_all, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Prepare", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),
+				bus_method_prepare, 0),
+	SD_BUS_METHOD_WITH_ARGS("Adopt", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),
+				bus_method_adopt, 0),
+	SD_BUS_METHOD_WITH_ARGS("Retire", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),
+				bus_method_retire, 0),
+	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, bus_method_reload, 0),
+	SD_BUS_VTABLE_END,
+};
+
+int bus_publish_manager(struct manager *manager)
+{
+	int r = sd_bus_add_object_vtable(manager->context.bus, &manager->bus_object, BUS_PATH,
+					 MANAGER_INTERFACE, manager_vtable, manager);
+
+	if (r >= 0)
+		r = sd_bus_request_name(manager->context.bus, BUS_NAME, 0);
+	return r < 0 ? r : 0;
+}
