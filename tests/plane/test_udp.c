@@ -346,10 +346,11 @@ static void adopted_again_an_instance_keeps_its_flows(void **state)
 static void epochs_wrap(void **state)
 {
 	struct rig *rig = *state;
+	int flows[40];
 
 	start_serving(rig, HS_FLOW_CONNECTION);
 	for (unsigned i = 0; i < 40; i++) {
-		int a = open_flow(0);
+		int a = flows[i] = open_flow(0);
 
 		rig_flip(rig, 0);
 		assert_int_equal(client_ask(a), 'A');
@@ -359,8 +360,10 @@ static void epochs_wrap(void **state)
 		assert_int_equal(flows_of(rig, 0), 0);
 		assert_int_equal(client_ask(a), 'B');
 		assert_int_equal(flows_of(rig, 1), i + 1);
-		close(a);
 	}
+	/* not before: another would get the port, and with it the flow */
+	for (unsigned i = 0; i < 40; i++)
+		close(flows[i]);
 }
 
 static void a_slot_that_leaves_gives_its_flows_away(void **state)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Instances that hang: connections wait and nobody accepts. And those that are only slow.
+# Alone: it measures how soon the standby answers.
 
 load lib/rig
 
@@ -422,7 +423,8 @@ dawdling_service() {
 		s = socket.socket()
 		s.bind(("0.0.0.0", int(sys.argv[1])))
 		s.listen(128)
-		time.sleep(float(sys.argv[2]))
+		# the active one serves first: the other way round it would be left for the standby
+		time.sleep(float(sys.argv[2]) + int(sys.argv[3]) / 2)
 		while True:
 		    c, _ = s.accept()
 		    c.recv(4096)

@@ -93,7 +93,7 @@ all_answered() {
 	local pid
 	inside systemctl stop app@1
 	pid=$(main_pid app@0)
-	printf '[Service]\nRestartSec=1s\nRestart=always\n' | write /etc/systemd/system/app@.service.d/zz.conf
+	printf '[Service]\nRestartSec=4s\nRestart=always\n' | write /etc/systemd/system/app@.service.d/zz.conf
 	inside systemctl daemon-reload
 	inside systemctl kill -s KILL --kill-who=main app@0
 	wait_in_park 3

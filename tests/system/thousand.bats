@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# A thousand switchovers each, under load: one server of each kind of intake, and of UDP. SWITCHOVERS= is
-# for those who have more time, or less.
+# A thousand switchovers each, under load: one server of each kind of intake, and of UDP. scripts/check has
+# less time and sets SWITCHOVERS=.
 
 load lib/rig
 load lib/servers
