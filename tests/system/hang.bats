@@ -455,6 +455,7 @@ dawdling_service() {
 	[[ ${pids% *} == "$(main_pid dawdle@0)" ]]
 	# one that is halted is no beginner
 	inside systemctl restart dawdle@1
+	wait_for 5 is_state dawdle 1 ready # it listens
 	freeze dawdle@1
 	wait_for 10 has_said dawdle hang 'will be restarted'
 	wait_for 10 is_healthy dawdle
