@@ -205,6 +205,8 @@ let_go() {
 #   lost_nothing                    ends it; every request was answered, and rightly
 
 declare -gA load=()
+# what ends it, for pkill
+load_program='-x wrk'
 
 begin_load() {
 	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
