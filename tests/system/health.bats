@@ -120,7 +120,7 @@ events() { inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=app HS_E
 		close|the connection was closed without an answer
 		cut|the answer was cut short
 		header|the header of the answer is too long
-		slam|the connection was reset
+		reset|the connection was reset
 	END
 	is_active app 0
 }
