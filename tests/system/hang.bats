@@ -443,7 +443,9 @@ dawdling_service() {
 	printf '[Service]\nFailoverHold=0\n[Health]\nProbe=http:/\n' | write /etc/hotstandby/dawdle.conf
 	inside systemctl daemon-reload
 	hs enable dawdle@.service
-	inside systemctl start dawdle@0 dawdle@1
+	inside systemctl start dawdle@0
+	wait_for 5 is_state dawdle 0 ready # so it is the active one
+	inside systemctl start dawdle@1
 	pids="$(main_pid dawdle@0) $(main_pid dawdle@1)"
 	[[ $(fetch http://127.0.0.1:9813/) == slot=* ]]
 	wait_for 10 is_healthy dawdle
