@@ -21,7 +21,8 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
-WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Werror
+# make WERROR=1: warnings are errors. For us: another compiler finds others, and a user's build shall not fail for them
+WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes $(if $(WERROR),-Werror)
 CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' \
             -DHS_SYSCONFDIR='"$(SYSCONFDIR)"' -Imanager -Ibpf -I$(BUILD)/bpf
 CFLAGS   ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
@@ -30,7 +31,7 @@ CFLAGS   += -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lm
 MULTIARCH := $(shell $(CC) -print-multiarch)
-BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Werror \
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 $(WARNINGS) \
               -Ibpf -I/usr/include/$(MULTIARCH)
 
 BPF_SRC  := $(wildcard bpf/*.bpf.c)

@@ -139,15 +139,16 @@ _Static_assert(offsetof(struct hs_counters, recent) == (FIELDS - 1) * sizeof(uin
 static int read_entry(int counters_fd, uint32_t index, struct hs_counters **ret_values, int *ret_n)
 {
 	_cleanup_(freep) struct hs_counters *values = NULL;
-	int n = libbpf_num_possible_cpus();
+	int r, n = libbpf_num_possible_cpus();
 
 	if (n < 0)
 		return n;
 	values = calloc(n, sizeof(*values));
 	if (!values)
 		return -ENOMEM;
-	if (bpf_map_lookup_elem(counters_fd, &index, values))
-		return -errno;
+	r = bpf_map_lookup_elem(counters_fd, &index, values);
+	if (r < 0)
+		return r;
 	*ret_values = steal_ptr(&values);
 	*ret_n = n;
 	return 0;
@@ -161,14 +162,16 @@ static int sum_entry(int counters_fd, uint32_t index, uint64_t sum[FIELDS])
 	_cleanup_(freep) struct hs_counters *values = NULL;
 	int n, r = read_entry(counters_fd, index, &values, &n);
 
-	for (int cpu = 0; !r && cpu < n; cpu++) {
+	if (r < 0)
+		return r;
+	for (int cpu = 0; cpu < n; cpu++) {
 		const uint64_t *words = (const uint64_t *)&values[cpu];
 
 		for (int field = 0; field < FIELDS - 1; field++)
 			sum[field] += words[field];
 		sum[FIELDS - 1] += hs_recent_of(values[cpu].recent, period);
 	}
-	return r;
+	return 0;
 }
 
 int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
