@@ -42,6 +42,7 @@ PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-example-server
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 PLANE_TESTS := $(patsubst tests/plane/%.c,$(BUILD)/tests/plane/%,$(wildcard tests/plane/test_*.c))
 PLANE_RIG   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/plane/test_% %.bpf.c,$(wildcard tests/plane/*.c)))
+HOSTILE_TOOLS := $(patsubst tests/hostile/lib/%.c,$(BUILD)/tests/hostile/%,$(wildcard tests/hostile/lib/*.c))
 BENCHES     := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
 
 all: $(PROGRAMS)
@@ -94,9 +95,18 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(PLANE_RIG) $(BUILD)/libhotsta
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# Programs of ill will stand alone: nothing of ours is in them.
+$(BUILD)/tests/hostile/%: tests/hostile/lib/%.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -D_GNU_SOURCE -O2 -std=gnu11 $(WARNINGS) $< -o $@ -lpthread
+
 unit-tests: $(UNIT_TESTS)
 plane-tests: $(PLANE_TESTS)
 benches: $(BENCHES)
+# there may be none
+hostile-tools: $(HOSTILE_TOOLS)
+	@mkdir -p $(BUILD)/tests/hostile
 
 $(BUILD)/units/%: units/%.in
 	@mkdir -p $(@D)
@@ -142,6 +152,6 @@ check demo bench:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit-tests plane-tests benches check demo bench install uninstall clean
+.PHONY: all unit-tests plane-tests hostile-tools benches check demo bench install uninstall clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
