@@ -102,6 +102,7 @@ static void end_adoption(struct instance *instance)
 	adoption_commit(service->plane, instance->slot, instance->adoption);
 	/* first of all: clients wait */
 	park_on_adopted(service->park, instance->adoption, instance_facts(instance)->filtered);
+	ownership_adopted(service);
 	remember_sockets(instance);
 	schedule_look(instance);
 	tell_problems(instance, instance->adoption);

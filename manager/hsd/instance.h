@@ -31,6 +31,7 @@ struct ownership {
 	bool other_than_root;
 	uid_t bound_uid;
 	uint64_t binding_until; /* it may open sockets up to this time; 0 = it will not */
+	bool datagrams_closed;	/* see ownership_adopted() */
 	/* of the preparation under way */
 	bool known;
 	int error; /* when known: 0, or why the user was not found out */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/ownership.h"
 
+#include <string.h>
+
 #include "hsd/park.h"
 #include "hsd/preparation.h"
 #include "plane/owners.h"
@@ -118,6 +120,49 @@ static int give_all(struct instance *instance, uid_t uid)
 	if (r >= 0 && !unit_has_socket(instance_facts(instance)))
 		r = park_chown(service->park, uid);
 	return r < 0 ? r : changed;
+}
+
+static bool users_differ(const struct service *service)
+{
+	const char *first = NULL;
+
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		const struct unit_facts *facts = instance_facts(service->instances[i]);
+
+		if (!service->instances[i]->known || !instance_is_up(facts->state))
+			continue;
+		if (first && strcmp(first, facts->user))
+			return true;
+		first = facts->user;
+	}
+	return false;
+}
+
+static bool has_datagrams(const struct service *service)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(service->plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (listeners[i]->address.udp)
+			return true;
+	return false;
+}
+
+void ownership_adopted(struct service *service)
+{
+	if (!users_differ(service) || !has_datagrams(service))
+		return;
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		struct ownership *own = &service->instances[i]->ownership;
+
+		if (own->datagrams_closed || !service->instances[i]->adopted_run[0])
+			continue;
+		own->datagrams_closed =
+			owners_close_datagrams(
+				service->plane,
+				instance_facts(service->instances[i])->control_group) >= 0;
+	}
 }
 
 static void forget_request(struct ownership *own)

@@ -70,7 +70,8 @@ static int liken(int fd, const struct twin *twin)
 		r = set(twin->fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only);
 	if (!r)
 		r = set(twin->fd, IPPROTO_IP, IP_FREEBIND, 1);
-	if (!r)
+	/* of UDP it would let everybody in */
+	if (!r && twin->type == SOCK_STREAM)
 		r = set(twin->fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (!r)
 		r = set(twin->fd, SOL_SOCKET, SO_REUSEPORT, 1);

@@ -50,15 +50,35 @@ bool owners_differ(const struct plane *plane, uid_t uid)
 	return differ;
 }
 
+static int get_option(int fd, int name)
+{
+	socklen_t size = sizeof(int);
+	int value = 0;
+
+	return getsockopt(fd, SOL_SOCKET, name, &value, &size) < 0 ? -errno : value;
+}
+
+/* Of UDP the option would let any user's socket bind the address, and the kernel would prefer the
+ * newest: there it is taken off, in the group nobody needs it. */
+static int set_reuse(int fd)
+{
+	int wanted = get_option(fd, SO_TYPE) == SOCK_STREAM;
+
+	if (get_option(fd, SO_REUSEADDR) == wanted)
+		return 0;
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &wanted, sizeof(wanted)) < 0 ? -errno : 1;
+}
+
 /* 1 = it had another owner. */
 static int give_fd(int fd, uid_t uid)
 {
-	socklen_t size = sizeof(int);
-	int shared = 0;
+	int r;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, &size) < 0 || !shared)
+	if (get_option(fd, SO_REUSEPORT) != 1)
 		return 0;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int) {1}, sizeof(int));
+	r = set_reuse(fd);
+	if (r < 0)
+		return r;
 	return fchown(fd, uid, (gid_t)-1) < 0 ? -errno : 1;
 }
 
@@ -87,6 +107,34 @@ int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
 		changed += r > 0;
 	}
 	/* a cgroup that is gone has no sockets */
+	return r < 0 && r != -ENOENT ? r : changed;
+}
+
+static int close_datagrams(const struct held_socket *held)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = scan_borrow(held, &fd);
+
+	if (r < 0)
+		return r == -ESTALE ? 0 : r;
+	return get_option(fd, SO_REUSEPORT) == 1 ? set_reuse(fd) : 0;
+}
+
+int owners_close_datagrams(const struct plane *plane, const char *cgroup)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	int changed = 0, r;
+	size_t n;
+
+	r = scan_cgroup(cgroup, &held, &n);
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		const struct address *address = &held[i].socket.address;
+
+		if (!address->udp || !is_served(plane, address))
+			continue;
+		r = close_datagrams(&held[i]);
+		changed += r > 0;
+	}
 	return r < 0 && r != -ENOENT ? r : changed;
 }
 

@@ -24,12 +24,20 @@ bool owners_differ(const struct plane *plane, uid_t uid);
  * will make the next one as root, too. Borrows each for a moment. Needs CAP_CHOWN. Returns how many
  * had another owner, or -errno.
  *
- * They also get SO_REUSEADDR: without it the connections of one slot, which belong to that slot's
- * user, would keep the other slot from binding.
+ * Of TCP they also get SO_REUSEADDR: without it the connections of one slot, which belong to that
+ * slot's user, would keep the other slot from binding. Of UDP they lose it: see
+ * owners_close_datagrams().
  */
 int owners_give(struct plane *plane, const char *cgroup, uid_t uid);
 
-/* The same for the sockets of the park, whoever keeps them. */
+/*
+ * Takes SO_REUSEADDR off the UDP sockets of the processes in the cgroup where the service listens:
+ * what was handed over by a release that gave it to all of them. With it a socket of any user may
+ * bind the same address, and gets what comes. Returns how many had it, or -errno.
+ */
+int owners_close_datagrams(const struct plane *plane, const char *cgroup);
+
+/* As owners_give(), for the sockets of the park, whoever keeps them. */
 int owners_give_park(struct plane *plane, uid_t uid);
 
 /*

@@ -11,7 +11,7 @@
 
 #define PORT 8080
 
-enum { USER_A = 4001, USER_B = 4002 };
+enum { USER_A = 4001, USER_B = 4002, STRANGER = 4003 };
 
 static struct server *start_as(struct rig *rig, unsigned slot, uid_t uid)
 {
@@ -92,7 +92,6 @@ static void udp_sockets_are_given_as_well(void **state)
 	struct rig *rig = *state;
 	struct address at = rig_any(PORT);
 	struct server *a = start_as(rig, 0, USER_A), *b = start_as(rig, 1, USER_B);
-	struct adoption *adoption;
 
 	at.udp = true;
 	server_listen(a, &at, 0);
@@ -104,14 +103,70 @@ static void udp_sockets_are_given_as_well(void **state)
 	assert_int_equal(ask_often(&at, 20).of['A'], 20);
 	rig_flip(rig, 1);
 	assert_int_equal(ask_often(&at, 20).of['B'], 20);
-	/* with SO_REUSEADDR, too, a datagram socket binds whoever owns the others: to a group of
-	 * its own */
-	server_close(b, 0);
-	assert_int_equal(owners_give(rig->plane, a->cgroup, USER_A), 1);
+}
+
+/* With SO_REUSEADDR on all of them a datagram socket binds whoever owns the others: to a group of
+ * its own. */
+static void a_datagram_socket_of_another_group_is_told(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = start_as(rig, 0, USER_A), *b = start_as(rig, 1, USER_B);
+	struct adoption *adoption;
+
+	at.udp = true;
+	server_listen(a, &at, 0);
+	rig_adopt(rig, a);
 	assert_int_equal(server_listen(b, &at, 0), 0);
 	adoption = rig_try_adopt(rig, b);
 	assert_int_equal(adoption->sockets[0].verdict, ADOPT_OTHER_UID);
 	adoption_free(adoption);
+}
+
+/* A socket of anybody's with SO_REUSEADDR, as whoever wants what comes to the service. */
+static int bind_as_stranger(const struct address *at)
+{
+	struct sockaddr_storage name;
+	socklen_t size = address_to_sockaddr(at, &name);
+	int one = 1, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r = 0;
+
+	assert_int_equal(fchown(fd, STRANGER, -1), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	if (bind(fd, (struct sockaddr *)&name, size) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+static void what_was_handed_over_is_not_open_to_everybody(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = start_as(rig, 0, USER_A);
+
+	at.udp = true;
+	server_listen(a, &at, 0);
+	rig_adopt(rig, a);
+	/* the baseline: this server has the option, as what an earlier release handed over had */
+	assert_int_equal(bind_as_stranger(&at), 0);
+	give(rig, a, USER_B, 1);
+	assert_int_equal(bind_as_stranger(&at), -EADDRINUSE);
+}
+
+static void the_option_of_an_earlier_release_is_taken_off(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), tcp = rig_any(PORT);
+	struct server *a = start_as(rig, 0, USER_A);
+
+	at.udp = true;
+	server_listen(a, &at, 0);
+	server_listen(a, &tcp, 0);
+	rig_adopt(rig, a);
+	assert_int_equal(bind_as_stranger(&at), 0);
+	assert_int_equal(owners_close_datagrams(rig->plane, a->cgroup), 1);
+	assert_int_equal(bind_as_stranger(&at), -EADDRINUSE);
+	assert_int_equal(owners_close_datagrams(rig->plane, a->cgroup), 0);
 }
 
 /* Its connections belong to its user, and are bound to the port as well. */
@@ -239,6 +294,9 @@ int main(void)
 		CASE(slots_of_two_users_share_a_group),
 		CASE(several_sockets_and_addresses_are_given_together),
 		CASE(udp_sockets_are_given_as_well),
+		CASE(a_datagram_socket_of_another_group_is_told),
+		CASE(what_was_handed_over_is_not_open_to_everybody),
+		CASE(the_option_of_an_earlier_release_is_taken_off),
 		CASE(open_connections_do_not_keep_the_next_user_out),
 		CASE(a_queue_moves_to_the_other_user),
 		CASE(the_park_is_given_as_well),
