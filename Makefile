@@ -38,7 +38,7 @@ BPF_SRC  := $(wildcard bpf/*.bpf.c)
 SKELS    := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
 LIB_SRC  := $(filter-out %/main.c,$(wildcard manager/*/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
-PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-example-server
+PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-hook $(BUILD)/hs-example-server
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 PLANE_TESTS := $(patsubst tests/plane/%.c,$(BUILD)/tests/plane/%,$(wildcard tests/plane/test_*.c))
 PLANE_RIG   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/plane/test_% %.bpf.c,$(wildcard tests/plane/*.c)))
@@ -76,6 +76,13 @@ $(BUILD)/hsctl: $(BUILD)/manager/hsctl/main.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# static and without a C library, so that nothing reads the environment: see manager/hook/main.c
+HOOK_FLAGS := -ffreestanding -fno-stack-protector -fcf-protection=none -fno-pie -U_FORTIFY_SOURCE
+$(BUILD)/manager/hook/main.o: CFLAGS += $(HOOK_FLAGS)
+$(BUILD)/hs-hook: $(BUILD)/manager/hook/main.o
+	$(call say,LD)
+	$(Q)$(CC) $(HOOK_FLAGS) -static -no-pie -nostdlib -Wl,-z,noexecstack $^ -o $@
+
 $(BUILD)/hs-example-server: $(patsubst %,$(BUILD)/units/examples/%.o,example-server example-http)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd -o $@
@@ -99,7 +106,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(PLANE_RIG) $(BUILD)/libhotsta
 $(BUILD)/tests/hostile/%: tests/hostile/lib/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) -D_GNU_SOURCE -O2 -std=gnu11 $(WARNINGS) $< -o $@ -lpthread
+	$(Q)$(CC) -D_GNU_SOURCE -O2 -std=gnu11 $(WARNINGS) $(if $(filter %.so,$@),-shared -fPIC) $< -o $@ -lpthread
 
 unit-tests: $(UNIT_TESTS)
 plane-tests: $(PLANE_TESTS)
@@ -122,6 +129,7 @@ ROOT     = $(DESTDIR)$(PREFIX)
 install: all $(BUILD)/units/hsd.service $(BUILD)/units/hotstandby-drill@.service
 	$(INSTALL) -m 0755 $(BUILD)/hsd $(ROOT)/sbin/hsd
 	$(INSTALL) -m 0755 $(BUILD)/hsctl $(ROOT)/bin/hsctl
+	$(INSTALL) -m 0755 $(BUILD)/hs-hook $(ROOT)/lib/hotstandby/hs-hook
 	$(INSTALL) -m 0755 $(BUILD)/hs-example-server $(ROOT)/lib/hotstandby/hs-example-server
 	$(INSTALL) -m 0644 $(BUILD)/units/hsd.service $(ROOT)/lib/systemd/system/hsd.service
 	for f in $(DRILL_UNITS); do \
@@ -142,7 +150,7 @@ uninstall:
 		$(ROOT)/share/bash-completion/completions/hsctl
 	for f in $(notdir $(DRILL_UNITS)); do rm -f $(ROOT)/lib/systemd/system/$$f; done
 	for f in $(wildcard man/*.[1-8]); do rm -f $(ROOT)/share/man/man$${f##*.}/$${f##*/}; done
-	rm -f $(ROOT)/lib/hotstandby/hs-example-server
+	rm -f $(ROOT)/lib/hotstandby/hs-hook $(ROOT)/lib/hotstandby/hs-example-server
 	rm -rf $(ROOT)/share/hotstandby
 	-rmdir --ignore-fail-on-non-empty $(ROOT)/lib/hotstandby
 

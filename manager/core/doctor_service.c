@@ -57,7 +57,8 @@ static void judge_files(struct doctor_report *report, const struct doctor_servic
 	snprintf(remedy, sizeof(remedy), "Write them anew: hsctl enable %s@.service",
 		 report->service);
 	advice.why = "Instances then start or stop without hotstandby, or with what an earlier "
-		     "version did";
+		     "version did: one that runs hsctl as root with the environment of the "
+		     "service, which may be another user's to write";
 	advice.remedy = remedy;
 	doctor_add(report, DOCTOR_FINDING, &advice,
 		   "%u of the files that hsctl enable writes %s missing or not as it would write "

@@ -9,7 +9,8 @@
 #include "util/macro.h"
 #include "util/strings.h"
 
-#define HSCTL HS_PREFIX "/bin/hsctl"
+/* Not hsctl itself: a hook is given the environment of the unit. */
+#define HOOK HS_PREFIX "/lib/hotstandby/hs-hook"
 
 /* Joins the pieces into one text. Frees them. */
 static char *join(char **pieces)
@@ -133,12 +134,12 @@ char *dropin_service_text(const struct dropin *dropin)
 	if (r >= 0)
 		r = add_shared(&pieces, dropin);
 	if (r >= 0)
-		r = strings_add(&pieces, "ExecStartPre=-+" HSCTL " prepare %n\n"
-					 "ExecStartPost=-+" HSCTL " adopt %n\n"
+		r = strings_add(&pieces, "ExecStartPre=-+" HOOK " prepare %n\n"
+					 "ExecStartPost=-+" HOOK " adopt %n\n"
 					 "# new connections leave the instance first, then it is "
 					 "stopped as before\n"
 					 "ExecStop=\n"
-					 "ExecStop=-+" HSCTL " retire %n\n");
+					 "ExecStop=-+" HOOK " retire %n\n");
 	for (; r >= 0 && exec_stops && *exec_stops; exec_stops++)
 		r = strings_take(&pieces, format("ExecStop=%s\n", *exec_stops));
 	return r < 0 ? NULL : join(steal_ptr(&pieces));

@@ -3,8 +3,9 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <syslog.h>
 
 #include "hsctl/json.h"
@@ -62,17 +63,16 @@ uint64_t hook_left(const struct hook *hook, uint64_t usec)
 	return used < usec ? usec - used : 0;
 }
 
-/* As systemd runs us, what is printed becomes an entry of the unit's journal. */
+/* As systemd runs us, what is printed becomes an entry of the unit's journal. Not by
+ * JOURNAL_STREAM: what a unit's environment says is its user's. */
 static bool prints_to_journal(void)
 {
-	const char *stream = getenv("JOURNAL_STREAM");
-	char mine[64];
-	struct stat st;
+	static const char journal[] = "/run/systemd/journal/stdout";
+	struct sockaddr_un peer = {0};
+	socklen_t size = sizeof(peer);
 
-	if (!stream || fstat(STDOUT_FILENO, &st) < 0)
-		return false;
-	snprintf(mine, sizeof(mine), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
-	return !strcmp(stream, mine);
+	return !getpeername(STDOUT_FILENO, (struct sockaddr *)&peer, &size) &&
+	       peer.sun_family == AF_UNIX && !strcmp(peer.sun_path, journal);
 }
 
 static void print(const struct hook *hook, const char *sentence)

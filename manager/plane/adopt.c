@@ -27,7 +27,7 @@ static const struct {
 			 "the kernel cannot switch MPTCP listeners; let the server listen with "
 			 "plain TCP (Go: GODEBUG=multipathtcp=0)"},
 	[ADOPT_OTHER_UID] = {"it belongs to another user than the other slots' sockets there did",
-			     "restart its unit, whose ExecStartPre=hsctl prepare gives them one "
+			     "restart its unit, whose ExecStartPre=hs-hook prepare gives them one "
 			     "owner"},
 	[ADOPT_FULL] = {"no room",
 			"a slot may have 64 sockets on each of 64 addresses; use fewer workers, or "

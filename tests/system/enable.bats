@@ -39,8 +39,8 @@ forget() {
 	[[ $output == *'systemctl start one@0.service'* ]]
 	[[ $output == *'systemctl start one@1.service'* ]]
 	# systemd has read it
-	[[ $(inside systemctl show -P ExecStartPost one@0) == *'hsctl adopt one@0.service'* ]]
-	[[ $(inside systemctl show -P ExecStop one@0) == *'hsctl retire one@0.service'* ]]
+	[[ $(inside systemctl show -P ExecStartPost one@0) == *'hs-hook adopt one@0.service'* ]]
+	[[ $(inside systemctl show -P ExecStop one@0) == *'hs-hook retire one@0.service'* ]]
 	[[ $(inside systemctl show -P NeedDaemonReload one@0) == no ]]
 	# and hsd knows it without a restart
 	[[ $(hs list --json | jq -r '.[].service') == one ]]
@@ -96,8 +96,8 @@ forget() {
 	printf 'ExecStop=/bin/touch /run/five-stopped-%%i\n' | inside tee -a /etc/systemd/system/five@.service
 	inside systemctl daemon-reload
 	hs enable five@.service
-	inside systemctl show -P ExecStop five@0 | grep -q 'hsctl retire.*'
-	[[ $(inside systemctl show -P ExecStop five@0 | grep -o 'hsctl\|touch' | uniq | xargs) == 'hsctl touch' ]]
+	inside systemctl show -P ExecStop five@0 | grep -q 'hs-hook retire.*'
+	[[ $(inside systemctl show -P ExecStop five@0 | grep -o 'hs-hook retire\|touch' | uniq | xargs) == 'hs-hook retire touch' ]]
 	inside systemctl start five@0
 	inside systemctl stop five@0
 	inside test -e /run/five-stopped-0

@@ -295,23 +295,26 @@ static void test_service_text(void **state)
 	_cleanup_(freep) char *lines = read_all(text), *plain_lines = read_all(plain);
 
 	(void)state;
-	assert_string_equal(lines, "4 [Unit]\n5 After|hsd.service\n"
-				   "7 Wants|app@%i.socket\n8 After|app@%i.socket\n"
-				   "10 Wants|app-tls@%i.socket\n11 After|app-tls@%i.socket\n"
-				   "12 StartLimitIntervalSec|0\n14 [Service]\n"
-				   "15 Environment|HOTSTANDBY_SLOT=%i\n"
-				   "16 ExecStartPre|-+" HS_PREFIX "/bin/hsctl prepare %n\n"
-				   "17 ExecStartPost|-+" HS_PREFIX "/bin/hsctl adopt %n\n"
-				   "19 ExecStop|\n20 ExecStop|-+" HS_PREFIX "/bin/hsctl retire %n\n"
-				   "21 ExecStop|/bin/kill -QUIT $MAINPID\n"
-				   "22 ExecStop|-/bin/sh -c 'echo \"%n\"'\n");
-	assert_string_equal(plain_lines, "4 [Unit]\n5 After|hsd.service\n"
-					 "6 StartLimitIntervalSec|0\n8 [Service]\n"
-					 "9 Environment|HOTSTANDBY_SLOT=%i\n"
-					 "10 ExecStartPre|-+" HS_PREFIX "/bin/hsctl prepare %n\n"
-					 "11 ExecStartPost|-+" HS_PREFIX "/bin/hsctl adopt %n\n"
-					 "13 ExecStop|\n"
-					 "14 ExecStop|-+" HS_PREFIX "/bin/hsctl retire %n\n");
+	assert_string_equal(lines,
+			    "4 [Unit]\n5 After|hsd.service\n"
+			    "7 Wants|app@%i.socket\n8 After|app@%i.socket\n"
+			    "10 Wants|app-tls@%i.socket\n11 After|app-tls@%i.socket\n"
+			    "12 StartLimitIntervalSec|0\n14 [Service]\n"
+			    "15 Environment|HOTSTANDBY_SLOT=%i\n"
+			    "16 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "17 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
+			    "19 ExecStop|\n20 ExecStop|-+" HS_PREFIX
+			    "/lib/hotstandby/hs-hook retire %n\n"
+			    "21 ExecStop|/bin/kill -QUIT $MAINPID\n"
+			    "22 ExecStop|-/bin/sh -c 'echo \"%n\"'\n");
+	assert_string_equal(plain_lines,
+			    "4 [Unit]\n5 After|hsd.service\n"
+			    "6 StartLimitIntervalSec|0\n8 [Service]\n"
+			    "9 Environment|HOTSTANDBY_SLOT=%i\n"
+			    "10 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "11 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
+			    "13 ExecStop|\n"
+			    "14 ExecStop|-+" HS_PREFIX "/lib/hotstandby/hs-hook retire %n\n");
 }
 
 static void test_joined(void **state)
