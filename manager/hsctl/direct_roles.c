@@ -81,8 +81,7 @@ void direct_roles_tell(const struct direct *direct, struct direct_roles *ret_rol
 	if (!direct->systemd || told_lock(direct->plane, &lock) < 0 ||
 	    sd_event_new(&ret_roles->event) < 0)
 		return;
-	if (sd_bus_attach_event(direct->systemd, ret_roles->event, SD_EVENT_PRIORITY_NORMAL) >= 0 &&
-	    units_subscribe(direct->systemd) >= 0)
+	if (sd_bus_attach_event(direct->systemd, ret_roles->event, SD_EVENT_PRIORITY_NORMAL) >= 0)
 		decide_and_tell(direct, ret_roles);
 }
 

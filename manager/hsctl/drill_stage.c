@@ -31,7 +31,7 @@ int drill_open(struct drill *drill)
 		complain("%s", problem.text);
 		return EXIT_FAILED;
 	}
-	if (!drill->direct.systemd || units_subscribe(drill->direct.systemd) < 0) {
+	if (!drill->direct.systemd) {
 		complain("systemd cannot be asked; is this a booted system?");
 		return EXIT_FAILED;
 	}

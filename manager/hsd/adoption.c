@@ -226,5 +226,7 @@ int instance_adopt(struct instance *instance, sd_bus_message *message)
 		return r;
 	instance->adopt_wanted = true;
 	/* one that is under way began before this was asked: it runs once more afterwards */
-	return instance->adoption ? 0 : unit_watch_refresh(instance->watch);
+	if (!instance->adoption)
+		unit_watch_refresh(instance->watch);
+	return 0;
 }

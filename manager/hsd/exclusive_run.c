@@ -226,8 +226,9 @@ static void on_job_ended(const char *result, const struct problem *problem, void
 	(void)problem;
 	run->job = NULL;
 	run->job_event = strcmp(result, "done") ? EXCLUSIVE_JOB_FAILED : EXCLUSIVE_JOB_DONE;
-	if (run->job_slot >= service->n_slots ||
-	    unit_watch_refresh(service->instances[run->job_slot]->watch) < 0)
+	if (run->job_slot < service->n_slots)
+		unit_watch_refresh(service->instances[run->job_slot]->watch);
+	else
 		exclusive_run_poke(run, run->job_slot);
 }
 

@@ -245,8 +245,6 @@ static int open_bus(struct manager *manager, struct problem *problem)
 		r = sd_bus_attach_event(manager->context.bus, manager->context.event,
 					SD_EVENT_PRIORITY_NORMAL);
 	if (r >= 0)
-		r = units_subscribe(manager->context.bus);
-	if (r >= 0)
 		r = exec_run_watch(manager, &manager->exec_match);
 	if (r < 0)
 		return problem_set(problem, r, "cannot use the system bus: %s", strerror(-r));

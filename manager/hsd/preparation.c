@@ -11,7 +11,9 @@ int instance_prepare(struct instance *instance, sd_bus_message *message)
 {
 	int r = waiters_add(&instance->preparers, message);
 
-	return r < 0 ? r : unit_watch_refresh(instance->watch);
+	if (r >= 0)
+		unit_watch_refresh(instance->watch);
+	return r;
 }
 
 /* What goes well is not worth a line in the journal. */

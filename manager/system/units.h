@@ -74,21 +74,26 @@ void units_reset_failed(sd_bus *bus, const char *unit);
 struct unit_watch;
 
 /* `facts` are fresh. Called after every change that systemd reports and after unit_watch_refresh();
- * `error` is not 0 when systemd could not be asked, and the facts are the old ones then. */
+ * `error` is not 0 when systemd could not be asked, and the facts are the old ones then. It is
+ * asked again, after one second at first and after half a minute at last, and when it is back on
+ * the bus.
+ */
 typedef void (*unit_changed_fn)(const struct unit_facts *facts, int error, void *userdata);
 
 int unit_watch_new(sd_bus *bus, const char *unit, unit_changed_fn on_changed, void *userdata,
 		   struct unit_watch **ret_watch);
 struct unit_watch *unit_watch_free(struct unit_watch *watch);
-/* Asks systemd anew; the answer comes by the callback. */
-int unit_watch_refresh(struct unit_watch *watch);
+/* Asks systemd anew, before the questions that nobody waits for; the answer comes by the callback.
+ */
+void unit_watch_refresh(struct unit_watch *watch);
 const struct unit_facts *unit_watch_facts(const struct unit_watch *watch);
 
 struct unit_job;
 
 /* May be NULL: then nobody is told. `result` as systemd words it: "done", "failed", "canceled",
- * "timeout", ...; `problem` has a sentence when the job could not even be made. Called once. The
- * job object is freed after the call. */
+ * "timeout", ...; "unknown" when systemd was away from the bus when it ended. `problem` has a
+ * sentence then, and when the job could not even be made. Called once. The job object is freed
+ * after the call. */
 typedef void (*unit_job_fn)(const char *result, const struct problem *problem, void *userdata);
 
 int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_job_fn on_end,
@@ -131,6 +136,3 @@ int units_signal_main(sd_bus *bus, const char *unit, int signal, sd_bus_message_
 /* Lets all processes of the unit go on that were stopped (SIGCONT); does not wait. systemd does so
  * with the main process only before it ends a unit. */
 void units_continue(sd_bus *bus, const char *unit);
-
-/* Makes systemd send the signals that watches and jobs need: once per connection. */
-int units_subscribe(sd_bus *bus);
