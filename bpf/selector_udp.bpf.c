@@ -209,9 +209,13 @@ __noinline int hs_quic_far(struct sk_reuseport_md *md, __u32 offset)
 static __always_inline __u32 quic_slot(struct sk_reuseport_md *md, const struct hs_control *control)
 {
 	__u32 offset = UDP_HEADER + 1 + control->quic_slot_byte;
-	volatile __u8 *data = md->data, *place = data + offset;
+	volatile __u8 *data = md->data, *place;
 	void *end = md->data_end;
 
+	/* else clang 19 knows that the place is never before the first byte, and leaves out a test
+	 * that the verifier, which does not know it, wants to see */
+	barrier_var(offset);
+	place = data + offset;
 	if ((void *)(place + 1) > end || (void *)(data + UDP_HEADER + 1) > end)
 		return hs_quic_far(md, offset);
 	return named_slot(data[UDP_HEADER], *place);
