@@ -96,6 +96,7 @@ $(BUILD)/tests/plane/test_%: $(BUILD)/tests/plane/test_%.o $(PLANE_RIG) $(BUILD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 
 $(BUILD)/tests/plane/test_decide_tc.o: $(BUILD)/bpf/decide_tc.skel.h
+$(BUILD)/tests/plane/test_objects.o: $(BUILD)/bpf/refused.skel.h
 $(BUILD)/bpf/decide_tc.bpf.o: tests/plane/decide_tc.h
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(PLANE_RIG) $(BUILD)/libhotstandby.a
@@ -109,6 +110,7 @@ $(BUILD)/tests/hostile/%: tests/hostile/lib/%.c
 	$(Q)$(CC) -D_GNU_SOURCE -O2 -std=gnu11 $(WARNINGS) $(if $(filter %.so,$@),-shared -fPIC) $< -o $@ -lpthread
 
 unit-tests: $(UNIT_TESTS)
+objects: $(BPF_SRC:bpf/%.c=$(BUILD)/bpf/%.o)
 plane-tests: $(PLANE_TESTS)
 benches: $(BENCHES)
 # there may be none
@@ -160,6 +162,6 @@ check demo bench:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit-tests plane-tests hostile-tools benches check demo bench install uninstall clean
+.PHONY: all objects unit-tests plane-tests hostile-tools benches check demo bench install uninstall clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

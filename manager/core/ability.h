@@ -2,6 +2,11 @@
 /* What a kernel may be able to do, and how that came out when it was tried (plane/selftest.h). */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/problem.h"
+
 enum ability {
 	ABILITY_SELECT,	    /* a program chooses the listener of a connection */
 	ABILITY_MIGRATION,  /* a queue moves when its listener closes */
@@ -17,6 +22,13 @@ enum ability {
 	ABILITY_FCHOWN,	    /* fchown(2) of a socket changes the uid that its group asks for */
 	ABILITY_SETNS,	    /* network namespaces can be entered */
 	ABILITY_CENSUS,	    /* an iterator sees what connections are doing */
+	/* the programs that hotstandby itself uses pass this kernel's verifier */
+	ABILITY_LOADS_SELECTOR,
+	ABILITY_LOADS_UDP,
+	ABILITY_LOADS_ACCOUNTING,
+	ABILITY_LOADS_CENSUS,
+	ABILITY_LOADS_FORCE,
+	ABILITY_LOADS_EXEC,
 	ABILITY_COUNT
 };
 
@@ -28,5 +40,19 @@ enum ability_verdict {
 
 struct ability_result {
 	enum ability_verdict verdict;
-	char detail[160]; /* "" when it works */
+	char detail[PROBLEM_TEXT_MAX]; /* "" when it works */
 };
+
+/* "kernel.migration-wakeup", as hsctl doctor has it. */
+const char *ability_to_string(enum ability ability);
+
+/* Bit mask of those without which nothing can be done at all. */
+uint32_t ability_needed(void);
+
+/*
+ * Whether hotstandby is of no use on this kernel; then the sentence says what it lacks, and from
+ * which version on Linux has it. What could not be tried is not held against it. `release` is the
+ * kernel's, as uname(2) has it.
+ */
+bool ability_refuses(const struct ability_result *results, const char *release,
+		     struct problem *ret_sentence);

@@ -48,6 +48,9 @@ struct doctor_report {
 
 /* ---- the machine ---- */
 
+/* A finding, and false, when the kernel (`release`, as uname(2) has it) is of no use at all. */
+bool doctor_fitness(struct doctor_report *report, const struct ability_result *abilities,
+		    const char *release);
 /* What the kernel can do: one check for each ability. */
 void doctor_kernel(struct doctor_report *report, const struct ability_result *abilities);
 

@@ -7,65 +7,84 @@
 #include "util/macro.h"
 
 #define NEWER_KERNEL "Use a newer kernel"
+#define OTHER_BUILD                                                                       \
+	"Build hotstandby with another release of clang (make CLANG=clang-16), or use a " \
+	"newer kernel"
 
 /* ---- what the kernel can do ---- */
 
 static const struct {
-	const char *id, *what, *why, *remedy;
+	const char *what, *why, *remedy;
 } abilities[] = {
-	[ABILITY_SELECT] = {"kernel.select", "A program chooses the listener of a connection",
+	[ABILITY_SELECT] = {"A program chooses the listener of a connection",
 			    "Without that nothing can be switched",
 			    NEWER_KERNEL " (5.14 or later), with CONFIG_BPF_SYSCALL"},
-	[ABILITY_MIGRATION] = {"kernel.migration",
-			       "Waiting connections move when their listener closes",
+	[ABILITY_MIGRATION] = {"Waiting connections move when their listener closes",
 			       "Without that what waits for a server that stops is lost",
 			       NEWER_KERNEL " (5.14 or later)"},
-	[ABILITY_WAKEUP] = {"kernel.migration-wakeup",
-			    "A server is woken for connections that move to it",
+	[ABILITY_WAKEUP] = {"A server is woken for connections that move to it",
 			    "They would wait until the next one arrives (CVE-2026-46015). hsd "
 			    "wakes the server itself after each move; without hsd a crash leaves "
 			    "them waiting",
 			    NEWER_KERNEL "; until then keep hsd running"},
-	[ABILITY_HANDSHAKES] = {"kernel.migration-handshakes",
-				"Half-open handshakes move with their listener",
+	[ABILITY_HANDSHAKES] = {"Half-open handshakes move with their listener",
 				"Without that clients that connect while a server stops are reset",
 				NEWER_KERNEL " (5.14 or later)"},
-	[ABILITY_UDP] = {"kernel.udp", "A program chooses the socket of a datagram",
+	[ABILITY_UDP] = {"A program chooses the socket of a datagram",
 			 "Without that UDP services cannot be switched", NEWER_KERNEL},
-	[ABILITY_COOKIES] = {"kernel.syncookies", "Handshakes with SYN cookies can be switched",
+	[ABILITY_COOKIES] = {"Handshakes with SYN cookies can be switched",
 			     "Without that a SYN flood takes the choice away", NEWER_KERNEL},
-	[ABILITY_MMAP] = {"kernel.mmap", "Maps are shared with user space by mmap",
+	[ABILITY_MMAP] = {"Maps are shared with user space by mmap",
 			  "The routing word is changed that way", NEWER_KERNEL " (5.5 or later)"},
-	[ABILITY_RING] = {"kernel.ringbuf", "Ring buffers tell of moves and late listeners",
+	[ABILITY_RING] = {"Ring buffers tell of moves and late listeners",
 			  "Without them events are not seen", NEWER_KERNEL " (5.8 or later)"},
-	[ABILITY_COUNTS] = {"kernel.counts", "Live connections are counted per slot",
+	[ABILITY_COUNTS] = {"Live connections are counted per slot",
 			    "Without that a drain cannot see its end",
 			    NEWER_KERNEL ", with CONFIG_CGROUP_BPF"},
-	[ABILITY_BIND] = {"kernel.bind", "A program gives sockets SO_REUSEPORT as they bind",
+	[ABILITY_BIND] = {"A program gives sockets SO_REUSEPORT as they bind",
 			  "Without that Intake=forced does nothing: a server has to set the "
 			  "option itself, or to be given its sockets by a socket unit",
 			  NEWER_KERNEL " (6.1 or later), with CONFIG_CGROUP_BPF"},
-	[ABILITY_GETFD] = {"kernel.pidfd-getfd", "Sockets can be borrowed from an instance",
+	[ABILITY_GETFD] = {"Sockets can be borrowed from an instance",
 			   "Without that no socket can be adopted",
 			   "See whether kernel.yama.ptrace_scope is 3, or a seccomp filter forbids "
 			   "pidfd_getfd(2)"},
-	[ABILITY_FCHOWN] = {"kernel.fchown", "A socket can be given to another user",
+	[ABILITY_FCHOWN] = {"A socket can be given to another user",
 			    "Without that slots cannot run as different users", NEWER_KERNEL},
-	[ABILITY_SETNS] = {"kernel.setns", "Network namespaces can be entered",
+	[ABILITY_SETNS] = {"Network namespaces can be entered",
 			   "Without that services with a network of their own are not seen",
 			   "See whether a seccomp filter or a container forbids setns(2)"},
-	[ABILITY_CENSUS] = {"kernel.census", "What connections are doing can be seen",
+	[ABILITY_CENSUS] = {"What connections are doing can be seen",
 			    "Without that hsctl connections tells no age, no idle ones and no "
 			    "half-open handshakes; all else works",
 			    "Use a kernel with CONFIG_DEBUG_INFO_BTF, which has "
 			    "/sys/kernel/btf/vmlinux"},
+	[ABILITY_LOADS_SELECTOR] = {"The kernel loads the selector",
+				    "Without it nothing can be switched", OTHER_BUILD},
+	[ABILITY_LOADS_UDP] = {"The kernel loads the selector for UDP",
+			       "Without it UDP services cannot be switched", OTHER_BUILD},
+	[ABILITY_LOADS_ACCOUNTING] =
+		{"The kernel loads the accounting program",
+		 "Without it connections are not counted, a drain cannot see its "
+		 "end, and late listeners are not noticed",
+		 OTHER_BUILD},
+	[ABILITY_LOADS_CENSUS] = {"The kernel loads the census",
+				  "Without it hsctl connections tells no age, no idle ones and no "
+				  "half-open handshakes; all else works",
+				  OTHER_BUILD ", and with CONFIG_DEBUG_INFO_BTF"},
+	[ABILITY_LOADS_FORCE] = {"The kernel loads the bind programs",
+				 "Without them Intake=forced does nothing: a server has to set "
+				 "SO_REUSEPORT itself, or to be given its sockets by a socket unit",
+				 OTHER_BUILD},
+	[ABILITY_LOADS_EXEC] = {"The kernel loads the programs for a command",
+				"Without them hsctl exec and probes reach no slot", OTHER_BUILD},
 };
 _Static_assert(ARRAY_SIZE(abilities) == ABILITY_COUNT, "words for each ability");
 
 static void judge_ability(struct doctor_report *report, enum ability ability,
 			  const struct ability_result *result)
 {
-	struct doctor_advice advice = {.id = abilities[ability].id};
+	struct doctor_advice advice = {.id = ability_to_string(ability)};
 	const char *what = abilities[ability].what;
 
 	switch (result->verdict) {
@@ -82,6 +101,20 @@ static void judge_ability(struct doctor_report *report, enum ability ability,
 		advice.why = result->detail;
 		doctor_add(report, DOCTOR_SKIPPED, &advice, "%s", what);
 	}
+}
+
+bool doctor_fitness(struct doctor_report *report, const struct ability_result *results,
+		    const char *release)
+{
+	static const struct doctor_advice unfit = {
+		"kernel.fit", "hsd does not start here, and hsctl enable writes nothing",
+		NEWER_KERNEL " (5.14 or later)"};
+	struct problem sentence;
+
+	if (!ability_refuses(results, release, &sentence))
+		return true;
+	doctor_add(report, DOCTOR_FINDING, &unfit, "%s", sentence.text);
+	return false;
 }
 
 void doctor_kernel(struct doctor_report *report, const struct ability_result *results)
@@ -181,7 +214,7 @@ static void judge_mounts(struct doctor_report *report, const struct doctor_machi
 {
 	static const struct doctor_advice no_bpffs = {
 		"system.bpffs", "Nothing can be pinned, so nothing would outlive hsd",
-		"Mount it: mount -t bpf bpf /sys/fs/bpf (systemd does so at boot)"};
+		"Mount it: mount -t bpf -o mode=0700 bpf /sys/fs/bpf (systemd does so at boot)"};
 	static const struct doctor_advice no_cgroups = {
 		"system.cgroup",
 		"Instances' processes are found, and their connections counted, by cgroup2",

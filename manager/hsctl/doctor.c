@@ -35,17 +35,27 @@ static void read_machine(const struct arguments *arguments, sd_bus *systemd,
 		arguments->direct || client_ask(arguments, &call, &reply, "") == CLIENT_ANSWERED;
 }
 
-static void examine_kernel(struct doctor_report *report)
+/* Returns whether this kernel is of any use. */
+static bool examine_kernel(struct doctor_report *report)
 {
 	struct ability_result unknown[ABILITY_COUNT] = {0};
+	const struct ability_result *results = unknown;
 	struct selftest *selftest = NULL;
 	int r = selftest_start(SELFTEST_ALL, &selftest);
+	char release[65];
+	bool fit;
 
 	for (unsigned i = 0; r < 0 && i < ABILITY_COUNT; i++)
 		snprintf(unknown[i].detail, sizeof(unknown[i].detail), "no process for it: %s",
 			 strerror(-r));
-	doctor_kernel(report, r < 0 ? unknown : selftest_finish(selftest, SELFTEST_MS));
+	if (r >= 0)
+		results = selftest_finish(selftest, SELFTEST_MS);
+	machine_release(release, sizeof(release));
+	fit = doctor_fitness(report, results, release);
+	if (fit)
+		doctor_kernel(report, results);
 	selftest_free(selftest);
+	return fit;
 }
 
 /* Returns whether hsd can be asked about services. */
@@ -55,7 +65,6 @@ static bool examine_machine(const struct arguments *arguments, struct doctor_rep
 	struct doctor_machine machine;
 	struct doctor_sysctls sysctls;
 
-	examine_kernel(report);
 	if (!machine_read_sysctls(NULL, &sysctls))
 		doctor_sysctls(report, &sysctls);
 	read_machine(arguments, systemd, &machine);
@@ -295,8 +304,12 @@ static void examine_among_all(const struct arguments *arguments, const char *ser
 void examine_all(const struct arguments *arguments, struct doctor_report *report)
 {
 	_cleanup_(strings_freep) char **names = NULL;
-	struct arguments ask = ask_hsd(arguments, examine_machine(arguments, report));
+	struct arguments ask;
 
+	/* of a kernel that is of no use nothing else is worth knowing */
+	if (!examine_kernel(report))
+		return;
+	ask = ask_hsd(arguments, examine_machine(arguments, report));
 	if (configfile_list(&names) < 0)
 		return;
 	for (char **name = names; name && *name; name++)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "hsctl/verbs.h"
+#include "plane/load.h"
 
 static bool may_color(void)
 {
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
 	struct problem problem = {0};
 	int exit_code;
 
+	load_quietly();
 	/* characters only: numbers and sentences are the same everywhere */
 	setlocale(LC_CTYPE, "");
 	if (arguments_parse(argc, argv, &arguments, &problem) < 0) {

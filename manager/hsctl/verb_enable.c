@@ -10,7 +10,9 @@
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
+#include "plane/selftest.h"
 #include "system/journal.h"
+#include "system/machine.h"
 #include "util/strings.h"
 
 static json_object *finding_to_json(const struct lint_finding *finding)
@@ -148,6 +150,11 @@ int verb_enable(const struct arguments *arguments)
 	if (!systemd) {
 		complain("systemd cannot be asked about the unit; is this a booted system?");
 		return EXIT_FAILED;
+	}
+	/* an hsd that runs has tried it out */
+	if (!machine_hsd_runs(systemd) && selftest_refuses(&problem)) {
+		complain("%s; nothing was written", problem.text);
+		return EXIT_REFUSED;
 	}
 	if (enable_plan_new(systemd, arguments->given[0], &plan, &problem) < 0) {
 		complain("%s", problem.text);

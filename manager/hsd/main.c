@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* hsd(8), the daemon: sets up the event loop and lets the manager work. */
-#include <bpf/libbpf.h>
 #include <getopt.h>
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 #include <syslog.h>
 
 #include "hsd/manager.h"
+#include "plane/load.h"
+#include "plane/selftest.h"
 #include "util/macro.h"
+
+/* hsd.service does not restart after this one: EX_UNAVAILABLE of sysexits.h. */
+#define EXIT_UNFIT 69
 
 DEFINE_CLEANUP(struct manager, manager_free)
 
@@ -18,13 +22,6 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	sd_notify(0, "RELOADING=1");
 	manager_reload(userdata);
 	sd_notify(0, "READY=1");
-	return 0;
-}
-
-/* libbpf's own complaints would be told twice: what matters is in our error texts. */
-static int ignore_libbpf(enum libbpf_print_level level, const char *template, va_list args)
-{
-	(void)level, (void)template, (void)args;
 	return 0;
 }
 
@@ -50,6 +47,19 @@ static int set_up_loop(sd_event **ret_event)
 		return r;
 	*ret_event = steal_ptr(&event);
 	return 0;
+}
+
+/* To be active where nothing can be done would help nobody; to be started again would not either.
+ */
+static bool is_refused(void)
+{
+	struct problem refusal;
+
+	if (!selftest_refuses(&refusal))
+		return false;
+	fprintf(stderr, SD_ERR "hsd: %s\n", refusal.text);
+	sd_notifyf(0, "STATUS=%s", refusal.text);
+	return true;
 }
 
 static int run(enum nudging_mode nudging)
@@ -101,8 +111,8 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return usage(stderr, 2);
-	libbpf_set_print(ignore_libbpf);
+	load_quietly();
 	/* TLS libraries write to sockets whose other end may be gone */
 	signal(SIGPIPE, SIG_IGN);
-	return run(nudging);
+	return is_refused() ? EXIT_UNFIT : run(nudging);
 }

@@ -10,6 +10,7 @@
 #include "accounting.skel.h"
 #include "plane/census.h"
 #include "plane/cgroup.h"
+#include "plane/load.h"
 #include "plane/pins.h"
 #include "util/macro.h"
 
@@ -106,13 +107,9 @@ static int load_and_pin(struct accounting *a, struct problem *problem)
 
 	if (!skel)
 		return problem_set(problem, -errno, "cannot open the accounting program: %m");
-	r = accounting_bpf__load(skel);
+	r = load_object(skel->obj, "the accounting program", problem);
 	if (r < 0)
-		return problem_set(
-			problem, r,
-			"the kernel refused the accounting program: %s; it needs CAP_BPF, "
-			"CAP_PERFMON and CAP_NET_ADMIN",
-			strerror(-r));
+		return r;
 	const struct bpf_map *maps[] = {skel->maps.hs_tags, skel->maps.hs_services,
 					skel->maps.hs_moved, skel->maps.hs_listens};
 	_Static_assert(ARRAY_SIZE(maps) == ARRAY_SIZE(pinned_maps), "one pin a map");

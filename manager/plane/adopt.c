@@ -134,6 +134,11 @@ static void set_error(struct adopted_socket *socket, int error)
 		socket->verdict = ADOPT_ERROR;
 		socket->error = error;
 	}
+	/* one socket, one place in one map: until it closes */
+	if (error == -EBUSY)
+		problem_set(&socket->reason, 0,
+			    "the kernel has it in a map of another service, or in one whose pins "
+			    "below " HS_PIN_ROOT " are gone; restart its unit, for a new socket");
 }
 
 /* On a port as the kernel gives to those who name none, and not in Ports=. */

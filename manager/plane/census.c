@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "census.skel.h"
+#include "plane/load.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -32,14 +33,15 @@ struct census *census_free(struct census *census)
 	return NULL;
 }
 
-static int load(struct census *census, int moved_fd)
+static int load(struct census *census, int moved_fd, struct problem *problem)
 {
+	int r;
+
 	census->skel = census_bpf__open();
-	if (!census->skel)
-		return -errno;
-	if (bpf_map__reuse_fd(census->skel->maps.hs_moved, moved_fd))
-		return -errno;
-	return census_bpf__load(census->skel);
+	r = census->skel ? bpf_map__reuse_fd(census->skel->maps.hs_moved, moved_fd) : -errno;
+	if (r < 0)
+		return problem_set(problem, r, "cannot open the census: %s", strerror(-r));
+	return load_object(census->skel->obj, "the census", problem);
 }
 
 static int attach(struct census *census, int tags_fd)
@@ -74,23 +76,25 @@ static int learn_tick(struct census *census)
 	return census->tick_nsec ? 0 : -EINVAL;
 }
 
-int census_open(int tags_fd, int moved_fd, struct census **ret_census)
+int census_open(int tags_fd, int moved_fd, struct census **ret_census, struct problem *problem)
 {
 	_cleanup_(census_freep) struct census *census = calloc(1, sizeof(*census));
 	int r;
 
 	if (!census)
-		return -ENOMEM;
+		return problem_set(problem, -ENOMEM, "out of memory");
 	census->link = -1;
-	r = load(census, moved_fd);
-	if (!r)
-		r = attach(census, tags_fd);
+	r = load(census, moved_fd, problem);
+	if (r < 0)
+		return r;
+	r = attach(census, tags_fd);
 	if (!r)
 		r = map_page(census);
 	if (!r)
 		r = learn_tick(census);
 	if (r < 0)
-		return r;
+		return problem_set(problem, r, "the kernel does not run the census: %s",
+				   strerror(-r));
 	*ret_census = steal_ptr(&census);
 	return 0;
 }
@@ -149,6 +153,7 @@ int plane_census(const struct plane *plane, uint64_t idle_usec,
 		 struct place_census ret_places[HS_PLACES_MAX], struct problem *problem)
 {
 	struct accounting *accounting = plane_accounting(plane);
+	struct problem reason = {0};
 	struct census **census;
 	int r = 0;
 
@@ -158,13 +163,13 @@ int plane_census(const struct plane *plane, uint64_t idle_usec,
 	census = accounting_census(accounting);
 	if (!*census)
 		r = census_open(accounting_tags_fd(accounting), accounting_moved_fd(accounting),
-				census);
+				census, &reason);
 	if (!r)
 		r = census_take(*census, plane_id(plane), idle_usec, ret_places);
 	if (r < 0)
 		return problem_set(problem, r == -ENOMEM ? r : -EOPNOTSUPP,
-				   "the kernel does not tell what connections are doing (%s); it "
-				   "has to describe its structures, see /sys/kernel/btf/vmlinux",
-				   strerror(-r));
+				   "what connections are doing cannot be told (%s); the kernel has "
+				   "to describe its structures, see /sys/kernel/btf/vmlinux",
+				   reason.text[0] ? reason.text : strerror(-r));
 	return 0;
 }

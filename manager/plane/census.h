@@ -28,10 +28,10 @@ int plane_census(const struct plane *plane, uint64_t idle_usec,
 
 /*
  * The program by itself, over any such maps; the descriptors are not kept. The accounting keeps one
- * from the first question on. -errno of loading it.
+ * from the first question on. With every error of opening it `problem` is set.
  */
 struct census;
-int census_open(int tags_fd, int moved_fd, struct census **ret_census);
+int census_open(int tags_fd, int moved_fd, struct census **ret_census, struct problem *problem);
 int census_take(struct census *census, uint32_t service_id, uint64_t idle_usec,
 		struct place_census places[HS_PLACES_MAX]);
 struct census *census_free(struct census *census);

@@ -11,6 +11,7 @@
 
 #include "exec.skel.h"
 #include "plane/cgroup.h"
+#include "plane/load.h"
 #include "plane/netns.h"
 #include "plane/pins.h"
 #include "plane/preview.h"
@@ -52,15 +53,16 @@ static int load(struct exec_bpf *skel, const struct plane *plane, struct problem
 {
 	int r = bpf_map__reuse_fd(skel->maps.hs_preview, plane_preview_fd(plane));
 
-	if (!r)
-		r = exec_bpf__load(skel);
-	if (!r)
-		r = add_ports(plane, bpf_map__fd(skel->maps.hs_exec_ports));
 	if (r < 0)
-		return problem_set(problem, r,
-				   "the kernel refused the programs for the command: %s; this "
-				   "needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
-				   strerror(-r));
+		return problem_set(problem, r, "cannot share the preview rules of %s: %s",
+				   plane_service(plane), strerror(-r));
+	r = load_object(skel->obj, "the programs for a command", problem);
+	if (r < 0)
+		return r;
+	r = add_ports(plane, bpf_map__fd(skel->maps.hs_exec_ports));
+	if (r < 0)
+		return problem_set(problem, r, "cannot tell the ports of %s to the programs: %s",
+				   plane_service(plane), strerror(-r));
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "hs_abi.h"
 #include "plane/cgroup.h"
 #include "plane/ephemeral.h"
+#include "plane/load.h"
 #include "plane/pins.h"
 #include "util/macro.h"
 
@@ -157,15 +158,19 @@ static int mark_made(int ports_fd)
 static int make_pins(const char *folder, struct problem *problem)
 {
 	_cleanup_(force_bpf__destroyp) struct force_bpf *skel = force_bpf__open();
+	struct problem refusal;
 	int r = skel ? reuse_ports(folder, skel) : -errno;
 
-	if (!r)
-		r = force_bpf__load(skel);
 	if (r < 0)
-		return problem_set(problem, r,
-				   "the kernel refused the bind programs: %s; servers have to set "
-				   "SO_REUSEPORT themselves, or use a socket unit",
+		return problem_set(problem, r, "cannot open the bind programs of %s: %s", folder,
 				   strerror(-r));
+	r = load_object(skel->obj, "the bind programs", &refusal);
+	if (r < 0)
+		return problem_set(
+			problem, r,
+			"%s; without them servers have to set SO_REUSEPORT themselves, or "
+			"use a socket unit",
+			refusal.text);
 	r = mark_made(bpf_map__fd(skel->maps.hs_ports));
 	if (!r)
 		r = pin_all(folder, skel);

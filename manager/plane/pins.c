@@ -45,13 +45,32 @@ int pins_prepare(struct problem *problem)
 	struct statfs fs;
 
 	if (statfs("/sys/fs/bpf", &fs) < 0 || fs.f_type != BPF_FS_MAGIC)
-		return problem_set(problem, -ENODEV,
-				   "/sys/fs/bpf is not a BPF file system, so nothing could be kept "
-				   "in the kernel; mount it: mount -t bpf bpf /sys/fs/bpf");
+		return problem_set(
+			problem, -ENODEV,
+			"/sys/fs/bpf is not a BPF file system, so nothing could be kept "
+			"in the kernel; mount it: mount -t bpf -o mode=0700 bpf /sys/fs/bpf");
 	if (mkdir(HS_PIN_ROOT, 0750) < 0 && errno != EEXIST)
 		return problem_set(problem, -errno,
 				   "cannot make %s: %m; this needs root and a writable bpffs",
 				   HS_PIN_ROOT);
+	return pins_check(problem);
+}
+
+/* A new BPF file system is everybody's, as /tmp is: who comes first may have made the folder. */
+int pins_check(struct problem *problem)
+{
+	_cleanup_(close_fdp) int fd =
+		open(HS_PIN_ROOT, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return problem_set(problem, -errno, "cannot look at %s: %m", HS_PIN_ROOT);
+	if (status.st_uid || status.st_mode & (S_IWGRP | S_IWOTH))
+		return problem_set(problem, -EPERM,
+				   "%s is of user %u with mode %04o: not only root could move away "
+				   "what is pinned below it; remove it, and keep others out: chmod "
+				   "0700 /sys/fs/bpf",
+				   HS_PIN_ROOT, status.st_uid, status.st_mode & 07777);
 	return 0;
 }
 

@@ -17,8 +17,12 @@ struct pin_path pin_path(const char *template, ...) __attribute__((format(printf
 struct pin_path pin_service_path(const char *service);
 
 /* Makes HS_PIN_ROOT (mode 0750) if it is missing. -ENODEV when /sys/fs/bpf is not a bpffs: says how
- * to mount it. */
+ * to mount it. Else as pins_check(). */
 int pins_prepare(struct problem *problem);
+
+/* That nobody but root could have moved or made what is below HS_PIN_ROOT: -EPERM and what to do,
+ * when it is another's or others may write there. */
+int pins_check(struct problem *problem);
 
 /* Exclusive lock of a pin folder (flock): ends with the descriptor, also when its holder dies.
  * -EBUSY when another process has it; with `wait` only after a second. */

@@ -191,10 +191,14 @@ int plane_open(const char *service, struct accounting *accounting, struct plane 
 	       struct problem *problem)
 {
 	_cleanup_(plane_freep) struct plane *plane = plane_new(service, accounting);
+	struct problem foreign;
 	int r;
 
 	if (!plane)
 		return -ENOMEM;
+	r = pins_check(&foreign);
+	if (r == -EPERM)
+		return problem_set(problem, r, "%s", foreign.text);
 	r = open_pins(plane, problem);
 	if (r < 0)
 		return r;

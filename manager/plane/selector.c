@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "plane/load.h"
 #include "plane/pins.h"
 #include "selector.skel.h"
 #include "selector_udp.skel.h"
@@ -123,14 +124,8 @@ static int selector_open(bool udp, const struct selector_shared *shared,
 
 static int load(const struct selector *selector, struct problem *problem)
 {
-	int r = bpf_object__load(selector->object);
-
-	if (r < 0)
-		problem_set(problem, r,
-			    "the kernel refused the selector program: %s; it needs Linux 5.14 or "
-			    "later and CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
-			    strerror(-r));
-	return r;
+	return load_object(selector->object,
+			   selector->udp ? "the selector for UDP" : "the selector", problem);
 }
 
 /* The program comes last: without it the set is half made. */

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "plane/selftest_checks.h"
@@ -26,16 +27,32 @@ struct selftest {
 
 DEFINE_CLEANUP(struct selftest, selftest_free)
 
+/* Those that are needed take a fiftieth of it; what is slower is no reason to refuse. */
+#define REFUSAL_WAIT_MS 3000
+
 #define RESULTS_SIZE (ABILITY_COUNT * sizeof(struct ability_result))
 
 static void (*const checks[])(struct ability_result *result) = {
-	[ABILITY_SELECT] = selftest_select, [ABILITY_MIGRATION] = selftest_migration,
-	[ABILITY_WAKEUP] = selftest_wakeup, [ABILITY_HANDSHAKES] = selftest_handshakes,
-	[ABILITY_UDP] = selftest_udp,	    [ABILITY_COOKIES] = selftest_cookies,
-	[ABILITY_MMAP] = selftest_mmap,	    [ABILITY_RING] = selftest_ring,
-	[ABILITY_COUNTS] = selftest_counts, [ABILITY_BIND] = selftest_bind,
-	[ABILITY_GETFD] = selftest_getfd,   [ABILITY_FCHOWN] = selftest_fchown,
-	[ABILITY_SETNS] = selftest_setns,   [ABILITY_CENSUS] = selftest_census,
+	[ABILITY_SELECT] = selftest_select,
+	[ABILITY_MIGRATION] = selftest_migration,
+	[ABILITY_WAKEUP] = selftest_wakeup,
+	[ABILITY_HANDSHAKES] = selftest_handshakes,
+	[ABILITY_UDP] = selftest_udp,
+	[ABILITY_COOKIES] = selftest_cookies,
+	[ABILITY_MMAP] = selftest_mmap,
+	[ABILITY_RING] = selftest_ring,
+	[ABILITY_COUNTS] = selftest_counts,
+	[ABILITY_BIND] = selftest_bind,
+	[ABILITY_GETFD] = selftest_getfd,
+	[ABILITY_FCHOWN] = selftest_fchown,
+	[ABILITY_SETNS] = selftest_setns,
+	[ABILITY_CENSUS] = selftest_census,
+	[ABILITY_LOADS_SELECTOR] = selftest_loads_selector,
+	[ABILITY_LOADS_UDP] = selftest_loads_selector_udp,
+	[ABILITY_LOADS_ACCOUNTING] = selftest_loads_accounting,
+	[ABILITY_LOADS_CENSUS] = selftest_loads_census,
+	[ABILITY_LOADS_FORCE] = selftest_loads_force,
+	[ABILITY_LOADS_EXEC] = selftest_loads_exec,
 };
 _Static_assert(ARRAY_SIZE(checks) == ABILITY_COUNT, "a function for each test");
 
@@ -61,10 +78,12 @@ static int loopback_up(void)
 	return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
 }
 
-/* Each in a namespace of its own: one sets sysctls. */
+/* Each in a namespace of its own: one sets sysctls. To load a program none is needed. */
 static void run_check(unsigned what, struct ability_result *result)
 {
-	if (unshare(CLONE_NEWNET) < 0 || loopback_up() < 0)
+	if (what >= ABILITY_LOADS_SELECTOR)
+		checks[what](result);
+	else if (unshare(CLONE_NEWNET) < 0 || loopback_up() < 0)
 		selftest_set(result, ABILITY_UNKNOWN, "no network namespace can be made: %m");
 	else
 		checks[what](result);
@@ -165,6 +184,20 @@ const struct ability_result *selftest_finish(struct selftest *selftest, int time
 		(void)poll(&wait, 1, timeout_ms);
 	end_child(selftest);
 	return selftest->results;
+}
+
+bool selftest_refuses(struct problem *ret_sentence)
+{
+	struct selftest *selftest;
+	struct utsname name;
+	bool refuses;
+
+	if (uname(&name) < 0 || selftest_start(ability_needed(), &selftest) < 0)
+		return false;
+	refuses = ability_refuses(selftest_finish(selftest, REFUSAL_WAIT_MS), name.release,
+				  ret_sentence);
+	selftest_free(selftest);
+	return refuses;
 }
 
 struct selftest *selftest_free(struct selftest *selftest)

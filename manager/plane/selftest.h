@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/ability.h"
@@ -23,5 +24,8 @@ int selftest_fd(const struct selftest *selftest);
 /* Waits for the end, at most `timeout_ms`; what was not done by then is unknown. The results are
  * the selftest's, ABILITY_COUNT of them. */
 const struct ability_result *selftest_finish(struct selftest *selftest, int timeout_ms);
+/* Tries out what is needed, and waits for it: ability_refuses(). Some 50 ms. Where it cannot be
+ * tried the answer is no. */
+bool selftest_refuses(struct problem *ret_sentence);
 /* Ends the child, if it still runs. Takes NULL. */
 struct selftest *selftest_free(struct selftest *selftest);

@@ -8,6 +8,7 @@
 
 #include "accounting.skel.h"
 #include "plane/census.h"
+#include "plane/load.h"
 #include "plane/selftest_checks.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -33,7 +34,8 @@ static int connect_them(int listener, int client)
 }
 
 /* The accounting's maps; its program is loaded and attached to nothing. */
-static int look(struct accounting_bpf *maps, struct place_census places[HS_PLACES_MAX])
+static int look(struct accounting_bpf *maps, struct place_census places[HS_PLACES_MAX],
+		struct problem *problem)
 {
 	struct hs_tag tag = {
 		.service_id = SERVICE, .slot = SLOT, .counted = 1, .begun_ns = now_coarse_nsec()};
@@ -46,7 +48,7 @@ static int look(struct accounting_bpf *maps, struct place_census places[HS_PLACE
 	if (!r && bpf_map_update_elem(tags, &client, &tag, BPF_ANY))
 		r = -errno;
 	if (!r)
-		r = census_open(tags, bpf_map__fd(maps->maps.hs_moved), &census);
+		r = census_open(tags, bpf_map__fd(maps->maps.hs_moved), &census, problem);
 	return r ? r : census_take(census, SERVICE, 0, places);
 }
 
@@ -54,15 +56,18 @@ void selftest_census(struct ability_result *result)
 {
 	_cleanup_(accounting_bpf__destroyp) struct accounting_bpf *maps = accounting_bpf__open();
 	struct place_census places[HS_PLACES_MAX] = {0};
-	int r = maps ? accounting_bpf__load(maps) : -errno;
+	struct problem problem = {0};
+	int r = maps ? load_object(maps->obj, "the maps", &problem) : -errno;
 
 	if (r < 0) {
-		selftest_set(result, ABILITY_UNKNOWN, "making the maps: %s", strerror(-r));
+		selftest_set(result, ABILITY_UNKNOWN, "%s",
+			     problem.text[0] ? problem.text : strerror(-r));
 		return;
 	}
-	r = look(maps, places);
+	r = look(maps, places, &problem);
 	if (r < 0)
-		selftest_set(result, ABILITY_FAILS, "loading the program: %s", strerror(-r));
+		selftest_set(result, ABILITY_FAILS, "%s",
+			     problem.text[0] ? problem.text : strerror(-r));
 	else if (places[SLOT].connections != 1)
 		selftest_set(result, ABILITY_FAILS, "a connection was not seen");
 	else

@@ -12,6 +12,7 @@
 
 #include "hs_probe.h"
 #include "plane/cgroup.h"
+#include "plane/load.h"
 #include "plane/selftest_checks.h"
 #include "probe_cgroup.skel.h"
 #include "util/clock.h"
@@ -73,11 +74,15 @@ static bool open_root(struct hooks *hooks, struct ability_result *result)
 	return hooks->cgroup >= 0;
 }
 
+/* What may be missing for want of permission says nothing about the kernel. */
+static bool is_unknown(int error)
+{
+	return error == -EPERM || error == -EACCES || error == -ENOMEM;
+}
+
 static bool give_up(int error, const char *step, struct ability_result *result)
 {
-	bool unknown = error == -EPERM || error == -EACCES || error == -ENOMEM;
-
-	selftest_set(result, unknown ? ABILITY_UNKNOWN : ABILITY_FAILS, "%s: %s", step,
+	selftest_set(result, is_unknown(error) ? ABILITY_UNKNOWN : ABILITY_FAILS, "%s: %s", step,
 		     strerror(-error));
 	return false;
 }
@@ -89,6 +94,7 @@ static bool load(struct hooks *hooks, bool counting, struct ability_result *resu
 	_cleanup_(close_fdp) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	uint64_t cookie = 0;
 	socklen_t size = sizeof(cookie);
+	struct problem refusal;
 	int r;
 
 	hooks->skel = skel;
@@ -102,8 +108,11 @@ static bool load(struct hooks *hooks, bool counting, struct ability_result *resu
 	bpf_program__set_autoload(skel->progs.hs_pr_bind6, !counting);
 	bpf_map__set_autocreate(skel->maps.hs_pr_tags, counting);
 	bpf_map__set_autocreate(skel->maps.hs_pr_counts, counting);
-	r = probe_cgroup_bpf__load(skel);
-	return r < 0 ? give_up(r, "loading the program", result) : true;
+	r = load_object(skel->obj, "a program to try it with", &refusal);
+	if (r < 0)
+		selftest_set(result, is_unknown(r) ? ABILITY_UNKNOWN : ABILITY_FAILS, "%s",
+			     refusal.text);
+	return r >= 0;
 }
 
 static bool attach(struct hooks *hooks, unsigned number, const struct bpf_program *program,

@@ -26,6 +26,14 @@ void selftest_bind(struct ability_result *result);
 /* ---- selftest_census.c: an iterator, and BTF ---- */
 void selftest_census(struct ability_result *result);
 
+/* ---- selftest_objects.c: the programs that are used, one function for each object of bpf/ ---- */
+void selftest_loads_selector(struct ability_result *result);
+void selftest_loads_selector_udp(struct ability_result *result);
+void selftest_loads_accounting(struct ability_result *result);
+void selftest_loads_census(struct ability_result *result);
+void selftest_loads_force(struct ability_result *result);
+void selftest_loads_exec(struct ability_result *result);
+
 /* ---- selftest_system.c: system calls ---- */
 void selftest_getfd(struct ability_result *result);
 void selftest_fchown(struct ability_result *result);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "hs_probe.h"
+#include "plane/load.h"
 #include "plane/selftest_checks.h"
 #include "probe_select.skel.h"
 #include "util/clock.h"
@@ -30,7 +31,8 @@ struct group {
 	struct sockaddr_in at;
 	int clients[2 * CLIENTS];
 	unsigned n_clients;
-	const char *step; /* what was being done when it went wrong */
+	const char *step;	/* what was being done when it went wrong */
+	struct problem refusal; /* why a program was not loaded */
 };
 
 static void group_done(struct group *group)
@@ -58,7 +60,7 @@ static int load(struct group *group, bool migrate)
 		return -errno;
 	bpf_program__set_autoload(skel->progs.hs_pr_select, !migrate);
 	bpf_program__set_autoload(skel->progs.hs_pr_move, migrate);
-	r = probe_select_bpf__load(skel);
+	r = load_object(skel->obj, "a program to try it with", &group->refusal);
 	if (r < 0)
 		return r;
 	group->step = "mapping a map's memory";
@@ -119,8 +121,12 @@ static bool give_up(const struct group *group, int error, struct ability_result 
 {
 	bool unknown = error == -EPERM || error == -EACCES || error == -ENOMEM;
 
-	selftest_set(result, unknown ? ABILITY_UNKNOWN : ABILITY_FAILS, "%s: %s", group->step,
-		     strerror(-error));
+	if (group->refusal.text[0])
+		selftest_set(result, unknown ? ABILITY_UNKNOWN : ABILITY_FAILS, "%s",
+			     group->refusal.text);
+	else
+		selftest_set(result, unknown ? ABILITY_UNKNOWN : ABILITY_FAILS, "%s: %s",
+			     group->step, strerror(-error));
 	return false;
 }
 

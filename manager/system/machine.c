@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 
 #include "plane/cgroup.h"
@@ -108,6 +109,20 @@ static bool is_active(sd_bus *systemd, const char *path)
 	return sd_bus_get_property_string(systemd, SYSTEMD, path, SYSTEMD_UNIT, "ActiveState", NULL,
 					  &state) >= 0 &&
 	       (!strcmp(state, "active") || !strcmp(state, "reloading"));
+}
+
+bool machine_hsd_runs(sd_bus *systemd)
+{
+	_cleanup_(freep) char *path = NULL;
+
+	return unit_path("hsd.service", &path) >= 0 && is_active(systemd, path);
+}
+
+void machine_release(char *release, size_t size)
+{
+	struct utsname name;
+
+	snprintf(release, size, "%s", uname(&name) < 0 ? "" : name.release);
 }
 
 static void read_hsd(sd_bus *systemd, struct doctor_machine *machine)

@@ -7,6 +7,11 @@
 #include "core/doctor.h"
 #include "plane/netns.h"
 
+/* Of the kernel, as uname(2) has it. */
+void machine_release(char *release, size_t size);
+/* As systemd sees it. */
+bool machine_hsd_runs(sd_bus *systemd);
+
 /* `systemd` may be NULL: it cannot be asked. */
 void machine_read(sd_bus *systemd, struct doctor_machine *ret_machine);
 

@@ -354,8 +354,57 @@ static void a_missing_bpffs_is_named(void **state)
 	/* what is below may be a bpffs, too: the machine's own, which is none of ours */
 	assert_int_equal(mount("none", "/sys/fs/bpf", "tmpfs", 0, NULL), 0);
 	report = in_process(create, rig);
-	assert_says(&report, -ENODEV, "mount -t bpf bpf /sys/fs/bpf");
+	assert_says(&report, -ENODEV, "mount -t bpf -o mode=0700 bpf /sys/fs/bpf");
 	assert_int_equal(in_process(open_it, rig).r, -ENOENT);
+}
+
+static void a_folder_that_is_another_users_is_not_used(void **state)
+{
+	struct rig *rig = *state;
+	struct report report;
+
+	rig->plane = plane_free(rig->plane);
+	assert_int_equal(chown(HS_PIN_ROOT, 65534, 65534), 0);
+	report = in_process(create, rig);
+	assert_says(&report, -EPERM, "user 65534");
+	assert_non_null(strstr(report.problem.text, "chmod 0700 /sys/fs/bpf"));
+	report = in_process(open_it, rig);
+	assert_says(&report, -EPERM, "user 65534");
+	assert_int_equal(chown(HS_PIN_ROOT, 0, 65534), 0);
+	assert_int_equal(chmod(HS_PIN_ROOT, 0770), 0);
+	report = in_process(create, rig);
+	assert_says(&report, -EPERM, "mode 0770");
+	/* a group that may read is in order */
+	assert_int_equal(chmod(HS_PIN_ROOT, 0750), 0);
+	assert_int_equal(in_process(open_it, rig).r, 0);
+}
+
+static void adopt_again(struct rig *rig, struct report *report)
+{
+	struct adopt_scope scope = {.cgroup = rig->servers[0]->cgroup, .slot = 0};
+	struct adoption *adoption;
+	struct plane *plane;
+
+	report->r = plane_create("web", NULL, &plane, &report->problem);
+	if (!report->r)
+		report->r = adoption_begin(plane, &scope, &adoption, &report->problem);
+	if (!report->r)
+		report->r = adoption_commit(plane, 0, adoption);
+	if (!report->r && adoption->n == 1)
+		adopt_describe(&adoption->sockets[0], &report->problem);
+}
+
+static void sockets_whose_pins_were_moved_away_are_named(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct report report;
+
+	start_pair(rig, &at);
+	assert_int_equal(rename(FOLDER, HS_PIN_ROOT "/elsewhere"), 0);
+	report = in_process(adopt_again, rig);
+	assert_says(&report, 0, "restart its unit");
+	assert_non_null(strstr(report.problem.text, "whose pins"));
 }
 
 static void become_nobody(void)
@@ -620,6 +669,8 @@ int main(void)
 		CASE(live_pins_are_never_taken_for_half_made),
 		CASE(foreign_files_are_passed_over),
 		BARE_CASE(a_missing_bpffs_is_named),
+		CASE(a_folder_that_is_another_users_is_not_used),
+		CASE(sockets_whose_pins_were_moved_away_are_named),
 		BARE_CASE(without_permission_it_says_so),
 		BARE_CASE(a_kernel_that_refuses_is_quoted),
 		CASE(a_process_that_may_not_be_looked_into_is_named),

@@ -77,6 +77,9 @@ restart_both() {
 		pidfd-getfd fchown setns census; do
 		jq -e --arg id "kernel.$id" 'any(.[]; .id == $id and .status == "ok")' <<<"$output" >/dev/null
 	done
+	for id in selector selector-udp accounting census force exec; do
+		jq -e --arg id "program.$id" 'any(.[]; .id == $id and .status == "ok")' <<<"$output" >/dev/null
+	done
 	# nothing stays behind
 	[[ $(inside bash -c 'ls /sys/fs/cgroup | grep -ci hotstandby') == 0 ]]
 }
@@ -287,6 +290,45 @@ has_problem() { [[ $(status "$1" ".slots[$2].problem") != null ]]; }
 	# what could not be tried is no fault
 	run -1 inside setpriv --bounding-set=-bpf,-sys_admin hsctl doctor
 	[[ $output == *'skipped  kernel.select'* ]]
+}
+
+# ---- kernels that are of no use ----
+
+# on_an_old_kernel CMD...: where bpf(2) knows nothing of what it is asked for
+on_an_old_kernel() {
+	inside systemd-run -q --wait --pipe --collect -p 'SystemCallFilter=~bpf' -p SystemCallErrorNumber=EINVAL "$@"
+}
+
+names_what_it_lacks() {
+	[[ $1 == *"cannot work with this kernel ($(uname -r))"*'move waiting connections'*'Linux 5.14 or later'* ]] ||
+		fail "this does not say what is missing: $1"
+}
+
+@test "a kernel that is too old is refused by name, by all alike, and nothing is written" {
+	own_service fresh 9806
+	inside systemctl stop hsd
+	run -3 on_an_old_kernel hsctl enable fresh@.service
+	names_what_it_lacks "$output"
+	[[ $output == *'nothing was written' && ${#lines[@]} == 1 ]]
+	inside test ! -e /etc/hotstandby/fresh.conf -a ! -e /etc/systemd/system/fresh@.service.d
+	run -1 on_an_old_kernel hsctl doctor
+	names_what_it_lacks "$output"
+	((${#lines[@]} < 12))
+	printf '[Service]\nSystemCallFilter=~bpf\nSystemCallErrorNumber=EINVAL\n' |
+		write /etc/systemd/system/hsd.service.d/old.conf
+	inside systemctl daemon-reload
+	run -1 inside systemctl start hsd
+	[[ $(inside systemctl show -P ExecMainStatus hsd) == 69 ]]
+	wait_for 5 is_unit_state hsd failed
+	run inside journalctl -q -o cat --since="@$rig_began" -u hsd
+	names_what_it_lacks "$output"
+	# once, and not ten times a second
+	[[ $(grep -c 'cannot work' <<<"$output") == 1 ]]
+	inside bash -c 'rm /etc/systemd/system/hsd.service.d/old.conf; systemctl daemon-reload; systemctl reset-failed hsd'
+	inside systemctl start hsd
+	wait_for 5 finds_nothing own
+	hs enable fresh@.service
+	down fresh
 }
 
 # ---- waking a server for what was moved to it ----

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Self-tests of the programs that are used: each object is loaded as it will be, into maps of its
+ * own, and attached to nothing. A kernel may be able to do all that a small program tries out, and
+ * yet its verifier refuse what a compiler has made of the large one.
+ */
+#include <bpf/libbpf.h>
+#include <string.h>
+
+#include "accounting.skel.h"
+#include "census.skel.h"
+#include "exec.skel.h"
+#include "force.skel.h"
+#include "plane/load.h"
+#include "plane/selftest_checks.h"
+#include "selector.skel.h"
+#include "selector_udp.skel.h"
+#include "util/macro.h"
+
+static void try_object(struct bpf_object *object, const char *what, struct ability_result *result)
+{
+	struct problem refusal;
+	int r = object ? load_object(object, what, &refusal) : -errno;
+
+	if (!object)
+		problem_set(&refusal, r, "%s cannot be opened: %s", what, strerror(-r));
+	/* what was not tried for want of permission says nothing about the kernel */
+	selftest_set(result,
+		     !r				   ? ABILITY_WORKS
+		     : r == -EPERM || r == -ENOMEM ? ABILITY_UNKNOWN
+						   : ABILITY_FAILS,
+		     "%s", r ? refusal.text : "");
+}
+
+#define SELFTEST_OBJECT(name, what)                                \
+	void selftest_loads_##name(struct ability_result *result)  \
+	{                                                          \
+		struct name##_bpf *skel = name##_bpf__open();      \
+                                                                   \
+		try_object(skel ? skel->obj : NULL, what, result); \
+		name##_bpf__destroy(skel);                         \
+	}
+
+SELFTEST_OBJECT(selector, "the selector")
+SELFTEST_OBJECT(selector_udp, "the selector for UDP")
+SELFTEST_OBJECT(accounting, "the accounting program")
+SELFTEST_OBJECT(census, "the census")
+SELFTEST_OBJECT(force, "the bind programs")
+SELFTEST_OBJECT(exec, "the programs for a command")
