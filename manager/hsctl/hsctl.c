@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "util/macro.h"
+#include "util/text.h"
 
 void reply_done(struct reply *reply)
 {
@@ -19,18 +20,22 @@ int reply_fail(struct reply *reply, int exit_code, const char *template, ...)
 	va_start(args, template);
 	vsnprintf(reply->problem.text, sizeof(reply->problem.text), template, args);
 	va_end(args);
+	text_tame(reply->problem.text);
 	reply->exit = exit_code;
 	return exit_code;
 }
 
 void complain(const char *template, ...)
 {
+	_cleanup_(freep) char *text = NULL;
 	va_list args;
+	int n;
 
-	fflush(stdout);
-	fputs("hsctl: ", stderr);
 	va_start(args, template);
-	vfprintf(stderr, template, args);
+	n = vasprintf(&text, template, args);
 	va_end(args);
-	fputc('\n', stderr);
+	if (n < 0)
+		text = NULL;
+	fflush(stdout);
+	fprintf(stderr, "hsctl: %s\n", text ? text_tame(text) : "out of memory");
 }

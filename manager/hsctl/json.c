@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsctl/json.h"
 
+#include <string.h>
+
+#include "util/text.h"
+
 static json_object *get(json_object *object, const char *key)
 {
 	json_object *value = NULL;
@@ -52,9 +56,37 @@ size_t json_count(json_object *array)
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
+static void tame_text(json_object *object)
+{
+	_cleanup_(freep) char *text = strdup(json_object_get_string(object));
+
+	/* a zero inside ends it: there is none in what we ask for */
+	if (text && strcmp(text_tame(text), json_object_get_string(object)) != 0)
+		json_object_set_string(object, text);
+}
+
+/* What it says is shown on terminals. */
+static void tame(json_object *object)
+{
+	if (json_object_is_type(object, json_type_string))
+		tame_text(object);
+	for (size_t i = 0; i < json_count(object); i++)
+		tame(json_object_array_get_idx(object, i));
+	if (!json_object_is_type(object, json_type_object))
+		return;
+	json_object_object_foreach(object, key, value)
+	{
+		(void)key;
+		tame(value);
+	}
+}
+
 json_object *json_parse(const char *text)
 {
-	return text ? json_tokener_parse(text) : NULL;
+	json_object *object = text ? json_tokener_parse(text) : NULL;
+
+	tame(object);
+	return object;
 }
 
 const char *json_line(json_object *object)

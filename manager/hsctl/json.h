@@ -21,7 +21,8 @@ bool json_is_true(json_object *object, const char *key);
 json_object *json_array(json_object *object, const char *key);
 /* 0 for NULL. */
 size_t json_count(json_object *array);
-/* NULL for what is not JSON. The caller owns it. */
+/* NULL for what is not JSON. Its strings are made fit for a terminal, see text_tame(). The caller
+ * owns it. */
 json_object *json_parse(const char *text);
 /* On one line, as programs get it. Belongs to the object. */
 const char *json_line(json_object *object);

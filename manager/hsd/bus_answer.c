@@ -23,13 +23,10 @@ uint32_t bus_sender_uid(sd_bus_message *message)
 
 int bus_reply_json(sd_bus_message *m, json_object *object)
 {
-	int r = sd_bus_reply_method_return(
-		m, "s",
-		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-							       JSON_C_TO_STRING_NOSLASHESCAPE));
+	_cleanup_(freep) char *text = report_text(object);
 
 	json_object_put(object);
-	return r;
+	return text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
 }
 
 int bus_refuse(sd_bus_error *error, const struct problem *sentence)

@@ -9,6 +9,7 @@
 
 #include "util/macro.h"
 #include "util/parse.h"
+#include "util/text.h"
 
 struct search {
 	const uint32_t *inodes;
@@ -33,6 +34,8 @@ void holder_unit(const char *cgroup, char unit[UNIT_NAME_MAX])
 		if (ends_with(part, length, ".service") || ends_with(part, length, ".scope") ||
 		    ends_with(part, length, ".socket")) {
 			snprintf(unit, UNIT_NAME_MAX, "%.*s", (int)length, part);
+			/* who has a group delegated gives it any name */
+			text_to_ascii(unit);
 			return;
 		}
 		part += length;
@@ -63,6 +66,7 @@ static void read_comm(struct holder *holder)
 	if (!file || !fgets(holder->comm, sizeof(holder->comm), file))
 		holder->comm[0] = '\0';
 	holder->comm[strcspn(holder->comm, "\n")] = '\0';
+	text_to_ascii(holder->comm);
 }
 
 /* The inode number in a link text "socket:[123]"; 0 when it is something else. */

@@ -12,6 +12,7 @@ struct holder {
 	uint32_t inode; /* of the socket */
 	pid_t pid;	/* the process, */
 	int fd;		/* and the socket's number there */
+	/* as the process chose it, but printable ASCII, as the unit is */
 	char comm[16];
 	char unit[UNIT_NAME_MAX]; /* that the process belongs to; "" = none */
 };

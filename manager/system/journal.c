@@ -13,6 +13,7 @@
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/parse.h"
+#include "util/text.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define MESSAGE_MAX    1024
@@ -183,7 +184,7 @@ static const char *field(sd_journal *journal, const char *name, char *text, size
 	length = MIN(length - skip, size - 1);
 	memcpy(text, (const char *)data + skip, length);
 	text[length] = '\0';
-	return text;
+	return text_tame(text);
 }
 
 static int64_t number_field(sd_journal *journal, const char *name, int64_t missing)

@@ -9,6 +9,7 @@
 
 #include "core/name.h"
 #include "util/macro.h"
+#include "util/text.h"
 
 #define LINE_TEXT_MAX 500
 
@@ -92,6 +93,7 @@ static void read_line(sd_journal *journal, char line[LINE_TEXT_MAX])
 			line[n] = c < ' ' || c == 0x7f ? ' ' : (char)c;
 		}
 	line[n] = '\0';
+	text_tame(line);
 }
 
 int lastwords_read(const struct lastwords *wanted, void (*each)(const char *line, void *userdata),

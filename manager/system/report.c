@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "util/macro.h"
+#include "util/text.h"
 
 void report_init(struct service_report *report, const char *service, unsigned n_slots)
 {
@@ -385,6 +386,10 @@ json_object *report_upgrade_progress(const struct upgrade *u, const char *servic
 
 char *report_text(json_object *object)
 {
-	return strdup(json_object_to_json_string_ext(
-		object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	const char *text = json_object_to_json_string_ext(
+		object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+	char *copy = text ? strdup(text) : NULL;
+
+	/* all were good when they were read; one that is not would take the whole answer along */
+	return copy ? text_tame(copy) : NULL;
 }

@@ -16,6 +16,7 @@
 #include "util/macro.h"
 #include "util/parse.h"
 #include "util/strings.h"
+#include "util/text.h"
 
 #define UNTOUCHED 4711
 
@@ -454,9 +455,48 @@ static void test_strings(void **state)
 	assert_true(strings_equal(a, b));
 }
 
+static void test_text(void **state)
+{
+	static const struct {
+		const char *text, *ascii, *tame;
+	} cases[] = {
+		{"", "", ""},
+		{"nginx: master", "nginx: master", "nginx: master"},
+		{"\033[31mX\033[2J", "?[31mX?[2J", "?[31mX?[2J"},
+		{"a\nb\tc\rd\177", "a?b?c?d?", "a\nb\tc?d?"},
+		{"\xff\xfe\x80", "???", "???"},
+		{"Gr\xc3\xbc\xc3\x9f", "Gr????", "Gr\xc3\xbc\xc3\x9f"},
+		{"\xe2\x82\xac\xf0\x9f\x98\x80", "???????", "\xe2\x82\xac\xf0\x9f\x98\x80"},
+		/* control characters of eight bits, as UTF-8: CSI */
+		{"\xc2\x9b"
+		 "2J",
+		 "??2J", "??2J"},
+		{"\xc2\xa0", "??", "\xc2\xa0"},
+		/* longer than need be, surrogates, beyond the end, cut off */
+		{"\xc0\x80", "??", "??"},
+		{"\xe0\x80\x9b", "???", "???"},
+		{"\xed\xa0\x80", "???", "???"},
+		{"\xf4\x90\x80\x80", "????", "????"},
+		{"x\xe2\x82", "x??", "x??"},
+		{"\xe2\x82x", "??x", "??x"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char text[32];
+
+		strcpy(text, cases[i].text);
+		assert_string_equal(text_to_ascii(text), cases[i].ascii);
+		strcpy(text, cases[i].text);
+		assert_string_equal(text_tame(text), cases[i].tame);
+		assert_string_equal(text_tame(text), cases[i].tame);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_parse_unsigned),
 		cmocka_unit_test(test_parse_bool),
 		cmocka_unit_test(test_parse_span),
