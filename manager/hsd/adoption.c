@@ -8,6 +8,7 @@
 #include "hsd/hang.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
+#include "hsd/orders.h"
 #include "hsd/ownership.h"
 #include "hsd/preparation.h"
 #include "hsd/park.h"
@@ -40,34 +41,36 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 
 #define LOOK_FIRST (50 * USEC_PER_MSEC)
 #define LOOK_LAST  (3200 * USEC_PER_MSEC)
-
-/* The sum over a set of sockets differs when the set does. */
-static uint64_t mark_of(const struct held_socket *held)
-{
-	return held->socket.cookie * UINT64_C(0x9e3779b97f4a7c15) + 1;
-}
+/* When it could not be done at all. */
+#define RETRY_MIN (1 * USEC_PER_SEC)
+#define RETRY_MAX (30 * USEC_PER_SEC)
 
 static void remember_sockets(struct instance *instance)
 {
 	instance->sockets_mark = 0;
 	for (size_t i = 0; i < instance->adoption->n; i++)
-		instance->sockets_mark += mark_of(&instance->adoption->sockets[i].held);
-}
-
-static bool has_new_sockets(const struct instance *instance)
-{
-	_cleanup_(freep) struct held_socket *held = NULL;
-	uint64_t sum = 0;
-	size_t n;
-
-	if (scan_cgroup(instance_facts(instance)->control_group, &held, &n) < 0)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		sum += mark_of(&held[i]);
-	return sum != instance->sockets_mark;
+		instance->sockets_mark += scan_mark(&instance->adoption->sockets[i].held);
 }
 
 static void schedule_look(struct instance *instance);
+
+static void on_looked(struct work_answer *answer, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	instance->look_work = NULL;
+	if (answer->size == sizeof(instance->sockets_mark) && !instance_is_adopting(instance) &&
+	    memcmp(answer->data, &instance->sockets_mark, answer->size))
+		instance_adopt(instance, NULL);
+}
+
+static void look(struct instance *instance)
+{
+	struct work_order order = {.kind = WORK_LOOK};
+
+	if (!instance_is_adopting(instance) && !instance->look_work)
+		instance_order(instance, &order, on_looked, instance, &instance->look_work);
+}
 
 static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -79,8 +82,8 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 	instance->look_delay = instance->look_delay < LOOK_LAST ? 2 * instance->look_delay : 0;
 	if (!instance_owns(instance, 0))
 		instance->look_delay = 0;
-	else if (!instance->adoption && has_new_sockets(instance))
-		instance_adopt(instance, NULL);
+	else
+		look(instance);
 	schedule_look(instance);
 	return 0;
 }
@@ -93,37 +96,112 @@ static void schedule_look(struct instance *instance)
 					   instance->look_delay, USEC_PER_MSEC, on_look, instance);
 }
 
-static void end_adoption(struct instance *instance)
+/* ---- the end ---- */
+
+bool instance_is_adopting(const struct instance *instance)
+{
+	return instance->adopt_work || instance->adoption;
+}
+
+static void tell_end(struct instance *instance, struct problem *ret_sentence)
 {
 	struct service *service = instance->service;
 	struct journal_scope scope = instance_scope(instance, LOG_INFO);
+
+	tell_problems(instance, instance->adoption);
+	adoption_describe(service->name, instance->slot, instance->adoption, ret_sentence);
+	service->loss_told = false;
+	if (!instance->adoption->fresh)
+		return;
+	journal_log(JOURNAL_ADOPT, &scope, "%s", ret_sentence->text);
+	instance->ready_since = now_usec();
+	ownership_bound(instance);
+	hang_on_adopted(service->hang, instance->slot);
+	health_on_adopted(service->health, instance->slot);
+}
+
+static void end_adoption(struct instance *instance)
+{
+	struct service *service = instance->service;
 	struct problem sentence = {0};
 
-	adoption_commit(service->plane, instance->slot, instance->adoption);
+	adoption_follow(service->plane, instance->adoption,
+			instance_facts(instance)->control_group);
 	/* first of all: clients wait */
 	park_on_adopted(service->park, instance->adoption, instance_facts(instance)->filtered);
-	ownership_adopted(service);
 	remember_sockets(instance);
 	schedule_look(instance);
-	tell_problems(instance, instance->adoption);
-	adoption_describe(service->name, instance->slot, instance->adoption, &sentence);
-	if (instance->adoption->fresh)
-		journal_log(JOURNAL_ADOPT, &scope, "%s", sentence.text);
-	service->loss_told = false;
-	if (instance->adoption->fresh) {
-		instance->ready_since = now_usec();
-		ownership_bound(instance);
-		hang_on_adopted(service->hang, instance->slot);
-		health_on_adopted(service->health, instance->slot);
-	}
+	instance->retry_delay = 0;
+	tell_end(instance, &sentence);
 	instance->adoption = adoption_free(instance->adoption);
 	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
+	ownership_adopted(service);
+	retirement_go_on(instance);
 	retirement_retry_others(instance);
 	exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
 	foreign_watch_look(service);
 }
+
+static void refuse_adoption(struct instance *instance, const char *reason)
+{
+	struct problem sentence;
+
+	problem_set(&sentence, 0, "%s: slot %u is not adopted: %.400s", instance->service->name,
+		    instance->slot, reason);
+	waiters_answer(&instance->adopters, instance->service->name, instance->slot, sentence.text);
+}
+
+/* ---- when it fails ---- */
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	(void)usec;
+	instance->retry_source = sd_event_source_disable_unref(source);
+	adoption_retry(instance);
+	return 0;
+}
+
+void adoption_retry(struct instance *instance)
+{
+	if (instance_owns(instance, 0))
+		instance_adopt(instance, NULL);
+}
+
+/* What the instance's own lock is the reason of is tried again when it lets go. */
+static void schedule_retry(struct instance *instance, int error)
+{
+	if (error == -ETIMEDOUT || error == -EBUSY || error == -ENOENT || instance->retry_source)
+		return;
+	instance->retry_delay = MIN(MAX(2 * instance->retry_delay, RETRY_MIN), RETRY_MAX);
+	sd_event_add_time_relative(instance->service->context->event, &instance->retry_source,
+				   CLOCK_MONOTONIC, instance->retry_delay, USEC_PER_MSEC, on_retry,
+				   instance);
+}
+
+static void fail_adoption(struct instance *instance, int error, const struct problem *problem)
+{
+	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+
+	if (error != -ENOENT && strcmp(problem->text, instance->problem.text))
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
+			    instance->slot, problem->text);
+	instance->problem = *problem;
+	instance->adoption = adoption_free(instance->adoption);
+	refuse_adoption(instance, problem->text);
+	schedule_retry(instance, error);
+	if (instance->adopt_wanted)
+		unit_watch_refresh(instance->watch);
+	retirement_go_on(instance);
+	retirement_retry_others(instance);
+}
+
+/* ---- the steps ---- */
+
+static void order_adoption(struct instance *instance, bool commit);
 
 static void on_socket_stopped(const char *result, const struct problem *problem, void *userdata)
 {
@@ -140,7 +218,20 @@ static void on_socket_stopped(const char *result, const struct problem *problem,
 			    problem ? problem->text : "");
 	}
 	if (!--instance->stopping_sockets)
-		end_adoption(instance);
+		order_adoption(instance, true);
+}
+
+static bool is_to_be_stopped(const struct unit_facts *facts, const char *unit)
+{
+	return unit_is_socket(unit) && !strings_contain(facts->required, unit);
+}
+
+static bool has_sockets_to_stop(const struct unit_facts *facts)
+{
+	for (char **unit = facts->triggered_by; unit && *unit; unit++)
+		if (is_to_be_stopped(facts, *unit))
+			return true;
+	return false;
 }
 
 /* PID 1 must let go of its copies before they get traffic: stop the socket units, not the service.
@@ -152,8 +243,7 @@ static void stop_socket_units(struct instance *instance, const struct unit_facts
 	for (char **unit = facts->triggered_by; unit && *unit; unit++) {
 		struct socket_stop *stop = &instance->socket_stops[n];
 
-		if (n == INSTANCE_SOCKET_UNITS_MAX || !unit_is_socket(*unit) ||
-		    strings_contain(facts->required, *unit))
+		if (n == INSTANCE_SOCKET_UNITS_MAX || !is_to_be_stopped(facts, *unit))
 			continue;
 		stop->instance = instance;
 		if (!unit_job_new(instance->service->context->bus, UNIT_LET_GO, *unit,
@@ -165,27 +255,53 @@ static void stop_socket_units(struct instance *instance, const struct unit_facts
 		memcpy(instance->let_go_run, facts->invocation, sizeof(instance->let_go_run));
 }
 
-static void refuse_adoption(struct instance *instance, const char *reason)
+static void on_adopted(struct work_answer *answer, void *userdata)
 {
-	struct problem sentence;
+	struct instance *instance = userdata;
+	struct adoption *adoption;
 
-	problem_set(&sentence, 0, "%s: slot %u is not adopted: %s", instance->service->name,
-		    instance->slot, reason);
-	waiters_answer(&instance->adopters, instance->service->name, instance->slot, sentence.text);
+	instance->adopt_work = NULL;
+	adoption = answer->result < 0 ? NULL : work_take_adoption(answer);
+	if (!adoption) {
+		if (answer->result >= 0)
+			problem_set(&answer->problem, 0,
+				    "its sockets could not be noted: no memory");
+		fail_adoption(instance, MIN(answer->result, -ENODATA), &answer->problem);
+		return;
+	}
+	/* the sockets that others came in by have done their part: theirs are in the map */
+	adoption_free(instance->adoption);
+	instance->adoption = adoption;
+	if (!instance->commit_ordered)
+		stop_socket_units(instance, instance_facts(instance));
+	if (instance->commit_ordered)
+		end_adoption(instance);
+	else if (!instance->stopping_sockets)
+		order_adoption(instance, true);
+}
+
+static void order_adoption(struct instance *instance, bool commit)
+{
+	struct service *service = instance->service;
+	struct work_order order = {
+		.kind = WORK_ADOPT,
+		.commit = commit,
+		.twins = service->config.park && service->park,
+		.late = preparation_is_forced(instance, instance_facts(instance)),
+	};
+	struct problem problem = {"no process could be told to do it: no memory"};
+	int r;
+
+	instance->commit_ordered = commit;
+	r = instance_order(instance, &order, on_adopted, instance, &instance->adopt_work);
+	if (r < 0)
+		fail_adoption(instance, r, &problem);
 }
 
 void adoption_start(struct instance *instance, const struct unit_facts *facts)
 {
 	struct service *service = instance->service;
-	struct adopt_scope scope = {
-		.cgroup = facts->control_group,
-		.slot = instance->slot,
-		.ports = service->config.ports,
-		.n_ports = service->config.n_ports,
-		.late = preparation_is_forced(instance, facts),
-	};
 	struct problem problem = {0};
-	int r;
 
 	instance->adopt_wanted = false;
 	if (!instance_is_up(facts->state)) {
@@ -207,15 +323,7 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 	/* for what it binds from now on: it may run since before it was enabled. Whether that
 	 * matters shows with its sockets */
 	preparation_make(instance, facts, &problem);
-	r = adoption_begin(service->plane, &scope, &instance->adoption, &problem);
-	if (r < 0) {
-		instance->problem = problem;
-		refuse_adoption(instance, problem.text);
-		return;
-	}
-	stop_socket_units(instance, facts);
-	if (!instance->stopping_sockets)
-		end_adoption(instance);
+	order_adoption(instance, !has_sockets_to_stop(facts));
 }
 
 int instance_adopt(struct instance *instance, sd_bus_message *message)
@@ -226,7 +334,7 @@ int instance_adopt(struct instance *instance, sd_bus_message *message)
 		return r;
 	instance->adopt_wanted = true;
 	/* one that is under way began before this was asked: it runs once more afterwards */
-	if (!instance->adoption)
+	if (!instance_is_adopting(instance))
 		unit_watch_refresh(instance->watch);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "hsd/bus.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
+#include "hsd/orders.h"
 #include "hsd/roles.h"
 #include "hsd/upgrade_run.h"
 #include "plane/retire.h"
@@ -129,12 +130,14 @@ static void start_job(struct change_run *run, enum unit_action action)
 static void move_queue(struct change_run *run)
 {
 	unsigned from = run->change.machine.plan.from;
+	struct work_order order = {
+		.kind = WORK_BOUNCE,
+		.keep_in_map = !plane_is_retired(run->service->plane, from),
+	};
 
-	if (from >= run->service->n_slots)
-		return;
-	bounce(run->service->plane, from,
-	       instance_facts(run->service->instances[from])->control_group,
-	       !plane_is_retired(run->service->plane, from));
+	/* nobody waits for it: what is still queued when the old one ends moves then */
+	if (from < run->service->n_slots)
+		instance_order(run->service->instances[from], &order, NULL, NULL, NULL);
 }
 
 static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)

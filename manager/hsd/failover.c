@@ -9,6 +9,7 @@
 #include "hsd/hang.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
+#include "hsd/orders.h"
 #include "hsd/recovery.h"
 #include "hsd/upgrade_run.h"
 #include "plane/adopt.h"
@@ -32,6 +33,7 @@ struct stuck {
 	char run[33]; /* of the unit that hangs */
 	struct problem problem;
 	sd_event_source *timer;
+	struct work *work; /* its queue is being moved, or it is being looked at */
 	struct unit_job *job;
 	struct recovery *recovery; /* it is kept, and may come back */
 };
@@ -64,6 +66,7 @@ struct failover *failover_free(struct failover *failover)
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
 		sd_event_source_disable_unref(failover->stuck[slot].timer);
 		unit_job_free(failover->stuck[slot].job);
+		work_forget(failover->stuck[slot].work);
 		recovery_free(failover->stuck[slot].recovery);
 	}
 	free(failover);
@@ -151,14 +154,24 @@ static void on_restarted(const char *result, const struct problem *problem, void
 		    done ? "" : service->instances[stuck->slot]->unit);
 }
 
-static const char *cgroup_of(const struct stuck *stuck)
+static struct instance *instance_of(const struct stuck *stuck)
 {
-	return instance_facts(stuck->failover->service->instances[stuck->slot])->control_group;
+	return stuck->failover->service->instances[stuck->slot];
 }
 
-static int move_queue(const struct stuck *stuck)
+static void move_queue(struct stuck *stuck, work_fn on_moved)
 {
-	return bounce(stuck->failover->service->plane, stuck->slot, cgroup_of(stuck), false);
+	struct work_order order = {.kind = WORK_BOUNCE};
+	struct work_answer none = {.result = -ENOMEM};
+
+	if (instance_order(instance_of(stuck), &order, on_moved, stuck, &stuck->work) < 0)
+		on_moved(&none, stuck);
+}
+
+/* It is on its way out. */
+static bool is_going(const struct stuck *stuck)
+{
+	return stuck->timer || stuck->work;
 }
 
 /* It stands by again. */
@@ -192,16 +205,23 @@ static void end_leaving(struct stuck *stuck)
 		recovery_new(instance, on_recovered, stuck, &stuck->recovery);
 }
 
+static void on_moved_again(struct work_answer *answer, void *userdata)
+{
+	struct stuck *stuck = userdata;
+
+	(void)answer;
+	stuck->work = NULL;
+	end_leaving(stuck);
+}
+
 /* Handshakes that began before the flip have finished. */
 static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct stuck *stuck = userdata;
 
 	(void)usec;
-	sd_event_source_disable_unref(source);
-	stuck->timer = NULL;
-	move_queue(stuck);
-	end_leaving(stuck);
+	stuck->timer = sd_event_source_disable_unref(source);
+	move_queue(stuck, on_moved_again);
 	return 0;
 }
 
@@ -222,19 +242,28 @@ static void tell_left(struct stuck *stuck)
 	bus_emit_changed(service);
 }
 
-static int on_flipped(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_moved(struct work_answer *answer, void *userdata)
 {
 	struct stuck *stuck = userdata;
 	struct service *service = stuck->failover->service;
 
-	(void)usec;
-	sd_event_source_disable_unref(source);
-	stuck->timer = NULL;
-	stuck->moved = move_queue(stuck);
+	stuck->work = NULL;
+	stuck->moved = answer->result;
+	if (answer->result < 0 && answer->problem.text[0])
+		tell(stuck, JOURNAL_PROBLEM, LOG_WARNING, answer->problem.text);
 	tell_left(stuck);
-	return sd_event_add_time_relative(service->context->event, &stuck->timer, CLOCK_MONOTONIC,
-					  service->config.settle_usec, USEC_PER_MSEC, on_settled,
-					  stuck);
+	sd_event_add_time_relative(service->context->event, &stuck->timer, CLOCK_MONOTONIC,
+				   service->config.settle_usec, USEC_PER_MSEC, on_settled, stuck);
+}
+
+static int on_flipped(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct stuck *stuck = userdata;
+
+	(void)usec;
+	stuck->timer = sd_event_source_disable_unref(source);
+	move_queue(stuck, on_moved);
+	return 0;
 }
 
 static void note_leaving(struct stuck *stuck)
@@ -298,7 +327,7 @@ void failover_on_stalled(struct failover *failover, unsigned slot,
 	bool active = hs_word_active(plane_word(service->plane)) == slot, starting;
 
 	/* it is on its way in or out */
-	if (to == slot || stuck->timer)
+	if (to == slot || is_going(stuck))
 		return;
 	starting = hang_is_starting(service->hang, slot);
 	/* many listen long before they serve: who begins anew would never come to an end */
@@ -373,7 +402,7 @@ void failover_on_unhealthy(struct failover *failover, unsigned slot, const char 
 	service = failover->service;
 	stuck = &failover->stuck[slot];
 	/* it is on its way out, or what runs will see for itself */
-	if (stuck->timer || upgrade_run_blocks(service) || service->exclusive)
+	if (is_going(stuck) || upgrade_run_blocks(service) || service->exclusive)
 		return;
 	if (service->change) {
 		if (is_healthy(service, change_run_from(service->change)))
@@ -420,6 +449,7 @@ void failover_forget(struct failover *failover, unsigned slot)
 	stuck->recovery = recovery_free(stuck->recovery);
 	/* what was to be done about the earlier one is not to be done to this one */
 	stuck->timer = sd_event_source_disable_unref(stuck->timer);
+	stuck->work = work_forget(stuck->work);
 }
 
 static bool is_left(const struct service *service, unsigned slot)
@@ -428,19 +458,15 @@ static bool is_left(const struct service *service, unsigned slot)
 	       !plane_slot_sockets(service->plane, slot);
 }
 
-void failover_resume(struct failover *failover, unsigned slot)
+static void on_occupied(struct work_answer *answer, void *userdata)
 {
-	struct stuck *stuck = &failover->stuck[slot];
-	struct service *service = failover->service;
-	const struct unit_facts *facts = instance_facts(service->instances[slot]);
-	unsigned to;
+	struct stuck *stuck = userdata;
+	struct service *service = stuck->failover->service;
+	unsigned slot = stuck->slot, to;
 
-	if (stuck->leaving && !strcmp(stuck->run, facts->invocation))
-		return;
-	if (facts->state != UNIT_RUNNING || facts->job_pending || stuck->timer || stuck->job)
-		return;
+	stuck->work = NULL;
 	/* another instance has come, and does not listen yet: its adoption ends the suspicion */
-	if (!adopt_is_occupied(service->plane, slot, facts->control_group))
+	if (answer->result <= 0 || !plane_is_suspect(service->plane, slot))
 		return;
 	problem_set(&stuck->problem, 0, "it hangs, as was found before hsd started");
 	to = successor(service, slot);
@@ -452,4 +478,17 @@ void failover_resume(struct failover *failover, unsigned slot)
 		/* nowhere to go: it is found again when it still hangs */
 		plane_set_suspect(service->plane, slot, false);
 	}
+}
+
+void failover_resume(struct failover *failover, unsigned slot)
+{
+	struct stuck *stuck = &failover->stuck[slot];
+	const struct unit_facts *facts = instance_facts(instance_of(stuck));
+	struct work_order order = {.kind = WORK_OCCUPIED};
+
+	if (stuck->leaving && !strcmp(stuck->run, facts->invocation))
+		return;
+	if (facts->state != UNIT_RUNNING || facts->job_pending || is_going(stuck) || stuck->job)
+		return;
+	instance_order(instance_of(stuck), &order, on_occupied, stuck, &stuck->work);
 }

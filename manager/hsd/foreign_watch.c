@@ -4,6 +4,7 @@
 #include <syslog.h>
 
 #include "hsd/instance.h"
+#include "hsd/orders.h"
 #include "system/journal.h"
 #include "util/macro.h"
 
@@ -34,34 +35,43 @@ static void tell_gone(const struct service *service, const struct foreign *forei
 		    address_describe(&foreign->address, address));
 }
 
-static struct foreign_scope scope_of(const struct service *service)
+static void compare(struct service *service, const struct foreign_list *now)
 {
-	struct foreign_scope scope = {.n_slots = service->n_slots};
+	struct foreign_list *before = &service->foreign;
 
-	for (unsigned i = 0; i < service->n_slots; i++) {
-		const struct unit_facts *facts = instance_facts(service->instances[i]);
+	for (unsigned i = 0; i < now->n; i++)
+		if (!knows(before->found, before->n, now->found[i].cookie))
+			tell_new(service, &now->found[i]);
+	for (unsigned i = 0; i < before->n; i++)
+		if (!knows(now->found, now->n, before->found[i].cookie))
+			tell_gone(service, &before->found[i]);
+	*before = *now;
+}
 
-		scope.cgroups[i] = facts->control_group;
-		scope.activated |= unit_has_socket(facts);
-	}
-	return scope;
+static void on_looked(struct work_answer *answer, void *userdata)
+{
+	struct service *service = userdata;
+
+	service->foreign_work = NULL;
+	if (answer->result >= 0 && answer->size == sizeof(struct foreign_list))
+		compare(service, answer->data);
+	if (service->foreign_again)
+		foreign_watch_look(service);
 }
 
 void foreign_watch_look(struct service *service)
 {
-	struct foreign_scope scope = scope_of(service);
-	struct foreign_list now = {0}, *before = &service->foreign;
+	struct order_scope all = {.keep_places = true};
+	struct work_order order = {.kind = WORK_FOREIGN, .slot = HS_SLOT_NONE};
 
 	service->foreign_due = false;
-	if (!service->plane || foreign_find(service->plane, &scope, &now) < 0)
+	/* one that is under way may have looked past what there is now */
+	service->foreign_again = service->foreign_work;
+	if (!service->plane || service->foreign_work)
 		return;
-	for (unsigned i = 0; i < now.n; i++)
-		if (!knows(before->found, before->n, now.found[i].cookie))
-			tell_new(service, &now.found[i]);
-	for (unsigned i = 0; i < before->n; i++)
-		if (!knows(now.found, now.n, before->found[i].cookie))
-			tell_gone(service, &before->found[i]);
-	*before = now;
+	for (unsigned i = 0; i < service->n_slots; i++)
+		order.activated |= unit_has_socket(instance_facts(service->instances[i]));
+	service_order(service, &all, &order, on_looked, service, &service->foreign_work);
 }
 
 void foreign_watch_confirm(struct service *service)

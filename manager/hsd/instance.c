@@ -12,6 +12,7 @@
 #include "hsd/hang.h"
 #include "hsd/health.h"
 #include "hsd/preparation.h"
+#include "hsd/workers.h"
 #include "plane/cgroup.h"
 #include "plane/preview.h"
 #include "plane/retire.h"
@@ -158,7 +159,7 @@ static void check_let_go(struct instance *instance, const struct unit_facts *fac
 		       (facts->state == UNIT_RUNNING && service->plane &&
 			!plane_slot_sockets(service->plane, instance->slot));
 
-	if (!instance->let_go_run[0] || facts->job_pending || instance->adoption)
+	if (!instance->let_go_run[0] || facts->job_pending || instance_is_adopting(instance))
 		return;
 	instance->let_go_run[0] = '\0';
 	if (!same_run && without && !instance->restart_job)
@@ -261,7 +262,7 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	if (facts->state == UNIT_RUNNING && new_run)
 		instance->adopt_wanted = true;
 	/* a job that waits may end this run: its sockets are left to it until it is clear */
-	if (instance->adopt_wanted && !instance->adoption &&
+	if (instance->adopt_wanted && !instance_is_adopting(instance) &&
 	    !(facts->state == UNIT_RUNNING && facts->job_pending))
 		adoption_start(instance, facts);
 	check_let_go(instance, facts);
@@ -325,6 +326,10 @@ struct instance *instance_free(struct instance *instance)
 	unit_job_free(instance->restart_job);
 	for (unsigned i = 0; i < INSTANCE_SOCKET_UNITS_MAX; i++)
 		unit_job_free(instance->socket_stops[i].job);
+	sd_event_source_disable_unref(instance->retry_source);
+	work_forget(instance->adopt_work);
+	work_forget(instance->look_work);
+	work_forget(instance->retire_work);
 	adoption_free(instance->adoption);
 	ownership_done(instance);
 	waiters_refuse(&instance->preparers, "hsd stops, or manages this service no longer");

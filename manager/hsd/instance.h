@@ -38,6 +38,9 @@ struct ownership {
 	uid_t uid;
 	uint64_t deadline; /* of waiting for others; 0 = it has not waited */
 	struct owner_question *question;
+	struct work *giving;
+	bool given;		      /* it has been tried, */
+	int changed;		      /* with this result */
 	sd_event_source *turn_source; /* it waits */
 };
 
@@ -62,7 +65,11 @@ struct instance {
 	struct waiters preparers; /* see hsd/preparation.h */
 	struct ownership ownership;
 
-	bool adopt_wanted; /* when the unit's facts are fresh */
+	bool adopt_wanted;	 /* when the unit's facts are fresh */
+	struct work *adopt_work; /* the sockets are being looked for, or put into the map */
+	bool commit_ordered;	 /* ... as far as to the map */
+	uint64_t retry_delay;	 /* it failed: again after this time, if need be */
+	sd_event_source *retry_source;
 	struct adoption *adoption;
 	unsigned stopping_sockets; /* socket units whose stop is awaited */
 	struct socket_stop socket_stops[INSTANCE_SOCKET_UNITS_MAX];
@@ -72,9 +79,11 @@ struct instance {
 	 */
 	uint64_t sockets_mark, look_delay;
 	sd_event_source *look_source;
+	struct work *look_work;
 
 	/* retired, and waiting for handshakes in flight, then for datagrams to be read */
 	sd_event_source *settle_source;
+	struct work *retire_work; /* the queue is being moved, or datagrams are being read */
 	struct retire_queues queues;
 	uint64_t retire_begun, read_until;
 	enum retire_answer retire_answer;
@@ -108,6 +117,12 @@ int instance_netns(const struct instance *instance, struct netns *ret_netns);
 
 /* Begins the adoption that is wanted. The facts are fresh. */
 void adoption_start(struct instance *instance, const struct unit_facts *facts);
+/* Its sockets are being taken over. */
+bool instance_is_adopting(const struct instance *instance);
+/* It holds the lock of a socket no longer, for which adoption was given up. */
+void adoption_retry(struct instance *instance);
+/* It was to be retired while it was being adopted. */
+void retirement_go_on(struct instance *instance);
 /* The instance came to be ready, or to rest: retirements of the others that wait for it look again.
  */
 void retirement_retry_others(const struct instance *instance);

@@ -8,6 +8,7 @@
 #include "hsd/manager.h"
 #include "plane/load.h"
 #include "plane/selftest.h"
+#include "system/work.h"
 #include "util/macro.h"
 
 /* hsd.service does not restart after this one: EX_UNAVAILABLE of sysexits.h. */
@@ -62,15 +63,18 @@ static bool is_refused(void)
 	return true;
 }
 
-static int run(enum nudging_mode nudging)
+static int run(struct manager_options *options)
 {
 	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
 	_cleanup_(manager_freep) struct manager *manager = NULL;
 	struct problem problem = {0};
-	int r = set_up_loop(&event);
+	/* while there is nothing open that its children should not have */
+	int r = work_host_new(&options->work_host);
 
 	if (r >= 0)
-		r = manager_new(event, nudging, &manager, &problem);
+		r = set_up_loop(&event);
+	if (r >= 0)
+		r = manager_new(event, options, &manager, &problem);
 	if (r >= 0)
 		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, manager);
 	if (r >= 0) {
@@ -98,7 +102,7 @@ int main(int argc, char **argv)
 						{"version", no_argument, NULL, 'V'},
 						{"nudge", required_argument, NULL, 'n'},
 						{0}};
-	enum nudging_mode nudging = NUDGING_AUTO;
+	struct manager_options manager = {.nudging = NUDGING_AUTO, .work_host = -1};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -106,7 +110,7 @@ int main(int argc, char **argv)
 			return puts("hsd " HS_VERSION) < 0;
 		if (c == 'h')
 			return usage(stdout, EXIT_SUCCESS);
-		if (c != 'n' || nudging_mode_from_string(optarg, &nudging) < 0)
+		if (c != 'n' || nudging_mode_from_string(optarg, &manager.nudging) < 0)
 			return usage(stderr, 2);
 	}
 	if (optind < argc)
@@ -114,5 +118,5 @@ int main(int argc, char **argv)
 	load_quietly();
 	/* TLS libraries write to sockets whose other end may be gone */
 	signal(SIGPIPE, SIG_IGN);
-	return is_refused() ? EXIT_UNFIT : run(nudging);
+	return is_refused() ? EXIT_UNFIT : run(&manager);
 }

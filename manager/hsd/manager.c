@@ -11,6 +11,7 @@
 #include "hsd/hang.h"
 #include "hsd/instance.h"
 #include "hsd/roles.h"
+#include "hsd/workers.h"
 #include "plane/accounting.h"
 #include "plane/diag.h"
 #include "system/configfile.h"
@@ -280,16 +281,31 @@ static int load(struct manager *manager)
 	return r;
 }
 
-int manager_new(sd_event *event, enum nudging_mode nudging, struct manager **ret_manager,
-		struct problem *problem)
+/* It was given up because of a lock that is not held any more. */
+static void on_released(const char *service, unsigned slot, void *userdata)
+{
+	const struct service *found = manager_find(userdata, service);
+
+	if (found && slot < found->n_slots)
+		adoption_retry(found->instances[slot]);
+}
+
+int manager_new(sd_event *event, const struct manager_options *options,
+		struct manager **ret_manager, struct problem *problem)
 {
 	_cleanup_(manager_freep) struct manager *manager = calloc(1, sizeof(*manager));
 	int r;
 
-	if (!manager)
+	if (!manager) {
+		close_fd(options->work_host);
 		return -ENOMEM;
+	}
 	manager->context.event = event;
 	manager->context.nudge = &manager->nudge;
+	r = workers_new(event, options->work_host, on_released, manager, &manager->workers);
+	if (r < 0)
+		return problem_set(problem, r, "cannot make ready for work: %s", strerror(-r));
+	manager->context.workers = manager->workers;
 	r = open_bus(manager, problem);
 	if (r < 0)
 		return r;
@@ -302,7 +318,7 @@ int manager_new(sd_event *event, enum nudging_mode nudging, struct manager **ret
 		return problem_set(problem, r, "cannot make ready for probes: %s", strerror(-r));
 	manager->context.prober = manager->prober;
 	/* without a test they are woken in any case */
-	nudging_test_new(event, nudging, &manager->nudge, &manager->nudging_test);
+	nudging_test_new(event, options->nudging, &manager->nudge, &manager->nudging_test);
 	r = watch_listens(manager);
 	if (r < 0)
 		return problem_set(problem, r, "cannot watch for listening sockets: %s",
@@ -339,6 +355,7 @@ struct manager *manager_free(struct manager *manager)
 	sd_event_source_disable_unref(manager->rescan_source);
 	hang_watch_free(manager->hangs);
 	prober_free(manager->prober);
+	workers_free(manager->workers);
 	nudging_test_free(manager->nudging_test);
 	accounting_free(manager->context.accounting);
 	/* with services, pins outlive us on purpose */

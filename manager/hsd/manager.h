@@ -13,14 +13,20 @@ struct manager {
 	sd_event_source *listen_source, *rescan_source, *roles_source;
 	sd_bus_slot *bus_object, *exec_match;
 	struct hang_watch *hangs;
+	struct workers *workers;
 	struct prober *prober;
 	bool nudge; /* see hsd/nudging.h */
 	struct nudging_test *nudging_test;
 };
 
+struct manager_options {
+	enum nudging_mode nudging;
+	int work_host; /* see work_host_new(); the manager's from then on */
+};
+
 /* `event` must outlive it. On failure `problem` says why. */
-int manager_new(sd_event *event, enum nudging_mode nudging, struct manager **ret_manager,
-		struct problem *problem);
+int manager_new(sd_event *event, const struct manager_options *options,
+		struct manager **ret_manager, struct problem *problem);
 struct manager *manager_free(struct manager *manager);
 
 /* Takes up services that were enabled and forgets those that were disabled. */

@@ -6,7 +6,7 @@
 #include <syslog.h>
 
 #include "hsd/instance.h"
-#include "plane/nudge.h"
+#include "hsd/orders.h"
 #include "plane/selftest.h"
 #include "system/journal.h"
 #include "util/macro.h"
@@ -145,10 +145,12 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	nudging->slots = 0;
-	for (unsigned slot = 0; slot < service->n_slots; slot++)
+	for (unsigned slot = 0; slot < service->n_slots; slot++) {
+		struct work_order order = {.kind = WORK_NUDGE};
+
 		if (slots & (1U << slot))
-			nudge(service->plane,
-			      instance_facts(service->instances[slot])->control_group);
+			instance_order(service->instances[slot], &order, NULL, NULL, NULL);
+	}
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "hsd/orders.h"
 #include "hsd/park.h"
 #include "hsd/preparation.h"
 #include "plane/owners.h"
@@ -100,26 +101,49 @@ static bool wait_for_turn(struct instance *instance)
 				 CLOCK_MONOTONIC, until, USEC_PER_MSEC, on_turn, instance) >= 0;
 }
 
-static int give_all(struct instance *instance, uid_t uid)
+static void on_given(struct work_answer *answer, void *userdata)
 {
-	const struct service *service = instance->service;
-	int changed = 0, r = 0;
+	struct instance *instance = userdata;
 
+	instance->ownership.giving = NULL;
+	instance->ownership.given = true;
+	instance->ownership.changed = answer->result;
+	again(instance);
+}
+
+/* What root's server has taken for itself is left with it. */
+static uint32_t left_out(const struct service *service, uid_t uid)
+{
+	uint32_t slots = 0;
+
+	for (unsigned i = 0; !uid && i < service->n_slots; i++)
+		if (!service->instances[i]->ownership.other_than_root)
+			slots |= 1U << i;
+	return slots;
+}
+
+/* True when it is done, with or without success. */
+static bool give_all(struct instance *instance, uid_t uid)
+{
+	struct service *service = instance->service;
+	struct ownership *own = &instance->ownership;
+	struct work_order order = {.kind = WORK_GIVE, .slot = HS_SLOT_NONE, .uid = uid};
+	int parks[PLANE_LISTENERS_MAX];
+	struct order_scope scope = {.left_out = left_out(service, uid), .fds = parks};
+
+	if (own->given || own->giving)
+		return own->given;
+	own->changed = 0;
 	if (!owners_differ(service->plane, uid))
-		return 0;
-	for (unsigned i = 0; r >= 0 && i < service->n_slots; i++) {
-		const struct instance *other = service->instances[i];
-
-		/* what root's server has taken for itself is left with it */
-		if (!uid && !other->ownership.other_than_root)
-			continue;
-		r = owners_give(service->plane, instance_facts(other)->control_group, uid);
-		changed += MAX(r, 0);
-	}
+		return true;
 	/* what systemd opens is root's, and so is the park beside it */
-	if (r >= 0 && !unit_has_socket(instance_facts(instance)))
-		r = park_chown(service->park, uid);
-	return r < 0 ? r : changed;
+	if (!unit_has_socket(instance_facts(instance)))
+		scope.n_fds = park_sockets(service->park, parks);
+	/* from now on: others with another user wait until this one has its sockets */
+	own->binding_until = now_usec() + BINDING_MAX;
+	own->bound_uid = uid;
+	own->changed = service_order(service, &scope, &order, on_given, instance, &own->giving);
+	return own->changed < 0;
 }
 
 static bool users_differ(const struct service *service)
@@ -151,6 +175,8 @@ static bool has_datagrams(const struct service *service)
 
 void ownership_adopted(struct service *service)
 {
+	struct work_order order;
+
 	if (!users_differ(service) || !has_datagrams(service))
 		return;
 	for (unsigned i = 0; i < service->n_slots; i++) {
@@ -158,10 +184,9 @@ void ownership_adopted(struct service *service)
 
 		if (own->datagrams_closed || !service->instances[i]->adopted_run[0])
 			continue;
+		order = (struct work_order) {.kind = WORK_CLOSE};
 		own->datagrams_closed =
-			owners_close_datagrams(
-				service->plane,
-				instance_facts(service->instances[i])->control_group) >= 0;
+			!instance_order(service->instances[i], &order, NULL, NULL, NULL);
 	}
 }
 
@@ -169,6 +194,8 @@ static void forget_request(struct ownership *own)
 {
 	own->question = owner_question_free(own->question);
 	own->turn_source = sd_event_source_disable_unref(own->turn_source);
+	own->giving = work_forget(own->giving);
+	own->given = false;
 	own->known = false;
 	own->deadline = 0;
 }
@@ -181,9 +208,11 @@ bool ownership_prepare(struct instance *instance, const struct unit_facts *facts
 	if (!find_uid(instance, facts))
 		return false;
 	if (!own->error && !all_are_root(instance->service, facts)) {
-		if (wait_for_turn(instance))
+		if (!own->given && !own->giving && wait_for_turn(instance))
 			return false;
-		*ret_changed = give_all(instance, own->uid);
+		if (!give_all(instance, own->uid))
+			return false;
+		*ret_changed = own->changed;
 	}
 	if (own->error)
 		*ret_changed = own->error;

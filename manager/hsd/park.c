@@ -213,12 +213,10 @@ static void tell_unopened(const struct park *park, const struct address *address
 }
 
 /* The store first: from the moment that it is in the map connections may wait there. */
-static int open_one(struct park *park, const struct address *address, int model, int *ret_fd)
+static int start_one(struct park *park, const struct address *address, int fd, unsigned max)
 {
-	_cleanup_(close_fdp) int fd = -1;
 	uint64_t cookie;
-	int r = park_open(park->service->plane, listener_of(park, address), model,
-			  park->service->config.park_max, &fd);
+	int r = park_start(park->service->plane, listener_of(park, address), fd, max);
 
 	if (r < 0) {
 		tell_unopened(park, address, r);
@@ -227,19 +225,19 @@ static int open_one(struct park *park, const struct address *address, int model,
 	r = fdstore_cookie(fd, &cookie);
 	if (r >= 0)
 		fdstore_put(fd, cookie);
-	*ret_fd = steal_fd(&fd);
 	return r;
 }
 
-/* A new one, like `model`, in the place of the old one. Where none can be opened the old one leaves
- * all the same: what waits there has waited long enough. */
-static void replace(struct park *park, struct place *place, int model)
+/* The new one in the place of the old one; takes it over. Where none can be opened the old one
+ * leaves all the same: what waits there has waited long enough. */
+static void replace(struct park *park, struct place *place, int fd, unsigned max)
 {
-	int old = place->fd, fd;
+	int old = place->fd;
 	uint64_t cookie = place->cookie;
 
 	park_log_wait(&park->log, &place->age, now_usec());
-	if (open_one(park, &place->address, model, &fd) < 0) {
+	if (fd < 0 || start_one(park, &place->address, fd, max) < 0) {
+		close_fd(fd);
 		give_up_place(park, place);
 		return;
 	}
@@ -263,36 +261,45 @@ static bool was_needed(const struct listener *listener, const struct place *plac
 	return !(live & (live - 1)) || park_waiting(place->fd) > 0;
 }
 
-static void on_adopted_socket(struct park *park, const struct held_socket *held)
+/* How many may wait, where the instance's own socket lets so many wait. */
+static unsigned room(const struct park *park, unsigned backlog)
+{
+	unsigned max = park->service->config.park_max;
+
+	return max ? max : backlog;
+}
+
+/* Nobody waits for it, and nobody has it but us. */
+static void replace_by_like(struct park *park, struct place *place)
+{
+	int fd = -1;
+	int r = park_twin(listener_of(park, &place->address), place->fd, &fd);
+
+	if (r < 0)
+		tell_unopened(park, &place->address, r);
+	replace(park, place, fd, room(park, park_max(place->fd)));
+}
+
+/* Takes the twin over. */
+static void on_adopted_socket(struct park *park, const struct held_socket *held, int twin)
 {
 	const struct address *address = &held->socket.address;
 	struct listener *listener = listener_of(park, address);
 	struct place *place = place_of(park, address);
-	_cleanup_(close_fdp) int model = -1;
-	int fd;
+	_cleanup_(close_fdp) int fd = twin;
+	unsigned max = room(park, held->socket.backlog);
 
-	if (!listener || scan_borrow(held, &model) < 0)
+	if (!listener || fd < 0)
 		return;
 	if (!place) {
-		if (open_one(park, address, model, &fd) >= 0)
-			add_place(park, address, fd);
+		if (start_one(park, address, fd, max) >= 0)
+			add_place(park, address, steal_fd(&fd));
 	} else if (!is_held(park) && was_needed(listener, place)) {
-		replace(park, place, model);
+		replace(park, place, steal_fd(&fd), max);
 	} else {
-		park_copy_options(place->fd, model);
-		park_set_max(place->fd, model, park->service->config.park_max);
+		park_copy_options(place->fd, fd);
+		park_set_max(place->fd, -1, max);
 	}
-}
-
-/* A server with several sockets on one address: the first one counts. */
-static bool is_first(const struct adoption *adoption, size_t index)
-{
-	for (size_t i = 0; i < index; i++)
-		if (adoption->sockets[i].verdict == ADOPT_OK &&
-		    address_equal(&adoption->sockets[i].held.socket.address,
-				  &adoption->sockets[index].held.socket.address))
-			return false;
-	return true;
 }
 
 static void tell_unfit(const struct park *park)
@@ -310,7 +317,7 @@ static bool is_wanted(const struct park *park)
 	return park->service->config.park && !park->unfit;
 }
 
-void park_on_adopted(struct park *park, const struct adoption *adoption, bool filtered)
+void park_on_adopted(struct park *park, struct adoption *adoption, bool filtered)
 {
 	if (!park)
 		return;
@@ -321,10 +328,8 @@ void park_on_adopted(struct park *park, const struct adoption *adoption, bool fi
 		park_look(park);
 		return;
 	}
-	for (size_t i = 0; i < adoption->n; i++)
-		if (adoption->sockets[i].verdict == ADOPT_OK &&
-		    !adoption->sockets[i].held.socket.address.udp && is_first(adoption, i))
-			on_adopted_socket(park, &adoption->sockets[i].held);
+	for (size_t i = 0; adoption->twins && i < adoption->n; i++)
+		on_adopted_socket(park, &adoption->sockets[i].held, steal_fd(&adoption->twins[i]));
 	park_look(park);
 }
 
@@ -404,7 +409,7 @@ static uint64_t look_at(struct park *park, struct place *place, uint64_t now)
 	/* level triggered, it would wake us without end */
 	sd_event_source_set_enabled(place->readable, SD_EVENT_OFF);
 	if (can_hand_over(park, place)) {
-		replace(park, place, place->fd);
+		replace_by_like(park, place);
 		return USEC_INFINITY;
 	}
 	park_log_waits(&park->log, park->service, is_held(park));
@@ -536,12 +541,11 @@ void park_drop(struct park *park)
 	leave_due(park, USEC_INFINITY);
 }
 
-int park_chown(struct park *park, uid_t uid)
+size_t park_sockets(const struct park *park, int fds[PLANE_LISTENERS_MAX])
 {
-	int r = 0;
+	size_t n = 0;
 
-	for (size_t i = 0; park && i < park->n_places; i++)
-		if (fchown(park->places[i]->fd, uid, -1) < 0 && !r)
-			r = -errno;
-	return r;
+	for (; park && n < park->n_places; n++)
+		fds[n] = park->places[n]->fd;
+	return n;
 }

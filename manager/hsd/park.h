@@ -23,17 +23,17 @@ int park_new(struct service *service, struct park **ret_park);
 struct park *park_free(struct park *park);
 
 /* The sockets of an adoption are in the map: makes sure that their listeners have parks, and hands
- * over what waits. NULL is no park, here and below.
+ * over what waits. The twins are taken. NULL is no park, here and below.
  *
  * `filtered`: the instance's unit filters addresses. The kernel filters a connection by the control
  * group of whoever opened the listener that it was born on; so there must be no park then, or it
  * would let in whom the unit keeps out. */
-void park_on_adopted(struct park *park, const struct adoption *adoption, bool filtered);
+void park_on_adopted(struct park *park, struct adoption *adoption, bool filtered);
 /* The word, the settings or the slots have changed: looks at everything at once. */
 void park_look(struct park *park);
 /* The service is managed no longer: closes all parks, what waits goes to the slots. */
 void park_drop(struct park *park);
 
-/* Gives all parks of the service another owner uid, as its other sockets have got: a group has one.
- * 0, or -errno of the first that failed. */
-int park_chown(struct park *park, uid_t uid);
+/* The sockets of all parks, to give them the owner that the other sockets have got: a group has
+ * one. They stay the park's. Returns how many. */
+size_t park_sockets(const struct park *park, int fds[PLANE_LISTENERS_MAX]);

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/recovery.h"
 
-#include "plane/alive.h"
-#include "plane/nudge.h"
+#include "hsd/orders.h"
 #include "util/macro.h"
 
-/* A round: how often the processes go to sleep by themselves in this time, and how often when they
- * were woken before. Other threads may do so just then, but not each time. */
-#define STEP	    (5 * USEC_PER_MSEC)
+/* A round: whether the processes go to sleep more often when they were woken than by themselves
+ * (system/work.h). Other threads may do so just then, but not each time. */
 #define ROUNDS	    5
 #define BETWEEN	    (50 * USEC_PER_MSEC)
 #define AFTER_FAULT (500 * USEC_PER_MSEC)
@@ -17,8 +15,7 @@ struct recovery {
 	recovery_fn on_recovered;
 	void *userdata;
 	sd_event_source *timer;
-	enum { BEGIN, WAKE, COMPARE } step;
-	uint64_t before, undisturbed;
+	struct work *work;
 	unsigned good; /* rounds in a row */
 };
 
@@ -29,50 +26,39 @@ struct recovery *recovery_free(struct recovery *recovery)
 	if (!recovery)
 		return NULL;
 	sd_event_source_disable_unref(recovery->timer);
+	work_forget(recovery->work);
 	free(recovery);
 	return NULL;
 }
 
-/* Returns when to go on, relative; 0 = it has come back. */
-static uint64_t take_step(struct recovery *recovery)
+static void again_after(struct recovery *recovery, uint64_t usec)
 {
-	const char *cgroup = instance_facts(recovery->instance)->control_group;
-	uint64_t sleeps;
+	sd_event_source_set_time_relative(recovery->timer, usec);
+	sd_event_source_set_enabled(recovery->timer, SD_EVENT_ONESHOT);
+}
 
-	if (alive_sleeps(cgroup, &sleeps) < 0) {
-		recovery->step = BEGIN;
-		return AFTER_FAULT;
-	}
-	switch (recovery->step++) {
-	case BEGIN:
-		recovery->before = sleeps;
-		return STEP;
-	case WAKE:
-		recovery->undisturbed = sleeps - recovery->before;
-		recovery->before = sleeps;
-		nudge_all(recovery->instance->service->plane, cgroup);
-		return STEP;
-	default:
-		recovery->step = BEGIN;
-	}
-	recovery->good = sleeps - recovery->before > recovery->undisturbed ? recovery->good + 1 : 0;
+static void on_round(struct work_answer *answer, void *userdata)
+{
+	struct recovery *recovery = userdata;
+
+	recovery->work = NULL;
+	recovery->good = answer->result > 0 ? recovery->good + 1 : 0;
 	if (recovery->good == ROUNDS)
-		return 0;
-	return recovery->good ? BETWEEN : AFTER_FAULT;
+		recovery->on_recovered(recovery->userdata);
+	else
+		again_after(recovery, recovery->good ? BETWEEN : AFTER_FAULT);
 }
 
 static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct recovery *recovery = userdata;
-	uint64_t after = take_step(recovery);
+	struct work_order order = {.kind = WORK_AWAKE};
 
+	(void)source;
 	(void)usec;
-	if (!after) {
-		recovery->on_recovered(recovery->userdata);
-		return 0;
-	}
-	sd_event_source_set_time_relative(source, after);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	if (instance_order(recovery->instance, &order, on_round, recovery, &recovery->work) < 0)
+		again_after(recovery, AFTER_FAULT);
+	return 0;
 }
 
 int recovery_new(struct instance *instance, recovery_fn on_recovered, void *userdata,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Retirement in steps: leave, settle, move the queue, wait for datagrams to be read; or wait for
  * another slot first. */
+#include <string.h>
 #include <syslog.h>
 
 #include "hsd/instance.h"
+#include "hsd/orders.h"
 #include "hsd/roles.h"
 #include "plane/retire.h"
 #include "util/clock.h"
@@ -17,6 +19,7 @@
  * ends before those who asked lose patience. */
 #define READ_TIME  (1 * USEC_PER_SEC)
 #define READ_EVERY (5 * USEC_PER_MSEC)
+#define READ_LATE  (100 * USEC_PER_MSEC)
 #define WHOLE_TIME (4100 * USEC_PER_MSEC)
 
 static void end_retirement(struct instance *instance)
@@ -33,20 +36,10 @@ static void end_retirement(struct instance *instance)
 	waiters_answer(&instance->retirers, service->name, instance->slot, sentence.text);
 }
 
-static uint64_t unread(const struct instance *instance)
-{
-	uint64_t bytes = 0;
-
-	/* what cannot be asked is not waited for */
-	retire_unread(instance->service->plane, instance_facts(instance)->control_group, &bytes);
-	return bytes;
-}
-
 /* It is about to end: what it received is read first, and what it is told has been sent. */
-static bool is_busy(struct instance *instance)
+static bool is_busy(const struct instance *instance)
 {
-	instance->queues.unread = unread(instance);
-	return instance->queues.unread || roles_telling(instance->service->roles, instance->slot);
+	return instance->retire_work || roles_telling(instance->service->roles, instance->slot);
 }
 
 static int on_read_look(sd_event_source *source, uint64_t usec, void *userdata)
@@ -62,20 +55,76 @@ static int on_read_look(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_read(struct work_answer *answer, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	instance->retire_work = NULL;
+	/* what cannot be asked is not waited for */
+	if (answer->size == sizeof(instance->queues.unread))
+		memcpy(&instance->queues.unread, answer->data, answer->size);
+}
+
+static bool has_datagrams(const struct service *service)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(service->plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (listeners[i]->address.udp)
+			return true;
+	return false;
+}
+
+/* Until when it may take, from now on. */
+static uint64_t time_to_read(const struct instance *instance, uint64_t now)
+{
+	uint64_t end = MIN(now + READ_TIME, instance->retire_begun + WHOLE_TIME);
+
+	return end > now ? end - now : 0;
+}
+
+static void tell_unmoved(struct instance *instance, const struct work_answer *answer)
+{
+	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+
+	if (answer->result < 0 && answer->result != -ENOENT)
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
+			    instance->slot, answer->problem.text);
+}
+
+static void on_bounced(struct work_answer *answer, void *userdata)
 {
 	struct instance *instance = userdata;
 	struct service *service = instance->service;
-	const char *cgroup = instance_facts(instance)->control_group;
+	uint64_t now = now_usec();
+	struct work_order order = {
+		.kind = WORK_READ,
+		.patience_usec = time_to_read(instance, now),
+	};
 
-	sd_event_source_disable_unref(source);
-	instance->settle_source = NULL;
-	instance->queues.moved = bounce(service->plane, instance->slot, cgroup, false);
+	instance->retire_work = NULL;
+	instance->queues = (struct retire_queues) {.moved = answer->result};
+	tell_unmoved(instance, answer);
 	roles_hurry(service->roles);
-	instance->read_until = MIN(usec + READ_TIME, instance->retire_begun + WHOLE_TIME);
+	instance->read_until = now + order.patience_usec + READ_LATE;
+	if (has_datagrams(service))
+		instance_order(instance, &order, on_read, instance, &instance->retire_work);
 	if (!is_busy(instance) ||
 	    sd_event_add_time(service->context->event, &instance->settle_source, CLOCK_MONOTONIC,
-			      usec + READ_EVERY, 1, on_read_look, instance) < 0)
+			      now + READ_EVERY, 1, on_read_look, instance) < 0)
+		end_retirement(instance);
+}
+
+static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+	struct work_order order = {.kind = WORK_BOUNCE};
+
+	(void)usec;
+	instance->settle_source = sd_event_source_disable_unref(source);
+	instance->queues = (struct retire_queues) {0};
+	if (instance_order(instance, &order, on_bounced, instance, &instance->retire_work) < 0)
 		end_retirement(instance);
 	return 0;
 }
@@ -151,7 +200,7 @@ static bool is_moving(const struct instance *instance)
 {
 	const struct unit_facts *facts = instance_facts(instance);
 
-	return facts->job_pending || instance->adopt_wanted || instance->adoption ||
+	return facts->job_pending || instance->adopt_wanted || instance_is_adopting(instance) ||
 	       instance->restart_source || instance->restart_job || facts->state == UNIT_STARTING ||
 	       facts->state == UNIT_START_POST || facts->state == UNIT_STOPPING ||
 	       (facts->state == UNIT_RUNNING && instance_is_retired(instance)) ||
@@ -223,8 +272,16 @@ int instance_retire(struct instance *instance, sd_bus_message *message)
 {
 	int r = waiters_add(&instance->retirers, message);
 
-	if (r < 0 || instance->settle_source || instance->patience_source)
+	if (r < 0 || instance->settle_source || instance->retire_work || instance->patience_source)
 		return r;
 	instance->retire_begun = now_usec();
-	return try_retire(instance);
+	/* what is just being put into the map would be there afterwards */
+	return instance->adopt_work ? 0 : try_retire(instance);
+}
+
+void retirement_go_on(struct instance *instance)
+{
+	if (instance->retirers.n && !instance->settle_source && !instance->retire_work &&
+	    !instance->patience_source)
+		try_retire(instance);
 }

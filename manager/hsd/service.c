@@ -19,6 +19,7 @@
 #include "hsd/nudging.h"
 #include "hsd/park.h"
 #include "hsd/roles.h"
+#include "hsd/workers.h"
 #include "plane/preview.h"
 #include "system/configfile.h"
 #include "system/journal.h"
@@ -173,6 +174,7 @@ struct service *service_free(struct service *service)
 	service->upgrade = upgrade_run_free(service->upgrade);
 	service->change = change_run_free(service->change);
 	exec_run_forget_all(service);
+	work_forget(service->foreign_work);
 	service->exclusive = exclusive_run_free(service->exclusive);
 	health_free(service->health);
 	roles_free(service->roles);

@@ -31,6 +31,8 @@ struct nudging;
 struct park;
 struct prober;
 struct roles;
+struct work;
+struct workers;
 
 /* What a service needs from the daemon. All outlive it. */
 struct service_context {
@@ -38,6 +40,7 @@ struct service_context {
 	sd_bus *bus;
 	struct accounting *accounting; /* NULL: this kernel has none */
 	struct hang_watch *hangs;      /* NULL: hangs are not looked for */
+	struct workers *workers;       /* do what may hang */
 	struct prober *prober;	       /* carries out the probes of all services */
 	const bool *nudge;	       /* servers are to be woken when connections move to them */
 	struct fdstore *fdstore; /* while hsd starts: what the one before has left; then NULL */
@@ -67,8 +70,9 @@ struct service {
 	struct health_watch *health;
 	struct change_hold *holds;   /* changes that wait for a verdict of the probes */
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
-	bool foreign_due;
-	struct exec_run *execs; /* commands whose scope is being made */
+	bool foreign_due, foreign_again;
+	struct work *foreign_work; /* it is being looked */
+	struct exec_run *execs;	   /* commands whose scope is being made */
 	sd_bus_slot *bus_object;
 };
 

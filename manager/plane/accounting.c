@@ -152,6 +152,17 @@ int accounting_open(struct accounting **ret_accounting, struct problem *problem)
 	return 0;
 }
 
+int accounting_attach(struct accounting **ret_accounting)
+{
+	_cleanup_(accounting_freep) struct accounting *a = accounting_new();
+	int r = a ? open_pins(a) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	*ret_accounting = steal_ptr(&a);
+	return 0;
+}
+
 int accounting_destroy(void)
 {
 	return pins_remove(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING);

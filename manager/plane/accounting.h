@@ -20,6 +20,8 @@ struct census;
  * manager can go on without (no live counts, no news of listen()).
  */
 int accounting_open(struct accounting **ret_accounting, struct problem *problem);
+/* Opens what is pinned, and makes nothing. -ENOENT when there is none. */
+int accounting_attach(struct accounting **ret_accounting);
 struct accounting *accounting_free(struct accounting *accounting);
 /* Detaches the program and removes the pins. */
 int accounting_destroy(void);

@@ -8,6 +8,7 @@
 #include "plane/ephemeral.h"
 #include "plane/latejoin.h"
 #include "plane/owners.h"
+#include "plane/park.h"
 #include "util/macro.h"
 
 #ifndef IPPROTO_MPTCP
@@ -94,6 +95,9 @@ struct adoption *adoption_free(struct adoption *adoption)
 		return NULL;
 	for (size_t i = 0; i < adoption->n_helpers; i++)
 		close_fd(adoption->helpers[i]);
+	for (size_t i = 0; adoption->twins && i < adoption->n; i++)
+		close_fd(adoption->twins[i]);
+	free(adoption->twins);
 	free(adoption->helpers);
 	free(adoption->sockets);
 	free(adoption);
@@ -366,6 +370,14 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 	if (!adoption)
 		return -ENOMEM;
 	r = scan_cgroup_blind(scope->cgroup, &held, &adoption->n, &blind);
+	if (r == -E2BIG)
+		return problem_set(
+			problem, r,
+			"its processes have too many descriptors to be looked through "
+			"for sockets: more than %d of them, %d processes or %d s of CPU; "
+			"lower LimitNOFILE= or TasksMax= of its unit",
+			SCAN_DESCRIPTORS_MAX, SCAN_PROCESSES_MAX,
+			(int)(SCAN_CPU_USEC_MAX / USEC_PER_SEC));
 	if (r < 0)
 		return problem_set(problem, r, "cannot look for sockets in cgroup %s: %s",
 				   scope->cgroup, strerror(-r));
@@ -400,6 +412,51 @@ static void forget_old_namespaces(struct plane *plane, const struct adoption *ad
 		if (adoption->sockets[i].verdict == ADOPT_OK &&
 		    adoption->sockets[i].held.socket.address.netns)
 			plane_forget_elsewhere(plane, &adoption->sockets[i].held.socket.address);
+}
+
+void adoption_follow(struct plane *plane, const struct adoption *adoption, const char *cgroup)
+{
+	plane_refresh(plane);
+	plane_locate(plane, cgroup);
+	forget_old_namespaces(plane, adoption);
+}
+
+/* A server with several sockets on one address: the first one counts. */
+static bool is_first(const struct adoption *adoption, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (adoption->sockets[i].verdict == ADOPT_OK &&
+		    address_equal(&adoption->sockets[i].held.socket.address,
+				  &adoption->sockets[index].held.socket.address))
+			return false;
+	return true;
+}
+
+static int make_twin(struct plane *plane, const struct held_socket *held)
+{
+	struct listener *listener = plane_find(plane, &held->socket.address);
+	_cleanup_(close_fdp) int model = -1;
+	int twin;
+
+	if (!listener || scan_borrow(held, &model) < 0)
+		return -1;
+	return park_twin(listener, model, &twin) < 0 ? -1 : twin;
+}
+
+int adoption_make_twins(struct plane *plane, struct adoption *adoption)
+{
+	adoption->twins = calloc(adoption->n + 1, sizeof(*adoption->twins));
+	if (!adoption->twins)
+		return -ENOMEM;
+	for (size_t i = 0; i < adoption->n; i++) {
+		const struct adopted_socket *socket = &adoption->sockets[i];
+
+		adoption->twins[i] = -1;
+		if (socket->verdict == ADOPT_OK && !socket->held.socket.address.udp &&
+		    is_first(adoption, i))
+			adoption->twins[i] = make_twin(plane, &socket->held);
+	}
+	return 0;
 }
 
 static int put_one(struct plane *plane, unsigned slot, const struct adopted_socket *socket)

@@ -55,6 +55,7 @@ struct adoption {
 	struct problem blind; /* where sockets may be that could not be looked for; "" = nowhere */
 	int *helpers; /* sockets that others came into a group by; closed with the adoption */
 	size_t n_helpers;
+	int *twins; /* NULL, or for each socket a park to be (see park_twin()), or -1 */
 };
 
 /* Short, for logs and status: "no SO_REUSEPORT", "MPTCP", ... */
@@ -79,6 +80,12 @@ struct adopt_scope {
 int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 		   struct adoption **ret_adoption, struct problem *problem);
 int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoption);
+/* Makes the twins for the first adopted TCP socket of each address; where none can be made there is
+ * none. */
+int adoption_make_twins(struct plane *plane, struct adoption *adoption);
+/* This process's view of the plane, when another one has made the adoption: knows its listeners,
+ * and forgets those that it has replaced. */
+void adoption_follow(struct plane *plane, const struct adoption *adoption, const char *cgroup);
 struct adoption *adoption_free(struct adoption *adoption);
 
 /* Whether a process in the cgroup holds a TCP socket that was put into the slot: the instance is

@@ -10,6 +10,8 @@
 
 /* Units nest a few levels (Delegate=); deeper trees are not servers of ours. */
 #define DEPTH_MAX 8
+/* How many there are may be the instance's choice (Delegate=). */
+#define FOLDERS_MAX 4096
 
 int cgroup_mount(char *path, size_t size)
 {
@@ -34,7 +36,13 @@ int cgroup_mount(char *path, size_t size)
 
 typedef int (*folder_fn)(const char *path, void *userdata);
 
-static int walk(const char *path, unsigned depth, folder_fn each, void *userdata)
+struct walk {
+	folder_fn each;
+	void *userdata;
+	unsigned left; /* folders that may still come */
+};
+
+static int walk(const char *path, unsigned depth, struct walk *rest)
 {
 	_cleanup_(closedirp) DIR *dir = opendir(path);
 	struct dirent *entry;
@@ -43,14 +51,14 @@ static int walk(const char *path, unsigned depth, folder_fn each, void *userdata
 
 	if (!dir)
 		return -errno;
-	r = each(path, userdata);
+	r = rest->left-- ? rest->each(path, rest->userdata) : -E2BIG;
 	while (!r && depth && (entry = readdir(dir))) {
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
 		if (snprintf(below, sizeof(below), "%s/%s", path, entry->d_name) >=
 		    (int)sizeof(below))
 			continue;
-		r = walk(below, depth - 1, each, userdata);
+		r = walk(below, depth - 1, rest);
 		if (r == -ENOENT)
 			r = 0;
 	}
@@ -59,6 +67,7 @@ static int walk(const char *path, unsigned depth, folder_fn each, void *userdata
 
 static int walk_cgroup(const char *cgroup, folder_fn each, void *userdata)
 {
+	struct walk rest = {each, userdata, FOLDERS_MAX};
 	char mount[PATH_MAX], path[2 * PATH_MAX];
 	int r;
 
@@ -68,7 +77,7 @@ static int walk_cgroup(const char *cgroup, folder_fn each, void *userdata)
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "%s%s", mount, cgroup);
-	return walk(path, DEPTH_MAX, each, userdata);
+	return walk(path, DEPTH_MAX, &rest);
 }
 
 struct process_walk {
@@ -147,12 +156,13 @@ static int compare_and_keep(const char *folder, void *userdata)
 int cgroup_find(uint64_t id, char cgroup[PATH_MAX])
 {
 	struct search search = {.id = id};
+	struct walk all = {compare_and_keep, &search, UINT_MAX};
 	char mount[PATH_MAX];
 	int r = cgroup_mount(mount, sizeof(mount));
 
 	if (r < 0)
 		return r;
-	r = walk(mount, DEPTH_MAX, compare_and_keep, &search);
+	r = walk(mount, DEPTH_MAX, &all);
 	if (r <= 0)
 		return r ? r : -ENOENT;
 	snprintf(cgroup, PATH_MAX, "%s", search.path + strlen(mount));

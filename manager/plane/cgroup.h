@@ -14,7 +14,7 @@ int cgroup_mount(char *path, size_t size);
 
 /* Calls `each` for every process in the cgroup and below it, until it returns non-zero, which is
  * returned. `cgroup` as systemd names it: "/system.slice/app-0.service". -ENOENT when the cgroup is
- * gone. */
+ * gone, -E2BIG when thousands are below it. */
 int cgroup_each_process(const char *cgroup, int (*each)(pid_t pid, void *userdata), void *userdata);
 
 /* Whether the cgroup with this id is `cgroup` or lies below it. */

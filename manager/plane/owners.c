@@ -69,8 +69,7 @@ static int set_reuse(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &wanted, sizeof(wanted)) < 0 ? -errno : 1;
 }
 
-/* 1 = it had another owner. */
-static int give_fd(int fd, uid_t uid)
+int owners_give_socket(int fd, uid_t uid)
 {
 	int r;
 
@@ -89,7 +88,7 @@ static int give(const struct held_socket *held, uid_t uid)
 
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
-	return give_fd(fd, uid);
+	return owners_give_socket(fd, uid);
 }
 
 int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
@@ -148,7 +147,7 @@ static int give_parked(const struct plane *plane, const struct listening_socket 
 	r = scan_borrow_unknown(socket, &fd);
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
-	return give_fd(fd, uid);
+	return owners_give_socket(fd, uid);
 }
 
 int owners_give_park(struct plane *plane, uid_t uid)

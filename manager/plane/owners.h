@@ -37,6 +37,10 @@ int owners_give(struct plane *plane, const char *cgroup, uid_t uid);
  */
 int owners_close_datagrams(const struct plane *plane, const char *cgroup);
 
+/* The same as owners_give() for one socket that the caller has. 0 = it is not shared, 1, or -errno.
+ */
+int owners_give_socket(int fd, uid_t uid);
+
 /* As owners_give(), for the sockets of the park, whoever keeps them. */
 int owners_give_park(struct plane *plane, uid_t uid);
 

@@ -154,12 +154,17 @@ int park_waiting(int fd)
 	return r ? r : (int)info.tcpi_unacked;
 }
 
-int park_set_max(int fd, int model, unsigned max)
+unsigned park_max(int fd)
 {
 	struct tcp_info info;
 
+	return read_info(fd, &info) ? SOMAXCONN : info.tcpi_sacked;
+}
+
+int park_set_max(int fd, int model, unsigned max)
+{
 	if (!max)
-		max = read_info(model, &info) ? SOMAXCONN : info.tcpi_sacked;
+		max = park_max(model);
 	return listen(fd, (int)MAX(max, 1U)) < 0 ? -errno : 0;
 }
 
@@ -227,8 +232,7 @@ int park_put(const struct plane *plane, struct listener *listener, int fd)
 	return r ? r : listener_put(listener, HS_SLOT_PARK, fd, cookie);
 }
 
-int park_open(const struct plane *plane, struct listener *listener, int model, unsigned max,
-	      int *ret_fd)
+int park_twin(struct listener *listener, int model, int *ret_fd)
 {
 	_cleanup_(close_fdp) int fd = -1;
 	int r;
@@ -242,10 +246,27 @@ int park_open(const struct plane *plane, struct listener *listener, int model, u
 	if (fd < 0)
 		return fd;
 	r = join(fd, &listener->address, model);
+	if (r < 0)
+		return r;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int park_start(const struct plane *plane, struct listener *listener, int fd, unsigned max)
+{
+	int r = park_set_max(fd, -1, max);
+
+	return r ? r : park_put(plane, listener, fd);
+}
+
+int park_open(const struct plane *plane, struct listener *listener, int model, unsigned max,
+	      int *ret_fd)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = park_twin(listener, model, &fd);
+
 	if (!r)
-		r = park_set_max(fd, model, max);
-	if (!r)
-		r = park_put(plane, listener, fd);
+		r = park_start(plane, listener, fd, max ? max : park_max(model));
 	if (r < 0)
 		return r;
 	*ret_fd = steal_fd(&fd);

@@ -28,6 +28,14 @@
 int park_open(const struct plane *plane, struct listener *listener, int model, unsigned max,
 	      int *ret_fd);
 
+/*
+ * The same in two steps, for a manager that must not touch the model itself, whose owner may hold
+ * it: park_twin() makes a socket that is like the model and bound where it is, and park_start()
+ * lets it listen, for `max` connections, and puts it in the map.
+ */
+int park_twin(struct listener *listener, int model, int *ret_fd);
+int park_start(const struct plane *plane, struct listener *listener, int fd, unsigned max);
+
 /* Only the last two steps, for a park that has listened before: the tag, and the place in the map.
  */
 int park_put(const struct plane *plane, struct listener *listener, int fd);
@@ -42,6 +50,8 @@ void park_copy_options(int fd, int model);
 /* Sets how many may wait, as for park_open(). Of a socket that has been shut down: it listens
  * again. */
 int park_set_max(int fd, int model, unsigned max);
+/* How many may wait; SOMAXCONN when it does not listen. */
+unsigned park_max(int fd);
 
 /* How many wait. -EBADFD: it does not listen (any more). */
 int park_waiting(int fd);

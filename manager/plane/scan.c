@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 
 #include "plane/cgroup.h"
 #include "plane/holder.h"
+#include "util/clock.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
@@ -20,20 +22,37 @@
 
 /* Instances that live in more than this are not servers of ours. */
 #define NAMESPACES_MAX 8
+/* A table that processes share is looked through once; of so many different ones it is known. */
+#define TABLES_MAX 1024
+/* The clock is looked at after so many descriptors. */
+#define CLOCK_EVERY 4096
 
 struct scan {
-	struct listening_socket *listening; /* those not found yet come first */
+	struct listening_socket *listening; /* by inode, from the first process on */
+	bool *found;			    /* likewise: it is among the held ones */
 	size_t n_listening;
 	struct held_socket *held;
 	size_t n_held;
 	uint32_t namespaces[NAMESPACES_MAX]; /* other than our own, looked in already */
 	size_t n_namespaces;
-	int blind; /* 0, or why one could not be looked into */
+	int blind;		  /* 0, or why one could not be looked into */
+	pid_t tables[TABLES_MAX]; /* processes with different tables, in the order of kcmp(2) */
+	size_t n_tables;
+	size_t n_processes, n_descriptors;
+	uint64_t cpu_begun;
 };
+
+static void (*on_borrow)(const struct held_socket *held);
+
+void scan_on_borrow(void (*tell)(const struct held_socket *held))
+{
+	on_borrow = tell;
+}
 
 static void scan_done(struct scan *scan)
 {
 	free(scan->listening);
+	free(scan->found);
 	free(scan->held);
 }
 
@@ -50,17 +69,63 @@ static uint32_t socket_inode(int dir_fd, const char *name)
 	return parse_unsigned(text + 8, 1, UINT32_MAX, &inode) ? 0 : inode;
 }
 
-/* Moves a found socket from the wanted ones to the held ones, so that it is found once. */
+static int by_inode(const void *a, const void *b)
+{
+	const struct listening_socket *left = a, *right = b;
+
+	return left->inode < right->inode ? -1 : left->inode > right->inode;
+}
+
+/* A listening socket is found once, whoever else has it. */
 static void take(struct scan *scan, uint32_t inode, pid_t pid, int fd)
 {
-	for (size_t i = 0; i < scan->n_listening; i++) {
-		if (scan->listening[i].inode != inode)
-			continue;
-		scan->held[scan->n_held++] =
-			(struct held_socket) {.socket = scan->listening[i], .pid = pid, .fd = fd};
-		scan->listening[i] = scan->listening[--scan->n_listening];
+	struct listening_socket key = {.inode = inode}, *socket;
+
+	socket = scan->n_listening
+			 ? bsearch(&key, scan->listening, scan->n_listening, sizeof(key), by_inode)
+			 : NULL;
+	if (!socket || scan->found[socket - scan->listening])
 		return;
+	scan->found[socket - scan->listening] = true;
+	scan->held[scan->n_held++] = (struct held_socket) {.socket = *socket, .pid = pid, .fd = fd};
+}
+
+/* How many there are is the instance's choice, what it costs is not. */
+static int count_descriptor(struct scan *scan)
+{
+	scan->n_descriptors++;
+	if (scan->n_descriptors > SCAN_DESCRIPTORS_MAX)
+		return -E2BIG;
+	if (scan->n_descriptors % CLOCK_EVERY)
+		return 0;
+	return cpu_usec() - scan->cpu_begun > SCAN_CPU_USEC_MAX ? -E2BIG : 0;
+}
+
+/* Whether the table of descriptors is that of a process that was looked through. What the kernel
+ * does not tell is looked through again. */
+static bool is_seen_table(struct scan *scan, pid_t pid)
+{
+	size_t low = 0, high = scan->n_tables;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		long order = syscall(SYS_kcmp, pid, scan->tables[middle], KCMP_FILES, 0, 0);
+
+		if (order == 0)
+			return true;
+		if (order < 0 || order > 2)
+			return false;
+		if (order == 1)
+			high = middle;
+		else
+			low = middle + 1;
 	}
+	if (scan->n_tables == TABLES_MAX)
+		return false;
+	memmove(&scan->tables[low + 1], &scan->tables[low],
+		(scan->n_tables++ - low) * sizeof(scan->tables[0]));
+	scan->tables[low] = pid;
+	return false;
 }
 
 static int scan_process(pid_t pid, void *userdata)
@@ -71,19 +136,25 @@ static int scan_process(pid_t pid, void *userdata)
 	char path[32];
 	uint64_t fd;
 	uint32_t inode;
+	int r = 0;
 
+	if (++scan->n_processes > SCAN_PROCESSES_MAX)
+		return -E2BIG;
+	if (is_seen_table(scan, pid))
+		return count_descriptor(scan);
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	dir = opendir(path);
 	if (!dir)
 		return errno == EACCES || errno == EPERM ? -errno : 0;
-	while (scan->n_listening && (entry = readdir(dir))) {
+	while (!r && scan->n_held < scan->n_listening && (entry = readdir(dir))) {
 		if (parse_unsigned(entry->d_name, 0, INT32_MAX, &fd))
 			continue;
+		r = count_descriptor(scan);
 		inode = socket_inode(dirfd(dir), entry->d_name);
 		if (inode)
 			take(scan, inode, pid, fd);
 	}
-	return 0;
+	return r;
 }
 
 /* ---- the namespaces to look in ---- */
@@ -111,8 +182,11 @@ static int scan_namespace(pid_t pid, void *userdata)
 {
 	struct scan *scan = userdata;
 	struct netns netns;
-	int r = netns_of_process(pid, &netns);
+	int r;
 
+	if (++scan->n_processes > SCAN_PROCESSES_MAX)
+		return -E2BIG;
+	r = netns_of_process(pid, &netns);
 	if (r == -EACCES || r == -EPERM)
 		scan->blind = r;
 	if (r < 0 || netns.fd < 0)
@@ -139,8 +213,13 @@ int scan_cgroup_blind(const char *cgroup, struct held_socket **ret_held, size_t 
 	if (r < 0)
 		return r;
 	scan.held = calloc(scan.n_listening + 1, sizeof(*scan.held));
-	if (!scan.held)
+	scan.found = calloc(scan.n_listening + 1, sizeof(*scan.found));
+	if (!scan.held || !scan.found)
 		return -ENOMEM;
+	if (scan.n_listening)
+		qsort(scan.listening, scan.n_listening, sizeof(*scan.listening), by_inode);
+	scan.cpu_begun = cpu_usec();
+	scan.n_processes = 0;
 	r = cgroup_each_process(cgroup, scan_process, &scan);
 	if (r < 0)
 		return r;
@@ -181,6 +260,8 @@ int scan_borrow(const struct held_socket *held, int *ret_fd)
 
 	if (pidfd < 0)
 		return errno == ESRCH ? -ESTALE : -errno;
+	if (on_borrow)
+		on_borrow(held);
 	fd = syscall(SYS_pidfd_getfd, pidfd, held->fd, 0);
 	if (fd < 0)
 		return errno == ESRCH || errno == EBADF ? -ESTALE : -errno;
@@ -188,6 +269,11 @@ int scan_borrow(const struct held_socket *held, int *ret_fd)
 		return -ESTALE;
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+uint64_t scan_mark(const struct held_socket *held)
+{
+	return held->socket.cookie * UINT64_C(0x9e3779b97f4a7c15) + 1;
 }
 
 bool scan_is_passed_in(const struct listening_socket *socket, const char *cgroup)

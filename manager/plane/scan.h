@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "plane/diag.h"
 
@@ -13,12 +14,18 @@ struct held_socket {
 	int fd;	   /* and its number there */
 };
 
+/* How many processes and descriptors there are is the instance's choice: one that has more is not
+ * looked through (-E2BIG). */
+#define SCAN_PROCESSES_MAX   65536
+#define SCAN_DESCRIPTORS_MAX 1000000
+#define SCAN_CPU_USEC_MAX    UINT64_C(2000000)
+
 /*
  * The listening TCP sockets and the bound UDP sockets that processes in the cgroup hold, each once,
  * whoever made it: of our own network namespace and of those that the processes are in. The caller
  * frees the array. Sockets come in no particular order. A process that ends meanwhile is
  * passed over. `ret_blind`: 0, or the -errno for which a namespace could not be
- * looked into; what is elsewhere is found all the same.
+ * looked into; what is elsewhere is found all the same. -E2BIG: see above.
  */
 int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n);
 int scan_cgroup_blind(const char *cgroup, struct held_socket **ret_held, size_t *ret_n,
@@ -30,6 +37,12 @@ int scan_cgroup_blind(const char *cgroup, struct held_socket **ret_held, size_t 
  * ended.
  */
 int scan_borrow(const struct held_socket *held, int *ret_fd);
+/* `tell` is called with each socket before it is borrowed: whoever does something with it may not
+ * come back, and should have said with which. NULL = nobody. */
+void scan_on_borrow(void (*tell)(const struct held_socket *held));
+
+/* The sum over a set of sockets differs when the set does. */
+uint64_t scan_mark(const struct held_socket *held);
 
 /* Whether a socket that processes in the cgroup hold was made by another one, and root: by PID 1
  * for a socket unit. */

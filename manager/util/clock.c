@@ -31,6 +31,11 @@ uint64_t now_usec(void)
 	return now_nsec() / NSEC_PER_USEC;
 }
 
+uint64_t cpu_usec(void)
+{
+	return now_by(CLOCK_PROCESS_CPUTIME_ID) / NSEC_PER_USEC;
+}
+
 /* "51.2ms", "50ms": a number of tenths with its unit, the tenth left out where it is 0. */
 static void format_tenths(uint64_t tenths, const char *unit, char *text, size_t size)
 {

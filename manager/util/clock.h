@@ -13,6 +13,8 @@ uint64_t now_nsec(void);
 /* The same clock as programs in the kernel read it when they are in a hurry: up to a tick behind.
  */
 uint64_t now_coarse_nsec(void);
+/* What this process has used of the CPU so far, in microseconds. */
+uint64_t cpu_usec(void);
 
 /* Formats a span of microseconds for people: "0", "250us", "51.2ms", "1.4s", "2min 5s", "3h 20min",
  * "2d 4h". Rounded, but never to 0; USEC_INFINITY is "infinity". Returns `text` (at least

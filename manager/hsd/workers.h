@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Work that may never come back (system/work.h), in the event loop: an order is given, and an
+ * answer comes.
+ *
+ * Orders about one slot are carried out one after the other. One that does not get on, because the
+ * instance holds the lock of a socket, is given up: who waits is told so by name, and until its
+ * process comes to its end, whenever that is, the same slot gets no other order that could end like
+ * it. Nobody else notices.
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "system/work.h"
+
+struct work;
+struct workers;
+
+/* `answer` is the caller's to read and to take from; what is left is freed. A result < 0 always has
+ * its sentence. */
+typedef void (*work_fn)(struct work_answer *answer, void *userdata);
+/* The instance has let go of what an order was given up for. */
+typedef void (*work_released_fn)(const char *service, unsigned slot, void *userdata);
+
+/* Takes the host over, also when it fails. */
+int workers_new(sd_event *event, int host_fd, work_released_fn on_released, void *userdata,
+		struct workers **ret_workers);
+/* Nobody is answered any more; what was begun goes on by itself. Takes NULL. */
+struct workers *workers_free(struct workers *workers);
+
+/*
+ * `on_done` (may be NULL) is called later, once, also when it fails; `*ret_work` (may be NULL) is
+ * for work_forget() and is not valid from that call on. `fds`: see system/work.h; copies are taken.
+ */
+int workers_order(struct workers *workers, const struct work_order *order, const int *fds,
+		  size_t n_fds, work_fn on_done, void *userdata, struct work **ret_work);
+/* `on_done` will not be called. Takes NULL, returns it. */
+struct work *work_forget(struct work *work);

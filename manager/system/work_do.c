@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "system/work_do.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "plane/alive.h"
+#include "plane/nudge.h"
+#include "plane/owners.h"
+#include "plane/retire.h"
+#include "system/work.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+#define READ_EVERY_MS 5
+/* How often processes go to sleep by themselves in this time, and when they were woken before. */
+#define AWAKE_SPAN_MS 5
+
+DEFINE_CLEANUP(struct adoption, adoption_free)
+DEFINE_CLEANUP(struct plane, plane_free)
+
+struct job {
+	struct work_order *order;
+	struct plane *plane;
+	const int *fds;
+	size_t n_fds;
+	int socket, file;
+	struct work_head head;
+	size_t written; /* of the data */
+};
+
+static int socket_to_tell = -1;
+
+static void send_message(int socket, char type, const char *text, const int *fds, size_t n_fds)
+{
+	char buffer[WORK_MESSAGE_MAX], control[CMSG_SPACE(WORK_FDS_AT_ONCE * sizeof(int))] = {0};
+	struct iovec part = {buffer, 1 + strnlen(text, sizeof(buffer) - 2)};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct cmsghdr *rights;
+
+	buffer[0] = type;
+	memcpy(buffer + 1, text, part.iov_len - 1);
+	if (n_fds) {
+		message.msg_control = control;
+		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		rights = CMSG_FIRSTHDR(&message);
+		rights->cmsg_level = SOL_SOCKET;
+		rights->cmsg_type = SCM_RIGHTS;
+		rights->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(rights), fds, n_fds * sizeof(int));
+	}
+	(void)!sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+static void send_fds(const struct job *job, const int *fds, size_t n)
+{
+	for (size_t done = 0; done < n; done += WORK_FDS_AT_ONCE)
+		send_message(job->socket, WORK_FDS, "", fds + done,
+			     MIN(n - done, (size_t)WORK_FDS_AT_ONCE));
+}
+
+/* So that it can be ended without doubt which process that is. */
+static void tell_begun(int socket)
+{
+	_cleanup_(close_fdp) int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	send_message(socket, WORK_BEGUN, "", &pidfd, pidfd >= 0);
+}
+
+static void tell_step(const struct held_socket *held)
+{
+	char text[WORK_MESSAGE_MAX - 2], address[ADDRESS_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "%s of process %d",
+		 address_describe(&held->socket.address, address), held->pid);
+	send_message(socket_to_tell, WORK_STEP, text, NULL, 0);
+}
+
+static int put(struct job *job, const void *data, size_t size)
+{
+	int r = work_write(job->file, sizeof(job->head) + job->written, data, size);
+
+	job->written += size;
+	return r;
+}
+
+/* ---- the kinds ---- */
+
+/* What adoption_free() would close goes to who waits. */
+static int put_adoption(struct job *job, const struct adoption *adoption)
+{
+	int r = put(job, adoption, sizeof(*adoption));
+
+	if (!r)
+		r = put(job, adoption->sockets, adoption->n * sizeof(*adoption->sockets));
+	send_fds(job, adoption->helpers, adoption->n_helpers);
+	for (size_t i = 0; !r && i < adoption->n; i++) {
+		bool has = adoption->twins && adoption->twins[i] >= 0;
+
+		r = put(job, &has, sizeof(has));
+		if (has)
+			send_fds(job, &adoption->twins[i], 1);
+	}
+	return r;
+}
+
+static int do_adopt(struct job *job)
+{
+	_cleanup_(adoption_freep) struct adoption *adoption = NULL;
+	const struct work_order *order = job->order;
+	struct adopt_scope scope = {
+		.cgroup = order->cgroups[0],
+		.slot = order->slot,
+		.ports = order->config.ports,
+		.n_ports = order->config.n_ports,
+		.late = order->late,
+	};
+	int r;
+
+	plane_set_flow(job->plane, &order->config);
+	r = adoption_begin(job->plane, &scope, &adoption, &job->head.problem);
+	if (!r && order->commit)
+		r = adoption_commit(job->plane, order->slot, adoption);
+	if (!r && order->commit && order->twins)
+		r = adoption_make_twins(job->plane, adoption);
+	return r < 0 ? r : put_adoption(job, adoption);
+}
+
+static int do_look(struct job *job)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	uint64_t mark = 0;
+	size_t n;
+	int r = scan_cgroup(job->order->cgroups[0], &held, &n);
+
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		mark += scan_mark(&held[i]);
+	return r < 0 ? r : put(job, &mark, sizeof(mark));
+}
+
+static int do_bounce(struct job *job)
+{
+	return bounce(job->plane, job->order->slot, job->order->cgroups[0],
+		      job->order->keep_in_map);
+}
+
+/* Lets the time pass. False: whoever gave the order has gone. */
+static bool is_awaited(const struct job *job, int ms)
+{
+	struct pollfd wait = {.fd = job->socket};
+
+	return poll(&wait, 1, ms) == 0;
+}
+
+static int do_read(struct job *job)
+{
+	uint64_t end = now_usec() + job->order->patience_usec, bytes = 0;
+	int r;
+
+	while (!(r = retire_unread(job->plane, job->order->cgroups[0], &bytes)) && bytes &&
+	       now_usec() < end && is_awaited(job, READ_EVERY_MS))
+		;
+	return r < 0 ? r : put(job, &bytes, sizeof(bytes));
+}
+
+static int do_nudge(struct job *job)
+{
+	return job->order->all ? nudge_all(job->plane, job->order->cgroups[0])
+			       : nudge(job->plane, job->order->cgroups[0]);
+}
+
+/* Returns how many had another owner. */
+static int do_give(struct job *job)
+{
+	const struct work_order *order = job->order;
+	int changed = 0, r = 0;
+
+	for (unsigned i = 0; r >= 0 && i < order->n_cgroups; i++) {
+		r = owners_give(job->plane, order->cgroups[i], order->uid);
+		changed += MAX(r, 0);
+	}
+	for (size_t i = 0; r >= 0 && i < job->n_fds; i++)
+		r = owners_give_socket(job->fds[i], order->uid);
+	return r < 0 ? r : changed;
+}
+
+static int do_close(struct job *job)
+{
+	return owners_close_datagrams(job->plane, job->order->cgroups[0]);
+}
+
+static int do_awake(struct job *job)
+{
+	const char *cgroup = job->order->cgroups[0];
+	uint64_t sleeps[3];
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < ARRAY_SIZE(sleeps); i++) {
+		if (i == 2)
+			nudge_all(job->plane, cgroup);
+		if (i)
+			is_awaited(job, AWAKE_SPAN_MS);
+		r = alive_sleeps(cgroup, &sleeps[i]);
+	}
+	return r < 0 ? r : sleeps[2] - sleeps[1] > sleeps[1] - sleeps[0];
+}
+
+static int do_occupied(struct job *job)
+{
+	return adopt_is_occupied(job->plane, job->order->slot, job->order->cgroups[0]);
+}
+
+static int do_foreign(struct job *job)
+{
+	struct foreign_scope scope = {
+		.n_slots = job->order->n_cgroups,
+		.activated = job->order->activated,
+	};
+	struct foreign_list list = {0};
+	int r;
+
+	for (unsigned i = 0; i < scope.n_slots; i++)
+		scope.cgroups[i] = job->order->cgroups[i];
+	r = foreign_find(job->plane, &scope, &list);
+	return r < 0 ? r : put(job, &list, sizeof(list));
+}
+
+static int (*const doers[])(struct job *job) = {
+	[WORK_ADOPT] = do_adopt,     [WORK_LOOK] = do_look,   [WORK_BOUNCE] = do_bounce,
+	[WORK_READ] = do_read,	     [WORK_NUDGE] = do_nudge, [WORK_GIVE] = do_give,
+	[WORK_CLOSE] = do_close,     [WORK_AWAKE] = do_awake, [WORK_OCCUPIED] = do_occupied,
+	[WORK_FOREIGN] = do_foreign,
+};
+_Static_assert(ARRAY_SIZE(doers) == WORK_KIND_COUNT, "a way to do each kind");
+
+/* ---- the frame ---- */
+
+static int read_order(int file, struct work_order *order, char (**ret_cgroups)[PATH_MAX])
+{
+	int r = work_read(file, 0, order, sizeof(*order));
+
+	order->cgroups = NULL;
+	if (r < 0 || order->kind >= WORK_KIND_COUNT || order->n_cgroups > HS_SLOTS_MAX)
+		return r ? r : -EINVAL;
+	*ret_cgroups = calloc(order->n_cgroups + 1, sizeof(**ret_cgroups));
+	if (!*ret_cgroups)
+		return -ENOMEM;
+	order->cgroups = (const void *)*ret_cgroups;
+	return work_read(file, sizeof(*order), *ret_cgroups,
+			 order->n_cgroups * sizeof(**ret_cgroups));
+}
+
+static int carry_out(struct job *job, struct accounting *accounting)
+{
+	_cleanup_(plane_freep) struct plane *plane = NULL;
+	int r = plane_open(job->order->service, job->order->counted ? accounting : NULL, &plane,
+			   &job->head.problem);
+
+	for (unsigned i = 0; !r && i < job->order->n_cgroups; i++)
+		plane_locate(plane, job->order->cgroups[i]);
+	job->plane = plane;
+	return r < 0 ? r : doers[job->order->kind](job);
+}
+
+int work_do(int socket, int file, const int *fds, size_t n_fds, struct accounting *accounting)
+{
+	_cleanup_(freep) struct work_order *order = calloc(1, sizeof(*order));
+	_cleanup_(freep) char(*cgroups)[PATH_MAX] = NULL;
+	struct job job = {
+		.order = order, .socket = socket, .file = file, .fds = fds, .n_fds = n_fds};
+	int r = order ? read_order(file, order, &cgroups) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	tell_begun(socket);
+	socket_to_tell = socket;
+	scan_on_borrow(tell_step);
+	if (ftruncate(file, 0) < 0)
+		return -errno;
+	job.head.result = carry_out(&job, accounting);
+	r = work_write(file, 0, &job.head, sizeof(job.head));
+	if (!r)
+		send_message(socket, WORK_DONE, "", NULL, 0);
+	return r;
+}
