@@ -79,24 +79,36 @@ static int dump_family(struct mnl_socket *socket, uint8_t family, const struct q
 	return receive_all(socket, query);
 }
 
-static int dump_here(void *userdata)
+static int open_here(void *userdata)
 {
-	_cleanup_(mnl_socket_closep) struct mnl_socket *socket =
-		mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	const struct query *query = userdata;
-	int r;
+	struct mnl_socket **ret_socket = userdata;
 
-	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
-		return -errno;
-	r = dump_family(socket, AF_INET, query);
+	*ret_socket = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	return *ret_socket ? 0 : -errno;
+}
+
+struct mnl_socket *diag_open(const struct netns *netns)
+{
+	_cleanup_(mnl_socket_closep) struct mnl_socket *socket = NULL;
+	int r = netns_run(netns, open_here, &socket);
+
+	if (r < 0) {
+		errno = -r;
+		return NULL;
+	}
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
+		return NULL;
+	return steal_ptr(&socket);
+}
+
+static int dump(const struct query *query)
+{
+	_cleanup_(mnl_socket_closep) struct mnl_socket *socket = diag_open(query->netns);
+	int r = socket ? dump_family(socket, AF_INET, query) : -errno;
+
 	if (!r)
 		r = dump_family(socket, AF_INET6, query);
 	return r == -ENOENT ? 0 : r;
-}
-
-static int dump(struct query *query)
-{
-	return netns_run(query->netns, dump_here, query);
 }
 
 static struct address address_of(const struct inet_diag_msg *msg, const __be32 *ip, __be16 port)
@@ -342,26 +354,17 @@ static struct nlmsghdr *build_destruction(char *buffer, const struct connection 
 	return header;
 }
 
-static int destroy_here(void *userdata)
+int diag_destroy(const struct netns *netns, const struct connection *connection)
 {
-	_cleanup_(mnl_socket_closep) struct mnl_socket *socket =
-		mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	_cleanup_(mnl_socket_closep) struct mnl_socket *socket = diag_open(netns);
 	char buffer[512];
-	struct nlmsghdr *request = build_destruction(buffer, userdata);
+	struct nlmsghdr *request = build_destruction(buffer, connection);
 	ssize_t n;
 
-	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
+	if (!socket || mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
 		return -errno;
 	n = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
 	if (n < 0 || mnl_cb_run(buffer, n, 0, mnl_socket_get_portid(socket), NULL, NULL) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	return 0;
-}
-
-int diag_destroy(const struct netns *netns, const struct connection *connection)
-{
-	struct connection copy = *connection;
-
-	return netns_run(netns, destroy_here, &copy);
 }

@@ -11,6 +11,12 @@
 #include "hs_abi.h"
 #include "plane/netns.h"
 
+struct mnl_socket;
+
+/* A socket to ask a namespace by (NULL = our own), wherever it is used then; closed by
+ * mnl_socket_close(). NULL and errno. */
+struct mnl_socket *diag_open(const struct netns *netns);
+
 /* A TCP socket that listens, or a UDP socket that is bound and not connected. */
 struct listening_socket {
 	struct address address;
