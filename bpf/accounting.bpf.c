@@ -95,7 +95,8 @@ static __always_inline void on_listen(struct bpf_sock_ops *ops)
 
 /*
  * A manager that watches for hangs need not look where nothing happens: it is told when something
- * begins to. Not of each connection, but of the first one in a while.
+ * begins to. Not of each connection, but of the first one after a pause of this CPU; that it goes
+ * on is in the counts.
  */
 static __always_inline void tell_traffic(struct bpf_sock_ops *ops, __u32 service_id, __u64 now)
 {
@@ -112,6 +113,10 @@ static __always_inline void tell_traffic(struct bpf_sock_ops *ops, __u32 service
 	service = counters ? bpf_map_lookup_elem(counters, &index) : NULL;
 	if (!service || service->traffic_tick == tick)
 		return;
+	if (tick - service->traffic_tick == 1) {
+		service->traffic_tick = tick;
+		return;
+	}
 	traffic.cookie = bpf_get_socket_cookie(ops);
 	/* with a full ring the next connection tells */
 	if (!bpf_ringbuf_output(&hs_listens, &traffic, sizeof(traffic), 0))

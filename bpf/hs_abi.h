@@ -178,8 +178,7 @@ struct hs_service_counters {
 			  */
 	__u64 previewed; /* look-ups that a preview rule sent to its slot */
 	__u64 preview_misses; /* look-ups with a preview rule whose slot had no live socket */
-	__u64 traffic_tick;   /* no count: when this CPU last told of traffic (hs_listen.service_id)
-			       */
+	__u64 traffic_tick;   /* no count: when this CPU last had traffic (hs_listen.service_id) */
 	__u64 pad;
 };
 _Static_assert(sizeof(struct hs_service_counters) == sizeof(struct hs_counters), "one value size");
@@ -363,7 +362,23 @@ _Static_assert(sizeof(struct hs_census) == 8 + 40 * HS_PLACES_MAX, "layout of th
 /* The kernel's ticks wrap at 2^32; more than this ago is not ago, but ahead by a little. */
 #define HS_CENSUS_TICKS_MAX 0xf0000000U
 
-/* How often traffic is told, at the most: once in 2^this ns for each CPU and service. */
+/*
+ * Queues: one record for each of our listening sockets on which somebody waits, as an iterator
+ * writes them (not pinned).
+ */
+struct hs_queue {
+	__u64 cookie; /* SO_COOKIE of the listening socket */
+	/* names the connection that is accepted next: as long as it is the same, nobody has
+	 * accepted. 0 = not known */
+	__u64 head;
+	__u32 service_id; /* these two: of its tag */
+	__u32 slot;
+	__u32 queued; /* at least 1 */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct hs_queue) == 32, "layout of the queues");
+
+/* Traffic is told, by each CPU, when it comes after a pause of one to two times 2^this ns. */
 #define HS_TRAFFIC_TICK_SHIFT 28 /* 268 ms */
 
 /* Records of the ring "listens": a socket somewhere on this machine began to listen, or ceased to;

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "util/macro.h"
-
 /* Who waits is asked for again early: a proof that is broken is begun anew at once, and not after
  * its whole time. */
 #define FIRST_CHECK(window) ((window) / 8)
@@ -16,9 +14,17 @@ static void forget_names(struct stall *stall)
 	stall->watched = 0;
 }
 
+static void forget_heads(struct stall *stall)
+{
+	free(stall->heads);
+	stall->heads = NULL;
+	stall->n_heads = 0;
+}
+
 void stall_done(struct stall *stall)
 {
 	forget_names(stall);
+	forget_heads(stall);
 }
 
 uint64_t stall_watched(const struct stall *stall)
@@ -72,6 +78,85 @@ static struct stall_answer judge_count(struct stall *stall, const struct stall_s
 	/* not proven: at the next look, which comes anyway */
 	if (!proven)
 		return answer;
+	answer.wake = since + window;
+	if (sample->now >= answer.wake)
+		answer.verdict = STALL_STALLED;
+	return answer;
+}
+
+/* ---- by the head ---- */
+
+static const struct stall_queue *queue_of(const struct stall_sample *sample, uint64_t socket)
+{
+	for (size_t i = 0; i < sample->n_queues; i++)
+		if (sample->queues[i].socket == socket)
+			return &sample->queues[i];
+	return NULL;
+}
+
+static void note_gone(struct stall *stall, const struct stall_sample *sample)
+{
+	for (size_t i = 0; i < stall->n_heads; i++) {
+		const struct stall_head *head = &stall->heads[i];
+		const struct stall_queue *queue = queue_of(sample, head->socket);
+
+		if (!queue || !queue->head || queue->head != head->head)
+			stall->head_gone = sample->now;
+	}
+}
+
+/* Since when it is known to be the first there. */
+static uint64_t first_since(const struct stall *stall, const struct stall_queue *queue,
+			    uint64_t now)
+{
+	for (size_t i = 0; i < stall->n_heads; i++)
+		if (stall->heads[i].socket == queue->socket)
+			return queue->head && stall->heads[i].head == queue->head
+				       ? stall->heads[i].since
+				       : now;
+	return now;
+}
+
+/* The first and the last since when nobody has accepted from a socket. */
+struct heads_range {
+	uint64_t oldest, youngest;
+};
+
+static struct heads_range note_heads(struct stall *stall, const struct stall_sample *sample)
+{
+	struct stall_head *heads = calloc(sample->n_queues + 1, sizeof(*heads));
+	struct heads_range range = {sample->now, heads ? 0 : sample->now};
+
+	note_gone(stall, sample);
+	for (size_t i = 0; heads && i < sample->n_queues; i++) {
+		const struct stall_queue *queue = &sample->queues[i];
+
+		heads[i] = (struct stall_head) {queue->socket, queue->head,
+						first_since(stall, queue, sample->now)};
+		range.oldest = MIN(range.oldest, heads[i].since);
+		range.youngest = MAX(range.youngest, heads[i].since);
+	}
+	forget_heads(stall);
+	stall->heads = heads;
+	stall->n_heads = heads ? sample->n_queues : 0;
+	return range;
+}
+
+static struct stall_answer judge_heads(struct stall *stall, const struct stall_sample *sample,
+				       uint64_t window)
+{
+	struct stall_answer answer = {STALL_WAITING, USEC_INFINITY, STALL_ASK_NOTHING};
+	struct heads_range range = note_heads(stall, sample);
+	uint64_t since = MIN(range.youngest, MAX(range.oldest, stall->head_gone));
+
+	if (since != stall->heads_since) {
+		stall->heads_since = since;
+		stall->heads_accepted = sample->given_after - sample->queued;
+	}
+	stall->evidence.waited = sample->now - since;
+	stall->evidence.one_socket =
+		sample->counted &&
+		(int64_t)(sample->given_before - sample->queued - stall->heads_accepted) > 0;
 	answer.wake = since + window;
 	if (sample->now >= answer.wake)
 		answer.verdict = STALL_STALLED;
@@ -159,32 +244,51 @@ static void note_queue(struct stall *stall, const struct stall_sample *sample)
 	};
 }
 
+/* What was proven of other sockets, or was not looked at all the time, proves nothing. */
+static void begin_anew(struct stall *stall, const struct stall_sample *sample)
+{
+	bool late = sample->due && sample->now > sample->due + STALL_LATE_MAX;
+
+	if (stall->begun && stall->sockets_mark == sample->sockets_mark && !late)
+		return;
+	stall_done(stall);
+	*stall = (struct stall) {
+		.begun = true,
+		.sockets_mark = sample->sockets_mark,
+		.last_accept = stall->last_accept,
+	};
+}
+
+static struct stall_answer judge_by_names_too(struct stall *stall,
+					      const struct stall_sample *sample,
+					      struct stall_answer by_count, uint64_t window)
+{
+	struct stall_answer answer = judge_names(stall, sample, window);
+
+	if (by_count.verdict == STALL_STALLED)
+		answer.verdict = STALL_STALLED;
+	answer.wake = MIN(answer.wake, by_count.wake);
+	return answer;
+}
+
 struct stall_answer stall_step(struct stall *stall, const struct stall_sample *sample,
 			       uint64_t window)
 {
-	struct stall_answer answer = {STALL_FINE, USEC_INFINITY, STALL_ASK_NOTHING}, named;
+	struct stall_answer fine = {STALL_FINE, USEC_INFINITY, STALL_ASK_NOTHING}, answer = fine;
 
-	if (!stall->begun || stall->sockets_mark != sample->sockets_mark) {
-		stall_done(stall);
-		*stall = (struct stall) {
-			.begun = true,
-			.sockets_mark = sample->sockets_mark,
-			.last_accept = stall->last_accept,
-		};
-	}
+	begin_anew(stall, sample);
 	note_queue(stall, sample);
+	/* with heads, too: it tells when the last accept was */
 	if (sample->counted)
 		answer = judge_count(stall, sample, window);
 	else
 		stall->anchored = false;
 	if (!sample->queued) {
 		forget_names(stall);
-		return (struct stall_answer) {STALL_FINE, USEC_INFINITY, STALL_ASK_NOTHING};
+		forget_heads(stall);
+		return fine;
 	}
-	named = judge_names(stall, sample, window);
-	if (answer.verdict != STALL_STALLED)
-		answer.verdict = STALL_WAITING;
-	answer.ask = named.ask;
-	answer.wake = MIN(answer.wake, named.wake);
-	return answer;
+	if (sample->heads_known)
+		return judge_heads(stall, sample, window);
+	return judge_by_names_too(stall, sample, answer, window);
 }

@@ -2,13 +2,22 @@
 /*
  * Whether a slot hangs: connections wait for accept(2) and nobody accepts. Pure: it is told what
  * the kernel shows, from time to time, and judges. A server that is merely slow is never judged to
- * hang: each verdict is proven, in one of two ways.
+ * hang: each verdict is proven, in one of three ways.
  *
+ * - By the head, where the kernel tells who is the first in the queue of each socket. A queue is
+ *   served in order, so as long as the same one is the first, nobody has accepted from it. A slot
+ *   hangs when this is so of one socket, and no other was seen to accept since, or nobody waits
+ *   there: one that serves its sockets by turns, each too seldom, is only slow. Exact, whatever
+ *   comes meanwhile; where it is known, the other two are not needed.
  * - By the count. What a slot has accepted so far is what it was given less what waits now. If that
  *   is what it was before, nobody has accepted anything in between, however little is seen.
  * - By name. One socket of several may be stuck while the others serve, or nothing is counted. If
  *   all that waits is on one socket, who waits is written down; a queue is served in order, so as
  *   long as all of them still wait, nobody has accepted from it.
+ *
+ * A proof holds only while we look: a look that comes much later than it was due begins all of them
+ * anew. Whoever kept us from running (a machine that was suspended, a container that was frozen)
+ * has kept the server from accepting, too.
  *
  * Times are microseconds of one clock. All is per slot.
  */
@@ -18,6 +27,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "util/macro.h"
+
+/* A look may be later than it was due by this much. */
+#define STALL_LATE_MAX (100 * USEC_PER_MSEC)
+
+/* One socket on which somebody waits. */
+struct stall_queue {
+	uint64_t socket; /* by cookie */
+	uint64_t head;	 /* names who is the first; 0 = not known, as that changes just now */
+	uint32_t queued;
+};
+
 /* Connections that wait, by cookie. */
 struct stall_names {
 	uint64_t *cookies; /* ascending */
@@ -26,6 +47,13 @@ struct stall_names {
 
 struct stall_sample {
 	uint64_t now;
+	/* when this look was to come; 0 = nothing was promised */
+	uint64_t due;
+	/* the sockets on which somebody waits are known, with who is the first; `sole`,
+	 * `watched_queued` and `oldest_age` are not needed then */
+	bool heads_known;
+	const struct stall_queue *queues;
+	size_t n_queues;
 	/* which sockets the slot has: another number when they are others */
 	uint64_t sockets_mark;
 	/* connections that wait for accept(2) on all its sockets */
@@ -58,6 +86,11 @@ struct stall_evidence {
 	bool one_socket;      /* the others of the slot serve */
 };
 
+/* At `since` it was already the first in the queue of this socket. */
+struct stall_head {
+	uint64_t socket, head, since;
+};
+
 struct stall {
 	uint64_t sockets_mark;
 	bool begun; /* there was a sample of these sockets */
@@ -66,6 +99,12 @@ struct stall {
 	bool anchored;
 	uint64_t anchor_time, anchor_accepted, migrated_in;
 	uint64_t nonempty_since; /* 0 = the queue was empty when it was looked at last */
+
+	/* by the head */
+	struct stall_head *heads;
+	size_t n_heads;
+	uint64_t head_gone;		      /* when one was seen to be accepted */
+	uint64_t heads_since, heads_accepted; /* then at most so many had been accepted */
 
 	/* by name */
 	uint64_t watched; /* cookie of the socket; 0 = none */

@@ -6,28 +6,31 @@
 #include "core/stall.h"
 #include "hsd/failover.h"
 #include "hsd/instance.h"
-#include "plane/diag.h"
+#include "hsd/look.h"
 #include "plane/waiting.h"
 #include "util/clock.h"
 #include "util/files.h"
 #include "util/macro.h"
 
-/* How often it is looked while there is traffic: what a verdict may come late. */
-#define LOOK_OFTEN (20 * USEC_PER_MSEC)
-/* There is traffic until this long after its last sign: longer than the time between two that the
- * accounting program tells of. */
+/* How often it is looked while there is traffic: what a verdict may come late. Cheap as long as the
+ * kernel tells of our own queues; each look costs others something where all sockets of a namespace
+ * are to be listed, so that a verdict comes later there, by this part of Stall=. */
+#define LOOK_OFTEN  (30 * USEC_PER_MSEC)
+#define LISTED_PART 8
+/* There is traffic until this long after its last sign: by then the accounting program takes what
+ * comes for a beginning, and tells. */
 #define TRAFFIC_LASTS (3 * (UINT64_C(1) << HS_TRAFFIC_TICK_SHIFT) / NSEC_PER_USEC)
 /* How often without traffic, where nobody would tell of it: this part of Stall=, and this at least.
  */
 #define SELDOM_PART 2
 #define SELDOM	    (1 * USEC_PER_SEC)
+/* How often the counts are read for the last accept alone, where queues prove what they prove. */
+#define COUNT_OFTEN (200 * USEC_PER_MSEC)
 /* Looks that are due within this time are done together. */
 #define TOGETHER (2 * USEC_PER_MSEC)
 /* Who waits takes longer to find out than how many: at the most this part of our time goes into it.
  */
 #define NAMES_SHARE 50
-/* Queues may be in that many namespaces at the same time. */
-#define NAMESPACES_MAX 64
 
 /* One socket of a slot. */
 struct place {
@@ -41,8 +44,9 @@ struct slot_watch {
 	struct stall_evidence evidence; /* of the last look */
 	bool looked;			/* `sample` is of this look */
 	uint64_t stalled_since;		/* 0 = it serves */
-	uint64_t given;			/* at the last look */
-	uint64_t given_at_start;	/* when this run of the unit was adopted */
+	bool counted;			/* when counts were read last: they are */
+	uint64_t given, migrated_in;
+	uint64_t given_at_start; /* when this run of the unit was adopted */
 };
 
 struct hang {
@@ -50,56 +54,25 @@ struct hang {
 	struct service *service;
 	struct hang *next;
 	bool on; /* hangs are looked for */
-	uint64_t due, busy_until, last;
+	uint64_t due, busy_until, last, counted;
+	uint64_t promised;    /* the look that comes was to come then; 0 = at any time */
 	uint64_t names_after; /* who waits is not asked for before this time */
 	bool was_seldom;      /* the look before was long ago */
 	struct slot_watch slots[HS_SLOTS_MAX];
-};
-
-/* The queues of one namespace, during one look. */
-struct queues {
-	uint32_t netns;
-	struct queue_length *items;
-	size_t n;
 };
 
 struct hang_watch {
 	sd_event *event;
 	sd_event_source *timer;
 	struct hang *first;
-	struct queues queues[NAMESPACES_MAX];
-	size_t n_queues;
+	struct look *look;
 };
 
 /* ---- asking the kernel ---- */
 
-static void forget_queues(struct hang_watch *watch)
+static size_t own_queues(const struct hang *hang, unsigned slot, const struct hs_queue **ret_first)
 {
-	for (size_t i = 0; i < watch->n_queues; i++)
-		free(watch->queues[i].items);
-	watch->n_queues = 0;
-}
-
-/* Asked for once during a look. NULL when the kernel cannot be asked. */
-static const struct queues *queues_in(struct hang_watch *watch, const struct netns *netns)
-{
-	struct queues *queues = &watch->queues[watch->n_queues];
-
-	for (size_t i = 0; i < watch->n_queues; i++)
-		if (watch->queues[i].netns == netns->inode)
-			return &watch->queues[i];
-	if (watch->n_queues == NAMESPACES_MAX || diag_queues(netns, &queues->items, &queues->n) < 0)
-		return NULL;
-	queues->netns = netns->inode;
-	watch->n_queues++;
-	return queues;
-}
-
-static uint32_t queue_at(struct hang_watch *watch, const struct place *place)
-{
-	const struct queues *queues = queues_in(watch, &place->listener->netns);
-
-	return queues ? diag_queue_of(queues->items, queues->n, place->cookie) : 0;
+	return look_own(hang->watch->look, plane_id(hang->service->plane), slot, ret_first);
 }
 
 /* TCP listeners that the kernel can be asked about. */
@@ -144,23 +117,38 @@ static bool given(const struct hang *hang, unsigned slot, uint64_t *ret_given,
 
 /* ---- one look ---- */
 
-/* Before the queues are asked for: so what is thought to be accepted is never too much. */
+static void count(struct hang *hang, unsigned slot, uint64_t now)
+{
+	struct slot_watch *watch = &hang->slots[slot];
+	uint64_t before = watch->given;
+
+	watch->counted = given(hang, slot, &watch->given, &watch->migrated_in);
+	if (watch->counted && watch->given != before)
+		hang->busy_until = now + TRAFFIC_LASTS;
+}
+
+/* Before the queues are asked for: so what is thought to be accepted is never too much. What was
+ * counted some looks ago is less, and does as well. */
 static void begin_look(struct hang *hang, uint64_t now)
 {
 	struct plane *plane = hang->service->plane;
+	bool due = !look_is_own(hang->watch->look) || now >= hang->counted + COUNT_OFTEN;
 
+	if (due)
+		hang->counted = now;
 	for (unsigned slot = 0; slot < hang->service->n_slots; slot++) {
 		struct slot_watch *watch = &hang->slots[slot];
-		struct stall_sample sample = {.now = now};
 
 		watch->looked = !plane_is_retired(plane, slot) && !plane_is_suspect(plane, slot);
-		if (!watch->looked)
-			continue;
-		sample.counted = given(hang, slot, &sample.given_before, &sample.migrated_in);
-		if (sample.counted && sample.given_before != watch->given)
-			hang->busy_until = now + TRAFFIC_LASTS;
-		watch->given = sample.given_before;
-		watch->sample = sample;
+		if (watch->looked && due)
+			count(hang, slot, now);
+		watch->sample = (struct stall_sample) {
+			.now = now,
+			.due = hang->promised,
+			.counted = watch->counted,
+			.given_before = watch->given,
+			.migrated_in = watch->migrated_in,
+		};
 	}
 }
 
@@ -175,7 +163,7 @@ struct sum {
 static void add_place(const struct place *place, void *userdata)
 {
 	struct sum *sum = userdata;
-	uint32_t queued = queue_at(sum->watch, place);
+	uint32_t queued = look_listed(sum->watch->look, &place->listener->netns, place->cookie);
 
 	sum->sockets++;
 	sum->sample->sockets_mark += place->cookie * UINT64_C(0x9e3779b97f4a7c15) + 1;
@@ -225,7 +213,7 @@ static void name(struct hang *hang, unsigned slot, const struct sum *sum)
 
 	if (ask_names(hang, slot, &sum->sole, &names) < 0)
 		return;
-	forget_queues(hang->watch);
+	look_forget_listed(hang->watch->look);
 	sum_again = sum_up(hang, slot, &again);
 	/* one that was reset waits, too, and has no name any more */
 	if (sum_again.nonempty == 1 && sum_again.sole.cookie == sum->sole.cookie &&
@@ -288,6 +276,20 @@ static void on_served(struct hang *hang, unsigned slot)
 	failover_on_served(hang->service->failover, slot);
 }
 
+/* After the queues were asked for: see begin_look(). */
+static void count_again(struct hang *hang, unsigned slot)
+{
+	struct slot_watch *watch = &hang->slots[slot];
+	struct stall_sample *sample = &watch->sample;
+
+	sample->given_after = sample->given_before;
+	if (!sample->queued || !sample->counted)
+		return;
+	sample->counted = given(hang, slot, &sample->given_after, NULL);
+	if (sample->counted)
+		watch->given = sample->given_after;
+}
+
 static void judge(struct hang *hang, unsigned slot, const struct stall_answer *answer)
 {
 	struct slot_watch *watch = &hang->slots[slot];
@@ -304,24 +306,56 @@ static void judge(struct hang *hang, unsigned slot, const struct stall_answer *a
 		on_served(hang, slot);
 }
 
-static void look_at_slot(struct hang *hang, unsigned slot, uint64_t now)
+/* By a list of all listening sockets. */
+static struct stall_answer look_at_listed(struct hang *hang, unsigned slot)
 {
 	struct slot_watch *watch = &hang->slots[slot];
 	struct stall_sample *sample = &watch->sample;
-	uint64_t window = hang->service->config.stall_usec;
 	struct stall_answer answer;
 	struct sum sum = sum_up(hang, slot, sample);
 
-	sample->given_after = sample->given_before;
-	if (sample->queued) {
-		hang->busy_until = now + TRAFFIC_LASTS;
-		sample->counted = sample->counted && given(hang, slot, &sample->given_after, NULL);
-		if (hang->was_seldom && !watch->stall.nonempty_since)
-			sample->oldest_age = MIN(ask_age(hang, slot, &sum), now - hang->last);
-	}
-	answer = stall_step(&watch->stall, sample, window);
+	count_again(hang, slot);
+	if (sample->queued && hang->was_seldom && !watch->stall.nonempty_since)
+		sample->oldest_age = MIN(ask_age(hang, slot, &sum), sample->now - hang->last);
+	answer = stall_step(&watch->stall, sample, hang->service->config.stall_usec);
 	if (answer.ask == STALL_ASK_NAMES)
 		name(hang, slot, &sum);
+	return answer;
+}
+
+/* By what the kernel tells of our own. */
+static struct stall_answer look_at_own(struct hang *hang, unsigned slot)
+{
+	struct stall_sample *sample = &hang->slots[slot].sample;
+	const struct hs_queue *first;
+	size_t n = own_queues(hang, slot, &first);
+	_cleanup_(freep) struct stall_queue *queues = calloc(n + 1, sizeof(*queues));
+	struct stall_answer answer;
+
+	for (size_t i = 0; i < n; i++) {
+		sample->queued += first[i].queued;
+		if (queues)
+			queues[i] = (struct stall_queue) {first[i].cookie, first[i].head,
+							  first[i].queued};
+	}
+	count_again(hang, slot);
+	sample->heads_known = queues;
+	sample->queues = queues;
+	sample->n_queues = queues ? n : 0;
+	answer = stall_step(&hang->slots[slot].stall, sample, hang->service->config.stall_usec);
+	sample->queues = NULL;
+	return answer;
+}
+
+static void look_at_slot(struct hang *hang, unsigned slot, uint64_t now)
+{
+	struct slot_watch *watch = &hang->slots[slot];
+	struct stall_answer answer;
+
+	answer = look_is_own(hang->watch->look) ? look_at_own(hang, slot)
+						: look_at_listed(hang, slot);
+	if (watch->sample.queued)
+		hang->busy_until = now + TRAFFIC_LASTS;
 	judge(hang, slot, &answer);
 	hang->due = MIN(hang->due, MAX(answer.wake, now + USEC_PER_MSEC));
 }
@@ -333,7 +367,8 @@ static uint64_t next_look(const struct hang *hang, uint64_t now)
 	uint64_t stall = service->config.stall_usec, every;
 
 	if (hang->busy_until > now)
-		every = MIN(stall / 4, LOOK_OFTEN);
+		every = MIN(stall / 4,
+			    look_is_own(hang->watch->look) ? LOOK_OFTEN : stall / LISTED_PART);
 	else if (plane_accounting(service->plane))
 		return USEC_INFINITY; /* until it is told of traffic */
 	else
@@ -353,6 +388,7 @@ static void end_look(struct hang *hang, uint64_t now)
 			failover_resume(service->failover, slot);
 	}
 	hang->due = MIN(hang->due, next_look(hang, now));
+	hang->promised = hang->due == USEC_INFINITY ? 0 : hang->due;
 	hang->was_seldom = hang->busy_until <= now;
 	hang->last = now;
 }
@@ -386,10 +422,12 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 	for (struct hang *hang = watch->first; hang; hang = hang->next)
 		if (is_due(hang, now))
 			begin_look(hang, now);
+	if (watch->first)
+		look_begin(watch->look, plane_accounting(watch->first->service->plane));
 	for (struct hang *hang = watch->first; hang; hang = hang->next)
 		if (is_due(hang, now))
 			end_look(hang, now);
-	forget_queues(watch);
+	look_end(watch->look);
 	return set_timer(watch);
 }
 
@@ -440,11 +478,16 @@ static bool is_halted(pid_t pid)
 bool hang_is_starting(struct hang *hang, unsigned slot)
 {
 	struct stall_sample sample = {0};
+	const struct hs_queue *first;
 	uint64_t now;
 
 	if (!given(hang, slot, &now, NULL))
 		return false;
-	sum_up(hang, slot, &sample);
+	if (look_is_own(hang->watch->look))
+		for (size_t n = own_queues(hang, slot, &first); n > 0; n--)
+			sample.queued += first[n - 1].queued;
+	else
+		sum_up(hang, slot, &sample);
 	return now <= hang->slots[slot].given_at_start + sample.queued &&
 	       !is_halted(instance_facts(hang->service->instances[slot])->main_pid);
 }
@@ -453,6 +496,8 @@ void hang_poke(struct hang *hang)
 {
 	if (!hang)
 		return;
+	/* it may have other sockets */
+	look_forget_sockets(hang->watch->look);
 	hang->on = hang->service->config.stall_usec;
 	hang->due = USEC_INFINITY;
 	hang_on_traffic(hang);
@@ -483,21 +528,24 @@ uint64_t hang_stalled(const struct hang *hang, unsigned slot)
 
 /* ---- the objects ---- */
 
+DEFINE_CLEANUP(struct hang_watch, hang_watch_free)
+
 int hang_watch_new(sd_event *event, struct hang_watch **ret_watch)
 {
-	struct hang_watch *watch = calloc(1, sizeof(*watch));
+	_cleanup_(hang_watch_freep) struct hang_watch *watch = calloc(1, sizeof(*watch));
 	int r;
 
 	if (!watch)
 		return -ENOMEM;
 	watch->event = event;
+	watch->look = look_new();
+	if (!watch->look)
+		return -ENOMEM;
 	r = sd_event_add_time(event, &watch->timer, CLOCK_MONOTONIC, 0, 1, on_due, watch);
-	if (r < 0) {
-		free(watch);
+	if (r < 0)
 		return r;
-	}
 	sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
-	*ret_watch = watch;
+	*ret_watch = steal_ptr(&watch);
 	return 0;
 }
 
@@ -506,6 +554,7 @@ struct hang_watch *hang_watch_free(struct hang_watch *watch)
 	if (!watch)
 		return NULL;
 	sd_event_source_disable_unref(watch->timer);
+	look_free(watch->look);
 	free(watch);
 	return NULL;
 }

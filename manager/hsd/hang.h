@@ -2,7 +2,7 @@
 /*
  * Looking for instances that hang (core/stall.h): accept queues and counts of all services, asked
  * from the kernel. Often while there is traffic, of which the accounting program tells when it
- * begins; else seldom. What follows is hsd/failover.h.
+ * begins after a pause; else seldom. What follows is hsd/failover.h.
  */
 #pragma once
 

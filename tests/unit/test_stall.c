@@ -168,8 +168,8 @@ struct queue {
 struct slot {
 	struct queue queues[SOCKETS];
 	unsigned sockets;
-	uint64_t given, cookies, now;
-	bool counted;
+	uint64_t given, cookies, now, due;
+	bool counted, heads;
 	unsigned reset_chance; /* of 1000 in a millisecond */
 };
 
@@ -225,10 +225,14 @@ static struct stall_names names_of(const struct slot *slot)
 	return names;
 }
 
-static struct stall_sample sample_of(const struct slot *slot, const struct stall *stall)
+static struct stall_sample sample_of(const struct slot *slot, const struct stall *stall,
+				     struct stall_queue queues[SOCKETS])
 {
 	struct stall_sample sample = {
 		.now = slot->now,
+		.due = slot->due,
+		.heads_known = slot->heads,
+		.queues = queues,
 		.sockets_mark = 7,
 		.counted = slot->counted,
 		.given_before = slot->given,
@@ -238,6 +242,9 @@ static struct stall_sample sample_of(const struct slot *slot, const struct stall
 
 	for (unsigned s = 0; s < slot->sockets; s++) {
 		sample.queued += slot->queues[s].n;
+		if (slot->queues[s].n)
+			queues[sample.n_queues++] = (struct stall_queue) {
+				s + 1, slot->queues[s].waiting[0].cookie, slot->queues[s].n};
 		if (slot->queues[s].n && !nonempty++)
 			sample.sole = s + 1;
 		if (stall_watched(stall) == s + 1)
@@ -251,11 +258,14 @@ static struct stall_sample sample_of(const struct slot *slot, const struct stall
 /* One look as the driver does it. True: it is said to hang. */
 static bool look(struct slot *slot, struct stall *stall)
 {
-	struct stall_sample sample = sample_of(slot, stall);
+	struct stall_queue queues[SOCKETS];
+	struct stall_sample sample = sample_of(slot, stall, queues);
 	struct stall_answer answer = stall_step(stall, &sample, WINDOW);
 	struct stall_names names;
 	bool stalled = answer.verdict == STALL_STALLED;
 
+	slot->due = slot->now + OFTEN;
+	assert_true(!slot->heads || answer.ask == STALL_ASK_NOTHING);
 	if (answer.ask == STALL_ASK_NOTHING)
 		return stalled;
 	names = names_of(slot);
@@ -280,11 +290,19 @@ static bool truly_hangs(const struct slot *slot)
 	return false;
 }
 
-static void make_slot(struct slot *slot, bool counted)
+/* What is known of a slot: counts, or who is first, or both, or neither. */
+enum { COUNTED = 1 << 0, HEADS = 1 << 1, ALL_KINDS = 4 };
+
+static void make_slot(struct slot *slot, unsigned kind)
 {
 	static const uint64_t pauses[] = {0, 1, 10, 100, 500, 900, 990};
 
-	*slot = (struct slot) {.sockets = 1 + roll(SOCKETS), .counted = counted, .now = WINDOW};
+	*slot = (struct slot) {
+		.sockets = 1 + roll(SOCKETS),
+		.counted = kind & COUNTED,
+		.heads = kind & HEADS,
+		.now = WINDOW,
+	};
 	slot->reset_chance = roll(3) ? 0 : roll(20);
 	for (unsigned s = 0; s < slot->sockets; s++) {
 		slot->queues[s].backlog = roll(2) ? 1 : roll(CAPACITY);
@@ -304,13 +322,13 @@ static void pass_millisecond(struct slot *slot, unsigned load)
 	}
 }
 
-static void run_alive(bool counted)
+static void run_alive(unsigned kind)
 {
 	struct stall stall = {0};
 	struct slot slot;
 	unsigned load = 1 + roll(1000);
 
-	make_slot(&slot, counted);
+	make_slot(&slot, kind);
 	for (unsigned i = 0; i < 8000; i++) {
 		pass_millisecond(&slot, load);
 		if (i % (OFTEN / MS) == 0 && look(&slot, &stall) && !truly_hangs(&slot))
@@ -324,7 +342,7 @@ static void who_accepts_is_never_said_to_hang(void **state)
 	(void)state;
 	for (unsigned seed = 1; seed <= 400; seed++) {
 		srandom(seed);
-		run_alive(seed % 4);
+		run_alive(seed % ALL_KINDS);
 	}
 }
 
@@ -336,7 +354,7 @@ static bool anybody_waits(const struct slot *slot)
 	return false;
 }
 
-static void run_stopped(bool counted)
+static void run_stopped(unsigned kind)
 {
 	struct stall stall = {0};
 	struct slot slot;
@@ -344,10 +362,10 @@ static void run_stopped(bool counted)
 	uint64_t since = 0;
 	bool found = false;
 
-	make_slot(&slot, counted);
+	make_slot(&slot, kind);
 	/* by name, those who go while they wait keep it from being proven */
-	slot.reset_chance = counted ? slot.reset_chance : 0;
-	slot.sockets = counted ? slot.sockets : 1;
+	slot.reset_chance = kind ? slot.reset_chance : 0;
+	slot.sockets = kind ? slot.sockets : 1;
 	for (i = 0; i < 8000 && !found; i++) {
 		for (unsigned s = 0; i == stop && s < slot.sockets; s++)
 			slot.queues[s].next_accept = NO_ACCEPTS;
@@ -359,7 +377,7 @@ static void run_stopped(bool counted)
 	}
 	assert_true(found && since);
 	/* by name, an accept is noticed only when it is asked again */
-	assert_true(slot.now - since <= (counted ? 1 : 2) * WINDOW + 2 * OFTEN);
+	assert_true(slot.now - since <= (kind ? 1 : 2) * WINDOW + 2 * OFTEN);
 	stall_done(&stall);
 }
 
@@ -368,7 +386,7 @@ static void who_has_stopped_is_found_in_time(void **state)
 	(void)state;
 	for (unsigned seed = 1; seed <= 400; seed++) {
 		srandom(seed);
-		run_stopped(seed % 4);
+		run_stopped(seed % ALL_KINDS);
 	}
 }
 
@@ -383,7 +401,8 @@ static void one_stuck_socket_is_found(void **state)
 		unsigned i;
 
 		srandom(seed);
-		make_slot(&slot, seed % 2);
+		/* that the others serve is known by the count */
+		make_slot(&slot, seed % 3 ? seed % ALL_KINDS : COUNTED | HEADS);
 		slot.sockets = 2 + roll(SOCKETS - 1);
 		slot.reset_chance = 0;
 		for (unsigned s = 0; s < slot.sockets; s++)
@@ -394,8 +413,105 @@ static void one_stuck_socket_is_found(void **state)
 			if (i % (OFTEN / MS) == 0)
 				found = look(&slot, &stall);
 		}
-		assert_true(found && stall.evidence.one_socket);
+		assert_true(found && (stall.evidence.one_socket || !slot.counted));
 		assert_true(slot.now - slot.queues[1].nonempty_since <= WINDOW + 10 * OFTEN);
+		stall_done(&stall);
+	}
+}
+
+/* ---- single steps, by the head ---- */
+
+static enum stall_verdict look_at_heads(struct stall *stall, unsigned ms, uint64_t head,
+					uint64_t other)
+{
+	struct stall_queue queues[2] = {{7, head, 3}, {8, other, 1}};
+	struct stall_sample sample = {
+		.now = 1000000 + ms * MS,
+		.queued = other ? 4 : 3,
+		.heads_known = true,
+		.queues = queues,
+		.n_queues = other ? 2 : 1,
+	};
+
+	return stall_step(stall, &sample, WINDOW).verdict;
+}
+
+static void another_head_begins_it_anew(void **state)
+{
+	struct stall stall = {0};
+
+	(void)state;
+	assert_int_equal(look_at_heads(&stall, 0, 1, 0), STALL_WAITING);
+	assert_int_equal(look_at_heads(&stall, 900, 2, 0), STALL_WAITING);
+	assert_int_equal(look_at_heads(&stall, 1899, 2, 0), STALL_WAITING);
+	assert_int_equal(look_at_heads(&stall, 1900, 2, 0), STALL_STALLED);
+	assert_int_equal(stall.evidence.waited, 1000 * MS);
+	/* one that is not known, as it goes just now */
+	assert_int_equal(look_at_heads(&stall, 2000, 0, 0), STALL_WAITING);
+	assert_int_equal(look_at_heads(&stall, 3500, 0, 0), STALL_WAITING);
+	stall_done(&stall);
+}
+
+static void it_takes_all_sockets_on_which_somebody_waits(void **state)
+{
+	struct stall stall = {0};
+
+	(void)state;
+	for (unsigned ms = 0; ms < 2000; ms += 200)
+		assert_int_equal(look_at_heads(&stall, ms, 1, ms + 1), STALL_WAITING);
+	/* as soon as nobody waits on the one that moves */
+	assert_int_equal(look_at_heads(&stall, 2000, 1, 0), STALL_STALLED);
+	stall_done(&stall);
+}
+
+/* ---- who did not look cannot tell ---- */
+
+static void a_late_look_begins_it_anew(void **state)
+{
+	(void)state;
+	for (unsigned kind = 0; kind < ALL_KINDS; kind++) {
+		struct stall stall = {0};
+		struct slot slot = {.sockets = 1, .counted = kind & COUNTED, .heads = kind & HEADS};
+
+		slot.now = WINDOW;
+		slot.queues[0] = (struct queue) {.backlog = 1, .next_accept = NO_ACCEPTS};
+		arrive(&slot);
+		for (unsigned pause = 0; pause < 5; pause++) {
+			assert_false(look(&slot, &stall));
+			slot.now += 2500 * MS; /* nobody ran */
+			assert_false(look(&slot, &stall));
+			slot.now += OFTEN;
+		}
+		/* a little late is nothing */
+		for (unsigned i = 0; i < 12; i++) {
+			look(&slot, &stall);
+			slot.now += OFTEN + STALL_LATE_MAX;
+		}
+		assert_true(look(&slot, &stall));
+		stall_done(&stall);
+	}
+}
+
+/* The machine stands still now and then, for longer than the window. */
+static void a_machine_that_pauses_is_no_hang(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 100; seed++) {
+		struct stall stall = {0};
+		struct slot slot;
+
+		srandom(seed);
+		make_slot(&slot, seed % ALL_KINDS);
+		for (unsigned s = 0; s < slot.sockets; s++)
+			slot.queues[s].pause = MIN(slot.queues[s].pause, 100 * MS);
+		slot.sockets = 1;
+		for (unsigned i = 0; i < 4000; i++) {
+			pass_millisecond(&slot, 900);
+			if (!roll(300))
+				slot.now += 2500 * MS;
+			if (i % (OFTEN / MS) == 0)
+				assert_false(look(&slot, &stall));
+		}
 		stall_done(&stall);
 	}
 }
@@ -440,6 +556,10 @@ int main(void)
 		cmocka_unit_test(who_accepts_is_never_said_to_hang),
 		cmocka_unit_test(who_has_stopped_is_found_in_time),
 		cmocka_unit_test(one_stuck_socket_is_found),
+		cmocka_unit_test(another_head_begins_it_anew),
+		cmocka_unit_test(it_takes_all_sockets_on_which_somebody_waits),
+		cmocka_unit_test(a_late_look_begins_it_anew),
+		cmocka_unit_test(a_machine_that_pauses_is_no_hang),
 		cmocka_unit_test(endings),
 	};
 

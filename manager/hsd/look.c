@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/look.h"
+
+#include "plane/accounting.h"
+#include "plane/diag.h"
+#include "util/macro.h"
+
+/* Queues may be in that many namespaces at the same time. */
+#define NAMESPACES_MAX 64
+
+/* The queues of one namespace. */
+struct listed {
+	uint32_t netns;
+	struct queue_length *items;
+	size_t n;
+};
+
+struct look {
+	struct queues *kernel; /* NULL when it does not tell, or was not asked yet */
+	bool asked, learnt;    /* whether it tells; all our sockets are known to it */
+	bool own;	       /* these are what it has told: */
+	const struct hs_queue *items;
+	size_t n;
+	struct listed listed[NAMESPACES_MAX];
+	size_t n_listed;
+};
+
+struct look *look_new(void)
+{
+	return calloc(1, sizeof(struct look));
+}
+
+struct look *look_free(struct look *look)
+{
+	if (!look)
+		return NULL;
+	look_forget_listed(look);
+	queues_free(look->kernel);
+	free(look);
+	return NULL;
+}
+
+/* ---- our own ---- */
+
+void look_forget_sockets(struct look *look)
+{
+	look->learnt = false;
+}
+
+/* Once: a kernel that does not describe itself will not do so later. */
+static void open_kernel(struct look *look, struct accounting *accounting)
+{
+	if (look->asked || !accounting)
+		return;
+	look->asked = true;
+	if (queues_open(accounting_tags_fd(accounting), &look->kernel) < 0)
+		look->kernel = NULL;
+}
+
+void look_begin(struct look *look, struct accounting *accounting)
+{
+	look_forget_listed(look);
+	look->own = false;
+	open_kernel(look, accounting);
+	if (!look->kernel)
+		return;
+	if (!look->learnt)
+		look->learnt = !queues_learn(look->kernel);
+	look->own = look->learnt && !queues_take(look->kernel, &look->items, &look->n);
+}
+
+void look_end(struct look *look)
+{
+	look_forget_listed(look);
+}
+
+bool look_is_own(const struct look *look)
+{
+	return look->own;
+}
+
+size_t look_own(const struct look *look, uint32_t service_id, unsigned slot,
+		const struct hs_queue **ret_first)
+{
+	return queues_of_slot(look->items, look->n, service_id, slot, ret_first);
+}
+
+/* ---- listed ---- */
+
+void look_forget_listed(struct look *look)
+{
+	for (size_t i = 0; i < look->n_listed; i++)
+		free(look->listed[i].items);
+	look->n_listed = 0;
+}
+
+/* NULL when the kernel cannot be asked. */
+static const struct listed *listed_in(struct look *look, const struct netns *netns)
+{
+	struct listed *listed = &look->listed[look->n_listed];
+
+	for (size_t i = 0; i < look->n_listed; i++)
+		if (look->listed[i].netns == netns->inode)
+			return &look->listed[i];
+	if (look->n_listed == NAMESPACES_MAX || diag_queues(netns, &listed->items, &listed->n) < 0)
+		return NULL;
+	listed->netns = netns->inode;
+	look->n_listed++;
+	return listed;
+}
+
+uint32_t look_listed(struct look *look, const struct netns *netns, uint64_t cookie)
+{
+	const struct listed *listed = listed_in(look, netns);
+
+	return listed ? diag_queue_of(listed->items, listed->n, cookie) : 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel shows of accept queues during one look at all services: our own queues, where it
+ * tells of them (plane/queues.h); else a list of all listening sockets of the namespaces in
+ * question (plane/diag.h), which costs everybody on the machine something.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plane/netns.h"
+#include "plane/plane.h"
+#include "plane/queues.h"
+
+struct look;
+
+struct look *look_new(void);
+struct look *look_free(struct look *look);
+
+/* From now on there may be sockets that are not known yet. */
+void look_forget_sockets(struct look *look);
+
+/* `accounting` may be NULL: then all is listed. What was seen before is forgotten. */
+void look_begin(struct look *look, struct accounting *accounting);
+void look_end(struct look *look);
+
+/* Whether the kernel tells of our own, this time; then those of a slot on which somebody waits. */
+bool look_is_own(const struct look *look);
+size_t look_own(const struct look *look, uint32_t service_id, unsigned slot,
+		const struct hs_queue **ret_first);
+
+/* Else what waits on one socket: listed when it is first asked for. 0 also when it is not known. */
+uint32_t look_listed(struct look *look, const struct netns *netns, uint64_t cookie);
+/* It is to be listed anew. */
+void look_forget_listed(struct look *look);

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/queues.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <string.h>
+
+#include "queues.skel.h"
+#include "util/macro.h"
+
+/* Room for that many at first. */
+#define ROOM 256
+
+struct queues {
+	struct queues_bpf *skel;
+	int taking, learning; /* links: a program, and the storage that it goes over */
+	struct hs_queue *items;
+	size_t room;
+};
+
+DEFINE_CLEANUP(struct queues, queues_free)
+
+struct queues *queues_free(struct queues *queues)
+{
+	if (!queues)
+		return NULL;
+	close_fd(queues->taking);
+	close_fd(queues->learning);
+	queues_bpf__destroy(queues->skel);
+	free(queues->items);
+	free(queues);
+	return NULL;
+}
+
+static int load(struct queues *queues, int tags_fd)
+{
+	queues->skel = queues_bpf__open();
+	if (!queues->skel)
+		return -errno;
+	if (bpf_map__reuse_fd(queues->skel->maps.hs_tags, tags_fd))
+		return -errno;
+	return queues_bpf__load(queues->skel);
+}
+
+static int attach(const struct bpf_program *program, int map_fd, int *ret_link)
+{
+	union bpf_iter_link_info map = {.map.map_fd = map_fd};
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &map, .iter_info_len = sizeof(map));
+	int link = bpf_link_create(bpf_program__fd(program), 0, BPF_TRACE_ITER, &opts);
+
+	if (link < 0)
+		return -errno;
+	*ret_link = link;
+	return 0;
+}
+
+int queues_open(int tags_fd, struct queues **ret_queues)
+{
+	_cleanup_(queues_freep) struct queues *queues = calloc(1, sizeof(*queues));
+	int r;
+
+	if (!queues)
+		return -ENOMEM;
+	queues->taking = queues->learning = -1;
+	r = load(queues, tags_fd);
+	if (!r)
+		r = attach(queues->skel->progs.hs_queues,
+			   bpf_map__fd(queues->skel->maps.hs_listening), &queues->taking);
+	if (!r)
+		r = attach(queues->skel->progs.hs_learn, tags_fd, &queues->learning);
+	if (r < 0)
+		return r;
+	*ret_queues = steal_ptr(&queues);
+	return 0;
+}
+
+static ssize_t read_some(int iterator, void *buffer, size_t size)
+{
+	ssize_t n;
+
+	do
+		n = read(iterator, buffer, size);
+	while (n < 0 && (errno == EAGAIN || errno == EINTR));
+	return n < 0 ? -errno : n;
+}
+
+int queues_learn(struct queues *queues)
+{
+	_cleanup_(close_fdp) int iterator = bpf_iter_create(queues->learning);
+	char nothing;
+	ssize_t n;
+
+	if (iterator < 0)
+		return -errno;
+	n = read_some(iterator, &nothing, sizeof(nothing));
+	return n < 0 ? (int)n : 0;
+}
+
+static int make_room(struct queues *queues, size_t used)
+{
+	size_t room = queues->room ? 2 * queues->room : ROOM;
+	struct hs_queue *more;
+
+	if (used < queues->room * sizeof(*more))
+		return 0;
+	more = realloc(queues->items, room * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	queues->items = more;
+	queues->room = room;
+	return 0;
+}
+
+static int by_slot(const void *a, const void *b)
+{
+	const struct hs_queue *left = a, *right = b;
+
+	if (left->service_id != right->service_id)
+		return left->service_id < right->service_id ? -1 : 1;
+	return left->slot < right->slot ? -1 : left->slot > right->slot;
+}
+
+/* A record may come in two parts. */
+int queues_take(struct queues *queues, const struct hs_queue **ret_items, size_t *ret_n)
+{
+	_cleanup_(close_fdp) int iterator = bpf_iter_create(queues->taking);
+	size_t used = 0;
+	ssize_t n;
+	int r;
+
+	if (iterator < 0)
+		return -errno;
+	do {
+		r = make_room(queues, used);
+		if (r < 0)
+			return r;
+		n = read_some(iterator, (char *)queues->items + used,
+			      queues->room * sizeof(*queues->items) - used);
+		if (n < 0)
+			return (int)n;
+		used += n;
+	} while (n);
+	*ret_n = used / sizeof(*queues->items);
+	*ret_items = queues->items;
+	qsort(queues->items, *ret_n, sizeof(*queues->items), by_slot);
+	return 0;
+}
+
+size_t queues_of_slot(const struct hs_queue *items, size_t n, uint32_t service_id, unsigned slot,
+		      const struct hs_queue **ret_first)
+{
+	const struct hs_queue key = {.service_id = service_id, .slot = slot};
+	size_t low = 0, high = n, end;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (by_slot(&items[middle], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (end = low; end < n && !by_slot(&items[end], &key); end++)
+		;
+	*ret_first = items + low;
+	return end - low;
+}
