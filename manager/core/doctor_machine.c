@@ -72,6 +72,10 @@ static const struct {
 				  "Without it hsctl connections tells no age, no idle ones and no "
 				  "half-open handshakes; all else works",
 				  OTHER_BUILD ", and with CONFIG_DEBUG_INFO_BTF"},
+	[ABILITY_LOADS_QUEUES] = {"The kernel loads the look at accept queues",
+				  "Without it all sockets are listed to find instances that hang: "
+				  "less often, and at a cost for everybody; all else works",
+				  OTHER_BUILD ", and with CONFIG_DEBUG_INFO_BTF"},
 	[ABILITY_LOADS_FORCE] = {"The kernel loads the bind programs",
 				 "Without them Intake=forced does nothing: a server has to set "
 				 "SO_REUSEPORT itself, or to be given its sockets by a socket unit",

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <string.h>
 
+#include "plane/load.h"
 #include "queues.skel.h"
 #include "util/macro.h"
 
@@ -39,7 +40,7 @@ static int load(struct queues *queues, int tags_fd)
 		return -errno;
 	if (bpf_map__reuse_fd(queues->skel->maps.hs_tags, tags_fd))
 		return -errno;
-	return queues_bpf__load(queues->skel);
+	return load_object(queues->skel->obj, "the look at accept queues", NULL);
 }
 
 static int attach(const struct bpf_program *program, int map_fd, int *ret_link)

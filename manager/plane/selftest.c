@@ -51,6 +51,7 @@ static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_LOADS_UDP] = selftest_loads_selector_udp,
 	[ABILITY_LOADS_ACCOUNTING] = selftest_loads_accounting,
 	[ABILITY_LOADS_CENSUS] = selftest_loads_census,
+	[ABILITY_LOADS_QUEUES] = selftest_loads_queues,
 	[ABILITY_LOADS_FORCE] = selftest_loads_force,
 	[ABILITY_LOADS_EXEC] = selftest_loads_exec,
 };

@@ -13,6 +13,7 @@
 #include "force.skel.h"
 #include "plane/load.h"
 #include "plane/selftest_checks.h"
+#include "queues.skel.h"
 #include "selector.skel.h"
 #include "selector_udp.skel.h"
 #include "util/macro.h"
@@ -45,5 +46,6 @@ SELFTEST_OBJECT(selector, "the selector")
 SELFTEST_OBJECT(selector_udp, "the selector for UDP")
 SELFTEST_OBJECT(accounting, "the accounting program")
 SELFTEST_OBJECT(census, "the census")
+SELFTEST_OBJECT(queues, "the look at accept queues")
 SELFTEST_OBJECT(force, "the bind programs")
 SELFTEST_OBJECT(exec, "the programs for a command")
