@@ -117,44 +117,48 @@ benches: $(BENCHES)
 hostile-tools: $(HOSTILE_TOOLS)
 	@mkdir -p $(BUILD)/tests/hostile
 
-$(BUILD)/units/%: units/%.in
+# What has PREFIX in it is made anew for another PREFIX.
+PLACED := $(shell grep -lE 'HS_(PREFIX|SYSCONFDIR)\b' $(wildcard manager/*/*.c))
+$(BUILD)/prefix: always
 	@mkdir -p $(@D)
-	$(Q)sed 's|@PREFIX@|$(PREFIX)|g' $< > $@
+	@echo '$(PREFIX) $(SYSCONFDIR)' | cmp -s - $@ || echo '$(PREFIX) $(SYSCONFDIR)' > $@
+$(PLACED:%.c=$(BUILD)/%.o): $(BUILD)/prefix
 
-DRILL_UNITS := $(BUILD)/units/hotstandby-drill@.service units/hotstandby-drill@.timer \
-               units/hotstandby-drill-failed@.service
-INSTALL := install -D
-ROOT     = $(DESTDIR)$(PREFIX)
+# Units, examples and pages are written for /usr.
+PLACE := sed -E 's,/usr/(s?bin/hs|lib/hotstandby|lib/systemd/system/h|share/hotstandby),$(PREFIX)/\1,g; \
+         s,/usr/share(/dbus-1/system.d),$(BUS_FOLDER)\1,g'
+$(BUILD)/units/%: units/% $(BUILD)/prefix
+	@mkdir -p $(@D)
+	$(Q)$(PLACE) $< > $@
 
-# Units, bus policy and catalog go where systemd and dbus look for a vendor's files: below /usr/lib and
-# /usr/share when PREFIX is /usr, else below PREFIX.
-install: all $(BUILD)/units/hsd.service $(BUILD)/units/hotstandby-drill@.service
-	$(INSTALL) -m 0755 $(BUILD)/hsd $(ROOT)/sbin/hsd
-	$(INSTALL) -m 0755 $(BUILD)/hsctl $(ROOT)/bin/hsctl
-	$(INSTALL) -m 0755 $(BUILD)/hs-hook $(ROOT)/lib/hotstandby/hs-hook
-	$(INSTALL) -m 0755 $(BUILD)/hs-example-server $(ROOT)/lib/hotstandby/hs-example-server
-	$(INSTALL) -m 0644 $(BUILD)/units/hsd.service $(ROOT)/lib/systemd/system/hsd.service
-	for f in $(DRILL_UNITS); do \
-		$(INSTALL) -m 0644 $$f $(ROOT)/lib/systemd/system/$${f##*/} || exit; done
-	$(INSTALL) -m 0644 units/org.hotstandby1.conf $(ROOT)/share/dbus-1/system.d/org.hotstandby1.conf
-	$(INSTALL) -m 0644 units/hotstandby.catalog $(ROOT)/lib/systemd/catalog/hotstandby.catalog
-	$(INSTALL) -m 0644 scripts/completion/hsctl.bash $(ROOT)/share/bash-completion/completions/hsctl
-	for f in $(filter-out %.c %.h,$(wildcard units/examples/*)); do \
-		$(INSTALL) -m 0644 $$f $(ROOT)/share/hotstandby/examples/$${f##*/} || exit; done
-	for f in $(wildcard man/*.[1-8]); do \
-		$(INSTALL) -m 0644 $$f $(ROOT)/share/man/man$${f##*.}/$${f##*/} || exit; done
-	$(if $(DESTDIR),,-journalctl --update-catalog)
+$(BUILD)/man/%: man/% $(BUILD)/prefix
+	@mkdir -p $(@D)
+	$(Q)$(PLACE) $< > $@
+
+# Where dbus looks: its own /usr/share for what is installed below /usr, else what belongs to the machine.
+BUS_FOLDER := $(if $(filter /usr,$(PREFIX)),/usr/share,$(SYSCONFDIR))
+UNITS    := $(patsubst %,$(BUILD)/%,$(wildcard units/*.service units/*.timer))
+EXAMPLES := $(patsubst %,$(BUILD)/%,$(filter-out %.c %.h,$(wildcard units/examples/*)))
+PAGES    := $(patsubst %,$(BUILD)/%,$(wildcard man/*.[1-8]))
+
+# What is installed, and removed again: MODE:SOURCE:TARGET, see scripts/install.
+INSTALLED := \
+	0755:$(BUILD)/hsd:sbin/hsd \
+	0755:$(BUILD)/hsctl:bin/hsctl \
+	0755:$(BUILD)/hs-hook:lib/hotstandby/hs-hook \
+	0755:$(BUILD)/hs-example-server:lib/hotstandby/hs-example-server \
+	$(foreach f,$(UNITS),0644:$(f):lib/systemd/system/$(notdir $(f))) \
+	0644:units/org.hotstandby1.conf:$(BUS_FOLDER:/usr/%=%)/dbus-1/system.d/org.hotstandby1.conf \
+	0644:units/hotstandby.catalog:lib/systemd/catalog/hotstandby.catalog \
+	0644:scripts/completion/hsctl.bash:share/bash-completion/completions/hsctl \
+	$(foreach f,$(EXAMPLES),0644:$(f):share/hotstandby/examples/$(notdir $(f))) \
+	$(foreach f,$(PAGES),0644:$(f):share/man/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
+
+install: all $(UNITS) $(EXAMPLES) $(PAGES)
+	$(Q)scripts/install install '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' $(INSTALLED)
 
 uninstall:
-	rm -f $(ROOT)/sbin/hsd $(ROOT)/bin/hsctl $(ROOT)/lib/systemd/system/hsd.service \
-		$(ROOT)/share/dbus-1/system.d/org.hotstandby1.conf \
-		$(ROOT)/lib/systemd/catalog/hotstandby.catalog \
-		$(ROOT)/share/bash-completion/completions/hsctl
-	for f in $(notdir $(DRILL_UNITS)); do rm -f $(ROOT)/lib/systemd/system/$$f; done
-	for f in $(wildcard man/*.[1-8]); do rm -f $(ROOT)/share/man/man$${f##*.}/$${f##*/}; done
-	rm -f $(ROOT)/lib/hotstandby/hs-hook $(ROOT)/lib/hotstandby/hs-example-server
-	rm -rf $(ROOT)/share/hotstandby
-	-rmdir --ignore-fail-on-non-empty $(ROOT)/lib/hotstandby
+	$(Q)scripts/install uninstall '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' $(INSTALLED)
 
 check demo bench:
 	./scripts/$@
@@ -162,6 +166,6 @@ check demo bench:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all objects unit-tests plane-tests hostile-tools benches check demo bench install uninstall clean
+.PHONY: all objects unit-tests plane-tests hostile-tools benches check demo bench install uninstall clean always
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -107,7 +107,7 @@ static void lint_commands(struct lint_report *report, const struct lint_unit *se
 		     "slot than the one that is meant",
 		     "Give the slots files of their own, with %i; or, for a port, put this in "
 		     "front of "
-		     "the command: +/usr/bin/hsctl exec %p %i --");
+		     "the command: +" HS_PREFIX "/bin/hsctl exec %p %i --");
 	}
 }
 

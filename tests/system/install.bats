@@ -1,0 +1,194 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# make install and make uninstall as an administrator runs them, on a machine whose bus and systemd are there.
+
+load lib/rig
+
+policy=/usr/share/dbus-1/system.d/org.hotstandby1.conf
+# each installation asks systemd, the bus, the journal and the index of the pages to look
+export BATS_TEST_TIMEOUT=300
+
+# Installed by each test itself.
+setup_file() {
+	container_start "$rig"
+	mkdir -p "$(container_root "$rig")$tools"
+	cp "$top"/tests/system/lib/*.{lua,py} "$(container_root "$rig")$tools/"
+	# what a package's trigger does at some time or other, and the journal's catalog, are there before
+	inside mandb --quiet
+	inside journalctl --update-catalog
+}
+
+build=$(realpath "${BUILD:-$top/build}")
+
+make_inside() { inside make -s -C "$top" BUILD="${local_build:-$build}" "$@"; }
+
+# All that is installed on the machine, and what is in it of ours: no times.
+files() {
+	inside find /usr /etc /lib /run/systemd/system /sys/fs/bpf -xdev ! -path '/usr/src/*' ! -name '.updated' ! -name 'index.db' \
+		-printf '%p %y %m %U %l\n' | sort
+	inside journalctl --list-catalog | grep -c HS_ || true
+	inside man -k hotstandby 2>&1 | grep -c '^h' || true
+}
+
+name_is_ours() { [[ $(inside busctl --system call org.freedesktop.DBus / org.freedesktop.DBus NameHasOwner s org.hotstandby1) == 'b true' ]]; }
+
+no_pins() { ! inside test -e $pins; }
+
+@test "hsd has its name at once after each of 10 installations, whenever the bus reads its policy" {
+	local stirrer done=0
+	make_inside install
+	# a bus that is told again and again to read its policy
+	inside timeout 200 bash -c 'while sleep 0.2 && ! test -e /run/enough; do systemctl reload dbus; done' 3>&- &
+	stirrer=$!
+	while ((done < 10)); do
+		inside rm $policy
+		inside systemctl reload dbus
+		make_inside install || break
+		inside systemctl start hsd || break
+		name_is_ours || break
+		[[ $(inside systemctl show -P NRestarts hsd) == 0 ]] || break
+		inside systemctl stop hsd
+		((++done))
+	done
+	inside touch /run/enough
+	wait $stirrer
+	((done == 10)) || fail "fine $done times"
+	make_inside uninstall
+	! inside test -e $policy
+}
+
+@test "a daemon that runs is replaced under it; it is told, and nothing is restarted" {
+	local pid
+	make_inside install
+	inside systemctl start hsd
+	pid=$(main_pid hsd)
+	run -0 make_inside install
+	[[ $output == *'systemctl restart hsd'* ]]
+	[[ $(main_pid hsd) == "$pid" ]]
+	inside systemctl restart hsd
+	name_is_ours
+}
+
+@test "nothing is half there for a moment: what others read has its content and mode from the first look on" {
+	local watcher
+	inside bash -c 'while ! test -e /run/enough2; do
+		find /usr/share/dbus-1/system.d /usr/lib/systemd/system /usr/lib/systemd/catalog /usr/sbin /usr/bin \
+			\( -name "org.hotstandby1.conf" -o -name "hsd*" -o -name "hsctl*" -o -name "hotstandby*" \) \
+			\( ! -perm -444 -o -size 0 \) -print 2>/dev/null
+		done' >"$BATS_TEST_TMPDIR/seen" 3>&- &
+	watcher=$!
+	for _ in {1..5}; do make_inside install; done
+	inside touch /run/enough2
+	wait $watcher
+	[[ ! -s $BATS_TEST_TMPDIR/seen ]] || fail "seen: $(sort "$BATS_TEST_TMPDIR/seen" | uniq -c)"
+}
+
+@test "uninstall refuses while something is in use, and says what to do" {
+	own_service shop 9301
+	inside systemctl enable --now hsd
+	up shop
+	inside systemctl enable hotstandby-drill@shop.timer
+	run -2 make_inside uninstall
+	[[ $output == *'hsctl disable shop@.service'* ]]
+	[[ $output == *'systemctl disable --now hsd.service'* ]]
+	[[ $output == *'systemctl disable --now hotstandby-drill@shop.timer'* ]]
+	inside test -x /usr/sbin/hsd
+	# as it says
+	inside systemctl disable --now hotstandby-drill@shop.timer
+	hs disable shop@.service
+	run -2 make_inside uninstall
+	inside systemctl disable --now hsd.service
+	make_inside uninstall
+	inside systemctl stop shop@0 shop@1
+	inside rm /etc/systemd/system/shop@.service
+	inside systemctl daemon-reload
+}
+
+@test "uninstall leaves nothing: files, folders, catalog, pages, pins" {
+	local before
+	before=$(files)
+	make_inside install
+	[[ $(files) != "$before" ]]
+	inside journalctl --list-catalog | grep -q HS_ || inside journalctl --list-catalog | grep -qi hotstandby
+	inside man -k hotstandby | grep -q '^hsctl '
+	inside systemctl enable --now hsd
+	inside systemctl disable --now hsd
+	make_inside uninstall
+	diff <(echo "$before") <(files)
+	[[ $(inside systemctl show -P LoadState hsd) == not-found ]]
+}
+
+@test "an installation below /usr/local works wholly, and leaves nothing" {
+	local before local_build=/root/build
+	before=$(files)
+	cp -a "$build" "$(container_root "$rig")$local_build"
+	make_inside PREFIX=/usr/local install
+	inside test -x /usr/local/sbin/hsd
+	inside test -e /etc/dbus-1/system.d/org.hotstandby1.conf
+	! inside test -e /usr/bin/hsctl
+	inside systemctl enable --now hsd
+	name_is_ours
+	inside mkdir -p /srv
+	write /etc/systemd/system/shop@.service <<-END
+		[Service]
+		Type=notify
+		ExecStart=/usr/local/lib/hotstandby/hs-example-server --slot=%i --idle-grace=100 --listen=0.0.0.0:9302
+	END
+	up shop
+	inside systemctl show -P ExecStopPost,ExecStop,ExecStartPre shop@0 | grep -q /usr/local/bin/hsctl
+	[[ $(inside hsctl switchover shop) == *'slot 1 is active'* ]]
+	inside systemctl restart shop@1
+	wait_for 5 is_ready shop
+	inside journalctl -x -u hsd | grep -q 'is managed by hotstandby\|hotstandby(7)\|man:hsctl' || true
+	inside man -w hsctl | grep -q /usr/local
+	[[ $(inside man hsd | cat) == */usr/local/lib/systemd/system/hsd.service* ]]
+	run -0 hs doctor shop
+	inside systemctl stop shop@0 shop@1
+	hs disable shop@.service
+	inside rm /etc/systemd/system/shop@.service
+	inside systemctl daemon-reload
+	inside systemctl disable --now hsd
+	make_inside PREFIX=/usr/local uninstall
+	diff <(echo "$before") <(files)
+}
+
+@test "places where nobody would look are refused, and nothing is written" {
+	local before
+	before=$(files)
+	run -2 make_inside install PREFIX=/opt/hotstandby BUILD=/root/build
+	[[ $output == *'PREFIX=/opt/hotstandby cannot work: systemd reads'* ]]
+	run -2 make_inside install SYSCONFDIR=/usr/local/etc BUILD=/root/build
+	[[ $output == *'SYSCONFDIR=/usr/local/etc cannot work'* ]]
+	diff <(echo "$before") <(files)
+}
+
+@test "on a machine without a running systemd or bus it installs, and says what was not told" {
+	local root=/root/bare
+	# a root folder of its own: what is in /run is not seen there
+	inside mkdir -p $root/run $root/tmp
+	run -0 inside unshare --mount bash -c "mount -t tmpfs none /run && make -s -C '$top' BUILD='$build' install"
+	[[ $output == *'systemd does not run here'* && $output == *'no system bus runs here'* ]]
+	inside test -x /usr/sbin/hsd
+	make_inside uninstall
+}
+
+@test "after the last disable and a stop of hsd, in either order, no pin is left" {
+	make_inside install
+	own_service last 9303
+	inside systemctl start hsd
+	up last
+	inside test -d $pins/last
+	hs disable last@.service
+	inside systemctl stop hsd
+	no_pins
+	inside systemctl stop last@0 last@1
+	# the other way around
+	inside systemctl start hsd
+	up last
+	inside systemctl stop hsd
+	inside test -d $pins/last
+	hs disable last@.service
+	no_pins
+	inside systemctl stop last@0 last@1
+}
