@@ -11,6 +11,7 @@
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
+#include "plane/accounting.h"
 #include "plane/scan.h"
 #include "system/journal.h"
 
@@ -141,6 +142,8 @@ static int finish(const struct arguments *arguments, const struct disable_result
 		return EXIT_FAILED;
 	}
 	r = release(result->service, &released, &problem);
+	/* of the last service without hsd; a running hsd does so when it stops */
+	accounting_drop_unused();
 	if (made || released)
 		journal_log(JOURNAL_DISABLE, &scope, "%s was taken out of hotstandby.",
 			    result->service);

@@ -345,7 +345,7 @@ struct manager *manager_free(struct manager *manager)
 
 	if (!manager)
 		return NULL;
-	unused = manager->services && !manager->n_services;
+	unused = !manager->n_services;
 
 	sd_bus_slot_unref(manager->bus_object);
 	sd_bus_slot_unref(manager->exec_match);

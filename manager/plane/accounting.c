@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "accounting.skel.h"
@@ -22,6 +23,7 @@ struct accounting {
 	accounting_listen_fn on_listen;
 	void *userdata;
 	bool watching;
+	int used_fd;	       /* the folder of its pins, locked for as long as it is used */
 	struct census *census; /* from the first question on */
 };
 
@@ -52,6 +54,7 @@ struct accounting *accounting_free(struct accounting *a)
 	census_free(a->census);
 	for (size_t i = 0; i < ARRAY_SIZE(pinned_maps); i++)
 		close_fd(*fd_of(a, &pinned_maps[i]));
+	close_fd(a->used_fd);
 	free(a);
 	return NULL;
 }
@@ -62,6 +65,8 @@ static struct accounting *accounting_new(void)
 
 	for (size_t i = 0; a && i < ARRAY_SIZE(pinned_maps); i++)
 		*fd_of(a, &pinned_maps[i]) = -1;
+	if (a)
+		a->used_fd = -1;
 	return a;
 }
 
@@ -123,21 +128,25 @@ static int load_and_pin(struct accounting *a, struct problem *problem)
 	return r ? r : open_pins(a);
 }
 
+/* Who uses it shares a lock, so that nobody takes the pins for unused. */
+static int hold(struct accounting *a, struct problem *problem)
+{
+	a->used_fd = open(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->used_fd < 0 || flock(a->used_fd, LOCK_SH | LOCK_NB) < 0)
+		return problem_set(problem, -errno, "cannot lock the accounting pins: %m");
+	return 0;
+}
+
 int accounting_open(struct accounting **ret_accounting, struct problem *problem)
 {
 	_cleanup_(accounting_freep) struct accounting *a = accounting_new();
 	_cleanup_(close_fdp) int lock = -1;
-	int r = pins_prepare(problem);
+	int r = pins_enter(&lock, problem);
 
 	if (r < 0)
 		return r;
 	if (!a)
 		return -ENOMEM;
-	r = pins_lock(HS_PIN_ROOT, 1, &lock);
-	if (r < 0)
-		return problem_set(problem, r,
-				   "cannot lock the accounting pins: %s; this needs root",
-				   strerror(-r));
 	if (mkdir(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 0750) < 0 && errno != EEXIST)
 		return problem_set(problem, -errno,
 				   "cannot make the accounting pins: %m; this needs root");
@@ -146,6 +155,8 @@ int accounting_open(struct accounting **ret_accounting, struct problem *problem)
 		r = load_and_pin(a, problem);
 	else if (r < 0)
 		problem_set(problem, r, "cannot open the accounting pins: %s", strerror(-r));
+	if (!r)
+		r = hold(a, problem);
 	if (r < 0)
 		return r;
 	*ret_accounting = steal_ptr(&a);
@@ -176,10 +187,14 @@ static int is_service(const char *name, void *userdata)
 
 void accounting_drop_unused(void)
 {
-	_cleanup_(close_fdp) int lock = -1;
+	_cleanup_(close_fdp) int lock = -1, unused = -1;
+	int r;
 
 	/* nobody makes a service's pins meanwhile */
 	if (pins_lock(HS_PIN_ROOT, 1, &lock) < 0 || pins_each_folder(HS_PIN_ROOT, is_service, NULL))
+		return;
+	r = pins_lock(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 0, &unused);
+	if (r < 0 && r != -ENOENT)
 		return;
 	accounting_destroy();
 	rmdir(HS_PIN_ROOT);

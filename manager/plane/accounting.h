@@ -26,7 +26,8 @@ struct accounting *accounting_free(struct accounting *accounting);
 /* Detaches the program and removes the pins. */
 int accounting_destroy(void);
 
-/* If no service has pins any more: the same, so that nothing of ours is left. */
+/* If no service has pins any more, and no process uses it: the same, and HS_PIN_ROOT goes, too, so
+ * that nothing of ours is left. */
 void accounting_drop_unused(void);
 
 /* Makes the counters of a service known under its id. -errno of the map update. */

@@ -21,6 +21,9 @@
 #define LOCK_RETRY_MS 2
 #define LOCK_TRIES    500
 
+/* Whoever finds the root folder removed makes it again; nobody removes it twice in this time. */
+#define ENTER_TRIES 3
+
 struct pin_path pin_path(const char *template, ...)
 {
 	struct pin_path path;
@@ -78,6 +81,7 @@ int pins_lock(const char *folder, int wait, int *ret_fd)
 {
 	_cleanup_(close_fdp) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int tries = LOCK_TRIES;
+	struct stat status;
 
 	if (fd < 0)
 		return -errno;
@@ -88,7 +92,28 @@ int pins_lock(const char *folder, int wait, int *ret_fd)
 			return -EBUSY;
 		poll(NULL, 0, LOCK_RETRY_MS);
 	}
+	/* what was removed while we waited is nobody's any more */
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (!status.st_nlink)
+		return -ENOENT;
 	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int pins_enter(int *ret_lock, struct problem *problem)
+{
+	int r = -ENOENT;
+
+	for (unsigned i = 0; r == -ENOENT && i < ENTER_TRIES; i++) {
+		r = pins_prepare(problem);
+		if (r < 0)
+			return r;
+		r = pins_lock(HS_PIN_ROOT, 1, ret_lock);
+	}
+	if (r < 0)
+		return problem_set(problem, r, "cannot lock %s: %s; this needs root", HS_PIN_ROOT,
+				   strerror(-r));
 	return 0;
 }
 

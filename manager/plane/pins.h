@@ -25,8 +25,13 @@ int pins_prepare(struct problem *problem);
 int pins_check(struct problem *problem);
 
 /* Exclusive lock of a pin folder (flock): ends with the descriptor, also when its holder dies.
- * -EBUSY when another process has it; with `wait` only after a second. */
+ * -EBUSY when another process has it; with `wait` only after a second. -ENOENT when there is no
+ * such folder, or none any more. */
 int pins_lock(const char *folder, int wait, int *ret_fd);
+
+/* pins_prepare(), and the lock of HS_PIN_ROOT, which another process may just be removing because
+ * nothing is in it. As pins_lock() with `wait`; says what is wrong. */
+int pins_enter(int *ret_lock, struct problem *problem);
 
 /* Opens a pinned map or program. -ENOENT when it is not there. */
 int pin_open(const char *path, int *ret_fd);

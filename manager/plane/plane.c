@@ -257,14 +257,10 @@ int plane_create(const char *service, struct accounting *accounting, struct plan
 		 struct problem *problem)
 {
 	_cleanup_(close_fdp) int lock = -1;
-	int r = pins_prepare(problem);
+	int r = pins_enter(&lock, problem);
 
 	if (r < 0)
 		return r;
-	r = pins_lock(HS_PIN_ROOT, 1, &lock);
-	if (r < 0)
-		return problem_set(problem, r, "cannot lock %s: %s; this needs root", HS_PIN_ROOT,
-				   strerror(-r));
 	r = plane_open(service, accounting, ret_plane, problem);
 	if (r != -ENOENT)
 		return r;

@@ -305,6 +305,27 @@ static void a_half_made_listener_is_made_whole(void **state)
 	assert_int_equal(rig_slot(rig, 0).chosen, 1);
 }
 
+static void accounting_goes_with_its_last_user_and_the_folder_with_it(void **state)
+{
+	struct accounting *a, *b;
+	struct problem problem;
+
+	(void)state;
+	assert_int_equal(accounting_open(&a, &problem), 0);
+	assert_int_equal(accounting_open(&b, &problem), 0);
+	accounting_free(a);
+	/* somebody counts with it */
+	accounting_drop_unused();
+	assert_int_equal(access(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/link", F_OK), 0);
+	accounting_free(b);
+	accounting_drop_unused();
+	assert_int_equal(access(HS_PIN_ROOT, F_OK), -1);
+	/* and comes again */
+	assert_int_equal(accounting_open(&a, &problem), 0);
+	accounting_free(a);
+	assert_int_equal(accounting_destroy(), 0);
+}
+
 /* Whoever runs out of descriptors must not take live pins for half-made ones. */
 static void open_without_descriptors(struct rig *rig, struct report *report)
 {
@@ -666,6 +687,7 @@ int main(void)
 		CASE(a_creator_that_died_before_the_end_is_made_up_for),
 		CASE(another_version_is_left_alone),
 		CASE(a_half_made_listener_is_made_whole),
+		BARE_CASE(accounting_goes_with_its_last_user_and_the_folder_with_it),
 		CASE(live_pins_are_never_taken_for_half_made),
 		CASE(foreign_files_are_passed_over),
 		BARE_CASE(a_missing_bpffs_is_named),
