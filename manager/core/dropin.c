@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/commands.h"
 #include "core/config.h"
 #include "core/name.h"
 #include "util/files.h"
@@ -107,10 +108,71 @@ static int add_shared(char ***pieces, const struct dropin *dropin)
 	return r;
 }
 
+/* The unit's own lines of one list again. */
+static int add_lines(char ***pieces, enum command_list list, const struct commands *commands)
+{
+	int r = 0;
+
+	for (char **p = commands ? commands->lines[list] : NULL; r >= 0 && p && *p; p++)
+		r = strings_take(pieces, format("%s=%s\n", command_list_to_string(list), *p));
+	return r;
+}
+
+/* A list that had a line which reaches whichever slot it finds first. */
+static int add_replaced(char ***pieces, enum command_list list, const struct commands *commands)
+{
+	int r;
+
+	if (!commands || !commands->replaced[list])
+		return 0;
+	r = strings_take(pieces,
+			 format("# without what may reach another slot than the one that is meant\n"
+				"%s=\n",
+				command_list_to_string(list)));
+	return r < 0 ? r : add_lines(pieces, list, commands);
+}
+
+/* systemd itself stops the slot's processes, by the signal that the line has sent. */
+static int add_stops(char ***pieces, const struct commands *commands)
+{
+	int r = strings_add(pieces, "# new connections leave the instance first, then it is "
+				    "stopped as before\n"
+				    "ExecStop=\n"
+				    "ExecStop=-+" HOOK " retire %n\n");
+
+	if (r >= 0 && commands && commands->replaced[COMMANDS_STOP])
+		r = strings_add(pieces, "# without what may reach another slot than the one that "
+					"is meant: systemd knows which it is\n");
+	if (r >= 0)
+		r = add_lines(pieces, COMMANDS_STOP, commands);
+	if (r >= 0 && commands && commands->kill_signal[0])
+		r = strings_take(pieces, format("KillSignal=%s\n", commands->kill_signal));
+	return r;
+}
+
+static int add_commands(char ***pieces, const struct commands *commands)
+{
+	int r = add_replaced(pieces, COMMANDS_CONDITION, commands);
+
+	if (r >= 0)
+		r = add_replaced(pieces, COMMANDS_START_PRE, commands);
+	if (r >= 0)
+		r = strings_add(pieces, "ExecStartPre=-+" HOOK " prepare %n\n");
+	if (r >= 0)
+		r = add_replaced(pieces, COMMANDS_START_POST, commands);
+	if (r >= 0)
+		r = strings_add(pieces, "ExecStartPost=-+" HOOK " adopt %n\n");
+	if (r >= 0)
+		r = add_replaced(pieces, COMMANDS_RELOAD, commands);
+	if (r >= 0)
+		r = add_stops(pieces, commands);
+	return r < 0 ? r : add_replaced(pieces, COMMANDS_STOP_POST, commands);
+}
+
 char *dropin_service_text(const struct dropin *dropin)
 {
 	_cleanup_(strings_freep) char **pieces = NULL;
-	char *const *sockets = dropin->sockets, *const *exec_stops = dropin->exec_stops;
+	char *const *sockets = dropin->sockets;
 	int r;
 
 	r = add_head(&pieces, dropin->service);
@@ -134,14 +196,7 @@ char *dropin_service_text(const struct dropin *dropin)
 	if (r >= 0)
 		r = add_shared(&pieces, dropin);
 	if (r >= 0)
-		r = strings_add(&pieces, "ExecStartPre=-+" HOOK " prepare %n\n"
-					 "ExecStartPost=-+" HOOK " adopt %n\n"
-					 "# new connections leave the instance first, then it is "
-					 "stopped as before\n"
-					 "ExecStop=\n"
-					 "ExecStop=-+" HOOK " retire %n\n");
-	for (; r >= 0 && exec_stops && *exec_stops; exec_stops++)
-		r = strings_take(&pieces, format("ExecStop=%s\n", *exec_stops));
+		r = add_commands(&pieces, dropin->commands);
 	return r < 0 ? NULL : join(steal_ptr(&pieces));
 }
 

@@ -8,6 +8,8 @@
 
 #include "core/ini.h"
 
+struct commands;
+
 /* Sorts behind other drop-ins, so that ours is read last and sees their ExecStop= lines. */
 #define DROPIN_NAME "zz-hotstandby.conf"
 
@@ -20,12 +22,12 @@ char *dropin_config_text(const char *service);
 /* What the drop-in of a service's template depends on. */
 struct dropin {
 	const char *service;
-	char *const *sockets;	 /* its socket units' templates ("app@.socket"), NULL-terminated or
-				    NULL */
-	bool shares_pid_file;	 /* PIDFile= would be that of all slots */
-	bool shares_runtime;	 /* RuntimeDirectory= is that of all slots */
-	char *const *exec_stops; /* the unit's own ExecStop= values, likewise */
-	unsigned joined;	 /* slots that are to share a network namespace; 0 = none */
+	char *const *sockets; /* its socket units' templates ("app@.socket"), NULL-terminated or
+				 NULL */
+	bool shares_pid_file; /* PIDFile= would be that of all slots */
+	bool shares_runtime;  /* RuntimeDirectory= is that of all slots */
+	const struct commands *commands; /* the unit's own; NULL = it has none */
+	unsigned joined;		 /* slots that are to share a network namespace; 0 = none */
 };
 char *dropin_service_text(const struct dropin *dropin);
 

@@ -336,6 +336,18 @@ bool lint_depends_on_slot(const char *value)
 	return false;
 }
 
+bool lint_has_own_environment(const struct lint_unit *service)
+{
+	for (size_t i = 0; i < service->settings.n; i++) {
+		const struct assignment *a = &service->settings.items[i];
+
+		if (!strcmp(a->section, "Service") && !strncmp(a->key, "Environment", 11) &&
+		    !dropin_is_ours(a->file) && lint_depends_on_slot(a->value))
+			return true;
+	}
+	return false;
+}
+
 /* False for a path, perhaps behind a specifier like %t, an abstract name, or vsock. */
 static bool is_inet(const char *value)
 {

@@ -81,5 +81,8 @@ void lint_per_connection(struct lint_report *report, const struct lint_unit *soc
 /* True if a specifier in the value stands for the slot. */
 bool lint_depends_on_slot(const char *value);
 
+/* True if commands may know the slot by a variable that the unit sets. */
+bool lint_has_own_environment(const struct lint_unit *service);
+
 /* "FILE:LINE: WHAT: WHY. REMEDY." Returns `text`. */
 const char *lint_format(const struct lint_finding *finding, char text[LINT_TEXT_MAX]);

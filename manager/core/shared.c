@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/commands.h"
 #include "core/dropin.h"
 
 #define REMEDY                                                                               \
@@ -53,19 +54,6 @@ static void note(struct lint_report *report, const struct assignment *a, const c
 	lint_add(report, &finding);
 }
 
-/* Commands may know the slot by a variable. */
-static bool has_own_environment(const struct lint_unit *service)
-{
-	for (size_t i = 0; i < service->settings.n; i++) {
-		const struct assignment *a = &service->settings.items[i];
-
-		if (!strcmp(a->section, "Service") && !strncmp(a->key, "Environment", 11) &&
-		    !dropin_is_ours(a->file) && lint_depends_on_slot(a->value))
-			return true;
-	}
-	return false;
-}
-
 /* A test of the configuration ("-t") reaches nobody. */
 static bool knows_its_slot(const char *command)
 {
@@ -85,8 +73,8 @@ static bool is_reset(const struct lint_unit *service, size_t index)
 	return false;
 }
 
-/* Commands that find the server by what all slots have in common: one says "reload" to the standby,
- * and the active one reloads. */
+/* Commands that may find the server by what all slots have in common: one says "reload" to the
+ * standby, and the active one reloads. Those that certainly do are replaced: core/commands.h. */
 static void lint_commands(struct lint_report *report, const struct lint_unit *service,
 			  const char *pid_file)
 {
@@ -98,7 +86,7 @@ static void lint_commands(struct lint_report *report, const struct lint_unit *se
 		if ((!assignment_is(a, "Service", "ExecReload") &&
 		     !assignment_is(a, "Service", "ExecStop")) ||
 		    !*a->value || dropin_is_ours(a->file) || knows_its_slot(a->value) ||
-		    is_reset(service, i) || (pid_file && has_word(a->value, pid_file)))
+		    is_reset(service, i) || command_reaches_all(a->value, pid_file))
 			continue;
 		note(report, a,
 		     "It names neither the slot (%i) nor its process ($MAINPID): if it finds the "
@@ -114,10 +102,9 @@ static void lint_commands(struct lint_report *report, const struct lint_unit *se
 void shared_lint(const struct shared *shared, struct lint_report *report,
 		 const struct lint_unit *service)
 {
-	const struct assignment *items = service->settings.items;
 	const struct assignment *type = assignments_last(&service->settings, "Service", "Type");
 
-	if (!has_own_environment(service))
+	if (!lint_has_own_environment(service))
 		lint_commands(report, service, shared->pid_file);
 	if (!shared->pid_file)
 		return;
@@ -126,13 +113,4 @@ void shared_lint(const struct shared *shared, struct lint_report *report,
 		     "One file cannot name the main process of every slot, so systemd is told not "
 		     "to read it and has to guess",
 		     REMEDY);
-	for (size_t i = 0; i < service->settings.n; i++)
-		if (!strcmp(items[i].section, "Service") && !dropin_is_ours(items[i].file) &&
-		    (!strncmp(items[i].key, "ExecStop", 8) ||
-		     !strcmp(items[i].key, "ExecReload")) &&
-		    has_word(items[i].value, shared->pid_file))
-			note(report, &items[i],
-			     "The file names the process of the slot that was started last, so "
-			     "this reaches that one, whichever slot is meant",
-			     REMEDY);
 }

@@ -16,7 +16,7 @@ struct shared {
 /* Looks at the units of slots 0, 1, ... in turn, beginning with all NULL. */
 void shared_look(struct shared *shared, const struct lint_unit *service, unsigned slot);
 
-/* Notes what a drop-in cannot make good: commands that reach a process by the common file, or by
- * something else that is not the slot's own, and a server that is known by that file alone. */
+/* Notes what a drop-in cannot make good: commands that may reach a process by something that is not
+ * the slot's own, and a server that is known by the common file alone. */
 void shared_lint(const struct shared *shared, struct lint_report *report,
 		 const struct lint_unit *service);

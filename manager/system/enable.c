@@ -17,6 +17,7 @@ struct enable_plan *enable_plan_free(struct enable_plan *plan)
 		return NULL;
 	filechanges_done(&plan->changes);
 	strings_free(plan->sockets);
+	commands_done(&plan->commands);
 	strings_free(plan->texts);
 	free(plan->kept_config);
 	free(plan->old_config);
@@ -288,38 +289,39 @@ static int check_per_connection(sd_bus *bus, struct enable_plan *plan, struct pr
 	return r;
 }
 
-/* All slots share the drop-in of the template, which repeats their ExecStop= lines: they must be
- * the same. */
-static int compare_stops(struct enable_plan *plan, const struct lint_unit *unit, char ***stops,
-			 bool first)
+/* All slots share the drop-in of the template, which repeats their commands: they must be the same.
+ */
+static int compare_commands(struct enable_plan *plan, const struct lint_unit *unit, bool first)
 {
-	_cleanup_(strings_freep) char **own = NULL;
+	_cleanup_(commands_done) struct commands own = {0};
+	struct shared shared = {0};
 	struct lint_finding finding = {
 		.refuses = true,
 		.file = unit->fragment,
-		.why = "The slots have different ExecStop= lines, and what hotstandby adds to the "
-		       "template has to repeat them",
-		.remedy = "Set ExecStop= in the template or a drop-in of it, not for one instance",
+		.why = "The slots have different ExecStop= lines, or others that reach whichever "
+		       "slot they find first, and what hotstandby adds to the template has to "
+		       "repeat or replace them",
+		.remedy = "Set ExecStop= and the like in the template or a drop-in of it, not for "
+			  "one instance",
 	};
 	int r;
 
-	r = dropin_effective(&unit->settings, "Service", "ExecStop", &own);
+	shared_look(&shared, unit, 0);
+	r = commands_read(&own, unit, shared.pid_file);
 	if (r < 0)
 		return r;
 	if (first) {
-		*stops = steal_ptr(&own);
-		return 0;
-	}
-	if (!strings_equal(own, *stops)) {
+		plan->commands = own;
+		own = (struct commands) {0};
+	} else if (!commands_fit(&own, &plan->commands)) {
 		snprintf(finding.what, sizeof(finding.what), "%s", unit->name);
 		lint_add(&plan->report, &finding);
 	}
 	return 0;
 }
 
-/* Looks at one slot. Sets *stops with the first one. */
-static int add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, char ***stops,
-		    struct problem *problem)
+/* Looks at one slot. */
+static int add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, struct problem *problem)
 {
 	_cleanup_(unitload_done) struct unitload load = {};
 	_cleanup_(strings_freep) char **sockets = NULL;
@@ -352,7 +354,7 @@ static int add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, char *
 	if (slot + 1 == plan->config.slots)
 		shared_lint(&plan->shared, &plan->report, &unit);
 	plan->own_network |= !sockets && lint_has_own_network(&unit, &line);
-	r = compare_stops(plan, &unit, stops, slot == 0);
+	r = compare_commands(plan, &unit, slot == 0);
 	return r < 0 ? no_memory(problem) : 0;
 }
 
@@ -467,13 +469,13 @@ static void find_intake(sd_bus *bus, struct enable_plan *plan)
 			intakefind_slot(bus, plan->service, slot, &plan->config, &plan->intake);
 }
 
-static int plan_changes(struct enable_plan *plan, char *const *stops, struct problem *problem)
+static int plan_changes(struct enable_plan *plan, struct problem *problem)
 {
 	_cleanup_(freep) char *template = format("%s@.service", plan->service);
 	struct dropin dropin = {
 		.service = plan->service,
 		.sockets = plan->sockets,
-		.exec_stops = stops,
+		.commands = &plan->commands,
 		.shares_pid_file = plan->shared.pid_file,
 		.shares_runtime = plan->shared.runtime_directory,
 		.joined = plan->own_network ? plan->config.slots : 0,
@@ -497,20 +499,19 @@ static int plan_changes(struct enable_plan *plan, char *const *stops, struct pro
 /* Looks at everything, so that all findings are there at once, and then plans. */
 static int make_plan(sd_bus *bus, struct enable_plan *plan, struct problem *problem)
 {
-	_cleanup_(strings_freep) char **stops = NULL;
 	int r;
 
 	r = check_config(plan, problem);
 	if (r >= 0)
 		check_roles(bus, plan);
 	for (unsigned slot = 0; r >= 0 && slot < plan->config.slots; slot++)
-		r = add_slot(bus, plan, slot, &stops, problem);
+		r = add_slot(bus, plan, slot, problem);
 	if (r >= 0)
 		r = check_per_connection(bus, plan, problem);
 	if (r >= 0 && !plan->report.refused)
 		find_intake(bus, plan);
 	if (r >= 0 && !plan->report.refused)
-		r = plan_changes(plan, stops, problem);
+		r = plan_changes(plan, problem);
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
+#include "core/commands.h"
 #include "core/config.h"
 #include "core/intake.h"
 #include "core/lint.h"
@@ -27,9 +28,10 @@ struct enable_plan {
 	struct config config; /* with the defaults where there is none */
 	struct intake_facts intake;
 	struct shared shared;
-	bool own_network;  /* a slot's unit has a network namespace made for it */
-	unsigned running;  /* bit N: slot N runs now; hsd adopts it when it is told */
-	bool needs_reload; /* systemd has not read the newest files */
+	struct commands commands; /* of slot 0, and with that of all */
+	bool own_network;	  /* a slot's unit has a network namespace made for it */
+	unsigned running;	  /* bit N: slot N runs now; hsd adopts it when it is told */
+	bool needs_reload;	  /* systemd has not read the newest files */
 
 	/* what the findings point into */
 	struct unitfile units[ENABLE_UNITS_MAX];

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/commands.h"
 #include "core/config.h"
 #include "core/dropin.h"
 #include "core/lint.h"
@@ -101,7 +102,7 @@ static void fuzz_lint(const struct assignments *settings)
 	struct lint_unit unit = {.name = "app@0.service", .fragment = "f", .settings = *settings};
 	struct lint_report report = {};
 	char text[LINT_TEXT_MAX];
-	char **stops = NULL;
+	struct commands commands = {};
 
 	lint_service(&report, &unit, sockets);
 	unit.name = sockets[0];
@@ -111,13 +112,13 @@ static void fuzz_lint(const struct assignments *settings)
 		check(strlen(lint_format(&report.items[i], text)) < LINT_TEXT_MAX);
 
 	/* what our drop-in repeats reads back as the same */
-	if (dropin_effective(settings, "Service", "ExecStop", &stops) == 0) {
+	if (commands_read(&commands, &unit, "/run/a.pid") == 0) {
 		char *written = dropin_service_text(
-			&(struct dropin) {.service = "app", .exec_stops = stops});
+			&(struct dropin) {.service = "app", .commands = &commands});
 
 		free(written);
 	}
-	strings_free(stops);
+	commands_done(&commands);
 }
 
 static void fuzz_text(char *text)

@@ -65,6 +65,32 @@ alone() {
 	alone nginx http://127.0.0.1:80/ html
 }
 
+# its ExecStop= finds the process by a PID file that both slots write
+@test "nginx, with the unit of its package as a template: who stops is the one that is meant" {
+	local pid
+	template nginx
+	up nginx
+	[[ $(inside systemctl cat nginx@0) == *'KillSignal=SIGQUIT'* ]]
+	[[ $(inside systemctl show -P ExecStop nginx@0) != *start-stop-daemon* ]]
+	prefer nginx 0
+	begin_load http://127.0.0.1:80/ html
+	for _ in 1 2 3; do
+		# the one that was started last has written the file; the other one is stopped
+		pid=$(main_pid nginx@1)
+		inside systemctl restart nginx@0
+		wait_for 10 is_ready nginx
+		[[ $(main_pid nginx@1) == "$pid" ]]
+		pid=$(main_pid nginx@0)
+		inside systemctl stop nginx@1
+		[[ $(main_pid nginx@0) == "$pid" && $(unit_state nginx@0) == active ]]
+		inside systemctl start nginx@1
+		wait_for 10 is_ready nginx
+	done
+	lost_nothing 'nginx, as packaged: 3 restarts and 3 stops'
+	down nginx
+	alone nginx http://127.0.0.1:80/ html
+}
+
 @test "nginx: a reload inside an instance is no event for anybody" {
 	inside cp $examples/nginx@.service /etc/systemd/system/
 	up nginx

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/lint.h"
+#include "core/commands.h"
 #include "core/shared.h"
 #include "util/macro.h"
 
@@ -458,15 +459,19 @@ static void test_shared(void **state)
 		 NULL,
 		 NULL,
 		 "note f:4 ExecStop=/x --pidfile /run/a.pid\n"},
+		/* such as are replaced */
+		{{"", "[Service]\nExecStop=/sbin/start-stop-daemon --stop --pidfile /run/a.pid\n"
+		      "ExecReload=pkill -HUP a\n"},
+		 NULL,
+		 NULL,
+		 ""},
 		{{"[Service]\nPIDFile=/run/a.pid\n",
 		  "[Service]\nType=forking\nPIDFile=/run/a.pid\nExecStop=/x --pidfile /run/a.pid\n"
 		  "ExecReload=/x /run/a.pid2\nExecReload=/x '/run/a.pid'\nExecStart=/y "
 		  "/run/a.pid\n"},
 		 "/run/a.pid",
 		 NULL,
-		 "note f:5 ExecReload=/x /run/a.pid2\n"
-		 "note f:3 PIDFile=/run/a.pid\nnote f:4 ExecStop=/x --pidfile /run/a.pid\n"
-		 "note f:6 ExecReload=/x '/run/a.pid'\n"},
+		 "note f:5 ExecReload=/x /run/a.pid2\nnote f:3 PIDFile=/run/a.pid\n"},
 		/* as bind9 has it */
 		{{"", "[Service]\nExecReload=rndc reload\nExecStop=rndc stop\n"},
 		 NULL,
@@ -502,6 +507,75 @@ static void test_shared(void **state)
 	}
 }
 
+/* What becomes of each line: "KEY=value" of those that are left, then the signal. */
+static void test_commands(void **state)
+{
+	static const struct {
+		const char *unit, *pid_file, *expected;
+	} cases[] = {
+		{"ExecStop=/x stop\nExecStop=\nExecStop=/y stop\n", NULL, "ExecStop=/y stop\n"},
+		/* nginx's own */
+		{"ExecStartPre=/usr/sbin/nginx -t -q -g 'daemon on; master_process on;'\n"
+		 "ExecStop=-/sbin/start-stop-daemon --quiet --stop --retry QUIT/5 --pidfile "
+		 "/run/nginx.pid\n",
+		 "/run/nginx.pid",
+		 "ExecStartPre=/usr/sbin/nginx -t -q -g 'daemon on; master_process on;'\n"
+		 "ExecStop!\nSIGQUIT\n"},
+		/* by file, by name, by port */
+		{"ExecStop=/bin/kill -s INT $(cat /run/x)\n", NULL, "ExecStop!\nSIGINT\n"},
+		{"ExecStop=/bin/sh -c 'kill -WINCH `cat /run/x`'\n", NULL, "ExecStop!\nSIGWINCH\n"},
+		{"ExecStop=pkill -F /run/x.pid\n", NULL, "ExecStop!\n"},
+		{"ExecStop=-+/usr/bin/killall x\n", NULL, "ExecStop!\n"},
+		{"ExecStop=/usr/bin/fuser -k 80/tcp\n", NULL, "ExecStop!\n"},
+		{"ExecStop=/x --pid=/run/x.pid stop\n", "/run/x.pid", "ExecStop!\n"},
+		{"ExecStop=/x --pid=/run/x.pid2 stop\n", "/run/x.pid",
+		 "ExecStop=/x --pid=/run/x.pid2 stop\n"},
+		/* the others of the list stay */
+		{"ExecStop=/a\nExecStop=killall x\nExecStop=/b\n", NULL,
+		 "ExecStop=/a\nExecStop=/b\nExecStop!\n"},
+		{"ExecReload=+/bin/kill -HUP $(cat /run/x)\n", NULL,
+		 "ExecReload=+kill -s HUP $MAINPID\nExecReload!\n"},
+		{"ExecStartPre=-/usr/bin/pkill x\nExecStartPre=/bin/rm -f /run/x.pid\n",
+		 "/run/x.pid", "ExecStartPre=/bin/rm -f /run/x.pid\nExecStartPre!\n"},
+		{"ExecStopPost=-/usr/bin/pkill x\n", NULL, "ExecStopPost!\n"},
+		/* who knows which slot is meant */
+		{"ExecStop=/bin/kill -QUIT $MAINPID\n", NULL,
+		 "ExecStop=/bin/kill -QUIT $MAINPID\n"},
+		{"ExecStop=pkill -F /run/%i.pid\n", NULL, "ExecStop=pkill -F /run/%i.pid\n"},
+		{"Environment=P=/run/%i.pid\nExecStop=pkill -F $P\n", NULL,
+		 "ExecStop=pkill -F $P\n"},
+		{"Environment=P=/run/%i.pid\nExecStop=kill $(cat /run/x)\n", NULL, "ExecStop!\n"},
+		/* who only sounds like it */
+		{"ExecStartPre=/sbin/start-stop-daemon --start --exec /x\n", NULL,
+		 "ExecStartPre=/sbin/start-stop-daemon --start --exec /x\n"},
+		{"ExecStop=/opt/killer/stop --no-kill skilled\n", NULL,
+		 "ExecStop=/opt/killer/stop --no-kill skilled\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(commands_done) struct commands commands = {};
+		_cleanup_(freep) char *text = format("[Service]\n%s", cases[i].unit);
+		char said[1024] = "";
+		struct unit unit;
+		size_t n = 0;
+
+		unit_init(&unit, "app@0.service", "f", text);
+		assert_int_equal(commands_read(&commands, &unit.lint, cases[i].pid_file), 0);
+		for (unsigned list = 0; list < COMMANDS_COUNT; list++) {
+			const char *key = command_list_to_string(list);
+
+			for (char **p = commands.lines[list]; p && *p; p++)
+				n += snprintf(said + n, sizeof(said) - n, "%s=%s\n", key, *p);
+			if (commands.replaced[list])
+				n += snprintf(said + n, sizeof(said) - n, "%s!\n", key);
+		}
+		if (commands.kill_signal[0])
+			snprintf(said + n, sizeof(said) - n, "%s\n", commands.kill_signal);
+		assert_string_equal(said, cases[i].expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,6 +589,7 @@ int main(void)
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_report),
 	};
 

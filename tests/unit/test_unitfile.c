@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/commands.h"
 #include "core/dropin.h"
 #include "core/ini.h"
 #include "system/filechanges.h"
@@ -289,8 +290,9 @@ static void test_service_text(void **state)
 {
 	char *sockets[] = {"app@.socket", "app-tls@.socket", NULL};
 	char *stops[] = {"/bin/kill -QUIT $MAINPID", "-/bin/sh -c 'echo \"%n\"'", NULL};
+	struct commands commands = {.lines[COMMANDS_STOP] = stops};
 	_cleanup_(freep) char *text = dropin_service_text(
-		&(struct dropin) {.service = "app", .sockets = sockets, .exec_stops = stops});
+		&(struct dropin) {.service = "app", .sockets = sockets, .commands = &commands});
 	_cleanup_(freep) char *plain = dropin_service_text(&(struct dropin) {.service = "app"});
 	_cleanup_(freep) char *lines = read_all(text), *plain_lines = read_all(plain);
 
@@ -337,6 +339,35 @@ static void test_shared(void **state)
 	(void)state;
 	assert_non_null(strstr(lines, "|HOTSTANDBY_SLOT=%i\n11 PIDFile|\n"
 				      "13 RuntimeDirectoryPreserve|yes\n14 ExecStartPre|"));
+}
+
+/* Lists that are written anew begin with an empty line; ours stand where they stood. */
+static void test_replaced(void **state)
+{
+	char *pres[] = {"/x -t", NULL}, *reloads[] = {"kill -s HUP $MAINPID", NULL};
+	struct commands commands = {
+		.lines[COMMANDS_START_PRE] = pres,
+		.lines[COMMANDS_RELOAD] = reloads,
+		.replaced[COMMANDS_START_PRE] = true,
+		.replaced[COMMANDS_RELOAD] = true,
+		.replaced[COMMANDS_STOP] = true,
+		.replaced[COMMANDS_STOP_POST] = true,
+		.kill_signal = "SIGQUIT",
+	};
+	struct dropin dropin = {.service = "app", .commands = &commands};
+	_cleanup_(freep) char *text = dropin_service_text(&dropin);
+	_cleanup_(freep) char *lines = read_all(text);
+
+	(void)state;
+	assert_string_equal(strstr(lines, "9 Environment"),
+			    "9 Environment|HOTSTANDBY_SLOT=%i\n"
+			    "11 ExecStartPre|\n12 ExecStartPre|/x -t\n"
+			    "13 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "14 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
+			    "16 ExecReload|\n17 ExecReload|kill -s HUP $MAINPID\n"
+			    "19 ExecStop|\n20 ExecStop|-+" HS_PREFIX
+			    "/lib/hotstandby/hs-hook retire %n\n"
+			    "22 KillSignal|SIGQUIT\n24 ExecStopPost|\n");
 }
 
 static void test_socket_text(void **state)
@@ -485,6 +516,7 @@ int main(void)
 		cmocka_unit_test(test_service_text),
 		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_socket_text),
 		cmocka_unit_test(test_config_text),
 		cmocka_unit_test(test_sockets_back),
