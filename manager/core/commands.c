@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/dropin.h"
+#include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"
 

@@ -85,6 +85,9 @@ struct doctor_machine {
 	enum doctor_cgroups cgroups;
 	char cgroup_mount[64];
 	unsigned systemd; /* its version; 0 = it cannot be asked */
+	bool hsd_absent;  /* systemd has no such unit */
+	bool hsd_ends;	  /* it was started, and ended by itself: the last words are */
+	char hsd_status[PROBLEM_TEXT_MAX];
 	bool hsd_runs;	  /* as systemd sees it, */
 	bool hsd_answers; /* and on the bus */
 	/* its fd store, where parks are kept */

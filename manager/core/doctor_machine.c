@@ -268,13 +268,34 @@ void doctor_machine(struct doctor_report *report, const struct doctor_machine *m
 	judge_systemd(report, machine);
 }
 
+#define WITHOUT_HSD                                                                         \
+	"The kernel goes on switching over when an instance ends, but nobody restarts it, " \
+	"looks for hangs or parks connections"
+
+/* Not what has just failed, but what helps. */
+static void judge_absence(struct doctor_report *report, const struct doctor_machine *machine)
+{
+	static const struct doctor_advice absent = {"hsd.running", WITHOUT_HSD,
+						    "Start it: systemctl enable --now hsd"};
+	static const struct doctor_advice unknown = {
+		"hsd.running", WITHOUT_HSD,
+		"Run \"make install\", or, if it is installed: systemctl daemon-reload"};
+	static const struct doctor_advice ends = {
+		"hsd.running", WITHOUT_HSD,
+		"See to what it says; the whole of it: journalctl -u hsd. systemd starts it again "
+		"by itself, unless it has given up: systemctl restart hsd"};
+
+	if (machine->hsd_ends)
+		doctor_add(report, DOCTOR_FINDING, &ends, "hsd ends soon after each start: %s",
+			   machine->hsd_status[0] ? machine->hsd_status : "it says nothing");
+	else if (machine->hsd_absent)
+		doctor_add(report, DOCTOR_FINDING, &unknown, "systemd knows no hsd.service");
+	else
+		doctor_add(report, DOCTOR_FINDING, &absent, "hsd is not running");
+}
+
 void doctor_hsd(struct doctor_report *report, const struct doctor_machine *machine)
 {
-	static const struct doctor_advice absent = {
-		"hsd.running",
-		"The kernel goes on switching over when an instance ends, but nobody restarts it, "
-		"looks for hangs or parks connections",
-		"Start it: systemctl enable --now hsd"};
 	static const struct doctor_advice silent = {
 		"hsd.running", "It hangs, is still at its start, or cannot be reached on the bus",
 		"Look at: systemctl status hsd dbus; then restart it, which disturbs no traffic: "
@@ -286,7 +307,7 @@ void doctor_hsd(struct doctor_report *report, const struct doctor_machine *machi
 	static const struct doctor_advice room = {.id = "hsd.fd-store"};
 
 	if (!machine->hsd_runs) {
-		doctor_add(report, DOCTOR_FINDING, &absent, "hsd is not running");
+		judge_absence(report, machine);
 		return;
 	}
 	if (machine->hsd_answers)

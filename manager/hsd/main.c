@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* hsd(8), the daemon: sets up the event loop and lets the manager work. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <syslog.h>
 
 #include "hsd/manager.h"
 #include "plane/load.h"
 #include "plane/selftest.h"
+#include "system/startlog.h"
 #include "system/work.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 /* hsd.service does not restart after this one: EX_UNAVAILABLE of sysexits.h. */
 #define EXIT_UNFIT 69
 
 DEFINE_CLEANUP(struct manager, manager_free)
+
+#define BARRIER_USEC (100 * USEC_PER_MSEC)
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
@@ -50,6 +56,61 @@ static int set_up_loop(sd_event **ret_event)
 	return 0;
 }
 
+/* The journal takes a priority off the line again; a terminal would show it. */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	uintmax_t device, inode;
+	struct stat status;
+
+	return stream && sscanf(stream, "%ju:%ju", &device, &inode) == 2 &&
+	       !fstat(STDERR_FILENO, &status) && status.st_dev == device && status.st_ino == inode;
+}
+
+/* What ends it: to who started it, and to hsctl doctor by way of systemd, which has to have read it
+ * before this process is gone. */
+static void tell_end(const char *text)
+{
+	fprintf(stderr, "%shsd: %s\n", is_journal() ? SD_ERR : "", text);
+	startlog_fail(text);
+	sd_notifyf(0, "STATUS=%s", text);
+	sd_notify_barrier(0, BARRIER_USEC);
+}
+
+static void tell_wait(const struct startlog *log, uint64_t delay)
+{
+	const char *words = log->last_words.text[0] ? log->last_words.text : "it crashed";
+	char span[SPAN_TEXT_MAX];
+
+	span_format(delay, span, sizeof(span));
+	fprintf(stderr, "%shsd: ended %u times in a row soon after its start; waits %s now\n",
+		is_journal() ? SD_WARNING : "", log->ends, span);
+	sd_notifyf(0, "STATUS=ended %u times in a row, waits before it tries again: %s", log->ends,
+		   words);
+}
+
+/* A start that fails, and fails again, must not keep the machine busy. False = told to end. */
+static bool wait_before_start(void)
+{
+	struct startlog log;
+	uint64_t delay = startlog_begin(&log);
+	struct timespec span = {.tv_sec = delay / USEC_PER_SEC,
+				.tv_nsec = delay % USEC_PER_SEC * NSEC_PER_USEC};
+	sigset_t signals;
+
+	if (!delay)
+		return true;
+	tell_wait(&log, delay);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	if (sigtimedwait(&signals, NULL, &span) < 0)
+		return true;
+	startlog_end();
+	return false;
+}
+
 /* To be active where nothing can be done would help nobody; to be started again would not either.
  */
 static bool is_refused(void)
@@ -58,8 +119,7 @@ static bool is_refused(void)
 
 	if (!selftest_refuses(&refusal))
 		return false;
-	fprintf(stderr, SD_ERR "hsd: %s\n", refusal.text);
-	sd_notifyf(0, "STATUS=%s", refusal.text);
+	tell_end(refusal.text);
 	return true;
 }
 
@@ -83,8 +143,9 @@ static int run(struct manager_options *options)
 		sd_notify(0, "STOPPING=1");
 	}
 	if (r < 0)
-		fprintf(stderr, SD_ERR "hsd: %s\n",
-			problem.text[0] ? problem.text : "the event loop failed");
+		tell_end(problem.text[0] ? problem.text : "the event loop failed");
+	else if (!r)
+		startlog_end();
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -118,5 +179,7 @@ int main(int argc, char **argv)
 	load_quietly();
 	/* TLS libraries write to sockets whose other end may be gone */
 	signal(SIGPIPE, SIG_IGN);
+	if (!wait_before_start())
+		return EXIT_SUCCESS;
 	return is_refused() ? EXIT_UNFIT : run(&manager);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "hsd/bus.h"
 #include "hsd/exec_run.h"
@@ -281,6 +282,24 @@ static int load(struct manager *manager)
 	return r;
 }
 
+static int explain_name(int error, struct problem *problem)
+{
+	static const char cannot[] = "cannot get the name " BUS_NAME " on the system bus";
+
+	if (error == -EEXIST)
+		return problem_set(problem, error, "%s: another hsd is running", cannot);
+	if (error != -EACCES && error != -EPERM)
+		return problem_set(problem, error, "%s: %s", cannot, strerror(-error));
+	if (geteuid())
+		return problem_set(problem, error, "%s: only root may have it; run: %s", cannot,
+				   "systemctl start hsd");
+	return problem_set(problem, error,
+			   "%s: the bus's policy does not allow it, so the bus has not read "
+			   "org.hotstandby1.conf, which \"make install\" puts into a folder "
+			   "dbus-1/system.d; run: systemctl reload dbus",
+			   cannot);
+}
+
 /* It was given up because of a lock that is not held any more. */
 static void on_released(const char *service, unsigned slot, void *userdata)
 {
@@ -332,9 +351,7 @@ int manager_new(sd_event *event, const struct manager_options *options,
 		return problem_set(problem, r, "cannot read the settings: %s", strerror(-r));
 	r = bus_publish_manager(manager);
 	if (r < 0)
-		return problem_set(problem, r, "cannot get the name %s on the system bus: %s%s",
-				   BUS_NAME, strerror(-r),
-				   r == -EEXIST ? "; another hsd is running" : "");
+		return explain_name(r, problem);
 	*ret_manager = steal_ptr(&manager);
 	return 0;
 }

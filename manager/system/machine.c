@@ -102,20 +102,31 @@ static unsigned get_number(sd_bus *systemd, const char *path, const char *proper
 		       : value;
 }
 
-static bool is_active(sd_bus *systemd, const char *path)
+static void get_text(sd_bus *systemd, const char *path, const char *interface, const char *property,
+		     char *text, size_t size)
 {
-	_cleanup_(freep) char *state = NULL;
+	_cleanup_(freep) char *value = NULL;
 
-	return sd_bus_get_property_string(systemd, SYSTEMD, path, SYSTEMD_UNIT, "ActiveState", NULL,
-					  &state) >= 0 &&
-	       (!strcmp(state, "active") || !strcmp(state, "reloading"));
+	text[0] = '\0';
+	if (sd_bus_get_property_string(systemd, SYSTEMD, path, interface, property, NULL, &value) >=
+	    0)
+		snprintf(text, size, "%s", value);
+}
+
+static bool is_running(const char *active_state)
+{
+	return !strcmp(active_state, "active") || !strcmp(active_state, "reloading");
 }
 
 bool machine_hsd_runs(sd_bus *systemd)
 {
 	_cleanup_(freep) char *path = NULL;
+	char active[32];
 
-	return unit_path("hsd.service", &path) >= 0 && is_active(systemd, path);
+	if (unit_path("hsd.service", &path) < 0)
+		return false;
+	get_text(systemd, path, SYSTEMD_UNIT, "ActiveState", active, sizeof(active));
+	return is_running(active);
 }
 
 void machine_release(char *release, size_t size)
@@ -128,10 +139,19 @@ void machine_release(char *release, size_t size)
 static void read_hsd(sd_bus *systemd, struct doctor_machine *machine)
 {
 	_cleanup_(freep) char *path = NULL;
+	char load[32], active[32];
 
 	if (unit_path("hsd.service", &path) < 0)
 		return;
-	machine->hsd_runs = is_active(systemd, path);
+	get_text(systemd, path, SYSTEMD_UNIT, "LoadState", load, sizeof(load));
+	get_text(systemd, path, SYSTEMD_UNIT, "ActiveState", active, sizeof(active));
+	get_text(systemd, path, SYSTEMD_SERVICE, "StatusText", machine->hsd_status,
+		 sizeof(machine->hsd_status));
+	machine->hsd_absent = !strcmp(load, "not-found");
+	machine->hsd_runs = is_running(active);
+	/* between two starts it is "activating", with what the last one has said */
+	machine->hsd_ends = !strcmp(active, "failed") ||
+			    (!strcmp(active, "activating") && machine->hsd_status[0]);
 	machine->store_max = get_number(systemd, path, "FileDescriptorStoreMax");
 	machine->store_used = get_number(systemd, path, "NFileDescriptorStore");
 }

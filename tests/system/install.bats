@@ -153,6 +153,50 @@ no_pins() { ! inside test -e $pins; }
 	diff <(echo "$before") <(files)
 }
 
+restarts() { inside systemctl show -P NRestarts hsd; }
+began_again() { (($(restarts) > $1)); }
+
+@test "where the bus does not know its policy, hsd says so, tries again ever more seldom, and doctor tells what helps" {
+	local before
+	make_inside install
+	inside rm $policy
+	inside systemctl reload dbus
+	run ! inside systemctl start hsd
+	inside journalctl -q -o cat -u hsd --since="@$rig_began" | grep -q "policy does not allow it.*run: systemctl reload dbus"
+	# the first ones at once, then ever later
+	wait_for 20 began_again 12
+	before=$(restarts)
+	sleep 3
+	(($(restarts) - before <= 4)) || fail "began $(($(restarts) - before)) times in 3 s"
+	run -1 hs doctor
+	[[ $output == *'hsd ends soon after each start'* && $output == *'systemctl reload dbus'* ]]
+	[[ $output != *'enable --now hsd'* ]]
+	# what helps, helps
+	make_inside install
+	wait_for 15 name_is_ours
+	# and another one is told what is the matter, without marks that only the journal understands
+	run -1 inside hsd
+	[[ $output == 'hsd: cannot get the name org.hotstandby1 on the system bus: another hsd is running' ]]
+	inside systemctl restart hsd
+}
+
+@test "a crash is made good at once, and a crash loop is not as fast as that for ever" {
+	local i pid
+	make_inside install
+	inside systemctl restart hsd
+	for i in {1..5}; do
+		pid=$(main_pid hsd)
+		inside kill -KILL "$pid"
+		took_at_most 5000 wait_until 10 is_new hsd "$pid"
+	done
+	# who asks for it does not wait for what was
+	inside systemctl stop hsd
+	inside systemctl start hsd
+	[[ ! -s $(container_root "$rig")/run/hsd/starts ]] || grep -q '^1 ' "$(container_root "$rig")/run/hsd/starts"
+	inside systemctl stop hsd
+	make_inside uninstall
+}
+
 @test "places where nobody would look are refused, and nothing is written" {
 	local before
 	before=$(files)

@@ -44,13 +44,20 @@ static void assert_found(const char *id, size_t times)
 	assert_int_equal(report.findings, times);
 }
 
-static enum doctor_status status_of(const char *id)
+static const struct doctor_check *found(const char *id)
 {
 	for (size_t i = 0; i < report.n; i++)
 		if (!strcmp(report.items[i].id, id))
-			return report.items[i].status;
+			return &report.items[i];
 	fail_msg("no check %s", id);
-	return DOCTOR_STATUS_COUNT;
+	return NULL;
+}
+
+static enum doctor_status status_of(const char *id)
+{
+	const struct doctor_check *check = found(id);
+
+	return check ? check->status : DOCTOR_STATUS_COUNT;
 }
 
 /* ---- the machine ---- */
@@ -193,6 +200,18 @@ static void faults_of_the_machine(void **state)
 	machine.hsd_runs = false;
 	judge_machine(&machine);
 	assert_found("hsd.running", 1);
+	assert_non_null(strstr(found("hsd.running")->remedy, "systemctl enable --now hsd"));
+	/* to start it is what has just failed */
+	machine.hsd_ends = true;
+	strcpy(machine.hsd_status, "no name; run: systemctl reload dbus");
+	judge_machine(&machine);
+	assert_found("hsd.running", 1);
+	assert_non_null(strstr(found("hsd.running")->what, "no name; run: systemctl reload dbus"));
+	assert_null(strstr(found("hsd.running")->remedy, "enable --now"));
+	machine.hsd_ends = false;
+	machine.hsd_absent = true;
+	judge_machine(&machine);
+	assert_non_null(strstr(found("hsd.running")->remedy, "make install"));
 }
 
 /* ---- a service ---- */

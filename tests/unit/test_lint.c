@@ -13,6 +13,7 @@
 #include "core/lint.h"
 #include "core/commands.h"
 #include "core/shared.h"
+#include "util/files.h"
 #include "util/macro.h"
 
 #define ITEMS_MAX 64
