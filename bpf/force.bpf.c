@@ -8,6 +8,10 @@
  * which a server asks for any free port: with the option, the kernel would take one that another
  * socket with it has, of the other slot say, for free, and replies to one would reach the other.
  *
+ * Nor where the kernel would give the first connection to another service's socket, as the tags of
+ * adoption tell: with the option a server with the wrong port would join the other service's group,
+ * without it gets EADDRINUSE, as it should.
+ *
  * It fails open: every bind goes on as the server meant it. Where the kernel refuses the option the
  * sockets of one slot cannot be joined by those of another, which is counted and told at adoption.
  */
@@ -32,6 +36,14 @@ struct {
 	__type(value, struct hs_ports);
 } hs_ports SEC(".maps");
 
+/* Tags of sockets, shared with the accounting program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, __u32);
+	__type(value, struct hs_tag);
+} hs_tags SEC(".maps");
+
 static __always_inline __u64 is_served(const struct hs_ports *ports, __u32 protocol, __u16 port)
 {
 	__u64 bits = 0;
@@ -43,7 +55,53 @@ static __always_inline __u64 is_served(const struct hs_ports *ports, __u32 proto
 	return bits >> (port % 64) & 1;
 }
 
-static __always_inline int on_bind(struct bpf_sock_addr *bind)
+static __always_inline struct bpf_sock *look_up(struct bpf_sock_addr *bind,
+						struct bpf_sock_tuple *to, __u32 size)
+{
+	if (bind->protocol == IPPROTO_UDP)
+		return bpf_sk_lookup_udp(bind, to, size, BPF_F_CURRENT_NETNS, 0);
+	return bpf_sk_lookup_tcp(bind, to, size, BPF_F_CURRENT_NETNS, 0);
+}
+
+/* Whose socket gets what is sent to this address now. */
+static __always_inline int is_of_another(struct bpf_sock_addr *bind, struct bpf_sock_tuple *to,
+					 __u32 size, __u32 service_id)
+{
+	struct bpf_sock *sk = look_up(bind, to, size);
+	struct hs_tag *tag;
+	int other = 0;
+
+	if (!sk)
+		return 0;
+	tag = bpf_sk_storage_get(&hs_tags, sk, NULL, 0);
+	if (tag)
+		other = tag->service_id && tag->service_id != service_id;
+	bpf_sk_release(sk);
+	return other;
+}
+
+static __always_inline int is_taken4(struct bpf_sock_addr *bind, __u32 service_id)
+{
+	struct bpf_sock_tuple to = {};
+
+	to.ipv4.daddr = bind->user_ip4;
+	to.ipv4.dport = (__be16)bind->user_port;
+	return is_of_another(bind, &to, sizeof(to.ipv4), service_id);
+}
+
+static __always_inline int is_taken6(struct bpf_sock_addr *bind, __u32 service_id)
+{
+	struct bpf_sock_tuple to = {};
+
+	to.ipv6.daddr[0] = bind->user_ip6[0];
+	to.ipv6.daddr[1] = bind->user_ip6[1];
+	to.ipv6.daddr[2] = bind->user_ip6[2];
+	to.ipv6.daddr[3] = bind->user_ip6[3];
+	to.ipv6.dport = (__be16)bind->user_port;
+	return is_of_another(bind, &to, sizeof(to.ipv6), service_id);
+}
+
+static __always_inline int on_bind(struct bpf_sock_addr *bind, int v6)
 {
 	struct hs_ports *ports = bpf_map_lookup_elem(&hs_ports, &(__u32) {0});
 	__u32 swapped = bpf_ntohs(bind->user_port);
@@ -54,6 +112,9 @@ static __always_inline int on_bind(struct bpf_sock_addr *bind)
 	barrier_var(swapped);
 	port = (__u16)swapped;
 	if (!ports || !port || !is_served(ports, bind->protocol, port))
+		return GO_ON;
+	if (ports->service_id &&
+	    (v6 ? is_taken6(bind, ports->service_id) : is_taken4(bind, ports->service_id)))
 		return GO_ON;
 	/* kernels that cannot tell (value stays 0) can set all the same */
 	bpf_getsockopt(bind, SOL_SOCKET, SO_REUSEPORT, &value, sizeof(value));
@@ -69,13 +130,13 @@ static __always_inline int on_bind(struct bpf_sock_addr *bind)
 SEC("cgroup/bind4")
 int hs_bind4(struct bpf_sock_addr *bind)
 {
-	return on_bind(bind);
+	return on_bind(bind, 0);
 }
 
 SEC("cgroup/bind6")
 int hs_bind6(struct bpf_sock_addr *bind)
 {
-	return on_bind(bind);
+	return on_bind(bind, 1);
 }
 
 char _license[] SEC("license") = "GPL";

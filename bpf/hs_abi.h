@@ -399,7 +399,9 @@ _Static_assert(sizeof(struct hs_listen) == 16, "layout of ring listens");
  */
 struct hs_ports {
 	__u32 abi; /* HS_ABI_VERSION. Writer: the creator, last; 0 = half made */
-	__u32 pad;
+	/* hs_control.service_id: what carries another one's tag is not to be joined; 0 = not known,
+	 * nothing is looked at. Writers: hsd and hsctl */
+	__u32 service_id;
 	__u64 build;   /* which build of the programs is pinned beside it. Writer: whoever pins */
 	__u64 had;     /* sockets on such ports that had the option already */
 	__u64 forced;  /* that it was set on */

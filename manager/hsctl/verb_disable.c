@@ -12,6 +12,7 @@
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
 #include "plane/accounting.h"
+#include "plane/claim.h"
 #include "plane/scan.h"
 #include "system/journal.h"
 
@@ -41,7 +42,8 @@ static int detach_unit(const struct direct *direct, const char *cgroup)
 		if (!is_listener(direct->plane, &held[i].socket.address))
 			continue;
 		r = scan_borrow(&held[i], &fd);
-		if (!r)
+		/* what was refused here may be in a group of another service's */
+		if (!r && claim_is_ours(direct->plane, fd))
 			r = listener_detach(fd);
 		if (r == -ESTALE)
 			r = 0;

@@ -80,8 +80,13 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 	sd_event_source_disable_unref(source);
 	instance->look_source = NULL;
 	instance->look_delay = instance->look_delay < LOOK_LAST ? 2 * instance->look_delay : 0;
+	/* the other service may give the address up without a word to us */
+	if (instance->contested)
+		instance->look_delay = LOOK_LAST;
 	if (!instance_owns(instance, 0))
 		instance->look_delay = 0;
+	else if (instance->contested && !instance_is_adopting(instance))
+		instance_adopt(instance, NULL);
 	else
 		look(instance);
 	schedule_look(instance);
@@ -129,6 +134,9 @@ static void end_adoption(struct instance *instance)
 			instance_facts(instance)->control_group);
 	/* first of all: clients wait */
 	park_on_adopted(service->park, instance->adoption, instance_facts(instance)->filtered);
+	instance->contested = instance->adoption->contested;
+	if (instance->contested)
+		instance->look_delay = LOOK_LAST;
 	remember_sockets(instance);
 	schedule_look(instance);
 	instance->retry_delay = 0;

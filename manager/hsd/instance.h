@@ -80,6 +80,7 @@ struct instance {
 	uint64_t sockets_mark, look_delay;
 	sd_event_source *look_source;
 	struct work *look_work;
+	bool contested; /* some of its addresses belong to another service, as yet */
 
 	/* retired, and waiting for handshakes in flight, then for datagrams to be read */
 	sd_event_source *settle_source;

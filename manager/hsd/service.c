@@ -95,6 +95,7 @@ static void open_force(struct service *service)
 		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem.text);
 		return;
 	}
+	force_set_service(service->force, plane_id(service->plane));
 	force_set_ports(service->force, service->config.ports, service->config.n_ports);
 }
 

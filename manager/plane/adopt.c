@@ -27,6 +27,8 @@ static const struct {
 	[ADOPT_MPTCP] = {"MPTCP",
 			 "the kernel cannot switch MPTCP listeners; let the server listen with "
 			 "plain TCP (Go: GODEBUG=multipathtcp=0)"},
+	[ADOPT_NOT_OURS] = {"not of this slot", NULL},
+	[ADOPT_BELONGS] = {"it belongs to another service", NULL},
 	[ADOPT_OTHER_UID] = {"it belongs to another user than the other slots' sockets there did",
 			     "restart its unit, whose ExecStartPre=hs-hook prepare gives them one "
 			     "owner"},
@@ -44,13 +46,36 @@ const char *adopt_verdict_to_string(enum adopt_verdict verdict)
 	return verdict < ADOPT_VERDICT_COUNT ? verdicts[verdict].name : "unknown";
 }
 
+static bool is_no_matter(enum adopt_verdict verdict)
+{
+	return verdict == ADOPT_OK || verdict == ADOPT_PORT_LEFT_OUT || verdict == ADOPT_NOT_OURS;
+}
+
+static void describe_owner(const struct adopted_socket *socket, struct problem *ret_sentence)
+{
+	char mine[ADDRESS_TEXT_MAX], theirs[ADDRESS_TEXT_MAX], more[ADDRESS_TEXT_MAX + 32] = "";
+
+	if (!address_equal(&socket->held.socket.address, &socket->owner.address))
+		snprintf(more, sizeof(more), ", which serves %s",
+			 address_describe(&socket->owner.address, theirs));
+	problem_set(ret_sentence, 0,
+		    "%s belongs to %s%s, and is not switched here; let this server listen "
+		    "elsewhere, or take the address from %s",
+		    address_describe(&socket->held.socket.address, mine), socket->owner.service,
+		    more, socket->owner.service);
+}
+
 void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sentence)
 {
 	char address[ADDRESS_TEXT_MAX];
 
 	ret_sentence->text[0] = '\0';
-	if (socket->verdict == ADOPT_OK || socket->verdict == ADOPT_PORT_LEFT_OUT)
+	if (is_no_matter(socket->verdict))
 		return;
+	if (socket->verdict == ADOPT_BELONGS) {
+		describe_owner(socket, ret_sentence);
+		return;
+	}
 	if (socket->reason.text[0]) {
 		problem_set(ret_sentence, 0, "%s is not switched: %s",
 			    address_describe(&socket->held.socket.address, address),
@@ -189,6 +214,35 @@ static int attach_late(const struct listener *listener, int fd, struct adoption 
 	return listener_attach(listener, fd);
 }
 
+/* Before anything is done to the socket or its group. */
+static void claim(const struct plane *plane, unsigned slot, struct adopted_socket *socket, int fd)
+{
+	int r = claim_take(plane, slot, &socket->held.socket, fd, &socket->owner);
+
+	if (r < 0)
+		set_error(socket, r);
+	else if (r == CLAIM_BELONGS)
+		socket->verdict = ADOPT_BELONGS;
+	else if (r != CLAIM_TAKEN)
+		socket->verdict = ADOPT_NOT_OURS;
+}
+
+/* Sees to it that the socket's group has the selector. */
+static int attach(struct plane *plane, const struct adopt_scope *scope, struct adoption *adoption,
+		  struct adopted_socket *socket, int fd)
+{
+	struct listener *listener;
+	int r = plane_listener_get(plane, &socket->held.socket.address, &listener, &socket->reason);
+
+	if (!r)
+		r = listener_learn_netns(listener, fd);
+	if (!r)
+		r = listener_attach(listener, fd);
+	if (r == -EINVAL && joins_late(scope, &socket->held.socket))
+		r = attach_late(listener, fd, adoption, &socket->reason);
+	return r;
+}
+
 /* Judges one socket and makes sure that its group has the selector. -ESTALE: it is gone, forget it.
  */
 static int prepare(struct plane *plane, const struct adopt_scope *scope, struct adoption *adoption,
@@ -196,7 +250,6 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope, struct 
 {
 	const struct address *address = &socket->held.socket.address;
 	_cleanup_(close_fdp) int fd = -1;
-	struct listener *listener;
 	int r;
 
 	if (!in_scope(scope, address) || (address->udp && address_is_for_many(address))) {
@@ -209,19 +262,17 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope, struct 
 	socket->verdict = judge(fd);
 	if (socket->verdict == ADOPT_NO_REUSEPORT)
 		socket->verdict = judge_bare(scope, &socket->held.socket);
+	if (socket->verdict == ADOPT_OK)
+		claim(plane, scope->slot, socket, fd);
 	if (socket->verdict != ADOPT_OK)
 		return 0;
-	r = plane_listener_get(plane, address, &listener, &socket->reason);
-	if (!r)
-		r = listener_learn_netns(listener, fd);
-	if (!r)
-		r = listener_attach(listener, fd);
-	if (r == -EINVAL && joins_late(scope, &socket->held.socket))
-		r = attach_late(listener, fd, adoption, &socket->reason);
+	r = attach(plane, scope, adoption, socket, fd);
 	if (r == -EINVAL) /* the option is there, but came too late: it is in no group */
 		socket->verdict = ADOPT_NO_REUSEPORT;
 	else if (r < 0)
 		set_error(socket, r);
+	if (r < 0)
+		claim_drop(plane, fd);
 	return 0;
 }
 
@@ -239,6 +290,7 @@ static bool shares_group(struct plane *plane, const struct held_socket *mine,
 		return true;
 	/* its group is nothing of ours */
 	listener_detach(mine_fd);
+	claim_drop(plane, mine_fd);
 	return false;
 }
 
@@ -282,12 +334,13 @@ static void judge_owners(struct plane *plane, unsigned slot, struct adoption *ad
 
 static void count(struct adoption *adoption)
 {
-	adoption->adopted = adoption->refused = 0;
+	adoption->adopted = adoption->refused = adoption->contested = 0;
 	for (size_t i = 0; i < adoption->n; i++) {
-		if (adoption->sockets[i].verdict == ADOPT_OK)
-			adoption->adopted++;
-		else if (adoption->sockets[i].verdict != ADOPT_PORT_LEFT_OUT)
-			adoption->refused++;
+		enum adopt_verdict verdict = adoption->sockets[i].verdict;
+
+		adoption->adopted += verdict == ADOPT_OK;
+		adoption->refused += !is_no_matter(verdict);
+		adoption->contested += verdict == ADOPT_BELONGS;
 	}
 }
 

@@ -7,7 +7,8 @@
  * it gets traffic, and PID 1 must not poll a socket that gets traffic.
  *
  * - adoption_begin(): find the sockets, tell those that can be switched from those that cannot,
- *   attach the selector to each group. Then the caller stops the socket unit.
+ *   claim their addresses, attach the selector to each group. Then the caller stops the socket
+ * unit.
  * - adoption_commit(): tag each socket for accounting, put it in the map. A service without a live
  *   active slot gets this one. A slot that had no live socket has a new instance: UDP flows of the
  *   one before are forgotten.
@@ -23,6 +24,7 @@
 #include <stdint.h>
 
 #include "core/config.h"
+#include "plane/claim.h"
 #include "plane/plane.h"
 #include "plane/scan.h"
 
@@ -32,6 +34,8 @@ enum adopt_verdict {
 			      * port without SO_REUSEPORT, or bound to a multicast address */
 	ADOPT_NO_REUSEPORT,  /* SO_REUSEPORT was not set before bind(2) */
 	ADOPT_MPTCP,	     /* the kernel takes no MPTCP socket in the map */
+	ADOPT_NOT_OURS,	     /* a park, or another service's: seen in passing, nothing to tell */
+	ADOPT_BELONGS,	     /* the address belongs to another service, see plane/claim.h */
 	ADOPT_OTHER_UID,     /* another slot's socket on this address is in another group */
 	ADOPT_FULL,	     /* more sockets or listeners than there is room for */
 	ADOPT_ERROR,	     /* the kernel refused: see `error` */
@@ -41,8 +45,9 @@ enum adopt_verdict {
 struct adopted_socket {
 	struct held_socket held;
 	enum adopt_verdict verdict;
-	int error;	       /* -errno when the verdict is ADOPT_ERROR */
-	struct problem reason; /* with ADOPT_ERROR, where more is known than the errno */
+	int error;		  /* -errno when the verdict is ADOPT_ERROR */
+	struct problem reason;	  /* with ADOPT_ERROR, where more is known than the errno */
+	struct claim_owner owner; /* with ADOPT_BELONGS */
 };
 
 struct adoption {
@@ -50,7 +55,8 @@ struct adoption {
 	size_t n;
 	unsigned adopted;     /* with verdict ADOPT_OK */
 	unsigned fresh;	      /* of these, put in the map by this adoption */
-	unsigned refused;     /* neither adopted nor left out on purpose */
+	unsigned refused;     /* neither adopted nor left out on purpose, */
+	unsigned contested;   /* of these, because the address belongs to another service */
 	bool suspect;	      /* it is the instance that was found hanging: it stays out */
 	struct problem blind; /* where sockets may be that could not be looked for; "" = nowhere */
 	int *helpers; /* sockets that others came into a group by; closed with the adoption */
@@ -60,8 +66,8 @@ struct adoption {
 
 /* Short, for logs and status: "no SO_REUSEPORT", "MPTCP", ... */
 const char *adopt_verdict_to_string(enum adopt_verdict verdict);
-/* One sentence for people: which socket, why not, what to do. Empty for ADOPT_OK and
- * ADOPT_PORT_LEFT_OUT. */
+/* One sentence for people: which socket, why not, what to do. Empty for ADOPT_OK,
+ * ADOPT_PORT_LEFT_OUT and ADOPT_NOT_OURS. */
 void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sentence);
 
 /* The sentence at the end of an adoption. */

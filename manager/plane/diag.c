@@ -150,6 +150,17 @@ static struct listening_socket *list_add(struct listening_list *list)
 	return &list->sockets[list->n++];
 }
 
+/* INET_DIAG_SK_BPF_STORAGES { SK_DIAG_BPF_STORAGE (1) { ..._MAP_ID (2), ..._MAP_VALUE (3) } } */
+static void read_tag(const struct nlattr *storages, struct hs_tag *tag)
+{
+	const struct nlattr *storage, *attr;
+
+	mnl_attr_for_each_nested(storage, storages) mnl_attr_for_each_nested(
+		attr, storage) if (mnl_attr_get_type(attr) == 3 &&
+				   mnl_attr_get_payload_len(attr) >= sizeof(*tag))
+		memcpy(tag, mnl_attr_get_payload(attr), sizeof(*tag));
+}
+
 static void read_listening_attributes(const struct nlmsghdr *header,
 				      struct listening_socket *socket)
 {
@@ -161,6 +172,8 @@ static void read_listening_attributes(const struct nlmsghdr *header,
 			socket->address.v6only = mnl_attr_get_u8(attr);
 		else if (mnl_attr_get_type(attr) == INET_DIAG_CGROUP_ID)
 			socket->cgroup_id = mnl_attr_get_u64(attr);
+		else if (mnl_attr_get_type(attr) == INET_DIAG_SK_BPF_STORAGES)
+			read_tag(attr, &socket->tag);
 	}
 }
 
@@ -188,14 +201,16 @@ static int on_listening(const struct nlmsghdr *header, void *userdata)
 	return MNL_CB_OK;
 }
 
-static int list_sockets(const struct netns *netns, struct listening_list *list)
+static int list_sockets(const struct netns *netns, uint16_t port, int tags_fd,
+			struct listening_list *list)
 {
 	struct query query = {
 		.netns = netns,
 		.udp = list->udp,
+		.port = port,
 		/* an unconnected UDP socket is in this state */
 		.states = list->udp ? 1 << TCP_CLOSE : 1 << TCP_LISTEN,
-		.tags_fd = -1,
+		.tags_fd = tags_fd,
 		.on_message = on_listening,
 		.userdata = list,
 	};
@@ -203,22 +218,37 @@ static int list_sockets(const struct netns *netns, struct listening_list *list)
 	return dump(&query);
 }
 
+static int end_list(int r, const struct listening_list *list, struct listening_socket **ret_sockets,
+		    size_t *ret_n)
+{
+	if (r < 0) {
+		free(list->sockets);
+		return r;
+	}
+	*ret_sockets = list->sockets;
+	*ret_n = list->n;
+	return 0;
+}
+
 int diag_listening(const struct netns *netns, bool udp, struct listening_socket **ret_sockets,
 		   size_t *ret_n)
 {
 	struct listening_list list = {.netns = netns ? netns->inode : 0};
-	int r = list_sockets(netns, &list);
+	int r = list_sockets(netns, 0, -1, &list);
 
 	list.udp = true;
 	if (!r && udp)
-		r = list_sockets(netns, &list);
-	if (r < 0) {
-		free(list.sockets);
-		return r;
-	}
-	*ret_sockets = list.sockets;
-	*ret_n = list.n;
-	return 0;
+		r = list_sockets(netns, 0, -1, &list);
+	return end_list(r, &list, ret_sockets, ret_n);
+}
+
+int diag_listening_at(const struct netns *netns, bool udp, uint16_t port, int tags_fd,
+		      struct listening_socket **ret_sockets, size_t *ret_n)
+{
+	struct listening_list list = {.netns = netns ? netns->inode : 0, .udp = udp};
+	int r = list_sockets(netns, port, tags_fd, &list);
+
+	return end_list(r, &list, ret_sockets, ret_n);
 }
 
 static int by_cookie(const void *a, const void *b)
@@ -268,17 +298,6 @@ struct connection_walk {
 	int answer;
 };
 
-/* INET_DIAG_SK_BPF_STORAGES { SK_DIAG_BPF_STORAGE (1) { ..._MAP_ID (2), ..._MAP_VALUE (3) } } */
-static void read_tag(const struct nlattr *storages, struct connection *connection)
-{
-	const struct nlattr *storage, *attr;
-
-	mnl_attr_for_each_nested(storage, storages) mnl_attr_for_each_nested(
-		attr, storage) if (mnl_attr_get_type(attr) == 3 &&
-				   mnl_attr_get_payload_len(attr) >= sizeof(connection->tag))
-		memcpy(&connection->tag, mnl_attr_get_payload(attr), sizeof(connection->tag));
-}
-
 static void read_connection_attributes(const struct nlmsghdr *header, struct connection *connection)
 {
 	const struct nlattr *attr;
@@ -287,7 +306,7 @@ static void read_connection_attributes(const struct nlmsghdr *header, struct con
 	mnl_attr_for_each(attr, header, sizeof(struct inet_diag_msg))
 	{
 		if (mnl_attr_get_type(attr) == INET_DIAG_SK_BPF_STORAGES) {
-			read_tag(attr, connection);
+			read_tag(attr, &connection->tag);
 		} else if (mnl_attr_get_type(attr) == INET_DIAG_INFO) {
 			memcpy(&info, mnl_attr_get_payload(attr),
 			       MIN(sizeof(info), mnl_attr_get_payload_len(attr)));

@@ -24,8 +24,9 @@ struct listening_socket {
 	uint64_t cgroup_id; /* of its creator; 0 when the kernel does not tell (before 5.8) */
 	uint32_t inode;
 	uint32_t uid;
-	uint32_t queued;  /* connections that wait for accept(); UDP: bytes in the receive queue */
-	uint32_t backlog; /* what listen() asked for, as cut by the kernel; UDP: 0 */
+	uint32_t queued;   /* connections that wait for accept(); UDP: bytes in the receive queue */
+	uint32_t backlog;  /* what listen() asked for, as cut by the kernel; UDP: 0 */
+	struct hs_tag tag; /* of diag_listening_at() and TCP only; service_id 0 = no tag */
 };
 
 struct connection {
@@ -52,6 +53,10 @@ struct queue_length {
  * the array. */
 int diag_listening(const struct netns *netns, bool udp, struct listening_socket **ret_sockets,
 		   size_t *ret_n);
+
+/* Those on this port, of TCP (with their tags) or of UDP. The caller frees the array. */
+int diag_listening_at(const struct netns *netns, bool udp, uint16_t port, int tags_fd,
+		      struct listening_socket **ret_sockets, size_t *ret_n);
 
 /* The TCP queues of all listening sockets in a namespace, by cookie, ascending; nothing else of
  * them, for this is asked often. The caller frees the array. */

@@ -124,6 +124,17 @@ static int reuse_ports(const char *folder, struct force_bpf *skel)
 	return bpf_map__reuse_fd(skel->maps.hs_ports, fd);
 }
 
+/* Without accounting there are no tags; then a map of their own has none either. */
+static int reuse_tags(struct force_bpf *skel)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = pin_open(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/tags", &fd);
+
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	return bpf_map__reuse_fd(skel->maps.hs_tags, fd);
+}
+
 static int pin_all(const char *folder, const struct force_bpf *skel)
 {
 	const struct bpf_program *made[] = {skel->progs.hs_bind4, skel->progs.hs_bind6};
@@ -161,6 +172,8 @@ static int make_pins(const char *folder, struct problem *problem)
 	struct problem refusal;
 	int r = skel ? reuse_ports(folder, skel) : -errno;
 
+	if (!r)
+		r = reuse_tags(skel);
 	if (r < 0)
 		return problem_set(problem, r, "cannot open the bind programs of %s: %s", folder,
 				   strerror(-r));
@@ -223,6 +236,11 @@ static void set_serving_udp(uint64_t udp[])
 
 	for (unsigned port = 0; port <= UINT16_MAX; port++)
 		udp[port / 64] |= (uint64_t)!ephemeral_has(range, port) << (port % 64);
+}
+
+void force_set_service(struct force *force, uint32_t service_id)
+{
+	__atomic_store_n(&force->ports->service_id, service_id, __ATOMIC_RELAXED);
 }
 
 void force_set_ports(struct force *force, const struct config_port *ports, size_t n)

@@ -36,6 +36,9 @@ int force_create(const char *service, struct force **ret_force, struct problem *
 struct force *force_free(struct force *force);
 DEFINE_CLEANUP(struct force, force_free)
 
+/* Whose the sockets will be (hs_control.service_id): one that binds where another service's socket
+ * serves is left as it is, and fails as it would without us. */
+void force_set_service(struct force *force, uint32_t service_id);
 /* Takes over Ports=; none (n 0) is all, but for UDP on ephemeral ports. */
 void force_set_ports(struct force *force, const struct config_port *ports, size_t n);
 struct force_counts force_counts(const struct force *force);

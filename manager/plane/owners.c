@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "plane/cgroup.h"
+#include "plane/claim.h"
 #include "plane/scan.h"
 #include "util/macro.h"
 
@@ -81,14 +82,14 @@ int owners_give_socket(int fd, uid_t uid)
 	return fchown(fd, uid, (gid_t)-1) < 0 ? -errno : 1;
 }
 
-static int give(const struct held_socket *held, uid_t uid)
+static int give(const struct plane *plane, const struct held_socket *held, uid_t uid)
 {
 	_cleanup_(close_fdp) int fd = -1;
 	int r = scan_borrow(held, &fd);
 
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
-	return owners_give_socket(fd, uid);
+	return claim_is_of_another(plane, fd) ? 0 : owners_give_socket(fd, uid);
 }
 
 int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
@@ -102,21 +103,23 @@ int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
 		if (held[i].socket.uid == uid || !is_served(plane, &held[i].socket.address) ||
 		    scan_is_passed_in(&held[i].socket, cgroup))
 			continue;
-		r = give(&held[i], uid);
+		r = give(plane, &held[i], uid);
 		changed += r > 0;
 	}
 	/* a cgroup that is gone has no sockets */
 	return r < 0 && r != -ENOENT ? r : changed;
 }
 
-static int close_datagrams(const struct held_socket *held)
+static int close_datagrams(const struct plane *plane, const struct held_socket *held)
 {
 	_cleanup_(close_fdp) int fd = -1;
 	int r = scan_borrow(held, &fd);
 
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
-	return get_option(fd, SO_REUSEPORT) == 1 ? set_reuse(fd) : 0;
+	if (get_option(fd, SO_REUSEPORT) != 1 || !claim_is_ours(plane, fd))
+		return 0;
+	return set_reuse(fd);
 }
 
 int owners_close_datagrams(const struct plane *plane, const char *cgroup)
@@ -131,7 +134,7 @@ int owners_close_datagrams(const struct plane *plane, const char *cgroup)
 
 		if (!address->udp || !is_served(plane, address))
 			continue;
-		r = close_datagrams(&held[i]);
+		r = close_datagrams(plane, &held[i]);
 		changed += r > 0;
 	}
 	return r < 0 && r != -ENOENT ? r : changed;

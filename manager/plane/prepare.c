@@ -16,6 +16,7 @@ static int force_intake(const struct plane *plane, const struct prepare_scope *s
 	r = force_create(plane_service(plane), &force, problem);
 	if (r < 0)
 		return r;
+	force_set_service(force, plane_id(plane));
 	force_set_ports(force, scope->config->ports, scope->config->n_ports);
 	r = force_attach(force, scope->cgroup, problem);
 	return r < 0 ? r : 0;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "plane/claim.h"
 #include "plane/exec.h"
 #include "plane/preview.h"
 #include "util/macro.h"
@@ -123,14 +124,17 @@ int retire_keep_reach(struct plane *plane, unsigned slot, const char *cgroup,
 	return r ? r : exec_attach(plane, &order, NULL, problem);
 }
 
-static int bounce_socket(struct listener *listener, unsigned slot, const struct held_socket *held,
+static int bounce_socket(const struct plane *plane, unsigned slot, const struct held_socket *held,
 			 bool keep_in_map)
 {
+	struct listener *listener = plane_find(plane, &held->socket.address);
 	_cleanup_(close_fdp) int fd = -1;
 	int r = scan_borrow(held, &fd);
 
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
+	if (!claim_is_ours(plane, fd))
+		return 0;
 	/* nothing may come between these two: a poller would see the hang-up */
 	if (shutdown(fd, SHUT_RD) < 0 || listen(fd, held->socket.backlog) < 0)
 		return -errno;
@@ -165,7 +169,7 @@ int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_
 		    !is_taken_over(listener, slot, keep_in_map))
 			continue;
 		queued += held[i].socket.queued;
-		r = bounce_socket(listener, slot, &held[i], keep_in_map);
+		r = bounce_socket(plane, slot, &held[i], keep_in_map);
 	}
 	return r < 0 ? r : (int)queued;
 }

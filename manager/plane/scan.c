@@ -128,6 +128,18 @@ static bool is_seen_table(struct scan *scan, pid_t pid)
 	return false;
 }
 
+/* A child that PID 1 has made for the unit and that has not begun to run its program still holds
+ * all that PID 1 has: nothing of it is the unit's. */
+static bool is_manager(pid_t pid)
+{
+	struct stat manager, process;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return pid != 1 && !stat("/proc/1/exe", &manager) && !stat(path, &process) &&
+	       process.st_dev == manager.st_dev && process.st_ino == manager.st_ino;
+}
+
 static int scan_process(pid_t pid, void *userdata)
 {
 	struct scan *scan = userdata;
@@ -140,6 +152,8 @@ static int scan_process(pid_t pid, void *userdata)
 
 	if (++scan->n_processes > SCAN_PROCESSES_MAX)
 		return -E2BIG;
+	if (is_manager(pid))
+		return 0;
 	if (is_seen_table(scan, pid))
 		return count_descriptor(scan);
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);

@@ -101,7 +101,8 @@ static int set_options(int fd, const struct order *order)
 {
 	int one = 1, v6only = order->address.v6only;
 
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
+	if (!(order->flags & SERVER_NO_REUSEADDR) &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
 		return -errno;
 	if (!(order->flags & (SERVER_NO_REUSEPORT | SERVER_LATE_REUSEPORT)) &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0)

@@ -25,6 +25,7 @@ enum server_flag {
 	SERVER_SMALL_BACKLOG = 1 << 3, /* 8 instead of 4096 */
 	SERVER_FAST_OPEN = 1 << 4,
 	SERVER_LATE_REUSEPORT = 1 << 5, /* sets the option when it listens already */
+	SERVER_NO_REUSEADDR = 1 << 6,
 };
 
 struct server {

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/claim.h"
+
+#include <bpf/bpf.h>
+#include <string.h>
+
+#include "plane/pins.h"
+#include "util/macro.h"
+
+/* ---- whose id it is ---- */
+
+struct name_search {
+	uint32_t service_id;
+	char service[SERVICE_NAME_MAX];
+};
+
+/* 0 when it cannot be told. */
+static uint32_t id_in(const char *pin)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info), zero = 0;
+	_cleanup_(freep) struct hs_control *control = NULL;
+
+	if (pin_open(pin_path(HS_PIN_ROOT "/%s/control", pin).text, &fd) < 0 ||
+	    bpf_obj_get_info_by_fd(fd, &info, &size) || info.value_size < sizeof(*control))
+		return 0;
+	control = calloc(1, info.value_size);
+	if (!control || bpf_map_lookup_elem(fd, &zero, control))
+		return 0;
+	return control->abi == HS_ABI_VERSION ? control->service_id : 0;
+}
+
+static int compare_id(const char *pin, void *userdata)
+{
+	struct name_search *search = userdata;
+
+	return !name_from_pin(pin, search->service) && id_in(pin) == search->service_id;
+}
+
+int claim_find_service(uint32_t service_id, char ret_service[SERVICE_NAME_MAX])
+{
+	struct name_search search = {.service_id = service_id};
+	int r = service_id ? pins_each_folder(HS_PIN_ROOT, compare_id, &search) : 0;
+
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	memcpy(ret_service, search.service, sizeof(search.service));
+	return 0;
+}
+
+/* ---- tags ---- */
+
+/* Zeroes when it has none. */
+static struct hs_tag tag_of(const struct plane *plane, int fd)
+{
+	struct hs_tag tag = {0};
+
+	if (plane_accounting(plane) &&
+	    bpf_map_lookup_elem(accounting_tags_fd(plane_accounting(plane)), &fd, &tag))
+		memset(&tag, 0, sizeof(tag));
+	return tag;
+}
+
+bool claim_is_of_another(const struct plane *plane, int socket_fd)
+{
+	struct hs_tag tag = tag_of(plane, socket_fd);
+	char service[SERVICE_NAME_MAX];
+
+	return tag.service_id && tag.service_id != plane_id(plane) &&
+	       claim_find_service(tag.service_id, service) != -ENOENT;
+}
+
+bool claim_is_ours(const struct plane *plane, int socket_fd)
+{
+	struct hs_tag tag = tag_of(plane, socket_fd);
+
+	return !plane_accounting(plane) ||
+	       (tag.service_id == plane_id(plane) && tag.slot < HS_SLOTS_MAX);
+}
+
+void claim_drop(const struct plane *plane, int socket_fd)
+{
+	if (plane_accounting(plane))
+		bpf_map_delete_elem(accounting_tags_fd(plane_accounting(plane)), &socket_fd);
+}
+
+/* ---- claiming ---- */
+
+/* sock_diag shows tags of TCP sockets only. Of UDP it is asked in whose map the socket is. */
+struct datagram_search {
+	const struct listening_socket *socket;
+	char listener[ADDRESS_PIN_MAX];
+	uint32_t service_id;
+};
+
+static int look_in_map(const char *pin, void *userdata)
+{
+	struct datagram_search *search = userdata;
+	_cleanup_(close_fdp) int fd = -1;
+	char service[SERVICE_NAME_MAX];
+	uint64_t cookie;
+
+	if (name_from_pin(pin, service) ||
+	    pin_open(pin_path(HS_PIN_ROOT "/%s/%s/sockets", pin, search->listener).text, &fd) < 0)
+		return 0;
+	for (uint32_t i = 0; i < HS_SOCKETS_MAX; i++)
+		if (!bpf_map_lookup_elem(fd, &i, &cookie) && cookie == search->socket->cookie) {
+			search->service_id = id_in(pin);
+			return 1;
+		}
+	return 0;
+}
+
+/* 0 = none has it. */
+static uint32_t service_of(const struct listening_socket *socket)
+{
+	struct datagram_search search = {.socket = socket};
+
+	if (!socket->address.udp)
+		return socket->tag.service_id;
+	address_to_pin(&socket->address, search.listener);
+	pins_each_folder(HS_PIN_ROOT, look_in_map, &search);
+	return search.service_id;
+}
+
+static bool meets(const struct address *mine, const struct address *other)
+{
+	return address_equal(mine, other) || address_beats(mine, other);
+}
+
+/* 1 = another service has it. What is on the very address decides before who stands behind it: a
+ * service that has a socket or a park there has had it before. */
+static int find_owner(const struct plane *plane, const struct listening_socket *socket,
+		      const struct netns *netns, struct claim_owner *ret_owner)
+{
+	const struct address *mine = &socket->address;
+	_cleanup_(freep) struct listening_socket *all = NULL;
+	struct claim_owner owner = {0};
+	int r, found = 0;
+	size_t n = 0;
+
+	r = diag_listening_at(netns, mine->udp, mine->port,
+			      accounting_tags_fd(plane_accounting(plane)), &all, &n);
+	for (size_t i = 0; !r && i < n; i++) {
+		uint32_t id = 0;
+
+		if (all[i].cookie != socket->cookie && meets(mine, &all[i].address))
+			id = service_of(&all[i]);
+		if (id == plane_id(plane) && address_equal(mine, &all[i].address))
+			return 0;
+		if (!id || id == plane_id(plane) || found)
+			continue;
+		owner.address = all[i].address;
+		r = claim_find_service(id, owner.service);
+		found = !r;
+		r = r == -ENOENT ? 0 : r;
+	}
+	*ret_owner = owner;
+	return r ? r : found;
+}
+
+static int claim_free(const struct plane *plane, unsigned slot,
+		      const struct listening_socket *socket, int fd, struct claim_owner *ret_owner)
+{
+	struct hs_tag tag = {.service_id = plane_id(plane), .slot = slot};
+	struct netns netns = NETNS_OWN;
+	_cleanup_(close_fdp) int netns_fd = -1;
+	int r = socket->address.netns ? netns_of_socket(fd, &netns) : 0;
+
+	netns_fd = netns.fd;
+	if (!r)
+		r = find_owner(plane, socket, &netns, ret_owner);
+	if (r)
+		return r < 0 ? r : CLAIM_BELONGS;
+	r = accounting_tag(plane_accounting(plane), fd, &tag);
+	return r ? r : CLAIM_TAKEN;
+}
+
+int claim_take(const struct plane *plane, unsigned slot, const struct listening_socket *socket,
+	       int socket_fd, struct claim_owner *ret_owner)
+{
+	struct hs_tag tag = tag_of(plane, socket_fd);
+	_cleanup_(close_fdp) int lock = -1;
+	char service[SERVICE_NAME_MAX];
+	int r;
+
+	if (!plane_accounting(plane))
+		return CLAIM_TAKEN;
+	if (tag.service_id == plane_id(plane))
+		return tag.slot == HS_SLOT_PARK ? CLAIM_PARK : CLAIM_TAKEN;
+	r = claim_find_service(tag.service_id, service);
+	if (r != -ENOENT)
+		return r ? r : CLAIM_ALIEN;
+	r = pins_lock(HS_PIN_ROOT, 1, &lock);
+	return r ? r : claim_free(plane, slot, socket, socket_fd, ret_owner);
+}
