@@ -59,15 +59,13 @@ bool ability_refuses(const struct ability_result *results, const char *release,
 		     struct problem *ret_sentence)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
-		const struct ability_result *result = &results[needed[i].ability];
-
-		if (result->verdict != ABILITY_FAILS)
+		if (results[needed[i].ability].verdict != ABILITY_FAILS)
 			continue;
 		problem_set(
 			ret_sentence, 0,
 			"hotstandby cannot work with this kernel (%s): it %s, which takes Linux "
-			"%s or later (%s)",
-			release, needed[i].lack, needed[i].since, result->detail);
+			"%s or later",
+			release, needed[i].lack, needed[i].since);
 		return true;
 	}
 	if (results[ABILITY_LOADS_SELECTOR].verdict != ABILITY_FAILS)

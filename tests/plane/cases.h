@@ -18,12 +18,35 @@
 #include "util/macro.h"
 #include "plane/pins.h"
 #include "plane/retire.h"
+#include "plane/selftest.h"
 #include "wire.h"
 
 static inline void case_failed(const char *file, int line, const char *text)
 {
 	print_error("%s\n", text);
 	_fail(file, line);
+}
+
+/* Skips the test on a kernel that cannot do this, and names it as hsctl doctor does. Found out by
+ * trying, once in a program. */
+static inline void case_needs(enum ability ability)
+{
+	static struct ability_result results[ABILITY_COUNT];
+	static uint32_t tried;
+
+	if (!(tried & 1U << ability)) {
+		struct selftest *selftest;
+
+		assert_int_equal(selftest_start(1U << ability, &selftest), 0);
+		results[ability] =
+			selftest_finish(selftest, RIG_DEADLINE_USEC / USEC_PER_MSEC)[ability];
+		selftest_free(selftest);
+		tried |= 1U << ability;
+	}
+	if (results[ability].verdict != ABILITY_FAILS)
+		return;
+	print_message("# needs %s: %s\n", ability_to_string(ability), results[ability].detail);
+	skip();
 }
 
 /* Only namespaces and the cgroup. */

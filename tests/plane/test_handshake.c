@@ -107,6 +107,7 @@ static void ends_where_it_began_after_a_bounce(void **state)
 	struct scene scene = begin(*state, &at, AF_INET);
 	int waiting;
 
+	case_needs(ABILITY_WAKEUP);
 	server_hang(scene.pair.a, true);
 	waiting = client_connect(&at);
 	rig_flip(scene.rig, 1);
@@ -247,6 +248,7 @@ static void moves_as_a_connection_under_fast_open(void **state)
 {
 	struct scene scene = begin_fast(*state);
 
+	case_needs(ABILITY_WAKEUP);
 	server_kill(scene.pair.a);
 	rig_until(!rig_slot(scene.rig, 0).connections && rig_slot(scene.rig, 1).connections == 1);
 	serve_pair(&(struct pair) {scene.pair.b, scene.pair.b});

@@ -130,6 +130,7 @@ static void settled_turns_lose_nothing(void **state)
 	struct turns turns = {rig, start_pair(rig, &at), .flip = true, .settle = true};
 	unsigned lost;
 
+	case_needs(ABILITY_WAKEUP);
 	take_turns(&turns);
 	lost = load_end("settled");
 	assert_counted_right(rig);

@@ -147,6 +147,7 @@ static void the_queue_of_a_dual_stack_listener_moves(void **state)
 	struct pair pair = start_pair(rig, &dual);
 	int fds[] = {client_connect(&v4), client_connect(&v6)};
 
+	case_needs(ABILITY_WAKEUP);
 	server_kill(pair.a);
 	server_serve(pair.b, true);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
@@ -202,6 +203,7 @@ static void the_new_owner_is_woken(void **state)
 	struct pair pair = start_pair(rig, &at);
 	int fds[CLIENTS];
 
+	case_needs(ABILITY_WAKEUP);
 	server_serve(pair.b, true);
 	begin_clients(&at, fds);
 	server_kill(pair.a);

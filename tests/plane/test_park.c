@@ -481,6 +481,7 @@ static void in_another_namespace_too(void **state)
 	int park, fd;
 	struct stat st;
 
+	case_needs(ABILITY_WAKEUP);
 	assert_int_equal(unshare(CLONE_NEWNET), 0);
 	other = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(fstat(other, &st), 0);
@@ -575,6 +576,7 @@ static void many_are_handed_over_at_once(void **state)
 	struct rlimit limit;
 	uint64_t begun;
 
+	case_needs(ABILITY_WAKEUP);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	limit.rlim_cur = limit.rlim_max = MAX(limit.rlim_max, 3 * MANY);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -673,12 +675,14 @@ static void lose_in_turns(struct rig *rig, uint64_t settle_usec, bool must_lose_
 
 static void settled_turns_lose_nothing(void **state)
 {
+	case_needs(ABILITY_WAKEUP);
 	lose_in_turns(*state, PARK_SETTLE_USEC, true);
 }
 
 /* What the settling is good for. */
 static void hasty_turns_are_the_baseline(void **state)
 {
+	case_needs(ABILITY_WAKEUP);
 	lose_in_turns(*state, 0, false);
 }
 

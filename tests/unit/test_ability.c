@@ -34,7 +34,6 @@ static void assert_refused(const char *what, const char *since)
 
 	assert_true(ability_refuses(results, "5.10.0-46-amd64", &sentence));
 	assert_non_null(strstr(sentence.text, "5.10.0-46-amd64"));
-	assert_non_null(strstr(sentence.text, "it was said why"));
 	assert_non_null(strstr(sentence.text, what));
 	assert_non_null(strstr(sentence.text, since));
 	assert_null(strchr(sentence.text, '\n'));
