@@ -137,6 +137,7 @@ static void a_queue_is_counted_where_it_went(void **state)
 	struct pair pair = start_pair(rig, &at);
 	int fds[CLIENTS];
 
+	case_needs(ABILITY_WAKEUP);
 	connect_all(&at, fds);
 	assert_live(rig, CLIENTS, 0);
 	server_kill(pair.a);
@@ -157,6 +158,7 @@ static void a_queue_that_moves_twice_is_counted_once(void **state)
 	struct pair pair = start_pair(rig, &at);
 	int first[CLIENTS], second[CLIENTS];
 
+	case_needs(ABILITY_WAKEUP);
 	connect_all(&at, first);
 	server_kill(pair.a);
 	rig_flip(rig, 1);
@@ -284,6 +286,7 @@ static void a_full_map_of_moves_misplaces_but_loses_none(void **state)
 	struct pair pair = start_pair(rig, &at);
 	int fds[CLIENTS];
 
+	case_needs(ABILITY_WAKEUP);
 	fill(accounting_moved_fd(rig->accounting));
 	connect_all(&at, fds);
 	server_kill(pair.a);
@@ -305,6 +308,7 @@ static void without_accounting_no_connection_is_said_to_live(void **state)
 	struct pair pair;
 	int fds[CLIENTS];
 
+	case_needs(ABILITY_WAKEUP);
 	assert_int_equal(plane_create("web", NULL, &rig->plane, &problem), 0);
 	pair = start_pair(rig, &at);
 	connect_all(&at, fds);
