@@ -51,6 +51,17 @@ make_root() {
 	mount -t bpf -o mode=0755 bpf "$fs/bpf"
 }
 
+# Where systemd has never run, as in a chroot: systemd-nspawn wants the machine to have an id, and does not work
+# with a /run that is on a disk.
+please_nspawn() {
+	mkdir -p /run/systemd/nspawn
+	mount -t tmpfs -o mode=0755 rig /run/systemd/nspawn
+	! grep -qsxE '[0-9a-f]{32}' /etc/machine-id || return 0
+	tr -d - </proc/sys/kernel/random/uuid >"$fs/machine-id"
+	[[ -e /etc/machine-id ]] || : >/etc/machine-id
+	mount --bind "$fs/machine-id" /etc/machine-id
+}
+
 boot() {
 	local args=(-D "$root" -M "$name" --register=no --keep-unit --private-network --capability=all
 		--kill-signal=SIGRTMIN+3 --console=pipe --bind="$fs/bpf:/sys/fs/bpf" --quiet --boot)
@@ -66,4 +77,5 @@ if (($$ != 1)); then
 fi
 mount -t proc proc /proc
 make_root
+please_nspawn
 boot

@@ -11,6 +11,7 @@
 #   container_stop NAME            ends it; nothing stays behind. Fine to call twice
 #   container_stop_all             the same for all that this shell started
 #   container_trap                 container_stop_all at EXIT, INT and TERM
+#   container_possible             whether there can be any here; says what stands against it
 #   wait_until SECONDS CMD...      repeats CMD until it succeeds; 1 when the time is up
 #
 # In BATS: container_start in setup_file, container_stop in teardown_file; all tests of the file share the
@@ -71,10 +72,31 @@ _container_launch() {
 	exec setsid "${command[@]}"
 }
 
+# In a chroot, say, where nobody has mounted anything.
+container_possible() {
+	local why=''
+	if ((EUID != 0)); then
+		why='this needs root: it loads BPF programs and boots containers'
+	elif [[ ! -r /proc/self/mountinfo ]]; then
+		why='there is no /proc; mount it: mount -t proc proc /proc'
+	elif ! awk '$5 == "/" { found = 1 } END { exit !found }' /proc/self/mountinfo; then
+		why='the root folder is no mount point, as in a chroot, so no namespace of mounts can be made. Leave, and
+before you enter again: mount --bind FOLDER FOLDER'
+	elif [[ ! -d /sys/fs/bpf ]]; then
+		why='there is no /sys; mount it: mount --rbind /sys FOLDER/sys, from outside of a chroot'
+	elif ! awk '/ - cgroup2 / { found = 1 } END { exit !found }' /proc/self/mountinfo; then
+		why='no cgroup2 is mounted; mount it: mount -t cgroup2 cgroup2 /sys/fs/cgroup, or, for a chroot,
+from outside: mount --rbind /sys FOLDER/sys'
+	elif [[ ! -c /dev/null || ! -c /dev/urandom ]]; then
+		why='there is no /dev; mount it, from outside of a chroot: mount --rbind /dev FOLDER/dev'
+	fi
+	[[ -z $why ]] || { echo "${0##*/}: $why" >&2; return 1; }
+}
+
 container_start() {
 	local name=$1 state answer='' fd
 	state=$(_container_state "$name")
-	((EUID == 0)) || { _container_fail "$name" 'needs root'; return 1; }
+	container_possible || return 1
 	[[ $name =~ ^[a-z0-9][a-z0-9-]*$ ]] || { _container_fail "$name" 'the name must be of a-z, 0-9 and -'; return 1; }
 	_container_sweep
 	[[ ! -e $state ]] || { _container_fail "$name" 'is running already'; return 1; }
