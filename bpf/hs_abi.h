@@ -153,7 +153,9 @@ _Static_assert(sizeof(struct hs_shards) == 144, "layout of map shards");
  * moved_in - moved_out - closed. Datagrams are counted as look-ups only.
  */
 struct hs_counters {
-	__u64 chosen; /* look-ups answered with this slot (two per connection under SYN cookies) */
+	/* look-ups answered with this slot: two per connection under SYN cookies, and one for each
+	 * late packet of a connection that is no more */
+	__u64 chosen;
 	__u64 fell_through;  /* look-ups that wanted another slot and got this one */
 	__u64 migrated_in;   /* waiting connections and handshakes that the kernel moved here */
 	__u64 select_failed; /* tries of one of this slot's sockets that the kernel refused */
