@@ -10,7 +10,7 @@ BUILD      ?= build
 CC         ?= gcc
 CLANG      ?= clang
 BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
-PKGS       := libbpf libsystemd libmnl smartcols json-c libcurl
+PKGS       := libbpf libsystemd libmnl smartcols json-c
 VERSION    := 0.1
 
 # make V=1 shows the commands
@@ -27,7 +27,7 @@ CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' 
             -DHS_SYSCONFDIR='"$(SYSCONFDIR)"' -Imanager -Ibpf -I$(BUILD)/bpf
 CFLAGS   ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS   += -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
-# as needed: hsctl, which starts often, does without libcurl and the many libraries behind it
+# as needed: hsctl, which starts often, does without what only others need
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lm
 MULTIARCH := $(shell $(CC) -print-multiarch)
@@ -38,7 +38,9 @@ BPF_SRC  := $(wildcard bpf/*.bpf.c)
 SKELS    := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
 LIB_SRC  := $(filter-out %/main.c,$(wildcard manager/*/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
-PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-hook $(BUILD)/hs-example-server
+# those that speak to servers, without any privilege
+OWN_PROGRAMS := hs-probe hs-plugin
+PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-hook $(OWN_PROGRAMS:%=$(BUILD)/%) $(BUILD)/hs-example-server
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 PLANE_TESTS := $(patsubst tests/plane/%.c,$(BUILD)/tests/plane/%,$(wildcard tests/plane/test_*.c))
 PLANE_RIG   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/plane/test_% %.bpf.c,$(wildcard tests/plane/*.c)))
@@ -82,6 +84,15 @@ $(BUILD)/manager/hook/main.o: CFLAGS += $(HOOK_FLAGS)
 $(BUILD)/hs-hook: $(BUILD)/manager/hook/main.o
 	$(call say,LD)
 	$(Q)$(CC) $(HOOK_FLAGS) -static -no-pie -nostdlib -Wl,-z,noexecstack $^ -o $@
+
+# the only one with libcurl
+$(BUILD)/hs-probe: $(BUILD)/manager/probe/main.o $(BUILD)/libhotstandby.a
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd $(shell pkg-config --libs libcurl) -o $@
+
+$(BUILD)/hs-plugin: $(BUILD)/manager/plugin/main.o $(BUILD)/libhotstandby.a
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@
 
 $(BUILD)/hs-example-server: $(patsubst %,$(BUILD)/units/examples/%.o,example-server example-http)
 	$(call say,LD)
@@ -146,6 +157,7 @@ INSTALLED := \
 	0755:$(BUILD)/hsd:sbin/hsd \
 	0755:$(BUILD)/hsctl:bin/hsctl \
 	0755:$(BUILD)/hs-hook:lib/hotstandby/hs-hook \
+	$(foreach f,$(OWN_PROGRAMS),0755:$(BUILD)/$(f):lib/hotstandby/$(f)) \
 	0755:$(BUILD)/hs-example-server:lib/hotstandby/hs-example-server \
 	$(foreach f,$(UNITS),0644:$(f):lib/systemd/system/$(notdir $(f))) \
 	0644:units/org.hotstandby1.conf:$(BUS_FOLDER:/usr/%=%)/dbus-1/system.d/org.hotstandby1.conf \

@@ -50,6 +50,26 @@ static int set_host(void *object, const struct setting_text *text)
 	return 0;
 }
 
+/* As systemd takes them; not by number, so that what is allowed can be seen. */
+static int set_user(void *object, const struct setting_text *text)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789-_";
+	struct config_health *health = &((struct config *)object)->health;
+	const char *user = text->value;
+
+	if (!strcmp(user, "root"))
+		return setting_refuse(text, "is not for plugins, which speak to servers; allowed "
+					    "is any other user, or nothing for one of their own.");
+	if (strlen(user) >= sizeof(health->user) || user[strspn(user, allowed)] ||
+	    (user[0] && strchr("0123456789-", user[0])))
+		return setting_refuse(text, "is not the name of a user; allowed are letters, "
+					    "digits, - and _, a letter or _ first.");
+	memset(health->user, 0, sizeof(health->user));
+	strcpy(health->user, user);
+	return 0;
+}
+
 static int set_text(void *object, const struct setting_text *text)
 {
 	struct config_health *health = &((struct config *)object)->health;
@@ -110,12 +130,17 @@ static int set_status(void *object, const struct setting_text *text)
 	return 0;
 }
 
-bool config_health_takes(const struct config_health *health, unsigned status)
+bool status_is_good(const struct status_range *ranges, unsigned n_ranges, unsigned status)
 {
-	for (unsigned i = 0; i < health->n_status; i++)
-		if (status >= health->status[i].from && status <= health->status[i].to)
+	for (unsigned i = 0; i < n_ranges; i++)
+		if (status >= ranges[i].from && status <= ranges[i].to)
 			return true;
 	return false;
+}
+
+bool config_health_takes(const struct config_health *health, unsigned status)
+{
+	return status_is_good(health->status, health->n_status, status);
 }
 
 #define PLACE(member)		.offset = offsetof(struct config, health.member)
@@ -143,6 +168,8 @@ static const struct setting settings[] = {
 	 OTHER(set_status)},
 	{HEALTH, "Text", "", "HTTP: must occur in the first 64 KiB of the answer. Empty: any.",
 	 OTHER(set_text)},
+	{HEALTH, "User", "", "exec: whom plugins run as. Empty: a user of their own.",
+	 OTHER(set_user)},
 };
 
 const struct setting *config_health_key(size_t index)

@@ -15,6 +15,7 @@
 #define CONFIG_STATUS_MAX     8
 #define CONFIG_HOST_MAX	      254 /* with the NUL */
 #define CONFIG_TEXT_MAX	      256
+#define CONFIG_USER_MAX	      32
 #define CONFIG_ROUNDS_MAX     100 /* of Fall= and Rise= */
 
 /* microseconds: every wait ends */
@@ -35,6 +36,7 @@ struct config_health {
 	struct health_rule rule;    /* Fall=, Rise= */
 	char host[CONFIG_HOST_MAX]; /* Host=: "" = the address itself */
 	char text[CONFIG_TEXT_MAX]; /* Text=: "" = any */
+	char user[CONFIG_USER_MAX]; /* User=: of plugins; "" = one of their own */
 	unsigned n_status;	    /* Status= */
 	struct status_range status[CONFIG_STATUS_MAX];
 };
@@ -44,3 +46,4 @@ const struct setting *config_health_key(size_t index);
 
 /* Whether an HTTP status is a good answer. */
 bool config_health_takes(const struct config_health *health, unsigned status);
+bool status_is_good(const struct status_range *ranges, unsigned n_ranges, unsigned status);

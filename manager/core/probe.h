@@ -42,6 +42,13 @@ unsigned probe_port_rank(const struct probe_spec *spec, uint16_t port);
  * last. -EINVAL: a quote is not closed; -E2BIG: too many words. */
 int probe_split(const char *line, char storage[PROBE_TEXT_MAX], char *ret_words[PROBE_WORDS_MAX]);
 
+enum probe_verdict {
+	PROBE_GOOD, /* its words may say something besides: a plugin's warning */
+	PROBE_BAD,
+	PROBE_VOID, /* it could not be carried out: says nothing of the slot */
+	PROBE_VERDICT_COUNT
+};
+
 /* How many outcomes in a row change the verdict. */
 struct health_rule {
 	unsigned fall, rise;

@@ -331,7 +331,7 @@ uint64_t health_patience(const struct service *service)
 {
 	const struct config_health *config = &service->config.health;
 
-	return config->rule.rise * (config->timeout_usec + EAGER_USEC);
+	return config->rule.rise * (config->timeout_usec + EAGER_USEC) + PROBER_START_USEC;
 }
 
 int health_new(struct service *service, struct health_watch **ret_watch)

@@ -177,7 +177,6 @@ int main(int argc, char **argv)
 	if (optind < argc)
 		return usage(stderr, 2);
 	load_quietly();
-	/* TLS libraries write to sockets whose other end may be gone */
 	signal(SIGPIPE, SIG_IGN);
 	if (!wait_before_start())
 		return EXIT_SUCCESS;

@@ -332,7 +332,7 @@ int manager_new(sd_event *event, const struct manager_options *options,
 	if (hang_watch_new(event, &manager->hangs) < 0)
 		return problem_set(problem, -ENOMEM, "cannot watch for hangs: no memory");
 	manager->context.hangs = manager->hangs;
-	r = prober_new(event, &manager->prober);
+	r = prober_new(event, manager->context.bus, &manager->prober);
 	if (r < 0)
 		return problem_set(problem, r, "cannot make ready for probes: %s", strerror(-r));
 	manager->context.prober = manager->prober;

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "util/macro.h"
@@ -58,6 +59,23 @@ int netns_run(const struct netns *netns, int (*run)(void *userdata), void *userd
 	if (setns(back, CLONE_NEWNET) < 0)
 		abort();
 	return r;
+}
+
+struct socket_wish {
+	int domain, type;
+};
+
+static int make_socket(void *userdata)
+{
+	const struct socket_wish *wish = userdata;
+	int fd = socket(wish->domain, wish->type, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int netns_socket(const struct netns *netns, int domain, int type)
+{
+	return netns_run(netns, make_socket, &(struct socket_wish) {domain, type});
 }
 
 int netns_join_init(void)

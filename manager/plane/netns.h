@@ -28,6 +28,10 @@ int netns_of_socket(int socket_fd, struct netns *ret_netns);
  */
 int netns_run(const struct netns *netns, int (*run)(void *userdata), void *userdata);
 
+/* A socket there: it stays there, wherever it is bound and connected from. As socket(2), or -errno
+ * of netns_run(). */
+int netns_socket(const struct netns *netns, int domain, int type);
+
 /*
  * Goes to the namespace of PID 1, for good: the manager's own is that one, and "own" has one
  * meaning only where all agree on it. systemd runs the hooks of a unit in the unit's network, also

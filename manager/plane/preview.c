@@ -296,13 +296,15 @@ static void set_port(struct sockaddr_storage *address, uint16_t port)
 
 /* What an unbound socket would send from, and where to: a wildcard means this host. Nothing is
  * sent. */
-static int route(const struct sockaddr *to, struct sockaddr_storage *ret_source,
-		 struct sockaddr_storage *ret_dest)
+static int route(const struct netns *netns, const struct sockaddr *to,
+		 struct sockaddr_storage *ret_source, struct sockaddr_storage *ret_dest)
 {
-	_cleanup_(close_fdp) int fd = socket(to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	_cleanup_(close_fdp) int fd = netns_socket(netns, to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC);
 	socklen_t source_size = sizeof(*ret_source), dest_size = sizeof(*ret_dest);
 
-	if (fd < 0 || connect(fd, to, size_of(to)) < 0 ||
+	if (fd < 0)
+		return fd;
+	if (connect(fd, to, size_of(to)) < 0 ||
 	    getsockname(fd, (struct sockaddr *)ret_source, &source_size) < 0 ||
 	    getpeername(fd, (struct sockaddr *)ret_dest, &dest_size) < 0)
 		return -errno;
@@ -327,7 +329,7 @@ int preview_direct(struct plane *plane, const struct preview_wish *wish, int soc
 	struct sockaddr_storage source, end;
 	struct preview_ends ends = {.source = (struct sockaddr *)&source,
 				    .dest = (struct sockaddr *)&end,
-				    .netns = wish->netns};
+				    .netns = wish->netns ? wish->netns->inode : 0};
 	struct hs_preview_key key;
 	int protocol, r;
 	socklen_t size = sizeof(protocol);
@@ -336,7 +338,7 @@ int preview_direct(struct plane *plane, const struct preview_wish *wish, int soc
 		return -EAFNOSUPPORT;
 	if (getsockopt(socket_fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0)
 		return -errno;
-	r = route(dest, &source, &end);
+	r = route(wish->netns, dest, &source, &end);
 	if (!r)
 		r = bind_free(socket_fd, &source);
 	ends.protocol = protocol;

@@ -9,7 +9,7 @@
  *	preview_of_process(0, &owner);
  *	preview_begin(plane, &owner);
  *	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
- *	preview_direct(plane, &(struct preview_wish) {&owner, slot, 0}, fd, &to, &key);
+ *	preview_direct(plane, &(struct preview_wish) {&owner, slot}, fd, &to, &key);
  *	connect(fd, &to, ...); ... ; close(fd);
  *	preview_landed(plane, &key, &landing);
  *	preview_remove(plane, &key);
@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "plane/netns.h"
 #include "plane/plane.h"
 
 /* pid 0 = the caller. -ESRCH. */
@@ -68,7 +69,7 @@ void preview_remove(struct plane *plane, const struct hs_preview_key *key);
 struct preview_wish {
 	const struct hs_preview_owner_id *owner;
 	unsigned slot;
-	uint32_t netns; /* of the listener; the socket must be able to reach it */
+	const struct netns *netns; /* of the listener and of the socket; NULL: our own */
 };
 int preview_direct(struct plane *plane, const struct preview_wish *wish, int socket_fd,
 		   const struct sockaddr *dest, struct hs_preview_key *ret_key);

@@ -1,100 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * exec: a plugin as Nagios has them. It runs below our own cgroup, with a program on it that sends
- * its connections to the slot (plane/exec.h), as nobody who may do anything: with no capability,
- * and in our sandbox, so it reads files and opens connections and not much else.
+ * exec: a plugin as Nagios has them. Each plugin of each slot has a process of hs-plugin that runs
+ * it, in a unit of its own: a program on its control group sends its connections to the slot
+ * (plane/exec.h), and what the plugin does wrong stays inside.
  */
 #include <fcntl.h>
-#include <linux/capability.h>
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "plane/cgroup.h"
 #include "plane/exec.h"
 #include "plane/netns.h"
-#include "plane/pins.h"
 #include "system/prober_run.h"
+#include "util/clock.h"
 #include "util/files.h"
 #include "util/macro.h"
 
-#define OUTPUT_MAX 4096
-
-#define REMOVE_EVERY (100 * USEC_PER_MSEC)
-#define REMOVE_TRIES 50
-
 /* of plugins */
-enum { EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN, EXIT_CANNOT_RUN = 127 };
+enum { EXIT_OK, EXIT_WARNING };
 
-/* Where one plugin runs for one slot: what it leaves behind can be ended without another's
- * knowledge.
- */
 struct plugin_group {
 	struct plugin_group *next;
+	struct prober *prober;
 	struct plane *plane;
 	unsigned slot;
-	const void *spec; /* which of the service's probes; not looked at */
-	uint64_t mark;	  /* of the listeners that the program knows */
-	char cgroup[PATH_MAX], path[PATH_MAX];
+	const struct probe_spec *spec; /* which of the service's probes; not looked at */
+	char user[CONFIG_USER_MAX];
+	uint64_t mark;	     /* of the listeners that the program knows */
+	struct netns netns;  /* theirs; the descriptor is ours */
+	struct asker *asker; /* NULL: see `retry` */
+	struct retry retry;
+	bool attached;
 	struct hs_preview_owner_id owner;
 	int counts_fd;
-	unsigned tries; /* to remove it */
+	struct exec_probe *current; /* what runs, or waits for the asker */
 };
 
 struct exec_probe {
 	struct probe_run *run;
-	struct plugin_group *group;
-	pid_t pid; /* 0: none, or its end was seen */
-	sd_event_source *exit_source, *output_source;
+	struct plugin_group *group; /* NULL: it is no more */
 	uint64_t missed_before;
-	char output[OUTPUT_MAX];
-	size_t output_size;
 };
 
-/* ---- the cgroup ---- */
+/* ---- groups ---- */
 
-static int write_file(const char *path, const char *text)
+static void end_asker(struct plugin_group *group)
 {
-	_cleanup_(close_fdp) int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	group->asker = asker_free(group->asker);
+	if (group->attached)
+		preview_end(group->plane, &group->owner);
+	group->attached = false;
+	group->counts_fd = close_fd(group->counts_fd);
 }
 
-static void kill_all(const struct plugin_group *group)
+static void group_free(struct plugin_group *group)
 {
-	write_file(pin_path("%s/cgroup.kill", group->path).text, "1");
-}
-
-/* Until its processes, which were killed, have ended. At hsd's end it goes with hsd's own group. */
-static int on_empty_soon(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct plugin_group *group = userdata;
-
-	if (rmdir(group->path) < 0 && errno == EBUSY && group->tries++ < REMOVE_TRIES) {
-		sd_event_source_set_time(source, usec + REMOVE_EVERY);
-		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	}
-	sd_event_source_disable_unref(source);
-	free(group);
-	return 0;
-}
-
-static void group_free(struct prober *prober, struct plugin_group *group)
-{
-	sd_event_source *source;
-
-	kill_all(group);
-	preview_end(group->plane, &group->owner);
-	close_fd(group->counts_fd);
-	if (rmdir(group->path) < 0 && errno == EBUSY &&
-	    sd_event_add_time_relative(prober->event, &source, CLOCK_MONOTONIC, REMOVE_EVERY,
-				       USEC_PER_MSEC, on_empty_soon, group) >= 0)
-		return;
+	end_asker(group);
+	if (group->current)
+		group->current->group = NULL;
+	close_fd(group->netns.fd);
 	free(group);
 }
 
@@ -108,7 +71,7 @@ void plugin_groups_free(struct prober *prober, const struct plane *plane)
 			continue;
 		}
 		*link = group->next;
-		group_free(prober, group);
+		group_free(group);
 	}
 }
 
@@ -125,168 +88,57 @@ static uint64_t mark_of(const struct plane *plane, const struct netns *netns)
 	return mark;
 }
 
-static int make_cgroup(const struct probe_run *run, struct plugin_group *group)
+static struct plugin_group *group_new(const struct probe_run *run, const struct netns *netns)
 {
-	static unsigned made;
-	char mount[PATH_MAX / 4], own[PATH_MAX / 2];
-	const char *service = plane_service(run->target.plane);
-	int r = cgroup_mount(mount, sizeof(mount));
+	struct plugin_group *group = calloc(1, sizeof(*group));
 
-	if (!r)
-		r = cgroup_of_process(getpid(), group->cgroup);
-	if (r < 0)
-		return r;
-	if (snprintf(own, sizeof(own), "%s/probe-%.120s-%u-%u", group->cgroup, service, group->slot,
-		     ++made) >= (int)sizeof(own))
-		return -ENAMETOOLONG;
-	strcpy(group->cgroup, own);
-	snprintf(group->path, sizeof(group->path), "%s%s", mount, own);
-	return mkdir(group->path, 0755) < 0 ? -errno : 0;
+	if (!group)
+		return NULL;
+	*group = (struct plugin_group) {
+		.prober = run->prober,
+		.plane = run->target.plane,
+		.slot = run->target.slot,
+		.spec = run->target.spec,
+		.mark = mark_of(run->target.plane, netns),
+		.netns = *netns,
+		.counts_fd = -1,
+	};
+	strcpy(group->user, run->target.health->user);
+	if (netns->fd >= 0)
+		group->netns.fd = fcntl(netns->fd, F_DUPFD_CLOEXEC, 3);
+	return group;
 }
 
-static int make_group(struct probe_run *run, const struct netns *netns, struct plugin_group *group,
-		      struct problem *problem)
+static bool fits(const struct plugin_group *group, const struct probe_run *run,
+		 const struct netns *netns)
 {
-	struct exec_order order = {
-		.cgroup = group->cgroup, .slot = run->target.slot, .netns = netns};
-	int r = make_cgroup(run, group);
-
-	if (r < 0)
-		return problem_set(problem, r, "no cgroup for it: %s; see Delegate= of hsd.service",
-				   strerror(-r));
-	r = exec_attach(group->plane, &order, &group->counts_fd, problem);
-	if (!r)
-		r = preview_of_cgroup(group->cgroup, &group->owner);
-	if (r < 0)
-		rmdir(group->path);
-	return r;
+	return group->mark == mark_of(run->target.plane, netns) &&
+	       !strcmp(group->user, run->target.health->user);
 }
 
-/* That of the probe and the slot, made if it is new. */
-static int get_group(struct probe_run *run, const struct netns *netns,
-		     struct plugin_group **ret_group, struct problem *problem)
+/* That of the probe and the slot, made if it is new. NULL: no memory. */
+static struct plugin_group *get_group(const struct probe_run *run, const struct netns *netns)
 {
-	uint64_t mark = mark_of(run->target.plane, netns);
 	struct plugin_group **link = &run->prober->groups, *group;
-	int r;
 
 	for (; (group = *link); link = &group->next)
 		if (group->plane == run->target.plane && group->slot == run->target.slot &&
 		    group->spec == run->target.spec)
 			break;
-	if (group && group->mark == mark) {
-		*ret_group = group;
-		return 0;
-	}
+	if (group && fits(group, run, netns))
+		return group;
 	if (group) {
 		*link = group->next;
-		group_free(run->prober, group);
+		group_free(group);
 	}
-	group = calloc(1, sizeof(*group));
+	group = group_new(run, netns);
 	if (!group)
-		return problem_set(problem, -ENOMEM, "out of memory");
-	*group = (struct plugin_group) {
-		.plane = run->target.plane,
-		.slot = run->target.slot,
-		.spec = run->target.spec,
-		.mark = mark,
-	};
-	r = make_group(run, netns, group, problem);
-	if (r < 0) {
-		free(group);
-		return r;
-	}
-	group->next = run->prober->groups;
-	*ret_group = run->prober->groups = group;
-	return 0;
-}
-
-/* ---- the child ---- */
-
-struct child {
-	char **words, **environment;
-	int output_fd, cgroup_fd, netns_fd;
-};
-
-static void drop_everything(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-	sigset_t signals;
-
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	syscall(SYS_capset, &header, none);
-	sigemptyset(&signals);
-	sigprocmask(SIG_SETMASK, &signals, NULL);
-	signal(SIGPIPE, SIG_DFL);
-}
-
-static void become(const struct child *child) __attribute__((noreturn));
-static void become(const struct child *child)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	const char *step = "put it into its cgroup";
-
-	setsid();
-	if (write(child->cgroup_fd, "0", 1) == 1) {
-		step = "enter the network namespace";
-		if (child->netns_fd < 0 || !setns(child->netns_fd, CLONE_NEWNET)) {
-			step = "run it";
-			drop_everything();
-			if (dup2(null, 0) >= 0 && dup2(null, 2) >= 0 &&
-			    dup2(child->output_fd, 1) >= 0 && !chdir("/"))
-				execve(child->words[0], child->words, child->environment);
-		}
-	}
-	dprintf(child->output_fd, "cannot %s: %m\n", step);
-	_exit(EXIT_CANNOT_RUN);
-}
-
-/* ---- the end ---- */
-
-static int on_reapable(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	(void)fd, (void)events;
-	waitpid((pid_t)(intptr_t)userdata, NULL, WNOHANG);
-	sd_event_source_disable_unref(source);
-	return 0;
-}
-
-/* It was killed, and may take its time. */
-static void reap_later(struct exec_probe *exec)
-{
-	int fd;
-
-	if (waitpid(exec->pid, NULL, WNOHANG))
-		return;
-	fd = (int)syscall(SYS_pidfd_open, exec->pid, 0);
-	if (fd < 0)
-		return;
-	if (sd_event_add_io(exec->run->prober->event, &exec->exit_source, fd, EPOLLIN, on_reapable,
-			    (void *)(intptr_t)exec->pid) < 0) {
-		close_fd(fd);
-		return;
-	}
-	sd_event_source_set_io_fd_own(exec->exit_source, true);
-	exec->exit_source = NULL; /* frees itself */
-}
-
-struct exec_probe *exec_probe_free(struct exec_probe *exec)
-{
-	if (!exec)
 		return NULL;
-	exec->exit_source = sd_event_source_disable_unref(exec->exit_source);
-	sd_event_source_disable_unref(exec->output_source);
-	if (exec->pid) {
-		kill(-exec->pid, SIGKILL);
-		kill(exec->pid, SIGKILL);
-		kill_all(exec->group);
-		reap_later(exec);
-	}
-	free(exec);
-	return NULL;
+	group->next = run->prober->groups;
+	return run->prober->groups = group;
 }
+
+/* ---- the verdict ---- */
 
 static uint64_t missed(const struct plugin_group *group)
 {
@@ -296,16 +148,20 @@ static uint64_t missed(const struct plugin_group *group)
 	return counts.missed;
 }
 
-static void judge(struct exec_probe *exec, int status)
+static void judge(struct exec_probe *exec, const struct errand_plugin_end *end)
 {
 	struct probe_run *run = exec->run;
-	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	int status = end->status, code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	char span[SPAN_TEXT_MAX];
+	/* behind the bar are figures for graphs */
+	const char *bar = memchr(end->output, '|', end->size);
 	struct problem line;
 
-	/* behind the bar are figures for graphs */
-	exec->output[strcspn(exec->output, "|")] = '\0';
-	probe_first_line(exec->output, exec->output_size, &line);
-	if (missed(exec->group) != exec->missed_before)
+	errand_first_line(end->output, bar ? (size_t)(bar - end->output) : end->size, &line);
+	if (end->timed_out)
+		probe_end(run, PROBE_BAD, "no answer in %s",
+			  span_format(run->target.health->timeout_usec, span, sizeof(span)));
+	else if (missed(exec->group) != exec->missed_before)
 		probe_end(run, PROBE_BAD, "the plugin's connections did not reach slot %u",
 			  run->target.slot);
 	else if (code == EXIT_OK || code == EXIT_WARNING)
@@ -319,138 +175,174 @@ static void judge(struct exec_probe *exec, int status)
 			  code);
 }
 
-/* More than fits is read and forgotten, so that the plugin does not get stuck. */
-static bool read_some(struct exec_probe *exec, int fd)
+/* ---- hs-plugin ---- */
+
+static int append(struct errand_plugin *errand, size_t *size, const char *text)
 {
-	char rest[OUTPUT_MAX];
-	size_t room = sizeof(exec->output) - 1 - exec->output_size;
-	ssize_t n = read(fd, room ? exec->output + exec->output_size : rest,
-			 room ? room : sizeof(rest));
+	size_t more = strlen(text) + 1;
 
-	if (n > 0 && room)
-		exec->output_size += (size_t)n;
-	return n > 0;
-}
-
-static int on_output(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct exec_probe *exec = userdata;
-
-	(void)events;
-	if (!read_some(exec, fd))
-		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	if (*size + more > sizeof(errand->text))
+		return -E2BIG;
+	memcpy(errand->text + *size, text, more);
+	*size += more;
 	return 0;
 }
 
-static int on_exit_seen(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static int fill(struct errand_plugin *errand, const struct probe_run *run)
 {
-	struct exec_probe *exec = userdata;
-	int status = 0;
-
-	(void)fd, (void)events;
-	if (waitpid(exec->pid, &status, WNOHANG) != exec->pid)
-		return 0;
-	exec->pid = 0;
-	sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	for (unsigned i = 0; i < 16; i++)
-		if (!read_some(exec, sd_event_source_get_io_fd(exec->output_source)))
-			break;
-	/* what it has left in the background */
-	kill_all(exec->group);
-	judge(exec, status);
-	return 0;
-}
-
-/* ---- the beginning ---- */
-
-static int watch_child(struct exec_probe *exec, int output_fd)
-{
-	sd_event *event = exec->run->prober->event;
-	int fd = (int)syscall(SYS_pidfd_open, exec->pid, 0), r;
-
-	if (fd < 0)
-		return -errno;
-	r = sd_event_add_io(event, &exec->exit_source, fd, EPOLLIN, on_exit_seen, exec);
-	if (r < 0) {
-		close_fd(fd);
-		return r;
-	}
-	sd_event_source_set_io_fd_own(exec->exit_source, true);
-	r = sd_event_add_io(event, &exec->output_source, output_fd, EPOLLIN, on_output, exec);
-	if (r < 0)
-		return r;
-	sd_event_source_set_io_fd_own(exec->output_source, true);
-	/* what it says is read before its end */
-	return sd_event_source_set_priority(exec->exit_source, SD_EVENT_PRIORITY_NORMAL + 1);
-}
-
-static int spawn(struct exec_probe *exec, struct child *child)
-{
-	_cleanup_(close_fdp) int read_end = -1, write_end = -1, cgroup_fd = -1;
-	int pipe_fds[2], r;
-
-	if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
-	read_end = pipe_fds[0];
-	write_end = pipe_fds[1];
-	/* the plugin's end is an ordinary one */
-	fcntl(write_end, F_SETFL, 0);
-	cgroup_fd = open(pin_path("%s/cgroup.procs", exec->group->path).text, O_WRONLY | O_CLOEXEC);
-	if (cgroup_fd < 0)
-		return -errno;
-	child->output_fd = write_end;
-	child->cgroup_fd = cgroup_fd;
-	exec->pid = fork();
-	if (exec->pid == 0)
-		become(child);
-	if (exec->pid < 0) {
-		exec->pid = 0;
-		return -errno;
-	}
-	r = watch_child(exec, read_end);
-	if (r >= 0)
-		steal_fd(&read_end);
-	return r;
-}
-
-static int run_plugin(struct exec_probe *exec, const struct netns *netns)
-{
-	const struct probe_target *target = &exec->run->target;
+	const struct probe_target *target = &run->target;
 	char storage[PROBE_TEXT_MAX], *words[PROBE_WORDS_MAX];
 	_cleanup_(freep) char *service =
 		format("HOTSTANDBY_SERVICE=%s", plane_service(target->plane));
 	_cleanup_(freep) char *slot = format("HOTSTANDBY_SLOT=%u", target->slot);
-	char *environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-			       "LANG=C.UTF-8", service, slot, NULL};
-	struct child child = {.words = words, .environment = environment, .netns_fd = netns->fd};
+	const char *environment[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
+		service, slot};
+	size_t size = 0;
 	int r = service && slot ? probe_split(target->spec->text, storage, words) : -ENOMEM;
 
-	/* as long as nobody is in the group a sweep takes its mark away */
+	*errand = (struct errand_plugin) {.id = run->id,
+					  .timeout_usec = target->health->timeout_usec,
+					  .n_environment = ARRAY_SIZE(environment)};
+	while (!r && words[errand->n_words])
+		r = append(errand, &size, words[errand->n_words++]);
+	for (size_t i = 0; !r && i < ARRAY_SIZE(environment); i++)
+		r = append(errand, &size, environment[i]);
+	return r;
+}
+
+static void send_run(struct plugin_group *group)
+{
+	struct exec_probe *exec = group->current;
+	struct probe_run *run = exec->run;
+	struct errand_plugin errand;
+	int r;
+
+	run->id = ++group->prober->last_id;
+	exec->missed_before = missed(group);
+	r = fill(&errand, run);
 	if (!r)
-		r = preview_begin(target->plane, &exec->group->owner);
+		r = asker_send(group->asker, &errand, sizeof(errand), -1);
 	if (r < 0)
-		return r;
-	exec->missed_before = missed(exec->group);
-	return spawn(exec, &child);
+		probe_end(run, PROBE_VOID, "the plugin cannot be run: %s", strerror(-r));
+	else
+		probe_sent(run);
+}
+
+static void on_ready(void *userdata)
+{
+	struct plugin_group *group = userdata;
+	struct exec_order order = {
+		.cgroup = asker_cgroup(group->asker), .slot = group->slot, .netns = &group->netns};
+	struct problem problem = {0};
+	int r = preview_of_cgroup(order.cgroup, &group->owner);
+
+	if (!r)
+		r = exec_attach(group->plane, &order, &group->counts_fd, &problem);
+	if (r < 0) {
+		asker_give_up(group->asker, problem.text[0] ? problem.text : strerror(-r));
+		return;
+	}
+	group->attached = true;
+	if (group->current && !group->current->run->ended)
+		send_run(group);
+}
+
+static void on_packet(const void *packet, size_t size, void *userdata)
+{
+	struct plugin_group *group = userdata;
+	const struct errand_plugin_end *end = packet;
+
+	if (!errand_check_plugin_end(end, size)) {
+		asker_give_up(group->asker, "it sent what is no answer");
+		return;
+	}
+	retry_reset(&group->retry);
+	if (!group->current || group->current->run->id != end->id || group->current->run->ended)
+		return;
+	group->current->run->answered = true;
+	judge(group->current, end);
+}
+
+static void on_gone(const char *why, void *userdata)
+{
+	struct plugin_group *group = userdata;
+
+	retry_later(&group->retry, why);
+	end_asker(group);
+	if (group->current)
+		probe_end(group->current->run, PROBE_VOID, "the plugin cannot be run: %s",
+			  group->retry.why.text);
+}
+
+static const struct asker_calls calls = {on_ready, on_packet, on_gone};
+
+static void need_asker(struct plugin_group *group)
+{
+	_cleanup_(freep) char *network = NULL;
+	struct asker_order order = {
+		.prefix = ASKER_PLUGIN_PREFIX,
+		.program = "hs-plugin",
+		.service = plane_service(group->plane),
+		.user = group->user,
+		.runs_others = true,
+	};
+	int r = 0;
+
+	if (group->asker || !retry_is_due(&group->retry))
+		return;
+	if (group->netns.fd >= 0) {
+		network = format("/proc/%d/fd/%d", (int)getpid(), group->netns.fd);
+		order.network = network;
+		r = network ? 0 : -ENOMEM;
+	}
+	if (!r)
+		r = asker_new(group->prober->event, group->prober->bus, &order, &calls, group,
+			      &group->asker);
+	if (r < 0)
+		retry_later(&group->retry, strerror(-r));
+}
+
+/* ---- runs ---- */
+
+/* One that has not come to its end takes the process that runs it along, and all that that has
+ * started. */
+struct exec_probe *exec_probe_free(struct exec_probe *exec)
+{
+	struct plugin_group *group = exec ? exec->group : NULL;
+
+	if (group) {
+		group->current = NULL;
+		if (exec->run->id && !exec->run->answered)
+			end_asker(group);
+	}
+	free(exec);
+	return NULL;
+}
+
+void exec_probe_late(struct probe_run *run)
+{
+	probe_end(run, PROBE_VOID, "hs-plugin does not answer");
 }
 
 void exec_probe_start(struct probe_run *run)
 {
 	const struct listener *listener = probe_find_listener(run, true);
-	struct exec_probe *exec = calloc(1, sizeof(*exec));
-	struct problem problem = {0};
-	int r = -ENOMEM;
+	struct exec_probe *exec = listener ? calloc(1, sizeof(*exec)) : NULL;
+	struct plugin_group *group = exec ? get_group(run, &listener->netns) : NULL;
 
-	run->exec = exec;
 	if (!listener)
 		return;
-	if (exec) {
-		exec->run = run;
-		r = get_group(run, &listener->netns, &exec->group, &problem);
+	run->exec = exec;
+	if (!group) {
+		probe_end(run, PROBE_VOID, "the plugin cannot be run: out of memory");
+		return;
 	}
-	if (!r)
-		r = run_plugin(exec, &listener->netns);
-	if (r < 0)
-		probe_end(run, PROBE_VOID, "the plugin cannot be run: %s",
-			  problem.text[0] ? problem.text : strerror(-r));
+	*exec = (struct exec_probe) {.run = run, .group = group};
+	group->current = exec;
+	need_asker(group);
+	if (!group->asker)
+		probe_end(run, PROBE_VOID, "the plugin cannot be run: %s", group->retry.why.text);
+	else if (asker_is_ready(group->asker) && group->attached)
+		send_run(group);
 }

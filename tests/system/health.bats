@@ -422,7 +422,7 @@ plugin() {
 
 no_plugins_run() { ! inside pgrep -x sleep >/dev/null; }
 has_reason() { [[ $(reason_of 1) == "$1" ]]; }
-no_plugins() { ! inside pgrep -x sleep >/dev/null && ! inside sh -c 'ls -d /sys/fs/cgroup/system.slice/hsd.service/probe-*' 2>/dev/null; }
+no_plugins() { ! inside pgrep -x sleep >/dev/null && [[ -z $(inside systemctl list-units --plain --no-legend 'hotstandby-plugin-*') ]]; }
 
 @test "in a network namespace of its own: HTTP, and a plugin" {
 	own_service priv 9703

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * http and https: one GET by libcurl, whose multi interface asks our event loop to watch its
- * sockets. It gets a socket of ours that leads to the slot, and an address as text: it looks
- * nothing up.
+ * sockets. It gets a connection that leads to the slot, and an address as text: it looks nothing
+ * up and connects to nothing.
  */
-#include <arpa/inet.h>
 #include <curl/curl.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "system/prober_run.h"
+#include "probe/asking.h"
 #include "util/files.h"
-#include "util/macro.h"
 
 /* What is looked at of an answer, and how long its header may be. */
 #define BODY_MAX   (64 * 1024)
@@ -25,8 +22,8 @@ struct http_client {
 	sd_event_source *timer;
 };
 
-struct http_probe {
-	struct probe_run *run;
+struct http_ask {
+	struct ask *ask;
 	CURL *easy;
 	struct curl_slist *headers, *connect_to;
 	char *url;
@@ -41,34 +38,32 @@ DEFINE_CLEANUP(struct http_client, http_client_free)
 
 /* ---- the verdict ---- */
 
-static bool has_text(const struct http_probe *http, const char *text)
+static bool has_text(const struct http_ask *http, const char *text)
 {
 	return !text[0] || (http->body && memmem(http->body, http->body_size, text, strlen(text)));
 }
 
-static void judge_answer(struct http_probe *http)
+static void judge_answer(struct http_ask *http)
 {
-	const struct config_health *health = http->run->target.health;
+	const struct errand *errand = &http->ask->errand;
 	long status = 0;
 
 	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (!config_health_takes(health, (unsigned)status))
-		probe_end(http->run, PROBE_BAD, "HTTP %s", http->status.text);
-	else if (!has_text(http, health->text))
-		probe_end(http->run, PROBE_BAD, "text \"%s\" not found in the answer",
-			  health->text);
+	if (!status_is_good(errand->status, MIN(errand->n_status, CONFIG_STATUS_MAX),
+			    (unsigned)status))
+		ask_end(http->ask, PROBE_BAD, "HTTP %s", http->status.text);
+	else if (!has_text(http, errand->text))
+		ask_end(http->ask, PROBE_BAD, "text \"%s\" not found in the answer", errand->text);
 	else
-		probe_end(http->run, PROBE_GOOD, "%s", "");
+		ask_end(http->ask, PROBE_GOOD, "%s", "");
 }
 
-static const char *error_words(const struct http_probe *http, CURLcode code)
+static const char *error_words(const struct http_ask *http, CURLcode code)
 {
 	long error = 0;
 
 	curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &error);
 	switch (code) {
-	case CURLE_COULDNT_CONNECT:
-		return error ? probe_error_words((int)error) : "no connection";
 	case CURLE_GOT_NOTHING:
 		return "the connection was closed without an answer";
 	case CURLE_PARTIAL_FILE:
@@ -78,14 +73,14 @@ static const char *error_words(const struct http_probe *http, CURLcode code)
 		return "the answer is not HTTP";
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
-		return error == ECONNRESET || error == EPIPE ? probe_error_words((int)error)
+		return error == ECONNRESET || error == EPIPE ? ask_error_words((int)error)
 							     : http->error;
 	default:
 		return http->error[0] ? http->error : curl_easy_strerror(code);
 	}
 }
 
-static void judge(struct http_probe *http, CURLcode code)
+static void judge(struct http_ask *http, CURLcode code)
 {
 	struct problem words;
 
@@ -95,17 +90,16 @@ static void judge(struct http_probe *http, CURLcode code)
 	}
 	if (http->header_full)
 		snprintf(http->error, sizeof(http->error), "the header of the answer is too long");
-	probe_first_line(http->header_full ? http->error : error_words(http, code), CURL_ERROR_SIZE,
-			 &words);
-	probe_end(http->run, code == CURLE_OUT_OF_MEMORY ? PROBE_VOID : PROBE_BAD, "%s",
-		  words.text);
+	errand_first_line(http->header_full ? http->error : error_words(http, code),
+			  CURL_ERROR_SIZE, &words);
+	ask_end(http->ask, code == CURLE_OUT_OF_MEMORY ? PROBE_VOID : PROBE_BAD, "%s", words.text);
 }
 
 /* ---- the answer ---- */
 
 static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 {
-	struct http_probe *http = userdata;
+	struct http_ask *http = userdata;
 	const char *phrase;
 
 	size *= n;
@@ -115,14 +109,14 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 		return 0;
 	phrase = size > 5 && !memcmp(data, "HTTP/", 5) ? memchr(data, ' ', size) : NULL;
 	if (phrase)
-		probe_first_line(phrase + 1, size - (size_t)(phrase + 1 - data), &http->status);
+		errand_first_line(phrase + 1, size - (size_t)(phrase + 1 - data), &http->status);
 	return size;
 }
 
 /* More than is looked at is not fetched. */
 static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 {
-	struct http_probe *http = userdata;
+	struct http_ask *http = userdata;
 	size_t taken;
 
 	size *= n;
@@ -134,17 +128,19 @@ static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 	return taken;
 }
 
+/* The connection is curl's from here on. */
 static curl_socket_t on_open(void *userdata, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	struct probe_run *run = userdata;
+	struct ask *ask = userdata;
 
-	if (purpose != CURLSOCKTYPE_IPCXN || run->fd < 0)
-		return CURL_SOCKET_BAD;
-	address->family = run->dest.ss_family;
-	address->addrlen = run->dest.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-							   : sizeof(struct sockaddr_in);
-	memcpy(&address->addr, &run->dest, address->addrlen);
-	return steal_fd(&run->fd);
+	(void)address;
+	return purpose == CURLSOCKTYPE_IPCXN && ask->fd >= 0 ? steal_fd(&ask->fd) : CURL_SOCKET_BAD;
+}
+
+static int on_opened(void *userdata, curl_socket_t fd, curlsocktype purpose)
+{
+	(void)userdata, (void)fd, (void)purpose;
+	return CURL_SOCKOPT_ALREADY_CONNECTED;
 }
 
 /* ---- curl in the event loop ---- */
@@ -156,7 +152,7 @@ static void take_ended(struct http_client *client)
 	int left;
 
 	while ((message = curl_multi_info_read(client->multi, &left))) {
-		struct http_probe *http = NULL;
+		struct http_ask *http = NULL;
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
@@ -257,13 +253,12 @@ static struct http_client *client_new(sd_event *event)
 
 /* ---- the request ---- */
 
-struct http_probe *http_probe_free(struct http_probe *http)
+struct http_ask *http_ask_free(struct http_ask *http)
 {
 	if (!http)
 		return NULL;
 	if (http->easy) {
-		if (http->run->prober->http)
-			curl_multi_remove_handle(http->run->prober->http->multi, http->easy);
+		curl_multi_remove_handle(http->ask->asking->http->multi, http->easy);
 		curl_easy_cleanup(http->easy);
 	}
 	curl_slist_free_all(http->headers);
@@ -276,23 +271,15 @@ struct http_probe *http_probe_free(struct http_probe *http)
 
 /* The name that is asked for stands in the URL, and goes to TLS from there; where to connect is
  * told apart from it. */
-static int set_address(struct http_probe *http)
+static int set_address(struct http_ask *http)
 {
-	const struct probe_run *run = http->run;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&run->dest;
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&run->dest;
-	bool is_v6 = run->dest.ss_family == AF_INET6;
-	char ip[INET6_ADDRSTRLEN], address[INET6_ADDRSTRLEN + 2];
-	const char *host = run->target.health->host;
-	_cleanup_(freep) char *to = NULL, *header = NULL;
+	const struct errand *errand = &http->ask->errand;
+	const char *host = errand->host;
+	_cleanup_(freep) char *to = format("::%s:%u", errand->address, errand->port);
+	_cleanup_(freep) char *header = format("Host: %s", host);
 
-	inet_ntop(run->dest.ss_family, is_v6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr, ip,
-		  sizeof(ip));
-	snprintf(address, sizeof(address), is_v6 ? "[%s]" : "%s", ip);
-	http->url = format("%s://%s:%u%s", probe_kind_to_string(run->target.spec->kind),
-			   host[0] ? host : address, ntohs(v4->sin_port), run->target.spec->text);
-	to = format("::%s:%u", address, ntohs(v4->sin_port));
-	header = format("Host: %s", host);
+	http->url = format("%s://%s:%u%s", probe_kind_to_string(errand->kind),
+			   host[0] ? host : errand->address, errand->port, errand->path);
 	if (!http->url || !to || !header)
 		return -ENOMEM;
 	http->connect_to = curl_slist_append(NULL, to);
@@ -302,7 +289,7 @@ static int set_address(struct http_probe *http)
 	return http->connect_to && http->headers ? 0 : -ENOMEM;
 }
 
-static void set_options(struct http_probe *http)
+static void set_options(struct http_ask *http)
 {
 	CURL *easy = http->easy;
 
@@ -320,7 +307,8 @@ static void set_options(struct http_probe *http)
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http->run);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http->ask);
+	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_opened);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, http);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -335,31 +323,31 @@ static void set_options(struct http_probe *http)
 	curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 }
 
-static int begin(struct probe_run *run)
+static int begin(struct ask *ask)
 {
-	struct prober *prober = run->prober;
-	struct http_probe *http = calloc(1, sizeof(*http));
+	struct asking *asking = ask->asking;
+	struct http_ask *http = calloc(1, sizeof(*http));
 	int r;
 
-	run->http = http;
-	if (!prober->http)
-		prober->http = client_new(prober->event);
-	if (!http || !prober->http)
+	ask->http = http;
+	if (!asking->http)
+		asking->http = client_new(asking->event);
+	if (!http || !asking->http)
 		return -ENOMEM;
-	http->run = run;
-	http->body = run->target.health->text[0] ? malloc(BODY_MAX) : NULL;
+	http->ask = ask;
+	http->body = ask->errand.text[0] ? malloc(BODY_MAX) : NULL;
 	http->easy = curl_easy_init();
-	if (!http->easy || (run->target.health->text[0] && !http->body))
+	if (!http->easy || (ask->errand.text[0] && !http->body))
 		return -ENOMEM;
 	r = set_address(http);
 	if (r < 0)
 		return r;
 	set_options(http);
-	return curl_multi_add_handle(prober->http->multi, http->easy) ? -ENOMEM : 0;
+	return curl_multi_add_handle(asking->http->multi, http->easy) ? -ENOMEM : 0;
 }
 
-void http_probe_start(struct probe_run *run)
+void http_ask_connected(struct ask *ask)
 {
-	if (probe_open_socket(run) >= 0 && begin(run) < 0)
-		probe_end(run, PROBE_VOID, "out of memory");
+	if (begin(ask) < 0)
+		ask_end(ask, PROBE_VOID, "out of memory");
 }

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* hs-plugin: started by hsd, through systemd, with a socket as its standard input. */
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "plugin/serving.h"
+#include "util/macro.h"
+
+int main(void)
+{
+	int type = 0;
+	socklen_t size = sizeof(type);
+
+	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+	    type != SOCK_SEQPACKET) {
+		fputs("hs-plugin: this is started by hsd, see hsd(8)\n", stderr);
+		return 2;
+	}
+	return serving_run(STDIN_FILENO) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "probe/asking.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "util/clock.h"
+
+const char *ask_error_words(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+		return "connection refused";
+	case ECONNRESET:
+	case EPIPE:
+		return "the connection was reset";
+	case ETIMEDOUT:
+		return "no answer";
+	default:
+		return strerror(error);
+	}
+}
+
+/* ---- the end ---- */
+
+static struct ask *ask_free(struct ask *ask)
+{
+	if (!ask)
+		return NULL;
+	sd_event_source_disable_unref(ask->timer);
+	sd_event_source_disable_unref(ask->io);
+	sd_event_source_disable_unref(ask->grace);
+	http_ask_free(ask->http);
+	close_fd(ask->fd);
+	free(ask);
+	return NULL;
+}
+
+DEFINE_CLEANUP(struct ask, ask_free)
+
+/* The connection is closed before hsd hears of it: then nothing of it is under way any more. */
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct ask *ask = userdata;
+	struct asking *asking = ask->asking;
+	struct errand_end end;
+	char span[SPAN_TEXT_MAX];
+
+	(void)source;
+	(void)usec;
+	if (!ask->ended)
+		ask_end(ask, PROBE_BAD, "no answer in %s",
+			span_format(ask->errand.timeout_usec, span, sizeof(span)));
+	end = ask->end;
+	ask_free(ask);
+	if (send(asking->fd, &end, sizeof(end), MSG_NOSIGNAL) < 0)
+		sd_event_exit(asking->event, 0);
+	return 0;
+}
+
+void ask_end(struct ask *ask, enum probe_verdict verdict, const char *template, ...)
+{
+	va_list list;
+
+	if (ask->ended)
+		return;
+	ask->ended = true;
+	ask->end.verdict = verdict;
+	va_start(list, template);
+	vsnprintf(ask->end.words, sizeof(ask->end.words), template, list);
+	va_end(list);
+	if (ask->io)
+		sd_event_source_set_enabled(ask->io, SD_EVENT_OFF);
+	sd_event_source_set_time(ask->timer, 0);
+}
+
+/* ---- the beginning ---- */
+
+static int on_connected(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct ask *ask = userdata;
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	(void)events;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		error = errno;
+	ask->io = NULL;
+	sd_event_source_disable_unref(source);
+	if (error)
+		ask_end(ask, PROBE_BAD, "%s", ask_error_words(error));
+	else if (ask->errand.kind == PROBE_TCP)
+		tcp_ask_connected(ask);
+	else
+		http_ask_connected(ask);
+	return 0;
+}
+
+static int ask_new(struct asking *asking, const struct errand *errand, int *connection)
+{
+	_cleanup_(ask_freep) struct ask *ask = calloc(1, sizeof(*ask));
+	int r;
+
+	if (!ask)
+		return -ENOMEM;
+	ask->asking = asking;
+	ask->errand = *errand;
+	ask->end.id = errand->id;
+	ask->fd = steal_fd(connection);
+	r = sd_event_add_time_relative(asking->event, &ask->timer, CLOCK_MONOTONIC,
+				       errand->timeout_usec, 1, on_timer, ask);
+	if (r >= 0)
+		r = sd_event_add_io(asking->event, &ask->io, ask->fd, EPOLLOUT, on_connected, ask);
+	if (r < 0)
+		return r;
+	ask = NULL; /* frees itself */
+	return 0;
+}
+
+/* ---- hsd ---- */
+
+static int take_fd(struct msghdr *message)
+{
+	struct cmsghdr *header = CMSG_FIRSTHDR(message);
+	int fd = -1;
+
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+	    header->cmsg_len == CMSG_LEN(sizeof(fd)))
+		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+	return fd;
+}
+
+/* 1 = there was one, 0 = none is there, -errno: hsd is gone, or is another than we know. */
+static int receive(struct asking *asking, struct errand *ret_errand, int *ret_connection)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec part = {ret_errand, sizeof(*ret_errand)};
+	struct msghdr message = {.msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(asking->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n != sizeof(*ret_errand))
+		return -ECONNRESET;
+	*ret_connection = take_fd(&message);
+	return 1;
+}
+
+static int on_errand(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct asking *asking = userdata;
+	_cleanup_(close_fdp) int connection = -1;
+	struct errand errand;
+	int r = receive(asking, &errand, &connection);
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	if (r < 0)
+		return sd_event_exit(asking->event, 0);
+	/* without a descriptor: there are too many */
+	if (r > 0 && (connection < 0 || ask_new(asking, &errand, &connection) < 0)) {
+		struct errand_end end = {.id = errand.id, .verdict = PROBE_VOID};
+
+		strcpy(end.words, "hs-probe has no room for it");
+		if (send(asking->fd, &end, sizeof(end), MSG_NOSIGNAL) < 0)
+			return sd_event_exit(asking->event, 0);
+	}
+	return 0;
+}
+
+int asking_run(int fd)
+{
+	struct errand_hello hello = {ERRAND_VERSION};
+	struct asking asking = {.fd = fd};
+	int r = sd_event_new(&asking.event);
+
+	if (r >= 0)
+		r = sd_event_add_io(asking.event, NULL, fd, EPOLLIN, on_errand, &asking);
+	if (r >= 0 && send(fd, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
+		r = -errno;
+	if (r >= 0)
+		r = sd_event_loop(asking.event);
+	http_client_free(asking.http);
+	sd_event_unref(asking.event);
+	return r;
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* hs-probe: started by hsd, through systemd, with a socket as its standard input. */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "probe/asking.h"
+
+int main(void)
+{
+	int type = 0;
+	socklen_t size = sizeof(type);
+
+	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+	    type != SOCK_SEQPACKET) {
+		fputs("hs-probe: this is started by hsd, see hsd(8)\n", stderr);
+		return 2;
+	}
+	/* TLS libraries write to sockets whose other end may be gone */
+	signal(SIGPIPE, SIG_IGN);
+	return asking_run(STDIN_FILENO) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
