@@ -50,6 +50,7 @@ struct errand_end {
 struct errand_plugin {
 	uint64_t id;
 	uint64_t timeout_usec;
+	uint32_t alone; /* its user is nobody else's: all that runs as that is the plugin's */
 	uint32_t n_words, n_environment;
 	/* the words, then the environment, each with its NUL */
 	char text[PROBE_TEXT_MAX + 1024];

@@ -18,6 +18,9 @@
 /* Between two rounds while nothing is known: a good standby is not to wait for Rise= intervals. */
 #define EAGER_USEC (30 * USEC_PER_MSEC)
 
+/* That a slot cannot be probed is not told more often: an instance may be the reason. */
+#define VOID_TOLD_USEC (60 * USEC_PER_SEC)
+
 struct checked_slot;
 
 /* One probe of a round. */
@@ -36,7 +39,7 @@ struct checked_slot {
 	struct check checks[CONFIG_PROBES_MAX];
 	unsigned n_checks, running; /* of this round */
 	struct problem note;	    /* what a good or a void round has said */
-	bool void_told;
+	uint64_t void_told;	    /* when; 0 = not yet */
 };
 
 struct health_watch {
@@ -66,7 +69,8 @@ static void forget(struct checked_slot *slot)
 	cancel(slot);
 	health_init(&slot->health, now_usec());
 	slot->note.text[0] = '\0';
-	slot->asked = slot->void_told = false;
+	slot->asked = false;
+	slot->void_told = 0;
 	slot->due = 0;
 }
 
@@ -119,11 +123,13 @@ static void tell_void(struct checked_slot *slot, const char *words)
 {
 	const struct service *service = slot->watch->service;
 	struct journal_scope scope = {service->name, (int)slot->number, LOG_WARNING};
+	uint64_t now = now_usec();
 
-	if (!slot->void_told)
-		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u cannot be probed: %s",
-			    service->name, slot->number, words);
-	slot->void_told = true;
+	if (slot->void_told && now - slot->void_told < VOID_TOLD_USEC)
+		return;
+	slot->void_told = now;
+	journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u cannot be probed: %s", service->name,
+		    slot->number, words);
 }
 
 /* The first probe that says something worse than the others speaks for all. */

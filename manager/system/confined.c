@@ -15,6 +15,8 @@
 
 #define MIB (UINT64_C(1024) * 1024)
 
+#define TASKS_MAX 128
+
 struct sandbox_text {
 	const char *name, *value;
 };
@@ -62,7 +64,7 @@ static const struct sandbox_number numbers[] = {
 	{"RestrictNamespaces", 0},
 	{"MemoryMax", 256 * MIB},
 	{"MemorySwapMax", 0},
-	{"TasksMax", 128},
+	{"TasksMax", TASKS_MAX},
 	{"LimitNOFILE", 16384},
 	{"LimitCORE", 0},
 	{"TimeoutStopUSec", 2 * USEC_PER_SEC},
@@ -101,6 +103,9 @@ static int append_values(sd_bus_message *m, const struct asker_order *order)
 		r = sd_bus_message_append(m, "(sv)", numbers[i].name, "t", numbers[i].value);
 	if (r >= 0 && order->user[0])
 		r = sd_bus_message_append(m, "(sv)", "User", "s", order->user);
+	/* of a user that is nobody else's: also where there is no controller for TasksMax= */
+	else if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "LimitNPROC", "t", (uint64_t)TASKS_MAX);
 	if (r >= 0 && order->network)
 		r = sd_bus_message_append(m, "(sv)", "NetworkNamespacePath", "s", order->network);
 	return r;

@@ -203,6 +203,7 @@ static int fill(struct errand_plugin *errand, const struct probe_run *run)
 
 	*errand = (struct errand_plugin) {.id = run->id,
 					  .timeout_usec = target->health->timeout_usec,
+					  .alone = !target->health->user[0],
 					  .n_environment = ARRAY_SIZE(environment)};
 	while (!r && words[errand->n_words])
 		r = append(errand, &size, words[errand->n_words++]);

@@ -184,6 +184,16 @@ static void test_health(void **state)
 	assert_string_equal(config.health.host, "www.example.org");
 	assert_int_equal(set_health(&config, "Host", "x"), 0);
 	assert_string_equal(config.health.host, "x");
+	assert_int_equal(set_health(&config, "User", "_nagios-1"), 0);
+	assert_string_equal(config.health.user, "_nagios-1");
+	assert_int_equal(set_health(&config, "User", "root"), -EINVAL);
+	assert_int_equal(set_health(&config, "User", "0"), -EINVAL);
+	assert_int_equal(set_health(&config, "User", "-x"), -EINVAL);
+	assert_int_equal(set_health(&config, "User", "a b"), -EINVAL);
+	assert_int_equal(set_health(&config, "User", "abcdefghijklmnopqrstuvwxyz0123456"), -EINVAL);
+	assert_string_equal(config.health.user, "_nagios-1");
+	assert_int_equal(set_health(&config, "User", ""), 0);
+	assert_string_equal(config.health.user, "");
 	assert_int_equal(set_health(&config, "Text", "all is \"well\""), 0);
 	assert_string_equal(config.health.text, "all is \"well\"");
 }
