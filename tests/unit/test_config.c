@@ -95,7 +95,7 @@ static void test_keys(void **state)
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 30);
+	assert_int_equal(n, 31);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
