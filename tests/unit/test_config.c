@@ -295,7 +295,7 @@ static const struct {
 	{"Health", "Status", ",", "is empty"},
 	{"Health", "Slots", "2",
 	 "Slots= is not a setting of section [Health]; allowed are Probe=, Interval=, Timeout=, "
-	 "Fall=, Rise=, Host=, Status=, Text=."},
+	 "Fall=, Rise=, Host=, Status=, Text=, User=."},
 	{"Service", "Probe", "tcp", "Probe= is not a setting of section [Service]"},
 	/* whatever stands there: printable, and not endless */
 	{"Service", "Slots", "\x1b[2J\xff\n", "Slots=?[2J?? is not a number"},
