@@ -424,12 +424,26 @@ static bool serves(enum slot_state state)
 	return state == SLOT_READY || state == SLOT_INCOMPLETE || state == SLOT_SUSPECT;
 }
 
+/* One of which it is not known whether it runs; HS_SLOT_NONE when there is none. */
+static unsigned find_unknown(const struct exclusive_request *request)
+{
+	for (unsigned i = 0; i < request->n; i++)
+		if (request->states[i] == SLOT_UNKNOWN)
+			return i;
+	return HS_SLOT_NONE;
+}
+
 static bool check_states(const struct exclusive_request *request, const char *service,
 			 struct problem *ret_refusal)
 {
-	unsigned second = find_second(request);
+	unsigned second = find_second(request), unknown = find_unknown(request);
 
-	if (request->active >= request->n || !serves(request->states[request->active]))
+	if (unknown != HS_SLOT_NONE)
+		problem_set(ret_refusal, 0,
+			    "%s: systemd has not told yet whether slot %u (%s@%u.service) runs; "
+			    "wait, or see systemctl status",
+			    service, unknown, service, unknown);
+	else if (request->active >= request->n || !serves(request->states[request->active]))
 		problem_set(ret_refusal, 0,
 			    "%s: no active instance is ready, so there is none to take over from; "
 			    "start one: systemctl start %s@N",

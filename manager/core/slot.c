@@ -7,15 +7,11 @@
 #include "util/macro.h"
 
 static const char *const state_names[] = {
-	[SLOT_DOWN] = "down",
-	[SLOT_STARTING] = "starting",
-	[SLOT_READY] = "ready",
-	[SLOT_INCOMPLETE] = "incomplete",
-	[SLOT_UNADOPTED] = "not-adopted",
-	[SLOT_SUSPECT] = "suspect",
-	[SLOT_LEAVING] = "leaving",
-	[SLOT_STOPPING] = "stopping",
-	[SLOT_FAILED] = "failed",
+	[SLOT_UNKNOWN] = "unknown",	  [SLOT_DOWN] = "down",
+	[SLOT_STARTING] = "starting",	  [SLOT_READY] = "ready",
+	[SLOT_INCOMPLETE] = "incomplete", [SLOT_UNADOPTED] = "not-adopted",
+	[SLOT_SUSPECT] = "suspect",	  [SLOT_LEAVING] = "leaving",
+	[SLOT_STOPPING] = "stopping",	  [SLOT_FAILED] = "failed",
 };
 _Static_assert(ARRAY_SIZE(state_names) == SLOT_STATE_COUNT, "a name for each state");
 
@@ -29,6 +25,8 @@ _Static_assert(ARRAY_SIZE(role_names) == ROLE_COUNT, "a name for each role");
 enum slot_state slot_state_of(const struct slot_facts *facts)
 {
 	switch (facts->unit) {
+	case UNIT_UNKNOWN:
+		return SLOT_UNKNOWN;
 	case UNIT_STARTING:
 		return SLOT_STARTING;
 	case UNIT_START_POST:
@@ -161,6 +159,8 @@ enum gate_answer gate_check(const struct gate_request *request, unsigned *ret_to
 static const char *not_ready_remedy(enum slot_state state)
 {
 	switch (state) {
+	case SLOT_UNKNOWN:
+		return "systemd has not told about it yet; wait, or see systemctl status";
 	case SLOT_STARTING:
 		return "wait until it has started";
 	case SLOT_INCOMPLETE:

@@ -11,6 +11,7 @@
 
 /* A unit as systemd sees it, as far as it matters here. */
 enum unit_state {
+	UNIT_UNKNOWN, /* systemd has not been asked, or has not answered */
 	UNIT_DOWN,
 	UNIT_STARTING,	 /* not yet reported ready */
 	UNIT_START_POST, /* ready; ExecStartPost= runs */
@@ -21,6 +22,7 @@ enum unit_state {
 };
 
 enum slot_state {
+	SLOT_UNKNOWN,	 /* see UNIT_UNKNOWN; its sockets, if it has any, are served */
 	SLOT_DOWN,	 /* no instance */
 	SLOT_STARTING,	 /* the instance has not reported ready */
 	SLOT_READY,	 /* runs, and has a socket on every listener it must have */
@@ -46,7 +48,7 @@ struct slot_facts {
 enum slot_state slot_state_of(const struct slot_facts *facts);
 enum slot_role slot_role_of(uint64_t word, unsigned slot);
 
-/* "down", "starting", "ready", ... / "active", "standby", "canary". */
+/* "unknown", "down", "starting", "ready", ... / "active", "standby", "canary". */
 const char *slot_state_to_string(enum slot_state state);
 const char *slot_role_to_string(enum slot_role role);
 

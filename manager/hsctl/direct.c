@@ -121,11 +121,16 @@ void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *
 {
 	char unit[UNIT_NAME_MAX];
 	bool live = direct->plane && plane_slot_sockets(direct->plane, slot);
+	int r = -ENOTCONN;
 
-	if (direct->systemd && !name_unit(direct->service, slot, unit, sizeof(unit)) &&
-	    !units_query(direct->systemd, unit, ret_facts, NULL))
+	if (direct->systemd && !name_unit(direct->service, slot, unit, sizeof(unit)))
+		r = units_query(direct->systemd, unit, ret_facts, NULL);
+	if (!r)
 		return;
-	*ret_facts = (struct unit_facts) {.state = live ? UNIT_RUNNING : UNIT_DOWN};
+	/* whoever does not answer once is not waited for again and again */
+	if (r == -ETIMEDOUT)
+		sd_bus_close(direct->systemd);
+	*ret_facts = (struct unit_facts) {.state = live ? UNIT_RUNNING : UNIT_UNKNOWN};
 }
 
 static const struct address *missing_address(const struct plane *plane, unsigned slot)

@@ -296,18 +296,20 @@ static void copy(json_object *to, json_object *from, const char *key)
 static json_object *list_entry(json_object *status)
 {
 	json_object *entry = json_object_new_object(), *slots = json_array(status, "slots");
-	int64_t ready = 0, connections = 0;
+	int64_t ready = 0, unknown = 0, connections = 0;
 
 	for (size_t i = 0; i < json_count(slots); i++) {
 		json_object *slot = json_object_array_get_idx(slots, i);
 
 		ready += !strcmp(json_text(slot, "state"), "ready");
+		unknown += !strcmp(json_text(slot, "state"), "unknown");
 		connections += json_number(slot, "connections", 0);
 	}
 	copy(entry, status, "service");
 	copy(entry, status, "policy");
 	copy(entry, status, "active");
 	json_object_object_add(entry, "ready", json_object_new_int64(ready));
+	json_object_object_add(entry, "unknown", json_object_new_int64(unknown));
 	json_object_object_add(entry, "slots", json_object_new_int64(json_count(slots)));
 	json_object_object_add(entry, "connections", json_object_new_int64(connections));
 	copy(entry, status, "park");
@@ -345,6 +347,7 @@ static void add_service(const struct render *render, struct libscols_table *tabl
 {
 	struct libscols_line *line = scols_table_new_line(table, NULL);
 	int64_t ready = json_number(service, "ready", 0), slots = json_number(service, "slots", 0);
+	bool unknown = json_number(service, "unknown", 0);
 	char text[512];
 
 	if (!line)
@@ -352,13 +355,13 @@ static void add_service(const struct render *render, struct libscols_table *tabl
 	cell_set_text(line, 0, json_text(service, "service"));
 	cell_set_text(line, 1, json_text(service, "policy"));
 	cell_set_number(line, 2, json_number(service, "active", -1));
-	snprintf(text, sizeof(text), "%" PRId64 "/%" PRId64, ready, slots);
+	snprintf(text, sizeof(text), "%" PRId64 "%s/%" PRId64, ready, unknown ? "?" : "", slots);
 	cell_set_text(line, 3, text);
 	cell_set_number(line, 4, json_number(service, "connections", -1));
 	cell_set_number(line, 5, json_number(service, "parked", -1));
 	addresses(json_array(service, "listeners"), text, sizeof(text));
 	cell_set_text(line, 6, text);
-	cell_set_color(render, line, 3, ready > 1 ? "green" : ready ? "yellow" : "red");
+	cell_set_color(render, line, 3, ready > 1 ? "green" : ready || unknown ? "yellow" : "red");
 }
 
 void render_list(const struct render *render, json_object *list)

@@ -499,7 +499,8 @@ void exclusive_check(const struct service *service, struct problem *ret_problem)
 		return;
 	service_states(service, states);
 	for (unsigned i = 0; i < service->n_slots; i++) {
-		if (!exclusive_is_up(states[i]) || states[i] == SLOT_STOPPING)
+		if (!exclusive_is_up(states[i]) || states[i] == SLOT_STOPPING ||
+		    states[i] == SLOT_UNKNOWN)
 			continue;
 		if (first != HS_SLOT_NONE)
 			problem_set(ret_problem, 0,

@@ -190,9 +190,14 @@ static int on_restart_due(sd_event_source *source, uint64_t usec, void *userdata
 	(void)usec;
 	sd_event_source_disable_unref(source);
 	instance->restart_source = NULL;
-	if (instance_facts(instance)->state != UNIT_FAILED || instance->restart_job ||
-	    must_stay_down(instance))
+	if (instance_facts(instance)->state != UNIT_FAILED || instance->restart_job)
 		return 0;
+	if (must_stay_down(instance)) {
+		/* whether another one runs is still to be told */
+		if (!service_is_known(instance->service))
+			schedule_restart(instance);
+		return 0;
+	}
 	unit_job_new(instance->service->context->bus, UNIT_START, instance->unit, on_restarted,
 		     instance, &instance->restart_job);
 	return 0;
@@ -239,11 +244,37 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 		schedule_restart(instance);
 }
 
+void instance_describe_silence(const struct instance *instance, struct problem *ret_sentence)
+{
+	problem_set(ret_sentence, 0, "systemd does not answer about %s (%s)%s; it is asked again",
+		    instance->unit, strerror(-instance->silence),
+		    instance->known ? ", so this is what it told last" : "");
+}
+
+/* Told once for all slots, not with every question. */
+static void note_silence(struct instance *instance, int error)
+{
+	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+	const struct service *service = instance->service;
+	struct problem sentence;
+	bool told = false;
+
+	for (unsigned i = 0; i < service->n_slots; i++)
+		told |= service->instances[i]->silence;
+	instance->silence = error;
+	if (!error || told)
+		return;
+	instance_describe_silence(instance, &sentence);
+	journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
+		    instance->slot, sentence.text);
+}
+
 static void on_unit_changed(const struct unit_facts *facts, int error, void *userdata)
 {
 	struct instance *instance = userdata;
 	bool up = instance_is_up(facts->state), new_run;
 
+	note_silence(instance, error);
 	if (error)
 		return;
 	/* hsd has just come up, and so may the instance have long ago */

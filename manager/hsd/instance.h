@@ -49,7 +49,8 @@ struct instance {
 	unsigned slot;
 	char unit[UNIT_NAME_MAX];
 	struct unit_watch *watch;
-	bool known;		/* systemd has been asked about it */
+	bool known;		/* systemd has told about it */
+	int silence;		/* 0, or why systemd did not tell when it was asked last */
 	struct problem problem; /* why sockets of it are not switched */
 
 	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */
@@ -131,4 +132,6 @@ void retirement_retry_others(const struct instance *instance);
 bool instance_is_up(enum unit_state state);
 /* See plane_is_retired(). */
 bool instance_is_retired(const struct instance *instance);
+/* What people are told as long as it has a `silence`. */
+void instance_describe_silence(const struct instance *instance, struct problem *ret_sentence);
 struct journal_scope instance_scope(const struct instance *instance, int priority);

@@ -200,8 +200,9 @@ static bool is_moving(const struct instance *instance)
 {
 	const struct unit_facts *facts = instance_facts(instance);
 
-	return facts->job_pending || instance->adopt_wanted || instance_is_adopting(instance) ||
-	       instance->restart_source || instance->restart_job || facts->state == UNIT_STARTING ||
+	return facts->state == UNIT_UNKNOWN || facts->job_pending || instance->adopt_wanted ||
+	       instance_is_adopting(instance) || instance->restart_source ||
+	       instance->restart_job || facts->state == UNIT_STARTING ||
 	       facts->state == UNIT_START_POST || facts->state == UNIT_STOPPING ||
 	       (facts->state == UNIT_RUNNING && instance_is_retired(instance)) ||
 	       will_listen(instance);

@@ -248,6 +248,8 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 
 	report_read_unit(report, slot, instance_facts(instance));
 	out->state = state;
+	if (instance->silence)
+		instance_describe_silence(instance, &out->problem);
 	if (!out->problem.text[0])
 		out->problem = instance->problem;
 	out->stalled_usec = hang_stalled(service->hang, slot);

@@ -48,15 +48,20 @@ static void resume(struct service *service, const struct plane_upgrade *noted)
 	upgrade_run_carry_out(run, actions);
 }
 
-/* systemd has told of both units, and the probes of the new one, if any. */
+static bool is_known(const struct service *service, const struct plane_upgrade *noted)
+{
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if ((i == noted->from || i == noted->to) && !service->instances[i]->known)
+			return false;
+	return true;
+}
+
+/* The probes of the new one, if any, have told. */
 static bool is_clear(const struct service *service, const struct plane_upgrade *noted)
 {
 	struct slot_health buffer[HS_SLOTS_MAX];
 	const struct slot_health *health = health_of(service, buffer);
 
-	for (unsigned i = 0; i < service->n_slots; i++)
-		if ((i == noted->from || i == noted->to) && !service->instances[i]->known)
-			return false;
 	return !health || noted->to >= service->n_slots ||
 	       !instance_is_up(instance_facts(service->instances[noted->to])->state) ||
 	       health[noted->to].state != HEALTH_UNKNOWN;
@@ -67,8 +72,12 @@ static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
 	struct service *service = userdata;
 	struct plane_upgrade noted;
 	bool left = plane_upgrade(service->plane, &noted);
+	bool known = left && is_known(service, &noted);
 
-	if (left && !is_clear(service, &noted) && usec < service->resume_until) {
+	/* what systemd has not told of is not decided; it is asked until it does */
+	if (left && (!known || (!is_clear(service, &noted) && usec < service->resume_until))) {
+		if (!known)
+			service->resume_until = usec + RESUME_PATIENCE;
 		sd_event_source_set_time(source, usec + RESUME_EVERY);
 		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	}

@@ -87,6 +87,9 @@ static void tell_ending(struct slot_report *slot, const char *unit, const struct
 	char text[ENDING_TEXT_MAX];
 
 	/* one that is started anew after its crash has a word of it as well */
+	if (slot->state == SLOT_UNKNOWN)
+		problem_set(&slot->problem, 0,
+			    "systemd has not told about %s yet; it is asked again", unit);
 	if (!failed && !(slot->state == SLOT_STARTING && !slot->main_pid && ended))
 		return;
 	ending_describe(ending, text);
@@ -105,6 +108,7 @@ void report_read_unit(struct service_report *report, unsigned slot, const struct
 		.suspect = out->suspect,
 	};
 
+	report->known &= facts->state != UNIT_UNKNOWN;
 	report->intake.socket_units |= unit_has_socket(facts);
 	out->main_pid = facts->main_pid;
 	out->since_usec = facts->since_usec;

@@ -508,6 +508,7 @@ static void test_gate(void **state)
 {
 	static const enum slot_state down[] = {SLOT_READY, SLOT_DOWN},
 				     both[] = {SLOT_READY, SLOT_READY},
+				     unknown[] = {SLOT_READY, SLOT_UNKNOWN},
 				     hangs[] = {SLOT_SUSPECT, SLOT_DOWN},
 				     none[] = {SLOT_DOWN, SLOT_FAILED};
 	struct exclusive_request request = {
@@ -533,6 +534,8 @@ static void test_gate(void **state)
 	request.states = both;
 	assert_false(
 		is_open(request, &to, "only one may run; stop it first: systemctl stop app@1"));
+	request.states = unknown;
+	assert_false(is_open(request, &to, "not told yet whether slot 1"));
 	request.states = none;
 	assert_false(is_open(request, &to, "start one"));
 	request.states = hangs;

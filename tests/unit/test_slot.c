@@ -17,6 +17,9 @@ static void states_follow_from_facts(void **state)
 		struct slot_facts facts;
 		enum slot_state state;
 	} cases[] = {
+		{{.unit = UNIT_UNKNOWN}, SLOT_UNKNOWN},
+		{{.unit = UNIT_UNKNOWN, .sockets = 1}, SLOT_UNKNOWN},
+		{{0}, SLOT_UNKNOWN},
 		{{.unit = UNIT_DOWN}, SLOT_DOWN},
 		{{.unit = UNIT_DOWN, .sockets = 1}, SLOT_DOWN},
 		{{.unit = UNIT_STARTING, .sockets = 1}, SLOT_STARTING},
@@ -152,6 +155,23 @@ static void refusals_are_sentences(void **state)
 	}
 }
 
+/* What systemd has not told of is no reason to go there, nor to call it down. */
+static void what_is_not_known_is_not_switched_to(void **state)
+{
+	static const enum slot_state states[] = {SLOT_READY, SLOT_UNKNOWN};
+	struct gate_request request = {.states = states, .n = 2, .active = 0, .to = GATE_STANDBY};
+	struct problem text;
+	unsigned to;
+
+	(void)state;
+	assert_int_equal(gate_check(&request, &to), GATE_NOT_READY);
+	assert_int_equal(to, 1);
+	gate_describe(GATE_NOT_READY, "app", to, states[to], &text);
+	assert_non_null(strstr(text.text, "unknown"));
+	assert_non_null(strstr(text.text, "systemd"));
+	assert_null(strstr(text.text, "down"));
+}
+
 static void roles_follow_the_word(void **state)
 {
 	uint64_t word = word_with_canary(word_with_active(WORD_INITIAL, 2), 1, 100);
@@ -162,12 +182,14 @@ static void roles_follow_the_word(void **state)
 	assert_int_equal(slot_role_of(word, 0), ROLE_STANDBY);
 	assert_string_equal(slot_role_to_string(ROLE_COUNT), "unknown");
 	assert_string_equal(slot_state_to_string(SLOT_STATE_COUNT), "unknown");
+	assert_string_equal(slot_state_to_string(SLOT_UNKNOWN), "unknown");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(states_follow_from_facts),
+		cmocka_unit_test(what_is_not_known_is_not_switched_to),
 		cmocka_unit_test(systemd_words),
 		cmocka_unit_test(the_standby_is_the_next_ready_one),
 		cmocka_unit_test(the_gate),
