@@ -41,6 +41,7 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 
 #define LOOK_FIRST (50 * USEC_PER_MSEC)
 #define LOOK_LAST  (3200 * USEC_PER_MSEC)
+#define LOOKS	   (10 * USEC_PER_SEC) /* all of them */
 /* When it could not be done at all. */
 #define RETRY_MIN (1 * USEC_PER_SEC)
 #define RETRY_MAX (30 * USEC_PER_SEC)
@@ -306,6 +307,12 @@ static void order_adoption(struct instance *instance, bool commit)
 		fail_adoption(instance, r, &problem);
 }
 
+/* It has become ready a moment ago, or is about to; and not long before hsd came. */
+static bool is_recent(const struct unit_facts *facts)
+{
+	return !facts->was_active || now_usec() - facts->ready_usec < LOOKS;
+}
+
 void adoption_start(struct instance *instance, const struct unit_facts *facts)
 {
 	struct service *service = instance->service;
@@ -325,7 +332,7 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		hang_on_new_run(service->hang, instance->slot);
 		/* a manager that was not there when it was prepared */
 		instance->ownership.other_than_root |= !owner_is_root(facts);
-		instance->look_delay = LOOK_FIRST;
+		instance->look_delay = is_recent(facts) ? LOOK_FIRST : 0;
 	}
 	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
 	/* for what it binds from now on: it may run since before it was enabled. Whether that

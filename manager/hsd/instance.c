@@ -25,6 +25,8 @@
 #define RESTART_DELAY_MIN (100 * USEC_PER_MSEC)
 #define RESTART_DELAY_MAX (30 * USEC_PER_SEC)
 #define STABLE_AFTER	  (60 * USEC_PER_SEC)
+/* Of those that serve already when hsd starts one is adopted in this time. */
+#define REVISIT_EVERY (20 * USEC_PER_MSEC)
 
 DEFINE_CLEANUP(struct instance, instance_free)
 
@@ -269,16 +271,55 @@ static void note_silence(struct instance *instance, int error)
 		    instance->slot, sentence.text);
 }
 
+/* ---- those that serve already when hsd starts ---- */
+
+static bool may_be_adopted(const struct unit_facts *facts)
+{
+	/* a job that waits may end this run: its sockets are left to it until it is clear */
+	return !(facts->state == UNIT_RUNNING && facts->job_pending);
+}
+
+static int on_revisit(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+	const struct unit_facts *facts = instance_facts(instance);
+
+	(void)usec;
+	sd_event_source_disable_unref(source);
+	instance->revisit_source = NULL;
+	if (facts->state == UNIT_RUNNING && may_be_adopted(facts) &&
+	    !instance_is_adopting(instance) && strcmp(instance->adopted_run, facts->invocation))
+		adoption_start(instance, facts);
+	return 0;
+}
+
+/* What is in the map is served, whoever put it there. It is adopted again for what may have been
+ * opened since, but of hundreds one after the other, so that nobody who asks has to wait. */
+static bool revisit_later(struct instance *instance)
+{
+	const struct service_context *context = instance->service->context;
+	uint64_t due = MAX(now_usec(), *context->next_revisit);
+
+	if (!instance->service->plane || instance->adopters.n ||
+	    !plane_slot_sockets(instance->service->plane, instance->slot) ||
+	    sd_event_add_time(context->event, &instance->revisit_source, CLOCK_MONOTONIC, due,
+			      USEC_PER_MSEC, on_revisit, instance) < 0)
+		return false;
+	sd_event_source_set_priority(instance->revisit_source, SD_EVENT_PRIORITY_IDLE);
+	*context->next_revisit = due + REVISIT_EVERY;
+	return true;
+}
+
 static void on_unit_changed(const struct unit_facts *facts, int error, void *userdata)
 {
 	struct instance *instance = userdata;
-	bool up = instance_is_up(facts->state), new_run;
+	bool up = instance_is_up(facts->state), first = !instance->known, new_run;
 
 	note_silence(instance, error);
 	if (error)
 		return;
 	/* hsd has just come up, and so may the instance have long ago */
-	if (!instance->known)
+	if (first)
 		health_poke(instance->service->health);
 	instance->known = true;
 	if (facts->state == UNIT_STOPPING)
@@ -290,11 +331,9 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
 	watch_main(instance, up ? facts->main_pid : 0);
 	/* a run that nobody announced: hsd was not there, or ExecStartPost= is missing */
-	if (facts->state == UNIT_RUNNING && new_run)
+	if (facts->state == UNIT_RUNNING && new_run && !(first && revisit_later(instance)))
 		instance->adopt_wanted = true;
-	/* a job that waits may end this run: its sockets are left to it until it is clear */
-	if (instance->adopt_wanted && !instance_is_adopting(instance) &&
-	    !(facts->state == UNIT_RUNNING && facts->job_pending))
+	if (instance->adopt_wanted && !instance_is_adopting(instance) && may_be_adopted(facts))
 		adoption_start(instance, facts);
 	check_let_go(instance, facts);
 	if (!up)
@@ -350,6 +389,7 @@ struct instance *instance_free(struct instance *instance)
 	if (!instance)
 		return NULL;
 	unwatch_main(instance);
+	sd_event_source_disable_unref(instance->revisit_source);
 	sd_event_source_disable_unref(instance->look_source);
 	sd_event_source_disable_unref(instance->settle_source);
 	sd_event_source_disable_unref(instance->patience_source);

@@ -71,6 +71,7 @@ struct instance {
 	bool commit_ordered;	 /* ... as far as to the map */
 	uint64_t retry_delay;	 /* it failed: again after this time, if need be */
 	sd_event_source *retry_source;
+	sd_event_source *revisit_source; /* it serves, and is adopted again when it is its turn */
 	struct adoption *adoption;
 	unsigned stopping_sockets; /* socket units whose stop is awaited */
 	struct socket_stop socket_stops[INSTANCE_SOCKET_UNITS_MAX];

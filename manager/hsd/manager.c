@@ -321,6 +321,7 @@ int manager_new(sd_event *event, const struct manager_options *options,
 	}
 	manager->context.event = event;
 	manager->context.nudge = &manager->nudge;
+	manager->context.next_revisit = &manager->next_revisit;
 	r = workers_new(event, options->work_host, on_released, manager, &manager->workers);
 	if (r < 0)
 		return problem_set(problem, r, "cannot make ready for work: %s", strerror(-r));

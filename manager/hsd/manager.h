@@ -16,6 +16,7 @@ struct manager {
 	struct workers *workers;
 	struct prober *prober;
 	bool nudge; /* see hsd/nudging.h */
+	uint64_t next_revisit;
 	struct nudging_test *nudging_test;
 };
 

@@ -43,6 +43,7 @@ struct service_context {
 	struct workers *workers;       /* do what may hang */
 	struct prober *prober;	       /* carries out the probes of all services */
 	const bool *nudge;	       /* servers are to be woken when connections move to them */
+	uint64_t *next_revisit;	       /* see hsd/instance.c */
 	struct fdstore *fdstore; /* while hsd starts: what the one before has left; then NULL */
 };
 

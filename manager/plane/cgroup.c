@@ -13,7 +13,7 @@
 /* How many there are may be the instance's choice (Delegate=). */
 #define FOLDERS_MAX 4096
 
-int cgroup_mount(char *path, size_t size)
+static int find_mount(char *path, size_t size)
 {
 	_cleanup_(fclosep) FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	_cleanup_(freep) char *line = NULL;
@@ -32,6 +32,16 @@ int cgroup_mount(char *path, size_t size)
 		return 0;
 	}
 	return -ENOENT;
+}
+
+int cgroup_mount(char *path, size_t size)
+{
+	static char found[PATH_MAX];
+	int r = found[0] ? 0 : find_mount(found, sizeof(found));
+
+	if (r < 0)
+		return r;
+	return snprintf(path, size, "%s", found) < (int)size ? 0 : -ENOENT;
 }
 
 typedef int (*folder_fn)(const char *path, void *userdata);

@@ -13,6 +13,7 @@ struct search {
 	const struct foreign_scope *scope;
 	const struct listening_socket *sockets; /* all in the namespace that is looked at */
 	size_t n_sockets;
+	bool down; /* no slot serves */
 	struct foreign *found;
 	bool own[FOREIGN_MAX];
 	unsigned n;
@@ -81,15 +82,17 @@ static void compare(struct search *search, const struct listening_socket *socket
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(search->plane, &n);
-	bool down = !plane_live_slots(search->plane), same = false, in_front = false;
+	bool same = false, in_front = false;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct address *address = &listeners[i]->address;
+		bool equal = address_equal(&socket->address, address);
+		bool beats = address_beats(&socket->address, address);
 
-		if (!down && !serves(listeners[i]))
+		if ((!equal && !beats) || (!search->down && !serves(listeners[i])))
 			continue;
-		same |= address_equal(&socket->address, address);
-		in_front |= address_beats(&socket->address, address);
+		same |= equal;
+		in_front |= beats;
 	}
 	/* with SO_REUSEADDR UDP sockets of several users can have one address: each user's are a
 	 * group, and the kernel prefers the newest */
@@ -177,7 +180,12 @@ int foreign_find(const struct plane *plane, const struct foreign_scope *scope,
 		 struct foreign_list *ret_list)
 {
 	struct foreign_list list = {0};
-	struct search search = {.plane = plane, .scope = scope, .found = list.found};
+	struct search search = {
+		.plane = plane,
+		.scope = scope,
+		.down = !plane_live_slots(plane),
+		.found = list.found,
+	};
 	int r = search_namespaces(&search);
 
 	if (!r && search.n)

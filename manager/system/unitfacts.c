@@ -178,6 +178,7 @@ int unit_facts_read(sd_bus_message *m, struct unit_facts *ret_facts)
 		return r;
 	}
 	facts.state = unit_state_from_strings(raw.active, raw.sub);
+	facts.ready_usec = raw.ready;
 	facts.was_active = raw.ready && raw.ready >= raw.started;
 	*ret_facts = facts;
 	return 0;

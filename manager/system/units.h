@@ -31,6 +31,7 @@ struct unit_facts {
 	struct ending ending;	/* of the main process, once it has ended */
 	bool has_stop_commands; /* ExecStop= has more than the one that retires it */
 	bool was_active;	/* this run, or the last one, has reported ready */
+	uint64_t ready_usec;	/* CLOCK_MONOTONIC: when one has done so last; 0 = never */
 };
 
 void unit_facts_done(struct unit_facts *facts);
