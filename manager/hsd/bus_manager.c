@@ -6,6 +6,7 @@
 #include "hsd/bus_answer.h"
 #include "hsd/instance.h"
 #include "hsd/preparation.h"
+#include "plane/snapshot.h"
 #include "util/macro.h"
 
 #define MANAGER_INTERFACE "org.hotstandby1.Manager"
@@ -32,8 +33,10 @@ static int bus_method_describe_all(sd_bus_message *m, void *userdata, sd_bus_err
 	json_object *array = json_object_new_array();
 
 	(void)error;
+	snapshot_begin();
 	for (size_t i = 0; i < manager->n_services; i++)
 		json_object_array_add(array, bus_describe(manager->services[i]));
+	snapshot_end();
 	return bus_reply_json(m, array);
 }
 

@@ -107,7 +107,9 @@ static int on_gathered(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	plane_events_consume(log->service->plane);
+	plane_events_rest(log->service->plane);
 	tell_all(log);
+	sd_event_source_set_enabled(log->ring_source, SD_EVENT_ON);
 	return 0;
 }
 
@@ -139,6 +141,13 @@ static void on_event(const struct hs_event *event, void *userdata)
 	start_gathering(log);
 }
 
+/* They stay where they are, and are asked for again a moment later. */
+static void consume_later(struct event_log *log)
+{
+	sd_event_source_set_enabled(log->ring_source, SD_EVENT_OFF);
+	start_gathering(log);
+}
+
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct event_log *log = userdata;
@@ -146,7 +155,8 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
 	(void)source;
 	(void)fd;
 	(void)events;
-	plane_events_consume(log->service->plane);
+	if (plane_events_consume(log->service->plane) < 0)
+		consume_later(log);
 	return 0;
 }
 

@@ -36,7 +36,7 @@ struct checked_slot {
 	struct health health;
 	bool asked; /* since it came */
 	uint64_t due;
-	struct check checks[CONFIG_PROBES_MAX];
+	struct check *checks; /* room for CONFIG_PROBES_MAX, from the first round on */
 	unsigned n_checks, running; /* of this round */
 	struct problem note;	    /* what a good or a void round has said */
 	uint64_t void_told;	    /* when; 0 = not yet */
@@ -208,6 +208,10 @@ static void begin_round(struct checked_slot *slot, uint64_t now)
 	slot->asked = true;
 	slot->n_checks = slot->running = 0;
 	slot->due = now + config->interval_usec;
+	if (!slot->checks)
+		slot->checks = calloc(CONFIG_PROBES_MAX, sizeof(*slot->checks));
+	if (!slot->checks)
+		return;
 	for (unsigned i = 0; i < config->n_probes; i++) {
 		struct check *check = &slot->checks[i];
 		struct probe_target target = {
@@ -367,8 +371,10 @@ struct health_watch *health_free(struct health_watch *watch)
 {
 	if (!watch)
 		return NULL;
-	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++) {
 		cancel(&watch->slots[i]);
+		free(watch->slots[i].checks);
+	}
 	begin_or_end(watch, false);
 	sd_event_source_disable_unref(watch->timer);
 	free(watch);

@@ -102,6 +102,16 @@ static int on_main_exit(sd_event_source *source, int fd, uint32_t events, void *
 	return 0;
 }
 
+/* The number is the bus's word, and old: it may be another process's by now. */
+static int open_main(const struct instance *instance, pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd >= 0 && !cgroup_has_process(instance_facts(instance)->control_group, pid))
+		fd = close_fd(fd);
+	return fd;
+}
+
 static void watch_main(struct instance *instance, pid_t pid)
 {
 	int fd;
@@ -109,7 +119,7 @@ static void watch_main(struct instance *instance, pid_t pid)
 	if (pid == instance->watched_pid)
 		return;
 	unwatch_main(instance);
-	fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	fd = pid > 0 ? open_main(instance, pid) : -1;
 	if (fd < 0)
 		return;
 	if (sd_event_add_io(instance->service->context->event, &instance->exit_source, fd, EPOLLIN,

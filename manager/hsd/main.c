@@ -142,6 +142,11 @@ static int run(struct manager_options *options)
 		r = sd_event_loop(event);
 		sd_notify(0, "STOPPING=1");
 	}
+	/* not on a signal: the bus has made an end of it */
+	if (r > 0)
+		r = problem_set(&problem, -ENOTCONN,
+				"the connection to the system bus is gone; traffic goes on, and "
+				"systemd starts hsd anew");
 	if (r < 0)
 		tell_end(problem.text[0] ? problem.text : "the event loop failed");
 	else if (!r)

@@ -24,6 +24,8 @@
 
 /* A server opens its listeners one after the other: look once for all of them. */
 #define RESCAN_USEC (2 * USEC_PER_MSEC)
+/* How often it is looked whether all services have what the hsd before has left for them. */
+#define SETTLE_USEC (1 * USEC_PER_SEC)
 
 DEFINE_CLEANUP(struct manager, manager_free)
 
@@ -147,6 +149,30 @@ static int watch_listens(struct manager *manager)
 	return r;
 }
 
+/* ---- roles ---- */
+
+/* Whatever has changed which slot is active, it was an event. */
+static int on_any_event(sd_event_source *source, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	(void)source;
+	for (size_t i = 0; i < manager->n_services; i++)
+		roles_look(manager->services[i]->roles);
+	return 0;
+}
+
+/* Where no instance is told its role nobody looks after each event. */
+static void watch_roles(struct manager *manager)
+{
+	bool told = false;
+
+	for (size_t i = 0; i < manager->n_services; i++)
+		for (unsigned role = 0; role < ROLE_CHANGES; role++)
+			told |= manager->services[i]->config.roles[role].means != ROLE_UNTOLD;
+	sd_event_source_set_enabled(manager->roles_source, told ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
 /* ---- services ---- */
 
 struct service *manager_find(const struct manager *manager, const char *name)
@@ -207,8 +233,10 @@ int manager_reload(struct manager *manager)
 	services = calloc(strings_count(names) + 1, sizeof(*services));
 	if (!services)
 		return -ENOMEM;
+	manager->n_missing = 0;
 	for (char **name = names; name && *name; name++) {
 		services[n] = keep_or_make(manager, *name);
+		manager->n_missing += !services[n];
 		n += services[n] != NULL;
 	}
 	for (size_t i = 0; i < manager->n_services; i++)
@@ -216,20 +244,8 @@ int manager_reload(struct manager *manager)
 	forget_all(manager);
 	manager->services = services;
 	manager->n_services = n;
+	watch_roles(manager);
 	tell_count(manager);
-	return 0;
-}
-
-/* ---- roles ---- */
-
-/* Whatever has changed which slot is active, it was an event. */
-static int on_any_event(sd_event_source *source, void *userdata)
-{
-	struct manager *manager = userdata;
-
-	(void)source;
-	for (size_t i = 0; i < manager->n_services; i++)
-		roles_look(manager->services[i]->roles);
 	return 0;
 }
 
@@ -263,15 +279,27 @@ static void open_accounting(struct manager *manager)
 			    manager->accounting_problem.text);
 }
 
-/* Takes up the services, and with them the sockets that the hsd before has left. */
-static int load(struct manager *manager)
+static bool all_are_open(const struct manager *manager)
+{
+	for (size_t i = 0; i < manager->n_services; i++)
+		if (!service_is_open(manager->services[i]))
+			return false;
+	return !manager->n_missing;
+}
+
+/* What is left when each service has taken what is its own belongs to none. As long as one could
+ * not be opened it may be that one's: connections wait there. */
+static int on_settle(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct journal_scope scope = {NULL, -1, LOG_NOTICE};
+	struct manager *manager = userdata;
 	unsigned dropped;
-	int r = fdstore_open(&manager->context.fdstore);
 
-	if (r >= 0)
-		r = manager_reload(manager);
+	if (!all_are_open(manager)) {
+		sd_event_source_set_time(source, usec + SETTLE_USEC);
+		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	}
+	manager->settle_source = sd_event_source_disable_unref(source);
 	dropped = fdstore_drop_rest(manager->context.fdstore);
 	if (dropped)
 		journal_log(JOURNAL_PARK, &scope,
@@ -279,6 +307,19 @@ static int load(struct manager *manager)
 			    "closed",
 			    dropped);
 	manager->context.fdstore = fdstore_free(manager->context.fdstore);
+	return 0;
+}
+
+/* Takes up the services, and with them the sockets that the hsd before has left. */
+static int load(struct manager *manager)
+{
+	int r = fdstore_open(&manager->context.fdstore);
+
+	if (r >= 0)
+		r = manager_reload(manager);
+	if (r >= 0)
+		r = sd_event_add_time(manager->context.event, &manager->settle_source,
+				      CLOCK_MONOTONIC, 0, 0, on_settle, manager);
 	return r;
 }
 
@@ -368,7 +409,9 @@ struct manager *manager_free(struct manager *manager)
 	sd_bus_slot_unref(manager->bus_object);
 	sd_bus_slot_unref(manager->exec_match);
 	sd_event_source_disable_unref(manager->roles_source);
+	sd_event_source_disable_unref(manager->settle_source);
 	forget_all(manager);
+	fdstore_free(manager->context.fdstore);
 	sd_event_source_disable_unref(manager->listen_source);
 	sd_event_source_disable_unref(manager->rescan_source);
 	hang_watch_free(manager->hangs);

@@ -10,7 +10,8 @@ struct manager {
 	struct problem accounting_problem;
 	struct service **services; /* sorted by name */
 	size_t n_services;
-	sd_event_source *listen_source, *rescan_source, *roles_source;
+	size_t n_missing; /* configured, and could not be taken up */
+	sd_event_source *listen_source, *rescan_source, *roles_source, *settle_source;
 	sd_bus_slot *bus_object, *exec_match;
 	struct hang_watch *hangs;
 	struct workers *workers;

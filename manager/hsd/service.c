@@ -20,10 +20,15 @@
 #include "hsd/park.h"
 #include "hsd/roles.h"
 #include "hsd/workers.h"
+#include "plane/pins.h"
 #include "plane/preview.h"
 #include "system/configfile.h"
 #include "system/journal.h"
 #include "util/macro.h"
+
+/* How long until the kernel side that could not be opened is tried again. */
+#define RETRY_MIN (1 * USEC_PER_SEC)
+#define RETRY_MAX (30 * USEC_PER_SEC)
 
 DEFINE_CLEANUP(struct service, service_free)
 
@@ -42,12 +47,35 @@ static bool load_config(struct service *service)
 {
 	struct problem problem = {0};
 	struct config config;
-	bool good = !configfile_load(service->name, &config, &problem);
+	bool good;
+
+	/* first: what is changed while it is read is read again */
+	service->config_stamp = configfile_stamp(service->name);
+	good = !configfile_load(service->name, &config, &problem);
 
 	if (good)
 		service->config = config;
 	set_problem(service, &problem);
 	return good;
+}
+
+/* What the pins are watched with. Each of these the service can do without, but for the park, which
+ * may have been left by the hsd before. */
+static void open_watches(struct service *service)
+{
+	/* what commands and an earlier hsd have left */
+	preview_sweep(service->plane);
+	if (nudging_new(service, &service->nudging) < 0)
+		service->nudging = NULL; /* most kernels do without */
+	if (failover_new(service, &service->failover) < 0 ||
+	    hang_new(service, service->context->hangs, &service->hang) < 0)
+		service->hang = NULL; /* crashes are the kernel's business */
+	if (service->context->prober && health_new(service, &service->health) < 0)
+		service->health = NULL;
+	if (event_log_new(service, &service->events) < 0)
+		service->events = NULL; /* the counters go on without the stories */
+	if (roles_new(service, &service->roles) < 0)
+		service->roles = NULL;
 }
 
 static void open_plane(struct service *service)
@@ -60,25 +88,28 @@ static void open_plane(struct service *service)
 	r = plane_create(service->name, service->context->accounting, &service->plane, &problem);
 	if (r < 0 && !problem.text[0])
 		problem_set(&problem, r, "its kernel side could not be made: %s", strerror(-r));
-	if (r < 0) {
+	if (r < 0)
 		set_problem(service, &problem);
-		return;
-	}
-	/* what commands and an earlier hsd have left */
-	preview_sweep(service->plane);
-	if (nudging_new(service, &service->nudging) < 0)
-		service->nudging = NULL; /* most kernels do without */
-	if (failover_new(service, &service->failover) < 0 ||
-	    hang_new(service, service->context->hangs, &service->hang) < 0)
-		service->hang = NULL; /* crashes are the kernel's business */
-	if (service->context->prober && health_new(service, &service->health) < 0)
-		service->health = NULL;
-	if (event_log_new(service, &service->events) < 0)
-		service->events = NULL; /* the counters go on without the stories */
-	if (park_new(service, &service->park) < 0)
+	else
+		open_watches(service);
+}
+
+static void open_park(struct service *service)
+{
+	if (service->plane && !service->park && park_new(service, &service->park) < 0)
 		service->park = NULL;
-	if (roles_new(service, &service->roles) < 0)
-		service->roles = NULL;
+}
+
+bool service_is_open(const struct service *service)
+{
+	return service->plane && service->park;
+}
+
+static bool lacks_force(const struct service *service)
+{
+	struct intake_facts facts = {.wanted = service->config.intake};
+
+	return service->plane && !service->force && intake_needs_force(&facts);
 }
 
 /* Made before any instance starts, and also where socket units make the sockets: which it is may
@@ -104,8 +135,12 @@ static void load(struct service *service)
 {
 	bool good = load_config(service);
 
+	/* one that is held is tried again */
+	pins_set_waiting(false);
 	open_plane(service);
+	open_park(service);
 	open_force(service);
+	pins_set_waiting(true);
 	if (good && service->plane)
 		plane_set_flow(service->plane, &service->config);
 }
@@ -124,13 +159,70 @@ static int set_slots(struct service *service, unsigned n)
 	return r;
 }
 
-void service_reload(struct service *service)
+static bool is_current(const struct service *service)
 {
-	load(service);
+	uint64_t stamp = configfile_stamp(service->name);
+
+	return stamp && stamp == service->config_stamp && service_is_open(service) &&
+	       !service->problem.text[0] && !lacks_force(service);
+}
+
+/* ---- what could not be opened ----
+ *
+ * For want of descriptors or memory, say, or because a hsctl that was stopped has the lock. Parks
+ * that wait for it stay in the store meanwhile; see hsd/manager.c.
+ */
+
+static void retry_later(struct service *service);
+
+static void begin_watching(struct service *service)
+{
 	health_reload(service->health);
-	set_slots(service, service->config.slots);
 	hang_poke(service->hang);
 	park_look(service->park);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct service *service = userdata;
+	struct journal_scope scope = {service->name, -1, LOG_NOTICE};
+
+	(void)usec;
+	sd_event_source_disable_unref(source);
+	service->retry_source = NULL;
+	load(service);
+	if (!service_is_open(service) || lacks_force(service)) {
+		retry_later(service);
+		return 0;
+	}
+	journal_log(JOURNAL_MANAGER, &scope, "%s: its kernel side could be opened now",
+		    service->name);
+	begin_watching(service);
+	for (unsigned i = 0; i < service->n_slots; i++)
+		unit_watch_refresh(service->instances[i]->watch);
+	return service->resume_source ? 0 : upgrade_run_watch(service);
+}
+
+static void retry_later(struct service *service)
+{
+	service->retry_source = sd_event_source_disable_unref(service->retry_source);
+	if (service_is_open(service) && !lacks_force(service)) {
+		service->retry_delay = 0;
+		return;
+	}
+	service->retry_delay = MIN(MAX(2 * service->retry_delay, RETRY_MIN), RETRY_MAX);
+	sd_event_add_time_relative(service->context->event, &service->retry_source, CLOCK_MONOTONIC,
+				   service->retry_delay, 0, on_retry, service);
+}
+
+void service_reload(struct service *service)
+{
+	if (is_current(service))
+		return;
+	load(service);
+	retry_later(service);
+	set_slots(service, service->config.slots);
+	begin_watching(service);
 }
 
 int service_new(const struct service_context *context, const char *name,
@@ -145,16 +237,15 @@ int service_new(const struct service_context *context, const char *name,
 	snprintf(service->name, sizeof(service->name), "%s", name);
 	config_init(&service->config);
 	load(service);
+	retry_later(service);
 	r = set_slots(service, service->config.slots);
-	hang_poke(service->hang);
-	health_reload(service->health);
+	begin_watching(service);
 	if (r >= 0)
 		r = bus_publish_service(service);
 	if (r >= 0)
 		r = upgrade_run_watch(service);
 	if (r < 0)
 		return r;
-	park_look(service->park);
 	*ret_service = steal_ptr(&service);
 	return 0;
 }
@@ -171,6 +262,7 @@ struct service *service_free(struct service *service)
 		return NULL;
 	sd_bus_slot_unref(service->bus_object);
 	sd_event_source_disable_unref(service->resume_source);
+	sd_event_source_disable_unref(service->retry_source);
 	change_hold_refuse_all(service);
 	service->upgrade = upgrade_run_free(service->upgrade);
 	service->change = change_run_free(service->change);

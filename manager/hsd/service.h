@@ -44,13 +44,16 @@ struct service_context {
 	struct prober *prober;	       /* carries out the probes of all services */
 	const bool *nudge;	       /* servers are to be woken when connections move to them */
 	uint64_t *next_revisit;	       /* see hsd/instance.c */
-	struct fdstore *fdstore; /* while hsd starts: what the one before has left; then NULL */
+	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
+	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
+	struct fdstore *fdstore;
 };
 
 struct service {
 	const struct service_context *context;
 	char name[SERVICE_NAME_MAX];
 	struct config config;
+	uint64_t config_stamp;	/* of the files that were read; see configfile_stamp() */
 	struct plane *plane;	/* NULL: see `problem` */
 	struct force *force;	/* bind programs. NULL: not wanted, or see the journal */
 	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
@@ -65,6 +68,8 @@ struct service {
 	struct event_log *events;
 	struct nudging *nudging; /* NULL: there is nothing that could move */
 	struct park *park;
+	sd_event_source *retry_source; /* its kernel side could not be opened */
+	uint64_t retry_delay;
 	struct hang *hang;
 	struct failover *failover;
 	struct roles *roles;
@@ -85,9 +90,11 @@ int service_new(const struct service_context *context, const char *name,
 struct service *service_free(struct service *service);
 /* It is managed no longer: what waits in its park goes to the slots. */
 void service_forget(struct service *service);
-/* Reads the settings again. */
+/* Reads the settings again if there may be something new in them, or something was wrong. */
 void service_reload(struct service *service);
 
+/* Its kernel side is open, and what the hsd before has left for it was taken. */
+bool service_is_open(const struct service *service);
 /* Systemd has been asked about all slots. */
 bool service_is_known(const struct service *service);
 /* States of all slots, from kernel facts and units. */

@@ -46,15 +46,20 @@ static int *fd_of(struct accounting *a, const struct pinned_map *map)
 DEFINE_CLEANUP(struct accounting, accounting_free)
 DEFINE_CLEANUP(struct accounting_bpf, accounting_bpf__destroy)
 
+static void close_pins(struct accounting *a)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(pinned_maps); i++)
+		*fd_of(a, &pinned_maps[i]) = close_fd(*fd_of(a, &pinned_maps[i]));
+	a->used_fd = close_fd(a->used_fd);
+}
+
 struct accounting *accounting_free(struct accounting *a)
 {
 	if (!a)
 		return NULL;
 	ring_buffer__free(a->ring);
 	census_free(a->census);
-	for (size_t i = 0; i < ARRAY_SIZE(pinned_maps); i++)
-		close_fd(*fd_of(a, &pinned_maps[i]));
-	close_fd(a->used_fd);
+	close_pins(a);
 	free(a);
 	return NULL;
 }
@@ -137,16 +142,32 @@ static int hold(struct accounting *a, struct problem *problem)
 	return 0;
 }
 
+/* The lock of all pins is for those who make some: these are there, and nobody takes them away. */
+static bool open_made(struct accounting *a)
+{
+	if (!hold(a, NULL) && !open_pins(a))
+		return true;
+	close_pins(a);
+	return false;
+}
+
 int accounting_open(struct accounting **ret_accounting, struct problem *problem)
 {
 	_cleanup_(accounting_freep) struct accounting *a = accounting_new();
 	_cleanup_(close_fdp) int lock = -1;
-	int r = pins_enter(&lock, problem);
+	int r = pins_prepare(problem);
 
 	if (r < 0)
 		return r;
 	if (!a)
 		return -ENOMEM;
+	if (open_made(a)) {
+		*ret_accounting = steal_ptr(&a);
+		return 0;
+	}
+	r = pins_enter(&lock, problem);
+	if (r < 0)
+		return r;
 	if (mkdir(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 0750) < 0 && errno != EEXIST)
 		return problem_set(problem, -errno,
 				   "cannot make the accounting pins: %m; this needs root");

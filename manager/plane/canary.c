@@ -80,7 +80,7 @@ int plane_set_canary(struct plane *plane, uint64_t expected, uint64_t desired,
 	static const struct canary_filter none;
 	_cleanup_(close_fdp) int lock = -1;
 	uint64_t without = word_with_canary(expected, HS_SLOT_NONE, 0);
-	int r = plane_preview_lock(plane, &lock);
+	int r = plane_preview_lock(plane, true, &lock);
 
 	if (!filter)
 		filter = &none;

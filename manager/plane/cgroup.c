@@ -213,3 +213,20 @@ int cgroup_of_process(pid_t pid, char cgroup[PATH_MAX])
 	}
 	return -ESRCH;
 }
+
+bool cgroup_has_process(const char *cgroup, pid_t pid)
+{
+	_cleanup_(freep) char *line = NULL;
+	_cleanup_(fclosep) FILE *file = NULL;
+	size_t room = 0, length = strlen(cgroup);
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	file = fopen(path, "re");
+	/* the line of cgroup2, beside which there may be those of version 1 */
+	while (file && getline(&line, &room, file) > 0)
+		if (!strncmp(line, "0::", 3))
+			return length > 1 && !strncmp(line + 3, cgroup, length) &&
+			       (line[3 + length] == '/' || line[3 + length] == '\n');
+	return false;
+}

@@ -17,6 +17,9 @@ int cgroup_mount(char *path, size_t size);
  * gone, -E2BIG when thousands are below it. */
 int cgroup_each_process(const char *cgroup, int (*each)(pid_t pid, void *userdata), void *userdata);
 
+/* Whether the process is in the cgroup or below it, now. */
+bool cgroup_has_process(const char *cgroup, pid_t pid);
+
 /* Whether the cgroup with this id is `cgroup` or lies below it. */
 bool cgroup_contains(const char *cgroup, uint64_t id);
 

@@ -8,6 +8,7 @@
 #include "plane/diag.h"
 #include "plane/flows.h"
 #include "plane/plane.h"
+#include "plane/snapshot.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -223,7 +224,7 @@ int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 static void add_queued(const struct plane *plane, const struct listening_socket *socket,
 		       uint32_t queued[HS_PLACES_MAX])
 {
-	for (unsigned slot = 0; slot < HS_PLACES_MAX; slot++) {
+	for (unsigned slot = 0; socket->queued && slot < HS_PLACES_MAX; slot++) {
 		if (!plane_slot_has(plane, slot, socket->cookie))
 			continue;
 		queued[slot] += socket->queued;
@@ -231,36 +232,19 @@ static void add_queued(const struct plane *plane, const struct listening_socket 
 	}
 }
 
-static bool has_address(const struct plane *plane, const struct address *address)
+static int add_listener(const struct plane *plane, const struct listener *listener,
+			uint32_t queued[HS_PLACES_MAX])
 {
+	const struct listening_socket *sockets;
 	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
+	int r;
 
-	for (size_t i = 0; i < n; i++)
-		if (address_equal(&listeners[i]->address, address))
-			return true;
-	return false;
-}
-
-/* Of a namespace that is known and not our own. */
-static bool is_first_of_netns(struct listener **listeners, size_t index)
-{
-	for (size_t i = 0; i < index; i++)
-		if (listeners[i]->netns.inode == listeners[index]->netns.inode)
-			return false;
-	return listeners[index]->netns.fd >= 0;
-}
-
-/* Adds what waits in one namespace. */
-static int add_queues(const struct plane *plane, const struct netns *netns,
-		      uint32_t queued[HS_PLACES_MAX])
-{
-	_cleanup_(freep) struct listening_socket *sockets = NULL;
-	size_t n;
-	int r = diag_listening(netns, false, &sockets, &n);
-
+	/* a namespace that is not known any more, or not yet */
+	if (listener->address.udp || (listener->address.netns && listener->netns.fd < 0))
+		return 0;
+	r = snapshot_at(&listener->netns, listener->address.port, &sockets, &n);
 	for (size_t i = 0; !r && i < n; i++)
-		if (has_address(plane, &sockets[i].address))
+		if (address_equal(&sockets[i].address, &listener->address))
 			add_queued(plane, &sockets[i], queued);
 	return r;
 }
@@ -269,13 +253,13 @@ int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
-	int r;
+	int r = 0;
 
 	memset(queued, 0, HS_PLACES_MAX * sizeof(*queued));
-	r = add_queues(plane, NULL, queued);
+	snapshot_begin();
 	for (size_t i = 0; !r && i < n; i++)
-		if (is_first_of_netns(listeners, i))
-			r = add_queues(plane, &listeners[i]->netns, queued);
+		r = add_listener(plane, listeners[i], queued);
+	snapshot_end();
 	return r;
 }
 

@@ -77,6 +77,13 @@ int pins_check(struct problem *problem)
 	return 0;
 }
 
+static bool may_wait = true;
+
+void pins_set_waiting(bool waiting)
+{
+	may_wait = waiting;
+}
+
 int pins_lock(const char *folder, int wait, int *ret_fd)
 {
 	_cleanup_(close_fdp) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -88,7 +95,7 @@ int pins_lock(const char *folder, int wait, int *ret_fd)
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK)
 			return -errno;
-		if (!wait || !tries--)
+		if (!wait || !may_wait || !tries--)
 			return -EBUSY;
 		poll(NULL, 0, LOCK_RETRY_MS);
 	}
@@ -112,8 +119,11 @@ int pins_enter(int *ret_lock, struct problem *problem)
 		r = pins_lock(HS_PIN_ROOT, 1, ret_lock);
 	}
 	if (r < 0)
-		return problem_set(problem, r, "cannot lock %s: %s; this needs root", HS_PIN_ROOT,
-				   strerror(-r));
+		return problem_set(problem, r,
+				   r == -EBUSY ? "cannot lock %s: %s; another process makes pins, "
+						 "or was stopped while it did: see fuser -v %s"
+					       : "cannot lock %s: %s; this needs root",
+				   HS_PIN_ROOT, strerror(-r), HS_PIN_ROOT);
 	return 0;
 }
 

@@ -257,8 +257,15 @@ int plane_create(const char *service, struct accounting *accounting, struct plan
 		 struct problem *problem)
 {
 	_cleanup_(close_fdp) int lock = -1;
-	int r = pins_enter(&lock, problem);
+	int r = pins_prepare(problem);
 
+	if (r < 0)
+		return r;
+	/* the lock is for those who make them */
+	r = plane_open(service, accounting, ret_plane, problem);
+	if (r != -ENOENT)
+		return r;
+	r = pins_enter(&lock, problem);
 	if (r < 0)
 		return r;
 	r = plane_open(service, accounting, ret_plane, problem);
@@ -305,9 +312,9 @@ int plane_preview_fd(const struct plane *plane)
 	return plane->preview_fd;
 }
 
-int plane_preview_lock(const struct plane *plane, int *ret_fd)
+int plane_preview_lock(const struct plane *plane, bool wait, int *ret_fd)
 {
-	return pins_lock(pin_path("%s/" HS_PIN_PREVIEW, plane->folder.text).text, 1, ret_fd);
+	return pins_lock(pin_path("%s/" HS_PIN_PREVIEW, plane->folder.text).text, wait, ret_fd);
 }
 
 int plane_prefixes_fd(const struct plane *plane)
@@ -509,16 +516,21 @@ static int on_record(void *userdata, void *data, size_t size)
 
 int plane_events_watch(struct plane *plane, plane_event_fn on_event, void *userdata, int *ret_fd)
 {
-	plane->ring = ring_buffer__new(plane->events_fd, on_record, plane, NULL);
-	if (!plane->ring)
-		return -errno;
 	plane->on_event = on_event;
 	plane->userdata = userdata;
-	*ret_fd = ring_buffer__epoll_fd(plane->ring);
+	*ret_fd = plane->events_fd;
 	return 0;
 }
 
 int plane_events_consume(struct plane *plane)
 {
-	return ring_buffer__consume(plane->ring);
+	if (!plane->ring)
+		plane->ring = ring_buffer__new(plane->events_fd, on_record, plane, NULL);
+	return plane->ring ? ring_buffer__consume(plane->ring) : -errno;
+}
+
+void plane_events_rest(struct plane *plane)
+{
+	ring_buffer__free(plane->ring);
+	plane->ring = NULL;
 }

@@ -46,9 +46,9 @@ const struct flows *plane_flow_table(const struct plane *plane);
 int plane_lock(const struct plane *plane, int *ret_fd);
 
 /* For plane/preview.c: the map of the rules (stays the plane's), the lock that is held while the
- * mark that tells selectors to look there changes, and the mark. */
+ * mark that tells selectors to look there changes (see pins_lock()), and the mark. */
 int plane_preview_fd(const struct plane *plane);
-int plane_preview_lock(const struct plane *plane, int *ret_fd);
+int plane_preview_lock(const struct plane *plane, bool wait, int *ret_fd);
 bool plane_has_preview(const struct plane *plane);
 void plane_set_preview(struct plane *plane, bool on);
 /* For plane/canary.c, which holds the same lock: the map of prefixes, and enum hs_canary_mode. */
@@ -155,3 +155,5 @@ int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX]);
 typedef void (*plane_event_fn)(const struct hs_event *event, void *userdata);
 int plane_events_watch(struct plane *plane, plane_event_fn on_event, void *userdata, int *ret_fd);
 int plane_events_consume(struct plane *plane);
+/* There are none for now: gives back the memory that reading them takes. */
+void plane_events_rest(struct plane *plane);

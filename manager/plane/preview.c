@@ -114,7 +114,7 @@ int preview_begin(struct plane *plane, const struct hs_preview_owner_id *owner)
 	struct hs_preview_rule entry = {.owner = *owner, .slot = HS_SLOT_NONE};
 	struct hs_preview_key key = owner_key(owner);
 	_cleanup_(close_fdp) int lock = -1;
-	int r = plane_preview_lock(plane, &lock);
+	int r = plane_preview_lock(plane, true, &lock);
 
 	if (!r)
 		r = put(plane, &key, &entry);
@@ -187,7 +187,8 @@ static int remove_all(struct plane *plane, struct removal *removal)
 {
 	_cleanup_(close_fdp) int lock = -1;
 	struct hs_preview_key first;
-	int r = plane_preview_lock(plane, &lock);
+	/* what is left by others can be left a little longer */
+	int r = plane_preview_lock(plane, removal->owner, &lock);
 
 	if (r < 0)
 		return r;

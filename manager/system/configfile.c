@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #include "core/ini.h"
 #include "core/name.h"
@@ -16,6 +17,8 @@
 #define VENDOR_FOLDER HS_PREFIX "/lib/hotstandby"
 #define ADMIN_FOLDER  HS_SYSCONFDIR "/hotstandby"
 #define SUFFIX	      ".conf"
+/* Later changes have another time stamp for certain. */
+#define SETTLED_SEC 2
 
 static const char *root = "";
 
@@ -173,6 +176,72 @@ int configfile_load(const char *service, struct config *ret, struct problem *pro
 		return r;
 	*ret = config;
 	return 0;
+}
+
+struct stamp {
+	uint64_t hash;
+	bool recent; /* one of them was changed a moment ago */
+};
+
+static void stamp_number(struct stamp *stamp, uint64_t number)
+{
+	stamp->hash = (stamp->hash ^ number) * 0x100000001b3ULL;
+}
+
+static void stamp_stat(struct stamp *stamp, const struct stat *st)
+{
+	stamp_number(stamp, st->st_dev);
+	stamp_number(stamp, st->st_ino);
+	stamp_number(stamp, st->st_size);
+	stamp_number(stamp, st->st_mtim.tv_sec);
+	stamp_number(stamp, st->st_mtim.tv_nsec);
+	stamp_number(stamp, st->st_ctim.tv_sec);
+	stamp_number(stamp, st->st_ctim.tv_nsec);
+	stamp->recent |= st->st_ctim.tv_sec + SETTLED_SEC >= time(NULL);
+}
+
+/* A link as well as what it leads to. */
+static void stamp_path(struct stamp *stamp, const char *path)
+{
+	struct stat st;
+
+	stamp_number(stamp, 1);
+	if (!path || lstat(path, &st) < 0)
+		return;
+	stamp_stat(stamp, &st);
+	if (S_ISLNK(st.st_mode) && stat(path, &st) == 0)
+		stamp_stat(stamp, &st);
+}
+
+static void stamp_drop_ins(struct stamp *stamp, const char *folder)
+{
+	_cleanup_(strings_freep) char **names = NULL;
+
+	if (!folder || list_folder(folder, &names, NULL) < 0) {
+		stamp->recent = true;
+		return;
+	}
+	strings_sort(names);
+	for (size_t i = 0; names && names[i]; i++) {
+		_cleanup_(freep) char *path = format("%s/%s", folder, names[i]);
+
+		stamp_path(stamp, path);
+	}
+}
+
+uint64_t configfile_stamp(const char *service)
+{
+	_cleanup_(freep) char *vendor = configfile_vendor_path(service);
+	_cleanup_(freep) char *admin = configfile_path(service, "");
+	_cleanup_(freep) char *more = configfile_path(service, ".d");
+	_cleanup_(freep) char *vendor_more = format("%s.d", vendor ?: "");
+	struct stamp stamp = {.hash = 0xcbf29ce484222325ULL};
+
+	stamp_path(&stamp, vendor);
+	stamp_path(&stamp, admin);
+	stamp_drop_ins(&stamp, vendor_more);
+	stamp_drop_ins(&stamp, more);
+	return stamp.recent ? 0 : stamp.hash | 1;
 }
 
 /* From file names to the services that they configure. */

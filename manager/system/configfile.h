@@ -19,6 +19,11 @@
  * file, line, reason and remedy. */
 int configfile_load(const char *service, struct config *ret, struct problem *problem);
 
+/* A number that differs when files of these settings have been changed, made or removed. 0: it is
+ * not known, as when one was changed a moment ago and might be changed again in the same instant of
+ * the file system's clock. */
+uint64_t configfile_stamp(const char *service);
+
 /* Where NAME.conf of the administrator and of the vendor stand; what follows ".conf" is `suffix`.
  * Free it. */
 char *configfile_path(const char *service, const char *suffix);

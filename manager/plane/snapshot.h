@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The listening TCP sockets of a network namespace, asked from the kernel once for many who want
+ * them at the same moment: who describes hundreds of services asks not hundreds of times.
+ */
+#pragma once
+
+#include "plane/diag.h"
+
+/* From here on to the matching snapshot_end() each namespace is asked once, and is as it was then.
+ * Nothing else happens in between: the event loop does not run on. */
+void snapshot_begin(void);
+void snapshot_end(void);
+
+/* Those on a port, host byte order; between the two above, and valid until the next call. */
+int snapshot_at(const struct netns *netns, uint16_t port,
+		const struct listening_socket **ret_sockets, size_t *ret_n);
