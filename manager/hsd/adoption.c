@@ -126,6 +126,21 @@ static void tell_end(struct instance *instance, struct problem *ret_sentence)
 	health_on_adopted(service->health, instance->slot);
 }
 
+static void retry_later(struct instance *instance);
+
+/* What was wrong with a socket may be over in a moment: another process makes pins, say. */
+static bool has_passing_error(const struct adoption *adoption)
+{
+	static const int passing[] = {-EBUSY, -EAGAIN, -EMFILE, -ENFILE, -ENOMEM};
+
+	for (size_t i = 0; i < adoption->n; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(passing); k++)
+			if (adoption->sockets[i].verdict == ADOPT_ERROR &&
+			    adoption->sockets[i].error == passing[k])
+				return true;
+	return false;
+}
+
 static void end_adoption(struct instance *instance)
 {
 	struct service *service = instance->service;
@@ -140,8 +155,11 @@ static void end_adoption(struct instance *instance)
 		instance->look_delay = LOOK_LAST;
 	remember_sockets(instance);
 	schedule_look(instance);
-	instance->retry_delay = 0;
 	tell_end(instance, &sentence);
+	if (has_passing_error(instance->adoption))
+		retry_later(instance);
+	else
+		instance->retry_delay = 0;
 	instance->adoption = adoption_free(instance->adoption);
 	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)
@@ -180,15 +198,21 @@ void adoption_retry(struct instance *instance)
 		instance_adopt(instance, NULL);
 }
 
-/* What the instance's own lock is the reason of is tried again when it lets go. */
-static void schedule_retry(struct instance *instance, int error)
+static void retry_later(struct instance *instance)
 {
-	if (error == -ETIMEDOUT || error == -EBUSY || error == -ENOENT || instance->retry_source)
+	if (instance->retry_source)
 		return;
 	instance->retry_delay = MIN(MAX(2 * instance->retry_delay, RETRY_MIN), RETRY_MAX);
 	sd_event_add_time_relative(instance->service->context->event, &instance->retry_source,
 				   CLOCK_MONOTONIC, instance->retry_delay, USEC_PER_MSEC, on_retry,
 				   instance);
+}
+
+/* What the instance's own lock is the reason of is tried again when it lets go. */
+static void schedule_retry(struct instance *instance, int error)
+{
+	if (error != -ETIMEDOUT && error != -EBUSY && error != -ENOENT)
+		retry_later(instance);
 }
 
 static void fail_adoption(struct instance *instance, int error, const struct problem *problem)

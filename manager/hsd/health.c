@@ -36,7 +36,7 @@ struct checked_slot {
 	struct health health;
 	bool asked; /* since it came */
 	uint64_t due;
-	struct check *checks; /* room for CONFIG_PROBES_MAX, from the first round on */
+	struct check *checks;	    /* room for CONFIG_PROBES_MAX, from the first round on */
 	unsigned n_checks, running; /* of this round */
 	struct problem note;	    /* what a good or a void round has said */
 	uint64_t void_told;	    /* when; 0 = not yet */
