@@ -109,20 +109,6 @@ void preview_remove(struct plane *plane, const struct hs_preview_key *key)
 	bpf_map_delete_elem(plane_preview_fd(plane), key);
 }
 
-int preview_begin(struct plane *plane, const struct hs_preview_owner_id *owner)
-{
-	struct hs_preview_rule entry = {.owner = *owner, .slot = HS_SLOT_NONE};
-	struct hs_preview_key key = owner_key(owner);
-	_cleanup_(close_fdp) int lock = -1;
-	int r = plane_preview_lock(plane, true, &lock);
-
-	if (!r)
-		r = put(plane, &key, &entry);
-	if (!r)
-		plane_set_preview(plane, true);
-	return r;
-}
-
 bool preview_has_begun(const struct plane *plane, const struct hs_preview_owner_id *owner)
 {
 	struct hs_preview_key key = owner_key(owner);
@@ -131,11 +117,11 @@ bool preview_has_begun(const struct plane *plane, const struct hs_preview_owner_
 	return !bpf_map_lookup_elem(plane_preview_fd(plane), &key, &rule);
 }
 
-/* Calls `each` for all entries, which may remove the one it gets. What programs add or remove
- * meanwhile may be missed, or met twice; the bound is for a scan that they throw back to the start
- * again and again. */
+/* Calls `each` for all entries until it returns true; it may remove the one it gets. What programs
+ * add or remove meanwhile may be missed, or met twice; the bound is for a scan that they throw back
+ * to the start again and again. */
 static void each_entry(const struct plane *plane,
-		       void (*each)(const struct hs_preview_key *key,
+		       bool (*each)(const struct hs_preview_key *key,
 				    const struct hs_preview_rule *rule, void *userdata),
 		       void *userdata)
 {
@@ -148,9 +134,67 @@ static void each_entry(const struct plane *plane,
 		key = next;
 		previous = &key;
 		more = !bpf_map_get_next_key(fd, previous, &next);
-		if (!bpf_map_lookup_elem(fd, &key, &rule))
-			each(&key, &rule, userdata);
+		if (!bpf_map_lookup_elem(fd, &key, &rule) && each(&key, &rule, userdata))
+			return;
 	}
+}
+
+/* ---- room ---- */
+
+#define ROOM_TRIES 8
+#define ROOM_MADE  32
+
+struct room {
+	const struct plane *plane;
+	bool any; /* also those that no look-up has met yet */
+	unsigned made;
+};
+
+/* A connection that was looked up is where it should be and needs its rule no more, as long as it
+ * does not migrate. One whose first packet has yet to come is made a rule again when that is sent
+ * again. */
+static bool take_room(const struct hs_preview_key *key, const struct hs_preview_rule *rule,
+		      void *userdata)
+{
+	struct room *room = userdata;
+
+	if (!key->protocol || rule->misses || rule->owner.kind != HS_PREVIEW_CGROUP ||
+	    (!rule->hits && !room->any))
+		return false;
+	room->made += !bpf_map_delete_elem(plane_preview_fd(room->plane), key);
+	return room->made == ROOM_MADE;
+}
+
+/* What commands have may fill the map; a process, which is the manager with its probes, has its
+ * room nevertheless, and it is they who lose a rule. */
+static int put_in_any_case(const struct plane *plane, const struct hs_preview_key *key,
+			   const struct hs_preview_rule *rule)
+{
+	int r = put(plane, key, rule);
+
+	if (rule->owner.kind != HS_PREVIEW_PROCESS)
+		return r;
+	for (unsigned i = 0; r == -E2BIG && i < ROOM_TRIES; i++) {
+		struct room room = {.plane = plane, .any = i > 0};
+
+		each_entry(plane, take_room, &room);
+		r = put(plane, key, rule);
+	}
+	return r;
+}
+
+int preview_begin(struct plane *plane, const struct hs_preview_owner_id *owner)
+{
+	struct hs_preview_rule entry = {.owner = *owner, .slot = HS_SLOT_NONE};
+	struct hs_preview_key key = owner_key(owner);
+	_cleanup_(close_fdp) int lock = -1;
+	int r = plane_preview_lock(plane, true, &lock);
+
+	if (!r)
+		r = put_in_any_case(plane, &key, &entry);
+	if (!r)
+		plane_set_preview(plane, true);
+	return r;
 }
 
 struct removal {
@@ -171,16 +215,17 @@ static bool is_dead(struct removal *removal, const struct hs_preview_owner_id *o
 	return !removal->lives;
 }
 
-static void remove_entry(const struct hs_preview_key *key, const struct hs_preview_rule *rule,
+static bool remove_entry(const struct hs_preview_key *key, const struct hs_preview_rule *rule,
 			 void *userdata)
 {
 	struct removal *removal = userdata;
 
 	if (removal->owner ? !is_same(&rule->owner, removal->owner)
 			   : !is_dead(removal, &rule->owner))
-		return;
+		return false;
 	preview_remove(removal->plane, key);
 	removal->owners += !key->protocol;
+	return false;
 }
 
 static int remove_all(struct plane *plane, struct removal *removal)
@@ -278,7 +323,7 @@ int preview_add(struct plane *plane, const struct hs_preview_key *key, unsigned 
 	if (!get(plane, key, &other) && !is_same(&other.owner, owner) &&
 	    preview_owner_lives(&other.owner))
 		return -EEXIST;
-	return put(plane, key, &rule);
+	return put_in_any_case(plane, key, &rule);
 }
 
 static socklen_t size_of(const struct sockaddr *address)
@@ -365,11 +410,12 @@ int preview_landed(const struct plane *plane, const struct hs_preview_key *key,
 	return 0;
 }
 
-static void count_rule(const struct hs_preview_key *key, const struct hs_preview_rule *rule,
+static bool count_rule(const struct hs_preview_key *key, const struct hs_preview_rule *rule,
 		       void *userdata)
 {
 	(void)rule;
 	*(unsigned *)userdata += key->protocol != 0;
+	return false;
 }
 
 unsigned preview_count(const struct plane *plane)

@@ -54,8 +54,9 @@ struct preview_ends {
 };
 int preview_key(const struct preview_ends *ends, struct hs_preview_key *ret_key);
 
-/* Before the first packet. -EEXIST: another owner has a rule for it; -E2BIG: no room. A rule of the
- * same owner is made anew. */
+/* Before the first packet. -EEXIST: another owner has a rule for it; -E2BIG: no room, which a
+ * process finds only where processes have taken all of it. A rule of the same owner is made anew.
+ */
 int preview_add(struct plane *plane, const struct hs_preview_key *key, unsigned slot,
 		const struct hs_preview_owner_id *owner);
 void preview_remove(struct plane *plane, const struct hs_preview_key *key);

@@ -472,9 +472,41 @@ static void there_is_room_for_so_many(void **state)
 	probe_end(&self);
 }
 
+/* A member of the group may have as many connections under exec as it likes. */
+static void a_probe_has_room_whatever_commands_have_open(void **state)
+{
+	struct rig *rig = *state;
+	struct hs_preview_key key = {.protocol = IPPROTO_TCP};
+	struct hs_preview_owner_id command;
+	struct probe self;
+	char cgroup[PATH_MAX];
+	int r = 0;
+
+	assert_int_equal(cgroup_of_process(getpid(), cgroup), 0);
+	assert_int_equal(preview_of_cgroup(cgroup, &command), 0);
+	assert_int_equal(preview_begin(rig->plane, &command), 0);
+	for (unsigned i = 1; !r && i <= HS_PREVIEW_MAX; i++) {
+		key.source_port = i;
+		r = preview_add(rig->plane, &key, 1, &command);
+	}
+	assert_int_equal(r, -E2BIG);
+	/* its own entry, and a rule */
+	self = probe_begin(rig);
+	key.dest_port = 1;
+	for (unsigned i = 0; i < 100; i++) {
+		key.source_port = i;
+		assert_int_equal(preview_add(rig->plane, &key, 0, &self.owner), 0);
+	}
+	assert_true(preview_count(rig->plane) < HS_PREVIEW_MAX);
+	assert_int_equal(preview_end(rig->plane, &command), 0);
+	assert_int_equal(preview_count(rig->plane), 100);
+	probe_end(&self);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		CASE(a_probe_has_room_whatever_commands_have_open),
 		CASE(a_probe_reaches_its_slot),
 		CASE(over_ipv6),
 		CASE(over_ipv4_on_a_dual_listener),
