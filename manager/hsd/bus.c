@@ -226,13 +226,9 @@ static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *erro
 {
 	struct service *service = userdata;
 	struct problem refusal = {0};
-	struct exec_caller caller;
 	uint32_t slot;
-	int r = exec_caller_of(m, &caller, &refusal);
+	int r = bus_need_plane(service, error);
 
-	if (r < 0)
-		return sd_bus_error_set(error, BUS_ERROR_FAILED, refusal.text);
-	r = bus_need_plane(service, error);
 	if (r >= 0)
 		r = sd_bus_message_read(m, "u", &slot);
 	if (r < 0)
@@ -242,7 +238,7 @@ static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *erro
 					 service->name, slot);
 	if (!exec_may(service->plane, slot, &refusal))
 		return bus_refuse(error, &refusal);
-	r = exec_run_start(service, slot, &caller, m);
+	r = exec_run_start(service, slot, m);
 	return r < 0 ? r : 1; /* answered when the command's scope is there */
 }
 
@@ -385,7 +381,7 @@ static const sd_bus_vtable service_vtable[] = {
 				bus_method_set_policy, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetCanary", SD_BUS_ARGS("u", share, "i", to, "s", by, "s", from),
 				SD_BUS_RESULT("s", json), bus_method_set_canary, 0),
-	/* not for root alone: exec_caller_of() sees who it is */
+	/* not for root alone: exec_run_start() sees who it is */
 	SD_BUS_METHOD_WITH_ARGS("Exec", SD_BUS_ARGS("u", slot),
 				SD_BUS_RESULT("s", json, "h", counts), bus_method_exec,
 				SD_BUS_VTABLE_UNPRIVILEGED),

@@ -1,83 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/exec_run.h"
 
-#include <grp.h>
 #include <json-c/json.h>
-#include <pwd.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <syslog.h>
 
 #include "hsd/bus.h"
 #include "plane/exec.h"
 #include "plane/preview.h"
 #include "system/journal.h"
+#include "system/peer.h"
 #include "system/scope.h"
 #include "util/macro.h"
 
-#define GROUP	   "hotstandby"
-#define GROUPS_MAX 1024
+#define GROUP "hotstandby"
+
+/* On their way at a time, of one service: everybody may ask. */
+#define RUNS_MAX 64
 
 struct exec_run {
 	struct service *service;
 	unsigned slot;
-	struct exec_caller caller;
+	struct peer peer;
 	sd_bus_message *message;
+	struct peer_question *question;
 	struct scope *scope;
 	struct exec_run *next;
 };
-
-/* ---- who may ---- */
-
-/* By the user database, not by what /proc says of the process: its number may be another's by now.
- * A slow database is asked about users who are not root only, and only where there is the group. */
-static bool is_member(uid_t uid)
-{
-	const struct group *group = getgrnam(GROUP);
-	gid_t gid = group ? group->gr_gid : 0, groups[GROUPS_MAX];
-	const struct passwd *user = group ? getpwuid(uid) : NULL;
-	int n = GROUPS_MAX;
-
-	if (!user || getgrouplist(user->pw_name, user->pw_gid, groups, &n) < 0)
-		return false;
-	for (int i = 0; i < n; i++)
-		if (groups[i] == gid)
-			return true;
-	return false;
-}
-
-/* The connection to the bus may have been made by a process that is gone, whose number another
- * user's has: that one is not to be moved. */
-static bool is_of(pid_t pid, uid_t uid)
-{
-	char path[32];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	return stat(path, &st) == 0 && st.st_uid == uid;
-}
-
-int exec_caller_of(sd_bus_message *m, struct exec_caller *ret_caller, struct problem *problem)
-{
-	_cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
-	struct exec_caller caller;
-	int r = sd_bus_query_sender_creds(m, SD_BUS_CREDS_EUID | SD_BUS_CREDS_PID, &creds);
-
-	if (r >= 0)
-		r = sd_bus_creds_get_euid(creds, &caller.uid);
-	if (r >= 0)
-		r = sd_bus_creds_get_pid(creds, &caller.pid);
-	if (r < 0)
-		return problem_set(problem, r, "the bus does not say who asks: %s", strerror(-r));
-	if (caller.uid && !is_member(caller.uid))
-		return problem_set(problem, -EPERM,
-				   "only root and members of the group " GROUP
-				   " may do this; run it with sudo");
-	if (!is_of(caller.pid, caller.uid))
-		return problem_set(problem, -ESRCH, "the process that asks cannot be found");
-	*ret_caller = caller;
-	return 0;
-}
 
 /* ---- the run ---- */
 
@@ -95,6 +44,7 @@ static struct exec_run *exec_run_free(struct exec_run *run)
 {
 	if (!run)
 		return NULL;
+	peer_question_free(run->question);
 	scope_free(run->scope);
 	sd_bus_message_unref(run->message);
 	free(run);
@@ -121,7 +71,7 @@ static void tell(const struct exec_run *run, const char *cgroup)
 
 	journal_log(JOURNAL_EXEC, &scope,
 		    "%s: what process %d of user %u starts sends its connections to slot %u (%s)",
-		    run->service->name, (int)run->caller.pid, run->caller.uid, run->slot, cgroup);
+		    run->service->name, (int)run->peer.pid, run->peer.uid, run->slot, cgroup);
 }
 
 static int answer(const struct exec_run *run, const char *cgroup, int counts)
@@ -142,7 +92,7 @@ static int answer(const struct exec_run *run, const char *cgroup, int counts)
 static int attach(const struct exec_run *run, const char *cgroup, struct problem *problem)
 {
 	_cleanup_(close_fdp) int counts = -1;
-	struct exec_order order = {.cgroup = cgroup, .slot = run->slot, .pid = run->caller.pid};
+	struct exec_order order = {.cgroup = cgroup, .slot = run->slot, .pid = run->peer.pid};
 	int r;
 
 	/* it may have ended while the scope was made */
@@ -167,21 +117,83 @@ static void on_scope(const char *cgroup, const struct problem *problem, void *us
 					   cgroup ? own.text : problem->text);
 }
 
-int exec_run_start(struct service *service, unsigned slot, const struct exec_caller *caller,
-		   sd_bus_message *message)
+/* ---- who may ---- */
+
+/* A unit's restrictions are those of its control group, which the command leaves. */
+static bool may(const struct peer *peer, struct problem *ret_refusal)
 {
-	_cleanup_(exec_run_freep) struct exec_run *run = calloc(1, sizeof(*run));
+	if (!peer->uid)
+		return true;
+	if (!peer->in_group)
+		problem_set(ret_refusal, 0,
+			    "only root and members of the group " GROUP
+			    " may do this; run it with sudo");
+	else if (!peer_is_in_session(peer))
+		problem_set(ret_refusal, 0,
+			    "the command would leave %s, and with it what that unit may not do, "
+			    "which is for root only; run it in a session of your own (ssh, login, "
+			    "systemd-run --user), or with sudo",
+			    peer->unit[0] ? peer->unit : "the control group that it is in");
+	else
+		return true;
+	return false;
+}
+
+static int refuse(struct exec_run *run, const char *words)
+{
+	_cleanup_(exec_run_freep) struct exec_run *owned = run;
+
+	unlink_run(owned);
+	return sd_bus_reply_method_errorf(owned->message, BUS_ERROR_FAILED, "%s", words);
+}
+
+static void on_peer(const struct peer *peer, const struct problem *problem, void *userdata)
+{
+	struct exec_run *run = userdata;
+	struct problem refusal = {0};
 	char description[SERVICE_NAME_MAX + 64];
+	struct scope_order order = {.description = description};
 	int r;
 
+	run->question = NULL; /* frees itself */
+	if (!peer || !may(peer, &refusal)) {
+		refuse(run, peer ? refusal.text : problem->text);
+		return;
+	}
+	run->peer = *peer;
+	order.pid = peer->pid;
+	order.unit = peer->unit;
+	order.slice = peer->slice;
+	snprintf(description, sizeof(description), "hsctl exec %s %u", run->service->name,
+		 run->slot);
+	r = scope_new(run->service->context->bus, &order, on_scope, run, &run->scope);
+	if (r < 0)
+		refuse(run, strerror(-r));
+}
+
+static unsigned count_runs(const struct service *service)
+{
+	unsigned n = 0;
+
+	for (const struct exec_run *run = service->execs; run; run = run->next)
+		n++;
+	return n;
+}
+
+int exec_run_start(struct service *service, unsigned slot, sd_bus_message *message)
+{
+	_cleanup_(exec_run_freep) struct exec_run *run = NULL;
+	int r;
+
+	if (count_runs(service) >= RUNS_MAX)
+		return -EBUSY;
+	run = calloc(1, sizeof(*run));
 	if (!run)
 		return -ENOMEM;
 	run->service = service;
 	run->slot = slot;
-	run->caller = *caller;
 	run->message = sd_bus_message_ref(message);
-	snprintf(description, sizeof(description), "hsctl exec %s %u", service->name, slot);
-	r = scope_new(service->context->bus, caller->pid, description, on_scope, run, &run->scope);
+	r = peer_question_new(service->context->bus, message, GROUP, on_peer, run, &run->question);
 	if (r < 0)
 		return r;
 	run->next = service->execs;

@@ -15,20 +15,11 @@
 
 struct exec_run;
 
-/* Who asks, as the bus has it. */
-struct exec_caller {
-	pid_t pid;
-	uid_t uid;
-};
-
-/* -EPERM, and why not, unless it is root or a member of the group "hotstandby". That group need not
- * exist. */
-int exec_caller_of(sd_bus_message *m, struct exec_caller *ret_caller, struct problem *problem);
-
 /* The message is answered when the caller is in the scope: {"service","slot","cgroup"} and the
- * descriptor of the counts. */
-int exec_run_start(struct service *service, unsigned slot, const struct exec_caller *caller,
-		   sd_bus_message *message);
+ * descriptor of the counts; or with why not. That may be root, and whoever was in the group
+ * "hotstandby" of /etc/group when they connected to the bus, out of a session of their own. -EBUSY:
+ * so many are on their way already. */
+int exec_run_start(struct service *service, unsigned slot, sd_bus_message *message);
 /* Forgets those that are under way; whoever waits for one hears of it from the bus. */
 void exec_run_forget_all(struct service *service);
 

@@ -23,8 +23,9 @@
 
 struct scope {
 	char name[NAME_MAX_LEN];
-	pid_t pid;
+	sd_bus *bus;
 	struct unit_job *job;
+	sd_bus_slot *question;
 	scope_fn on_end;
 	void *userdata;
 };
@@ -36,6 +37,7 @@ struct scope *scope_free(struct scope *scope)
 	if (!scope)
 		return NULL;
 	unit_job_free(scope->job);
+	sd_bus_slot_unref(scope->question);
 	free(scope);
 	return NULL;
 }
@@ -63,37 +65,33 @@ static int append_text(sd_bus_message *m, const char *property, const char *valu
 
 /* A smoke test that is stopped leaves nothing behind; any other command outlives who has started
  * it. */
-static int append_bond(sd_bus_message *m, pid_t pid)
+static int append_bond(sd_bus_message *m, const char *unit)
 {
-	_cleanup_(freep) char *unit = NULL;
-
-	if (sd_pid_get_unit(pid, &unit) < 0 ||
-	    strncmp(unit, SCOPE_SMOKE_PREFIX, strlen(SCOPE_SMOKE_PREFIX)))
+	if (strncmp(unit, SCOPE_SMOKE_PREFIX, strlen(SCOPE_SMOKE_PREFIX)))
 		return 0;
 	return sd_bus_message_append(m, "(sv)(sv)", "BindsTo", "as", 1, unit, "TimeoutStopUSec",
 				     "t", SMOKE_STOP_USEC);
 }
 
-static int append_properties(sd_bus_message *m, pid_t pid, const char *description)
+static int append_properties(sd_bus_message *m, const struct scope_order *order)
 {
-	_cleanup_(freep) char *slice = NULL;
 	int r = sd_bus_message_open_container(m, 'a', "(sv)");
 
 	if (r >= 0)
-		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)pid);
+		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)order->pid);
 	if (r >= 0)
-		r = append_text(m, "Description", description);
-	if (r >= 0 && sd_pid_get_slice(pid, &slice) >= 0 && slice)
-		r = append_text(m, "Slice", slice);
+		r = append_text(m, "Description", order->description);
+	if (r >= 0 && order->slice[0])
+		r = append_text(m, "Slice", order->slice);
 	if (r >= 0)
-		r = append_bond(m, pid);
+		r = append_bond(m, order->unit);
 	/* one that failed leaves nothing behind either */
 	if (r >= 0)
 		r = append_text(m, "CollectMode", "inactive-or-failed");
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int make_order(sd_bus *bus, const char *name, pid_t pid, const char *description,
+static int make_order(sd_bus *bus, const char *name, const struct scope_order *order,
 		      sd_bus_message **ret_order)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -103,7 +101,7 @@ static int make_order(sd_bus *bus, const char *name, pid_t pid, const char *desc
 	if (r >= 0)
 		r = sd_bus_message_append(m, "ss", name, "fail");
 	if (r >= 0)
-		r = append_properties(m, pid, description);
+		r = append_properties(m, order);
 	if (r >= 0)
 		r = sd_bus_message_append(m, "a(sa(sv))", 0);
 	if (r < 0)
@@ -112,71 +110,104 @@ static int make_order(sd_bus *bus, const char *name, pid_t pid, const char *desc
 	return 0;
 }
 
-/* A process that is elsewhere has ended meanwhile, or systemd has other ideas of where it is. */
-static int check_place(const char *name, pid_t pid, char cgroup[PATH_MAX], struct problem *problem)
-{
-	const char *last;
-	int r = cgroup_of_process(pid, cgroup);
+/* ---- without waiting ---- */
 
-	last = r < 0 ? NULL : strrchr(cgroup, '/');
-	if (last && !strcmp(last + 1, name))
-		return 0;
-	return problem_set(problem, -ESRCH,
-			   "systemd made %s for process %d, which is not there; has it ended?",
-			   name, (int)pid);
+static void end(struct scope *scope, const char *cgroup, const char *why)
+{
+	_cleanup_(scope_freep) struct scope *owned = scope;
+	struct problem problem;
+
+	problem_set(&problem, 0, "systemd made no scope for the command: %s", why);
+	owned->on_end(cgroup, cgroup ? NULL : &problem, owned->userdata);
+}
+
+/* A scope whose process has ended meanwhile is none. */
+static int on_place(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const char *cgroup = "";
+
+	(void)error;
+	if (sd_bus_message_is_method_error(m, NULL) ||
+	    sd_bus_message_read(m, "v", "s", &cgroup) < 0 || !cgroup_is_populated(cgroup))
+		end(userdata, NULL, "has the process ended?");
+	else
+		end(userdata, cgroup, NULL);
+	return 0;
+}
+
+static int ask_place(struct scope *scope)
+{
+	_cleanup_(freep) char *path = NULL;
+	int r = sd_bus_path_encode(SYSTEMD_PATH "/unit", scope->name, &path);
+
+	return r < 0 ? r
+		     : sd_bus_call_method_async(scope->bus, &scope->question, SYSTEMD, path,
+						"org.freedesktop.DBus.Properties", "Get", on_place,
+						scope, "ss", SYSTEMD ".Scope", "ControlGroup");
 }
 
 static void on_job_end(const char *result, const struct problem *problem, void *userdata)
 {
-	_cleanup_(scope_freep) struct scope *scope = userdata;
-	struct problem own = {0};
-	char cgroup[PATH_MAX];
+	struct scope *scope = userdata;
 
 	scope->job = NULL; /* frees itself */
 	if (strcmp(result, "done"))
-		problem_set(&own, 0, "systemd made no scope for the command: %s",
-			    problem ? problem->text : result);
-	else if (!check_place(scope->name, scope->pid, cgroup, &own)) {
-		scope->on_end(cgroup, NULL, scope->userdata);
-		return;
-	}
-	scope->on_end(NULL, &own, scope->userdata);
+		end(scope, NULL, problem ? problem->text : result);
+	else if (ask_place(scope) < 0)
+		end(scope, NULL, "out of memory");
 }
 
-int scope_new(sd_bus *bus, pid_t pid, const char *description, scope_fn on_end, void *userdata,
+int scope_new(sd_bus *bus, const struct scope_order *order, scope_fn on_end, void *userdata,
 	      struct scope **ret_scope)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *order = NULL;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	_cleanup_(scope_freep) struct scope *scope = calloc(1, sizeof(*scope));
 	int r;
 
 	if (!scope)
 		return -ENOMEM;
-	scope->pid = pid;
+	scope->bus = bus;
 	scope->on_end = on_end;
 	scope->userdata = userdata;
 	r = make_name(scope->name);
 	if (r >= 0)
-		r = make_order(bus, scope->name, pid, description, &order);
+		r = make_order(bus, scope->name, order, &m);
 	if (r >= 0)
-		r = unit_job_send(bus, order, on_job_end, scope, &scope->job);
+		r = unit_job_send(bus, m, on_job_end, scope, &scope->job);
 	if (r < 0)
 		return r;
 	*ret_scope = steal_ptr(&scope);
 	return 0;
 }
 
+/* ---- for the caller itself ---- */
+
+static int check_place(const char *name, char cgroup[PATH_MAX], struct problem *problem)
+{
+	const char *last;
+	int r = cgroup_of_process(getpid(), cgroup);
+
+	last = r < 0 ? NULL : strrchr(cgroup, '/');
+	if (last && !strcmp(last + 1, name))
+		return 0;
+	return problem_set(problem, -ESRCH, "systemd made %s, but not for us", name);
+}
+
 int scope_enter(sd_bus *bus, const char *description, char cgroup[PATH_MAX],
 		struct problem *problem)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *order = NULL;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	_cleanup_(freep) char *slice = NULL, *unit = NULL;
 	char name[NAME_MAX_LEN];
+	struct scope_order order = {.pid = getpid(), .description = description};
 	int r = make_name(name);
 
+	order.slice = sd_pid_get_slice(0, &slice) >= 0 ? slice : "";
+	order.unit = sd_pid_get_unit(0, &unit) >= 0 ? unit : "";
 	if (r >= 0)
-		r = make_order(bus, name, getpid(), description, &order);
+		r = make_order(bus, name, &order, &m);
 	if (r < 0)
 		return problem_set(problem, r, "cannot ask systemd for a scope: %s", strerror(-r));
-	r = units_run_order(bus, order, name, ENTER_USEC, problem);
-	return r ? r : check_place(name, getpid(), cgroup, problem);
+	r = units_run_order(bus, m, name, ENTER_USEC, problem);
+	return r ? r : check_place(name, cgroup, problem);
 }

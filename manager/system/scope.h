@@ -22,8 +22,14 @@ struct scope;
  * the scope object is freed after the call. */
 typedef void (*scope_fn)(const char *cgroup, const struct problem *problem, void *userdata);
 
+struct scope_order {
+	pid_t pid;
+	const char *unit, *slice; /* where it is now, as systemd has it; the slice may be "" */
+	const char *description;
+};
+
 /* Moves the process there. It stays in the slice that it is in, with the limits of its user. */
-int scope_new(sd_bus *bus, pid_t pid, const char *description, scope_fn on_end, void *userdata,
+int scope_new(sd_bus *bus, const struct scope_order *order, scope_fn on_end, void *userdata,
 	      struct scope **ret_scope);
 /* Forgets it without a callback; systemd goes on with it. */
 struct scope *scope_free(struct scope *scope);

@@ -272,11 +272,24 @@ has_no_scope() { [[ $(scopes) == 0 ]]; }
 	leaves_nothing
 }
 
-@test "for the group, and for nobody else" {
-	[[ $(inside setpriv --reuid=smoketester --regid=smoketester --init-groups \
-		hsctl exec app 1 -- curl -sSf --max-time 10 http://127.0.0.1:9301/) == 'slot=1 '* ]]
+# in_session USER CMD...: as if that user had logged in
+in_session() {
+	local uid
+	uid=$(inside id -u "$1")
+	inside systemd-run --quiet --scope --slice="user-$uid.slice" -- \
+		setpriv --reuid="$1" --regid="$(inside id -g "$1")" --init-groups "${@:2}"
+}
+
+@test "for the group, in a session, and for nobody else" {
+	[[ $(in_session smoketester hsctl exec app 1 -- curl -sSf --max-time 10 http://127.0.0.1:9301/) == 'slot=1 '* ]]
+	run -1 --separate-stderr in_session nobody hsctl exec app 1 -- touch /tmp/was-run
+	[[ $stderr == *'only root and members of the group hotstandby may do this'* ]]
 	run -1 --separate-stderr as_nobody hsctl exec app 1 -- touch /tmp/was-run
 	[[ $stderr == *'only root and members of the group hotstandby may do this'* ]]
+	# a member outside of a session of their own
+	run -1 --separate-stderr inside setpriv --reuid=smoketester --regid=smoketester --init-groups \
+		hsctl exec app 1 -- touch /tmp/was-run
+	[[ $stderr == *'run it in a session of your own'* ]]
 	inside test ! -e /tmp/was-run
 	leaves_nothing
 }
