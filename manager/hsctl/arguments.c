@@ -2,9 +2,12 @@
 #include "hsctl/arguments.h"
 
 #include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/slot.h"
+#include "hsctl/near.h"
 #include "hsctl/verbs.h"
 #include "util/macro.h"
 #include "util/parse.h"
@@ -251,6 +254,7 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 
 static int set_verb(struct arguments *a, const char *name, struct problem *problem)
 {
+	const char *hint = verb_hint(name);
 	const struct verb *near;
 
 	/* "hsctl help switchover" is what many type first; a word more and it is --help */
@@ -261,6 +265,11 @@ static int set_verb(struct arguments *a, const char *name, struct problem *probl
 	a->verb = verb_find(name);
 	if (a->verb)
 		return 0;
+	if (hint)
+		return problem_set(problem, -EINVAL,
+				   "there is no verb \"%s\"; what you want may be "
+				   "%s",
+				   show(name).text, hint);
 	near = verb_nearest(name);
 	if (near)
 		return problem_set(problem, -EINVAL, "there is no verb \"%s\"; did you mean %s?",
@@ -287,6 +296,36 @@ static int add_argument(struct arguments *a, char **place, struct problem *probl
 	return 0;
 }
 
+/* The option that was perhaps meant by "--timout=3s"; NULL when none is near. */
+static const char *nearest_option(const char *typed)
+{
+	char name[NEAR_LENGTH_MAX + 1];
+	const char *nearest = NULL;
+	int best = INT_MAX, d;
+
+	typed += strspn(typed, "-");
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(typed, "="), typed);
+	for (const struct option *option = long_options; option->name; option++) {
+		d = near_distance(name, option->name);
+		if (d < 0 || d >= best)
+			continue;
+		best = d;
+		nearest = option->name;
+	}
+	return nearest;
+}
+
+static int unknown_option(const char *typed, struct problem *problem)
+{
+	const char *near = nearest_option(typed);
+
+	if (near)
+		return problem_set(problem, -EINVAL, "\"%s\" is not an option; did you mean --%s?",
+				   show(typed).text, near);
+	return problem_set(problem, -EINVAL, "\"%s\" is not an option; see hsctl --help",
+			   show(typed).text);
+}
+
 static int on_option(struct arguments *a, int option, char **argv, struct problem *problem)
 {
 	const char *typed = argv[optind - 1];
@@ -300,8 +339,7 @@ static int on_option(struct arguments *a, int option, char **argv, struct proble
 		return problem_set(problem, -EINVAL, "there is no option -%c; see hsctl --help",
 				   optopt >= ' ' && optopt < 0x7f ? optopt : '?');
 	if (option == '?')
-		return problem_set(problem, -EINVAL, "\"%s\" is not an option; see hsctl --help",
-				   show(typed).text);
+		return unknown_option(typed, problem);
 	r = set_common(a, option, optarg, problem);
 	return r == -ENOENT ? set_special(a, option, optarg, problem) : r;
 }

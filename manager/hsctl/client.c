@@ -13,6 +13,8 @@
 #define MANAGER	 "org.hotstandby1.Manager"
 #define SERVICE	 "org.hotstandby1.Service"
 
+#define LOOK_EVERY (200 * USEC_PER_MSEC)
+
 /* What answers may mean, by the name of the error. */
 static const struct {
 	const char *name;
@@ -176,11 +178,25 @@ static void cancel(sd_bus *bus, struct wait *wait, const char *path)
 {
 	const struct client_call *call = wait->call;
 
-	if (!call->interrupted || !*call->interrupted || wait->cancelled)
+	if (wait->cancelled)
 		return;
 	wait->cancelled = true;
 	(void)sd_bus_call_method_async(bus, NULL, BUS_NAME, path, SERVICE, call->cancel_method,
 				       on_cancelled, wait, "");
+}
+
+/* A signal that comes just before the wait is not seen by it: look again before long. */
+static int process_and_look(sd_bus *bus, const struct client_call *call, uint64_t deadline)
+{
+	uint64_t look = now_usec() + LOOK_EVERY;
+	int r = process(bus, call->interrupted ? MIN(deadline, look) : deadline);
+
+	return r == -ETIMEDOUT && look < deadline && call->interrupted ? 0 : r;
+}
+
+static bool is_interrupted(const struct client_call *call)
+{
+	return call->interrupted && *call->interrupted;
 }
 
 static int process_until(sd_bus *bus, struct wait *wait, const char *path, uint64_t deadline)
@@ -188,8 +204,11 @@ static int process_until(sd_bus *bus, struct wait *wait, const char *path, uint6
 	int r = 0;
 
 	while (r >= 0 && !wait->ended) {
-		cancel(bus, wait, path);
-		r = process(bus, deadline);
+		if (is_interrupted(wait->call) && !wait->call->cancel_method)
+			return -ECANCELED;
+		if (is_interrupted(wait->call))
+			cancel(bus, wait, path);
+		r = process_and_look(bus, wait->call, deadline);
 	}
 	return r < 0 ? r : 0;
 }
@@ -253,6 +272,10 @@ static enum client_answer call_with(sd_bus *bus, const struct client_call *call,
 		r = send_and_wait(bus, m, &wait);
 	if (r >= 0)
 		return wait.answer;
+	if (r == -ECANCELED) {
+		reply_fail(ret_reply, EXIT_FAILED, "interrupted; hsd goes on with it");
+		return CLIENT_INTERRUPTED;
+	}
 	if (r == -ETIMEDOUT) {
 		reply_fail(ret_reply, EXIT_FAILED,
 			   "no answer from hsd after %s; --direct does without it",

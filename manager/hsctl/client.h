@@ -9,11 +9,12 @@
 #include "hsctl/hsctl.h"
 
 enum client_answer {
-	CLIENT_ANSWERED, /* reply->text holds JSON, if the method gives any */
-	CLIENT_REFUSED,	 /* hsd said no: reply->exit and reply->problem say how */
-	CLIENT_ABSENT,	 /* there is no hsd, or no bus: nothing was asked */
-	CLIENT_LOST,	 /* hsd went away before it answered */
-	CLIENT_TIMEOUT,	 /* no answer in time; hsd may still be at it */
+	CLIENT_ANSWERED,    /* reply->text holds JSON, if the method gives any */
+	CLIENT_REFUSED,	    /* hsd said no: reply->exit and reply->problem say how */
+	CLIENT_ABSENT,	    /* there is no hsd, or no bus: nothing was asked */
+	CLIENT_LOST,	    /* hsd went away before it answered */
+	CLIENT_TIMEOUT,	    /* no answer in time; hsd may still be at it */
+	CLIENT_INTERRUPTED, /* the wait was ended by a signal; hsd goes on with it */
 };
 
 /* Called with the text of each Progress signal of the service (JSON). A value other than 0 ends the
@@ -28,7 +29,8 @@ struct client_call {
 	void *userdata;
 	int *ret_fd; /* NULL, or for the descriptor that comes with the answer: the caller's */
 	/* when this is set by a signal, that method of the service is called, once, and the wait
-	 * goes on; may be NULL. `on_refusal` is told the sentence if hsd does not do that */
+	 * goes on; without a method it ends. May be NULL. `on_refusal` is told the sentence if hsd
+	 * does not do that */
 	const volatile sig_atomic_t *interrupted;
 	const char *cancel_method;
 	void (*on_refusal)(const char *sentence, void *userdata);

@@ -27,14 +27,27 @@ static void on_alarm(int number)
 	_exit(EXIT_DONE);
 }
 
-static void set_alarm(void)
+/* Of somebody at a terminal; systemd ends commands by another signal. */
+static void on_interrupt(int number)
+{
+	static const char text[] = "hsctl: interrupted; hsd goes on with it, see hsctl status\n";
+	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+
+	(void)number;
+	(void)n;
+	_exit(EXIT_FAILED);
+}
+
+static void catch_signals(void)
 {
 	struct sigaction action = {.sa_handler = on_alarm};
+	struct sigaction interrupt = {.sa_handler = on_interrupt};
 	struct itimerval timer = {
 		.it_value = {.tv_sec = HOOK_TIME / USEC_PER_SEC,
 			     .tv_usec = HOOK_TIME % USEC_PER_SEC},
 	};
 
+	sigaction(SIGINT, &interrupt, NULL);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
@@ -52,7 +65,7 @@ int hook_begin(struct hook *hook, const struct arguments *arguments)
 			 arguments->verb->name);
 		return EXIT_USAGE;
 	}
-	set_alarm();
+	catch_signals();
 	return EXIT_DONE;
 }
 

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "hsctl/wrap.h"
+#include "util/files.h"
 #include "util/macro.h"
 #include "util/text.h"
 
@@ -27,15 +29,15 @@ int reply_fail(struct reply *reply, int exit_code, const char *template, ...)
 
 void complain(const char *template, ...)
 {
-	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) char *sentence = NULL, *line = NULL;
 	va_list args;
-	int n;
 
-	va_start(args, template);
-	n = vasprintf(&text, template, args);
-	va_end(args);
-	if (n < 0)
-		text = NULL;
+	/* after what was said before it */
 	fflush(stdout);
-	fprintf(stderr, "hsctl: %s\n", text ? text_tame(text) : "out of memory");
+	va_start(args, template);
+	if (vasprintf(&sentence, template, args) < 0)
+		sentence = NULL;
+	va_end(args);
+	line = sentence ? format("hsctl: %s\n", sentence) : NULL;
+	wrap_print(stderr, line ?: "hsctl: out of memory\n");
 }

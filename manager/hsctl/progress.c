@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hsctl/json.h"
+#include "hsctl/wrap.h"
 
 void progress_init(struct progress *progress, FILE *out)
 {
@@ -23,7 +24,8 @@ static void show(struct progress *progress, const char *step, const char *text)
 	if (!progress->out || !text[0])
 		return;
 	if (progress->terminal)
-		fprintf(progress->out, "\r\033[K%s", text);
+		fprintf(progress->out, "\r\033[K%.*s",
+			wrap_fits(text, wrap_width(fileno(progress->out))), text);
 	else if (!same)
 		fprintf(progress->out, "%s\n", text);
 	fflush(progress->out);

@@ -6,6 +6,8 @@
 
 #include "hsctl/direct.h"
 #include "hsctl/json.h"
+#include "hsctl/wrap.h"
+#include "util/files.h"
 #include "util/macro.h"
 
 #define RELOAD_TIMEOUT (10 * USEC_PER_SEC)
@@ -37,6 +39,13 @@ int verb_service(const struct arguments *arguments, char ret_service[SERVICE_NAM
 	return EXIT_USAGE;
 }
 
+static void say(const char *sentence)
+{
+	_cleanup_(freep) char *line = format("%s\n", sentence);
+
+	wrap_print(stdout, line ?: sentence);
+}
+
 int verb_end(const struct arguments *arguments, struct reply *reply)
 {
 	_cleanup_(json_object_putp) json_object *object = json_parse(reply->text);
@@ -48,7 +57,7 @@ int verb_end(const struct arguments *arguments, struct reply *reply)
 	if (object && arguments->json)
 		puts(json_line(object));
 	else if (message[0])
-		puts(message);
+		say(message);
 	reply_done(reply);
 	return exit;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* switchover, rollback, failover */
+#include <signal.h>
 #include <string.h>
 
 #include "hsctl/direct.h"
@@ -11,6 +12,23 @@
 
 /* On top of settling and draining: the time that systemd may need to stop or restart a unit. */
 #define FINISH_TIMEOUT (15 * 60 * USEC_PER_SEC)
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
 
 static uint64_t change_timeout(const struct arguments *a)
 {
@@ -88,6 +106,25 @@ static void tell_what_holds(const struct arguments *a, const char *service,
 		   service, active, service);
 }
 
+/* Ctrl-C: nobody waits for it any more, that is all. */
+static void tell_interrupted(const struct arguments *a, const char *service,
+			     const struct progress *progress, struct reply *reply)
+{
+	char slot[32] = "";
+
+	if (progress->to >= 0)
+		snprintf(slot, sizeof(slot), " to slot %d", progress->to);
+	if (!strcmp(a->verb->name, "rollback"))
+		reply_fail(reply, EXIT_FAILED,
+			   "%s: interrupted; hsd goes on with the rollback%s, see hsctl status %s",
+			   service, slot, service);
+	else
+		reply_fail(reply, EXIT_FAILED,
+			   "%s: interrupted; hsd goes on with the %s%s, see hsctl status %s; undo "
+			   "it with hsctl rollback %s",
+			   service, a->verb->name, slot, service, service);
+}
+
 static void add_slot(json_object *object, const char *key, int slot)
 {
 	json_object_object_add(object, key, slot < 0 ? NULL : json_object_new_int(slot));
@@ -132,11 +169,13 @@ static int change(const struct arguments *a, enum switchover_verb verb, const ch
 		.timeout_usec = change_timeout(a),
 		.on_progress = progress_on_step,
 		.userdata = &progress,
+		.interrupted = &interrupted,
 	};
 	enum client_answer answer;
 
 	if (verb_service(a, service))
 		return EXIT_USAGE;
+	catch_signals();
 	progress_init(&progress, a->json || a->no_block ? NULL : stdout);
 	progress.until_flip = a->no_block;
 	answer = ask_hsd(a, verb, &call, &reply);
@@ -144,6 +183,8 @@ static int change(const struct arguments *a, enum switchover_verb verb, const ch
 		do_directly(a, verb, service, &progress, &reply);
 	else if (answer == CLIENT_LOST)
 		tell_what_holds(a, service, &progress, &reply);
+	else if (answer == CLIENT_INTERRUPTED)
+		tell_interrupted(a, service, &progress, &reply);
 	progress_end(&progress);
 	if (verb_may_do_directly(a, answer))
 		verb_tell_direct(a, &reply);

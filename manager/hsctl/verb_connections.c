@@ -106,10 +106,12 @@ static json_object *look(const struct arguments *arguments, const char *service,
 	    verb_inspect(arguments, service, &order.query, reply, ret_direct))
 		return NULL;
 	connections = json_parse(reply->text);
-	if (!connections)
-		problem_set(&reply->problem, 0, "hsd's answer is not understood");
-	if (!connections || !choose(connections, service, order.place, &reply->problem)) {
-		reply->exit = EXIT_FAILED;
+	if (!connections) {
+		reply_fail(reply, EXIT_FAILED, "hsd's answer is not understood");
+		return NULL;
+	}
+	if (!choose(connections, service, order.place, &reply->problem)) {
+		reply->exit = EXIT_REFUSED;
 		return NULL;
 	}
 	return steal_ptr(&connections);

@@ -7,6 +7,8 @@
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
+#include "hsctl/wrap.h"
+#include "util/macro.h"
 
 static json_object *text_or_null(const char *text)
 {
@@ -47,25 +49,26 @@ static const char *color_of(enum doctor_status status)
 	return colors[status];
 }
 
-static void print_check(const struct doctor_check *check, bool color)
+static void print_check(FILE *out, const struct doctor_check *check, bool color)
 {
 	const char *status = doctor_status_to_string(check->status);
 
 	if (color)
-		printf("%s%-8s\033[0m", color_of(check->status), status);
+		fprintf(out, "%s%-8s\033[0m", color_of(check->status), status);
 	else
-		printf("%-8s", status);
-	printf(" %-27s %s%s%s%s%s\n", check->id, check->service, check->service[0] ? ": " : "",
-	       check->what, check->status == DOCTOR_SKIPPED ? ": " : "",
-	       check->status == DOCTOR_SKIPPED ? check->why : "");
+		fprintf(out, "%-8s", status);
+	fprintf(out, " %-27s %s%s%s%s%s\n", check->id, check->service,
+		check->service[0] ? ": " : "", check->what,
+		check->status == DOCTOR_SKIPPED ? ": " : "",
+		check->status == DOCTOR_SKIPPED ? check->why : "");
 }
 
-static void print_finding(const struct doctor_check *check, bool color)
+static void print_finding(FILE *out, const struct doctor_check *check, bool color)
 {
-	printf("\n%s%s%s%s%s%s\n  what    %s\n  why     %s\n  remedy  %s\n",
-	       color ? color_of(DOCTOR_FINDING) : "", check->id, color ? "\033[0m" : "",
-	       check->service[0] ? " (" : "", check->service, check->service[0] ? ")" : "",
-	       check->what, check->why, check->remedy);
+	fprintf(out, "\n%s%s%s%s%s%s\n  what    %s\n  why     %s\n  remedy  %s\n",
+		color ? color_of(DOCTOR_FINDING) : "", check->id, color ? "\033[0m" : "",
+		check->service[0] ? " (" : "", check->service, check->service[0] ? ")" : "",
+		check->what, check->why, check->remedy);
 }
 
 static size_t count(const struct doctor_report *report, enum doctor_status status)
@@ -77,15 +80,28 @@ static size_t count(const struct doctor_report *report, enum doctor_status statu
 	return n;
 }
 
-static void print_text(const struct doctor_report *report, bool color)
+static void write_text(FILE *out, const struct doctor_report *report, bool color)
 {
 	for (size_t i = 0; i < report->n; i++)
-		print_check(&report->items[i], color);
+		print_check(out, &report->items[i], color);
 	for (size_t i = 0; i < report->n; i++)
 		if (report->items[i].status == DOCTOR_FINDING)
-			print_finding(&report->items[i], color);
-	printf("\n%zu in order, %zu skipped, %zu finding%s.\n", count(report, DOCTOR_OK),
-	       count(report, DOCTOR_SKIPPED), report->findings, report->findings == 1 ? "" : "s");
+			print_finding(out, &report->items[i], color);
+	fprintf(out, "\n%zu in order, %zu skipped, %zu finding%s.\n", count(report, DOCTOR_OK),
+		count(report, DOCTOR_SKIPPED), report->findings, report->findings == 1 ? "" : "s");
+}
+
+static void print_text(const struct doctor_report *report, bool color)
+{
+	_cleanup_(freep) char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return;
+	write_text(out, report, color);
+	if (!fclose(out))
+		wrap_print(stdout, text);
 }
 
 static int examine(const struct arguments *arguments, struct doctor_report *report,

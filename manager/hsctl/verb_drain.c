@@ -10,6 +10,7 @@
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
+#include "hsctl/wrap.h"
 #include "plane/retire.h"
 #include "system/configfile.h"
 #include "util/clock.h"
@@ -132,7 +133,7 @@ static int gate(struct drain *drain)
 			 drain->service, drain->slot, drain->service);
 		return EXIT_REFUSED;
 	}
-	drain->at_first = json_number(slot, "connections", 0);
+	drain->at_first = drain->left = json_number(slot, "connections", 0);
 	return 0;
 }
 
@@ -166,7 +167,7 @@ static void estimate(const struct drain *drain, uint64_t now, char text[SPAN_TEX
 
 static void speak(struct drain *drain, bool terminal)
 {
-	char pace[SPAN_TEXT_MAX], limit[SPAN_TEXT_MAX];
+	char pace[SPAN_TEXT_MAX], limit[SPAN_TEXT_MAX], line[192];
 	uint64_t now = now_usec();
 
 	if (drain->arguments->json || (!terminal && now < drain->spoken + SPEAK_EVERY))
@@ -176,10 +177,14 @@ static void speak(struct drain *drain, bool terminal)
 	span_format((drain->deadline > now ? drain->deadline - now : 0) / USEC_PER_SEC *
 			    USEC_PER_SEC,
 		    limit, sizeof(limit));
-	printf("%sdrain: %" PRId64 " connections left on slot %u, about %s at this pace, deadline "
-	       "in %s%s",
-	       terminal ? "\r\033[K" : "", drain->left, drain->slot, pace, limit,
-	       terminal ? "" : "\n");
+	snprintf(line, sizeof(line),
+		 "drain: %" PRId64 " connections left on slot %u, about %s at this pace, deadline "
+		 "in %s",
+		 drain->left, drain->slot, pace, limit);
+	if (terminal)
+		printf("\r\033[K%.*s", wrap_fits(line, wrap_width(STDOUT_FILENO)), line);
+	else
+		puts(line);
 	fflush(stdout);
 }
 
@@ -336,13 +341,13 @@ int verb_drain(const struct arguments *arguments)
 		return r;
 	if (configfile_load(drain.service, &drain.config, NULL) < 0)
 		config_init(&drain.config);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
 	r = gate(&drain);
 	if (!r)
 		r = retire(&drain);
 	if (r)
 		return r;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
 	r = wait_for_end(&drain);
 	if (!r)
 		r = finish(&drain);

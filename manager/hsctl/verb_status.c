@@ -4,6 +4,7 @@
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
 #include "hsctl/watch.h"
+#include "hsctl/wrap.h"
 #include "util/macro.h"
 
 static int fail(struct reply *reply)
@@ -36,10 +37,26 @@ static json_object *look(const struct arguments *arguments, const char *service,
 	return object;
 }
 
+/* What a table or a sentence has too much for the terminal goes to the next line, by whole words.
+ */
+static void render_wrapped(const struct arguments *arguments, json_object *object,
+			   void (*show)(const struct render *render, json_object *object))
+{
+	struct render render = verb_render(arguments);
+	_cleanup_(freep) char *text = NULL;
+	size_t size;
+
+	render.out = open_memstream(&text, &size);
+	if (!render.out)
+		return;
+	show(&render, object);
+	if (!fclose(render.out))
+		wrap_print(stdout, text);
+}
+
 int verb_list(const struct arguments *arguments)
 {
 	_cleanup_(json_object_putp) json_object *statuses = NULL, *list = NULL;
-	struct render render = verb_render(arguments);
 	int exit;
 
 	statuses = look(arguments, NULL, &exit);
@@ -49,16 +66,15 @@ int verb_list(const struct arguments *arguments)
 	if (arguments->json)
 		puts(json_line(list));
 	else if (json_count(list))
-		render_list(&render, list);
+		render_wrapped(arguments, list, render_list);
 	else
-		render_status(&render, statuses);
+		render_wrapped(arguments, statuses, render_status);
 	return EXIT_DONE;
 }
 
 static int show_once(const struct arguments *arguments, const char *service)
 {
 	_cleanup_(json_object_putp) json_object *status = NULL;
-	struct render render = verb_render(arguments);
 	int exit;
 
 	status = look(arguments, service, &exit);
@@ -67,7 +83,7 @@ static int show_once(const struct arguments *arguments, const char *service)
 	if (arguments->json)
 		puts(json_line(status));
 	else
-		render_status(&render, status);
+		render_wrapped(arguments, status, render_status);
 	return EXIT_DONE;
 }
 

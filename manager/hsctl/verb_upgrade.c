@@ -10,6 +10,7 @@
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
+#include "hsctl/wrap.h"
 #include "system/lastwords.h"
 #include "system/scope.h"
 #include "util/clock.h"
@@ -113,10 +114,12 @@ struct show {
 static void show_line(const struct show *show, json_object *progress)
 {
 	const char *text = json_text(progress, "text");
+	char line[PROBLEM_TEXT_MAX + 32];
 
+	snprintf(line, sizeof(line), "%s (%" PRId64 "s)", text,
+		 json_number(progress, "elapsed_us", 0) / (int64_t)USEC_PER_SEC);
 	if (show->terminal)
-		printf("\r\033[K%s (%" PRId64 "s)", text,
-		       json_number(progress, "elapsed_us", 0) / (int64_t)USEC_PER_SEC);
+		printf("\r\033[K%.*s", wrap_fits(line, wrap_width(STDOUT_FILENO)), line);
 	else
 		puts(text);
 	fflush(stdout);
@@ -298,8 +301,10 @@ int verb_upgrade(const struct arguments *arguments)
 							    UPGRADE_CANARY_STEPS_MAX * order.hold +
 							    CONFIG_DRAIN_MAX + JOBS_TIMEOUT);
 	answer = ask(arguments, &call, &order, &reply);
+	/* at once: what comes next may go to stderr */
 	if (show.terminal && !show.quiet)
 		fputs("\r\033[K", stdout);
+	fflush(stdout);
 	if (answer == CLIENT_ANSWERED && !reply.text)
 		return tell_under_way(arguments, service, &show);
 	explain(answer, service, &reply);

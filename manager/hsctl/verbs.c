@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsctl/verbs.h"
 
+#include <limits.h>
 #include <string.h>
 
+#include "hsctl/near.h"
 #include "util/macro.h"
-
-#define NAME_LENGTH_MAX 24
 
 static const struct verb verbs[] = {
 	{
@@ -300,45 +300,69 @@ const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
-/* How many letters must be changed, added or left out to get from one word to the other. */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned row[NAME_LENGTH_MAX + 1], columns = strlen(b);
-
-	for (unsigned i = 0; i <= columns; i++)
-		row[i] = i;
-	for (unsigned y = 1; a[y - 1]; y++) {
-		unsigned diagonal = row[0];
-
-		row[0] = y;
-		for (unsigned x = 1; x <= columns; x++) {
-			unsigned changed = diagonal + (a[y - 1] != b[x - 1]);
-
-			diagonal = row[x];
-			row[x] = MIN(changed, 1 + MIN(row[x], row[x - 1]));
-		}
-	}
-	return row[columns];
-}
-
 const struct verb *verb_nearest(const char *name)
 {
 	const struct verb *nearest = NULL;
-	unsigned best = 1 + MIN(strlen(name) / 2, 3U);
+	int best = INT_MAX;
 
-	if (strlen(name) > NAME_LENGTH_MAX)
-		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		unsigned d = strncmp(verbs[i].name, name, strlen(name))
-				     ? distance(name, verbs[i].name)
-				     : 1;
+		int d = near_distance(name, verbs[i].name);
 
-		if (d >= best)
+		if (d < 0 || d >= best)
 			continue;
 		best = d;
 		nearest = &verbs[i];
 	}
 	return nearest;
+}
+
+/* Words of other programs, and what does it here. */
+static const struct {
+	const char *word, *hint;
+} hints[] = {
+	{"restart", "one instance, without loss: systemctl restart SERVICE@N; all of them, with a "
+		    "new version: hsctl upgrade SERVICE"},
+	{"reload", "the server's settings: systemctl reload SERVICE@N; those of hotstandby: "
+		   "systemctl reload hsd"},
+	{"start", "systemctl start SERVICE@N"},
+	{"stop", "systemctl stop SERVICE@N, which moves its clients first; all of them, with "
+		 "clients that wait: hsctl park SERVICE first"},
+	{"kill", "systemctl kill SERVICE@N; another slot takes over"},
+	{"add", "hsctl enable SERVICE@.service"},
+	{"create", "hsctl enable SERVICE@.service"},
+	{"remove", "hsctl disable SERVICE"},
+	{"delete", "hsctl disable SERVICE"},
+	{"show", "hsctl status SERVICE"},
+	{"info", "hsctl status SERVICE"},
+	{"describe", "hsctl status SERVICE"},
+	{"ps", "hsctl status"},
+	{"ls", "hsctl list"},
+	{"top", "hsctl status --watch"},
+	{"watch", "hsctl status --watch"},
+	{"log", "hsctl events SERVICE"},
+	{"logs", "hsctl events SERVICE"},
+	{"journal", "hsctl events SERVICE"},
+	{"flip", "hsctl switchover SERVICE"},
+	{"swap", "hsctl switchover SERVICE"},
+	{"activate", "hsctl switchover SERVICE --to=N"},
+	{"promote", "hsctl switchover SERVICE --to=N"},
+	{"undo", "hsctl rollback SERVICE"},
+	{"revert", "hsctl rollback SERVICE"},
+	{"deploy", "hsctl upgrade SERVICE"},
+	{"update", "hsctl upgrade SERVICE"},
+	{"check", "hsctl doctor"},
+	{"test", "hsctl doctor, or hsctl drill SERVICE"},
+	{"pause", "hsctl park SERVICE"},
+	{"resume", "hsctl release SERVICE"},
+	{"version", "hsctl --version"},
+};
+
+const char *verb_hint(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+		if (!strcmp(hints[i].word, name))
+			return hints[i].hint;
+	return NULL;
 }
 
 static const char common_options[] =

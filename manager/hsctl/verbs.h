@@ -21,6 +21,8 @@ struct verb {
 const struct verb *verb_find(const char *name);
 /* The verb that was perhaps meant; NULL when none is near. */
 const struct verb *verb_nearest(const char *name);
+/* What does here what the word means elsewhere ("restart"); NULL when it is none of those. */
+const char *verb_hint(const char *name);
 /* NULL behind the last. */
 const struct verb *verb_at(unsigned index);
 

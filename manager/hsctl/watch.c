@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "hsctl/verb.h"
+#include "hsctl/wrap.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -73,7 +74,7 @@ static void paint(const char *picture)
 
 static int show(const struct arguments *arguments, const struct watched *watched, bool screen)
 {
-	_cleanup_(freep) char *picture = NULL;
+	_cleanup_(freep) char *picture = NULL, *wrapped = NULL;
 	size_t size;
 	FILE *out = open_memstream(&picture, &size);
 
@@ -86,8 +87,9 @@ static int show(const struct arguments *arguments, const struct watched *watched
 		fputc('\n', out);
 	if (fclose(out))
 		return -ENOMEM;
+	wrapped = wrap_text(picture, screen ? wrap_width(STDOUT_FILENO) : 0);
 	if (screen)
-		paint(picture);
+		paint(wrapped ?: picture);
 	else
 		fputs(picture, stdout);
 	return fflush(stdout) ? -errno : 0;

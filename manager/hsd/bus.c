@@ -70,7 +70,7 @@ static int start_change(struct service *service, const struct change_order *orde
 	if (r < 0)
 		return r;
 	if (order->to < GATE_STANDBY || order->to >= HS_SLOTS_MAX)
-		return sd_bus_error_setf(error, BUS_ERROR_INVALID, "%s has no slot %d",
+		return sd_bus_error_setf(error, BUS_ERROR_REFUSED, "%s has no slot %d",
 					 service->name, order->to);
 	if (service->config.exclusive) {
 		struct exclusive_order exclusive = {
@@ -234,7 +234,7 @@ static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	if (r < 0)
 		return r;
 	if (slot >= service->n_slots)
-		return sd_bus_error_setf(error, BUS_ERROR_INVALID, "%s has no slot %u",
+		return sd_bus_error_setf(error, BUS_ERROR_REFUSED, "%s has no slot %u",
 					 service->name, slot);
 	if (!exec_may(service->plane, slot, &refusal))
 		return bus_refuse(error, &refusal);
