@@ -81,6 +81,7 @@ enum doctor_cgroups { CGROUPS_NONE, CGROUPS_HYBRID, CGROUPS_UNIFIED };
 
 struct doctor_machine {
 	char capabilities[160]; /* those that this process lacks; "" = none */
+	bool no_proc, no_sys;	/* as in a chroot where nobody mounted them */
 	bool bpffs;		/* on /sys/fs/bpf */
 	enum doctor_cgroups cgroups;
 	char cgroup_mount[64];

@@ -216,6 +216,13 @@ static void judge_capabilities(struct doctor_report *report, const struct doctor
 
 static void judge_mounts(struct doctor_report *report, const struct doctor_machine *machine)
 {
+	static const struct doctor_advice no_proc = {
+		"system.proc", "Processes, and what else is mounted, are found there",
+		"Mount it, as this is perhaps a chroot: mount -t proc proc /proc"};
+	static const struct doctor_advice no_sys = {
+		"system.sys", "The BPF file system and the control groups are below it",
+		"Mount it, as this is perhaps a chroot: mount -t sysfs sysfs /sys; then what "
+		"belongs below it"};
 	static const struct doctor_advice no_bpffs = {
 		"system.bpffs", "Nothing can be pinned, so nothing would outlive hsd",
 		"Mount it: mount -t bpf -o mode=0700 bpf /sys/fs/bpf (systemd does so at boot)"};
@@ -227,6 +234,10 @@ static void judge_mounts(struct doctor_report *report, const struct doctor_machi
 	static const struct doctor_advice bpffs = {.id = "system.bpffs"};
 	static const struct doctor_advice cgroups = {.id = "system.cgroup"};
 
+	if (machine->no_proc)
+		doctor_add(report, DOCTOR_FINDING, &no_proc, "There is no /proc");
+	if (machine->no_sys)
+		doctor_add(report, DOCTOR_FINDING, &no_sys, "There is no /sys");
 	if (machine->bpffs)
 		doctor_add(report, DOCTOR_OK, &bpffs, "A BPF file system is on /sys/fs/bpf");
 	else

@@ -2,8 +2,11 @@
 #include "hsctl/client.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/clock.h"
 #include "util/macro.h"
@@ -42,10 +45,30 @@ struct wait {
 	bool ended, cancelled;
 };
 
+/* libsystemd runs ssh, and would only say that the connection was lost. */
+static bool is_installed(const char *program)
+{
+	char path[PATH_MAX];
+	const char *folders = getenv("PATH") ?: "/usr/bin:/bin";
+
+	for (size_t length; *folders; folders += length + (folders[length] == ':')) {
+		length = strcspn(folders, ":");
+		snprintf(path, sizeof(path), "%.*s/%s", (int)length, folders, program);
+		if (!access(path, X_OK))
+			return true;
+	}
+	return false;
+}
+
 int client_open(const struct arguments *arguments, sd_bus **ret_bus, struct problem *problem)
 {
 	int r;
 
+	if (arguments->host && !getenv("SYSTEMD_SSH") && !is_installed("ssh"))
+		return problem_set(problem, -ENOENT,
+				   "-H reaches %s by ssh, which is not installed here; install it "
+				   "(openssh-client), or run hsctl there",
+				   arguments->host);
 	if (arguments->host)
 		r = sd_bus_open_system_remote(ret_bus, arguments->host);
 	else if (arguments->machine)

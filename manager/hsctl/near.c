@@ -6,7 +6,7 @@
 
 #include "util/macro.h"
 
-#define ONE_IN 3
+#define ONE_IN 4
 
 static bool exchanged(const char *a, const char *b, unsigned y, unsigned x)
 {

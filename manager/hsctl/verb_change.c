@@ -119,10 +119,11 @@ static void tell_interrupted(const struct arguments *a, const char *service,
 			   "%s: interrupted; hsd goes on with the rollback%s, see hsctl status %s",
 			   service, slot, service);
 	else
-		reply_fail(reply, EXIT_FAILED,
-			   "%s: interrupted; hsd goes on with the %s%s, see hsctl status %s; undo "
-			   "it with hsctl rollback %s",
-			   service, a->verb->name, slot, service, service);
+		reply_fail(
+			reply, EXIT_FAILED,
+			"%s: interrupted; hsd goes on with the %s%s, see hsctl status %s; when it "
+			"has ended, hsctl rollback %s undoes it",
+			service, a->verb->name, slot, service, service);
 }
 
 static void add_slot(json_object *object, const char *key, int slot)

@@ -57,7 +57,7 @@ static void print_check(FILE *out, const struct doctor_check *check, bool color)
 		fprintf(out, "%s%-8s\033[0m", color_of(check->status), status);
 	else
 		fprintf(out, "%-8s", status);
-	fprintf(out, " %-27s %s%s%s%s%s\n", check->id, check->service,
+	fprintf(out, " %-28s %s%s%s%s%s\n", check->id, check->service,
 		check->service[0] ? ": " : "", check->what,
 		check->status == DOCTOR_SKIPPED ? ": " : "",
 		check->status == DOCTOR_SKIPPED ? check->why : "");

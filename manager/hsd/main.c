@@ -10,6 +10,7 @@
 #include "hsd/manager.h"
 #include "plane/load.h"
 #include "plane/selftest.h"
+#include "system/machine.h"
 #include "system/startlog.h"
 #include "system/work.h"
 #include "util/clock.h"
@@ -117,7 +118,7 @@ static bool is_refused(void)
 {
 	struct problem refusal;
 
-	if (!selftest_refuses(&refusal))
+	if (!machine_check_mounts(&refusal) && !selftest_refuses(&refusal))
 		return false;
 	tell_end(refusal.text);
 	return true;

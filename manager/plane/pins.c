@@ -51,7 +51,10 @@ int pins_prepare(struct problem *problem)
 		return problem_set(
 			problem, -ENODEV,
 			"/sys/fs/bpf is not a BPF file system, so nothing could be kept "
-			"in the kernel; mount it: mount -t bpf -o mode=0700 bpf /sys/fs/bpf");
+			"in the kernel; mount it%s: mount -t bpf -o mode=0700 bpf /sys/fs/bpf",
+			access("/sys/fs/bpf", F_OK)
+				? ", when there is a /sys (mount -t sysfs sysfs /sys)"
+				: "");
 	if (mkdir(HS_PIN_ROOT, 0750) < 0 && errno != EEXIST)
 		return problem_set(problem, -errno,
 				   "cannot make %s: %m; this needs root and a writable bpffs",

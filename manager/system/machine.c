@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "plane/cgroup.h"
 #include "util/files.h"
@@ -62,6 +63,34 @@ static void read_capabilities(char *missing, size_t size)
 }
 
 /* ---- mounts ---- */
+
+static bool is_mounted(const char *path, unsigned type)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && (unsigned)fs.f_type == type;
+}
+
+/* A container's /sys may be no sysfs. */
+static bool is_there(const char *path)
+{
+	return !access(path, F_OK);
+}
+
+int machine_check_mounts(struct problem *problem)
+{
+	if (!is_there("/proc/self/stat"))
+		return problem_set(
+			problem, -ENODEV,
+			"there is no /proc, where processes are found; mount it, as this "
+			"is perhaps a chroot: mount -t proc proc /proc");
+	if (!is_there("/sys/fs"))
+		return problem_set(problem, -ENODEV,
+				   "there is no /sys, and so no BPF file system and no control "
+				   "groups; mount it, as this is perhaps a chroot: mount -t sysfs "
+				   "sysfs /sys, and what belongs below it");
+	return 0;
+}
 
 static enum doctor_cgroups read_cgroups(char *mount, size_t size)
 {
@@ -158,10 +187,10 @@ static void read_hsd(sd_bus *systemd, struct doctor_machine *machine)
 
 void machine_read(sd_bus *systemd, struct doctor_machine *ret_machine)
 {
-	struct statfs fs;
-
 	*ret_machine = (struct doctor_machine) {
-		.bpffs = statfs(BPFFS, &fs) == 0 && (unsigned)fs.f_type == BPF_FS_MAGIC,
+		.no_proc = !is_there("/proc/self/stat"),
+		.no_sys = !is_there("/sys/fs"),
+		.bpffs = is_mounted(BPFFS, BPF_FS_MAGIC),
 	};
 	read_capabilities(ret_machine->capabilities, sizeof(ret_machine->capabilities));
 	ret_machine->cgroups =

@@ -12,6 +12,9 @@ void machine_release(char *release, size_t size);
 /* As systemd sees it. */
 bool machine_hsd_runs(sd_bus *systemd);
 
+/* -ENODEV where /proc or /sys is missing, as in a bare chroot: says what to mount. */
+int machine_check_mounts(struct problem *problem);
+
 /* `systemd` may be NULL: it cannot be asked. */
 void machine_read(sd_bus *systemd, struct doctor_machine *ret_machine);
 
