@@ -9,7 +9,9 @@ Exit status 1 if a planned phase lost a request under hotstandby, 2 if it has no
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 
 import picture
 import timeline
@@ -91,30 +93,31 @@ def format_ms(us):
     return f"{us / 1000:.1f}" if us < 100_000 else f"{us / 1000:.0f}"
 
 
-COLUMNS = ("phase", "", "requests", "refused", "reset", "timed out", "wrong",
-           "p50 ms", "p99 ms", "max ms", "longest gap ms")
+# in two lines, so that the table fits into the 80 columns of a terminal
+HEAD = (("", "", "", "", "timed", "", "p50", "p99", "max", "longest"),
+        ("", "requests", "refused", "reset", "out", "wrong", "ms", "ms", "ms", "gap ms"))
+TERMINAL = 80
 
 
-def table_row(name, side, figures):
-    return (name, side, f"{figures['requests']:,}".replace(",", " "), *(str(figures[k]) for k in LOSSES),
+def table_row(side, figures):
+    return (f"  {side}", f"{figures['requests']:,}".replace(",", " "), *(str(figures[k]) for k in LOSSES),
             format_ms(figures["p50_us"]), format_ms(figures["p99_us"]), format_ms(figures["max_us"]),
             f"{figures['longest_gap_ms']:.0f}")
 
 
 def table(report):
-    rows = [COLUMNS]
+    """A line for each phase, and below it one for each side."""
+    rows = list(HEAD)
     for phase in report["phases"]:
-        title = f"{phase['events']} × {phase['name']}"
-        for side in timeline.SIDES:
-            if side in phase:
-                rows.append(table_row(title, side, phase[side]))
-                title = ""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+        rows.append((f"{phase['events']} × {phase['name']}",))
+        rows += [table_row(side, phase[side]) for side in timeline.SIDES if side in phase]
+    widths = [max(len(row[i]) for row in rows if len(row) > 1) for i in range(len(HEAD[0]))]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= TERMINAL else " "
     lines = []
     for row in rows:
-        cells = [cell.ljust(width) if i < 2 else cell.rjust(width)
+        cells = [cell.rjust(width) if i else cell.ljust(width)
                  for i, (cell, width) in enumerate(zip(row, widths))]
-        lines.append("  ".join(cells).rstrip())
+        lines.append(gap.join(cells).rstrip())
     return "\n".join(lines)
 
 
@@ -150,7 +153,7 @@ def main():
         file.write(picture.draw(records, report, sentence))
     print(table(report))
     print()
-    print(sentence)
+    print(textwrap.fill(sentence, shutil.get_terminal_size().columns) if sys.stdout.isatty() else sentence)
     return 0 if good else 1
 
 
