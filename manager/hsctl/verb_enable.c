@@ -31,10 +31,10 @@ static json_object *finding_to_json(const struct lint_finding *finding)
 }
 
 /* What comes next, as commands to be typed. */
-static int next_steps(const struct enable_plan *plan, bool manager, char ***ret_steps)
+static int next_steps(const struct enable_plan *plan, const char *hsd, char ***ret_steps)
 {
 	char unit[UNIT_NAME_MAX], line[UNIT_NAME_MAX + 32];
-	int r = manager ? 0 : strings_add(ret_steps, "systemctl enable --now hsd");
+	int r = hsd ? strings_add(ret_steps, hsd) : 0;
 
 	for (unsigned slot = 0; !r && slot < plan->config.slots; slot++) {
 		if (plan->running & (1U << slot))
@@ -118,18 +118,21 @@ static int refuse(const struct arguments *arguments, const struct enable_plan *p
 	return EXIT_REFUSED;
 }
 
-static int finish(const struct arguments *arguments, const struct enable_plan *plan, bool fresh)
+static int finish(const struct arguments *arguments, sd_bus *systemd,
+		  const struct enable_plan *plan, bool fresh)
 {
 	_cleanup_(strings_freep) char **steps = NULL;
 	struct journal_scope scope = {plan->service, -1, LOG_NOTICE};
 	struct problem message;
-	bool manager = verb_tell_manager(arguments);
+	const char *hsd = NULL;
 
+	if (!verb_tell_manager(arguments))
+		hsd = machine_hsd_ends(systemd) ? "hsctl doctor" : "systemctl enable --now hsd";
 	problem_set(&message, 0, "%s is under hotstandby%s.", plan->service,
 		    fresh ? "" : " already");
 	if (fresh)
 		journal_log(JOURNAL_ENABLE, &scope, "%s was put under hotstandby.", plan->service);
-	if (next_steps(plan, manager, &steps) < 0) {
+	if (next_steps(plan, hsd, &steps) < 0) {
 		complain("out of memory");
 		return EXIT_FAILED;
 	}
@@ -167,5 +170,5 @@ int verb_enable(const struct arguments *arguments)
 		complain("%s", problem.text);
 		return EXIT_FAILED;
 	}
-	return finish(arguments, plan, fresh);
+	return finish(arguments, systemd, plan, fresh);
 }

@@ -185,6 +185,14 @@ static void read_hsd(sd_bus *systemd, struct doctor_machine *machine)
 	machine->store_used = get_number(systemd, path, "NFileDescriptorStore");
 }
 
+bool machine_hsd_ends(sd_bus *systemd)
+{
+	struct doctor_machine machine = {0};
+
+	read_hsd(systemd, &machine);
+	return machine.hsd_ends;
+}
+
 void machine_read(sd_bus *systemd, struct doctor_machine *ret_machine)
 {
 	*ret_machine = (struct doctor_machine) {

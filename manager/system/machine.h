@@ -11,6 +11,8 @@
 void machine_release(char *release, size_t size);
 /* As systemd sees it. */
 bool machine_hsd_runs(sd_bus *systemd);
+/* It was started and ended by itself: to start it is not what helps. */
+bool machine_hsd_ends(sd_bus *systemd);
 
 /* -ENODEV where /proc or /sys is missing, as in a bare chroot: says what to mount. */
 int machine_check_mounts(struct problem *problem);

@@ -171,6 +171,13 @@ began_again() { (($(restarts) > $1)); }
 	run -1 hs doctor
 	[[ $output == *'hsd ends soon after each start'* && $output == *'systemctl reload dbus'* ]]
 	[[ $output != *'enable --now hsd'* ]]
+	# enable does not advise what has just failed, either
+	own_service lone 9304
+	inside systemctl daemon-reload
+	run -0 hs enable lone@.service
+	[[ $output == *'hsctl doctor'* && $output != *'enable --now hsd'* ]]
+	hs disable lone@.service
+	inside rm /etc/systemd/system/lone@.service
 	# what helps, helps
 	make_inside install
 	wait_for 15 name_is_ours
@@ -240,4 +247,27 @@ began_again() { (($(restarts) > $1)); }
 	hs doctor || true
 	no_pins
 	inside systemctl stop last@0 last@1
+}
+
+@test "what the packages of scripts/setup enable is not enabled behind it" {
+	local before
+	before=$(inside find /etc/systemd/system -type l | sort)
+	# its functions, without its work
+	run -0 inside bash -c "set -euo pipefail
+		source <(sed '\$d' '$top/scripts/setup')
+		before=\$(enabling_links)
+		ln -s /lib/systemd/system/nginx.service /etc/systemd/system/multi-user.target.wants/
+		mkdir -p /etc/systemd/system/sockets.target.wants /etc/systemd/system/redis-server.service.wants
+		ln -s /lib/systemd/system/haproxy.service /etc/systemd/system/redis-server.service.wants/
+		ln -s /lib/systemd/system/systemd-networkd.socket /etc/systemd/system/sockets.target.wants/
+		ln -s /lib/systemd/system/fstrim.timer /etc/systemd/system/multi-user.target.wants/other.timer
+		ln -s /lib/systemd/system/nginx.service /etc/systemd/system/web.service
+		disable_new \"\$before\""
+	[[ $output == *'nginx.service is installed, but neither started nor enabled.'* ]]
+	[[ $output == *'haproxy.service is installed'* && $output == *'other.timer is installed'* && $output == *'web.service is installed'* ]]
+	[[ $output != *networkd* ]]
+	# what a machine boots with stays as its package has it
+	inside rm /etc/systemd/system/sockets.target.wants/systemd-networkd.socket
+	inside rmdir --ignore-fail-on-non-empty /etc/systemd/system/sockets.target.wants /etc/systemd/system/redis-server.service.wants
+	diff <(echo "$before") <(inside find /etc/systemd/system -type l | sort)
 }
