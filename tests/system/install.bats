@@ -216,6 +216,7 @@ began_again() { (($(restarts) > $1)); }
 
 @test "on a machine without a running systemd or bus it installs, and says what was not told" {
 	local root=/root/bare
+	inside systemctl stop hsd
 	# a root folder of its own: what is in /run is not seen there
 	inside mkdir -p $root/run $root/tmp
 	run -0 inside unshare --mount bash -c "mount -t tmpfs none /run && make -s -C '$top' BUILD='$build' install"
@@ -256,12 +257,13 @@ began_again() { (($(restarts) > $1)); }
 	run -0 inside bash -c "set -euo pipefail
 		source <(sed '\$d' '$top/scripts/setup')
 		before=\$(enabling_links)
-		ln -s /lib/systemd/system/nginx.service /etc/systemd/system/multi-user.target.wants/
-		mkdir -p /etc/systemd/system/sockets.target.wants /etc/systemd/system/redis-server.service.wants
-		ln -s /lib/systemd/system/haproxy.service /etc/systemd/system/redis-server.service.wants/
-		ln -s /lib/systemd/system/systemd-networkd.socket /etc/systemd/system/sockets.target.wants/
-		ln -s /lib/systemd/system/fstrim.timer /etc/systemd/system/multi-user.target.wants/other.timer
-		ln -s /lib/systemd/system/nginx.service /etc/systemd/system/web.service
+		cd /etc/systemd/system
+		mkdir -p multi-user.target.wants sockets.target.wants redis-server.service.wants
+		ln -s /lib/systemd/system/nginx.service multi-user.target.wants/
+		ln -s /lib/systemd/system/haproxy.service redis-server.service.wants/
+		ln -s /lib/systemd/system/systemd-networkd.socket sockets.target.wants/
+		ln -s /lib/systemd/system/fstrim.timer multi-user.target.wants/other.timer
+		ln -s /lib/systemd/system/nginx.service web.service
 		disable_new \"\$before\""
 	[[ $output == *'nginx.service is installed, but neither started nor enabled.'* ]]
 	[[ $output == *'haproxy.service is installed'* && $output == *'other.timer is installed'* && $output == *'web.service is installed'* ]]
