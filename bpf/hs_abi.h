@@ -380,6 +380,24 @@ struct hs_queue {
 };
 _Static_assert(sizeof(struct hs_queue) == 32, "layout of the queues");
 
+/*
+ * Motion: what moves on the accepted connections of one service, added up by an iterator. The one
+ * value of its map (array, one entry, mmapable; not pinned). Who asks writes the question and
+ * zeroes the places; the program writes the places.
+ */
+struct hs_motion_place {
+	__u64 accepted; /* connections that a process has */
+	__u64 unread;	/* those with received data that is not read, and none to be sent */
+	__u64 mark;	/* a sum of what the server has read, written and was acknowledged */
+};
+
+struct hs_motion {
+	__u32 service_id; /* hs_control.service_id */
+	__u32 pad;
+	struct hs_motion_place places[HS_PLACES_MAX];
+};
+_Static_assert(sizeof(struct hs_motion) == 8 + 24 * HS_PLACES_MAX, "layout of the motion");
+
 /* Traffic is told, by each CPU, when it comes after a pause of one to two times 2^this ns. */
 #define HS_TRAFFIC_TICK_SHIFT 28 /* 268 ms */
 

@@ -25,6 +25,7 @@ static const char *const names[] = {
 	[ABILITY_LOADS_ACCOUNTING] = "program.accounting",
 	[ABILITY_LOADS_CENSUS] = "program.census",
 	[ABILITY_LOADS_QUEUES] = "program.queues",
+	[ABILITY_LOADS_MOTION] = "program.motion",
 	[ABILITY_LOADS_FORCE] = "program.force",
 	[ABILITY_LOADS_EXEC] = "program.exec",
 };

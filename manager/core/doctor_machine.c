@@ -76,6 +76,10 @@ static const struct {
 				  "Without it all sockets are listed to find instances that hang: "
 				  "less often, and at a cost for everybody; all else works",
 				  OTHER_BUILD ", and with CONFIG_DEBUG_INFO_BTF"},
+	[ABILITY_LOADS_MOTION] =
+		{"The kernel loads the look at what moves",
+		 "Without it an instance that hangs is left, but restarted only when it is halted",
+		 OTHER_BUILD ", and with CONFIG_DEBUG_INFO_BTF"},
 	[ABILITY_LOADS_FORCE] = {"The kernel loads the bind programs",
 				 "Without them Intake=forced does nothing: a server has to set "
 				 "SO_REUSEPORT itself, or to be given its sockets by a socket unit",

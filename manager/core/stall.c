@@ -157,6 +157,10 @@ static struct stall_answer judge_heads(struct stall *stall, const struct stall_s
 	stall->evidence.one_socket =
 		sample->counted &&
 		(int64_t)(sample->given_before - sample->queued - stall->heads_accepted) > 0;
+	/* it was noticed only when the counts were read again */
+	if (stall->evidence.last_accept && !stall->evidence.one_socket)
+		stall->evidence.last_accept =
+			MAX(stall->evidence.last_accept, stall->evidence.waited);
 	answer.wake = since + window;
 	if (sample->now >= answer.wake)
 		answer.verdict = STALL_STALLED;

@@ -11,6 +11,7 @@
 #include "hsd/instance.h"
 #include "hsd/orders.h"
 #include "hsd/recovery.h"
+#include "hsd/standing.h"
 #include "hsd/upgrade_run.h"
 #include "plane/adopt.h"
 #include "plane/retire.h"
@@ -29,6 +30,9 @@ struct stuck {
 	bool ill_told; /* that it is unhealthy and nothing could be done */
 	bool told;     /* that it hangs and nothing could be done */
 	bool leaving;  /* taken out of service by us: no need to resume */
+	bool full;     /* it is not proven to stand still: it may be at its limit */
+	struct standing standing;
+	sd_event_source *watch; /* it is out of service, and restarted once it stands still */
 	int moved;
 	char run[33]; /* of the unit that hangs */
 	struct problem problem;
@@ -65,6 +69,7 @@ struct failover *failover_free(struct failover *failover)
 		return NULL;
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
 		sd_event_source_disable_unref(failover->stuck[slot].timer);
+		sd_event_source_disable_unref(failover->stuck[slot].watch);
 		unit_job_free(failover->stuck[slot].job);
 		work_forget(failover->stuck[slot].work);
 		recovery_free(failover->stuck[slot].recovery);
@@ -88,7 +93,7 @@ uint64_t failover_hold(const struct failover *failover)
 
 /* ---- evidence ---- */
 
-static void describe(const struct stall_evidence *evidence, bool starting, struct problem *ret_text)
+static void describe(struct stuck *stuck, const struct stall_evidence *evidence, bool starting)
 {
 	char waited[SPAN_TEXT_MAX], ago[SPAN_TEXT_MAX], last[128] = "none was accepted before";
 
@@ -98,8 +103,9 @@ static void describe(const struct stall_evidence *evidence, bool starting, struc
 	else if (evidence->last_accept)
 		snprintf(last, sizeof(last), "the last accept was %s ago",
 			 span_format(evidence->last_accept, ago, sizeof(ago)));
-	problem_set(ret_text, 0, "it hangs: %u connection%s and none was accepted%s for %s; %s",
-		    evidence->queued, evidence->queued == 1 ? " waits" : "s wait",
+	problem_set(&stuck->problem, 0, "it %s: %u connection%s and none was accepted%s for %s; %s",
+		    stuck->full ? "is full" : "hangs", evidence->queued,
+		    evidence->queued == 1 ? " waits" : "s wait",
 		    evidence->one_socket ? " on one of its sockets" : "",
 		    span_format(evidence->waited, waited, sizeof(waited)), last);
 }
@@ -112,6 +118,11 @@ static void tell(const struct stuck *stuck, enum journal_kind kind, int priority
 	journal_log(kind, &scope, "%s: slot %u: %s", service->name, stuck->slot, what);
 }
 
+static enum journal_kind kind_of(const struct stuck *stuck)
+{
+	return stuck->full ? JOURNAL_FULL : JOURNAL_HANG;
+}
+
 /* Once for each hang. */
 static void tell_helpless(struct stuck *stuck, const char *why)
 {
@@ -121,7 +132,7 @@ static void tell_helpless(struct stuck *stuck, const char *why)
 		return;
 	stuck->told = true;
 	problem_set(&text, 0, "%.300s; %s", stuck->problem.text, why);
-	tell(stuck, JOURNAL_HANG, LOG_WARNING, text.text);
+	tell(stuck, kind_of(stuck), LOG_WARNING, text.text);
 }
 
 static void tell_held(struct stuck *stuck)
@@ -181,28 +192,91 @@ static void on_recovered(void *userdata)
 	struct service *service = stuck->failover->service;
 
 	stuck->recovery = recovery_free(stuck->recovery);
+	stuck->watch = sd_event_source_disable_unref(stuck->watch);
 	plane_set_suspect(service->plane, stuck->slot, false);
 	instance_adopt(service->instances[stuck->slot], NULL);
 	tell(stuck, JOURNAL_RECOVERED, LOG_NOTICE, "it serves again, and stands by");
 	stuck->told = false;
 }
 
+static void await_recovery(struct stuck *stuck)
+{
+	if (!stuck->recovery)
+		recovery_new(instance_of(stuck), on_recovered, stuck, &stuck->recovery);
+}
+
+static void tell_standing(const struct stuck *stuck)
+{
+	const struct standstill *still = &stuck->standing.still;
+	char span[SPAN_TEXT_MAX];
+	struct problem text;
+
+	problem_set(&text, 0,
+		    "it stands still: nothing was read, written or accepted, and nothing has run, "
+		    "for %s; it will be restarted",
+		    span_format(still->looked - still->since, span, sizeof(span)));
+	tell(stuck, JOURNAL_HANG, LOG_WARNING, text.text);
+}
+
+static void restart(struct stuck *stuck)
+{
+	struct service *service = stuck->failover->service;
+	struct instance *instance = instance_of(stuck);
+
+	stuck->recovery = recovery_free(stuck->recovery);
+	stuck->watch = sd_event_source_disable_unref(stuck->watch);
+	if (stuck->full)
+		tell_standing(stuck);
+	/* what it has accepted is to be finished, where it can be */
+	units_continue(service->context->bus, instance->unit);
+	if (!stuck->job)
+		unit_job_new(service->context->bus, UNIT_RESTART, instance->unit, on_restarted,
+			     stuck, &stuck->job);
+}
+
+/* The very instance that was left, and nobody has done anything about it since. */
+static bool is_still_left(const struct stuck *stuck)
+{
+	const struct unit_facts *facts = instance_facts(instance_of(stuck));
+
+	return plane_is_suspect(stuck->failover->service->plane, stuck->slot) &&
+	       facts->state == UNIT_RUNNING && !strcmp(stuck->run, facts->invocation);
+}
+
+/* What is in work goes on to its end. An instance that does nothing any more and cannot be proven
+ * to stand still gets the chance to show that it serves, also where a part of it hung. */
+static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct stuck *stuck = userdata;
+	const struct instance *instance = instance_of(stuck);
+	uint64_t window = instance->service->config.stall_usec;
+	enum standstill_verdict verdict;
+
+	if (!is_still_left(stuck) || !window) {
+		stuck->watch = sd_event_source_disable_unref(source);
+		return 0;
+	}
+	verdict = standing_look(&stuck->standing, instance, usec);
+	if (standstill_proven(&stuck->standing.still, window)) {
+		restart(stuck);
+		return 0;
+	}
+	if (verdict == STANDSTILL_WAITS && standstill_lasts(&stuck->standing.still, window))
+		await_recovery(stuck);
+	sd_event_source_set_time_relative(source, standing_period(instance));
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 /* Out of service, and no more can come into its queue. */
 static void end_leaving(struct stuck *stuck)
 {
 	struct service *service = stuck->failover->service;
-	struct instance *instance = service->instances[stuck->slot];
 
-	if (service->config.on_hang == ON_HANG_RESTART) {
-		/* what it has accepted is to be finished, where it can be */
-		units_continue(service->context->bus, instance->unit);
-		if (!stuck->job)
-			unit_job_new(service->context->bus, UNIT_RESTART, instance->unit,
-				     on_restarted, stuck, &stuck->job);
-		return;
-	}
-	if (!stuck->recovery)
-		recovery_new(instance, on_recovered, stuck, &stuck->recovery);
+	if (service->config.on_hang == ON_HANG_KEEP || stuck->full)
+		await_recovery(stuck);
+	if (service->config.on_hang == ON_HANG_RESTART && !stuck->watch)
+		sd_event_add_time_relative(service->context->event, &stuck->watch, CLOCK_MONOTONIC,
+					   0, USEC_PER_MSEC, on_watch, stuck);
 }
 
 static void on_moved_again(struct work_answer *answer, void *userdata)
@@ -225,6 +299,17 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+static const char *what_becomes(const struct stuck *stuck)
+{
+	if (stuck->full)
+		return "what it has in work goes on, and it stands by again when it accepts";
+	if (stuck->failover->service->config.on_hang == ON_HANG_KEEP)
+		return "it is kept, out of service until it serves again";
+	if (stuck->standing.still.verdict == STANDSTILL_STANDS)
+		return "it will be restarted";
+	return "it will be restarted as soon as nothing moves in it any more";
+}
+
 static void tell_left(struct stuck *stuck)
 {
 	struct service *service = stuck->failover->service;
@@ -232,11 +317,8 @@ static void tell_left(struct stuck *stuck)
 	struct problem text;
 
 	problem_set(&text, 0, "%.300s; slot %u is active, %d waiting moved; %s",
-		    stuck->problem.text, active, MAX(stuck->moved, 0),
-		    service->config.on_hang == ON_HANG_RESTART
-			    ? "it will be restarted"
-			    : "it is kept, out of service until it serves again");
-	tell(stuck, JOURNAL_HANG, LOG_WARNING, text.text);
+		    stuck->problem.text, active, MAX(stuck->moved, 0), what_becomes(stuck));
+	tell(stuck, kind_of(stuck), LOG_WARNING, text.text);
 	stuck->told = true;
 	change_run_poke(service->change);
 	bus_emit_changed(service);
@@ -318,6 +400,27 @@ static bool is_resting(const struct service *service, unsigned slot)
 	       hs_word_canary(word) != slot;
 }
 
+void failover_on_waiting(struct failover *failover, unsigned slot)
+{
+	struct stuck *stuck = &failover->stuck[slot];
+
+	if (!stuck->standing.still.begun)
+		standing_look(&stuck->standing, instance_of(stuck), 0);
+}
+
+void failover_on_accepting(struct failover *failover, unsigned slot)
+{
+	standing_forget(&failover->stuck[slot].standing);
+}
+
+/* Who serves its other sockets is not at its limit. */
+static void judge(struct stuck *stuck, const struct stall_evidence *evidence)
+{
+	enum standstill_verdict verdict = standing_look(&stuck->standing, instance_of(stuck), 0);
+
+	stuck->full = !evidence->one_socket && verdict != STANDSTILL_STANDS;
+}
+
 void failover_on_stalled(struct failover *failover, unsigned slot,
 			 const struct stall_evidence *evidence)
 {
@@ -334,7 +437,8 @@ void failover_on_stalled(struct failover *failover, unsigned slot,
 	if (starting && (is_resting(service, slot) ||
 			 (to < HS_SLOTS_MAX && hang_is_starting(service->hang, to))))
 		return;
-	describe(evidence, starting, &stuck->problem);
+	judge(stuck, evidence);
+	describe(stuck, evidence, starting);
 	if (service->config.failover == FAILOVER_MANUAL)
 		tell_helpless(stuck, "nothing is done (Failover=manual); see hsctl failover");
 	else if (to >= HS_SLOTS_MAX)
@@ -445,7 +549,9 @@ void failover_forget(struct failover *failover, unsigned slot)
 	struct stuck *stuck = &failover->stuck[slot];
 
 	stuck->problem.text[0] = '\0';
-	stuck->told = stuck->leaving = false;
+	stuck->told = stuck->leaving = stuck->full = false;
+	standing_forget(&stuck->standing);
+	stuck->watch = sd_event_source_disable_unref(stuck->watch);
 	stuck->recovery = recovery_free(stuck->recovery);
 	/* what was to be done about the earlier one is not to be done to this one */
 	stuck->timer = sd_event_source_disable_unref(stuck->timer);
@@ -468,6 +574,8 @@ static void on_occupied(struct work_answer *answer, void *userdata)
 	/* another instance has come, and does not listen yet: its adoption ends the suspicion */
 	if (answer->result <= 0 || !plane_is_suspect(service->plane, slot))
 		return;
+	stuck->full = false;
+	standing_forget(&stuck->standing);
 	problem_set(&stuck->problem, 0, "it hangs, as was found before hsd started");
 	to = successor(service, slot);
 	if (to < HS_SLOTS_MAX && to != slot) {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is done about an instance that hangs: another slot becomes active, what waits on the stuck
- * one moves there, and it is restarted or kept as OnHang= says. Every step leaves its trace in the
+ * What is done about an instance that accepts nothing: another slot becomes active, and what waits
+ * on the stuck one moves there. If it is proven to stand still it is restarted or kept as OnHang=
+ * says; one that is full, or still has something in work, is left to it, and stands by again when
+ * it accepts. Every step leaves its trace in the
  * kernel: should hsd end in between, the next one goes on.
  */
 #pragma once
@@ -12,7 +14,11 @@
 int failover_new(struct service *service, struct failover **ret_failover);
 struct failover *failover_free(struct failover *failover);
 
-/* The slot hangs. Called again and again while it does. */
+/* Somebody waits, and nobody has been accepted for a moment: whatever comes of it, what the
+ * instance does is noted from now on. And: that is over. */
+void failover_on_waiting(struct failover *failover, unsigned slot);
+void failover_on_accepting(struct failover *failover, unsigned slot);
+/* None has been accepted for Stall=. Called again and again while it does. */
 void failover_on_stalled(struct failover *failover, unsigned slot,
 			 const struct stall_evidence *evidence);
 /* It accepts. */

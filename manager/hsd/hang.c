@@ -7,9 +7,9 @@
 #include "hsd/failover.h"
 #include "hsd/instance.h"
 #include "hsd/look.h"
+#include "plane/alive.h"
 #include "plane/waiting.h"
 #include "util/clock.h"
-#include "util/files.h"
 #include "util/macro.h"
 
 /* How often it is looked while there is traffic: what a verdict may come late. Cheap as long as the
@@ -26,6 +26,8 @@
 #define SELDOM	    (1 * USEC_PER_SEC)
 /* How often the counts are read for the last accept alone, where queues prove what they prove. */
 #define COUNT_OFTEN (200 * USEC_PER_MSEC)
+/* After this part of Stall= without an accept it is noted what the instance does. */
+#define NOTED_PART 16
 /* Looks that are due within this time are done together. */
 #define TOGETHER (2 * USEC_PER_MSEC)
 /* Who waits takes longer to find out than how many: at the most this part of our time goes into it.
@@ -290,6 +292,17 @@ static void count_again(struct hang *hang, unsigned slot)
 		watch->given = sample->given_after;
 }
 
+static void note_waiting(struct hang *hang, unsigned slot, enum stall_verdict verdict)
+{
+	const struct service *service = hang->service;
+	uint64_t waited = hang->slots[slot].evidence.waited;
+
+	if (verdict == STALL_FINE || waited < service->config.stall_usec / NOTED_PART)
+		failover_on_accepting(service->failover, slot);
+	else
+		failover_on_waiting(service->failover, slot);
+}
+
 static void judge(struct hang *hang, unsigned slot, const struct stall_answer *answer)
 {
 	struct slot_watch *watch = &hang->slots[slot];
@@ -300,6 +313,7 @@ static void judge(struct hang *hang, unsigned slot, const struct stall_answer *a
 	watch->evidence = watch->stall.evidence;
 	if (stalled && !watch->stalled_since)
 		watch->stalled_since = watch->sample.now - watch->evidence.waited;
+	note_waiting(hang, slot, answer->verdict);
 	if (stalled)
 		failover_on_stalled(hang->service->failover, slot, &watch->evidence);
 	else if (watch->stalled_since && has_served(hang, watch, answer->verdict))
@@ -463,18 +477,6 @@ void hang_on_new_run(struct hang *hang, unsigned slot)
 	hang->slots[slot].stall.last_accept = 0;
 }
 
-/* By a signal, say. */
-static bool is_halted(pid_t pid)
-{
-	_cleanup_(freep) char *path = format("/proc/%d/stat", (int)pid), *text = NULL;
-	const char *state;
-
-	if (!path || file_read(path, 4096, &text) < 0)
-		return false;
-	state = strrchr(text, ')');
-	return state && state[1] == ' ' && (state[2] == 'T' || state[2] == 't');
-}
-
 bool hang_is_starting(struct hang *hang, unsigned slot)
 {
 	struct stall_sample sample = {0};
@@ -489,7 +491,7 @@ bool hang_is_starting(struct hang *hang, unsigned slot)
 	else
 		sum_up(hang, slot, &sample);
 	return now <= hang->slots[slot].given_at_start + sample.queued &&
-	       !is_halted(instance_facts(hang->service->instances[slot])->main_pid);
+	       !alive_is_halted(instance_facts(hang->service->instances[slot])->main_pid);
 }
 
 void hang_poke(struct hang *hang)

@@ -47,7 +47,8 @@ void look_forget_sockets(struct look *look)
 	look->learnt = false;
 }
 
-/* Once: a kernel that does not describe itself will not do so later. */
+/* Once: a kernel that does not describe itself will not do so later. And all of it: when somebody
+ * hangs there is no time to load programs. */
 static void open_kernel(struct look *look, struct accounting *accounting)
 {
 	if (look->asked || !accounting)
@@ -55,6 +56,7 @@ static void open_kernel(struct look *look, struct accounting *accounting)
 	look->asked = true;
 	if (queues_open(accounting_tags_fd(accounting), &look->kernel) < 0)
 		look->kernel = NULL;
+	accounting_motion(accounting);
 }
 
 void look_begin(struct look *look, struct accounting *accounting)

@@ -11,6 +11,7 @@
 #include "accounting.skel.h"
 #include "plane/census.h"
 #include "plane/cgroup.h"
+#include "plane/motion.h"
 #include "plane/load.h"
 #include "plane/pins.h"
 #include "util/macro.h"
@@ -24,7 +25,9 @@ struct accounting {
 	void *userdata;
 	bool watching;
 	int used_fd;	       /* the folder of its pins, locked for as long as it is used */
-	struct census *census; /* from the first question on */
+	struct census *census; /* from the first question on; so are these */
+	struct motion *motion;
+	bool motion_asked;
 };
 
 /* The pins of the maps, and where their descriptors belong. */
@@ -59,6 +62,7 @@ struct accounting *accounting_free(struct accounting *a)
 		return NULL;
 	ring_buffer__free(a->ring);
 	census_free(a->census);
+	motion_free(a->motion);
 	close_pins(a);
 	free(a);
 	return NULL;
@@ -255,6 +259,15 @@ int accounting_moved_fd(const struct accounting *a)
 struct census **accounting_census(struct accounting *a)
 {
 	return &a->census;
+}
+
+struct motion *accounting_motion(struct accounting *a)
+{
+	/* once: a kernel that does not describe itself will not do so later */
+	if (!a->motion_asked && motion_open(a->tags_fd, a->moved_fd, &a->motion) < 0)
+		a->motion = NULL;
+	a->motion_asked = true;
+	return a->motion;
 }
 
 unsigned accounting_slot_of(const struct accounting *a, uint64_t cookie, const struct hs_tag *tag)

@@ -14,6 +14,7 @@
 
 struct accounting;
 struct census;
+struct motion;
 
 /*
  * Opens what is pinned, or loads, attaches and pins it. Failures are described in `problem`; a
@@ -42,6 +43,8 @@ int accounting_tags_fd(const struct accounting *accounting);
 int accounting_moved_fd(const struct accounting *accounting);
 /* Where plane/census.c keeps what it has loaded; freed with `accounting`. */
 struct census **accounting_census(struct accounting *accounting);
+/* The look at what moves, loaded when it is first asked for. NULL where the kernel refuses it. */
+struct motion *accounting_motion(struct accounting *accounting);
 
 /* The slot that an established connection belongs to now: its tag, unless it has migrated since. */
 unsigned accounting_slot_of(const struct accounting *accounting, uint64_t cookie,

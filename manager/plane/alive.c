@@ -5,7 +5,12 @@
 #include <string.h>
 
 #include "plane/cgroup.h"
+#include "util/files.h"
 #include "util/macro.h"
+#include "util/strings.h"
+
+/* How many processes there are is the instance's choice. */
+#define PROCESSES_MAX 256
 
 static void add_thread(pid_t pid, const char *thread, uint64_t *sleeps)
 {
@@ -44,4 +49,70 @@ int alive_sleeps(const char *cgroup, uint64_t *ret_sleeps)
 		return r;
 	*ret_sleeps = sleeps;
 	return 0;
+}
+
+/* ---- what a control group tells of itself ---- */
+
+/* The number behind `key ` at the beginning of a line. -ENOENT. */
+static int read_key(const char *cgroup, const char *file, const char *key, uint64_t *ret_value)
+{
+	_cleanup_(freep) char *path = NULL, *text = NULL;
+	char mount[PATH_MAX];
+	size_t length = strlen(key);
+	int r = cgroup && cgroup[0] == '/' ? cgroup_mount(mount, sizeof(mount)) : -ENOENT;
+
+	if (r < 0)
+		return r;
+	path = format("%s%s/%s", mount, cgroup, file);
+	r = path ? file_read(path, 4096, &text) : -ENOMEM;
+	if (r < 0)
+		return r;
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, key, length) && line[length] == ' ')
+			return sscanf(line + length, "%" SCNu64, ret_value) == 1 ? 0 : -EINVAL;
+	}
+	return -ENOENT;
+}
+
+int alive_cpu(const char *cgroup, uint64_t *ret_usec)
+{
+	return read_key(cgroup, "cpu.stat", "usage_usec", ret_usec);
+}
+
+/* ---- who cannot run ---- */
+
+bool alive_is_halted(pid_t pid)
+{
+	_cleanup_(freep) char *path = format("/proc/%d/stat", (int)pid), *text = NULL;
+	const char *state;
+
+	if (!path || file_read(path, 4096, &text) < 0)
+		return false;
+	state = strrchr(text, ')');
+	return state && state[1] == ' ' && (state[2] == 'T' || state[2] == 't');
+}
+
+struct halt_search {
+	unsigned left;
+	bool found;
+};
+
+static int find_halted(pid_t pid, void *userdata)
+{
+	struct halt_search *search = userdata;
+
+	search->found = alive_is_halted(pid);
+	return search->found || !--search->left;
+}
+
+bool alive_any_halted(const char *cgroup)
+{
+	struct halt_search search = {.left = PROCESSES_MAX};
+	uint64_t frozen = 0;
+
+	if (!read_key(cgroup, "cgroup.events", "frozen", &frozen) && frozen)
+		return true;
+	cgroup_each_process(cgroup, find_halted, &search);
+	return search.found;
 }

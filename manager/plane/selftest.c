@@ -52,6 +52,7 @@ static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_LOADS_ACCOUNTING] = selftest_loads_accounting,
 	[ABILITY_LOADS_CENSUS] = selftest_loads_census,
 	[ABILITY_LOADS_QUEUES] = selftest_loads_queues,
+	[ABILITY_LOADS_MOTION] = selftest_loads_motion,
 	[ABILITY_LOADS_FORCE] = selftest_loads_force,
 	[ABILITY_LOADS_EXEC] = selftest_loads_exec,
 };

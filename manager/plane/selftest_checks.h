@@ -32,6 +32,7 @@ void selftest_loads_selector_udp(struct ability_result *result);
 void selftest_loads_accounting(struct ability_result *result);
 void selftest_loads_census(struct ability_result *result);
 void selftest_loads_queues(struct ability_result *result);
+void selftest_loads_motion(struct ability_result *result);
 void selftest_loads_force(struct ability_result *result);
 void selftest_loads_exec(struct ability_result *result);
 

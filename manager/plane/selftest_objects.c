@@ -11,6 +11,7 @@
 #include "census.skel.h"
 #include "exec.skel.h"
 #include "force.skel.h"
+#include "motion.skel.h"
 #include "plane/load.h"
 #include "plane/selftest_checks.h"
 #include "queues.skel.h"
@@ -47,5 +48,6 @@ SELFTEST_OBJECT(selector_udp, "the selector for UDP")
 SELFTEST_OBJECT(accounting, "the accounting program")
 SELFTEST_OBJECT(census, "the census")
 SELFTEST_OBJECT(queues, "the look at accept queues")
+SELFTEST_OBJECT(motion, "the look at what moves")
 SELFTEST_OBJECT(force, "the bind programs")
 SELFTEST_OBJECT(exec, "the programs for a command")

@@ -42,6 +42,7 @@ static const struct {
 	[JOURNAL_CRASH] = {"crash", "bea6be4fe89046a3b333695ccc4aa243"},
 	[JOURNAL_RESTART] = {"restart", "7e9a6e8c9980499e98dd474e94666c1b"},
 	[JOURNAL_HANG] = {"hang", "c27490fd6ae841939a1ac6e91f868f12"},
+	[JOURNAL_FULL] = {"full", "082b04cd2e9347abba961a5e7ab4a869"},
 	[JOURNAL_RECOVERED] = {"recovered", "005cbaaeed7e4dc593d79b67176cc705"},
 	[JOURNAL_HEALTH] = {"health", "254ed3c4f4c843dea98887a4e288d63b"},
 	[JOURNAL_ROLE] = {"role", "3a975a8df605459e857a58f890896954"},

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A server with so many workers, each of which serves one connection to its end: pool.py PORT SLOT WORKERS
+
+GET /slow[?SECONDS]   a byte every 0.1 s
+GET /compute?SECONDS  computes for so long, then answers
+GET /wait?SECONDS     reads, waits for somebody else, then answers
+GET /deadlock         takes the lock that each worker needs before it reads a request, for good
+anything else         answers
+Who says nothing holds a worker for 60 s.
+"""
+
+import socket
+import sys
+import threading
+import time
+
+
+def respond(connection, body):
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    connection.sendall(head.encode() + body)
+
+
+def drip(connection, seconds):
+    count = int(seconds * 10)
+    connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {count}\r\nConnection: close\r\n\r\n".encode())
+    for _ in range(count):
+        connection.sendall(b".")
+        time.sleep(0.1)
+
+
+def compute(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+class Pool:
+    def __init__(self, port, slot, workers):
+        self.lock = threading.Lock()
+        self.text = f"slot={slot} \n".encode()
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("", port))
+        self.listener.listen(512)
+        for _ in range(workers):
+            threading.Thread(target=self.work, daemon=True).start()
+
+    def work(self):
+        while True:
+            connection, _ = self.listener.accept()
+            with connection:
+                try:
+                    self.serve(connection)
+                except OSError:
+                    pass
+
+    def serve(self, connection):
+        connection.settimeout(60)
+        with self.lock:
+            pass
+        request = connection.recv(65536).decode()
+        if not request:
+            return
+        path, _, number = request.split(" ")[1].partition("?")
+        if path == "/deadlock":
+            self.lock.acquire()
+            threading.Event().wait()
+        elif path == "/slow":
+            drip(connection, float(number or 60))
+        else:
+            if path == "/compute":
+                compute(float(number))
+            elif path == "/wait":
+                time.sleep(float(number))
+            respond(connection, self.text)
+
+
+Pool(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+threading.Event().wait()
