@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Accounting: attached to the root cgroup, once for all services, it keeps the live connections of
- * every slot and tells when a socket begins to listen.
+ * every slot and tells when a socket begins to listen where a service does. A second program, on
+ * the cgroup of each managed unit, tells of the unit's listens on other ports. Nobody else's are
+ * told: they may be as many as anybody likes.
  *
  * A listener carries a tag (service, slot), set by adoption in socket storage with BPF_F_CLONE;
  * every connection established on it inherits the tag. So what a connection belongs to needs no
@@ -19,6 +21,7 @@
 #define TCP_LISTEN 10
 
 int hs_account(struct bpf_sock_ops *ops);
+int hs_listening(struct bpf_sock_ops *ops);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -56,6 +59,29 @@ struct {
 	__uint(max_entries, 64 * 1024);
 } hs_listens SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HS_WATCHED_PORTS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} hs_watched SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hs_telling);
+} hs_telling SEC(".maps");
+
+/* Which build of these programs is attached. Writer: who attaches it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} hs_build SEC(".maps");
+
 static __always_inline struct hs_counters *counters_of(__u32 service_id, __u32 slot)
 {
 	void *counters = bpf_map_lookup_elem(&hs_services, &service_id);
@@ -72,10 +98,18 @@ static __always_inline struct hs_tag *tag_of(struct bpf_sock_ops *ops)
 	return sk ? bpf_sk_storage_get(&hs_tags, sk, NULL, 0) : NULL;
 }
 
-/* A full ring loses a listen event: hsd looks at all units again whenever it is told of anything.
- */
+static __always_inline int is_watched(struct bpf_sock_ops *ops)
+{
+	__u32 port = ops->local_port;
+
+	return bpf_map_lookup_elem(&hs_watched, &port) != NULL;
+}
+
+/* What is not told is counted: then hsd looks at all units. */
 static __always_inline void tell_listen(struct bpf_sock_ops *ops, __u32 closed)
 {
+	struct hs_telling *telling = bpf_map_lookup_elem(&hs_telling, &(__u32) {0});
+	__u64 tick = bpf_ktime_get_coarse_ns() >> HS_TRAFFIC_TICK_SHIFT;
 	struct hs_listen listen = {
 		.cookie = bpf_get_socket_cookie(ops),
 		.port = (__u16)ops->local_port,
@@ -83,14 +117,31 @@ static __always_inline void tell_listen(struct bpf_sock_ops *ops, __u32 closed)
 		.closed = (__u8)closed,
 	};
 
-	bpf_ringbuf_output(&hs_listens, &listen, sizeof(listen), 0);
+	if (!telling)
+		return;
+	if (telling->tick != tick) {
+		telling->tick = tick;
+		telling->told = 0;
+	}
+	if (telling->told >= HS_LISTENS_MAX ||
+	    bpf_ringbuf_output(&hs_listens, &listen, sizeof(listen), 0))
+		hs_count(telling->lost);
+	else
+		telling->told++;
 }
 
 static __always_inline void on_listen(struct bpf_sock_ops *ops)
 {
-	/* so that its end is told as well */
+	/* so that its end is told as well, should it be ours by then */
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
-	tell_listen(ops, 0);
+	if (is_watched(ops))
+		tell_listen(ops, 0);
+}
+
+static __always_inline void on_listen_ended(struct bpf_sock_ops *ops)
+{
+	if (tag_of(ops) || is_watched(ops))
+		tell_listen(ops, 1);
 }
 
 /*
@@ -195,11 +246,20 @@ int hs_account(struct bpf_sock_ops *ops)
 		if (ops->args[1] != TCP_CLOSE)
 			break;
 		if (ops->args[0] == TCP_LISTEN)
-			tell_listen(ops, 1);
+			on_listen_ended(ops);
 		else
 			on_closed(ops);
 		break;
 	}
+	return 1;
+}
+
+SEC("sockops")
+int hs_listening(struct bpf_sock_ops *ops)
+{
+	/* on a watched port the other one tells */
+	if (ops->op == BPF_SOCK_OPS_TCP_LISTEN_CB && !is_watched(ops))
+		tell_listen(ops, 0);
 	return 1;
 }
 

@@ -401,8 +401,11 @@ _Static_assert(sizeof(struct hs_motion) == 8 + 24 * HS_PLACES_MAX, "layout of th
 /* Traffic is told, by each CPU, when it comes after a pause of one to two times 2^this ns. */
 #define HS_TRAFFIC_TICK_SHIFT 28 /* 268 ms */
 
-/* Records of the ring "listens": a socket somewhere on this machine began to listen, or ceased to;
- * or, with `service_id`, that service got a connection after a pause. */
+/*
+ * Records of the ring "listens": a socket of a managed unit, or on a port that a service listens
+ * on, began to listen, or ceased to; or, with `service_id`, that service got a connection after a
+ * pause.
+ */
 struct hs_listen {
 	__u64 cookie;	  /* SO_COOKIE of the socket; of traffic: of the connection */
 	__u16 port;	  /* host byte order */
@@ -411,6 +414,21 @@ struct hs_listen {
 	__u32 service_id; /* hs_control.service_id; 0 = this is about a listener */
 };
 _Static_assert(sizeof(struct hs_listen) == 16, "layout of ring listens");
+
+/* How many listens each CPU tells in one tick (HS_TRAFFIC_TICK_SHIFT), whoever listens how often.
+ */
+#define HS_LISTENS_MAX 64
+
+/* Value of map "telling" (per-CPU array, one entry). Writer: the accounting programs. */
+struct hs_telling {
+	__u64 tick, told; /* of listens, in this tick */
+	__u64 lost;	  /* listens that were not told: too many of them, or a full ring */
+};
+_Static_assert(sizeof(struct hs_telling) == 24, "layout of map telling");
+
+/* Map "ports" of accounting (hash): which ports, in host byte order, services have listened on.
+ * Only a filter: what is there too long costs a look. Writer: whoever opens a listener. */
+#define HS_WATCHED_PORTS_MAX 65536
 
 /*
  * The one value of map "ports" (array, one entry, mmapable; one map per service): where the bind

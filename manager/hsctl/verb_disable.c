@@ -65,6 +65,8 @@ static int detach_all(const struct direct *direct)
 			r = detach_unit(direct, facts.control_group);
 		if (facts.control_group[0] && force)
 			force_detach(force, facts.control_group);
+		if (facts.control_group[0] && direct->accounting)
+			accounting_unwatch_cgroup(direct->accounting, facts.control_group);
 		unit_facts_done(&facts);
 	}
 	return r;

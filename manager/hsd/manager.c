@@ -11,6 +11,7 @@
 #include "hsd/foreign_watch.h"
 #include "hsd/hang.h"
 #include "hsd/instance.h"
+#include "hsd/listens.h"
 #include "hsd/roles.h"
 #include "hsd/workers.h"
 #include "plane/accounting.h"
@@ -22,132 +23,10 @@
 #include "util/macro.h"
 #include "util/strings.h"
 
-/* A server opens its listeners one after the other: look once for all of them. */
-#define RESCAN_USEC (2 * USEC_PER_MSEC)
 /* How often it is looked whether all services have what the hsd before has left for them. */
 #define SETTLE_USEC (1 * USEC_PER_SEC)
 
 DEFINE_CLEANUP(struct manager, manager_free)
-
-/* ---- sockets that begin or cease to listen ---- */
-
-/* Whether an instance has it. */
-static bool adopt_owner(struct manager *manager, uint64_t cgroup_id)
-{
-	bool owned = false;
-
-	for (size_t i = 0; i < manager->n_services; i++)
-		for (unsigned slot = 0; slot < manager->services[i]->n_slots; slot++) {
-			struct instance *instance = manager->services[i]->instances[slot];
-
-			if (!instance_owns(instance, cgroup_id))
-				continue;
-			instance_adopt(instance, NULL);
-			if (cgroup_id)
-				return true;
-			owned = true;
-		}
-	return owned;
-}
-
-/* Looks for the socket in one network namespace. 1 = it is an instance's, 0 = it is not, or not
- * there. */
-static int look_in(struct manager *manager, const struct netns *netns, uint64_t cookie)
-{
-	_cleanup_(freep) struct listening_socket *sockets = NULL;
-	size_t n;
-	int r = diag_listening(netns, false, &sockets, &n);
-
-	for (size_t i = 0; !r && i < n; i++)
-		if (sockets[i].cookie == cookie)
-			return adopt_owner(manager, sockets[i].cgroup_id);
-	return 0;
-}
-
-/* Whether an instance in a network namespace of its own has it. */
-static int look_in_private(struct manager *manager, uint64_t cookie)
-{
-	uint32_t seen = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < manager->n_services; i++)
-		for (unsigned slot = 0; !r && slot < manager->services[i]->n_slots; slot++) {
-			struct netns netns;
-
-			if (instance_netns(manager->services[i]->instances[slot], &netns) < 0)
-				continue;
-			/* instances of a service share theirs, as a rule */
-			if (netns.fd >= 0 && netns.inode != seen)
-				r = look_in(manager, &netns, cookie);
-			seen = netns.inode;
-			close_fd(netns.fd);
-		}
-	return r;
-}
-
-static void rescan_soon(struct manager *manager)
-{
-	sd_event_source_set_time_relative(manager->rescan_source, RESCAN_USEC);
-	sd_event_source_set_enabled(manager->rescan_source, SD_EVENT_ONESHOT);
-}
-
-static void on_listen(const struct hs_listen *listen, void *userdata)
-{
-	struct manager *manager = userdata;
-
-	if (listen->service_id) {
-		hang_watch_heard(manager->hangs, listen->service_id);
-		return;
-	}
-	if (!listen->closed && (look_in(manager, NULL, listen->cookie) > 0 ||
-				look_in_private(manager, listen->cookie) > 0))
-		return;
-	/* it ceased to listen, or is somebody else's */
-	for (size_t i = 0; i < manager->n_services; i++)
-		foreign_watch_heard(manager->services[i], listen->port);
-	rescan_soon(manager);
-}
-
-static int on_listens_readable(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct manager *manager = userdata;
-
-	(void)source;
-	(void)fd;
-	(void)events;
-	accounting_listens_consume(manager->context.accounting);
-	return 0;
-}
-
-static int on_rescan(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct manager *manager = userdata;
-
-	(void)source;
-	(void)usec;
-	for (size_t i = 0; i < manager->n_services; i++) {
-		service_check_active(manager->services[i]);
-		foreign_watch_look_due(manager->services[i]);
-	}
-	return 0;
-}
-
-static int watch_listens(struct manager *manager)
-{
-	int fd, r;
-
-	if (!manager->context.accounting)
-		return 0;
-	r = accounting_listens_watch(manager->context.accounting, on_listen, manager, &fd);
-	if (r >= 0)
-		r = sd_event_add_time_relative(manager->context.event, &manager->rescan_source,
-					       CLOCK_MONOTONIC, RESCAN_USEC, USEC_PER_MSEC,
-					       on_rescan, manager);
-	if (r >= 0)
-		r = sd_event_add_io(manager->context.event, &manager->listen_source, fd, EPOLLIN,
-				    on_listens_readable, manager);
-	return r;
-}
 
 /* ---- roles ---- */
 
@@ -380,7 +259,7 @@ int manager_new(sd_event *event, const struct manager_options *options,
 	manager->context.prober = manager->prober;
 	/* without a test they are woken in any case */
 	nudging_test_new(event, options->nudging, &manager->nudge, &manager->nudging_test);
-	r = watch_listens(manager);
+	r = listens_new(manager, &manager->listens);
 	if (r < 0)
 		return problem_set(problem, r, "cannot watch for listening sockets: %s",
 				   strerror(-r));
@@ -412,8 +291,7 @@ struct manager *manager_free(struct manager *manager)
 	sd_event_source_disable_unref(manager->settle_source);
 	forget_all(manager);
 	fdstore_free(manager->context.fdstore);
-	sd_event_source_disable_unref(manager->listen_source);
-	sd_event_source_disable_unref(manager->rescan_source);
+	listens_free(manager->listens);
 	hang_watch_free(manager->hangs);
 	prober_free(manager->prober);
 	workers_free(manager->workers);

@@ -5,13 +5,16 @@
 #include "hsd/nudging.h"
 #include "hsd/service.h"
 
+struct listens;
+
 struct manager {
 	struct service_context context;
 	struct problem accounting_problem;
 	struct service **services; /* sorted by name */
 	size_t n_services;
 	size_t n_missing; /* configured, and could not be taken up */
-	sd_event_source *listen_source, *rescan_source, *roles_source, *settle_source;
+	sd_event_source *roles_source, *settle_source;
+	struct listens *listens; /* NULL without accounting */
 	sd_bus_slot *bus_object, *exec_match;
 	struct hang_watch *hangs;
 	struct workers *workers;

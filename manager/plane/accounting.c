@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "accounting.skel.h"
 #include "plane/census.h"
@@ -20,6 +21,9 @@
 
 struct accounting {
 	int tags_fd, services_fd, moved_fd, listens_fd;
+	int watched_fd, telling_fd, build_fd;
+	int listening_fd;  /* the program for the units' cgroups */
+	unsigned may_tell; /* records that may still be told in this go */
 	struct ring_buffer *ring;
 	accounting_listen_fn on_listen;
 	void *userdata;
@@ -39,6 +43,9 @@ static const struct pinned_map {
 	{PIN("services"), offsetof(struct accounting, services_fd)},
 	{PIN("moved"), offsetof(struct accounting, moved_fd)},
 	{PIN("listens"), offsetof(struct accounting, listens_fd)},
+	{PIN("ports"), offsetof(struct accounting, watched_fd)},
+	{PIN("telling"), offsetof(struct accounting, telling_fd)},
+	{PIN("build"), offsetof(struct accounting, build_fd)},
 };
 
 static int *fd_of(struct accounting *a, const struct pinned_map *map)
@@ -53,6 +60,7 @@ static void close_pins(struct accounting *a)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(pinned_maps); i++)
 		*fd_of(a, &pinned_maps[i]) = close_fd(*fd_of(a, &pinned_maps[i]));
+	a->listening_fd = close_fd(a->listening_fd);
 	a->used_fd = close_fd(a->used_fd);
 }
 
@@ -75,7 +83,7 @@ static struct accounting *accounting_new(void)
 	for (size_t i = 0; a && i < ARRAY_SIZE(pinned_maps); i++)
 		*fd_of(a, &pinned_maps[i]) = -1;
 	if (a)
-		a->used_fd = -1;
+		a->used_fd = a->listening_fd = -1;
 	return a;
 }
 
@@ -87,14 +95,34 @@ static int open_pins(struct accounting *a)
 
 	for (size_t i = 0; !r && i < ARRAY_SIZE(pinned_maps); i++)
 		r = pin_open(pinned_maps[i].path, fd_of(a, &pinned_maps[i]));
-	return r;
+	return r ? r : pin_open(PIN("listening"), &a->listening_fd);
 }
 
-static int attach(struct accounting_bpf *skel, struct problem *problem)
+static uint64_t own_build(void)
 {
-	_cleanup_(close_fdp) int cgroup = -1;
+	uint64_t hash = 0xcbf29ce484222325ULL;
+	const uint8_t *bytes;
+	size_t n;
+
+	bytes = accounting_bpf__elf_bytes(&n);
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
+	return hash | 1;
+}
+
+static bool is_outdated(const struct accounting *a)
+{
+	uint32_t zero = 0;
+	uint64_t build = 0;
+
+	return bpf_map_lookup_elem(a->build_fd, &zero, &build) || build != own_build();
+}
+
+static int make_link(int program, struct problem *problem)
+{
+	_cleanup_(close_fdp) int cgroup = -1, link = -1;
 	struct pin_path root;
-	int r, link;
+	int r;
 
 	r = cgroup_mount(root.text, sizeof(root.text));
 	if (r < 0)
@@ -103,15 +131,64 @@ static int attach(struct accounting_bpf *skel, struct problem *problem)
 	cgroup = open(root.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
 		return problem_set(problem, -errno, "cannot open %s: %m", root.text);
-	link = bpf_link_create(bpf_program__fd(skel->progs.hs_account), cgroup, BPF_CGROUP_SOCK_OPS,
-			       NULL);
+	link = bpf_link_create(program, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
 	if (link < 0)
 		return problem_set(problem, -errno,
 				   "the kernel refused the accounting program on cgroup %s: %m",
 				   root.text);
 	r = pin_object(link, PIN("link"));
-	close_fd(link);
+	return r ? problem_set(problem, r, "cannot pin %s: %s", PIN("link"), strerror(-r)) : 0;
+}
+
+/* The program of an earlier release is replaced in one step: none is counted twice or not at all.
+ */
+static int attach(struct accounting_bpf *skel, struct problem *problem)
+{
+	int program = bpf_program__fd(skel->progs.hs_account), r;
+	_cleanup_(close_fdp) int link = -1;
+
+	r = pin_open(PIN("link"), &link);
+	if (r == -ENOENT)
+		return make_link(program, problem);
+	if (!r && bpf_link_update(link, program, NULL))
+		r = -errno;
+	return r ? problem_set(problem, r, "cannot replace the accounting program: %s",
+			       strerror(-r))
+		 : 0;
+}
+
+/* Whatever of them is pinned goes on, with what it holds. */
+static int reuse_maps(struct bpf_map *maps[])
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < ARRAY_SIZE(pinned_maps); i++) {
+		_cleanup_(close_fdp) int fd = -1;
+
+		r = pin_open(pinned_maps[i].path, &fd);
+		if (!r)
+			r = bpf_map__reuse_fd(maps[i], fd);
+		r = r == -ENOENT ? 0 : r;
+	}
 	return r;
+}
+
+static int pin_all(struct accounting_bpf *skel, struct bpf_map *maps[], struct problem *problem)
+{
+	int r = pin_object(bpf_program__fd(skel->progs.hs_listening), PIN("listening"));
+
+	for (size_t i = 0; !r && i < ARRAY_SIZE(pinned_maps); i++)
+		if (access(pinned_maps[i].path, F_OK) < 0)
+			r = pin_object(bpf_map__fd(maps[i]), pinned_maps[i].path);
+	return r ? problem_set(problem, r, "cannot make the accounting pins: %s", strerror(-r)) : 0;
+}
+
+static int mark_build(const struct accounting *a)
+{
+	uint64_t build = own_build();
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(a->build_fd, &zero, &build, BPF_ANY) ? -errno : 0;
 }
 
 static int load_and_pin(struct accounting *a, struct problem *problem)
@@ -121,20 +198,22 @@ static int load_and_pin(struct accounting *a, struct problem *problem)
 
 	if (!skel)
 		return problem_set(problem, -errno, "cannot open the accounting program: %m");
-	r = load_object(skel->obj, "the accounting program", problem);
-	if (r < 0)
-		return r;
-	const struct bpf_map *maps[] = {skel->maps.hs_tags, skel->maps.hs_services,
-					skel->maps.hs_moved, skel->maps.hs_listens};
+	struct bpf_map *maps[] = {skel->maps.hs_tags,	 skel->maps.hs_services,
+				  skel->maps.hs_moved,	 skel->maps.hs_listens,
+				  skel->maps.hs_watched, skel->maps.hs_telling,
+				  skel->maps.hs_build};
 	_Static_assert(ARRAY_SIZE(maps) == ARRAY_SIZE(pinned_maps), "one pin a map");
-	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
-		r = pin_object(bpf_map__fd(maps[i]), pinned_maps[i].path);
-		if (r < 0)
-			return problem_set(problem, r, "cannot pin %s: %s", pinned_maps[i].path,
-					   strerror(-r));
-	}
-	r = attach(skel, problem);
-	return r ? r : open_pins(a);
+	r = reuse_maps(maps);
+	if (r < 0)
+		return problem_set(problem, r, "cannot open the accounting pins: %s", strerror(-r));
+	r = load_object(skel->obj, "the accounting program", problem);
+	if (!r)
+		r = pin_all(skel, maps, problem);
+	if (!r)
+		r = attach(skel, problem);
+	if (!r)
+		r = open_pins(a);
+	return r ? r : mark_build(a);
 }
 
 /* Who uses it shares a lock, so that nobody takes the pins for unused. */
@@ -149,7 +228,7 @@ static int hold(struct accounting *a, struct problem *problem)
 /* The lock of all pins is for those who make some: these are there, and nobody takes them away. */
 static bool open_made(struct accounting *a)
 {
-	if (!hold(a, NULL) && !open_pins(a))
+	if (!hold(a, NULL) && !open_pins(a) && !is_outdated(a))
 		return true;
 	close_pins(a);
 	return false;
@@ -176,9 +255,10 @@ int accounting_open(struct accounting **ret_accounting, struct problem *problem)
 		return problem_set(problem, -errno,
 				   "cannot make the accounting pins: %m; this needs root");
 	r = open_pins(a);
-	if (r == -ENOENT)
+	if (r == -ENOENT || (!r && is_outdated(a))) {
+		close_pins(a);
 		r = load_and_pin(a, problem);
-	else if (r < 0)
+	} else if (r < 0)
 		problem_set(problem, r, "cannot open the accounting pins: %s", strerror(-r));
 	if (!r)
 		r = hold(a, problem);
@@ -283,7 +363,8 @@ static int on_record(void *userdata, void *data, size_t size)
 
 	if (a->watching && size >= sizeof(struct hs_listen))
 		a->on_listen(data, a->userdata);
-	return 0;
+	/* this one is taken; libbpf would go on as long as more of them come */
+	return --a->may_tell ? 0 : -EAGAIN;
 }
 
 int accounting_listens_watch(struct accounting *a, accounting_listen_fn on_listen, void *userdata,
@@ -294,6 +375,8 @@ int accounting_listens_watch(struct accounting *a, accounting_listen_fn on_liste
 		return -errno;
 	a->on_listen = on_listen;
 	a->userdata = userdata;
+	/* all that a ring can hold */
+	a->may_tell = UINT16_MAX;
 	ring_buffer__consume(a->ring);
 	a->watching = true;
 	*ret_fd = ring_buffer__epoll_fd(a->ring);
@@ -302,5 +385,59 @@ int accounting_listens_watch(struct accounting *a, accounting_listen_fn on_liste
 
 int accounting_listens_consume(struct accounting *a)
 {
-	return ring_buffer__consume(a->ring);
+	int r;
+
+	a->may_tell = ACCOUNTING_LISTENS_AT_ONCE;
+	r = ring_buffer__consume(a->ring);
+	return r == -EAGAIN ? 0 : r;
+}
+
+int accounting_listens_lost(const struct accounting *a, uint64_t *ret_lost)
+{
+	int n = libbpf_num_possible_cpus();
+	_cleanup_(freep) struct hs_telling *telling = NULL;
+	uint32_t zero = 0;
+
+	if (n <= 0)
+		return n;
+	telling = calloc(n, sizeof(*telling));
+	if (!telling)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(a->telling_fd, &zero, telling))
+		return -errno;
+	*ret_lost = 0;
+	for (int i = 0; i < n; i++)
+		*ret_lost += telling[i].lost;
+	return 0;
+}
+
+int accounting_watch_port(struct accounting *a, uint16_t port)
+{
+	uint32_t key = port, one = 1;
+
+	return bpf_map_update_elem(a->watched_fd, &key, &one, BPF_ANY) ? -errno : 0;
+}
+
+int accounting_watch_cgroup(struct accounting *a, const char *cgroup)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = cgroup_open(cgroup, &fd);
+
+	if (!r)
+		r = cgroup_has_program(fd, BPF_CGROUP_SOCK_OPS, a->listening_fd);
+	if (r)
+		return MIN(r, 0);
+	return bpf_prog_attach(a->listening_fd, fd, BPF_CGROUP_SOCK_OPS, BPF_F_ALLOW_MULTI) ? -errno
+											    : 0;
+}
+
+int accounting_unwatch_cgroup(struct accounting *a, const char *cgroup)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = cgroup_open(cgroup, &fd);
+
+	if (!r && bpf_prog_detach2(a->listening_fd, fd, BPF_CGROUP_SOCK_OPS) && errno != ENOENT &&
+	    errno != EINVAL)
+		r = -errno;
+	return r == -ENOENT ? 0 : r;
 }

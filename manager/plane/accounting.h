@@ -51,12 +51,25 @@ unsigned accounting_slot_of(const struct accounting *accounting, uint64_t cookie
 			    const struct hs_tag *tag);
 
 /*
- * News of sockets that began or ceased to listen, anywhere on the machine below the root cgroup.
- * The descriptor becomes readable; `accounting_listens_consume` then calls `on_listen` for each
- * record. What was waiting before the watch began is dropped: whoever watches looks at all units
- * first.
+ * News of sockets that began or ceased to listen: those of watched cgroups, on any port, and
+ * everybody's on watched ports. The descriptor becomes readable; `accounting_listens_consume` then
+ * calls `on_listen` for each record, for so many of them at the most: it is readable still when
+ * there are more. What was waiting before the watch began is dropped: whoever watches looks at all
+ * units first.
  */
+#define ACCOUNTING_LISTENS_AT_ONCE 64
 typedef void (*accounting_listen_fn)(const struct hs_listen *listen, void *userdata);
 int accounting_listens_watch(struct accounting *accounting, accounting_listen_fn on_listen,
 			     void *userdata, int *ret_fd);
 int accounting_listens_consume(struct accounting *accounting);
+/* How many were not told since the pins were made. When it grows, all units want to be looked at.
+ */
+int accounting_listens_lost(const struct accounting *accounting, uint64_t *ret_lost);
+
+/* A port that a service listens on. For good: see hs_abi.h. */
+int accounting_watch_port(struct accounting *accounting, uint16_t port);
+/* A unit's cgroup and what is below it, as systemd names it: for as long as it is there. Again is
+ * no harm. -ENOENT when there is none. */
+int accounting_watch_cgroup(struct accounting *accounting, const char *cgroup);
+/* 0 also where it was not watched. */
+int accounting_unwatch_cgroup(struct accounting *accounting, const char *cgroup);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/cgroup.h"
 
+#include <bpf/bpf.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +14,8 @@
 #define DEPTH_MAX 8
 /* How many there are may be the instance's choice (Delegate=). */
 #define FOLDERS_MAX 4096
+/* Programs that others may have on the cgroup as well. */
+#define ATTACHED_MAX 64
 
 static int find_mount(char *path, size_t size)
 {
@@ -229,4 +233,48 @@ bool cgroup_has_process(const char *cgroup, pid_t pid)
 			return length > 1 && !strncmp(line + 3, cgroup, length) &&
 			       (line[3 + length] == '/' || line[3 + length] == '\n');
 	return false;
+}
+
+int cgroup_open(const char *cgroup, int *ret_fd)
+{
+	char mount[PATH_MAX], path[2 * PATH_MAX];
+	int fd, r;
+
+	if (!cgroup || cgroup[0] != '/' || !cgroup[1])
+		return -ENOENT;
+	r = cgroup_mount(mount, sizeof(mount));
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "%s%s", mount, cgroup);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+static int program_id(int fd, uint32_t *ret_id)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	*ret_id = info.id;
+	return 0;
+}
+
+int cgroup_has_program(int cgroup_fd, int type, int program_fd)
+{
+	uint32_t ids[ATTACHED_MAX], n = ARRAY_SIZE(ids), id = 0;
+	int r = program_id(program_fd, &id);
+
+	if (r < 0)
+		return r;
+	if (bpf_prog_query(cgroup_fd, type, 0, NULL, ids, &n))
+		return -errno;
+	for (uint32_t i = 0; i < n; i++)
+		if (ids[i] == id)
+			return 1;
+	return 0;
 }

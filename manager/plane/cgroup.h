@@ -31,3 +31,9 @@ int cgroup_find(uint64_t id, char cgroup[PATH_MAX]);
 bool cgroup_is_populated(const char *cgroup);
 /* Where a process is, from the mount on. -ESRCH. */
 int cgroup_of_process(pid_t pid, char cgroup[PATH_MAX]);
+
+/* Opens the folder of a cgroup. -ENOENT. */
+int cgroup_open(const char *cgroup, int *ret_fd);
+/* Whether the very program is attached to this cgroup (enum bpf_attach_type): 1 or 0, or -errno;
+ * what those above it have does not count. */
+int cgroup_has_program(int cgroup_fd, int type, int program_fd);

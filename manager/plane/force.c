@@ -16,9 +16,6 @@
 #include "plane/pins.h"
 #include "util/macro.h"
 
-/* Programs that others may have on the cgroup as well. */
-#define ATTACHED_MAX 64
-
 struct force {
 	struct hs_ports *ports; /* mapped */
 	int program_fds[2];
@@ -273,53 +270,9 @@ struct force_counts force_counts(const struct force *force)
 
 /* ---- cgroups ---- */
 
-static int open_cgroup(const char *cgroup, int *ret_fd)
-{
-	char mount[PATH_MAX];
-	int fd, r;
-
-	if (!cgroup || cgroup[0] != '/' || !cgroup[1])
-		return -ENOENT;
-	r = cgroup_mount(mount, sizeof(mount));
-	if (r < 0)
-		return r;
-	fd = open(pin_path("%s%s", mount, cgroup).text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	*ret_fd = fd;
-	return 0;
-}
-
-static int program_id(int fd, uint32_t *ret_id)
-{
-	struct bpf_prog_info info = {0};
-	uint32_t size = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &size))
-		return -errno;
-	*ret_id = info.id;
-	return 0;
-}
-
-/* Whether the very program is attached to this cgroup; what those above it have does not count. */
-static int is_attached(int cgroup, enum bpf_attach_type type, int program)
-{
-	uint32_t ids[ATTACHED_MAX], n = ARRAY_SIZE(ids), id = 0;
-	int r = program_id(program, &id);
-
-	if (r < 0)
-		return r;
-	if (bpf_prog_query(cgroup, type, 0, NULL, ids, &n))
-		return -errno;
-	for (uint32_t i = 0; i < n; i++)
-		if (ids[i] == id)
-			return 1;
-	return 0;
-}
-
 static int attach_one(const struct force *force, size_t i, int cgroup)
 {
-	int r = is_attached(cgroup, programs[i].type, force->program_fds[i]);
+	int r = cgroup_has_program(cgroup, programs[i].type, force->program_fds[i]);
 
 	if (r)
 		return r < 0 ? r : 0;
@@ -332,7 +285,7 @@ int force_attach(const struct force *force, const char *cgroup, struct problem *
 {
 	_cleanup_(close_fdp) int fd = -1;
 	bool attached = false;
-	int r = open_cgroup(cgroup, &fd);
+	int r = cgroup_open(cgroup, &fd);
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(programs); i++) {
 		r = attach_one(force, i, fd);
@@ -348,7 +301,7 @@ int force_attach(const struct force *force, const char *cgroup, struct problem *
 int force_detach(const struct force *force, const char *cgroup)
 {
 	_cleanup_(close_fdp) int fd = -1;
-	int r = open_cgroup(cgroup, &fd);
+	int r = cgroup_open(cgroup, &fd);
 
 	if (r)
 		return r == -ENOENT ? 0 : r;

@@ -129,6 +129,13 @@ static struct pin_path listener_path(const struct plane *plane, const struct add
 	return pin_path("%s/%s", plane->folder.text, address_to_pin(address, name));
 }
 
+static void add_to_list(struct plane *plane, struct listener *listener)
+{
+	plane->listeners[plane->n_listeners++] = listener;
+	if (plane->accounting)
+		accounting_watch_port(plane->accounting, listener->address.port);
+}
+
 static int open_listener(const char *name, void *userdata)
 {
 	struct plane *plane = userdata;
@@ -142,7 +149,7 @@ static int open_listener(const char *name, void *userdata)
 		return -ENOSPC;
 	r = listener_open(listener_path(plane, &address).text, &address, &listener);
 	if (!r)
-		plane->listeners[plane->n_listeners++] = listener;
+		add_to_list(plane, listener);
 	/* a half-made one is made again when its sockets are adopted */
 	return r == -ENOENT ? 0 : r;
 }
@@ -456,7 +463,7 @@ static int add_listener(struct plane *plane, const struct address *address,
 	r = listener_create(listener_path(plane, address).text, address, &shared, ret_listener,
 			    problem);
 	if (!r)
-		plane->listeners[plane->n_listeners++] = *ret_listener;
+		add_to_list(plane, *ret_listener);
 	return r;
 }
 

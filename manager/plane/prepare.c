@@ -28,6 +28,11 @@ int prepare_slot(struct plane *plane, const struct prepare_scope *scope,
 	struct problem what = {0};
 	int r = force_intake(plane, scope, &what);
 
+	/* without it a listener that comes late is not noticed: no reason to say that nothing is
+	 * prepared */
+	if (plane_accounting(plane))
+		accounting_watch_cgroup(plane_accounting(plane), scope->cgroup);
+
 	if (r < 0)
 		problem_set(ret_sentence, 0, "%s: slot %u is not prepared: %.400s.",
 			    plane_service(plane), scope->slot, what.text);

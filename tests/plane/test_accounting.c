@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PORT	8080
 #define CLIENTS 10
@@ -444,6 +445,53 @@ static void connections_of_one_slot_can_be_reset(void **state)
 	assert_nothing_left(rig);
 }
 
+static uint32_t program_of_link(void)
+{
+	_cleanup_(close_fdp) int link = -1;
+	struct bpf_link_info info = {0};
+	uint32_t size = sizeof(info);
+
+	assert_int_equal(pin_open(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/link", &link), 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(link, &info, &size), 0);
+	return info.prog_id;
+}
+
+/* After an upgrade of the package: another program in the old one's place, the counts go on. What
+ * the older release did not know is missing. */
+static void the_program_of_an_earlier_release_is_replaced(void **state)
+{
+	static const char *const newer[] = {"ports", "telling", "build", "listening"};
+	struct rig *rig = *state;
+	struct address at = rig_local(PORT);
+	struct server *a = start_adopted(rig, 0, &at);
+	struct accounting *again;
+	struct problem problem = {0};
+	uint32_t before = program_of_link();
+	int client = client_connect(&at);
+
+	rig_until(rig_slot(rig, 0).opened == 1);
+	/* the same build: nothing is done */
+	assert_int_equal(accounting_open(&again, &problem), 0);
+	accounting_free(again);
+	assert_int_equal(program_of_link(), before);
+	for (size_t i = 0; i < ARRAY_SIZE(newer); i++)
+		assert_int_equal(
+			unlink(pin_path("%s/%s/%s", HS_PIN_ROOT, HS_PIN_ACCOUNTING, newer[i]).text),
+			0);
+	if (accounting_open(&again, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "not replaced: %s", problem.text);
+	accounting_free(again);
+	assert_int_not_equal(program_of_link(), before);
+	/* begun before, ended after */
+	assert_int_equal(server_accept(a, NULL), 1);
+	close(client);
+	server_hang_up(a, false);
+	rig_until(rig_slot(rig, 0).closed == 1);
+	client = client_connect(&at);
+	rig_until(rig_slot(rig, 0).opened == 2);
+	close(client);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -464,6 +512,7 @@ int main(void)
 		BARE_CASE(accounting_that_comes_later_counts_with_the_next_adoption),
 		CASE(the_list_of_connections_knows_their_slots),
 		CASE(connections_of_one_slot_can_be_reset),
+		CASE(the_program_of_an_earlier_release_is_replaced),
 	};
 
 	return cases_run("accounting", tests);

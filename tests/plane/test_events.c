@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define PORT   8080
 #define EVENTS 64
@@ -157,7 +158,7 @@ static void what_does_not_fit_is_counted(void **state)
 	assert_int_equal(heard.n + lost, FLOWS + 1);
 }
 
-/* The ring is the whole machine's, with what is told of other tests: a port that is ours only. */
+/* Listens on it are told, whoever's they are: a port that no other test uses. */
 static uint16_t own_port(void)
 {
 	return 1024 + getpid() % 8000;
@@ -176,6 +177,15 @@ static void on_listen(const struct hs_listen *listen, void *userdata)
 	/* that there is traffic is told, too */
 	if (listen->port == listens->port && !listen->service_id && listens->n < EVENTS)
 		listens->told[listens->n++] = *listen;
+}
+
+static void watch(struct rig *rig, struct listens *listens)
+{
+	int fd;
+
+	listens->port = own_port();
+	assert_int_equal(accounting_watch_port(rig->accounting, own_port()), 0);
+	assert_int_equal(accounting_listens_watch(rig->accounting, on_listen, listens, &fd), 0);
 }
 
 static unsigned hear(struct rig *rig, struct listens *listens)
@@ -199,6 +209,7 @@ static void listening_is_told(void **state)
 	struct listens listens = {.port = own_port()};
 	int fd;
 
+	assert_int_equal(accounting_watch_port(rig->accounting, own_port()), 0);
 	assert_int_equal(accounting_listens_watch(rig->accounting, on_listen, &listens, &fd), 0);
 	server_listen(a, &v4, 0);
 	wait_readable(fd);
@@ -222,10 +233,9 @@ static void the_cookie_is_that_of_adoption(void **state)
 {
 	struct rig *rig = *state;
 	struct address at = rig_any(own_port());
-	struct listens listens = {.port = own_port()};
-	int fd;
+	struct listens listens = {0};
 
-	assert_int_equal(accounting_listens_watch(rig->accounting, on_listen, &listens, &fd), 0);
+	watch(rig, &listens);
 	start_adopted(rig, 0, &at);
 	rig_until(hear(rig, &listens) == 1);
 	assert_true(plane_slot_has(rig->plane, 0, listens.told[0].cookie));
@@ -236,11 +246,10 @@ static void what_was_before_the_watch_is_not_told(void **state)
 	struct rig *rig = *state;
 	struct address at = rig_any(own_port());
 	struct server *a = server_start(rig, 0);
-	struct listens listens = {.port = own_port()};
-	int fd;
+	struct listens listens = {0};
 
 	server_listen(a, &at, 0);
-	assert_int_equal(accounting_listens_watch(rig->accounting, on_listen, &listens, &fd), 0);
+	watch(rig, &listens);
 	assert_int_equal(hear(rig, &listens), 0);
 	server_listen(a, &at, 0);
 	rig_until(hear(rig, &listens) == 1);
@@ -265,6 +274,67 @@ static void a_bounce_is_told_as_both(void **state)
 	close(client);
 }
 
+/* A unit's own, on whatever port, also of what is below its cgroup; nobody else's. */
+static void a_watched_cgroup_is_told_and_others_are_not(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(own_port());
+	struct server *a = server_start(rig, 0), *stranger = server_start(rig, 1);
+	struct listens listens = {.port = own_port()};
+	int fd;
+
+	assert_int_equal(accounting_watch_cgroup(rig->accounting, a->cgroup), 0);
+	assert_int_equal(accounting_watch_cgroup(rig->accounting, a->cgroup), 0);
+	assert_int_equal(accounting_listens_watch(rig->accounting, on_listen, &listens, &fd), 0);
+	server_listen(stranger, &at, 0);
+	server_close(stranger, 0);
+	server_listen(a, &at, 0);
+	rig_until(hear(rig, &listens) == 1);
+	/* one that was not adopted is nothing to tell the end of */
+	server_close(a, 0);
+	assert_int_equal(accounting_unwatch_cgroup(rig->accounting, a->cgroup), 0);
+	server_listen(a, &at, 0);
+	assert_int_equal(hear(rig, &listens), 1);
+	assert_int_equal(accounting_watch_cgroup(rig->accounting, "/no-such-group"), -ENOENT);
+}
+
+static void count(const struct hs_listen *listen, void *userdata)
+{
+	if (listen->port == own_port())
+		(*(unsigned *)userdata)++;
+}
+
+/* Whoever listens without a pause: what is told at once is bounded, and so is what is told. */
+static void a_flood_is_bounded_and_what_it_loses_is_counted(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_local(own_port());
+	struct sockaddr_storage name;
+	socklen_t size = address_to_sockaddr(&at, &name);
+	uint64_t lost = 0, before;
+	unsigned told = 0;
+	int fd;
+
+	assert_int_equal(accounting_watch_port(rig->accounting, own_port()), 0);
+	assert_int_equal(accounting_listens_watch(rig->accounting, count, &told, &fd), 0);
+	assert_int_equal(accounting_listens_lost(rig->accounting, &before), 0);
+	for (uint64_t end = now_usec() + 1000000; lost <= before && now_usec() < end;) {
+		int flood = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_int_equal(bind(flood, (struct sockaddr *)&name, size), 0);
+		assert_int_equal(listen(flood, 1), 0);
+		close(flood);
+		assert_int_equal(accounting_listens_lost(rig->accounting, &lost), 0);
+	}
+	assert_true(lost > before);
+	wait_readable(fd);
+	assert_true(accounting_listens_consume(rig->accounting) >= 0);
+	assert_in_range(told, 1, ACCOUNTING_LISTENS_AT_ONCE);
+	/* the rest comes with the next goes */
+	rig_until(accounting_listens_consume(rig->accounting) == 0);
+	assert_true(told >= HS_LISTENS_MAX);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -277,6 +347,8 @@ int main(void)
 		CASE(the_cookie_is_that_of_adoption),
 		CASE(what_was_before_the_watch_is_not_told),
 		CASE(a_bounce_is_told_as_both),
+		CASE(a_watched_cgroup_is_told_and_others_are_not),
+		CASE(a_flood_is_bounded_and_what_it_loses_is_counted),
 	};
 
 	return cases_run("events", tests);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* listen-flood SECONDS [RATE]: opens a socket, listens and closes it, again and again. RATE: at
- * most so often a second. */
+/* listen-flood SECONDS [RATE [PORT]]: opens a socket, listens and closes it, again and again. RATE:
+ * at most so often a second, 0 = as often as it can. PORT: on 127.0.0.2, else wherever. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -15,13 +17,18 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static int listen_once(void)
+static int listen_once(unsigned short port)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0), r;
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0), r = 0;
 
 	if (fd < 0)
 		return -1;
-	r = listen(fd, 1);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+	if (port)
+		r = bind(fd, (struct sockaddr *)&to, sizeof(to));
+	if (!r)
+		r = listen(fd, 1);
 	close(fd);
 	return r;
 }
@@ -30,9 +37,10 @@ int main(int argc, char **argv)
 {
 	double begun = now(), end = begun + (argc > 1 ? atof(argv[1]) : 1);
 	long rate = argc > 2 ? atol(argv[2]) : 0, n = 0;
+	unsigned short port = argc > 3 ? (unsigned short)atoi(argv[3]) : 0;
 
 	while (now() < end) {
-		if (listen_once() < 0) {
+		if (listen_once(port) < 0) {
 			perror("listen");
 			return 1;
 		}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/listens.h"
+
+#include <sys/epoll.h>
+
+#include "hsd/foreign_watch.h"
+#include "hsd/hang.h"
+#include "hsd/instance.h"
+#include "hsd/manager.h"
+#include "plane/accounting.h"
+#include "plane/diag.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+/* A server opens its listeners one after the other: look once for all of them. */
+#define LOOK_MIN (2 * USEC_PER_MSEC)
+/* Doubles up to this as long as what is told is nobody's. */
+#define LOOK_MAX (512 * USEC_PER_MSEC)
+/* What the kernel has not told, because of too many, shows after its tick; a look at all units is
+ * dear, so it comes ever more seldom, too. */
+#define LOST_MIN (1 * USEC_PER_SEC)
+#define LOST_MAX (32 * USEC_PER_SEC)
+
+#define COOKIES_MAX 256
+/* Behind hang detection, the bus and the watchdog. */
+#define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+
+struct listens {
+	struct manager *manager;
+	sd_event_source *readable, *look, *lost_look;
+	uint64_t cookies[COOKIES_MAX]; /* that began to listen since the last look */
+	size_t n;
+	bool overflow; /* there was no room for one of them */
+	uint64_t delay;
+	uint64_t lost, lost_delay;
+};
+
+DEFINE_CLEANUP(struct listens, listens_free)
+
+/* ---- whose they are ---- */
+
+/* Whether an instance has it. */
+static bool adopt_owner(struct manager *manager, uint64_t cgroup_id)
+{
+	bool owned = false;
+
+	for (size_t i = 0; i < manager->n_services; i++)
+		for (unsigned slot = 0; slot < manager->services[i]->n_slots; slot++) {
+			struct instance *instance = manager->services[i]->instances[slot];
+
+			if (!instance_owns(instance, cgroup_id))
+				continue;
+			instance_adopt(instance, NULL);
+			if (cgroup_id)
+				return true;
+			owned = true;
+		}
+	return owned;
+}
+
+static bool take(struct listens *listens, uint64_t cookie)
+{
+	for (size_t i = 0; i < listens->n; i++)
+		if (listens->cookies[i] == cookie) {
+			listens->cookies[i] = listens->cookies[--listens->n];
+			return true;
+		}
+	return false;
+}
+
+/* Looks for them in one network namespace. Returns how many are instances'. */
+static unsigned look_in(struct listens *listens, const struct netns *netns)
+{
+	_cleanup_(freep) struct listening_socket *sockets = NULL;
+	unsigned owned = 0;
+	size_t n;
+
+	if (diag_listening(netns, false, &sockets, &n) < 0)
+		return 0;
+	for (size_t i = 0; listens->n && i < n; i++)
+		if (take(listens, sockets[i].cookie))
+			owned += adopt_owner(listens->manager, sockets[i].cgroup_id);
+	return owned;
+}
+
+/* In those of instances that have one of their own. */
+static unsigned look_in_private(struct listens *listens)
+{
+	struct manager *manager = listens->manager;
+	unsigned owned = 0;
+	uint32_t seen = 0;
+
+	for (size_t i = 0; i < manager->n_services; i++)
+		for (unsigned slot = 0; listens->n && slot < manager->services[i]->n_slots;
+		     slot++) {
+			struct netns netns;
+
+			if (instance_netns(manager->services[i]->instances[slot], &netns) < 0)
+				continue;
+			/* instances of a service share theirs, as a rule */
+			if (netns.fd >= 0 && netns.inode != seen)
+				owned += look_in(listens, &netns);
+			seen = netns.inode;
+			close_fd(netns.fd);
+		}
+	return owned;
+}
+
+/* ---- looking ---- */
+
+/* Not put off by what is told meanwhile. */
+static void arm(sd_event_source *source, uint64_t delay)
+{
+	int enabled = SD_EVENT_OFF;
+
+	sd_event_source_get_enabled(source, &enabled);
+	if (enabled != SD_EVENT_OFF)
+		return;
+	sd_event_source_set_time_relative(source, delay);
+	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct listens *listens = userdata;
+	struct manager *manager = listens->manager;
+	unsigned owned = 0;
+
+	(void)source;
+	(void)usec;
+	if (listens->n)
+		owned = look_in(listens, NULL);
+	if (listens->n)
+		owned += look_in_private(listens);
+	/* the rest has closed since, or is in a namespace of others */
+	listens->n = 0;
+	listens->delay = owned ? LOOK_MIN : MIN(2 * listens->delay, LOOK_MAX);
+	for (size_t i = 0; i < manager->n_services; i++) {
+		service_check_active(manager->services[i]);
+		foreign_watch_look_due(manager->services[i]);
+	}
+	return 0;
+}
+
+static void adopt_all(struct manager *manager)
+{
+	for (size_t i = 0; i < manager->n_services; i++)
+		for (unsigned slot = 0; slot < manager->services[i]->n_slots; slot++)
+			if (instance_owns(manager->services[i]->instances[slot], 0))
+				instance_adopt(manager->services[i]->instances[slot], NULL);
+}
+
+/* Once after the last that was told: quiet again, the delays begin anew. */
+static int on_lost_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct listens *listens = userdata;
+	uint64_t lost = listens->lost;
+
+	(void)source;
+	(void)usec;
+	accounting_listens_lost(listens->manager->context.accounting, &lost);
+	if (lost == listens->lost && !listens->overflow) {
+		listens->lost_delay = LOST_MIN;
+		listens->delay = LOOK_MIN;
+		return 0;
+	}
+	listens->lost = lost;
+	listens->overflow = false;
+	adopt_all(listens->manager);
+	listens->lost_delay = MIN(2 * listens->lost_delay, LOST_MAX);
+	arm(listens->lost_look, listens->lost_delay);
+	return 0;
+}
+
+/* ---- being told ---- */
+
+static void on_listen(const struct hs_listen *listen, void *userdata)
+{
+	struct listens *listens = userdata;
+	struct manager *manager = listens->manager;
+
+	if (listen->service_id) {
+		hang_watch_heard(manager->hangs, listen->service_id);
+		return;
+	}
+	if (!listen->closed && listens->n < COOKIES_MAX)
+		listens->cookies[listens->n++] = listen->cookie;
+	else if (!listen->closed)
+		listens->overflow = true;
+	for (size_t i = 0; i < manager->n_services; i++)
+		foreign_watch_heard(manager->services[i], listen->port);
+	arm(listens->look, listens->delay);
+	arm(listens->lost_look, listens->lost_delay);
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct listens *listens = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	accounting_listens_consume(listens->manager->context.accounting);
+	return 0;
+}
+
+static int add_timer(struct listens *listens, sd_event_source **source,
+		     sd_event_time_handler_t handler)
+{
+	int r = sd_event_add_time_relative(listens->manager->context.event, source, CLOCK_MONOTONIC,
+					   LOOK_MIN, USEC_PER_MSEC, handler, listens);
+
+	return r < 0 ? r : sd_event_source_set_priority(*source, PRIORITY);
+}
+
+int listens_new(struct manager *manager, struct listens **ret_listens)
+{
+	_cleanup_(listens_freep) struct listens *listens = calloc(1, sizeof(*listens));
+	int fd, r;
+
+	if (!manager->context.accounting)
+		return 0;
+	if (!listens)
+		return -ENOMEM;
+	*listens = (struct listens) {.manager = manager, .delay = LOOK_MIN, .lost_delay = LOST_MIN};
+	accounting_listens_lost(manager->context.accounting, &listens->lost);
+	r = accounting_listens_watch(manager->context.accounting, on_listen, listens, &fd);
+	if (r >= 0)
+		r = add_timer(listens, &listens->look, on_look);
+	if (r >= 0)
+		r = add_timer(listens, &listens->lost_look, on_lost_look);
+	if (r >= 0)
+		r = sd_event_add_io(manager->context.event, &listens->readable, fd, EPOLLIN,
+				    on_readable, listens);
+	if (r >= 0)
+		r = sd_event_source_set_priority(listens->readable, PRIORITY);
+	if (r < 0)
+		return r;
+	*ret_listens = steal_ptr(&listens);
+	return 0;
+}
+
+struct listens *listens_free(struct listens *listens)
+{
+	if (!listens)
+		return NULL;
+	sd_event_source_disable_unref(listens->readable);
+	sd_event_source_disable_unref(listens->look);
+	sd_event_source_disable_unref(listens->lost_look);
+	free(listens);
+	return NULL;
+}
