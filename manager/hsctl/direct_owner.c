@@ -72,6 +72,8 @@ int direct_give(const struct direct *direct, unsigned slot, uint64_t patience_us
 	r = owner_of(&facts, &uid);
 	if (r == -EINPROGRESS)
 		r = direct->systemd ? owner_ask(direct->systemd, &facts, &uid) : -ENOTCONN;
+	if (r == -ENOLINK)
+		r = owner_find(facts.user, &uid);
 	if (!r) {
 		wait_for_others(direct, slot, facts.user, patience_usec);
 		r = give(direct, uid, unit_has_socket(&facts));

@@ -34,18 +34,43 @@ static void on_answer(int error, uid_t uid, void *userdata)
 	again(instance);
 }
 
+static void on_found(struct work_answer *answer, void *userdata)
+{
+	struct instance *instance = userdata;
+	uid_t uid = 0;
+	int error = answer->result;
+
+	instance->ownership.finding = NULL;
+	if (!error && answer->size == sizeof(uid))
+		memcpy(&uid, answer->data, sizeof(uid));
+	else if (!error)
+		error = -EBADMSG;
+	on_answer(error, uid, instance);
+}
+
+/* Not in the event loop: the user database may be on a machine that does not answer. */
+static int find_elsewhere(struct instance *instance, const struct unit_facts *facts)
+{
+	struct work_order order = {.kind = WORK_USER};
+
+	snprintf(order.user, sizeof(order.user), "%s", facts->user);
+	return instance_order(instance, &order, on_found, instance, &instance->ownership.finding);
+}
+
 /* True when it is known, or known not to be found out. */
 static bool find_uid(struct instance *instance, const struct unit_facts *facts)
 {
 	struct ownership *own = &instance->ownership;
 
-	if (own->known || own->question)
+	if (own->known || own->question || own->finding)
 		return own->known;
 	own->error = owner_of(facts, &own->uid);
 	if (own->error == -EINPROGRESS)
 		own->error = owner_question_new(instance->service->context->bus, facts, on_answer,
 						instance, &own->question);
-	own->known = !own->question;
+	else if (own->error == -ENOLINK)
+		own->error = find_elsewhere(instance, facts);
+	own->known = !own->question && !own->finding;
 	return own->known;
 }
 
@@ -195,6 +220,7 @@ static void forget_request(struct ownership *own)
 	own->question = owner_question_free(own->question);
 	own->turn_source = sd_event_source_disable_unref(own->turn_source);
 	own->giving = work_forget(own->giving);
+	own->finding = work_forget(own->finding);
 	own->given = false;
 	own->known = false;
 	own->deadline = 0;

@@ -10,9 +10,13 @@
 /* Whether it begins as root: no User=, or that. */
 bool owner_is_root(const struct unit_facts *facts);
 
-/* The number of its user, from its own text or the user database. -EINPROGRESS: systemd must be
- * asked. -ENOENT: there is no such user. */
+/* The number of its user, from its own text or /etc/passwd. -EINPROGRESS: systemd must be asked.
+ * -ENOLINK: owner_find() must. */
 int owner_of(const struct unit_facts *facts, uid_t *ret_uid);
+
+/* From the user database, which may be on other machines and answer after minutes: not for an event
+ * loop. -ENOENT: there is no such user. */
+int owner_find(const char *name, uid_t *ret_uid);
 
 /* Asks systemd and waits. */
 int owner_ask(sd_bus *bus, const struct unit_facts *facts, uid_t *ret_uid);

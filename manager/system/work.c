@@ -22,6 +22,7 @@ static const struct {
 	[WORK_AWAKE] = {"see whether it wakes up", true},
 	[WORK_OCCUPIED] = {"see whether it has its sockets still", false},
 	[WORK_FOREIGN] = {"look for others on its addresses", false},
+	[WORK_USER] = {"find its user", false},
 };
 _Static_assert(ARRAY_SIZE(kinds) == WORK_KIND_COUNT, "a text for each kind");
 

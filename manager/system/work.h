@@ -34,6 +34,7 @@ enum work_kind {
 	WORK_AWAKE,  /* 1 = its processes wake when they are nudged, see hsd/recovery.h; else 0 */
 	WORK_OCCUPIED, /* adopt_is_occupied() */
 	WORK_FOREIGN,  /* foreign_find() */
+	WORK_USER,     /* owner_find() of `user`: the number of it */
 	WORK_KIND_COUNT
 };
 
@@ -44,6 +45,7 @@ struct work_order {
 	bool counted; /* connections are: there is accounting */
 	bool commit, twins, late, keep_in_map, all, activated;
 	uid_t uid;
+	char user[UNIT_NAME_MAX];
 	uint64_t patience_usec;
 	struct config config;
 	unsigned n_cgroups; /* one for what is done in one slot */

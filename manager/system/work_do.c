@@ -10,6 +10,7 @@
 #include "plane/nudge.h"
 #include "plane/owners.h"
 #include "plane/retire.h"
+#include "system/owner.h"
 #include "system/work.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -227,11 +228,19 @@ static int do_foreign(struct job *job)
 	return r < 0 ? r : put(job, &list, sizeof(list));
 }
 
+static int do_user(struct job *job)
+{
+	uid_t uid;
+	int r = owner_find(job->order->user, &uid);
+
+	return r < 0 ? r : put(job, &uid, sizeof(uid));
+}
+
 static int (*const doers[])(struct job *job) = {
 	[WORK_ADOPT] = do_adopt,     [WORK_LOOK] = do_look,   [WORK_BOUNCE] = do_bounce,
 	[WORK_READ] = do_read,	     [WORK_NUDGE] = do_nudge, [WORK_GIVE] = do_give,
 	[WORK_CLOSE] = do_close,     [WORK_AWAKE] = do_awake, [WORK_OCCUPIED] = do_occupied,
-	[WORK_FOREIGN] = do_foreign,
+	[WORK_FOREIGN] = do_foreign, [WORK_USER] = do_user,
 };
 _Static_assert(ARRAY_SIZE(doers) == WORK_KIND_COUNT, "a way to do each kind");
 
