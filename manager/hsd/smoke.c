@@ -93,9 +93,9 @@ int smoke_start(struct service *service, unsigned slot, const char *command, uin
 	char identifier[UNIT_NAME_MAX], number[8];
 	const char *argv[] = {HS_PREFIX "/bin/hsctl",
 			      "exec",
+			      "--",
 			      service->name,
 			      number,
-			      "--",
 			      "/bin/sh",
 			      "-c",
 			      command,

@@ -94,7 +94,7 @@ int drillguard_start(sd_bus *systemd, const char *service, struct problem *probl
 	_cleanup_(freep) char *name = unit_name(service);
 	_cleanup_(freep) char *text =
 		format("Puts %s back to what it was, if its drill dies", service);
-	const char *argv[] = {HS_PREFIX "/bin/hsctl", "drill", service, "--put-back", NULL};
+	const char *argv[] = {HS_PREFIX "/bin/hsctl", "drill", "--put-back", "--", service, NULL};
 	struct unit_transient order = {
 		.name = name,
 		.description = text,

@@ -46,6 +46,14 @@ said() { inside journalctl -q -o cat --since="@$rig_began" -u "$1" | grep -F "$2
 	[[ $(unit_state hotstandby-drill@app) == inactive ]]
 }
 
+@test "an instance whose name begins with a dash is a service that is not managed, and no option" {
+	run -1 inside systemctl start hotstandby-drill@--yes
+	said hotstandby-drill@--yes 'nothing is pinned in the kernel for --yes' ||
+		fail "$(inside journalctl -q -o cat -u hotstandby-drill@--yes)"
+	run -1 inside systemctl start hotstandby-drill@-H
+	inside systemctl reset-failed
+}
+
 @test "a bad verdict fails the unit, says why, and calls OnFailure=" {
 	write /etc/hotstandby/app.conf.d/off.conf <<<'[Service]
 Park=no'
