@@ -70,7 +70,11 @@ HS_PURE __u32 hs_popcount(__u64 bits)
 /* Index of the lowest set bit; 64 when there is none. BPF has no such instruction. */
 HS_PURE __u32 hs_lowest(__u64 bits)
 {
-	return hs_popcount((bits & -bits) - 1);
+	__u64 below = (bits & -bits) - 1;
+
+	/* clang else sees what is meant, and those of 17 and 18 crash when they make BPF of it */
+	__asm__("" : "+r"(below));
+	return hs_popcount(below);
 }
 
 /* The first set bit at or after position `start` (0..63), else the lowest of all; 64 when none. */
