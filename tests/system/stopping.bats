@@ -67,7 +67,7 @@ has_reloaded() {
 		Type=forking
 		GuessMainPID=no
 		ExecStart=/bin/sh -c '/usr/lib/hotstandby/hs-example-server --slot=%i --listen=0.0.0.0:9814 & sleep 0.2'
-		ExecStop=/usr/bin/pkill -F /run/nobody.pid
+		ExecStop=/usr/bin/pkill -F /run/nobody-%i.pid
 	END
 	up loose
 	for slot in 1 0; do
