@@ -83,10 +83,9 @@ static struct place *place_of(const struct park *park, const struct address *add
 	return NULL;
 }
 
-/* Takes the descriptor over, also when it fails. */
+/* Takes the descriptor over when it succeeds. */
 static int set_socket(struct place *place, int fd)
 {
-	_cleanup_(close_fdp) int owned = fd;
 	sd_event_source *source = NULL;
 	int r = fdstore_cookie(fd, &place->cookie);
 
@@ -95,30 +94,13 @@ static int set_socket(struct place *place, int fd)
 				    on_readable, place);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	if (r < 0)
+	if (r < 0) {
+		sd_event_source_disable_unref(source);
 		return r;
-	place->readable = source;
-	place->fd = steal_fd(&owned);
-	place->age = (struct queue_age) {0};
-	return 0;
-}
-
-/* Takes the descriptor over, also when it fails. */
-static int add_place(struct park *park, const struct address *address, int fd)
-{
-	_cleanup_(freep) struct place *place = calloc(1, sizeof(*place));
-	int r;
-
-	if (!place || park->n_places == PLANE_LISTENERS_MAX) {
-		close_fd(fd);
-		return place ? -ENOSPC : -ENOMEM;
 	}
-	place->park = park;
-	place->address = *address;
-	r = set_socket(place, fd);
-	if (r < 0)
-		return r;
-	park->places[park->n_places++] = steal_ptr(&place);
+	place->readable = source;
+	place->fd = fd;
+	place->age = (struct queue_age) {0};
 	return 0;
 }
 
@@ -212,6 +194,48 @@ static void tell_unopened(const struct park *park, const struct address *address
 					 : strerror(-error));
 }
 
+/* One that cannot be watched: nobody would hand over what waits there. It leaves. */
+static void take_out(struct park *park, const struct address *address, int fd, int error)
+{
+	uint64_t cookie = 0;
+
+	tell_unopened(park, address, error);
+	fdstore_cookie(fd, &cookie);
+	let_leave(park, address, fd, cookie);
+}
+
+/* Takes the descriptor over, also when it fails. */
+static int add_place(struct park *park, const struct address *address, int fd)
+{
+	_cleanup_(freep) struct place *place = calloc(1, sizeof(*place));
+	int r = place ? 0 : -ENOMEM;
+
+	if (!r && park->n_places == PLANE_LISTENERS_MAX)
+		r = -ENOSPC;
+	if (!r) {
+		place->park = park;
+		place->address = *address;
+		r = set_socket(place, fd);
+	}
+	if (r < 0) {
+		take_out(park, address, fd, r);
+		return r;
+	}
+	park->places[park->n_places++] = steal_ptr(&place);
+	return 0;
+}
+
+static void tell_unstored(const struct park *park, const struct address *address, int error)
+{
+	struct journal_scope scope = {park->service->name, -1, LOG_WARNING};
+	char text[ADDRESS_TEXT_MAX];
+
+	journal_log(JOURNAL_PROBLEM, &scope,
+		    "%s: systemd was not told to keep the park on %s: %s; should hsd end, what "
+		    "waits there is lost, until a restart of hsd opens another",
+		    park->service->name, address_describe(address, text), strerror(-error));
+}
+
 /* The store first: from the moment that it is in the map connections may wait there. */
 static int start_one(struct park *park, const struct address *address, int fd, unsigned max)
 {
@@ -224,15 +248,19 @@ static int start_one(struct park *park, const struct address *address, int fd, u
 	}
 	r = fdstore_cookie(fd, &cookie);
 	if (r >= 0)
-		fdstore_put(fd, cookie);
-	return r;
+		r = fdstore_put(fd, cookie);
+	/* it serves all the same */
+	if (r < 0)
+		tell_unstored(park, address, r);
+	return 0;
 }
 
 /* The new one in the place of the old one; takes it over. Where none can be opened the old one
  * leaves all the same: what waits there has waited long enough. */
 static void replace(struct park *park, struct place *place, int fd, unsigned max)
 {
-	int old = place->fd;
+	struct address address = place->address;
+	int old = place->fd, r;
 	uint64_t cookie = place->cookie;
 
 	park_log_wait(&park->log, &place->age, now_usec());
@@ -244,8 +272,11 @@ static void replace(struct park *park, struct place *place, int fd, unsigned max
 	place->readable = sd_event_source_disable_unref(place->readable);
 	place->fd = -1;
 	let_leave(park, &place->address, old, cookie);
-	if (set_socket(place, fd) < 0)
+	r = set_socket(place, fd);
+	if (r < 0) {
 		forget_place(park, place);
+		take_out(park, &address, fd, r);
+	}
 }
 
 static bool is_held(const struct park *park)
