@@ -227,9 +227,15 @@ static void print_foreign(const struct render *render, json_object *foreign)
 		json_object *one = json_object_array_get_idx(foreign, i);
 		const char *unit = json_text(one, "unit");
 
-		snprintf(where, sizeof(where), "%s is also served by process %" PRId64 " (%s%s%s)",
-			 json_text(one, "address"), json_number(one, "pid", 0),
-			 json_text(one, "comm"), unit[0] ? ", " : "", unit);
+		if (json_number(one, "pid", -1) < 0)
+			snprintf(where, sizeof(where),
+				 "%s is also served by a process of which root is told more",
+				 json_text(one, "address"));
+		else
+			snprintf(where, sizeof(where),
+				 "%s is also served by process %" PRId64 " (%s%s%s)",
+				 json_text(one, "address"), json_number(one, "pid", 0),
+				 json_text(one, "comm"), unit[0] ? ", " : "", unit);
 		print_problem(render, where, foreign_effect(json_is_true(one, "in_front")));
 	}
 }

@@ -117,6 +117,10 @@ void render_connections(const struct render *render, json_object *connections)
 	print_places(render, connections);
 	if (json_text(connections, "problem")[0])
 		fprintf(render->out, "! %s\n", json_text(connections, "problem"));
+	if (json_is_true(connections, "withheld"))
+		fputs("Who connects is told to root and to members of the group hotstandby: run it "
+		      "with sudo\n",
+		      render->out);
 	if (!each)
 		return;
 	fputc('\n', render->out);
@@ -124,4 +128,8 @@ void render_connections(const struct render *render, json_object *connections)
 		print_connections(render, each);
 	else
 		fputs("no connection\n", render->out);
+	if (json_is_true(connections, "truncated"))
+		fprintf(render->out,
+			"There are more: the first %zu are listed, what is counted above are all\n",
+			json_count(each));
 }

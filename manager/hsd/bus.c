@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "hsd/bus_answer.h"
+#include "hsd/bus_tables.h"
+#include "hsd/callers.h"
 #include "hsd/change_hold.h"
 #include "hsd/change_run.h"
 #include "hsd/exec_run.h"
@@ -17,18 +19,21 @@
 #include "system/parking.h"
 #include "util/macro.h"
 
-#define SERVICE_INTERFACE "org.hotstandby1.Service"
-
 static int bus_method_describe(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+	struct service *service = userdata;
+	const char *text = bus_describe(service, callers_may_see(service->context->callers, m));
+
 	(void)error;
-	return bus_reply_json(m, bus_describe(userdata));
+	return text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
 }
 
 static int reply_connections(sd_bus_message *m, struct service *service,
-			     const struct connections_query *query, sd_bus_error *error)
+			     struct connections_query *query, sd_bus_error *error)
 {
 	json_object *object;
+
+	query->withheld = !callers_may_see(service->context->callers, m);
 
 	if (!service->plane)
 		return sd_bus_error_setf(error, BUS_ERROR_FAILED,
@@ -227,8 +232,14 @@ static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	struct service *service = userdata;
 	struct problem refusal = {0};
 	uint32_t slot;
-	int r = bus_need_plane(service, error);
+	int r;
 
+	/* exec_run_start() looks closer, which costs more */
+	if (!callers_may_see(service->context->callers, m))
+		return sd_bus_error_set(error, BUS_ERROR_FAILED,
+					"only root and members of the group hotstandby may do "
+					"this; run it with sudo");
+	r = bus_need_plane(service, error);
 	if (r >= 0)
 		r = sd_bus_message_read(m, "u", &slot);
 	if (r < 0)
@@ -350,7 +361,7 @@ static int bus_method_cancel_upgrade(sd_bus_message *m, void *userdata, sd_bus_e
 	return sd_bus_reply_method_return(m, "");
 }
 
-static const sd_bus_vtable service_vtable[] = {
+const sd_bus_vtable bus_service_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Name", "s", bus_get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("Policy", "s", bus_get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -398,14 +409,23 @@ static int service_path(const struct service *service, char **ret_path)
 	return sd_bus_path_encode(BUS_PATH "/service", service->name, ret_path);
 }
 
+struct service *bus_find_service(const struct manager *manager, const char *path)
+{
+	_cleanup_(freep) char *name = NULL;
+
+	if (sd_bus_path_decode(path, BUS_PATH "/service", &name) <= 0)
+		return NULL;
+	return manager_find(manager, name);
+}
+
 int bus_publish_service(struct service *service)
 {
 	_cleanup_(freep) char *path = NULL;
 	int r = service_path(service, &path);
 
 	if (r >= 0)
-		r = sd_bus_add_object_vtable(service->context->bus, &service->bus_object, path,
-					     SERVICE_INTERFACE, service_vtable, service);
+		r = sd_bus_add_object_vtable(service->context->api, &service->bus_object, path,
+					     BUS_SERVICE_INTERFACE, bus_service_vtable, service);
 	return r < 0 ? r : 0;
 }
 
@@ -414,8 +434,8 @@ void bus_emit_progress(const struct service *service, const char *json)
 	_cleanup_(freep) char *path = NULL;
 
 	if (service_path(service, &path) >= 0)
-		sd_bus_emit_signal(service->context->bus, path, SERVICE_INTERFACE, "Progress", "s",
-				   json);
+		sd_bus_emit_signal(service->context->api, path, BUS_SERVICE_INTERFACE, "Progress",
+				   "s", json);
 }
 
 void bus_emit_changed(const struct service *service)
@@ -423,6 +443,6 @@ void bus_emit_changed(const struct service *service)
 	_cleanup_(freep) char *path = NULL;
 
 	if (service->bus_object && service_path(service, &path) >= 0)
-		sd_bus_emit_properties_changed(service->context->bus, path, SERVICE_INTERFACE,
+		sd_bus_emit_properties_changed(service->context->api, path, BUS_SERVICE_INTERFACE,
 					       "Active", "Policy", "Generation", NULL);
 }

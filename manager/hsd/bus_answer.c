@@ -3,6 +3,7 @@
 
 #include "hsd/bus.h"
 #include "system/journal.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 uint32_t bus_sender_uid(sd_bus_message *message)
@@ -50,12 +51,31 @@ int bus_need_plane(const struct service *service, sd_bus_error *error)
 				 service->problem.text);
 }
 
-json_object *bus_describe(struct service *service)
+static char *describe(struct service *service, bool may_see)
 {
 	_cleanup_(freep) struct service_report *report = malloc(sizeof(*report));
+	json_object *object;
+	char *text;
 
 	if (!report)
 		return NULL;
 	service_report(service, report);
-	return report_to_json(report);
+	report->withheld = !may_see;
+	object = report_to_json(report);
+	text = report_text(object);
+	json_object_put(object);
+	return text;
+}
+
+const char *bus_describe(struct service *service, bool may_see)
+{
+	struct description *kept = may_see ? &service->described : &service->described_to_all;
+	uint64_t now = now_usec();
+
+	if (!may_see && kept->text && now < kept->until_usec)
+		return kept->text;
+	free(kept->text);
+	kept->text = describe(service, may_see);
+	kept->until_usec = now + BUS_STALE_USEC;
+	return kept->text;
 }

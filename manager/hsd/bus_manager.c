@@ -4,12 +4,12 @@
 
 #include "hsd/bus.h"
 #include "hsd/bus_answer.h"
+#include "hsd/bus_tables.h"
+#include "hsd/callers.h"
 #include "hsd/instance.h"
 #include "hsd/preparation.h"
 #include "plane/snapshot.h"
 #include "util/macro.h"
-
-#define MANAGER_INTERFACE "org.hotstandby1.Manager"
 
 static int bus_method_list_services(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -27,17 +27,39 @@ static int bus_method_list_services(sd_bus_message *m, void *userdata, sd_bus_er
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+/* "[{...},{...}]" */
+static int write_descriptions(struct manager *manager, bool may_see, FILE *out)
+{
+	fputc('[', out);
+	for (size_t i = 0; i < manager->n_services; i++) {
+		const char *text = bus_describe(manager->services[i], may_see);
+
+		if (!text)
+			return -ENOMEM;
+		fprintf(out, "%s%s", i ? "," : "", text);
+	}
+	fputc(']', out);
+	return 0;
+}
+
 static int bus_method_describe_all(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct manager *manager = userdata;
-	json_object *array = json_object_new_array();
+	bool may_see = callers_may_see(manager->context.callers, m);
+	_cleanup_(freep) char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	int r;
 
 	(void)error;
+	if (!out)
+		return -ENOMEM;
 	snapshot_begin();
-	for (size_t i = 0; i < manager->n_services; i++)
-		json_object_array_add(array, bus_describe(manager->services[i]));
+	r = write_descriptions(manager, may_see, out);
 	snapshot_end();
-	return bus_reply_json(m, array);
+	if (fclose(out))
+		r = -ENOMEM;
+	return r < 0 ? r : sd_bus_reply_method_return(m, "s", text);
 }
 
 /* The instance that a unit name means; an error on the bus when there is none. */
@@ -121,7 +143,7 @@ static int bus_get_version(sd_bus *bus, const char *path, const char *interface,
 }
 
 /* A method without SD_BUS_VTABLE_UNPRIVILEGED is for root: sd-bus checks the sender. */
-static const sd_bus_vtable manager_vtable[] = {
+const sd_bus_vtable bus_manager_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Version", "s", bus_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_METHOD_WITH_ARGS("ListServices", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", services),
@@ -140,10 +162,10 @@ static const sd_bus_vtable manager_vtable[] = {
 
 int bus_publish_manager(struct manager *manager)
 {
-	int r = sd_bus_add_object_vtable(manager->context.bus, &manager->bus_object, BUS_PATH,
-					 MANAGER_INTERFACE, manager_vtable, manager);
+	int r = sd_bus_add_object_vtable(manager->context.api, &manager->bus_object, BUS_PATH,
+					 BUS_MANAGER_INTERFACE, bus_manager_vtable, manager);
 
 	if (r >= 0)
-		r = sd_bus_request_name(manager->context.bus, BUS_NAME, 0);
+		r = sd_bus_request_name(manager->context.api, BUS_NAME, 0);
 	return r < 0 ? r : 0;
 }

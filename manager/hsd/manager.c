@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include "hsd/bus.h"
+#include "hsd/bus_dispatch.h"
+#include "hsd/callers.h"
+#include "hsd/door.h"
 #include "hsd/exec_run.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/hang.h"
@@ -130,22 +133,46 @@ int manager_reload(struct manager *manager)
 
 /* ---- the whole ---- */
 
-static int open_bus(struct manager *manager, struct problem *problem)
+/* A connection of its own for what others ask: however much that is, what systemd answers does not
+ * wait behind it, and nothing else here does. */
+#define API_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+
+static int connect_bus(sd_event *event, int64_t priority, sd_bus **ret_bus)
 {
-	int r = sd_bus_open_system(&manager->context.bus);
+	int r = sd_bus_open_system(ret_bus);
 
 	if (r >= 0)
 		/* without the bus there is nobody to serve: systemd starts us anew, traffic goes on
 		 */
-		r = sd_bus_set_exit_on_disconnect(manager->context.bus, true);
+		r = sd_bus_set_exit_on_disconnect(*ret_bus, true);
+	return r < 0 ? r : sd_bus_attach_event(*ret_bus, event, (int)priority);
+}
+
+static int open_bus(struct manager *manager, struct problem *problem)
+{
+	struct service_context *context = &manager->context;
+	int r = connect_bus(context->event, SD_EVENT_PRIORITY_NORMAL, &context->bus);
+
 	if (r >= 0)
-		r = sd_bus_attach_event(manager->context.bus, manager->context.event,
-					SD_EVENT_PRIORITY_NORMAL);
+		r = connect_bus(context->event, API_PRIORITY, &context->api);
+	if (r >= 0)
+		r = callers_new(context->api, context->bus, bus_dispatch, manager,
+				&context->callers);
 	if (r >= 0)
 		r = exec_run_watch(manager, &manager->exec_match);
 	if (r < 0)
 		return problem_set(problem, r, "cannot use the system bus: %s", strerror(-r));
 	return 0;
+}
+
+/* The last to open: whoever comes in finds everything there. */
+static void open_door(struct manager *manager)
+{
+	struct journal_scope scope = {NULL, -1, LOG_WARNING};
+	struct problem problem = {0};
+
+	if (door_open(manager, &manager->door, &problem) < 0)
+		journal_log(JOURNAL_PROBLEM, &scope, "%s", problem.text);
 }
 
 static void open_accounting(struct manager *manager)
@@ -273,6 +300,7 @@ int manager_new(sd_event *event, const struct manager_options *options,
 	r = bus_publish_manager(manager);
 	if (r < 0)
 		return explain_name(r, problem);
+	open_door(manager);
 	*ret_manager = steal_ptr(&manager);
 	return 0;
 }
@@ -285,6 +313,8 @@ struct manager *manager_free(struct manager *manager)
 		return NULL;
 	unused = !manager->n_services;
 
+	door_close(manager->door);
+	callers_free(manager->context.callers);
 	sd_bus_slot_unref(manager->bus_object);
 	sd_bus_slot_unref(manager->exec_match);
 	sd_event_source_disable_unref(manager->roles_source);
@@ -300,6 +330,7 @@ struct manager *manager_free(struct manager *manager)
 	/* with services, pins outlive us on purpose */
 	if (unused)
 		accounting_drop_unused();
+	sd_bus_flush_close_unref(manager->context.api);
 	sd_bus_flush_close_unref(manager->context.bus);
 	free(manager);
 	return NULL;

@@ -5,6 +5,7 @@
 #include "hsd/nudging.h"
 #include "hsd/service.h"
 
+struct door;
 struct listens;
 
 struct manager {
@@ -16,6 +17,7 @@ struct manager {
 	sd_event_source *roles_source, *settle_source;
 	struct listens *listens; /* NULL without accounting */
 	sd_bus_slot *bus_object, *exec_match;
+	struct door *door; /* NULL: there is the bus alone */
 	struct hang_watch *hangs;
 	struct workers *workers;
 	struct prober *prober;

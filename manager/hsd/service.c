@@ -280,6 +280,8 @@ struct service *service_free(struct service *service)
 	nudging_free(service->nudging);
 	force_free(service->force);
 	plane_free(service->plane);
+	free(service->described.text);
+	free(service->described_to_all.text);
 	free(service);
 	return NULL;
 }

@@ -15,6 +15,7 @@
 #include "plane/plane.h"
 #include "system/report.h"
 
+struct callers;
 struct change_hold;
 struct change_run;
 struct upgrade_run;
@@ -37,7 +38,9 @@ struct workers;
 /* What a service needs from the daemon. All outlive it. */
 struct service_context {
 	sd_event *event;
-	sd_bus *bus;
+	sd_bus *bus;		       /* to systemd */
+	sd_bus *api;		       /* where others ask, and are told */
+	struct callers *callers;       /* who they are */
 	struct accounting *accounting; /* NULL: this kernel has none */
 	struct hang_watch *hangs;      /* NULL: hangs are not looked for */
 	struct workers *workers;       /* do what may hang */
@@ -47,6 +50,12 @@ struct service_context {
 	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
 	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
 	struct fdstore *fdstore;
+};
+
+/* See bus_describe(). */
+struct description {
+	char *text; /* JSON; NULL = none is kept */
+	uint64_t until_usec;
 };
 
 struct service {
@@ -80,6 +89,7 @@ struct service {
 	struct work *foreign_work; /* it is being looked */
 	struct exec_run *execs;	   /* commands whose scope is being made */
 	sd_bus_slot *bus_object;
+	struct description described, described_to_all;
 };
 
 /* Reads the settings, makes the kernel side and looks for running instances. Succeeds also when the

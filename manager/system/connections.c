@@ -115,6 +115,7 @@ struct connection_list {
 	const struct plane *plane;
 	json_object *array;
 	uint64_t now_nsec; /* as the accounting tells time */
+	bool truncated;
 };
 
 /* The kernel counts ticks for one and reads a clock for the other, so that data may seem to be a
@@ -146,6 +147,9 @@ static int add_connection(const struct connection *connection, void *userdata)
 
 	if (connection->tag.service_id != plane_id(list->plane))
 		return 0;
+	list->truncated = json_object_array_length(list->array) >= CONNECTIONS_LIST_MAX;
+	if (list->truncated)
+		return 1;
 	slot = accounting_slot_of(accounting, connection->cookie, &connection->tag);
 	object = json_object_new_object();
 	json_object_object_add(object, "slot",
@@ -164,7 +168,7 @@ static int add_connection(const struct connection *connection, void *userdata)
 }
 
 /* One dump a port and namespace: several listeners may share one. */
-static int list_connections(const struct plane *plane, json_object *array)
+static int list_connections(const struct plane *plane, json_object *array, bool *ret_truncated)
 {
 	struct connection_list list = {
 		.plane = plane, .array = array, .now_nsec = now_coarse_nsec()};
@@ -183,6 +187,18 @@ static int list_connections(const struct plane *plane, json_object *array)
 					     accounting_tags_fd(plane_accounting(plane)),
 					     add_connection, &list);
 	}
+	*ret_truncated = list.truncated;
+	return MIN(r, 0);
+}
+
+static int add_list(const struct plane *plane, json_object *object)
+{
+	json_object *array = json_object_new_array();
+	bool truncated;
+	int r = list_connections(plane, array, &truncated);
+
+	json_object_object_add(object, "connections", array);
+	json_object_object_add(object, "truncated", json_object_new_boolean(truncated));
 	return r;
 }
 
@@ -206,18 +222,17 @@ json_object *connections_report(const struct plane *plane, unsigned n_slots,
 				const struct connections_query *query)
 {
 	_cleanup_(freep) struct survey *survey = calloc(1, sizeof(*survey));
-	json_object *object, *array;
-	int r;
+	json_object *object;
+	int r = 0;
 
 	if (!survey)
 		return NULL;
 	take(survey, plane, query->idle_usec);
 	object = report(survey, n_slots, query->idle_usec);
-	if (!query->list || !plane_accounting(plane))
-		return object;
-	array = json_object_new_array();
-	r = list_connections(plane, array);
-	json_object_object_add(object, "connections", array);
+	if (query->list && query->withheld)
+		json_object_object_add(object, "withheld", json_object_new_boolean(true));
+	else if (query->list && plane_accounting(plane))
+		r = add_list(plane, object);
 	if (r < 0) {
 		json_object_put(object);
 		errno = -r;

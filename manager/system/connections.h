@@ -11,9 +11,14 @@
 /* Who has had no data for so long holds on, but does nothing. */
 #define CONNECTIONS_IDLE_USEC (60 * USEC_PER_SEC)
 
+/* How many are listed at most: an answer is one message of the bus, which has a limit of its own.
+ */
+#define CONNECTIONS_LIST_MAX 10000
+
 struct connections_query {
 	uint64_t idle_usec; /* from when on a connection is idle */
 	bool list;	    /* each of them, too */
+	bool withheld;	    /* but not to this one: whoever asks may see counts alone */
 };
 
 /*
@@ -22,7 +27,9 @@ struct connections_query {
  * "sent_ms"}]}; COUNTS: "connections","queued","half_open","opened","closed","opened_per_s",
  * "oldest_ms","idle","longest_idle_ms","flows","flows_longest_idle_ms". What is not known, or of
  * nobody, is null; "park" is null where there is none and nobody waits; the last array is there if
- * it was asked for. NULL with errno when the kernel does not list them.
+ * it was asked for, and with it "truncated", true if there are more than CONNECTIONS_LIST_MAX;
+ * instead of both there is "withheld": true if whoever asked may not see it. NULL with errno when
+ * the kernel does not list them.
  */
 json_object *connections_report(const struct plane *plane, unsigned n_slots,
 				const struct connections_query *query);

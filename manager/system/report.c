@@ -191,7 +191,8 @@ static json_object *listeners_to_json(const struct service_report *report)
 	return array;
 }
 
-static json_object *foreign_to_json(const struct foreign_list *list)
+/* That somebody is there is told to everybody, who it is not. */
+static json_object *foreign_to_json(const struct foreign_list *list, bool withheld)
 {
 	json_object *array = json_object_new_array();
 	char text[ADDRESS_TEXT_MAX];
@@ -200,9 +201,11 @@ static json_object *foreign_to_json(const struct foreign_list *list)
 		const struct foreign *foreign = &list->found[i];
 		json_object *object = json_object_new_object();
 
-		add_number(object, "pid", foreign->holder.pid);
-		add_text(object, "comm", foreign->holder.comm);
-		add_text(object, "unit", foreign->holder.unit);
+		json_object_object_add(object, "pid",
+				       withheld ? NULL
+						: json_object_new_uint64(foreign->holder.pid));
+		add_text(object, "comm", withheld ? NULL : foreign->holder.comm);
+		add_text(object, "unit", withheld ? NULL : foreign->holder.unit);
 		add_text(object, "protocol", foreign->address.udp ? "udp" : "tcp");
 		add_text(object, "address", address_format(&foreign->address, text));
 		json_object_object_add(object, "in_front",
@@ -249,7 +252,8 @@ json_object *report_to_json(const struct service_report *report)
 	add_text(object, "change", report->change);
 	json_object_object_add(object, "listeners", listeners_to_json(report));
 	json_object_object_add(object, "slots", slots);
-	json_object_object_add(object, "foreign", foreign_to_json(&report->foreign));
+	json_object_object_add(object, "foreign",
+			       foreign_to_json(&report->foreign, report->withheld));
 	json_object_object_add(
 		object, "park",
 		json_object_new_boolean(hs_word_flags(report->word) & HS_FLAG_PARK_ALL));

@@ -52,6 +52,7 @@ struct service_report {
 	unsigned n_listeners;
 	struct address listeners[PLANE_LISTENERS_MAX];
 	struct foreign_list foreign; /* sockets of others on its addresses */
+	bool withheld;		     /* who they are is not told to whoever asks */
 	uint64_t nothing_to_choose, events_lost;
 	uint64_t previewed, preview_misses; /* connections with a rule; see hs_abi.h */
 	struct canary_filter canary;	    /* whom the canary is for */

@@ -280,7 +280,9 @@ denied() {
 	as_nobody hsctl status --json app | jq -e '.active == 0 and .manager'
 	as_nobody hsctl status | grep -q 'policy standby'
 	as_nobody hsctl list --json | jq -e 'length == 1'
-	as_nobody hsctl connections --list --json app | jq -e '.connections | type == "array"'
+	as_nobody hsctl connections --json app | jq -e '.slots | length == 2'
+	as_nobody hsctl connections --list --json app | jq -e '.withheld and (has("connections") | not)'
+	as_nobody hsctl connections --list app | grep -q 'members of the group hotstandby'
 	as_nobody busctl call $bus ListServices | grep -q '"app"'
 	as_nobody busctl get-property $bus Version
 	as_nobody busctl get-property $app_bus Active

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/callers.h"
+
+#include <grp.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/quota.h"
+#include "hsd/bus_dispatch.h"
+#include "hsd/refusals.h"
+#include "util/clock.h"
+#include "util/macro.h"
+#include "util/problem.h"
+
+#define GROUP "hotstandby"
+/* Names on the bus that are remembered, and users. A bus has at most some thousands, of 256 a user;
+ * who was forgotten is asked about again. */
+#define CALLERS_MAX 512
+#define USERS_MAX   64
+/* Calls of one that is not known yet: as many as a bus lets one have unanswered. And of all. */
+#define HELD_MAX     128
+#define HELD_ALL_MAX 8192
+/* And those that cannot be held. */
+#define PASSED_MAX 8
+#define NAME_SIZE  32
+/* What the bus has to do for each, also where we have next to nothing to do. Microseconds. */
+#define COST_MIN UINT64_C(200)
+
+struct user {
+	uid_t uid;
+	struct quota quota;
+};
+
+struct caller {
+	struct callers *callers;
+	char name[NAME_SIZE]; /* ":1.42"; "" = this place is free */
+	bool known, member;
+	uid_t uid;
+	pid_t pid;     /* 0 = the bus does not know */
+	uint64_t seen; /* counts up: who has the lowest has asked for nothing for longest */
+	sd_bus_slot *question;
+	sd_bus_message *held[HELD_MAX];
+	unsigned n_held, n_passed;
+};
+
+struct callers {
+	sd_bus *api, *bus;
+	callers_dispatch_fn dispatch;
+	void *userdata;
+	sd_bus_slot *filter;
+	sd_event_source *post;
+	struct refusals *refusals;
+	unsigned n_held;
+	uint64_t clock;
+	struct caller callers[CALLERS_MAX];
+	struct user users[USERS_MAX];
+	struct quota all;
+	struct user *charged; /* whose call is being carried out */
+	uint64_t begun_usec;
+};
+
+DEFINE_CLEANUP(struct callers, callers_free)
+
+/* ---- time ---- */
+
+/* Of the processor, so that a busy machine is not held against who asks. */
+static uint64_t own_usec(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / NSEC_PER_USEC;
+}
+
+/* The call that was carried out just now has an end: what it cost is taken from its user. */
+static void settle(struct callers *callers)
+{
+	uint64_t cost;
+
+	if (!callers->charged)
+		return;
+	cost = MAX(own_usec() - callers->begun_usec, COST_MIN);
+	quota_charge(&callers->charged->quota, cost);
+	quota_charge(&callers->all, cost);
+	callers->charged = NULL;
+}
+
+static int on_settled(sd_event_source *source, void *userdata)
+{
+	(void)source;
+	settle(userdata);
+	return 0;
+}
+
+/* The place of the user, or one that can be had: of nobody, or of who has a full budget. */
+static struct user *find_user(struct callers *callers, uid_t uid, uint64_t now)
+{
+	struct user *place = NULL;
+
+	for (size_t i = 0; i < USERS_MAX; i++) {
+		struct user *user = &callers->users[i];
+
+		if (user->uid == uid)
+			return user;
+		if (!place && quota_is_full(&user->quota, &quota_of_user, now))
+			place = user;
+	}
+	if (place)
+		*place = (struct user) {.uid = uid, .quota.since_usec = now};
+	return place;
+}
+
+static int refuse_user(struct callers *callers, sd_bus_message *m, uid_t uid)
+{
+	struct problem sentence;
+
+	problem_set(&sentence, 0,
+		    "users other than root may have a tenth of hsd's time, and user %u has had it; "
+		    "ask less often",
+		    uid);
+	refusals_add(callers->refusals, m, sentence.text);
+	return 1;
+}
+
+/* 0: go on. 1: it is refused. */
+static int admit(struct callers *callers, const struct caller *caller, sd_bus_message *m)
+{
+	uint64_t now = now_usec();
+	struct user *user;
+
+	if (!caller->uid)
+		return 0;
+	user = find_user(callers, caller->uid, now);
+	if (!user || !quota_may(&user->quota, &quota_of_user, now) ||
+	    !quota_may(&callers->all, &quota_of_all, now)) {
+		return refuse_user(callers, m, caller->uid);
+	}
+	callers->charged = user;
+	callers->begun_usec = own_usec();
+	return 0;
+}
+
+/* ---- who it is ---- */
+
+static void drop_held(struct caller *caller)
+{
+	while (caller->n_held) {
+		sd_bus_message_unref(caller->held[--caller->n_held]);
+		caller->callers->n_held--;
+	}
+}
+
+static void forget(struct caller *caller)
+{
+	drop_held(caller);
+	sd_bus_slot_unref(caller->question);
+	*caller = (struct caller) {0};
+}
+
+/* From the file, and each time, for the group may be made while we run: a directory service that is
+ * away must not stop hsd. */
+static bool find_group(gid_t *ret_gid)
+{
+	_cleanup_(fclosep) FILE *file = fopen("/etc/group", "re");
+	const struct group *group;
+
+	while (file && (group = fgetgrent(file)))
+		if (!strcmp(group->gr_name, GROUP)) {
+			*ret_gid = group->gr_gid;
+			return true;
+		}
+	return false;
+}
+
+static int read_groups(sd_bus_message *m, struct caller *caller)
+{
+	const uint32_t *groups;
+	size_t size;
+	gid_t group;
+	int r = sd_bus_message_enter_container(m, 'v', "au");
+
+	if (r >= 0)
+		r = sd_bus_message_read_array(m, 'u', (const void **)&groups, &size);
+	if (r >= 0 && find_group(&group))
+		for (size_t i = 0; i < size / sizeof(*groups); i++)
+			caller->member |= groups[i] == group;
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* a{sv}: of the user's groups only newer buses tell. */
+static int read_credentials(sd_bus_message *m, struct caller *caller)
+{
+	const char *key;
+	uint32_t uid;
+	bool has_uid = false;
+	int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(m, "s", &key);
+		if (r >= 0 && !strcmp(key, "UnixUserID")) {
+			r = sd_bus_message_read(m, "v", "u", &uid);
+			has_uid = r >= 0;
+		} else if (r >= 0 && !strcmp(key, "UnixGroupIDs")) {
+			r = read_groups(m, caller);
+		} else if (r >= 0) {
+			r = sd_bus_message_skip(m, "v");
+		}
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	if (r < 0 || !has_uid)
+		return r < 0 ? r : -ENODATA;
+	caller->uid = uid;
+	return 0;
+}
+
+static void carry_out(struct callers *callers, struct caller *caller, sd_bus_message *m)
+{
+	if (!admit(callers, caller, m))
+		callers->dispatch(m, !caller->uid, callers->userdata);
+	settle(callers);
+}
+
+static int on_credentials(sd_bus_message *answer, void *userdata, sd_bus_error *error)
+{
+	struct caller *caller = userdata;
+	sd_bus_message *held[HELD_MAX];
+	unsigned n = caller->n_held;
+
+	(void)error;
+	caller->question = sd_bus_slot_unref(caller->question);
+	if (sd_bus_message_is_method_error(answer, NULL) || read_credentials(answer, caller) < 0) {
+		/* it has left the bus: there is nobody to answer */
+		forget(caller);
+		return 0;
+	}
+	caller->known = true;
+	memcpy(held, caller->held, sizeof(held));
+	caller->n_held = 0;
+	caller->callers->n_held -= n;
+	for (unsigned i = 0; i < n; i++) {
+		carry_out(caller->callers, caller, held[i]);
+		sd_bus_message_unref(held[i]);
+	}
+	return 0;
+}
+
+static int ask(struct caller *caller)
+{
+	return sd_bus_call_method_async(caller->callers->bus, &caller->question,
+					"org.freedesktop.DBus", "/org/freedesktop/DBus",
+					"org.freedesktop.DBus", "GetConnectionCredentials",
+					on_credentials, caller, "s", caller->name);
+}
+
+static struct caller *find(struct callers *callers, const char *name)
+{
+	for (size_t i = 0; i < CALLERS_MAX; i++)
+		if (!strcmp(callers->callers[i].name, name))
+			return &callers->callers[i];
+	return NULL;
+}
+
+/* The place of who was not heard of for longest. NULL: all are being asked about. */
+static struct caller *make_room(struct callers *callers)
+{
+	struct caller *oldest = NULL;
+
+	for (size_t i = 0; i < CALLERS_MAX; i++) {
+		struct caller *caller = &callers->callers[i];
+
+		if (!caller->question && (!oldest || caller->seen < oldest->seen))
+			oldest = caller;
+	}
+	if (oldest)
+		forget(oldest);
+	return oldest;
+}
+
+static struct caller *add(struct callers *callers, const char *name)
+{
+	struct caller *caller = strlen(name) < NAME_SIZE ? make_room(callers) : NULL;
+
+	if (!caller)
+		return NULL;
+	caller->callers = callers;
+	strcpy(caller->name, name);
+	if (ask(caller) >= 0)
+		return caller;
+	forget(caller);
+	return NULL;
+}
+
+/* ---- what comes ---- */
+
+static int refuse_unknown(struct callers *callers, sd_bus_message *m)
+{
+	refusals_add(callers->refusals, m,
+		     "too many calls before the bus has said who asks; ask again");
+	return 1;
+}
+
+/* What is not ours, or is wrong, sd-bus answers by itself: quickly. */
+static int hold(struct caller *caller, sd_bus_message *m)
+{
+	struct callers *callers = caller->callers;
+
+	if (!bus_may_hold(m))
+		return caller->n_passed++ < PASSED_MAX ? 0 : refuse_unknown(callers, m);
+	if (caller->n_held == HELD_MAX || callers->n_held == HELD_ALL_MAX)
+		return refuse_unknown(callers, m);
+	caller->held[caller->n_held++] = sd_bus_message_ref(m);
+	callers->n_held++;
+	return 1;
+}
+
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct callers *callers = userdata;
+	const char *sender = sd_bus_message_get_sender(m);
+	struct caller *caller;
+
+	(void)error;
+	settle(callers);
+	if (sd_bus_message_is_method_call(m, NULL, NULL) <= 0 || !sender)
+		return 0;
+	caller = find(callers, sender) ?: add(callers, sender);
+	if (!caller)
+		return refuse_unknown(callers, m);
+	caller->seen = ++callers->clock;
+	/* there is nothing that others can do but read: then nobody reads it, and the bus does not
+	 * count such calls */
+	if (caller->known && caller->uid && sd_bus_message_get_expect_reply(m) == 0)
+		return 1;
+	return caller->known ? admit(callers, caller, m) : hold(caller, m);
+}
+
+bool callers_may_see(struct callers *callers, sd_bus_message *m)
+{
+	const struct caller *caller;
+
+	if (sd_bus_message_get_bus(m) != callers->api)
+		return true;
+	caller = find(callers, sd_bus_message_get_sender(m) ?: "");
+	return caller && caller->known && (!caller->uid || caller->member);
+}
+
+/* ---- the whole ---- */
+
+int callers_new(sd_bus *api, sd_bus *bus, callers_dispatch_fn dispatch, void *userdata,
+		struct callers **ret_callers)
+{
+	_cleanup_(callers_freep) struct callers *callers = calloc(1, sizeof(*callers));
+	int r;
+
+	if (!callers)
+		return -ENOMEM;
+	callers->api = sd_bus_ref(api);
+	callers->bus = sd_bus_ref(bus);
+	callers->dispatch = dispatch;
+	callers->userdata = userdata;
+	r = refusals_new(sd_bus_get_event(api), &callers->refusals);
+	if (r < 0)
+		return r;
+	r = sd_event_add_post(sd_bus_get_event(api), &callers->post, on_settled, callers);
+	if (r >= 0)
+		r = sd_bus_add_filter(api, &callers->filter, on_message, callers);
+	if (r < 0)
+		return r;
+	*ret_callers = steal_ptr(&callers);
+	return 0;
+}
+
+struct callers *callers_free(struct callers *callers)
+{
+	if (!callers)
+		return NULL;
+	sd_event_source_disable_unref(callers->post);
+	sd_bus_slot_unref(callers->filter);
+	for (size_t i = 0; i < CALLERS_MAX; i++)
+		forget(&callers->callers[i]);
+	refusals_free(callers->refusals);
+	sd_bus_unref(callers->api);
+	sd_bus_unref(callers->bus);
+	free(callers);
+	return NULL;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Who asks over the system bus: what they may see, and how much of hsd's time they may have.
+ *
+ * The bus says who a sender is when it is asked, and nothing blocks in the loop: what comes from
+ * one who is not known yet is held until the bus has answered. Whoever comes by hsd/door.h is root,
+ * and none of this concerns it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+struct callers;
+
+/* Carries out a call of ours that was held: `privileged` as whose sender is root. */
+typedef void (*callers_dispatch_fn)(sd_bus_message *m, bool privileged, void *userdata);
+
+/* `api` is where they ask, `bus` another connection, on which the bus is asked about them. */
+int callers_new(sd_bus *api, sd_bus *bus, callers_dispatch_fn dispatch, void *userdata,
+		struct callers **ret_callers);
+struct callers *callers_free(struct callers *callers);
+
+/* Whether the sender may see who connects, and what processes of others are called: root, and
+ * members of the group hotstandby. */
+bool callers_may_see(struct callers *callers, sd_bus_message *m);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Root's own way to hsd: the objects of the bus on a socket that only root can open, without a bus
+ * in between. The hooks of units come by it, and what root looks at: however much others ask over
+ * the bus, they do not wait in the same queue.
+ *
+ * Signals are sent on the bus alone.
+ */
+#pragma once
+
+#include "hsd/manager.h"
+#include "util/problem.h"
+
+struct door;
+
+/* Negative errno, and a sentence: then there is the bus alone. */
+int door_open(struct manager *manager, struct door **ret_door, struct problem *problem);
+struct door *door_close(struct door *door);
