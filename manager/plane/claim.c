@@ -87,12 +87,24 @@ void claim_drop(const struct plane *plane, int socket_fd)
 
 /* ---- claiming ---- */
 
-/* sock_diag shows tags of TCP sockets only. Of UDP it is asked in whose map the socket is. */
+/* sock_diag shows tags of TCP sockets only. Of UDP it is asked whose map has any of those on an
+ * address: once for each address, for how many sockets there are is the instance's choice. */
+#define ADDRESSES_MAX 8
+
 struct datagram_search {
-	const struct listening_socket *socket;
+	const struct listening_socket *sockets;
+	size_t n;
 	char listener[ADDRESS_PIN_MAX];
-	uint32_t service_id;
+	uint32_t own_id, id; /* `id`: found; our own before others */
 };
+
+static bool has(const struct datagram_search *search, uint64_t cookie)
+{
+	for (size_t i = 0; i < search->n; i++)
+		if (search->sockets[i].cookie == cookie)
+			return true;
+	return false;
+}
 
 static int look_in_map(const char *pin, void *userdata)
 {
@@ -105,28 +117,44 @@ static int look_in_map(const char *pin, void *userdata)
 	    pin_open(pin_path(HS_PIN_ROOT "/%s/%s/sockets", pin, search->listener).text, &fd) < 0)
 		return 0;
 	for (uint32_t i = 0; i < HS_SOCKETS_MAX; i++)
-		if (!bpf_map_lookup_elem(fd, &i, &cookie) && cookie == search->socket->cookie) {
-			search->service_id = id_in(pin);
-			return 1;
+		if (!bpf_map_lookup_elem(fd, &i, &cookie) && has(search, cookie)) {
+			search->id = id_in(pin);
+			break;
 		}
-	return 0;
-}
-
-/* 0 = none has it. */
-static uint32_t service_of(const struct listening_socket *socket)
-{
-	struct datagram_search search = {.socket = socket};
-
-	if (!socket->address.udp)
-		return socket->tag.service_id;
-	address_to_pin(&socket->address, search.listener);
-	pins_each_folder(HS_PIN_ROOT, look_in_map, &search);
-	return search.service_id;
+	return search->id == search->own_id;
 }
 
 static bool meets(const struct address *mine, const struct address *other)
 {
 	return address_equal(mine, other) || address_beats(mine, other);
+}
+
+static bool is_again(const struct address *const looked[], unsigned n,
+		     const struct address *address)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (address_equal(looked[i], address))
+			return true;
+	return false;
+}
+
+/* Gives each address's first socket the tag that its owner would have set. */
+static void tag_datagrams(struct listening_socket *all, size_t n, const struct address *mine,
+			  uint32_t own_id)
+{
+	const struct address *looked[ADDRESSES_MAX];
+	unsigned n_looked = 0;
+
+	for (size_t i = 0; i < n && n_looked < ADDRESSES_MAX; i++) {
+		struct datagram_search search = {.sockets = all, .n = n, .own_id = own_id};
+
+		if (!meets(mine, &all[i].address) || is_again(looked, n_looked, &all[i].address))
+			continue;
+		looked[n_looked++] = &all[i].address;
+		address_to_pin(&all[i].address, search.listener);
+		pins_each_folder(HS_PIN_ROOT, look_in_map, &search);
+		all[i].tag.service_id = search.id;
+	}
 }
 
 /* 1 = another service has it. What is on the very address decides before who stands behind it: a
@@ -142,11 +170,11 @@ static int find_owner(const struct plane *plane, const struct listening_socket *
 
 	r = diag_listening_at(netns, mine->udp, mine->port,
 			      accounting_tags_fd(plane_accounting(plane)), &all, &n);
+	if (!r && mine->udp)
+		tag_datagrams(all, n, mine, plane_id(plane));
 	for (size_t i = 0; !r && i < n; i++) {
-		uint32_t id = 0;
+		uint32_t id = meets(mine, &all[i].address) ? all[i].tag.service_id : 0;
 
-		if (all[i].cookie != socket->cookie && meets(mine, &all[i].address))
-			id = service_of(&all[i]);
 		if (id == plane_id(plane) && address_equal(mine, &all[i].address))
 			return 0;
 		if (!id || id == plane_id(plane) || found)
