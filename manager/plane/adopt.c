@@ -311,7 +311,8 @@ static void judge_owner(struct plane *plane, unsigned slot, struct adopted_socke
 
 	if (socket->verdict != ADOPT_OK ||
 	    plane_listener_get(plane, &mine->address, &listener, NULL) < 0 ||
-	    diag_listening(&listener->netns, mine->address.udp, &all, &n) < 0)
+	    diag_listening_at(&listener->netns, mine->address.udp, mine->address.port, -1, &all,
+			      &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		if (!address_equal(&mine->address, &all[i].address) || mine->uid == all[i].uid ||

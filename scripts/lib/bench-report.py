@@ -76,6 +76,17 @@ def ratio_of(case, base):
     return lambda row: row.median(case) / row.median(base)
 
 
+def worst(row):
+    return max(sample for case in row.cases for sample in case["samples"]) if row.cases else None
+
+
+def enable_beyond(row):
+    """systemd reads all its units again; what hsctl and hsd add to that."""
+    beyond = [row.median(f"hsctl enable, {which}") - row.median(f"systemctl daemon-reload alone, {which}")
+              for which in ("the first", "the 500th")]
+    return beyond[1] - beyond[0]
+
+
 def make_rows():
     return [
         Row("selector", "selector, per call", ("<=", 70, "ns"), median_of("standby, 1 shard")),
@@ -111,6 +122,13 @@ def make_rows():
         Row("loss", "lost requests in switchovers and restarts", ("<=", 0, ""), total_lost),
         Row("memory", "hsd, resident, with 50 services", ("<=", 20, "MB"), median_of("resident (RSS)")),
         Row("idle", "wake-ups of hsd when idle", ("<=", 0, ""), lambda row: row.cases[0]["samples"][0]),
+        Row("ready", "500 services: all slots ready after a restart of hsd", ("<=", 5000, "ms"), worst),
+        Row("wrong", "500 services: slots called down wrongly meanwhile", ("<=", 0, ""), worst),
+        Row("each", "500 services: hsd, resident, for each", ("<=", 0.25, "MB"), worst),
+        Row("list", "500 services: hsctl list", ("<=", 100, "ms"), median_of("hsctl list")),
+        Row("enable", "hsctl enable beyond systemd's reload, the 500th less the first", ("<=", 50, "ms"),
+            enable_beyond),
+        Row("rest", "500 services: wake-ups of hsd when idle", ("<=", 0, ""), worst),
     ]
 
 
