@@ -25,8 +25,10 @@
 #define RESTART_DELAY_MIN (100 * USEC_PER_MSEC)
 #define RESTART_DELAY_MAX (30 * USEC_PER_SEC)
 #define STABLE_AFTER	  (60 * USEC_PER_SEC)
-/* Of those that serve already when hsd starts one is adopted in this time. */
+/* Of those that serve already when hsd starts one is adopted in this time, unless so much is to be
+ * done as it is. */
 #define REVISIT_EVERY (20 * USEC_PER_MSEC)
+#define REVISITS_MAX  2
 
 DEFINE_CLEANUP(struct instance, instance_free)
 
@@ -289,6 +291,8 @@ static bool may_be_adopted(const struct unit_facts *facts)
 	return !(facts->state == UNIT_RUNNING && facts->job_pending);
 }
 
+static bool revisit_later(struct instance *instance);
+
 static int on_revisit(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -297,8 +301,12 @@ static int on_revisit(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	sd_event_source_disable_unref(source);
 	instance->revisit_source = NULL;
-	if (facts->state == UNIT_RUNNING && may_be_adopted(facts) &&
-	    !instance_is_adopting(instance) && strcmp(instance->adopted_run, facts->invocation))
+	if (facts->state != UNIT_RUNNING || !may_be_adopted(facts) ||
+	    instance_is_adopting(instance) || !strcmp(instance->adopted_run, facts->invocation))
+		return 0;
+	/* what somebody waits for goes first */
+	if (workers_busy(instance->service->context->workers) < REVISITS_MAX ||
+	    !revisit_later(instance))
 		adoption_start(instance, facts);
 	return 0;
 }

@@ -83,6 +83,15 @@ static void kick(struct workers *workers)
 	sd_event_source_set_enabled(workers->kick, SD_EVENT_ONESHOT);
 }
 
+unsigned workers_busy(const struct workers *workers)
+{
+	unsigned n = 0;
+
+	for (const struct work *work = workers->first; work; work = work->next)
+		n += work->state != WORK_GIVEN_UP;
+	return n;
+}
+
 struct work *work_forget(struct work *work)
 {
 	if (work)

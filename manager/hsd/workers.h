@@ -35,5 +35,7 @@ struct workers *workers_free(struct workers *workers);
  */
 int workers_order(struct workers *workers, const struct work_order *order, const int *fds,
 		  size_t n_fds, work_fn on_done, void *userdata, struct work **ret_work);
+/* How many orders wait or are carried out; those given up are not among them. */
+unsigned workers_busy(const struct workers *workers);
 /* `on_done` will not be called. Takes NULL, returns it. */
 struct work *work_forget(struct work *work);
