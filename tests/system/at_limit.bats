@@ -198,6 +198,22 @@ nobody_was_restarted() {
 	nobody_was_restarted
 }
 
+@test "the machine stands still while somebody waits: that is no time of waiting" {
+	settings FailoverHold=0 Stall=3s
+	for _ in 1 2 3; do ask '/wait?12'; done
+	wait_for 5 has_connections 3
+	ask '/work?0.5'
+	wait_for 5 has_connections 4
+	ask /
+	wait_for 5 has_connections 5
+	pause_machine 4
+	wait "${jobs[4]}"
+	[[ $(said 4) == slot=0* ]]
+	all_end
+	[[ $(active pool) == 0 && -z $(events full) ]]
+	nobody_was_restarted
+}
+
 # All that is in the container, hsd too; the load with it.
 pause_machine() {
 	local group

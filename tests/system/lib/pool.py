@@ -4,6 +4,7 @@
 
 GET /slow[?SECONDS]   a byte every 0.1 s
 GET /compute?SECONDS  computes for so long, then answers
+GET /work?SECONDS     uses so much CPU time, then answers
 GET /wait?SECONDS     reads, waits for somebody else, then answers
 GET /deadlock         takes the lock that each worker needs before it reads a request, for good
 anything else         answers
@@ -32,6 +33,12 @@ def drip(connection, seconds):
 def compute(seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
+        pass
+
+
+def work_for(seconds):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
         pass
 
 
@@ -72,6 +79,8 @@ class Pool:
         else:
             if path == "/compute":
                 compute(float(number))
+            elif path == "/work":
+                work_for(float(number))
             elif path == "/wait":
                 time.sleep(float(number))
             respond(connection, self.text)
