@@ -40,7 +40,7 @@ LIB_SRC  := $(filter-out %/main.c,$(wildcard manager/*/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
 # those that speak to servers, without any privilege
 OWN_PROGRAMS := hs-probe hs-plugin
-PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-hook $(OWN_PROGRAMS:%=$(BUILD)/%) $(BUILD)/hs-example-server
+PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-borrow $(BUILD)/hs-hook $(OWN_PROGRAMS:%=$(BUILD)/%) $(BUILD)/hs-example-server
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 PLANE_TESTS := $(patsubst tests/plane/%.c,$(BUILD)/tests/plane/%,$(wildcard tests/plane/test_*.c))
 PLANE_RIG   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/plane/test_% %.bpf.c,$(wildcard tests/plane/*.c)))
@@ -89,6 +89,10 @@ $(BUILD)/hs-hook: $(BUILD)/manager/hook/main.o
 $(BUILD)/hs-probe: $(BUILD)/manager/probe/main.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd $(shell pkg-config --libs libcurl) -o $@
+
+$(BUILD)/hs-borrow: $(BUILD)/manager/borrow/main.o $(BUILD)/libhotstandby.a
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(shell pkg-config --libs libbpf) -o $@
 
 $(BUILD)/hs-plugin: $(BUILD)/manager/plugin/main.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
@@ -148,7 +152,7 @@ $(BUILD)/man/%: man/% $(BUILD)/prefix
 
 # Where dbus looks: its own /usr/share for what is installed below /usr, else what belongs to the machine.
 BUS_FOLDER := $(if $(filter /usr,$(PREFIX)),/usr/share,$(SYSCONFDIR))
-UNITS    := $(patsubst %,$(BUILD)/%,$(wildcard units/*.service units/*.timer))
+UNITS    := $(patsubst %,$(BUILD)/%,$(wildcard units/*.service units/*.socket units/*.timer))
 EXAMPLES := $(patsubst %,$(BUILD)/%,$(filter-out %.c %.h,$(wildcard units/examples/*)))
 PAGES    := $(patsubst %,$(BUILD)/%,$(wildcard man/*.[1-8]))
 
@@ -156,6 +160,7 @@ PAGES    := $(patsubst %,$(BUILD)/%,$(wildcard man/*.[1-8]))
 INSTALLED := \
 	0755:$(BUILD)/hsd:sbin/hsd \
 	0755:$(BUILD)/hsctl:bin/hsctl \
+	0755:$(BUILD)/hs-borrow:lib/hotstandby/hs-borrow \
 	0755:$(BUILD)/hs-hook:lib/hotstandby/hs-hook \
 	$(foreach f,$(OWN_PROGRAMS),0755:$(BUILD)/$(f):lib/hotstandby/$(f)) \
 	0755:$(BUILD)/hs-example-server:lib/hotstandby/hs-example-server \

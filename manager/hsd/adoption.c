@@ -8,6 +8,7 @@
 #include "hsd/hang.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
+#include "hsd/netns_stock.h"
 #include "hsd/orders.h"
 #include "hsd/ownership.h"
 #include "hsd/preparation.h"
@@ -141,13 +142,24 @@ static bool has_passing_error(const struct adoption *adoption)
 	return false;
 }
 
+/* About the namespaces that its listeners are in. */
+static void expect_questions(const struct plane *plane)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (listeners[i]->netns.fd >= 0)
+			netns_stock_expect(&listeners[i]->netns);
+}
+
 static void end_adoption(struct instance *instance)
 {
 	struct service *service = instance->service;
 	struct problem sentence = {0};
 
-	adoption_follow(service->plane, instance->adoption,
-			instance_facts(instance)->control_group);
+	adoption_follow(service->plane, instance->adoption);
+	expect_questions(service->plane);
 	/* first of all: clients wait */
 	park_on_adopted(service->park, instance->adoption, instance_facts(instance)->filtered);
 	instance->contested = instance->adoption->contested;
@@ -194,7 +206,10 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
 void adoption_retry(struct instance *instance)
 {
-	if (instance_owns(instance, 0))
+	const struct unit_facts *facts = instance_facts(instance);
+
+	/* a slot counts as retired until its sockets have been found */
+	if (instance_is_up(facts->state) && !strcmp(instance->adopted_run, facts->invocation))
 		instance_adopt(instance, NULL);
 }
 

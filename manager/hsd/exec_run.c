@@ -6,6 +6,7 @@
 #include <syslog.h>
 
 #include "hsd/bus.h"
+#include "hsd/orders.h"
 #include "plane/exec.h"
 #include "plane/preview.h"
 #include "system/journal.h"
@@ -26,6 +27,8 @@ struct exec_run {
 	struct peer_question *question;
 	struct scope *scope;
 	struct exec_run *next;
+	char cgroup[PATH_MAX];
+	struct work *work; /* its namespace is being looked for */
 };
 
 /* ---- the run ---- */
@@ -46,6 +49,7 @@ static struct exec_run *exec_run_free(struct exec_run *run)
 		return NULL;
 	peer_question_free(run->question);
 	scope_free(run->scope);
+	work_forget(run->work);
 	sd_bus_message_unref(run->message);
 	free(run);
 	return NULL;
@@ -89,10 +93,11 @@ static int answer(const struct exec_run *run, const char *cgroup, int counts)
 	return r;
 }
 
-static int attach(const struct exec_run *run, const char *cgroup, struct problem *problem)
+static int attach(const struct exec_run *run, const struct netns *netns, struct problem *problem)
 {
 	_cleanup_(close_fdp) int counts = -1;
-	struct exec_order order = {.cgroup = cgroup, .slot = run->slot, .pid = run->peer.pid};
+	const char *cgroup = run->cgroup;
+	struct exec_order order = {.cgroup = cgroup, .slot = run->slot, .netns = netns};
 	int r;
 
 	/* it may have ended while the scope was made */
@@ -105,16 +110,43 @@ static int attach(const struct exec_run *run, const char *cgroup, struct problem
 	return answer(run, cgroup, counts);
 }
 
+static void end(struct exec_run *run, const struct problem *problem)
+{
+	unlink_run(run);
+	if (problem)
+		sd_bus_reply_method_errorf(run->message, BUS_ERROR_FAILED, "%s", problem->text);
+	exec_run_free(run);
+}
+
+static void on_netns(struct work_answer *answer, void *userdata)
+{
+	struct exec_run *run = userdata;
+	struct netns netns = NETNS_OWN;
+	int r = answer->result;
+
+	run->work = NULL;
+	if (!r && answer->size == sizeof(netns.inode))
+		memcpy(&netns.inode, answer->data, sizeof(netns.inode));
+	if (!r)
+		r = attach(run, &netns, &answer->problem);
+	end(run, r < 0 ? &answer->problem : NULL);
+}
+
 static void on_scope(const char *cgroup, const struct problem *problem, void *userdata)
 {
-	_cleanup_(exec_run_freep) struct exec_run *run = userdata;
-	struct problem own = {0};
+	struct exec_run *run = userdata;
+	struct work_order order = {.kind = WORK_NETNS, .slot = HS_SLOT_NONE, .pid = run->peer.pid};
+	struct problem none = {"no process could be told to look at it: no memory"};
+	struct order_scope nobody = {.left_out = UINT32_MAX};
 
 	run->scope = NULL; /* frees itself */
-	unlink_run(run);
-	if (!cgroup || attach(run, cgroup, &own) < 0)
-		sd_bus_reply_method_errorf(run->message, BUS_ERROR_FAILED, "%s",
-					   cgroup ? own.text : problem->text);
+	if (!cgroup) {
+		end(run, problem);
+		return;
+	}
+	snprintf(run->cgroup, sizeof(run->cgroup), "%s", cgroup);
+	if (service_order(run->service, &nobody, &order, on_netns, run, &run->work) < 0)
+		end(run, &none);
 }
 
 /* ---- who may ---- */

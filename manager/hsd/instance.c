@@ -375,15 +375,6 @@ bool instance_owns(const struct instance *instance, uint64_t cgroup_id)
 	return !cgroup_id || cgroup_contains(facts->control_group, cgroup_id);
 }
 
-int instance_netns(const struct instance *instance, struct netns *ret_netns)
-{
-	const struct unit_facts *facts = instance_facts(instance);
-
-	if (!instance_is_up(facts->state) || facts->main_pid <= 0)
-		return -ESRCH;
-	return netns_of_process(facts->main_pid, ret_netns);
-}
-
 int instance_new(struct service *service, unsigned slot, struct instance **ret_instance)
 {
 	_cleanup_(instance_freep) struct instance *instance = calloc(1, sizeof(*instance));

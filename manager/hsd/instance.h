@@ -112,9 +112,6 @@ int instance_retire(struct instance *instance, sd_bus_message *message);
 const struct unit_facts *instance_facts(const struct instance *instance);
 /* True when the cgroup with this id is the instance's, and it is there to be adopted. */
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id);
-/* The network namespace that its main process is in; the caller closes it. -ESRCH when none runs.
- */
-int instance_netns(const struct instance *instance, struct netns *ret_netns);
 
 /* ---- for the files that make up an instance: instance.c, adoption.c, retirement.c ---- */
 

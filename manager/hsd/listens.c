@@ -7,6 +7,7 @@
 #include "hsd/hang.h"
 #include "hsd/instance.h"
 #include "hsd/manager.h"
+#include "hsd/netns_stock.h"
 #include "plane/accounting.h"
 #include "plane/diag.h"
 #include "util/clock.h"
@@ -83,30 +84,51 @@ static unsigned look_in(struct listens *listens, const struct netns *netns)
 	return owned;
 }
 
-/* In those of instances that have one of their own. */
+/* In those that listeners are in. The first one of an instance in a namespace of its own is found
+ * with its adoption, or by the looks that follow. */
 static unsigned look_in_private(struct listens *listens)
 {
 	struct manager *manager = listens->manager;
 	unsigned owned = 0;
 	uint32_t seen = 0;
 
-	for (size_t i = 0; i < manager->n_services; i++)
-		for (unsigned slot = 0; listens->n && slot < manager->services[i]->n_slots;
-		     slot++) {
-			struct netns netns;
+	for (size_t i = 0; i < manager->n_services; i++) {
+		size_t n = 0;
+		struct listener **listeners = NULL;
 
-			if (instance_netns(manager->services[i]->instances[slot], &netns) < 0)
-				continue;
-			/* instances of a service share theirs, as a rule */
-			if (netns.fd >= 0 && netns.inode != seen)
-				owned += look_in(listens, &netns);
-			seen = netns.inode;
-			close_fd(netns.fd);
+		if (manager->services[i]->plane)
+			listeners = plane_listeners(manager->services[i]->plane, &n);
+		for (size_t k = 0; listens->n && k < n; k++) {
+			const struct netns *netns = &listeners[k]->netns;
+
+			/* all of a service are in one, as a rule */
+			if (netns->fd >= 0 && netns->inode != seen)
+				owned += look_in(listens, netns);
+			seen = netns->inode;
 		}
+	}
 	return owned;
 }
 
 /* ---- looking ---- */
+
+/* Whether a service has a listener there. */
+static bool is_used_netns(uint32_t inode, void *userdata)
+{
+	const struct manager *manager = userdata;
+
+	for (size_t i = 0; i < manager->n_services; i++) {
+		size_t n = 0;
+		struct listener **listeners = NULL;
+
+		if (manager->services[i]->plane)
+			listeners = plane_listeners(manager->services[i]->plane, &n);
+		for (size_t k = 0; k < n; k++)
+			if (listeners[k]->netns.fd >= 0 && listeners[k]->netns.inode == inode)
+				return true;
+	}
+	return false;
+}
 
 /* Not put off by what is told meanwhile. */
 static void arm(sd_event_source *source, uint64_t delay)
@@ -139,6 +161,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 		service_check_active(manager->services[i]);
 		foreign_watch_look_due(manager->services[i]);
 	}
+	netns_stock_sweep(is_used_netns, manager);
 	return 0;
 }
 

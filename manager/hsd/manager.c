@@ -15,6 +15,7 @@
 #include "hsd/hang.h"
 #include "hsd/instance.h"
 #include "hsd/listens.h"
+#include "hsd/netns_stock.h"
 #include "hsd/roles.h"
 #include "hsd/workers.h"
 #include "plane/accounting.h"
@@ -273,6 +274,7 @@ int manager_new(sd_event *event, const struct manager_options *options,
 	if (r < 0)
 		return problem_set(problem, r, "cannot make ready for work: %s", strerror(-r));
 	manager->context.workers = manager->workers;
+	netns_stock_begin(manager->workers);
 	r = open_bus(manager, problem);
 	if (r < 0)
 		return r;
@@ -324,6 +326,7 @@ struct manager *manager_free(struct manager *manager)
 	listens_free(manager->listens);
 	hang_watch_free(manager->hangs);
 	prober_free(manager->prober);
+	netns_stock_done();
 	workers_free(manager->workers);
 	nudging_test_free(manager->nudging_test);
 	accounting_free(manager->context.accounting);

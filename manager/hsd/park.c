@@ -9,6 +9,7 @@
 
 #include "core/queue_age.h"
 #include "hsd/nudging.h"
+#include "hsd/orders.h"
 #include "hsd/park_log.h"
 #include "plane/park.h"
 #include "system/fdstore.h"
@@ -31,6 +32,7 @@ struct place {
 	int fd;
 	uint64_t cookie;
 	sd_event_source *readable; /* on: nothing waits */
+	struct work *renewal;	   /* another in its place is being made */
 	struct queue_age age;
 	uint64_t unserved_since; /* the service has slots, and none serves this address; 0 = no */
 };
@@ -112,6 +114,7 @@ static void forget_place(struct park *park, struct place *place)
 		i++;
 	park->places[i] = park->places[--park->n_places];
 	sd_event_source_disable_unref(place->readable);
+	work_forget(place->renewal);
 	close_fd(place->fd);
 	free(place);
 }
@@ -263,6 +266,7 @@ static void replace(struct park *park, struct place *place, int fd, unsigned max
 	int old = place->fd, r;
 	uint64_t cookie = place->cookie;
 
+	place->renewal = work_forget(place->renewal);
 	park_log_wait(&park->log, &place->age, now_usec());
 	if (fd < 0 || start_one(park, &place->address, fd, max) < 0) {
 		close_fd(fd);
@@ -300,15 +304,32 @@ static unsigned room(const struct park *park, unsigned backlog)
 	return max ? max : backlog;
 }
 
-/* Nobody waits for it, and nobody has it but us. */
+static void on_twin(struct work_answer *answer, void *userdata)
+{
+	struct place *place = userdata;
+	struct park *park = place->park;
+	int fd = -1;
+
+	place->renewal = NULL;
+	if (answer->result < 0)
+		tell_unopened(park, &place->address, answer->result);
+	if (answer->n_fds)
+		fd = steal_fd(&answer->fds[0]);
+	replace(park, place, fd, room(park, park_max(place->fd)));
+	park_look(park);
+}
+
+/* Its owner may be another than we are, and its namespace: that another process makes. */
 static void replace_by_like(struct park *park, struct place *place)
 {
-	int fd = -1;
-	int r = park_twin(listener_of(park, &place->address), place->fd, &fd);
+	struct order_scope scope = {.left_out = UINT32_MAX, .fds = &place->fd, .n_fds = 1};
+	struct work_order order = {
+		.kind = WORK_TWIN, .slot = HS_SLOT_NONE, .address = place->address};
 
-	if (r < 0)
-		tell_unopened(park, &place->address, r);
-	replace(park, place, fd, room(park, park_max(place->fd)));
+	if (place->renewal)
+		return;
+	if (service_order(park->service, &scope, &order, on_twin, place, &place->renewal) < 0)
+		replace(park, place, -1, 0);
 }
 
 /* Takes the twin over. */

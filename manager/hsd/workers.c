@@ -152,6 +152,11 @@ static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userd
 		syscall(SYS_pidfd_send_signal, work->pidfd, SIGKILL, NULL, 0);
 	if (work->step[0])
 		describe_held(work);
+	else
+		problem_set(&work->answer.problem, 0,
+			    "hsd could not %s: its processes have too many descriptors to be "
+			    "looked through within %d s",
+			    work_kind_describe(work->kind), (int)(LOOK_PATIENCE / USEC_PER_SEC));
 	answer(work, -ETIMEDOUT);
 	kick(work->workers);
 	return 0;

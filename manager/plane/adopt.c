@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/adopt.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
+#include "plane/borrow.h"
 #include "plane/ephemeral.h"
 #include "plane/latejoin.h"
 #include "plane/owners.h"
@@ -123,6 +126,8 @@ struct adoption *adoption_free(struct adoption *adoption)
 	for (size_t i = 0; adoption->twins && i < adoption->n; i++)
 		close_fd(adoption->twins[i]);
 	free(adoption->twins);
+	for (size_t i = 0; i < adoption->n_namespaces; i++)
+		close_fd(adoption->namespaces[i]);
 	free(adoption->helpers);
 	free(adoption->sockets);
 	free(adoption);
@@ -430,8 +435,13 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 			"its processes have too many descriptors to be looked through "
 			"for sockets: more than %d of them, %d processes or %d s of CPU; "
 			"lower LimitNOFILE= or TasksMax= of its unit",
-			SCAN_DESCRIPTORS_MAX, SCAN_PROCESSES_MAX,
-			(int)(SCAN_CPU_USEC_MAX / USEC_PER_SEC));
+			LEND_DESCRIPTORS_MAX, LEND_PROCESSES_MAX,
+			(int)(LEND_CPU_USEC_MAX / USEC_PER_SEC));
+	if (r == -ENOTCONN)
+		return problem_set(problem, r,
+				   "hs-borrow, which looks for its sockets, does not answer on %s; "
+				   "see systemctl status hs-borrow.socket",
+				   BORROW_SOCKET);
 	if (r < 0)
 		return problem_set(problem, r, "cannot look for sockets in cgroup %s: %s",
 				   scope->cgroup, strerror(-r));
@@ -468,10 +478,36 @@ static void forget_old_namespaces(struct plane *plane, const struct adoption *ad
 			plane_forget_elsewhere(plane, &adoption->sockets[i].held.socket.address);
 }
 
-void adoption_follow(struct plane *plane, const struct adoption *adoption, const char *cgroup)
+static bool is_noted(const struct adoption *adoption, uint32_t inode)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < adoption->n_namespaces; i++)
+		if (!fstat(adoption->namespaces[i], &st) && st.st_ino == inode)
+			return true;
+	return false;
+}
+
+void adoption_note_namespaces(const struct plane *plane, struct adoption *adoption)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n && adoption->n_namespaces < LEND_NAMESPACES_MAX; i++) {
+		int fd = listeners[i]->netns.fd;
+
+		if (fd < 0 || is_noted(adoption, listeners[i]->netns.inode))
+			continue;
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (fd >= 0)
+			adoption->namespaces[adoption->n_namespaces++] = fd;
+	}
+}
+
+void adoption_follow(struct plane *plane, const struct adoption *adoption)
 {
 	plane_refresh(plane);
-	plane_locate(plane, cgroup);
+	plane_place(plane, adoption->namespaces, adoption->n_namespaces);
 	forget_old_namespaces(plane, adoption);
 }
 

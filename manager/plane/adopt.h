@@ -61,6 +61,9 @@ struct adoption {
 	struct problem blind; /* where sockets may be that could not be looked for; "" = nowhere */
 	int *helpers; /* sockets that others came into a group by; closed with the adoption */
 	size_t n_helpers;
+	/* of the listeners in other network namespaces: see adoption_follow() */
+	int namespaces[LEND_NAMESPACES_MAX];
+	size_t n_namespaces;
 	int *twins; /* NULL, or for each socket a park to be (see park_twin()), or -1 */
 };
 
@@ -90,8 +93,9 @@ int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoptio
  * none. */
 int adoption_make_twins(struct plane *plane, struct adoption *adoption);
 /* This process's view of the plane, when another one has made the adoption: knows its listeners,
- * and forgets those that it has replaced. */
-void adoption_follow(struct plane *plane, const struct adoption *adoption, const char *cgroup);
+ * and forgets those that it has replaced. That one has called adoption_note_namespaces(). */
+void adoption_follow(struct plane *plane, const struct adoption *adoption);
+void adoption_note_namespaces(const struct plane *plane, struct adoption *adoption);
 struct adoption *adoption_free(struct adoption *adoption);
 
 /* Whether a process in the cgroup holds a TCP socket that was put into the slot: the instance is

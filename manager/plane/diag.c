@@ -79,24 +79,22 @@ static int dump_family(struct mnl_socket *socket, uint8_t family, const struct q
 	return receive_all(socket, query);
 }
 
-static int open_here(void *userdata)
-{
-	struct mnl_socket **ret_socket = userdata;
-
-	*ret_socket = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	return *ret_socket ? 0 : -errno;
-}
-
 struct mnl_socket *diag_open(const struct netns *netns)
 {
 	_cleanup_(mnl_socket_closep) struct mnl_socket *socket = NULL;
-	int r = netns_run(netns, open_here, &socket);
+	int fd = netns_socket(netns, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
-	if (r < 0) {
-		errno = -r;
+	if (fd < 0) {
+		errno = -fd;
 		return NULL;
 	}
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
+	socket = mnl_socket_fdopen(fd);
+	if (!socket) {
+		close_fd(fd);
+		return NULL;
+	}
+	/* one that is kept for a namespace has been bound by whoever had it first */
+	if (!mnl_socket_get_portid(socket) && mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
 		return NULL;
 	return steal_ptr(&socket);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "plane/borrow.h"
 #include "plane/cgroup.h"
 #include "util/macro.h"
 
@@ -163,10 +164,8 @@ static bool is_own(const struct search *search, const struct holder *holder)
 		!strcmp(service, plane_service(search->plane)));
 }
 
-static int on_holder(const struct holder *holder, void *userdata)
+static void on_holder(struct search *search, const struct holder *holder)
 {
-	struct search *search = userdata;
-
 	for (unsigned i = 0; i < search->n; i++) {
 		if (search->found[i].inode != holder->inode)
 			continue;
@@ -175,18 +174,21 @@ static int on_holder(const struct holder *holder, void *userdata)
 		if (search->found[i].holder.pid <= 1)
 			search->found[i].holder = *holder;
 	}
-	return 0;
 }
 
 static int find_holders(struct search *search)
 {
+	_cleanup_(freep) struct holder *holders = NULL;
 	uint32_t inodes[FOREIGN_MAX];
 	unsigned kept = 0;
+	size_t n = 0;
 	int r;
 
 	for (unsigned i = 0; i < search->n; i++)
 		inodes[i] = search->found[i].inode;
-	r = holder_each(inodes, search->n, on_holder, search);
+	r = borrow_holders(inodes, search->n, &holders, &n);
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		on_holder(search, &holders[i]);
 	for (unsigned i = 0; i < search->n; i++)
 		/* with nobody to name it is about to close, or about to be somebody's */
 		if (!search->own[i] && search->found[i].holder.pid)

@@ -5,13 +5,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "plane/borrow.h"
 #include "plane/netns.h"
 #include "util/macro.h"
 
 #define BACKLOG 4096
 
 struct twin {
-	int domain, type, protocol;
+	struct lent_kind kind;
 	int fd;
 };
 
@@ -27,29 +28,21 @@ static int set(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-static int open_twin(void *userdata)
-{
-	struct twin *twin = userdata;
-
-	twin->fd = socket(twin->domain, twin->type | SOCK_CLOEXEC | SOCK_NONBLOCK, twin->protocol);
-	return twin->fd < 0 ? -errno : 0;
-}
-
 /* A socket of the same kind in the same network namespace. */
 static int make_twin(int fd, struct twin *twin)
 {
 	_cleanup_(close_fdp) int netns_fd = -1;
 	struct netns netns = {.fd = -1};
-	int r = get(fd, SOL_SOCKET, SO_DOMAIN, &twin->domain);
+	int r = get(fd, SOL_SOCKET, SO_DOMAIN, &twin->kind.domain);
 
 	if (!r)
-		r = get(fd, SOL_SOCKET, SO_TYPE, &twin->type);
+		r = get(fd, SOL_SOCKET, SO_TYPE, &twin->kind.type);
 	if (!r)
-		r = get(fd, SOL_SOCKET, SO_PROTOCOL, &twin->protocol);
+		r = get(fd, SOL_SOCKET, SO_PROTOCOL, &twin->kind.protocol);
 	if (!r)
 		r = netns_of_socket(fd, &netns);
 	netns_fd = netns.fd;
-	return r ? r : netns_run(&netns, open_twin, twin);
+	return r ? r : borrow_open(&netns, &twin->kind, &twin->fd);
 }
 
 /* All that decides which group it comes to: owner, device, v6only; and that it may be bound where
@@ -59,19 +52,21 @@ static int liken(int fd, const struct twin *twin)
 	int device = 0, v6only = 0, r;
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || fchown(twin->fd, st.st_uid, -1) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
-	r = get(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device);
+	r = borrow_give(twin->fd, st.st_uid);
+	if (!r)
+		r = get(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device);
 	if (!r && device)
 		r = set(twin->fd, SOL_SOCKET, SO_BINDTOIFINDEX, device);
-	if (!r && twin->domain == AF_INET6)
+	if (!r && twin->kind.domain == AF_INET6)
 		r = get(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only);
-	if (!r && twin->domain == AF_INET6)
+	if (!r && twin->kind.domain == AF_INET6)
 		r = set(twin->fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only);
 	if (!r)
 		r = set(twin->fd, IPPROTO_IP, IP_FREEBIND, 1);
 	/* of UDP it would let everybody in */
-	if (!r && twin->type == SOCK_STREAM)
+	if (!r && twin->kind.type == SOCK_STREAM)
 		r = set(twin->fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (!r)
 		r = set(twin->fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -87,7 +82,7 @@ static int join(int fd, const struct twin *twin)
 	    bind(twin->fd, (struct sockaddr *)&address, size) < 0)
 		return -errno;
 	/* UDP joins as it binds */
-	if (twin->type == SOCK_STREAM && listen(twin->fd, BACKLOG) < 0)
+	if (twin->kind.type == SOCK_STREAM && listen(twin->fd, BACKLOG) < 0)
 		return -errno;
 	return 0;
 }

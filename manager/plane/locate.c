@@ -2,37 +2,58 @@
 /* Where the listeners are whose sockets this process has not seen: by the processes that have them.
  */
 #include <fcntl.h>
+#include <sys/stat.h>
 
-#include "plane/cgroup.h"
+#include "plane/borrow.h"
 #include "plane/plane.h"
 #include "util/macro.h"
 
-/* Takes a copy of the namespace for each listener that belongs there. */
-static int locate_listeners(pid_t pid, void *userdata)
+static bool is_lost(const struct listener *listener)
 {
-	struct netns netns;
-	size_t n;
-	struct listener **listeners = plane_listeners(userdata, &n);
-
-	if (netns_of_process(pid, &netns) < 0 || netns.fd < 0)
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		if (listeners[i]->address.netns == netns.inode && listeners[i]->netns.fd < 0)
-			listeners[i]->netns =
-				(struct netns) {fcntl(netns.fd, F_DUPFD_CLOEXEC, 3), netns.inode};
-	close_fd(netns.fd);
-	return 0;
+	return listener->address.netns && listener->netns.fd < 0;
 }
 
-void plane_locate(struct plane *plane, const char *cgroup)
+/* Takes a copy of the namespace for each listener that belongs there. */
+static void place_one(struct plane *plane, int fd, uint32_t inode)
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		if (!listeners[i]->address.netns || listeners[i]->netns.fd >= 0)
-			continue;
-		cgroup_each_process(cgroup, locate_listeners, plane);
+	for (size_t i = 0; i < n; i++)
+		if (is_lost(listeners[i]) && listeners[i]->address.netns == inode)
+			listeners[i]->netns = (struct netns) {fcntl(fd, F_DUPFD_CLOEXEC, 3), inode};
+}
+
+void plane_place(struct plane *plane, const int *namespaces, size_t n)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < n; i++)
+		if (!fstat(namespaces[i], &st))
+			place_one(plane, namespaces[i], (uint32_t)st.st_ino);
+}
+
+static bool has_lost(const struct plane *plane)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (is_lost(listeners[i]))
+			return true;
+	return false;
+}
+
+void plane_locate(struct plane *plane, const char *cgroup)
+{
+	struct netns namespaces[LEND_NAMESPACES_MAX];
+	size_t n = 0;
+	int blind;
+
+	if (!has_lost(plane) || borrow_namespaces(cgroup, namespaces, &n, &blind) < 0)
 		return;
+	for (size_t i = 0; i < n; i++) {
+		place_one(plane, namespaces[i].fd, namespaces[i].inode);
+		close_fd(namespaces[i].fd);
 	}
 }

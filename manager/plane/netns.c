@@ -28,6 +28,13 @@ static int identify(int fd, struct netns *ret_netns)
 	return 0;
 }
 
+uint32_t netns_own_inode(void)
+{
+	struct stat own;
+
+	return stat(OWN, &own) < 0 ? 0 : (uint32_t)own.st_ino;
+}
+
 int netns_of_process(pid_t pid, struct netns *ret_netns)
 {
 	char path[40];
@@ -61,21 +68,30 @@ int netns_run(const struct netns *netns, int (*run)(void *userdata), void *userd
 	return r;
 }
 
+static netns_opener how_to_open;
+
+void netns_use(netns_opener opener)
+{
+	how_to_open = opener;
+}
+
 struct socket_wish {
-	int domain, type;
+	int domain, type, protocol;
 };
 
 static int make_socket(void *userdata)
 {
 	const struct socket_wish *wish = userdata;
-	int fd = socket(wish->domain, wish->type, 0);
+	int fd = socket(wish->domain, wish->type, wish->protocol);
 
 	return fd < 0 ? -errno : fd;
 }
 
-int netns_socket(const struct netns *netns, int domain, int type)
+int netns_socket(const struct netns *netns, int domain, int type, int protocol)
 {
-	return netns_run(netns, make_socket, &(struct socket_wish) {domain, type});
+	if (how_to_open && netns && netns->fd >= 0)
+		return how_to_open(netns, domain, type, protocol);
+	return netns_run(netns, make_socket, &(struct socket_wish) {domain, type, protocol});
 }
 
 int netns_join_init(void)

@@ -16,6 +16,8 @@ struct netns {
 
 #define NETNS_OWN ((struct netns) {-1, 0})
 
+/* That of the caller; 0 when it cannot be told. */
+uint32_t netns_own_inode(void);
 /* The namespace of a process, {-1, 0} when it is ours. The caller closes `fd`. */
 int netns_of_process(pid_t pid, struct netns *ret_netns);
 /* The namespace of a socket, likewise (SIOCGSKNS; needs CAP_NET_ADMIN there). */
@@ -29,8 +31,13 @@ int netns_of_socket(int socket_fd, struct netns *ret_netns);
 int netns_run(const struct netns *netns, int (*run)(void *userdata), void *userdata);
 
 /* A socket there: it stays there, wherever it is bound and connected from. As socket(2), or -errno
- * of netns_run(). */
-int netns_socket(const struct netns *netns, int domain, int type);
+ * of netns_run(), or of what netns_use() has set. */
+int netns_socket(const struct netns *netns, int domain, int type, int protocol);
+
+/* How this process comes by a socket in another namespace when it may not go there itself; NULL =
+ * it may. Returns the socket, or -errno. */
+typedef int (*netns_opener)(const struct netns *netns, int domain, int type, int protocol);
+void netns_use(netns_opener opener);
 
 /*
  * Goes to the namespace of PID 1, for good: the manager's own is that one, and "own" has one

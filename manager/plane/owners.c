@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "plane/borrow.h"
 #include "plane/cgroup.h"
 #include "plane/claim.h"
 #include "plane/scan.h"
@@ -79,7 +80,8 @@ int owners_give_socket(int fd, uid_t uid)
 	r = set_reuse(fd);
 	if (r < 0)
 		return r;
-	return fchown(fd, uid, (gid_t)-1) < 0 ? -errno : 1;
+	r = borrow_give(fd, uid);
+	return r < 0 ? r : 1;
 }
 
 static int give(const struct plane *plane, const struct held_socket *held, uid_t uid)
@@ -173,9 +175,8 @@ int owners_give_park(struct plane *plane, uid_t uid)
 
 static bool program_exists(uint32_t id)
 {
-	_cleanup_(close_fdp) int fd = bpf_prog_get_fd_by_id(id);
-
-	return fd >= 0;
+	/* what cannot be told is taken for no group */
+	return borrow_program(id) > 0;
 }
 
 static int program_id(int fd, uint32_t *ret_id)

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "plane/borrow.h"
 #include "plane/diag.h"
 #include "util/macro.h"
 
@@ -194,6 +195,7 @@ static int join(int fd, const struct address *address, int model)
 	struct sockaddr_storage name;
 	socklen_t size = to_sockaddr(address, &name);
 	struct stat st;
+	int r;
 
 	set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	/* connections that are born here have no owner until they are accepted, and must not stand
@@ -204,17 +206,12 @@ static int join(int fd, const struct address *address, int model)
 	if (address->ifindex)
 		set_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)address->ifindex);
 	park_copy_options(fd, model);
-	if (fstat(model, &st) < 0 || fchown(fd, st.st_uid, -1) < 0)
+	if (fstat(model, &st) < 0)
 		return -errno;
+	r = borrow_give(fd, st.st_uid);
+	if (r < 0)
+		return r;
 	return bind(fd, (struct sockaddr *)&name, size) < 0 ? -errno : 0;
-}
-
-static int open_here(void *userdata)
-{
-	const struct address *address = userdata;
-	int fd = socket(address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	return fd < 0 ? -errno : fd;
 }
 
 int park_put(const struct plane *plane, struct listener *listener, int fd)
@@ -234,6 +231,7 @@ int park_put(const struct plane *plane, struct listener *listener, int fd)
 
 int park_twin(struct listener *listener, int model, int *ret_fd)
 {
+	struct lent_kind kind = {listener->address.family, SOCK_STREAM | SOCK_NONBLOCK, 0};
 	_cleanup_(close_fdp) int fd = -1;
 	int r;
 
@@ -242,10 +240,9 @@ int park_twin(struct listener *listener, int model, int *ret_fd)
 	if (listener->address.netns && listener->netns.fd < 0)
 		return -ENODATA;
 	/* a socket belongs to the namespace it was made in; all else can be done from outside */
-	fd = netns_run(&listener->netns, open_here, &listener->address);
-	if (fd < 0)
-		return fd;
-	r = join(fd, &listener->address, model);
+	r = borrow_open(&listener->netns, &kind, &fd);
+	if (!r)
+		r = join(fd, &listener->address, model);
 	if (r < 0)
 		return r;
 	*ret_fd = steal_fd(&fd);

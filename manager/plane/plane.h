@@ -105,6 +105,8 @@ void plane_forget_elsewhere(struct plane *plane, const struct address *address);
 /* Finds the namespaces of listeners that this process has adopted no socket of, among those of the
  * processes in a cgroup, so that the kernel can be asked about them. */
 void plane_locate(struct plane *plane, const char *cgroup);
+/* The same, from namespaces that somebody else has found. Copies are taken. */
+void plane_place(struct plane *plane, const int *namespaces, size_t n);
 /* One more selector of a listener, for tests by doing: the same program with the same maps. */
 int plane_load_selector(struct plane *plane, const struct listener *listener, int *ret_fd);
 /* The listener with this address; NULL when it is not known. */

@@ -345,7 +345,8 @@ static void set_port(struct sockaddr_storage *address, uint16_t port)
 static int route(const struct netns *netns, const struct sockaddr *to,
 		 struct sockaddr_storage *ret_source, struct sockaddr_storage *ret_dest)
 {
-	_cleanup_(close_fdp) int fd = netns_socket(netns, to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC);
+	_cleanup_(close_fdp) int fd =
+		netns_socket(netns, to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	socklen_t source_size = sizeof(*ret_source), dest_size = sizeof(*ret_dest);
 
 	if (fd < 0)

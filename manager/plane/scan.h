@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "plane/diag.h"
+#include "plane/lend.h"
 
 struct held_socket {
 	struct listening_socket socket;
@@ -14,18 +15,12 @@ struct held_socket {
 	int fd;	   /* and its number there */
 };
 
-/* How many processes and descriptors there are is the instance's choice: one that has more is not
- * looked through (-E2BIG). */
-#define SCAN_PROCESSES_MAX   65536
-#define SCAN_DESCRIPTORS_MAX 1000000
-#define SCAN_CPU_USEC_MAX    UINT64_C(2000000)
-
 /*
  * The listening TCP sockets and the bound UDP sockets that processes in the cgroup hold, each once,
  * whoever made it: of our own network namespace and of those that the processes are in. The caller
  * frees the array. Sockets come in no particular order. A process that ends meanwhile is
  * passed over. `ret_blind`: 0, or the -errno for which a namespace could not be
- * looked into; what is elsewhere is found all the same. -E2BIG: see above.
+ * looked into; what is elsewhere is found all the same. -E2BIG: see lend_find().
  */
 int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n);
 int scan_cgroup_blind(const char *cgroup, struct held_socket **ret_held, size_t *ret_n,

@@ -83,7 +83,10 @@ static int loopback_up(void)
 /* Each in a namespace of its own: one sets sysctls. To load a program none is needed. */
 static void run_check(unsigned what, struct ability_result *result)
 {
-	if (what >= ABILITY_LOADS_SELECTOR)
+	/* hsd, which may make none, tries this one where it is: on a port of loopback */
+	bool anywhere = what == ABILITY_WAKEUP && unshare(CLONE_NEWNET) < 0 && errno == EPERM;
+
+	if (what >= ABILITY_LOADS_SELECTOR || anywhere)
 		checks[what](result);
 	else if (unshare(CLONE_NEWNET) < 0 || loopback_up() < 0)
 		selftest_set(result, ABILITY_UNKNOWN, "no network namespace can be made: %m");

@@ -43,7 +43,7 @@ static int direct(struct probe_run *run, const struct netns *netns)
 	int r;
 
 	run->fd = netns_socket(netns, run->dest.ss_family,
-			       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
+			       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (run->fd < 0)
 		return run->fd;
 	r = preview_direct(run->target.plane, &wish, run->fd, (struct sockaddr *)&run->dest,

@@ -21,6 +21,9 @@ static const struct {
 	[WORK_CLOSE] = {"close its datagram sockets to other users", true},
 	[WORK_AWAKE] = {"see whether it wakes up", true},
 	[WORK_OCCUPIED] = {"see whether it has its sockets still", false},
+	[WORK_NETNS] = {"tell the network namespace of the process", false},
+	[WORK_OPEN] = {"open a socket in the network namespace", false},
+	[WORK_TWIN] = {"make a park like the one there is", false},
 	[WORK_FOREIGN] = {"look for others on its addresses", false},
 	[WORK_USER] = {"find its user", false},
 };
@@ -108,19 +111,16 @@ int work_read_answer(int file, struct work_answer *answer)
 
 /* ---- an adoption ---- */
 
-static int *take_fds(struct work_answer *answer, size_t from, size_t n)
+static void take_fds(struct work_answer *answer, size_t from, size_t n, int *fds)
 {
-	int *fds = calloc(n + 1, sizeof(*fds));
-
-	for (size_t i = 0; fds && i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		fds[i] = from + i < answer->n_fds ? steal_fd(&answer->fds[from + i]) : -1;
-	return fds;
 }
 
 /* The descriptors of twins come in the order of the sockets that have one. */
 static void take_twins(struct work_answer *answer, struct adoption *adoption, const bool *has)
 {
-	size_t next = adoption->n_helpers;
+	size_t next = adoption->n_namespaces + adoption->n_helpers;
 
 	for (size_t i = 0; i < adoption->n; i++) {
 		adoption->twins[i] = -1;
@@ -137,17 +137,20 @@ struct adoption *work_take_adoption(struct work_answer *answer)
 	const struct adoption *sent = answer->data;
 	const char *rest = (const char *)(sent + 1);
 
-	if (!adoption || answer->size < sizeof(*sent) ||
+	if (!adoption || answer->size < sizeof(*sent) || sent->n_namespaces > LEND_NAMESPACES_MAX ||
 	    answer->size != sizeof(*sent) + sent->n * (sizeof(*sent->sockets) + sizeof(bool)))
 		return NULL;
 	*adoption = *sent;
 	adoption->n = 0; /* until all is there */
-	adoption->n_helpers = 0;
-	adoption->helpers = take_fds(answer, 0, sent->n_helpers);
+	adoption->n_helpers = adoption->n_namespaces = 0;
+	adoption->helpers = calloc(sent->n_helpers + 1, sizeof(*adoption->helpers));
 	adoption->sockets = calloc(sent->n + 1, sizeof(*adoption->sockets));
 	adoption->twins = calloc(sent->n + 1, sizeof(*adoption->twins));
 	if (!adoption->helpers || !adoption->sockets || !adoption->twins)
 		return NULL;
+	take_fds(answer, 0, sent->n_namespaces, adoption->namespaces);
+	take_fds(answer, sent->n_namespaces, sent->n_helpers, adoption->helpers);
+	adoption->n_namespaces = sent->n_namespaces;
 	adoption->n_helpers = sent->n_helpers;
 	adoption->n = sent->n;
 	memcpy(adoption->sockets, rest, sent->n * sizeof(*adoption->sockets));

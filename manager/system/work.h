@@ -33,6 +33,9 @@ enum work_kind {
 	WORK_CLOSE,  /* owners_close_datagrams() */
 	WORK_AWAKE,  /* 1 = its processes wake when they are nudged, see hsd/recovery.h; else 0 */
 	WORK_OCCUPIED, /* adopt_is_occupied() */
+	WORK_NETNS,    /* borrow_netns() of `pid` */
+	WORK_OPEN,     /* sockets in the namespace given along, of `domain`, ..., `n_sockets` */
+	WORK_TWIN,     /* park_twin() of the park at `address` that is given along */
 	WORK_FOREIGN,  /* foreign_find() */
 	WORK_USER,     /* owner_find() of `user`: the number of it */
 	WORK_KIND_COUNT
@@ -46,6 +49,10 @@ struct work_order {
 	bool commit, twins, late, keep_in_map, all, activated;
 	uid_t uid;
 	char user[UNIT_NAME_MAX];
+	pid_t pid;
+	int domain, type, protocol;
+	unsigned n_sockets;
+	struct address address;
 	uint64_t patience_usec;
 	struct config config;
 	unsigned n_cgroups; /* one for what is done in one slot */

@@ -7,8 +7,10 @@
 #include <sys/syscall.h>
 
 #include "plane/alive.h"
+#include "plane/borrow.h"
 #include "plane/nudge.h"
 #include "plane/owners.h"
+#include "plane/park.h"
 #include "plane/retire.h"
 #include "system/owner.h"
 #include "system/work.h"
@@ -62,6 +64,14 @@ static void send_fds(const struct job *job, const int *fds, size_t n)
 			     MIN(n - done, (size_t)WORK_FDS_AT_ONCE));
 }
 
+static int open_by_borrowing(const struct netns *netns, int domain, int type, int protocol)
+{
+	struct lent_kind kind = {domain, type, protocol};
+	int fd, r = borrow_open(netns, &kind, &fd);
+
+	return r < 0 ? r : fd;
+}
+
 /* So that it can be ended without doubt which process that is. */
 static void tell_begun(int socket)
 {
@@ -96,6 +106,7 @@ static int put_adoption(struct job *job, const struct adoption *adoption)
 
 	if (!r)
 		r = put(job, adoption->sockets, adoption->n * sizeof(*adoption->sockets));
+	send_fds(job, adoption->namespaces, adoption->n_namespaces);
 	send_fds(job, adoption->helpers, adoption->n_helpers);
 	for (size_t i = 0; !r && i < adoption->n; i++) {
 		bool has = adoption->twins && adoption->twins[i] >= 0;
@@ -126,7 +137,10 @@ static int do_adopt(struct job *job)
 		r = adoption_commit(job->plane, order->slot, adoption);
 	if (!r && order->commit && order->twins)
 		r = adoption_make_twins(job->plane, adoption);
-	return r < 0 ? r : put_adoption(job, adoption);
+	if (r < 0)
+		return r;
+	adoption_note_namespaces(job->plane, adoption);
+	return put_adoption(job, adoption);
 }
 
 static int do_look(struct job *job)
@@ -213,6 +227,47 @@ static int do_occupied(struct job *job)
 	return adopt_is_occupied(job->plane, job->order->slot, job->order->cgroups[0]);
 }
 
+static int do_netns(struct job *job)
+{
+	uint32_t inode;
+	int r = borrow_netns(job->order->pid, &inode);
+
+	return r < 0 ? r : put(job, &inode, sizeof(inode));
+}
+
+static int do_open(struct job *job)
+{
+	const struct work_order *order = job->order;
+	struct lent_kind kind = {order->domain, order->type, order->protocol};
+	struct netns netns = {.fd = job->n_fds ? job->fds[0] : -1};
+	int fd, r = job->n_fds ? 0 : -EINVAL;
+
+	for (unsigned i = 0; !r && i < order->n_sockets; i++) {
+		r = borrow_open(&netns, &kind, &fd);
+		if (r < 0)
+			break;
+		send_fds(job, &fd, 1);
+		close_fd(fd);
+	}
+	return r;
+}
+
+static int do_twin(struct job *job)
+{
+	struct listener *listener = plane_find(job->plane, &job->order->address);
+	_cleanup_(close_fdp) int twin = -1;
+	int r;
+
+	if (!listener || !job->n_fds)
+		return -ENOENT;
+	r = listener_learn_netns(listener, job->fds[0]);
+	if (!r)
+		r = park_twin(listener, job->fds[0], &twin);
+	if (!r)
+		send_fds(job, &twin, 1);
+	return r;
+}
+
 static int do_foreign(struct job *job)
 {
 	struct foreign_scope scope = {
@@ -240,7 +295,8 @@ static int (*const doers[])(struct job *job) = {
 	[WORK_ADOPT] = do_adopt,     [WORK_LOOK] = do_look,   [WORK_BOUNCE] = do_bounce,
 	[WORK_READ] = do_read,	     [WORK_NUDGE] = do_nudge, [WORK_GIVE] = do_give,
 	[WORK_CLOSE] = do_close,     [WORK_AWAKE] = do_awake, [WORK_OCCUPIED] = do_occupied,
-	[WORK_FOREIGN] = do_foreign, [WORK_USER] = do_user,
+	[WORK_FOREIGN] = do_foreign, [WORK_USER] = do_user,   [WORK_NETNS] = do_netns,
+	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,
 };
 _Static_assert(ARRAY_SIZE(doers) == WORK_KIND_COUNT, "a way to do each kind");
 
@@ -264,8 +320,13 @@ static int read_order(int file, struct work_order *order, char (**ret_cgroups)[P
 static int carry_out(struct job *job, struct accounting *accounting)
 {
 	_cleanup_(plane_freep) struct plane *plane = NULL;
-	int r = plane_open(job->order->service, job->order->counted ? accounting : NULL, &plane,
-			   &job->head.problem);
+	int r;
+
+	/* of no service in particular */
+	if (job->order->kind == WORK_OPEN)
+		return do_open(job);
+	r = plane_open(job->order->service, job->order->counted ? accounting : NULL, &plane,
+		       &job->head.problem);
 
 	for (unsigned i = 0; !r && i < job->order->n_cgroups; i++)
 		plane_locate(plane, job->order->cgroups[i]);
@@ -284,6 +345,8 @@ int work_do(int socket, int file, const int *fds, size_t n_fds, struct accountin
 	if (r < 0)
 		return r;
 	tell_begun(socket);
+	borrow_use(order->service);
+	netns_use(open_by_borrowing);
 	socket_to_tell = socket;
 	scan_on_borrow(tell_step);
 	if (ftruncate(file, 0) < 0)

@@ -260,19 +260,21 @@ names_stray() { [[ $(status path '.foreign[0].unit') == stray.service ]]; }
 	down sock
 }
 
-@test "hsd that may not enter says so, and nothing else breaks" {
-	printf '[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_NET_ADMIN CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_CHOWN\n' |
-		write /etc/systemd/system/hsd.service.d/caps.conf
+@test "hs-borrow that may not enter says so, and nothing else breaks" {
+	printf '[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_CHOWN\n' |
+		write /etc/systemd/system/hs-borrow.service.d/caps.conf
 	own_service plain2 9706
 	up plain2
 	inside systemctl daemon-reload
+	inside systemctl stop hs-borrow.service
 	inside systemctl restart hsd
 	wait_for 5 is_ready plain2
 	inside systemctl restart priv@0
 	wait_for 5 has_problem
 	hs switchover plain2
-	inside rm /etc/systemd/system/hsd.service.d/caps.conf
+	inside rm /etc/systemd/system/hs-borrow.service.d/caps.conf
 	inside systemctl daemon-reload
+	inside systemctl stop hs-borrow.service
 	inside systemctl restart hsd
 	wait_for 5 is_ready priv
 	kinds answers_in_turn

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "borrow/serve.h"
+
+#include <linux/nsfs.h>
+#include <linux/sched.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "core/dropin.h"
+#include "plane/borrow.h"
+#include "plane/borrow_wire.h"
+#include "plane/cgroup.h"
+#include "plane/holder.h"
+#include "plane/lend.h"
+#include "util/macro.h"
+
+struct answer {
+	struct borrow_reply reply;
+	void *items;
+	size_t size; /* of one */
+	int fds[LEND_NAMESPACES_MAX];
+	size_t n_fds;
+};
+
+/* ---- what may be asked for ---- */
+
+/* A slot of the service that is asked for, and one that its owner has put under hotstandby. */
+static bool is_managed(const char *cgroup, const char *service)
+{
+	char unit[UNIT_NAME_MAX], template[UNIT_NAME_MAX], name[SERVICE_NAME_MAX];
+	_cleanup_(freep) char *dropin = NULL;
+	unsigned slot;
+
+	holder_unit(cgroup, unit);
+	if (name_from_unit(unit, name, &slot) || strcmp(name, service))
+		return false;
+	if (snprintf(template, sizeof(template), "%s@.service", name) >= (int)sizeof(template))
+		return false;
+	dropin = dropin_path(template);
+	return dropin && !access(dropin, F_OK);
+}
+
+/* The cgroup is a path in the tree, whatever it is called. */
+static bool is_plain(const char *cgroup)
+{
+	return cgroup[0] == '/' && !strstr(cgroup, "/../") && !strstr(cgroup, "/./");
+}
+
+static int check_cgroup(const struct borrow_request *request)
+{
+	/* of a unit that is down */
+	if (!request->cgroup[0])
+		return -ENOENT;
+	return is_plain(request->cgroup) && is_managed(request->cgroup, request->service) ? 0
+											  : -EPERM;
+}
+
+/* ---- the questions ---- */
+
+static int do_find(const struct borrow_request *request, const uint32_t *inodes,
+		   struct answer *answer)
+{
+	struct lent_place *places;
+	size_t n;
+	int r = check_cgroup(request);
+
+	if (!r)
+		r = lend_find(request->cgroup, inodes, request->n, &places, &n);
+	if (r < 0)
+		return r;
+	answer->items = places;
+	answer->size = sizeof(*places);
+	answer->reply.n = n;
+	return 0;
+}
+
+/* The process is held by a pidfd first: then it is the one whose cgroup is looked at. */
+static int do_fd(const struct borrow_request *request, struct answer *answer)
+{
+	pid_t pid = request->socket.place.pid;
+	_cleanup_(close_fdp) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	char cgroup[PATH_MAX];
+	int r;
+
+	if (pidfd < 0)
+		return errno == ESRCH ? -ESTALE : -errno;
+	if (cgroup_of_process(pid, cgroup) < 0)
+		return -ESTALE;
+	if (!is_managed(cgroup, request->service))
+		return -EPERM;
+	r = lend_socket_by(pidfd, &request->socket, &answer->fds[0]);
+	answer->n_fds = !r;
+	return r;
+}
+
+static int do_namespaces(const struct borrow_request *request, struct answer *answer)
+{
+	struct netns namespaces[LEND_NAMESPACES_MAX];
+	int r = check_cgroup(request);
+
+	if (!r)
+		r = lend_namespaces(request->cgroup, namespaces, &answer->n_fds,
+				    &answer->reply.blind);
+	for (size_t i = 0; i < answer->n_fds; i++)
+		answer->fds[i] = namespaces[i].fd;
+	return r;
+}
+
+/* A number that tells nobody anything, of a process that may be anybody's: of one who has asked for
+ * a command to be sent to a slot. */
+static int do_netns(const struct borrow_request *request, struct answer *answer)
+{
+	char path[40];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", request->socket.place.pid);
+	if (stat(path, &st) < 0)
+		return -errno;
+	answer->reply.number = (uint32_t)st.st_ino;
+	return 0;
+}
+
+static bool is_of_use(const struct lent_kind *kind)
+{
+	return kind->domain == AF_INET || kind->domain == AF_INET6 || kind->domain == AF_NETLINK;
+}
+
+static int do_open(const struct borrow_request *request, int fd, struct answer *answer)
+{
+	struct netns netns = {.fd = fd};
+	int r;
+
+	if (fd < 0 || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET || !is_of_use(&request->kind))
+		return -EINVAL;
+	r = lend_open(&netns, &request->kind, &answer->fds[0]);
+	answer->n_fds = !r;
+	return r;
+}
+
+static int do_holders(const struct borrow_request *request, const uint32_t *inodes,
+		      struct answer *answer)
+{
+	struct holder *holders;
+	size_t n;
+	int r = borrow_holders(inodes, request->n, &holders, &n);
+
+	if (r < 0)
+		return r;
+	answer->items = holders;
+	answer->size = sizeof(*holders);
+	answer->reply.n = n;
+	return 0;
+}
+
+static int carry_out(const struct borrow_request *request, const uint32_t *inodes, int fd,
+		     struct answer *answer)
+{
+	switch ((enum borrow_what)request->what) {
+	case BORROW_FIND:
+		return do_find(request, inodes, answer);
+	case BORROW_FD:
+		return do_fd(request, answer);
+	case BORROW_NAMESPACES:
+		return do_namespaces(request, answer);
+	case BORROW_NETNS:
+		return do_netns(request, answer);
+	case BORROW_OPEN:
+		return do_open(request, fd, answer);
+	case BORROW_GIVE:
+		return lend_give(fd, request->number);
+	case BORROW_PROGRAM:
+		return lend_program(request->number);
+	case BORROW_HOLDERS:
+		return do_holders(request, inodes, answer);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* ---- the frame ---- */
+
+static int send_answer(int connection, struct answer *answer)
+{
+	int r = borrow_send(connection, &answer->reply, sizeof(answer->reply), answer->fds,
+			    answer->n_fds);
+
+	if (!r && answer->reply.n)
+		r = borrow_send_items(connection, answer->items, answer->reply.n * answer->size);
+	while (answer->n_fds)
+		close_fd(answer->fds[--answer->n_fds]);
+	free(answer->items);
+	return r;
+}
+
+/* 0 = it goes on. */
+static int serve_one(int connection)
+{
+	_cleanup_(freep) void *inodes = NULL;
+	_cleanup_(close_fdp) int fd = -1;
+	struct borrow_request request;
+	struct answer answer = {0};
+	size_t n_fds = 1;
+	long n = borrow_receive(connection, &request, sizeof(request), &fd, &n_fds);
+
+	if (n != sizeof(request) || request.n > BORROW_ITEMS_MAX)
+		return -EPIPE;
+	request.service[sizeof(request.service) - 1] = '\0';
+	request.cgroup[sizeof(request.cgroup) - 1] = '\0';
+	if (borrow_receive_items(connection, request.n * sizeof(uint32_t), &inodes) < 0)
+		return -EPIPE;
+	answer.reply.result = carry_out(&request, inodes, fd, &answer);
+	return send_answer(connection, &answer);
+}
+
+void serve(int connection)
+{
+	while (!serve_one(connection))
+		;
+}

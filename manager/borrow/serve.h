@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What hs-borrow does for one who asks. */
+#pragma once
+
+/* Answers what is asked on this connection until it is closed. */
+void serve(int connection);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Asking for what plane/lend.h does. hs-borrow is asked, once borrow_use() has said so: over a
+ * socket of it, one process for who asks, for as long as he has the connection. Without that it is
+ * done right here, which takes the privileges for it.
+ *
+ * Every call waits for its answer, for ten seconds at most. So hsd itself asks nothing of this; its
+ * processes for work do (system/work.h).
+ */
+#pragma once
+
+#include "plane/holder.h"
+#include "plane/lend.h"
+
+#define BORROW_SOCKET "/run/hotstandby/borrow"
+
+/* From now on hs-borrow is asked, in the name of this service, whose units alone it looks into;
+ * NULL = nobody is. -ENOTCONN from any call below: it could not be reached. */
+void borrow_use(const char *service);
+
+int borrow_find(const char *cgroup, const uint32_t *inodes, size_t n,
+		struct lent_place **ret_places, size_t *ret_n);
+int borrow_socket(const struct lent_socket *socket, int *ret_fd);
+int borrow_namespaces(const char *cgroup, struct netns ret_namespaces[LEND_NAMESPACES_MAX],
+		      size_t *ret_n, int *ret_blind);
+/* The inode of the namespace that any process is in; 0 = ours. */
+int borrow_netns(pid_t pid, uint32_t *ret_inode);
+int borrow_open(const struct netns *netns, const struct lent_kind *kind, int *ret_fd);
+/* Asks nobody when the socket is that user's. */
+int borrow_give(int fd, uid_t uid);
+int borrow_program(uint32_t id);
+
+/* All that holder_each() finds, at most HOLDERS_MAX. The caller frees. */
+#define HOLDERS_MAX 4096
+int borrow_holders(const uint32_t *inodes, size_t n, struct holder **ret_holders, size_t *ret_n);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What needs more privileges than the manager has: looking into the processes of instances, taking
+ * a duplicate of a socket of theirs, giving a socket another owner, making one in another network
+ * namespace. Done right here, by whoever may: hs-borrow for hsd, a command of root's for itself.
+ *
+ * Everybody else asks by plane/borrow.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "plane/netns.h"
+
+/* How many processes and descriptors there are is the instance's choice: one that has more is not
+ * looked through (-E2BIG). */
+#define LEND_PROCESSES_MAX   65536
+#define LEND_DESCRIPTORS_MAX 1000000
+#define LEND_CPU_USEC_MAX    UINT64_C(2000000)
+
+/* Instances that live in more than this are not servers of ours. */
+#define LEND_NAMESPACES_MAX 8
+
+/* A socket in a process: its inode, and one process that has it under this number. */
+struct lent_place {
+	uint32_t inode;
+	pid_t pid;
+	int fd;
+};
+
+/* Which of these sockets (`inodes`, ascending) processes in the cgroup hold, each once. The caller
+ * frees. */
+int lend_find(const char *cgroup, const uint32_t *inodes, size_t n, struct lent_place **ret_places,
+	      size_t *ret_n);
+
+/* What a socket must be to be the one that is meant. */
+struct lent_socket {
+	struct lent_place place;
+	uint64_t cookie;
+};
+/* A duplicate of it. -ESTALE when the process has closed it or ended: the number may name something
+ * else by now. */
+int lend_socket(const struct lent_socket *socket, int *ret_fd);
+/* The same by a pidfd: who asks has looked at the process meanwhile. */
+int lend_socket_by(int pidfd, const struct lent_socket *socket, int *ret_fd);
+
+/* The namespaces that processes in the cgroup are in, other than our own; the caller closes them.
+ * `ret_blind`: 0, or why one could not be told. */
+int lend_namespaces(const char *cgroup, struct netns ret_namespaces[LEND_NAMESPACES_MAX],
+		    size_t *ret_n, int *ret_blind);
+
+struct lent_kind {
+	int domain, type, protocol;
+};
+/* A socket of this kind in that namespace. */
+int lend_open(const struct netns *netns, const struct lent_kind *kind, int *ret_fd);
+
+/* Gives the socket to that user. -ENOTSOCK. */
+int lend_give(int fd, uid_t uid);
+
+/* Whether there is a BPF program with this id: 1, 0. */
+int lend_program(uint32_t id);

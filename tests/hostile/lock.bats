@@ -1,0 +1,101 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# An instance that holds the lock of its own socket for as long as it likes: whoever else does something with that
+# socket waits in the kernel, and cannot be ended.
+
+load lib/bystander
+
+port=9711
+url=http://127.0.0.1:$port/
+
+setup_file() {
+	hostile_up
+	inside bash -c '[[ -e /dev/fuse ]] || mknod -m 0666 /dev/fuse c 10 229'
+	write /etc/systemd/system/held@.service <<-END
+		[Service]
+		Type=notify
+		NotifyAccess=all
+		User=daemon
+		Environment=SLOT=%i
+		EnvironmentFile=-/run/held.%i
+		ExecStart=$tools/hold-lock $port
+		TimeoutStopSec=10s
+	END
+	write /run/held.0 <<<'FREE=1'
+}
+
+has_fuse() { inside setpriv --reuid=1 --regid=1 --clear-groups unshare --user --map-root-user --mount true 2>/dev/null; }
+
+setup() {
+	rig_began=$(inside date +%s.%N)
+	has_fuse && inside test -r /dev/fuse || skip 'needs /dev/fuse and user namespaces for users'
+}
+
+release() { inside pkill -USR1 -x hold-lock-file; }
+
+main_pid() { inside systemctl show -P MainPID "$1"; }
+
+is_told() { hs status held 2>&1 | grep -q 'the lock of its socket'; }
+
+@test "the lock is held: who wants it does not come back, the baseline" {
+	inside systemctl start held@1
+	inside python3 $tools/lock.py "$(main_pid held@1)" $port >"$BATS_TEST_TMPDIR/lock" 2>&1 3>&- &
+	local asker=$!
+	wait_for 5 inside bash -c "grep -q '^State:.D' /proc/\$(pgrep -of 'python3.*lock.py')/status"
+	[[ ! -s $BATS_TEST_TMPDIR/lock ]]
+	release
+	wait $asker
+	[[ $(<"$BATS_TEST_TMPDIR/lock") == locked ]]
+	inside systemctl stop held@1
+}
+
+@test "adoption of such an instance is given up by name, and nobody else notices" {
+	hs enable held@.service
+	inside systemctl start held@0
+	wait_for 5 is_ready held || true
+	bystander_watch
+	inside systemctl start held@1
+	wait_for 10 is_told
+	say "$(hs status held | grep -o 'it could not adopt.*' | head -n 1)"
+	[[ $(fetch $url) == slot=0 ]]
+	bystander_is_well
+	bystander_watched
+}
+
+@test "hsd is restarted meanwhile, at once, and the next one does as well" {
+	took_at_most 5000 inside systemctl restart hsd
+	wait_for 10 is_told
+	[[ $(inside systemctl show -P ActiveState hsd) == active ]]
+	bystander_is_well
+}
+
+@test "the lock is released: it is adopted" {
+	release
+	wait_for 10 is_ready held
+	bystander_is_well
+}
+
+@test "it is stopped while it holds the lock, and comes again without" {
+	inside systemctl restart held@1
+	wait_for 10 is_told
+	inside timeout 60 systemctl stop held@1
+	[[ $(fetch $url) == slot=0 ]]
+	write /run/held.1 <<<'FREE=1'
+	inside systemctl start held@1
+	wait_for 10 is_ready held
+	bystander_is_well
+}
+
+@test "hs-borrow is not there: told by name, and made up for when it is back" {
+	inside systemctl stop hs-borrow.socket hs-borrow.service
+	inside systemctl restart held@1
+	wait_for 10 is_told_of_borrow
+	[[ $(fetch $url) == slot=0 ]]
+	bystander_is_described
+	inside systemctl start hs-borrow.socket
+	wait_for 10 is_ready held
+	bystander_is_well
+}
+
+is_told_of_borrow() { hs status held 2>&1 | grep -q 'hs-borrow, which looks for its sockets'; }
