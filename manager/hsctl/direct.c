@@ -40,11 +40,14 @@ static int open_private(sd_bus **ret_bus)
 	return 0;
 }
 
+/* It did not answer once: it is not waited for again, about hundreds of units. */
+static bool systemd_is_silent;
+
 sd_bus *direct_systemd(void)
 {
 	sd_bus *bus = NULL;
 
-	if (open_private(&bus) < 0 && sd_bus_open_system(&bus) < 0)
+	if (systemd_is_silent || (open_private(&bus) < 0 && sd_bus_open_system(&bus) < 0))
 		return NULL;
 	sd_bus_set_method_call_timeout(bus, SYSTEMD_TIMEOUT);
 	return bus;
@@ -127,9 +130,10 @@ void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *
 		r = units_query(direct->systemd, unit, ret_facts, NULL);
 	if (!r)
 		return;
-	/* whoever does not answer once is not waited for again and again */
-	if (r == -ETIMEDOUT)
+	if (r == -ETIMEDOUT) {
+		systemd_is_silent = true;
 		sd_bus_close(direct->systemd);
+	}
 	*ret_facts = (struct unit_facts) {.state = live ? UNIT_RUNNING : UNIT_UNKNOWN};
 }
 
