@@ -158,6 +158,7 @@ static void end_adoption(struct instance *instance)
 	struct service *service = instance->service;
 	struct problem sentence = {0};
 
+	instance->barred = false;
 	adoption_follow(service->plane, instance->adoption);
 	expect_questions(service->plane);
 	/* first of all: clients wait */
@@ -194,6 +195,20 @@ static void refuse_adoption(struct instance *instance, const char *reason)
 
 /* ---- when it fails ---- */
 
+/* Its clients would wait in the park for a slot that never comes, where the kernel would lead them
+ * to its sockets. Without our pins nothing will be different next time; what passes has been tried
+ * again, and is no reason at all while a lock is held. */
+static bool is_final(const struct instance *instance, int error)
+{
+	return error == -ENOENT ||
+	       (error != -ETIMEDOUT && error != -EBUSY && instance->retry_delay > RETRY_MIN);
+}
+
+bool instance_serves_unadopted(const struct instance *instance)
+{
+	return instance->barred && instance_is_up(instance_facts(instance)->state);
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -226,7 +241,7 @@ static void retry_later(struct instance *instance)
 /* What the instance's own lock is the reason of is tried again when it lets go. */
 static void schedule_retry(struct instance *instance, int error)
 {
-	if (error != -ETIMEDOUT && error != -EBUSY && error != -ENOENT)
+	if (error != -ETIMEDOUT)
 		retry_later(instance);
 }
 
@@ -234,13 +249,15 @@ static void fail_adoption(struct instance *instance, int error, const struct pro
 {
 	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
 
-	if (error != -ENOENT && strcmp(problem->text, instance->problem.text))
+	if (strcmp(problem->text, instance->problem.text))
 		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
 			    instance->slot, problem->text);
 	instance->problem = *problem;
 	instance->adoption = adoption_free(instance->adoption);
 	refuse_adoption(instance, problem->text);
 	schedule_retry(instance, error);
+	instance->barred |= is_final(instance, error);
+	park_look(instance->service->park);
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
 	retirement_go_on(instance);
@@ -314,7 +331,8 @@ static void on_adopted(struct work_answer *answer, void *userdata)
 		if (answer->result >= 0)
 			problem_set(&answer->problem, 0,
 				    "its sockets could not be noted: no memory");
-		fail_adoption(instance, MIN(answer->result, -ENODATA), &answer->problem);
+		fail_adoption(instance, answer->result < 0 ? answer->result : -ENOMEM,
+			      &answer->problem);
 		return;
 	}
 	/* the sockets that others came in by have done their part: theirs are in the map */
@@ -367,7 +385,7 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		return;
 	}
 	if (strcmp(instance->adopted_run, facts->invocation)) {
-		instance->crash_told = false;
+		instance->crash_told = instance->barred = false;
 		hang_on_new_run(service->hang, instance->slot);
 		/* a manager that was not there when it was prepared */
 		instance->ownership.other_than_root |= !owner_is_root(facts);

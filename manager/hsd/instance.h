@@ -82,6 +82,8 @@ struct instance {
 	uint64_t sockets_mark, look_delay;
 	sd_event_source *look_source;
 	struct work *look_work;
+	/* this run's sockets cannot be taken over, and it is not to be expected that they can */
+	bool barred;
 	bool contested; /* some of its addresses belong to another service, as yet */
 
 	/* retired, and waiting for handshakes in flight, then for datagrams to be read */
@@ -128,6 +130,8 @@ void retirement_go_on(struct instance *instance);
 void retirement_retry_others(const struct instance *instance);
 
 bool instance_is_up(enum unit_state state);
+/* It runs, and has nothing but the kernel's own way to its sockets: see `barred`. */
+bool instance_serves_unadopted(const struct instance *instance);
 /* See plane_is_retired(). */
 bool instance_is_retired(const struct instance *instance);
 /* What people are told as long as it has a `silence`. */

@@ -8,6 +8,7 @@
 #include <syslog.h>
 
 #include "core/queue_age.h"
+#include "hsd/instance.h"
 #include "hsd/nudging.h"
 #include "hsd/orders.h"
 #include "hsd/park_log.h"
@@ -432,6 +433,31 @@ static bool can_hand_over(const struct park *park, const struct place *place)
 	return listener && listener_live_slots(listener) && !is_held(park);
 }
 
+/* No slot takes them, and none will; but a server runs that the kernel knows, beside the park: what
+ * waits moves there when the park is closed. */
+static bool is_in_the_way(const struct park *park)
+{
+	const struct service *service = park->service;
+	bool unadopted = false;
+
+	if (is_held(park) || plane_live_slots(service->plane))
+		return false;
+	for (unsigned slot = 0; slot < service->n_slots; slot++)
+		unadopted |= instance_serves_unadopted(service->instances[slot]);
+	return unadopted;
+}
+
+static void tell_in_the_way(const struct park *park, const struct place *place)
+{
+	struct journal_scope scope = {park->service->name, -1, LOG_WARNING};
+	char text[ADDRESS_TEXT_MAX];
+
+	journal_log(JOURNAL_PARK, &scope,
+		    "%s: no slot is ready, and one that runs cannot be adopted: the park on %s is "
+		    "closed, and the kernel alone leads connections to the server",
+		    park->service->name, address_describe(&place->address, text));
+}
+
 /* Who waits at an address that nobody will serve is told so, not reset. */
 static void close_place(struct park *park, struct place *place, int waiting, uint64_t now)
 {
@@ -447,6 +473,11 @@ static uint64_t look_at(struct park *park, struct place *place, uint64_t now)
 	int waiting = park_waiting(place->fd);
 	bool unwanted = !is_wanted(park) && (can_hand_over(park, place) || !waiting);
 
+	if (waiting >= 0 && is_in_the_way(park)) {
+		tell_in_the_way(park, place);
+		give_up_place(park, place);
+		return USEC_INFINITY;
+	}
 	if (waiting < 0 || unwanted || is_given_up(park, place, now)) {
 		close_place(park, place, waiting, now);
 		return USEC_INFINITY;
