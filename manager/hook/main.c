@@ -60,7 +60,9 @@ _Noreturn void hook_start(const long *stack)
 {
 	static char *const environment[] = {PATH, NULL};
 	char *const *given = (char *const *)(stack + 1);
-	char *const command[] = {"hsctl", stack[0] == 3 ? given[1] : "", "--", given[2], NULL};
+	/* by this name it knows that a unit waits for it, and not somebody who wants an exit code
+	 */
+	char *const command[] = {"hs-hook", stack[0] == 3 ? given[1] : "", "--", given[2], NULL};
 
 	if (stack[0] != 3 || !is_verb(given[1])) {
 		SAY("usage: hs-hook prepare|adopt|retire UNIT\n");
@@ -68,6 +70,6 @@ _Noreturn void hook_start(const long *stack)
 	}
 	leave_unit();
 	system_call(__NR_execve, (long)HSCTL, (long)command, (long)environment);
-	SAY("hs-hook: cannot run " HSCTL "; is hotstandby installed in the unit's root?\n");
+	SAY("hs-hook: cannot run " HSCTL "; is it installed?\n");
 	end(EXIT_DONE);
 }

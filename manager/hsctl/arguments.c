@@ -402,6 +402,7 @@ static int check(struct arguments *a, struct problem *problem)
 int arguments_parse(int argc, char **argv, struct arguments *ret_arguments, struct problem *problem)
 {
 	struct arguments a = {
+		.by_unit = argc && !strcmp(argv[0], "hs-hook"),
 		.color = true,
 		.timeout_usec = USEC_INFINITY,
 		.to = GATE_STANDBY,

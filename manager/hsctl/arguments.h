@@ -59,6 +59,7 @@ struct arguments {
 	unsigned n;
 	char **command; /* of verbs that take one: ends with NULL, at least one word */
 	bool help, version;
+	bool by_unit; /* run by hs-hook, as a command of a unit that starts or stops */
 
 	bool json, no_block, direct, color;
 	uint64_t timeout_usec; /* USEC_INFINITY = not given */

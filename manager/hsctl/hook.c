@@ -103,7 +103,22 @@ static void print(const struct hook *hook, const char *sentence)
 	puts(json_line(object));
 }
 
-enum client_answer hook_ask(const struct hook *hook, const char *method, uint64_t timeout_usec)
+int hook_end(const struct hook *hook)
+{
+	return hook->arguments->by_unit ? EXIT_DONE : hook->exit;
+}
+
+/* It is not done, for a reason. A unit's journal has what is printed. */
+static void refuse(struct hook *hook, int exit, const struct problem *problem)
+{
+	hook->exit = exit;
+	if (hook->arguments->by_unit)
+		print(hook, problem->text);
+	else
+		complain("%s", problem->text);
+}
+
+enum client_answer hook_ask(struct hook *hook, const char *method, uint64_t timeout_usec)
 {
 	_cleanup_(reply_done) struct reply reply = {0};
 	_cleanup_(json_object_putp) json_object *object = NULL;
@@ -115,7 +130,7 @@ enum client_answer hook_ask(const struct hook *hook, const char *method, uint64_
 
 	if (answer == CLIENT_REFUSED) {
 		/* what hsd has a reason against is not done behind its back */
-		print(hook, reply.problem.text);
+		refuse(hook, reply.exit, &reply.problem);
 		return CLIENT_ANSWERED;
 	}
 	object = json_parse(reply.text);
@@ -124,7 +139,7 @@ enum client_answer hook_ask(const struct hook *hook, const char *method, uint64_
 	return answer;
 }
 
-bool hook_open(const struct hook *hook, struct direct *ret_direct)
+bool hook_open(struct hook *hook, struct direct *ret_direct)
 {
 	struct direct direct = {0};
 	struct problem problem = {0};
@@ -134,11 +149,17 @@ bool hook_open(const struct hook *hook, struct direct *ret_direct)
 	config = configfile_load(hook->service, &direct.config, NULL);
 	if (config == -ENOENT) {
 		problem_set(&problem, config, "%s is not enabled; nothing to do", hook->service);
-		print(hook, problem.text);
+		refuse(hook, EXIT_FAILED, &problem);
 		return false;
 	}
 	if (config < 0) /* better a service with the defaults than none */
 		config_init(&direct.config);
+	else if (hook->slot >= direct.config.slots) {
+		problem_set(&problem, 0, "%s has %u slots and no slot %u; raise Slots= in %s.conf",
+			    hook->service, direct.config.slots, hook->slot, hook->service);
+		refuse(hook, EXIT_REFUSED, &problem);
+		return false;
+	}
 	if (netns_join_init() < 0)
 		complain("the network namespace of PID 1 cannot be entered: %m");
 	if (accounting_open(&direct.accounting, &problem) < 0)
@@ -147,6 +168,7 @@ bool hook_open(const struct hook *hook, struct direct *ret_direct)
 	r = plane_create(hook->service, direct.accounting, &direct.plane, &problem);
 	if (r < 0) {
 		direct_close(&direct);
+		hook->exit = EXIT_FAILED;
 		hook_tell(hook, JOURNAL_PROBLEM, LOG_ERR, &problem);
 		return false;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What prepare, adopt and retire share: a unit calls them as it starts and stops, so they never
- * fail it and never hold it up for more than HOOK_TIME in all, whatever hangs.
+ * fail it and never hold it up for more than HOOK_TIME in all, whatever hangs. Somebody who calls
+ * them by hand has the exit codes of the other verbs.
  */
 #pragma once
 
@@ -20,6 +21,7 @@ struct hook {
 	char service[SERVICE_NAME_MAX];
 	unsigned slot;
 	uint64_t begun; /* microseconds, now_usec() */
+	int exit;	/* enum exit_code, of a call by hand */
 };
 
 /* Reads the unit's name and sets the alarm that ends it all. 0, or EXIT_USAGE after a complaint. */
@@ -27,12 +29,15 @@ int hook_begin(struct hook *hook, const struct arguments *arguments);
 /* How much of the first `usec` microseconds is left. */
 uint64_t hook_left(const struct hook *hook, uint64_t usec);
 
+/* What to end with. */
+int hook_end(const struct hook *hook);
+
 /* Asks hsd. CLIENT_ANSWERED: it is settled, and the sentence told. CLIENT_ABSENT: nobody was asked.
  * With the others hsd may have begun and not come to the end. */
-enum client_answer hook_ask(const struct hook *hook, const char *method, uint64_t timeout_usec);
-/* Opens what is pinned for the service, or makes it. False if it is not enabled or cannot be
- * opened, and then that is told. */
-bool hook_open(const struct hook *hook, struct direct *ret_direct);
+enum client_answer hook_ask(struct hook *hook, const char *method, uint64_t timeout_usec);
+/* Opens what is pinned for the service, or makes it. False if it is not enabled, has no
+ * such slot or cannot be opened, and then that is told. */
+bool hook_open(struct hook *hook, struct direct *ret_direct);
 
 /* The end of the work that was done here: one sentence, on stdout and in the journal. */
 void hook_tell(const struct hook *hook, enum journal_kind kind, int priority,

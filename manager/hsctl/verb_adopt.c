@@ -118,7 +118,7 @@ static int adopt(const struct hook *hook, const struct direct *direct,
 	return 0;
 }
 
-static void adopt_directly(const struct hook *hook)
+static void adopt_directly(struct hook *hook)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
@@ -146,5 +146,5 @@ int verb_adopt(const struct arguments *arguments)
 		return EXIT_USAGE;
 	if (hook_ask(&hook, "Adopt", ASK_TIME) != CLIENT_ANSWERED)
 		adopt_directly(&hook);
-	return EXIT_DONE;
+	return hook_end(&hook);
 }

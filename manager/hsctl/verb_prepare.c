@@ -31,7 +31,7 @@ static void give_owner(const struct hook *hook, const struct direct *direct)
 		hook_tell(hook, JOURNAL_PREPARE, n < 0 ? LOG_WARNING : LOG_INFO, &sentence);
 }
 
-static void prepare_directly(const struct hook *hook)
+static void prepare_directly(struct hook *hook)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
@@ -63,5 +63,5 @@ int verb_prepare(const struct arguments *arguments)
 		return EXIT_USAGE;
 	if (hook_ask(&hook, "Prepare", ASK_TIME) != CLIENT_ANSWERED)
 		prepare_directly(&hook);
-	return EXIT_DONE;
+	return hook_end(&hook);
 }

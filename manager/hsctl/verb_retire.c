@@ -122,7 +122,7 @@ static void keep_reach(const struct hook *hook, const struct direct *direct)
 }
 
 /* `asked`: hsd was asked and did not come to the end, so it may have begun. */
-static void retire_directly(const struct hook *hook, bool asked)
+static void retire_directly(struct hook *hook, bool asked)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
 	enum retire_answer answer;
@@ -153,5 +153,5 @@ int verb_retire(const struct arguments *arguments)
 	answer = hook_ask(&hook, "Retire", ASK_TIME);
 	if (answer != CLIENT_ANSWERED)
 		retire_directly(&hook, answer != CLIENT_ABSENT);
-	return EXIT_DONE;
+	return hook_end(&hook);
 }

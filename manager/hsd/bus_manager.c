@@ -87,7 +87,7 @@ static int find_instance(struct manager *manager, sd_bus_message *m, sd_bus_erro
 	if (!service)
 		return bus_no_service(error, name);
 	if (slot >= service->n_slots)
-		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
+		return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
 					 "%s has %u slots and no slot %u; raise Slots= in %s.conf",
 					 name, service->n_slots, slot, name);
 	*ret_instance = service->instances[slot];

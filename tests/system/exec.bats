@@ -301,7 +301,7 @@ in_session() {
 		run -2 --separate-stderr hs exec $words
 		[[ $stderr == hsctl:* ]]
 	done
-	run -1 --separate-stderr hs exec app 7 -- true
+	run -3 --separate-stderr hs exec app 7 -- true
 	[[ $stderr == *'app has no slot 7'* ]]
 	run -1 --separate-stderr hs exec nosuch 1 -- true
 	[[ $stderr == *'nosuch is not managed'* ]]

@@ -112,8 +112,10 @@ starts_and_stops() {
 	starts_and_stops other@0 9103
 	[[ $(hs list --json | jq -r '.[].service' | xargs) == 'app sock' ]]
 	run ! inside test -e $pins/other
-	run -0 hs adopt other@0.service
-	[[ $output == *'other is not managed'* || $output == *'not enabled'* ]]
+	run -1 --separate-stderr hs adopt other@0.service
+	[[ $stderr == *'other is not managed'* ]]
+	run -0 inside /usr/lib/hotstandby/hs-hook adopt other@0.service
+	[[ $output == *'other is not managed'* ]]
 	inside bash -c 'rm -rf /etc/systemd/system/other@.*; systemctl daemon-reload'
 }
 
@@ -134,7 +136,7 @@ starts_and_stops() {
 	printf '' | write /etc/hotstandby/app.conf
 }
 
-@test "by hand: a usage error is told, all else ends well" {
+@test "by hand: a usage error is told, and what there is not; all else ends well" {
 	run -2 hs adopt
 	run -2 hs adopt nonsense
 	run -2 hs retire app@16.service
@@ -143,8 +145,18 @@ starts_and_stops() {
 	[[ $output == *'its unit is not running'* ]]
 	run -0 hs retire app@0.service
 	[[ $output == *'had no socket to retire'* ]]
-	run -0 hs adopt app@9.service
-	[[ $output == *'no slot 9'* ]]
+	local verb
+	for verb in prepare adopt retire; do
+		run -3 --separate-stderr hs $verb app@9.service
+		[[ $stderr == *'no slot 9'* && -z $output ]]
+		run -3 --separate-stderr hs $verb app@9.service --direct
+		[[ $stderr == *'no slot 9'* && -z $output ]]
+		# a unit waits for it
+		run -0 inside /usr/lib/hotstandby/hs-hook $verb app@9.service
+		[[ $output == *'no slot 9'* ]]
+	done
+	run -1 as_nobody hsctl adopt app@0.service
+	[[ $output == *'only root'* ]]
 	inside systemctl start app@0
 	run -0 hs adopt app@0.service --json
 	jq -e '.service == "app" and .slot == 0 and (.message | type) == "string"' <<<"$output"
