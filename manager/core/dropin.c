@@ -192,7 +192,9 @@ char *dropin_service_text(const struct dropin *dropin)
 		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
 					 "\n"
 					 "[Service]\n"
-					 "Environment=HOTSTANDBY_SLOT=%i\n");
+					 "Environment=HOTSTANDBY_SLOT=%i\n"
+					 "# hs-hook is the machine's, not one in a RootDirectory=\n"
+					 "RootDirectoryStartOnly=yes\n");
 	if (r >= 0)
 		r = add_shared(&pieces, dropin);
 	if (r >= 0)

@@ -29,9 +29,8 @@ void lint_add(struct lint_report *report, const struct lint_finding *finding)
 		report->items[report->n++] = *finding;
 }
 
-/* A finding about one assignment. */
-static void add_line(struct lint_report *report, bool refuses, const struct assignment *a,
-		     const char *why, const char *remedy)
+void lint_line(struct lint_report *report, bool refuses, const struct assignment *a,
+	       const char *why, const char *remedy)
 {
 	struct lint_finding finding = {
 		.refuses = refuses, .file = a->file, .line = a->line, .why = why};
@@ -227,7 +226,7 @@ static size_t lint_dependency_lines(struct lint_report *report, const struct lin
 		for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
 			if (assignment_is(a, "Unit", keys[k]) &&
 			    names_one(a, unit->name, sockets)) {
-				add_line(report, true, a, WHY_STOPPED, REMEDY_STOPPED);
+				lint_line(report, true, a, WHY_STOPPED, REMEDY_STOPPED);
 				n++;
 			}
 	}
@@ -275,11 +274,11 @@ static void lint_later(struct lint_report *report, const struct lint_unit *unit)
 		if (assignment_is(a, "Service", "ExecStop") ||
 		    assignment_is(a, "Service", "ExecStartPre") ||
 		    assignment_is(a, "Service", "ExecStartPost"))
-			add_line(report, true, a,
-				 "This file is read after " DROPIN_NAME
-				 " and throws away the commands "
-				 "that hotstandby adds there",
-				 "Rename the file so that it sorts before " DROPIN_NAME);
+			lint_line(report, true, a,
+				  "This file is read after " DROPIN_NAME
+				  " and throws away the commands "
+				  "that hotstandby adds there",
+				  "Rename the file so that it sorts before " DROPIN_NAME);
 	}
 }
 
@@ -296,8 +295,8 @@ static void lint_default_instance(struct lint_report *report, const struct lint_
 	snprintf(remedy, sizeof(remedy),
 		 "Enable the slots by number: systemctl enable %.*s@0 %.*s@1", MIN(length, 100),
 		 unit->name, MIN(length, 100), unit->name);
-	add_line(report, false, a,
-		 "An instance of this name is no slot, so it is never switched to", remedy);
+	lint_line(report, false, a,
+		  "An instance of this name is no slot, so it is never switched to", remedy);
 }
 
 bool lint_has_own_network(const struct lint_unit *service, const struct assignment **ret_line)
@@ -318,14 +317,16 @@ void lint_service(struct lint_report *report, const struct lint_unit *service,
 	lint_dependencies(report, service, sockets);
 	lint_later(report, service);
 	lint_default_instance(report, service);
+	lint_root(report, service);
 
 	if (!(sockets && *sockets) && lint_has_own_network(service, &a))
-		add_line(report, false, a,
-			 "Each unit then has a network of its own, where no other can take over; "
-			 "hsctl enable lets the slots share one, with JoinsNamespaceOf=, as long "
-			 "as one of them runs",
-			 "Expect them to share /tmp, too, where PrivateTmp= is set; instances that "
-			 "run already share it from their next start on");
+		lint_line(
+			report, false, a,
+			"Each unit then has a network of its own, where no other can take over; "
+			"hsctl enable lets the slots share one, with JoinsNamespaceOf=, as long "
+			"as one of them runs",
+			"Expect them to share /tmp, too, where PrivateTmp= is set; instances that "
+			"run already share it from their next start on");
 }
 
 bool lint_depends_on_slot(const char *value)
@@ -368,21 +369,21 @@ static void lint_address(struct lint_report *report, const struct assignment *a)
 	bool stream = strcmp(a->key, "ListenStream") == 0;
 
 	if (is_switched(a) && lint_depends_on_slot(a->value))
-		add_line(report, true, a,
-			 "Each slot then has another address, and traffic can only be switched "
-			 "between slots that have the same",
-			 "Write the address without a % specifier");
+		lint_line(report, true, a,
+			  "Each slot then has another address, and traffic can only be switched "
+			  "between slots that have the same",
+			  "Write the address without a % specifier");
 	else if (is_switched(a))
 		return;
 	else if (!stream || lint_depends_on_slot(a->value))
-		add_line(report, false, a,
-			 "Only TCP and UDP listeners are switched, this one is not",
-			 "Expect to lose what arrives here while its instance restarts");
+		lint_line(report, false, a,
+			  "Only TCP and UDP listeners are switched, this one is not",
+			  "Expect to lose what arrives here while its instance restarts");
 	else
-		add_line(report, false, a,
-			 "Only TCP and UDP listeners are switched, and of these only one slot can "
-			 "have it",
-			 "Give each slot an address of its own here, with %i in it");
+		lint_line(report, false, a,
+			  "Only TCP and UDP listeners are switched, and of these only one slot can "
+			  "have it",
+			  "Give each slot an address of its own here, with %i in it");
 }
 
 /* Listen*=: all of them are one list, and an empty one of any kind resets it. */
@@ -414,7 +415,7 @@ static void lint_protocol(struct lint_report *report, const struct lint_unit *so
 		assignments_last(&socket->settings, "Socket", "SocketProtocol");
 
 	if (a && *a->value)
-		add_line(
+		lint_line(
 			report, true, a,
 			"The kernel lets a program choose between plain TCP and UDP listeners only",
 			"Remove the line");
@@ -427,10 +428,10 @@ void lint_per_connection(struct lint_report *report, const struct lint_unit *soc
 
 	a = last_switch(&socket->settings, "Socket", "Accept", &on);
 	if (on)
-		add_line(report, true, a,
-			 "systemd then accepts the connections itself and starts a process for "
-			 "each, so no instance has a listener that could be switched",
-			 "Set Accept=no, with a server that accepts for itself");
+		lint_line(report, true, a,
+			  "systemd then accepts the connections itself and starts a process for "
+			  "each, so no instance has a listener that could be switched",
+			  "Set Accept=no, with a server that accepts for itself");
 }
 
 static void lint_switches(struct lint_report *report, const struct lint_unit *socket)
@@ -443,15 +444,15 @@ static void lint_switches(struct lint_report *report, const struct lint_unit *so
 	/* our drop-in sets these two; only a file that is read after it has the last word */
 	a = last_switch(&socket->settings, "Socket", "FlushPending", &on);
 	if (on && dropin_is_later(a->file))
-		add_line(report, true, a,
-			 "systemd then throws away the waiting connections when the service stops",
-			 "Remove the line");
+		lint_line(report, true, a,
+			  "systemd then throws away the waiting connections when the service stops",
+			  "Remove the line");
 
 	a = last_switch(&socket->settings, "Socket", "ReusePort", &on);
 	if (!on && a && dropin_is_later(a->file))
-		add_line(report, true, a,
-			 "Without it only one slot can listen on the address at a time",
-			 "Remove the line");
+		lint_line(report, true, a,
+			  "Without it only one slot can listen on the address at a time",
+			  "Remove the line");
 }
 
 void lint_socket(struct lint_report *report, const struct lint_unit *socket, const char *service)
@@ -468,7 +469,7 @@ void lint_socket(struct lint_report *report, const struct lint_unit *socket, con
 		if ((assignment_is(a, "Unit", "PropagatesStopTo") ||
 		     assignment_is(a, "Install", "RequiredBy")) &&
 		    names_one(a, socket->name, services))
-			add_line(report, true, a, WHY_STOPPED, REMEDY_STOPPED);
+			lint_line(report, true, a, WHY_STOPPED, REMEDY_STOPPED);
 	}
 }
 

@@ -44,6 +44,10 @@ struct lint_unit {
  * files. */
 void lint_add(struct lint_report *report, const struct lint_finding *finding);
 
+/* A finding about one assignment. `why` as in the finding; `remedy` is copied. */
+void lint_line(struct lint_report *report, bool refuses, const struct assignment *a,
+	       const char *why, const char *remedy);
+
 /* What the user gave is no template: an instance, a plain unit, a socket. Returns true if it is
  * fine. */
 bool lint_name(struct lint_report *report, const char *text);
@@ -67,6 +71,10 @@ void lint_load(struct lint_report *report, enum lint_load load, const char *temp
  * NULL- terminated. */
 void lint_service(struct lint_report *report, const struct lint_unit *service,
 		  const char *const *sockets);
+
+/* Of these, those about what would let another than root say what our commands are: what the unit
+ * puts in the place of the root, or over the folders that they come from. */
+void lint_root(struct lint_report *report, const struct lint_unit *service);
 
 /* Whether the service's unit has a network namespace made for it, and the line that says so. */
 bool lint_has_own_network(const struct lint_unit *service, const struct assignment **ret_line);

@@ -271,6 +271,69 @@ static void test_stopped_by(void **state)
 	check(&report, "refuse f:2 BindsTo=%N.socket\n", 1);
 }
 
+/* Our commands run as root: what is theirs must not come from a place that the unit names. */
+static void test_root(void **state)
+{
+	static const struct {
+		const char *text, *expected;
+	} cases[] = {
+		{"RootDirectory=/srv/app\nExecStart=/x\n", ""},
+		{"ExecStartPre=/x\nExecStop=/y\n", ""},
+		{"RootDirectory=/\nExecStop=/y\n", ""},
+		{"RootDirectory=/srv/app\nRootDirectory=\nExecStop=/y\n", ""},
+		{"RootDirectory=/srv/app\nExecCondition=/a\nExecStartPre=/b\nExecStartPost=-+/c\n"
+		 "ExecReload=/d\nExecStop=/e\nExecStopPost=/f\n",
+		 "refuse f:3 ExecCondition=/a\nrefuse f:4 ExecStartPre=/b\n"
+		 "refuse f:5 ExecStartPost=-+/c\nrefuse f:6 ExecReload=/d\n"
+		 "refuse f:7 ExecStop=/e\nrefuse f:8 ExecStopPost=/f\n"},
+		{"RootImage=/srv/app.raw\nExecStop=/e\n", "refuse f:3 ExecStop=/e\n"},
+		{"RootDirectory=/srv/app\nExecStop=/e\nExecStop=\n", ""},
+		{"RootDirectory=/srv/app\nRootDirectoryStartOnly=yes\nExecStop=/e\n", ""},
+		{"RootDirectory=/srv/app\nRootDirectoryStartOnly=yes\nRootDirectoryStartOnly=0\n"
+		 "ExecStop=/e\n",
+		 "refuse f:5 ExecStop=/e\n"},
+		/* what we write is no consent of the user's, and no command of theirs */
+		{"RootDirectory=/srv/app\nExecStop=/e\n--- d/app@.service.d/zz-hotstandby.conf\n"
+		 "[Service]\nRootDirectoryStartOnly=yes\nExecStop=\nExecStop=-+/hook\nExecStop=/"
+		 "e\n",
+		 "refuse f:3 ExecStop=/e\n"},
+		{"RootDirectory=/srv/app\n--- d/app@.service.d/zzz.conf\n[Service]\n"
+		 "RootDirectoryStartOnly=no\n",
+		 "refuse d/app@.service.d/zzz.conf:2 RootDirectoryStartOnly=no\n"},
+		/* mounts: their own places, and ours */
+		{"BindPaths=/srv/a:/opt/a /srv/b\nBindReadOnlyPaths=-/etc/pki:/etc/pki:rbind\n"
+		 "BindPaths=/usr /lib:/lib\nMountImages=/srv/i:/srv/j\nBindPaths=/srv/t:%t/app\n"
+		 "BindPaths=/srv/c:/etc/app /srv/d:/library /srv/e:/usr/share/app\n"
+		 "TemporaryFileSystem=/srv ReadWritePaths=/usr\n",
+		 ""},
+		{"BindPaths=/srv/a:/usr\n", "refuse f:2 BindPaths=/srv/a:/usr\n"},
+		{"BindPaths=/srv/b:/b /srv/a:/\n", "refuse f:2 BindPaths=/srv/b:/b /srv/a:/\n"},
+		{"BindPaths=\"/srv/a:/usr/./lib//\"\n",
+		 "refuse f:2 BindPaths=\"/srv/a:/usr/./lib//\"\n"},
+		{"BindReadOnlyPaths=-/srv/a:/usr/lib/hotstandby/hs-hook:norbind\n",
+		 "refuse f:2 BindReadOnlyPaths=-/srv/a:/usr/lib/hotstandby/hs-hook:norbind\n"},
+		{"BindPaths=/srv/a:/lib64\n", "refuse f:2 BindPaths=/srv/a:/lib64\n"},
+		{"BindPaths=/srv/a:/opt/../usr\n", "refuse f:2 BindPaths=/srv/a:/opt/../usr\n"},
+		{"BindPaths=/srv/a:%t/dbus\n", "refuse f:2 BindPaths=/srv/a:%t/dbus\n"},
+		{"BindPaths=/srv/a:%E\n", "refuse f:2 BindPaths=/srv/a:%E\n"},
+		{"BindPaths=/srv/a:/usr\nBindPaths=\n", ""},
+		{"MountImages=/srv/i:/usr:nosuid\n", "refuse f:2 MountImages=/srv/i:/usr:nosuid\n"},
+		{"ExtensionImages=/srv/i\nExtensionDirectories=/srv/d\n",
+		 "refuse f:2 ExtensionImages=/srv/i\nrefuse f:3 ExtensionDirectories=/srv/d\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(freep) char *text = format("[Service]\n%s", cases[i].text);
+		struct lint_report report = {};
+		struct unit unit;
+
+		unit_init(&unit, "app@0.service", "f", text);
+		lint_service(&report, &unit.lint, NULL);
+		check(&report, cases[i].expected, i);
+	}
+}
+
 /* "app.socket" with Accept=yes makes app@.service a template for connections, not for slots. */
 static void test_per_connection(void **state)
 {
@@ -584,6 +647,7 @@ int main(void)
 		cmocka_unit_test(test_service),
 		cmocka_unit_test(test_service_without_socket),
 		cmocka_unit_test(test_stopped_by),
+		cmocka_unit_test(test_root),
 		cmocka_unit_test(test_per_connection),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_name),

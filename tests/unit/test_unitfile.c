@@ -302,21 +302,21 @@ static void test_service_text(void **state)
 			    "7 Wants|app@%i.socket\n8 After|app@%i.socket\n"
 			    "10 Wants|app-tls@%i.socket\n11 After|app-tls@%i.socket\n"
 			    "12 StartLimitIntervalSec|0\n14 [Service]\n"
-			    "15 Environment|HOTSTANDBY_SLOT=%i\n"
-			    "16 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
-			    "17 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
-			    "19 ExecStop|\n20 ExecStop|-+" HS_PREFIX
+			    "15 Environment|HOTSTANDBY_SLOT=%i\n17 RootDirectoryStartOnly|yes\n"
+			    "18 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "19 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
+			    "21 ExecStop|\n22 ExecStop|-+" HS_PREFIX
 			    "/lib/hotstandby/hs-hook retire %n\n"
-			    "21 ExecStop|/bin/kill -QUIT $MAINPID\n"
-			    "22 ExecStop|-/bin/sh -c 'echo \"%n\"'\n");
+			    "23 ExecStop|/bin/kill -QUIT $MAINPID\n"
+			    "24 ExecStop|-/bin/sh -c 'echo \"%n\"'\n");
 	assert_string_equal(plain_lines,
 			    "4 [Unit]\n5 After|hsd.service\n"
 			    "6 StartLimitIntervalSec|0\n8 [Service]\n"
-			    "9 Environment|HOTSTANDBY_SLOT=%i\n"
-			    "10 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
-			    "11 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
-			    "13 ExecStop|\n"
-			    "14 ExecStop|-+" HS_PREFIX "/lib/hotstandby/hs-hook retire %n\n");
+			    "9 Environment|HOTSTANDBY_SLOT=%i\n11 RootDirectoryStartOnly|yes\n"
+			    "12 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "13 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
+			    "15 ExecStop|\n"
+			    "16 ExecStop|-+" HS_PREFIX "/lib/hotstandby/hs-hook retire %n\n");
 }
 
 static void test_joined(void **state)
@@ -337,8 +337,8 @@ static void test_shared(void **state)
 	_cleanup_(freep) char *lines = read_all(text);
 
 	(void)state;
-	assert_non_null(strstr(lines, "|HOTSTANDBY_SLOT=%i\n11 PIDFile|\n"
-				      "13 RuntimeDirectoryPreserve|yes\n14 ExecStartPre|"));
+	assert_non_null(strstr(lines, "|yes\n13 PIDFile|\n"
+				      "15 RuntimeDirectoryPreserve|yes\n16 ExecStartPre|"));
 }
 
 /* Lists that are written anew begin with an empty line; ours stand where they stood. */
@@ -360,14 +360,14 @@ static void test_replaced(void **state)
 
 	(void)state;
 	assert_string_equal(strstr(lines, "9 Environment"),
-			    "9 Environment|HOTSTANDBY_SLOT=%i\n"
-			    "11 ExecStartPre|\n12 ExecStartPre|/x -t\n"
-			    "13 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
-			    "14 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
-			    "16 ExecReload|\n17 ExecReload|kill -s HUP $MAINPID\n"
-			    "19 ExecStop|\n20 ExecStop|-+" HS_PREFIX
+			    "9 Environment|HOTSTANDBY_SLOT=%i\n11 RootDirectoryStartOnly|yes\n"
+			    "13 ExecStartPre|\n14 ExecStartPre|/x -t\n"
+			    "15 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "16 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
+			    "18 ExecReload|\n19 ExecReload|kill -s HUP $MAINPID\n"
+			    "21 ExecStop|\n22 ExecStop|-+" HS_PREFIX
 			    "/lib/hotstandby/hs-hook retire %n\n"
-			    "22 KillSignal|SIGQUIT\n24 ExecStopPost|\n");
+			    "24 KillSignal|SIGQUIT\n26 ExecStopPost|\n");
 }
 
 static void test_socket_text(void **state)
