@@ -431,6 +431,20 @@ _Static_assert(sizeof(struct hs_telling) == 24, "layout of map telling");
 #define HS_WATCHED_PORTS_MAX 65536
 
 /*
+ * Key of map "guarded" of accounting (hash; value: hs_control.service_id): where nobody but us may
+ * attach or detach the program of a group of sockets. Writer: whoever attaches the selector there.
+ */
+#define HS_GUARDED_MAX 65536
+
+struct hs_guarded {
+	__u64 netns_cookie; /* SO_NETNS_COOKIE of the socket */
+	__u16 port;	    /* host byte order */
+	__u8 udp;	    /* 1: datagrams; 0: streams */
+	__u8 pad[5];
+};
+_Static_assert(sizeof(struct hs_guarded) == 16, "layout of map guarded");
+
+/*
  * The one value of map "ports" (array, one entry, mmapable; one map per service): where the bind
  * programs set SO_REUSEPORT. Bit N % 64 of tcp[N / 64] is TCP port N; udp likewise. Writers of the
  * bits: hsd and hsctl, from the settings; of the counts: the programs.

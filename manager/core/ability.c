@@ -27,6 +27,7 @@ static const char *const names[] = {
 	[ABILITY_LOADS_QUEUES] = "program.queues",
 	[ABILITY_LOADS_MOTION] = "program.motion",
 	[ABILITY_LOADS_FORCE] = "program.force",
+	[ABILITY_LOADS_GUARD] = "program.guard",
 	[ABILITY_LOADS_EXEC] = "program.exec",
 };
 _Static_assert(ARRAY_SIZE(names) == ABILITY_COUNT, "a name for each ability");

@@ -84,6 +84,10 @@ static const struct {
 				 "Without them Intake=forced does nothing: a server has to set "
 				 "SO_REUSEPORT itself, or to be given its sockets by a socket unit",
 				 OTHER_BUILD},
+	[ABILITY_LOADS_GUARD] = {"The kernel loads the guard of the selector",
+				 "Without it an instance can take the selector off its sockets, or "
+				 "replace it",
+				 OTHER_BUILD},
 	[ABILITY_LOADS_EXEC] = {"The kernel loads the programs for a command",
 				"Without them hsctl exec and probes reach no slot", OTHER_BUILD},
 };

@@ -13,6 +13,7 @@
 #include "hsctl/verbs.h"
 #include "plane/accounting.h"
 #include "plane/claim.h"
+#include "plane/guard.h"
 #include "plane/scan.h"
 #include "system/journal.h"
 
@@ -51,6 +52,15 @@ static int detach_unit(const struct direct *direct, const char *cgroup)
 	return r;
 }
 
+static void unwatch(struct accounting *accounting, const char *cgroup)
+{
+	struct guard *guard = accounting_guard(accounting);
+
+	accounting_unwatch_cgroup(accounting, cgroup);
+	if (guard)
+		guard_leave_cgroup(guard, cgroup);
+}
+
 static int detach_all(const struct direct *direct)
 {
 	_cleanup_(force_freep) struct force *force = NULL;
@@ -66,7 +76,7 @@ static int detach_all(const struct direct *direct)
 		if (facts.control_group[0] && force)
 			force_detach(force, facts.control_group);
 		if (facts.control_group[0] && direct->accounting)
-			accounting_unwatch_cgroup(direct->accounting, facts.control_group);
+			unwatch(direct->accounting, facts.control_group);
 		unit_facts_done(&facts);
 	}
 	return r;

@@ -12,6 +12,7 @@
 #include "accounting.skel.h"
 #include "plane/census.h"
 #include "plane/cgroup.h"
+#include "plane/guard.h"
 #include "plane/motion.h"
 #include "plane/load.h"
 #include "plane/pins.h"
@@ -32,6 +33,7 @@ struct accounting {
 	struct census *census; /* from the first question on; so are these */
 	struct motion *motion;
 	bool motion_asked;
+	struct guard *guard;
 };
 
 /* The pins of the maps, and where their descriptors belong. */
@@ -71,6 +73,7 @@ struct accounting *accounting_free(struct accounting *a)
 	ring_buffer__free(a->ring);
 	census_free(a->census);
 	motion_free(a->motion);
+	guard_free(a->guard);
 	close_pins(a);
 	free(a);
 	return NULL;
@@ -319,6 +322,7 @@ int accounting_register(struct accounting *a, uint32_t service_id, int counters_
 void accounting_unregister(struct accounting *a, uint32_t service_id)
 {
 	bpf_map_delete_elem(a->services_fd, &service_id);
+	guard_forget(service_id);
 }
 
 int accounting_tag(struct accounting *a, int socket_fd, const struct hs_tag *tag)
@@ -348,6 +352,14 @@ struct motion *accounting_motion(struct accounting *a)
 		a->motion = NULL;
 	a->motion_asked = true;
 	return a->motion;
+}
+
+struct guard *accounting_guard(struct accounting *a)
+{
+	/* what stood against it may be over: another process was making pins */
+	if (!a->guard && guard_open(&a->guard, NULL) < 0)
+		a->guard = NULL;
+	return a->guard;
 }
 
 unsigned accounting_slot_of(const struct accounting *a, uint64_t cookie, const struct hs_tag *tag)

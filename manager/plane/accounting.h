@@ -14,6 +14,7 @@
 
 struct accounting;
 struct census;
+struct guard;
 struct motion;
 
 /*
@@ -45,6 +46,9 @@ int accounting_moved_fd(const struct accounting *accounting);
 struct census **accounting_census(struct accounting *accounting);
 /* The look at what moves, loaded when it is first asked for. NULL where the kernel refuses it. */
 struct motion *accounting_motion(struct accounting *accounting);
+/* The guard of the selector, opened or made when it is first asked for. NULL where the kernel
+ * refuses it. */
+struct guard *accounting_guard(struct accounting *accounting);
 
 /* The slot that an established connection belongs to now: its tag, unless it has migrated since. */
 unsigned accounting_slot_of(const struct accounting *accounting, uint64_t cookie,

@@ -9,6 +9,7 @@
 
 #include "plane/borrow.h"
 #include "plane/ephemeral.h"
+#include "plane/guard.h"
 #include "plane/latejoin.h"
 #include "plane/owners.h"
 #include "plane/park.h"
@@ -232,6 +233,33 @@ static void claim(const struct plane *plane, unsigned slot, struct adopted_socke
 		socket->verdict = ADOPT_NOT_OURS;
 }
 
+void adopt_guard(const struct plane *plane, const char *cgroup, bool everywhere)
+{
+	struct accounting *accounting = plane_accounting(plane);
+	struct guard *guard = accounting ? accounting_guard(accounting) : NULL;
+
+	if (!guard)
+		return;
+	guard_cgroup(guard, cgroup);
+	if (everywhere)
+		guard_everywhere(guard);
+}
+
+/* Before the selector is attached: then there is no moment in which it could be taken off. */
+static void guard_socket(const struct plane *plane, const struct adopt_scope *scope,
+			 const struct listening_socket *socket, int fd)
+{
+	struct accounting *accounting = plane_accounting(plane);
+	struct guard *guard = accounting ? accounting_guard(accounting) : NULL;
+
+	if (!guard)
+		return;
+	guard_port(guard, &socket->address, fd, plane_id(plane));
+	/* it belongs to the cgroup of who made it, which is systemd's */
+	if (scan_is_passed_in(socket, scope->cgroup))
+		guard_everywhere(guard);
+}
+
 /* Sees to it that the socket's group has the selector. */
 static int attach(struct plane *plane, const struct adopt_scope *scope, struct adoption *adoption,
 		  struct adopted_socket *socket, int fd)
@@ -241,8 +269,10 @@ static int attach(struct plane *plane, const struct adopt_scope *scope, struct a
 
 	if (!r)
 		r = listener_learn_netns(listener, fd);
-	if (!r)
+	if (!r) {
+		guard_socket(plane, scope, &socket->held.socket, fd);
 		r = listener_attach(listener, fd);
+	}
 	if (r == -EINVAL && joins_late(scope, &socket->held.socket))
 		r = attach_late(listener, fd, adoption, &socket->reason);
 	return r;
@@ -455,6 +485,7 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 	if (!adoption->sockets || !adoption->helpers)
 		return -ENOMEM;
 	plane_set_retired(plane, scope->slot, false);
+	adopt_guard(plane, scope->cgroup, scope->late);
 	for (size_t i = 0; i < adoption->n; i++)
 		adoption->sockets[i].held = held[i];
 	adoption->suspect = still_suspect(plane, scope->slot, adoption);

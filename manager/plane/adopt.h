@@ -102,6 +102,11 @@ struct adoption *adoption_free(struct adoption *adoption);
  * not merely about to listen. */
 bool adopt_is_occupied(const struct plane *plane, unsigned slot, const char *cgroup);
 
+/* Nobody but us attaches or detaches programs from now on, of groups on the ports that are guarded,
+ * through sockets that are made in this cgroup, or `everywhere` (see plane/guard.h). Where the
+ * kernel cannot do that, all goes on without. */
+void adopt_guard(const struct plane *plane, const char *cgroup, bool everywhere);
+
 /* Makes `slot` the active one if the word names none with a live socket; not during an exclusive
  * change, which does so when the new instance is proven. */
 void adopt_ensure_active(struct plane *plane, unsigned slot);

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "plane/guard.h"
 #include "plane/pins.h"
 #include "plane/selector.h"
 #include "util/macro.h"
@@ -131,20 +132,14 @@ int listener_learn_netns(struct listener *listener, int socket_fd)
 
 int listener_attach(const struct listener *listener, int socket_fd)
 {
-	return setsockopt(socket_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &listener->selector_fd,
-			  sizeof(listener->selector_fd)) < 0
-		       ? -errno
-		       : 0;
+	return guard_pass(socket_fd, SO_ATTACH_REUSEPORT_EBPF, listener->selector_fd);
 }
 
 int listener_detach(int socket_fd)
 {
-	int none = 0;
+	int r = guard_pass(socket_fd, SO_DETACH_REUSEPORT_BPF, 0);
 
-	if (setsockopt(socket_fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &none, sizeof(none)) < 0 &&
-	    errno != ENOENT)
-		return -errno;
-	return 0;
+	return r == -ENOENT ? 0 : r;
 }
 
 static int entry_cookie(const struct listener *listener, uint32_t index, uint64_t *ret_cookie)

@@ -8,6 +8,7 @@
 #include "plane/borrow.h"
 #include "plane/cgroup.h"
 #include "plane/claim.h"
+#include "plane/guard.h"
 #include "plane/scan.h"
 #include "util/macro.h"
 
@@ -199,8 +200,8 @@ int owners_same_group(struct plane *plane, struct listener *listener, int one_fd
 
 	if (!r)
 		r = program_id(copy, &id);
-	if (!r && setsockopt(one_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &copy, sizeof(copy)) < 0)
-		r = -errno;
+	if (!r)
+		r = guard_pass(one_fd, SO_ATTACH_REUSEPORT_EBPF, copy);
 	if (r < 0)
 		return r;
 	r = listener_attach(listener, other_fd);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/prepare.h"
 
+#include "plane/adopt.h"
 #include "plane/force.h"
 #include "util/macro.h"
 
@@ -32,6 +33,8 @@ int prepare_slot(struct plane *plane, const struct prepare_scope *scope,
 	 * prepared */
 	if (plane_accounting(plane))
 		accounting_watch_cgroup(plane_accounting(plane), scope->cgroup);
+	/* before the server runs: so that there is no moment without */
+	adopt_guard(plane, scope->cgroup, scope->forced);
 
 	if (r < 0)
 		problem_set(ret_sentence, 0, "%s: slot %u is not prepared: %.400s.",

@@ -54,6 +54,7 @@ static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_LOADS_QUEUES] = selftest_loads_queues,
 	[ABILITY_LOADS_MOTION] = selftest_loads_motion,
 	[ABILITY_LOADS_FORCE] = selftest_loads_force,
+	[ABILITY_LOADS_GUARD] = selftest_loads_guard,
 	[ABILITY_LOADS_EXEC] = selftest_loads_exec,
 };
 _Static_assert(ARRAY_SIZE(checks) == ABILITY_COUNT, "a function for each test");

@@ -11,6 +11,7 @@
 #include "census.skel.h"
 #include "exec.skel.h"
 #include "force.skel.h"
+#include "guard.skel.h"
 #include "motion.skel.h"
 #include "plane/load.h"
 #include "plane/selftest_checks.h"
@@ -50,4 +51,5 @@ SELFTEST_OBJECT(census, "the census")
 SELFTEST_OBJECT(queues, "the look at accept queues")
 SELFTEST_OBJECT(motion, "the look at what moves")
 SELFTEST_OBJECT(force, "the bind programs")
+SELFTEST_OBJECT(guard, "the guard of the selector")
 SELFTEST_OBJECT(exec, "the programs for a command")

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -42,7 +43,8 @@ enum verb {
 	BLOCK,
 	FORK,
 	BECOME,
-	ISOLATE
+	ISOLATE,
+	TAKE
 };
 
 struct order {
@@ -280,6 +282,21 @@ static int on_isolate(pid_t with)
 	return fd < 0 || setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
 }
 
+/* A program of its own, which has every connection come to the group's first socket; or none. */
+static int on_take(int option)
+{
+	struct sock_filter first[] = {{.code = BPF_RET | BPF_K}};
+	struct sock_fprog program = {ARRAY_SIZE(first), first};
+	bool classic = option == SO_ATTACH_REUSEPORT_CBPF;
+	int none = 0;
+
+	return setsockopt(me.listeners[0], SOL_SOCKET, option,
+			  classic ? (const void *)&program : &none,
+			  classic ? sizeof(program) : sizeof(none)) < 0
+		       ? -errno
+		       : 0;
+}
+
 static void obey(const struct order *order, struct reply *reply)
 {
 	int *listener = &me.listeners[order->verb >= BECOME ? 0 : order->value];
@@ -314,6 +331,9 @@ static void obey(const struct order *order, struct reply *reply)
 		break;
 	case ISOLATE:
 		reply->result = on_isolate(order->value);
+		break;
+	case TAKE:
+		reply->result = on_take(order->value);
 		break;
 	case BECOME:
 		reply->result = seteuid(0) < 0 || seteuid(order->value) < 0 ? -errno : 0;
@@ -565,4 +585,9 @@ void server_isolate(struct server *server, const struct server *with)
 	struct order order = {.verb = ISOLATE, .value = with ? with->pid : 0};
 
 	rig_check(give(server, &order).result == 0);
+}
+
+int server_take(struct server *server, int option)
+{
+	return give(server, &(struct order) {.verb = TAKE, .value = option}).result;
 }

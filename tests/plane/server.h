@@ -73,6 +73,9 @@ struct server_state server_state(struct server *server);
 void server_become(struct server *server, uid_t uid);
 /* From now on it is in the network namespace of `with`, or in a new one (NULL). */
 void server_isolate(struct server *server, const struct server *with);
+/* Sets SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF (of no program at all) or
+ * SO_DETACH_REUSEPORT_BPF on its socket 0. 0 or -errno. */
+int server_take(struct server *server, int option);
 /* From now on a thread of the server blocks in accept() on this socket, and serves what it gets. */
 void server_block(struct server *server, int number);
 /* Forks: a second process holds all sockets, too, and does nothing. Returns its pid. */

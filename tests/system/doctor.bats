@@ -77,7 +77,7 @@ restart_both() {
 		pidfd-getfd fchown setns census; do
 		jq -e --arg id "kernel.$id" 'any(.[]; .id == $id and .status == "ok")' <<<"$output" >/dev/null
 	done
-	for id in selector selector-udp accounting census queues motion force exec; do
+	for id in selector selector-udp accounting census queues motion force guard exec; do
 		jq -e --arg id "program.$id" 'any(.[]; .id == $id and .status == "ok")' <<<"$output" >/dev/null
 	done
 	# nothing stays behind

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whoever has a socket in a group may set the program of the group.
+
+  takeover.py serve PORT SLOT INDEX   a server of a slot, which is reported ready. SIGUSR1: a program that always
+                                      chooses socket INDEX of the group; SIGUSR2: none. Prints what the kernel said
+  takeover.py join PORT INDEX         joins the group, and does both at once. Without being asked it answers nobody
+"""
+import ctypes
+import os
+import signal
+import socket
+import struct
+import sys
+
+ATTACH_CBPF, ATTACH_EBPF, DETACH = 51, 52, 68
+BPF_RET = 6
+
+
+def set_option(server, name, value):
+    try:
+        server.setsockopt(socket.SOL_SOCKET, name, value)
+    except OSError as error:
+        return error.strerror
+    return "done"
+
+
+def steal(server, index):
+    instruction = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RET, 0, 0, index), 8)
+    print("steal:", set_option(server, ATTACH_CBPF, struct.pack("HxxxxxxQ", 1, ctypes.addressof(instruction))),
+          flush=True)
+
+
+def detach(server):
+    print("detach:", set_option(server, DETACH, struct.pack("i", 0)), flush=True)
+
+
+def listen(port):
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    server.bind(("0.0.0.0", port))
+    server.listen(512)
+    return server
+
+
+def ready():
+    path = os.environ.get("NOTIFY_SOCKET")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.sendto(b"READY=1", "\0" + path[1:] if path[0] == "@" else path)
+
+
+def serve(port, slot, index):
+    server = listen(port)
+    signal.signal(signal.SIGUSR1, lambda *_: steal(server, index))
+    signal.signal(signal.SIGUSR2, lambda *_: detach(server))
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    ready()
+    body = f"slot={slot} pid={os.getpid()}\n"
+    answer = f"HTTP/1.0 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    while True:
+        client, _ = server.accept()
+        try:
+            client.settimeout(2)
+            client.recv(4096)
+            client.sendall(answer)
+        except OSError:
+            pass
+        client.close()
+
+
+if sys.argv[1] == "serve":
+    serve(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+else:
+    with listen(int(sys.argv[2])) as member:
+        steal(member, int(sys.argv[3]))
+        detach(member)
