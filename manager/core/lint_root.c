@@ -32,6 +32,7 @@ static const char *const trusted[] = {
 	"/etc/ld.so.cache",
 	"/run/dbus",
 	"/run/hotstandby",
+	"/run/hs-borrow",
 	"/run/systemd",
 	"/var/run",
 	"/proc",

@@ -183,6 +183,8 @@ int main(int argc, char **argv)
 	if (optind < argc)
 		return usage(stderr, 2);
 	load_quietly();
+	/* the folders of pins are for root's group as well, whatever the unit says of files */
+	umask(0027);
 	signal(SIGPIPE, SIG_IGN);
 	if (!wait_before_start())
 		return EXIT_SUCCESS;

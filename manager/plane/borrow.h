@@ -12,7 +12,7 @@
 #include "plane/holder.h"
 #include "plane/lend.h"
 
-#define BORROW_SOCKET "/run/hotstandby/borrow"
+#define BORROW_SOCKET "/run/hs-borrow"
 
 /* From now on hs-borrow is asked, in the name of this service, whose units alone it looks into;
  * NULL = nobody is. -ENOTCONN from any call below: it could not be reached. */

@@ -81,16 +81,30 @@ static int loopback_up(void)
 	return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
 }
 
-/* Each in a namespace of its own: one sets sysctls. To load a program none is needed. */
+/* What hsd asks for. It may make no namespace, and tries these where it is: on a port of loopback.
+ */
+static bool is_tried_anywhere(unsigned what)
+{
+	return what == ABILITY_WAKEUP || ability_needed() & (1U << what);
+}
+
+/* A namespace for one test: one sets sysctls. To load a program none is needed. */
+static int enter_namespace(unsigned what)
+{
+	if (what >= ABILITY_LOADS_SELECTOR)
+		return 0;
+	if (unshare(CLONE_NEWNET) == 0)
+		return loopback_up();
+	return errno == EPERM && is_tried_anywhere(what) ? 0 : -errno;
+}
+
 static void run_check(unsigned what, struct ability_result *result)
 {
-	/* hsd, which may make none, tries this one where it is: on a port of loopback */
-	bool anywhere = what == ABILITY_WAKEUP && unshare(CLONE_NEWNET) < 0 && errno == EPERM;
+	int r = enter_namespace(what);
 
-	if (what >= ABILITY_LOADS_SELECTOR || anywhere)
-		checks[what](result);
-	else if (unshare(CLONE_NEWNET) < 0 || loopback_up() < 0)
-		selftest_set(result, ABILITY_UNKNOWN, "no network namespace can be made: %m");
+	if (r < 0)
+		selftest_set(result, ABILITY_UNKNOWN, "no network namespace can be made: %s",
+			     strerror(-r));
 	else
 		checks[what](result);
 }

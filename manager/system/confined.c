@@ -73,9 +73,10 @@ static const struct sandbox_number numbers[] = {
 /* Ways to somebody who may more, and what others have written: each is closed, whether it is there
  * or not. Not all of /run/systemd: systemd needs it to make the rest. */
 static const char *const hidden[] = {
-	"-/run/dbus",	    "-/run/systemd/private", "-/run/systemd/journal",
-	"-/run/hotstandby", "-/etc/hotstandby",	     "-/sys/fs/bpf",
-	"-/run/log",	    "-/var/log/journal",
+	"-/run/dbus",	     "-/run/systemd/private", "-/run/systemd/journal",
+	"-/run/hotstandby",  "-/run/hs-borrow",	      "-/run/hsd",
+	"-/etc/hotstandby",  "-/sys/fs/bpf",	      "-/run/log",
+	"-/var/log/journal",
 };
 
 static int append_switches(sd_bus_message *m, const struct asker_order *order)

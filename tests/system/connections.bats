@@ -173,7 +173,7 @@ has_none() { (($(rate 0) == 0)); }
 }
 
 @test "slots that are not there, and odd values" {
-	run -1 hs connections app --slot=7
+	run -3 hs connections app --slot=7
 	[[ $output == *'app has no slot 7; see hsctl status app'* ]]
 	for wrong in --slot=16 --slot=-1 --slot=x --slot= --idle=soon --idle=8d; do
 		run -2 hs connections app $wrong
