@@ -7,6 +7,7 @@
 #include "hsd/failover.h"
 #include "hsd/instance.h"
 #include "hsd/look.h"
+#include "hsd/selection.h"
 #include "plane/alive.h"
 #include "plane/waiting.h"
 #include "util/clock.h"
@@ -136,8 +137,10 @@ static void begin_look(struct hang *hang, uint64_t now)
 	struct plane *plane = hang->service->plane;
 	bool due = !look_is_own(hang->watch->look) || now >= hang->counted + COUNT_OFTEN;
 
-	if (due)
+	if (due) {
 		hang->counted = now;
+		selection_look(hang->service->selection, now);
+	}
 	for (unsigned slot = 0; slot < hang->service->n_slots; slot++) {
 		struct slot_watch *watch = &hang->slots[slot];
 

@@ -9,6 +9,7 @@
 #include "hsd/exclusive_run.h"
 #include "hsd/failover.h"
 #include "hsd/instance.h"
+#include "hsd/selection.h"
 #include "hsd/upgrade_run.h"
 #include "system/journal.h"
 #include "system/prober.h"
@@ -17,6 +18,9 @@
 
 /* Between two rounds while nothing is known: a good standby is not to wait for Rise= intervals. */
 #define EAGER_USEC (30 * USEC_PER_MSEC)
+
+/* An adoption takes so long as a rule. */
+#define ATTACHED_USEC (200 * USEC_PER_MSEC)
 
 /* That a slot cannot be probed is not told more often: an instance may be the reason. */
 #define VOID_TOLD_USEC (60 * USEC_PER_SEC)
@@ -152,6 +156,17 @@ static const struct probe_result *worst_of(const struct checked_slot *slot)
 
 static void set_timer(struct health_watch *watch);
 
+/* When it is asked again because the selector has been attached again. */
+static void look_for_strays(struct checked_slot *slot, uint64_t now)
+{
+	bool stray = false;
+
+	for (unsigned i = 0; i < slot->n_checks; i++)
+		stray |= slot->checks[i].result.stray;
+	if (stray && selection_on_stray(slot->watch->service->selection, slot->number))
+		slot->due = MIN(slot->due, now + ATTACHED_USEC);
+}
+
 static void judge_round(struct checked_slot *slot)
 {
 	const struct config_health *config = settings(slot->watch);
@@ -160,6 +175,7 @@ static void judge_round(struct checked_slot *slot)
 	bool bad = worst->verdict == PROBE_BAD, changed = false;
 	uint64_t now = now_usec();
 
+	look_for_strays(slot, now);
 	slot->note = worst->words;
 	if (worst->verdict == PROBE_VOID)
 		tell_void(slot, worst->words.text);

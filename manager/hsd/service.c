@@ -19,6 +19,7 @@
 #include "hsd/nudging.h"
 #include "hsd/park.h"
 #include "hsd/roles.h"
+#include "hsd/selection.h"
 #include "hsd/workers.h"
 #include "plane/pins.h"
 #include "plane/preview.h"
@@ -72,6 +73,8 @@ static void open_watches(struct service *service)
 		service->hang = NULL; /* crashes are the kernel's business */
 	if (service->context->prober && health_new(service, &service->health) < 0)
 		service->health = NULL;
+	if (selection_new(service, &service->selection) < 0)
+		service->selection = NULL;
 	if (event_log_new(service, &service->events) < 0)
 		service->events = NULL; /* the counters go on without the stories */
 	if (roles_new(service, &service->roles) < 0)
@@ -276,6 +279,7 @@ struct service *service_free(struct service *service)
 	park_free(service->park);
 	hang_free(service->hang);
 	failover_free(service->failover);
+	selection_free(service->selection);
 	event_log_free(service->events);
 	nudging_free(service->nudging);
 	force_free(service->force);
@@ -379,6 +383,8 @@ void service_report(struct service *service, struct service_report *ret_report)
 	else if (service->exclusive)
 		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
 			 exclusive_run_verb(service->exclusive));
+	if (!ret_report->problem.text[0] && selection_problem(service->selection))
+		ret_report->problem = *selection_problem(service->selection);
 	if (service->plane && !ret_report->problem.text[0])
 		exclusive_check(service, &ret_report->problem);
 	service_states(service, states);

@@ -32,6 +32,7 @@ struct nudging;
 struct park;
 struct prober;
 struct roles;
+struct selection;
 struct work;
 struct workers;
 
@@ -83,6 +84,7 @@ struct service {
 	struct failover *failover;
 	struct roles *roles;
 	struct health_watch *health;
+	struct selection *selection; /* NULL: nobody looks whether the selector still decides */
 	struct change_hold *holds;   /* changes that wait for a verdict of the probes */
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
 	bool foreign_due, foreign_again;

@@ -200,6 +200,15 @@ int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_tota
 	return 0;
 }
 
+int plane_asked_otherwise(const struct plane *plane, uint64_t *ret_asked)
+{
+	struct hs_service_counters c = {0};
+	int r = sum_entry(plane_counters_fd(plane), HS_COUNTERS_SERVICE, (uint64_t *)&c);
+
+	*ret_asked = c.nothing_to_choose + c.previewed;
+	return r;
+}
+
 int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 {
 	struct hs_service_counters c = {0};

@@ -146,6 +146,8 @@ struct plane_totals {
 };
 int plane_totals(const struct plane *plane, struct plane_totals *ret_totals);
 int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals);
+/* Look-ups that the selector answered without choosing a place: a preview rule did, or nobody. */
+int plane_asked_otherwise(const struct plane *plane, uint64_t *ret_asked);
 
 /* TCP connections that wait for accept() per place, asked from the kernel. */
 int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX]);

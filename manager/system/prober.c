@@ -2,7 +2,10 @@
 #include "system/prober.h"
 
 #include <stdarg.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "system/prober_run.h"
 #include "util/clock.h"
@@ -95,7 +98,20 @@ struct probe_run *probe_run_free(struct probe_run *run)
 	return NULL;
 }
 
-/* Whatever has answered: it counts only if it was the slot. */
+/* Whether a server's machine has taken the connection, whoever serves. Of our own: the kernel
+ * counts the first packet as acknowledged, too, and goes on to tell when the connection has ended.
+ */
+static bool is_connected(const struct probe_run *run)
+{
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	return run->fd >= 0 && !getsockopt(run->fd, IPPROTO_TCP, TCP_INFO, &info, &size) &&
+	       info.tcpi_bytes_acked > 0;
+}
+
+/* Whatever has answered: it counts only if it was the slot. Where the selector was not asked, that
+ * is no slot's fault. */
 static void check_landing(struct probe_run *run)
 {
 	struct preview_landing landing = {0};
@@ -103,11 +119,17 @@ static void check_landing(struct probe_run *run)
 	if (!run->has_rule || run->result.verdict == PROBE_VOID ||
 	    preview_landed(run->target.plane, &run->key, &landing) < 0)
 		return;
-	if (landing.misses || (!landing.hits && run->result.verdict == PROBE_GOOD)) {
+	if (landing.misses) {
 		run->result.verdict = PROBE_BAD;
-		problem_set(&run->result.words, 0, "did not reach slot %u%s", run->target.slot,
-			    landing.misses ? ", which has no socket there any more"
-					   : ": another program listens there");
+		problem_set(&run->result.words, 0,
+			    "did not reach slot %u, which has no socket there any more",
+			    run->target.slot);
+	} else if (!landing.hits && (run->result.verdict == PROBE_GOOD || is_connected(run))) {
+		run->result.verdict = PROBE_VOID;
+		run->result.stray = true;
+		problem_set(&run->result.words, 0,
+			    "did not reach slot %u: another program listens there, or decides",
+			    run->target.slot);
 	}
 }
 

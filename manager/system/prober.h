@@ -40,6 +40,8 @@ struct probe_target {
 /* `words` in printable ASCII and as short as a line, whatever the server or the plugin sent. */
 struct probe_result {
 	enum probe_verdict verdict;
+	/* it was answered, and not by the slot: void */
+	bool stray;
 	struct problem words;
 };
 

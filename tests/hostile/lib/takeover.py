@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whoever has a socket in a group may set the program of the group.
 
-  takeover.py serve PORT SLOT INDEX   a server of a slot, which is reported ready. SIGUSR1: a program that always
-                                      chooses socket INDEX of the group; SIGUSR2: none. Prints what the kernel said
-  takeover.py join PORT INDEX         joins the group, and does both at once. Without being asked it answers nobody
+  takeover.py serve PORT SLOT   a server of a slot, which is reported ready. SIGUSR1: a program that always chooses
+                                this server's socket; SIGUSR2: none. Prints what the kernel said
+  takeover.py join PORT         joins the group, and does both at once. It answers nobody
 """
 import ctypes
 import os
+import select
 import signal
 import socket
 import struct
@@ -25,10 +26,26 @@ def set_option(server, name, value):
     return "done"
 
 
-def steal(server, index):
+def choose(server, index):
     instruction = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RET, 0, 0, index), 8)
-    print("steal:", set_option(server, ATTACH_CBPF, struct.pack("HxxxxxxQ", 1, ctypes.addressof(instruction))),
-          flush=True)
+    return set_option(server, ATTACH_CBPF, struct.pack("HxxxxxxQ", 1, ctypes.addressof(instruction)))
+
+
+def comes_here(server):
+    with socket.create_connection(("127.0.0.1", server.getsockname()[1]), 1):
+        if not select.select([server], [], [], 0.2)[0]:
+            return False
+        server.accept()[0].close()
+        return True
+
+
+def steal(server):
+    # which number its own socket has in the group is found out by trying
+    for index in range(8):
+        said = choose(server, index)
+        if said != "done" or comes_here(server):
+            break
+    print("steal:", said, flush=True)
 
 
 def detach(server):
@@ -50,9 +67,9 @@ def ready():
             manager.sendto(b"READY=1", "\0" + path[1:] if path[0] == "@" else path)
 
 
-def serve(port, slot, index):
+def serve(port, slot):
     server = listen(port)
-    signal.signal(signal.SIGUSR1, lambda *_: steal(server, index))
+    signal.signal(signal.SIGUSR1, lambda *_: steal(server))
     signal.signal(signal.SIGUSR2, lambda *_: detach(server))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     ready()
@@ -70,8 +87,8 @@ def serve(port, slot, index):
 
 
 if sys.argv[1] == "serve":
-    serve(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    serve(int(sys.argv[2]), sys.argv[3])
 else:
     with listen(int(sys.argv[2])) as member:
-        steal(member, int(sys.argv[3]))
+        steal(member)
         detach(member)
