@@ -109,8 +109,9 @@ static void describe_others(const struct service *service, struct problem *text)
 
 	text->text[0] = '\0';
 	if (service->foreign.n)
-		problem_set(text, 0, ", and so can process %d (%s, %s), which listens there too",
-			    (int)first->holder.pid, first->holder.comm, first->holder.unit);
+		problem_set(text, 0, ", and so can process %d (%s%s%s), which listens there too",
+			    (int)first->holder.pid, first->holder.comm,
+			    first->holder.unit[0] ? ", " : "", first->holder.unit);
 }
 
 /* Then a probe may come to them without anybody's having touched the selector; and they are told of

@@ -202,6 +202,28 @@ nobody_was_blamed() {
 	bystander_is_well
 }
 
+@test "a process outside of the unit that has taken it over is named" {
+	local thief
+	own_service stand $forced_port --no-reuseport
+	printf '[Service]\nUser=games\n' | write /etc/systemd/system/stand@.service.d/user.conf
+	printf '[Service]\nIntake=forced\n[Health]\nProbe=http:/\nInterval=200ms\n' | write /etc/hotstandby/stand.conf
+	up stand
+	prefer stand 0
+	inside rm -f "$pins/%accounting-3/guard-link"
+	inside setpriv --reuid=games --regid=games --clear-groups python3 $tools/takeover.py keep $forced_port \
+		>/dev/null 2>&1 3>&- &
+	wait_for 5 eval '[[ -n $(told stand) ]]'
+	thief=$(inside pgrep -f '^python3.* keep ')
+	say "$(told stand | head -1)"
+	[[ $(told stand) == *"process $thief (python3), which listens there too" ]]
+	wait_for 2 answers_from http://127.0.0.1:$forced_port/ 0
+	inside kill "$thief"
+	hs switchover stand --drain=0 >/dev/null
+	answers_from http://127.0.0.1:$forced_port/ 1
+	down stand
+	bystander_is_well
+}
+
 @test "one that does it over and over again is told once, and does not keep hsd busy" {
 	local used
 	printf '[Health]\nProbe=http:/\nInterval=200ms\n' | write /etc/hotstandby/shop.conf

@@ -5,6 +5,7 @@
   takeover.py serve PORT SLOT   a server of a slot, which is reported ready. SIGUSR1: a program that always chooses
                                 this server's socket; SIGUSR2: none. Prints what the kernel said
   takeover.py join PORT         joins the group, and does both at once. It answers nobody
+  takeover.py keep PORT         joins the group, and has all connections come here until it is ended
 """
 import ctypes
 import os
@@ -86,8 +87,17 @@ def serve(port, slot):
         client.close()
 
 
+def keep(port):
+    with listen(port) as member:
+        steal(member)
+        while True:
+            member.accept()[0].close()
+
+
 if sys.argv[1] == "serve":
     serve(int(sys.argv[2]), sys.argv[3])
+elif sys.argv[1] == "keep":
+    keep(int(sys.argv[2]))
 else:
     with listen(int(sys.argv[2])) as member:
         steal(member)
