@@ -56,9 +56,10 @@ int pins_prepare(struct problem *problem)
 				? ", when there is a /sys (mount -t sysfs sysfs /sys)"
 				: "");
 	if (mkdir(HS_PIN_ROOT, 0750) < 0 && errno != EEXIST)
-		return problem_set(problem, -errno,
-				   "cannot make %s: %m; this needs root and a writable bpffs",
-				   HS_PIN_ROOT);
+		return problem_set(problem, -errno, "cannot make %s: %m; %s", HS_PIN_ROOT,
+				   errno == EROFS ? "if it was removed while hsd ran, restart "
+						    "hsd, which has it made: systemctl restart hsd"
+						  : "this needs root and a writable bpffs");
 	return pins_check(problem);
 }
 
