@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "hsctl/apart.h"
 #include "hsctl/json.h"
 #include "plane/nudge.h"
 #include "plane/pins.h"
+#include "plane/retire.h"
 #include "system/change.h"
 #include "system/configfile.h"
 #include "system/parking.h"
@@ -144,16 +146,54 @@ static const struct address *missing_address(const struct plane *plane, unsigned
 	return slot == active || active >= HS_SLOTS_MAX ? NULL : plane_missing(plane, slot, active);
 }
 
+/* What is to be done with the sockets of one slot. */
+struct touch {
+	const struct direct *direct;
+	const char *cgroup;
+	unsigned slot;
+	bool keep_in_map;
+};
+
+static int do_bounce(void *data)
+{
+	const struct touch *touch = data;
+
+	return bounce(touch->direct->plane, touch->slot, touch->cgroup, touch->keep_in_map);
+}
+
+int direct_bounce(const struct direct *direct, unsigned slot, const char *cgroup, bool keep_in_map,
+		  struct problem *problem)
+{
+	struct touch touch = {direct, cgroup, slot, keep_in_map};
+	int r;
+
+	problem_set(problem, 0, "%s", "");
+	r = apart_run(do_bounce, &touch, sizeof(touch), problem);
+	return r < 0 && !problem->text[0] ? problem_set(problem, r, "%s", strerror(-r)) : r;
+}
+
+static int do_nudge(void *data)
+{
+	const struct touch *touch = data;
+
+	return nudge(touch->direct->plane, touch->cgroup);
+}
+
 /* Most kernels do that by themselves, and it is not worth a test here: it does no harm. */
 void direct_nudge(const struct direct *direct, unsigned from)
 {
+	struct touch touch = {.direct = direct};
+	struct problem problem;
+
 	for (unsigned i = 0; i < direct->config.slots; i++) {
 		struct unit_facts facts = {0};
 
 		if (i == from || !plane_slot_sockets(direct->plane, i))
 			continue;
 		direct_unit(direct, i, &facts);
-		nudge(direct->plane, facts.control_group);
+		touch.cgroup = facts.control_group;
+		if (apart_run(do_nudge, &touch, sizeof(touch), &problem) == -ETIMEDOUT)
+			complain("slot %u was not woken: %s", i, problem.text);
 		unit_facts_done(&facts);
 	}
 }

@@ -38,6 +38,10 @@ sd_bus *direct_systemd(void);
 void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *ret_facts);
 /* Finds the network namespaces of its listeners: see plane_locate(). */
 void direct_locate(const struct direct *direct);
+/* bounce() in a process of its own (hsctl/apart.h): what waits on the slot moves. With an error
+ * there is a sentence. */
+int direct_bounce(const struct direct *direct, unsigned slot, const char *cgroup, bool keep_in_map,
+		  struct problem *problem);
 /* Wakes the other slots' servers for what has moved to them from this one (plane/nudge.h). */
 void direct_nudge(const struct direct *direct, unsigned from);
 /* States of all slots, `config.slots` of them. */
@@ -70,5 +74,7 @@ int direct_canary(const char *service, const struct canary_request *request,
 		  struct reply *ret_reply);
 
 /* Gives the sockets of the other slots to the user of this one, before its server runs. Waits that
- * long for others that have just been started. Returns how many had another owner, or -errno. */
-int direct_give(const struct direct *direct, unsigned slot, uint64_t patience_usec);
+ * long for others that have just been started. Returns how many had another owner, or -errno and a
+ * sentence. */
+int direct_give(const struct direct *direct, unsigned slot, uint64_t patience_usec,
+		struct problem *problem);

@@ -73,16 +73,17 @@ static void move_queue(const struct run *run)
 {
 	unsigned from = run->change.machine.plan.from;
 	struct unit_facts facts = {0};
+	struct problem problem;
 	int r;
 
 	direct_unit(run->direct, from, &facts);
-	r = facts.control_group[0] ? bounce(run->direct->plane, from, facts.control_group, true)
-				   : -ENODATA;
+	r = facts.control_group[0]
+		    ? direct_bounce(run->direct, from, facts.control_group, true, &problem)
+		    : problem_set(&problem, -ENODATA, "systemd does not tell its control group");
 	if (r > 0)
 		direct_nudge(run->direct, from);
 	if (r < 0)
-		complain("what waits on slot %u could not be moved: %s", from,
-			 r == -ENODATA ? "systemd does not tell its control group" : strerror(-r));
+		complain("what waits on slot %u could not be moved: %s", from, problem.text);
 	unit_facts_done(&facts);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "hsctl/apart.h"
 #include "plane/owners.h"
 #include "system/owner.h"
 #include "util/clock.h"
@@ -41,8 +42,22 @@ static void wait_for_others(const struct direct *direct, unsigned slot, const ch
 	}
 }
 
-static int give(const struct direct *direct, uid_t uid, bool activated)
+struct gift {
+	struct plane *plane;
+	const char *cgroup;
+	uid_t uid;
+};
+
+static int do_give(void *data)
 {
+	const struct gift *gift = data;
+
+	return owners_give(gift->plane, gift->cgroup, gift->uid);
+}
+
+static int give(const struct direct *direct, uid_t uid, bool activated, struct problem *problem)
+{
+	struct gift gift = {.plane = direct->plane, .uid = uid};
 	int changed = 0, r = 0;
 
 	if (!owners_differ(direct->plane, uid))
@@ -52,8 +67,9 @@ static int give(const struct direct *direct, uid_t uid, bool activated)
 
 		direct_unit(direct, i, &facts);
 		/* see hsd/ownership.c: root's servers may have taken another user for themselves */
+		gift.cgroup = facts.control_group;
 		if (uid || !owner_is_root(&facts))
-			r = owners_give(direct->plane, facts.control_group, uid);
+			r = apart_run(do_give, &gift, sizeof(gift), problem);
 		changed += MAX(r, 0);
 		unit_facts_done(&facts);
 	}
@@ -62,12 +78,14 @@ static int give(const struct direct *direct, uid_t uid, bool activated)
 	return r < 0 ? r : changed;
 }
 
-int direct_give(const struct direct *direct, unsigned slot, uint64_t patience_usec)
+int direct_give(const struct direct *direct, unsigned slot, uint64_t patience_usec,
+		struct problem *problem)
 {
 	struct unit_facts facts = {0};
 	uid_t uid = 0;
 	int r;
 
+	problem_set(problem, 0, "%s", "");
 	direct_unit(direct, slot, &facts);
 	r = owner_of(&facts, &uid);
 	if (r == -EINPROGRESS)
@@ -76,8 +94,8 @@ int direct_give(const struct direct *direct, unsigned slot, uint64_t patience_us
 		r = owner_find(facts.user, &uid);
 	if (!r) {
 		wait_for_others(direct, slot, facts.user, patience_usec);
-		r = give(direct, uid, unit_has_socket(&facts));
+		r = give(direct, uid, unit_has_socket(&facts), problem);
 	}
 	unit_facts_done(&facts);
-	return r;
+	return r < 0 && !problem->text[0] ? problem_set(problem, r, "%s", strerror(-r)) : r;
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "hsctl/direct_roles.h"
+#include "hsctl/apart.h"
 #include "hsctl/hook.h"
 #include "hsctl/verbs.h"
 #include "plane/adopt.h"
@@ -105,12 +106,15 @@ static int adopt(const struct hook *hook, const struct direct *direct,
 
 	if (r < 0)
 		return r;
+	apart_pause();
 	if (adoption->adopted)
 		stop_socket_units(hook, direct, facts);
+	apart_resume();
 	r = adoption_commit(direct->plane, hook->slot, adoption);
 	if (r < 0)
 		return problem_set(problem, r, "the kernel did not take the sockets: %s",
 				   strerror(-r));
+	apart_pause();
 	tell_refused(hook, adoption);
 	tell_adopted(hook, adoption);
 	direct_roles_tell(direct, &roles);
@@ -118,33 +122,46 @@ static int adopt(const struct hook *hook, const struct direct *direct,
 	return 0;
 }
 
-static void adopt_directly(struct hook *hook)
+static void tell_not_adopted(const struct hook *hook, const struct problem *problem)
 {
+	struct problem sentence;
+
+	problem_set(&sentence, 0, "%s: slot %u is not adopted: %.400s.", hook->service, hook->slot,
+		    problem->text);
+	hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &sentence);
+}
+
+static int adopt_directly(void *data)
+{
+	struct hook *hook = data;
 	_cleanup_(direct_close) struct direct direct = {0};
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
-	struct problem problem = {0}, sentence;
+	struct problem problem = {0};
 
 	if (!hook_open(hook, &direct))
-		return;
+		return 0;
 	direct_unit(&direct, hook->slot, &facts);
 	if (facts.state != UNIT_RUNNING && facts.state != UNIT_START_POST)
 		problem_set(&problem, 0, "its unit is not running");
 	else if (!facts.control_group[0])
 		problem_set(&problem, 0, "systemd does not tell its control group");
 	else if (!adopt(hook, &direct, &facts, &problem))
-		return;
-	problem_set(&sentence, 0, "%s: slot %u is not adopted: %.400s.", hook->service, hook->slot,
-		    problem.text);
-	hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &sentence);
+		return 0;
+	tell_not_adopted(hook, &problem);
+	return 0;
 }
 
 int verb_adopt(const struct arguments *arguments)
 {
+	struct problem problem;
 	struct hook hook;
 
 	if (hook_begin(&hook, arguments))
 		return EXIT_USAGE;
-	if (hook_ask(&hook, "Adopt", ASK_TIME) != CLIENT_ANSWERED)
-		adopt_directly(&hook);
+	if (hook_ask(&hook, "Adopt", ASK_TIME) != CLIENT_ANSWERED &&
+	    apart_run(adopt_directly, &hook, sizeof(hook), &problem) < 0) {
+		hook.exit = EXIT_FAILED;
+		tell_not_adopted(&hook, &problem);
+	}
 	return hook_end(&hook);
 }

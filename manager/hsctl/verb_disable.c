@@ -8,6 +8,7 @@
 
 #include "hsctl/direct.h"
 #include "hsctl/filelist.h"
+#include "hsctl/apart.h"
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
@@ -61,8 +62,21 @@ static void unwatch(struct accounting *accounting, const char *cgroup)
 		guard_leave_cgroup(guard, cgroup);
 }
 
-static int detach_all(const struct direct *direct)
+struct detachment {
+	const struct direct *direct;
+	const char *cgroup;
+};
+
+static int do_detach(void *data)
 {
+	const struct detachment *detachment = data;
+
+	return detach_unit(detachment->direct, detachment->cgroup);
+}
+
+static int detach_all(const struct direct *direct, struct problem *problem)
+{
+	struct detachment detachment = {.direct = direct};
 	_cleanup_(force_freep) struct force *force = NULL;
 	int r = 0;
 
@@ -71,8 +85,9 @@ static int detach_all(const struct direct *direct)
 		struct unit_facts facts = {0};
 
 		direct_unit(direct, slot, &facts);
+		detachment.cgroup = facts.control_group;
 		if (facts.control_group[0])
-			r = detach_unit(direct, facts.control_group);
+			r = apart_run(do_detach, &detachment, sizeof(detachment), problem);
 		if (facts.control_group[0] && force)
 			force_detach(force, facts.control_group);
 		if (facts.control_group[0] && direct->accounting)
@@ -86,6 +101,7 @@ static int detach_all(const struct direct *direct)
 static int release(const char *service, bool *ret_released, struct problem *problem)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
+	struct problem held = {0};
 	int r = direct_open(service, &direct, problem);
 
 	*ret_released = false;
@@ -98,14 +114,15 @@ static int release(const char *service, bool *ret_released, struct problem *prob
 				   "systemd cannot be asked where the instances of %s are, so the "
 				   "kernel's choice was not given back",
 				   service);
-	r = detach_all(&direct);
+	r = detach_all(&direct, &held);
 	if (r >= 0)
 		r = plane_destroy(direct.plane);
 	if (r < 0)
-		return problem_set(problem, r,
-				   "the kernel's choice could not be given back to %s: %s; stop "
-				   "and start its instances",
-				   service, strerror(-r));
+		return problem_set(
+			problem, r,
+			"the kernel's choice could not be given back to %s: %.300s; stop "
+			"and start its instances",
+			service, held.text[0] ? held.text : strerror(-r));
 	*ret_released = true;
 	return 0;
 }

@@ -15,14 +15,14 @@
 
 static void give_owner(const struct hook *hook, const struct direct *direct)
 {
-	int n = direct_give(direct, hook->slot, hook_left(hook, WAIT_TIME));
-	struct problem sentence;
+	struct problem sentence, problem;
+	int n = direct_give(direct, hook->slot, hook_left(hook, WAIT_TIME), &problem);
 
 	if (n < 0)
 		problem_set(&sentence, n,
 			    "%s: the sockets of the other slots could not be given to the user of "
-			    "slot %u: %s",
-			    hook->service, hook->slot, strerror(-n));
+			    "slot %u: %.350s",
+			    hook->service, hook->slot, problem.text);
 	else
 		problem_set(&sentence, 0,
 			    "%s: %d sockets of the other slots were given to the user of slot %u",

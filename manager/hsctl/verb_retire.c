@@ -90,18 +90,30 @@ static void tell_roles(const struct hook *hook, const struct direct *direct)
 	direct_roles_end(direct, &roles, false, hook_left(hook, SETTLE_TIME));
 }
 
+static void tell_not_moved(const struct hook *hook, const struct problem *problem)
+{
+	struct problem sentence;
+
+	problem_set(&sentence, 0, "%s: what waits on slot %u could not be moved: %.400s",
+		    hook->service, hook->slot, problem->text);
+	hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &sentence);
+}
+
 static void move_queue(const struct hook *hook, const struct direct *direct,
 		       enum retire_answer answer)
 {
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
 	uint64_t settle = MIN(direct->config.settle_usec, SETTLE_MAX);
 	struct retire_queues queues = {0};
-	struct problem sentence;
+	struct problem sentence, problem;
 
 	pause_for(MIN(settle, hook_left(hook, SETTLE_TIME)));
 	direct_unit(direct, hook->slot, &facts);
 	if (facts.control_group[0])
-		queues.moved = bounce(direct->plane, hook->slot, facts.control_group, false);
+		queues.moved =
+			direct_bounce(direct, hook->slot, facts.control_group, false, &problem);
+	if (queues.moved < 0)
+		tell_not_moved(hook, &problem);
 	if (queues.moved > 0)
 		direct_nudge(direct, hook->slot);
 	tell_roles(hook, direct);

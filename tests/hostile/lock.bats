@@ -99,3 +99,54 @@ is_told() { hs status held 2>&1 | grep -q 'the lock of its socket'; }
 }
 
 is_told_of_borrow() { hs status held 2>&1 | grep -q 'hs-borrow, which looks for its sockets'; }
+
+# ---- without hsd: hsctl does it itself ----
+
+@test "without hsd such an instance starts all the same, and hsctl adopt gives it up by name" {
+	local since
+	inside systemctl stop held@1
+	inside systemctl stop hsd
+	inside rm /run/held.1
+	since=$(inside date '+%F %T')
+	took_at_most 6000 inside systemctl start held@1
+	inside journalctl -q -o cat --since="$since" | grep 'slot 1 is not adopted: the lock of its socket on .* of process'
+	run -2 took_at_most 4000 hs adopt held@1.service
+	[[ $output == *"the lock of its socket on "*" of process "* ]]
+	[[ $(fetch $url) == slot=0 ]]
+}
+
+@test "without hsd hsctl doctor, status and retire do not wait for it, nor does a stop" {
+	took_at_most 10000 hs doctor held >/dev/null || (($? < 124))
+	took_at_most 4000 hs status held >/dev/null
+	took_at_most 6000 hs retire held@1.service >/dev/null
+	took_at_most 18000 inside systemctl stop held@1
+	[[ $(inside systemctl show -P ActiveState held@1) != active ]]
+}
+
+@test "without hsd: it is adopted, clients wait, and then it holds the lock; retire gives the queue up by name" {
+	local since client
+	write /run/held.1 <<<'LATER=1'
+	inside systemctl start held@1
+	hs switchover held --to=1 --then=keep --drain=0
+	inside curl -s -m 30 -o /dev/null $url 3>&- &
+	client=$!
+	wait_for 5 waits_on_1
+	inside systemctl kill --signal=USR2 --kill-whom=main held@1
+	inside sleep 0.3
+	since=$(inside date '+%F %T')
+	took_at_most 18000 inside systemctl stop held@1
+	inside journalctl -q -o cat --since="$since" | grep 'waits on slot 1 could not be moved: the lock of its socket on .* of process'
+	[[ $(fetch $url) == slot=0 ]]
+	wait $client || true
+	inside rm /run/held.1
+}
+
+waits_on_1() { [[ $(hs status --json held | jq '.slots[1].queued') -ge 1 ]]; }
+
+@test "hsd is back: all is as it was" {
+	inside systemctl start hsd
+	write /run/held.1 <<<'FREE=1'
+	inside systemctl start held@1
+	wait_for 10 is_ready held
+	bystander_is_well
+}

@@ -9,7 +9,7 @@
  *
  * SIGUSR1 to the process named "hold-lock-file" delivers the page, and the lock is released. It
  * serves then: each client is told the slot in $SLOT. Reports ready when the lock is held; with
- * $FREE set it does not hold it at all.
+ * $FREE set it does not hold it at all, with $LATER set not before SIGUSR2, and does not accept.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -206,6 +206,20 @@ static void serve(void)
 	}
 }
 
+/* It is adopted first; what connects then waits. */
+static void hold_later(void *memory)
+{
+	sigset_t later;
+	int number;
+
+	sigemptyset(&later);
+	sigaddset(&later, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &later, NULL);
+	report_ready();
+	sigwait(&later, &number);
+	hold(memory);
+}
+
 int main(int argc, char **argv)
 {
 	char *memory = NULL;
@@ -218,6 +232,8 @@ int main(int argc, char **argv)
 		return fail("a file of FUSE");
 	if (listen_on(atoi(argv[1])) < 0)
 		return fail("listen");
+	if (getenv("LATER"))
+		hold_later(memory);
 	if (memory)
 		pthread_create(&thread, NULL, hold, memory);
 	/* long enough for the other thread to be where it is going */
