@@ -165,6 +165,19 @@ void machine_release(char *release, size_t size)
 	snprintf(release, size, "%s", uname(&name) < 0 ? "" : name.release);
 }
 
+/* Between two starts it is "activating", with what the last one has said until the next one begins;
+ * and "deactivating" for a moment. */
+static bool ends_again(sd_bus *systemd, const char *path, const char *active, bool has_said)
+{
+	char result[32];
+
+	if (!strcmp(active, "activating"))
+		return has_said || get_number(systemd, path, "NRestarts");
+	get_text(systemd, path, SYSTEMD_SERVICE, "Result", result, sizeof(result));
+	return !strcmp(active, "failed") ||
+	       (!strcmp(active, "deactivating") && strcmp(result, "success") != 0);
+}
+
 static void read_hsd(sd_bus *systemd, struct doctor_machine *machine)
 {
 	_cleanup_(freep) char *path = NULL;
@@ -178,9 +191,7 @@ static void read_hsd(sd_bus *systemd, struct doctor_machine *machine)
 		 sizeof(machine->hsd_status));
 	machine->hsd_absent = !strcmp(load, "not-found");
 	machine->hsd_runs = is_running(active);
-	/* between two starts it is "activating", with what the last one has said */
-	machine->hsd_ends = !strcmp(active, "failed") ||
-			    (!strcmp(active, "activating") && machine->hsd_status[0]);
+	machine->hsd_ends = ends_again(systemd, path, active, machine->hsd_status[0]);
 	machine->store_max = get_number(systemd, path, "FileDescriptorStoreMax");
 	machine->store_used = get_number(systemd, path, "NFileDescriptorStore");
 }
