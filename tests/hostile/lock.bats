@@ -110,15 +110,15 @@ is_told_of_borrow() { hs status held 2>&1 | grep -q 'hs-borrow, which looks for 
 	since=$(inside date '+%F %T')
 	took_at_most 6000 inside systemctl start held@1
 	inside journalctl -q -o cat --since="$since" | grep 'slot 1 is not adopted: the lock of its socket on .* of process'
-	run -2 took_at_most 4000 hs adopt held@1.service
+	run -1 took_at_most 4000 hs adopt held@1.service
 	[[ $output == *"the lock of its socket on "*" of process "* ]]
 	[[ $(fetch $url) == slot=0 ]]
 }
 
 @test "without hsd hsctl doctor, status and retire do not wait for it, nor does a stop" {
 	took_at_most 10000 hs doctor held >/dev/null || (($? < 124))
-	took_at_most 4000 hs status held >/dev/null
-	took_at_most 6000 hs retire held@1.service >/dev/null
+	took_at_most 4000 hs status held >/dev/null || (($? < 124))
+	took_at_most 6000 hs retire held@1.service >/dev/null || (($? < 124))
 	took_at_most 18000 inside systemctl stop held@1
 	[[ $(inside systemctl show -P ActiveState held@1) != active ]]
 }

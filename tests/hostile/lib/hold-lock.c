@@ -5,7 +5,8 @@
  *
  *   1. a file is mounted whose pages are never delivered,
  *   2. setsockopt(2) is given options that reach from an ordinary page into one of that file: the
- *      kernel has locked the socket when it comes to wait for that page.
+ *      kernel has locked the socket when it comes to wait for that page. BPF programs of the
+ *      control group read the first page before that, and no more.
  *
  * SIGUSR1 to the process named "hold-lock-file" delivers the page, and the lock is released. It
  * serves then: each client is told the slot in $SLOT. Reports ready when the lock is held; with
@@ -160,17 +161,16 @@ static int listener;
 
 static void *hold(void *memory)
 {
-	/* the first four bytes are looked at before the socket is locked */
-	(void)!setsockopt(listener, IPPROTO_IP, IP_OPTIONS, (char *)memory + PAGE - 4, 12);
+	(void)!setsockopt(listener, IPPROTO_IPV6, IPV6_2292PKTOPTIONS, memory, 2 * PAGE);
 	return NULL;
 }
 
 static int listen_on(int port)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
 	int one = 1;
 
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 	if (listener < 0 || bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0)
 		return -1;

@@ -28,7 +28,7 @@ def main():
         fd = libc.syscall(PIDFD_GETFD, pidfd, number, 0)
         borrowed = socket.socket(fileno=fd)
         # what is asked here needs no lock
-        if borrowed.family == socket.AF_INET and borrowed.getsockname()[1] == port:
+        if borrowed.family == socket.AF_INET6 and borrowed.getsockname()[1] == port:
             borrowed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             print('locked', flush=True)
             return
