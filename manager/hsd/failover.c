@@ -243,6 +243,35 @@ static bool is_still_left(const struct stuck *stuck)
 	       facts->state == UNIT_RUNNING && !strcmp(stuck->run, facts->invocation);
 }
 
+/* It ends, or has ended, without having been asked to: what moved its queue away may have been the
+ * reason, an accept(2) that failed. systemd starts what has failed again, or hsd does; what ended
+ * with success nobody would. */
+static bool ends_by_itself(const struct stuck *stuck)
+{
+	const struct instance *instance = instance_of(stuck);
+	const struct unit_facts *facts = instance_facts(instance);
+
+	/* one that is down has no invocation any more */
+	if (facts->state != UNIT_DOWN &&
+	    (facts->state != UNIT_STOPPING || strcmp(stuck->run, facts->invocation)))
+		return false;
+	return (instance->unasked || instance->crash_told) && !facts->job_pending;
+}
+
+static int watch_again(struct stuck *stuck)
+{
+	sd_event_source_set_time_relative(stuck->watch, standing_period(instance_of(stuck)));
+	return sd_event_source_set_enabled(stuck->watch, SD_EVENT_ONESHOT);
+}
+
+static int watch_end(struct stuck *stuck)
+{
+	if (instance_facts(instance_of(stuck))->state != UNIT_DOWN)
+		return watch_again(stuck);
+	restart(stuck);
+	return 0;
+}
+
 /* What is in work goes on to its end. An instance that does nothing any more and cannot be proven
  * to stand still gets the chance to show that it serves, also where a part of it hung. */
 static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
@@ -252,6 +281,8 @@ static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
 	uint64_t window = instance->service->config.stall_usec;
 	enum standstill_verdict verdict;
 
+	if (ends_by_itself(stuck))
+		return watch_end(stuck);
 	if (!is_still_left(stuck) || !window) {
 		stuck->watch = sd_event_source_disable_unref(source);
 		return 0;
@@ -263,8 +294,7 @@ static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
 	}
 	if (verdict == STANDSTILL_WAITS && standstill_lasts(&stuck->standing.still, window))
 		await_recovery(stuck);
-	sd_event_source_set_time_relative(source, standing_period(instance));
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return watch_again(stuck);
 }
 
 /* Out of service, and no more can come into its queue. */

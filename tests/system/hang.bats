@@ -67,6 +67,19 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 	[[ $(status app '.slots[0].problem, .slots[0].stalled_ms, .failover') == $'null\nnull\nauto' ]]
 }
 
+@test "one that ends with success before it is restarted is started all the same" {
+	local pid
+	settings app FailoverHold=0 Settle=2s
+	pid=$(main_pid app@0)
+	freeze app@0
+	[[ $(fetch $url) == slot=1* ]]
+	inside kill -TERM "$pid"
+	inside kill -CONT "$pid"
+	wait_for 20 is_new app@0 "$pid"
+	wait_for 10 is_ready app
+	has_said app restart 'restarting slot 0, which hung: done'
+}
+
 @test "without looking for hangs clients wait for ever" {
 	settings app Stall=0
 	LOAD_SECONDS=12 begin_load $url slot=
