@@ -27,6 +27,16 @@ static struct change_hold *hold_free(struct change_hold *hold)
 
 DEFINE_CLEANUP(struct change_hold, hold_free)
 
+/* So long a change waits for systemd to tell about the slots: hsd has just started. */
+#define KNOWN_PATIENCE (3 * USEC_PER_SEC)
+
+/* What refuses it now may be known in a moment to be no reason. */
+static bool may_open(const struct service *service, enum gate_answer answer)
+{
+	return answer == GATE_UNPROVEN || (!service_is_known(service) &&
+					   (answer == GATE_NOT_READY || answer == GATE_NO_STANDBY));
+}
+
 /* True when it has begun or is refused: the message is, or will be, answered. */
 static bool try_again(struct change_hold *hold)
 {
@@ -36,7 +46,7 @@ static bool try_again(struct change_hold *hold)
 
 	if (r < 0)
 		sd_bus_reply_method_errno(hold->message, r, NULL);
-	else if (answer == GATE_UNPROVEN && !hold->last_call)
+	else if (may_open(hold->service, answer) && !hold->last_call)
 		return false;
 	else if (answer != GATE_OPEN)
 		sd_bus_reply_method_errorf(hold->message, BUS_ERROR_REFUSED, "%s", refusal.text);
@@ -76,7 +86,7 @@ int change_hold_start(struct service *service, const struct change_order *order,
 	_cleanup_(hold_freep) struct change_hold *hold = NULL;
 	int r = change_run_start(service, order, message, ret_answer, ret_refusal);
 
-	if (r < 0 || *ret_answer != GATE_UNPROVEN)
+	if (r < 0 || !may_open(service, *ret_answer))
 		return r;
 	hold = calloc(1, sizeof(*hold));
 	if (!hold)
@@ -85,8 +95,8 @@ int change_hold_start(struct service *service, const struct change_order *order,
 	hold->order = *order;
 	hold->message = sd_bus_message_ref(message);
 	r = sd_event_add_time_relative(service->context->event, &hold->timer, CLOCK_MONOTONIC,
-				       health_patience(service), USEC_PER_MSEC, on_patience_over,
-				       hold);
+				       MAX(health_patience(service), KNOWN_PATIENCE), USEC_PER_MSEC,
+				       on_patience_over, hold);
 	if (r < 0)
 		return r;
 	hold->next = service->holds;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A change whose slot is ready but not yet known to be healthy waits here for the probes' verdict,
- * for as long as a healthy instance needs for one; then the gate has its say. */
+ * for as long as a healthy instance needs for one; and one of a service of which systemd has not
+ * told everything yet, for some seconds. Then the gate has its say. */
 #pragma once
 
 #include "hsd/change_run.h"
@@ -10,7 +11,7 @@
 int change_hold_start(struct service *service, const struct change_order *order,
 		      sd_bus_message *message, enum gate_answer *ret_answer,
 		      struct problem *ret_refusal);
-/* A verdict has changed. */
+/* A verdict has changed, or systemd has told about a slot. */
 void change_hold_poke(struct service *service);
 /* Refuses all that wait. */
 void change_hold_refuse_all(struct service *service);

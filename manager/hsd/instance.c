@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <syslog.h>
 
+#include "hsd/change_hold.h"
 #include "hsd/ownership.h"
 #include "hsd/exclusive_run.h"
 #include "hsd/hang.h"
@@ -362,6 +363,8 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	/* who found it hanging may have ended in the middle of leaving it */
 	if (instance->service->plane && plane_is_suspect(instance->service->plane, instance->slot))
 		hang_poke(instance->service->hang);
+	if (first)
+		change_hold_poke(instance->service);
 }
 
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id)

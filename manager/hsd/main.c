@@ -23,6 +23,17 @@ DEFINE_CLEANUP(struct manager, manager_free)
 
 #define BARRIER_USEC (100 * USEC_PER_MSEC)
 
+/* Who starts hsd and then asks it is not to hear that it knows nothing yet; but a systemd that is
+ * slow to answer is not to hold the start up. */
+#define KNOWN_LOOK_USEC (5 * USEC_PER_MSEC)
+#define KNOWN_WAIT_USEC (2 * USEC_PER_SEC)
+
+struct start {
+	struct manager *manager;
+	sd_event_source *source;
+	uint64_t deadline;
+};
+
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	(void)source;
@@ -31,6 +42,27 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	manager_reload(userdata);
 	sd_notify(0, "READY=1");
 	return 0;
+}
+
+static int on_known_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct start *start = userdata;
+
+	if (!manager_is_known(start->manager) && usec < start->deadline) {
+		sd_event_source_set_time_relative(source, KNOWN_LOOK_USEC);
+		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	}
+	start->source = sd_event_source_disable_unref(source);
+	sd_notifyf(0, "READY=1\nSTATUS=%zu services", start->manager->n_services);
+	return 0;
+}
+
+/* Ready is told when systemd has told about all slots, or has had the time to. */
+static int tell_ready(sd_event *event, struct start *start)
+{
+	start->deadline = now_usec() + KNOWN_WAIT_USEC;
+	return sd_event_add_time(event, &start->source, CLOCK_MONOTONIC, 0, 1, on_known_look,
+				 start);
 }
 
 static int set_up_loop(sd_event **ret_event)
@@ -129,6 +161,7 @@ static int run(struct manager_options *options)
 	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
 	_cleanup_(manager_freep) struct manager *manager = NULL;
 	struct problem problem = {0};
+	struct start start = {0};
 	/* while there is nothing open that its children should not have */
 	int r = work_host_new(&options->work_host);
 
@@ -138,11 +171,14 @@ static int run(struct manager_options *options)
 		r = manager_new(event, options, &manager, &problem);
 	if (r >= 0)
 		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, manager);
+	start.manager = manager;
+	if (r >= 0)
+		r = tell_ready(event, &start);
 	if (r >= 0) {
-		sd_notifyf(0, "READY=1\nSTATUS=%zu services", manager->n_services);
 		r = sd_event_loop(event);
 		sd_notify(0, "STOPPING=1");
 	}
+	sd_event_source_disable_unref(start.source);
 	/* not on a signal: the bus has made an end of it */
 	if (r > 0)
 		r = problem_set(&problem, -ENOTCONN,

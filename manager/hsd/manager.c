@@ -66,6 +66,14 @@ struct service *manager_find(const struct manager *manager, const char *name)
 	return NULL;
 }
 
+bool manager_is_known(const struct manager *manager)
+{
+	for (size_t i = 0; i < manager->n_services; i++)
+		if (!service_is_known(manager->services[i]))
+			return false;
+	return true;
+}
+
 static void tell_count(const struct manager *manager)
 {
 	struct journal_scope scope = {NULL, -1, LOG_INFO};

@@ -36,6 +36,8 @@ int manager_new(sd_event *event, const struct manager_options *options,
 		struct manager **ret_manager, struct problem *problem);
 struct manager *manager_free(struct manager *manager);
 
+/* Systemd has been asked about the slots of all services. */
+bool manager_is_known(const struct manager *manager);
 /* Takes up services that were enabled and forgets those that were disabled. */
 int manager_reload(struct manager *manager);
 struct service *manager_find(const struct manager *manager, const char *name);
