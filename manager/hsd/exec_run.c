@@ -241,6 +241,8 @@ static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	const char *unit, *path;
 
 	(void)error;
+	if (!units_are_heard(manager->context.bus, m))
+		return 0;
 	if (sd_bus_message_read(m, "so", &unit, &path) < 0 || !scope_is_ours(unit))
 		return 0;
 	for (size_t i = 0; i < manager->n_services; i++) {

@@ -218,6 +218,14 @@ static void on_ended(struct work *work, int result)
 		workers->on_released(service, slot, workers->userdata);
 }
 
+/* On a busy machine it may begin after it was given up. */
+static void note_begun(struct work *work)
+{
+	work->pidfd = work->answer.fds[--work->answer.n_fds];
+	if (work->state == WORK_GIVEN_UP)
+		syscall(SYS_pidfd_send_signal, work->pidfd, SIGKILL, NULL, 0);
+}
+
 static void note_step(struct work *work, const char *text)
 {
 	if (work->state != WORK_RUNS)
@@ -241,7 +249,7 @@ static int on_message(sd_event_source *source, int fd, uint32_t events, void *us
 			return 0;
 		}
 		if (type == WORK_BEGUN && work->answer.n_fds)
-			work->pidfd = work->answer.fds[--work->answer.n_fds];
+			note_begun(work);
 		if (type == WORK_STEP)
 			note_step(work, text + 1);
 	}
@@ -308,14 +316,16 @@ static bool excludes(const struct work *a, const struct work *b)
 
 static bool may_begin(const struct work *work)
 {
-	unsigned running = 0;
+	unsigned running = 0, own = 0;
 
 	for (const struct work *other = work->workers->first; other; other = other->next) {
 		running += other->state == WORK_RUNS;
+		own += other->state == WORK_RUNS && !strcmp(other->service, work->service);
 		if (other->state == WORK_RUNS && excludes(other, work))
 			return false;
 	}
-	return running < RUNNING_MAX;
+	/* nobody takes the places of all */
+	return running < RUNNING_MAX && own < RUNNING_MAX / 4;
 }
 
 static void refuse(struct work *work, const struct work *stuck)
@@ -347,6 +357,9 @@ static bool begin_next(struct workers *workers)
 			sd_event_source_set_enabled(workers->kick, SD_EVENT_ONESHOT);
 			return false;
 		}
+		/* who makes the processes is gone: systemd starts hsd anew, and with it another */
+		if (r == -EPIPE || r == -ECONNRESET)
+			sd_event_exit(workers->event, r);
 		work->state = WORK_RUNS;
 		if (r < 0)
 			finish(work, r);

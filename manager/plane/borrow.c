@@ -88,7 +88,8 @@ static int ask(struct question *question)
 		return r;
 	memcpy(question->request->service, asked_for, sizeof(asked_for));
 	r = send_question(question);
-	if (r == -EPIPE || r == -ECONNRESET)
+	/* half a question would be taken for the beginning of the next one */
+	if (r < 0)
 		r = -ENOTCONN;
 	if (!r)
 		r = receive_answer(question);

@@ -7,15 +7,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "plane/lend.h"
+#include "util/clock.h"
 #include "util/macro.h"
 #include "util/parse.h"
 #include "util/text.h"
+
+/* The clock costs more than a descriptor. */
+#define CLOCK_EVERY 4096
 
 struct search {
 	const uint32_t *inodes;
 	size_t n;
 	int (*each)(const struct holder *holder, void *userdata);
 	void *userdata;
+	uint64_t n_descriptors, cpu_begun;
 };
 
 static bool ends_with(const char *text, size_t length, const char *tail)
@@ -99,7 +105,17 @@ static int tell(const struct search *search, struct holder *holder)
 	return search->each(holder, search->userdata);
 }
 
-static int search_process(const struct search *search, pid_t pid)
+/* How many there are on the machine is anybody's choice, what it costs is not. */
+static int count_descriptor(struct search *search)
+{
+	if (++search->n_descriptors > LEND_DESCRIPTORS_MAX)
+		return -E2BIG;
+	if (search->n_descriptors % CLOCK_EVERY)
+		return 0;
+	return cpu_usec() - search->cpu_begun > LEND_CPU_USEC_MAX ? -E2BIG : 0;
+}
+
+static int search_process(struct search *search, pid_t pid)
 {
 	struct holder holder = {.pid = pid};
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -115,7 +131,8 @@ static int search_process(const struct search *search, pid_t pid)
 			continue;
 		holder.inode = socket_inode(dirfd(dir), entry->d_name);
 		holder.fd = fd;
-		if (is_wanted(search, holder.inode))
+		r = count_descriptor(search);
+		if (!r && is_wanted(search, holder.inode))
 			r = tell(search, &holder);
 	}
 	return r;
@@ -124,7 +141,7 @@ static int search_process(const struct search *search, pid_t pid)
 int holder_each(const uint32_t *inodes, size_t n,
 		int (*each)(const struct holder *holder, void *userdata), void *userdata)
 {
-	struct search search = {inodes, n, each, userdata};
+	struct search search = {inodes, n, each, userdata, .cpu_begun = cpu_usec()};
 	_cleanup_(closedirp) DIR *dir = opendir("/proc");
 	struct dirent *entry;
 	uint64_t pid;

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <systemd/sd-event.h>
 
+#include "system/units.h"
+
 /* Unanswered calls of one connection: dbus-daemon allows 128, and others make calls beside us. */
 #define IN_FLIGHT_MAX 32
 #define DELAY_MIN     (1 * USEC_PER_SEC)
@@ -97,7 +99,12 @@ static bool is_systemds(const struct unitlink *link, sd_bus_message *signal)
 {
 	const char *sender = sd_bus_message_get_sender(signal);
 
-	return sender && (!link->owner || !strcmp(link->owner, sender));
+	if (!sender)
+		return false;
+	/* a bus names every sender so; on systemd's own socket there is nobody but systemd */
+	if (sender[0] != ':')
+		return !strcmp(sender, SYSTEMD);
+	return link->owner && !strcmp(link->owner, sender);
 }
 
 static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -107,10 +114,13 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 	(void)error;
 	learn_owner(link, m);
+	link->refs++;
 	finish(call);
-	send_next(link);
-	/* the last thing: it may free what the call is part of */
+	/* it may free what the call is part of; so may whoever is told that the next cannot be sent
+	 */
 	call->on_answer(m, -sd_bus_message_get_errno(m), call->userdata);
+	send_next(link);
+	unitlink_unref(link);
 	return 0;
 }
 
@@ -283,6 +293,9 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
 	const char *name, *before, *now;
 
 	(void)error;
+	/* anybody may send a signal to us alone, whatever the match says */
+	if (strcmp(sd_bus_message_get_sender(m) ?: "", "org.freedesktop.DBus"))
+		return 0;
 	if (sd_bus_message_read(m, "sss", &name, &before, &now) < 0 || !now[0])
 		return 0;
 	free(link->owner);
@@ -317,6 +330,13 @@ static struct unitlink *find(const sd_bus *bus)
 		if (link->bus == bus)
 			return link;
 	return NULL;
+}
+
+bool units_are_heard(sd_bus *bus, sd_bus_message *signal)
+{
+	const struct unitlink *link = find(bus);
+
+	return link && is_systemds(link, signal);
 }
 
 static struct unitlink *unitlink_new(sd_bus *bus)

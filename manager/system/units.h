@@ -44,6 +44,10 @@ bool unit_lives(const struct unit_facts *facts);
 /* Whether a socket unit starts it. */
 bool unit_has_socket(const struct unit_facts *facts);
 
+/* Whether a signal on the connection comes from systemd. A match does not say so: anybody may send
+ * a signal to one connection alone. */
+bool units_are_heard(sd_bus *bus, sd_bus_message *signal);
+
 /* Asks once and waits for the answer. A unit that does not exist is UNIT_DOWN. */
 int units_query(sd_bus *bus, const char *unit, struct unit_facts *ret_facts,
 		struct problem *problem);

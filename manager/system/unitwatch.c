@@ -7,6 +7,11 @@
 #include "system/unitlink.h"
 #include "system/units.h"
 
+/* A unit that says something new with every breath (sd_notify(3), STATUS=) is told about after so
+ * many answers, and asked about again after this long. */
+#define PASSED_OVER_MAX 4
+#define RESTLESS_USEC	(100 * USEC_PER_MSEC)
+
 struct unit_watch {
 	LIST_ENTRY(unit_watch) entry;
 	struct unitlink *link;
@@ -16,6 +21,7 @@ struct unit_watch {
 	void *userdata;
 	struct unitcall call;
 	bool again, again_urgent; /* a change came in while an answer was awaited */
+	unsigned passed_over;	  /* answers in a row that were older than a change */
 	uint64_t delay;		  /* before it is asked again; 0 = the last question was answered */
 	sd_event_source *again_source;
 };
@@ -47,14 +53,19 @@ static int on_again_due(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static void ask_later(struct unit_watch *watch)
+static void ask_after(struct unit_watch *watch, uint64_t delay)
 {
 	sd_event *event = sd_bus_get_event(unitlink_bus(watch->link));
 
 	watch->again_source = sd_event_source_disable_unref(watch->again_source);
 	if (event)
-		sd_event_add_time_relative(event, &watch->again_source, CLOCK_MONOTONIC,
-					   unitlink_delay(&watch->delay), 0, on_again_due, watch);
+		sd_event_add_time_relative(event, &watch->again_source, CLOCK_MONOTONIC, delay, 0,
+					   on_again_due, watch);
+}
+
+static void ask_later(struct unit_watch *watch)
+{
+	ask_after(watch, unitlink_delay(&watch->delay));
 }
 
 static void on_facts(sd_bus_message *answer, int error, void *userdata)
@@ -70,11 +81,16 @@ static void on_facts(sd_bus_message *answer, int error, void *userdata)
 		watch->delay = 0;
 	}
 	if (watch->again) {
-		/* this answer may be older than what was asked about: wait for the next */
+		/* this answer may be older than what was asked about: wait for the next; but a unit
+		 * that changes all the time is told about, too, and not asked about all the time */
 		watch->again = false;
-		ask(watch, watch->again_urgent);
-		return;
+		if (++watch->passed_over < PASSED_OVER_MAX) {
+			ask(watch, watch->again_urgent);
+			return;
+		}
+		ask_after(watch, RESTLESS_USEC);
 	}
+	watch->passed_over = 0;
 	if (error)
 		ask_later(watch);
 	watch->on_changed(&watch->facts, error, watch->userdata);

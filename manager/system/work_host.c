@@ -92,8 +92,9 @@ static void serve(int host_fd)
 	int r;
 
 	while ((r = receive(host_fd, &rights)) != 0) {
-		if (r < 0 && r != -EINTR)
-			break;
+		/* no memory, say: the next order may find some */
+		if (r < 0)
+			continue;
 		/* the daemon has made it by the time of its first order */
 		if (!accounting)
 			(void)accounting_attach(&accounting);

@@ -87,6 +87,8 @@ starts_and_stops() {
 
 @test "without a BPF file system" {
 	inside systemctl stop hsd
+	# what is pinned goes with it; here it lives on outside of the container
+	inside rm -rf $pins
 	inside umount /sys/fs/bpf
 	starts_and_stops app@0 9101
 	starts_and_stops sock@0 9102
