@@ -60,7 +60,8 @@ is_whole() {
 		([.slots[].health] | unique | join(" "))] | map(tostring) | join(",")' 2>/dev/null) == \
 		null,null,false,ready,healthy ]] && has_no_unit
 }
-has_no_unit() { [[ -z $(inside systemctl list-units --plain --no-legend 'hotstandby-*') ]]; }
+# of the upgrade; probes have one as long as hsd runs
+has_no_unit() { ! inside systemctl list-units --plain --no-legend 'hotstandby-*' | grep -qv '^hotstandby-probe-'; }
 
 # consistent STEP: what serves is what it says; both slots run the new version, or the active one the old
 consistent() {
