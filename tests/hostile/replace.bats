@@ -46,6 +46,12 @@ guard_off() {
 		setsockopt pinned "$pins/%accounting-3/guard"
 }
 
+# hsd that has just started adopts the slots again, and puts the guard back
+is_taken_over() {
+	guard_off shop@1
+	[[ $(do_as_instance USR1) == 'steal: done' ]]
+}
+
 is_well() {
 	both_healthy
 	hs switchover shop --drain=0 >/dev/null
@@ -189,8 +195,7 @@ nobody_was_blamed() {
 	inside systemctl restart hsd
 	wait_for 10 is_ready shop
 	keep_asking $url
-	guard_off shop@1
-	[[ $(do_as_instance USR1) == 'steal: done' ]]
+	wait_for 5 is_taken_over
 	wait_for 3 was_told
 	wait_for 2 has_again 0
 	stop_asking
