@@ -12,6 +12,9 @@
  * adoption tell: with the option a server with the wrong port would join the other service's group,
  * without it gets EADDRINUSE, as it should.
  *
+ * Nor to sockets of MPTCP, which no program can choose between: with the option two slots would
+ * share the connections with nobody in control; without it the second one gets EADDRINUSE.
+ *
  * It fails open: every bind goes on as the server meant it. Where the kernel refuses the option the
  * sockets of one slot cannot be joined by those of another, which is counted and told at adoption.
  */
@@ -43,6 +46,9 @@ struct {
 	__type(key, __u32);
 	__type(value, struct hs_tag);
 } hs_tags SEC(".maps");
+
+/* Linux 5.19 or later, with MPTCP: its sockets can be told. Here it is the socket of TCP below. */
+const volatile __u8 hs_tells_mptcp = 0;
 
 static __always_inline __u64 is_served(const struct hs_ports *ports, __u32 protocol, __u16 port)
 {
@@ -112,6 +118,8 @@ static __always_inline int on_bind(struct bpf_sock_addr *bind, int v6)
 	barrier_var(swapped);
 	port = (__u16)swapped;
 	if (!ports || !port || !is_served(ports, bind->protocol, port))
+		return GO_ON;
+	if (hs_tells_mptcp && bpf_skc_to_mptcp_sock(bind->sk))
 		return GO_ON;
 	if (ports->service_id &&
 	    (v6 ? is_taken6(bind, ports->service_id) : is_taken4(bind, ports->service_id)))

@@ -29,6 +29,7 @@ static const char *const names[] = {
 	[ABILITY_LOADS_FORCE] = "program.force",
 	[ABILITY_LOADS_GUARD] = "program.guard",
 	[ABILITY_LOADS_EXEC] = "program.exec",
+	[ABILITY_LOADS_MPTCP] = "program.mptcp",
 };
 _Static_assert(ARRAY_SIZE(names) == ABILITY_COUNT, "a name for each ability");
 

@@ -21,6 +21,11 @@ static const char *const intake_words[] = {
 	[INTAKE_FORCED] = "forced",
 };
 _Static_assert(ARRAY_SIZE(intake_words) == INTAKE_COUNT, "a word for each intake");
+static const char *const mptcp_words[] = {
+	[MPTCP_NO] = "no",
+	[MPTCP_KEEP] = "keep",
+};
+_Static_assert(ARRAY_SIZE(mptcp_words) == MPTCP_COUNT, "a word for each");
 static const char *const failover_words[] = {
 	[FAILOVER_AUTO] = "auto",
 	[FAILOVER_MANUAL] = "manual",
@@ -47,6 +52,11 @@ _Static_assert(ARRAY_SIZE(flow_words) == HS_FLOW_COUNT, "a word for each mode");
 const char *config_intake_to_string(enum config_intake intake)
 {
 	return intake < INTAKE_COUNT ? intake_words[intake] : "unknown";
+}
+
+const char *config_mptcp_to_string(enum config_mptcp mptcp)
+{
+	return mptcp < MPTCP_COUNT ? mptcp_words[mptcp] : "unknown";
 }
 
 const char *config_failover_to_string(enum config_failover failover)
@@ -171,6 +181,10 @@ static const struct setting settings[] = {
 	{SERVICE, "Intake", "auto",
 	 "Where SO_REUSEPORT comes from: auto, socket (unit), own (the server sets it) or forced.",
 	 WORD(intake, intake_words)},
+	{SERVICE, "MPTCP", "no",
+	 "Sockets of MPTCP: no (refused, so that servers take plain TCP) or keep (one slot at a "
+	 "time).",
+	 WORD(mptcp, mptcp_words)},
 	{SERVICE, "Settle", "50ms", "Pause behind each flip, for handshakes that are under way.",
 	 SPAN(settle_usec, 0, CONFIG_SETTLE_MAX)},
 	{SERVICE, "Drain", "30s", "How long the old instance may finish its connections.",
@@ -285,4 +299,9 @@ int config_set(struct config *config, const char *section, const char *key, cons
 		if (!strcmp(section, setting->section) && !strcmp(key, setting->name))
 			return setting_set(setting, config, value, problem);
 	return refuse_key(section, key, problem);
+}
+
+void config_settle(struct config *config)
+{
+	config->exclusive |= config->mptcp == MPTCP_KEEP;
 }

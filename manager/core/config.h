@@ -38,6 +38,12 @@ enum config_intake {
 	INTAKE_FORCED, /* a BPF program sets it as the server binds */
 	INTAKE_COUNT
 };
+/* Sockets of MPTCP, between which no program can choose. */
+enum config_mptcp {
+	MPTCP_NO,   /* are refused: the server takes plain TCP */
+	MPTCP_KEEP, /* one slot at a time */
+	MPTCP_COUNT
+};
 enum config_failover { FAILOVER_AUTO, FAILOVER_MANUAL, FAILOVER_COUNT };
 /* What happens to connections that are left at the deadline of a drain. */
 enum config_drain_end { DRAIN_END_STOP, DRAIN_END_RESET, DRAIN_END_KEEP, DRAIN_END_COUNT };
@@ -54,6 +60,7 @@ struct config {
 	unsigned n_ports; /* Ports=: 0 = whatever the instances listen on */
 	struct config_port ports[CONFIG_PORTS_MAX]; /* ascending, each once */
 	enum config_intake intake;		    /* Intake= */
+	enum config_mptcp mptcp;		    /* MPTCP= */
 	uint64_t settle_usec;			    /* Settle= */
 	uint64_t drain_usec;			    /* Drain= */
 	enum switchover_then then;		    /* Then= */
@@ -85,6 +92,9 @@ void config_init(struct config *config);
 int config_set(struct config *config, const char *section, const char *key, const char *value,
 	       struct problem *problem);
 
+/* Behind the last assignment: what one setting means for others. */
+void config_settle(struct config *config);
+
 /* -EINVAL and a sentence unless this is a section of the file: also one without settings can be a
  * mistake. */
 int config_check_section(const char *section, struct problem *problem);
@@ -96,9 +106,10 @@ const struct setting *config_key(size_t index);
 /* True if a listener on this port (host byte order) is to be adopted. */
 bool config_has_port(const struct config *config, uint16_t port, bool udp);
 
-/* "auto", "socket", "own", "forced" / "auto", "manual" / "restart", "keep" / "connection", "none",
- * "quic". */
+/* "auto", "socket", "own", "forced" / "no", "keep" / "auto", "manual" / "restart", "keep" /
+ * "connection", "none", "quic". */
 const char *config_intake_to_string(enum config_intake intake);
+const char *config_mptcp_to_string(enum config_mptcp mptcp);
 const char *config_failover_to_string(enum config_failover failover);
 const char *config_on_hang_to_string(enum config_on_hang on_hang);
 const char *config_flow_to_string(enum hs_flow_mode flow);

@@ -90,6 +90,11 @@ static const struct {
 				 OTHER_BUILD},
 	[ABILITY_LOADS_EXEC] = {"The kernel loads the programs for a command",
 				"Without them hsctl exec and probes reach no slot", OTHER_BUILD},
+	[ABILITY_LOADS_MPTCP] = {"The kernel loads the program against MPTCP",
+				 "Without it servers that listen by MPTCP, as those in Go do by "
+				 "themselves, cannot be switched",
+				 OTHER_BUILD ", or turn MPTCP off in the servers (Go: "
+					     "GODEBUG=multipathtcp=0)"},
 };
 _Static_assert(ARRAY_SIZE(abilities) == ABILITY_COUNT, "words for each ability");
 

@@ -303,7 +303,8 @@ static void judge_kind(struct doctor_report *report, const struct doctor_socket 
 {
 	static const struct doctor_advice mptcp = {
 		"service.mptcp", "The kernel lets a program choose between plain TCP sockets only",
-		"Turn MPTCP off in the server, or name other ports in Ports="};
+		"Restart the instance: without MPTCP=keep it is refused MPTCP, and takes plain "
+		"TCP. Or name other ports in Ports="};
 	static const struct doctor_advice alone = {
 		"service.reuseport", "Only one slot can listen on the address at a time",
 		"Let hsctl enable find the right intake, and restart the instance"};

@@ -47,3 +47,13 @@ const char *intake_reason(const struct intake_facts *facts)
 	return "whether its server sets SO_REUSEPORT is not known before it runs; where it does "
 	       "not, it is set as the server binds";
 }
+
+const char *intake_mptcp(const struct intake_facts *facts, enum config_mptcp mptcp)
+{
+	if (mptcp == MPTCP_KEEP)
+		return "keep; one slot may run at a time, and what listens by it is not switched";
+	if (facts->mptcp_seen)
+		return "no; an instance listens by it now, and cannot be switched until it is "
+		       "restarted: it takes plain TCP then";
+	return "no; a server that would listen by it takes plain TCP";
+}

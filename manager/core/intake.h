@@ -12,6 +12,7 @@ struct intake_facts {
 	bool socket_units;	   /* a socket unit starts the instances */
 	bool own_seen;		   /* there was a socket that had the option by itself, */
 	bool bare_seen;		   /* or one that had not */
+	bool mptcp_seen;	   /* one listens by MPTCP */
 };
 
 /* What it is: never INTAKE_AUTO. A server that was not seen yet is INTAKE_FORCED, which does not
@@ -26,3 +27,5 @@ bool intake_needs_force(const struct intake_facts *facts);
 const char *intake_name(enum config_intake intake);
 /* Why it is that: a sentence without its end. */
 const char *intake_reason(const struct intake_facts *facts);
+/* What MPTCP= means for the service, likewise: "no; ...". */
+const char *intake_mptcp(const struct intake_facts *facts, enum config_mptcp mptcp);

@@ -15,6 +15,7 @@
 #include "plane/accounting.h"
 #include "plane/claim.h"
 #include "plane/guard.h"
+#include "plane/mptcp.h"
 #include "plane/scan.h"
 #include "system/journal.h"
 
@@ -90,6 +91,8 @@ static int detach_all(const struct direct *direct, struct problem *problem)
 			r = apart_run(do_detach, &detachment, sizeof(detachment), problem);
 		if (facts.control_group[0] && force)
 			force_detach(force, facts.control_group);
+		if (facts.control_group[0])
+			mptcp_allow(facts.control_group);
 		if (facts.control_group[0] && direct->accounting)
 			unwatch(direct->accounting, facts.control_group);
 		unit_facts_done(&facts);

@@ -72,6 +72,8 @@ static void print_json(const struct enable_plan *plan, char *const *steps, const
 	json_object_object_add(object, "written", filelist_to_json(&plan->changes));
 	json_object_object_add(object, "findings", findings);
 	json_object_object_add(object, "intake", intake);
+	json_object_object_add(object, "mptcp",
+			       json_object_new_string(config_mptcp_to_string(plan->config.mptcp)));
 	json_object_object_add(object, "next", steps_to_json(steps));
 	json_object_object_add(object, "message", json_object_new_string(message));
 	puts(json_line(object));
@@ -97,6 +99,7 @@ static void print_text(const struct enable_plan *plan, char *const *steps, const
 	puts(message);
 	printf("Intake: %s; %s.\n", intake_name(intake_of(&plan->intake)),
 	       intake_reason(&plan->intake));
+	printf("MPTCP: %s.\n", intake_mptcp(&plan->intake, plan->config.mptcp));
 	if (plan->running)
 		puts("What runs already is adopted by hsd at once.");
 	puts("Next:");

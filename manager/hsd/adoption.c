@@ -32,6 +32,7 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
 			    instance->slot, first.text);
 	instance->problem = first;
+	instance->explained = false;
 }
 
 /* ---- sockets that come late ----
@@ -122,6 +123,7 @@ static void tell_end(struct instance *instance, struct problem *ret_sentence)
 		return;
 	journal_log(JOURNAL_ADOPT, &scope, "%s", ret_sentence->text);
 	instance->ready_since = now_usec();
+	instance->prepared_cgroup = 0;
 	ownership_bound(instance);
 	hang_on_adopted(service->hang, instance->slot);
 	health_on_adopted(service->health, instance->slot);

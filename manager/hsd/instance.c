@@ -243,6 +243,8 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 
 	if (facts->state != UNIT_STARTING)
 		ownership_ended(instance);
+	if (facts->state == UNIT_FAILED)
+		preparation_explain_failure(instance);
 	if (!service->plane)
 		return;
 	/* the way to it, for the commands that stopped it */

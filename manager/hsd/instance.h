@@ -52,6 +52,7 @@ struct instance {
 	bool known;		/* systemd has told about it */
 	int silence;		/* 0, or why systemd did not tell when it was asked last */
 	struct problem problem; /* why sockets of it are not switched */
+	bool explained; /* `problem` is rather why it failed: see preparation_explain_failure() */
 
 	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */
 	bool crash_told;      /* of this run */
@@ -64,6 +65,7 @@ struct instance {
 	sd_event_source *exit_source;
 
 	struct waiters preparers; /* see hsd/preparation.h */
+	uint64_t prepared_cgroup; /* its id, until it is adopted; 0 = none */
 	struct ownership ownership;
 
 	bool adopt_wanted;	 /* when the unit's facts are fresh */

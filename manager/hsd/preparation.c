@@ -5,6 +5,8 @@
 #include <syslog.h>
 
 #include "hsd/ownership.h"
+#include "plane/cgroup.h"
+#include "plane/mptcp.h"
 #include "plane/prepare.h"
 
 int instance_prepare(struct instance *instance, sd_bus_message *message)
@@ -65,6 +67,10 @@ int preparation_make(struct instance *instance, const struct unit_facts *facts,
 		.config = &service->config,
 	};
 
+	(void)cgroup_id(facts->control_group, &instance->prepared_cgroup);
+	if (instance->explained)
+		instance->problem = (struct problem) {0};
+	instance->explained = false;
 	if (service->plane)
 		return prepare_slot(service->plane, &scope, ret_sentence);
 	/* what is wrong with the service has been told */
@@ -85,4 +91,22 @@ void preparation_run(struct instance *instance, const struct unit_facts *facts)
 	tell_given(instance, given);
 	tell(instance, preparation_make(instance, facts, &sentence), &sentence);
 	waiters_answer(&instance->preparers, service->name, instance->slot, sentence.text);
+}
+
+void preparation_explain_failure(struct instance *instance)
+{
+	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+	uint64_t cgroup = instance->prepared_cgroup;
+
+	instance->prepared_cgroup = 0;
+	if (!cgroup || !mptcp_asked(cgroup))
+		return;
+	instance->explained = true;
+	problem_set(&instance->problem, 0,
+		    "it wanted to use MPTCP, was refused it (MPTCP=no), and failed; if its last "
+		    "words are \"Protocol not supported\", let it use plain TCP, or set MPTCP=keep "
+		    "in %s.conf",
+		    instance->service->name);
+	journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
+		    instance->slot, instance->problem.text);
 }

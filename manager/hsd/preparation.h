@@ -15,3 +15,5 @@ int preparation_make(struct instance *instance, const struct unit_facts *facts,
 		     struct problem *ret_sentence);
 /* The facts are fresh: answers those who wait. */
 void preparation_run(struct instance *instance, const struct unit_facts *facts);
+/* It failed before it could be adopted: says so, if what it was refused may be the reason. */
+void preparation_explain_failure(struct instance *instance);

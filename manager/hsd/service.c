@@ -348,7 +348,7 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 	out->state = state;
 	if (instance->silence)
 		instance_describe_silence(instance, &out->problem);
-	if (!out->problem.text[0])
+	if (!out->problem.text[0] || (state == SLOT_FAILED && instance->explained))
 		out->problem = instance->problem;
 	out->stalled_usec = hang_stalled(service->hang, slot);
 	if (service->failover && failover_problem(service->failover, slot)->text[0])

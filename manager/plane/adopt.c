@@ -28,9 +28,11 @@ static const struct {
 		{"no SO_REUSEPORT",
 		 "let the server set it (nginx: listen … reuseport) or use a socket unit "
 		 "with ReusePort=yes"},
-	[ADOPT_MPTCP] = {"MPTCP",
-			 "the kernel cannot switch MPTCP listeners; let the server listen with "
-			 "plain TCP (Go: GODEBUG=multipathtcp=0)"},
+	[ADOPT_MPTCP] =
+		{"MPTCP",
+		 "the kernel lets no program choose between listeners of MPTCP; restart the "
+		 "instance: unless MPTCP=keep it is refused MPTCP then, and takes plain "
+		 "TCP"},
 	[ADOPT_NOT_OURS] = {"not of this slot", NULL},
 	[ADOPT_BELONGS] = {"it belongs to another service", NULL},
 	[ADOPT_OTHER_UID] = {"it belongs to another user than the other slots' sockets there did",

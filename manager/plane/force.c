@@ -54,14 +54,11 @@ struct force *force_free(struct force *force)
 
 static uint64_t own_build(void)
 {
-	uint64_t hash = 0xcbf29ce484222325ULL;
-	const uint8_t *bytes;
+	const void *bytes;
 	size_t n;
 
 	bytes = force_bpf__elf_bytes(&n);
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
-	return hash | 1;
+	return load_build(bytes, n);
 }
 
 static int map_ports(int fd, struct hs_ports **ret_ports)
@@ -163,18 +160,45 @@ static int mark_made(int ports_fd)
 	return 0;
 }
 
-static int make_pins(const char *folder, struct problem *problem)
+/* Loaded; with `folder` NULL into maps of its own. */
+static int load(const char *folder, bool tells_mptcp, struct force_bpf **ret_skel,
+		struct problem *problem)
 {
 	_cleanup_(force_bpf__destroyp) struct force_bpf *skel = force_bpf__open();
-	struct problem refusal;
-	int r = skel ? reuse_ports(folder, skel) : -errno;
+	int r = skel ? 0 : -errno;
 
-	if (!r)
-		r = reuse_tags(skel);
+	if (!r && folder)
+		r = reuse_ports(folder, skel) ?: reuse_tags(skel);
 	if (r < 0)
-		return problem_set(problem, r, "cannot open the bind programs of %s: %s", folder,
-				   strerror(-r));
-	r = load_object(skel->obj, "the bind programs", &refusal);
+		return problem_set(problem, r, "cannot open the bind programs: %s", strerror(-r));
+	skel->rodata->hs_tells_mptcp = tells_mptcp;
+	r = load_object(skel->obj, "the bind programs", problem);
+	if (!r)
+		*ret_skel = steal_ptr(&skel);
+	return r;
+}
+
+/* Where sockets of MPTCP cannot be told, nor can they be refused the option. */
+static int load_as_can_be(const char *folder, struct force_bpf **ret_skel, struct problem *problem)
+{
+	int r = load(folder, true, ret_skel, problem);
+
+	return r && r != -EPERM ? load(folder, false, ret_skel, problem) : r;
+}
+
+int force_try(struct problem *problem)
+{
+	_cleanup_(force_bpf__destroyp) struct force_bpf *skel = NULL;
+
+	return load_as_can_be(NULL, &skel, problem);
+}
+
+static int make_pins(const char *folder, struct problem *problem)
+{
+	_cleanup_(force_bpf__destroyp) struct force_bpf *skel = NULL;
+	struct problem refusal;
+	int r = load_as_can_be(folder, &skel, &refusal);
+
 	if (r < 0)
 		return problem_set(
 			problem, r,

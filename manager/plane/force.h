@@ -33,6 +33,8 @@ int force_open(const char *service, struct force **ret_force);
 /* Opens, or makes and pins; the folder of the service's pins is there already. Programs of another
  * build are replaced: what is attached stays as it was until its unit starts anew. */
 int force_create(const char *service, struct force **ret_force, struct problem *problem);
+/* Loads the programs as it would for a service, and lets go of them: whether this kernel can. */
+int force_try(struct problem *problem);
 struct force *force_free(struct force *force);
 DEFINE_CLEANUP(struct force, force_free)
 

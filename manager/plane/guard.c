@@ -44,14 +44,11 @@ struct guard *guard_free(struct guard *guard)
 
 static uint64_t own_build(void)
 {
-	uint64_t hash = 0xcbf29ce484222325ULL;
-	const uint8_t *bytes;
+	const void *bytes;
 	size_t n;
 
 	bytes = guard_bpf__elf_bytes(&n);
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
-	return hash | 1;
+	return load_build(bytes, n);
 }
 
 /* The build is written last: without it, or with another one, the set is to be made. */

@@ -102,3 +102,13 @@ int load_object(struct bpf_object *object, const char *what, struct problem *pro
 	return problem_set(problem, error_of(r, refusal_of(r, said.text, perfmon)), "%s",
 			   sentence.text);
 }
+
+uint64_t load_build(const void *elf, size_t size)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL;
+	const uint8_t *bytes = elf;
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
+	return hash | 1;
+}

@@ -2,6 +2,9 @@
 /* Loading BPF objects, with the kernel's reason when it refuses one. */
 #pragma once
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "util/problem.h"
 
 struct bpf_object;
@@ -14,6 +17,9 @@ struct bpf_object;
  * and other errors of the kernel as they are.
  */
 int load_object(struct bpf_object *object, const char *what, struct problem *problem);
+
+/* A number that names this build of an object, never 0: what is pinned may be of another one. */
+uint64_t load_build(const void *elf, size_t size);
 
 /* From now on libbpf prints nothing: what matters is in our sentences. */
 void load_quietly(void);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/prepare.h"
 
+#include <string.h>
+
 #include "plane/adopt.h"
 #include "plane/force.h"
+#include "plane/mptcp.h"
 #include "util/macro.h"
 
 /* A cgroup is new at every start, unless something of the last run is left in it. */
@@ -23,11 +26,25 @@ static int force_intake(const struct plane *plane, const struct prepare_scope *s
 	return r < 0 ? r : 0;
 }
 
+/* Also where something of an earlier run, with other settings, has kept the cgroup. */
+static int keep_to_tcp(const struct prepare_scope *scope, struct problem *problem)
+{
+	int r;
+
+	if (scope->config->mptcp == MPTCP_NO)
+		return mptcp_refuse(scope->cgroup, problem);
+	r = mptcp_allow(scope->cgroup);
+	return r ? problem_set(problem, r, "MPTCP cannot be allowed again in cgroup %s: %s",
+			       scope->cgroup, strerror(-r))
+		 : 0;
+}
+
 int prepare_slot(struct plane *plane, const struct prepare_scope *scope,
 		 struct problem *ret_sentence)
 {
 	struct problem what = {0};
 	int r = force_intake(plane, scope, &what);
+	int tcp = keep_to_tcp(scope, r ? NULL : &what);
 
 	/* without it a listener that comes late is not noticed: no reason to say that nothing is
 	 * prepared */
@@ -36,6 +53,7 @@ int prepare_slot(struct plane *plane, const struct prepare_scope *scope,
 	/* before the server runs: so that there is no moment without */
 	adopt_guard(plane, scope->cgroup, scope->forced);
 
+	r = r ?: tcp;
 	if (r < 0)
 		problem_set(ret_sentence, 0, "%s: slot %u is not prepared: %.400s.",
 			    plane_service(plane), scope->slot, what.text);

@@ -212,25 +212,15 @@ int selector_replace(const char *folder, bool udp, const struct selector_shared 
 	return 0;
 }
 
-/* FNV-1a over the object that we carry. */
-static uint64_t hash_bytes(const uint8_t *bytes, size_t n)
-{
-	uint64_t hash = 0xcbf29ce484222325ULL;
-
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
-	return hash | 1;
-}
-
 uint64_t selector_build(bool udp)
 {
 	static uint64_t builds[2];
-	const uint8_t *bytes;
+	const void *bytes;
 	size_t n;
 
 	if (!builds[udp]) {
 		bytes = udp ? selector_udp_bpf__elf_bytes(&n) : selector_bpf__elf_bytes(&n);
-		builds[udp] = hash_bytes(bytes, n);
+		builds[udp] = load_build(bytes, n);
 	}
 	return builds[udp];
 }

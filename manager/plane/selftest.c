@@ -56,6 +56,7 @@ static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_LOADS_FORCE] = selftest_loads_force,
 	[ABILITY_LOADS_GUARD] = selftest_loads_guard,
 	[ABILITY_LOADS_EXEC] = selftest_loads_exec,
+	[ABILITY_LOADS_MPTCP] = selftest_loads_mptcp,
 };
 _Static_assert(ARRAY_SIZE(checks) == ABILITY_COUNT, "a function for each test");
 

@@ -10,15 +10,26 @@
 #include "accounting.skel.h"
 #include "census.skel.h"
 #include "exec.skel.h"
-#include "force.skel.h"
 #include "guard.skel.h"
 #include "motion.skel.h"
+#include "plane/force.h"
 #include "plane/load.h"
+#include "plane/mptcp.h"
 #include "plane/selftest_checks.h"
 #include "queues.skel.h"
 #include "selector.skel.h"
 #include "selector_udp.skel.h"
 #include "util/macro.h"
+
+/* What was not tried for want of permission says nothing about the kernel. */
+static void judge(int error, const struct problem *refusal, struct ability_result *result)
+{
+	selftest_set(result,
+		     !error				   ? ABILITY_WORKS
+		     : error == -EPERM || error == -ENOMEM ? ABILITY_UNKNOWN
+							   : ABILITY_FAILS,
+		     "%s", error ? refusal->text : "");
+}
 
 static void try_object(struct bpf_object *object, const char *what, struct ability_result *result)
 {
@@ -27,12 +38,7 @@ static void try_object(struct bpf_object *object, const char *what, struct abili
 
 	if (!object)
 		problem_set(&refusal, r, "%s cannot be opened: %s", what, strerror(-r));
-	/* what was not tried for want of permission says nothing about the kernel */
-	selftest_set(result,
-		     !r				   ? ABILITY_WORKS
-		     : r == -EPERM || r == -ENOMEM ? ABILITY_UNKNOWN
-						   : ABILITY_FAILS,
-		     "%s", r ? refusal.text : "");
+	judge(r, &refusal, result);
 }
 
 #define SELFTEST_OBJECT(name, what)                                \
@@ -50,6 +56,18 @@ SELFTEST_OBJECT(accounting, "the accounting program")
 SELFTEST_OBJECT(census, "the census")
 SELFTEST_OBJECT(queues, "the look at accept queues")
 SELFTEST_OBJECT(motion, "the look at what moves")
-SELFTEST_OBJECT(force, "the bind programs")
 SELFTEST_OBJECT(guard, "the guard of the selector")
 SELFTEST_OBJECT(exec, "the programs for a command")
+
+/* Those that are loaded in another way where the kernel knows less. */
+#define SELFTEST_OBJECT_BY(name, try)                             \
+	void selftest_loads_##name(struct ability_result *result) \
+	{                                                         \
+		struct problem refusal;                           \
+		int r = try(&refusal);                            \
+                                                                  \
+		judge(r, &refusal, result);                       \
+	}
+
+SELFTEST_OBJECT_BY(force, force_try)
+SELFTEST_OBJECT_BY(mptcp, mptcp_try)

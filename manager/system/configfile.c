@@ -174,6 +174,7 @@ int configfile_load(const char *service, struct config *ret, struct problem *pro
 		return problem_set(problem, r, "Out of memory.");
 	if (r < 0)
 		return r;
+	config_settle(&config);
 	*ret = config;
 	return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/intakefind.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "core/name.h"
@@ -8,6 +9,10 @@
 #include "plane/scan.h"
 #include "system/units.h"
 #include "util/macro.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 
 static bool is_served(const struct config *config, const struct address *address)
 {
@@ -20,7 +25,11 @@ static void look_at(const struct held_socket *held, struct intake_facts *facts)
 	socklen_t size = sizeof(int);
 	int value = 0;
 
-	if (scan_borrow(held, &fd) || getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, &size) < 0)
+	if (scan_borrow(held, &fd))
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &value, &size) == 0)
+		facts->mptcp_seen |= value == IPPROTO_MPTCP;
+	if (getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, &size) < 0)
 		return;
 	if (value)
 		facts->own_seen = true;

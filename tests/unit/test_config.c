@@ -58,6 +58,7 @@ static void test_defaults(void **state)
 	assert_true(config.restart_on_crash);
 	assert_true(config_has_port(&config, 1, false));
 	assert_int_equal(config.intake, INTAKE_AUTO);
+	assert_int_equal(config.mptcp, MPTCP_NO);
 	assert_false(config.exclusive);
 	assert_true(config.park);
 	assert_int_equal(config.park_max, 0);
@@ -95,9 +96,27 @@ static void test_keys(void **state)
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 31);
+	assert_int_equal(n, 32);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
+}
+
+/* Two that listen by MPTCP cannot be told apart. */
+static void test_settle(void **state)
+{
+	struct config config;
+
+	(void)state;
+	config_init(&config);
+	config_settle(&config);
+	assert_false(config.exclusive);
+	assert_int_equal(config_set(&config, "Service", "MPTCP", "keep", NULL), 0);
+	assert_int_equal(config_set(&config, "Service", "Exclusive", "no", NULL), 0);
+	config_settle(&config);
+	assert_true(config.exclusive);
+	assert_int_equal(config_set(&config, "Service", "MPTCP", "", NULL), 0);
+	config_settle(&config);
+	assert_true(config.exclusive);
 }
 
 static void test_good(void **state)
@@ -254,6 +273,7 @@ static const struct {
 	{"Service", "Ports", "80/", "is not a list of ports"},
 	{"Service", "Intake", "magic",
 	 "Intake=magic is not known; allowed is auto, socket, own or forced."},
+	{"Service", "MPTCP", "yes", "MPTCP=yes is not known; allowed is no or keep."},
 	{"Service", "Flow", "tcp", "Flow=tcp is not known; allowed is connection, none or quic."},
 	{"Service", "FlowTimeout", "10ms", "FlowTimeout=10ms is too short; allowed is 1s to 1d"},
 	{"Service", "FlowMax", "12", "FlowMax=12 is out of range; allowed is a whole number from"},
@@ -266,8 +286,8 @@ static const struct {
 	{"Service", "OnHang", "stop", "is not known; allowed is restart or keep."},
 	{"Service", "slots", "2",
 	 "slots= is not a setting of section [Service]; allowed are Slots=, "
-	 "Ports=, Intake=, Settle=, Drain=, DrainEnd=, Then=, RestartOnCrash=, Exclusive=, "
-	 "Park=, "},
+	 "Ports=, Intake=, MPTCP=, Settle=, Drain=, DrainEnd=, Then=, RestartOnCrash=, "
+	 "Exclusive=, Park=, "},
 	{"Service", "", "", " is not a setting"},
 	{"Service", "Slots ", "2", "is not a setting"},
 	{"service", "Slots", "2",
@@ -568,14 +588,23 @@ static void test_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_good),	  cmocka_unit_test(test_health),
-		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_huge),	  WITH_ROOT(test_load_none),
-		WITH_ROOT(test_load_empty),	  WITH_ROOT(test_load_order),
-		WITH_ROOT(test_load_masked),	  WITH_ROOT(test_load_bad),
-		WITH_ROOT(test_load_bad_drop_in), WITH_ROOT(test_load_unreadable),
-		WITH_ROOT(test_load_bad_name),	  WITH_ROOT(test_list),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_settle),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_huge),
+		WITH_ROOT(test_load_none),
+		WITH_ROOT(test_load_empty),
+		WITH_ROOT(test_load_order),
+		WITH_ROOT(test_load_masked),
+		WITH_ROOT(test_load_bad),
+		WITH_ROOT(test_load_bad_drop_in),
+		WITH_ROOT(test_load_unreadable),
+		WITH_ROOT(test_load_bad_name),
+		WITH_ROOT(test_list),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

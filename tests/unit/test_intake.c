@@ -20,21 +20,27 @@ static void test_of(void **state)
 		const char *reason;
 	} cases[] = {
 		/* nothing seen yet */
-		{{INTAKE_AUTO, false, false, false}, INTAKE_FORCED, true, "not known"},
-		{{INTAKE_AUTO, true, false, false}, INTAKE_SOCKET, false, "passes the listeners"},
+		{{INTAKE_AUTO, false, false, false, false}, INTAKE_FORCED, true, "not known"},
+		{{INTAKE_AUTO, true, false, false, false},
+		 INTAKE_SOCKET,
+		 false,
+		 "passes the listeners"},
 		/* a socket unit has the last word on what it passes in */
-		{{INTAKE_AUTO, true, true, true}, INTAKE_SOCKET, false, "passes the listeners"},
-		{{INTAKE_AUTO, false, true, false}, INTAKE_OWN, true, "by themselves"},
-		{{INTAKE_AUTO, false, false, true}, INTAKE_FORCED, true, "does not set"},
+		{{INTAKE_AUTO, true, true, true, false},
+		 INTAKE_SOCKET,
+		 false,
+		 "passes the listeners"},
+		{{INTAKE_AUTO, false, true, false, false}, INTAKE_OWN, true, "by themselves"},
+		{{INTAKE_AUTO, false, false, true, false}, INTAKE_FORCED, true, "does not set"},
 		/* one without is enough */
-		{{INTAKE_AUTO, false, true, true}, INTAKE_FORCED, true, "does not set"},
+		{{INTAKE_AUTO, false, true, true, false}, INTAKE_FORCED, true, "does not set"},
 		/* told */
-		{{INTAKE_SOCKET, false, true, true}, INTAKE_SOCKET, false, "Intake="},
-		{{INTAKE_OWN, true, false, true}, INTAKE_OWN, false, "Intake="},
-		{{INTAKE_FORCED, true, false, false}, INTAKE_FORCED, true, "Intake="},
+		{{INTAKE_SOCKET, false, true, true, false}, INTAKE_SOCKET, false, "Intake="},
+		{{INTAKE_OWN, true, false, true, false}, INTAKE_OWN, false, "Intake="},
+		{{INTAKE_FORCED, true, false, false, false}, INTAKE_FORCED, true, "Intake="},
 		/* harmless where the server does it, and named so */
-		{{INTAKE_FORCED, false, true, false}, INTAKE_OWN, true, "by themselves"},
-		{{INTAKE_FORCED, false, true, true}, INTAKE_FORCED, true, "Intake="},
+		{{INTAKE_FORCED, false, true, false, false}, INTAKE_OWN, true, "by themselves"},
+		{{INTAKE_FORCED, false, true, true, false}, INTAKE_FORCED, true, "Intake="},
 	};
 
 	(void)state;
@@ -56,11 +62,25 @@ static void test_name(void **state)
 	assert_non_null(intake_name(INTAKE_COUNT));
 }
 
+static void test_mptcp(void **state)
+{
+	struct intake_facts facts = {0};
+
+	(void)state;
+	assert_non_null(strstr(intake_mptcp(&facts, MPTCP_NO), "takes plain TCP"));
+	assert_null(strstr(intake_mptcp(&facts, MPTCP_NO), "restarted"));
+	assert_non_null(strstr(intake_mptcp(&facts, MPTCP_KEEP), "one slot"));
+	facts.mptcp_seen = true;
+	assert_non_null(strstr(intake_mptcp(&facts, MPTCP_NO), "until it is restarted"));
+	assert_non_null(strstr(intake_mptcp(&facts, MPTCP_KEEP), "one slot"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_of),
 		cmocka_unit_test(test_name),
+		cmocka_unit_test(test_mptcp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
