@@ -156,6 +156,24 @@ static int do_holders(const struct borrow_request *request, const uint32_t *inod
 	return 0;
 }
 
+/* Watches are all that can be added to a descriptor that is none of ours: of another kind it is
+ * refused by the kernel. */
+static int do_outdated(const struct borrow_request *request, int fd, struct answer *answer)
+{
+	struct outdated_file *files;
+	size_t n;
+	int r = check_cgroup(request);
+
+	if (!r)
+		r = outdated_look(request->cgroup, fd, &files, &n);
+	if (r < 0)
+		return r;
+	answer->items = files;
+	answer->size = sizeof(*files);
+	answer->reply.n = n;
+	return 0;
+}
+
 static int carry_out(const struct borrow_request *request, const uint32_t *inodes, int fd,
 		     struct answer *answer)
 {
@@ -176,6 +194,8 @@ static int carry_out(const struct borrow_request *request, const uint32_t *inode
 		return lend_program(request->number);
 	case BORROW_HOLDERS:
 		return do_holders(request, inodes, answer);
+	case BORROW_OUTDATED:
+		return do_outdated(request, fd, answer);
 	default:
 		return -EINVAL;
 	}

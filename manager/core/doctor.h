@@ -15,6 +15,7 @@
 #include "core/config.h"
 #include "core/lint.h"
 #include "core/name.h"
+#include "core/outdated.h"
 #include "core/slot.h"
 
 #define DOCTOR_CHECKS_MAX 192
@@ -145,6 +146,7 @@ struct doctor_slot {
 	struct problem problem; /* why it is not ready, where that is known */
 	enum doctor_boot boot;	/* whether something starts it at boot */
 	char kill_mode[DOCTOR_WORD_MAX];
+	struct outdated outdated;   /* what it runs that was replaced on the disk */
 	uint64_t timeout_stop_usec; /* 0 = not known; USEC_INFINITY */
 };
 

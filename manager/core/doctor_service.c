@@ -127,6 +127,30 @@ static void judge_boot(struct doctor_report *report, const struct doctor_service
 	}
 }
 
+static void judge_outdated(struct doctor_report *report, const struct doctor_service *service)
+{
+	struct doctor_advice advice = {
+		"slot.outdated",
+		"What was mended in the new version is not in service, and the slots may run "
+		"different ones: the next crash brings in what is on the disk",
+		NULL};
+	char remedy[SERVICE_NAME_MAX + 32], text[OUTDATED_TEXT_MAX];
+	unsigned n = 0;
+
+	snprintf(remedy, sizeof(remedy), "Run: hsctl upgrade %s", report->service);
+	for (unsigned i = 0; i < service->config.slots; i++) {
+		if (!service->slots[i].outdated.files)
+			continue;
+		advice.remedy = remedy;
+		doctor_add(report, DOCTOR_FINDING, &advice, "%s: %s", service->slots[i].unit,
+			   outdated_describe(&service->slots[i].outdated, text));
+		n++;
+	}
+	advice.why = NULL;
+	if (!n)
+		doctor_add(report, DOCTOR_OK, &advice, "The slots run what is on the disk");
+}
+
 static void judge_kill_mode(struct doctor_report *report, const struct doctor_slot *slot)
 {
 	static const struct doctor_advice none = {
@@ -198,6 +222,7 @@ static void judge_slots(struct doctor_report *report, const struct doctor_servic
 		judge_stop_time(report, &service->slots[i]);
 	}
 	judge_boot(report, service);
+	judge_outdated(report, service);
 }
 
 /* ---- sockets ---- */

@@ -31,6 +31,7 @@ enum {
 	LONG_ALL,
 	LONG_YES,
 	LONG_PUT_BACK,
+	LONG_OUTDATED,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -58,6 +59,7 @@ static const struct option long_options[] = {
 	{"all", no_argument, NULL, LONG_ALL},
 	{"yes", no_argument, NULL, LONG_YES},
 	{"put-back", no_argument, NULL, LONG_PUT_BACK},
+	{"outdated", no_argument, NULL, LONG_OUTDATED},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -212,10 +214,12 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 	static const struct {
 		int option, bit;
 	} bits[] = {
-		{LONG_TO, OPTION_TO},	  {LONG_SETTLE, OPTION_SETTLE},	 {LONG_DRAIN, OPTION_DRAIN},
-		{LONG_THEN, OPTION_THEN}, {LONG_WATCH, OPTION_WATCH},	 {LONG_LIST, OPTION_LIST},
-		{'f', OPTION_FOLLOW},	  {'n', OPTION_LINES},		 {LONG_ALL, OPTION_DRILL},
-		{LONG_YES, OPTION_DRILL}, {LONG_PUT_BACK, OPTION_DRILL},
+		{LONG_TO, OPTION_TO},	       {LONG_SETTLE, OPTION_SETTLE},
+		{LONG_DRAIN, OPTION_DRAIN},    {LONG_THEN, OPTION_THEN},
+		{LONG_WATCH, OPTION_WATCH},    {LONG_LIST, OPTION_LIST},
+		{'f', OPTION_FOLLOW},	       {'n', OPTION_LINES},
+		{LONG_ALL, OPTION_DRILL},      {LONG_YES, OPTION_DRILL},
+		{LONG_PUT_BACK, OPTION_DRILL}, {LONG_OUTDATED, OPTION_OUTDATED},
 	};
 
 	if (option >= LONG_TEXT) {
@@ -356,6 +360,8 @@ static const char *option_name(unsigned bits)
 		return "option of canary";
 	if (bits & OPTION_CONNECTIONS)
 		return "option of connections";
+	if (bits & OPTION_OUTDATED)
+		return "--outdated";
 	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
 					    "--watch", "--list",   "-f",      "-n"};
 
@@ -393,9 +399,14 @@ static int check(struct arguments *a, struct problem *problem)
 	if (wrong)
 		return problem_set(problem, -EINVAL, "%s takes no %s; see hsctl %s --help",
 				   a->verb->name, option_name(wrong), a->verb->name);
-	if (a->n < a->verb->min || (a->verb->command && !a->command))
+	a->outdated = a->options & OPTION_OUTDATED;
+	if ((a->n < a->verb->min && !a->outdated) || (a->verb->command && !a->command))
 		return problem_set(problem, -EINVAL, "too few arguments: hsctl %s %s",
 				   a->verb->name, a->verb->arguments);
+	if (a->n > a->verb->min && a->verb->options & OPTION_OUTDATED && !a->outdated)
+		return problem_set(problem, -EINVAL, "\"%s\" is too much: hsctl %s %s",
+				   show(a->given[a->verb->min]).text, a->verb->name,
+				   a->verb->arguments);
 	return check_places(a, problem);
 }
 

@@ -9,7 +9,8 @@
 #include "core/name.h"
 #include "util/problem.h"
 
-#define ARGUMENTS_MAX 2
+/* Names of services; most verbs take one or two. */
+#define ARGUMENTS_MAX 512
 
 /* Options that only some verbs take, as a bit mask. */
 enum verb_option {
@@ -26,6 +27,7 @@ enum verb_option {
 	OPTION_DEADLINE = 1 << 18,
 	OPTION_CANARY = 1 << 19, /* all that only canary takes */
 	OPTION_CONNECTIONS = 1 << 20,
+	OPTION_OUTDATED = 1 << 21,
 };
 
 /* Values that stay text until their verb reads them. */
@@ -71,6 +73,7 @@ struct arguments {
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then; /* THEN_COUNT = not given */
 	bool watch, list, follow, all, yes, put_back;
+	bool outdated;		       /* then there may be any number of services */
 	const char *texts[TEXT_COUNT]; /* NULL = not given */
 	uint32_t lines;		       /* 0 = all */
 };

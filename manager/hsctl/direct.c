@@ -6,6 +6,7 @@
 #include "hsctl/apart.h"
 #include "hsctl/json.h"
 #include "plane/nudge.h"
+#include "plane/outdated.h"
 #include "plane/pins.h"
 #include "plane/retire.h"
 #include "system/change.h"
@@ -225,6 +226,8 @@ static void report_slot(const struct direct *direct, unsigned slot, struct servi
 
 	direct_unit(direct, slot, &facts);
 	report_read_unit(report, slot, &facts);
+	if (facts.control_group[0])
+		outdated_judge(facts.control_group, &out->outdated);
 	unit_facts_done(&facts);
 	if (out->state != SLOT_READY || !direct->plane || !missing_address(direct->plane, slot))
 		return;

@@ -8,6 +8,7 @@
 #include "hsctl/verb.h"
 #include "plane/foreign.h"
 #include "plane/inspect.h"
+#include "plane/outdated.h"
 #include "plane/selftest.h"
 #include "system/configfile.h"
 #include "system/enable.h"
@@ -139,6 +140,8 @@ static int read_slots(struct examination *e)
 		machine_read_slot(e->direct.systemd, slot);
 		direct_unit(&e->direct, i, &units[i]);
 		scope.cgroups[i] = units[i].control_group;
+		if (units[i].control_group[0])
+			outdated_judge(units[i].control_group, &slot->outdated);
 		scope.activated |= unit_has_socket(&units[i]);
 		e->facts.filtered |= units[i].filtered;
 		if (!r)

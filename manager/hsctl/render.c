@@ -203,6 +203,23 @@ static void print_health(const struct render *render, const char *where, json_ob
 		fprintf(render->out, "%s: %s\n", where, text);
 }
 
+/* "it runs an old /usr/sbin/nginx, which was replaced on the disk; since 3min ago" */
+static void print_outdated(const struct render *render, const char *where, json_object *slot,
+			   const char *service)
+{
+	json_object *outdated = NULL;
+	char what[768], text[SPAN_TEXT_MAX + 8] = "";
+	const char *since;
+
+	if (!json_object_object_get_ex(slot, "outdated", &outdated) || !outdated)
+		return;
+	since = ago(render, json_text(outdated, "since"), text, sizeof(text));
+	snprintf(what, sizeof(what), "outdated: %s%s%s%s; hsctl upgrade %s",
+		 json_text(outdated, "text"), since[0] ? " (" : "",
+		 !strcmp(since, "now") ? "just now" : since, since[0] ? ")" : "", service);
+	print_problem(render, where, what);
+}
+
 static void print_problems(const struct render *render, json_object *status)
 {
 	json_object *slots = json_array(status, "slots");
@@ -215,6 +232,7 @@ static void print_problems(const struct render *render, json_object *status)
 		snprintf(where, sizeof(where), "slot %" PRId64, json_number(slot, "slot", -1));
 		print_problem(render, where, json_text(slot, "problem"));
 		print_health(render, where, slot);
+		print_outdated(render, where, slot, json_text(status, "service"));
 	}
 }
 
@@ -302,7 +320,8 @@ static void copy(json_object *to, json_object *from, const char *key)
 static json_object *list_entry(json_object *status)
 {
 	json_object *entry = json_object_new_object(), *slots = json_array(status, "slots");
-	int64_t ready = 0, unknown = 0, connections = 0;
+	json_object *value = NULL;
+	int64_t ready = 0, unknown = 0, connections = 0, outdated = 0;
 
 	for (size_t i = 0; i < json_count(slots); i++) {
 		json_object *slot = json_object_array_get_idx(slots, i);
@@ -310,6 +329,7 @@ static json_object *list_entry(json_object *status)
 		ready += !strcmp(json_text(slot, "state"), "ready");
 		unknown += !strcmp(json_text(slot, "state"), "unknown");
 		connections += json_number(slot, "connections", 0);
+		outdated += json_object_object_get_ex(slot, "outdated", &value) && value;
 	}
 	copy(entry, status, "service");
 	copy(entry, status, "policy");
@@ -318,6 +338,7 @@ static json_object *list_entry(json_object *status)
 	json_object_object_add(entry, "unknown", json_object_new_int64(unknown));
 	json_object_object_add(entry, "slots", json_object_new_int64(json_count(slots)));
 	json_object_object_add(entry, "connections", json_object_new_int64(connections));
+	json_object_object_add(entry, "outdated", json_object_new_int64(outdated));
 	copy(entry, status, "park");
 	copy(entry, status, "parked");
 	copy(entry, status, "listeners");
@@ -348,8 +369,9 @@ static void addresses(json_object *listeners, char *text, size_t size)
 			listener_text(json_object_array_get_idx(listeners, i), one, sizeof(one)));
 }
 
+/* `outdated`: there is a column for it, as there is something to tell in it. */
 static void add_service(const struct render *render, struct libscols_table *table,
-			json_object *service)
+			json_object *service, bool outdated)
 {
 	struct libscols_line *line = scols_table_new_line(table, NULL);
 	int64_t ready = json_number(service, "ready", 0), slots = json_number(service, "slots", 0);
@@ -367,6 +389,8 @@ static void add_service(const struct render *render, struct libscols_table *tabl
 	cell_set_number(line, 5, json_number(service, "parked", -1));
 	addresses(json_array(service, "listeners"), text, sizeof(text));
 	cell_set_text(line, 6, text);
+	if (outdated)
+		cell_set_number(line, 7, json_number(service, "outdated", 0));
 	cell_set_color(render, line, 3, ready > 1 ? "green" : ready || unknown ? "yellow" : "red");
 }
 
@@ -379,8 +403,14 @@ void render_list(const struct render *render, json_object *list)
 	_cleanup_(scols_unref_tablep) struct libscols_table *table =
 		table_new(render, columns, ARRAY_SIZE(columns));
 
+	bool outdated = false;
+
+	for (size_t i = 0; i < json_count(list); i++)
+		outdated |= json_number(json_object_array_get_idx(list, i), "outdated", 0) > 0;
+	if (table && outdated)
+		outdated = scols_table_new_column(table, "OUTDATED", 0, SCOLS_FL_RIGHT);
 	for (size_t i = 0; table && i < json_count(list); i++)
-		add_service(render, table, json_object_array_get_idx(list, i));
+		add_service(render, table, json_object_array_get_idx(list, i), outdated);
 	if (table)
 		table_print(render, table);
 }

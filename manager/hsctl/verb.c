@@ -74,6 +74,16 @@ struct render verb_render(const struct arguments *arguments)
 	};
 }
 
+void verb_look(const struct arguments *arguments, const char *service)
+{
+	_cleanup_(reply_done) struct reply reply = {0};
+	struct client_call call = {.method = "LookForOutdated"};
+
+	call.timeout_usec = MIN(verb_timeout(arguments, VERB_TIMEOUT), VERB_LOOK_PATIENCE);
+	/* without it something is not told: no reason to tell nothing */
+	(void)client_ask(arguments, &call, &reply, "s", service ?: "");
+}
+
 int verb_describe(const struct arguments *arguments, const char *service, struct reply *ret_reply,
 		  bool *ret_direct)
 {

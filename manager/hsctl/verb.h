@@ -30,6 +30,11 @@ int verb_end(const struct arguments *arguments, struct reply *reply);
 /* Shows on stdout, in colour if that is wanted, as of now. */
 struct render verb_render(const struct arguments *arguments);
 
+/* How long hsd lets somebody wait for a look, and somewhat more. */
+#define VERB_LOOK_PATIENCE (1500 * USEC_PER_MSEC)
+/* Has hsd look whether the service (NULL: any) runs what is on the disk, if that is due. */
+void verb_look(const struct arguments *arguments, const char *service);
+
 /* Status object of a service, or an array of all (NULL): from hsd, or made here; then *ret_direct.
  * The caller frees the reply. Returns the exit code. */
 int verb_describe(const struct arguments *arguments, const char *service, struct reply *ret_reply,

@@ -24,6 +24,7 @@ static json_object *look(const struct arguments *arguments, const char *service,
 	struct reply reply = {0};
 	bool direct;
 
+	verb_look(arguments, service);
 	*ret_exit = verb_describe(arguments, service, &reply, &direct);
 	if (!*ret_exit)
 		object = json_parse(reply.text);
@@ -95,6 +96,7 @@ static void draw(const struct arguments *arguments, const char *service, FILE *o
 	bool direct;
 
 	render.out = out;
+	verb_look(arguments, service);
 	verb_describe(arguments, service, &reply, &direct);
 	status = json_parse(reply.text);
 	if (!status)

@@ -8,6 +8,7 @@
 #include "core/upgrade.h"
 #include "hsctl/direct.h"
 #include "hsctl/json.h"
+#include "hsctl/upgrade.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
 #include "hsctl/wrap.h"
@@ -268,13 +269,37 @@ static void explain(enum client_answer answer, const char *service, struct reply
 			   service, service, service);
 }
 
-int verb_upgrade(const struct arguments *arguments)
+/* Into the array what else would go to stdout. */
+static int keep_result(json_object *results, const char *service, struct reply *reply)
+{
+	json_object *object = json_parse(reply->text);
+	int exit = reply->exit;
+
+	if (!object) {
+		object = json_object_new_object();
+		json_object_object_add(object, "service", json_object_new_string(service));
+	}
+	json_object_object_add(object, "exit", json_object_new_int(exit));
+	json_object_object_add(object, "problem",
+			       exit ? json_object_new_string(reply->problem.text) : NULL);
+	json_object_array_add(results, object);
+	if (exit)
+		complain("%s", reply->problem.text);
+	reply_done(reply);
+	return exit;
+}
+
+bool upgrade_interrupted(void)
+{
+	return interrupted;
+}
+
+int upgrade_service(const struct arguments *arguments, const char *service, json_object *results)
 {
 	struct sigaction action = {.sa_handler = on_signal};
 	struct show show = {.quiet = arguments->json || arguments->no_block, .slot = -1};
 	struct order order = {0};
 	struct reply reply = {0};
-	char service[SERVICE_NAME_MAX];
 	struct client_call call = {
 		.service = service,
 		.method = "Upgrade",
@@ -287,7 +312,7 @@ int verb_upgrade(const struct arguments *arguments)
 	enum client_answer answer;
 	struct timespec now;
 
-	if (verb_service(arguments, service) || read_order(arguments, &order))
+	if (read_order(arguments, &order))
 		return EXIT_USAGE;
 	show.terminal = isatty(STDOUT_FILENO);
 	show.no_block = arguments->no_block;
@@ -311,5 +336,16 @@ int verb_upgrade(const struct arguments *arguments)
 	if ((reply.exit == EXIT_UNDONE || reply.exit == EXIT_FAILED) && answer == CLIENT_REFUSED &&
 	    !arguments->host && !arguments->machine)
 		show_journal(service, &show, reply.problem.text);
-	return verb_end(arguments, &reply);
+	return results ? keep_result(results, service, &reply) : verb_end(arguments, &reply);
+}
+
+int verb_upgrade(const struct arguments *arguments)
+{
+	char service[SERVICE_NAME_MAX];
+
+	if (arguments->outdated)
+		return upgrade_outdated(arguments);
+	if (verb_service(arguments, service))
+		return EXIT_USAGE;
+	return upgrade_service(arguments, service, NULL);
 }

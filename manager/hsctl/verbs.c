@@ -94,9 +94,12 @@ static const struct verb verbs[] = {
 	},
 	{
 		.name = "upgrade",
-		.arguments = "SERVICE",
+		.arguments = "SERVICE | --outdated [SERVICE...]",
 		.summary = "bring what is installed now into service, with a way back",
 		.details =
+			"      --outdated       of these services, or of all, each that runs "
+			"files which\n"
+			"                       were replaced on the disk since\n"
 			"      --smoke=COMMAND  the new instance is tested by it first: its "
 			"connections go\n"
 			"                       there; its exit status must be 0\n"
@@ -117,8 +120,8 @@ static const struct verb verbs[] = {
 			"default half\n"
 			"of ParkTimeout=.\n",
 		.min = 1,
-		.max = 1,
-		.options = OPTION_UPGRADE,
+		.max = ARGUMENTS_MAX,
+		.options = OPTION_UPGRADE | OPTION_OUTDATED,
 		.run = verb_upgrade,
 	},
 	{

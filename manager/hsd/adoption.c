@@ -9,6 +9,7 @@
 #include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/netns_stock.h"
+#include "hsd/outdated_watch.h"
 #include "hsd/orders.h"
 #include "hsd/ownership.h"
 #include "hsd/preparation.h"
@@ -127,6 +128,7 @@ static void tell_end(struct instance *instance, struct problem *ret_sentence)
 	ownership_bound(instance);
 	hang_on_adopted(service->hang, instance->slot);
 	health_on_adopted(service->health, instance->slot);
+	outdated_due(service);
 }
 
 static void retry_later(struct instance *instance);

@@ -7,6 +7,7 @@
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
 #include "hsd/instance.h"
+#include "hsd/outdated_watch.h"
 #include "hsd/preparation.h"
 #include "plane/snapshot.h"
 #include "util/macro.h"
@@ -124,6 +125,24 @@ static int bus_method_retire(sd_bus_message *m, void *userdata, sd_bus_error *er
 	return r < 0 ? r : 1;
 }
 
+/* Looking is done beforehand: what Describe says is what is known. */
+static int bus_method_look(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct manager *manager = userdata;
+	struct service *service;
+	const char *name;
+	int r = sd_bus_message_read(m, "s", &name);
+
+	if (r < 0)
+		return r;
+	service = name[0] ? manager_find(manager, name) : NULL;
+	if (name[0] && !service)
+		return bus_no_service(error, name);
+	if (!manager->outdated)
+		return sd_bus_reply_method_return(m, "");
+	return outdated_ask(manager->outdated, service, m);
+}
+
 static int bus_method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	int r = manager_reload(userdata);
@@ -150,6 +169,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
 				bus_method_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
 				bus_method_describe_all, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("LookForOutdated", SD_BUS_ARGS("s", service), SD_BUS_NO_RESULT,
+				bus_method_look, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Prepare", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),
 				bus_method_prepare, 0),
 	SD_BUS_METHOD_WITH_ARGS("Adopt", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),

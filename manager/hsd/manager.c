@@ -16,6 +16,7 @@
 #include "hsd/instance.h"
 #include "hsd/listens.h"
 #include "hsd/netns_stock.h"
+#include "hsd/outdated_watch.h"
 #include "hsd/roles.h"
 #include "hsd/workers.h"
 #include "plane/accounting.h"
@@ -294,6 +295,10 @@ int manager_new(sd_event *event, const struct manager_options *options,
 	if (r < 0)
 		return problem_set(problem, r, "cannot make ready for probes: %s", strerror(-r));
 	manager->context.prober = manager->prober;
+	/* nothing but what is told to people depends on it */
+	if (outdated_watch_new(manager, &manager->outdated) < 0)
+		manager->outdated = NULL;
+	manager->context.outdated = manager->outdated;
 	/* without a test they are woken in any case */
 	nudging_test_new(event, options->nudging, &manager->nudge, &manager->nudging_test);
 	r = listens_new(manager, &manager->listens);
@@ -329,6 +334,7 @@ struct manager *manager_free(struct manager *manager)
 	sd_bus_slot_unref(manager->exec_match);
 	sd_event_source_disable_unref(manager->roles_source);
 	sd_event_source_disable_unref(manager->settle_source);
+	outdated_watch_free(manager->outdated);
 	forget_all(manager);
 	fdstore_free(manager->context.fdstore);
 	listens_free(manager->listens);

@@ -21,6 +21,7 @@ struct manager {
 	struct hang_watch *hangs;
 	struct workers *workers;
 	struct prober *prober;
+	struct outdated_watch *outdated;
 	bool nudge; /* see hsd/nudging.h */
 	uint64_t next_revisit;
 	struct nudging_test *nudging_test;

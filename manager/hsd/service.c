@@ -17,6 +17,7 @@
 #include "hsd/instance.h"
 #include "hsd/upgrade_run.h"
 #include "hsd/nudging.h"
+#include "hsd/outdated_watch.h"
 #include "hsd/park.h"
 #include "hsd/roles.h"
 #include "hsd/selection.h"
@@ -271,6 +272,7 @@ struct service *service_free(struct service *service)
 	service->change = change_run_free(service->change);
 	exec_run_forget_all(service);
 	work_forget(service->foreign_work);
+	outdated_forget(service);
 	service->exclusive = exclusive_run_free(service->exclusive);
 	health_free(service->health);
 	roles_free(service->roles);
@@ -350,6 +352,7 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 		instance_describe_silence(instance, &out->problem);
 	if (!out->problem.text[0] || (state == SLOT_FAILED && instance->explained))
 		out->problem = instance->problem;
+	outdated_read(service, slot, &out->outdated);
 	out->stalled_usec = hang_stalled(service->hang, slot);
 	if (service->failover && failover_problem(service->failover, slot)->text[0])
 		out->problem = *failover_problem(service->failover, slot);

@@ -29,6 +29,8 @@ struct health_watch;
 struct fdstore;
 struct instance;
 struct nudging;
+struct outdated_slots;
+struct outdated_watch;
 struct park;
 struct prober;
 struct roles;
@@ -39,15 +41,16 @@ struct workers;
 /* What a service needs from the daemon. All outlive it. */
 struct service_context {
 	sd_event *event;
-	sd_bus *bus;		       /* to systemd */
-	sd_bus *api;		       /* where others ask, and are told */
-	struct callers *callers;       /* who they are */
-	struct accounting *accounting; /* NULL: this kernel has none */
-	struct hang_watch *hangs;      /* NULL: hangs are not looked for */
-	struct workers *workers;       /* do what may hang */
-	struct prober *prober;	       /* carries out the probes of all services */
-	const bool *nudge;	       /* servers are to be woken when connections move to them */
-	uint64_t *next_revisit;	       /* see hsd/instance.c */
+	sd_bus *bus;			 /* to systemd */
+	sd_bus *api;			 /* where others ask, and are told */
+	struct callers *callers;	 /* who they are */
+	struct accounting *accounting;	 /* NULL: this kernel has none */
+	struct hang_watch *hangs;	 /* NULL: hangs are not looked for */
+	struct workers *workers;	 /* do what may hang */
+	struct outdated_watch *outdated; /* NULL: nobody looks whether files were replaced */
+	struct prober *prober;		 /* carries out the probes of all services */
+	const bool *nudge;		 /* servers are to be woken when connections move to them */
+	uint64_t *next_revisit;		 /* see hsd/instance.c */
 	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
 	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
 	struct fdstore *fdstore;
@@ -88,8 +91,9 @@ struct service {
 	struct change_hold *holds;   /* changes that wait for a verdict of the probes */
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */
 	bool foreign_due, foreign_again;
-	struct work *foreign_work; /* it is being looked */
-	struct exec_run *execs;	   /* commands whose scope is being made */
+	struct work *foreign_work;	 /* it is being looked */
+	struct outdated_slots *outdated; /* NULL: not looked yet; see hsd/outdated_watch.h */
+	struct exec_run *execs;		 /* commands whose scope is being made */
 	sd_bus_slot *bus_object;
 	struct description described, described_to_all;
 };

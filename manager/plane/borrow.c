@@ -282,3 +282,15 @@ int borrow_holders(const uint32_t *inodes, size_t n, struct holder **ret_holders
 		return list_holders(inodes, n, ret_holders, ret_n);
 	return ask_for_items(&question, sizeof(**ret_holders), (void **)ret_holders, ret_n);
 }
+
+int borrow_outdated(const char *cgroup, int inotify_fd, struct outdated_file **ret_files,
+		    size_t *ret_n)
+{
+	struct borrow_request request = {.what = BORROW_OUTDATED};
+	struct question question = {.request = &request, .fd = inotify_fd};
+
+	if (!is_asked())
+		return outdated_look(cgroup, inotify_fd, ret_files, ret_n);
+	set_cgroup(&request, cgroup);
+	return ask_for_items(&question, sizeof(**ret_files), (void **)ret_files, ret_n);
+}

@@ -11,6 +11,7 @@
 
 #include "plane/holder.h"
 #include "plane/lend.h"
+#include "plane/outdated.h"
 
 #define BORROW_SOCKET "/run/hs-borrow"
 
@@ -33,3 +34,7 @@ int borrow_program(uint32_t id);
 /* All that holder_each() finds, at most HOLDERS_MAX. The caller frees. */
 #define HOLDERS_MAX 4096
 int borrow_holders(const uint32_t *inodes, size_t n, struct holder **ret_holders, size_t *ret_n);
+
+/* outdated_look(); with hs-borrow the inotify descriptor goes along. */
+int borrow_outdated(const char *cgroup, int inotify_fd, struct outdated_file **ret_files,
+		    size_t *ret_n);

@@ -18,7 +18,8 @@ enum borrow_what {
 	BORROW_OPEN,	   /* the namespace comes along. Answer: the socket */
 	BORROW_GIVE,	   /* the socket comes along */
 	BORROW_PROGRAM,
-	BORROW_HOLDERS, /* items: inodes. Answer: struct holder */
+	BORROW_HOLDERS,	 /* items: inodes. Answer: struct holder */
+	BORROW_OUTDATED, /* an inotify descriptor comes along. Answer: struct outdated_file */
 	BORROW_WHAT_COUNT
 };
 

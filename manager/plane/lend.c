@@ -111,9 +111,7 @@ static bool is_seen_table(struct look *look, pid_t pid)
 	return false;
 }
 
-/* A child that PID 1 has made for the unit and that has not begun to run its program still holds
- * all that PID 1 has: nothing of it is the unit's. */
-static bool is_manager(pid_t pid)
+bool lend_is_manager(pid_t pid)
 {
 	struct stat manager, process;
 	char path[32];
@@ -135,7 +133,7 @@ static int look_process(pid_t pid, void *userdata)
 
 	if (++look->n_processes > LEND_PROCESSES_MAX)
 		return -E2BIG;
-	if (is_manager(pid))
+	if (lend_is_manager(pid))
 		return 0;
 	if (is_seen_table(look, pid))
 		return count_descriptor(look);

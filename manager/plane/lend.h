@@ -61,5 +61,9 @@ int lend_open(const struct netns *netns, const struct lent_kind *kind, int *ret_
 /* Gives the socket to that user. -ENOTSOCK. */
 int lend_give(int fd, uid_t uid);
 
+/* A child that PID 1 has made for the unit and that has not begun to run its program still holds
+ * all that PID 1 has: nothing of it is the unit's. */
+bool lend_is_manager(pid_t pid);
+
 /* Whether there is a BPF program with this id: 1, 0. */
 int lend_program(uint32_t id);

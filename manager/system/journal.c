@@ -52,6 +52,7 @@ static const struct {
 	[JOURNAL_LISTENER] = {"listener", "66f905caf31f4a81840921b9e354fe07"},
 	[JOURNAL_FOREIGN] = {"foreign", "4afbc30aa4a74e90b9a77c4931de8858"},
 	[JOURNAL_REPLACED] = {"replaced", "d3f3e128c9154f3fad1f59a7f4cb6fb0"},
+	[JOURNAL_OUTDATED] = {"outdated", "8f70002ca65940bd984d937625c6c225"},
 	[JOURNAL_PROBLEM] = {"problem", "9c70b38f2dc5480fa2b9ce0bcd12ae58"},
 	[JOURNAL_MANAGER] = {"manager", "98d41752860c4db695c64151970f4b4b"},
 };

@@ -145,6 +145,23 @@ static void add_time(json_object *object, const char *key, uint64_t usec)
 	add_text(object, key, text);
 }
 
+/* NULL = it runs what is on the disk, as far as that is known. */
+static json_object *outdated_to_json(const struct outdated *outdated)
+{
+	json_object *object;
+	char text[OUTDATED_TEXT_MAX];
+
+	if (!outdated->files)
+		return NULL;
+	object = json_object_new_object();
+	add_text(object, "path", outdated->of.path);
+	add_number(object, "files", outdated->files);
+	json_object_object_add(object, "removed", json_object_new_boolean(outdated->of.removed));
+	add_time(object, "since", outdated->of.since_usec);
+	add_text(object, "text", outdated_describe(outdated, text));
+	return object;
+}
+
 static json_object *slot_to_json(const struct service_report *report, unsigned slot)
 {
 	const struct slot_report *in = &report->slots[slot];
@@ -172,6 +189,7 @@ static json_object *slot_to_json(const struct service_report *report, unsigned s
 	add_text(object, "health", in->probed ? health_state_to_string(in->health) : NULL);
 	add_text(object, "health_reason", in->probed ? in->health_reason.text : NULL);
 	add_time(object, "since", in->since_usec);
+	json_object_object_add(object, "outdated", outdated_to_json(&in->outdated));
 	add_text(object, "problem", in->problem.text);
 	return object;
 }

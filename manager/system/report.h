@@ -11,6 +11,7 @@
 #include "core/exclusive.h"
 #include "core/intake.h"
 #include "core/name.h"
+#include "core/outdated.h"
 #include "core/slot.h"
 #include "core/switchover.h"
 #include "core/upgrade.h"
@@ -32,7 +33,8 @@ struct slot_report {
 	bool retired;	       /* see plane_is_retired() */
 	bool suspect;	       /* see plane_is_suspect() */
 	uint64_t stalled_usec; /* nobody has accepted for so long though somebody waits; 0 = not */
-	bool probed;	       /* else the next two do not count */
+	struct outdated outdated; /* what it runs that was replaced on the disk */
+	bool probed;		  /* else the next two do not count */
 	enum health_state health;
 	struct problem health_reason; /* in the probes' words; empty = none */
 	uint64_t since_usec;	      /* CLOCK_REALTIME; 0 = never */

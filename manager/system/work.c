@@ -25,6 +25,7 @@ static const struct {
 	[WORK_OPEN] = {"open a socket in the network namespace", false},
 	[WORK_TWIN] = {"make a park like the one there is", false},
 	[WORK_FOREIGN] = {"look for others on its addresses", false},
+	[WORK_OUTDATED] = {"look which files it runs", false},
 	[WORK_USER] = {"find its user", false},
 };
 _Static_assert(ARRAY_SIZE(kinds) == WORK_KIND_COUNT, "a text for each kind");

@@ -20,6 +20,7 @@
 #include "core/config.h"
 #include "core/name.h"
 #include "plane/adopt.h"
+#include "core/outdated.h"
 #include "plane/foreign.h"
 #include "util/problem.h"
 
@@ -37,6 +38,8 @@ enum work_kind {
 	WORK_OPEN,     /* sockets in the namespace given along, of `domain`, ..., `n_sockets` */
 	WORK_TWIN,     /* park_twin() of the park at `address` that is given along */
 	WORK_FOREIGN,  /* foreign_find() */
+	WORK_OUTDATED, /* borrow_outdated() for each of the cgroups, with the descriptor given
+			* along: struct work_file */
 	WORK_USER,     /* owner_find() of `user`: the number of it */
 	WORK_KIND_COUNT
 };
@@ -57,6 +60,12 @@ struct work_order {
 	struct config config;
 	unsigned n_cgroups; /* one for what is done in one slot */
 	const char (*cgroups)[PATH_MAX];
+};
+
+/* A file that the processes in the cgroup of that place run. */
+struct work_file {
+	unsigned place;
+	struct outdated_file file;
 };
 
 /* What is done about it, and can be told to people: "adopt its sockets". */

@@ -283,6 +283,30 @@ static int do_foreign(struct job *job)
 	return r < 0 ? r : put(job, &list, sizeof(list));
 }
 
+static int put_files(struct job *job, unsigned place)
+{
+	_cleanup_(freep) struct outdated_file *files = NULL;
+	size_t n;
+	int r = borrow_outdated(job->order->cgroups[place], job->fds[0], &files, &n);
+
+	for (size_t i = 0; !r && i < n; i++) {
+		struct work_file out = {place, files[i]};
+
+		r = put(job, &out, sizeof(out));
+	}
+	/* it is down, or has ended meanwhile */
+	return r == -ENOENT ? 0 : r;
+}
+
+static int do_outdated(struct job *job)
+{
+	int r = job->n_fds ? 0 : -EINVAL;
+
+	for (unsigned i = 0; !r && i < job->order->n_cgroups; i++)
+		r = put_files(job, i);
+	return r;
+}
+
 static int do_user(struct job *job)
 {
 	uid_t uid;
@@ -296,7 +320,7 @@ static int (*const doers[])(struct job *job) = {
 	[WORK_READ] = do_read,	     [WORK_NUDGE] = do_nudge, [WORK_GIVE] = do_give,
 	[WORK_CLOSE] = do_close,     [WORK_AWAKE] = do_awake, [WORK_OCCUPIED] = do_occupied,
 	[WORK_FOREIGN] = do_foreign, [WORK_USER] = do_user,   [WORK_NETNS] = do_netns,
-	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,
+	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,   [WORK_OUTDATED] = do_outdated,
 };
 _Static_assert(ARRAY_SIZE(doers) == WORK_KIND_COUNT, "a way to do each kind");
 
@@ -322,9 +346,9 @@ static int carry_out(struct job *job, struct accounting *accounting)
 	_cleanup_(plane_freep) struct plane *plane = NULL;
 	int r;
 
-	/* of no service in particular */
-	if (job->order->kind == WORK_OPEN)
-		return do_open(job);
+	/* not about sockets of the service */
+	if (job->order->kind == WORK_OPEN || job->order->kind == WORK_OUTDATED)
+		return doers[job->order->kind](job);
 	r = plane_open(job->order->service, job->order->counted ? accounting : NULL, &plane,
 		       &job->head.problem);
 

@@ -392,7 +392,7 @@ static void test_list(void **state)
 	assert_string_equal(
 		json_line(json_object_array_get_idx(list, 0)),
 		"{\"service\":\"app\",\"policy\":\"standby\",\"active\":0,\"ready\":1,"
-		"\"unknown\":0,\"slots\":2,\"connections\":12,\"park\":null,\"parked\":null,"
+		"\"unknown\":0,\"slots\":2,\"connections\":12,\"outdated\":0,\"park\":null,\"parked\":null,"
 		"\"listeners\":[{\"protocol\":\"tcp\","
 		"\"address\":\"0.0.0.0:8080\"},{\"protocol\":\"tcp\",\"address\":"
 		"\"[::]:8080\"}],\"problem\":\"Settings are wrong.\"}");

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/outdated_watch.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <syslog.h>
+
+#include "hsd/instance.h"
+#include "hsd/manager.h"
+#include "hsd/orders.h"
+#include "system/journal.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+/* A new run opens and forks for a while. */
+#define LOOK_AFTER (2 * USEC_PER_SEC)
+/* One service after the other, and only while nothing else is to be done. Also who waits for all
+ * must not keep the workers from what is urgent. */
+#define LOOK_EVERY (100 * USEC_PER_MSEC)
+#define BUSY	   2
+#define LOOKS_MAX  2
+/* Who may change a file must not keep us busy. */
+#define LOOK_AGAIN (2 * USEC_PER_SEC)
+/* What is not watched, as there are too many of them, or files of another machine. */
+#define STALE_WATCHED	(10 * 60 * USEC_PER_SEC)
+#define STALE_UNWATCHED (5 * USEC_PER_SEC)
+/* How long somebody waits who has asked, and how many do. */
+#define ANSWER_WITHIN (1 * USEC_PER_SEC)
+#define ASKERS_MAX    64
+
+/* Of one service. */
+struct outdated_slots {
+	bool due, blind;     /* blind: not all files are watched */
+	uint64_t not_before; /* it need not be looked earlier, unless somebody asks */
+	uint64_t looked;     /* 0 = never */
+	struct work *work;
+	char runs[HS_SLOTS_MAX][33]; /* InvocationID of those that were looked at */
+	struct outdated slots[HS_SLOTS_MAX];
+	int *watches; /* on the files of all slots */
+	size_t n_watches;
+};
+
+struct asker {
+	struct outdated_watch *watch;
+	sd_bus_message *message;
+	char service[SERVICE_NAME_MAX]; /* "" = all */
+	sd_event_source *patience;
+};
+
+struct outdated_watch {
+	struct manager *manager;
+	int inotify_fd;
+	sd_event_source *io, *pace;
+	struct asker askers[ASKERS_MAX];
+	unsigned n_askers;
+};
+
+DEFINE_CLEANUP(struct outdated_watch, outdated_watch_free)
+
+/* ---- when ---- */
+
+static void set_pace(struct outdated_watch *watch, uint64_t usec)
+{
+	uint64_t at;
+	int on;
+
+	/* the earlier one holds */
+	if (sd_event_source_get_enabled(watch->pace, &on) >= 0 && on != SD_EVENT_OFF &&
+	    sd_event_source_get_time(watch->pace, &at) >= 0 && at <= usec)
+		return;
+	sd_event_source_set_time(watch->pace, usec);
+	sd_event_source_set_enabled(watch->pace, SD_EVENT_ONESHOT);
+}
+
+static bool prepare(struct service *service)
+{
+	if (!service->outdated)
+		service->outdated = calloc(1, sizeof(*service->outdated));
+	return service->outdated;
+}
+
+static void make_due(struct service *service, uint64_t delay)
+{
+	struct outdated_watch *watch = service->context->outdated;
+	struct outdated_slots *o;
+
+	if (!watch || !prepare(service))
+		return;
+	o = service->outdated;
+	o->due = true;
+	o->not_before = MAX(now_usec() + delay, o->looked + LOOK_AGAIN);
+	set_pace(watch, o->not_before);
+}
+
+void outdated_due(struct service *service)
+{
+	make_due(service, LOOK_AFTER);
+}
+
+/* ---- the watches ---- */
+
+static bool has_watch(const struct outdated_slots *o, int watch)
+{
+	for (size_t i = 0; o && i < o->n_watches; i++)
+		if (o->watches[i] == watch)
+			return true;
+	return false;
+}
+
+static bool is_watched(const struct manager *manager, int watch)
+{
+	for (size_t i = 0; i < manager->n_services; i++)
+		if (has_watch(manager->services[i]->outdated, watch))
+			return true;
+	return false;
+}
+
+/* Services share libraries, and with them watches. */
+static void replace_watches(struct outdated_watch *watch, struct outdated_slots *o, int *watches,
+			    size_t n)
+{
+	_cleanup_(freep) int *old = o->watches;
+	size_t n_old = o->n_watches;
+
+	o->watches = watches;
+	o->n_watches = n;
+	for (size_t i = 0; i < n_old; i++)
+		if (!is_watched(watch->manager, old[i]))
+			inotify_rm_watch(watch->inotify_fd, old[i]);
+}
+
+static void on_changed(const struct outdated_watch *watch, const struct inotify_event *event)
+{
+	const struct manager *manager = watch->manager;
+
+	for (size_t i = 0; i < manager->n_services; i++)
+		if (event->mask & IN_Q_OVERFLOW ||
+		    has_watch(manager->services[i]->outdated, event->wd))
+			make_due(manager->services[i], 0);
+}
+
+static int on_inotify(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n = read(fd, buffer, sizeof(buffer));
+
+	(void)source;
+	(void)events;
+	for (ssize_t at = 0; at < n;) {
+		const struct inotify_event *event = (const void *)(buffer + at);
+
+		/* that a watch has ended is told besides why */
+		if (event->mask & ~IN_IGNORED)
+			on_changed(userdata, event);
+		at += sizeof(*event) + event->len;
+	}
+	return 0;
+}
+
+/* ---- who has asked ---- */
+
+/* It is looked at, or is to be. */
+static bool is_pending(const struct service *service)
+{
+	return service->outdated && (service->outdated->due || service->outdated->work);
+}
+
+static bool is_about(const struct asker *asker, const struct service *service)
+{
+	return !asker->service[0] || !strcmp(asker->service, service->name);
+}
+
+static bool must_wait(const struct outdated_watch *watch, const struct asker *asker)
+{
+	const struct manager *manager = watch->manager;
+
+	for (size_t i = 0; i < manager->n_services; i++)
+		if (is_about(asker, manager->services[i]) && is_pending(manager->services[i]))
+			return true;
+	return false;
+}
+
+/* The last one takes its place. */
+static void answer(struct outdated_watch *watch, struct asker *asker)
+{
+	struct asker *last = &watch->askers[--watch->n_askers];
+
+	sd_bus_reply_method_return(asker->message, "");
+	sd_bus_message_unref(asker->message);
+	sd_event_source_disable_unref(asker->patience);
+	*asker = *last;
+	*last = (struct asker) {0};
+	if (asker->patience)
+		sd_event_source_set_userdata(asker->patience, asker);
+}
+
+static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct asker *asker = userdata;
+
+	(void)source;
+	(void)usec;
+	answer(asker->watch, asker);
+	return 0;
+}
+
+static void answer_askers(struct outdated_watch *watch)
+{
+	for (unsigned i = watch->n_askers; i-- > 0;)
+		if (!must_wait(watch, &watch->askers[i]))
+			answer(watch, &watch->askers[i]);
+}
+
+static bool is_asked_for(const struct outdated_watch *watch, const struct service *service)
+{
+	for (unsigned i = 0; i < watch->n_askers; i++)
+		if (is_about(&watch->askers[i], service))
+			return true;
+	return false;
+}
+
+/* ---- looking ---- */
+
+static void tell(const struct service *service, unsigned slot, const struct outdated *outdated)
+{
+	struct journal_scope scope = {service->name, slot, LOG_NOTICE};
+	char text[OUTDATED_TEXT_MAX];
+
+	journal_log(JOURNAL_OUTDATED, &scope,
+		    "%s: slot %u: %s; bring the new version into service: hsctl upgrade %s",
+		    service->name, slot, outdated_describe(outdated, text), service->name);
+}
+
+static bool is_current(const struct service *service, unsigned slot)
+{
+	const struct unit_facts *facts = instance_facts(service->instances[slot]);
+
+	return instance_is_up(facts->state) &&
+	       !strcmp(service->outdated->runs[slot], facts->invocation);
+}
+
+static void keep(struct service *service, const struct work_file *files, size_t n, int *watches)
+{
+	struct outdated_slots *o = service->outdated;
+	struct outdated now[HS_SLOTS_MAX] = {0};
+	size_t n_watches = 0;
+
+	o->blind = !watches;
+	for (size_t i = 0; i < n; i++) {
+		if (files[i].place >= service->n_slots)
+			continue;
+		outdated_add(&now[files[i].place], &files[i].file);
+		o->blind |= !files[i].file.gone && files[i].file.watch < 0;
+		if (watches && files[i].file.watch >= 0)
+			watches[n_watches++] = files[i].file.watch;
+	}
+	replace_watches(service->context->outdated, o, watches, n_watches);
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		if (now[i].files && !o->slots[i].files && is_current(service, i))
+			tell(service, i, &now[i]);
+		o->slots[i] = now[i];
+	}
+}
+
+static void look_next(struct outdated_watch *watch);
+
+/* Where it could not be looked, what is known stays, and it is tried when somebody asks. */
+static void on_looked(struct work_answer *taken, void *userdata)
+{
+	struct service *service = userdata;
+	struct outdated_slots *o = service->outdated;
+	const struct work_file *files = taken->data;
+	size_t n = taken->size / sizeof(*files);
+
+	o->work = NULL;
+	o->looked = now_usec();
+	if (taken->result >= 0)
+		keep(service, files, n, calloc(n + 1, sizeof(*o->watches)));
+	else
+		o->blind = true;
+	answer_askers(service->context->outdated);
+	look_next(service->context->outdated);
+}
+
+static void look(struct outdated_watch *watch, struct service *service)
+{
+	struct order_scope all = {.keep_places = true, .fds = &watch->inotify_fd, .n_fds = 1};
+	struct work_order order = {.kind = WORK_OUTDATED, .slot = HS_SLOT_NONE};
+	struct outdated_slots *o = service->outdated;
+
+	o->due = false;
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		const char *run = instance_facts(service->instances[i])->invocation;
+
+		if (strcmp(o->runs[i], run))
+			o->slots[i] = (struct outdated) {0};
+		memcpy(o->runs[i], run, sizeof(o->runs[i]));
+	}
+	service_order(service, &all, &order, on_looked, service, &o->work);
+}
+
+static unsigned looks(const struct manager *manager)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < manager->n_services; i++)
+		n += manager->services[i]->outdated && manager->services[i]->outdated->work;
+	return n;
+}
+
+static void look_next(struct outdated_watch *watch)
+{
+	struct manager *manager = watch->manager;
+	bool busy = workers_busy(manager->context.workers) >= BUSY;
+	unsigned running = looks(manager);
+	uint64_t now = now_usec();
+
+	for (size_t i = 0; i < manager->n_services; i++) {
+		struct service *service = manager->services[i];
+		struct outdated_slots *o = service->outdated;
+		bool asked = is_asked_for(watch, service);
+
+		if (!o || !o->due || o->work)
+			continue;
+		if (asked ? running < LOOKS_MAX : !running && !busy && o->not_before <= now) {
+			look(watch, service);
+			running++;
+		} else if (!asked) {
+			set_pace(watch, MAX(o->not_before, now + LOOK_EVERY));
+		}
+	}
+}
+
+static int on_pace(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	look_next(userdata);
+	return 0;
+}
+
+/* ---- for others ---- */
+
+static bool is_stale(struct service *service)
+{
+	const struct outdated_slots *o = service->outdated;
+	uint64_t now = now_usec();
+
+	if (!o->looked || now - o->looked > (o->blind ? STALE_UNWATCHED : STALE_WATCHED))
+		return true;
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (instance_is_up(instance_facts(service->instances[i])->state) &&
+		    !is_current(service, i))
+			return true;
+	return false;
+}
+
+int outdated_ask(struct outdated_watch *watch, struct service *service, sd_bus_message *message)
+{
+	struct asker *asker = &watch->askers[watch->n_askers];
+	struct manager *manager = watch->manager;
+	sd_event *event = manager->context.event;
+	int r;
+
+	if (watch->n_askers == ASKERS_MAX)
+		return -EBUSY;
+	*asker = (struct asker) {.watch = watch};
+	if (service)
+		memcpy(asker->service, service->name, sizeof(asker->service));
+	for (size_t i = 0; i < manager->n_services; i++)
+		if (is_about(asker, manager->services[i]) && prepare(manager->services[i]))
+			manager->services[i]->outdated->due |= is_stale(manager->services[i]);
+	if (!must_wait(watch, asker))
+		return sd_bus_reply_method_return(message, "");
+	r = sd_event_add_time_relative(event, &asker->patience, CLOCK_MONOTONIC, ANSWER_WITHIN, 0,
+				       on_patience_ended, asker);
+	if (r < 0)
+		return r;
+	asker->message = sd_bus_message_ref(message);
+	watch->n_askers++;
+	look_next(watch);
+	return 1;
+}
+
+void outdated_read(const struct service *service, unsigned slot, struct outdated *ret_outdated)
+{
+	*ret_outdated = (struct outdated) {0};
+	if (service->outdated && is_current(service, slot))
+		*ret_outdated = service->outdated->slots[slot];
+}
+
+void outdated_forget(struct service *service)
+{
+	struct outdated_slots *o = service->outdated;
+
+	service->outdated = NULL;
+	if (!o)
+		return;
+	work_forget(o->work);
+	/* others may have the same ones; what is left ends with one event */
+	free(o->watches);
+	free(o);
+}
+
+int outdated_watch_new(struct manager *manager, struct outdated_watch **ret_watch)
+{
+	_cleanup_(outdated_watch_freep) struct outdated_watch *watch = calloc(1, sizeof(*watch));
+	sd_event *event = manager->context.event;
+	int r;
+
+	if (!watch)
+		return -ENOMEM;
+	watch->manager = manager;
+	watch->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (watch->inotify_fd < 0)
+		return -errno;
+	r = sd_event_add_io(event, &watch->io, watch->inotify_fd, EPOLLIN, on_inotify, watch);
+	if (r >= 0)
+		r = sd_event_add_time(event, &watch->pace, CLOCK_MONOTONIC, 0, LOOK_EVERY, on_pace,
+				      watch);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(watch->pace, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_priority(watch->pace, SD_EVENT_PRIORITY_IDLE);
+	if (r < 0)
+		return r;
+	*ret_watch = steal_ptr(&watch);
+	return 0;
+}
+
+struct outdated_watch *outdated_watch_free(struct outdated_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	while (watch->n_askers)
+		answer(watch, &watch->askers[watch->n_askers - 1]);
+	sd_event_source_disable_unref(watch->io);
+	sd_event_source_disable_unref(watch->pace);
+	close_fd(watch->inotify_fd);
+	free(watch);
+	return NULL;
+}
