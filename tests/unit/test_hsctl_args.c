@@ -389,13 +389,13 @@ static void test_list(void **state)
 						   "{\"state\":\"ready\"}]}"));
 	list = list_from_statuses(statuses);
 	assert_int_equal(json_count(list), 4);
-	assert_string_equal(
-		json_line(json_object_array_get_idx(list, 0)),
-		"{\"service\":\"app\",\"policy\":\"standby\",\"active\":0,\"ready\":1,"
-		"\"unknown\":0,\"slots\":2,\"connections\":12,\"outdated\":0,\"park\":null,\"parked\":null,"
-		"\"listeners\":[{\"protocol\":\"tcp\","
-		"\"address\":\"0.0.0.0:8080\"},{\"protocol\":\"tcp\",\"address\":"
-		"\"[::]:8080\"}],\"problem\":\"Settings are wrong.\"}");
+	assert_string_equal(json_line(json_object_array_get_idx(list, 0)),
+			    "{\"service\":\"app\",\"policy\":\"standby\",\"active\":0,\"ready\":1,"
+			    "\"unknown\":0,\"slots\":2,\"connections\":12,\"outdated\":0,\"park\":"
+			    "null,\"parked\":null,"
+			    "\"listeners\":[{\"protocol\":\"tcp\","
+			    "\"address\":\"0.0.0.0:8080\"},{\"protocol\":\"tcp\",\"address\":"
+			    "\"[::]:8080\"}],\"problem\":\"Settings are wrong.\"}");
 	text = render_text(render_list, json_line(list));
 	assert_shows(text, "app     standby      0   1/2    12      - 0.0.0.0:8080 [::]:8080");
 	assert_shows(text, "0/0");
