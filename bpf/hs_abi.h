@@ -387,8 +387,9 @@ _Static_assert(sizeof(struct hs_queue) == 32, "layout of the queues");
  */
 struct hs_motion_place {
 	__u64 accepted; /* connections that a process has */
-	__u64 unread;	/* those with received data that is not read, and none to be sent */
-	__u64 mark;	/* a sum of what the server has read, written and was acknowledged */
+	/* those with received data of which nothing is read, and none to be sent */
+	__u64 unread;
+	__u64 mark; /* a sum of what the server has read, written and was acknowledged */
 };
 
 struct hs_motion {

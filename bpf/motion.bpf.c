@@ -26,8 +26,17 @@ struct sock_common {
 
 struct socket;
 
+struct sk_buff {
+	unsigned char cb[48]; /* begins with the number of its first byte (struct tcp_skb_cb) */
+} OF_KERNEL;
+
+struct sk_buff_head {
+	struct sk_buff *next;
+} OF_KERNEL;
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
 	struct socket *sk_socket;
 } OF_KERNEL;
 
@@ -95,6 +104,26 @@ static __always_inline __u32 unread(const struct tcp_sock *tcp, unsigned char st
 											    : 0;
 }
 
+/*
+ * Whether what is unread is the rest of something that was read in part. Who has left it there was
+ * there, and works on what it has read: FastCGI servers leave the end of each request, others read
+ * an upload as they need it.
+ */
+static __always_inline int is_rest(const struct sock *sk, const struct tcp_sock *tcp)
+{
+	const struct sk_buff *first = sk->sk_receive_queue.next;
+	__u32 begin;
+
+	if (!first)
+		return 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	begin = first->cb[0] | first->cb[1] << 8 | first->cb[2] << 16 | (__u32)first->cb[3] << 24;
+#else
+	begin = first->cb[3] | first->cb[2] << 8 | first->cb[1] << 16 | (__u32)first->cb[0] << 24;
+#endif
+	return (__s32)(tcp->copied_seq - begin) > 0;
+}
+
 /* Spreads a number over 64 bits, so that a sum of them tells what it is a sum of. */
 static __always_inline __u64 spread(__u64 number)
 {
@@ -132,7 +161,7 @@ int hs_motion(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!place)
 		return 0;
 	place->accepted++;
-	if (unread(tcp, state))
+	if (unread(tcp, state) && !is_rest(sk, tcp))
 		place->unread++;
 	number = spread(number + tag->begun_ns);
 	number = spread(number ^ ((__u64)tcp->copied_seq << 32 | tcp->write_seq));

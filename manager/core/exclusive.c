@@ -418,10 +418,11 @@ static unsigned find_second(const struct exclusive_request *request)
 	return HS_SLOT_NONE;
 }
 
-/* Also one that hangs is there to be taken over from. */
+/* Also one that hangs, or is full, is there to be taken over from. */
 static bool serves(enum slot_state state)
 {
-	return state == SLOT_READY || state == SLOT_INCOMPLETE || state == SLOT_SUSPECT;
+	return state == SLOT_READY || state == SLOT_INCOMPLETE || state == SLOT_SUSPECT ||
+	       state == SLOT_FULL;
 }
 
 /* One of which it is not known whether it runs; HS_SLOT_NONE when there is none. */

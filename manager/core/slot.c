@@ -10,8 +10,9 @@ static const char *const state_names[] = {
 	[SLOT_UNKNOWN] = "unknown",	  [SLOT_DOWN] = "down",
 	[SLOT_STARTING] = "starting",	  [SLOT_READY] = "ready",
 	[SLOT_INCOMPLETE] = "incomplete", [SLOT_UNADOPTED] = "not-adopted",
-	[SLOT_SUSPECT] = "suspect",	  [SLOT_LEAVING] = "leaving",
-	[SLOT_STOPPING] = "stopping",	  [SLOT_FAILED] = "failed",
+	[SLOT_SUSPECT] = "suspect",	  [SLOT_FULL] = "full",
+	[SLOT_LEAVING] = "leaving",	  [SLOT_STOPPING] = "stopping",
+	[SLOT_FAILED] = "failed",
 };
 _Static_assert(ARRAY_SIZE(state_names) == SLOT_STATE_COUNT, "a name for each state");
 
@@ -34,7 +35,7 @@ enum slot_state slot_state_of(const struct slot_facts *facts)
 		if (facts->retired)
 			return SLOT_LEAVING;
 		if (facts->suspect)
-			return SLOT_SUSPECT;
+			return facts->full ? SLOT_FULL : SLOT_SUSPECT;
 		if (!facts->sockets)
 			return facts->unit == UNIT_RUNNING ? SLOT_UNADOPTED : SLOT_STARTING;
 		return facts->incomplete ? SLOT_INCOMPLETE : SLOT_READY;
@@ -169,6 +170,9 @@ static const char *not_ready_remedy(enum slot_state state)
 	case SLOT_UNADOPTED:
 		return "none of its listening sockets could be adopted: see hsctl status for the "
 		       "reason";
+	case SLOT_FULL:
+		return "what it has in work goes on: wait until it accepts connections again, or "
+		       "restart it";
 	case SLOT_SUSPECT:
 		return "it hangs: restart it, or wait until it accepts connections again";
 	case SLOT_LEAVING:

@@ -29,6 +29,7 @@ enum slot_state {
 	SLOT_INCOMPLETE, /* runs, but lacks a listener that the active slot serves */
 	SLOT_UNADOPTED,	 /* runs, but none of its sockets can be switched (yet) */
 	SLOT_SUSPECT,	 /* hangs, or did: serves again when it accepts, or as a new instance */
+	SLOT_FULL,	 /* likewise, but it is at its limit: what it has in work goes on */
 	SLOT_LEAVING,	 /* retired: finishes what it has, gets nothing new */
 	SLOT_STOPPING,
 	SLOT_FAILED,
@@ -42,7 +43,8 @@ struct slot_facts {
 	unsigned sockets; /* live, in the selector's map */
 	bool incomplete;  /* a listener of the active slot is missing */
 	bool retired;	  /* retire has run since the last adoption */
-	bool suspect;	  /* it was found hanging */
+	bool suspect;	  /* it was found accepting nothing, */
+	bool full;	  /* as far as can be seen because it has much to do */
 };
 
 enum slot_state slot_state_of(const struct slot_facts *facts);

@@ -321,13 +321,14 @@ static json_object *list_entry(json_object *status)
 {
 	json_object *entry = json_object_new_object(), *slots = json_array(status, "slots");
 	json_object *value = NULL;
-	int64_t ready = 0, unknown = 0, connections = 0, outdated = 0;
+	int64_t ready = 0, unknown = 0, full = 0, connections = 0, outdated = 0;
 
 	for (size_t i = 0; i < json_count(slots); i++) {
 		json_object *slot = json_object_array_get_idx(slots, i);
 
 		ready += !strcmp(json_text(slot, "state"), "ready");
 		unknown += !strcmp(json_text(slot, "state"), "unknown");
+		full += json_is_true(slot, "full");
 		connections += json_number(slot, "connections", 0);
 		outdated += json_object_object_get_ex(slot, "outdated", &value) && value;
 	}
@@ -336,6 +337,7 @@ static json_object *list_entry(json_object *status)
 	copy(entry, status, "active");
 	json_object_object_add(entry, "ready", json_object_new_int64(ready));
 	json_object_object_add(entry, "unknown", json_object_new_int64(unknown));
+	json_object_object_add(entry, "full", json_object_new_int64(full));
 	json_object_object_add(entry, "slots", json_object_new_int64(json_count(slots)));
 	json_object_object_add(entry, "connections", json_object_new_int64(connections));
 	json_object_object_add(entry, "outdated", json_object_new_int64(outdated));
@@ -375,15 +377,19 @@ static void add_service(const struct render *render, struct libscols_table *tabl
 {
 	struct libscols_line *line = scols_table_new_line(table, NULL);
 	int64_t ready = json_number(service, "ready", 0), slots = json_number(service, "slots", 0);
+	int64_t full = json_number(service, "full", 0);
 	bool unknown = json_number(service, "unknown", 0);
-	char text[512];
+	char text[512], note[32] = "";
 
 	if (!line)
 		return;
 	cell_set_text(line, 0, json_text(service, "service"));
 	cell_set_text(line, 1, json_text(service, "policy"));
 	cell_set_number(line, 2, json_number(service, "active", -1));
-	snprintf(text, sizeof(text), "%" PRId64 "%s/%" PRId64, ready, unknown ? "?" : "", slots);
+	if (full)
+		snprintf(note, sizeof(note), ", %" PRId64 " full", full);
+	snprintf(text, sizeof(text), "%" PRId64 "%s/%" PRId64 "%s", ready, unknown ? "?" : "",
+		 slots, note);
 	cell_set_text(line, 3, text);
 	cell_set_number(line, 4, json_number(service, "connections", -1));
 	cell_set_number(line, 5, json_number(service, "parked", -1));

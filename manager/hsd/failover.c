@@ -9,9 +9,9 @@
 #include "hsd/hang.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
+#include "hsd/left.h"
 #include "hsd/orders.h"
-#include "hsd/recovery.h"
-#include "hsd/standing.h"
+#include "hsd/tasting.h"
 #include "hsd/upgrade_run.h"
 #include "plane/adopt.h"
 #include "plane/retire.h"
@@ -24,22 +24,27 @@
  * this time; see plane/retire.h. */
 #define FLIP_TO_BOUNCE (2 * USEC_PER_MSEC)
 
+/* That it is full, and nothing can be done, is not told more often: close to its limit a server
+ * accepts now and then. */
+#define FULL_TOLD_USEC (60 * USEC_PER_SEC)
+
 struct stuck {
 	struct failover *failover;
 	unsigned slot;
 	bool ill_told; /* that it is unhealthy and nothing could be done */
 	bool told;     /* that it hangs and nothing could be done */
-	bool leaving;  /* taken out of service by us: no need to resume */
-	bool full;     /* it is not proven to stand still: it may be at its limit */
-	struct standing standing;
-	sd_event_source *watch; /* it is out of service, and restarted once it stands still */
+	uint64_t full_told;
+	bool leaving; /* taken out of service by us: no need to resume */
+	bool found;   /* it was left by an earlier hsd */
+	enum standstill_kind kind;
+	struct left left;
+	struct tasting *tasting; /* whether slot `tasted` accepts, so that what waits can move */
+	unsigned tasted;
+	uint64_t tasted_since;
 	int moved;
-	char run[33]; /* of the unit that hangs */
 	struct problem problem;
 	sd_event_source *timer;
 	struct work *work; /* its queue is being moved, or it is being looked at */
-	struct unit_job *job;
-	struct recovery *recovery; /* it is kept, and may come back */
 };
 
 struct failover {
@@ -47,6 +52,8 @@ struct failover {
 	uint64_t last; /* 0 = none yet */
 	struct stuck stuck[HS_SLOTS_MAX];
 };
+
+static void on_back(void *userdata);
 
 int failover_new(struct service *service, struct failover **ret_failover)
 {
@@ -56,8 +63,11 @@ int failover_new(struct service *service, struct failover **ret_failover)
 		return -ENOMEM;
 	failover->service = service;
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
-		failover->stuck[slot].failover = failover;
-		failover->stuck[slot].slot = slot;
+		struct stuck *stuck = &failover->stuck[slot];
+
+		stuck->failover = failover;
+		stuck->slot = slot;
+		left_init(&stuck->left, service, slot, on_back, stuck);
 	}
 	*ret_failover = failover;
 	return 0;
@@ -69,10 +79,9 @@ struct failover *failover_free(struct failover *failover)
 		return NULL;
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
 		sd_event_source_disable_unref(failover->stuck[slot].timer);
-		sd_event_source_disable_unref(failover->stuck[slot].watch);
-		unit_job_free(failover->stuck[slot].job);
 		work_forget(failover->stuck[slot].work);
-		recovery_free(failover->stuck[slot].recovery);
+		tasting_free(failover->stuck[slot].tasting);
+		left_done(&failover->stuck[slot].left);
 	}
 	free(failover);
 	return NULL;
@@ -81,6 +90,15 @@ struct failover *failover_free(struct failover *failover)
 const struct problem *failover_problem(const struct failover *failover, unsigned slot)
 {
 	return &failover->stuck[slot].problem;
+}
+
+bool failover_is_full(const struct failover *failover, unsigned slot)
+{
+	const struct stuck *stuck = failover ? &failover->stuck[slot] : NULL;
+
+	if (!stuck || !stuck->problem.text[0])
+		return false;
+	return stuck->found ? left_looks_full(&stuck->left) : stuck->kind == STANDSTILL_IS_FULL;
 }
 
 uint64_t failover_hold(const struct failover *failover)
@@ -93,6 +111,12 @@ uint64_t failover_hold(const struct failover *failover)
 
 /* ---- evidence ---- */
 
+static const char *const kind_words[] = {
+	[STANDSTILL_IS_FULL] = "is full",
+	[STANDSTILL_HANGS] = "hangs",
+	[STANDSTILL_IS_FROZEN] = "is frozen, or held by a debugger",
+};
+
 static void describe(struct stuck *stuck, const struct stall_evidence *evidence, bool starting)
 {
 	char waited[SPAN_TEXT_MAX], ago[SPAN_TEXT_MAX], last[128] = "none was accepted before";
@@ -104,7 +128,7 @@ static void describe(struct stuck *stuck, const struct stall_evidence *evidence,
 		snprintf(last, sizeof(last), "the last accept was %s ago",
 			 span_format(evidence->last_accept, ago, sizeof(ago)));
 	problem_set(&stuck->problem, 0, "it %s: %u connection%s and none was accepted%s for %s; %s",
-		    stuck->full ? "is full" : "hangs", evidence->queued,
+		    kind_words[stuck->kind], evidence->queued,
 		    evidence->queued == 1 ? " waits" : "s wait",
 		    evidence->one_socket ? " on one of its sockets" : "",
 		    span_format(evidence->waited, waited, sizeof(waited)), last);
@@ -120,7 +144,7 @@ static void tell(const struct stuck *stuck, enum journal_kind kind, int priority
 
 static enum journal_kind kind_of(const struct stuck *stuck)
 {
-	return stuck->full ? JOURNAL_FULL : JOURNAL_HANG;
+	return stuck->kind == STANDSTILL_IS_FULL ? JOURNAL_FULL : JOURNAL_HANG;
 }
 
 /* Once for each hang. */
@@ -128,9 +152,12 @@ static void tell_helpless(struct stuck *stuck, const char *why)
 {
 	struct problem text;
 
-	if (stuck->told)
+	if (stuck->told || (stuck->kind == STANDSTILL_IS_FULL && stuck->full_told &&
+			    now_usec() - stuck->full_told < FULL_TOLD_USEC))
 		return;
 	stuck->told = true;
+	if (stuck->kind == STANDSTILL_IS_FULL)
+		stuck->full_told = now_usec();
 	problem_set(&text, 0, "%.300s; %s", stuck->problem.text, why);
 	tell(stuck, kind_of(stuck), LOG_WARNING, text.text);
 }
@@ -151,18 +178,17 @@ static void tell_held(struct stuck *stuck)
 
 /* ---- taking it out of service ---- */
 
-static void on_restarted(const char *result, const struct problem *problem, void *userdata)
+/* One that was left is to stand by again. */
+static void on_back(void *userdata)
 {
 	struct stuck *stuck = userdata;
-	const struct service *service = stuck->failover->service;
-	bool done = !strcmp(result, "done");
-	struct journal_scope scope = {service->name, stuck->slot, done ? LOG_INFO : LOG_WARNING};
+	struct service *service = stuck->failover->service;
 
-	stuck->job = NULL;
-	journal_log(JOURNAL_RESTART, &scope, "%s: restarting slot %u, which hung: %s%s%s%s%s",
-		    service->name, stuck->slot, result, problem ? ": " : "",
-		    problem ? problem->text : "", done ? "" : "; see journalctl -u ",
-		    done ? "" : service->instances[stuck->slot]->unit);
+	stuck->problem.text[0] = '\0';
+	plane_set_suspect(service->plane, stuck->slot, false);
+	instance_adopt(service->instances[stuck->slot], NULL);
+	tell(stuck, JOURNAL_RECOVERED, LOG_NOTICE, "it serves again, and stands by");
+	stuck->told = false;
 }
 
 static struct instance *instance_of(const struct stuck *stuck)
@@ -185,137 +211,13 @@ static bool is_going(const struct stuck *stuck)
 	return stuck->timer || stuck->work;
 }
 
-/* It stands by again. */
-static void on_recovered(void *userdata)
-{
-	struct stuck *stuck = userdata;
-	struct service *service = stuck->failover->service;
-
-	stuck->recovery = recovery_free(stuck->recovery);
-	stuck->watch = sd_event_source_disable_unref(stuck->watch);
-	plane_set_suspect(service->plane, stuck->slot, false);
-	instance_adopt(service->instances[stuck->slot], NULL);
-	tell(stuck, JOURNAL_RECOVERED, LOG_NOTICE, "it serves again, and stands by");
-	stuck->told = false;
-}
-
-static void await_recovery(struct stuck *stuck)
-{
-	if (!stuck->recovery)
-		recovery_new(instance_of(stuck), on_recovered, stuck, &stuck->recovery);
-}
-
-static void tell_standing(const struct stuck *stuck)
-{
-	const struct standstill *still = &stuck->standing.still;
-	char span[SPAN_TEXT_MAX];
-	struct problem text;
-
-	problem_set(&text, 0,
-		    "it stands still: nothing was read, written or accepted, and nothing has run, "
-		    "for %s; it will be restarted",
-		    span_format(still->looked - still->since, span, sizeof(span)));
-	tell(stuck, JOURNAL_HANG, LOG_WARNING, text.text);
-}
-
-static void restart(struct stuck *stuck)
-{
-	struct service *service = stuck->failover->service;
-	struct instance *instance = instance_of(stuck);
-
-	stuck->recovery = recovery_free(stuck->recovery);
-	stuck->watch = sd_event_source_disable_unref(stuck->watch);
-	if (stuck->full)
-		tell_standing(stuck);
-	/* what it has accepted is to be finished, where it can be */
-	units_continue(service->context->bus, instance->unit);
-	if (!stuck->job)
-		unit_job_new(service->context->bus, UNIT_RESTART, instance->unit, on_restarted,
-			     stuck, &stuck->job);
-}
-
-/* The very instance that was left, and nobody has done anything about it since. */
-static bool is_still_left(const struct stuck *stuck)
-{
-	const struct unit_facts *facts = instance_facts(instance_of(stuck));
-
-	return plane_is_suspect(stuck->failover->service->plane, stuck->slot) &&
-	       facts->state == UNIT_RUNNING && !strcmp(stuck->run, facts->invocation);
-}
-
-/* It ends, or has ended, without having been asked to: what moved its queue away may have been the
- * reason, an accept(2) that failed. systemd starts what has failed again, or hsd does; what ended
- * with success nobody would. */
-static bool ends_by_itself(const struct stuck *stuck)
-{
-	const struct instance *instance = instance_of(stuck);
-	const struct unit_facts *facts = instance_facts(instance);
-
-	/* one that is down has no invocation any more */
-	if (facts->state != UNIT_DOWN &&
-	    (facts->state != UNIT_STOPPING || strcmp(stuck->run, facts->invocation)))
-		return false;
-	return (instance->unasked || instance->crash_told) && !facts->job_pending;
-}
-
-static int watch_again(struct stuck *stuck)
-{
-	sd_event_source_set_time_relative(stuck->watch, standing_period(instance_of(stuck)));
-	return sd_event_source_set_enabled(stuck->watch, SD_EVENT_ONESHOT);
-}
-
-static int watch_end(struct stuck *stuck)
-{
-	if (instance_facts(instance_of(stuck))->state != UNIT_DOWN)
-		return watch_again(stuck);
-	restart(stuck);
-	return 0;
-}
-
-/* What is in work goes on to its end. An instance that does nothing any more and cannot be proven
- * to stand still gets the chance to show that it serves, also where a part of it hung. */
-static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct stuck *stuck = userdata;
-	const struct instance *instance = instance_of(stuck);
-	uint64_t window = instance->service->config.stall_usec;
-	enum standstill_verdict verdict;
-
-	if (ends_by_itself(stuck))
-		return watch_end(stuck);
-	if (!is_still_left(stuck) || !window) {
-		stuck->watch = sd_event_source_disable_unref(source);
-		return 0;
-	}
-	verdict = standing_look(&stuck->standing, instance, usec);
-	if (standstill_proven(&stuck->standing.still, window)) {
-		restart(stuck);
-		return 0;
-	}
-	if (verdict == STANDSTILL_WAITS && standstill_lasts(&stuck->standing.still, window))
-		await_recovery(stuck);
-	return watch_again(stuck);
-}
-
-/* Out of service, and no more can come into its queue. */
-static void end_leaving(struct stuck *stuck)
-{
-	struct service *service = stuck->failover->service;
-
-	if (service->config.on_hang == ON_HANG_KEEP || stuck->full)
-		await_recovery(stuck);
-	if (service->config.on_hang == ON_HANG_RESTART && !stuck->watch)
-		sd_event_add_time_relative(service->context->event, &stuck->watch, CLOCK_MONOTONIC,
-					   0, USEC_PER_MSEC, on_watch, stuck);
-}
-
 static void on_moved_again(struct work_answer *answer, void *userdata)
 {
 	struct stuck *stuck = userdata;
 
 	(void)answer;
 	stuck->work = NULL;
-	end_leaving(stuck);
+	left_begin(&stuck->left);
 }
 
 /* Handshakes that began before the flip have finished. */
@@ -329,25 +231,15 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static const char *what_becomes(const struct stuck *stuck)
-{
-	if (stuck->full)
-		return "what it has in work goes on, and it stands by again when it accepts";
-	if (stuck->failover->service->config.on_hang == ON_HANG_KEEP)
-		return "it is kept, out of service until it serves again";
-	if (stuck->standing.still.verdict == STANDSTILL_STANDS)
-		return "it will be restarted";
-	return "it will be restarted as soon as nothing moves in it any more";
-}
-
 static void tell_left(struct stuck *stuck)
 {
 	struct service *service = stuck->failover->service;
 	unsigned active = hs_word_active(plane_word(service->plane));
-	struct problem text;
+	struct problem text, future;
 
-	problem_set(&text, 0, "%.300s; slot %u is active, %d waiting moved; %s",
-		    stuck->problem.text, active, MAX(stuck->moved, 0), what_becomes(stuck));
+	left_describe_future(&stuck->left, stuck->kind, &future);
+	problem_set(&text, 0, "%.300s; slot %u is active, %d waiting moved; %.150s",
+		    stuck->problem.text, active, MAX(stuck->moved, 0), future.text);
 	tell(stuck, kind_of(stuck), LOG_WARNING, text.text);
 	stuck->told = true;
 	change_run_poke(service->change);
@@ -378,19 +270,12 @@ static int on_flipped(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static void note_leaving(struct stuck *stuck)
-{
-	const struct service *service = stuck->failover->service;
-
-	stuck->leaving = true;
-	memcpy(stuck->run, instance_facts(service->instances[stuck->slot])->invocation,
-	       sizeof(stuck->run));
-}
-
 /* Nothing new goes there. */
 static void go_on(struct stuck *stuck)
 {
-	note_leaving(stuck);
+	stuck->leaving = true;
+	stuck->tasting = tasting_free(stuck->tasting);
+	left_note_run(&stuck->left);
 	sd_event_add_time_relative(stuck->failover->service->context->event, &stuck->timer,
 				   CLOCK_MONOTONIC, FLIP_TO_BOUNCE, 1, on_flipped, stuck);
 }
@@ -414,7 +299,7 @@ static unsigned successor(const struct service *service, unsigned slot)
 
 	service_states(service, states);
 	if (states[slot] != SLOT_READY && states[slot] != SLOT_INCOMPLETE &&
-	    states[slot] != SLOT_SUSPECT)
+	    states[slot] != SLOT_SUSPECT && states[slot] != SLOT_FULL)
 		return slot;
 	if (active != slot && active < service->n_slots && states[active] == SLOT_READY)
 		return active;
@@ -434,21 +319,54 @@ void failover_on_waiting(struct failover *failover, unsigned slot)
 {
 	struct stuck *stuck = &failover->stuck[slot];
 
-	if (!stuck->standing.still.begun)
-		standing_look(&stuck->standing, instance_of(stuck), 0);
+	standing_note(&stuck->left.standing, instance_of(stuck));
 }
 
 void failover_on_accepting(struct failover *failover, unsigned slot)
 {
-	standing_forget(&failover->stuck[slot].standing);
+	standing_forget(&failover->stuck[slot].left.standing);
 }
 
-/* Who serves its other sockets is not at its limit. */
 static void judge(struct stuck *stuck, const struct stall_evidence *evidence)
 {
-	enum standstill_verdict verdict = standing_look(&stuck->standing, instance_of(stuck), 0);
+	stuck->kind = standing_kind(&stuck->left.standing, instance_of(stuck));
+	stuck->found = false;
+	stuck->left.in_part = evidence->one_socket;
+}
 
-	stuck->full = !evidence->one_socket && verdict != STANDSTILL_STANDS;
+/* ---- one that is full ----
+ *
+ * What waits would only wait elsewhere, if the other slot is at its limit as well. So that is tried
+ * before, which takes a moment; one that hangs is left at once.
+ */
+
+static void on_tasted(void *userdata)
+{
+	struct stuck *stuck = userdata;
+	struct service *service = stuck->failover->service;
+
+	stuck->tasting = tasting_free(stuck->tasting);
+	if (!is_going(stuck) && hang_stalled(service->hang, stuck->slot) &&
+	    successor(service, stuck->slot) == stuck->tasted)
+		leave(stuck, stuck->tasted);
+}
+
+static void leave_if_accepted(struct stuck *stuck, unsigned to)
+{
+	struct service *service = stuck->failover->service;
+	struct problem why;
+
+	if (stuck->tasting && stuck->tasted == to) {
+		problem_set(&why, 0, "slot %u accepts nothing either, so it is left alone", to);
+		if (now_usec() - stuck->tasted_since >= service->config.stall_usec)
+			tell_helpless(stuck, why.text);
+		return;
+	}
+	stuck->tasting = tasting_free(stuck->tasting);
+	stuck->tasted = to;
+	stuck->tasted_since = now_usec();
+	if (tasting_new(service, to, on_tasted, stuck, &stuck->tasting) < 0)
+		leave(stuck, to);
 }
 
 void failover_on_stalled(struct failover *failover, unsigned slot,
@@ -475,6 +393,8 @@ void failover_on_stalled(struct failover *failover, unsigned slot,
 		tell_helpless(stuck, "no other slot is fit to take over, so it is left alone");
 	else if (active && failover_hold(failover))
 		tell_held(stuck);
+	else if (stuck->kind == STANDSTILL_IS_FULL)
+		leave_if_accepted(stuck, to);
 	else
 		leave(stuck, to);
 }
@@ -569,6 +489,7 @@ void failover_on_served(struct failover *failover, unsigned slot)
 
 	stuck->problem.text[0] = '\0';
 	stuck->leaving = false;
+	stuck->tasting = tasting_free(stuck->tasting);
 	if (stuck->told)
 		tell(stuck, JOURNAL_RECOVERED, LOG_NOTICE, "it accepts connections again");
 	stuck->told = false;
@@ -579,13 +500,21 @@ void failover_forget(struct failover *failover, unsigned slot)
 	struct stuck *stuck = &failover->stuck[slot];
 
 	stuck->problem.text[0] = '\0';
-	stuck->told = stuck->leaving = stuck->full = false;
-	standing_forget(&stuck->standing);
-	stuck->watch = sd_event_source_disable_unref(stuck->watch);
-	stuck->recovery = recovery_free(stuck->recovery);
+	stuck->told = stuck->leaving = stuck->found = false;
+	left_forget(&stuck->left);
+	stuck->tasting = tasting_free(stuck->tasting);
+	stuck->full_told = 0;
 	/* what was to be done about the earlier one is not to be done to this one */
 	stuck->timer = sd_event_source_disable_unref(stuck->timer);
 	stuck->work = work_forget(stuck->work);
+}
+
+void failover_on_slot_gone(struct failover *failover, unsigned slot)
+{
+	if (!failover)
+		return;
+	failover_forget(failover, slot);
+	left_done(&failover->stuck[slot].left);
 }
 
 static bool is_left(const struct service *service, unsigned slot)
@@ -604,9 +533,10 @@ static void on_occupied(struct work_answer *answer, void *userdata)
 	/* another instance has come, and does not listen yet: its adoption ends the suspicion */
 	if (answer->result <= 0 || !plane_is_suspect(service->plane, slot))
 		return;
-	stuck->full = false;
-	standing_forget(&stuck->standing);
-	problem_set(&stuck->problem, 0, "it hangs, as was found before hsd started");
+	stuck->kind = STANDSTILL_HANGS;
+	stuck->found = true;
+	left_forget(&stuck->left);
+	problem_set(&stuck->problem, 0, "it accepted nothing, as was found before hsd started");
 	to = successor(service, slot);
 	if (to < HS_SLOTS_MAX && to != slot) {
 		leave(stuck, to);
@@ -624,9 +554,10 @@ void failover_resume(struct failover *failover, unsigned slot)
 	const struct unit_facts *facts = instance_facts(instance_of(stuck));
 	struct work_order order = {.kind = WORK_OCCUPIED};
 
-	if (stuck->leaving && !strcmp(stuck->run, facts->invocation))
+	if (stuck->leaving && left_is_of_this_run(&stuck->left))
 		return;
-	if (facts->state != UNIT_RUNNING || facts->job_pending || is_going(stuck) || stuck->job)
+	if (facts->state != UNIT_RUNNING || facts->job_pending || is_going(stuck) ||
+	    stuck->left.job)
 		return;
 	instance_order(instance_of(stuck), &order, on_occupied, stuck, &stuck->work);
 }

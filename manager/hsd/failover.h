@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What is done about an instance that accepts nothing: another slot becomes active, and what waits
- * on the stuck one moves there. If it is proven to stand still it is restarted or kept as OnHang=
- * says; one that is full, or still has something in work, is left to it, and stands by again when
- * it accepts. Every step leaves its trace in the
- * kernel: should hsd end in between, the next one goes on.
+ * on the stuck one moves there. If it is proven to stand still for long, or is stopped, it is
+ * drained and restarted, or kept, as OnHang= and DrainEnd= say; each other one is left to what it
+ * has in work, and stands by again when it accepts. Every step leaves its trace in the kernel:
+ * should hsd end in between, the next one goes on.
  */
 #pragma once
 
@@ -34,10 +34,15 @@ void failover_on_healthy(struct failover *failover, unsigned slot);
 /* Another instance occupies the slot. */
 void failover_forget(struct failover *failover, unsigned slot);
 
+/* The service has that slot no more, or ends. NULL is nobody. */
+void failover_on_slot_gone(struct failover *failover, unsigned slot);
+
 /* The slot is suspect in the kernel, and its unit runs: whoever made it so may have ended in the
  * middle. */
 void failover_resume(struct failover *failover, unsigned slot);
 
+/* It accepts nothing, in service or not, and is not known to stand still; NULL knows of none. */
+bool failover_is_full(const struct failover *failover, unsigned slot);
 /* What is wrong with the slot, for people; empty = nothing. */
 const struct problem *failover_problem(const struct failover *failover, unsigned slot);
 /* For so long there is no other automatic fail-over, microseconds. */

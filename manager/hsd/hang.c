@@ -480,20 +480,40 @@ void hang_on_new_run(struct hang *hang, unsigned slot)
 	hang->slots[slot].stall.last_accept = 0;
 }
 
-bool hang_is_starting(struct hang *hang, unsigned slot)
+/* During a look. */
+static uint32_t count_queued(struct hang *hang, unsigned slot)
 {
 	struct stall_sample sample = {0};
 	const struct hs_queue *first;
-	uint64_t now;
 
-	if (!given(hang, slot, &now, NULL))
-		return false;
 	if (look_is_own(hang->watch->look))
 		for (size_t n = own_queues(hang, slot, &first); n > 0; n--)
 			sample.queued += first[n - 1].queued;
 	else
 		sum_up(hang, slot, &sample);
-	return now <= hang->slots[slot].given_at_start + sample.queued &&
+	return sample.queued;
+}
+
+uint32_t hang_queued(struct hang *hang, unsigned slot)
+{
+	struct look *look = hang ? hang->watch->look : NULL;
+	uint32_t queued;
+
+	if (!look)
+		return 0;
+	look_begin(look, plane_accounting(hang->service->plane));
+	queued = count_queued(hang, slot);
+	look_end(look);
+	return queued;
+}
+
+bool hang_is_starting(struct hang *hang, unsigned slot)
+{
+	uint64_t now;
+
+	if (!given(hang, slot, &now, NULL))
+		return false;
+	return now <= hang->slots[slot].given_at_start + count_queued(hang, slot) &&
 	       !alive_is_halted(instance_facts(hang->service->instances[slot])->main_pid);
 }
 

@@ -32,6 +32,8 @@ void hang_on_new_run(struct hang *hang, unsigned slot);
 /* Whether this run has accepted nothing yet, and is not halted: many servers listen long before
  * they begin to serve. To be asked during a look, as by failover_on_stalled(). */
 bool hang_is_starting(struct hang *hang, unsigned slot);
+/* How many wait for the slot, in service or not. Not during a look. */
+uint32_t hang_queued(struct hang *hang, unsigned slot);
 /* For so long somebody has waited for the slot and nobody has accepted, microseconds; 0 = it
  * serves. */
 uint64_t hang_stalled(const struct hang *hang, unsigned slot);

@@ -353,6 +353,11 @@ const struct slot_health *health_of(const struct service *service,
 	return health;
 }
 
+bool health_is_probing(const struct health_watch *watch)
+{
+	return watch && watch->begun;
+}
+
 uint64_t health_patience(const struct service *service)
 {
 	const struct config_health *config = &service->config.health;

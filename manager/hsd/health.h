@@ -24,5 +24,7 @@ void health_on_adopted(struct health_watch *watch, unsigned slot);
  * probes. */
 const struct slot_health *health_of(const struct service *service,
 				    struct slot_health health[HS_SLOTS_MAX]);
+/* Selectors look for our connections already; NULL is nobody. */
+bool health_is_probing(const struct health_watch *watch);
 /* For so long a fresh instance that is well may be unknown, microseconds. */
 uint64_t health_patience(const struct service *service);

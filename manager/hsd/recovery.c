@@ -2,11 +2,12 @@
 #include "hsd/recovery.h"
 
 #include "hsd/orders.h"
+#include "hsd/tasting.h"
 #include "util/macro.h"
 
 /* A round: whether the processes go to sleep more often when they were woken than by themselves
  * (system/work.h). Other threads may do so just then, but not each time. */
-#define ROUNDS	    5
+#define ROUNDS	    3
 #define BETWEEN	    (50 * USEC_PER_MSEC)
 #define AFTER_FAULT (500 * USEC_PER_MSEC)
 
@@ -17,6 +18,7 @@ struct recovery {
 	sd_event_source *timer;
 	struct work *work;
 	unsigned good; /* rounds in a row */
+	struct tasting *tasting;
 };
 
 DEFINE_CLEANUP(struct recovery, recovery_free)
@@ -27,6 +29,7 @@ struct recovery *recovery_free(struct recovery *recovery)
 		return NULL;
 	sd_event_source_disable_unref(recovery->timer);
 	work_forget(recovery->work);
+	tasting_free(recovery->tasting);
 	free(recovery);
 	return NULL;
 }
@@ -37,6 +40,24 @@ static void again_after(struct recovery *recovery, uint64_t usec)
 	sd_event_source_set_enabled(recovery->timer, SD_EVENT_ONESHOT);
 }
 
+static void on_accepted(void *userdata)
+{
+	struct recovery *recovery = userdata;
+
+	recovery->tasting = tasting_free(recovery->tasting);
+	recovery->on_recovered(recovery->userdata);
+}
+
+/* It wakes; now it is to accept. */
+static void taste(struct recovery *recovery)
+{
+	if (tasting_new(recovery->instance->service, recovery->instance->slot, on_accepted,
+			recovery, &recovery->tasting) < 0) {
+		recovery->good = 0;
+		again_after(recovery, AFTER_FAULT);
+	}
+}
+
 static void on_round(struct work_answer *answer, void *userdata)
 {
 	struct recovery *recovery = userdata;
@@ -44,7 +65,7 @@ static void on_round(struct work_answer *answer, void *userdata)
 	recovery->work = NULL;
 	recovery->good = answer->result > 0 ? recovery->good + 1 : 0;
 	if (recovery->good == ROUNDS)
-		recovery->on_recovered(recovery->userdata);
+		taste(recovery);
 	else
 		again_after(recovery, recovery->good ? BETWEEN : AFTER_FAULT);
 }

@@ -158,6 +158,7 @@ static int set_slots(struct service *service, unsigned n)
 	while (service->n_slots > n) {
 		struct instance **last = &service->instances[--service->n_slots];
 
+		failover_on_slot_gone(service->failover, service->n_slots);
 		*last = instance_free(*last);
 	}
 	return r;
@@ -274,7 +275,7 @@ struct service *service_free(struct service *service)
 	work_forget(service->foreign_work);
 	outdated_forget(service);
 	service->exclusive = exclusive_run_free(service->exclusive);
-	health_free(service->health);
+	service->health = health_free(service->health);
 	roles_free(service->roles);
 	service->roles = NULL;
 	set_slots(service, 0);
@@ -320,6 +321,7 @@ void service_states(const struct service *service, enum slot_state states[HS_SLO
 		if (service->plane) {
 			facts.retired = plane_is_retired(service->plane, i);
 			facts.suspect = plane_is_suspect(service->plane, i);
+			facts.full = failover_is_full(service->failover, i);
 			facts.sockets = plane_slot_sockets(service->plane, i);
 			facts.incomplete = missing_address(service, i) != NULL;
 		}
@@ -354,6 +356,7 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 		out->problem = instance->problem;
 	outdated_read(service, slot, &out->outdated);
 	out->stalled_usec = hang_stalled(service->hang, slot);
+	out->full = failover_is_full(service->failover, slot);
 	if (service->failover && failover_problem(service->failover, slot)->text[0])
 		out->problem = *failover_problem(service->failover, slot);
 	if (state == SLOT_INCOMPLETE)

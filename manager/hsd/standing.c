@@ -11,6 +11,8 @@
 #define PERIOD_PART 8
 /* All connections are gone through: at the most this part of our time goes into it. */
 #define COST_SHARE 200
+/* Who waits longer than this for what does not move waits in vain. */
+#define PATIENCE_MAX (60 * USEC_PER_SEC)
 
 void standing_forget(struct standing *standing)
 {
@@ -47,8 +49,32 @@ enum standstill_verdict standing_look(struct standing *standing, const struct in
 		return standing->still.verdict;
 	see_connections(instance, &sample);
 	sample.cpu_known = !alive_cpu(cgroup, &sample.cpu);
-	sample.halted = alive_any_halted(cgroup);
+	sample.halt = alive_any_halted(cgroup);
 	standing->after =
 		sample.now + MAX(COST_SHARE * (now_usec() - sample.now), standing_period(instance));
 	return standstill_step(&standing->still, &sample);
+}
+
+enum standstill_kind standing_kind(struct standing *standing, const struct instance *instance)
+{
+	struct standstill *still = &standing->still;
+
+	still->halt = alive_any_halted(instance_facts(instance)->control_group);
+	if (still->halt != HALT_STOPPED)
+		standing_look(standing, instance, 0);
+	return standstill_kind(still);
+}
+
+void standing_note(struct standing *standing, const struct instance *instance)
+{
+	if (!standing->still.begun && now_usec() >= standing->after)
+		standing_look(standing, instance, 0);
+}
+
+struct standstill_limits standing_limits(const struct config *config)
+{
+	return (struct standstill_limits) {
+		.stall = config->stall_usec,
+		.patience = MAX(config->stall_usec, MIN(config->drain_usec, PATIENCE_MAX)),
+	};
 }

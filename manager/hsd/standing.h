@@ -17,5 +17,13 @@ void standing_forget(struct standing *standing);
  * was to be done; 0 = nothing was promised. */
 enum standstill_verdict standing_look(struct standing *standing, const struct instance *instance,
 				      uint64_t due);
+/* The same, if nothing is noted yet, and no more often than that: servers that are close to their
+ * limit are looked at again and again. */
+void standing_note(struct standing *standing, const struct instance *instance);
+/* What people are told of it. Where one of its processes was stopped by a signal that is all that
+ * is asked: it is to be left at once, however many connections it has. */
+enum standstill_kind standing_kind(struct standing *standing, const struct instance *instance);
+/* What is in work may stand still for Drain=, if that is no more than a minute. */
+struct standstill_limits standing_limits(const struct config *config);
 /* How often it makes sense to look. */
 uint64_t standing_period(const struct instance *instance);

@@ -82,37 +82,45 @@ int alive_cpu(const char *cgroup, uint64_t *ret_usec)
 
 /* ---- who cannot run ---- */
 
-bool alive_is_halted(pid_t pid)
+static enum halt halt_of(pid_t pid)
 {
 	_cleanup_(freep) char *path = format("/proc/%d/stat", (int)pid), *text = NULL;
 	const char *state;
 
 	if (!path || file_read(path, 4096, &text) < 0)
-		return false;
+		return HALT_NONE;
 	state = strrchr(text, ')');
-	return state && state[1] == ' ' && (state[2] == 'T' || state[2] == 't');
+	if (!state || state[1] != ' ')
+		return HALT_NONE;
+	return state[2] == 'T' ? HALT_STOPPED : state[2] == 't' ? HALT_HELD : HALT_NONE;
+}
+
+bool alive_is_halted(pid_t pid)
+{
+	return halt_of(pid) != HALT_NONE;
 }
 
 struct halt_search {
 	unsigned left;
-	bool found;
+	enum halt found;
 };
 
+/* A debugger that holds one of them may be why a signal has stopped the others. */
 static int find_halted(pid_t pid, void *userdata)
 {
 	struct halt_search *search = userdata;
 
-	search->found = alive_is_halted(pid);
-	return search->found || !--search->left;
+	search->found = MAX(search->found, halt_of(pid));
+	return search->found == HALT_HELD || !--search->left;
 }
 
-bool alive_any_halted(const char *cgroup)
+enum halt alive_any_halted(const char *cgroup)
 {
 	struct halt_search search = {.left = PROCESSES_MAX};
 	uint64_t frozen = 0;
 
 	if (!read_key(cgroup, "cgroup.events", "frozen", &frozen) && frozen)
-		return true;
+		return HALT_HELD;
 	cgroup_each_process(cgroup, find_halted, &search);
 	return search.found;
 }

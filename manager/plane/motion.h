@@ -11,7 +11,7 @@ struct motion;
 
 struct place_motion {
 	uint64_t accepted; /* connections that a process has */
-	/* those with data that it has not read, and all of whose answers have arrived */
+	/* those with data that it has not begun to read, and all of whose answers have arrived */
 	uint64_t unread;
 	/* another number when it has read, written or closed, when a client has received, or when
 	 * there are others; what clients send is no motion of the server's */

@@ -315,15 +315,24 @@ int preview_key(const struct preview_ends *ends, struct hs_preview_key *ret_key)
 	return 0;
 }
 
-int preview_add(struct plane *plane, const struct hs_preview_key *key, unsigned slot,
-		const struct hs_preview_owner_id *owner)
+static int add(struct plane *plane, const struct hs_preview_key *key,
+	       const struct preview_wish *wish)
 {
-	struct hs_preview_rule rule = {.owner = *owner, .slot = slot}, other;
+	struct hs_preview_rule rule = {.owner = *wish->owner,
+				       .slot = wish->slot,
+				       .aside = wish->aside},
+			       other;
 
-	if (!get(plane, key, &other) && !is_same(&other.owner, owner) &&
+	if (!get(plane, key, &other) && !is_same(&other.owner, wish->owner) &&
 	    preview_owner_lives(&other.owner))
 		return -EEXIST;
 	return put_in_any_case(plane, key, &rule);
+}
+
+int preview_add(struct plane *plane, const struct hs_preview_key *key, unsigned slot,
+		const struct hs_preview_owner_id *owner)
+{
+	return add(plane, key, &(struct preview_wish) {.owner = owner, .slot = slot});
 }
 
 static socklen_t size_of(const struct sockaddr *address)
@@ -392,7 +401,7 @@ int preview_direct(struct plane *plane, const struct preview_wish *wish, int soc
 	if (!r)
 		r = preview_key(&ends, &key);
 	if (!r)
-		r = preview_add(plane, &key, wish->slot, wish->owner);
+		r = add(plane, &key, wish);
 	if (r < 0)
 		return r;
 	*ret_key = key;

@@ -8,76 +8,29 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "plane/reach.h"
 #include "system/prober_run.h"
 #include "util/macro.h"
 
-static const uint8_t any_ip[16];
-
-/* A wildcard stands for this host. `ipv4`: also to a socket of both families. */
-static void set_dest(struct probe_run *run, const struct address *address, bool ipv4)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&run->dest;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&run->dest;
-	bool any = !memcmp(address->ip, any_ip, sizeof(any_ip));
-
-	memset(&run->dest, 0, sizeof(run->dest));
-	if (ipv4) {
-		*v4 = (struct sockaddr_in) {.sin_family = AF_INET,
-					    .sin_port = htons(address->port),
-					    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-		if (!any)
-			memcpy(&v4->sin_addr, address->ip, sizeof(v4->sin_addr));
-		return;
-	}
-	*v6 = (struct sockaddr_in6) {.sin6_family = AF_INET6,
-				     .sin6_port = htons(address->port),
-				     .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	if (!any)
-		memcpy(&v6->sin6_addr, address->ip, sizeof(v6->sin6_addr));
-}
-
-static int direct(struct probe_run *run, const struct netns *netns)
-{
-	struct preview_wish wish = {
-		.owner = &run->prober->owner, .slot = run->target.slot, .netns = netns};
-	int r;
-
-	run->fd = netns_socket(netns, run->dest.ss_family,
-			       SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (run->fd < 0)
-		return run->fd;
-	r = preview_direct(run->target.plane, &wish, run->fd, (struct sockaddr *)&run->dest,
-			   &run->key);
-	if (r < 0)
-		run->fd = close_fd(run->fd);
-	run->has_rule = r >= 0;
-	return r;
-}
-
-/* In the listener's network. */
 static int open_socket(struct probe_run *run, const struct listener *listener)
 {
-	const struct address *address = &listener->address;
-	bool dual = address->family == AF_INET6 && !address->v6only &&
-		    !memcmp(address->ip, any_ip, sizeof(any_ip));
-	int r;
+	struct preview_wish wish = {.owner = &run->prober->owner, .slot = run->target.slot};
+	struct reach reach;
+	int r = reach_open(run->target.plane, listener, &wish, &reach);
 
-	if (address->netns && listener->netns.fd < 0)
-		return -ENOTCONN;
-	set_dest(run, address, address->family == AF_INET);
-	r = direct(run, &listener->netns);
-	/* a machine without an IPv6 address of its own has such sockets, too */
-	if (!dual || (r != -EADDRNOTAVAIL && r != -ENETUNREACH && r != -EAFNOSUPPORT))
+	run->has_rule = r >= 0;
+	if (r < 0)
 		return r;
-	set_dest(run, address, true);
-	return direct(run, &listener->netns);
+	run->fd = reach.fd;
+	run->dest = reach.dest;
+	run->key = reach.key;
+	return 0;
 }
 
 static int begin_connection(struct probe_run *run)
 {
 	const struct listener *listener = probe_find_listener(run, false);
 	char text[ADDRESS_TEXT_MAX];
-	socklen_t size;
 	int r;
 
 	if (!listener)
@@ -88,9 +41,8 @@ static int begin_connection(struct probe_run *run)
 			  address_describe(&listener->address, text), strerror(-r));
 		return r;
 	}
-	size = run->dest.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-					       : sizeof(struct sockaddr_in);
-	if (connect(run->fd, (struct sockaddr *)&run->dest, size) < 0 && errno != EINPROGRESS) {
+	if (connect(run->fd, (struct sockaddr *)&run->dest, reach_size(&run->dest)) < 0 &&
+	    errno != EINPROGRESS) {
 		r = -errno;
 		probe_end(run, PROBE_BAD, "%s", strerror(errno));
 	}

@@ -183,6 +183,7 @@ static json_object *slot_to_json(const struct service_report *report, unsigned s
 	json_object_object_add(
 		object, "stalled_ms",
 		in->stalled_usec ? json_object_new_uint64(in->stalled_usec / USEC_PER_MSEC) : NULL);
+	json_object_object_add(object, "full", json_object_new_boolean(in->full));
 	add_number(object, "chosen", in->totals.chosen);
 	add_number(object, "fell_through", in->totals.fell_through);
 	add_number(object, "migrated_in", in->totals.migrated_in);

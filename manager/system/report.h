@@ -33,6 +33,7 @@ struct slot_report {
 	bool retired;	       /* see plane_is_retired() */
 	bool suspect;	       /* see plane_is_suspect() */
 	uint64_t stalled_usec; /* nobody has accepted for so long though somebody waits; 0 = not */
+	bool full;	       /* it is, and has much to do, or waits for its clients */
 	struct outdated outdated; /* what it runs that was replaced on the disk */
 	bool probed;		  /* else the next two do not count */
 	enum health_state health;

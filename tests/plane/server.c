@@ -38,6 +38,7 @@ enum verb {
 	SERVE,
 	HANG,
 	ACCEPT,
+	READ,
 	HANG_UP,
 	STATE,
 	BLOCK,
@@ -217,6 +218,20 @@ static void on_accept(struct reply *reply)
 			accept_all(me.listeners[i], reply);
 }
 
+static int on_read(int most)
+{
+	char bytes[256];
+	int total = 0;
+
+	for (int fd = 0; fd < DESCRIPTORS_MAX; fd++)
+		if (me.is_connection[fd]) {
+			ssize_t n = recv(fd, bytes, MIN((size_t)most, sizeof(bytes)), MSG_DONTWAIT);
+
+			total += MAX(n, 0);
+		}
+	return total;
+}
+
 static void on_hang_up(bool reset)
 {
 	struct linger linger = {.l_onoff = reset};
@@ -319,6 +334,9 @@ static void obey(const struct order *order, struct reply *reply)
 		break;
 	case ACCEPT:
 		on_accept(reply);
+		break;
+	case READ:
+		reply->result = on_read(order->value);
 		break;
 	case HANG_UP:
 		on_hang_up(order->value);
@@ -550,6 +568,11 @@ unsigned server_accept(struct server *server, char *text)
 	if (text)
 		memcpy(text, reply.text, sizeof(reply.text));
 	return reply.result;
+}
+
+int server_read(struct server *server, int most)
+{
+	return give(server, &(struct order) {.verb = READ, .value = most}).result;
 }
 
 void server_hang_up(struct server *server, bool reset)

@@ -65,6 +65,8 @@ void server_hang(struct server *server, bool hang);
  * (SERVER_TEXT_MAX, or NULL) gets the first byte that each had sent, in the order of acceptance;
  * '-' for none. */
 unsigned server_accept(struct server *server, char *text);
+/* Reads so many bytes at most from each connection. Returns how many it was in all. */
+int server_read(struct server *server, int most);
 /* Closes all connections; with a RST if `reset`. */
 void server_hang_up(struct server *server, bool reset);
 struct server_state server_state(struct server *server);

@@ -83,11 +83,33 @@ static void a_server_that_reads_and_answers_moves(void **state)
 	rig_until(!look(rig, 0).accepted);
 }
 
+/* Who reads a part of what there is and leaves the rest for later is at work. */
+static void the_rest_of_what_was_read_is_not_unread(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	int fd = client_connect(&at);
+	char text[] = "0123456789";
+
+	assert_int_equal(server_accept(pair.a, NULL), 1);
+	assert_int_equal(send(fd, text, sizeof(text), MSG_NOSIGNAL), sizeof(text));
+	rig_until(look(rig, 0).unread == 1);
+	assert_int_equal(server_read(pair.a, 4), 4);
+	assert_int_equal(look(rig, 0).unread, 0);
+	assert_int_equal(server_read(pair.a, sizeof(text)), sizeof(text) - 4);
+	/* and what comes then is asked anew */
+	client_send(fd, 'x');
+	rig_until(look(rig, 0).unread == 1);
+	client_reset(fd);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CASE(only_what_was_accepted_counts),
 		CASE(what_a_client_does_is_no_motion),
+		CASE(the_rest_of_what_was_read_is_not_unread),
 		CASE(a_server_that_reads_and_answers_moves),
 	};
 

@@ -9,12 +9,14 @@
 #include <bpf/bpf.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "plane/cgroup.h"
 #include "plane/preview.h"
+#include "plane/reach.h"
 
 #define PORT 8080
 
@@ -106,6 +108,35 @@ static void a_probe_reaches_its_slot(void **state)
 
 	serve_pair(&pair);
 	assert_reaches_each(*state, &at);
+}
+
+/* Only who says so reaches a slot that was taken out of service. */
+static void a_slot_that_was_set_aside(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct listener *listener = plane_find(rig->plane, &at);
+	struct probe self = probe_begin(rig);
+	struct preview_wish wish = {.owner = &self.owner, .slot = 1, .aside = true};
+	struct preview_landing landing;
+	struct reach reach;
+
+	serve_pair(&pair);
+	listener_set_aside(listener, 1);
+	for (unsigned i = 0; i < 10; i++) {
+		probe_connect(&self, &at, 1);
+		assert_int_equal(probe_finish(&self, &landing), 'A');
+		assert_int_equal(landing.misses, 1);
+		assert_int_equal(reach_open(rig->plane, listener, &wish, &reach), 0);
+		self.fd = reach.fd;
+		self.key = reach.key;
+		(void)connect(self.fd, (struct sockaddr *)&reach.dest, reach_size(&reach.dest));
+		assert_int_equal(fcntl(self.fd, F_SETFL, 0), 0);
+		assert_int_equal(probe_finish(&self, &landing), 'B');
+		assert_int_equal(landing.hits, 1);
+	}
+	probe_end(&self);
 }
 
 static void over_ipv6(void **state)
@@ -508,6 +539,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		CASE(a_probe_has_room_whatever_commands_have_open),
 		CASE(a_probe_reaches_its_slot),
+		CASE(a_slot_that_was_set_aside),
 		CASE(over_ipv6),
 		CASE(over_ipv4_on_a_dual_listener),
 		CASE(datagrams_leave_no_flow),

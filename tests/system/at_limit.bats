@@ -18,6 +18,7 @@ setup_file() {
 setup() {
 	rig_began=$(inside date +%s.%N)
 	settings FailoverHold=0
+	inside systemctl kill -s CONT pool@0 pool@1 || true
 	wait_for 15 is_ready pool
 	prefer pool 0
 	pids="$(main_pid pool@0) $(main_pid pool@1)"
@@ -76,7 +77,11 @@ nobody_was_restarted() {
 	[[ $(fetch $url) == slot=1* ]]
 	wait_for 5 has_said full 'slot 0: it is full: 1 connection waits and none was accepted for '
 	has_said full 'what it has in work goes on, and it stands by again when it accepts'
-	is_state pool 0 suspect
+	is_state pool 0 full
+	[[ $(status pool '.slots[0].full') == true && $(hs list --json | jq '.[0].full') == 1 ]]
+	[[ $(hs list) == *'1/2, 1 full'* ]]
+	run -3 hs switchover pool
+	[[ $output == *'slot 0 (pool@0.service) is full, not ready; what it has in work goes on'* ]]
 	[[ $(status pool '.slots[0].problem') == 'it is full: '* ]]
 	all_end
 	[[ $(said 0) == 4 ]]
@@ -125,8 +130,9 @@ nobody_was_restarted() {
 	nobody_was_restarted
 }
 
-@test "stuck in a lock, with requests that nobody reads: left and restarted" {
+@test "stuck in a lock, with requests that nobody reads: left, and restarted when that lasts" {
 	local pid
+	settings FailoverHold=0 Drain=3s
 	pid=$(main_pid pool@0)
 	ask /deadlock 5
 	wait_for 5 has_connections 1
@@ -134,9 +140,25 @@ nobody_was_restarted() {
 	wait_for 5 has_connections 4
 	[[ $(fetch $url) == slot=1* ]]
 	wait_for 10 is_new pool@0 "$pid"
-	has_said hang 'slot 0: it hangs: .*; it will be restarted'
+	has_said hang 'slot 0: it hangs: .*; it will be restarted as soon as nothing has moved in it for 3s'
+	has_said hang 'slot 0: it stands still: .* for 3.*; it will be restarted'
 	[[ -z $(events full) ]]
 	all_end
+	wait_for 10 is_ready pool
+}
+
+@test "DrainEnd=keep: what stands still is not restarted as long as it has connections" {
+	settings FailoverHold=0 Drain=2s DrainEnd=keep
+	ask /deadlock 4
+	wait_for 5 has_connections 1
+	for _ in 1 2 3; do ask / 4; done
+	wait_for 5 has_connections 4
+	[[ $(fetch $url) == slot=1* ]]
+	wait_for 10 has_said hang 'slot 0: it stands still: .*; it will be restarted when its connections have ended (DrainEnd=keep)'
+	run ! wait_until 3 has_event pool restart
+	is_state pool 0 suspect
+	all_end
+	inside systemctl restart pool@0
 	wait_for 10 is_ready pool
 }
 
@@ -160,6 +182,8 @@ nobody_was_restarted() {
 		ExecStart=/usr/bin/python3 /usr/lib/system-tests/absent.py 9851 %i
 	END
 	up absent
+	printf '[Service]\nDrain=2s\n' | write /etc/hotstandby/absent.conf
+	inside systemctl reload hsd
 	prefer absent 0
 	[[ $(fetch http://127.0.0.1:9851/) == slot=0* ]]
 	pid=$(main_pid absent@0)
@@ -171,6 +195,7 @@ nobody_was_restarted() {
 
 @test "full, and stuck only later: restarted when it stands still" {
 	local pid
+	settings FailoverHold=0 Drain=4s
 	pid=$(main_pid pool@0)
 	ask '/slow?3'
 	for _ in 1 2; do ask '/wait?60' 4; done
@@ -180,8 +205,8 @@ nobody_was_restarted() {
 	[[ $(fetch $url) == slot=1* ]]
 	wait_for 5 has_said full 'it is full'
 	inside systemctl kill -s STOP pool@0
-	wait_for 10 has_said hang 'slot 0: it stands still: nothing was read, written or accepted, and nothing has run'
-	wait_for 10 is_new pool@0 "$pid"
+	wait_for 10 has_said retire 'slot 0: it was stopped by a signal; it goes on, so that what it has in work can end'
+	wait_for 20 is_new pool@0 "$pid"
 	all_end
 	wait_for 10 is_ready pool
 }

@@ -29,6 +29,10 @@ static void states_follow_from_facts(void **state)
 		{{.unit = UNIT_RUNNING, .sockets = 1}, SLOT_READY},
 		{{.unit = UNIT_RUNNING, .sockets = 1, .incomplete = true}, SLOT_INCOMPLETE},
 		{{.unit = UNIT_RUNNING, .sockets = 1, .retired = true}, SLOT_LEAVING},
+		{{.unit = UNIT_RUNNING, .suspect = true}, SLOT_SUSPECT},
+		{{.unit = UNIT_RUNNING, .suspect = true, .full = true}, SLOT_FULL},
+		/* with nobody to take over it stays what it is */
+		{{.unit = UNIT_RUNNING, .sockets = 1, .full = true}, SLOT_READY},
 		{{.unit = UNIT_STOPPING, .sockets = 1}, SLOT_STOPPING},
 		{{.unit = UNIT_FAILED}, SLOT_FAILED},
 	};

@@ -33,17 +33,33 @@ static enum standstill_verdict last_of(struct standstill *standstill,
 	return verdict;
 }
 
+static bool is_over(const struct standstill *standstill, uint64_t patience)
+{
+	struct standstill_limits limits = {.stall = WINDOW, .patience = patience};
+
+	return standstill_is_over(standstill, &limits);
+}
+
 static void each_row(void **state)
 {
 	static const struct {
-		bool halted, known;
+		enum halt halt;
+		bool known;
 		uint64_t accepted, unread;
 		enum standstill_verdict verdict;
+		enum standstill_kind kind;
+		bool over; /* when it has lasted */
 	} rows[] = {
-		{true, true, 0, 0, STANDSTILL_STANDS},	{true, true, 5, 0, STANDSTILL_STANDS},
-		{true, true, 5, 5, STANDSTILL_STANDS},	{true, false, 0, 0, STANDSTILL_STANDS},
-		{false, true, 0, 0, STANDSTILL_STANDS}, {false, true, 5, 1, STANDSTILL_STANDS},
-		{false, true, 5, 0, STANDSTILL_WAITS},	{false, false, 0, 0, STANDSTILL_WAITS},
+		{HALT_HELD, true, 0, 0, STANDSTILL_HELD, STANDSTILL_IS_FROZEN, false},
+		{HALT_HELD, true, 5, 5, STANDSTILL_HELD, STANDSTILL_IS_FROZEN, false},
+		{HALT_STOPPED, true, 0, 0, STANDSTILL_STOPPED, STANDSTILL_HANGS, true},
+		{HALT_STOPPED, true, 5, 0, STANDSTILL_STOPPED, STANDSTILL_HANGS, true},
+		{HALT_STOPPED, true, 5, 5, STANDSTILL_STOPPED, STANDSTILL_HANGS, true},
+		{HALT_STOPPED, false, 0, 0, STANDSTILL_STOPPED, STANDSTILL_HANGS, true},
+		{HALT_NONE, true, 0, 0, STANDSTILL_STANDS, STANDSTILL_HANGS, true},
+		{HALT_NONE, true, 5, 1, STANDSTILL_STANDS, STANDSTILL_HANGS, true},
+		{HALT_NONE, true, 5, 0, STANDSTILL_WAITS, STANDSTILL_IS_FULL, false},
+		{HALT_NONE, false, 0, 0, STANDSTILL_WAITS, STANDSTILL_IS_FULL, false},
 	};
 
 	(void)state;
@@ -51,19 +67,19 @@ static void each_row(void **state)
 		struct standstill standstill = {0};
 		struct standstill_sample sample = sample_at(0);
 
-		sample.halted = rows[i].halted;
+		sample.halt = rows[i].halt;
 		sample.connections_known = rows[i].known;
 		sample.accepted = rows[i].accepted;
 		sample.unread = rows[i].unread;
 		/* the first one tells nothing */
 		assert_int_equal(standstill_step(&standstill, &sample), STANDSTILL_WORKS);
-		assert_false(standstill_proven(&standstill, 0));
+		assert_false(is_over(&standstill, 0));
 		assert_int_equal(last_of(&standstill, sample, 900), rows[i].verdict);
-		assert_false(standstill_proven(&standstill, WINDOW));
+		assert_int_equal(standstill_kind(&standstill), rows[i].kind);
+		assert_false(is_over(&standstill, 0));
 		assert_int_equal(last_of(&standstill, sample, 1000), rows[i].verdict);
 		assert_true(standstill_lasts(&standstill, WINDOW));
-		assert_int_equal(standstill_proven(&standstill, WINDOW),
-				 rows[i].verdict == STANDSTILL_STANDS);
+		assert_int_equal(is_over(&standstill, 0), rows[i].over);
 		/* whatever else there is, who moves works; so does who has run */
 		sample.now += 1100 * MS;
 		sample.mark++;
@@ -76,6 +92,61 @@ static void each_row(void **state)
 	}
 }
 
+/* A pause of the runtime, or a request that is read as it is needed, is no end. */
+static void only_what_lasts_is_over(void **state)
+{
+	struct standstill standstill = {0};
+	struct standstill_sample sample = sample_at(0);
+
+	(void)state;
+	sample.accepted = sample.unread = 3;
+	assert_int_equal(last_of(&standstill, sample, 29900), STANDSTILL_STANDS);
+	assert_false(is_over(&standstill, 30 * WINDOW));
+	assert_int_equal(last_of(&standstill, sample, 30000), STANDSTILL_STANDS);
+	assert_true(is_over(&standstill, 30 * WINDOW));
+	/* whoever is stopped has no such time */
+	sample.now += 30100 * MS;
+	sample.halt = HALT_STOPPED;
+	assert_int_equal(last_of(&standstill, sample, 900), STANDSTILL_STOPPED);
+	assert_false(is_over(&standstill, 30 * WINDOW));
+	assert_int_equal(last_of(&standstill, sample, 1000), STANDSTILL_STOPPED);
+	assert_true(is_over(&standstill, 30 * WINDOW));
+}
+
+/* One worker is stopped, the others work: it hangs, if in part, and is not over. */
+static void a_stopped_worker_is_no_full_server(void **state)
+{
+	struct standstill standstill = {0};
+	struct standstill_sample sample = sample_at(0);
+
+	(void)state;
+	sample.halt = HALT_STOPPED;
+	for (unsigned i = 0; i < 50; i++) {
+		sample.now += 100 * MS;
+		sample.mark++;
+		assert_int_equal(standstill_step(&standstill, &sample), STANDSTILL_WORKS);
+	}
+	assert_int_equal(standstill_kind(&standstill), STANDSTILL_HANGS);
+	assert_false(is_over(&standstill, 0));
+}
+
+/* It is let go on, and is stuck all the same: that begins now. */
+static void the_time_of_a_freeze_does_not_count(void **state)
+{
+	struct standstill standstill = {0};
+	struct standstill_sample sample = sample_at(0);
+
+	(void)state;
+	sample.accepted = sample.unread = 3;
+	sample.halt = HALT_HELD;
+	assert_int_equal(last_of(&standstill, sample, 10000), STANDSTILL_HELD);
+	assert_false(is_over(&standstill, 0));
+	sample.now += 10100 * MS;
+	sample.halt = HALT_NONE;
+	assert_int_equal(last_of(&standstill, sample, 900), STANDSTILL_STANDS);
+	assert_false(is_over(&standstill, 0));
+}
+
 static void what_moves_begins_it_anew(void **state)
 {
 	struct standstill standstill = {0};
@@ -85,12 +156,12 @@ static void what_moves_begins_it_anew(void **state)
 	sample.accepted = sample.unread = 1;
 	for (unsigned i = 0; i < 20; i++) {
 		assert_int_equal(last_of(&standstill, sample, 900), STANDSTILL_STANDS);
-		assert_false(standstill_proven(&standstill, WINDOW));
+		assert_false(is_over(&standstill, WINDOW));
 		sample.now += 950 * MS;
 		sample.mark++;
 	}
 	assert_int_equal(last_of(&standstill, sample, 1000), STANDSTILL_STANDS);
-	assert_true(standstill_proven(&standstill, WINDOW));
+	assert_true(is_over(&standstill, WINDOW));
 }
 
 static void a_little_housekeeping_is_no_work(void **state)
@@ -104,7 +175,7 @@ static void a_little_housekeeping_is_no_work(void **state)
 		sample.now += 100 * MS;
 		sample.cpu += 100; /* 1 in 1000 */
 	}
-	assert_true(standstill_proven(&standstill, WINDOW));
+	assert_true(is_over(&standstill, WINDOW));
 	sample.cpu += 10 * MS;
 	assert_int_equal(standstill_step(&standstill, &sample), STANDSTILL_WORKS);
 }
@@ -121,10 +192,10 @@ static void the_time_of_waiting_is_no_time_of_standing(void **state)
 	sample.now += 5100 * MS;
 	sample.unread = 1;
 	assert_int_equal(last_of(&standstill, sample, 900), STANDSTILL_STANDS);
-	assert_false(standstill_proven(&standstill, WINDOW));
+	assert_false(is_over(&standstill, WINDOW));
 	sample.now += 1000 * MS;
 	assert_int_equal(standstill_step(&standstill, &sample), STANDSTILL_STANDS);
-	assert_true(standstill_proven(&standstill, WINDOW));
+	assert_true(is_over(&standstill, WINDOW));
 }
 
 static void what_is_not_known_is_not_held_against_it(void **state)
@@ -133,27 +204,46 @@ static void what_is_not_known_is_not_held_against_it(void **state)
 	struct standstill_sample sample = sample_at(0);
 
 	(void)state;
-	sample.halted = true;
+	sample.halt = HALT_STOPPED;
 	sample.cpu_known = false;
 	assert_int_equal(last_of(&standstill, sample, 3000), STANDSTILL_WORKS);
-	/* nor is a time in which nobody looked, though somebody was to */
-	sample = sample_at(4000);
-	sample.halted = true;
+	assert_false(is_over(&standstill, 0));
+}
+
+/* Though somebody was to look: now and then a busy machine is late, too, and begins nothing anew.
+ */
+static void a_time_in_which_nobody_looked_does_not_count(void **state)
+{
+	struct standstill standstill = {0};
+	struct standstill_sample sample = sample_at(0);
+
+	(void)state;
+	sample.halt = HALT_STOPPED;
+	assert_int_equal(last_of(&standstill, sample, 500), STANDSTILL_STOPPED);
+	sample.due = 5000000 + 600 * MS;
+	sample.now = sample.due + 2500 * MS;
+	assert_int_equal(standstill_step(&standstill, &sample), STANDSTILL_STOPPED);
+	assert_false(is_over(&standstill, 0));
+	sample.due = sample.now = sample.now + 399 * MS;
 	standstill_step(&standstill, &sample);
-	sample.due = sample.now + 125 * MS;
-	sample.now += 2500 * MS;
-	assert_int_equal(standstill_step(&standstill, &sample), STANDSTILL_WORKS);
-	assert_false(standstill_proven(&standstill, WINDOW));
+	assert_false(is_over(&standstill, 0));
+	sample.due = sample.now = sample.now + 1 * MS;
+	standstill_step(&standstill, &sample);
+	assert_true(is_over(&standstill, 0));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row),
+		cmocka_unit_test(only_what_lasts_is_over),
+		cmocka_unit_test(a_stopped_worker_is_no_full_server),
+		cmocka_unit_test(the_time_of_a_freeze_does_not_count),
 		cmocka_unit_test(what_moves_begins_it_anew),
 		cmocka_unit_test(a_little_housekeeping_is_no_work),
 		cmocka_unit_test(the_time_of_waiting_is_no_time_of_standing),
 		cmocka_unit_test(what_is_not_known_is_not_held_against_it),
+		cmocka_unit_test(a_time_in_which_nobody_looked_does_not_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

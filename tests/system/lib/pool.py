@@ -8,9 +8,13 @@ GET /work?SECONDS     uses so much CPU time, then answers
 GET /wait?SECONDS     reads, waits for somebody else, then answers
 GET /deadlock         takes the lock that each worker needs before it reads a request, for good
 anything else         answers
-Who says nothing holds a worker for 60 s.
+Who says nothing holds a worker for 60 s. Of a request the first 4 kB are read at once, and the rest before the answer.
+
+SIGUSR1: a pause of the runtime, in which all threads sleep for 5 s; SIGUSR2: in which one computes.
 """
 
+import ctypes
+import signal
 import socket
 import sys
 import threading
@@ -20,6 +24,14 @@ import time
 def respond(connection, body):
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     connection.sendall(head.encode() + body)
+
+
+def read_rest(connection, request):
+    head, _, body = request.partition("\r\n\r\n")
+    length = [int(line.split(":")[1]) for line in head.split("\r\n") if line.lower().startswith("content-length:")]
+    left = (length or [0])[0] - len(body)
+    while left > 0 and (part := connection.recv(min(left, 65536))):
+        left -= len(part)
 
 
 def drip(connection, seconds):
@@ -40,6 +52,17 @@ def work_for(seconds):
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
+
+
+def sleep_all(*_):
+    # all other threads wait for the interpreter meanwhile
+    ctypes.PyDLL(None).sleep(5)
+
+
+def compute_alone(*_):
+    sys.setswitchinterval(100)
+    compute(5)
+    sys.setswitchinterval(0.005)
 
 
 class Pool:
@@ -67,7 +90,7 @@ class Pool:
         connection.settimeout(60)
         with self.lock:
             pass
-        request = connection.recv(65536).decode()
+        request = connection.recv(4096).decode()
         if not request:
             return
         path, _, number = request.split(" ")[1].partition("?")
@@ -83,8 +106,11 @@ class Pool:
                 work_for(float(number))
             elif path == "/wait":
                 time.sleep(float(number))
+            read_rest(connection, request)
             respond(connection, self.text)
 
 
+signal.signal(signal.SIGUSR1, sleep_all)
+signal.signal(signal.SIGUSR2, compute_alone)
 Pool(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
 threading.Event().wait()
