@@ -134,6 +134,27 @@ struct hs_flow_bucket {
 _Static_assert(sizeof(struct hs_flow_bucket) == 64, "layout of map flows");
 
 /*
+ * Map "paths" (array, mmapable, one map per service, made with its first path listener): entry
+ * slot * HS_PATHS_MAX + N is the AF_UNIX socket that the slot has at a public path; the entry stays
+ * when the socket has gone, for the kernel tells by cookie whether it lives. Not read by any BPF
+ * program: which slot gets the connections says a link on disk, see core/path.h. Writers: adoption,
+ * the cookie last, and as 0 before the rest; retire sets, and adoption clears, `aside`.
+ */
+#define HS_PATHS_MAX 8
+#define HS_PATH_MAX  108 /* sun_path */
+
+struct hs_path {
+	__u64 cookie;		/* 0 = no socket yet */
+	__u32 inode;		/* of the socket: sock_diag finds it by this */
+	__u32 file_device;	/* of the file that it is bound to, as sock_diag tells it, */
+	__u32 file_inode;	/* likewise */
+	__u32 aside;		/* 1: it is not the slot's any more for those who come anew */
+	char path[HS_PATH_MAX]; /* the public one, NUL behind it */
+	__u8 pad[4];
+};
+_Static_assert(sizeof(struct hs_path) == 136, "layout of map paths");
+
+/*
  * The one value of map "shards" (array, one entry, mmapable; one map per listener): which indices
  * of the socket map are worth trying. Bit N of live[S] = index S * HS_SHARDS_MAX + N holds, or
  * lately held, a socket. A hint: the socket map is the truth, and a set bit over an empty entry

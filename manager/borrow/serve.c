@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "core/dropin.h"
+#include "core/path.h"
 #include "plane/borrow.h"
 #include "plane/borrow_wire.h"
 #include "plane/cgroup.h"
@@ -28,20 +29,27 @@ struct answer {
 
 /* ---- what may be asked for ---- */
 
-/* A slot of the service that is asked for, and one that its owner has put under hotstandby. */
-static bool is_managed(const char *cgroup, const char *service)
+/* One that its owner has put under hotstandby. */
+static bool is_enabled(const char *service)
 {
-	char unit[UNIT_NAME_MAX], template[UNIT_NAME_MAX], name[SERVICE_NAME_MAX];
 	_cleanup_(freep) char *dropin = NULL;
-	unsigned slot;
+	char template[UNIT_NAME_MAX];
 
-	holder_unit(cgroup, unit);
-	if (name_from_unit(unit, name, &slot) || strcmp(name, service))
-		return false;
-	if (snprintf(template, sizeof(template), "%s@.service", name) >= (int)sizeof(template))
+	if (!name_is_valid(service) ||
+	    snprintf(template, sizeof(template), "%s@.service", service) >= (int)sizeof(template))
 		return false;
 	dropin = dropin_path(template);
 	return dropin && !access(dropin, F_OK);
+}
+
+/* A slot of the service that is asked for. */
+static bool is_managed(const char *cgroup, const char *service)
+{
+	char unit[UNIT_NAME_MAX], name[SERVICE_NAME_MAX];
+	unsigned slot;
+
+	holder_unit(cgroup, unit);
+	return !name_from_unit(unit, name, &slot) && !strcmp(name, service) && is_enabled(service);
 }
 
 /* The cgroup is a path in the tree, whatever it is called. */
@@ -174,6 +182,20 @@ static int do_outdated(const struct borrow_request *request, int fd, struct answ
 	return 0;
 }
 
+static int do_path(const struct borrow_request *request, struct answer *answer)
+{
+	struct problem problem;
+	int r = path_check(request->path, &problem);
+
+	if (r < 0)
+		return r;
+	if (request->number >= HS_SLOTS_MAX || !is_enabled(request->service))
+		return -EPERM;
+	r = lend_path(request->service, request->number, request->path, &answer->fds[0]);
+	answer->n_fds = !r;
+	return r;
+}
+
 static int carry_out(const struct borrow_request *request, const uint32_t *inodes, int fd,
 		     struct answer *answer)
 {
@@ -196,6 +218,8 @@ static int carry_out(const struct borrow_request *request, const uint32_t *inode
 		return do_holders(request, inodes, answer);
 	case BORROW_OUTDATED:
 		return do_outdated(request, fd, answer);
+	case BORROW_PATH:
+		return do_path(request, answer);
 	default:
 		return -EINVAL;
 	}
@@ -230,6 +254,7 @@ static int serve_one(int connection)
 		return -EPIPE;
 	request.service[sizeof(request.service) - 1] = '\0';
 	request.cgroup[sizeof(request.cgroup) - 1] = '\0';
+	request.path[sizeof(request.path) - 1] = '\0';
 	if (borrow_receive_items(connection, request.n * sizeof(uint32_t), &inodes) < 0)
 		return -EPIPE;
 	answer.reply.result = carry_out(&request, inodes, fd, &answer);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/path.h"
 #include "hs_abi.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -156,6 +157,56 @@ static int set_ports(void *object, const struct setting_text *text)
 	return 0;
 }
 
+static bool has_path(const struct config *config, const char *path)
+{
+	for (unsigned i = 0; i < config->n_paths; i++)
+		if (!strcmp(config->paths[i], path))
+			return true;
+	return false;
+}
+
+static int add_path(struct config *config, const struct setting_text *text, const char *path)
+{
+	struct problem problem;
+
+	if (path_check(path, &problem) < 0)
+		return setting_refuse(text,
+				      "has a path that %s; allowed are paths of sockets like "
+				      "/run/app/app.sock, with blanks between.",
+				      problem.text);
+	if (has_path(config, path))
+		return 0;
+	if (config->n_paths == HS_PATHS_MAX)
+		return setting_refuse(text, "has too many paths; allowed are up to %u.",
+				      HS_PATHS_MAX);
+	strcpy(config->paths[config->n_paths++], path);
+	return 0;
+}
+
+static int set_paths(void *object, const struct setting_text *text)
+{
+	struct config *config = object;
+	struct config parsed = {};
+	int r = 0;
+
+	for (const char *p = text->value; !r && *p; p += strspn(p, BLANKS)) {
+		size_t length = strcspn(p, BLANKS);
+		char word[HS_PATH_MAX + 1];
+
+		/* what is cut is too long as it is */
+		snprintf(word, sizeof(word), "%.*s", (int)MIN(length, (size_t)HS_PATH_MAX), p);
+		path_shorten(word);
+		if (length)
+			r = add_path(&parsed, text, word);
+		p += length;
+	}
+	if (r < 0)
+		return r;
+	memcpy(config->paths, parsed.paths, sizeof(parsed.paths));
+	config->n_paths = parsed.n_paths;
+	return 0;
+}
+
 static int set_demote(void *object, const struct setting_text *text)
 {
 	return role_parse(text, &((struct config *)object)->roles[ROLE_DEMOTE]);
@@ -178,6 +229,9 @@ static const struct setting settings[] = {
 	{SERVICE, "Ports", "",
 	 "Ports to switch, like \"80 443/tcp 53/udp\". Empty: all that the instances listen on.",
 	 .kind = SETTING_OTHER, .parse = set_ports},
+	{SERVICE, "Paths", "",
+	 "Paths of AF_UNIX sockets to switch, like /run/app/app.sock; see hsctl enable --path=.",
+	 .kind = SETTING_OTHER, .parse = set_paths},
 	{SERVICE, "Intake", "auto",
 	 "Where SO_REUSEPORT comes from: auto, socket (unit), own (the server sets it) or forced.",
 	 WORD(intake, intake_words)},

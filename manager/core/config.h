@@ -80,6 +80,10 @@ struct config {
 	uint64_t failover_hold_usec;   /* FailoverHold= */
 	struct role_action roles[ROLE_CHANGES]; /* OnDemote=, OnPromote= */
 	struct config_health health;		/* section [Health] */
+
+	/* Paths=: of AF_UNIX sockets, each once */
+	unsigned n_paths;
+	char paths[HS_PATHS_MAX][HS_PATH_MAX];
 };
 
 /* Every key at its default. */

@@ -6,6 +6,8 @@
 #include "core/commands.h"
 #include "core/config.h"
 #include "core/name.h"
+#include "core/path.h"
+#include "core/pathfind.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -108,6 +110,43 @@ static int add_shared(char ***pieces, const struct dropin *dropin)
 	return r;
 }
 
+static bool is_same_folder(const char *a, const char *b)
+{
+	char one[HS_PATH_MAX], other[HS_PATH_MAX];
+
+	path_folder(a, one);
+	path_folder(b, other);
+	return !strcmp(one, other);
+}
+
+static bool is_told(const struct pathlist *paths, unsigned index)
+{
+	for (unsigned i = 0; i < index; i++)
+		if (is_same_folder(paths->paths[i], paths->paths[index]))
+			return true;
+	return false;
+}
+
+/* Where it is missing the server goes without; so its first start, before it is made, does not
+ * fail, and the server's own command sees it. */
+static int add_paths(char ***pieces, const struct pathlist *paths)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r >= 0 && paths && i < paths->n; i++) {
+		char folder[HS_PATH_MAX], key[PATH_KEY_MAX];
+
+		if (is_told(paths, i))
+			continue;
+		path_folder(paths->paths[i], folder);
+		path_key(paths->paths[i], key);
+		r = strings_take(pieces, format("# each slot has a folder of its own for %s\n"
+						"BindPaths=-" PATH_ROOT "/%%p/%%i/%s:%s\n",
+						paths->paths[i], key, folder));
+	}
+	return r;
+}
+
 /* The unit's own lines of one list again. */
 static int add_lines(char ***pieces, enum command_list list, const struct commands *commands)
 {
@@ -198,15 +237,74 @@ char *dropin_service_text(const struct dropin *dropin)
 	if (r >= 0)
 		r = add_shared(&pieces, dropin);
 	if (r >= 0)
+		r = add_paths(&pieces, dropin->paths);
+	if (r >= 0)
 		r = add_commands(&pieces, dropin->commands);
 	return r < 0 ? NULL : join(steal_ptr(&pieces));
 }
 
-char *dropin_socket_text(const char *service)
+static bool is_listen(const struct assignment *a)
+{
+	return !strcmp(a->section, "Socket") && !strncmp(a->key, "Listen", strlen("Listen")) &&
+	       !dropin_is_ours(a->file) && !dropin_is_later(a->file);
+}
+
+/* All kinds are one list, and an empty one of any kind resets it. */
+static size_t first_listen(const struct assignments *settings)
+{
+	size_t first = 0;
+
+	for (size_t i = 0; i < settings->n; i++)
+		if (is_listen(&settings->items[i]) && !*settings->items[i].value)
+			first = i + 1;
+	return first;
+}
+
+static bool is_path(const struct assignment *a, char path[HS_PATH_MAX])
+{
+	return !strcmp(a->key, "ListenStream") && path_from_listen(a->value, path);
+}
+
+void dropin_socket_paths(const struct assignments *settings, struct pathlist *list)
+{
+	char path[HS_PATH_MAX];
+
+	for (size_t i = first_listen(settings); i < settings->n; i++)
+		if (is_listen(&settings->items[i]) && is_path(&settings->items[i], path))
+			pathlist_add(list, path);
+}
+
+/* In the order in which they are, for servers that know their listeners by it. */
+static int add_listens(char ***pieces, const char *service, const struct assignments *settings)
+{
+	int r = strings_add(pieces, "# a path of its own for each slot; the public one is a link\n"
+				    "RemoveOnStop=no\n"
+				    "ListenStream=\n");
+
+	for (size_t i = first_listen(settings); r >= 0 && i < settings->n; i++) {
+		const struct assignment *a = &settings->items[i];
+		char path[HS_PATH_MAX], key[PATH_KEY_MAX];
+
+		if (!is_listen(a))
+			continue;
+		if (!is_path(a, path)) {
+			r = strings_take(pieces, format("%s=%s\n", a->key, a->value));
+			continue;
+		}
+		path_key(path, key);
+		r = strings_take(pieces, format("ListenStream=" PATH_ROOT "/%s/%%i/%s/%s\n",
+						service, key, path_base(path)));
+	}
+	return r;
+}
+
+char *dropin_socket_text(const char *service, const struct assignments *settings)
 {
 	_cleanup_(strings_freep) char **pieces = NULL;
+	struct pathlist paths = {0};
 	int r;
 
+	dropin_socket_paths(settings, &paths);
 	r = add_head(&pieces, service);
 	if (r >= 0)
 		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
@@ -216,6 +314,29 @@ char *dropin_socket_text(const char *service)
 					 "ReusePort=yes\n"
 					 "# what waits goes to another slot when one stops\n"
 					 "FlushPending=no\n");
+	if (r >= 0 && paths.n)
+		r = add_listens(&pieces, service, settings);
+	return r < 0 ? NULL : join(steal_ptr(&pieces));
+}
+
+char *dropin_paths_text(const char *service, const struct pathlist *paths)
+{
+	_cleanup_(strings_freep) char **pieces = NULL;
+	int r;
+
+	r = strings_take(
+		&pieces,
+		format("# Written by \"hsctl enable %s@.service\", which writes it anew, with the\n"
+		       "# paths of --path= or with those that it finds; \"hsctl disable\" removes "
+		       "it.\n"
+		       "\n"
+		       "[" CONFIG_SECTION "]\n"
+		       "Paths=",
+		       service));
+	for (unsigned i = 0; r >= 0 && i < paths->n; i++)
+		r = strings_take(&pieces, format("%s%s", i ? " " : "", paths->paths[i]));
+	if (r >= 0)
+		r = strings_add(&pieces, "\n");
 	return r < 0 ? NULL : join(steal_ptr(&pieces));
 }
 

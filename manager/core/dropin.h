@@ -9,6 +9,7 @@
 #include "core/ini.h"
 
 struct commands;
+struct pathlist;
 
 /* Sorts behind other drop-ins, so that ours is read last and sees their ExecStop= lines. */
 #define DROPIN_NAME "zz-hotstandby.conf"
@@ -27,12 +28,21 @@ struct dropin {
 	bool shares_pid_file; /* PIDFile= would be that of all slots */
 	bool shares_runtime;  /* RuntimeDirectory= is that of all slots */
 	const struct commands *commands; /* the unit's own; NULL = it has none */
+	const struct pathlist *paths;	 /* that the server binds itself; NULL = it has none */
 	unsigned joined;		 /* slots that are to share a network namespace; 0 = none */
 };
 char *dropin_service_text(const struct dropin *dropin);
 
-/* The drop-in of a socket unit's template. */
-char *dropin_socket_text(const char *service);
+/* The drop-in of a socket unit's template. `settings`: the unit's own, for the paths among what it
+ * listens at. */
+char *dropin_socket_text(const char *service, const struct assignments *settings);
+
+/* Adds the paths that a socket unit listens at and that are switched, see core/path.h. */
+void dropin_socket_paths(const struct assignments *settings, struct pathlist *list);
+
+/* The file with Paths=, among the settings of a service: NAME.conf.d/paths.conf. */
+#define DROPIN_PATHS "paths.conf"
+char *dropin_paths_text(const char *service, const struct pathlist *paths);
 
 /* Reads the sockets back out of a service drop-in of ours, which this changes. Free with
  * strings_free(). */

@@ -6,6 +6,7 @@
 
 #include "core/dropin.h"
 #include "core/name.h"
+#include "core/path.h"
 #include "hs_abi.h"
 #include "util/macro.h"
 #include "util/parse.h"
@@ -357,11 +358,21 @@ static bool is_inet(const char *value)
 	return !(value[0] == '%' && strchr(value, '/'));
 }
 
-/* Listeners that are switched: TCP and UDP. */
+/* Each slot gets a path of its own for it. */
+static bool is_path(const struct assignment *a)
+{
+	char path[HS_PATH_MAX];
+
+	return !strcmp(a->key, "ListenStream") && path_from_listen(a->value, path);
+}
+
+/* Listeners that are switched: TCP and UDP, and by a link AF_UNIX. */
 static bool is_switched(const struct assignment *a)
 {
-	return (!strcmp(a->key, "ListenStream") || !strcmp(a->key, "ListenDatagram")) &&
-	       is_inet(a->value);
+	bool inet = (!strcmp(a->key, "ListenStream") || !strcmp(a->key, "ListenDatagram")) &&
+		    is_inet(a->value);
+
+	return inet || is_path(a);
 }
 
 static void lint_address(struct lint_report *report, const struct assignment *a)
@@ -377,12 +388,13 @@ static void lint_address(struct lint_report *report, const struct assignment *a)
 		return;
 	else if (!stream || lint_depends_on_slot(a->value))
 		lint_line(report, false, a,
-			  "Only TCP and UDP listeners are switched, this one is not",
+			  "Only TCP, UDP and AF_UNIX stream listeners that all slots share are "
+			  "switched, this one is not",
 			  "Expect to lose what arrives here while its instance restarts");
 	else
 		lint_line(report, false, a,
-			  "Only TCP and UDP listeners are switched, and of these only one slot can "
-			  "have it",
+			  "Only TCP, UDP and AF_UNIX stream listeners are switched, and of others "
+			  "only one slot can have it",
 			  "Give each slot an address of its own here, with %i in it");
 }
 
@@ -404,8 +416,9 @@ static void lint_addresses(struct lint_report *report, const struct lint_unit *s
 		n_switched += is_switched(&items[i]);
 	}
 	if (!n_switched)
-		add_missing(report, socket, "ListenStream= with a TCP address is missing",
-			    "Only TCP and UDP listeners are switched, and there is none",
+		add_missing(report, socket, "ListenStream= with a TCP address or a path is missing",
+			    "Only TCP, UDP and AF_UNIX stream listeners are switched, and there is "
+			    "none",
 			    "Add one like ListenStream=8080, or ListenDatagram=53");
 }
 
@@ -455,6 +468,30 @@ static void lint_switches(struct lint_report *report, const struct lint_unit *so
 			  "Remove the line");
 }
 
+/* The slot's own path is longer than the one that it stands for. */
+static void lint_long_paths(struct lint_report *report, const struct lint_unit *socket,
+			    const char *service)
+{
+	char name[SERVICE_NAME_MAX], path[HS_PATH_MAX], file[PATH_FILE_MAX];
+	unsigned slot;
+
+	if (name_from_unit(service, name, &slot))
+		return;
+	for (size_t i = 0; i < socket->settings.n; i++) {
+		const struct assignment *a = &socket->settings.items[i];
+
+		if (!assignment_is(a, "Socket", "ListenStream") ||
+		    !path_from_listen(a->value, path))
+			continue;
+		path_of_slot(name, HS_SLOTS_MAX - 1, path, file);
+		if (strlen(file) >= HS_PATH_MAX)
+			lint_line(report, true, a,
+				  "Each slot gets a path of its own below " PATH_ROOT
+				  ", which would be longer than the 107 bytes of a socket's name",
+				  "Shorten the path, or the name of the service");
+	}
+}
+
 void lint_socket(struct lint_report *report, const struct lint_unit *socket, const char *service)
 {
 	const char *const services[] = {service, NULL};
@@ -462,6 +499,7 @@ void lint_socket(struct lint_report *report, const struct lint_unit *socket, con
 	lint_switches(report, socket);
 	lint_protocol(report, socket);
 	lint_addresses(report, socket);
+	lint_long_paths(report, socket, service);
 
 	for (size_t i = 0; i < socket->settings.n; i++) {
 		const struct assignment *a = &socket->settings.items[i];

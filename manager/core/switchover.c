@@ -142,7 +142,8 @@ unsigned switchover_step(struct switchover *s, const struct switchover_input *in
 	case SWITCHOVER_FLIPPED:
 		return s->state == SWITCHOVER_FLIP ? on_flipped(s, input) : 0;
 	case SWITCHOVER_NOT_FLIPPED:
-		return fail(s, input->now, "the routing word was changed by somebody else");
+		return fail(s, input->now,
+			    input->why ?: "the routing word was changed by somebody else");
 	case SWITCHOVER_TICK:
 		return on_tick(s, input);
 	case SWITCHOVER_TARGET_LOST:

@@ -77,7 +77,8 @@ struct switchover_input {
 	enum switchover_event event;
 	uint64_t now;	    /* microseconds, monotonic */
 	uint64_t remaining; /* connections that the old slot still has */
-	const char *why;    /* with SWITCHOVER_TARGET_LOST: it lives, but is not well; else NULL */
+	const char *why; /* with SWITCHOVER_TARGET_LOST: it lives, but is not well; static text with
+			  * SWITCHOVER_NOT_FLIPPED, if that is not the reason; else NULL */
 };
 
 void switchover_init(struct switchover *s, const struct switchover_plan *plan);

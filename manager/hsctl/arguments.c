@@ -78,6 +78,7 @@ static const struct option long_options[] = {
 	{"by", required_argument, NULL, LONG_TEXT + TEXT_BY},
 	{"slot", required_argument, NULL, LONG_TEXT + TEXT_SLOT},
 	{"idle", required_argument, NULL, LONG_TEXT + TEXT_IDLE},
+	{"path", required_argument, NULL, LONG_TEXT + TEXT_PATH},
 	{},
 };
 
@@ -88,6 +89,7 @@ static const unsigned text_options[TEXT_COUNT] = {
 	[TEXT_DEADLINE] = OPTION_DEADLINE,
 	[TEXT_FROM... TEXT_BY] = OPTION_CANARY,
 	[TEXT_SLOT... TEXT_IDLE] = OPTION_CONNECTIONS,
+	[TEXT_PATH] = OPTION_PATH,
 };
 
 /* Text that was typed goes into our sentences cut short, and without what a terminal would obey. */
@@ -362,6 +364,8 @@ static const char *option_name(unsigned bits)
 		return "option of connections";
 	if (bits & OPTION_OUTDATED)
 		return "--outdated";
+	if (bits & OPTION_PATH)
+		return "--path";
 	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
 					    "--watch", "--list",   "-f",      "-n"};
 

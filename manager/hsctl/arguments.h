@@ -28,6 +28,7 @@ enum verb_option {
 	OPTION_CANARY = 1 << 19, /* all that only canary takes */
 	OPTION_CONNECTIONS = 1 << 20,
 	OPTION_OUTDATED = 1 << 21,
+	OPTION_PATH = 1 << 22,
 };
 
 /* Values that stay text until their verb reads them. */
@@ -50,6 +51,7 @@ enum text_option {
 	TEXT_BY,
 	TEXT_SLOT,
 	TEXT_IDLE,
+	TEXT_PATH,
 	TEXT_COUNT
 };
 

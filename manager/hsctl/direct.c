@@ -7,6 +7,7 @@
 #include "hsctl/json.h"
 #include "plane/nudge.h"
 #include "plane/outdated.h"
+#include "plane/pathlink.h"
 #include "plane/pins.h"
 #include "plane/retire.h"
 #include "system/change.h"
@@ -140,11 +141,11 @@ void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *
 	*ret_facts = (struct unit_facts) {.state = live ? UNIT_RUNNING : UNIT_UNKNOWN};
 }
 
-static const struct address *missing_address(const struct plane *plane, unsigned slot)
+static bool lacks_listener(const struct plane *plane, unsigned slot)
 {
 	unsigned active = hs_word_active(plane_word(plane));
 
-	return slot == active || active >= HS_SLOTS_MAX ? NULL : plane_missing(plane, slot, active);
+	return slot != active && active < HS_SLOTS_MAX && plane_is_missing(plane, slot, active);
 }
 
 /* What is to be done with the sockets of one slot. */
@@ -207,7 +208,7 @@ void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_
 			.retired = plane_is_retired(direct->plane, i),
 			.suspect = plane_is_suspect(direct->plane, i),
 			.sockets = plane_slot_sockets(direct->plane, i),
-			.incomplete = missing_address(direct->plane, i) != NULL,
+			.incomplete = lacks_listener(direct->plane, i),
 		};
 
 		direct_unit(direct, i, &unit);
@@ -229,7 +230,7 @@ static void report_slot(const struct direct *direct, unsigned slot, struct servi
 	if (facts.control_group[0])
 		outdated_judge(facts.control_group, &out->outdated);
 	unit_facts_done(&facts);
-	if (out->state != SLOT_READY || !direct->plane || !missing_address(direct->plane, slot))
+	if (out->state != SLOT_READY || !direct->plane || !lacks_listener(direct->plane, slot))
 		return;
 	out->state = SLOT_INCOMPLETE;
 	plane_describe_missing(direct->plane, slot, hs_word_active(plane_word(direct->plane)),
@@ -280,6 +281,8 @@ static json_object *describe(const struct direct *direct, const struct problem *
 	if (!force_open(direct->service, &force))
 		report_read_force(report, force);
 	report->problem = *problem;
+	if (direct->plane && !report->problem.text[0])
+		pathlink_describe(direct->plane, &report->problem);
 	for (unsigned i = 0; i < report->n_slots; i++)
 		report_slot(direct, i, report);
 	if (direct->plane)
@@ -430,7 +433,8 @@ int direct_policy(const char *service, enum hs_policy policy, struct reply *ret_
 
 	if (direct_open(service, &direct, &message) < 0)
 		return reply_fail(ret_reply, EXIT_FAILED, "%s", message.text);
-	change_set_policy(direct.plane, policy, &message);
+	if (!change_set_policy(direct.plane, policy, &message))
+		return reply_fail(ret_reply, EXIT_REFUSED, "%s", message.text);
 	return answer_word(&direct, &message, ret_reply);
 }
 

@@ -160,7 +160,7 @@ static int read_units(struct examination *e, struct problem *problem)
 
 	if (!e->direct.systemd)
 		return 0;
-	r = enable_plan_new(e->direct.systemd, e->direct.service, &e->plan, problem);
+	r = enable_plan_new(e->direct.systemd, e->direct.service, NULL, &e->plan, problem);
 	if (r < 0)
 		return r;
 	e->facts.lint = &e->plan->report;

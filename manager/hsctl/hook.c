@@ -12,6 +12,7 @@
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
 #include "system/configfile.h"
+#include "system/pathsetup.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -177,6 +178,26 @@ bool hook_open(struct hook *hook, struct direct *ret_direct)
 	direct.systemd = direct_systemd();
 	*ret_direct = direct;
 	return true;
+}
+
+void hook_make_paths(const struct hook *hook, bool folders)
+{
+	struct journal_scope scope = {hook->service, hook->slot, LOG_WARNING};
+	struct problem problem = {0};
+	struct config config;
+	int r = 0;
+
+	if (configfile_load(hook->service, &config, NULL) < 0 || hook->slot >= config.slots)
+		return;
+	if (folders)
+		r = pathsetup_folders(hook->service, hook->slot, &config, &problem);
+	if (r >= 0)
+		r = pathsetup_links(hook->service, &config, &problem);
+	if (r >= 0)
+		return;
+	journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", hook->service, hook->slot,
+		    problem.text);
+	complain("%s", problem.text);
 }
 
 void hook_tell(const struct hook *hook, enum journal_kind kind, int priority,

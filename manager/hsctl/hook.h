@@ -39,6 +39,10 @@ enum client_answer hook_ask(struct hook *hook, const char *method, uint64_t time
  * such slot or cannot be opened, and then that is told. */
 bool hook_open(struct hook *hook, struct direct *ret_direct);
 
+/* The slot's folders (with `folders`) and the links for the service's public paths, see
+ * system/pathsetup.h: by root, which hsd is not in all respects. What fails is told. */
+void hook_make_paths(const struct hook *hook, bool folders);
+
 /* The end of the work that was done here: one sentence, on stdout and in the journal. */
 void hook_tell(const struct hook *hook, enum journal_kind kind, int priority,
 	       const struct problem *sentence);

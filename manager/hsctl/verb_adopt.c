@@ -36,7 +36,7 @@ static int find_sockets(const struct direct *direct, const struct adopt_scope *s
 		r = adoption_begin(direct->plane, scope, &adoption, problem);
 		if (r < 0)
 			return r;
-		if (adoption->n || now_usec() >= deadline)
+		if (adoption->n || adoption->n_paths || now_usec() >= deadline)
 			break;
 		adoption_free(adoption);
 		nanosleep(&pause, NULL);
@@ -66,6 +66,11 @@ static void tell_refused(const struct hook *hook, const struct adoption *adoptio
 	if (adoption->blind.text[0]) {
 		problem_set(&line, 0, "%s: slot %u: %.480s", hook->service, hook->slot,
 			    adoption->blind.text);
+		hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &line);
+	}
+	if (adoption->path_problem.text[0]) {
+		problem_set(&line, 0, "%s: slot %u: %.480s", hook->service, hook->slot,
+			    adoption->path_problem.text);
 		hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &line);
 	}
 	for (size_t i = 0; i < adoption->n; i++) {
@@ -100,6 +105,8 @@ static int adopt(const struct hook *hook, const struct direct *direct,
 		.slot = hook->slot,
 		.ports = direct->config.ports,
 		.n_ports = direct->config.n_ports,
+		.paths = direct->config.paths,
+		.n_paths = direct->config.n_paths,
 	};
 	struct direct_roles roles;
 	int r = find_sockets(direct, &scope, &adoption, problem);
@@ -163,5 +170,6 @@ int verb_adopt(const struct arguments *arguments)
 		hook.exit = EXIT_FAILED;
 		tell_not_adopted(&hook, &problem);
 	}
+	hook_make_paths(&hook, false);
 	return hook_end(&hook);
 }

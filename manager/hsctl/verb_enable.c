@@ -58,6 +58,15 @@ static json_object *steps_to_json(char *const *steps)
 	return array;
 }
 
+static json_object *paths_to_json(const struct pathlist *paths)
+{
+	json_object *array = json_object_new_array();
+
+	for (unsigned i = 0; i < paths->n; i++)
+		json_object_array_add(array, json_object_new_string(paths->paths[i]));
+	return array;
+}
+
 static void print_json(const struct enable_plan *plan, char *const *steps, const char *message)
 {
 	_cleanup_(json_object_putp) json_object *object = json_object_new_object();
@@ -74,6 +83,7 @@ static void print_json(const struct enable_plan *plan, char *const *steps, const
 	json_object_object_add(object, "intake", intake);
 	json_object_object_add(object, "mptcp",
 			       json_object_new_string(config_mptcp_to_string(plan->config.mptcp)));
+	json_object_object_add(object, "paths", paths_to_json(&plan->paths));
 	json_object_object_add(object, "next", steps_to_json(steps));
 	json_object_object_add(object, "message", json_object_new_string(message));
 	puts(json_line(object));
@@ -100,6 +110,9 @@ static void print_text(const struct enable_plan *plan, char *const *steps, const
 	printf("Intake: %s; %s.\n", intake_name(intake_of(&plan->intake)),
 	       intake_reason(&plan->intake));
 	printf("MPTCP: %s.\n", intake_mptcp(&plan->intake, plan->config.mptcp));
+	for (unsigned i = 0; i < plan->paths.n; i++)
+		printf("Path: %s is going to be a link to the active slot's own.\n",
+		       plan->paths.paths[i]);
 	if (plan->running)
 		puts("What runs already is adopted by hsd at once.");
 	puts("Next:");
@@ -162,7 +175,8 @@ int verb_enable(const struct arguments *arguments)
 		complain("%s; nothing was written", problem.text);
 		return EXIT_REFUSED;
 	}
-	if (enable_plan_new(systemd, arguments->given[0], &plan, &problem) < 0) {
+	if (enable_plan_new(systemd, arguments->given[0], arguments->texts[TEXT_PATH], &plan,
+			    &problem) < 0) {
 		complain("%s", problem.text);
 		return EXIT_FAILED;
 	}

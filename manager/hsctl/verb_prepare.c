@@ -61,6 +61,7 @@ int verb_prepare(const struct arguments *arguments)
 
 	if (hook_begin(&hook, arguments))
 		return EXIT_USAGE;
+	hook_make_paths(&hook, true);
 	if (hook_ask(&hook, "Prepare", ASK_TIME) != CLIENT_ANSWERED)
 		prepare_directly(&hook);
 	return hook_end(&hook);

@@ -69,16 +69,21 @@ static enum retire_answer leave(const struct hook *hook, const struct direct *di
 	return answer == RETIRE_LAST ? retire_park(direct->plane, hook->slot) : answer;
 }
 
-/* Datagrams that were received before it left. Returns how many bytes are left. */
-static uint64_t wait_until_read(const struct hook *hook, const struct direct *direct,
-				const char *cgroup)
+/* What came before it left and cannot be moved. */
+static struct retire_left wait_until_read(const struct hook *hook, const struct direct *direct,
+					  const char *cgroup)
 {
-	uint64_t end = now_usec() + MIN(READ_TIME, hook_left(hook, SETTLE_TIME));
-	uint64_t bytes = 0;
+	bool has_paths = plane_paths(direct->plane)->entries;
+	uint64_t begun = now_usec(), now = begun, left_usec = hook_left(hook, SETTLE_TIME);
+	uint64_t patience = has_paths ? left_usec : MIN(READ_TIME, left_usec);
+	struct retire_left left = {0};
 
-	while (!retire_unread(direct->plane, cgroup, &bytes) && bytes && now_usec() < end)
+	while (!retire_look(direct->plane, hook->slot, cgroup, &left) &&
+	       !retire_is_over(&left, now - begun) && now - begun < patience) {
 		pause_for(READ_EVERY);
-	return bytes;
+		now = now_usec();
+	}
+	return left;
 }
 
 /* Its role is another's now: it is to hear that before it is ended. */
@@ -118,9 +123,10 @@ static void move_queue(const struct hook *hook, const struct direct *direct,
 		direct_nudge(direct, hook->slot);
 	tell_roles(hook, direct);
 	if (facts.control_group[0])
-		queues.unread = wait_until_read(hook, direct, facts.control_group);
+		queues.left = wait_until_read(hook, direct, facts.control_group);
 	retire_describe(answer, direct->plane, hook->slot, &queues, &sentence);
-	hook_tell(hook, JOURNAL_RETIRE, queues.unread ? LOG_WARNING : LOG_INFO, &sentence);
+	hook_tell(hook, JOURNAL_RETIRE,
+		  queues.left.unread || queues.left.waiting ? LOG_WARNING : LOG_INFO, &sentence);
 }
 
 /* What its unit does to stop it is meant for this instance. */

@@ -241,9 +241,14 @@ static const struct verb verbs[] = {
 		.name = "enable",
 		.arguments = "TEMPLATE",
 		.summary = "put a template unit (app@.service) under hotstandby",
+		.details =
+			"      --path=PATH      of an AF_UNIX socket that the server listens at; "
+			"several with\n"
+			"                       ',' between (default: those that it finds)\n",
 		.min = 1,
 		.max = 1,
 		.local = true,
+		.options = OPTION_PATH,
 		.run = verb_enable,
 	},
 	{

@@ -28,6 +28,8 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 		if (sentence.text[0] && !first.text[0])
 			first = sentence;
 	}
+	if (!first.text[0])
+		first = adoption->path_problem;
 	/* what is known already is not told again */
 	if (first.text[0] && strcmp(first.text, instance->problem.text))
 		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
@@ -54,6 +56,8 @@ static void remember_sockets(struct instance *instance)
 	instance->sockets_mark = 0;
 	for (size_t i = 0; i < instance->adoption->n; i++)
 		instance->sockets_mark += scan_mark(&instance->adoption->sockets[i].held);
+	for (unsigned i = 0; i < instance->adoption->n_paths; i++)
+		instance->sockets_mark += adopt_path_mark(&instance->adoption->paths[i]);
 }
 
 static void schedule_look(struct instance *instance);

@@ -173,7 +173,8 @@ static int bus_method_set_policy(sd_bus_message *m, void *userdata, sd_bus_error
 	if (policy == HS_POLICY_COUNT)
 		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
 					 "\"%s\" is not standby, parity or hash", text);
-	change_set_policy(service->plane, policy, &message);
+	if (!change_set_policy(service->plane, policy, &message))
+		return bus_refuse(error, &message);
 	bus_emit_changed(service);
 	return bus_reply_json(m, change_word_json(service->plane, message.text));
 }

@@ -97,6 +97,10 @@ static int on_main_exit(sd_event_source *source, int fd, uint32_t events, void *
 	unwatch_main(instance);
 	/* systemd's news follow; where other processes still hold the sockets they decide */
 	unit_watch_refresh(instance->watch);
+	/* but not at paths: systemd ends those processes in a moment, and what waits there then is
+	 * lost, for the kernel moves none of it */
+	if (service->plane)
+		paths_set_aside(plane_paths(service->plane), instance->slot);
 	if (!service->plane || plane_slot_sockets(service->plane, instance->slot))
 		return 0;
 	if (!instance_is_retired(instance) && instance_facts(instance)->state != UNIT_STOPPING)
@@ -331,6 +335,17 @@ static bool revisit_later(struct instance *instance)
 	return true;
 }
 
+/* Its main process has ended, and yet the unit runs: as one with ExitType=cgroup, or because
+ * another process is the main one now. */
+static bool goes_on_without_main(const struct instance *instance, const struct unit_facts *facts)
+{
+	const struct service *service = instance->service;
+
+	return facts->state == UNIT_RUNNING && facts->main_pid != instance->ended_pid &&
+	       service->plane && paths_is_aside(plane_paths(service->plane), instance->slot) &&
+	       !instance_is_retired(instance) && !plane_is_suspect(service->plane, instance->slot);
+}
+
 static void on_unit_changed(const struct unit_facts *facts, int error, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -353,6 +368,8 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	watch_main(instance, up ? facts->main_pid : 0);
 	/* a run that nobody announced: hsd was not there, or ExecStartPost= is missing */
 	if (facts->state == UNIT_RUNNING && new_run && !(first && revisit_later(instance)))
+		instance->adopt_wanted = true;
+	if (goes_on_without_main(instance, facts))
 		instance->adopt_wanted = true;
 	if (instance->adopt_wanted && !instance_is_adopting(instance) && may_be_adopted(facts))
 		adoption_start(instance, facts);

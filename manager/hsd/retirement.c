@@ -28,7 +28,7 @@ static void end_retirement(struct instance *instance)
 	struct journal_scope scope = instance_scope(instance, LOG_INFO);
 	struct problem sentence;
 
-	if (instance->queues.unread)
+	if (instance->queues.left.unread || instance->queues.left.waiting)
 		scope.priority = LOG_WARNING;
 	retire_describe(instance->retire_answer, service->plane, instance->slot, &instance->queues,
 			&sentence);
@@ -61,25 +61,16 @@ static void on_read(struct work_answer *answer, void *userdata)
 
 	instance->retire_work = NULL;
 	/* what cannot be asked is not waited for */
-	if (answer->size == sizeof(instance->queues.unread))
-		memcpy(&instance->queues.unread, answer->data, answer->size);
+	if (answer->size == sizeof(instance->queues.left))
+		memcpy(&instance->queues.left, answer->data, answer->size);
 }
 
-static bool has_datagrams(const struct service *service)
-{
-	size_t n;
-	struct listener **listeners = plane_listeners(service->plane, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (listeners[i]->address.udp)
-			return true;
-	return false;
-}
-
-/* Until when it may take, from now on. */
+/* Until when it may take, from now on: what waits at a path is lost when its instance stops. */
 static uint64_t time_to_read(const struct instance *instance, uint64_t now)
 {
-	uint64_t end = MIN(now + READ_TIME, instance->retire_begun + WHOLE_TIME);
+	bool has_paths = plane_paths(instance->service->plane)->entries;
+	uint64_t end = MIN(now + (has_paths ? WHOLE_TIME : READ_TIME),
+			   instance->retire_begun + WHOLE_TIME);
 
 	return end > now ? end - now : 0;
 }
@@ -108,7 +99,7 @@ static void on_bounced(struct work_answer *answer, void *userdata)
 	tell_unmoved(instance, answer);
 	roles_hurry(service->roles);
 	instance->read_until = now + order.patience_usec + READ_LATE;
-	if (has_datagrams(service))
+	if (retire_has_left(service->plane))
 		instance_order(instance, &order, on_read, instance, &instance->retire_work);
 	if (!is_busy(instance) ||
 	    sd_event_add_time(service->context->event, &instance->settle_source, CLOCK_MONOTONIC,

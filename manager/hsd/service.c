@@ -22,6 +22,7 @@
 #include "hsd/roles.h"
 #include "hsd/selection.h"
 #include "hsd/workers.h"
+#include "plane/pathlink.h"
 #include "plane/pins.h"
 #include "plane/preview.h"
 #include "system/configfile.h"
@@ -67,6 +68,7 @@ static void open_watches(struct service *service)
 {
 	/* what commands and an earlier hsd have left */
 	preview_sweep(service->plane);
+	pathlink_follow(service->plane);
 	if (nudging_new(service, &service->nudging) < 0)
 		service->nudging = NULL; /* most kernels do without */
 	if (failover_new(service, &service->failover) < 0 ||
@@ -293,13 +295,13 @@ struct service *service_free(struct service *service)
 	return NULL;
 }
 
-static const struct address *missing_address(const struct service *service, unsigned slot)
+static bool lacks_listener(const struct service *service, unsigned slot)
 {
 	unsigned active = hs_word_active(plane_word(service->plane));
 
 	if (slot == active || active >= service->n_slots)
-		return NULL;
-	return plane_missing(service->plane, slot, active);
+		return false;
+	return plane_is_missing(service->plane, slot, active);
 }
 
 bool service_is_known(const struct service *service)
@@ -323,7 +325,7 @@ void service_states(const struct service *service, enum slot_state states[HS_SLO
 			facts.suspect = plane_is_suspect(service->plane, i);
 			facts.full = failover_is_full(service->failover, i);
 			facts.sockets = plane_slot_sockets(service->plane, i);
-			facts.incomplete = missing_address(service, i) != NULL;
+			facts.incomplete = lacks_listener(service, i);
 		}
 		states[i] = slot_state_of(&facts);
 	}
@@ -393,6 +395,8 @@ void service_report(struct service *service, struct service_report *ret_report)
 		ret_report->problem = *selection_problem(service->selection);
 	if (service->plane && !ret_report->problem.text[0])
 		exclusive_check(service, &ret_report->problem);
+	if (service->plane && !ret_report->problem.text[0])
+		pathlink_describe(service->plane, &ret_report->problem);
 	service_states(service, states);
 	for (unsigned i = 0; i < service->n_slots; i++)
 		report_slot(service, i, states[i], ret_report);

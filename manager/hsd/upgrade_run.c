@@ -459,6 +459,8 @@ static enum gate_answer gate(const struct service *service, const struct upgrade
 
 	if (service->config.exclusive)
 		return upgrade_exclusive_gate(service, order, ret_to, ret_refusal);
+	if (order->n_canary && change_refuses_paths(service->plane, "canary", ret_refusal))
+		return GATE_NOT_READY;
 	service_states(service, states);
 	*ret_to = slot_pick_standby(states, service->n_slots, active);
 	for (unsigned i = 0; *ret_to >= HS_SLOTS_MAX && i < service->n_slots; i++)

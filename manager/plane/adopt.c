@@ -13,6 +13,7 @@
 #include "plane/latejoin.h"
 #include "plane/owners.h"
 #include "plane/park.h"
+#include "plane/pathlink.h"
 #include "util/macro.h"
 
 #ifndef IPPROTO_MPTCP
@@ -102,6 +103,8 @@ void adoption_describe(const char *service, unsigned slot, const struct adoption
 
 	for (size_t i = 0; i < adoption->n && !why.text[0]; i++)
 		adopt_describe(&adoption->sockets[i], &why);
+	if (!why.text[0])
+		why = adoption->path_problem;
 	if (adoption->suspect)
 		problem_set(ret_sentence, 0,
 			    "%s: slot %u hangs: its sockets stay out until it serves again.",
@@ -372,7 +375,8 @@ static void judge_owners(struct plane *plane, unsigned slot, struct adoption *ad
 
 static void count(struct adoption *adoption)
 {
-	adoption->adopted = adoption->refused = adoption->contested = 0;
+	adoption->adopted = adoption->n_paths;
+	adoption->refused = adoption->contested = 0;
 	for (size_t i = 0; i < adoption->n; i++) {
 		enum adopt_verdict verdict = adoption->sockets[i].verdict;
 
@@ -414,6 +418,28 @@ static bool is_known(const struct plane *plane, unsigned slot, const struct held
 	return false;
 }
 
+/* At a path that the slot has been adopted at. */
+static bool has_known_path(const struct plane *plane, unsigned slot, const char *cgroup)
+{
+	struct found_path found[HS_PATHS_MAX];
+	char paths[HS_PATHS_MAX][HS_PATH_MAX];
+	const char *live[HS_PATHS_MAX];
+	struct pathscan scan = {plane_service(plane), cgroup, slot,
+				(const char(*)[HS_PATH_MAX])paths,
+				paths_live(plane_paths(plane), live)};
+	struct problem problem;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < scan.n_paths; i++)
+		snprintf(paths[i], sizeof(paths[i]), "%s", live[i]);
+	if (!scan.n_paths || pathscan_find(&scan, found, &n, &problem) < 0)
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		if (paths_had(plane_paths(plane), slot, found[i].listener.cookie))
+			return true;
+	return false;
+}
+
 bool adopt_is_occupied(const struct plane *plane, unsigned slot, const char *cgroup)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
@@ -424,7 +450,7 @@ bool adopt_is_occupied(const struct plane *plane, unsigned slot, const char *cgr
 	for (size_t i = 0; i < n; i++)
 		if (is_known(plane, slot, &held[i]))
 			return true;
-	return false;
+	return has_known_path(plane, slot, cgroup);
 }
 
 /* Whether the slot is suspect and still occupied by the instance that made it so. */
@@ -435,8 +461,11 @@ static bool still_suspect(struct plane *plane, unsigned slot, const struct adopt
 	for (size_t i = 0; i < adoption->n; i++)
 		if (is_known(plane, slot, &adoption->sockets[i].held))
 			return true;
+	for (unsigned i = 0; i < adoption->n_paths; i++)
+		if (paths_had(plane_paths(plane), slot, adoption->paths[i].listener.cookie))
+			return true;
 	/* it may have no sockets yet; then the next adoption tells */
-	if (adoption->n)
+	if (adoption->n || adoption->n_paths)
 		plane_set_suspect(plane, slot, false);
 	return false;
 }
@@ -449,6 +478,27 @@ static int by_address(const void *a, const void *b)
 	if (left->address.port != right->address.port)
 		return left->address.port < right->address.port ? -1 : 1;
 	return left->cookie < right->cookie ? -1 : left->cookie > right->cookie;
+}
+
+uint64_t adopt_path_mark(const struct found_path *found)
+{
+	struct held_socket held = {.socket.cookie = found->listener.cookie};
+
+	return scan_mark(&held);
+}
+
+static int find_paths(const struct plane *plane, const struct adopt_scope *scope,
+		      struct adoption *adoption)
+{
+	struct pathscan scan = {
+		.service = plane_service(plane),
+		.cgroup = scope->cgroup,
+		.slot = scope->slot,
+		.paths = scope->paths,
+		.n_paths = scope->n_paths,
+	};
+
+	return pathscan_find(&scan, adoption->paths, &adoption->n_paths, &adoption->path_problem);
 }
 
 int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
@@ -477,6 +527,10 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 	if (r < 0)
 		return problem_set(problem, r, "cannot look for sockets in cgroup %s: %s",
 				   scope->cgroup, strerror(-r));
+	r = find_paths(plane, scope, adoption);
+	if (r < 0)
+		return problem_set(problem, r, "cannot look for its AF_UNIX sockets: %s",
+				   strerror(-r));
 	if (blind)
 		problem_set(&adoption->blind, 0,
 			    "the network namespace of its processes cannot be looked into: %s; "
@@ -617,11 +671,34 @@ static int commit_one(struct plane *plane, unsigned slot, struct adoption *adopt
 	return r;
 }
 
+/* A table that is not there is made with the first path only. */
+static int commit_paths(struct plane *plane, unsigned slot, struct adoption *adoption)
+{
+	char kept[HS_PATHS_MAX][HS_PATH_MAX];
+	struct paths *paths;
+	int r;
+
+	if (!adoption->n_paths && !plane_paths(plane)->entries)
+		return 0;
+	r = plane_paths_get(plane, &paths);
+	for (unsigned i = 0; !r && i < adoption->n_paths; i++) {
+		const struct found_path *found = &adoption->paths[i];
+
+		memcpy(kept[i], found->path, sizeof(kept[i]));
+		adoption->fresh += !plane_slot_has(plane, slot, found->listener.cookie);
+		r = paths_put(paths, slot, found->path, &found->listener);
+	}
+	if (!r)
+		paths_keep(paths, slot, kept, adoption->n_paths);
+	return r;
+}
+
 int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoption)
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
 	size_t kept = 0;
+	int r;
 
 	adoption->fresh = 0;
 	if (adoption->suspect)
@@ -636,10 +713,19 @@ int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoptio
 		if (commit_one(plane, slot, adoption, &adoption->sockets[i]) != -ESTALE)
 			adoption->sockets[kept++] = adoption->sockets[i];
 	adoption->n = kept;
+	r = commit_paths(plane, slot, adoption);
+	if (r < 0) {
+		adoption->n_paths = 0;
+		problem_set(&adoption->path_problem, r,
+			    "what listens at its paths cannot be noted: %s", strerror(-r));
+	}
 	count(adoption);
 	forget_old_namespaces(plane, adoption);
 	if (adoption->adopted)
 		adopt_ensure_active(plane, slot);
+	/* the folder of the link may be new */
+	if (pathlink_follow(plane) < 0 && !adoption->path_problem.text[0])
+		pathlink_describe(plane, &adoption->path_problem);
 	return 0;
 }
 

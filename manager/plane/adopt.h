@@ -25,6 +25,7 @@
 
 #include "core/config.h"
 #include "plane/claim.h"
+#include "plane/pathscan.h"
 #include "plane/plane.h"
 #include "plane/scan.h"
 
@@ -64,6 +65,9 @@ struct adoption {
 	/* of the listeners in other network namespaces: see adoption_follow() */
 	int namespaces[LEND_NAMESPACES_MAX];
 	size_t n_namespaces;
+	struct found_path paths[HS_PATHS_MAX]; /* its AF_UNIX sockets; counted in `adopted` */
+	unsigned n_paths;
+	struct problem path_problem; /* what it listens at besides; "" = nothing */
 	int *twins; /* NULL, or for each socket a park to be (see park_twin()), or -1 */
 };
 
@@ -84,6 +88,8 @@ struct adopt_scope {
 	unsigned slot;
 	const struct config_port *ports;
 	size_t n_ports;
+	const char (*paths)[HS_PATH_MAX]; /* Paths= */
+	unsigned n_paths;
 	bool late; /* sockets without SO_REUSEPORT are given it: the intake is forced */
 };
 int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
@@ -97,6 +103,9 @@ int adoption_make_twins(struct plane *plane, struct adoption *adoption);
 void adoption_follow(struct plane *plane, const struct adoption *adoption);
 void adoption_note_namespaces(const struct plane *plane, struct adoption *adoption);
 struct adoption *adoption_free(struct adoption *adoption);
+
+/* As scan_mark(). */
+uint64_t adopt_path_mark(const struct found_path *found);
 
 /* Whether a process in the cgroup holds a TCP socket that was put into the slot: the instance is
  * not merely about to listen. */

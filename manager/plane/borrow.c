@@ -245,6 +245,17 @@ int borrow_program(uint32_t id)
 	return is_asked() ? ask(&question) : lend_program(id);
 }
 
+int borrow_path(const char *service, unsigned slot, const char *path, int *ret_fd)
+{
+	struct borrow_request request = {.what = BORROW_PATH, .number = slot};
+	struct question question = {.request = &request, .fd = -1};
+
+	if (!is_asked())
+		return lend_path(service, slot, path, ret_fd);
+	snprintf(request.path, sizeof(request.path), "%s", path);
+	return ask_for_fd(&question, ret_fd);
+}
+
 struct holder_list {
 	struct holder *holders;
 	size_t n;

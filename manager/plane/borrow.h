@@ -30,6 +30,8 @@ int borrow_open(const struct netns *netns, const struct lent_kind *kind, int *re
 /* Asks nobody when the socket is that user's. */
 int borrow_give(int fd, uid_t uid);
 int borrow_program(uint32_t id);
+/* `service` is the one that borrow_use() has named, if it was called. */
+int borrow_path(const char *service, unsigned slot, const char *path, int *ret_fd);
 
 /* All that holder_each() finds, at most HOLDERS_MAX. The caller frees. */
 #define HOLDERS_MAX 4096

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/name.h"
+#include "hs_abi.h"
 #include "plane/lend.h"
 
 enum borrow_what {
@@ -20,6 +21,7 @@ enum borrow_what {
 	BORROW_PROGRAM,
 	BORROW_HOLDERS,	 /* items: inodes. Answer: struct holder */
 	BORROW_OUTDATED, /* an inotify descriptor comes along. Answer: struct outdated_file */
+	BORROW_PATH,	 /* Answer: the file */
 	BORROW_WHAT_COUNT
 };
 
@@ -30,7 +32,8 @@ struct borrow_request {
 	char cgroup[PATH_MAX];
 	struct lent_socket socket;
 	struct lent_kind kind;
-	uint32_t number; /* a user, or a program */
+	uint32_t number; /* a user, a program, or a slot */
+	char path[HS_PATH_MAX];
 };
 
 struct borrow_reply {

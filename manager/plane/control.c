@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "plane/pathlink.h"
 #include "plane/plane.h"
 
 uint64_t plane_word(const struct plane *plane)
@@ -14,10 +15,11 @@ uint64_t plane_word(const struct plane *plane)
 
 int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired)
 {
-	return __atomic_compare_exchange_n(&plane_control(plane)->word, &expected, desired, false,
-					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
-		       ? 0
-		       : -EAGAIN;
+	if (!__atomic_compare_exchange_n(&plane_control(plane)->word, &expected, desired, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return -EAGAIN;
+	pathlink_follow(plane);
+	return 0;
 }
 
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie)

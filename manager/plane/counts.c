@@ -17,7 +17,7 @@ unsigned plane_slot_sockets(const struct plane *plane, unsigned slot)
 	uint64_t cookies[HS_SHARDS_MAX];
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
-	unsigned sockets = 0;
+	unsigned sockets = paths_sockets(plane_paths(plane), slot, cookies);
 
 	for (size_t i = 0; i < n; i++)
 		sockets += listener_sockets(listeners[i], slot, cookies);
@@ -33,7 +33,7 @@ uint64_t plane_slot_cookie(const struct plane *plane, unsigned slot)
 	for (size_t i = 0; i < n; i++)
 		if (listener_sockets(listeners[i], slot, cookies))
 			return cookies[0];
-	return 0;
+	return paths_sockets(plane_paths(plane), slot, cookies) ? cookies[0] : 0;
 }
 
 int plane_slot_has(const struct plane *plane, unsigned slot, uint64_t cookie)
@@ -46,6 +46,9 @@ int plane_slot_has(const struct plane *plane, unsigned slot, uint64_t cookie)
 		for (unsigned k = listener_sockets(listeners[i], slot, cookies); k > 0; k--)
 			if (cookies[k - 1] == cookie)
 				return 1;
+	for (unsigned k = paths_sockets(plane_paths(plane), slot, cookies); k > 0; k--)
+		if (cookies[k - 1] == cookie)
+			return 1;
 	return 0;
 }
 
@@ -75,6 +78,11 @@ const struct address *plane_missing(const struct plane *plane, unsigned slot, un
 		    !listener_sockets(listeners[i], slot, cookies))
 			return &listeners[i]->address;
 	return NULL;
+}
+
+bool plane_is_missing(const struct plane *plane, unsigned slot, unsigned other)
+{
+	return plane_missing(plane, slot, other) || paths_missing(plane_paths(plane), slot, other);
 }
 
 #define PORTS_TEXT_MAX 128
@@ -116,14 +124,28 @@ static void list_common_ports(const struct plane *plane, unsigned slot, unsigned
 		text[0] = '\0';
 }
 
+static void describe_missing_path(const struct plane *plane, unsigned slot, unsigned other,
+				  struct problem *ret_sentence)
+{
+	const char *path = paths_missing(plane_paths(plane), slot, other);
+
+	if (path)
+		problem_set(ret_sentence, 0,
+			    "it has no socket at %s, which the active slot serves; let both serve "
+			    "the same paths",
+			    path);
+}
+
 void plane_describe_missing(const struct plane *plane, unsigned slot, unsigned other,
 			    struct problem *ret_sentence)
 {
 	const struct address *missing = plane_missing(plane, slot, other);
 	char address[ADDRESS_TEXT_MAX], ports[PORTS_TEXT_MAX];
 
-	if (!missing)
+	if (!missing) {
+		describe_missing_path(plane, slot, other, ret_sentence);
 		return;
+	}
 	list_common_ports(plane, slot, other, ports);
 	problem_set(ret_sentence, 0,
 		    "it has no socket on %s, which the active slot serves; let both serve the same "
@@ -175,7 +197,8 @@ static int sum_entry(int counters_fd, uint32_t index, uint64_t sum[FIELDS])
 	return 0;
 }
 
-int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
+/* Without those at paths, which no program counts. */
+static int counted_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
 {
 	struct hs_counters c = {0};
 	int r = sum_entry(plane_counters_fd(plane), slot, (uint64_t *)&c);
@@ -200,6 +223,18 @@ int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_tota
 	return 0;
 }
 
+int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
+{
+	uint64_t at_paths[HS_SLOTS_MAX];
+	int r = counted_totals(plane, slot, ret_totals);
+
+	if (r < 0 || slot >= HS_SLOTS_MAX || !plane_paths(plane)->entries)
+		return r;
+	paths_connections(plane_paths(plane), at_paths);
+	ret_totals->connections += at_paths[slot];
+	return 0;
+}
+
 int plane_asked_otherwise(const struct plane *plane, uint64_t *ret_asked)
 {
 	struct hs_service_counters c = {0};
@@ -213,12 +248,16 @@ int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 {
 	struct hs_service_counters c = {0};
 	struct plane_totals totals = {0};
+	uint64_t at_paths[HS_SLOTS_MAX];
 	int r = sum_entry(plane_counters_fd(plane), HS_COUNTERS_SERVICE, (uint64_t *)&c);
 
 	for (unsigned slot = 0; !r && slot < HS_PLACES_MAX; slot++)
-		r = plane_slot_totals(plane, slot, &totals.slots[slot]);
+		r = counted_totals(plane, slot, &totals.slots[slot]);
 	if (r < 0)
 		return r;
+	paths_connections(plane_paths(plane), at_paths);
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		totals.slots[slot].connections += at_paths[slot];
 	totals.nothing_to_choose = c.nothing_to_choose;
 	totals.events_lost = c.events_lost;
 	totals.moves_missed = c.moves_missed;
@@ -269,6 +308,8 @@ int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 	for (size_t i = 0; !r && i < n; i++)
 		r = add_listener(plane, listeners[i], queued);
 	snapshot_end();
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		queued[slot] += paths_queued(plane_paths(plane), slot);
 	return r;
 }
 

@@ -2,6 +2,7 @@
 #include "plane/lend.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/kcmp.h>
 #include <netinet/in.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "core/path.h"
 #include "plane/cgroup.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -219,6 +221,40 @@ int lend_give(int fd, uid_t uid)
 	if (!S_ISSOCK(st.st_mode))
 		return -ENOTSOCK;
 	return fchown(fd, uid, (gid_t)-1) < 0 ? -errno : 0;
+}
+
+/* ---- paths ---- */
+
+static int open_slot(const char *service, unsigned slot)
+{
+	char folder[PATH_FILE_MAX];
+	int fd;
+
+	snprintf(folder, sizeof(folder), PATH_ROOT "/%s/%u", service, slot);
+	fd = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Step by step, and no step is a link (openat2(2) is not for processes with RestrictSUIDSGID=). */
+int lend_path(const char *service, unsigned slot, const char *path, int *ret_fd)
+{
+	_cleanup_(close_fdp) int place = open_slot(service, slot), folder = -1, fd = -1;
+	char key[PATH_KEY_MAX];
+	struct stat st;
+
+	if (place < 0)
+		return place;
+	path_key(path, key);
+	folder = openat(place, key, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (folder < 0)
+		return -errno;
+	fd = openat(folder, path_base(path), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -ENOTSOCK;
+	*ret_fd = steal_fd(&fd);
+	return 0;
 }
 
 /* ---- namespaces ---- */

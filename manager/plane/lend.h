@@ -64,6 +64,12 @@ int lend_give(int fd, uid_t uid);
 /* A child that PID 1 has made for the unit and that has not begun to run its program still holds
  * all that PID 1 has: nothing of it is the unit's. */
 bool lend_is_manager(pid_t pid);
+/*
+ * The file, for O_PATH, that a slot has for one of the service's public paths (core/path.h): a
+ * socket. The folder it is in is the instance's, which puts there what it likes: no link is
+ * followed, and nothing leads out of the slot's folder. -ENOTSOCK: it is something else.
+ */
+int lend_path(const char *service, unsigned slot, const char *path, int *ret_fd);
 
 /* Whether there is a BPF program with this id: 1, 0. */
 int lend_program(uint32_t id);

@@ -21,6 +21,7 @@ struct plane {
 	struct hs_control *control;    /* mapped */
 	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd;
 	struct flows flows;
+	struct paths paths;
 	unsigned flow_max; /* room of the table, should this process be the one to make it */
 	struct listener *listeners[PLANE_LISTENERS_MAX];
 	size_t n_listeners;
@@ -41,6 +42,7 @@ static struct plane *plane_new(const char *service, struct accounting *accountin
 	config_init(&defaults);
 	plane->flow_max = defaults.flow_max;
 	plane->flows = FLOWS_NONE;
+	plane->paths = PATHS_NONE;
 	snprintf(plane->service, sizeof(plane->service), "%s", service);
 	plane->folder = pin_service_path(service);
 	plane->accounting = accounting;
@@ -59,6 +61,7 @@ struct plane *plane_free(struct plane *plane)
 	if (plane->control)
 		munmap(plane->control, sizeof(*plane->control));
 	flows_done(&plane->flows);
+	paths_done(&plane->paths);
 	close_fd(plane->control_fd);
 	close_fd(plane->counters_fd);
 	close_fd(plane->events_fd);
@@ -162,10 +165,19 @@ static int open_flows(struct plane *plane)
 	return r == -ENOENT ? 0 : r;
 }
 
+static int open_paths(struct plane *plane)
+{
+	int r = plane->paths.entries ? 0 : paths_open(plane->folder.text, &plane->paths);
+
+	return r == -ENOENT ? 0 : r;
+}
+
 int plane_refresh(struct plane *plane)
 {
 	int r = open_flows(plane);
 
+	if (!r)
+		r = open_paths(plane);
 	return r ? r : pins_each_folder(plane->folder.text, open_listener, plane);
 }
 
@@ -353,6 +365,25 @@ struct hs_control *plane_control(const struct plane *plane)
 const struct flows *plane_flow_table(const struct plane *plane)
 {
 	return &plane->flows;
+}
+
+const struct paths *plane_paths(const struct plane *plane)
+{
+	return &plane->paths;
+}
+
+int plane_paths_get(struct plane *plane, struct paths **ret_paths)
+{
+	int r = open_paths(plane);
+
+	if (!r && !plane->paths.entries) {
+		r = paths_create(plane->folder.text);
+		/* somebody else was faster */
+		if (!r || r == -EEXIST)
+			r = open_paths(plane);
+	}
+	*ret_paths = &plane->paths;
+	return r;
 }
 
 struct listener **plane_listeners(const struct plane *plane, size_t *ret_n)

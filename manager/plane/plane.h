@@ -15,6 +15,7 @@
 #include "plane/accounting.h"
 #include "plane/flows.h"
 #include "plane/listener.h"
+#include "plane/paths.h"
 #include "util/problem.h"
 
 #define PLANE_LISTENERS_MAX 64
@@ -40,6 +41,10 @@ int plane_counters_fd(const struct plane *plane); /* stays the plane's */
 /* Mapped; stays the plane's. Written in plane/control.c only. */
 struct hs_control *plane_control(const struct plane *plane);
 const struct flows *plane_flow_table(const struct plane *plane);
+/* Of its AF_UNIX sockets; without entries where there is none. Changed by plane/paths.h alone. */
+const struct paths *plane_paths(const struct plane *plane);
+/* The same table, made if there is none. */
+int plane_paths_get(struct plane *plane, struct paths **ret_paths);
 
 /* The lock that a change of this service holds while it runs: -EBUSY when another has it. Ends with
  * the descriptor. Retire and crash handling do without: they swap the word only. */
@@ -57,7 +62,8 @@ unsigned plane_canary_mode(const struct plane *plane);
 void plane_set_canary_mode(struct plane *plane, unsigned mode);
 
 uint64_t plane_word(const struct plane *plane);
-/* Writes `desired` if the word is still `expected`, else -EAGAIN. */
+/* Writes `desired` if the word is still `expected`, else -EAGAIN. The link of the service's paths
+ * follows (plane/pathlink.h); where it could not, pathlink_is_right() tells. */
 int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired);
 
 /* Whether the slot has been retired, or was never adopted. Kept in the kernel, so that the next
@@ -114,7 +120,7 @@ struct listener *plane_find(const struct plane *plane, const struct address *add
 /* Looks for listeners that another process has pinned since. */
 int plane_refresh(struct plane *plane);
 
-/* Live sockets of a slot over all listeners. */
+/* Live sockets of a slot over all listeners, and at all paths. */
 unsigned plane_slot_sockets(const struct plane *plane, unsigned slot);
 /* Some cookie of a live socket of the slot; 0 when it has none. */
 uint64_t plane_slot_cookie(const struct plane *plane, unsigned slot);
@@ -124,8 +130,10 @@ int plane_slot_has(const struct plane *plane, unsigned slot, uint64_t cookie);
 uint32_t plane_live_slots(const struct plane *plane);
 /* Whether a park is open on any listener. */
 bool plane_has_park(const struct plane *plane);
-/* Address of the first listener that `other` serves and `slot` does not; NULL when there is none.
- */
+/* Whether `other` serves a listener that `slot` does not. */
+bool plane_is_missing(const struct plane *plane, unsigned slot, unsigned other);
+/* Address of the first listener that `other` serves and `slot` does not; NULL when there is none,
+ * or none but paths. */
 const struct address *plane_missing(const struct plane *plane, unsigned slot, unsigned other);
 /* The same as a sentence without its end, with what to do; nothing is set when none is missing. */
 void plane_describe_missing(const struct plane *plane, unsigned slot, unsigned other,
@@ -149,7 +157,7 @@ int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_tota
 /* Look-ups that the selector answered without choosing a place: a preview rule did, or nobody. */
 int plane_asked_otherwise(const struct plane *plane, uint64_t *ret_asked);
 
-/* TCP connections that wait for accept() per place, asked from the kernel. */
+/* Connections that wait for accept() per place, asked from the kernel. */
 int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX]);
 
 /*

@@ -7,6 +7,7 @@
 
 #include "plane/claim.h"
 #include "plane/exec.h"
+#include "plane/pathlink.h"
 #include "plane/preview.h"
 #include "util/macro.h"
 
@@ -17,6 +18,7 @@ static void set_aside(struct plane *plane, unsigned slot)
 
 	for (size_t i = 0; i < n; i++)
 		listener_set_aside(listeners[i], slot);
+	paths_set_aside(plane_paths(plane), slot);
 }
 
 /* Whether another slot, or the park, listens there, too: else what waits would be lost, not moved.
@@ -55,6 +57,8 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 		if (hs_word_active(word) != slot)
 			break;
 	} while (plane_swap_word(plane, word, word_with_active(word, successor(others, slot))));
+	/* also where somebody was killed before he had done it */
+	pathlink_follow(plane);
 	set_aside(plane, slot);
 	*ret_to = hs_word_active(plane_word(plane));
 	return RETIRE_DONE;
@@ -79,10 +83,14 @@ static void describe_done(enum retire_answer answer, const struct plane *plane, 
 {
 	char unread[96] = "";
 
-	if (queues->unread)
+	if (queues->left.waiting)
+		snprintf(unread, sizeof(unread),
+			 "; %" PRIu64 " that wait at its paths were not accepted in time",
+			 queues->left.waiting);
+	else if (queues->left.unread)
 		snprintf(unread, sizeof(unread),
 			 "; about %" PRIu64 " bytes of datagrams were not read in time",
-			 queues->unread);
+			 queues->left.unread);
 	if (answer == RETIRE_PARKED)
 		problem_set(ret_sentence, 0,
 			    "%s: slot %u is retired and no other slot is ready: new connections "
@@ -174,18 +182,53 @@ int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_
 	return r < 0 ? r : (int)queued;
 }
 
-int retire_unread(struct plane *plane, const char *cgroup, uint64_t *ret_bytes)
+static bool has_datagrams(const struct plane *plane)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (listeners[i]->address.udp)
+			return true;
+	return false;
+}
+
+static int count_unread(struct plane *plane, const char *cgroup, uint64_t *bytes)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
-	uint64_t bytes = 0;
 	size_t n;
 	int r = scan_cgroup(cgroup, &held, &n);
 
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		if (held[i].socket.address.udp && plane_find(plane, &held[i].socket.address))
-			bytes += held[i].socket.queued;
+			*bytes += held[i].socket.queued;
+	return r < 0 ? r : 0;
+}
+
+int retire_look(struct plane *plane, unsigned slot, const char *cgroup,
+		struct retire_left *ret_left)
+{
+	struct retire_left left = {.waiting = paths_queued(plane_paths(plane), slot)};
+	uint64_t open[HS_SLOTS_MAX];
+	int r = has_datagrams(plane) ? count_unread(plane, cgroup, &left.unread) : 0;
+
 	if (r < 0)
 		return r;
-	*ret_bytes = bytes;
+	paths_connections(plane_paths(plane), open);
+	left.open = slot < HS_SLOTS_MAX ? open[slot] : 0;
+	*ret_left = left;
 	return 0;
+}
+
+/* What is short is over by then, and a connection that stays is not waited for. */
+#define OPEN_TIME (1 * USEC_PER_SEC)
+
+bool retire_is_over(const struct retire_left *left, uint64_t waited_usec)
+{
+	return !left->unread && !left->waiting && (!left->open || waited_usec >= OPEN_TIME);
+}
+
+bool retire_has_left(const struct plane *plane)
+{
+	return has_datagrams(plane) || plane_paths(plane)->entries;
 }

@@ -6,7 +6,8 @@
  *   goes there. The caller lets it settle: handshakes that began there finish there.
  * - bounce(): connections that are still queued move to another slot, inside the kernel.
  *
- * Datagrams cannot be moved: the caller waits until retire_unread() is 0, for a while.
+ * Datagrams cannot be moved, nor can what waits on an AF_UNIX socket: the caller waits until
+ * retire_look() finds nothing left, for a while.
  */
 #pragma once
 
@@ -28,10 +29,17 @@ enum retire_answer {
 enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t allowed,
 				unsigned *ret_to);
 
+/* What cannot be moved, and is still there. */
+struct retire_left {
+	uint64_t unread;  /* bytes of datagrams, as the kernel accounts for their memory */
+	uint64_t waiting; /* connections that wait for accept() at paths, */
+	uint64_t open;	  /* and those that were accepted there */
+};
+
 /* What became of the queues. */
 struct retire_queues {
-	int moved;	 /* connections, or -errno */
-	uint64_t unread; /* bytes of datagrams, as the kernel accounts for their memory */
+	int moved; /* connections, or -errno */
+	struct retire_left left;
 };
 
 /* After RETIRE_LAST, when there is nobody to wait for: withdraws the slot where there is a park.
@@ -67,9 +75,15 @@ void retire_describe(enum retire_answer answer, const struct plane *plane, unsig
  */
 int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_map);
 
-/* Bytes in the receive queues of the cgroup's UDP sockets that belong to this service, in the map
- * or not. */
-int retire_unread(struct plane *plane, const char *cgroup, uint64_t *ret_bytes);
+/* Looks at the slot's AF_UNIX sockets, and at the UDP sockets of the cgroup that belong to this
+ * service, in the map or not. */
+int retire_look(struct plane *plane, unsigned slot, const char *cgroup,
+		struct retire_left *ret_left);
+/* Whether there may be any of it in this service. */
+bool retire_has_left(const struct plane *plane);
+/* Whether it is worth to wait on: the datagrams and the queues, and what is `open` for a shorter
+ * time, as connections may stay for long. */
+bool retire_is_over(const struct retire_left *left, uint64_t waited_usec);
 
 /* Ends all connections of the slot that are counted, at once and not in an orderly way. Returns how
  * many, or -errno. */

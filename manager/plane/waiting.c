@@ -97,4 +97,5 @@ void waiting_leave(struct plane *plane, unsigned slot, unsigned to)
 	} while (next != word && plane_swap_word(plane, word, next));
 	for (size_t i = 0; i < n; i++)
 		listener_set_aside(listeners[i], slot);
+	paths_set_aside(plane_paths(plane), slot);
 }

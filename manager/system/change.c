@@ -5,6 +5,7 @@
 #include <syslog.h>
 
 #include "plane/canary.h"
+#include "plane/pathlink.h"
 #include "system/journal.h"
 #include "system/report.h"
 #include "util/clock.h"
@@ -180,6 +181,29 @@ static void remember(struct service_change *change)
 		plane_remember(change->plane, change->word_before, cookie);
 }
 
+/* Somebody else's flip is looked at by the next tick. */
+static bool link_follows(const struct service_change *change)
+{
+	return active_of(change->plane) != change->machine.plan.to ||
+	       pathlink_is_right(change->plane);
+}
+
+/* Its clients go to the old slot still, so the word says that, too. */
+static unsigned unlinked(struct service_change *change, uint64_t now)
+{
+	const struct switchover_plan *plan = &change->machine.plan;
+	struct switchover_input input = {
+		.event = SWITCHOVER_NOT_FLIPPED,
+		.now = now,
+		.why = "the link of its paths could not be changed, see hsctl status",
+	};
+	uint64_t before;
+
+	if (plan->from < HS_SLOTS_MAX)
+		swap_active(change->plane, plan->to, plan->from, &before);
+	return switchover_step(&change->machine, &input);
+}
+
 unsigned change_flip(struct service_change *change, uint64_t now)
 {
 	const struct switchover_plan *plan = &change->machine.plan;
@@ -193,6 +217,8 @@ unsigned change_flip(struct service_change *change, uint64_t now)
 	if (r < 0)
 		return step(change, SWITCHOVER_NOT_FLIPPED, now);
 	change->flip_nsec = now_nsec() - begun;
+	if (!link_follows(change))
+		return unlinked(change, now);
 	remember(change);
 	return step(change, SWITCHOVER_FLIPPED, now);
 }
@@ -315,11 +341,27 @@ static const char *policy_meaning(enum hs_policy policy)
 	}
 }
 
-void change_set_policy(struct plane *plane, enum hs_policy policy, struct problem *ret_message)
+bool change_refuses_paths(const struct plane *plane, const char *what, struct problem *ret_refusal)
+{
+	const char *live[HS_PATHS_MAX];
+
+	if (!paths_live(plane_paths(plane), live))
+		return false;
+	problem_set(ret_refusal, 0,
+		    "%s: there is no %s for a service with AF_UNIX sockets: %s is a link, which "
+		    "leads to one slot at a time; hsctl switchover flips it",
+		    plane_service(plane), what, live[0]);
+	return true;
+}
+
+bool change_set_policy(struct plane *plane, enum hs_policy policy, struct problem *ret_message)
 {
 	bool is = false;
 	uint64_t word;
 
+	if (policy != HS_POLICY_STANDBY &&
+	    change_refuses_paths(plane, "policy but standby", ret_message))
+		return false;
 	do {
 		word = plane_word(plane);
 		is = hs_word_policy(word) == policy;
@@ -328,6 +370,7 @@ void change_set_policy(struct plane *plane, enum hs_policy policy, struct proble
 		    policy_to_string(policy), is ? " already" : " now", policy_meaning(policy));
 	if (!is)
 		log_word(JOURNAL_POLICY, plane, -1, ret_message);
+	return true;
 }
 
 static enum gate_answer pick_canary(const struct plane *plane, const struct canary_request *request,
@@ -371,6 +414,8 @@ enum gate_answer change_set_canary(struct plane *plane, const struct canary_requ
 	uint64_t word;
 	int r;
 
+	if (request->share && change_refuses_paths(plane, "canary", ret_message))
+		return GATE_NOT_READY;
 	do {
 		word = plane_word(plane);
 		answer = pick_canary(plane, request, &slot, ret_message);

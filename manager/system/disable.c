@@ -80,6 +80,10 @@ static int plan_removal(struct disable_result *result, struct problem *problem)
 	if (!template || !vendor || enabled_sockets(result->service, &sockets) < 0)
 		return no_memory(problem);
 	r = filechanges_remove(&result->changes, dropin_path(template), problem);
+	if (r >= 0)
+		r = filechanges_remove(&result->changes,
+				       configfile_path(result->service, ".d/" DROPIN_PATHS),
+				       problem);
 	for (char **p = sockets; r >= 0 && p && *p; p++)
 		r = filechanges_remove(&result->changes, dropin_path(*p), problem);
 	if (r >= 0)

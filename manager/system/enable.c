@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "system/enable.h"
 
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "core/dropin.h"
+#include "core/path.h"
 #include "system/configfile.h"
 #include "system/intakefind.h"
+#include "system/pathdetect.h"
 #include "system/unitload.h"
 #include "util/files.h"
 #include "util/strings.h"
@@ -143,11 +146,14 @@ static int add_socket(struct enable_plan *plan, const struct unitload *load, uns
 		add_shared(plan, load);
 		return 0;
 	}
-	if (!strings_contain(plan->sockets, template) && strings_add(&plan->sockets, template) < 0)
-		return no_memory(problem);
 	r = read_unit(plan, load, &unit, problem);
 	if (r < 0)
 		return r;
+	if (!strings_contain(plan->sockets, template)) {
+		plan->socket_units[strings_count(plan->sockets)] = unit;
+		if (strings_add(&plan->sockets, template) < 0)
+			return no_memory(problem);
+	}
 	lint_socket(&plan->report, &unit, service);
 	return 0;
 }
@@ -354,6 +360,8 @@ static int add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, struct
 	if (slot + 1 == plan->config.slots)
 		shared_lint(&plan->shared, &plan->report, &unit);
 	plan->own_network |= !sockets && lint_has_own_network(&unit, &line);
+	if (!slot)
+		plan->unit = unit;
 	r = compare_commands(plan, &unit, slot == 0);
 	return r < 0 ? no_memory(problem) : 0;
 }
@@ -469,6 +477,105 @@ static void find_intake(sd_bus *bus, struct enable_plan *plan)
 			intakefind_slot(bus, plan->service, slot, &plan->config, &plan->intake);
 }
 
+/* ---- paths ---- */
+
+static void add_path_finding(struct enable_plan *plan, const char *path, bool refuses,
+			     const char *why, const char *remedy)
+{
+	struct lint_finding finding = {.refuses = refuses, .why = why};
+
+	snprintf(finding.what, sizeof(finding.what), "%s", path);
+	snprintf(finding.remedy, sizeof(finding.remedy), "%s", remedy);
+	lint_add(&plan->report, &finding);
+}
+
+/* `meant`: somebody has named it; else it was found. */
+static void take_own_path(struct enable_plan *plan, const char *path, bool meant)
+{
+	const char *why = path_shared_folder(path);
+	char other[NAME_MAX + 1];
+
+	if (why) {
+		add_path_finding(
+			plan, path, meant, why,
+			"Let the server listen in a folder of its own, as "
+			"/run/NAME/NAME.sock is in /run/NAME; until then both slots bind the "
+			"same path, and who stops may remove it under the other");
+		return;
+	}
+	if (pathdetect_other_file(path, other)) {
+		add_path_finding(
+			plan, path, false,
+			"There are other files in its folder, which the slots will not see, "
+			"for each has a folder of its own in its place",
+			"If the server needs them, let it listen in a folder that has only "
+			"the socket, and then name that: hsctl enable --path=");
+		if (!meant)
+			return;
+	}
+	pathlist_add(&plan->own_paths, path);
+	pathlist_add(&plan->paths, path);
+}
+
+/* What a socket unit makes is not the server's to bind. */
+static void take_own_paths(struct enable_plan *plan, const struct pathlist *list, bool meant)
+{
+	for (unsigned i = 0; i < list->n; i++)
+		if (!pathlist_has(&plan->paths, list->paths[i]))
+			take_own_path(plan, list->paths[i], meant);
+}
+
+static int split_paths(const char *text, struct pathlist *list, struct problem *problem)
+{
+	struct problem why;
+
+	for (const char *p = text; *p; p += *p == ',') {
+		_cleanup_(freep) char *path = format("%.*s", (int)strcspn(p, ","), p);
+
+		if (!path)
+			return no_memory(problem);
+		if (path_check(path, &why) < 0)
+			return problem_set(problem, -EINVAL, "--path=%s %s", path, why.text);
+		pathlist_add(list, path);
+		p += strcspn(p, ",");
+	}
+	return 0;
+}
+
+static void refuse_exclusive(struct enable_plan *plan)
+{
+	if (plan->paths.n && plan->config.exclusive)
+		add_path_finding(plan, "Exclusive=yes", true,
+				 "Such a service is switched through the park, where clients wait, "
+				 "and there is none for AF_UNIX sockets",
+				 "Remove the line, or let the server listen by TCP");
+}
+
+/* The socket units' first; then what somebody has named, or else what can be found. */
+static int find_paths(sd_bus *bus, struct enable_plan *plan, const char *named,
+		      struct problem *problem)
+{
+	struct pathlist list = {0};
+	int r = named ? split_paths(named, &list, problem) : 0;
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < strings_count(plan->sockets); i++)
+		dropin_socket_paths(&plan->socket_units[i].settings, &plan->paths);
+	for (unsigned i = 0; !named && i < plan->config.n_paths; i++)
+		pathlist_add(&list, plan->config.paths[i]);
+	take_own_paths(plan, &list, true);
+	if (!named) {
+		struct pathlist found = {0};
+
+		pathdetect_unit(&plan->unit, plan->service, &found);
+		pathdetect_running(bus, plan->service, plan->config.slots, &found);
+		take_own_paths(plan, &found, false);
+	}
+	refuse_exclusive(plan);
+	return 0;
+}
+
 static int plan_changes(struct enable_plan *plan, struct problem *problem)
 {
 	_cleanup_(freep) char *template = format("%s@.service", plan->service);
@@ -478,6 +585,7 @@ static int plan_changes(struct enable_plan *plan, struct problem *problem)
 		.commands = &plan->commands,
 		.shares_pid_file = plan->shared.pid_file,
 		.shares_runtime = plan->shared.runtime_directory,
+		.paths = &plan->own_paths,
 		.joined = plan->own_network ? plan->config.slots : 0,
 	};
 	int r = 0;
@@ -487,17 +595,24 @@ static int plan_changes(struct enable_plan *plan, struct problem *problem)
 	if (!plan->kept_config)
 		r = filechanges_write(&plan->changes, configfile_path(plan->service, ""),
 				      dropin_config_text(plan->service), problem);
+	if (r >= 0 && plan->paths.n)
+		r = filechanges_write(&plan->changes,
+				      configfile_path(plan->service, ".d/" DROPIN_PATHS),
+				      dropin_paths_text(plan->service, &plan->paths), problem);
 	if (r >= 0)
 		r = filechanges_write(&plan->changes, dropin_path(template),
 				      dropin_service_text(&dropin), problem);
-	for (char **p = plan->sockets; r >= 0 && p && *p; p++)
-		r = filechanges_write(&plan->changes, dropin_path(*p),
-				      dropin_socket_text(plan->service), problem);
+	for (size_t i = 0; r >= 0 && i < strings_count(plan->sockets); i++)
+		r = filechanges_write(
+			&plan->changes, dropin_path(plan->sockets[i]),
+			dropin_socket_text(plan->service, &plan->socket_units[i].settings),
+			problem);
 	return r;
 }
 
 /* Looks at everything, so that all findings are there at once, and then plans. */
-static int make_plan(sd_bus *bus, struct enable_plan *plan, struct problem *problem)
+static int make_plan(sd_bus *bus, struct enable_plan *plan, const char *paths,
+		     struct problem *problem)
 {
 	int r;
 
@@ -511,11 +626,13 @@ static int make_plan(sd_bus *bus, struct enable_plan *plan, struct problem *prob
 	if (r >= 0 && !plan->report.refused)
 		find_intake(bus, plan);
 	if (r >= 0 && !plan->report.refused)
+		r = find_paths(bus, plan, paths, problem);
+	if (r >= 0 && !plan->report.refused)
 		r = plan_changes(plan, problem);
 	return r;
 }
 
-int enable_plan_new(sd_bus *bus, const char *text, struct enable_plan **ret_plan,
+int enable_plan_new(sd_bus *bus, const char *text, const char *paths, struct enable_plan **ret_plan,
 		    struct problem *problem)
 {
 	_cleanup_(enable_plan_freep) struct enable_plan *plan = calloc(1, sizeof(*plan));
@@ -525,7 +642,7 @@ int enable_plan_new(sd_bus *bus, const char *text, struct enable_plan **ret_plan
 		return no_memory(problem);
 	if (lint_name(&plan->report, text)) {
 		(void)name_from_template(text, plan->service);
-		r = make_plan(bus, plan, problem);
+		r = make_plan(bus, plan, paths, problem);
 	}
 	if (r < 0)
 		return r;

@@ -10,6 +10,7 @@
 #include "core/intake.h"
 #include "core/lint.h"
 #include "core/name.h"
+#include "core/pathfind.h"
 #include "core/shared.h"
 #include "system/filechanges.h"
 #include "system/unitfile.h"
@@ -28,10 +29,15 @@ struct enable_plan {
 	struct config config; /* with the defaults where there is none */
 	struct intake_facts intake;
 	struct shared shared;
-	struct commands commands; /* of slot 0, and with that of all */
-	bool own_network;	  /* a slot's unit has a network namespace made for it */
-	unsigned running;	  /* bit N: slot N runs now; hsd adopts it when it is told */
-	bool needs_reload;	  /* systemd has not read the newest files */
+	struct commands commands;  /* of slot 0, and with that of all */
+	bool own_network;	   /* a slot's unit has a network namespace made for it */
+	unsigned running;	   /* bit N: slot N runs now; hsd adopts it when it is told */
+	bool needs_reload;	   /* systemd has not read the newest files */
+	struct pathlist paths;	   /* of AF_UNIX sockets, for Paths= */
+	struct pathlist own_paths; /* of these, what the server binds itself */
+	struct lint_unit unit;	   /* of slot 0 */
+	/* likewise, in the order of `sockets` */
+	struct lint_unit socket_units[ENABLE_UNITS_MAX];
 
 	/* what the findings point into */
 	struct unitfile units[ENABLE_UNITS_MAX];
@@ -40,9 +46,9 @@ struct enable_plan {
 };
 
 /* Looks at the template (`text`: "app@.service", "app@" or "app"), its socket units and the
- * configuration. 0 also if plan->report refuses: look there. With every error `problem` says what
- * failed. */
-int enable_plan_new(sd_bus *bus, const char *text, struct enable_plan **ret_plan,
+ * configuration. `paths`: of --path=, with ',' between; NULL = those that it finds. 0 also if
+ * plan->report refuses: look there. With every error `problem` says what failed. */
+int enable_plan_new(sd_bus *bus, const char *text, const char *paths, struct enable_plan **ret_plan,
 		    struct problem *problem);
 struct enable_plan *enable_plan_free(struct enable_plan *plan);
 DEFINE_CLEANUP(struct enable_plan, enable_plan_free)

@@ -60,6 +60,8 @@ static bool may_hold(const struct plane *plane, const struct config *config,
 {
 	const char *service = plane_service(plane);
 
+	if (change_refuses_paths(plane, "park", ret_refusal))
+		return false;
 	if (!config->park)
 		problem_set(ret_refusal, 0,
 			    "%s: Park=no in its settings, so connections have nowhere to wait; "

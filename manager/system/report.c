@@ -34,6 +34,16 @@ static void read_listeners(struct service_report *report, const struct plane *pl
 			}
 }
 
+static void read_paths(struct service_report *report, const struct plane *plane)
+{
+	const char *live[HS_PATHS_MAX];
+
+	report->n_paths = paths_live(plane_paths(plane), live);
+	for (unsigned i = 0; i < report->n_paths; i++)
+		snprintf(report->paths[i], sizeof(report->paths[i]), "%.*s", HS_PATH_MAX - 1,
+			 live[i]);
+}
+
 void report_read_plane(struct service_report *report, const struct plane *plane)
 {
 	uint32_t queued[HS_PLACES_MAX] = {0};
@@ -46,6 +56,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	report->accounting = plane_accounting(plane);
 	report->word = plane_word(plane);
 	read_listeners(report, plane);
+	read_paths(report, plane);
 	plane_totals(plane, &totals);
 	plane_queued(plane, queued);
 	plane_flows(plane, flows);
@@ -205,6 +216,13 @@ static json_object *listeners_to_json(const struct service_report *report)
 
 		add_text(object, "protocol", report->listeners[i].udp ? "udp" : "tcp");
 		add_text(object, "address", address_format(&report->listeners[i], text));
+		json_object_array_add(array, object);
+	}
+	for (unsigned i = 0; i < report->n_paths; i++) {
+		json_object *object = json_object_new_object();
+
+		add_text(object, "protocol", "unix");
+		add_text(object, "address", report->paths[i]);
 		json_object_array_add(array, object);
 	}
 	return array;

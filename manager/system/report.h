@@ -54,6 +54,8 @@ struct service_report {
 	struct slot_report slots[HS_SLOTS_MAX];
 	unsigned n_listeners;
 	struct address listeners[PLANE_LISTENERS_MAX];
+	unsigned n_paths;
+	char paths[HS_PATHS_MAX][HS_PATH_MAX];
 	struct foreign_list foreign; /* sockets of others on its addresses */
 	bool withheld;		     /* who they are is not told to whoever asks */
 	uint64_t nothing_to_choose, events_lost;

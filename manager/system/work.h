@@ -28,7 +28,7 @@ enum work_kind {
 	WORK_ADOPT,  /* adoption_begin(); with `commit` also the second half, then twins */
 	WORK_LOOK,   /* a mark of the set of sockets: it differs when the set does */
 	WORK_BOUNCE, /* bounce() */
-	WORK_READ,   /* waits until datagrams were read, at most `patience_usec` */
+	WORK_READ,   /* waits until what cannot be moved has gone, at most `patience_usec` */
 	WORK_NUDGE,  /* nudge(), nudge_all() with `all` */
 	WORK_GIVE,   /* owners_give() for each of the cgroups, and to the descriptors given along */
 	WORK_CLOSE,  /* owners_close_datagrams() */

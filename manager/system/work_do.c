@@ -127,6 +127,8 @@ static int do_adopt(struct job *job)
 		.slot = order->slot,
 		.ports = order->config.ports,
 		.n_ports = order->config.n_ports,
+		.paths = order->config.paths,
+		.n_paths = order->config.n_paths,
 		.late = order->late,
 	};
 	int r;
@@ -143,6 +145,21 @@ static int do_adopt(struct job *job)
 	return put_adoption(job, adoption);
 }
 
+static int mark_paths(const struct job *job, uint64_t *mark)
+{
+	const struct work_order *order = job->order;
+	struct pathscan scan = {order->service, order->cgroups[0], order->slot, order->config.paths,
+				order->config.n_paths};
+	struct found_path found[HS_PATHS_MAX];
+	struct problem problem;
+	unsigned n;
+	int r = scan.n_paths ? pathscan_find(&scan, found, &n, &problem) : 0;
+
+	for (unsigned i = 0; !r && scan.n_paths && i < n; i++)
+		*mark += adopt_path_mark(&found[i]);
+	return r;
+}
+
 static int do_look(struct job *job)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
@@ -152,6 +169,8 @@ static int do_look(struct job *job)
 
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		mark += scan_mark(&held[i]);
+	if (r >= 0)
+		r = mark_paths(job, &mark);
 	return r < 0 ? r : put(job, &mark, sizeof(mark));
 }
 
@@ -171,13 +190,15 @@ static bool is_awaited(const struct job *job, int ms)
 
 static int do_read(struct job *job)
 {
-	uint64_t end = now_usec() + job->order->patience_usec, bytes = 0;
+	uint64_t begun = now_usec(), now = begun;
+	struct retire_left left = {0};
 	int r;
 
-	while (!(r = retire_unread(job->plane, job->order->cgroups[0], &bytes)) && bytes &&
-	       now_usec() < end && is_awaited(job, READ_EVERY_MS))
-		;
-	return r < 0 ? r : put(job, &bytes, sizeof(bytes));
+	while (!(r = retire_look(job->plane, job->order->slot, job->order->cgroups[0], &left)) &&
+	       !retire_is_over(&left, now - begun) && now - begun < job->order->patience_usec &&
+	       is_awaited(job, READ_EVERY_MS))
+		now = now_usec();
+	return r < 0 ? r : put(job, &left, sizeof(left));
 }
 
 static int do_nudge(struct job *job)

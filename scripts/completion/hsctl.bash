@@ -112,6 +112,7 @@ _hsctl_value() {
 	--idle | --drain | --timeout | --smoke-timeout | --hold | --probation | --ready | --deadline) echo '0 10s 30s 5min' ;;
 	--canary) echo '1%,10%,50%' ;;
 	--report) compgen -f -X '!*.@(json|svg|html)' -- "$cur" ;;
+	--path) compgen -f -- "$cur" ;;
 	--smoke) compgen -c -- "$cur" ;;
 	-M | --machine) machinectl list --no-legend --no-pager 2>/dev/null | cut -d' ' -f1 ;;
 	-H | --host) compgen -A hostname ;;

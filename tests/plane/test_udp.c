@@ -385,23 +385,25 @@ static void what_waits_can_be_waited_for(void **state)
 {
 	struct rig *rig = *state;
 	struct pair pair = start_serving(rig, HS_FLOW_CONNECTION);
-	uint64_t bytes = 1;
+	struct retire_left left = {.unread = 1};
 	int fd = open_flow(0);
 	unsigned to;
 
-	assert_int_equal(retire_unread(rig->plane, pair.a->cgroup, &bytes), 0);
-	assert_int_equal(bytes, 0);
+	assert_int_equal(retire_look(rig->plane, 0, pair.a->cgroup, &left), 0);
+	assert_int_equal(left.unread, 0);
 	server_serve(pair.a, false);
 	for (unsigned i = 0; i < 10; i++)
 		client_send(fd, 'Q');
 	assert_int_equal(retire_leave(rig->plane, 0, 3, &to), RETIRE_DONE);
 	/* a queue is left where it is */
 	assert_int_equal(bounce(rig->plane, 0, pair.a->cgroup, false), 0);
-	assert_int_equal(retire_unread(rig->plane, pair.a->cgroup, &bytes), 0);
-	assert_true(bytes > 0);
+	assert_int_equal(retire_look(rig->plane, 0, pair.a->cgroup, &left), 0);
+	assert_true(left.unread > 0);
+	assert_false(retire_is_over(&left, RIG_DEADLINE_USEC));
 	assert_int_equal(server_accept(pair.a, NULL), 10);
-	assert_int_equal(retire_unread(rig->plane, pair.a->cgroup, &bytes), 0);
-	assert_int_equal(bytes, 0);
+	assert_int_equal(retire_look(rig->plane, 0, pair.a->cgroup, &left), 0);
+	assert_int_equal(left.unread, 0);
+	assert_true(retire_is_over(&left, 0));
 	close(fd);
 }
 

@@ -96,7 +96,7 @@ static void test_keys(void **state)
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 32);
+	assert_int_equal(n, 33);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
@@ -286,7 +286,7 @@ static const struct {
 	{"Service", "OnHang", "stop", "is not known; allowed is restart or keep."},
 	{"Service", "slots", "2",
 	 "slots= is not a setting of section [Service]; allowed are Slots=, "
-	 "Ports=, Intake=, MPTCP=, Settle=, Drain=, DrainEnd=, Then=, RestartOnCrash=, "
+	 "Ports=, Paths=, Intake=, MPTCP=, Settle=, Drain=, DrainEnd=, Then=, RestartOnCrash=, "
 	 "Exclusive=, Park=, "},
 	{"Service", "", "", " is not a setting"},
 	{"Service", "Slots ", "2", "is not a setting"},

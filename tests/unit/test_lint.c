@@ -17,6 +17,7 @@
 #include "util/macro.h"
 
 #define ITEMS_MAX 64
+#define EIGHTY	  "01234567890123456789012345678901234567890123456789012345678901234567890123456789"
 #define SOCKET_OK "[Socket]\nListenStream=8080\nReusePort=yes\n"
 
 /* A unit from one text; "--- PATH" begins the next file. */
@@ -125,25 +126,30 @@ static void test_socket(void **state)
 		{SOCKET_OK "SocketProtocol=mptcp\nSocketProtocol=\n", ""},
 		/* what is listened on */
 		{"[Socket]\nReusePort=yes\n",
-		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
+		 "refuse f:0 ListenStream= with a TCP address or a path is missing\n"},
 		{SOCKET_OK "ListenDatagram=8080\n", ""},
 		{SOCKET_OK "ListenDatagram=808%i\n", "refuse f:4 ListenDatagram=808%i\n"},
 		{SOCKET_OK "ListenDatagram=/run/s\nListenSequentialPacket=/run/s-%i\n",
 		 "note f:4 ListenDatagram=/run/s\nnote f:5 ListenSequentialPacket=/run/s-%i\n"},
 		{SOCKET_OK "ListenFIFO=/run/f\nListenStream=/run/s\nListenStream=@abstract\n"
 			   "ListenStream=%t/s\nListenStream=vsock::80\n",
-		 "note f:4 ListenFIFO=/run/f\nnote f:5 ListenStream=/run/s\n"
-		 "note f:6 ListenStream=@abstract\nnote f:7 ListenStream=%t/s\n"
+		 "note f:4 ListenFIFO=/run/f\nnote f:6 ListenStream=@abstract\n"
 		 "note f:8 ListenStream=vsock::80\n"},
+		/* a path that all slots share is enough; one that is too long below ours is not */
+		{"[Socket]\nListenStream=/run/s\n", ""},
+		{"[Socket]\nListenStream=%t/app/s.sock\nListenSequentialPacket=/run/p\n",
+		 "note f:3 ListenSequentialPacket=/run/p\n"},
+		{"[Socket]\nListenStream=/run/" EIGHTY "/s\n",
+		 "refuse f:2 ListenStream=/run/" EIGHTY "/s\n"},
 		{"[Socket]\nReusePort=yes\nListenStream=/run/app-%i.sock\n",
 		 "note f:3 ListenStream=/run/app-%i.sock\n"
-		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
+		 "refuse f:0 ListenStream= with a TCP address or a path is missing\n"},
 		{"[Socket]\nReusePort=yes\nListenDatagram=53\n", ""},
 		/* an empty one of any kind resets them all */
 		{"[Socket]\nReusePort=yes\nListenStream=/run/s\nListenDatagram=\nListenStream=80\n",
 		 ""},
 		{SOCKET_OK "--- d/o.conf\n[Socket]\nListenStream=\n",
-		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
+		 "refuse f:0 ListenStream= with a TCP address or a path is missing\n"},
 		/* an address that differs between the slots */
 		{"[Socket]\nReusePort=yes\nListenStream=808%i\n",
 		 "refuse f:3 ListenStream=808%i\n"},
@@ -158,7 +164,7 @@ static void test_socket(void **state)
 		/* several at once */
 		{"[Socket]\nAccept=yes\nSocketProtocol=mptcp\n",
 		 "refuse f:2 Accept=yes\nrefuse f:3 SocketProtocol=mptcp\n"
-		 "refuse f:0 ListenStream= with a TCP address is missing\n"},
+		 "refuse f:0 ListenStream= with a TCP address or a path is missing\n"},
 	};
 
 	(void)state;

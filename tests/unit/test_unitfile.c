@@ -13,6 +13,7 @@
 #include "core/commands.h"
 #include "core/dropin.h"
 #include "core/ini.h"
+#include "core/pathfind.h"
 #include "system/filechanges.h"
 #include "system/unitfile.h"
 #include "util/files.h"
@@ -370,9 +371,60 @@ static void test_replaced(void **state)
 			    "24 KillSignal|SIGQUIT\n26 ExecStopPost|\n");
 }
 
+/* One folder for the paths in it, that of the slot. */
+static void test_paths(void **state)
+{
+	static const struct pathlist paths = {
+		3, {"/run/app/app.sock", "/run/app/admin.sock", "/srv/my-app/s"}};
+	struct dropin dropin = {.service = "app", .paths = &paths};
+	_cleanup_(freep) char *text = dropin_service_text(&dropin);
+	_cleanup_(freep) char *lines = read_all(text);
+	_cleanup_(freep) char *settings = dropin_paths_text("app", &paths);
+	_cleanup_(freep) char *read = read_all(settings);
+
+	(void)state;
+	assert_non_null(strstr(lines,
+			       "|yes\n"
+			       "13 BindPaths|-/run/hotstandby/%p/%i/run-app:/run/app\n"
+			       "15 BindPaths|-/run/hotstandby/%p/%i/srv-my_-app:/srv/my-app\n"
+			       "16 ExecStartPre|"));
+	assert_string_equal(read, "4 [Service]\n"
+				  "5 Paths|/run/app/app.sock /run/app/admin.sock /srv/my-app/s\n");
+}
+
+/* In the same order; what is no path stays as it is. */
+static void test_socket_paths(void **state)
+{
+	static const struct assignment items[] = {
+		{"f", 1, "Socket", "ListenStream", "/run/old.sock"},
+		{"f", 2, "Socket", "ListenDatagram", ""},
+		{"f", 3, "Socket", "ListenStream", "8080"},
+		{"f", 4, "Socket", "ListenStream", "%t/app/app.sock"},
+		{"f", 5, "Socket", "ListenStream", "/run/app-%i.sock"},
+		{"f", 6, "Service", "ListenStream", "/run/none.sock"},
+		{"d/" DROPIN_NAME, 7, "Socket", "ListenStream", "/run/ours.sock"},
+	};
+	static const struct assignments settings = {items, ARRAY_SIZE(items)};
+	_cleanup_(freep) char *text = dropin_socket_text("app", &settings);
+	_cleanup_(freep) char *lines = read_all(text);
+	struct pathlist paths = {0};
+
+	(void)state;
+	assert_string_equal(strstr(lines, "11 Flush"),
+			    "11 FlushPending|no\n13 RemoveOnStop|no\n14 ListenStream|\n"
+			    "15 ListenStream|8080\n"
+			    "16 ListenStream|/run/hotstandby/app/%i/run-app/app.sock\n"
+			    "17 ListenStream|/run/app-%i.sock\n");
+	dropin_socket_paths(&settings, &paths);
+	assert_int_equal(paths.n, 1);
+	assert_string_equal(paths.paths[0], "/run/app/app.sock");
+}
+
 static void test_socket_text(void **state)
 {
-	_cleanup_(freep) char *text = dropin_socket_text("app");
+	static const struct assignment item = {"f", 1, "Socket", "ListenStream", "8080"};
+	static const struct assignments settings = {&item, 1};
+	_cleanup_(freep) char *text = dropin_socket_text("app", &settings);
 	_cleanup_(freep) char *lines = read_all(text);
 
 	(void)state;
@@ -517,6 +569,8 @@ int main(void)
 		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_socket_paths),
 		cmocka_unit_test(test_socket_text),
 		cmocka_unit_test(test_config_text),
 		cmocka_unit_test(test_sockets_back),

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/paths.h"
+
+#include <bpf/bpf.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "plane/pins.h"
+#include "util/macro.h"
+
+#define ENTRIES (HS_SLOTS_MAX * HS_PATHS_MAX)
+/* The kernel rounds the size of a value up, in an array that can be mapped. */
+_Static_assert(sizeof(struct hs_path) % 8 == 0, "values lie side by side");
+
+static size_t bytes(void)
+{
+	return ENTRIES * sizeof(struct hs_path);
+}
+
+int paths_open(const char *folder, struct paths *ret_paths)
+{
+	struct paths paths = PATHS_NONE;
+	void *pages;
+	int r = pin_open(pin_path("%s/paths", folder).text, &paths.fd);
+
+	if (r < 0)
+		return r;
+	pages = mmap(NULL, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, paths.fd, 0);
+	if (pages == MAP_FAILED) {
+		r = -errno;
+		close_fd(paths.fd);
+		return r;
+	}
+	paths.entries = pages;
+	*ret_paths = paths;
+	return 0;
+}
+
+int paths_create(const char *folder)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	_cleanup_(close_fdp) int fd =
+		bpf_map_create(BPF_MAP_TYPE_ARRAY, "hs_paths", sizeof(uint32_t),
+			       sizeof(struct hs_path), ENTRIES, &opts);
+
+	return fd < 0 ? -errno : pin_object(fd, pin_path("%s/paths", folder).text);
+}
+
+void paths_done(struct paths *paths)
+{
+	if (paths->entries)
+		munmap(paths->entries, bytes());
+	close_fd(paths->fd);
+	*paths = PATHS_NONE;
+}
+
+static struct hs_path *entry_of(const struct paths *paths, unsigned slot, unsigned index)
+{
+	return &paths->entries[slot * HS_PATHS_MAX + index];
+}
+
+static bool is_there(const struct paths *paths, unsigned slot)
+{
+	return paths->entries && slot < HS_SLOTS_MAX;
+}
+
+static uint64_t cookie_of(const struct hs_path *entry)
+{
+	return __atomic_load_n(&entry->cookie, __ATOMIC_SEQ_CST);
+}
+
+static bool is_aside(const struct hs_path *entry)
+{
+	return __atomic_load_n(&entry->aside, __ATOMIC_SEQ_CST);
+}
+
+/* What the kernel says about it now. */
+static bool ask(const struct hs_path *entry, struct unix_listener *ret_listener)
+{
+	uint64_t cookie = cookie_of(entry);
+	int r;
+
+	*ret_listener = (struct unix_listener) {.cookie = cookie};
+	if (!cookie)
+		return false;
+	r = unixdiag_get(entry->inode, cookie, ret_listener);
+	return r != -ENOENT;
+}
+
+static bool lives(const struct hs_path *entry)
+{
+	struct unix_listener listener;
+
+	return ask(entry, &listener);
+}
+
+/* ---- writing ---- */
+
+/* The entry of a path, else a free one, else one whose socket is gone. */
+static struct hs_path *place_for(const struct paths *paths, unsigned slot, const char *path)
+{
+	struct hs_path *spare = NULL;
+
+	for (unsigned i = 0; i < HS_PATHS_MAX; i++) {
+		struct hs_path *entry = entry_of(paths, slot, i);
+
+		if (!strncmp(entry->path, path, HS_PATH_MAX))
+			return entry;
+		if (!spare && (!entry->path[0] || !lives(entry)))
+			spare = entry;
+	}
+	return spare;
+}
+
+int paths_put(struct paths *paths, unsigned slot, const char *path,
+	      const struct unix_listener *listener)
+{
+	struct hs_path *entry = place_for(paths, slot, path);
+
+	if (!entry)
+		return -ENOSPC;
+	__atomic_store_n(&entry->cookie, 0, __ATOMIC_SEQ_CST);
+	snprintf(entry->path, sizeof(entry->path), "%s", path);
+	entry->inode = listener->inode;
+	entry->file_device = listener->file.device;
+	entry->file_inode = listener->file.inode;
+	__atomic_store_n(&entry->aside, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&entry->cookie, listener->cookie, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static bool is_among(const char *path, const char (*kept)[HS_PATH_MAX], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!strncmp(path, kept[i], HS_PATH_MAX))
+			return true;
+	return false;
+}
+
+void paths_keep(struct paths *paths, unsigned slot, const char (*kept)[HS_PATH_MAX], unsigned n)
+{
+	for (unsigned i = 0; is_there(paths, slot) && i < HS_PATHS_MAX; i++) {
+		struct hs_path *entry = entry_of(paths, slot, i);
+
+		if (entry->path[0] && !is_among(entry->path, kept, n))
+			__atomic_store_n(&entry->cookie, 0, __ATOMIC_SEQ_CST);
+	}
+}
+
+void paths_set_aside(const struct paths *paths, unsigned slot)
+{
+	for (unsigned i = 0; is_there(paths, slot) && i < HS_PATHS_MAX; i++)
+		__atomic_store_n(&entry_of(paths, slot, i)->aside, 1, __ATOMIC_SEQ_CST);
+}
+
+/* ---- reading ---- */
+
+bool paths_is_aside(const struct paths *paths, unsigned slot)
+{
+	for (unsigned i = 0; is_there(paths, slot) && i < HS_PATHS_MAX; i++)
+		if (cookie_of(entry_of(paths, slot, i)) && is_aside(entry_of(paths, slot, i)))
+			return true;
+	return false;
+}
+
+unsigned paths_sockets(const struct paths *paths, unsigned slot, uint64_t cookies[HS_PATHS_MAX])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; is_there(paths, slot) && i < HS_PATHS_MAX; i++) {
+		const struct hs_path *entry = entry_of(paths, slot, i);
+		struct unix_listener listener;
+
+		if (!is_aside(entry) && ask(entry, &listener))
+			cookies[n++] = listener.cookie;
+	}
+	return n;
+}
+
+bool paths_had(const struct paths *paths, unsigned slot, uint64_t cookie)
+{
+	for (unsigned i = 0; is_there(paths, slot) && i < HS_PATHS_MAX; i++)
+		if (cookie && cookie_of(entry_of(paths, slot, i)) == cookie)
+			return true;
+	return false;
+}
+
+static bool is_listed(const char *const *list, unsigned n, const char *path)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!strncmp(list[i], path, HS_PATH_MAX))
+			return true;
+	return false;
+}
+
+unsigned paths_live(const struct paths *paths, const char *live[HS_PATHS_MAX])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; paths->entries && i < ENTRIES && n < HS_PATHS_MAX; i++) {
+		const struct hs_path *entry = &paths->entries[i];
+
+		if (cookie_of(entry) && !is_listed(live, n, entry->path) && lives(entry))
+			live[n++] = entry->path;
+	}
+	return n;
+}
+
+static bool serves(const struct paths *paths, unsigned slot, const char *path)
+{
+	for (unsigned i = 0; i < HS_PATHS_MAX; i++) {
+		const struct hs_path *entry = entry_of(paths, slot, i);
+
+		if (!strncmp(entry->path, path, HS_PATH_MAX))
+			return !is_aside(entry) && lives(entry);
+	}
+	return false;
+}
+
+const char *paths_missing(const struct paths *paths, unsigned slot, unsigned other)
+{
+	for (unsigned i = 0; is_there(paths, slot) && is_there(paths, other) && i < HS_PATHS_MAX;
+	     i++) {
+		const struct hs_path *entry = entry_of(paths, other, i);
+
+		if (!is_aside(entry) && lives(entry) && !serves(paths, slot, entry->path))
+			return entry->path;
+	}
+	return NULL;
+}
+
+uint32_t paths_queued(const struct paths *paths, unsigned slot)
+{
+	struct unix_listener listener;
+	uint32_t queued = 0;
+
+	for (unsigned i = 0; is_there(paths, slot) && i < HS_PATHS_MAX; i++)
+		if (ask(entry_of(paths, slot, i), &listener))
+			queued += listener.queued;
+	return queued;
+}
+
+void paths_connections(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX])
+{
+	struct unix_file files[ENTRIES];
+	uint64_t open[ENTRIES];
+	unsigned slots[ENTRIES];
+	size_t n = 0;
+
+	memset(counts, 0, HS_SLOTS_MAX * sizeof(*counts));
+	for (unsigned i = 0; paths->entries && i < ENTRIES; i++) {
+		const struct hs_path *entry = &paths->entries[i];
+
+		if (!cookie_of(entry))
+			continue;
+		slots[n] = i / HS_PATHS_MAX;
+		files[n++] = (struct unix_file) {entry->file_device, entry->file_inode};
+	}
+	if (!n || unixdiag_connections(files, n, open) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		counts[slots[i]] += open[i];
+}

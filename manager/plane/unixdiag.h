@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the kernel tells about AF_UNIX sockets of our network namespace through sock_diag
+ * (sock_diag(7)). Nothing is borrowed or held. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hs_abi.h"
+
+/* The file that a socket is bound to, as the kernel tells it. */
+struct unix_file {
+	uint32_t device, inode;
+};
+
+/* One that listens for streams or packets. */
+struct unix_listener {
+	uint64_t cookie;
+	uint32_t inode;
+	struct unix_file file;	/* 0, 0 = none: an abstract name */
+	uint32_t queued;	/* connections that wait for accept() */
+	char name[HS_PATH_MAX]; /* as it was bound, perhaps in another mount namespace; "" =
+				 * abstract
+				 */
+};
+
+/* All of them. The caller frees the array. */
+int unixdiag_listening(struct unix_listener **ret_listeners, size_t *ret_n);
+
+/* One, by its inode number and cookie, without its name. -ENOENT: it listens no more, or is gone.
+ */
+int unixdiag_get(uint32_t inode, uint64_t cookie, struct unix_listener *ret_listener);
+
+/* How many connections that were accepted on sockets bound to these files are open: counts[i] for
+ * files[i]. Those that wait for accept() are not among them. */
+int unixdiag_connections(const struct unix_file *files, size_t n, uint64_t *counts);
+
+/* What the kernel calls the device of a file that stat(2) has told. */
+uint32_t unixdiag_device(uint64_t device);

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "system/pathdetect.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/dropin.h"
+#include "core/name.h"
+#include "core/path.h"
+#include "plane/borrow.h"
+#include "plane/unixdiag.h"
+#include "system/units.h"
+#include "util/files.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+#define CONFIG_SIZE_MAX (256 * 1024)
+#define INCLUDED_MAX	64
+
+/* ---- what it will be started with ---- */
+
+struct reading {
+	struct pathlist *list;
+	bool included; /* what is included includes nothing more */
+};
+
+static void read_config(const char *path, void *userdata);
+
+static void read_included(const char *pattern, void *userdata)
+{
+	struct reading reading = {((struct reading *)userdata)->list, true};
+	glob_t found = {0};
+
+	if (!glob(pattern, 0, NULL, &found))
+		for (size_t i = 0; i < MIN(found.gl_pathc, (size_t)INCLUDED_MAX); i++)
+			read_config(found.gl_pathv[i], &reading);
+	globfree(&found);
+}
+
+/* A program is no text, and so not read. */
+static void read_config(const char *path, void *userdata)
+{
+	_cleanup_(freep) char *text = NULL;
+	struct reading *reading = userdata;
+
+	if (file_read(path, CONFIG_SIZE_MAX, &text) < 0)
+		return;
+	pathfind_config(reading->list, text);
+	if (!reading->included)
+		pathfind_includes(text, read_included, reading);
+}
+
+void pathdetect_unit(const struct lint_unit *unit, const char *service, struct pathlist *list)
+{
+	_cleanup_(strings_freep) char **lines = NULL;
+	struct reading reading = {list, false};
+
+	if (dropin_effective(&unit->settings, "Service", "ExecStart", &lines) < 0)
+		return;
+	for (char **line = lines; line && *line; line++) {
+		pathfind_command(list, *line, service);
+		pathfind_files(*line, read_config, &reading);
+	}
+}
+
+/* ---- what runs ---- */
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+static void add_held(const struct unix_listener *listeners, size_t n, uint32_t inode,
+		     struct pathlist *list)
+{
+	for (size_t i = 0; i < n; i++)
+		if (listeners[i].inode == inode)
+			pathlist_add(list, listeners[i].name);
+}
+
+/* A name that is no public path, as those of the slots' own, is none. */
+static void find_held(const char *cgroup, struct pathlist *list)
+{
+	_cleanup_(freep) struct unix_listener *listeners = NULL;
+	_cleanup_(freep) struct lent_place *places = NULL;
+	_cleanup_(freep) uint32_t *inodes = NULL;
+	size_t n, n_places;
+
+	if (!cgroup[0] || unixdiag_listening(&listeners, &n) < 0)
+		return;
+	inodes = calloc(n + 1, sizeof(*inodes));
+	for (size_t i = 0; inodes && i < n; i++)
+		inodes[i] = listeners[i].inode;
+	if (!inodes || !n)
+		return;
+	qsort(inodes, n, sizeof(*inodes), by_number);
+	if (borrow_find(cgroup, inodes, n, &places, &n_places) < 0)
+		return;
+	for (size_t i = 0; i < n_places; i++)
+		add_held(listeners, n, places[i].inode, list);
+}
+
+static void find_unit(sd_bus *bus, const char *unit, struct pathlist *list)
+{
+	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
+
+	if (units_query(bus, unit, &facts, NULL) >= 0)
+		find_held(facts.control_group, list);
+}
+
+void pathdetect_running(sd_bus *bus, const char *service, unsigned n_slots, struct pathlist *list)
+{
+	_cleanup_(freep) char *plain = format("%s.service", service);
+	char unit[UNIT_NAME_MAX];
+
+	for (unsigned slot = 0; slot < n_slots; slot++)
+		if (!name_unit(service, slot, unit, sizeof(unit)))
+			find_unit(bus, unit, list);
+	if (plain)
+		find_unit(bus, plain, list);
+}
+
+/* ---- what is beside it ---- */
+
+static bool ends_with(const char *name, const char *end)
+{
+	size_t length = strlen(name), n = strlen(end);
+
+	return length >= n && !strcmp(name + length - n, end);
+}
+
+static bool is_about_process(int folder, const char *name)
+{
+	struct stat st;
+
+	if (!strcmp(name, ".") || !strcmp(name, "..") || ends_with(name, ".pid") ||
+	    ends_with(name, ".lock"))
+		return true;
+	return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISSOCK(st.st_mode) ||
+	       S_ISLNK(st.st_mode) || S_ISFIFO(st.st_mode);
+}
+
+bool pathdetect_other_file(const char *path, char ret_name[NAME_MAX + 1])
+{
+	_cleanup_(closedirp) DIR *dir = NULL;
+	char folder[HS_PATH_MAX];
+	struct dirent *entry;
+
+	path_folder(path, folder);
+	dir = opendir(folder);
+	while (dir && (entry = readdir(dir)))
+		if (!is_about_process(dirfd(dir), entry->d_name)) {
+			snprintf(ret_name, NAME_MAX + 1, "%s", entry->d_name);
+			return true;
+		}
+	return false;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Where a service's server listens by AF_UNIX, or will: from what its unit starts, the
+ * configuration that this names, and what runs already. For `hsctl enable`. */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+#include "core/lint.h"
+#include "core/pathfind.h"
+
+/* What the unit's command line says, and the files that it names. */
+void pathdetect_unit(const struct lint_unit *unit, const char *service, struct pathlist *list);
+
+/* What the instances of the template listen at that run, and the plain unit of the same name. */
+void pathdetect_running(sd_bus *bus, const char *service, unsigned n_slots, struct pathlist *list);
+
+/* Whether in the folder of the path there is something else than sockets and what a server writes
+ * about its process; and what. */
+bool pathdetect_other_file(const char *path, char ret_name[NAME_MAX + 1]);

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "system/pathsetup.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+
+#include "core/path.h"
+#include "plane/unixdiag.h"
+#include "util/files.h"
+#include "util/macro.h"
+
+#define LABEL	    "security.selinux"
+#define LABEL_MAX   256
+#define FOLDER_MODE 0755
+
+struct task {
+	const char *service;
+	unsigned slot;
+	const struct config *config;
+	int (*work)(struct task *task);
+	/* the answer, shared with the child */
+	int result;
+	struct problem problem;
+};
+
+/* ---- in the machine's mount namespace ---- */
+
+static int enter_machine(struct task *task)
+{
+	_cleanup_(close_fdp) int fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || setns(fd, CLONE_NEWNS) < 0)
+		return problem_set(&task->problem, -errno,
+				   "the mount namespace of PID 1 cannot be entered: %m; this needs "
+				   "root with CAP_SYS_ADMIN");
+	return task->work(task);
+}
+
+/* By a child: the caller stays where it is. */
+static int run(struct task *task, struct problem *problem)
+{
+	struct task *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+	int r, status;
+
+	if (shared == MAP_FAILED)
+		return problem_set(problem, -ENOMEM, "no memory");
+	*shared = *task;
+	shared->result = -ECHILD;
+	pid = fork();
+	if (!pid) {
+		shared->result = enter_machine(shared);
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	r = shared->result;
+	*problem = shared->problem;
+	munmap(shared, sizeof(*shared));
+	if (r < 0 && !problem->text[0])
+		problem_set(problem, r, "%s", strerror(-r));
+	return r;
+}
+
+/* ---- folders ---- */
+
+/* Root's, and only root's to change. */
+static int enter_folder(int parent, const char *name)
+{
+	struct stat st;
+	int fd;
+
+	/* whatever the umask */
+	if (mkdirat(parent, name, FOLDER_MODE) == 0 && fchmodat(parent, name, FOLDER_MODE, 0) < 0)
+		return -errno;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || st.st_uid || st.st_mode & (S_IWGRP | S_IWOTH)) {
+		close_fd(fd);
+		return -EPERM;
+	}
+	return fd;
+}
+
+static int open_slot(const struct task *task)
+{
+	char slot[12];
+	_cleanup_(close_fdp) int root = enter_folder(AT_FDCWD, PATH_ROOT);
+	_cleanup_(close_fdp) int service = root < 0 ? root : enter_folder(root, task->service);
+
+	snprintf(slot, sizeof(slot), "%u", task->slot);
+	return service < 0 ? service : enter_folder(service, slot);
+}
+
+static void copy_label(int from, int to)
+{
+	char label[LABEL_MAX];
+	ssize_t n = fgetxattr(from, LABEL, label, sizeof(label));
+
+	/* without SELinux there is none */
+	if (n > 0)
+		(void)!fsetxattr(to, LABEL, label, n, 0);
+}
+
+/* Who may come to the public folder may come to this one, and nobody else. */
+static int dress(int folder, const char *public)
+{
+	_cleanup_(close_fdp) int model =
+		open(public, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st = {.st_mode = FOLDER_MODE};
+
+	if (model >= 0) {
+		if (fstat(model, &st) < 0)
+			return -errno;
+		copy_label(model, folder);
+	}
+	if (fchown(folder, st.st_uid, st.st_gid) < 0 || fchmod(folder, st.st_mode & 07777) < 0)
+		return -errno;
+	return 0;
+}
+
+static int make_folder(int slot, const char *path)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	char key[PATH_KEY_MAX], public[HS_PATH_MAX];
+
+	path_key(path, key);
+	path_folder(path, public);
+	if (mkdirat(slot, key, 0700) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	fd = openat(slot, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : dress(fd, public);
+}
+
+static int make_folders_of_slot(struct task *task)
+{
+	_cleanup_(close_fdp) int slot = open_slot(task);
+	int r = slot < 0 ? slot : 0;
+
+	for (unsigned i = 0; !r && i < task->config->n_paths; i++)
+		r = make_folder(slot, task->config->paths[i]);
+	if (r < 0)
+		problem_set(&task->problem, r,
+			    "the folders of slot %u below " PATH_ROOT "/%s cannot be made: %s%s",
+			    task->slot, task->service, strerror(-r),
+			    r == -EPERM ? "; they have to be root's, and no others' to change"
+					: "");
+	return r;
+}
+
+int pathsetup_folders(const char *service, unsigned slot, const struct config *config,
+		      struct problem *problem)
+{
+	struct task task = {service, slot, config, make_folders_of_slot, 0, {{0}}};
+
+	return config->n_paths ? run(&task, problem) : 0;
+}
+
+/* ---- links ---- */
+
+/* Whoever owns a folder on the way could lead us elsewhere by a link. */
+static int open_public(const char *folder)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, folder, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+static bool is_link_to(int folder, const char *name, const char *target)
+{
+	char text[PATH_FILE_MAX];
+	ssize_t n = readlinkat(folder, name, text, sizeof(text));
+
+	return n == (ssize_t)strlen(target) && !memcmp(text, target, n);
+}
+
+static int replace(int folder, const char *name, const char *target)
+{
+	char temporary[NAME_MAX];
+
+	snprintf(temporary, sizeof(temporary), ".hotstandby.%d", getpid());
+	unlinkat(folder, temporary, 0);
+	if (symlinkat(target, folder, temporary) < 0)
+		return -errno;
+	if (renameat(folder, temporary, folder, name) < 0) {
+		int r = -errno;
+
+		unlinkat(folder, temporary, 0);
+		return r;
+	}
+	return 1;
+}
+
+/* What cannot be asked is taken to be served. */
+static bool is_listened_at(const struct stat *st)
+{
+	_cleanup_(freep) struct unix_listener *listeners = NULL;
+	uint32_t device = unixdiag_device(st->st_dev), inode = (uint32_t)st->st_ino;
+	size_t n;
+
+	if (unixdiag_listening(&listeners, &n) < 0)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (listeners[i].file.inode == inode && listeners[i].file.device == device)
+			return true;
+	return false;
+}
+
+/* 1: the link may be put there; 0: it is another's as yet. */
+static int may_replace(int folder, const char *name, const char *target)
+{
+	struct stat st;
+
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 1 : -errno;
+	if (S_ISLNK(st.st_mode))
+		return 1;
+	if (!S_ISSOCK(st.st_mode))
+		return -ENOTSOCK;
+	return !is_listened_at(&st) || (!stat(target, &st) && S_ISSOCK(st.st_mode));
+}
+
+static int make_link(const char *service, const char *path)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	char folder[HS_PATH_MAX], target[PATH_FILE_MAX];
+	int r;
+
+	path_folder(path, folder);
+	path_of_active(service, path, target);
+	r = make_folders(folder, FOLDER_MODE);
+	if (r < 0)
+		return r;
+	fd = open_public(folder);
+	if (fd < 0)
+		return fd;
+	if (is_link_to(fd, path_base(path), target))
+		return 0;
+	r = may_replace(fd, path_base(path), target);
+	return r > 0 ? replace(fd, path_base(path), target) : r;
+}
+
+static int make_links(struct task *task)
+{
+	int made = 0;
+
+	for (unsigned i = 0; i < task->config->n_paths; i++) {
+		const char *path = task->config->paths[i];
+		int r = make_link(task->service, path);
+
+		if (r == -ELOOP)
+			return problem_set(&task->problem, r,
+					   "%s is reached through a symbolic link; name the real "
+					   "path in Paths=",
+					   path);
+		if (r < 0)
+			return problem_set(&task->problem, r,
+					   "%s cannot be made a link to the active slot: %s", path,
+					   strerror(-r));
+		made += r;
+	}
+	return made;
+}
+
+int pathsetup_links(const char *service, const struct config *config, struct problem *problem)
+{
+	struct task task = {service, 0, config, make_links, 0, {{0}}};
+
+	return config->n_paths ? run(&task, problem) : 0;
+}

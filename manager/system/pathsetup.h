@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What of core/path.h has to be made outside of the folder that hsd may write to, or for others
+ * than root: by hsctl, as root, in the machine's own mount namespace, whatever the unit that it is
+ * a command of has mounted over it. Again is no harm.
+ */
+#pragma once
+
+#include "core/config.h"
+#include "util/problem.h"
+
+/* Before an instance runs: its folders, each with owner, mode and label of the one that it stands
+ * for. Those that are there are left as they are. */
+int pathsetup_folders(const char *service, unsigned slot, const struct config *config,
+		      struct problem *problem);
+
+/* Before and after: each public path becomes the link to the active slot's socket, in one step, and
+ * what listens there goes on with what it has. As long as no slot has a socket, a path at which
+ * somebody else listens is left to him. Returns how many links are new. */
+int pathsetup_links(const char *service, const struct config *config, struct problem *problem);

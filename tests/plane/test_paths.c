@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * AF_UNIX listeners: each slot has a file of its own, and a link leads to that of the active slot.
+ *
+ *   1. servers of two slots listen in the folders of their slots, and are adopted by what the
+ *      kernel says about the file, whatever the instance has put there
+ *   2. the link follows the word, whoever changes it, and is mended by who finds it behind
+ *   3. a slot that is retired is left, and what waits there is seen until it was accepted
+ */
+#include "cases.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "plane/pathlink.h"
+#include "system/change.h"
+#include "util/files.h"
+
+#define PUBLIC	"/run/app/app.sock"
+#define BACKLOG 16
+
+static const char configured[1][HS_PATH_MAX] = {PUBLIC};
+
+/* /run is ours alone; the public path is the link that the hooks make. */
+static int begin(void **state)
+{
+	int r = case_begin(state);
+	char target[PATH_FILE_MAX];
+
+	if (r)
+		return r;
+	rig_check(mount("run", "/run", "tmpfs", 0, "mode=0755") == 0);
+	path_of_active("web", PUBLIC, target);
+	rig_check(make_folders("/run/app", 0755) == 0);
+	rig_check(make_folders("/run/hotstandby/web/0/run-app", 0755) == 0);
+	rig_check(make_folders("/run/hotstandby/web/1/run-app", 0755) == 0);
+	rig_check(symlink(target, PUBLIC) == 0);
+	return 0;
+}
+
+static int listen_at(const char *file)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", file);
+	unlink(file);
+	rig_check(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+	rig_check(listen(fd, BACKLOG) == 0);
+	return fd;
+}
+
+static struct server *start_at(struct rig *rig, unsigned slot, const char *file)
+{
+	int fd = listen_at(file);
+	struct server *server = server_start_holding(rig, slot, fd);
+
+	close(fd);
+	return server;
+}
+
+static struct server *start(struct rig *rig, unsigned slot)
+{
+	char file[PATH_FILE_MAX];
+
+	path_of_slot("web", slot, PUBLIC, file);
+	return start_at(rig, slot, file);
+}
+
+static struct adoption *try_adopt(struct rig *rig, const struct server *server)
+{
+	struct adopt_scope scope = {
+		.cgroup = server->cgroup,
+		.slot = server->slot,
+		.paths = configured,
+		.n_paths = 1,
+	};
+	struct adoption *adoption;
+	struct problem problem = {0};
+
+	assert_int_equal(adoption_begin(rig->plane, &scope, &adoption, &problem), 0);
+	assert_int_equal(adoption_commit(rig->plane, server->slot, adoption), 0);
+	return adoption;
+}
+
+static unsigned adopt(struct rig *rig, const struct server *server)
+{
+	struct adoption *adoption = try_adopt(rig, server);
+	unsigned fresh = adoption->fresh;
+
+	assert_string_equal(adoption->path_problem.text, "");
+	assert_int_equal(adoption->adopted, 1);
+	adoption_free(adoption);
+	return fresh;
+}
+
+static struct pair start_both(struct rig *rig)
+{
+	struct pair pair = {start(rig, 0), start(rig, 1)};
+
+	assert_int_equal(adopt(rig, pair.a), 1);
+	assert_int_equal(adopt(rig, pair.b), 1);
+	return pair;
+}
+
+/* By the public path. -1 = refused. */
+static int connect_public(void)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX, .sun_path = PUBLIC};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	rig_check(fd >= 0);
+	if (connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		return close_fd(fd);
+	return fd;
+}
+
+/* Who serves the public path. */
+static char answering(void)
+{
+	_cleanup_(close_fdp) int fd = connect_public();
+	char answer = '?';
+
+	assert_true(fd >= 0);
+	assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(recv(fd, &answer, 1, 0), 1);
+	return answer;
+}
+
+static unsigned link_slot(void)
+{
+	unsigned slot = HS_SLOT_NONE;
+
+	assert_int_equal(pathlink_read("web", &slot), 0);
+	return slot;
+}
+
+static void the_first_that_comes_is_active_and_a_flip_is_one_link(void **state)
+{
+	struct rig *rig = *state;
+	struct pair pair = start_both(rig);
+
+	server_serve(pair.a, true);
+	server_serve(pair.b, true);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), 1);
+	assert_int_equal(plane_slot_sockets(rig->plane, 1), 1);
+	assert_int_equal(plane_live_slots(rig->plane), 3);
+	assert_int_equal(answering(), 'A');
+	for (unsigned i = 0; i < 10; i++) {
+		rig_flip(rig, 1 - i % 2);
+		assert_int_equal(link_slot(), 1 - i % 2);
+		assert_int_equal(answering(), i % 2 ? 'A' : 'B');
+	}
+	/* the same again is nothing new */
+	assert_int_equal(adopt(rig, pair.a), 0);
+}
+
+/* A manager that comes later sees the same. */
+static void another_manager_knows_them(void **state)
+{
+	struct rig *rig = *state;
+	struct pair pair = start_both(rig);
+	struct plane *other;
+	const char *live[HS_PATHS_MAX];
+
+	assert_int_equal(plane_open("web", rig->accounting, &other, NULL), 0);
+	assert_int_equal(plane_live_slots(other), 3);
+	assert_int_equal(paths_live(plane_paths(other), live), 1);
+	assert_string_equal(live[0], PUBLIC);
+	server_kill(pair.b);
+	assert_int_equal(plane_live_slots(other), 1);
+	assert_true(plane_is_missing(other, 1, 0));
+	assert_false(plane_is_missing(other, 0, 1));
+	plane_free(other);
+}
+
+static void a_link_that_was_left_behind_is_mended(void **state)
+{
+	struct rig *rig = *state;
+	struct problem problem = {0};
+
+	start_both(rig);
+	assert_true(pathlink_is_right(rig->plane));
+	pathlink_describe(rig->plane, &problem);
+	assert_string_equal(problem.text, "");
+	/* as if its manager had been killed before it had flipped it */
+	assert_int_equal(unlink("/run/hotstandby/web/active"), 0);
+	assert_int_equal(symlink("1", "/run/hotstandby/web/active"), 0);
+	assert_false(pathlink_is_right(rig->plane));
+	pathlink_describe(rig->plane, &problem);
+	assert_non_null(strstr(problem.text, "lead to slot 1, not to the active slot 0"));
+	assert_int_equal(pathlink_follow(rig->plane), 0);
+	assert_int_equal(link_slot(), 0);
+	assert_int_equal(unlink("/run/hotstandby/web/active"), 0);
+	assert_int_equal(pathlink_follow(rig->plane), 0);
+	assert_int_equal(link_slot(), 0);
+	assert_true(pathlink_is_right(rig->plane));
+}
+
+/* The word says that nothing has moved when the link could not be. */
+static void a_flip_without_its_link_is_none(void **state)
+{
+	struct rig *rig = *state;
+	struct service_change change;
+	struct switchover_plan plan;
+
+	start_both(rig);
+	plan = change_plan(rig->plane, VERB_SWITCHOVER, 1);
+	change_init(&change, rig->plane, &plan);
+	change_begin(&change, now_usec());
+	assert_int_equal(mount("/run", "/run", NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	change_flip(&change, now_usec());
+	assert_int_equal(mount("/run", "/run", NULL, MS_REMOUNT, NULL), 0);
+	assert_int_equal(change.machine.state, SWITCHOVER_FAILED);
+	assert_non_null(strstr(change.machine.failure, "link"));
+	assert_int_equal(hs_word_active(plane_word(rig->plane)), 0);
+	assert_int_equal(link_slot(), 0);
+}
+
+#define FLIPPERS 4
+#define ROUNDS	 400
+#define FLIPS	 5
+
+static pthread_barrier_t round_begins, round_ends;
+
+/* Each by a view of its own, as another process has it. */
+static void *flip_often(void *userdata)
+{
+	struct plane *plane = userdata;
+	uint64_t word;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pthread_barrier_wait(&round_begins);
+		for (unsigned k = 0; k < FLIPS; k++) {
+			word = plane_word(plane);
+			plane_swap_word(plane, word,
+					word_with_active(word, 1 - hs_word_active(word)));
+		}
+		pthread_barrier_wait(&round_ends);
+	}
+	return NULL;
+}
+
+static void whoever_flips_at_the_same_time_the_link_ends_where_the_word_does(void **state)
+{
+	struct rig *rig = *state;
+	struct plane *planes[FLIPPERS];
+	pthread_t threads[FLIPPERS];
+	unsigned wrong = 0;
+
+	start_both(rig);
+	pthread_barrier_init(&round_begins, NULL, FLIPPERS + 1);
+	pthread_barrier_init(&round_ends, NULL, FLIPPERS + 1);
+	for (unsigned i = 0; i < FLIPPERS; i++) {
+		assert_int_equal(plane_open("web", NULL, &planes[i], NULL), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, flip_often, planes[i]), 0);
+	}
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pthread_barrier_wait(&round_begins);
+		pthread_barrier_wait(&round_ends);
+		wrong += link_slot() != hs_word_active(plane_word(rig->plane));
+	}
+	for (unsigned i = 0; i < FLIPPERS; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		plane_free(planes[i]);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+/* ---- retirement ---- */
+
+static struct retire_left left_of(struct rig *rig, const struct server *server)
+{
+	struct retire_left left = {0};
+
+	assert_int_equal(retire_look(rig->plane, server->slot, server->cgroup, &left), 0);
+	return left;
+}
+
+static void what_waits_at_a_path_is_waited_for(void **state)
+{
+	struct rig *rig = *state;
+	struct pair pair = start_both(rig);
+	int fds[3];
+	unsigned to;
+
+	server_serve(pair.a, false);
+	server_serve(pair.b, true);
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = connect_public();
+	assert_int_equal(rig_queued(rig, 0), 3);
+	assert_int_equal(retire_leave(rig->plane, 0, 3, &to), RETIRE_DONE);
+	assert_int_equal(to, 1);
+	assert_int_equal(answering(), 'B');
+	/* it has no socket any more for those who come, and what waits there is known */
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), 0);
+	assert_int_equal(left_of(rig, pair.a).waiting, 3);
+	assert_false(retire_is_over(&(struct retire_left) {.waiting = 1}, RIG_DEADLINE_USEC));
+	assert_int_equal(server_accept(pair.a, NULL), 3);
+	assert_int_equal(left_of(rig, pair.a).waiting, 0);
+	/* those are waited for as well, but not for long */
+	assert_int_equal(left_of(rig, pair.a).open, 3);
+	assert_int_equal(rig_slot(rig, 0).connections, 3);
+	assert_false(retire_is_over(&(struct retire_left) {.open = 1}, 0));
+	assert_true(retire_is_over(&(struct retire_left) {.open = 1}, RIG_DEADLINE_USEC));
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	server_hang_up(pair.a, false);
+	rig_until(!left_of(rig, pair.a).open);
+	/* adopted again, it is a standby as before */
+	assert_int_equal(adopt(rig, pair.a), 1);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), 1);
+}
+
+static void the_last_slot_stays(void **state)
+{
+	struct rig *rig = *state;
+	struct server *a = start(rig, 0);
+	unsigned to;
+
+	adopt(rig, a);
+	server_serve(a, true);
+	assert_int_equal(retire_leave(rig->plane, 0, 1, &to), RETIRE_LAST);
+	assert_int_equal(retire_park(rig->plane, 0), RETIRE_LAST);
+	assert_int_equal(answering(), 'A');
+}
+
+static void there_is_no_canary_and_no_other_policy(void **state)
+{
+	struct rig *rig = *state;
+	static const enum slot_state states[] = {SLOT_READY, SLOT_READY};
+	struct canary_request request = {.states = states, .n = 2, .to = 1, .share = 1000};
+	uint64_t word;
+	struct problem message;
+
+	start_both(rig);
+	word = plane_word(rig->plane);
+	assert_int_not_equal(change_set_canary(rig->plane, &request, &message), GATE_OPEN);
+	assert_non_null(strstr(message.text, PUBLIC " is a link"));
+	assert_false(change_set_policy(rig->plane, HS_POLICY_HASH, &message));
+	assert_true(plane_word(rig->plane) == word);
+	/* to end one is nothing new */
+	request.share = 0;
+	assert_int_equal(change_set_canary(rig->plane, &request, &message), GATE_OPEN);
+}
+
+/* ---- what an instance can do ---- */
+
+static void expect_unadopted(struct rig *rig, const struct server *server, const char *why)
+{
+	struct adoption *adoption = try_adopt(rig, server);
+
+	assert_int_equal(adoption->adopted, 0);
+	if (why)
+		assert_non_null(strstr(adoption->path_problem.text, why));
+	else
+		assert_string_equal(adoption->path_problem.text, "");
+	adoption_free(adoption);
+	assert_int_equal(plane_slot_sockets(rig->plane, server->slot), 0);
+}
+
+/* Started before its folder was there: its name is the public one, its file is not the slot's. */
+static void at_the_public_path_itself_it_is_not_adopted(void **state)
+{
+	struct rig *rig = *state;
+	struct server *a;
+
+	a = start_at(rig, 0, PUBLIC);
+	expect_unadopted(rig, a, "restart it: systemctl restart web@0");
+}
+
+static void a_link_in_its_folder_leads_us_nowhere(void **state)
+{
+	struct rig *rig = *state;
+	char file[PATH_FILE_MAX], other[PATH_FILE_MAX];
+	struct server *a, *b = start(rig, 1);
+
+	adopt(rig, b);
+	/* at slot 1's socket, and at one of its own elsewhere */
+	path_of_slot("web", 0, PUBLIC, file);
+	path_of_slot("web", 1, PUBLIC, other);
+	assert_int_equal(symlink(other, file), 0);
+	a = start_at(rig, 0, "/run/elsewhere");
+	expect_unadopted(rig, a, NULL);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(symlink("/run/elsewhere", file), 0);
+	expect_unadopted(rig, a, NULL);
+	/* the folder itself is in a folder of root's, so it is put there by hand here */
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(rmdir("/run/hotstandby/web/0/run-app"), 0);
+	assert_int_equal(symlink("../1/run-app", "/run/hotstandby/web/0/run-app"), 0);
+	expect_unadopted(rig, a, NULL);
+	assert_int_equal(link_slot(), 1);
+}
+
+/* Another's socket in its folder is no listener of its own. */
+static void what_its_processes_do_not_hold_is_not_its_own(void **state)
+{
+	struct rig *rig = *state;
+	char file[PATH_FILE_MAX];
+	int stranger;
+	struct server *a = server_start(rig, 0);
+
+	path_of_slot("web", 0, PUBLIC, file);
+	stranger = listen_at(file);
+	expect_unadopted(rig, a, NULL);
+	close(stranger);
+	/* and a file is no socket */
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(mkdir(file, 0755), 0);
+	expect_unadopted(rig, a, NULL);
+}
+
+static void two_at_one_path_that_nobody_has_named_are_told(void **state)
+{
+	struct rig *rig = *state;
+	struct server *a = start_at(rig, 0, "/run/app/other.sock");
+	struct server *b = start_at(rig, 1, "/run/app/other.sock");
+
+	expect_unadopted(rig, a, "hsctl enable web@.service --path=/run/app/other.sock");
+	expect_unadopted(rig, b, "/run/app/other.sock, and so does another");
+}
+
+#define PATH_CASE(name) cmocka_unit_test_setup_teardown(name, begin, case_end)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		PATH_CASE(the_first_that_comes_is_active_and_a_flip_is_one_link),
+		PATH_CASE(another_manager_knows_them),
+		PATH_CASE(a_link_that_was_left_behind_is_mended),
+		PATH_CASE(a_flip_without_its_link_is_none),
+		PATH_CASE(whoever_flips_at_the_same_time_the_link_ends_where_the_word_does),
+		PATH_CASE(what_waits_at_a_path_is_waited_for),
+		PATH_CASE(the_last_slot_stays),
+		PATH_CASE(there_is_no_canary_and_no_other_policy),
+		PATH_CASE(at_the_public_path_itself_it_is_not_adopted),
+		PATH_CASE(a_link_in_its_folder_leads_us_nowhere),
+		PATH_CASE(what_its_processes_do_not_hold_is_not_its_own),
+		PATH_CASE(two_at_one_path_that_nobody_has_named_are_told),
+	};
+
+	return cases_run("paths", tests);
+}
