@@ -222,12 +222,14 @@ begin_load() {
 		>"$load_file" 2>&1 </dev/null 3>&- &
 	load_job=$!
 	load_program='-x wrk'
+	load_began=$EPOCHSECONDS
 	wait_for 5 inside pgrep -x wrk >/dev/null
 }
 
-# the load ends by Ctrl-C as at the end of its time
+# The load ends by Ctrl-C as at the end of its time; not before it had some, for it tells only at its end.
 end_load() {
 	local word
+	((EPOCHSECONDS - ${load_began:-0} >= 3)) || sleep 1.5
 	# shellcheck disable=SC2086 # option and pattern
 	inside pkill -INT $load_program || true
 	wait "$load_job" || true
