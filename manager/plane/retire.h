@@ -71,6 +71,10 @@ int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_
  * or not. */
 int retire_unread(struct plane *plane, const char *cgroup, uint64_t *ret_bytes);
 
-/* Ends all connections of the slot that are counted, at once and not in an orderly way. Returns how
- * many, or -errno. */
-int reset_connections(struct plane *plane, unsigned slot);
+/*
+ * Ends all connections of the slot that are counted, at once and not in an orderly way. Returns how
+ * many, or -errno. `tell` (may be NULL) is called with each before: to end it takes its lock, and
+ * whoever waits for an owner that holds it should have said for which (scan_on_borrow()).
+ */
+int reset_connections(struct plane *plane, unsigned slot,
+		      void (*tell)(const struct connection *connection));

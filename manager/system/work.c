@@ -26,6 +26,7 @@ static const struct {
 	[WORK_TWIN] = {"make a park like the one there is", false},
 	[WORK_FOREIGN] = {"look for others on its addresses", false},
 	[WORK_USER] = {"find its user", false},
+	[WORK_RESET] = {"reset its connections", true},
 };
 _Static_assert(ARRAY_SIZE(kinds) == WORK_KIND_COUNT, "a text for each kind");
 

@@ -38,6 +38,7 @@ enum work_kind {
 	WORK_TWIN,     /* park_twin() of the park at `address` that is given along */
 	WORK_FOREIGN,  /* foreign_find() */
 	WORK_USER,     /* owner_find() of `user`: the number of it */
+	WORK_RESET,    /* reset_connections() */
 	WORK_KIND_COUNT
 };
 

@@ -80,13 +80,20 @@ static void tell_begun(int socket)
 	send_message(socket, WORK_BEGUN, "", &pidfd, pidfd >= 0);
 }
 
-static void tell_step(const struct held_socket *held)
+static void tell_held(const struct held_socket *held)
 {
 	char text[WORK_MESSAGE_MAX - 2], address[ADDRESS_TEXT_MAX];
 
 	snprintf(text, sizeof(text), "%s of process %d",
 		 address_describe(&held->socket.address, address), held->pid);
 	send_message(socket_to_tell, WORK_STEP, text, NULL, 0);
+}
+
+static void tell_connection(const struct connection *connection)
+{
+	char text[CONNECTION_TEXT_MAX];
+
+	send_message(socket_to_tell, WORK_STEP, connection_describe(connection, text), NULL, 0);
 }
 
 static int put(struct job *job, const void *data, size_t size)
@@ -291,12 +298,17 @@ static int do_user(struct job *job)
 	return r < 0 ? r : put(job, &uid, sizeof(uid));
 }
 
+static int do_reset(struct job *job)
+{
+	return reset_connections(job->plane, job->order->slot, tell_connection);
+}
+
 static int (*const doers[])(struct job *job) = {
 	[WORK_ADOPT] = do_adopt,     [WORK_LOOK] = do_look,   [WORK_BOUNCE] = do_bounce,
 	[WORK_READ] = do_read,	     [WORK_NUDGE] = do_nudge, [WORK_GIVE] = do_give,
 	[WORK_CLOSE] = do_close,     [WORK_AWAKE] = do_awake, [WORK_OCCUPIED] = do_occupied,
 	[WORK_FOREIGN] = do_foreign, [WORK_USER] = do_user,   [WORK_NETNS] = do_netns,
-	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,
+	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,   [WORK_RESET] = do_reset,
 };
 _Static_assert(ARRAY_SIZE(doers) == WORK_KIND_COUNT, "a way to do each kind");
 
@@ -348,7 +360,7 @@ int work_do(int socket, int file, const int *fds, size_t n_fds, struct accountin
 	borrow_use(order->service);
 	netns_use(open_by_borrowing);
 	socket_to_tell = socket;
-	scan_on_borrow(tell_step);
+	scan_on_borrow(tell_held);
 	if (ftruncate(file, 0) < 0)
 		return -errno;
 	job.head.result = carry_out(&job, accounting);
