@@ -38,7 +38,8 @@ struct ownership {
 	uid_t uid;
 	uint64_t deadline; /* of waiting for others; 0 = it has not waited */
 	struct owner_question *question;
-	struct work *giving, *finding;
+	struct work *giving, *finding, *comparing;
+	bool compared, differ;	      /* whether its sockets have another owner */
 	bool given;		      /* it has been tried, */
 	int changed;		      /* with this result */
 	sd_event_source *turn_source; /* it waits */
