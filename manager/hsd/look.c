@@ -16,9 +16,8 @@ struct listed {
 };
 
 struct look {
-	struct accounting
-		*accounting; /* of the last look; NULL: there was none, or no accounting */
-	bool own;	     /* the kernel tells of our own: */
+	struct accounting *accounting; /* of the last look, if any */
+	bool own;		       /* the kernel tells of our own: */
 	struct queue_list queues;
 	struct listed listed[NAMESPACES_MAX];
 	size_t n_listed;
@@ -58,8 +57,7 @@ void look_begin(struct look *look, struct accounting *accounting)
 	look->accounting = accounting;
 	if (!accounting)
 		return;
-	/* all of it: when somebody hangs there is no time to load programs */
-	accounting_load_queues(accounting);
+	/* when somebody hangs there is no time to load programs */
 	accounting_motion(accounting);
 	kernel = accounting_queues(accounting);
 	look->own = kernel && !queues_look(kernel, &look->queues);
