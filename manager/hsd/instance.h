@@ -39,7 +39,8 @@ struct ownership {
 	uint64_t deadline; /* of waiting for others; 0 = it has not waited */
 	struct owner_question *question;
 	struct work *giving, *finding, *comparing;
-	bool compared, differ;	      /* whether its sockets have another owner */
+	bool compared, differ;	      /* whether sockets have another owner, */
+	uint64_t compared_at;	      /* as of this time */
 	bool given;		      /* it has been tried, */
 	int changed;		      /* with this result */
 	sd_event_source *turn_source; /* it waits */

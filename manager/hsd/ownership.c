@@ -142,7 +142,9 @@ static void on_compared(struct work_answer *answer, void *userdata)
 	struct ownership *own = &instance->ownership;
 
 	own->comparing = NULL;
-	own->compared = true;
+	/* not when another one has opened sockets since: then it is to be done anew */
+	own->compared = others_bind_until(instance) < own->compared_at ||
+			now_usec() >= own->deadline || answer->result < 0;
 	own->differ = answer->result > 0;
 	/* it would come to the same */
 	if (answer->result < 0) {
@@ -161,9 +163,11 @@ static bool compare(struct instance *instance, uid_t uid)
 	struct work_order order = {.kind = WORK_DIFFER, .slot = instance->slot, .uid = uid};
 	int r = 0;
 
-	if (!own->compared && !own->comparing)
+	if (!own->compared && !own->comparing) {
+		own->compared_at = now_usec();
 		r = service_order(instance->service, &scope, &order, on_compared, instance,
 				  &own->comparing);
+	}
 	if (r < 0)
 		own->compared = own->differ = true;
 	return own->compared;
@@ -254,14 +258,19 @@ void ownership_adopted(struct service *service)
 	}
 }
 
+static void forget_comparison(struct ownership *own)
+{
+	own->comparing = work_forget(own->comparing);
+	own->compared = false;
+}
+
 static void forget_request(struct ownership *own)
 {
 	own->question = owner_question_free(own->question);
 	own->turn_source = sd_event_source_disable_unref(own->turn_source);
 	own->giving = work_forget(own->giving);
 	own->finding = work_forget(own->finding);
-	own->comparing = work_forget(own->comparing);
-	own->compared = false;
+	forget_comparison(own);
 	own->given = false;
 	own->known = false;
 	own->deadline = 0;
@@ -275,8 +284,11 @@ bool ownership_prepare(struct instance *instance, const struct unit_facts *facts
 	if (!find_uid(instance, facts))
 		return false;
 	if (!own->error && !all_are_root(instance->service, facts)) {
-		if (!own->given && !own->giving && wait_for_turn(instance))
+		if (!own->given && !own->giving && wait_for_turn(instance)) {
+			/* who goes first opens sockets meanwhile */
+			forget_comparison(own);
 			return false;
+		}
 		if (!give_all(instance, own->uid))
 			return false;
 		*ret_changed = own->changed;
