@@ -3,9 +3,12 @@
  * Census: looks at each tagged socket of the machine once, when somebody asks, and adds up what
  * the connections of one service are doing. An iterator over the socket storage of the accounting:
  * sockets that are not ours, of which there may be many more, cost nothing, and no list has to be
- * handed to user space.
+ * handed to user space. A second one tells them one by one.
  *
- * The only program that looks into structures of the kernel. Their few fields are named here, and
+ * No socket is locked: an instance may hold the lock of its own for as long as it likes, and who
+ * asks sock_diag for the same figures waits for it.
+ *
+ * They look into structures of the kernel. Their few fields are named here, and
  * found at load time by the kernel's own description of itself (BTF): there is no vmlinux.h, and a
  * kernel that does not describe itself is one on which only this is not known.
  */
@@ -16,6 +19,11 @@
 
 #define OF_KERNEL __attribute__((preserve_access_index))
 
+/* Of the user space API, and so the same everywhere. */
+struct ip6 {
+	__u32 words[4];
+};
+
 typedef struct {
 	int counter;
 } OF_KERNEL atomic_t;
@@ -24,13 +32,37 @@ typedef struct {
 	__s64 counter;
 } OF_KERNEL atomic64_t;
 
+struct ns_common {
+	__u32 inum;
+} OF_KERNEL;
+
+struct net {
+	struct ns_common ns;
+} OF_KERNEL;
+
+typedef struct {
+	struct net *net;
+} OF_KERNEL possible_net_t;
+
 struct sock_common {
 	volatile unsigned char skc_state;
+	__u16 skc_family;
+	__u32 skc_daddr, skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	int skc_bound_dev_if;
+	possible_net_t skc_net;
+	struct ip6 skc_v6_daddr, skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
 } OF_KERNEL;
 
 struct sock {
 	struct sock_common __sk_common;
+	void *sk_socket;
+} OF_KERNEL;
+
+struct bpf_iter_meta {
+	__bpf_md_ptr(struct seq_file *, seq);
 } OF_KERNEL;
 
 struct request_sock_queue {
@@ -51,13 +83,14 @@ struct tcp_sock {
 
 /* What the kernel calls an iterator with; a contract of it. */
 struct bpf_iter__bpf_sk_storage_map {
-	__bpf_md_ptr(void *, meta);
+	__bpf_md_ptr(struct bpf_iter_meta *, meta);
 	__bpf_md_ptr(void *, map);
 	__bpf_md_ptr(struct sock *, sk);
 	__bpf_md_ptr(struct hs_tag *, value);
 };
 
 int hs_census(struct bpf_iter__bpf_sk_storage_map *ctx);
+int hs_list(struct bpf_iter__bpf_sk_storage_map *ctx);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -139,6 +172,58 @@ int hs_census(struct bpf_iter__bpf_sk_storage_map *ctx)
 		place->half_open += tcp->inet_conn.icsk_accept_queue.qlen.counter;
 	else if (sk->__sk_common.skc_state != TCP_CLOSE && tag->counted)
 		add_connection(census, place, tag, tcp);
+	return 0;
+}
+
+static __always_inline void copy_ip6(__u8 to[16], const struct ip6 *from)
+{
+	/* word by word: the verifier allows no more at once */
+	for (int i = 0; i < 4; i++)
+		((volatile __u32 *)to)[i] = ((volatile const __u32 *)from->words)[i];
+}
+
+static __always_inline void copy_addresses(struct hs_connection *to, struct sock *sk)
+{
+	to->family = sk->__sk_common.skc_family;
+	to->local_port = sk->__sk_common.skc_num;
+	to->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	if (to->family == AF_INET6) {
+		copy_ip6(to->local_ip, &sk->__sk_common.skc_v6_rcv_saddr);
+		copy_ip6(to->peer_ip, &sk->__sk_common.skc_v6_daddr);
+	} else {
+		*(__u32 *)to->local_ip = sk->__sk_common.skc_rcv_saddr;
+		*(__u32 *)to->peer_ip = sk->__sk_common.skc_daddr;
+	}
+}
+
+SEC("iter/bpf_sk_storage_map")
+int hs_list(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct hs_connection connection = {};
+	struct sock *sk = ctx->sk;
+	struct hs_tag *tag = ctx->value;
+	struct hs_census *census;
+	struct tcp_sock *tcp;
+	__u32 zero = 0;
+
+	if (!sk || !tag)
+		return 0;
+	census = bpf_map_lookup_elem(&hs_census_map, &zero);
+	tcp = bpf_skc_to_tcp_sock(sk);
+	if (!census || !tcp || tag->service_id != census->service_id)
+		return 0;
+	connection.state = sk->__sk_common.skc_state;
+	if (connection.state == TCP_LISTEN || connection.state == TCP_CLOSE)
+		return 0;
+	connection.cookie = sk->__sk_common.skc_cookie.counter;
+	connection.tag = *tag;
+	connection.netns = sk->__sk_common.skc_net.net->ns.inum;
+	connection.ifindex = sk->__sk_common.skc_bound_dev_if;
+	connection.received_ticks = ticks_since(tcp->inet_conn.icsk_ack.lrcvtime);
+	connection.sent_ticks = ticks_since(tcp->lsndtime);
+	connection.held = sk->sk_socket != NULL;
+	copy_addresses(&connection, sk);
+	bpf_seq_write(ctx->meta->seq, &connection, sizeof(connection));
 	return 0;
 }
 

@@ -382,6 +382,25 @@ struct hs_census {
 };
 _Static_assert(sizeof(struct hs_census) == 8 + 40 * HS_PLACES_MAX, "layout of the census");
 
+/*
+ * One connection of a service, as another iterator tells it who asks for each of them. IPv4
+ * addresses fill the first four bytes, and the rest is zero; IP addresses are in network byte
+ * order, the rest in the host's.
+ */
+struct hs_connection {
+	__u64 cookie; /* SO_COOKIE; 0 = nobody has asked for it */
+	struct hs_tag tag;
+	__u8 local_ip[16], peer_ip[16];
+	__u32 netns;			  /* the inode of its network namespace */
+	__u32 ifindex;			  /* of the device that it is bound to; 0 = none */
+	__u32 received_ticks, sent_ticks; /* since data last came, and went */
+	__u16 local_port, peer_port;
+	__u16 family;
+	__u8 state; /* TCP_ESTABLISHED, ... */
+	__u8 held;  /* 0 = no process has it: it waits for accept(2), or was closed */
+};
+_Static_assert(sizeof(struct hs_connection) == 80, "layout of a connection");
+
 /* The kernel's ticks wrap at 2^32; more than this ago is not ago, but ahead by a little. */
 #define HS_CENSUS_TICKS_MAX 0xf0000000U
 

@@ -57,13 +57,21 @@ void apart_resume(void)
 	atomic_store(&shared->paused, false);
 }
 
+void apart_step(const char *name)
+{
+	if (!shared)
+		return;
+	snprintf(shared->step, sizeof(shared->step), "%s", name);
+	apart_resume();
+}
+
 static void on_borrow(const struct held_socket *held)
 {
-	char address[ADDRESS_TEXT_MAX];
+	char address[ADDRESS_TEXT_MAX], name[ADDRESS_TEXT_MAX + 32];
 
-	snprintf(shared->step, sizeof(shared->step), "%s of process %d",
+	snprintf(name, sizeof(name), "%s of process %d",
 		 address_describe(&held->socket.address, address), held->pid);
-	apart_resume();
+	apart_step(name);
 }
 
 /* Whoever waits for the end of our output is not to wait for this process. */

@@ -22,6 +22,8 @@ typedef int (*apart_fn)(void *data);
  */
 int apart_run(apart_fn work, void *data, size_t size, struct problem *problem);
 
+/* In `work`: what is touched next, as a name; sockets that are borrowed tell that by themselves. */
+void apart_step(const char *name);
 /* In `work`: what follows has nothing to do with a socket, and may take its time; until the next
  * socket is borrowed, or apart_resume(). */
 void apart_pause(void);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "hsctl/apart.h"
 #include "hsctl/direct.h"
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
@@ -287,9 +288,30 @@ static int stop_it(const struct drain *drain)
 		   drain->service, drain->left, drain->slot);
 }
 
+static void tell_reset(const struct connection *connection)
+{
+	char text[CONNECTION_TEXT_MAX];
+
+	apart_step(connection_describe(connection, text));
+}
+
+struct resetting {
+	struct plane *plane;
+	unsigned slot;
+};
+
+/* To end a connection takes its lock, which the instance may hold. */
+static int do_reset(void *data)
+{
+	const struct resetting *resetting = data;
+
+	return reset_connections(resetting->plane, resetting->slot, tell_reset);
+}
+
 static int reset_them(const struct drain *drain)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
+	struct resetting resetting = {.slot = drain->slot};
 	struct problem problem = {0};
 	int n;
 
@@ -297,10 +319,11 @@ static int reset_them(const struct drain *drain)
 		complain("%s", problem.text);
 		return EXIT_FAILED;
 	}
-	n = reset_connections(direct.plane, drain->slot);
+	resetting.plane = direct.plane;
+	n = apart_run(do_reset, &resetting, sizeof(resetting), &problem);
 	if (n < 0) {
 		complain("the connections of slot %u could not be reset: %s", drain->slot,
-			 strerror(-n));
+			 problem.text[0] ? problem.text : strerror(-n));
 		return EXIT_FAILED;
 	}
 	return end(drain, "reset", "%s: at the deadline %d connections of slot %u were reset.",

@@ -18,9 +18,6 @@ int bus_publish_manager(struct manager *manager);
 /* Puts a service on the bus; `service->bus_object` takes it off again. */
 int bus_publish_service(struct service *service);
 
-/* Who is behind a call: the user who logged in, also behind sudo. JOURNAL_UID_NONE = not known. */
-uint32_t bus_sender_uid(sd_bus_message *message);
-
 void bus_emit_progress(const struct service *service, const char *json);
 /* The properties that follow the routing word have changed. */
 void bus_emit_changed(const struct service *service);

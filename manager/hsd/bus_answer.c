@@ -2,25 +2,8 @@
 #include "hsd/bus_answer.h"
 
 #include "hsd/bus.h"
-#include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"
-
-uint32_t bus_sender_uid(sd_bus_message *message)
-{
-	sd_bus_creds *creds = NULL;
-	uid_t uid = JOURNAL_UID_NONE;
-
-	if (sd_bus_query_sender_creds(message,
-				      SD_BUS_CREDS_EUID | SD_BUS_CREDS_AUDIT_LOGIN_UID |
-					      SD_BUS_CREDS_AUGMENT,
-				      &creds) < 0)
-		return uid;
-	if (sd_bus_creds_get_audit_login_uid(creds, &uid) < 0)
-		(void)sd_bus_creds_get_euid(creds, &uid);
-	sd_bus_creds_unref(creds);
-	return uid;
-}
 
 int bus_reply_json(sd_bus_message *m, json_object *object)
 {

@@ -39,7 +39,7 @@ static int call(const sd_bus_vtable *method, sd_bus_message *m, bool privileged,
 	return method->x.method.handler(m, object, error);
 }
 
-bool bus_may_hold(sd_bus_message *m)
+static const sd_bus_vtable *method_of(sd_bus_message *m)
 {
 	const char *member = sd_bus_message_get_member(m);
 	const sd_bus_vtable *method = NULL;
@@ -48,6 +48,18 @@ bool bus_may_hold(sd_bus_message *m)
 		method = find_method(bus_service_vtable, member);
 	if (!method && is_of(m, BUS_MANAGER_INTERFACE))
 		method = find_method(bus_manager_vtable, member);
+	return method;
+}
+
+bool bus_is_ours(sd_bus_message *m)
+{
+	return method_of(m);
+}
+
+bool bus_may_hold(sd_bus_message *m)
+{
+	const sd_bus_vtable *method = method_of(m);
+
 	return method && sd_bus_message_has_signature(m, method->x.method.signature) > 0;
 }
 

@@ -10,5 +10,8 @@
  * others. */
 bool bus_may_hold(sd_bus_message *m);
 
+/* Whether it is one of our methods, with whatever arguments. */
+bool bus_is_ours(sd_bus_message *m);
+
 /* It is answered, now or later. `privileged`: the sender is root. `userdata` is the manager. */
 void bus_dispatch(sd_bus_message *m, bool privileged, void *userdata);

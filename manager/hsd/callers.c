@@ -8,8 +8,11 @@
 #include "core/quota.h"
 #include "hsd/bus_dispatch.h"
 #include "hsd/refusals.h"
+#include "system/journal.h"
 #include "util/clock.h"
+#include "util/files.h"
 #include "util/macro.h"
+#include "util/parse.h"
 #include "util/problem.h"
 
 #define GROUP "hotstandby"
@@ -35,9 +38,8 @@ struct caller {
 	struct callers *callers;
 	char name[NAME_SIZE]; /* ":1.42"; "" = this place is free */
 	bool known, member;
-	uid_t uid;
-	pid_t pid;     /* 0 = the bus does not know */
-	uint64_t seen; /* counts up: who has the lowest has asked for nothing for longest */
+	uid_t uid, login; /* as whom it runs; who has logged in */
+	uint64_t seen;	  /* counts up: who has the lowest has asked for nothing for longest */
 	sd_bus_slot *question;
 	sd_bus_message *held[HELD_MAX];
 	unsigned n_held, n_passed;
@@ -187,30 +189,54 @@ static int read_groups(sd_bus_message *m, struct caller *caller)
 	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+/* Of a process of another user's, or with more privileges than ours, we may not see it. */
+static uid_t login_of(pid_t pid, uid_t otherwise)
+{
+	_cleanup_(freep) char *text = NULL;
+	char path[40];
+	uint64_t uid;
+
+	snprintf(path, sizeof(path), "/proc/%d/loginuid", pid);
+	if (pid <= 0 || file_read(path, 32, &text) < 0)
+		return otherwise;
+	text[strcspn(text, "\n")] = '\0';
+	return parse_unsigned(text, 0, UINT32_MAX - 1, &uid) < 0 ? otherwise : (uid_t)uid;
+}
+
+static int read_credential(sd_bus_message *m, const char *key, struct caller *caller,
+			   bool *ret_has_uid, uint32_t *ret_pid)
+{
+	int r;
+
+	if (!strcmp(key, "UnixGroupIDs"))
+		return read_groups(m, caller);
+	if (!strcmp(key, "ProcessID"))
+		return sd_bus_message_read(m, "v", "u", ret_pid);
+	if (strcmp(key, "UnixUserID"))
+		return sd_bus_message_skip(m, "v");
+	r = sd_bus_message_read(m, "v", "u", &caller->uid);
+	*ret_has_uid = r >= 0;
+	return r;
+}
+
 /* a{sv}: of the user's groups only newer buses tell. */
 static int read_credentials(sd_bus_message *m, struct caller *caller)
 {
 	const char *key;
-	uint32_t uid;
+	uint32_t pid = 0;
 	bool has_uid = false;
 	int r = sd_bus_message_enter_container(m, 'a', "{sv}");
 
 	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
 		r = sd_bus_message_read(m, "s", &key);
-		if (r >= 0 && !strcmp(key, "UnixUserID")) {
-			r = sd_bus_message_read(m, "v", "u", &uid);
-			has_uid = r >= 0;
-		} else if (r >= 0 && !strcmp(key, "UnixGroupIDs")) {
-			r = read_groups(m, caller);
-		} else if (r >= 0) {
-			r = sd_bus_message_skip(m, "v");
-		}
+		if (r >= 0)
+			r = read_credential(m, key, caller, &has_uid, &pid);
 		if (r >= 0)
 			r = sd_bus_message_exit_container(m);
 	}
 	if (r < 0 || !has_uid)
 		return r < 0 ? r : -ENODATA;
-	caller->uid = uid;
+	caller->login = login_of((pid_t)pid, caller->uid);
 	return 0;
 }
 
@@ -332,7 +358,42 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	 * count such calls */
 	if (caller->known && caller->uid && sd_bus_message_get_expect_reply(m) == 0)
 		return 1;
-	return caller->known ? admit(callers, caller, m) : hold(caller, m);
+	if (!caller->known)
+		return hold(caller, m);
+	/* sd-bus would ask the bus, and wait for the answer, whether the sender may call a method
+	 * that is for root alone */
+	if (bus_is_ours(m)) {
+		carry_out(callers, caller, m);
+		return 1;
+	}
+	return admit(callers, caller, m);
+}
+
+static uint32_t uid_at_door(sd_bus_message *m)
+{
+	sd_bus_creds *creds = NULL;
+	uid_t uid = JOURNAL_UID_NONE;
+
+	/* of the socket, not of a name on a bus: that is known since it was connected */
+	if (sd_bus_get_owner_creds(sd_bus_message_get_bus(m),
+				   SD_BUS_CREDS_EUID | SD_BUS_CREDS_AUDIT_LOGIN_UID |
+					   SD_BUS_CREDS_AUGMENT,
+				   &creds) < 0)
+		return uid;
+	if (sd_bus_creds_get_audit_login_uid(creds, &uid) < 0)
+		(void)sd_bus_creds_get_euid(creds, &uid);
+	sd_bus_creds_unref(creds);
+	return uid;
+}
+
+uint32_t callers_uid(struct callers *callers, sd_bus_message *m)
+{
+	const struct caller *caller;
+
+	if (sd_bus_message_get_bus(m) != callers->api)
+		return uid_at_door(m);
+	caller = find(callers, sd_bus_message_get_sender(m) ?: "");
+	return caller && caller->known ? caller->login : JOURNAL_UID_NONE;
 }
 
 bool callers_may_see(struct callers *callers, sd_bus_message *m)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <systemd/sd-bus.h>
 
 struct callers;
@@ -21,6 +22,9 @@ int callers_new(sd_bus *api, sd_bus *bus, callers_dispatch_fn dispatch, void *us
 		struct callers **ret_callers);
 struct callers *callers_free(struct callers *callers);
 
+/* The user who has sent it: who has logged in, where the kernel tells us, else as whom the sender
+ * runs; JOURNAL_UID_NONE when that is not known any more. Nobody is asked for it. */
+uint32_t callers_uid(struct callers *callers, sd_bus_message *m);
 /* Whether the sender may see who connects, and what processes of others are called: root, and
  * members of the group hotstandby. */
 bool callers_may_see(struct callers *callers, sd_bus_message *m);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hsd/bus.h"
+#include "hsd/callers.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/orders.h"
@@ -237,7 +238,7 @@ int change_run_start(struct service *service, const struct change_order *order,
 	run->on_end = order->on_end;
 	run->userdata = order->userdata;
 	change_init(&run->change, service->plane, &plan);
-	run->change.uid = message ? bus_sender_uid(message) : order->uid;
+	run->change.uid = message ? callers_uid(service->context->callers, message) : order->uid;
 	service->change = run;
 	carry_out(run, change_begin(&run->change, now_usec()));
 	return 0;

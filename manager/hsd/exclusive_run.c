@@ -5,6 +5,7 @@
 #include <syslog.h>
 
 #include "hsd/bus.h"
+#include "hsd/callers.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/park.h"
@@ -376,7 +377,7 @@ static int begin(struct service *service, const struct exclusive_order *order,
 		return r;
 	run->message = sd_bus_message_ref(message);
 	if (message)
-		run->uid = bus_sender_uid(message);
+		run->uid = callers_uid(service->context->callers, message);
 	service->exclusive = run;
 	carry_out(run, exclusive_begin(&run->machine, plan, EXCLUSIVE_HOLD, now_usec()));
 	return 0;

@@ -38,7 +38,9 @@ struct ownership {
 	uid_t uid;
 	uint64_t deadline; /* of waiting for others; 0 = it has not waited */
 	struct owner_question *question;
-	struct work *giving, *finding;
+	struct work *giving, *finding, *comparing;
+	bool compared, differ;	      /* whether sockets have another owner, */
+	uint64_t compared_at;	      /* as of this time */
 	bool given;		      /* it has been tried, */
 	int changed;		      /* with this result */
 	sd_event_source *turn_source; /* it waits */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/listens.h"
 
+#include <string.h>
 #include <sys/epoll.h>
 
 #include "hsd/foreign_watch.h"
@@ -8,8 +9,8 @@
 #include "hsd/instance.h"
 #include "hsd/manager.h"
 #include "hsd/netns_stock.h"
+#include "hsd/workers.h"
 #include "plane/accounting.h"
-#include "plane/diag.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -22,16 +23,16 @@
 #define LOST_MIN (1 * USEC_PER_SEC)
 #define LOST_MAX (32 * USEC_PER_SEC)
 
-#define COOKIES_MAX 256
 /* Behind hang detection, the bus and the watchdog. */
 #define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
 struct listens {
 	struct manager *manager;
 	sd_event_source *readable, *look, *lost_look;
-	uint64_t cookies[COOKIES_MAX]; /* that began to listen since the last look */
+	uint64_t cookies[WORK_COOKIES_MAX]; /* that began to listen since the last look */
 	size_t n;
-	bool overflow; /* there was no room for one of them */
+	bool overflow;	   /* there was no room for one of them */
+	struct work *work; /* it is being found out who made those of the last look */
 	uint64_t delay;
 	uint64_t lost, lost_delay;
 };
@@ -59,55 +60,38 @@ static bool adopt_owner(struct manager *manager, uint64_t cgroup_id)
 	return owned;
 }
 
-static bool take(struct listens *listens, uint64_t cookie)
+static bool is_among(const uint32_t *inodes, size_t n, uint32_t inode)
 {
-	for (size_t i = 0; i < listens->n; i++)
-		if (listens->cookies[i] == cookie) {
-			listens->cookies[i] = listens->cookies[--listens->n];
+	for (size_t i = 0; i < n; i++)
+		if (inodes[i] == inode)
 			return true;
-		}
 	return false;
 }
 
-/* Looks for them in one network namespace. Returns how many are instances'. */
-static unsigned look_in(struct listens *listens, const struct netns *netns)
+/* The namespaces that listeners are in, beside our own; as many as go along with one order. The
+ * first socket of an instance in a namespace of its own is found with its adoption, or by the looks
+ * that follow. */
+static size_t private_namespaces(const struct manager *manager, int fds[PLANE_LISTENERS_MAX])
 {
-	_cleanup_(freep) struct listening_socket *sockets = NULL;
-	unsigned owned = 0;
-	size_t n;
-
-	if (diag_listening(netns, false, &sockets, &n) < 0)
-		return 0;
-	for (size_t i = 0; listens->n && i < n; i++)
-		if (take(listens, sockets[i].cookie))
-			owned += adopt_owner(listens->manager, sockets[i].cgroup_id);
-	return owned;
-}
-
-/* In those that listeners are in. The first one of an instance in a namespace of its own is found
- * with its adoption, or by the looks that follow. */
-static unsigned look_in_private(struct listens *listens)
-{
-	struct manager *manager = listens->manager;
-	unsigned owned = 0;
-	uint32_t seen = 0;
+	uint32_t seen[PLANE_LISTENERS_MAX];
+	size_t n = 0;
 
 	for (size_t i = 0; i < manager->n_services; i++) {
-		size_t n = 0;
+		size_t n_listeners = 0;
 		struct listener **listeners = NULL;
 
 		if (manager->services[i]->plane)
-			listeners = plane_listeners(manager->services[i]->plane, &n);
-		for (size_t k = 0; listens->n && k < n; k++) {
+			listeners = plane_listeners(manager->services[i]->plane, &n_listeners);
+		for (size_t k = 0; k < n_listeners && n < PLANE_LISTENERS_MAX; k++) {
 			const struct netns *netns = &listeners[k]->netns;
 
-			/* all of a service are in one, as a rule */
-			if (netns->fd >= 0 && netns->inode != seen)
-				owned += look_in(listens, netns);
-			seen = netns->inode;
+			if (netns->fd < 0 || is_among(seen, n, netns->inode))
+				continue;
+			seen[n] = netns->inode;
+			fds[n++] = netns->fd;
 		}
 	}
-	return owned;
+	return n;
 }
 
 /* ---- looking ---- */
@@ -142,21 +126,52 @@ static void arm(sd_event_source *source, uint64_t delay)
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+/* The rest has closed since, or is in a namespace of others. */
+static void on_makers(struct work_answer *answer, void *userdata)
+{
+	struct listens *listens = userdata;
+	const struct work_maker *makers = answer->data;
+	unsigned owned = 0;
+
+	listens->work = NULL;
+	for (size_t i = 0; answer->result >= 0 && i < answer->size / sizeof(*makers); i++)
+		owned += adopt_owner(listens->manager, makers[i].cgroup_id);
+	/* then all units are looked at */
+	if (answer->result < 0) {
+		listens->overflow = true;
+		arm(listens->lost_look, listens->lost_delay);
+	}
+	listens->delay = owned ? LOOK_MIN : MIN(2 * listens->delay, LOOK_MAX);
+	if (listens->n)
+		arm(listens->look, listens->delay);
+}
+
+/* Not in the event loop: before Linux 6.9 who asks sock_diag about sockets waits for whoever asks
+ * for more, and that may be somebody who is held up. */
+static void find_makers(struct listens *listens)
+{
+	struct manager *manager = listens->manager;
+	struct work_order order = {.kind = WORK_MAKERS, .service = "%", .slot = HS_SLOT_NONE};
+	int fds[PLANE_LISTENERS_MAX];
+	size_t n_fds = private_namespaces(manager, fds);
+
+	order.n_cookies = listens->n;
+	memcpy(order.cookies, listens->cookies, listens->n * sizeof(*order.cookies));
+	listens->n = 0;
+	if (workers_order(manager->context.workers, &order, fds, n_fds, on_makers, listens,
+			  &listens->work) < 0)
+		listens->overflow = true;
+}
+
 static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct listens *listens = userdata;
 	struct manager *manager = listens->manager;
-	unsigned owned = 0;
 
 	(void)source;
 	(void)usec;
-	if (listens->n)
-		owned = look_in(listens, NULL);
-	if (listens->n)
-		owned += look_in_private(listens);
-	/* the rest has closed since, or is in a namespace of others */
-	listens->n = 0;
-	listens->delay = owned ? LOOK_MIN : MIN(2 * listens->delay, LOOK_MAX);
+	if (listens->n && !listens->work)
+		find_makers(listens);
 	for (size_t i = 0; i < manager->n_services; i++) {
 		service_check_active(manager->services[i]);
 		foreign_watch_look_due(manager->services[i]);
@@ -206,7 +221,7 @@ static void on_listen(const struct hs_listen *listen, void *userdata)
 		hang_watch_heard(manager->hangs, listen->service_id);
 		return;
 	}
-	if (!listen->closed && listens->n < COOKIES_MAX)
+	if (!listen->closed && listens->n < WORK_COOKIES_MAX)
 		listens->cookies[listens->n++] = listen->cookie;
 	else if (!listen->closed)
 		listens->overflow = true;
@@ -267,6 +282,7 @@ struct listens *listens_free(struct listens *listens)
 {
 	if (!listens)
 		return NULL;
+	work_forget(listens->work);
 	sd_event_source_disable_unref(listens->readable);
 	sd_event_source_disable_unref(listens->look);
 	sd_event_source_disable_unref(listens->lost_look);

@@ -16,11 +16,9 @@ struct listed {
 };
 
 struct look {
-	struct queues *kernel; /* NULL when it does not tell, or was not asked yet */
-	bool asked, learnt;    /* whether it tells; all our sockets are known to it */
-	bool own;	       /* these are what it has told: */
-	const struct hs_queue *items;
-	size_t n;
+	struct accounting *accounting; /* of the last look, if any */
+	bool own;		       /* the kernel tells of our own: */
+	struct queue_list queues;
 	struct listed listed[NAMESPACES_MAX];
 	size_t n_listed;
 };
@@ -35,7 +33,7 @@ struct look *look_free(struct look *look)
 	if (!look)
 		return NULL;
 	look_forget_listed(look);
-	queues_free(look->kernel);
+	queue_list_done(&look->queues);
 	free(look);
 	return NULL;
 }
@@ -44,31 +42,25 @@ struct look *look_free(struct look *look)
 
 void look_forget_sockets(struct look *look)
 {
-	look->learnt = false;
-}
+	struct queues *kernel = look->accounting ? accounting_queues(look->accounting) : NULL;
 
-/* Once: a kernel that does not describe itself will not do so later. And all of it: when somebody
- * hangs there is no time to load programs. */
-static void open_kernel(struct look *look, struct accounting *accounting)
-{
-	if (look->asked || !accounting)
-		return;
-	look->asked = true;
-	if (queues_open(accounting_tags_fd(accounting), &look->kernel) < 0)
-		look->kernel = NULL;
-	accounting_motion(accounting);
+	if (kernel)
+		queues_forget(kernel);
 }
 
 void look_begin(struct look *look, struct accounting *accounting)
 {
+	struct queues *kernel;
+
 	look_forget_listed(look);
 	look->own = false;
-	open_kernel(look, accounting);
-	if (!look->kernel)
+	look->accounting = accounting;
+	if (!accounting)
 		return;
-	if (!look->learnt)
-		look->learnt = !queues_learn(look->kernel);
-	look->own = look->learnt && !queues_take(look->kernel, &look->items, &look->n);
+	/* when somebody hangs there is no time to load programs */
+	accounting_motion(accounting);
+	kernel = accounting_queues(accounting);
+	look->own = kernel && !queues_look(kernel, &look->queues);
 }
 
 void look_end(struct look *look)
@@ -84,7 +76,7 @@ bool look_is_own(const struct look *look)
 size_t look_own(const struct look *look, uint32_t service_id, unsigned slot,
 		const struct hs_queue **ret_first)
 {
-	return queues_of_slot(look->items, look->n, service_id, slot, ret_first);
+	return queues_of_slot(look->queues.items, look->queues.n, service_id, slot, ret_first);
 }
 
 /* ---- listed ---- */

@@ -189,10 +189,14 @@ static void open_accounting(struct manager *manager)
 {
 	struct journal_scope scope = {NULL, -1, LOG_WARNING};
 
-	if (accounting_open(&manager->context.accounting, &manager->accounting_problem) < 0)
+	if (accounting_open(&manager->context.accounting, &manager->accounting_problem) < 0) {
 		journal_log(JOURNAL_PROBLEM, &scope,
 			    "connections are not counted and late listeners not noticed: %s",
 			    manager->accounting_problem.text);
+		return;
+	}
+	/* so that hangs are found and services described without a question to sock_diag */
+	accounting_load_queues(manager->context.accounting);
 }
 
 static bool all_are_open(const struct manager *manager)

@@ -136,6 +136,43 @@ static void on_given(struct work_answer *answer, void *userdata)
 	again(instance);
 }
 
+static void on_compared(struct work_answer *answer, void *userdata)
+{
+	struct instance *instance = userdata;
+	struct ownership *own = &instance->ownership;
+
+	own->comparing = NULL;
+	/* not when another one has opened sockets since: then it is to be done anew */
+	own->compared = others_bind_until(instance) < own->compared_at ||
+			now_usec() >= own->deadline || answer->result < 0;
+	own->differ = answer->result > 0;
+	/* it would come to the same */
+	if (answer->result < 0) {
+		own->given = true;
+		own->changed = answer->result;
+	}
+	again(instance);
+}
+
+/* True when it is known. Not in the event loop: before Linux 6.9 who asks sock_diag about sockets
+ * waits for whoever asks for more, and that may be somebody who is held up. */
+static bool compare(struct instance *instance, uid_t uid)
+{
+	struct ownership *own = &instance->ownership;
+	struct order_scope scope = {0};
+	struct work_order order = {.kind = WORK_DIFFER, .slot = instance->slot, .uid = uid};
+	int r = 0;
+
+	if (!own->compared && !own->comparing) {
+		own->compared_at = now_usec();
+		r = service_order(instance->service, &scope, &order, on_compared, instance,
+				  &own->comparing);
+	}
+	if (r < 0)
+		own->compared = own->differ = true;
+	return own->compared;
+}
+
 /* What root's server has taken for itself is left with it. */
 static uint32_t left_out(const struct service *service, uid_t uid)
 {
@@ -155,11 +192,17 @@ static bool give_all(struct instance *instance, uid_t uid)
 	struct work_order order = {.kind = WORK_GIVE, .slot = HS_SLOT_NONE, .uid = uid};
 	int parks[PLANE_LISTENERS_MAX];
 	struct order_scope scope = {.left_out = left_out(service, uid), .fds = parks};
+	size_t n;
 
 	if (own->given || own->giving)
 		return own->given;
 	own->changed = 0;
-	if (!owners_differ(service->plane, uid))
+	plane_listeners(service->plane, &n);
+	if (!n)
+		return true;
+	if (!compare(instance, uid))
+		return false;
+	if (!own->differ)
 		return true;
 	/* what systemd opens is root's, and so is the park beside it */
 	if (!unit_has_socket(instance_facts(instance)))
@@ -215,12 +258,19 @@ void ownership_adopted(struct service *service)
 	}
 }
 
+static void forget_comparison(struct ownership *own)
+{
+	own->comparing = work_forget(own->comparing);
+	own->compared = false;
+}
+
 static void forget_request(struct ownership *own)
 {
 	own->question = owner_question_free(own->question);
 	own->turn_source = sd_event_source_disable_unref(own->turn_source);
 	own->giving = work_forget(own->giving);
 	own->finding = work_forget(own->finding);
+	forget_comparison(own);
 	own->given = false;
 	own->known = false;
 	own->deadline = 0;
@@ -234,8 +284,11 @@ bool ownership_prepare(struct instance *instance, const struct unit_facts *facts
 	if (!find_uid(instance, facts))
 		return false;
 	if (!own->error && !all_are_root(instance->service, facts)) {
-		if (!own->given && !own->giving && wait_for_turn(instance))
+		if (!own->given && !own->giving && wait_for_turn(instance)) {
+			/* who goes first opens sockets meanwhile */
+			forget_comparison(own);
 			return false;
+		}
 		if (!give_all(instance, own->uid))
 			return false;
 		*ret_changed = own->changed;

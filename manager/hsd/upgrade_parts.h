@@ -18,6 +18,7 @@ struct upgrade_run {
 	sd_event_source *timer;
 	struct unit_job *job;
 	struct smoke *smoke;
+	struct work *reset; /* of what is left on the old slot */
 	/* of the exclusive switchover: no slot could be started; the old one never stopped */
 	bool neither, untouched;
 };

@@ -5,15 +5,16 @@
 #include <syslog.h>
 
 #include "hsd/bus.h"
+#include "hsd/callers.h"
 #include "hsd/change_run.h"
 #include "hsd/exclusive_run.h"
 #include "hsd/failover.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
+#include "hsd/orders.h"
 #include "hsd/smoke.h"
 #include "hsd/upgrade_exclusive.h"
 #include "plane/canary.h"
-#include "plane/retire.h"
 #include "system/change.h"
 #include "system/journal.h"
 #include "util/clock.h"
@@ -33,6 +34,7 @@ struct upgrade_run *upgrade_run_free(struct upgrade_run *run)
 	sd_event_source_disable_unref(run->timer);
 	unit_job_free(run->job);
 	smoke_free(run->smoke);
+	work_forget(run->reset);
 	if (run->message && !upgrade_ended(&run->machine))
 		sd_bus_reply_method_errorf(
 			run->message, SD_BUS_ERROR_NO_REPLY,
@@ -264,6 +266,41 @@ static void restart(struct upgrade_run *run, unsigned slot)
 		on_job("failed", NULL, run);
 }
 
+static void tell_not_reset(const struct service *service, unsigned slot, const char *why)
+{
+	struct journal_scope scope = {service->name, (int)slot, LOG_WARNING};
+
+	journal_log(JOURNAL_PROBLEM, &scope,
+		    "%s: not all connections that were left on slot %u could be reset: %s; they "
+		    "end with the instance, which is restarted",
+		    service->name, slot, why);
+}
+
+static void on_reset(struct work_answer *answer, void *userdata)
+{
+	struct upgrade_run *run = userdata;
+	unsigned slot = run->machine.plan.from;
+
+	run->reset = NULL;
+	if (answer->result < 0)
+		tell_not_reset(run->service, slot, answer->problem.text);
+	restart(run, slot);
+}
+
+/* Each takes the lock of a connection, which the instance may hold: another process does it. */
+static bool begin_reset(struct upgrade_run *run, unsigned slot)
+{
+	struct service *service = run->service;
+	struct work_order order = {.kind = WORK_RESET};
+	int r = -ENOENT;
+
+	if (slot < service->n_slots)
+		r = instance_order(service->instances[slot], &order, on_reset, run, &run->reset);
+	if (r < 0)
+		tell_not_reset(service, slot, strerror(-r));
+	return r >= 0;
+}
+
 /* What DrainEnd= says of connections that have outlived the drain and the probation. */
 static void restart_old(struct upgrade_run *run)
 {
@@ -275,8 +312,8 @@ static void restart_old(struct upgrade_run *run)
 		upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_LEFT_ALONE, NULL));
 		return;
 	}
-	if (slot == run->machine.plan.from && end == DRAIN_END_RESET)
-		reset_connections(service->plane, slot);
+	if (slot == run->machine.plan.from && end == DRAIN_END_RESET && begin_reset(run, slot))
+		return;
 	restart(run, slot);
 }
 
@@ -404,6 +441,7 @@ static void undo(struct upgrade_run *run)
 {
 	run->job = unit_job_free(run->job);
 	run->smoke = smoke_free(run->smoke);
+	run->reset = work_forget(run->reset);
 	run->service->change = change_run_free(run->service->change);
 	end_canary(run);
 	if (flip_back(run))
@@ -548,7 +586,7 @@ int upgrade_run_start(struct service *service, const struct upgrade_order *order
 	if (!run)
 		return -ENOMEM;
 	run->message = sd_bus_message_ref(message);
-	run->uid = bus_sender_uid(message);
+	run->uid = callers_uid(service->context->callers, message);
 	note_old_instance(run);
 	service->upgrade = run;
 	upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_BEGIN, NULL));

@@ -19,6 +19,9 @@
 #define LOOK_PATIENCE (10 * USEC_PER_SEC)
 /* So many at the same time; those given up are not among them. */
 #define RUNNING_MAX 16
+/* So many processes of one slot that were given up may not have ended yet: whatever they wait for,
+ * more would wait for the same. */
+#define GIVEN_UP_MAX 4
 /* The host has more than it can take: again after this. */
 #define AGAIN_AFTER (5 * USEC_PER_MSEC)
 
@@ -155,7 +158,9 @@ static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userd
 	else
 		problem_set(&work->answer.problem, 0,
 			    "hsd could not %s: its processes have too many descriptors to be "
-			    "looked through within %d s",
+			    "looked through within %d s, or, before Linux 6.9, the kernel tells "
+			    "nobody about sockets because somebody on this machine holds the lock "
+			    "of one (see LIMITS in hotstandby(7))",
 			    work_kind_describe(work->kind), (int)(LOOK_PATIENCE / USEC_PER_SEC));
 	answer(work, -ETIMEDOUT);
 	kick(work->workers);
@@ -300,10 +305,14 @@ static bool is_same_slot(const struct work *a, const struct work *b)
 /* One of the same slot that was given up, and might be met again. */
 static const struct work *stuck_before(const struct work *work)
 {
-	for (const struct work *other = work->workers->first; other; other = other->next)
-		if (other->state == WORK_GIVEN_UP && is_same_slot(other, work) &&
-		    work_kind_locks(work->kind))
+	unsigned n = 0;
+
+	for (const struct work *other = work->workers->first; other; other = other->next) {
+		if (other->state != WORK_GIVEN_UP || !is_same_slot(other, work))
+			continue;
+		if (work_kind_locks(work->kind) || ++n == GIVEN_UP_MAX)
 			return other;
+	}
 	return NULL;
 }
 

@@ -6,7 +6,7 @@
  * Orders about one slot are carried out one after the other. One that does not get on, because the
  * instance holds the lock of a socket, is given up: who waits is told so by name, and until its
  * process comes to its end, whenever that is, the same slot gets no other order that could end like
- * it. Nobody else notices.
+ * it, and once a few of its processes have not ended, no other at all. Nobody else notices.
  */
 #pragma once
 

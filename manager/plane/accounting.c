@@ -16,6 +16,7 @@
 #include "plane/motion.h"
 #include "plane/load.h"
 #include "plane/pins.h"
+#include "plane/queues.h"
 #include "util/macro.h"
 
 #define PIN(name) HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/" name
@@ -32,7 +33,8 @@ struct accounting {
 	int used_fd;	       /* the folder of its pins, locked for as long as it is used */
 	struct census *census; /* from the first question on; so are these */
 	struct motion *motion;
-	bool motion_asked;
+	struct queues *queues;
+	bool motion_asked, queues_asked;
 	struct guard *guard;
 };
 
@@ -73,6 +75,7 @@ struct accounting *accounting_free(struct accounting *a)
 	ring_buffer__free(a->ring);
 	census_free(a->census);
 	motion_free(a->motion);
+	queues_free(a->queues);
 	guard_free(a->guard);
 	close_pins(a);
 	free(a);
@@ -324,7 +327,11 @@ void accounting_unregister(struct accounting *a, uint32_t service_id)
 
 int accounting_tag(struct accounting *a, int socket_fd, const struct hs_tag *tag)
 {
-	return bpf_map_update_elem(a->tags_fd, &socket_fd, tag, BPF_ANY) ? -errno : 0;
+	if (bpf_map_update_elem(a->tags_fd, &socket_fd, tag, BPF_ANY))
+		return -errno;
+	if (a->queues)
+		queues_forget(a->queues);
+	return 0;
 }
 
 int accounting_tags_fd(const struct accounting *a)
@@ -340,6 +347,19 @@ int accounting_moved_fd(const struct accounting *a)
 struct census **accounting_census(struct accounting *a)
 {
 	return &a->census;
+}
+
+/* Once: a kernel that does not describe itself will not do so later. */
+void accounting_load_queues(struct accounting *a)
+{
+	if (!a->queues_asked && queues_open(a->tags_fd, &a->queues) < 0)
+		a->queues = NULL;
+	a->queues_asked = true;
+}
+
+struct queues *accounting_queues(struct accounting *a)
+{
+	return a->queues;
 }
 
 struct motion *accounting_motion(struct accounting *a)

@@ -16,6 +16,7 @@ struct accounting;
 struct census;
 struct guard;
 struct motion;
+struct queues;
 
 /*
  * Opens what is pinned, or loads, attaches and pins it. Failures are described in `problem`; a
@@ -46,6 +47,10 @@ int accounting_moved_fd(const struct accounting *accounting);
 struct census **accounting_census(struct accounting *accounting);
 /* The look at what moves, loaded when it is first asked for. NULL where the kernel refuses it. */
 struct motion *accounting_motion(struct accounting *accounting);
+/* The look at accept queues, for who looks often: to be loaded once. NULL before, and where the
+ * kernel refuses it. */
+void accounting_load_queues(struct accounting *accounting);
+struct queues *accounting_queues(struct accounting *accounting);
 /* The guard of the selector, opened or made when it is first asked for. NULL where the kernel
  * refuses it. */
 struct guard *accounting_guard(struct accounting *accounting);

@@ -9,13 +9,14 @@
 
 #include "census.skel.h"
 #include "plane/load.h"
+#include "plane/netns.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
 struct census {
 	struct census_bpf *skel;
 	struct hs_census *page; /* mapped */
-	int link;		/* the program and the tags that it goes over */
+	int link, list_link;	/* a program, and the tags that it goes over */
 	uint64_t tick_nsec;
 };
 
@@ -28,6 +29,7 @@ struct census *census_free(struct census *census)
 	if (census->page)
 		munmap(census->page, sizeof(*census->page));
 	close_fd(census->link);
+	close_fd(census->list_link);
 	census_bpf__destroy(census->skel);
 	free(census);
 	return NULL;
@@ -44,14 +46,13 @@ static int load(struct census *census, int moved_fd, struct problem *problem)
 	return load_object(census->skel->obj, "the census", problem);
 }
 
-static int attach(struct census *census, int tags_fd)
+static int attach(const struct bpf_program *program, int tags_fd, int *ret_link)
 {
 	union bpf_iter_link_info tags = {.map.map_fd = tags_fd};
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &tags, .iter_info_len = sizeof(tags));
-	int program = bpf_program__fd(census->skel->progs.hs_census);
 
-	census->link = bpf_link_create(program, 0, BPF_TRACE_ITER, &opts);
-	return census->link < 0 ? -errno : 0;
+	*ret_link = bpf_link_create(bpf_program__fd(program), 0, BPF_TRACE_ITER, &opts);
+	return *ret_link < 0 ? -errno : 0;
 }
 
 static int map_page(struct census *census)
@@ -83,11 +84,13 @@ int census_open(int tags_fd, int moved_fd, struct census **ret_census, struct pr
 
 	if (!census)
 		return problem_set(problem, -ENOMEM, "out of memory");
-	census->link = -1;
+	census->link = census->list_link = -1;
 	r = load(census, moved_fd, problem);
 	if (r < 0)
 		return r;
-	r = attach(census, tags_fd);
+	r = attach(census->skel->progs.hs_census, tags_fd, &census->link);
+	if (!r)
+		r = attach(census->skel->progs.hs_list, tags_fd, &census->list_link);
 	if (!r)
 		r = map_page(census);
 	if (!r)
@@ -149,27 +152,196 @@ int census_take(struct census *census, uint32_t service_id, uint64_t idle_usec,
 	return r;
 }
 
+/* ---- one by one ---- */
+
+/* As many records as one read is given room for. */
+#define AT_ONCE 256
+
+static uint32_t to_ms(const struct census *census, uint32_t ticks)
+{
+	return (uint64_t)ticks * census->tick_nsec / NSEC_PER_USEC / USEC_PER_MSEC;
+}
+
+static struct address to_address(const struct hs_connection *from, uint32_t own_netns,
+				 const uint8_t ip[16], uint16_t port)
+{
+	struct address address = {
+		.netns = from->netns == own_netns ? 0 : from->netns,
+		.family = from->family,
+		.port = port,
+		.ifindex = from->ifindex,
+	};
+
+	memcpy(address.ip, ip, sizeof(address.ip));
+	return address;
+}
+
+struct listing {
+	const struct census *census;
+	uint32_t own_netns;
+	int (*each)(const struct connection *connection, void *userdata);
+	void *userdata;
+};
+
+static int tell(const struct listing *listing, const struct hs_connection *from)
+{
+	struct connection connection = {
+		.local = to_address(from, listing->own_netns, from->local_ip, from->local_port),
+		.peer = to_address(from, listing->own_netns, from->peer_ip, from->peer_port),
+		.cookie = from->cookie,
+		.state = from->state,
+		.tag = from->tag,
+		.held = from->held,
+		.timed = true,
+		.received_ms = to_ms(listing->census, from->received_ticks),
+		.sent_ms = to_ms(listing->census, from->sent_ticks),
+	};
+
+	return listing->each(&connection, listing->userdata);
+}
+
+/* A record may come in two parts. */
+static int tell_all(const struct listing *listing, int iterator)
+{
+	_cleanup_(freep) struct hs_connection *records = calloc(AT_ONCE, sizeof(*records));
+	size_t used = 0, whole;
+	ssize_t n;
+	int r = 0;
+
+	if (!records)
+		return -ENOMEM;
+	do {
+		n = read(iterator, (char *)records + used, AT_ONCE * sizeof(*records) - used);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n < 0)
+			return -errno;
+		used += n;
+		whole = used / sizeof(*records);
+		for (size_t i = 0; !r && i < whole; i++)
+			r = tell(listing, &records[i]);
+		used %= sizeof(*records);
+		memmove(records, records + whole, used);
+	} while (n && !r);
+	return r;
+}
+
+int census_list(struct census *census, uint32_t service_id,
+		int (*each)(const struct connection *connection, void *userdata), void *userdata)
+{
+	_cleanup_(close_fdp) int iterator = bpf_iter_create(census->list_link);
+	struct listing listing = {
+		.census = census,
+		.own_netns = netns_own_inode(),
+		.each = each,
+		.userdata = userdata,
+	};
+
+	if (iterator < 0)
+		return -errno;
+	census->page->service_id = service_id;
+	return tell_all(&listing, iterator);
+}
+
+uint64_t connection_age(const struct connection *connection)
+{
+	return usec_since(connection->tag.begun_ns);
+}
+
+/* ---- of a service ---- */
+
+/* From the first question on. */
+static int open_once(struct accounting *accounting, struct census **ret_census,
+		     struct problem *problem)
+{
+	struct census **census = accounting_census(accounting);
+	int r = 0;
+
+	if (!*census)
+		r = census_open(accounting_tags_fd(accounting), accounting_moved_fd(accounting),
+				census, problem);
+	*ret_census = *census;
+	return r;
+}
+
 int plane_census(const struct plane *plane, uint64_t idle_usec,
 		 struct place_census ret_places[HS_PLACES_MAX], struct problem *problem)
 {
 	struct accounting *accounting = plane_accounting(plane);
 	struct problem reason = {0};
-	struct census **census;
-	int r = 0;
+	struct census *census;
+	int r;
 
 	if (!accounting)
 		return problem_set(problem, -EOPNOTSUPP,
 				   "connections are not counted; start hsd: systemctl start hsd");
-	census = accounting_census(accounting);
-	if (!*census)
-		r = census_open(accounting_tags_fd(accounting), accounting_moved_fd(accounting),
-				census, &reason);
+	r = open_once(accounting, &census, &reason);
 	if (!r)
-		r = census_take(*census, plane_id(plane), idle_usec, ret_places);
+		r = census_take(census, plane_id(plane), idle_usec, ret_places);
 	if (r < 0)
 		return problem_set(problem, r == -ENOMEM ? r : -EOPNOTSUPP,
 				   "what connections are doing cannot be told (%s); the kernel has "
 				   "to describe its structures, see /sys/kernel/btf/vmlinux",
 				   reason.text[0] ? reason.text : strerror(-r));
 	return 0;
+}
+
+/* What sock_diag tells of a port. */
+struct port {
+	const struct plane *plane;
+	uint32_t netns;
+	int (*each)(const struct connection *connection, void *userdata);
+	void *userdata;
+};
+
+static int on_connection(const struct connection *connection, void *userdata)
+{
+	const struct port *port = userdata;
+	struct connection there = *connection;
+
+	if (connection->tag.service_id != plane_id(port->plane))
+		return 0;
+	there.local.netns = there.peer.netns = port->netns;
+	return port->each(&there, port->userdata);
+}
+
+/* Several listeners may share a port and a namespace. */
+static bool is_first(struct listener *const *listeners, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (!listeners[k]->address.udp &&
+		    listeners[k]->address.port == listeners[i]->address.port &&
+		    listeners[k]->address.netns == listeners[i]->address.netns)
+			return false;
+	return !listeners[i]->address.netns || listeners[i]->netns.fd >= 0;
+}
+
+static int each_of_ports(const struct plane *plane, struct port *port)
+{
+	int tags_fd = accounting_tags_fd(plane_accounting(plane)), r = 0;
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; !r && i < n; i++) {
+		port->netns = listeners[i]->address.netns;
+		if (!listeners[i]->address.udp && is_first(listeners, i))
+			r = diag_connections(&listeners[i]->netns, listeners[i]->address.port,
+					     tags_fd, on_connection, port);
+	}
+	return r;
+}
+
+int plane_each_connection(const struct plane *plane,
+			  int (*each)(const struct connection *connection, void *userdata),
+			  void *userdata)
+{
+	struct port port = {.plane = plane, .each = each, .userdata = userdata};
+	struct problem reason;
+	struct census *census;
+
+	if (!plane_accounting(plane))
+		return -EOPNOTSUPP;
+	if (open_once(plane_accounting(plane), &census, &reason) < 0)
+		return each_of_ports(plane, &port);
+	return census_list(census, plane_id(plane), each, userdata);
 }

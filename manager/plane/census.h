@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the connections of a service are doing: asked from the kernel in one pass over its tagged
- * sockets, in whatever network namespace they are; nothing is listed, held or changed. Costs
+ * sockets, in whatever network namespace they are; nothing is held, locked or changed. Costs
  * nothing until somebody asks.
  */
 #pragma once
 
 #include <stdint.h>
 
+#include "plane/diag.h"
 #include "plane/plane.h"
 
 struct place_census {
@@ -27,11 +28,24 @@ int plane_census(const struct plane *plane, uint64_t idle_usec,
 		 struct place_census ret_places[HS_PLACES_MAX], struct problem *problem);
 
 /*
- * The program by itself, over any such maps; the descriptors are not kept. The accounting keeps one
- * from the first question on. With every error of opening it `problem` is set.
+ * Calls `each` for every tagged connection of the service, until it returns non-zero, which is
+ * returned. Where there is no census sock_diag tells them, of listeners whose namespace is known,
+ * and without their times. -EOPNOTSUPP: there is no accounting, and so no tag.
+ */
+int plane_each_connection(const struct plane *plane,
+			  int (*each)(const struct connection *connection, void *userdata),
+			  void *userdata);
+/* How long ago it was established, microseconds; 0 when that is not known. */
+uint64_t connection_age(const struct connection *connection);
+
+/*
+ * The programs by themselves, over any such maps; the descriptors are not kept. The accounting
+ * keeps one from the first question on. With every error of opening it `problem` is set.
  */
 struct census;
 int census_open(int tags_fd, int moved_fd, struct census **ret_census, struct problem *problem);
 int census_take(struct census *census, uint32_t service_id, uint64_t idle_usec,
 		struct place_census places[HS_PLACES_MAX]);
+int census_list(struct census *census, uint32_t service_id,
+		int (*each)(const struct connection *connection, void *userdata), void *userdata);
 struct census *census_free(struct census *census);

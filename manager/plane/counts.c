@@ -269,13 +269,13 @@ int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 }
 
 /* Adds what waits on the socket with this cookie to its slot. */
-static void add_queued(const struct plane *plane, const struct listening_socket *socket,
+static void add_queued(const struct plane *plane, uint64_t cookie, uint32_t n,
 		       uint32_t queued[HS_PLACES_MAX])
 {
-	for (unsigned slot = 0; socket->queued && slot < HS_PLACES_MAX; slot++) {
-		if (!plane_slot_has(plane, slot, socket->cookie))
+	for (unsigned slot = 0; n && slot < HS_PLACES_MAX; slot++) {
+		if (!plane_slot_has(plane, slot, cookie))
 			continue;
-		queued[slot] += socket->queued;
+		queued[slot] += n;
 		return;
 	}
 }
@@ -293,20 +293,45 @@ static int add_listener(const struct plane *plane, const struct listener *listen
 	r = snapshot_at(&listener->netns, listener->address.port, &sockets, &n);
 	for (size_t i = 0; !r && i < n; i++)
 		if (address_equal(&sockets[i].address, &listener->address))
-			add_queued(plane, &sockets[i], queued);
+			add_queued(plane, sockets[i].cookie, sockets[i].queued, queued);
 	return r;
 }
 
-int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
+/* As the kernel tells of our own sockets: nobody has to be listed for it. */
+static int add_own(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
+{
+	const struct hs_queue *queues;
+	size_t n;
+	int r = -ENODATA;
+
+	if (plane_accounting(plane))
+		r = snapshot_queues(plane_accounting(plane), &queues, &n);
+	for (size_t i = 0; !r && i < n; i++)
+		if (queues[i].service_id == plane_id(plane))
+			add_queued(plane, queues[i].cookie, queues[i].queued, queued);
+	return r;
+}
+
+static int add_listed(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
 	int r = 0;
 
-	memset(queued, 0, HS_PLACES_MAX * sizeof(*queued));
-	snapshot_begin();
 	for (size_t i = 0; !r && i < n; i++)
 		r = add_listener(plane, listeners[i], queued);
+	return r;
+}
+
+int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
+{
+	int r;
+
+	memset(queued, 0, HS_PLACES_MAX * sizeof(*queued));
+	snapshot_begin();
+	r = add_own(plane, queued);
+	if (r < 0)
+		r = add_listed(plane, queued);
 	snapshot_end();
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
 		queued[slot] += paths_queued(plane_paths(plane), slot);

@@ -23,7 +23,6 @@ struct query {
 	uint32_t states;
 	uint16_t port; /* host byte order; 0 = any */
 	int tags_fd;
-	bool info; /* struct tcp_info is wanted */
 	mnl_cb_t on_message;
 	void *userdata;
 };
@@ -41,7 +40,6 @@ static struct nlmsghdr *build_request(char *buffer, uint8_t family, const struct
 	request->sdiag_protocol = query->udp ? IPPROTO_UDP : IPPROTO_TCP;
 	request->idiag_states = query->states;
 	request->id.idiag_sport = htons(query->port);
-	request->idiag_ext = query->info ? 1 << (INET_DIAG_INFO - 1) : 0;
 	if (query->tags_fd >= 0) {
 		nest = mnl_attr_nest_start(header, INET_DIAG_REQ_SK_BPF_STORAGES);
 		mnl_attr_put_u32(header, STORAGE_REQ_MAP_FD, query->tags_fd);
@@ -286,8 +284,18 @@ uint32_t diag_queue_of(const struct queue_length *queues, size_t n, uint64_t coo
 
 bool connection_waits(const struct connection *connection)
 {
-	return !connection->inode &&
+	return !connection->held &&
 	       (connection->state == TCP_ESTABLISHED || connection->state == TCP_CLOSE_WAIT);
+}
+
+const char *connection_describe(const struct connection *connection, char text[CONNECTION_TEXT_MAX])
+{
+	char local[ADDRESS_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
+
+	snprintf(text, CONNECTION_TEXT_MAX, "%s for the client %s",
+		 address_format(&connection->local, local),
+		 address_format(&connection->peer, peer));
+	return text;
 }
 
 struct connection_walk {
@@ -299,18 +307,11 @@ struct connection_walk {
 static void read_connection_attributes(const struct nlmsghdr *header, struct connection *connection)
 {
 	const struct nlattr *attr;
-	struct tcp_info info = {0};
 
 	mnl_attr_for_each(attr, header, sizeof(struct inet_diag_msg))
 	{
-		if (mnl_attr_get_type(attr) == INET_DIAG_SK_BPF_STORAGES) {
+		if (mnl_attr_get_type(attr) == INET_DIAG_SK_BPF_STORAGES)
 			read_tag(attr, &connection->tag);
-		} else if (mnl_attr_get_type(attr) == INET_DIAG_INFO) {
-			memcpy(&info, mnl_attr_get_payload(attr),
-			       MIN(sizeof(info), mnl_attr_get_payload_len(attr)));
-			connection->received_ms = info.tcpi_last_data_recv;
-			connection->sent_ms = info.tcpi_last_data_sent;
-		}
 	}
 }
 
@@ -323,7 +324,7 @@ static int on_connection(const struct nlmsghdr *header, void *userdata)
 		.peer = address_of(msg, msg->id.idiag_dst, msg->id.idiag_dport),
 		.cookie = cookie_of(msg),
 		.state = msg->idiag_state,
-		.inode = msg->idiag_inode,
+		.held = msg->idiag_inode,
 	};
 
 	read_connection_attributes(header, &connection);
@@ -342,7 +343,6 @@ int diag_connections(const struct netns *netns, uint16_t port, int tags_fd,
 		.states = 0xfff & ~(1U << TCP_LISTEN) & ~(1U << TCP_CLOSE) & ~(1U << TCP_TIME_WAIT),
 		.port = port,
 		.tags_fd = tags_fd,
-		.info = true,
 		.on_message = on_connection,
 		.userdata = &walk,
 	};

@@ -34,14 +34,20 @@ struct connection {
 	uint64_t cookie;
 	uint8_t state;	   /* TCP_ESTABLISHED, ... */
 	struct hs_tag tag; /* service_id 0 = no tag */
+	bool held;	   /* a process has it; else it waits for accept(), or was closed */
+	bool timed;	   /* the next two are known: diag_connections() does not tell them */
 	/* since data was last received, and sent; else since it was established */
 	uint32_t received_ms, sent_ms;
-	uint32_t inode; /* 0 = no process has it: it waits for accept(), or was closed */
 };
 
-/* Whether it waits for accept(). One that was closed by its process has no inode either, but is in
- * another state then. */
+/* Whether it waits for accept(). One that was closed by its process is held by none either, but is
+ * in another state then. */
 bool connection_waits(const struct connection *connection);
+
+/* "10.0.0.1:80 for the client 10.0.0.2:40000" */
+#define CONNECTION_TEXT_MAX (2 * ADDRESS_TEXT_MAX + 24)
+const char *connection_describe(const struct connection *connection,
+				char text[CONNECTION_TEXT_MAX]);
 
 /* What waits for accept() on one listening socket. */
 struct queue_length {
@@ -67,11 +73,15 @@ uint32_t diag_queue_of(const struct queue_length *queues, size_t n, uint64_t coo
 /*
  * Calls `each` for every TCP connection with this local port (host byte order), with its tag when
  * `tags_fd` >= 0. Until it returns non-zero, which is returned.
+ *
+ * No socket is locked, so struct tcp_info is not asked for: the kernel fills it under the lock of
+ * each connection, which its owner may hold for as long as it likes (tcp_get_info()).
  */
 int diag_connections(const struct netns *netns, uint16_t port, int tags_fd,
 		     int (*each)(const struct connection *connection, void *userdata),
 		     void *userdata);
 
 /* Ends a connection as its peer would by a reset: both sides see an error (SOCK_DESTROY, needs
- * CAP_NET_ADMIN). 0 also when it is gone already; -EOPNOTSUPP: this kernel was built without it. */
+ * CAP_NET_ADMIN). Takes its lock: not for a process that must not wait for its owner. 0 also when
+ * it is gone already; -EOPNOTSUPP: this kernel was built without it. */
 int diag_destroy(const struct netns *netns, const struct connection *connection);

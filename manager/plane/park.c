@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "plane/borrow.h"
-#include "plane/diag.h"
+#include "plane/census.h"
 #include "util/macro.h"
 
 #ifndef SO_BUF_LOCK
@@ -295,8 +295,9 @@ static bool waits(const struct ages *ages, const struct connection *connection)
 	static const uint8_t any[16];
 	const struct address *address = ages->address;
 
-	return !connection->inode && connection->tag.service_id == plane_id(ages->plane) &&
-	       connection->local.family == address->family &&
+	return !connection->held && connection->local.family == address->family &&
+	       connection->local.port == address->port &&
+	       connection->local.netns == address->netns &&
 	       (!memcmp(address->ip, any, sizeof(any)) ||
 		!memcmp(address->ip, connection->local.ip, sizeof(any))) &&
 	       accounting_slot_of(plane_accounting(ages->plane), connection->cookie,
@@ -318,7 +319,7 @@ static int add_age(const struct connection *connection, void *userdata)
 		ages->ages = more;
 		ages->room = room;
 	}
-	ages->ages[ages->n++] = connection->sent_ms;
+	ages->ages[ages->n++] = connection_age(connection) / USEC_PER_MSEC;
 	return 0;
 }
 
@@ -333,11 +334,8 @@ int park_ages(const struct plane *plane, const struct listener *listener, uint32
 	      size_t *ret_n)
 {
 	struct ages ages = {.plane = plane, .address = &listener->address};
-	int r = -ENODATA;
+	int r = plane_each_connection(plane, add_age, &ages);
 
-	if (plane_accounting(plane))
-		r = diag_connections(&listener->netns, listener->address.port,
-				     accounting_tags_fd(plane_accounting(plane)), add_age, &ages);
 	if (r < 0) {
 		free(ages.ages);
 		return r;

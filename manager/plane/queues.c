@@ -15,8 +15,7 @@
 struct queues {
 	struct queues_bpf *skel;
 	int taking, learning; /* links: a program, and the storage that it goes over */
-	struct hs_queue *items;
-	size_t room;
+	bool learnt;	      /* all our sockets are known to it */
 };
 
 DEFINE_CLEANUP(struct queues, queues_free)
@@ -28,7 +27,6 @@ struct queues *queues_free(struct queues *queues)
 	close_fd(queues->taking);
 	close_fd(queues->learning);
 	queues_bpf__destroy(queues->skel);
-	free(queues->items);
 	free(queues);
 	return NULL;
 }
@@ -97,18 +95,24 @@ int queues_learn(struct queues *queues)
 	return n < 0 ? (int)n : 0;
 }
 
-static int make_room(struct queues *queues, size_t used)
+void queue_list_done(struct queue_list *list)
 {
-	size_t room = queues->room ? 2 * queues->room : ROOM;
+	free(list->items);
+	*list = (struct queue_list) {0};
+}
+
+static int make_room(struct queue_list *list, size_t used)
+{
+	size_t room = list->room ? 2 * list->room : ROOM;
 	struct hs_queue *more;
 
-	if (used < queues->room * sizeof(*more))
+	if (used < list->room * sizeof(*more))
 		return 0;
-	more = realloc(queues->items, room * sizeof(*more));
+	more = realloc(list->items, room * sizeof(*more));
 	if (!more)
 		return -ENOMEM;
-	queues->items = more;
-	queues->room = room;
+	list->items = more;
+	list->room = room;
 	return 0;
 }
 
@@ -122,29 +126,42 @@ static int by_slot(const void *a, const void *b)
 }
 
 /* A record may come in two parts. */
-int queues_take(struct queues *queues, const struct hs_queue **ret_items, size_t *ret_n)
+int queues_take(const struct queues *queues, struct queue_list *list)
 {
 	_cleanup_(close_fdp) int iterator = bpf_iter_create(queues->taking);
 	size_t used = 0;
 	ssize_t n;
 	int r;
 
+	list->n = 0;
 	if (iterator < 0)
 		return -errno;
 	do {
-		r = make_room(queues, used);
+		r = make_room(list, used);
 		if (r < 0)
 			return r;
-		n = read_some(iterator, (char *)queues->items + used,
-			      queues->room * sizeof(*queues->items) - used);
+		n = read_some(iterator, (char *)list->items + used,
+			      list->room * sizeof(*list->items) - used);
 		if (n < 0)
 			return (int)n;
 		used += n;
 	} while (n);
-	*ret_n = used / sizeof(*queues->items);
-	*ret_items = queues->items;
-	qsort(queues->items, *ret_n, sizeof(*queues->items), by_slot);
+	list->n = used / sizeof(*list->items);
+	qsort(list->items, list->n, sizeof(*list->items), by_slot);
 	return 0;
+}
+
+void queues_forget(struct queues *queues)
+{
+	queues->learnt = false;
+}
+
+int queues_look(struct queues *queues, struct queue_list *list)
+{
+	int r = queues->learnt ? 0 : queues_learn(queues);
+
+	queues->learnt = !r;
+	return r < 0 ? r : queues_take(queues, list);
 }
 
 size_t queues_of_slot(const struct hs_queue *items, size_t n, uint32_t service_id, unsigned slot,

@@ -23,8 +23,20 @@ struct queues *queues_free(struct queues *queues);
  */
 int queues_learn(struct queues *queues);
 
-/* Those on which somebody waits, by service and slot, ascending. Valid until the next call. */
-int queues_take(struct queues *queues, const struct hs_queue **ret_items, size_t *ret_n);
+/* What one look has shown; all zero at first. */
+struct queue_list {
+	struct hs_queue *items; /* by service and slot, ascending */
+	size_t n, room;
+};
+void queue_list_done(struct queue_list *list);
+
+/* Those on which somebody waits, in the place of what the list has had. */
+int queues_take(const struct queues *queues, struct queue_list *list);
+
+/* There may be sockets that it was not told of: the next look begins with queues_learn(). */
+void queues_forget(struct queues *queues);
+/* queues_learn() when that is necessary, and queues_take(). */
+int queues_look(struct queues *queues, struct queue_list *list);
 
 /* Those of one slot among them. */
 size_t queues_of_slot(const struct hs_queue *items, size_t n, uint32_t service_id, unsigned slot,

@@ -33,7 +33,7 @@ static int note(const struct connection *connection, void *userdata)
 }
 
 /* Noted first and ended then: the kernel's list must not change while it is read. */
-static int reset_at(struct ending *ending)
+static int reset_at(struct ending *ending, void (*tell)(const struct connection *connection))
 {
 	const struct listener *listener = ending->listener;
 	int r = diag_connections(&listener->netns, listener->address.port,
@@ -41,13 +41,16 @@ static int reset_at(struct ending *ending)
 	int ended = 0;
 
 	for (size_t i = 0; !r && i < ending->n; i++) {
+		if (tell)
+			tell(&ending->found[i]);
 		r = diag_destroy(&listener->netns, &ending->found[i]);
 		ended += !r;
 	}
 	return r ? r : ended;
 }
 
-int reset_connections(struct plane *plane, unsigned slot)
+int reset_connections(struct plane *plane, unsigned slot,
+		      void (*tell)(const struct connection *connection))
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
@@ -60,7 +63,7 @@ int reset_connections(struct plane *plane, unsigned slot)
 
 		if (listeners[i]->address.udp)
 			continue;
-		r = reset_at(&ending);
+		r = reset_at(&ending, tell);
 		free(ending.found);
 		total += MAX(r, 0);
 	}

@@ -85,6 +85,10 @@ bool retire_has_left(const struct plane *plane);
  * time, as connections may stay for long. */
 bool retire_is_over(const struct retire_left *left, uint64_t waited_usec);
 
-/* Ends all connections of the slot that are counted, at once and not in an orderly way. Returns how
- * many, or -errno. */
-int reset_connections(struct plane *plane, unsigned slot);
+/*
+ * Ends all connections of the slot that are counted, at once and not in an orderly way. Returns how
+ * many, or -errno. `tell` (may be NULL) is called with each before: to end it takes its lock, and
+ * whoever waits for an owner that holds it should have said for which (scan_on_borrow()).
+ */
+int reset_connections(struct plane *plane, unsigned slot,
+		      void (*tell)(const struct connection *connection));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/snapshot.h"
 
+#include "plane/queues.h"
 #include "util/macro.h"
 
 /* Who has more namespaces than that asks for some of them again. */
@@ -14,12 +15,16 @@ static struct {
 		size_t n;
 	} asked[NAMESPACES_MAX];
 	size_t n;
+	bool has_queues;
+	struct queue_list queues;
 } snapshot;
 
 static void forget(void)
 {
 	while (snapshot.n > 0)
 		free(snapshot.asked[--snapshot.n].sockets);
+	queue_list_done(&snapshot.queues);
+	snapshot.has_queues = false;
 }
 
 void snapshot_begin(void)
@@ -94,5 +99,23 @@ int snapshot_at(const struct netns *netns, uint16_t port,
 	first = first_at(sockets, n, port);
 	*ret_sockets = sockets + first;
 	*ret_n = first_at(sockets, n, (uint32_t)port + 1) - first;
+	return 0;
+}
+
+int snapshot_queues(struct accounting *accounting, const struct hs_queue **ret_queues,
+		    size_t *ret_n)
+{
+	struct queues *queues = accounting_queues(accounting);
+	int r = 0;
+
+	if (!queues)
+		return -ENODATA;
+	if (!snapshot.has_queues)
+		r = queues_look(queues, &snapshot.queues);
+	if (r < 0)
+		return r;
+	snapshot.has_queues = true;
+	*ret_queues = snapshot.queues.items;
+	*ret_n = snapshot.queues.n;
 	return 0;
 }

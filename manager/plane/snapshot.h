@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The listening TCP sockets of a network namespace, asked from the kernel once for many who want
- * them at the same moment: who describes hundreds of services asks not hundreds of times.
+ * The listening TCP sockets of a network namespace, or the accept queues of all services, asked
+ * from the kernel once for many who want them at the same moment: who describes hundreds of
+ * services asks not hundreds of times.
  */
 #pragma once
 
+#include "plane/accounting.h"
 #include "plane/diag.h"
 
 /* From here on to the matching snapshot_end() each namespace is asked once, and is as it was then.
@@ -15,3 +17,8 @@ void snapshot_end(void);
 /* Those on a port, host byte order; between the two above, and valid until the next call. */
 int snapshot_at(const struct netns *netns, uint16_t port,
 		const struct listening_socket **ret_sockets, size_t *ret_n);
+
+/* The queues on which somebody waits, likewise. -ENODATA: nobody has had them loaded
+ * (accounting_load_queues()). */
+int snapshot_queues(struct accounting *accounting, const struct hs_queue **ret_queues,
+		    size_t *ret_n);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/waiting.h"
 
+#include "plane/census.h"
 #include "plane/diag.h"
 #include "util/macro.h"
 
@@ -9,7 +10,7 @@ struct walk {
 	unsigned slot;
 	struct stall_names names;
 	size_t room;
-	uint32_t oldest_ms;
+	uint64_t oldest;
 };
 
 static bool is_of_slot(const struct walk *walk, const struct connection *connection)
@@ -44,7 +45,7 @@ static int on_connection(const struct connection *connection, void *userdata)
 
 	if (!connection_waits(connection) || !is_of_slot(walk, connection))
 		return 0;
-	walk->oldest_ms = MAX(walk->oldest_ms, connection->sent_ms);
+	walk->oldest = MAX(walk->oldest, connection_age(connection));
 	return add(&walk->names, &walk->room, connection->cookie);
 }
 
@@ -72,7 +73,7 @@ int waiting_names(const struct plane *plane, const struct listener *listener, un
 		qsort(walk.names.cookies, walk.names.n, sizeof(*walk.names.cookies), ascending);
 	*ret_names = walk.names;
 	if (ret_oldest)
-		*ret_oldest = walk.oldest_ms * USEC_PER_MSEC;
+		*ret_oldest = walk.oldest;
 	return 0;
 }
 

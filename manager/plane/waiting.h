@@ -10,7 +10,8 @@
 /*
  * Who waits on the slot's sockets of one TCP listener. Without accounting: on any slot's. One that
  * the client has reset while it waited is not listed, though it is in the queue. The caller frees
- * `cookies`. `ret_oldest` (may be NULL): how long the oldest one has waited, microseconds.
+ * `cookies`. `ret_oldest` (may be NULL): how long the oldest one has waited, microseconds; 0
+ * without accounting: it is not known then.
  */
 int waiting_names(const struct plane *plane, const struct listener *listener, unsigned slot,
 		  struct stall_names *ret_names, uint64_t *ret_oldest);

@@ -5,7 +5,6 @@
 
 #include "core/slot.h"
 #include "plane/census.h"
-#include "plane/diag.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -132,9 +131,9 @@ static void add_times(json_object *object, const struct connection *connection, 
 	received = MIN(connection->received_ms, limit);
 	sent = MIN(connection->sent_ms, limit);
 	add_number(object, "age_ms", begun, age);
-	add_number(object, "idle_ms", true, MIN(received, sent));
-	add_number(object, "received_ms", true, received);
-	add_number(object, "sent_ms", true, sent);
+	add_number(object, "idle_ms", connection->timed, MIN(received, sent));
+	add_number(object, "received_ms", connection->timed, received);
+	add_number(object, "sent_ms", connection->timed, sent);
 }
 
 static int add_connection(const struct connection *connection, void *userdata)
@@ -145,8 +144,6 @@ static int add_connection(const struct connection *connection, void *userdata)
 	json_object *object;
 	unsigned slot;
 
-	if (connection->tag.service_id != plane_id(list->plane))
-		return 0;
 	list->truncated = json_object_array_length(list->array) >= CONNECTIONS_LIST_MAX;
 	if (list->truncated)
 		return 1;
@@ -167,26 +164,12 @@ static int add_connection(const struct connection *connection, void *userdata)
 	return 0;
 }
 
-/* One dump a port and namespace: several listeners may share one. */
 static int list_connections(const struct plane *plane, json_object *array, bool *ret_truncated)
 {
 	struct connection_list list = {
 		.plane = plane, .array = array, .now_nsec = now_coarse_nsec()};
-	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
-	int r = 0;
+	int r = plane_each_connection(plane, add_connection, &list);
 
-	for (size_t i = 0; !r && i < n; i++) {
-		bool seen = false;
-
-		for (size_t k = 0; k < i; k++)
-			seen |= listeners[k]->address.port == listeners[i]->address.port &&
-				listeners[k]->address.netns == listeners[i]->address.netns;
-		if (!seen)
-			r = diag_connections(&listeners[i]->netns, listeners[i]->address.port,
-					     accounting_tags_fd(plane_accounting(plane)),
-					     add_connection, &list);
-	}
 	*ret_truncated = list.truncated;
 	return MIN(r, 0);
 }

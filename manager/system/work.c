@@ -27,6 +27,9 @@ static const struct {
 	[WORK_FOREIGN] = {"look for others on its addresses", false},
 	[WORK_OUTDATED] = {"look which files it runs", false},
 	[WORK_USER] = {"find its user", false},
+	[WORK_RESET] = {"reset its connections", true},
+	[WORK_DIFFER] = {"compare the owners of its sockets", false},
+	[WORK_MAKERS] = {"find who has begun to listen", false},
 };
 _Static_assert(ARRAY_SIZE(kinds) == WORK_KIND_COUNT, "a text for each kind");
 

@@ -41,7 +41,18 @@ enum work_kind {
 	WORK_OUTDATED, /* borrow_outdated() for each of the cgroups, with the descriptor given
 			* along: struct work_file */
 	WORK_USER,     /* owner_find() of `user`: the number of it */
+	WORK_RESET,    /* reset_connections() */
+	WORK_DIFFER,   /* owners_differ() from `uid`: 1 or 0 */
+	/* who made the listening sockets with these `cookies`, of the daemon's namespace and of
+	 * those given along: an array of struct work_maker */
+	WORK_MAKERS,
 	WORK_KIND_COUNT
+};
+
+#define WORK_COOKIES_MAX 256
+
+struct work_maker {
+	uint64_t cookie, cgroup_id; /* as struct listening_socket has them */
 };
 
 struct work_order {
@@ -57,6 +68,8 @@ struct work_order {
 	unsigned n_sockets;
 	struct address address;
 	uint64_t patience_usec;
+	size_t n_cookies;
+	uint64_t cookies[WORK_COOKIES_MAX];
 	struct config config;
 	unsigned n_cgroups; /* one for what is done in one slot */
 	const char (*cgroups)[PATH_MAX];

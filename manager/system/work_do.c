@@ -80,13 +80,20 @@ static void tell_begun(int socket)
 	send_message(socket, WORK_BEGUN, "", &pidfd, pidfd >= 0);
 }
 
-static void tell_step(const struct held_socket *held)
+static void tell_held(const struct held_socket *held)
 {
 	char text[WORK_MESSAGE_MAX - 2], address[ADDRESS_TEXT_MAX];
 
 	snprintf(text, sizeof(text), "%s of process %d",
 		 address_describe(&held->socket.address, address), held->pid);
 	send_message(socket_to_tell, WORK_STEP, text, NULL, 0);
+}
+
+static void tell_connection(const struct connection *connection)
+{
+	char text[CONNECTION_TEXT_MAX];
+
+	send_message(socket_to_tell, WORK_STEP, connection_describe(connection, text), NULL, 0);
 }
 
 static int put(struct job *job, const void *data, size_t size)
@@ -336,12 +343,59 @@ static int do_user(struct job *job)
 	return r < 0 ? r : put(job, &uid, sizeof(uid));
 }
 
+static int do_reset(struct job *job)
+{
+	return reset_connections(job->plane, job->order->slot, tell_connection);
+}
+
+static int do_differ(struct job *job)
+{
+	return owners_differ(job->plane, job->order->uid);
+}
+
+static bool is_asked_for(const struct work_order *order, uint64_t cookie)
+{
+	for (size_t i = 0; i < order->n_cookies; i++)
+		if (order->cookies[i] == cookie)
+			return true;
+	return false;
+}
+
+static int put_makers(struct job *job, const struct netns *netns)
+{
+	_cleanup_(freep) struct listening_socket *sockets = NULL;
+	size_t n;
+	int r = diag_listening(netns, false, &sockets, &n);
+
+	for (size_t i = 0; !r && i < n; i++) {
+		struct work_maker maker = {sockets[i].cookie, sockets[i].cgroup_id};
+
+		if (is_asked_for(job->order, maker.cookie))
+			r = put(job, &maker, sizeof(maker));
+	}
+	return r;
+}
+
+/* A namespace that cannot be looked into hides no other. */
+static int do_makers(struct job *job)
+{
+	int r = put_makers(job, NULL);
+
+	for (size_t i = 0; i < job->n_fds; i++) {
+		struct netns netns = {.fd = job->fds[i]};
+
+		(void)put_makers(job, &netns);
+	}
+	return r;
+}
+
 static int (*const doers[])(struct job *job) = {
-	[WORK_ADOPT] = do_adopt,     [WORK_LOOK] = do_look,   [WORK_BOUNCE] = do_bounce,
-	[WORK_READ] = do_read,	     [WORK_NUDGE] = do_nudge, [WORK_GIVE] = do_give,
-	[WORK_CLOSE] = do_close,     [WORK_AWAKE] = do_awake, [WORK_OCCUPIED] = do_occupied,
-	[WORK_FOREIGN] = do_foreign, [WORK_USER] = do_user,   [WORK_NETNS] = do_netns,
-	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,   [WORK_OUTDATED] = do_outdated,
+	[WORK_ADOPT] = do_adopt,     [WORK_LOOK] = do_look,	[WORK_BOUNCE] = do_bounce,
+	[WORK_READ] = do_read,	     [WORK_NUDGE] = do_nudge,	[WORK_GIVE] = do_give,
+	[WORK_CLOSE] = do_close,     [WORK_AWAKE] = do_awake,	[WORK_OCCUPIED] = do_occupied,
+	[WORK_FOREIGN] = do_foreign, [WORK_USER] = do_user,	[WORK_NETNS] = do_netns,
+	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,	[WORK_RESET] = do_reset,
+	[WORK_DIFFER] = do_differ,   [WORK_MAKERS] = do_makers, [WORK_OUTDATED] = do_outdated,
 };
 _Static_assert(ARRAY_SIZE(doers) == WORK_KIND_COUNT, "a way to do each kind");
 
@@ -367,8 +421,9 @@ static int carry_out(struct job *job, struct accounting *accounting)
 	_cleanup_(plane_freep) struct plane *plane = NULL;
 	int r;
 
-	/* not about sockets of the service */
-	if (job->order->kind == WORK_OPEN || job->order->kind == WORK_OUTDATED)
+	/* of no service in particular, or not about its sockets */
+	if (job->order->kind == WORK_OPEN || job->order->kind == WORK_MAKERS ||
+	    job->order->kind == WORK_OUTDATED)
 		return doers[job->order->kind](job);
 	r = plane_open(job->order->service, job->order->counted ? accounting : NULL, &plane,
 		       &job->head.problem);
@@ -393,7 +448,7 @@ int work_do(int socket, int file, const int *fds, size_t n_fds, struct accountin
 	borrow_use(order->service);
 	netns_use(open_by_borrowing);
 	socket_to_tell = socket;
-	scan_on_borrow(tell_step);
+	scan_on_borrow(tell_held);
 	if (ftruncate(file, 0) < 0)
 		return -errno;
 	job.head.result = carry_out(&job, accounting);

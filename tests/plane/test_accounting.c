@@ -430,7 +430,7 @@ static void connections_of_one_slot_can_be_reset(void **state)
 	rig_flip(rig, 1);
 	connect_all(&v4, fresh);
 	assert_live(rig, 2 * CLIENTS, CLIENTS);
-	assert_int_equal(reset_connections(rig->plane, 0), 2 * CLIENTS);
+	assert_int_equal(reset_connections(rig->plane, 0, NULL), 2 * CLIENTS);
 	assert_live(rig, 0, CLIENTS);
 	for (int i = 0; i < CLIENTS; i++) {
 		assert_int_equal(recv(old4[i], &byte, 1, MSG_DONTWAIT), -1);
@@ -438,7 +438,7 @@ static void connections_of_one_slot_can_be_reset(void **state)
 		assert_int_equal(recv(fresh[i], &byte, 1, MSG_DONTWAIT), -1);
 		assert_int_equal(errno, EAGAIN);
 	}
-	assert_int_equal(reset_connections(rig->plane, 0), 0);
+	assert_int_equal(reset_connections(rig->plane, 0, NULL), 0);
 	reset_all(old4);
 	reset_all(old6);
 	reset_all(fresh);

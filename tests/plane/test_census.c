@@ -209,6 +209,42 @@ static void half_open_handshakes_are_their_listeners(void **state)
 	close(wire);
 }
 
+/* ---- one by one ---- */
+
+struct told {
+	const struct rig *rig;
+	struct address peers[4 * CLIENTS];
+	unsigned n, waiting, untimed;
+	unsigned of[HS_PLACES_MAX];
+	uint32_t idlest_ms;
+	uint64_t oldest_usec;
+	uint32_t netns;
+};
+
+static int on_told(const struct connection *connection, void *userdata)
+{
+	struct told *told = userdata;
+
+	assert_true(told->n < 4 * CLIENTS);
+	assert_int_equal(connection->local.port, PORT);
+	told->peers[told->n++] = connection->peer;
+	told->netns = connection->local.netns;
+	told->waiting += connection_waits(connection);
+	told->untimed += !connection->timed;
+	told->of[accounting_slot_of(told->rig->accounting, connection->cookie, &connection->tag)]++;
+	told->idlest_ms = MAX(told->idlest_ms, MIN(connection->received_ms, connection->sent_ms));
+	told->oldest_usec = MAX(told->oldest_usec, connection_age(connection));
+	return 0;
+}
+
+static struct told tell(const struct rig *rig)
+{
+	struct told told = {.rig = rig};
+
+	assert_int_equal(plane_each_connection(rig->plane, on_told, &told), 0);
+	return told;
+}
+
 /* The accounting is the machine's, and so is the census. */
 static void other_network_namespaces_are_seen_as_well(void **state)
 {
@@ -227,9 +263,93 @@ static void other_network_namespaces_are_seen_as_well(void **state)
 	connect_all(&at, fds);
 	assert_int_equal(setns(home, CLONE_NEWNET), 0);
 	assert_int_equal(look(rig, 0).connections, CLIENTS);
+	assert_int_equal(tell(rig).n, CLIENTS);
+	assert_int_equal(tell(rig).netns,
+			 plane_listeners(rig->plane, &(size_t) {0})[0]->address.netns);
 	reset_all(fds);
 	close(there);
 	close(home);
+}
+
+static bool is_told(const struct told *told, int client)
+{
+	struct sockaddr_in own;
+	socklen_t size = sizeof(own);
+
+	assert_int_equal(getsockname(client, (struct sockaddr *)&own, &size), 0);
+	for (unsigned i = 0; i < told->n; i++)
+		if (told->peers[i].port == ntohs(own.sin_port) &&
+		    !memcmp(told->peers[i].ip + (told->peers[i].family == AF_INET ? 0 : 12),
+			    &own.sin_addr, 4))
+			return true;
+	return false;
+}
+
+/* Each with its ends, whether it waits, and its times, also when it has moved. */
+static void each_is_told(struct rig *rig, const struct address *at)
+{
+	struct address v4 = rig_local(PORT);
+	struct pair pair = start_pair(rig, at);
+	int accepted[CLIENTS], moved[CLIENTS], fresh[CLIENTS];
+	uint64_t begun = now_usec();
+	struct told told;
+
+	connect_all(&v4, accepted);
+	assert_int_equal(server_accept(pair.a, NULL), CLIENTS);
+	connect_all(&v4, moved);
+	rig_until(now_usec() > begun + 4 * GRAIN_USEC);
+	server_close(pair.a, 0);
+	rig_flip(rig, 1);
+	connect_all(&v4, fresh);
+	told = tell(rig);
+	assert_int_equal(told.n, 3 * CLIENTS);
+	assert_int_equal(told.untimed, 0);
+	assert_int_equal(told.waiting, 2 * CLIENTS);
+	assert_int_equal(told.of[0], CLIENTS);
+	assert_int_equal(told.of[1], 2 * CLIENTS);
+	assert_true(told.idlest_ms * USEC_PER_MSEC + GRAIN_USEC >= 4 * GRAIN_USEC);
+	assert_true(told.oldest_usec + GRAIN_USEC >= 4 * GRAIN_USEC);
+	assert_true(told.oldest_usec <= now_usec() - begun + GRAIN_USEC);
+	for (int i = 0; i < CLIENTS; i++)
+		assert_true(is_told(&told, accepted[i]) && is_told(&told, moved[i]) &&
+			    is_told(&told, fresh[i]));
+	reset_all(accepted);
+	reset_all(moved);
+	reset_all(fresh);
+	rig_until(tell(rig).n == 0);
+}
+
+static void each_connection_is_told(void **state)
+{
+	struct address at = rig_any(PORT);
+
+	each_is_told(*state, &at);
+}
+
+static void each_connection_of_a_dual_stack_listener_is_told(void **state)
+{
+	struct address at = rig_dual(PORT);
+
+	each_is_told(*state, &at);
+}
+
+static int stop_at_third(const struct connection *connection, void *userdata)
+{
+	(void)connection;
+	return ++*(int *)userdata == 3 ? 77 : 0;
+}
+
+static void who_is_told_may_stop(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	int fds[CLIENTS], n = 0;
+
+	start_pair(rig, &at);
+	connect_all(&at, fds);
+	assert_int_equal(plane_each_connection(rig->plane, stop_at_third, &n), 77);
+	assert_int_equal(n, 3);
+	reset_all(fds);
 }
 
 /* Neither what another service has nor what was there before the adoption. */
@@ -285,6 +405,9 @@ static void on_a_kernel_that_does_not_describe_itself_it_says_so(void **state)
 	assert_int_equal(plane_census(rig->plane, 0, places, &problem), -EOPNOTSUPP);
 	assert_non_null(strstr(problem.text, btf));
 	assert_int_equal(rig_slot(rig, 0).connections, CLIENTS);
+	/* by sock_diag: without times */
+	assert_int_equal(tell(rig).n, CLIENTS);
+	assert_int_equal(tell(rig).untimed, CLIENTS);
 	assert_int_equal(umount(btf), 0);
 	assert_int_equal(look(rig, 0).connections, CLIENTS);
 	reset_all(fds);
@@ -317,6 +440,9 @@ int main(void)
 		CASE(data_that_nobody_reads_is_data),
 		CASE(half_open_handshakes_are_their_listeners),
 		CASE(other_network_namespaces_are_seen_as_well),
+		CASE(each_connection_is_told),
+		CASE(each_connection_of_a_dual_stack_listener_is_told),
+		CASE(who_is_told_may_stop),
 		CASE(strangers_are_not_counted),
 		CASE(the_rate_is_known_at_once),
 		BARE_CASE(without_accounting_it_says_so),

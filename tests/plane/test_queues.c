@@ -28,11 +28,12 @@ static struct queues *open_queues(const struct rig *rig)
 /* That of the slot's only socket; all zero when nobody waits. */
 static struct hs_queue queue_of(const struct rig *rig, struct queues *queues, unsigned slot)
 {
-	const struct hs_queue *items, *first;
+	_cleanup_(queue_list_done) struct queue_list list = {0};
+	const struct hs_queue *first;
 	size_t n;
 
-	assert_int_equal(queues_take(queues, &items, &n), 0);
-	n = queues_of_slot(items, n, plane_id(rig->plane), slot, &first);
+	assert_int_equal(queues_take(queues, &list), 0);
+	n = queues_of_slot(list.items, list.n, plane_id(rig->plane), slot, &first);
 	assert_true(n <= 1);
 	return n ? *first : (struct hs_queue) {0};
 }

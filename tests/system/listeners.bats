@@ -285,8 +285,10 @@ up_not_ready() {
 	inside systemctl daemon-reload
 	hs enable three@.service
 	inside systemctl start three@0 three@1 three@2
-	wait_for 5 is_ready three
+	wait_for 10 is_ready three
 	[[ $(status three '.slots | length') == 3 ]]
+	# the first one to be adopted is active, whichever that was
+	prefer three 0
 	hs switchover three --to=2
 	[[ $(answering_slot http://127.0.0.1:9721/) == 2 ]]
 	begin_load http://127.0.0.1:9721/ slot=

@@ -71,9 +71,18 @@ bystander_watched() {
 	((longest <= 1000 && asked >= 3)) || fail "Describe of the bystander took $longest ms; asked $asked times"
 }
 
+# Here the load is the attack: a CPU that was waited for excuses nothing.
+stalled_us() { echo 0; }
+
+# As below: of three questions one must be answered within the bound.
 bystander_is_described() {
-	took_at_most 1000 inside "${describe_bystander[@]}" >/dev/null || return 1
-	say "Describe of the bystander: $took_ms ms"
+	for _ in 1 2 3; do
+		if took_at_most 1000 inside "${describe_bystander[@]}" >/dev/null; then
+			say "Describe of the bystander: $took_ms ms"
+			return 0
+		fi
+	done
+	return 1
 }
 
 # bystander_hang SLOT: it stands still. Leaves in `bystander_ms` how long a client waited that came then.

@@ -11,6 +11,8 @@
  * SIGUSR1 to the process named "hold-lock-file" delivers the page, and the lock is released. It
  * serves then: each client is told the slot in $SLOT. Reports ready when the lock is held; with
  * $FREE set it does not hold it at all, with $LATER set not before SIGUSR2, and does not accept.
+ * With $ACCEPTED set it serves from the beginning, and holds the lock of each connection on which
+ * "hold" is asked for.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -158,11 +160,21 @@ static char *make_memory(void)
 /* ---- the server ---- */
 
 static int listener;
+static char *memory;
 
-static void *hold(void *memory)
+static void *hold(void *fd)
 {
-	(void)!setsockopt(listener, IPPROTO_IPV6, IPV6_2292PKTOPTIONS, memory, 2 * PAGE);
+	(void)!setsockopt((int)(intptr_t)fd, IPPROTO_IPV6, IPV6_2292PKTOPTIONS, memory, 2 * PAGE);
 	return NULL;
+}
+
+/* Long enough for the other thread to be where it is going. */
+static void begin_to_hold(int fd)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, hold, (void *)(intptr_t)fd);
+	usleep(100000);
 }
 
 static int listen_on(int port)
@@ -193,6 +205,7 @@ static void report_ready(void)
 static void serve(void)
 {
 	char text[64], request[1024];
+	ssize_t n;
 
 	snprintf(text, sizeof(text), "HTTP/1.0 200 OK\r\n\r\nslot=%s\n", getenv("SLOT"));
 	while (1) {
@@ -200,14 +213,19 @@ static void serve(void)
 
 		if (fd < 0)
 			continue;
-		(void)!read(fd, request, sizeof(request));
+		n = read(fd, request, sizeof(request));
+		if (getenv("ACCEPTED") && n >= 4 && !memcmp(request, "hold", 4)) {
+			(void)!write(fd, text, strlen(text));
+			begin_to_hold(fd);
+			continue;
+		}
 		(void)!write(fd, text, strlen(text));
 		close(fd);
 	}
 }
 
 /* It is adopted first; what connects then waits. */
-static void hold_later(void *memory)
+static void hold_later(void)
 {
 	sigset_t later;
 	int number;
@@ -217,15 +235,13 @@ static void hold_later(void *memory)
 	sigprocmask(SIG_BLOCK, &later, NULL);
 	report_ready();
 	sigwait(&later, &number);
-	hold(memory);
+	hold((void *)(intptr_t)listener);
 }
 
 int main(int argc, char **argv)
 {
-	char *memory = NULL;
-	pthread_t thread;
-
 	signal(SIGCHLD, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2)
 		return 2;
 	if (!getenv("FREE") && !(memory = make_memory()))
@@ -233,11 +249,9 @@ int main(int argc, char **argv)
 	if (listen_on(atoi(argv[1])) < 0)
 		return fail("listen");
 	if (getenv("LATER"))
-		hold_later(memory);
-	if (memory)
-		pthread_create(&thread, NULL, hold, memory);
-	/* long enough for the other thread to be where it is going */
-	usleep(100000);
+		hold_later();
+	if (memory && !getenv("ACCEPTED"))
+		begin_to_hold(listener);
 	report_ready();
 	serve();
 	return 0;

@@ -31,6 +31,12 @@ def on_signal(number, _):
     os.close(log)
 
 
+# Python runs handlers late, those of lower numbers first. SIGTERM's default action would not wait for one that tells
+# of a signal which came before it.
+def on_term(*_):
+    os._exit(0)
+
+
 def handle(*_):
     for number in signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN + 1:
         signal.signal(number, on_signal)
@@ -63,6 +69,7 @@ def main():
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(('0.0.0.0', port))
     listener.listen(4096)
+    signal.signal(signal.SIGTERM, on_term)
     if mode in ('', 'deaf'):
         handle()
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
