@@ -11,6 +11,8 @@
 
 /* When a restart was refused: by the unit's settings, say. */
 #define REFUSED_USEC (30 * USEC_PER_SEC)
+/* How often it is looked whether the last connection has ended, in the first second. */
+#define DRAIN_LOOK (10 * USEC_PER_MSEC)
 
 void left_init(struct left *left, struct service *service, unsigned slot, left_fn on_back,
 	       void *userdata)
@@ -188,38 +190,47 @@ static void tell_standing(const struct left *left)
 	tell(left, JOURNAL_HANG, text.text);
 }
 
-static void begin_drain(struct left *left)
+static int watch_in(struct left *left, uint64_t usec)
 {
-	bool stopped = left->standing.still.verdict == STANDSTILL_STOPPED;
-
-	left->recovery = recovery_free(left->recovery);
-	left->drained_since = now_usec();
-	if (stopped) {
-		units_continue(left->service->context->bus, instance_of(left)->unit);
-		tell_draining(left);
-		return;
-	}
-	/* it will not end anything any more: its time is over */
-	left->drained_since -= left->service->config.drain_usec;
-	tell_standing(left);
+	sd_event_source_set_time_relative(left->watch, usec);
+	return sd_event_source_set_enabled(left->watch, SD_EVENT_ONESHOT);
 }
 
 static int watch_again(struct left *left)
 {
-	sd_event_source_set_time_relative(left->watch, standing_period(instance_of(left)));
-	return sd_event_source_set_enabled(left->watch, SD_EVENT_ONESHOT);
+	return watch_in(left, standing_period(instance_of(left)));
 }
 
 /* As DrainEnd= says of connections that have outlived the drain. */
 static int drain(struct left *left)
 {
 	const struct config *config = &left->service->config;
-	bool late = now_usec() - left->drained_since >= config->drain_usec;
+	uint64_t passed = now_usec() - left->drained_since;
 
-	if (count_connections(left) && (!late || config->drain_end == DRAIN_END_KEEP))
-		return watch_again(left);
-	restart(left);
-	return 0;
+	if (!count_connections(left) ||
+	    (passed >= config->drain_usec && config->drain_end != DRAIN_END_KEEP)) {
+		restart(left);
+		return 0;
+	}
+	return passed < USEC_PER_SEC ? watch_in(left, DRAIN_LOOK) : watch_again(left);
+}
+
+/* One that was stopped gets the time to end what it has; for one that stands still it is over: it
+ * will not end anything any more. */
+static int begin_drain(struct left *left)
+{
+	bool stopped = left->standing.still.verdict == STANDSTILL_STOPPED;
+
+	left->recovery = recovery_free(left->recovery);
+	left->drained_since = now_usec();
+	if (!stopped) {
+		left->drained_since -= left->service->config.drain_usec;
+		tell_standing(left);
+	} else if (count_connections(left)) {
+		units_continue(left->service->context->bus, instance_of(left)->unit);
+		tell_draining(left);
+	}
+	return drain(left);
 }
 
 /* ---- until then ---- */
@@ -254,8 +265,8 @@ static int look(struct left *left, uint64_t due)
 
 	standing_look(&left->standing, instance_of(left), due);
 	if (standstill_is_over(&left->standing.still, &limits))
-		begin_drain(left);
-	else if (may_recover(left))
+		return begin_drain(left);
+	if (may_recover(left))
 		await_recovery(left);
 	return watch_again(left);
 }

@@ -14,16 +14,17 @@ setup_file() {
 }
 
 setup() {
-	# one that a test has left is not in the way of the next
-	port=$((9870 + BATS_TEST_NUMBER))
-	((BATS_TEST_NUMBER == 6)) && port=9875
-	((BATS_TEST_NUMBER > 7)) && port=9877
 	rig_began=$(inside date +%s.%N)
 	BATS_TEST_TIMEOUT=150
 }
 
-# server NAME: [Service] of its template from stdin; both slots run then
+# server NAME: [Service] of its template from stdin; both slots run then, and slot 0 is active
 server() {
+	if inside test -e "/etc/systemd/system/$1@.service"; then
+		wait_for 15 is_ready "$1"
+		prefer "$1" 0
+		return
+	fi
 	{
 		echo '[Service]'
 		cat
@@ -92,6 +93,7 @@ nobody_was_restarted() {
 }
 
 @test "php-fpm: 3 children" {
+	local port=9871
 	local php
 	php=$(inside bash -c 'echo /usr/sbin/php-fpm[0-9]*')
 	write /srv/full/slow.php <<<'<?php sleep((int)$_GET["s"]); echo "slot=" . getenv("HOTSTANDBY_SLOT");'
@@ -115,6 +117,7 @@ nobody_was_restarted() {
 }
 
 @test "gunicorn: 3 sync workers" {
+	local port=9872
 	write /srv/full/slow_app.py <<-'END'
 		import os, time
 		def application(environ, start_response):
@@ -132,6 +135,7 @@ nobody_was_restarted() {
 }
 
 @test "Apache prefork: MaxRequestWorkers 3" {
+	local port=9873
 	write /srv/full/slow.sh <<-'END'
 		#!/bin/sh
 		sleep "$QUERY_STRING"
@@ -169,6 +173,7 @@ nobody_was_restarted() {
 }
 
 @test "HAProxy: at maxconn" {
+	local port=9874
 	inside systemd-run -q --unit=behind /usr/bin/python3 $tools/pool.py 9879 x 32
 	write /etc/haproxy/full.cfg <<-END
 		global
@@ -195,13 +200,18 @@ nobody_was_restarted() {
 	inside systemctl stop behind
 }
 
-@test "a limit of descriptors: clients that keep their connections" {
-	local before kept
+fds() {
+	port=9875
 	server fds <<-END
 		Type=notify
 		LimitNOFILE=32
 		ExecStart=/usr/lib/hotstandby/hs-example-server --slot=%i --idle-grace=100 --listen=0.0.0.0:$port
 	END
+}
+
+@test "a limit of descriptors: clients that keep their connections" {
+	local before kept
+	fds
 	before=$(pids fds)
 	hold $port 40
 	kept=$held
@@ -223,8 +233,8 @@ nobody_was_restarted() {
 
 @test "a limit of descriptors, both slots full: nothing is moved to and fro" {
 	local before clients used
+	fds
 	before=$(pids fds)
-	prefer fds 0
 	inside python3 $tools/idle.py $port 80 25 >"$BATS_TEST_TMPDIR/idle" 2>&1 3>&- &
 	clients=$!
 	wait_for 10 has_said fds full 'slot 1: it is full: .*no other slot is fit to take over'
@@ -240,55 +250,56 @@ nobody_was_restarted() {
 	(($(events fds full | grep -c 'waiting moved') == 1))
 	wait_for 15 is_ready fds
 	nobody_was_restarted fds "$before"
-	down fds
 }
 
 # ---- pauses ----
 
 pool() {
+	port=9876
 	server pool <<-END
 		ExecStart=/usr/bin/python3 $tools/pool.py $port %i 8
 	END
 }
 
-# pause NAME COMMAND...: which begins a pause of slot 0, with clients in the middle of a request, whose next ones meet it
+# pause COMMAND...: which begins a pause of slot 0. Six clients are in the middle of a request then, and six more come,
+# of whom some are taken by threads that are in accept(2), and the others wait.
 pause() {
-	local before
-	before=$(pids "$1")
+	local before others
+	before=$(pids pool)
 	begin_asking http 6 8 '/wait?0.7'
-	wait_for 5 has_connections "$1" 6
-	inside "${@:2}"
-	# who comes then
-	[[ $(fetch http://127.0.0.1:$port/) == slot=1* ]]
-	is_active "$1" 1
+	wait_for 5 has_connections pool 6
+	inside "$@"
+	others=$(ask http 6 1 /)
+	is_active pool 1
 	asked
-	say "$1: ${*:2}: $answered answered, $cut cut"
+	say "$*: $answered answered, $cut cut; of those who came then: $others"
 	((answered == 48 && cut == 0))
-	wait_for 20 is_state "$1" 0 ready
-	nobody_was_restarted "$1" "$before"
+	[[ $others == 'answered=6 cut=0' ]]
+	wait_for 20 is_state pool 0 ready
+	nobody_was_restarted pool "$before"
 }
 
 @test "a pause of the runtime, 5 s, in which all threads sleep" {
 	pool
 	a_restart_is_seen pool http 6 '/wait?2'
-	pause pool systemctl kill -s USR1 pool@0
+	pause systemctl kill -s USR1 pool@0
 }
 
 @test "a pause of the runtime, 5 s, in which one thread computes" {
-	prefer pool 0
-	pause pool systemctl kill -s USR2 pool@0
+	pool
+	pause systemctl kill -s USR2 pool@0
 }
 
 @test "systemctl freeze, 10 s" {
-	prefer pool 0
-	pause pool systemd-run -q --collect bash -c 'systemctl freeze pool@0; sleep 10; systemctl thaw pool@0'
+	pool
+	pause systemd-run -q --collect bash -c 'systemctl freeze pool@0; sleep 10; systemctl thaw pool@0'
 	has_said pool hang 'slot 0: it is frozen, or held by a debugger: .*; it stands by again when it goes on and accepts'
 }
 
 @test "a request that is being uploaded, and read as it is needed, for 8 s" {
 	local before
+	pool
 	before=$(pids pool)
-	prefer pool 0
 	begin_asking post 12 1 '/wait?8'
 	wait_for 10 is_active pool 1
 	asked
@@ -300,7 +311,7 @@ pause() {
 
 @test "stopped by a signal: left as fast as ever, what it has in work goes on to its end, and it is restarted" {
 	local pid
-	prefer pool 0
+	pool
 	pid=$(main_pid pool@0)
 	begin_asking http 6 1 '/wait?3'
 	wait_for 5 has_connections pool 6
@@ -312,10 +323,10 @@ pause() {
 	wait_for 10 is_new pool@0 "$pid"
 	has_said pool hang 'slot 0: it hangs: .*; it will be restarted'
 	has_said pool retire 'slot 0: it was stopped by a signal; it goes on, so that what it has in work can end'
-	down pool
 }
 
 @test "a restart that the unit refuses: it stands by again, as it serves" {
+	local port=9877
 	server proud <<-END
 		[Unit]
 		RefuseManualStop=yes
