@@ -67,6 +67,15 @@ static bool nothing_accepted(struct stall *stall, const struct stall_sample *sam
 	return at_most <= before;
 }
 
+/* What is proven needs no hurry any more: it is seen at the next look, which comes anyway, whether
+ * it is still so. */
+static struct stall_answer verdict_at(uint64_t now, uint64_t due)
+{
+	if (now >= due)
+		return (struct stall_answer) {STALL_STALLED, USEC_INFINITY, STALL_ASK_NOTHING};
+	return (struct stall_answer) {STALL_WAITING, due, STALL_ASK_NOTHING};
+}
+
 static struct stall_answer judge_count(struct stall *stall, const struct stall_sample *sample,
 				       uint64_t window)
 {
@@ -78,10 +87,7 @@ static struct stall_answer judge_count(struct stall *stall, const struct stall_s
 	/* not proven: at the next look, which comes anyway */
 	if (!proven)
 		return answer;
-	answer.wake = since + window;
-	if (sample->now >= answer.wake)
-		answer.verdict = STALL_STALLED;
-	return answer;
+	return verdict_at(sample->now, since + window);
 }
 
 /* ---- by the head ---- */
@@ -145,7 +151,6 @@ static struct heads_range note_heads(struct stall *stall, const struct stall_sam
 static struct stall_answer judge_heads(struct stall *stall, const struct stall_sample *sample,
 				       uint64_t window)
 {
-	struct stall_answer answer = {STALL_WAITING, USEC_INFINITY, STALL_ASK_NOTHING};
 	struct heads_range range = note_heads(stall, sample);
 	uint64_t since = MIN(range.youngest, MAX(range.oldest, stall->head_gone));
 
@@ -161,10 +166,7 @@ static struct stall_answer judge_heads(struct stall *stall, const struct stall_s
 	if (stall->evidence.last_accept && !stall->evidence.one_socket)
 		stall->evidence.last_accept =
 			MAX(stall->evidence.last_accept, stall->evidence.waited);
-	answer.wake = since + window;
-	if (sample->now >= answer.wake)
-		answer.verdict = STALL_STALLED;
-	return answer;
+	return verdict_at(sample->now, since + window);
 }
 
 /* ---- by name ---- */

@@ -59,8 +59,12 @@ enum standstill_kind standing_kind(struct standing *standing, const struct insta
 {
 	struct standstill *still = &standing->still;
 
+	if (still->begun && now_usec() < standing->after)
+		return standstill_kind(still);
 	still->halt = alive_any_halted(instance_facts(instance)->control_group);
-	if (still->halt != HALT_STOPPED)
+	if (still->halt == HALT_STOPPED)
+		standing->after = now_usec() + standing_period(instance);
+	else
 		standing_look(standing, instance, 0);
 	return standstill_kind(still);
 }

@@ -128,6 +128,30 @@ static void the_oldest_tells_since_when(void **state)
 	stall_done(&stall);
 }
 
+/* What is proven is looked at as everything else: one that is full may stay so for long. */
+static void a_verdict_is_no_hurry(void **state)
+{
+	const struct stall_queue queue = {.socket = 1, .head = 7, .queued = 3};
+	struct stall stall = {0};
+	struct stall_sample sample = {.counted = true, .given_before = 9, .given_after = 9};
+
+	(void)state;
+	sample.queued = 3;
+	for (unsigned by_heads = 0; by_heads < 2; by_heads++) {
+		sample.heads_known = by_heads;
+		sample.queues = &queue;
+		sample.n_queues = by_heads;
+		sample.now = 1000 * MS;
+		assert_int_equal(stall_step(&stall, &sample, WINDOW).wake, 2000 * MS);
+		sample.now = 2000 * MS;
+		assert_int_equal(stall_step(&stall, &sample, WINDOW).verdict, STALL_STALLED);
+		sample.now = 2030 * MS;
+		assert_int_equal(stall_step(&stall, &sample, WINDOW).wake, USEC_INFINITY);
+		stall_done(&stall);
+		stall = (struct stall) {0};
+	}
+}
+
 static void other_sockets_begin_it_anew(void **state)
 {
 	struct stall stall = {0};
@@ -552,6 +576,7 @@ int main(void)
 		cmocka_unit_test(what_comes_during_the_look_proves_nothing),
 		cmocka_unit_test(accepted_is_never_thought_too_much_for_long),
 		cmocka_unit_test(the_oldest_tells_since_when),
+		cmocka_unit_test(a_verdict_is_no_hurry),
 		cmocka_unit_test(other_sockets_begin_it_anew),
 		cmocka_unit_test(who_accepts_is_never_said_to_hang),
 		cmocka_unit_test(who_has_stopped_is_found_in_time),
