@@ -20,12 +20,12 @@
 
 #define LISTEN_FD 3 /* sd_listen_fds(3) */
 
-#define CHILDREN_MAX	256
-#define CHILDREN_OF_ONE 16
-#define CHILD_SECONDS	60
-#define FIRST_WORD_USEC 100000
-#define IDLE_MS		60000
-#define LOOK_AGAIN_MS	1000
+#define CHILDREN_MAX	   256
+#define CHILDREN_OF_ONE	   16
+#define CHILD_SECONDS	   60
+#define FIRST_WORD_SECONDS 5
+#define IDLE_MS		   60000
+#define LOOK_AGAIN_MS	   1000
 
 static struct child {
 	pid_t pid; /* 0 = a free place */
@@ -61,10 +61,11 @@ static struct child *free_place(const char *service)
 	return NULL;
 }
 
-/* Whom it is for; who asks says so at once. */
+/* Whom it is for. Who asks says so at once, but may have to wait for a CPU before; who ends without
+ * a word is not waited for. */
 static int peek_service(int connection, char service[SERVICE_NAME_MAX])
 {
-	static const struct timeval patience = {.tv_usec = FIRST_WORD_USEC}, none = {0};
+	static const struct timeval patience = {.tv_sec = FIRST_WORD_SECONDS}, none = {0};
 	struct borrow_request request;
 	ssize_t n;
 

@@ -80,7 +80,7 @@ static int receive_answer(struct question *question)
 }
 
 /* Its result. A connection that has failed is not used again. */
-static int ask(struct question *question)
+static int ask_once(struct question *question)
 {
 	int r = connect_once();
 
@@ -96,6 +96,15 @@ static int ask(struct question *question)
 	if (r == -ENOTCONN || r == -ETIMEDOUT)
 		connection = close_fd(connection);
 	return r;
+}
+
+/* The other side ends after a while. Each question may be asked twice. */
+static int ask(struct question *question)
+{
+	bool is_old = connection >= 0;
+	int r = ask_once(question);
+
+	return r == -ENOTCONN && is_old ? ask_once(question) : r;
 }
 
 static int ask_for_fd(struct question *question, int *ret_fd)
