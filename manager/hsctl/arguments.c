@@ -32,6 +32,7 @@ enum {
 	LONG_YES,
 	LONG_PUT_BACK,
 	LONG_OUTDATED,
+	LONG_SMOKE_MAY_BE_SILENT,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -60,6 +61,7 @@ static const struct option long_options[] = {
 	{"yes", no_argument, NULL, LONG_YES},
 	{"put-back", no_argument, NULL, LONG_PUT_BACK},
 	{"outdated", no_argument, NULL, LONG_OUTDATED},
+	{"smoke-may-be-silent", no_argument, NULL, LONG_SMOKE_MAY_BE_SILENT},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -216,12 +218,19 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 	static const struct {
 		int option, bit;
 	} bits[] = {
-		{LONG_TO, OPTION_TO},	       {LONG_SETTLE, OPTION_SETTLE},
-		{LONG_DRAIN, OPTION_DRAIN},    {LONG_THEN, OPTION_THEN},
-		{LONG_WATCH, OPTION_WATCH},    {LONG_LIST, OPTION_LIST},
-		{'f', OPTION_FOLLOW},	       {'n', OPTION_LINES},
-		{LONG_ALL, OPTION_DRILL},      {LONG_YES, OPTION_DRILL},
-		{LONG_PUT_BACK, OPTION_DRILL}, {LONG_OUTDATED, OPTION_OUTDATED},
+		{LONG_TO, OPTION_TO},
+		{LONG_SETTLE, OPTION_SETTLE},
+		{LONG_DRAIN, OPTION_DRAIN},
+		{LONG_THEN, OPTION_THEN},
+		{LONG_WATCH, OPTION_WATCH},
+		{LONG_LIST, OPTION_LIST},
+		{'f', OPTION_FOLLOW},
+		{'n', OPTION_LINES},
+		{LONG_ALL, OPTION_DRILL},
+		{LONG_YES, OPTION_DRILL},
+		{LONG_PUT_BACK, OPTION_DRILL},
+		{LONG_OUTDATED, OPTION_OUTDATED},
+		{LONG_SMOKE_MAY_BE_SILENT, OPTION_UPGRADE},
 	};
 
 	if (option >= LONG_TEXT) {
@@ -249,6 +258,9 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 		return 0;
 	case LONG_YES:
 		a->yes = true;
+		return 0;
+	case LONG_SMOKE_MAY_BE_SILENT:
+		a->smoke_may_be_silent = true;
 		return 0;
 	case LONG_PUT_BACK:
 		a->put_back = true;

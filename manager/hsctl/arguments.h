@@ -74,7 +74,7 @@ struct arguments {
 	/* USEC_INFINITY = not given */
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then; /* THEN_COUNT = not given */
-	bool watch, list, follow, all, yes, put_back;
+	bool watch, list, follow, all, yes, put_back, smoke_may_be_silent;
 	bool outdated;		       /* then there may be any number of services */
 	const char *texts[TEXT_COUNT]; /* NULL = not given */
 	uint32_t lines;		       /* 0 = all */

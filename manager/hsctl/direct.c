@@ -132,6 +132,8 @@ void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *
 
 	if (direct->systemd && !name_unit(direct->service, slot, unit, sizeof(unit)))
 		r = units_query(direct->systemd, unit, ret_facts, NULL);
+	if (!r && direct->plane)
+		plane_set_cgroup(direct->plane, slot, ret_facts->control_group);
 	if (!r)
 		return;
 	if (r == -ETIMEDOUT) {

@@ -8,7 +8,20 @@
 #include "hsctl/table.h"
 #include "util/clock.h"
 
-enum { SLOT, ROLE, CONNS, QUEUED, HALF_OPEN, RATE, OLDEST, IDLE, LONGEST, FLOWS, FLOWS_IDLE };
+enum {
+	SLOT,
+	ROLE,
+	CONNS,
+	QUEUED,
+	HALF_OPEN,
+	RATE,
+	OLDEST,
+	IDLE,
+	LONGEST,
+	FLOWS,
+	FLOWS_IDLE,
+	CLIENTS
+};
 
 static void set_rate(struct libscols_line *line, json_object *place)
 {
@@ -39,12 +52,16 @@ static void add_place(struct libscols_table *table, json_object *place, const ch
 		return;
 	cell_set_number(line, FLOWS, json_number(place, "flows", -1));
 	cell_set_span(line, FLOWS_IDLE, json_number(place, "flows_longest_idle_ms", -1));
+	cell_set_number(line, CLIENTS, json_number(place, "udp_clients", -1));
 }
 
+/* Of UDP there is something to tell. */
 static bool has_flows(json_object *slots)
 {
-	return json_count(slots) &&
-	       json_number(json_object_array_get_idx(slots, 0), "flows", -1) >= 0;
+	json_object *first = json_count(slots) ? json_object_array_get_idx(slots, 0) : NULL;
+
+	return first &&
+	       (json_number(first, "flows", -1) >= 0 || json_number(first, "udp_clients", -1) >= 0);
 }
 
 static void print_places(const struct render *render, json_object *connections)
@@ -56,7 +73,7 @@ static void print_places(const struct render *render, json_object *connections)
 		[HALF_OPEN] = {"HALF-OPEN", true}, [RATE] = {"RATE", true},
 		[OLDEST] = {"OLDEST", true},	   [IDLE] = {idle, true},
 		[LONGEST] = {"LONGEST", true},	   [FLOWS] = {"FLOWS", true},
-		[FLOWS_IDLE] = {"LONGEST", true},
+		[FLOWS_IDLE] = {"LONGEST", true},  [CLIENTS] = {"CLIENTS", true},
 	};
 	json_object *slots = json_array(connections, "slots"), *park;
 	int64_t after = json_number(connections, "idle_after_ms", -1);

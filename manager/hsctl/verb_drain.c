@@ -37,7 +37,9 @@ struct drain {
 	char service[SERVICE_NAME_MAX], unit[UNIT_NAME_MAX];
 	unsigned slot;
 	uint64_t begun, deadline, spoken; /* microseconds, monotonic */
-	int64_t at_first, left;		  /* connections */
+	int64_t at_first, left;		  /* connections, and clients of UDP */
+	int64_t clients;		  /* of UDP, of those */
+	bool blind;			  /* they could not be counted */
 	json_object *last; /* what those left at the deadline are doing; NULL: none */
 	struct config config;
 };
@@ -106,6 +108,24 @@ static bool is_state(json_object *slot, const char *state)
 	return !strcmp(json_text(slot, "state"), state);
 }
 
+/* Connections, and clients of UDP that the server has a socket for: those stay with it. */
+static int64_t left_on(json_object *slot)
+{
+	return json_number(slot, "connections", 0) + json_number(slot, "udp_clients", 0);
+}
+
+/* It serves UDP, and who is connected there could not be listed. */
+static bool is_blind(json_object *status, unsigned slot)
+{
+	json_object *listeners = json_array(status, "listeners");
+	bool udp = false;
+
+	for (size_t i = 0; i < json_count(listeners); i++)
+		udp |= !strcmp(json_text(json_object_array_get_idx(listeners, i), "protocol"),
+			       "udp");
+	return udp && json_number(slot_of(status, slot), "udp_clients", -1) < 0;
+}
+
 /* Refused where nobody would take over: a drain must not take the service away. */
 static int gate(struct drain *drain)
 {
@@ -134,7 +154,7 @@ static int gate(struct drain *drain)
 			 drain->service, drain->slot, drain->service);
 		return EXIT_REFUSED;
 	}
-	drain->at_first = drain->left = json_number(slot, "connections", 0);
+	drain->at_first = drain->left = left_on(slot);
 	return 0;
 }
 
@@ -198,7 +218,9 @@ static int wait_for_end(struct drain *drain)
 
 		if (!status)
 			return EXIT_FAILED;
-		drain->left = json_number(slot_of(status, drain->slot), "connections", 0);
+		drain->left = left_on(slot_of(status, drain->slot));
+		drain->clients = json_number(slot_of(status, drain->slot), "udp_clients", 0);
+		drain->blind = is_blind(status, drain->slot);
 		if (!drain->left || now_usec() >= drain->deadline)
 			break;
 		speak(drain, terminal);
@@ -326,8 +348,9 @@ static int reset_them(const struct drain *drain)
 			 problem.text[0] ? problem.text : strerror(-n));
 		return EXIT_FAILED;
 	}
-	return end(drain, "reset", "%s: at the deadline %d connections of slot %u were reset.",
-		   drain->service, n, drain->slot);
+	return end(drain, "reset", "%s: at the deadline %d connections of slot %u were reset%s.",
+		   drain->service, n, drain->slot,
+		   drain->clients ? "; clients of UDP cannot be, and go on" : "");
 }
 
 static int finish(const struct drain *drain)
@@ -341,9 +364,13 @@ static int finish(const struct drain *drain)
 	if (!drain->left)
 		return end(drain, "drained",
 			   "%s: slot %u has no connection left (%" PRId64
-			   " finished). Stop it with systemctl stop %s, or take it back with hsctl "
-			   "adopt %s.",
-			   drain->service, drain->slot, drain->at_first, drain->unit, drain->unit);
+			   " finished)%s. Stop it with systemctl stop %s, or take it back with "
+			   "hsctl adopt %s.",
+			   drain->service, drain->slot, drain->at_first,
+			   drain->blind ? "; clients of UDP that it has a socket for could not be "
+					  "listed, and may be there"
+					: "",
+			   drain->unit, drain->unit);
 	if (drain->config.drain_end == DRAIN_END_STOP)
 		return stop_it(drain);
 	if (drain->config.drain_end == DRAIN_END_RESET)

@@ -228,9 +228,10 @@ static enum client_answer ask(const struct arguments *a, const struct client_cal
 	const uint32_t *share = order->canary;
 
 	/* the array comes last: what is beyond its count is not read */
-	return client_ask(a, call, reply, "sttttau", a->texts[TEXT_SMOKE] ?: "", order->smoke,
-			  order->hold, order->probation, order->ready, order->n_canary, share[0],
-			  share[1], share[2], share[3], share[4], share[5], share[6], share[7]);
+	return client_ask(a, call, reply, "sbttttau", a->texts[TEXT_SMOKE] ?: "",
+			  (int)a->smoke_may_be_silent, order->smoke, order->hold, order->probation,
+			  order->ready, order->n_canary, share[0], share[1], share[2], share[3],
+			  share[4], share[5], share[6], share[7]);
 }
 
 static int tell_under_way(const struct arguments *a, const char *service, const struct show *show)

@@ -104,6 +104,7 @@ static const struct verb verbs[] = {
 			"connections go\n"
 			"                       there; its exit status must be 0\n"
 			"      --smoke-timeout=SPAN  how long that may take (default 10min)\n"
+			"      --smoke-may-be-silent  also a test that connects to nothing passes\n"
 			"      --canary=LIST    shares of new connections to begin with: "
 			"1%,10%,50%\n"
 			"      --hold=SPAN      how long each of them (default 30s)\n"

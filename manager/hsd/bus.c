@@ -327,10 +327,10 @@ static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *e
 	struct upgrade_order order = {0};
 	enum gate_answer answer;
 	struct problem refusal = {0};
-	int r = bus_need_plane(service, error);
+	int r = bus_need_plane(service, error), silent;
 
 	if (r >= 0)
-		r = sd_bus_message_read(m, "stttt", &order.smoke, &order.smoke_usec,
+		r = sd_bus_message_read(m, "sbtttt", &order.smoke, &silent, &order.smoke_usec,
 					&order.hold_usec, &order.probation_usec, &order.ready_usec);
 	if (r >= 0)
 		r = read_canary_steps(m, &order);
@@ -340,6 +340,7 @@ static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *e
 					 UPGRADE_CANARY_STEPS_MAX);
 	if (r < 0)
 		return r;
+	order.smoke_may_be_silent = silent;
 	if (MAX(order.hold_usec, order.probation_usec) > CONFIG_DRAIN_MAX ||
 	    order.smoke_usec > CONFIG_DRAIN_MAX ||
 	    (order.ready_usec > CONFIG_DRAIN_MAX && order.ready_usec != USEC_INFINITY))
@@ -384,8 +385,9 @@ const sd_bus_vtable bus_service_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("Failover", SD_BUS_ARGS("i", to), SD_BUS_RESULT("s", json),
 				bus_method_failover, 0),
 	SD_BUS_METHOD_WITH_ARGS("Upgrade",
-				SD_BUS_ARGS("s", smoke, "t", smoke_usec, "t", hold_usec, "t",
-					    probation_usec, "t", ready_usec, "au", canary),
+				SD_BUS_ARGS("s", smoke, "b", smoke_may_be_silent, "t", smoke_usec,
+					    "t", hold_usec, "t", probation_usec, "t", ready_usec,
+					    "au", canary),
 				SD_BUS_RESULT("s", json), bus_method_upgrade, 0),
 	SD_BUS_METHOD_WITH_ARGS("CancelUpgrade", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
 				bus_method_cancel_upgrade, 0),

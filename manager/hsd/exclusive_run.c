@@ -11,6 +11,7 @@
 #include "hsd/park.h"
 #include "hsd/smoke.h"
 #include "hsd/upgrade_run.h"
+#include "plane/peers.h"
 #include "system/parking.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -25,6 +26,7 @@ struct exclusive_run {
 	uint64_t waited;
 	int lock_fd;
 	char *smoke_command;
+	bool smoke_may_be_silent;
 	struct smoke *smoke;
 	uint32_t uid;		 /* of who asked for it */
 	sd_bus_message *message; /* NULL: nobody waits */
@@ -206,12 +208,9 @@ static unsigned step(struct exclusive_run *run, enum exclusive_event event, cons
 	const struct exclusive_plan *plan = &run->machine.plan;
 	enum slot_state states[HS_SLOTS_MAX] = {0};
 	struct exclusive_input input = {.event = event, .now = now_usec(), .why = why};
-	struct slot_totals totals = {0};
 
 	service_states(service, states);
-	if (plan->from < HS_SLOTS_MAX)
-		plane_slot_totals(service->plane, plan->from, &totals);
-	input.remaining = totals.connections;
+	input.remaining = plane_remaining(service->plane, plan->from);
 	input.waiting = parking_waiting(service->plane);
 	input.old_slot = plan->from < service->n_slots ? states[plan->from] : SLOT_DOWN;
 	input.new_slot = plan->to < service->n_slots ? states[plan->to] : SLOT_DOWN;
@@ -258,9 +257,10 @@ static void on_smoke_ended(const char *failure, void *userdata)
 static void start_smoke(struct exclusive_run *run)
 {
 	uint64_t now = now_usec(), deadline = run->machine.deadline;
+	struct smoke_order order = {run->machine.plan.to, run->smoke_command,
+				    deadline > now ? deadline - now : 1, run->smoke_may_be_silent};
 
-	if (smoke_start(run->service, run->machine.plan.to, run->smoke_command,
-			deadline > now ? deadline - now : 1, on_smoke_ended, run, &run->smoke) < 0)
+	if (smoke_start(run->service, &order, on_smoke_ended, run, &run->smoke) < 0)
 		on_smoke_ended("the smoke test could not be run", run);
 }
 
@@ -357,6 +357,7 @@ static int run_new(struct service *service, const struct exclusive_order *order,
 	run->on_end = order->on_end;
 	run->userdata = order->userdata;
 	run->uid = order->uid;
+	run->smoke_may_be_silent = order->smoke_may_be_silent;
 	run->smoke_command = strdup(order->smoke ?: "");
 	if (!run->smoke_command)
 		return -ENOMEM;

@@ -14,6 +14,7 @@ struct exclusive_order {
 	uint64_t ready_usec; /* see core/exclusive.h; 0 = as long as the unit itself allows */
 	const char *smoke;   /* a command line for the shell; "" or NULL = none */
 	uint64_t smoke_usec;
+	bool smoke_may_be_silent;
 	/* told the end instead of a message's sender; `uid` is who is behind it then */
 	void (*on_end)(const struct exclusive *machine, void *userdata);
 	void *userdata;

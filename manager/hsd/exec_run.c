@@ -7,6 +7,7 @@
 
 #include "hsd/bus.h"
 #include "hsd/orders.h"
+#include "hsd/smoke.h"
 #include "plane/exec.h"
 #include "plane/preview.h"
 #include "system/journal.h"
@@ -106,6 +107,7 @@ static int attach(const struct exec_run *run, const struct netns *netns, struct 
 	r = exec_attach(run->service->plane, &order, &counts, problem);
 	if (r < 0)
 		return r;
+	smoke_note(run->service, run->slot, run->peer.unit, cgroup, counts);
 	tell(run, cgroup);
 	return answer(run, cgroup, counts);
 }

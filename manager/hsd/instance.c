@@ -358,6 +358,8 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	if (first)
 		health_poke(instance->service->health);
 	instance->known = true;
+	if (instance->service->plane)
+		plane_set_cgroup(instance->service->plane, instance->slot, facts->control_group);
 	if (facts->state == UNIT_STOPPING)
 		instance->unasked |= !facts->job_pending;
 	else if (up || facts->state == UNIT_STARTING)

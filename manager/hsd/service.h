@@ -34,6 +34,7 @@ struct outdated_watch;
 struct park;
 struct prober;
 struct roles;
+struct smoke;
 struct selection;
 struct work;
 struct workers;
@@ -77,6 +78,7 @@ struct service {
 	sd_event_source *resume_source; /* one was left by the hsd before: see hsd/upgrade_run.h */
 	uint64_t resume_until;
 	struct exclusive_run *exclusive; /* likewise, of a service with Exclusive=yes */
+	struct smoke *smoke;		 /* of the one or the other */
 	bool loss_told;			 /* that no slot is left; until the next adoption */
 	struct event_log *events;
 	struct nudging *nudging; /* NULL: there is nothing that could move */

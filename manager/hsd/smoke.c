@@ -1,19 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/smoke.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "core/ending.h"
+#include "plane/exec.h"
 #include "system/scope.h"
 #include "util/macro.h"
 
 #define GRACE	  (5 * USEC_PER_SEC)
 #define STOP_USEC (2 * USEC_PER_SEC)
+/* Of one test, whose commands may use hsctl exec themselves. */
+#define COUNTS_MAX 32
+
+/* What counts the connections of one command, and the scope that it is in. */
+struct smoke_counts {
+	int fd;
+	char scope[UNIT_NAME_MAX];
+};
 
 struct smoke {
 	struct service *service;
+	unsigned slot;
+	bool may_be_silent;
+	struct smoke_counts counts[COUNTS_MAX];
+	unsigned n_counts;
+	bool blind; /* some could not be kept */
 	char unit[UNIT_NAME_MAX];
 	struct unit_job *job;
 	struct unit_watch *watch; /* it has failed: how? */
@@ -31,6 +46,10 @@ struct smoke *smoke_free(struct smoke *smoke)
 		unit_transient_end(smoke->service->context->bus, smoke->unit, smoke->job);
 	unit_job_free(smoke->job);
 	unit_watch_free(smoke->watch);
+	for (unsigned i = 0; i < smoke->n_counts; i++)
+		close_fd(smoke->counts[i].fd);
+	if (smoke->service->smoke == smoke)
+		smoke->service->smoke = NULL;
 	free(smoke);
 	return NULL;
 }
@@ -56,6 +75,67 @@ static void on_facts(const struct unit_facts *facts, int error, void *userdata)
 	end(userdata, failure.text);
 }
 
+/* ---- whether it has tested anything ---- */
+
+static bool is_of(const struct smoke *smoke, const char *unit)
+{
+	if (!strcmp(unit, smoke->unit))
+		return true;
+	for (unsigned i = 0; i < smoke->n_counts; i++)
+		if (!strcmp(unit, smoke->counts[i].scope))
+			return true;
+	return false;
+}
+
+void smoke_note(struct service *service, unsigned slot, const char *unit, const char *cgroup,
+		int counts_fd)
+{
+	struct smoke *smoke = service->smoke;
+	const char *scope = strrchr(cgroup, '/');
+	struct smoke_counts *counts;
+
+	if (!smoke || smoke->slot != slot || !is_of(smoke, unit))
+		return;
+	counts = &smoke->counts[smoke->n_counts];
+	if (smoke->n_counts == COUNTS_MAX ||
+	    (counts->fd = fcntl(counts_fd, F_DUPFD_CLOEXEC, 3)) < 0) {
+		smoke->blind = true;
+		return;
+	}
+	snprintf(counts->scope, sizeof(counts->scope), "%.250s", scope ? scope + 1 : "");
+	smoke->n_counts++;
+}
+
+/* What could not be asked is no reason to fail it. */
+static bool has_reached(const struct smoke *smoke, struct problem *ret_why)
+{
+	struct hs_exec_counts counts;
+
+	if (smoke->may_be_silent || smoke->blind || !smoke->n_counts)
+		return true;
+	for (unsigned i = 0; i < smoke->n_counts; i++)
+		if (exec_counts(smoke->counts[i].fd, &counts) < 0 || exec_has_reached(&counts))
+			return true;
+	exec_counts(smoke->counts[0].fd, &counts);
+	exec_describe(smoke->service->name, smoke->slot, &counts, ret_why);
+	return false;
+}
+
+static void end_well(struct smoke *smoke)
+{
+	struct problem why = {0}, failure;
+
+	if (has_reached(smoke, &why)) {
+		end(smoke, NULL);
+		return;
+	}
+	problem_set(&failure, 0,
+		    "the smoke test has tested nothing: %.200s; if that is meant, add "
+		    "--smoke-may-be-silent",
+		    why.text);
+	end(smoke, failure.text);
+}
+
 static void on_job(const char *result, const struct problem *problem, void *userdata)
 {
 	struct smoke *smoke = userdata;
@@ -68,9 +148,13 @@ static void on_job(const char *result, const struct problem *problem, void *user
 		return;
 	if (!problem)
 		unit_transient_end(smoke->service->context->bus, smoke->unit, false);
+	if (!strcmp(result, "done")) {
+		end_well(smoke);
+		return;
+	}
 	problem_set(&failure, 0, "the smoke test could not be run: %s",
 		    problem ? problem->text : result);
-	end(smoke, strcmp(result, "done") ? failure.text : NULL);
+	end(smoke, failure.text);
 }
 
 static int name_units(struct smoke *smoke, char identifier[UNIT_NAME_MAX])
@@ -86,26 +170,20 @@ static int name_units(struct smoke *smoke, char identifier[UNIT_NAME_MAX])
 	return 0;
 }
 
-int smoke_start(struct service *service, unsigned slot, const char *command, uint64_t timeout_usec,
-		smoke_fn on_end, void *userdata, struct smoke **ret_smoke)
+int smoke_start(struct service *service, const struct smoke_order *order, smoke_fn on_end,
+		void *userdata, struct smoke **ret_smoke)
 {
 	_cleanup_(smoke_freep) struct smoke *smoke = calloc(1, sizeof(*smoke));
 	char identifier[UNIT_NAME_MAX], number[8];
-	const char *argv[] = {HS_PREFIX "/bin/hsctl",
-			      "exec",
-			      "--",
-			      service->name,
-			      number,
-			      "/bin/sh",
-			      "-c",
-			      command,
-			      NULL};
-	struct unit_transient order = {
+	const char *argv[] = {
+		HS_PREFIX "/bin/hsctl", "exec", "--", service->name, number, "/bin/sh", "-c",
+		order->command,		NULL};
+	struct unit_transient unit = {
 		.description = "hotstandby smoke test",
 		.identifier = identifier,
 		.binds_to = "hsd.service",
 		.argv = argv,
-		.timeout_usec = timeout_usec + GRACE,
+		.timeout_usec = order->timeout_usec + GRACE,
 		.stop_usec = STOP_USEC,
 	};
 	int r;
@@ -113,15 +191,18 @@ int smoke_start(struct service *service, unsigned slot, const char *command, uin
 	if (!smoke)
 		return -ENOMEM;
 	smoke->service = service;
+	smoke->slot = order->slot;
+	smoke->may_be_silent = order->may_be_silent;
 	smoke->on_end = on_end;
 	smoke->userdata = userdata;
-	snprintf(number, sizeof(number), "%u", slot);
+	snprintf(number, sizeof(number), "%u", order->slot);
 	r = name_units(smoke, identifier);
-	order.name = smoke->unit;
+	unit.name = smoke->unit;
 	if (r >= 0)
-		r = unit_transient_new(service->context->bus, &order, on_job, smoke, &smoke->job);
+		r = unit_transient_new(service->context->bus, &unit, on_job, smoke, &smoke->job);
 	if (r < 0)
 		return r;
+	service->smoke = smoke;
 	*ret_smoke = steal_ptr(&smoke);
 	return 0;
 }

@@ -53,6 +53,7 @@ void upgrade_exclusive_switch(struct upgrade_run *run)
 		.ready_usec = plan->ready_usec,
 		.smoke = run->smoke_command,
 		.smoke_usec = plan->smoke_usec,
+		.smoke_may_be_silent = run->smoke_may_be_silent,
 		.on_end = on_switched,
 		.userdata = run,
 		.uid = run->uid,

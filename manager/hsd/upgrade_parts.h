@@ -11,6 +11,7 @@ struct upgrade_run {
 	struct service *service;
 	struct upgrade machine;
 	char *smoke_command;
+	bool smoke_may_be_silent;
 	char from_run[33];	 /* the old instance, by its invocation id; "" = not known */
 	uint32_t uid;		 /* of who asked for it */
 	sd_bus_message *message; /* NULL: nobody waits for an answer */

@@ -15,6 +15,7 @@
 #include "hsd/smoke.h"
 #include "hsd/upgrade_exclusive.h"
 #include "plane/canary.h"
+#include "plane/peers.h"
 #include "system/change.h"
 #include "system/journal.h"
 #include "util/clock.h"
@@ -51,10 +52,7 @@ struct upgrade_run *upgrade_run_free(struct upgrade_run *run)
 /* Connections that the old slot still has, as far as that can be known. */
 static uint64_t remaining(const struct upgrade_run *run)
 {
-	struct slot_totals totals = {0};
-
-	plane_slot_totals(run->service->plane, run->machine.plan.from, &totals);
-	return totals.connections;
+	return plane_remaining(run->service->plane, run->machine.plan.from);
 }
 
 static void tell_progress(const struct upgrade_run *run)
@@ -330,9 +328,10 @@ static void on_smoke(const char *failure, void *userdata)
 static void smoke(struct upgrade_run *run)
 {
 	const struct upgrade_plan *plan = &run->machine.plan;
+	struct smoke_order order = {plan->to, run->smoke_command, plan->smoke_usec,
+				    run->smoke_may_be_silent};
 
-	if (smoke_start(run->service, plan->to, run->smoke_command, plan->smoke_usec, on_smoke, run,
-			&run->smoke) < 0)
+	if (smoke_start(run->service, &order, on_smoke, run, &run->smoke) < 0)
 		on_smoke("the smoke test could not be run", run);
 }
 
@@ -558,6 +557,7 @@ struct upgrade_run *upgrade_run_new(struct service *service, const struct upgrad
 	plan.others = running_slots(service) & ~(1U << from | 1U << to);
 	run->service = service;
 	run->uid = JOURNAL_UID_NONE;
+	run->smoke_may_be_silent = order->smoke_may_be_silent;
 	run->smoke_command = strdup(order->smoke);
 	if (!run->smoke_command)
 		return NULL;

@@ -312,6 +312,8 @@ static void read_connection_attributes(const struct nlmsghdr *header, struct con
 	{
 		if (mnl_attr_get_type(attr) == INET_DIAG_SK_BPF_STORAGES)
 			read_tag(attr, &connection->tag);
+		else if (mnl_attr_get_type(attr) == INET_DIAG_CGROUP_ID)
+			connection->cgroup_id = mnl_attr_get_u64(attr);
 	}
 }
 
@@ -328,9 +330,12 @@ static int on_connection(const struct nlmsghdr *header, void *userdata)
 	};
 
 	read_connection_attributes(header, &connection);
+	walk->answer = walk->each(&connection, walk->userdata);
 	if (!walk->answer)
-		walk->answer = walk->each(&connection, walk->userdata);
-	return MNL_CB_OK;
+		return MNL_CB_OK;
+	/* the rest of the dump ends with the socket */
+	errno = ECANCELED;
+	return MNL_CB_ERROR;
 }
 
 int diag_connections(const struct netns *netns, uint16_t port, int tags_fd,
@@ -348,7 +353,25 @@ int diag_connections(const struct netns *netns, uint16_t port, int tags_fd,
 	};
 	int r = dump(&query);
 
-	return r ? r : walk.answer;
+	return walk.answer ?: r;
+}
+
+int diag_connected(const struct netns *netns, uint16_t port,
+		   int (*each)(const struct connection *connection, void *userdata), void *userdata)
+{
+	struct connection_walk walk = {.each = each, .userdata = userdata};
+	struct query query = {
+		.netns = netns,
+		.udp = true,
+		.states = 1 << TCP_ESTABLISHED,
+		.port = port,
+		.tags_fd = -1,
+		.on_message = on_connection,
+		.userdata = &walk,
+	};
+	int r = dump(&query);
+
+	return walk.answer ?: r;
 }
 
 static struct nlmsghdr *build_destruction(char *buffer, const struct connection *connection)

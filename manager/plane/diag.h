@@ -38,6 +38,7 @@ struct connection {
 	bool timed;	   /* the next two are known: diag_connections() does not tell them */
 	/* since data was last received, and sent; else since it was established */
 	uint32_t received_ms, sent_ms;
+	uint64_t cgroup_id; /* of its creator; 0 when the kernel does not tell */
 };
 
 /* Whether it waits for accept(). One that was closed by its process is held by none either, but is
@@ -80,6 +81,11 @@ uint32_t diag_queue_of(const struct queue_length *queues, size_t n, uint64_t coo
 int diag_connections(const struct netns *netns, uint16_t port, int tags_fd,
 		     int (*each)(const struct connection *connection, void *userdata),
 		     void *userdata);
+
+/* The same for every UDP socket with this local port that is connected to one peer. */
+int diag_connected(const struct netns *netns, uint16_t port,
+		   int (*each)(const struct connection *connection, void *userdata),
+		   void *userdata);
 
 /* Ends a connection as its peer would by a reset: both sides see an error (SOCK_DESTROY, needs
  * CAP_NET_ADMIN). Takes its lock: not for a process that must not wait for its owner. 0 also when

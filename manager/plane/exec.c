@@ -187,6 +187,11 @@ int exec_counts(int counts_fd, struct hs_exec_counts *ret_counts)
 	return 0;
 }
 
+bool exec_has_reached(const struct hs_exec_counts *counts)
+{
+	return counts->begun > counts->missed + counts->unseen;
+}
+
 void exec_describe(const char *service, unsigned slot, const struct hs_exec_counts *counts,
 		   struct problem *ret_sentence)
 {
@@ -206,4 +211,10 @@ void exec_describe(const char *service, unsigned slot, const struct hs_exec_coun
 			    "%" PRIu64 " packets to %s were held back: at most %u connections at a "
 			    "time can be sent to a slot",
 			    (uint64_t)counts->blocked, service, HS_PREVIEW_MAX);
+	else if (!counts->begun)
+		problem_set(
+			ret_sentence, 0,
+			"it made no connection to slot %u of %s (what goes by a proxy, ssh, su, "
+			"systemd-run or a container is not its own)",
+			slot, service);
 }

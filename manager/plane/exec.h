@@ -37,7 +37,10 @@ int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_co
 /* Needs no privileges: the descriptor is enough. -errno of mmap(2). */
 int exec_counts(int counts_fd, struct hs_exec_counts *ret_counts);
 
-/* What is to be told at the end: which connections did not reach the slot. Empty when there is
- * nothing to tell. */
+/* Whether a connection of it has come to the slot, or may have: what is still open is not counted
+ * yet. */
+bool exec_has_reached(const struct hs_exec_counts *counts);
+/* What is to be told at the end: that there was no connection, or which connections did not reach
+ * the slot. Empty when there is nothing to tell. */
 void exec_describe(const char *service, unsigned slot, const struct hs_exec_counts *counts,
 		   struct problem *ret_sentence);

@@ -25,6 +25,7 @@ struct plane {
 	unsigned flow_max; /* room of the table, should this process be the one to make it */
 	struct listener *listeners[PLANE_LISTENERS_MAX];
 	size_t n_listeners;
+	char *cgroups[HS_SLOTS_MAX]; /* of the slots' units; NULL = none */
 	struct ring_buffer *ring;
 	plane_event_fn on_event;
 	void *userdata;
@@ -67,8 +68,25 @@ struct plane *plane_free(struct plane *plane)
 	close_fd(plane->events_fd);
 	close_fd(plane->preview_fd);
 	close_fd(plane->prefixes_fd);
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		free(plane->cgroups[slot]);
 	free(plane);
 	return NULL;
+}
+
+void plane_set_cgroup(struct plane *plane, unsigned slot, const char *cgroup)
+{
+	const char *text = cgroup ?: "";
+
+	if (slot >= HS_SLOTS_MAX || !strcmp(plane_cgroup(plane, slot), text))
+		return;
+	free(plane->cgroups[slot]);
+	plane->cgroups[slot] = text[0] ? strdup(text) : NULL;
+}
+
+const char *plane_cgroup(const struct plane *plane, unsigned slot)
+{
+	return plane->cgroups[slot] ?: "";
 }
 
 static int map_control(struct plane *plane)

@@ -81,6 +81,11 @@ void plane_set_flow(struct plane *plane, const struct config *config);
 /* Another instance occupies the slot: UDP flows of the one before belong to nobody. Before its
  * first socket is put in the map. */
 void plane_advance_epoch(struct plane *plane, unsigned slot);
+/* The control group of a slot's unit, as systemd names it; "" or NULL = it has none now. For
+ * plane/peers.h. */
+void plane_set_cgroup(struct plane *plane, unsigned slot, const char *cgroup);
+const char *plane_cgroup(const struct plane *plane, unsigned slot);
+
 /* Whether UDP flows are remembered: there is a UDP listener, and not Flow=none. */
 bool plane_has_flows(const struct plane *plane);
 /* UDP flows per slot that are not idle yet. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "plane/peers.h"
 #include "plane/canary.h"
 #include "plane/pathlink.h"
 #include "system/journal.h"
@@ -127,23 +128,12 @@ void change_init(struct service_change *change, struct plane *plane,
 	switchover_init(&change->machine, &checked);
 }
 
-/* What the old instance has to finish: connections, and UDP flows that are not idle yet. */
-static uint64_t remaining_of(const struct plane *plane, unsigned slot)
-{
-	struct slot_flows flows[HS_SLOTS_MAX];
-
-	if (slot >= HS_SLOTS_MAX)
-		return 0;
-	plane_flows(plane, flows);
-	return totals_of(plane, slot).connections + flows[slot].n;
-}
-
 static unsigned step(struct service_change *change, enum switchover_event event, uint64_t now)
 {
 	struct switchover_input input = {
 		.event = event,
 		.now = now,
-		.remaining = remaining_of(change->plane, change->machine.plan.from),
+		.remaining = plane_remaining(change->plane, change->machine.plan.from),
 	};
 
 	return switchover_step(&change->machine, &input);
@@ -285,7 +275,7 @@ void change_result(const struct service_change *change, uint64_t now,
 		result.moved =
 			totals_of(change->plane, plan->to).migrated_in - change->migrated_before;
 		result.finished = old.closed - change->closed_before;
-		result.remaining = remaining_of(change->plane, plan->from);
+		result.remaining = plane_remaining(change->plane, plan->from);
 	}
 	*ret_result = result;
 }

@@ -5,6 +5,7 @@
 
 #include "core/slot.h"
 #include "plane/census.h"
+#include "plane/peers.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -14,7 +15,8 @@ struct survey {
 	struct plane_totals totals;
 	uint32_t queued[HS_PLACES_MAX];
 	struct slot_flows flows[HS_SLOTS_MAX];
-	bool has_flows, counted, taken; /* the last: the census */
+	uint64_t peers[HS_SLOTS_MAX];
+	bool has_peers, has_flows, counted, taken; /* the last: the census */
 	struct place_census census[HS_PLACES_MAX];
 	struct problem problem; /* why it was not */
 };
@@ -26,6 +28,7 @@ static void take(struct survey *survey, const struct plane *plane, uint64_t idle
 	survey->has_flows = plane_has_flows(plane);
 	plane_queued(plane, survey->queued);
 	plane_flows(plane, survey->flows);
+	survey->has_peers = plane_peers(plane, survey->peers) > 0;
 	survey->taken = !plane_census(plane, idle_usec, survey->census, &survey->problem);
 }
 
@@ -53,6 +56,8 @@ static void add_flows(json_object *object, const struct survey *survey, unsigned
 	add_number(object, "flows", known, flows.n);
 	add_number(object, "flows_longest_idle_ms", known && flows.n,
 		   flows.idlest_usec / USEC_PER_MSEC);
+	add_number(object, "udp_clients", survey->has_peers && place < HS_SLOTS_MAX,
+		   place < HS_SLOTS_MAX ? survey->peers[place] : 0);
 }
 
 static void add_place(json_object *object, const struct survey *survey, unsigned place)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "plane/peers.h"
 #include "util/macro.h"
 #include "util/text.h"
 
@@ -49,6 +50,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	uint32_t queued[HS_PLACES_MAX] = {0};
 	struct plane_totals totals = {0};
 	struct slot_flows flows[HS_SLOTS_MAX];
+	uint64_t peers[HS_SLOTS_MAX];
 
 	if (!plane)
 		return;
@@ -61,6 +63,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	plane_queued(plane, queued);
 	plane_flows(plane, flows);
 	report->has_flows = plane_has_flows(plane);
+	report->has_peers = plane_peers(plane, peers) > 0;
 	report->flows_evicted = totals.flows_evicted;
 	report->park_ready = plane_has_park(plane);
 	report->parked = queued[HS_SLOT_PARK];
@@ -74,6 +77,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 		report->slots[i].sockets = plane_slot_sockets(plane, i);
 		report->slots[i].totals = totals.slots[i];
 		report->slots[i].flows = flows[i].n;
+		report->slots[i].peers = peers[i];
 		report->slots[i].queued = queued[i];
 		report->slots[i].retired = plane_is_retired(plane, i);
 		report->slots[i].suspect = plane_is_suspect(plane, i);
@@ -190,6 +194,8 @@ static json_object *slot_to_json(const struct service_report *report, unsigned s
 						  : NULL);
 	json_object_object_add(object, "flows",
 			       report->has_flows ? json_object_new_uint64(in->flows) : NULL);
+	json_object_object_add(object, "udp_clients",
+			       report->has_peers ? json_object_new_uint64(in->peers) : NULL);
 	add_number(object, "queued", in->queued);
 	json_object_object_add(
 		object, "stalled_ms",

@@ -29,6 +29,7 @@ struct slot_report {
 	unsigned sockets;
 	struct slot_totals totals;
 	uint64_t flows; /* UDP */
+	uint64_t peers; /* see plane_peers() */
 	uint32_t queued;
 	bool retired;	       /* see plane_is_retired() */
 	bool suspect;	       /* see plane_is_suspect() */
@@ -63,6 +64,7 @@ struct service_report {
 	struct canary_filter canary;	    /* whom the canary is for */
 	bool has_flows;			    /* see plane_has_flows() */
 	uint64_t flows_evicted;
+	bool has_peers;	 /* they were counted */
 	bool park_ready; /* there is a park on some listener */
 	uint32_t parked; /* connections that wait there */
 	enum config_failover failover;

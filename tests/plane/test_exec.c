@@ -387,10 +387,54 @@ static void a_slot_that_dies_is_told(void **state)
 	assert_int_equal(counts.arrived, 0);
 	exec_describe("web", 1, &counts, &sentence);
 	assert_non_null(strstr(sentence.text, "50 of 50 connections did not reach slot 1 of web"));
+	assert_false(exec_has_reached(&counts));
 	counts = (struct hs_exec_counts) {.begun = 50, .arrived = 50};
 	exec_describe("web", 1, &counts, &sentence);
 	assert_string_equal(sentence.text, "");
+	assert_true(exec_has_reached(&counts));
 	command_end(&command);
+}
+
+static int ask_nobody(const void *userdata)
+{
+	(void)userdata;
+	return 0;
+}
+
+static int ask_a_stranger(const void *userdata)
+{
+	return ask(userdata) == 'C' ? 0 : 1;
+}
+
+/* Also what went elsewhere, to another port, say, is none to the slot. */
+static void silence_is_told(void **state)
+{
+	struct rig *rig = *state;
+	struct address any = rig_any(PORT), other = rig_any(PORT + 1), local = rig_local(PORT + 1);
+	struct pair pair = start_pair(rig, &any);
+	struct server *stranger = server_start(rig, 2);
+	int (*const commands[])(const void *) = {ask_nobody, ask_a_stranger};
+	struct hs_exec_counts counts;
+	struct problem sentence;
+
+	serve_pair(&pair);
+	assert_int_equal(server_listen(stranger, &other, 0), 0);
+	server_serve(stranger, true);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		struct command command = command_start(rig, commands[i], &local);
+
+		command_to(&command, 1);
+		command_go(&command);
+		assert_int_equal(command_wait(&command), 0);
+		counts = counts_of(&command);
+		assert_false(exec_has_reached(&counts));
+		exec_describe("web", 1, &counts, &sentence);
+		assert_non_null(strstr(sentence.text, "made no connection to slot 1 of web"));
+		command_end(&command);
+	}
+	/* one that is open still may be what it wants */
+	counts = (struct hs_exec_counts) {.begun = 3, .missed = 1, .unseen = 1};
+	assert_true(exec_has_reached(&counts));
 }
 
 static void a_listener_that_is_nobodys_is_told(void **state)
@@ -493,6 +537,7 @@ int main(void)
 		CASE(killed_it_leaves_nothing),
 		CASE(other_ports_are_left_alone),
 		CASE(a_slot_that_dies_is_told),
+		CASE(silence_is_told),
 		CASE(a_listener_that_is_nobodys_is_told),
 		CASE(without_room_a_connection_waits),
 		CASE(a_retired_instance_is_reached_by_its_own),

@@ -46,6 +46,21 @@ others_saw_slot_0() { lost_nothing 'the others'; }
 	leaves_nothing
 }
 
+@test "a command that connects to nothing is told so, whatever its exit status" {
+	run -0 --separate-stderr ex true
+	[[ $stderr == *'it made no connection to slot 1 of app'*proxy* ]]
+	run -7 --separate-stderr ex sh -c 'exit 7'
+	[[ $stderr == *'it made no connection to slot 1 of app'* ]]
+	# systemd has it done elsewhere
+	run -0 --separate-stderr ex systemd-run -q --wait --pipe curl -sSf --max-time 10 http://127.0.0.1:9301/
+	[[ $output == 'slot=0 '* && $stderr == *'it made no connection to slot 1 of app'* ]]
+	run -0 --separate-stderr ex curl -sSf --max-time 10 http://127.0.0.1:9301/
+	[[ $output == 'slot=1 '* && -z $stderr ]]
+	run -0 --separate-stderr hs --direct exec app 1 -- true
+	[[ $stderr == *'it made no connection to slot 1 of app'* ]]
+	leaves_nothing
+}
+
 @test "IPv6, and by name" {
 	[[ $(ex curl -sSf --max-time 10 'http://[::1]:9301/') == 'slot=1 '* ]]
 	[[ $(ex curl -sSf --max-time 10 http://localhost:9301/) == 'slot=1 '* ]]

@@ -202,6 +202,28 @@ answers_udp() { [[ $(ask_udp "$1") == "$2" ]]; }
 	down later
 }
 
+@test "clients that a server has sockets of their own for are counted, and drain waits for them" {
+	udp_server each --port=5312 --connected
+	up each
+	flow each 5312 none
+	for port in 40000 40001 40002; do
+		[[ $(ask_udp 5312 $port) == 0 ]]
+	done
+	[[ $(status each '[.slots[].udp_clients] | join(" ")') == '3 0' ]]
+	hs switchover each --drain=300ms --then=keep --json >"$BATS_TEST_TMPDIR/change"
+	[[ $(jq .remaining "$BATS_TEST_TMPDIR/change") == 3 ]]
+	# the kernel leads them to their sockets, whatever is active
+	[[ $(ask_udp 5312 40001) == 0 && $(ask_udp 5312 40003) == 1 ]]
+	run -0 hs connections each
+	[[ $output == *CLIENTS* ]]
+	run -0 --separate-stderr hs --direct status each --json
+	[[ $(jq -r '[.slots[].udp_clients] | join(" ")' <<<"$output") == '3 1' ]]
+	run -0 hs drain each 0 --deadline=300ms --json
+	[[ $(jq -r '"\(.outcome) \(.remaining)"' <<<"$output") == 'stopped 3' ]]
+	[[ $(status each '[.slots[].udp_clients] | join(" ")') == '0 1' ]]
+	down each
+}
+
 @test "a flow keeps its slot, is counted, and drain waits for it" {
 	udp_server flows --port=5307
 	up flows

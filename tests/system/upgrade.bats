@@ -165,6 +165,29 @@ slept() { inside pgrep -fx 'sleep 1234' >/dev/null; }
 	wait_for 5 leaves_no_unit
 }
 
+@test "one that never reached the new instance has not passed, unless it may be silent" {
+	local url=http://127.0.0.1:$port/
+	for smoke in true "systemd-run -q --wait curl -fsS -o /dev/null $url"; do
+		run -4 --separate-stderr upgrade --smoke="$smoke"
+		[[ $stderr == *'undone in its step "smoke": the smoke test has tested nothing: it made no connection to slot 1 of app '* ]]
+		[[ $stderr == *'--smoke-may-be-silent'* ]]
+		is_active app 0
+	done
+	# one that found nobody at the port of the service has not either
+	run -4 --separate-stderr upgrade --smoke="curl -sS --max-time 5 http://127.0.0.2:1/; true"
+	[[ $stderr == *'made no connection'* ]]
+	run -0 upgrade --smoke=true --smoke-may-be-silent
+	is_active app 1
+	wait_for 10 is_ready app
+	# its commands may do the same again
+	run -0 upgrade --smoke="hsctl exec app 0 -- curl -fsS -o /dev/null $url"
+	is_active app 0
+	# and that to the other slot proves nothing
+	wait_for 10 is_ready app
+	run -4 upgrade --smoke="hsctl exec app 0 -- curl -fsS -o /dev/null $url"
+	wait_for 5 leaves_no_unit
+}
+
 @test "one that hangs, does not end when it is told to, and has children" {
 	run -4 --separate-stderr inside timeout 15 hsctl upgrade app --smoke-timeout=500ms \
 		--smoke='trap "" TERM; (setsid sleep 1234 &) ; sleep 1234'
@@ -172,7 +195,7 @@ slept() { inside pgrep -fx 'sleep 1234' >/dev/null; }
 	wait_for 10 leaves_no_unit
 	run ! slept
 	# and what it leaves in the background
-	upgrade --smoke='sleep 1234 & exit 0'
+	upgrade --smoke='sleep 1234 & exit 0' --smoke-may-be-silent
 	wait_for 10 leaves_no_unit
 	run ! slept
 }

@@ -4,9 +4,11 @@
 # A UDP server that answers every datagram with its slot, and its client.
 #
 #   datagrams.py SLOT [--port=PORT] [--delay=SECONDS] [--deaf] [--env] [--ask-from=PORT] [--tcp=PORT]
+#                      [--connected]      with a socket for each client, as servers of DTLS have them
 #   datagrams.py ask PORT [SOURCE-PORT [PAYLOAD-IN-HEX]]     prints the answer
 #   datagrams.py send PORT COUNT                             asks, and does not listen
 import os
+import select
 import signal
 import socket
 import sys
@@ -39,6 +41,18 @@ def open_listener(port):
     return s
 
 
+def serve_each(slot, s):
+    """A client's datagrams come by a socket of its own, once there is one."""
+    clients = {}
+    while True:
+        for ready in select.select([s, *clients.values()], [], [])[0]:
+            _, peer = ready.recvfrom(2048)
+            if peer not in clients:
+                clients[peer] = open_server(s.getsockname()[1])
+                clients[peer].connect(peer)
+            clients[peer].send(slot.encode())
+
+
 def serve(slot, o):
     listener = open_listener(int(o["tcp"])) if "tcp" in o else None
     time.sleep(float(o.get("delay", 0)))
@@ -51,6 +65,8 @@ def serve(slot, o):
     notify(b"READY=1")
     while "deaf" in o:
         signal.pause()
+    if "connected" in o:
+        serve_each(slot, s)
     while listener is None or listener.fileno() >= 0:
         _, peer = s.recvfrom(2048)
         s.sendto(slot.encode(), peer)
