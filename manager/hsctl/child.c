@@ -9,10 +9,6 @@
 #include "hsctl/hsctl.h"
 #include "util/macro.h"
 
-/* As env(1) and nohup(1) have it. */
-#define EXIT_CANNOT_RUN 126
-#define EXIT_NOT_FOUND	127
-
 /* Who sends us one of these means the command. Stopping is not among them: the terminal stops the
  * two of us together. */
 static const int passed_on[] = {SIGINT,	 SIGQUIT, SIGTERM, SIGHUP,

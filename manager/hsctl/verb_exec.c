@@ -89,12 +89,24 @@ static int prepare(const struct arguments *arguments, struct stage *stage, struc
 	return prepare_directly(stage, reply);
 }
 
-static void tell_what_missed(const struct stage *stage)
+/* What it has left in the background may connect yet. */
+static bool has_ended(void)
 {
+	char cgroup[PATH_MAX];
+
+	return cgroup_of_process(getpid(), cgroup) < 0 ||
+	       !cgroup_each_process(cgroup, is_other, NULL);
+}
+
+static void tell_what_missed(const struct stage *stage, int status)
+{
+	bool ran = status != EXIT_NOT_FOUND && status != EXIT_CANNOT_RUN;
 	struct hs_exec_counts counts;
 	struct problem sentence;
 
 	if (exec_counts(stage->counts, &counts) < 0)
+		return;
+	if (!counts.begun && !counts.blocked && (!ran || !has_ended()))
 		return;
 	exec_describe(stage->service, stage->slot, &counts, &sentence);
 	if (sentence.text[0])
@@ -111,7 +123,7 @@ static int run(const struct arguments *arguments, struct stage *stage)
 		return reply.exit;
 	}
 	status = child_run(arguments->command);
-	tell_what_missed(stage);
+	tell_what_missed(stage, status);
 	if (stage->direct.plane)
 		clear_up_directly(stage);
 	return status;

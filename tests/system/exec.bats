@@ -99,14 +99,14 @@ opened() { hs connections --json app | jq ".slots[$1].opened"; }
 		'read word; curl -sSf --max-time 10 http://127.0.0.1:9301/ | sed \"s/ .*//\" | { cat; echo \$word; }'"
 	[[ $output == $'slot=1\nhello' ]]
 	run -7 --separate-stderr ex sh -c 'exit 7'
-	[[ -z $output && -z $stderr ]]
+	[[ -z $output && $stderr != *$'\n'* ]]
 	run -143 ex sh -c 'kill -TERM $$'
 	run -127 --separate-stderr ex /nowhere/at-all
 	[[ $stderr == *'cannot run /nowhere/at-all: No such file or directory'* ]]
 	run -126 --separate-stderr ex /etc/passwd
-	[[ $stderr == *'cannot run /etc/passwd: Permission denied'* ]]
+	[[ $stderr == *'cannot run /etc/passwd: Permission denied'* && $stderr != *'no connection'* ]]
 	# options behind the command's name are the command's
-	run -0 hs exec app 1 echo -n --json
+	run -0 --separate-stderr hs exec app 1 echo -n --json
 	[[ $output == --json ]]
 	leaves_nothing
 }
@@ -127,7 +127,10 @@ is_status() { [[ $(inside systemctl show -P ExecMainStatus "$1") == "$2" ]]; }
 @test "what the command leaves in the background goes on reaching the slot" {
 	inside rm -f /tmp/go /tmp/answer
 	ex sh -c '(until [ -e /tmp/go ]; do sleep 0.05; done
-		curl -sSf --max-time 10 http://127.0.0.1:9301/ >/tmp/answer.new; mv /tmp/answer.new /tmp/answer) >/dev/null 2>&1 &'
+		curl -sSf --max-time 10 http://127.0.0.1:9301/ >/tmp/answer.new; mv /tmp/answer.new /tmp/answer) >/dev/null 2>&1 &' \
+		2>"$BATS_TEST_TMPDIR/words"
+	# it may connect yet
+	[[ ! -s $BATS_TEST_TMPDIR/words ]]
 	[[ $(scopes) == 1 && $(mark) == 0x01 ]]
 	[[ $(answering_slot http://127.0.0.1:9301/) == 0 ]]
 	inside touch /tmp/go
