@@ -136,7 +136,7 @@ static bool try_bad_build(struct drill *drill, unsigned active, unsigned standby
 		return false;
 	drill_mark_harm(drill, harmed, "upgrade to a version that does not start, in slot %u",
 			standby);
-	answer = client_ask(drill->arguments, &call, &reply, "sttttau", "", UINT64_C(0),
+	answer = client_ask(drill->arguments, &call, &reply, "sbttttau", "", 0, UINT64_C(0),
 			    UINT64_C(0), UINT64_C(0), UPGRADE_READY, 0);
 	drill_look(drill);
 	drill_mark(drill, "hsd says: %.140s", reply.problem.text);
