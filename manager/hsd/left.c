@@ -4,6 +4,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "hsd/orders.h"
 #include "hsd/recovery.h"
 #include "system/journal.h"
 #include "util/clock.h"
@@ -30,6 +31,7 @@ static void end_watch(struct left *left)
 {
 	left->watch = sd_event_source_disable_unref(left->watch);
 	left->recovery = recovery_free(left->recovery);
+	left->reset = work_forget(left->reset);
 }
 
 void left_done(struct left *left)
@@ -201,6 +203,34 @@ static int watch_again(struct left *left)
 	return watch_in(left, standing_period(instance_of(left)));
 }
 
+static void on_reset(struct work_answer *answer, void *userdata)
+{
+	struct left *left = userdata;
+
+	left->reset = NULL;
+	if (answer->result < 0 && answer->problem.text[0])
+		tell(left, JOURNAL_PROBLEM, answer->problem.text);
+	restart(left);
+}
+
+/* Each takes the lock of a connection, which the instance may hold: another process does it. */
+static int reset_and_restart(struct left *left)
+{
+	struct work_order order = {.kind = WORK_RESET};
+
+	if (instance_order(instance_of(left), &order, on_reset, left, &left->reset) < 0)
+		restart(left);
+	return 0;
+}
+
+static int end_drain(struct left *left)
+{
+	if (left->service->config.drain_end == DRAIN_END_RESET && count_connections(left))
+		return reset_and_restart(left);
+	restart(left);
+	return 0;
+}
+
 /* As DrainEnd= says of connections that have outlived the drain. */
 static int drain(struct left *left)
 {
@@ -208,10 +238,8 @@ static int drain(struct left *left)
 	uint64_t passed = now_usec() - left->drained_since;
 
 	if (!count_connections(left) ||
-	    (passed >= config->drain_usec && config->drain_end != DRAIN_END_KEEP)) {
-		restart(left);
-		return 0;
-	}
+	    (passed >= config->drain_usec && config->drain_end != DRAIN_END_KEEP))
+		return end_drain(left);
 	return passed < USEC_PER_SEC ? watch_in(left, DRAIN_LOOK) : watch_again(left);
 }
 

@@ -22,6 +22,7 @@ struct left {
 	char run[33];		  /* of the unit that was left */
 	sd_event_source *watch;
 	uint64_t drained_since; /* it is to be restarted, when its connections have ended; 0 = no */
+	struct work *reset;	/* its connections are being reset, before that */
 	struct unit_job *job;
 	struct recovery *recovery; /* it may come back */
 };

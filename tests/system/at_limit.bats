@@ -162,6 +162,30 @@ nobody_was_restarted() {
 	wait_for 10 is_ready pool
 }
 
+@test "DrainEnd=reset: its clients are told before what stands still is restarted" {
+	local pid
+	# it does not obey, and is killed only after a while
+	write /etc/systemd/system/pool@.service.d/stubborn.conf <<<'[Service]
+KillSignal=SIGWINCH
+TimeoutStopSec=8s'
+	inside systemctl daemon-reload
+	settings FailoverHold=0 Drain=2s DrainEnd=reset
+	pid=$(main_pid pool@0)
+	ask /deadlock 60
+	wait_for 5 has_connections 1
+	for _ in 1 2 3; do ask / 60; done
+	wait_for 5 has_connections 4
+	[[ $(fetch $url) == slot=1* ]]
+	wait_for 10 is_unit_state pool@0 deactivating
+	all_end
+	[[ $(said 1) == *'reset by peer'* ]]
+	[[ $(main_pid pool@0) == "$pid" ]]
+	wait_for 20 is_new pool@0 "$pid"
+	inside rm /etc/systemd/system/pool@.service.d/stubborn.conf
+	inside systemctl daemon-reload
+	wait_for 15 is_ready pool
+}
+
 @test "it accepts nothing though it has nothing in work: left and restarted" {
 	local pid
 	write /usr/lib/system-tests/absent.py <<-'END'
