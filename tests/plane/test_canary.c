@@ -233,6 +233,7 @@ static void waiting_connections_are_told_apart_too(void **state)
 	int in[40], out[40];
 	char client[INET_ADDRSTRLEN];
 
+	case_needs(ABILITY_WAKEUP);
 	rig_flip(rig, 2);
 	for (unsigned i = 0; i < 40; i++) {
 		in[i] = connect_as(&at, client_of(1, i, client));

@@ -4,7 +4,7 @@
 
 #include "plane/selftest.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 60000
 
 static void every_test_works_here(void **state)
 {
