@@ -191,7 +191,8 @@ static int do_path(const struct borrow_request *request, struct answer *answer)
 		return r;
 	if (request->number >= HS_SLOTS_MAX || !is_enabled(request->service))
 		return -EPERM;
-	r = lend_path(request->service, request->number, request->path, &answer->fds[0]);
+	r = (request->what == BORROW_REACH ? lend_reach : lend_path)(
+		request->service, request->number, request->path, &answer->fds[0]);
 	answer->n_fds = !r;
 	return r;
 }
@@ -219,6 +220,7 @@ static int carry_out(const struct borrow_request *request, const uint32_t *inode
 	case BORROW_OUTDATED:
 		return do_outdated(request, fd, answer);
 	case BORROW_PATH:
+	case BORROW_REACH:
 		return do_path(request, answer);
 	default:
 		return -EINVAL;

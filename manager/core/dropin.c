@@ -208,6 +208,15 @@ static int add_commands(char ***pieces, const struct commands *commands)
 	return r < 0 ? r : add_replaced(pieces, COMMANDS_STOP_POST, commands);
 }
 
+/* Behind whatever the unit has: of those that listen at paths, by themselves or by a socket unit.
+ */
+static int add_leave(char ***pieces, bool has_paths)
+{
+	return has_paths ? strings_add(pieces, "# also after a crash, and without hsd\n"
+					       "ExecStopPost=-+" HOOK " leave %n\n")
+			 : 0;
+}
+
 char *dropin_service_text(const struct dropin *dropin)
 {
 	_cleanup_(strings_freep) char **pieces = NULL;
@@ -240,6 +249,8 @@ char *dropin_service_text(const struct dropin *dropin)
 		r = add_paths(&pieces, dropin->paths);
 	if (r >= 0)
 		r = add_commands(&pieces, dropin->commands);
+	if (r >= 0)
+		r = add_leave(&pieces, dropin->has_paths);
 	return r < 0 ? NULL : join(steal_ptr(&pieces));
 }
 

@@ -28,7 +28,8 @@ struct dropin {
 	bool shares_pid_file; /* PIDFile= would be that of all slots */
 	bool shares_runtime;  /* RuntimeDirectory= is that of all slots */
 	const struct commands *commands; /* the unit's own; NULL = it has none */
-	const struct pathlist *paths;	 /* that the server binds itself; NULL = it has none */
+	bool has_paths;			 /* it listens at paths, */
+	const struct pathlist *paths;	 /* and binds these itself; NULL = none */
 	unsigned joined;		 /* slots that are to share a network namespace; 0 = none */
 };
 char *dropin_service_text(const struct dropin *dropin);

@@ -32,7 +32,7 @@ struct errand {
 	uint32_t kind; /* enum probe_kind; not PROBE_EXEC */
 	uint32_t n_status;
 	struct status_range status[CONFIG_STATUS_MAX];
-	char address[ERRAND_ADDRESS_MAX]; /* where the socket leads: "[::1]", "127.0.0.1" */
+	char address[ERRAND_ADDRESS_MAX]; /* where the socket leads: "[::1]"; "": to a path */
 	uint32_t port;
 	char path[PROBE_TEXT_MAX];
 	char host[CONFIG_HOST_MAX];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * hs-hook prepare|adopt|retire UNIT: what the drop-in of a service runs as root, before hsctl.
+ * hs-hook prepare|adopt|retire|leave UNIT: what the drop-in of a service runs as root, before
+ * hsctl.
  *
  * systemd gives a command of a unit the unit's environment, also one with '+' in front, and who may
  * write an EnvironmentFile= need not be root: LD_PRELOAD= would be root for the asking. So nothing
@@ -41,7 +42,8 @@ static int is_same(const char *a, const char *b)
 
 static int is_verb(const char *word)
 {
-	return is_same(word, "prepare") || is_same(word, "adopt") || is_same(word, "retire");
+	return is_same(word, "prepare") || is_same(word, "adopt") || is_same(word, "retire") ||
+	       is_same(word, "leave");
 }
 
 /* What came with the unit is not for hsctl; its output is, for that is what systemd shows. */
@@ -65,7 +67,7 @@ _Noreturn void hook_start(const long *stack)
 	char *const command[] = {"hs-hook", stack[0] == 3 ? given[1] : "", "--", given[2], NULL};
 
 	if (stack[0] != 3 || !is_verb(given[1])) {
-		SAY("usage: hs-hook prepare|adopt|retire UNIT\n");
+		SAY("usage: hs-hook prepare|adopt|retire|leave UNIT\n");
 		end(EXIT_USAGE);
 	}
 	leave_unit();

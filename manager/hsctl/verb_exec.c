@@ -9,6 +9,8 @@
 #include "plane/cgroup.h"
 #include "plane/exec.h"
 #include "plane/preview.h"
+#include "system/configfile.h"
+#include "system/pathexec.h"
 #include "system/scope.h"
 #include "util/macro.h"
 #include "util/parse.h"
@@ -18,6 +20,7 @@ struct stage {
 	char service[SERVICE_NAME_MAX];
 	unsigned slot;
 	int counts;
+	bool has_paths;	      /* of AF_UNIX sockets */
 	struct direct direct; /* without hsd; else empty */
 	char cgroup[PATH_MAX];
 };
@@ -89,6 +92,19 @@ static int prepare(const struct arguments *arguments, struct stage *stage, struc
 	return prepare_directly(stage, reply);
 }
 
+static int enter_paths(struct stage *stage, struct reply *reply)
+{
+	struct problem problem = {0};
+	struct config config;
+
+	if (configfile_load(stage->service, &config, NULL) < 0)
+		return EXIT_DONE;
+	if (pathexec_enter(stage->service, stage->slot, &config, &problem) < 0)
+		return reply_fail(reply, EXIT_FAILED, "%s", problem.text);
+	stage->has_paths = config.n_paths;
+	return EXIT_DONE;
+}
+
 /* What it has left in the background may connect yet. */
 static bool has_ended(void)
 {
@@ -106,7 +122,8 @@ static void tell_what_missed(const struct stage *stage, int status)
 
 	if (exec_counts(stage->counts, &counts) < 0)
 		return;
-	if (!counts.begun && !counts.blocked && (!ran || !has_ended()))
+	/* at a path nothing counts connections */
+	if (!counts.begun && !counts.blocked && (stage->has_paths || !ran || !has_ended()))
 		return;
 	exec_describe(stage->service, stage->slot, &counts, &sentence);
 	if (sentence.text[0])
@@ -118,7 +135,7 @@ static int run(const struct arguments *arguments, struct stage *stage)
 	_cleanup_(reply_done) struct reply reply = {0};
 	int status;
 
-	if (prepare(arguments, stage, &reply)) {
+	if (prepare(arguments, stage, &reply) || enter_paths(stage, &reply)) {
 		complain("%s", reply.problem.text);
 		return reply.exit;
 	}

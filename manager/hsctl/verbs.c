@@ -294,6 +294,17 @@ static const struct verb verbs[] = {
 		.local = true,
 		.run = verb_retire,
 	},
+	{
+		.name = "leave",
+		.arguments = "UNIT",
+		.summary = "lead clients of AF_UNIX sockets away from an instance that has ended",
+		.details = "The unit itself calls this (ExecStopPost=), if it has such sockets. It "
+			   "never\nfails a unit and takes at most 5 s.\n",
+		.min = 1,
+		.max = 1,
+		.local = true,
+		.run = verb_leave,
+	},
 };
 
 const struct verb *verb_at(unsigned index)

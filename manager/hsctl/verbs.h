@@ -52,3 +52,4 @@ int verb_prepare(const struct arguments *arguments);
 int verb_adopt(const struct arguments *arguments);
 int verb_doctor(const struct arguments *arguments);
 int verb_retire(const struct arguments *arguments);
+int verb_leave(const struct arguments *arguments);

@@ -14,6 +14,7 @@
 #include "hsd/ownership.h"
 #include "hsd/preparation.h"
 #include "hsd/park.h"
+#include "hsd/pathguard.h"
 #include "util/clock.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -190,6 +191,7 @@ static void end_adoption(struct instance *instance)
 	retirement_retry_others(instance);
 	exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
 	foreign_watch_look(service);
+	pathguard_look(service->pathguard);
 }
 
 static void refuse_adoption(struct instance *instance, const char *reason)

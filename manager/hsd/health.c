@@ -9,6 +9,7 @@
 #include "hsd/exclusive_run.h"
 #include "hsd/failover.h"
 #include "hsd/instance.h"
+#include "hsd/orders.h"
 #include "hsd/selection.h"
 #include "hsd/upgrade_run.h"
 #include "system/journal.h"
@@ -30,7 +31,9 @@ struct checked_slot;
 /* One probe of a round. */
 struct check {
 	struct checked_slot *slot;
-	struct probe_run *run; /* NULL: it has ended */
+	const struct probe_spec *spec;
+	struct work *work;     /* a connection to its AF_UNIX socket is being made */
+	struct probe_run *run; /* NULL: it has ended, or not begun */
 	struct probe_result result;
 };
 
@@ -63,8 +66,10 @@ static const struct config_health *settings(const struct health_watch *watch)
 
 static void cancel(struct checked_slot *slot)
 {
-	for (unsigned i = 0; i < slot->n_checks; i++)
+	for (unsigned i = 0; i < slot->n_checks; i++) {
+		slot->checks[i].work = work_forget(slot->checks[i].work);
 		slot->checks[i].run = probe_run_free(slot->checks[i].run);
+	}
 	slot->running = slot->n_checks = 0;
 }
 
@@ -196,12 +201,10 @@ static void judge_round(struct checked_slot *slot)
 		on_verdict(slot);
 }
 
-static void on_checked(const struct probe_result *result, void *userdata)
+static void end_check(struct check *check, const struct probe_result *result)
 {
-	struct check *check = userdata;
 	struct checked_slot *slot = check->slot;
 
-	check->run = NULL;
 	check->result = *result;
 	if (--slot->running)
 		return;
@@ -214,7 +217,83 @@ static void on_checked(const struct probe_result *result, void *userdata)
 	set_timer(slot->watch);
 }
 
+static void on_checked(const struct probe_result *result, void *userdata)
+{
+	struct check *check = userdata;
+
+	check->run = NULL;
+	end_check(check, result);
+}
+
 /* ---- rounds ---- */
+
+/* `connection`: to its AF_UNIX socket, which is taken; NULL = none. */
+static int start_check(struct check *check, int *connection)
+{
+	struct checked_slot *slot = check->slot;
+	struct service *service = slot->watch->service;
+	struct probe_target target = {
+		.plane = service->plane,
+		.slot = slot->number,
+		.health = settings(slot->watch),
+		.spec = check->spec,
+		.is_connected = connection,
+		.fd = connection ? *connection : -1,
+	};
+	int r = prober_start(service->context->prober, &target, on_checked, check, &check->run);
+
+	if (r >= 0 && connection)
+		*connection = -1;
+	return r;
+}
+
+/* Nobody who listens, or whose queue is full, is well; all else says nothing of the slot. */
+static void refuse_check(struct check *check, const struct work_answer *answer)
+{
+	struct probe_result result = {.verdict = PROBE_VOID};
+
+	if (answer->result == -ECONNREFUSED || answer->result == -EAGAIN)
+		result.verdict = PROBE_BAD;
+	problem_set(&result.words, 0, "its AF_UNIX socket: %.400s",
+		    answer->result == -EAGAIN ? "its queue is full"
+		    : answer->problem.text[0] ? answer->problem.text
+					      : strerror(-answer->result));
+	end_check(check, &result);
+}
+
+static void on_reached(struct work_answer *answer, void *userdata)
+{
+	struct check *check = userdata;
+
+	check->work = NULL;
+	if (answer->result >= 0 && !answer->n_fds)
+		answer->result = -ENOMEM;
+	if (answer->result >= 0)
+		answer->result = start_check(check, &answer->fds[0]);
+	if (answer->result < 0)
+		refuse_check(check, answer);
+}
+
+/* A slot that serves no TCP address is asked at its path: hsd itself may not connect there. */
+static bool is_asked_at_path(const struct check *check)
+{
+	const struct plane *plane = check->slot->watch->service->plane;
+	size_t n;
+
+	plane_listeners(plane, &n);
+	return check->spec->kind != PROBE_EXEC && !n && plane_paths(plane)->entries;
+}
+
+static int begin_check(struct check *check)
+{
+	struct service *service = check->slot->watch->service;
+	struct work_order order = {.kind = WORK_REACH};
+
+	if (!is_asked_at_path(check))
+		return start_check(check, NULL);
+	return instance_order(service->instances[check->slot->number], &order, on_reached, check,
+			      &check->work);
+}
 
 static void begin_round(struct checked_slot *slot, uint64_t now)
 {
@@ -230,17 +309,11 @@ static void begin_round(struct checked_slot *slot, uint64_t now)
 		return;
 	for (unsigned i = 0; i < config->n_probes; i++) {
 		struct check *check = &slot->checks[i];
-		struct probe_target target = {
-			.plane = watch->service->plane,
-			.slot = slot->number,
-			.health = config,
-			.spec = &config->probes[i],
-		};
 
-		*check = (struct check) {.slot = slot, .result.verdict = PROBE_VOID};
+		*check = (struct check) {
+			.slot = slot, .spec = &config->probes[i], .result.verdict = PROBE_VOID};
 		slot->n_checks++;
-		slot->running += prober_start(watch->service->context->prober, &target, on_checked,
-					      check, &check->run) >= 0;
+		slot->running += begin_check(check) >= 0;
 	}
 }
 

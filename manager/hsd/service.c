@@ -19,6 +19,7 @@
 #include "hsd/nudging.h"
 #include "hsd/outdated_watch.h"
 #include "hsd/park.h"
+#include "hsd/pathguard.h"
 #include "hsd/roles.h"
 #include "hsd/selection.h"
 #include "hsd/workers.h"
@@ -80,6 +81,8 @@ static void open_watches(struct service *service)
 		service->selection = NULL;
 	if (event_log_new(service, &service->events) < 0)
 		service->events = NULL; /* the counters go on without the stories */
+	if (pathguard_new(service, &service->pathguard) < 0)
+		service->pathguard = NULL;
 	if (roles_new(service, &service->roles) < 0)
 		service->roles = NULL;
 }
@@ -187,6 +190,7 @@ static void begin_watching(struct service *service)
 	health_reload(service->health);
 	hang_poke(service->hang);
 	park_look(service->park);
+	pathguard_look(service->pathguard);
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
@@ -282,6 +286,7 @@ struct service *service_free(struct service *service)
 	service->roles = NULL;
 	set_slots(service, 0);
 	park_free(service->park);
+	pathguard_free(service->pathguard);
 	hang_free(service->hang);
 	failover_free(service->failover);
 	selection_free(service->selection);

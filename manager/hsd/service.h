@@ -32,6 +32,7 @@ struct nudging;
 struct outdated_slots;
 struct outdated_watch;
 struct park;
+struct pathguard;
 struct prober;
 struct roles;
 struct smoke;
@@ -83,6 +84,7 @@ struct service {
 	struct event_log *events;
 	struct nudging *nudging; /* NULL: there is nothing that could move */
 	struct park *park;
+	struct pathguard *pathguard;   /* NULL: there was no memory for one */
 	sd_event_source *retry_source; /* its kernel side could not be opened */
 	uint64_t retry_delay;
 	struct hang *hang;

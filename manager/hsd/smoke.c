@@ -192,7 +192,8 @@ int smoke_start(struct service *service, const struct smoke_order *order, smoke_
 		return -ENOMEM;
 	smoke->service = service;
 	smoke->slot = order->slot;
-	smoke->may_be_silent = order->may_be_silent;
+	/* at a path nothing counts connections */
+	smoke->may_be_silent = order->may_be_silent || plane_paths(service->plane)->entries;
 	smoke->on_end = on_end;
 	smoke->userdata = userdata;
 	snprintf(number, sizeof(number), "%u", order->slot);

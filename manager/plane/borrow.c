@@ -254,15 +254,25 @@ int borrow_program(uint32_t id)
 	return is_asked() ? ask(&question) : lend_program(id);
 }
 
-int borrow_path(const char *service, unsigned slot, const char *path, int *ret_fd)
+static int ask_for_path(enum borrow_what what, unsigned slot, const char *path, int *ret_fd)
 {
-	struct borrow_request request = {.what = BORROW_PATH, .number = slot};
+	struct borrow_request request = {.what = what, .number = slot};
 	struct question question = {.request = &request, .fd = -1};
 
-	if (!is_asked())
-		return lend_path(service, slot, path, ret_fd);
 	snprintf(request.path, sizeof(request.path), "%s", path);
 	return ask_for_fd(&question, ret_fd);
+}
+
+int borrow_path(const char *service, unsigned slot, const char *path, int *ret_fd)
+{
+	return is_asked() ? ask_for_path(BORROW_PATH, slot, path, ret_fd)
+			  : lend_path(service, slot, path, ret_fd);
+}
+
+int borrow_reach(const char *service, unsigned slot, const char *path, int *ret_fd)
+{
+	return is_asked() ? ask_for_path(BORROW_REACH, slot, path, ret_fd)
+			  : lend_reach(service, slot, path, ret_fd);
 }
 
 struct holder_list {

@@ -32,6 +32,7 @@ int borrow_give(int fd, uid_t uid);
 int borrow_program(uint32_t id);
 /* `service` is the one that borrow_use() has named, if it was called. */
 int borrow_path(const char *service, unsigned slot, const char *path, int *ret_fd);
+int borrow_reach(const char *service, unsigned slot, const char *path, int *ret_fd);
 
 /* All that holder_each() finds, at most HOLDERS_MAX. The caller frees. */
 #define HOLDERS_MAX 4096

@@ -22,6 +22,7 @@ enum borrow_what {
 	BORROW_HOLDERS,	 /* items: inodes. Answer: struct holder */
 	BORROW_OUTDATED, /* an inotify descriptor comes along. Answer: struct outdated_file */
 	BORROW_PATH,	 /* Answer: the file */
+	BORROW_REACH,	 /* Answer: a connection to it */
 	BORROW_WHAT_COUNT
 };
 

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 #include "core/path.h"
 #include "plane/cgroup.h"
@@ -253,6 +254,23 @@ int lend_path(const char *service, unsigned slot, const char *path, int *ret_fd)
 		return -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -ENOTSOCK;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int lend_reach(const char *service, unsigned slot, const char *path, int *ret_fd)
+{
+	_cleanup_(close_fdp) int file = -1, fd = -1;
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int r = lend_path(service, slot, path, &file);
+
+	if (r < 0)
+		return r;
+	/* by a name of the file that we have, so that no other can take its place meanwhile */
+	snprintf(at.sun_path, sizeof(at.sun_path), "/proc/self/fd/%d", file);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		return -errno;
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }

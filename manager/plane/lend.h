@@ -70,6 +70,9 @@ bool lend_is_manager(pid_t pid);
  * followed, and nothing leads out of the slot's folder. -ENOTSOCK: it is something else.
  */
 int lend_path(const char *service, unsigned slot, const char *path, int *ret_fd);
+/* A connection to that very file, of streams, whoever may connect to it otherwise. -ECONNREFUSED:
+ * nobody listens there; -EAGAIN: its queue is full. */
+int lend_reach(const char *service, unsigned slot, const char *path, int *ret_fd);
 
 /* Whether there is a BPF program with this id: 1, 0. */
 int lend_program(uint32_t id);

@@ -107,6 +107,33 @@ bool pathlink_is_right(const struct plane *plane)
 	       (!pathlink_read(plane_service(plane), &slot) && slot == active_of(plane));
 }
 
+bool pathlink_is_public(const char *service, const char *path)
+{
+	char target[PATH_FILE_MAX], text[PATH_FILE_MAX];
+	ssize_t n = readlink(path, text, sizeof(text));
+
+	path_of_active(service, path, target);
+	if (n < 0)
+		return errno != ENOENT && errno != EINVAL && errno != ENOTDIR;
+	return n == (ssize_t)strlen(target) && !memcmp(text, target, n);
+}
+
+static void describe_public(const struct plane *plane, struct problem *ret_sentence)
+{
+	const char *service = plane_service(plane), *live[HS_PATHS_MAX];
+	unsigned n = paths_live(plane_paths(plane), live);
+
+	for (unsigned i = 0; i < n; i++)
+		if (!pathlink_is_public(service, live[i])) {
+			problem_set(ret_sentence, 0,
+				    "%s is no link to its slots, as somebody has removed or "
+				    "replaced it, so no client reaches them there; hsd makes it "
+				    "anew, and so does: hsctl adopt %s@%u.service",
+				    live[i], service, active_of(plane));
+			return;
+		}
+}
+
 void pathlink_describe(const struct plane *plane, struct problem *ret_sentence)
 {
 	const char *service = plane_service(plane);
@@ -128,4 +155,6 @@ void pathlink_describe(const struct plane *plane, struct problem *ret_sentence)
 			"its paths lead to slot %u, not to the active slot %u: the link " PATH_ROOT
 			"/%s/" PATH_ACTIVE " could not be changed; can hsd write there?",
 			slot, active_of(plane), service);
+	else
+		describe_public(plane, ret_sentence);
 }

@@ -23,5 +23,8 @@ int pathlink_follow(const struct plane *plane);
 /* Whether what connects to the service's paths reaches the active slot. True without paths. */
 bool pathlink_is_right(const struct plane *plane);
 
+/* Whether the public path is the link that leads there; also where it cannot be looked at. */
+bool pathlink_is_public(const char *service, const char *path);
+
 /* Why not, for people, as a sentence without its end; nothing is set where it does. */
 void pathlink_describe(const struct plane *plane, struct problem *ret_sentence);

@@ -206,6 +206,17 @@ unsigned paths_live(const struct paths *paths, const char *live[HS_PATHS_MAX])
 	return n;
 }
 
+const char *paths_first(const struct paths *paths, unsigned slot)
+{
+	for (unsigned i = 0; is_there(paths, slot) && i < HS_PATHS_MAX; i++) {
+		const struct hs_path *entry = entry_of(paths, slot, i);
+
+		if (!is_aside(entry) && lives(entry))
+			return entry->path;
+	}
+	return NULL;
+}
+
 static bool serves(const struct paths *paths, unsigned slot, const char *path)
 {
 	for (unsigned i = 0; i < HS_PATHS_MAX; i++) {

@@ -44,6 +44,8 @@ unsigned paths_sockets(const struct paths *paths, unsigned slot, uint64_t cookie
 bool paths_had(const struct paths *paths, unsigned slot, uint64_t cookie);
 /* Whether some slot's socket lives, and at which paths; each once. The texts are the table's. */
 unsigned paths_live(const struct paths *paths, const char *live[HS_PATHS_MAX]);
+/* The first path at which the slot has a live socket that gets connections; NULL = none. */
+const char *paths_first(const struct paths *paths, unsigned slot);
 /* The first path at which `other` has a live socket and `slot` has none; NULL = none. */
 const char *paths_missing(const struct paths *paths, unsigned slot, unsigned other);
 

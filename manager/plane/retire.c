@@ -64,6 +64,23 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 	return RETIRE_DONE;
 }
 
+bool retire_gone(struct plane *plane, unsigned slot, unsigned *ret_to)
+{
+	uint32_t others;
+	uint64_t word;
+
+	if (plane_slot_sockets(plane, slot))
+		return false;
+	others = plane_live_slots(plane) & ~(1U << slot);
+	do {
+		word = plane_word(plane);
+		if (!others || hs_word_active(word) != slot)
+			return false;
+	} while (plane_swap_word(plane, word, word_with_active(word, successor(others, slot))));
+	*ret_to = hs_word_active(plane_word(plane));
+	return true;
+}
+
 enum retire_answer retire_park(struct plane *plane, unsigned slot)
 {
 	size_t n;

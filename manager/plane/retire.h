@@ -54,6 +54,10 @@ enum retire_answer retire_park(struct plane *plane, unsigned slot);
 int retire_keep_reach(struct plane *plane, unsigned slot, const char *cgroup,
 		      struct problem *problem);
 
+/* The slot's instance has ended, and nobody may have retired it. If it is the active one, another
+ * slot with a live socket is from now on. False: there is nothing to do, or no such slot. */
+bool retire_gone(struct plane *plane, unsigned slot, unsigned *ret_to);
+
 /* The sentence at the end. `queues` is looked at with RETIRE_DONE and
  * RETIRE_PARKED only. */
 void retire_describe(enum retire_answer answer, const struct plane *plane, unsigned slot,

@@ -32,6 +32,7 @@ static struct ask *ask_free(struct ask *ask)
 	sd_event_source_disable_unref(ask->timer);
 	sd_event_source_disable_unref(ask->io);
 	sd_event_source_disable_unref(ask->grace);
+	plain_ask_free(ask->plain);
 	http_ask_free(ask->http);
 	close_fd(ask->fd);
 	free(ask);
@@ -93,6 +94,8 @@ static int on_connected(sd_event_source *source, int fd, uint32_t events, void *
 		ask_end(ask, PROBE_BAD, "%s", ask_error_words(error));
 	else if (ask->errand.kind == PROBE_TCP)
 		tcp_ask_connected(ask);
+	else if (!ask->errand.address[0])
+		plain_ask_connected(ask);
 	else
 		http_ask_connected(ask);
 	return 0;

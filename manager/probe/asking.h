@@ -19,6 +19,7 @@ struct asking {
 
 struct tcp_ask;
 struct http_ask;
+struct plain_ask;
 
 /* One errand under way. */
 struct ask {
@@ -31,6 +32,7 @@ struct ask {
 	struct errand_end end;
 	sd_event_source *grace; /* of a TCP probe */
 	struct http_ask *http;
+	struct plain_ask *plain;
 };
 
 /* Serves hsd until it is gone. -errno when that cannot even begin. */
@@ -44,5 +46,7 @@ const char *ask_error_words(int error);
 /* The connection is made: what follows. */
 void tcp_ask_connected(struct ask *ask);
 void http_ask_connected(struct ask *ask);
+void plain_ask_connected(struct ask *ask);
+struct plain_ask *plain_ask_free(struct plain_ask *plain);
 struct http_ask *http_ask_free(struct http_ask *http);
 struct http_client *http_client_free(struct http_client *client);

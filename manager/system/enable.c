@@ -585,6 +585,7 @@ static int plan_changes(struct enable_plan *plan, struct problem *problem)
 		.commands = &plan->commands,
 		.shares_pid_file = plan->shared.pid_file,
 		.shares_runtime = plan->shared.runtime_directory,
+		.has_paths = plan->paths.n > 0,
 		.paths = &plan->own_paths,
 		.joined = plan->own_network ? plan->config.slots : 0,
 	};

@@ -35,6 +35,10 @@ struct probe_target {
 	unsigned slot;
 	const struct config_health *health;
 	const struct probe_spec *spec; /* both outlive the run */
+	/* a connection to the slot's AF_UNIX socket, for prober_start() to take over unless it
+	 * fails; without that one is made, by TCP */
+	bool is_connected;
+	int fd;
 };
 
 /* `words` in printable ASCII and as short as a line, whatever the server or the plugin sent. */

@@ -27,6 +27,15 @@ static int open_socket(struct probe_run *run, const struct listener *listener)
 	return 0;
 }
 
+/* It was made already, by somebody who may: there is nothing that could go elsewhere. */
+static int take_connection(struct probe_run *run)
+{
+	run->fd = run->target.fd;
+	run->dest.ss_family = AF_UNIX;
+	run->target.is_connected = false;
+	return 0;
+}
+
 static int begin_connection(struct probe_run *run)
 {
 	const struct listener *listener = probe_find_listener(run, false);
@@ -67,10 +76,13 @@ void net_probe_done(struct probe_run *run)
 	struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
 	leave_list(run);
-	/* ends it, whoever else has a descriptor of it */
-	if (run->fd >= 0 && !run->answered)
-		connect(run->fd, &nowhere, sizeof(nowhere));
+	/* ends it, whoever else has a descriptor of it; at a path by the latter */
+	if (run->fd >= 0 && !run->answered && connect(run->fd, &nowhere, sizeof(nowhere)) < 0)
+		shutdown(run->fd, SHUT_RDWR);
 	run->fd = close_fd(run->fd);
+	if (run->target.is_connected)
+		run->target.fd = close_fd(run->target.fd);
+	run->target.is_connected = false;
 }
 
 /* ---- hs-probe ---- */
@@ -81,7 +93,8 @@ static void fill(struct errand *errand, const struct probe_run *run)
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&run->dest;
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&run->dest;
 	bool is_v6 = run->dest.ss_family == AF_INET6;
-	char ip[INET6_ADDRSTRLEN];
+	bool at_path = run->dest.ss_family == AF_UNIX;
+	char ip[INET6_ADDRSTRLEN] = "";
 
 	inet_ntop(run->dest.ss_family, is_v6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr, ip,
 		  sizeof(ip));
@@ -90,7 +103,7 @@ static void fill(struct errand *errand, const struct probe_run *run)
 		.timeout_usec = health->timeout_usec,
 		.kind = run->target.spec->kind,
 		.n_status = health->n_status,
-		.port = ntohs(v4->sin_port),
+		.port = at_path ? 0 : ntohs(v4->sin_port),
 	};
 	memcpy(errand->status, health->status, sizeof(errand->status));
 	snprintf(errand->address, sizeof(errand->address), is_v6 ? "[%s]" : "%s", ip);
@@ -104,7 +117,7 @@ static void send_run(struct probe_run *run)
 	struct errand errand;
 	int r;
 
-	if (begin_connection(run) < 0)
+	if ((run->target.is_connected ? take_connection(run) : begin_connection(run)) < 0)
 		return;
 	run->id = ++run->prober->last_id;
 	fill(&errand, run);

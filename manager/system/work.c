@@ -26,6 +26,7 @@ static const struct {
 	[WORK_TWIN] = {"make a park like the one there is", false},
 	[WORK_FOREIGN] = {"look for others on its addresses", false},
 	[WORK_OUTDATED] = {"look which files it runs", false},
+	[WORK_REACH] = {"connect to its AF_UNIX socket", false},
 	[WORK_USER] = {"find its user", false},
 	[WORK_RESET] = {"reset its connections", true},
 	[WORK_DIFFER] = {"compare the owners of its sockets", false},

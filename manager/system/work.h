@@ -46,6 +46,7 @@ enum work_kind {
 	/* who made the listening sockets with these `cookies`, of the daemon's namespace and of
 	 * those given along: an array of struct work_maker */
 	WORK_MAKERS,
+	WORK_REACH, /* borrow_reach() of the first path that the slot has a socket at */
 	WORK_KIND_COUNT
 };
 

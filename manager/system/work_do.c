@@ -389,6 +389,18 @@ static int do_makers(struct job *job)
 	return r;
 }
 
+static int do_reach(struct job *job)
+{
+	const struct work_order *order = job->order;
+	const char *path = paths_first(plane_paths(job->plane), order->slot);
+	_cleanup_(close_fdp) int fd = -1;
+	int r = path ? borrow_reach(order->service, order->slot, path, &fd) : -ENOENT;
+
+	if (!r)
+		send_fds(job, &fd, 1);
+	return r;
+}
+
 static int (*const doers[])(struct job *job) = {
 	[WORK_ADOPT] = do_adopt,     [WORK_LOOK] = do_look,	[WORK_BOUNCE] = do_bounce,
 	[WORK_READ] = do_read,	     [WORK_NUDGE] = do_nudge,	[WORK_GIVE] = do_give,
@@ -396,6 +408,7 @@ static int (*const doers[])(struct job *job) = {
 	[WORK_FOREIGN] = do_foreign, [WORK_USER] = do_user,	[WORK_NETNS] = do_netns,
 	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,	[WORK_RESET] = do_reset,
 	[WORK_DIFFER] = do_differ,   [WORK_MAKERS] = do_makers, [WORK_OUTDATED] = do_outdated,
+	[WORK_REACH] = do_reach,
 };
 _Static_assert(ARRAY_SIZE(doers) == WORK_KIND_COUNT, "a way to do each kind");
 

@@ -317,6 +317,29 @@ static void what_waits_at_a_path_is_waited_for(void **state)
 	assert_int_equal(plane_slot_sockets(rig->plane, 0), 1);
 }
 
+/* As systemd has it done when hsd is away. */
+static void who_has_ended_is_left(void **state)
+{
+	struct rig *rig = *state;
+	struct pair pair = start_both(rig);
+	unsigned to = HS_SLOT_NONE;
+
+	server_serve(pair.b, true);
+	/* it has not ended */
+	assert_false(retire_gone(rig->plane, 0, &to));
+	server_kill(pair.a);
+	/* nor was it retired */
+	assert_true(retire_gone(rig->plane, 0, &to));
+	assert_int_equal(to, 1);
+	assert_int_equal(answering(), 'B');
+	assert_false(plane_is_retired(rig->plane, 0));
+	assert_false(retire_gone(rig->plane, 0, &to));
+	/* nobody is left to lead to */
+	server_kill(pair.b);
+	assert_false(retire_gone(rig->plane, 1, &to));
+	assert_int_equal(link_slot(), 1);
+}
+
 static void the_last_slot_stays(void **state)
 {
 	struct rig *rig = *state;
@@ -437,6 +460,7 @@ int main(void)
 		PATH_CASE(a_flip_without_its_link_is_none),
 		PATH_CASE(whoever_flips_at_the_same_time_the_link_ends_where_the_word_does),
 		PATH_CASE(what_waits_at_a_path_is_waited_for),
+		PATH_CASE(who_has_ended_is_left),
 		PATH_CASE(the_last_slot_stays),
 		PATH_CASE(there_is_no_canary_and_no_other_policy),
 		PATH_CASE(at_the_public_path_itself_it_is_not_adopted),

@@ -376,7 +376,7 @@ static void test_paths(void **state)
 {
 	static const struct pathlist paths = {
 		3, {"/run/app/app.sock", "/run/app/admin.sock", "/srv/my-app/s"}};
-	struct dropin dropin = {.service = "app", .paths = &paths};
+	struct dropin dropin = {.service = "app", .has_paths = true, .paths = &paths};
 	_cleanup_(freep) char *text = dropin_service_text(&dropin);
 	_cleanup_(freep) char *lines = read_all(text);
 	_cleanup_(freep) char *settings = dropin_paths_text("app", &paths);

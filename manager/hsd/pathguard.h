@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Sees to it that a service's public paths are the links that they have to be (core/path.h), as
+ * long as a slot has a socket there: a server that was started at the path itself removes what is
+ * there when it stops, and so does systemd with a RuntimeDirectory=.
+ *
+ * The folder of a path is none that hsd may write to, and belongs to others; so the link is made by
+ * `hsctl adopt`, in a unit of its own. Where hsd may not even look, nobody looks.
+ */
+#pragma once
+
+#include "hsd/service.h"
+
+int pathguard_new(struct service *service, struct pathguard **ret_guard);
+struct pathguard *pathguard_free(struct pathguard *guard);
+
+/* A slot has been adopted, or hsd has just begun. NULL is fine. */
+void pathguard_look(struct pathguard *guard);
