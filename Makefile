@@ -152,8 +152,9 @@ $(BUILD)/man/%: man/% $(BUILD)/prefix
 
 # Where dbus looks: its own /usr/share for what is installed below /usr, else what belongs to the machine.
 BUS_FOLDER := $(if $(filter /usr,$(PREFIX)),/usr/share,$(SYSCONFDIR))
-UNITS    := $(patsubst %,$(BUILD)/%,$(wildcard units/*.service units/*.socket units/*.timer))
+UNITS    := $(patsubst %,$(BUILD)/%,$(wildcard units/*.service units/*.socket units/*.timer units/*.target))
 EXAMPLES := $(patsubst %,$(BUILD)/%,$(filter-out %.c %.h,$(wildcard units/examples/*)))
+PACKAGES := $(patsubst %,$(BUILD)/%,$(wildcard units/packages/*))
 PAGES    := $(patsubst %,$(BUILD)/%,$(wildcard man/*.[1-8]))
 
 # What is installed, and removed again: MODE:SOURCE:TARGET, see scripts/install.
@@ -167,11 +168,14 @@ INSTALLED := \
 	$(foreach f,$(UNITS),0644:$(f):lib/systemd/system/$(notdir $(f))) \
 	0644:units/org.hotstandby1.conf:$(BUS_FOLDER:/usr/%=%)/dbus-1/system.d/org.hotstandby1.conf \
 	0644:units/hotstandby.catalog:lib/systemd/catalog/hotstandby.catalog \
+	0644:$(BUILD)/units/packages/80hotstandby:$(SYSCONFDIR)/apt/apt.conf.d/80hotstandby \
+	0644:$(BUILD)/units/packages/needrestart.conf:$(SYSCONFDIR)/needrestart/conf.d/hotstandby.conf \
+	0755:$(BUILD)/units/packages/upgrade-slot:lib/hotstandby/upgrade-slot \
 	0644:scripts/completion/hsctl.bash:share/bash-completion/completions/hsctl \
 	$(foreach f,$(EXAMPLES),0644:$(f):share/hotstandby/examples/$(notdir $(f))) \
 	$(foreach f,$(PAGES),0644:$(f):share/man/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
 
-install: all $(UNITS) $(EXAMPLES) $(PAGES)
+install: all $(UNITS) $(EXAMPLES) $(PACKAGES) $(PAGES)
 	$(Q)scripts/install install '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' $(INSTALLED)
 
 uninstall:

@@ -17,6 +17,7 @@
 #include "plane/cgroup.h"
 #include "plane/holder.h"
 #include "plane/lend.h"
+#include "system/configfile.h"
 #include "util/macro.h"
 
 struct answer {
@@ -42,6 +43,14 @@ static bool is_enabled(const char *service)
 	return dropin && !access(dropin, F_OK);
 }
 
+/* Where its owner says that the processes of its slots are. */
+static bool is_named(const char *cgroup, const char *service)
+{
+	struct config config;
+
+	return !configfile_load(service, &config, NULL) && config_is_cgroup(&config, cgroup);
+}
+
 /* A slot of the service that is asked for. */
 static bool is_managed(const char *cgroup, const char *service)
 {
@@ -49,7 +58,9 @@ static bool is_managed(const char *cgroup, const char *service)
 	unsigned slot;
 
 	holder_unit(cgroup, unit);
-	return !name_from_unit(unit, name, &slot) && !strcmp(name, service) && is_enabled(service);
+	return is_enabled(service) &&
+	       ((!name_from_unit(unit, name, &slot) && !strcmp(name, service)) ||
+		is_named(cgroup, service));
 }
 
 /* The cgroup is a path in the tree, whatever it is called. */

@@ -29,6 +29,28 @@ static const char *const killers[] = {"kill",  "killall", "killall5",	       "pk
 static const char *const signals[] = {"TERM", "QUIT", "INT",   "HUP",
 				      "USR1", "USR2", "WINCH", "KILL"};
 
+/* Programs that find a running copy of themselves by its PID file, and send it a signal. */
+static const struct {
+	const char *before, *word, *signal;
+} orders[] = {
+	{"-s", "reload", "HUP"},
+	{"-s", "reopen", "USR1"},
+	{"-s", "quit", "QUIT"},
+	{"-s", "stop", "TERM"},
+	{"-k", "graceful", "USR1"},
+	{"-k", "graceful-stop", "WINCH"},
+	{"-k", "restart", "HUP"},
+	{"-k", "stop", "TERM"},
+	{"apachectl", "graceful", "USR1"},
+	{"apachectl", "graceful-stop", "WINCH"},
+	{"apachectl", "restart", "HUP"},
+	{"apachectl", "stop", "TERM"},
+	{"apache2ctl", "graceful", "USR1"},
+	{"apache2ctl", "graceful-stop", "WINCH"},
+	{"apache2ctl", "restart", "HUP"},
+	{"apache2ctl", "stop", "TERM"},
+};
+
 const char *command_list_to_string(enum command_list list)
 {
 	return list < COMMANDS_COUNT ? names[list] : "unknown";
@@ -98,10 +120,24 @@ static const char *signal_of(struct word word)
 	return NULL;
 }
 
+/* What a program has its running copy told; NULL = nothing of the kind. */
+static const char *order_in(const char *command)
+{
+	struct word word, before = {"", 0}, program = before;
+
+	for (; next_word(&command, &word); before = word, program = program_of(word))
+		for (size_t i = 0; i < ARRAY_SIZE(orders); i++)
+			if ((word_is(&before, orders[i].before) ||
+			     word_is(&program, orders[i].before)) &&
+			    word_is(&word, orders[i].word))
+				return orders[i].signal;
+	return NULL;
+}
+
 /* The first one that is named, as graceful ones come first; else what is sent without. */
 static const char *signal_in(const char *command)
 {
-	const char *signal = NULL;
+	const char *signal = order_in(command);
 	struct word word;
 
 	while (!signal && next_word(&command, &word))
@@ -113,9 +149,8 @@ static const char *signal_in(const char *command)
 
 bool command_reaches_all(const char *command, const char *pid_file)
 {
+	bool reaches = order_in(command);
 	struct word word;
-
-	bool reaches = false;
 
 	if (lint_depends_on_slot(command) || strstr(command, "MAINPID") ||
 	    strstr(command, "HOTSTANDBY_SLOT"))

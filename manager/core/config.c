@@ -217,6 +217,55 @@ static int set_promote(void *object, const struct setting_text *text)
 	return role_parse(text, &((struct config *)object)->roles[ROLE_PROMOTE]);
 }
 
+/* A path in the tree of control groups, of one slot: nothing is looked for elsewhere. */
+static int set_cgroup(void *object, const struct setting_text *text)
+{
+	struct config *config = object;
+	const char *value = text->value, *slot = strstr(value, "%i");
+	size_t length = strlen(value);
+
+	if (length && (*value != '/' || strstr(value, "//") || value[length - 1] == '/' ||
+		       strstr(value, "/.")))
+		return setting_refuse(text, "is no control group; it takes a path as systemd shows "
+					    "it, like /system.slice/app-%%i.scope");
+	if (length && (!slot || strchr(slot + 1, '%') || strchr(value, '%') != slot))
+		return setting_refuse(text,
+				      "is the same for all slots; it takes a path in which %%i "
+				      "stands for the slot, like /system.slice/app-%%i.scope");
+	if (length + 1 >= sizeof(config->cgroup))
+		return setting_refuse(text, "is too long");
+	memset(config->cgroup, 0, sizeof(config->cgroup));
+	memcpy(config->cgroup, value, length + 1);
+	return 0;
+}
+
+bool config_cgroup(const struct config *config, unsigned slot, char ret_cgroup[CONFIG_CGROUP_MAX])
+{
+	const char *place = strstr(config->cgroup, "%i");
+
+	if (!place)
+		return false;
+	snprintf(ret_cgroup, CONFIG_CGROUP_MAX, "%.*s%u%s", (int)(place - config->cgroup),
+		 config->cgroup, slot, place + 2);
+	return true;
+}
+
+bool config_is_cgroup(const struct config *config, const char *cgroup)
+{
+	char own[CONFIG_CGROUP_MAX];
+
+	for (unsigned slot = 0; slot < config->slots; slot++) {
+		size_t length;
+
+		if (!config_cgroup(config, slot, own))
+			return false;
+		length = strlen(own);
+		if (!strncmp(cgroup, own, length) && (!cgroup[length] || cgroup[length] == '/'))
+			return true;
+	}
+	return false;
+}
+
 #define FIELD(type, member)	.kind = SETTING_##type, .offset = offsetof(struct config, member)
 #define SPAN(field, from, to)	FIELD(SPAN, field), .min = from, .max = to
 #define NUMBER(field, from, to) FIELD(NUMBER, field), .min = from, .max = to
@@ -232,6 +281,10 @@ static const struct setting settings[] = {
 	{SERVICE, "Paths", "",
 	 "Paths of AF_UNIX sockets to switch, like /run/app/app.sock; see hsctl enable --path=.",
 	 .kind = SETTING_OTHER, .parse = set_paths},
+	{SERVICE, "Cgroup", "",
+	 "Control group of a slot's processes where it is not the unit's: "
+	 "/system.slice/app-%i.scope.",
+	 .kind = SETTING_OTHER, .parse = set_cgroup},
 	{SERVICE, "Intake", "auto",
 	 "Where SO_REUSEPORT comes from: auto, socket (unit), own (the server sets it) or forced.",
 	 WORD(intake, intake_words)},

@@ -14,9 +14,10 @@
 #include "hs_abi.h"
 #include "util/problem.h"
 
-#define CONFIG_SECTION	 "Service"
-#define CONFIG_SLOTS_MIN 2
-#define CONFIG_PORTS_MAX 32
+#define CONFIG_SECTION	  "Service"
+#define CONFIG_SLOTS_MIN  2
+#define CONFIG_PORTS_MAX  32
+#define CONFIG_CGROUP_MAX 256
 /* bounds of the spans, microseconds: every wait ends */
 #define CONFIG_SETTLE_MAX UINT64_C(600000000)	 /* 10 min */
 #define CONFIG_DRAIN_MAX  UINT64_C(604800000000) /* 7 days */
@@ -59,6 +60,7 @@ struct config {
 	unsigned slots;	  /* Slots=: 2 to 16 */
 	unsigned n_ports; /* Ports=: 0 = whatever the instances listen on */
 	struct config_port ports[CONFIG_PORTS_MAX]; /* ascending, each once */
+	char cgroup[CONFIG_CGROUP_MAX];		    /* Cgroup=: see config_cgroup() */
 	enum config_intake intake;		    /* Intake= */
 	enum config_mptcp mptcp;		    /* MPTCP= */
 	uint64_t settle_usec;			    /* Settle= */
@@ -117,3 +119,8 @@ const char *config_mptcp_to_string(enum config_mptcp mptcp);
 const char *config_failover_to_string(enum config_failover failover);
 const char *config_on_hang_to_string(enum config_on_hang on_hang);
 const char *config_flow_to_string(enum hs_flow_mode flow);
+
+/* Where the processes of a slot are, if not in the control group of its unit. False: they are. */
+bool config_cgroup(const struct config *config, unsigned slot, char ret_cgroup[CONFIG_CGROUP_MAX]);
+/* Whether `cgroup` is that of a slot (any, below `slots`), or below it. */
+bool config_is_cgroup(const struct config *config, const char *cgroup);

@@ -167,6 +167,9 @@ struct doctor_service {
 	bool filtered;		     /* its units filter addresses, so none is opened */
 	const struct doctor_foreign *foreign;
 	size_t n_foreign;
+	struct problem plain; /* a unit that is no slot and has the port, and what it does; empty =
+				 none */
+	const char *plain_why, *plain_unit;
 	const struct lint_report *lint; /* what enable says of the units; NULL = not known */
 	unsigned pending;		/* files that are not as enable writes them */
 	bool needs_reload;		/* systemd has not read the newest files */

@@ -79,6 +79,20 @@ static void judge_units(struct doctor_report *report, const struct doctor_servic
 		judge_files(report, service);
 }
 
+static void judge_plain(struct doctor_report *report, const struct doctor_service *service)
+{
+	struct doctor_advice advice = {"unit.plain", service->plain_why, NULL};
+	char remedy[2 * UNIT_NAME_MAX];
+
+	if (!service->plain.text[0])
+		return;
+	snprintf(remedy, sizeof(remedy),
+		 "Let the slots take over without a loss: hsctl enable %s@.service --from=%.200s",
+		 report->service, service->plain_unit);
+	advice.remedy = remedy;
+	doctor_add(report, DOCTOR_FINDING, &advice, "%s", service->plain.text);
+}
+
 static void judge_exclusive_boot(struct doctor_report *report, const struct doctor_service *service)
 {
 	struct doctor_advice advice = {
@@ -222,6 +236,7 @@ static void judge_slots(struct doctor_report *report, const struct doctor_servic
 		judge_stop_time(report, &service->slots[i]);
 	}
 	judge_boot(report, service);
+	judge_plain(report, service);
 	judge_outdated(report, service);
 }
 

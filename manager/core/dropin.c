@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/alias.h"
 #include "core/commands.h"
 #include "core/config.h"
 #include "core/name.h"
@@ -236,6 +237,8 @@ char *dropin_service_text(const struct dropin *dropin)
 	}
 	if (r >= 0 && dropin->joined)
 		r = add_joined(&pieces, dropin);
+	if (r >= 0 && dropin->alias)
+		r = strings_take(&pieces, format(ALIAS_KEY "=%s\n", dropin->alias));
 	if (r >= 0)
 		r = strings_add(&pieces, "StartLimitIntervalSec=0\n"
 					 "\n"
@@ -376,6 +379,20 @@ int dropin_sockets(char *text, char ***ret_sockets)
 		return r;
 	*ret_sockets = steal_ptr(&sockets);
 	return 0;
+}
+
+char *dropin_alias(char *text)
+{
+	enum ini_kind kind;
+	struct ini ini;
+
+	ini_init(&ini, text);
+	while ((kind = ini_next(&ini)) != INI_END)
+		/* it becomes part of a path: only what can be a name */
+		if (kind == INI_ASSIGNMENT && !strcmp(ini.section, "Unit") &&
+		    !strcmp(ini.key, ALIAS_KEY) && alias_is_possible(ini.value))
+			return strdup(ini.value);
+	return NULL;
 }
 
 /* The last part of a path. */

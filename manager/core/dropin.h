@@ -30,6 +30,7 @@ struct dropin {
 	const struct commands *commands; /* the unit's own; NULL = it has none */
 	bool has_paths;			 /* it listens at paths, */
 	const struct pathlist *paths;	 /* and binds these itself; NULL = none */
+	const char *alias;		 /* see core/alias.h; NULL = none */
 	unsigned joined;		 /* slots that are to share a network namespace; 0 = none */
 };
 char *dropin_service_text(const struct dropin *dropin);
@@ -48,6 +49,9 @@ char *dropin_paths_text(const char *service, const struct pathlist *paths);
 /* Reads the sockets back out of a service drop-in of ours, which this changes. Free with
  * strings_free(). */
 int dropin_sockets(char *text, char ***ret_sockets);
+
+/* The alias that it names; NULL = none, or no memory. Changes the text. The caller frees. */
+char *dropin_alias(char *text);
 
 /* True if this drop-in is read after ours, so that we do not see what it sets: in a folder "*.d",
  * with a name that sorts behind DROPIN_NAME. */

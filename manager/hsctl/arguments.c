@@ -33,6 +33,8 @@ enum {
 	LONG_PUT_BACK,
 	LONG_OUTDATED,
 	LONG_SMOKE_MAY_BE_SILENT,
+	LONG_ALIAS,
+	LONG_NO_ALIAS,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -62,6 +64,8 @@ static const struct option long_options[] = {
 	{"put-back", no_argument, NULL, LONG_PUT_BACK},
 	{"outdated", no_argument, NULL, LONG_OUTDATED},
 	{"smoke-may-be-silent", no_argument, NULL, LONG_SMOKE_MAY_BE_SILENT},
+	{"alias", optional_argument, NULL, LONG_ALIAS},
+	{"no-alias", no_argument, NULL, LONG_NO_ALIAS},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -89,7 +93,8 @@ static const unsigned text_options[TEXT_COUNT] = {
 	[TEXT_SCENARIO... TEXT_PROBE] = OPTION_DRILL,
 	[TEXT_SMOKE... TEXT_READY] = OPTION_UPGRADE,
 	[TEXT_DEADLINE] = OPTION_DEADLINE,
-	[TEXT_FROM... TEXT_BY] = OPTION_CANARY,
+	[TEXT_FROM] = OPTION_FROM,
+	[TEXT_BY] = OPTION_CANARY,
 	[TEXT_SLOT... TEXT_IDLE] = OPTION_CONNECTIONS,
 	[TEXT_PATH] = OPTION_PATH,
 };
@@ -231,6 +236,8 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 		{LONG_PUT_BACK, OPTION_DRILL},
 		{LONG_OUTDATED, OPTION_OUTDATED},
 		{LONG_SMOKE_MAY_BE_SILENT, OPTION_UPGRADE},
+		{LONG_ALIAS, OPTION_ALIAS},
+		{LONG_NO_ALIAS, OPTION_ALIAS},
 	};
 
 	if (option >= LONG_TEXT) {
@@ -255,6 +262,13 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 		return set_lines(a, value, problem);
 	case LONG_ALL:
 		a->all = true;
+		return 0;
+	case LONG_ALIAS:
+		a->alias = true;
+		a->alias_name = value;
+		return 0;
+	case LONG_NO_ALIAS:
+		a->no_alias = true;
 		return 0;
 	case LONG_YES:
 		a->yes = true;
@@ -378,6 +392,10 @@ static const char *option_name(unsigned bits)
 		return "--outdated";
 	if (bits & OPTION_PATH)
 		return "--path";
+	if (bits & OPTION_FROM)
+		return "--from";
+	if (bits & OPTION_ALIAS)
+		return "--alias";
 	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
 					    "--watch", "--list",   "-f",      "-n"};
 

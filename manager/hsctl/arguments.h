@@ -29,6 +29,8 @@ enum verb_option {
 	OPTION_CONNECTIONS = 1 << 20,
 	OPTION_OUTDATED = 1 << 21,
 	OPTION_PATH = 1 << 22,
+	OPTION_FROM = 1 << 23,
+	OPTION_ALIAS = 1 << 24,
 };
 
 /* Values that stay text until their verb reads them. */
@@ -75,6 +77,8 @@ struct arguments {
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then; /* THEN_COUNT = not given */
 	bool watch, list, follow, all, yes, put_back, smoke_may_be_silent;
+	bool alias, no_alias;
+	const char *alias_name;	       /* NULL = that of the service */
 	bool outdated;		       /* then there may be any number of services */
 	const char *texts[TEXT_COUNT]; /* NULL = not given */
 	uint32_t lines;		       /* 0 = all */

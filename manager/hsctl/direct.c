@@ -11,6 +11,7 @@
 #include "plane/pins.h"
 #include "plane/retire.h"
 #include "system/change.h"
+#include "system/stray.h"
 #include "system/configfile.h"
 #include "system/parking.h"
 #include "util/macro.h"
@@ -126,12 +127,14 @@ void direct_close(struct direct *direct)
 
 void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *ret_facts)
 {
-	char unit[UNIT_NAME_MAX];
+	char unit[UNIT_NAME_MAX], cgroup[CONFIG_CGROUP_MAX];
 	bool live = direct->plane && plane_slot_sockets(direct->plane, slot);
 	int r = -ENOTCONN;
 
 	if (direct->systemd && !name_unit(direct->service, slot, unit, sizeof(unit)))
 		r = units_query(direct->systemd, unit, ret_facts, NULL);
+	if (!r && config_cgroup(&direct->config, slot, cgroup))
+		unit_facts_set_cgroup(ret_facts, cgroup);
 	if (!r && direct->plane)
 		plane_set_cgroup(direct->plane, slot, ret_facts->control_group);
 	if (!r)
@@ -229,6 +232,8 @@ static void report_slot(const struct direct *direct, unsigned slot, struct servi
 
 	direct_unit(direct, slot, &facts);
 	report_read_unit(report, slot, &facts);
+	if (out->state == SLOT_UNADOPTED && !out->problem.text[0])
+		stray_describe(direct->service, slot, &facts, &out->problem);
 	if (facts.control_group[0])
 		outdated_judge(facts.control_group, &out->outdated);
 	unit_facts_done(&facts);

@@ -154,6 +154,19 @@ static int read_slots(struct examination *e)
 	return r;
 }
 
+static void read_plain(struct examination *e)
+{
+	struct plainunit *plain = &e->plan->plain;
+	char text[PLAINUNIT_TEXT_MAX];
+
+	plainunit_find(e->direct.systemd, e->direct.service, &e->direct.config, plain);
+	if (!plain->name[0])
+		return;
+	problem_set(&e->facts.plain, 0, "%s", plainunit_describe(plain, text));
+	e->facts.plain_why = plainunit_why(plain);
+	e->facts.plain_unit = plain->name;
+}
+
 static int read_units(struct examination *e, struct problem *problem)
 {
 	int r;
@@ -163,6 +176,7 @@ static int read_units(struct examination *e, struct problem *problem)
 	r = enable_plan_new(e->direct.systemd, e->direct.service, NULL, &e->plan, problem);
 	if (r < 0)
 		return r;
+	read_plain(e);
 	e->facts.lint = &e->plan->report;
 	e->facts.pending = filechanges_pending(&e->plan->changes);
 	e->facts.needs_reload = e->plan->needs_reload;

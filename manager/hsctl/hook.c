@@ -200,6 +200,15 @@ void hook_make_paths(const struct hook *hook, bool folders)
 	complain("%s", problem.text);
 }
 
+void hook_note(const struct hook *hook, int priority, const struct problem *sentence)
+{
+	struct journal_scope scope = {hook->service, hook->slot, priority};
+
+	journal_log(JOURNAL_PREPARE, &scope, "%s", sentence->text);
+	if (!prints_to_journal())
+		print(hook, sentence->text);
+}
+
 void hook_tell(const struct hook *hook, enum journal_kind kind, int priority,
 	       const struct problem *sentence)
 {

@@ -43,6 +43,8 @@ bool hook_open(struct hook *hook, struct direct *ret_direct);
  * system/pathsetup.h: by root, which hsd is not in all respects. What fails is told. */
 void hook_make_paths(const struct hook *hook, bool folders);
 
+/* Something besides that was done before hsd is asked. */
+void hook_note(const struct hook *hook, int priority, const struct problem *sentence);
 /* The end of the work that was done here: one sentence, on stdout and in the journal. */
 void hook_tell(const struct hook *hook, enum journal_kind kind, int priority,
 	       const struct problem *sentence);

@@ -6,12 +6,8 @@
 #include "hsctl/json.h"
 #include "hsctl/upgrade.h"
 #include "hsctl/verb.h"
-#include "util/clock.h"
 #include "util/macro.h"
 #include "util/strings.h"
-
-/* hsd answers within a second each time, however many services it has still to look at. */
-#define LOOKS_MAX 30
 
 static bool is_outdated(json_object *status)
 {
@@ -25,17 +21,21 @@ static bool is_outdated(json_object *status)
 	return false;
 }
 
-/* What hsd says when it knows, or has had its time. */
+/* All of them, each as it is now. */
 static int look(const struct arguments *arguments, struct reply *reply)
 {
-	uint64_t before = 0, took = VERB_TIMEOUT;
+	_cleanup_(json_object_putp) json_object *statuses = NULL;
 	bool direct = false;
+	int exit = verb_describe(arguments, NULL, reply, &direct);
 
-	for (unsigned i = 0; i < LOOKS_MAX && took > VERB_LOOK_PATIENCE / 2; i++) {
-		before = now_usec();
-		verb_look(arguments, NULL);
-		took = now_usec() - before;
-	}
+	if (exit)
+		return exit;
+	statuses = json_parse(reply->text);
+	reply_done(reply);
+	*reply = (struct reply) {0};
+	/* one by one: for all at once hsd does not let anybody wait */
+	for (size_t i = 0; i < json_count(statuses); i++)
+		verb_look(arguments, json_text(json_object_array_get_idx(statuses, i), "service"));
 	return verb_describe(arguments, NULL, reply, &direct);
 }
 

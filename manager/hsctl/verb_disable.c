@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "hsctl/alias.h"
 #include "hsctl/direct.h"
 #include "hsctl/filelist.h"
 #include "hsctl/apart.h"
@@ -199,9 +200,15 @@ int verb_disable(const struct arguments *arguments)
 	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
 	struct problem problem = {0};
 	struct lint_report report = {0};
+	char service[SERVICE_NAME_MAX];
 
 	if (!systemd) {
 		complain("systemd cannot be told that the units changed; is this a booted system?");
+		return EXIT_FAILED;
+	}
+	if (!name_from_template(arguments->given[0], service) &&
+	    alias_let_go(systemd, service, &problem) < 0) {
+		complain("%s", problem.text);
 		return EXIT_FAILED;
 	}
 	if (disable_apply(systemd, arguments->given[0], &report, &result, &problem) < 0) {
@@ -211,4 +218,22 @@ int verb_disable(const struct arguments *arguments)
 	if (report.refused)
 		return refuse(&report);
 	return finish(arguments, &result);
+}
+
+void disable_service(const struct arguments *arguments, const char *service)
+{
+	_cleanup_(disable_result_done) struct disable_result result = {0};
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct problem problem = {0};
+	struct lint_report report = {0};
+	bool released;
+
+	if (!systemd || disable_apply(systemd, service, &report, &result, &problem) < 0) {
+		complain("%s", problem.text);
+		return;
+	}
+	verb_tell_manager(arguments);
+	if (release(service, &released, &problem) < 0)
+		complain("%s", problem.text);
+	accounting_drop_unused();
 }

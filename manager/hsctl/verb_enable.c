@@ -8,11 +8,15 @@
 #include "hsctl/direct.h"
 #include "hsctl/filelist.h"
 #include "hsctl/json.h"
+#include "hsctl/takeover.h"
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
 #include "plane/selftest.h"
 #include "system/journal.h"
 #include "system/machine.h"
+#include "system/mentions.h"
+#include "system/plainunit.h"
+#include "util/files.h"
 #include "util/strings.h"
 
 static json_object *finding_to_json(const struct lint_finding *finding)
@@ -159,13 +163,82 @@ static int finish(const struct arguments *arguments, sd_bus *systemd,
 	return EXIT_DONE;
 }
 
+/* Of the server as it was before, which is no fault of the template's. */
+static void note_plain(sd_bus *systemd, struct enable_plan *plan)
+{
+	struct lint_finding finding = {0};
+	char text[PLAINUNIT_TEXT_MAX];
+
+	plainunit_find(systemd, plan->service, &plan->config, &plan->plain);
+	if (!plan->plain.name[0])
+		return;
+	finding.file = plan->plain.fragment;
+	finding.why = plainunit_why(&plan->plain);
+	snprintf(finding.what, sizeof(finding.what), "%s", plainunit_describe(&plan->plain, text));
+	snprintf(finding.remedy, sizeof(finding.remedy),
+		 "Let the slots take over without a loss: hsctl enable %.80s@.service --from=%.80s",
+		 plan->service, plan->plain.name);
+	lint_add(&plan->report, &finding);
+}
+
+/* Others that go on saying the plain name. */
+static void note_mentions(struct enable_plan *plan, struct mentions *mentions)
+{
+	_cleanup_(freep) char *plain = format("%s.service", plan->service);
+	const char *unit = plan->plain.name[0] ? plan->plain.name
+			   : plan->alias[0]    ? plan->alias
+					       : plain;
+
+	if (!unit ||
+	    mentions_find(unit, plan->service, plan->shared.pid_file, plan->alias[0], mentions) < 0)
+		return;
+	for (size_t i = 0; i < mentions->n; i++)
+		lint_add(&plan->report, &mentions->items[i]);
+}
+
+/* The alias that is wanted; NULL = as it is. */
+static char *wanted_alias(const struct arguments *arguments)
+{
+	char service[SERVICE_NAME_MAX];
+
+	/* with --from it comes when that unit has gone */
+	if (!arguments->alias || arguments->texts[TEXT_FROM])
+		return NULL;
+	if (arguments->alias_name)
+		return strdup(arguments->alias_name);
+	return name_from_template(arguments->given[0], service) ? NULL
+								: format("%s.service", service);
+}
+
+static int check_options(const struct arguments *arguments)
+{
+	const char *from = arguments->texts[TEXT_FROM];
+
+	if (from && arguments->alias_name && strcmp(from, arguments->alias_name))
+		complain("with --from the alias is %s; give another one by a second enable", from);
+	else if (arguments->alias && arguments->no_alias)
+		complain("--alias and --no-alias exclude each other");
+	else if (!from && arguments->no_alias)
+		complain("--no-alias goes with --from; what takes an alias back is hsctl disable");
+	else
+		return EXIT_DONE;
+	return EXIT_USAGE;
+}
+
 int verb_enable(const struct arguments *arguments)
 {
 	_cleanup_(enable_plan_freep) struct enable_plan *plan = NULL;
 	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	_cleanup_(freep) char *alias = wanted_alias(arguments);
+	struct enable_wish wish = {.paths = arguments->texts[TEXT_PATH], .alias = alias};
+	_cleanup_(mentions_done) struct mentions mentions = {0};
+	bool move = arguments->texts[TEXT_FROM];
 	struct problem problem = {0};
 	bool fresh;
+	int exit;
 
+	if (check_options(arguments))
+		return EXIT_USAGE;
 	if (!systemd) {
 		complain("systemd cannot be asked about the unit; is this a booted system?");
 		return EXIT_FAILED;
@@ -175,17 +248,28 @@ int verb_enable(const struct arguments *arguments)
 		complain("%s; nothing was written", problem.text);
 		return EXIT_REFUSED;
 	}
-	if (enable_plan_new(systemd, arguments->given[0], arguments->texts[TEXT_PATH], &plan,
-			    &problem) < 0) {
+	if (enable_plan_new(systemd, arguments->given[0], &wish, &plan, &problem) < 0) {
 		complain("%s", problem.text);
 		return EXIT_FAILED;
 	}
 	if (plan->report.refused)
 		return refuse(arguments, plan);
+	exit = move ? takeover_check(arguments, systemd, plan) : EXIT_DONE;
+	if (exit)
+		return exit;
+	if (!move) {
+		note_plain(systemd, plan);
+		note_mentions(plan, &mentions);
+	}
 	fresh = !enable_is_done(plan);
 	if (enable_apply(systemd, plan, &problem) < 0) {
 		complain("%s", problem.text);
 		return EXIT_FAILED;
 	}
-	return finish(arguments, systemd, plan, fresh);
+	if (move && !verb_tell_manager(arguments)) {
+		complain("hsd is not there any more; start it and try again");
+		return EXIT_FAILED;
+	}
+	return move ? takeover_run(arguments, systemd, plan, fresh)
+		    : finish(arguments, systemd, plan, fresh);
 }

@@ -4,8 +4,12 @@
 #include <syslog.h>
 
 #include "hsctl/hook.h"
+#include "hsctl/room.h"
 #include "hsctl/verbs.h"
+#include "plane/cgroup.h"
 #include "plane/prepare.h"
+#include "system/configfile.h"
+#include "util/files.h"
 #include "util/macro.h"
 
 /* How long hsd has to answer: it may wait for another slot that has just been started. */
@@ -55,6 +59,48 @@ static void prepare_directly(struct hook *hook)
 	hook_tell(hook, JOURNAL_PREPARE, r < 0 ? LOG_WARNING : LOG_INFO, &sentence);
 }
 
+/* The server as it was before may run still, by the service's plain name: at a boot that has begun
+ * with it, or in the middle of the move. Only one at a time may run of an exclusive one. */
+static void share_with_plain(const struct hook *hook)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	_cleanup_(freep) char *plain = format("%s.service", hook->service);
+	struct problem sentence, problem = {0};
+	struct config config;
+	int n;
+
+	if (!systemd || !plain || configfile_load(hook->service, &config, NULL) < 0 ||
+	    config.exclusive)
+		return;
+	n = room_in_unit(systemd, plain, hook->unit, &config, &problem);
+	if (n < 0)
+		problem_set(&sentence, n,
+			    "%s: slot %u may find its address taken by %s, which runs: %.300s",
+			    hook->service, hook->slot, plain, problem.text);
+	else
+		problem_set(&sentence, 0,
+			    "%s: %s runs as well; it shares %d socket%s now, so that slot %u can "
+			    "start beside it. New connections go to the slots; stop it",
+			    hook->service, plain, n, n == 1 ? "" : "s", hook->slot);
+	if (n)
+		hook_note(hook, n < 0 ? LOG_WARNING : LOG_NOTICE, &sentence);
+}
+
+/* The processes come into it later, by another's hand: what is attached to it is there before. */
+static void make_cgroup(const struct hook *hook)
+{
+	char cgroup[CONFIG_CGROUP_MAX], mount[PATH_MAX];
+	_cleanup_(freep) char *path = NULL;
+	struct config config;
+
+	if (configfile_load(hook->service, &config, NULL) < 0 ||
+	    !config_cgroup(&config, hook->slot, cgroup) || cgroup_mount(mount, sizeof(mount)) < 0)
+		return;
+	path = format("%s%s", mount, cgroup);
+	if (path && make_folders(path, 0755) < 0)
+		complain("the control group %s cannot be made: %m", cgroup);
+}
+
 int verb_prepare(const struct arguments *arguments)
 {
 	struct hook hook;
@@ -62,6 +108,8 @@ int verb_prepare(const struct arguments *arguments)
 	if (hook_begin(&hook, arguments))
 		return EXIT_USAGE;
 	hook_make_paths(&hook, true);
+	make_cgroup(&hook);
+	share_with_plain(&hook);
 	if (hook_ask(&hook, "Prepare", ASK_TIME) != CLIENT_ANSWERED)
 		prepare_directly(&hook);
 	return hook_end(&hook);

@@ -193,7 +193,7 @@ static const struct verb verbs[] = {
 			"                       of connections\n",
 		.min = 2,
 		.max = 2,
-		.options = OPTION_TO | OPTION_CANARY,
+		.options = OPTION_TO | OPTION_CANARY | OPTION_FROM,
 		.run = verb_canary,
 	},
 	{
@@ -243,14 +243,33 @@ static const struct verb verbs[] = {
 		.arguments = "TEMPLATE",
 		.summary = "put a template unit (app@.service) under hotstandby",
 		.details =
+			"      --from=UNIT      the plain unit that serves now (app.service): the "
+			"slots take\n"
+			"                       over without a loss, then it is stopped\n"
+			"      --drain=SPAN     wait at most this long for its connections\n"
+			"      --alias          app.service stands for all slots: start, stop, "
+			"reload, and\n"
+			"                       restart as an upgrade; --alias=UNIT is another "
+			"name. With\n"
+			"                       --from it is that unit's\n"
+			"      --no-alias       with --from: that unit is only disabled\n"
 			"      --path=PATH      of an AF_UNIX socket that the server listens at; "
 			"several with\n"
 			"                       ',' between (default: those that it finds)\n",
 		.min = 1,
 		.max = 1,
+		.options = OPTION_FROM | OPTION_DRAIN | OPTION_ALIAS | OPTION_PATH,
 		.local = true,
-		.options = OPTION_PATH,
 		.run = verb_enable,
+	},
+	{
+		.name = "alias",
+		.arguments = "SERVICE start|stop|reload",
+		.summary = "what the unit does that enable --alias has written",
+		.min = 2,
+		.max = 2,
+		.local = true,
+		.run = verb_alias,
 	},
 	{
 		.name = "disable",

@@ -399,6 +399,16 @@ bool instance_owns(const struct instance *instance, uint64_t cgroup_id)
 	return !cgroup_id || cgroup_contains(facts->control_group, cgroup_id);
 }
 
+void instance_reload(struct instance *instance)
+{
+	char cgroup[CONFIG_CGROUP_MAX] = "";
+
+	(void)config_cgroup(&instance->service->config, instance->slot, cgroup);
+	if (strcmp(cgroup, instance->cgroup))
+		unit_watch_set_cgroup(instance->watch, cgroup);
+	memcpy(instance->cgroup, cgroup, sizeof(cgroup));
+}
+
 int instance_new(struct service *service, unsigned slot, struct instance **ret_instance)
 {
 	_cleanup_(instance_freep) struct instance *instance = calloc(1, sizeof(*instance));
@@ -413,6 +423,7 @@ int instance_new(struct service *service, unsigned slot, struct instance **ret_i
 			   &instance->watch);
 	if (r < 0)
 		return r;
+	instance_reload(instance);
 	*ret_instance = steal_ptr(&instance);
 	return 0;
 }

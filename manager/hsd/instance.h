@@ -51,9 +51,10 @@ struct instance {
 	unsigned slot;
 	char unit[UNIT_NAME_MAX];
 	struct unit_watch *watch;
-	bool known;		/* systemd has told about it */
-	int silence;		/* 0, or why systemd did not tell when it was asked last */
-	struct problem problem; /* why sockets of it are not switched */
+	char cgroup[CONFIG_CGROUP_MAX]; /* Cgroup= for this slot; "" = that of the unit */
+	bool known;			/* systemd has told about it */
+	int silence;			/* 0, or why systemd did not tell when it was asked last */
+	struct problem problem;		/* why sockets of it are not switched */
 	bool explained; /* `problem` is rather why it failed: see preparation_explain_failure() */
 
 	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */
@@ -107,6 +108,8 @@ struct instance {
 };
 
 int instance_new(struct service *service, unsigned slot, struct instance **ret_instance);
+/* The settings of the service may have changed. */
+void instance_reload(struct instance *instance);
 struct instance *instance_free(struct instance *instance);
 
 /* Finds and takes over the sockets of the running instance. `message` (may be NULL) is answered. */

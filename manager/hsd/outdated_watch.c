@@ -20,6 +20,9 @@
 #define LOOK_EVERY (100 * USEC_PER_MSEC)
 #define BUSY	   2
 #define LOOKS_MAX  2
+/* Of hundreds none is looked at before somebody asks, who then does not wait for all of them. */
+#define BACKGROUND_MAX 64
+#define AWAITED_MAX    16
 /* Who may change a file must not keep us busy. */
 #define LOOK_AGAIN (2 * USEC_PER_SEC)
 /* What is not watched, as there are too many of them, or files of another machine. */
@@ -52,6 +55,7 @@ struct outdated_watch {
 	struct manager *manager;
 	int inotify_fd;
 	sd_event_source *io, *pace;
+	uint64_t next; /* no look in the background before */
 	struct asker askers[ASKERS_MAX];
 	unsigned n_askers;
 };
@@ -95,7 +99,10 @@ static void make_due(struct service *service, uint64_t delay)
 
 void outdated_due(struct service *service)
 {
-	make_due(service, LOOK_AFTER);
+	const struct outdated_watch *watch = service->context->outdated;
+
+	if (watch && watch->manager->n_services <= BACKGROUND_MAX)
+		make_due(service, LOOK_AFTER);
 }
 
 /* ---- the watches ---- */
@@ -174,11 +181,11 @@ static bool is_about(const struct asker *asker, const struct service *service)
 static bool must_wait(const struct outdated_watch *watch, const struct asker *asker)
 {
 	const struct manager *manager = watch->manager;
+	size_t n = 0;
 
 	for (size_t i = 0; i < manager->n_services; i++)
-		if (is_about(asker, manager->services[i]) && is_pending(manager->services[i]))
-			return true;
-	return false;
+		n += is_about(asker, manager->services[i]) && is_pending(manager->services[i]);
+	return n && n <= AWAITED_MAX;
 }
 
 /* The last one takes its place. */
@@ -323,8 +330,10 @@ static void look_next(struct outdated_watch *watch)
 
 		if (!o || !o->due || o->work)
 			continue;
-		if (asked ? running < LOOKS_MAX : !running && !busy && o->not_before <= now) {
+		if (asked ? running < LOOKS_MAX
+			  : !running && !busy && MAX(o->not_before, watch->next) <= now) {
 			look(watch, service);
+			watch->next = now + LOOK_EVERY;
 			running++;
 		} else if (!asked) {
 			set_pace(watch, MAX(o->not_before, now + LOOK_EVERY));
@@ -371,8 +380,10 @@ int outdated_ask(struct outdated_watch *watch, struct service *service, sd_bus_m
 	for (size_t i = 0; i < manager->n_services; i++)
 		if (is_about(asker, manager->services[i]) && prepare(manager->services[i]))
 			manager->services[i]->outdated->due |= is_stale(manager->services[i]);
-	if (!must_wait(watch, asker))
+	if (!must_wait(watch, asker)) {
+		look_next(watch);
 		return sd_bus_reply_method_return(message, "");
+	}
 	r = sd_event_add_time_relative(event, &asker->patience, CLOCK_MONOTONIC, ANSWER_WITHIN, 0,
 				       on_patience_ended, asker);
 	if (r < 0)

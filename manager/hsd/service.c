@@ -28,6 +28,7 @@
 #include "plane/preview.h"
 #include "system/configfile.h"
 #include "system/journal.h"
+#include "system/stray.h"
 #include "util/macro.h"
 
 /* How long until the kernel side that could not be opened is tried again. */
@@ -233,6 +234,8 @@ void service_reload(struct service *service)
 	load(service);
 	retry_later(service);
 	set_slots(service, service->config.slots);
+	for (unsigned i = 0; i < service->n_slots; i++)
+		instance_reload(service->instances[i]);
 	begin_watching(service);
 }
 
@@ -362,6 +365,8 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 	if (!out->problem.text[0] || (state == SLOT_FAILED && instance->explained))
 		out->problem = instance->problem;
 	outdated_read(service, slot, &out->outdated);
+	if (state == SLOT_UNADOPTED && !out->problem.text[0])
+		stray_describe(service->name, slot, instance_facts(instance), &out->problem);
 	out->stalled_usec = hang_stalled(service->hang, slot);
 	out->full = failover_is_full(service->failover, slot);
 	if (service->failover && failover_problem(service->failover, slot)->text[0])

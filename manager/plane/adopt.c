@@ -10,6 +10,7 @@
 #include "plane/borrow.h"
 #include "plane/ephemeral.h"
 #include "plane/guard.h"
+#include "plane/holder.h"
 #include "plane/latejoin.h"
 #include "plane/owners.h"
 #include "plane/park.h"
@@ -39,6 +40,12 @@ static const struct {
 	[ADOPT_OTHER_UID] = {"it belongs to another user than the other slots' sockets there did",
 			     "restart its unit, whose ExecStartPre=hs-hook prepare gives them one "
 			     "owner"},
+	[ADOPT_RESERVED] =
+		{"conmon keeps the published port to itself and never accepts there, and the "
+		 "server is in another network namespace",
+		 "publish no port: give the container the host's network (--network=host "
+		 "--cgroups=split), or all slots' containers one network namespace "
+		 "(--network=ns:PATH)"},
 	[ADOPT_FULL] = {"no room",
 			"a slot may have 64 sockets on each of 64 addresses; use fewer workers, or "
 			"name the ports that matter in Ports="},
@@ -283,6 +290,16 @@ static int attach(struct plane *plane, const struct adopt_scope *scope, struct a
 	return r;
 }
 
+/* podman's watcher of a container holds a socket on each published port, so that nobody else takes
+ * it; connections are sent past it. */
+static bool is_reserved(const struct held_socket *held)
+{
+	struct holder holder = {.pid = held->pid};
+
+	holder_read_comm(&holder);
+	return !strcmp(holder.comm, "conmon");
+}
+
 /* Judges one socket and makes sure that its group has the selector. -ESTALE: it is gone, forget it.
  */
 static int prepare(struct plane *plane, const struct adopt_scope *scope, struct adoption *adoption,
@@ -294,6 +311,10 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope, struct 
 
 	if (!in_scope(scope, address) || (address->udp && address_is_for_many(address))) {
 		socket->verdict = ADOPT_PORT_LEFT_OUT;
+		return 0;
+	}
+	if (is_reserved(&socket->held)) {
+		socket->verdict = ADOPT_RESERVED;
 		return 0;
 	}
 	r = scan_borrow(&socket->held, &fd);

@@ -38,6 +38,7 @@ enum adopt_verdict {
 	ADOPT_NOT_OURS,	     /* a park, or another service's: seen in passing, nothing to tell */
 	ADOPT_BELONGS,	     /* the address belongs to another service, see plane/claim.h */
 	ADOPT_OTHER_UID,     /* another slot's socket on this address is in another group */
+	ADOPT_RESERVED,	     /* who has it never accepts: conmon, for a published port */
 	ADOPT_FULL,	     /* more sockets or listeners than there is room for */
 	ADOPT_ERROR,	     /* the kernel refused: see `error` */
 	ADOPT_VERDICT_COUNT

@@ -327,6 +327,7 @@ static int on_connection(const struct nlmsghdr *header, void *userdata)
 		.cookie = cookie_of(msg),
 		.state = msg->idiag_state,
 		.held = msg->idiag_inode,
+		.inode = msg->idiag_inode,
 	};
 
 	read_connection_attributes(header, &connection);

@@ -35,6 +35,7 @@ struct connection {
 	uint8_t state;	   /* TCP_ESTABLISHED, ... */
 	struct hs_tag tag; /* service_id 0 = no tag */
 	bool held;	   /* a process has it; else it waits for accept(), or was closed */
+	uint32_t inode;	   /* by which that process is found; 0 = not held */
 	bool timed;	   /* the next two are known: diag_connections() does not tell them */
 	/* since data was last received, and sent; else since it was established */
 	uint32_t received_ms, sent_ms;

@@ -62,7 +62,7 @@ static void read_unit(struct holder *holder)
 	}
 }
 
-static void read_comm(struct holder *holder)
+void holder_read_comm(struct holder *holder)
 {
 	_cleanup_(fclosep) FILE *file = NULL;
 	char path[40];
@@ -99,7 +99,7 @@ static bool is_wanted(const struct search *search, uint32_t inode)
 static int tell(const struct search *search, struct holder *holder)
 {
 	if (!holder->comm[0]) {
-		read_comm(holder);
+		holder_read_comm(holder);
 		read_unit(holder);
 	}
 	return search->each(holder, search->userdata);

@@ -25,6 +25,9 @@ struct holder {
 int holder_each(const uint32_t *inodes, size_t n,
 		int (*each)(const struct holder *holder, void *userdata), void *userdata);
 
+/* Sets `comm` of the process `pid`; "" = it has ended. */
+void holder_read_comm(struct holder *holder);
+
 /* The unit in a cgroup's path: "/system.slice/app-0.service/worker" -> "app-0.service". "" = none.
  */
 void holder_unit(const char *cgroup, char unit[UNIT_NAME_MAX]);

@@ -4,8 +4,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/alias.h"
 #include "core/dropin.h"
 #include "system/configfile.h"
+#include "system/enable_alias.h"
 #include "system/unitload.h"
 #include "util/files.h"
 #include "util/strings.h"
@@ -69,6 +71,26 @@ static int plan_config(struct disable_result *result, struct problem *problem)
 				  configfile_path(result->service, ".disabled"), problem);
 }
 
+/* What stood there before it comes back. */
+static int plan_alias(struct disable_result *result, struct problem *problem)
+{
+	_cleanup_(freep) char *alias = enable_alias(result->service), *text = NULL;
+	_cleanup_(freep) char *path = alias ? alias_path(alias, "") : NULL;
+	_cleanup_(freep) char *saved = alias ? alias_path(alias, ALIAS_SAVED) : NULL;
+	struct stat st;
+	int r = 0;
+
+	if (!path || !saved || file_read(path, FILE_SIZE_MAX, &text) < 0 ||
+	    !alias_is_ours(text, result->service))
+		return 0;
+	if (!lstat(saved, &st))
+		r = filechanges_rename(&result->changes, steal_ptr(&saved), steal_ptr(&path),
+				       problem);
+	else
+		r = filechanges_remove(&result->changes, steal_ptr(&path), problem);
+	return r < 0 ? r : filechanges_remove(&result->changes, dropin_path(alias), problem);
+}
+
 static int plan_removal(struct disable_result *result, struct problem *problem)
 {
 	_cleanup_(freep) char *template = format("%s@.service", result->service);
@@ -79,7 +101,9 @@ static int plan_removal(struct disable_result *result, struct problem *problem)
 
 	if (!template || !vendor || enabled_sockets(result->service, &sockets) < 0)
 		return no_memory(problem);
-	r = filechanges_remove(&result->changes, dropin_path(template), problem);
+	r = plan_alias(result, problem);
+	if (r >= 0)
+		r = filechanges_remove(&result->changes, dropin_path(template), problem);
 	if (r >= 0)
 		r = filechanges_remove(&result->changes,
 				       configfile_path(result->service, ".d/" DROPIN_PATHS),

@@ -8,6 +8,7 @@
 #include "core/dropin.h"
 #include "core/path.h"
 #include "system/configfile.h"
+#include "system/enable_alias.h"
 #include "system/intakefind.h"
 #include "system/pathdetect.h"
 #include "system/unitload.h"
@@ -588,6 +589,7 @@ static int plan_changes(struct enable_plan *plan, struct problem *problem)
 		.has_paths = plan->paths.n > 0,
 		.paths = &plan->own_paths,
 		.joined = plan->own_network ? plan->config.slots : 0,
+		.alias = plan->alias[0] ? plan->alias : NULL,
 	};
 	int r = 0;
 
@@ -629,12 +631,14 @@ static int make_plan(sd_bus *bus, struct enable_plan *plan, const char *paths,
 	if (r >= 0 && !plan->report.refused)
 		r = find_paths(bus, plan, paths, problem);
 	if (r >= 0 && !plan->report.refused)
+		r = enable_plan_alias(bus, plan, problem);
+	if (r >= 0 && !plan->report.refused)
 		r = plan_changes(plan, problem);
 	return r;
 }
 
-int enable_plan_new(sd_bus *bus, const char *text, const char *paths, struct enable_plan **ret_plan,
-		    struct problem *problem)
+int enable_plan_new(sd_bus *bus, const char *text, const struct enable_wish *wish,
+		    struct enable_plan **ret_plan, struct problem *problem)
 {
 	_cleanup_(enable_plan_freep) struct enable_plan *plan = calloc(1, sizeof(*plan));
 	int r = 0;
@@ -643,7 +647,8 @@ int enable_plan_new(sd_bus *bus, const char *text, const char *paths, struct ena
 		return no_memory(problem);
 	if (lint_name(&plan->report, text)) {
 		(void)name_from_template(text, plan->service);
-		r = make_plan(bus, plan, paths, problem);
+		enable_set_alias(plan, wish ? wish->alias : NULL);
+		r = make_plan(bus, plan, wish ? wish->paths : NULL, problem);
 	}
 	if (r < 0)
 		return r;

@@ -13,6 +13,7 @@
 #include "core/pathfind.h"
 #include "core/shared.h"
 #include "system/filechanges.h"
+#include "system/plainunit.h"
 #include "system/unitfile.h"
 
 #define ENABLE_UNITS_MAX 96
@@ -30,6 +31,8 @@ struct enable_plan {
 	struct intake_facts intake;
 	struct shared shared;
 	struct commands commands;  /* of slot 0, and with that of all */
+	char alias[UNIT_NAME_MAX]; /* see core/alias.h; "" = none */
+	struct plainunit plain;	   /* the server as it was before; for who wants to know */
 	bool own_network;	   /* a slot's unit has a network namespace made for it */
 	unsigned running;	   /* bit N: slot N runs now; hsd adopts it when it is told */
 	bool needs_reload;	   /* systemd has not read the newest files */
@@ -45,11 +48,17 @@ struct enable_plan {
 	char **texts;
 };
 
+/* What is wanted besides. */
+struct enable_wish {
+	const char *paths; /* of --path=, with ',' between; NULL = those that it finds */
+	const char *alias; /* the unit that is to stand for all slots; NULL = as it is */
+};
+
 /* Looks at the template (`text`: "app@.service", "app@" or "app"), its socket units and the
- * configuration. `paths`: of --path=, with ',' between; NULL = those that it finds. 0 also if
- * plan->report refuses: look there. With every error `problem` says what failed. */
-int enable_plan_new(sd_bus *bus, const char *text, const char *paths, struct enable_plan **ret_plan,
-		    struct problem *problem);
+ * configuration. `wish` may be NULL. 0 also if plan->report refuses: look there. With every error
+ * `problem` says what failed. */
+int enable_plan_new(sd_bus *bus, const char *text, const struct enable_wish *wish,
+		    struct enable_plan **ret_plan, struct problem *problem);
 struct enable_plan *enable_plan_free(struct enable_plan *plan);
 DEFINE_CLEANUP(struct enable_plan, enable_plan_free)
 

@@ -54,11 +54,13 @@ void intakefind_slot(sd_bus *bus, const char *service, unsigned slot, const stru
 {
 	_cleanup_(unit_facts_done) struct unit_facts unit = {0};
 	_cleanup_(freep) struct held_socket *held = NULL;
-	char name[UNIT_NAME_MAX];
+	char name[UNIT_NAME_MAX], cgroup[CONFIG_CGROUP_MAX];
 	size_t n = 0;
 
 	if (name_unit(service, slot, name, sizeof(name)) || units_query(bus, name, &unit, NULL) < 0)
 		return;
+	if (config_cgroup(config, slot, cgroup))
+		unit_facts_set_cgroup(&unit, cgroup);
 	if (scan_cgroup(unit.control_group, &held, &n) < 0)
 		return;
 	look_at_counts(service, facts);

@@ -83,7 +83,6 @@ static int process_until(sd_bus *bus, const struct job_wait *wait, uint64_t dead
 int units_run_order(sd_bus *bus, sd_bus_message *order, const char *unit, uint64_t timeout_usec,
 		    struct problem *problem)
 {
-	const char *method = sd_bus_message_get_member(order);
 	struct job_wait wait = {0};
 	struct unit_job *job = NULL;
 	int r = unit_job_send(bus, order, on_waited, &wait, &job);
@@ -93,11 +92,13 @@ int units_run_order(sd_bus *bus, sd_bus_message *order, const char *unit, uint64
 	if (r < 0 && !wait.ended)
 		unit_job_free(job);
 	if (r < 0 && !wait.ended)
-		return problem_set(problem, r, "%s %s: %s", method, unit, strerror(-r));
+		return problem_set(problem, r, "%s %s: %s", sd_bus_message_get_member(order), unit,
+				   strerror(-r));
 	if (strcmp(wait.result, "done"))
-		return problem_set(problem, -EIO, "%s %s ended as \"%s\"%s%s", method, unit,
-				   wait.result, wait.problem.text[0] ? ": " : "",
-				   wait.problem.text);
+		/* sending it has moved its fields */
+		return problem_set(problem, -EIO, "%s %s ended as \"%s\"%s%s",
+				   sd_bus_message_get_member(order), unit, wait.result,
+				   wait.problem.text[0] ? ": " : "", wait.problem.text);
 	return 0;
 }
 

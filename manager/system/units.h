@@ -92,6 +92,11 @@ struct unit_watch *unit_watch_free(struct unit_watch *watch);
  */
 void unit_watch_refresh(struct unit_watch *watch);
 const struct unit_facts *unit_watch_facts(const struct unit_watch *watch);
+/* From now on its processes are said to be there, as long as it is not down; "" = where systemd
+ * says. Kept as long as the watch. */
+void unit_watch_set_cgroup(struct unit_watch *watch, const char *cgroup);
+/* The same for facts that were asked for once. */
+void unit_facts_set_cgroup(struct unit_facts *facts, const char *cgroup);
 
 struct unit_job;
 

@@ -17,6 +17,7 @@ struct unit_watch {
 	struct unitlink *link;
 	char *path;
 	struct unit_facts facts;
+	char *cgroup; /* see unit_watch_set_cgroup(); NULL = none */
 	unit_changed_fn on_changed;
 	void *userdata;
 	struct unitcall call;
@@ -38,6 +39,7 @@ struct unit_watch *unit_watch_free(struct unit_watch *watch)
 	sd_event_source_disable_unref(watch->again_source);
 	unitlink_unref(watch->link);
 	unit_facts_done(&watch->facts);
+	free(watch->cgroup);
 	free(watch->path);
 	free(watch);
 	return NULL;
@@ -78,6 +80,7 @@ static void on_facts(sd_bus_message *answer, int error, void *userdata)
 	if (!error) {
 		unit_facts_done(&watch->facts);
 		watch->facts = facts;
+		unit_facts_set_cgroup(&watch->facts, watch->cgroup);
 		watch->delay = 0;
 	}
 	if (watch->again) {
@@ -161,4 +164,17 @@ int unit_watch_new(sd_bus *bus, const char *unit, unit_changed_fn on_changed, vo
 const struct unit_facts *unit_watch_facts(const struct unit_watch *watch)
 {
 	return &watch->facts;
+}
+
+void unit_facts_set_cgroup(struct unit_facts *facts, const char *cgroup)
+{
+	if (cgroup && cgroup[0] && facts->state != UNIT_DOWN && facts->state != UNIT_FAILED)
+		snprintf(facts->control_group, sizeof(facts->control_group), "%s", cgroup);
+}
+
+void unit_watch_set_cgroup(struct unit_watch *watch, const char *cgroup)
+{
+	free(watch->cgroup);
+	watch->cgroup = strdup(cgroup);
+	ask(watch, false);
 }

@@ -85,7 +85,7 @@ _hsctl_argument() {
 	read -ra usage < <(_hsctl_help "$verb")
 	what=${usage[place + 2]}
 	case $what in
-	SERVICE | '[SERVICE]') _hsctl_services ;;
+	SERVICE | '[SERVICE]' | '|' | --outdated) _hsctl_services ;;
 	TEMPLATE) _hsctl_templates ;;
 	SLOT) _hsctl_slots "$service" ;;
 	'SHARE%|off') echo 'off 1% 5% 10% 50%' ;;
@@ -117,7 +117,10 @@ _hsctl_value() {
 	-M | --machine) machinectl list --no-legend --no-pager 2>/dev/null | cut -d' ' -f1 ;;
 	-H | --host) compgen -A hostname ;;
 	-n | --lines) echo '0 10 100 1000' ;;
-	--from) ;;
+	--from)
+		[[ $verb != enable ]] || systemctl list-units --no-legend --no-pager --plain --type=service \
+			--state=active 2>/dev/null | cut -d' ' -f1
+		;;
 	*) return 2 ;;
 	esac
 }

@@ -96,9 +96,31 @@ static void test_keys(void **state)
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 33);
+	assert_int_equal(n, 34);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
+}
+
+/* A slot's processes, wherever they are put; nobody else's. */
+static void test_cgroup(void **state)
+{
+	struct config config;
+	char cgroup[CONFIG_CGROUP_MAX];
+
+	(void)state;
+	config_init(&config);
+	assert_false(config_cgroup(&config, 0, cgroup));
+	assert_false(config_is_cgroup(&config, "/"));
+	assert_int_equal(config_set(&config, "Service", "Cgroup", "/x.slice/app-%i.scope", NULL),
+			 0);
+	assert_true(config_cgroup(&config, 1, cgroup));
+	assert_string_equal(cgroup, "/x.slice/app-1.scope");
+	assert_true(config_is_cgroup(&config, "/x.slice/app-0.scope"));
+	assert_true(config_is_cgroup(&config, "/x.slice/app-1.scope/below"));
+	/* there are two slots */
+	assert_false(config_is_cgroup(&config, "/x.slice/app-2.scope"));
+	assert_false(config_is_cgroup(&config, "/x.slice/app-1.scope2"));
+	assert_false(config_is_cgroup(&config, "/x.slice"));
 }
 
 /* Two that listen by MPTCP cannot be told apart. */
@@ -286,7 +308,8 @@ static const struct {
 	{"Service", "OnHang", "stop", "is not known; allowed is restart or keep."},
 	{"Service", "slots", "2",
 	 "slots= is not a setting of section [Service]; allowed are Slots=, "
-	 "Ports=, Paths=, Intake=, MPTCP=, Settle=, Drain=, DrainEnd=, Then=, RestartOnCrash=, "
+	 "Ports=, Paths=, Cgroup=, Intake=, MPTCP=, Settle=, Drain=, DrainEnd=, Then=, "
+	 "RestartOnCrash=, "
 	 "Exclusive=, Park=, "},
 	{"Service", "", "", " is not a setting"},
 	{"Service", "Slots ", "2", "is not a setting"},
@@ -297,6 +320,12 @@ static const struct {
 	{NULL, "Slots", "2", "before the first section"},
 	{"Health", "Probe", "ping",
 	 "Probe=ping is not a probe; allowed are tcp, tcp:PORT, http:/PATH, http:PORT/PATH, "},
+	{"Service", "Cgroup", "system.slice/app-%i.scope", "is no control group"},
+	{"Service", "Cgroup", "/a/../b-%i", "is no control group"},
+	{"Service", "Cgroup", "/a-%i/", "is no control group"},
+	{"Service", "Cgroup", "/system.slice/app.scope", "the same for all slots"},
+	{"Service", "Cgroup", "/%i/app-%i.scope", "the same for all slots"},
+	{"Service", "Cgroup", "/%n-%i", "the same for all slots"},
 	{"Health", "Probe", "exec:/bin/x 'y", "is not a probe"},
 	{"Health", "Interval", "10ms", "Interval=10ms is too short; allowed is 100ms to 1h"},
 	{"Health", "Timeout", "2min", "Timeout=2min is too long; allowed is 10ms to 1min"},
@@ -588,23 +617,15 @@ static void test_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_settle),
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_health),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_huge),
-		WITH_ROOT(test_load_none),
-		WITH_ROOT(test_load_empty),
-		WITH_ROOT(test_load_order),
-		WITH_ROOT(test_load_masked),
-		WITH_ROOT(test_load_bad),
-		WITH_ROOT(test_load_bad_drop_in),
-		WITH_ROOT(test_load_unreadable),
-		WITH_ROOT(test_load_bad_name),
-		WITH_ROOT(test_list),
+		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_cgroup),	  cmocka_unit_test(test_settle),
+		cmocka_unit_test(test_good),	  cmocka_unit_test(test_health),
+		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_huge),	  WITH_ROOT(test_load_none),
+		WITH_ROOT(test_load_empty),	  WITH_ROOT(test_load_order),
+		WITH_ROOT(test_load_masked),	  WITH_ROOT(test_load_bad),
+		WITH_ROOT(test_load_bad_drop_in), WITH_ROOT(test_load_unreadable),
+		WITH_ROOT(test_load_bad_name),	  WITH_ROOT(test_list),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -584,6 +584,16 @@ static void test_commands(void **state)
 		const char *unit, *pid_file, *expected;
 	} cases[] = {
 		{"ExecStop=/x stop\nExecStop=\nExecStop=/y stop\n", NULL, "ExecStop=/y stop\n"},
+		/* programs that signal their running copy by themselves */
+		{"ExecStartPre=/usr/sbin/nginx -t -g 'daemon on;'\n"
+		 "ExecReload=/usr/sbin/nginx -g 'daemon on;' -s reload\n",
+		 NULL,
+		 "ExecStartPre=/usr/sbin/nginx -t -g 'daemon on;'\n"
+		 "ExecReload=kill -s HUP $MAINPID\nExecReload!\n"},
+		{"ExecReload=/usr/sbin/apachectl graceful\nExecStop=/usr/sbin/apachectl "
+		 "graceful-stop\n",
+		 NULL, "ExecReload=kill -s USR1 $MAINPID\nExecReload!\nExecStop!\nSIGWINCH\n"},
+		{"ExecReload=/x -s other\n", NULL, "ExecReload=/x -s other\n"},
 		/* nginx's own */
 		{"ExecStartPre=/usr/sbin/nginx -t -q -g 'daemon on; master_process on;'\n"
 		 "ExecStop=-/sbin/start-stop-daemon --quiet --stop --retry QUIT/5 --pidfile "

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A server outside of the slots is made to share its address while it serves, and slots take over
+ * from it; and what processes run that is not on the disk any more.
+ */
+#include "cases.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "plane/cgroup.h"
+#include "plane/outdated.h"
+#include "plane/room.h"
+#include "util/files.h"
+
+#define PORT 8080
+
+enum { USER_A = 4001 };
+
+static void a_slot_joins_a_server_that_serves(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *plain = server_start(rig, 2), *slot = server_start(rig, 0);
+	struct config config;
+
+	config_init(&config);
+	assert_int_equal(server_listen(plain, &at, SERVER_NO_REUSEPORT), 0);
+	server_serve(plain, true);
+	/* the baseline */
+	assert_int_equal(server_listen(slot, &at, 0), -EADDRINUSE);
+	assert_int_equal(room_make(plain->cgroup, &config, 0), 1);
+	assert_int_equal(ask_often(&at, 20).of['C'], 20);
+	assert_int_equal(server_listen(slot, &at, 0), 0);
+	server_serve(slot, true);
+	assert_int_equal(rig_adopt(rig, slot), 1);
+	/* from then on the slot gets them all, and goes on to when the other one is gone */
+	assert_int_equal(ask_often(&at, 40).of['A'], 40);
+	server_kill(plain);
+	assert_int_equal(ask_often(&at, 20).of['A'], 20);
+}
+
+static void what_waits_on_it_moves_to_the_slot(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *plain = server_start(rig, 2), *slot = server_start(rig, 0);
+	struct config config;
+	int waiting[10];
+
+	config_init(&config);
+	server_listen(plain, &at, SERVER_NO_REUSEPORT);
+	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++) {
+		waiting[i] = client_connect(&at);
+		assert_true(waiting[i] >= 0);
+	}
+	assert_int_equal(room_make(plain->cgroup, &config, 0), 1);
+	server_listen(slot, &at, 0);
+	assert_int_equal(rig_adopt(rig, slot), 1);
+	server_serve(slot, true);
+	server_kill(plain);
+	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++) {
+		assert_int_equal(client_ask(waiting[i]), 'A');
+		client_reset(waiting[i]);
+	}
+}
+
+static void only_what_is_meant_and_for_its_user(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), other = rig_any(PORT + 1);
+	struct server *plain = server_start(rig, 2), *slot = server_start(rig, 0);
+	struct config config;
+
+	config_init(&config);
+	assert_int_equal(config_set(&config, "Service", "Ports", "8080", NULL), 0);
+	server_listen(plain, &at, SERVER_NO_REUSEPORT);
+	server_listen(plain, &other, SERVER_NO_REUSEPORT);
+	server_become(slot, USER_A);
+	assert_int_equal(room_make(plain->cgroup, &config, USER_A), 1);
+	assert_int_equal(server_listen(slot, &at, 0), 0);
+	assert_int_equal(server_listen(slot, &other, 0), -EADDRINUSE);
+}
+
+/* ---- files ---- */
+
+struct program {
+	char folder[64], path[96], replacement[96];
+	pid_t pid;
+};
+
+static void copy_program(const char *to)
+{
+	_cleanup_(freep) char *command = format("cp /bin/sleep %s", to);
+
+	assert_int_equal(system(command), 0);
+}
+
+static void run_program(const struct rig *rig, struct program *program)
+{
+	char mount[PATH_MAX];
+	_cleanup_(freep) char *procs = NULL;
+
+	strcpy(program->folder, "outdated-XXXXXX");
+	assert_non_null(mkdtemp(program->folder));
+	snprintf(program->path, sizeof(program->path), "%s/program", program->folder);
+	snprintf(program->replacement, sizeof(program->replacement), "%s/new", program->folder);
+	copy_program(program->path);
+	assert_int_equal(cgroup_mount(mount, sizeof(mount)), 0);
+	procs = format("%s%s/cgroup.procs", mount, rig->group);
+	program->pid = fork();
+	if (!program->pid) {
+		FILE *file = fopen(procs, "we");
+
+		if (!file || fputs("0", file) < 0 || fclose(file))
+			_exit(1);
+		execl(program->path, "program", "1000", NULL);
+		_exit(1);
+	}
+}
+
+static void end_program(struct program *program)
+{
+	kill(program->pid, SIGKILL);
+	waitpid(program->pid, NULL, 0);
+	unlink(program->path);
+	unlink(program->replacement);
+	rmdir(program->folder);
+}
+
+static bool ends_with(const char *text, const char *tail)
+{
+	size_t n = strlen(text), length = strlen(tail);
+
+	return n >= length && !strcmp(text + n - length, tail);
+}
+
+/* The one that is the program: false until it runs. */
+static bool find(const struct rig *rig, int inotify_fd, const struct program *program,
+		 struct outdated_file *ret_file)
+{
+	_cleanup_(freep) struct outdated_file *files = NULL;
+	size_t n = 0;
+
+	if (outdated_look(rig->group, inotify_fd, &files, &n) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (ends_with(files[i].path, program->path)) {
+			*ret_file = files[i];
+			return true;
+		}
+	return false;
+}
+
+static bool is_told(int inotify_fd, int watch)
+{
+	char buffer[512] __attribute__((aligned(8)));
+	const struct inotify_event *event = (const void *)buffer;
+	struct pollfd wait = {.fd = inotify_fd, .events = POLLIN};
+
+	return poll(&wait, 1, (int)(RIG_DEADLINE_USEC / USEC_PER_MSEC)) == 1 &&
+	       read(inotify_fd, buffer, sizeof(buffer)) > 0 && event->wd == watch;
+}
+
+static void a_replaced_program_is_seen_and_told(void **state)
+{
+	struct rig *rig = *state;
+	_cleanup_(close_fdp) int inotify_fd = inotify_init1(IN_CLOEXEC);
+	struct outdated_file file = {0};
+	struct program program;
+	struct outdated judged;
+	struct stat st;
+
+	run_program(rig, &program);
+	rig_until(find(rig, inotify_fd, &program, &file));
+	assert_false(file.gone);
+	assert_true(file.watch >= 0);
+	assert_int_equal(outdated_judge(rig->group, &judged), 0);
+	assert_int_equal(judged.files, 0);
+	copy_program(program.replacement);
+	assert_int_equal(rename(program.replacement, program.path), 0);
+	assert_true(is_told(inotify_fd, file.watch));
+	assert_true(find(rig, -1, &program, &file));
+	assert_true(file.gone && !file.removed);
+	assert_int_equal(stat(program.path, &st), 0);
+	assert_int_equal(file.since_usec / USEC_PER_SEC, st.st_ctim.tv_sec);
+	assert_int_equal(outdated_judge(rig->group, &judged), 0);
+	assert_int_equal(judged.files, 1);
+	unlink(program.path);
+	assert_true(find(rig, -1, &program, &file));
+	assert_true(file.gone && file.removed);
+	end_program(&program);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_slot_joins_a_server_that_serves),
+		CASE(what_waits_on_it_moves_to_the_slot),
+		CASE(only_what_is_meant_and_for_its_user),
+		BARE_CASE(a_replaced_program_is_seen_and_told),
+	};
+
+	return cases_run("room", tests);
+}
