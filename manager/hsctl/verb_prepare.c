@@ -59,18 +59,35 @@ static void prepare_directly(struct hook *hook)
 	hook_tell(hook, JOURNAL_PREPARE, r < 0 ? LOG_WARNING : LOG_INFO, &sentence);
 }
 
+/* Told by the tree of control groups: in most starts there is none, and nobody has to be asked.
+ * Where it would be: beside the slot, or where systemd puts what names no slice. */
+static bool plain_runs(const char *plain)
+{
+	char own[PATH_MAX] = "", beside[2 * PATH_MAX], usual[UNIT_NAME_MAX + 32];
+	char *last;
+
+	if (cgroup_of_process(getpid(), own) >= 0 && (last = strrchr(own, '/')))
+		*last = '\0';
+	snprintf(beside, sizeof(beside), "%s/%s", own, plain);
+	snprintf(usual, sizeof(usual), "/system.slice/%s", plain);
+	return cgroup_is_populated(beside) || cgroup_is_populated(usual);
+}
+
 /* The server as it was before may run still, by the service's plain name: at a boot that has begun
  * with it, or in the middle of the move. Only one at a time may run of an exclusive one. */
 static void share_with_plain(const struct hook *hook)
 {
-	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
 	_cleanup_(freep) char *plain = format("%s.service", hook->service);
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = NULL;
 	struct problem sentence, problem = {0};
 	struct config config;
 	int n;
 
-	if (!systemd || !plain || configfile_load(hook->service, &config, NULL) < 0 ||
+	if (!plain || !plain_runs(plain) || configfile_load(hook->service, &config, NULL) < 0 ||
 	    config.exclusive)
+		return;
+	systemd = direct_systemd();
+	if (!systemd)
 		return;
 	n = room_in_unit(systemd, plain, hook->unit, &config, &problem);
 	if (n < 0)
