@@ -91,6 +91,7 @@ struct doctor_machine {
 	bool hsd_ends;	  /* it was started, and ended by itself: the last words are */
 	char hsd_status[PROBLEM_TEXT_MAX];
 	bool hsd_runs;	  /* as systemd sees it, */
+	bool hsd_halted;  /* its process was stopped by a signal, or its control group frozen */
 	bool hsd_answers; /* and on the bus */
 	/* its fd store, where parks are kept */
 	unsigned store_max, store_used;

@@ -324,6 +324,9 @@ void doctor_hsd(struct doctor_report *report, const struct doctor_machine *machi
 		"hsd.running", "It hangs, is still at its start, or cannot be reached on the bus",
 		"Look at: systemctl status hsd dbus; then restart it, which disturbs no traffic: "
 		"systemctl restart hsd"};
+	static const struct doctor_advice halted = {
+		"hsd.running", WITHOUT_HSD,
+		"Let it go on: systemctl kill -s CONT hsd, or systemctl thaw hsd"};
 	static const struct doctor_advice full = {
 		"hsd.fd-store", "A park that finds no room there does not outlive a restart of hsd",
 		"Raise FileDescriptorStoreMax= in a drop-in: systemctl edit hsd"};
@@ -336,8 +339,12 @@ void doctor_hsd(struct doctor_report *report, const struct doctor_machine *machi
 	}
 	if (machine->hsd_answers)
 		doctor_add(report, DOCTOR_OK, &runs, "hsd is running");
+	else if (machine->hsd_halted)
+		doctor_add(report, DOCTOR_FINDING, &halted,
+			   "hsd does not answer: it is halted, by a signal or the freezer");
 	else
-		doctor_add(report, DOCTOR_FINDING, &silent, "hsd runs, but does not answer");
+		doctor_add(report, DOCTOR_FINDING, &silent,
+			   "hsd runs, but does not answer, however long it is waited for");
 	if (machine->store_used >= machine->store_max)
 		doctor_add(report, DOCTOR_FINDING, &full,
 			   "The file descriptor store of hsd is full (%u of %u)",

@@ -237,6 +237,11 @@ static void report_slot(const struct direct *direct, unsigned slot, struct servi
 	if (facts.control_group[0])
 		outdated_judge(facts.control_group, &out->outdated);
 	unit_facts_done(&facts);
+	if (out->state == SLOT_UNADOPTED && !out->problem.text[0])
+		problem_set(&out->problem, 0,
+			    "none of its sockets is in the kernel's map of the service, and there "
+			    "is no hsd to tell why: hsctl adopt %s tries again, and says",
+			    out->unit);
 	if (out->state != SLOT_READY || !direct->plane || !lacks_listener(direct->plane, slot))
 		return;
 	out->state = SLOT_INCOMPLETE;

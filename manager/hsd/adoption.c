@@ -37,6 +37,7 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 			    instance->slot, first.text);
 	instance->problem = first;
 	instance->explained = false;
+	adoption_explain(adoption, &instance->unadopted);
 }
 
 /* ---- sockets that come late ----
@@ -262,7 +263,7 @@ static void fail_adoption(struct instance *instance, int error, const struct pro
 	if (strcmp(problem->text, instance->problem.text))
 		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
 			    instance->slot, problem->text);
-	instance->problem = *problem;
+	instance->problem = instance->unadopted = *problem;
 	instance->adoption = adoption_free(instance->adoption);
 	refuse_adoption(instance, problem->text);
 	schedule_retry(instance, error);

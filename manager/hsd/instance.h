@@ -55,6 +55,7 @@ struct instance {
 	bool known;			/* systemd has told about it */
 	int silence;			/* 0, or why systemd did not tell when it was asked last */
 	struct problem problem;		/* why sockets of it are not switched */
+	struct problem unadopted;	/* why none at all is, as of the last adoption */
 	bool explained; /* `problem` is rather why it failed: see preparation_explain_failure() */
 
 	char adopted_run[33]; /* InvocationID of the unit's run that was adopted; "" = none */

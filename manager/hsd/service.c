@@ -352,6 +352,17 @@ static void report_health(const struct service *service, struct service_report *
 	}
 }
 
+/* A state that says that something is wrong has a reason, always. */
+static void describe_unadopted(const struct instance *instance, struct problem *ret_sentence)
+{
+	if (instance->service->problem.text[0])
+		*ret_sentence = instance->service->problem;
+	else if (instance_is_adopting(instance) || !instance->unadopted.text[0])
+		problem_set(ret_sentence, 0, "its sockets are being looked for");
+	else
+		*ret_sentence = instance->unadopted;
+}
+
 static void report_slot(const struct service *service, unsigned slot, enum slot_state state,
 			struct service_report *report)
 {
@@ -367,6 +378,8 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 	outdated_read(service, slot, &out->outdated);
 	if (state == SLOT_UNADOPTED && !out->problem.text[0])
 		stray_describe(service->name, slot, instance_facts(instance), &out->problem);
+	if (state == SLOT_UNADOPTED && !out->problem.text[0])
+		describe_unadopted(instance, &out->problem);
 	out->stalled_usec = hang_stalled(service->hang, slot);
 	out->full = failover_is_full(service->failover, slot);
 	if (service->failover && failover_problem(service->failover, slot)->text[0])

@@ -103,6 +103,44 @@ void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sen
 		    verdicts[socket->verdict].remedy);
 }
 
+/* What it listens on, and no reason that is anybody's fault. */
+static void explain_left_out(const struct adopted_socket *socket, struct problem *ret_reason)
+{
+	char address[ADDRESS_TEXT_MAX];
+
+	address_describe(&socket->held.socket.address, address);
+	if (socket->verdict == ADOPT_NOT_OURS)
+		problem_set(ret_reason, 0,
+			    "what it listens on (%s) belongs to another slot: one instance has "
+			    "been given the socket of another",
+			    address);
+	else
+		problem_set(ret_reason, 0,
+			    "none of what it listens on is an address of the service, as %s is "
+			    "not: it is not in Ports=, or is a UDP port that the kernel chose, or "
+			    "for many (multicast)",
+			    address);
+}
+
+void adoption_explain(const struct adoption *adoption, struct problem *ret_reason)
+{
+	*ret_reason = adoption->blind;
+	if (adoption->adopted) {
+		ret_reason->text[0] = '\0';
+		return;
+	}
+	for (size_t i = 0; i < adoption->n && !ret_reason->text[0]; i++)
+		adopt_describe(&adoption->sockets[i], ret_reason);
+	if (!ret_reason->text[0])
+		*ret_reason = adoption->path_problem;
+	if (!ret_reason->text[0] && adoption->n)
+		explain_left_out(&adoption->sockets[0], ret_reason);
+	if (!ret_reason->text[0])
+		problem_set(ret_reason, 0,
+			    "no process of its unit listens anywhere yet; if one does, it is in "
+			    "another control group (docker, systemd-run): see ss -lptn");
+}
+
 void adoption_describe(const char *service, unsigned slot, const struct adoption *adoption,
 		       struct problem *ret_sentence)
 {

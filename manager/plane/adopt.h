@@ -78,6 +78,8 @@ const char *adopt_verdict_to_string(enum adopt_verdict verdict);
  * ADOPT_PORT_LEFT_OUT and ADOPT_NOT_OURS. */
 void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sentence);
 
+/* Why it has adopted nothing, without an end; empty when it has. */
+void adoption_explain(const struct adoption *adoption, struct problem *ret_reason);
 /* The sentence at the end of an adoption. */
 void adoption_describe(const char *service, unsigned slot, const struct adoption *adoption,
 		       struct problem *ret_sentence);

@@ -178,6 +178,27 @@ static bool ends_again(sd_bus *systemd, const char *path, const char *active, bo
 	       (!strcmp(active, "deactivating") && strcmp(result, "success") != 0);
 }
 
+/* It gets no CPU time at all, in contrast to one that has to wait for it. */
+static bool is_halted(pid_t pid)
+{
+	_cleanup_(freep) char *stat = NULL, *events = NULL;
+	char path[PATH_MAX + 64], cgroup[PATH_MAX], mount[PATH_MAX];
+	const char *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (!pid || file_read(path, 4096, &stat) < 0)
+		return false;
+	/* behind the name, which may have any character */
+	state = strrchr(stat, ')');
+	if (state && (state[2] == 'T' || state[2] == 't'))
+		return true;
+	if (cgroup_of_process(pid, cgroup) < 0 || cgroup_mount(mount, sizeof(mount)) < 0)
+		return false;
+	_cleanup_(freep) char *file = format("%s%s/cgroup.events", mount, cgroup);
+
+	return file && file_read(file, 4096, &events) >= 0 && strstr(events, "frozen 1");
+}
+
 static void read_hsd(sd_bus *systemd, struct doctor_machine *machine)
 {
 	_cleanup_(freep) char *path = NULL;
@@ -192,6 +213,8 @@ static void read_hsd(sd_bus *systemd, struct doctor_machine *machine)
 	machine->hsd_absent = !strcmp(load, "not-found");
 	machine->hsd_runs = is_running(active);
 	machine->hsd_ends = ends_again(systemd, path, active, machine->hsd_status[0]);
+	machine->hsd_halted =
+		machine->hsd_runs && is_halted((pid_t)get_number(systemd, path, "MainPID"));
 	machine->store_max = get_number(systemd, path, "FileDescriptorStoreMax");
 	machine->store_used = get_number(systemd, path, "NFileDescriptorStore");
 }

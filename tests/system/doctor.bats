@@ -271,9 +271,20 @@ has_problem() { [[ $(status "$1" ".slots[$2].problem") != null ]]; }
 	wait_for 5 finds_nothing own
 	inside systemctl kill -s STOP hsd
 	finds hsd.running own
+	jq -e '.[] | select(.id == "hsd.running" and (.what | contains("it is halted")))' "$BATS_TEST_TMPDIR/checks" >/dev/null
 	finds hsd.running
 	inside systemctl kill -s CONT hsd
 	wait_for 5 finds_nothing own
+}
+
+@test "an answer that takes its time is an answer" {
+	# as where nobody gets a CPU for seconds: here the bus
+	inside pkill -STOP -x dbus-daemon
+	(sleep 2 && inside pkill -CONT -x dbus-daemon) 3>&- &
+	local job=$!
+	run -0 hs doctor own
+	wait "$job"
+	[[ $output != *'does not answer'* ]]
 }
 
 @test "no room for parks in the file descriptor store" {

@@ -197,6 +197,12 @@ static void faults_of_the_machine(void **state)
 	machine.hsd_answers = false;
 	judge_machine(&machine);
 	assert_found("hsd.running", 1);
+	assert_null(strstr(found("hsd.running")->what, "halted"));
+	machine.hsd_halted = true;
+	judge_machine(&machine);
+	assert_found("hsd.running", 1);
+	assert_non_null(strstr(found("hsd.running")->what, "halted"));
+	machine.hsd_halted = false;
 	machine.hsd_runs = false;
 	judge_machine(&machine);
 	assert_found("hsd.running", 1);
