@@ -8,10 +8,7 @@
  * not the selector at the other end of the loopback device. It is removed when the socket is
  * closed.
  *
- * It is also attached to the cgroup of an instance that is being stopped (hs_aside), so that the
- * commands which tell its server to stop reach that one and no other; there it fails open.
- *
- * Otherwise, and unlike a selector, this does not fail open: a packet for which no rule can be made
+ * Unlike a selector, this does not fail open: a packet for which no rule can be made
  * would reach a slot that was not asked for, the active one as a rule. It is held back. Only this
  * command's packets to this service are concerned.
  */
@@ -85,7 +82,6 @@ struct {
 const volatile __u64 hs_owner = 0; /* id of the cgroup */
 const volatile __u32 hs_netns = 0; /* the command's network namespace, as in a rule */
 const volatile __u32 hs_slot = 0;
-const volatile __u8 hs_aside = 0; /* struct hs_preview_rule */
 
 static __always_inline struct hs_exec_counts *counts(void)
 {
@@ -131,9 +127,8 @@ static __always_inline int read_packet(struct __sk_buff *skb, struct hs_preview_
 	key->dest_port = ports[1];
 	if (hs_is_loopback(key->dest))
 		key->netns = hs_netns;
-	/* a server that stops may still ask others by the port that it serves itself (DNS) */
 	if (key->protocol == IPPROTO_UDP)
-		return !hs_aside;
+		return 1;
 	if (key->protocol != IPPROTO_TCP ||
 	    bpf_skb_load_bytes(skb, transport + TCP_FLAGS, &flags, 1))
 		return 0;
@@ -192,21 +187,19 @@ static __always_inline int make_rule(struct __sk_buff *skb, const struct hs_prev
 	struct hs_preview_rule rule = {
 		.owner = {.kind = HS_PREVIEW_CGROUP, .id = hs_owner},
 		.slot = (__u8)hs_slot,
-		.aside = hs_aside,
 	};
-	int without = hs_aside ? LET_GO : HOLD_BACK;
 	struct hs_exec_counts *count = counts();
 
 	if (!count)
-		return without;
+		return HOLD_BACK;
 	if (bpf_map_update_elem(&hs_preview, key, &rule, BPF_ANY)) {
 		hs_count(count->blocked);
-		return without;
+		return HOLD_BACK;
 	}
 	if (remember(skb, key)) {
 		bpf_map_delete_elem(&hs_preview, key);
 		hs_count(count->blocked);
-		return without;
+		return HOLD_BACK;
 	}
 	hs_count(count->begun);
 	return LET_GO;

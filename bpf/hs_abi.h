@@ -263,10 +263,12 @@ struct hs_preview_rule {
 	 * nothing special: SYN cookies, repeated SYNs, datagrams */
 	__u32 hits, misses;
 	__u8 slot;
-	/* 1: also to sockets that were set aside when the slot was retired: who stops the instance
-	 * reaches it to the last */
+	/* 1: also to sockets that were set aside: before the slot is adopted, or since it was
+	 * retired */
 	__u8 aside;
-	__u8 pad[6];
+	/* 1: to the slot or to nobody: without a socket of it the connection is refused */
+	__u8 only;
+	__u8 pad[5];
 };
 _Static_assert(sizeof(struct hs_preview_rule) == 32, "layout of map preview/rules");
 
@@ -295,6 +297,53 @@ struct hs_exec_port {
 	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
 	__u8 pad;
 };
+
+/*
+ * The own way: what an instance sends to a port of its service over the loopback device, which is
+ * how everything goes that does not leave the machine, reaches its own slot or is refused, as it
+ * would if the instance were alone: its checks of itself, from its start to its end.
+ *
+ * A program on the cgroups of all instances writes a rule for each such connection or pair of ends
+ * into the service's map "preview/rules", with HS_PREVIEW_OWN as the key's network namespace: rules
+ * of that kind are of the sender's and the listener's, which are one. Selectors look there for
+ * flows only whose source port is marked.
+ */
+#define HS_PREVIEW_OWN 0xffffffffU
+
+/*
+ * Map "own-marks" of accounting (array, mmapable): how many rules there are for source ports that
+ * are N modulo HS_OWN_MARKS, and behind these how many services have whose ids are N modulo
+ * HS_OWN_SERVICES: as a rule there are none, and that is all that a selector reads. Writers: who
+ * makes and removes rules, atomically.
+ */
+#define HS_OWN_MARKS	 4096
+#define HS_OWN_SERVICES	 256
+#define HS_OWN_MARKS_MAX (HS_OWN_MARKS + HS_OWN_SERVICES)
+
+/* How many such rules a slot may have: beyond that its connections go where all others go. */
+#define HS_OWN_RULES_MAX 1024
+
+/* Key of map "own-ports" of accounting (hash). Writer: whoever opens a listener. */
+#define HS_OWN_PORTS_MAX 262144
+
+struct hs_own_port {
+	__u32 service_id; /* hs_control.service_id */
+	__u16 port;	  /* network byte order */
+	__u8 protocol;	  /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 pad;
+};
+_Static_assert(sizeof(struct hs_own_port) == 8, "layout of map own-ports");
+
+/* Value of map "own" of accounting (storage of cgroups): whose cgroup it is. */
+struct hs_own {
+	__u32 service_id; /* 0 = nobody's yet. Writer of these: who attaches the program */
+	__u8 slot;
+	__u8 on; /* 0: what it sends goes where all others go */
+	__u8 pad[2];
+	__s32 rules; /* that sockets of it have now, about. Writer: the programs */
+	__u32 pad2;
+};
+_Static_assert(sizeof(struct hs_own) == 16, "layout of map own");
 
 /* Who may become a canary flow, and what the share is taken of. Flags. */
 enum hs_canary_mode {

@@ -30,6 +30,19 @@ struct {
 	__type(value, __u8);
 } hs_prefixes SEC(".maps");
 
+/* Shared by all services: see HS_PREVIEW_OWN. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HS_OWN_MARKS_MAX);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u32);
+} hs_own_marks SEC(".maps");
+
+/* A rule says so, and its slot has no socket: the one case in which a selector turns somebody away.
+ */
+#define HS_SLOT_REFUSED 0xfe
+
 /* Inode of the network namespace that this listener is in; 0 = the manager's own. */
 const volatile __u32 hs_netns = 0;
 
@@ -97,12 +110,33 @@ static __always_inline int hs_ends(struct sk_reuseport_md *md, struct bpf_sock *
 	return 0;
 }
 
+static __always_inline __u32 hs_mark(__u32 index)
+{
+	__u32 *mark = bpf_map_lookup_elem(&hs_own_marks, &index);
+
+	return mark ? *(volatile __u32 *)mark : 0;
+}
+
+/* Whether there may be a rule of an instance's own for this client port (host byte order). */
+static __always_inline int hs_is_marked(__u32 service_id, __u16 sport)
+{
+	return hs_mark(HS_OWN_MARKS + service_id % HS_OWN_SERVICES) &&
+	       hs_mark(sport % HS_OWN_MARKS);
+}
+
 static __always_inline struct hs_preview_rule *hs_preview_rule(struct sk_reuseport_md *md,
-							       struct bpf_sock *moving)
+							       struct bpf_sock *moving, int marked)
 {
 	struct hs_preview_key key = {};
+	struct hs_preview_rule *rule;
 
-	return hs_ends(md, moving, &key) ? NULL : bpf_map_lookup_elem(&hs_preview, &key);
+	if (hs_ends(md, moving, &key))
+		return NULL;
+	rule = bpf_map_lookup_elem(&hs_preview, &key);
+	if (rule || !marked)
+		return rule;
+	key.netns = HS_PREVIEW_OWN;
+	return bpf_map_lookup_elem(&hs_preview, &key);
 }
 
 /* What a canary by address needs to know of this flow. An address that cannot be read is left out.
@@ -127,12 +161,12 @@ static __always_inline void hs_classify(struct sk_reuseport_md *md, struct bpf_s
 	}
 }
 
-/* The slot that a preview rule sends this connection to, once it has been sent; else HS_SLOT_NONE.
- */
-static __always_inline __u32 hs_try_preview(struct sk_reuseport_md *md, struct bpf_sock *moving,
-					    __u32 hash)
+/* The slot that a preview rule sends this connection to, once it has been sent; HS_SLOT_REFUSED
+ * when it is to go nowhere else; else HS_SLOT_NONE. */
+static __always_inline __u32 hs_follow_rule(struct sk_reuseport_md *md, struct bpf_sock *moving,
+					    const struct hs_flow *flow, int marked)
 {
-	struct hs_preview_rule *rule = hs_preview_rule(md, moving);
+	struct hs_preview_rule *rule = hs_preview_rule(md, moving, marked);
 	struct hs_service_counters *service = service_counters();
 	__u32 slot;
 
@@ -140,12 +174,21 @@ static __always_inline __u32 hs_try_preview(struct sk_reuseport_md *md, struct b
 		return HS_SLOT_NONE;
 	slot = rule->slot;
 	if (slot < HS_SLOTS_MAX &&
-	    (!hs_try_slot(md, slot, hash) || (rule->aside && !hs_try_aside(md, slot)))) {
+	    (!hs_try_slot(md, slot, flow->hash) || (rule->aside && !hs_try_aside(md, slot)))) {
 		hs_count(rule->hits);
 		hs_count(service->previewed);
 		return slot;
 	}
 	hs_count(rule->misses);
 	hs_count(service->preview_misses);
-	return HS_SLOT_NONE;
+	return rule->only ? HS_SLOT_REFUSED : HS_SLOT_NONE;
+}
+
+static __always_inline __u32 hs_try_preview(struct sk_reuseport_md *md, struct bpf_sock *moving,
+					    const struct hs_flow *flow,
+					    const struct hs_control *control)
+{
+	int marked = hs_is_marked(control->service_id, flow->sport);
+
+	return control->preview || marked ? hs_follow_rule(md, moving, flow, marked) : HS_SLOT_NONE;
 }

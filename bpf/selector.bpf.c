@@ -9,7 +9,8 @@
  * takes them. The packet is empty then; the client's port comes from the connection itself.
  *
  * It fails open: without any live socket of a slot the kernel chooses as if no program were there,
- * and that is counted. It never answers SK_DROP.
+ * and that is counted. It answers SK_DROP to an instance alone that looks for itself and has no
+ * socket there (HS_PREVIEW_OWN).
  */
 #include "hs_preview.h"
 
@@ -141,7 +142,9 @@ int hs_select(struct sk_reuseport_md *md)
 		return SK_PASS;
 	word = *(volatile __u64 *)&control->word;
 	flow = flow_of(md, moving);
-	slot = control->preview ? hs_try_preview(md, moving, flow.hash) : HS_SLOT_NONE;
+	slot = hs_try_preview(md, moving, &flow, control);
+	if (slot == HS_SLOT_REFUSED)
+		return SK_DROP;
 	if (slot < HS_SLOTS_MAX) {
 		on_selected(md, moving, &flow, word, slot);
 		return SK_PASS;

@@ -13,7 +13,8 @@
  * Flows that begin follow the routing word and fall through as connections do; there is no park for
  * them. Datagrams to multicast addresses go to all sockets, and no selector is asked.
  *
- * It fails open, and never answers SK_DROP: see selector.bpf.c.
+ * It fails open, and answers SK_DROP to an instance alone that looks for itself: see
+ * selector.bpf.c.
  */
 #include "hs_flow.h"
 #include "hs_preview.h"
@@ -267,7 +268,9 @@ int hs_select_udp(struct sk_reuseport_md *md)
 		return SK_PASS;
 	flow = udp_flow_of(md);
 	/* not remembered: the next one with the same ends may be another's */
-	slot = control->preview ? hs_try_preview(md, NULL, flow.hash) : HS_SLOT_NONE;
+	slot = hs_try_preview(md, NULL, &flow, control);
+	if (slot == HS_SLOT_REFUSED)
+		return SK_DROP;
 	if (slot < HS_SLOTS_MAX) {
 		count_chosen(slot);
 		return SK_PASS;

@@ -28,6 +28,7 @@ static const char *const names[] = {
 	[ABILITY_LOADS_MOTION] = "program.motion",
 	[ABILITY_LOADS_FORCE] = "program.force",
 	[ABILITY_LOADS_GUARD] = "program.guard",
+	[ABILITY_LOADS_OWN] = "program.own",
 	[ABILITY_LOADS_EXEC] = "program.exec",
 	[ABILITY_LOADS_MPTCP] = "program.mptcp",
 };

@@ -45,6 +45,19 @@ bool address_beats(const struct address *a, const struct address *b)
 	return overlap(a, b) && score_a > score_b;
 }
 
+bool address_covers(const struct address *a, const struct address *b)
+{
+	bool dual = a->family == AF_INET6 && !a->v6only;
+
+	if (a->udp != b->udp || a->port != b->port || a->netns != b->netns || !is_any(a) ||
+	    (a->ifindex && a->ifindex != b->ifindex))
+		return false;
+	/* [::] for both families stands for more than [::] for IPv6 only */
+	if (b->family == AF_INET6)
+		return a->family == AF_INET6 && (dual || b->v6only || !is_any(b));
+	return dual || a->family == AF_INET;
+}
+
 bool address_is_for_many(const struct address *address)
 {
 	static const uint8_t everybody[] = {255, 255, 255, 255};

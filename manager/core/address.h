@@ -28,6 +28,9 @@ bool address_equal(const struct address *a, const struct address *b);
  * that is bound to a device. Kernel: __inet_lookup_listener(), compute_score(). */
 bool address_beats(const struct address *a, const struct address *b);
 
+/* Whether a socket on `a` gets all that is sent to `b` while nobody has a socket there. */
+bool address_covers(const struct address *a, const struct address *b);
+
 /* A multicast group, or everybody: each UDP socket there gets a copy, nobody is asked which one. */
 bool address_is_for_many(const struct address *address);
 

@@ -238,11 +238,25 @@ int commands_read(struct commands *ret_commands, const struct lint_unit *service
 bool commands_fit(const struct commands *a, const struct commands *b)
 {
 	for (unsigned i = 0; i < COMMANDS_COUNT; i++) {
-		/* what stops is always written anew, behind ours */
+		/* what stops is always written anew, behind ours; see also commands_share() */
 		bool written = i == COMMANDS_STOP || a->replaced[i] || b->replaced[i];
 
 		if (written && !strings_equal(a->lines[i], b->lines[i]))
 			return false;
 	}
 	return !strcmp(a->kill_signal, b->kill_signal);
+}
+
+void commands_share(struct commands *commands, const struct commands *others)
+{
+	static const enum command_list lists[] = {COMMANDS_CONDITION, COMMANDS_START_POST};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		char ***lines = &commands->lines[lists[i]];
+
+		if (strings_equal(*lines, others->lines[lists[i]]))
+			continue;
+		strings_free(*lines);
+		*lines = NULL;
+	}
 }

@@ -40,3 +40,6 @@ int commands_read(struct commands *ret_commands, const struct lint_unit *service
 
 /* Whether one drop-in of the template can say it for both. */
 bool commands_fit(const struct commands *a, const struct commands *b);
+/* Leaves out ExecCondition= and ExecStartPost= where slots that fit have different lines: then each
+ * keeps its own, in front of ours. */
+void commands_share(struct commands *commands, const struct commands *others);

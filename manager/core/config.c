@@ -27,6 +27,11 @@ static const char *const mptcp_words[] = {
 	[MPTCP_KEEP] = "keep",
 };
 _Static_assert(ARRAY_SIZE(mptcp_words) == MPTCP_COUNT, "a word for each");
+static const char *const self_words[] = {
+	[SELF_OWN] = "own",
+	[SELF_ACTIVE] = "active",
+};
+_Static_assert(ARRAY_SIZE(self_words) == SELF_COUNT, "a word for each");
 static const char *const failover_words[] = {
 	[FAILOVER_AUTO] = "auto",
 	[FAILOVER_MANUAL] = "manual",
@@ -207,6 +212,18 @@ static int set_paths(void *object, const struct setting_text *text)
 	return 0;
 }
 
+static int set_park(void *object, const struct setting_text *text)
+{
+	struct config *config = object;
+	bool on = true, always = !strcmp(text->value, "always");
+
+	if (!always && parse_bool(text->value, &on) < 0)
+		return setting_refuse(text, "is not known; allowed is yes, no or always.");
+	config->park = on;
+	config->park_always = always;
+	return 0;
+}
+
 static int set_demote(void *object, const struct setting_text *text)
 {
 	return role_parse(text, &((struct config *)object)->roles[ROLE_DEMOTE]);
@@ -292,6 +309,10 @@ static const struct setting settings[] = {
 	 "Sockets of MPTCP: no (refused, so that servers take plain TCP) or keep (one slot at a "
 	 "time).",
 	 WORD(mptcp, mptcp_words)},
+	{SERVICE, "Self", "own",
+	 "What an instance reaches at its own service's ports over loopback: own (itself) or "
+	 "active.",
+	 WORD(self, self_words)},
 	{SERVICE, "Settle", "50ms", "Pause behind each flip, for handshakes that are under way.",
 	 SPAN(settle_usec, 0, CONFIG_SETTLE_MAX)},
 	{SERVICE, "Drain", "30s", "How long the old instance may finish its connections.",
@@ -307,8 +328,9 @@ static const struct setting settings[] = {
 	 "Two instances must never run at the same time: switch through park.",
 	 FIELD(SWITCH, exclusive)},
 	{SERVICE, "Park", "yes",
-	 "New connections wait while no instance is ready, instead of being refused.",
-	 FIELD(SWITCH, park)},
+	 "New connections wait while no instance is ready: yes, no, or always (stopped on "
+	 "purpose).",
+	 .kind = SETTING_OTHER, .parse = set_park},
 	{SERVICE, "ParkMax", "0",
 	 "How many may wait on each address. 0: as many as the server's own backlog.",
 	 NUMBER(park_max, 0, CONFIG_PARK_MAX)},

@@ -14,10 +14,11 @@
 #include "hs_abi.h"
 #include "util/problem.h"
 
-#define CONFIG_SECTION	  "Service"
-#define CONFIG_SLOTS_MIN  2
-#define CONFIG_PORTS_MAX  32
-#define CONFIG_CGROUP_MAX 256
+#define CONFIG_SECTION	     "Service"
+#define CONFIG_SLOTS_MIN     2
+#define CONFIG_PORTS_MAX     32
+#define CONFIG_LISTENERS_MAX 64 /* addresses that a service may have */
+#define CONFIG_CGROUP_MAX    256
 /* bounds of the spans, microseconds: every wait ends */
 #define CONFIG_SETTLE_MAX UINT64_C(600000000)	 /* 10 min */
 #define CONFIG_DRAIN_MAX  UINT64_C(604800000000) /* 7 days */
@@ -48,6 +49,12 @@ enum config_mptcp {
 enum config_failover { FAILOVER_AUTO, FAILOVER_MANUAL, FAILOVER_COUNT };
 /* What happens to connections that are left at the deadline of a drain. */
 enum config_drain_end { DRAIN_END_STOP, DRAIN_END_RESET, DRAIN_END_KEEP, DRAIN_END_COUNT };
+/* What an instance means that connects to its service over the loopback device. */
+enum config_self {
+	SELF_OWN,    /* itself */
+	SELF_ACTIVE, /* the service; itself only while it starts and stops */
+	SELF_COUNT
+};
 enum config_on_hang { ON_HANG_RESTART, ON_HANG_KEEP, ON_HANG_COUNT };
 
 /* One port of Ports=, host byte order. */
@@ -63,6 +70,7 @@ struct config {
 	char cgroup[CONFIG_CGROUP_MAX];		    /* Cgroup=: see config_cgroup() */
 	enum config_intake intake;		    /* Intake= */
 	enum config_mptcp mptcp;		    /* MPTCP= */
+	enum config_self self;			    /* Self= */
 	uint64_t settle_usec;			    /* Settle= */
 	uint64_t drain_usec;			    /* Drain= */
 	enum switchover_then then;		    /* Then= */
@@ -70,6 +78,7 @@ struct config {
 	bool restart_on_crash;			    /* RestartOnCrash= */
 	bool exclusive;		       /* Exclusive=: two instances must never run together */
 	bool park;		       /* Park= */
+	bool park_always;	       /* also when all slots were stopped on purpose */
 	unsigned park_max;	       /* ParkMax=: connections; 0 = the listener's backlog */
 	uint64_t park_timeout_usec;    /* ParkTimeout= */
 	enum hs_flow_mode flow;	       /* Flow= */

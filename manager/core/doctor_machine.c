@@ -88,6 +88,10 @@ static const struct {
 				 "Without it an instance can take the selector off its sockets, or "
 				 "replace it",
 				 OTHER_BUILD},
+	[ABILITY_LOADS_OWN] = {"The kernel loads the programs of the own way",
+			       "Without them an instance that connects to its own service, while "
+			       "it starts say, reaches the active slot or the park",
+			       OTHER_BUILD},
 	[ABILITY_LOADS_EXEC] = {"The kernel loads the programs for a command",
 				"Without them hsctl exec and probes reach no slot", OTHER_BUILD},
 	[ABILITY_LOADS_MPTCP] = {"The kernel loads the program against MPTCP",

@@ -443,6 +443,31 @@ static void judge_sockets(struct doctor_report *report, const struct doctor_serv
 			   service->n_sockets);
 }
 
+static bool is_new_address(const struct doctor_service *service, const struct doctor_socket *socket)
+{
+	for (const struct doctor_socket *s = service->sockets; s < socket; s++)
+		if (address_equal(&s->address, &socket->address))
+			return false;
+	return true;
+}
+
+static void judge_room(struct doctor_report *report, const struct doctor_service *service)
+{
+	static const struct doctor_advice advice = {
+		"service.listeners",
+		"Those for which there is no room are not switched: each slot serves them for "
+		"itself, and the slots are not alike",
+		"Name the ports that matter in Ports= and reload: systemctl reload hsd"};
+	unsigned n = 0;
+
+	for (size_t i = 0; i < service->n_sockets; i++)
+		n += is_new_address(service, &service->sockets[i]);
+	if (n > CONFIG_LISTENERS_MAX)
+		doctor_add(report, DOCTOR_FINDING, &advice,
+			   "Its instances listen on %u addresses, and a service can have %u", n,
+			   CONFIG_LISTENERS_MAX);
+}
+
 static bool is_served(const struct doctor_service *service, uint16_t port, bool udp)
 {
 	for (size_t i = 0; i < service->n_sockets; i++)
@@ -487,10 +512,9 @@ static void judge_park(struct doctor_report *report, const struct doctor_service
 	if (!service->config.park || !service->n_sockets)
 		return;
 	if (service->unparked && service->filtered)
-		doctor_add(
-			report, DOCTOR_SKIPPED, &unfit,
-			"There is no park, as its units filter addresses (IPAddressDeny= and the "
-			"like)");
+		doctor_add(report, DOCTOR_SKIPPED, &unfit,
+			   "There is no park, as its units, their slices or socket units filter "
+			   "addresses or interfaces (IPAddressDeny= and the like)");
 	else if (service->unparked)
 		doctor_add(report, DOCTOR_FINDING, &missing, "%s has no park",
 			   address_describe(&service->without_park, address));
@@ -527,6 +551,7 @@ void doctor_service(struct doctor_report *report, const struct doctor_service *s
 	judge_units(report, service);
 	judge_slots(report, service);
 	judge_sockets(report, service);
+	judge_room(report, service);
 	judge_ports(report, service);
 	judge_park(report, service);
 	judge_foreign(report, service);

@@ -190,18 +190,35 @@ static int add_stops(char ***pieces, const struct commands *commands)
 	return r;
 }
 
+/* A hook before the unit's own commands of the list, which may ask whether the server answers. */
+static int add_first(char ***pieces, enum command_list list, const char *hook,
+		     const struct commands *commands)
+{
+	bool replaced = commands && commands->replaced[list];
+	const char *name = command_list_to_string(list);
+	int r = 0;
+
+	if (replaced || (commands && commands->lines[list]))
+		r = strings_take(pieces, format("# first of all: the unit's own commands may ask "
+						"for the server\n%s=\n",
+						name));
+	if (r >= 0)
+		r = strings_take(pieces, format("%s=-+" HOOK " %s %%n\n", name, hook));
+	if (r >= 0 && replaced)
+		r = strings_add(pieces, "# without what may reach another slot than the one that "
+					"is meant\n");
+	return r < 0 ? r : add_lines(pieces, list, commands);
+}
+
 static int add_commands(char ***pieces, const struct commands *commands)
 {
-	int r = add_replaced(pieces, COMMANDS_CONDITION, commands);
+	/* before all of ExecStartPre=, too */
+	int r = add_first(pieces, COMMANDS_CONDITION, "prepare", commands);
 
 	if (r >= 0)
 		r = add_replaced(pieces, COMMANDS_START_PRE, commands);
 	if (r >= 0)
-		r = strings_add(pieces, "ExecStartPre=-+" HOOK " prepare %n\n");
-	if (r >= 0)
-		r = add_replaced(pieces, COMMANDS_START_POST, commands);
-	if (r >= 0)
-		r = strings_add(pieces, "ExecStartPost=-+" HOOK " adopt %n\n");
+		r = add_first(pieces, COMMANDS_START_POST, "adopt", commands);
 	if (r >= 0)
 		r = add_replaced(pieces, COMMANDS_RELOAD, commands);
 	if (r >= 0)

@@ -90,12 +90,10 @@ static void lint_commands(struct lint_report *report, const struct lint_unit *se
 			continue;
 		note(report, a,
 		     "It names neither the slot (%i) nor its process ($MAINPID): if it finds the "
-		     "server by a file or a port that the slots have in common, it may reach "
-		     "another "
-		     "slot than the one that is meant",
-		     "Give the slots files of their own, with %i; or, for a port, put this in "
-		     "front of "
-		     "the command: +" HS_PREFIX "/bin/hsctl exec %p %i --");
+		     "server by a file that the slots have in common, it may reach another slot "
+		     "than the one that is meant. By a port that they share it reaches its own, "
+		     "unless Self=active is set",
+		     "Give the slots files of their own, with %i");
 	}
 }
 

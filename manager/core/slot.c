@@ -36,6 +36,8 @@ enum slot_state slot_state_of(const struct slot_facts *facts)
 			return SLOT_LEAVING;
 		if (facts->suspect)
 			return facts->full ? SLOT_FULL : SLOT_SUSPECT;
+		if (facts->unit == UNIT_START_POST && facts->unproven)
+			return SLOT_STARTING;
 		if (!facts->sockets)
 			return facts->unit == UNIT_RUNNING ? SLOT_UNADOPTED : SLOT_STARTING;
 		return facts->incomplete ? SLOT_INCOMPLETE : SLOT_READY;

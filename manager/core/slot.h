@@ -45,6 +45,8 @@ struct slot_facts {
 	bool retired;	  /* retire has run since the last adoption */
 	bool suspect;	  /* it was found accepting nothing, */
 	bool full;	  /* as far as can be seen because it has much to do */
+	bool unproven;	  /* with UNIT_START_POST: commands of the unit's own are to say that it is
+			     well */
 };
 
 enum slot_state slot_state_of(const struct slot_facts *facts);

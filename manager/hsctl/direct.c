@@ -10,6 +10,7 @@
 #include "plane/pathlink.h"
 #include "plane/pins.h"
 #include "plane/retire.h"
+#include "plane/shed.h"
 #include "system/change.h"
 #include "system/stray.h"
 #include "system/configfile.h"
@@ -179,6 +180,20 @@ int direct_bounce(const struct direct *direct, unsigned slot, const char *cgroup
 	return r < 0 && !problem->text[0] ? problem_set(problem, r, "%s", strerror(-r)) : r;
 }
 
+static int do_shed(void *data)
+{
+	const struct touch *touch = data;
+
+	return shed_sockets(touch->direct->plane, touch->slot, touch->cgroup);
+}
+
+int direct_shed(const struct direct *direct, unsigned slot, const char *cgroup)
+{
+	struct touch touch = {direct, cgroup, slot, false};
+
+	return apart_run(do_shed, &touch, sizeof(touch), NULL);
+}
+
 static int do_nudge(void *data)
 {
 	const struct touch *touch = data;
@@ -218,6 +233,7 @@ void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_
 
 		direct_unit(direct, i, &unit);
 		facts.unit = unit.state;
+		facts.unproven = unit.has_post_commands;
 		states[i] = slot_state_of(&facts);
 		unit_facts_done(&unit);
 	}

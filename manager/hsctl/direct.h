@@ -42,6 +42,8 @@ void direct_locate(const struct direct *direct);
  * there is a sentence. */
 int direct_bounce(const struct direct *direct, unsigned slot, const char *cgroup, bool keep_in_map,
 		  struct problem *problem);
+/* shed_sockets(), likewise. */
+int direct_shed(const struct direct *direct, unsigned slot, const char *cgroup);
 /* Wakes the other slots' servers for what has moved to them from this one (plane/nudge.h). */
 void direct_nudge(const struct direct *direct, unsigned from);
 /* States of all slots, `config.slots` of them. */

@@ -6,6 +6,7 @@
 #include "hsctl/direct.h"
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
+#include "plane/filters.h"
 #include "plane/foreign.h"
 #include "plane/inspect.h"
 #include "plane/outdated.h"
@@ -134,6 +135,27 @@ static void read_foreign(struct examination *e, const struct foreign_scope *scop
 	e->facts.n_foreign = list.n;
 }
 
+/* By a slice that it is in, or by the socket unit that its sockets were made for. */
+static bool is_filtered_outside(const struct examination *e, const struct unit_facts *unit)
+{
+	struct own *own = e->direct.plane ? plane_own(e->direct.plane) : NULL;
+	struct filters filters = {0};
+	bool filtered = false;
+
+	if (unit->control_group[0])
+		filters_add(&filters, own, unit->control_group);
+	for (char **one = unit->triggered_by; one && *one; one++)
+		if (unit_is_socket(*one))
+			filters_add_unit(&filters, *one);
+	for (size_t i = 0; !filtered && e->direct.systemd && i < filters.n; i++) {
+		_cleanup_(unit_facts_done) struct unit_facts facts = {0};
+
+		if (!units_query(e->direct.systemd, filters.units[i], &facts, NULL))
+			filtered = facts.filtered;
+	}
+	return filtered;
+}
+
 static int read_slots(struct examination *e)
 {
 	struct foreign_scope scope = {.n_slots = e->direct.config.slots};
@@ -153,7 +175,7 @@ static int read_slots(struct examination *e)
 		if (units[i].control_group[0])
 			outdated_judge(units[i].control_group, &slot->outdated);
 		scope.activated |= unit_has_socket(&units[i]);
-		e->facts.filtered |= units[i].filtered;
+		e->facts.filtered |= units[i].filtered || is_filtered_outside(e, &units[i]);
 		if (!r)
 			r = inspect_slot(units[i].control_group, i, &e->direct.config, &e->sockets,
 					 &e->facts.n_sockets);

@@ -279,12 +279,24 @@ static void print_park(const struct render *render, json_object *status)
 			held ? ", new connections are held on purpose: hsctl release" : "");
 }
 
+/* Whoever wants the port is told who has it. */
+static void print_held(const struct render *render, json_object *held)
+{
+	size_t n = held ? json_object_array_length(held) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		fprintf(render->out,
+			"park: hsd keeps %s, which no slot serves: new connections wait there\n",
+			json_object_get_string(json_object_array_get_idx(held, i)));
+}
+
 static void print_status(const struct render *render, json_object *status)
 {
 	print_header(render, status);
 	print_slots(render, json_array(status, "slots"));
 	print_evicted(render, status);
 	print_park(render, status);
+	print_held(render, json_array(status, "held"));
 	print_problems(render, status);
 	print_foreign(render, json_array(status, "foreign"));
 }

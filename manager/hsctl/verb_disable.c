@@ -17,6 +17,7 @@
 #include "plane/claim.h"
 #include "plane/guard.h"
 #include "plane/mptcp.h"
+#include "plane/own.h"
 #include "plane/scan.h"
 #include "system/journal.h"
 
@@ -58,10 +59,13 @@ static int detach_unit(const struct direct *direct, const char *cgroup)
 static void unwatch(struct accounting *accounting, const char *cgroup)
 {
 	struct guard *guard = accounting_guard(accounting);
+	struct own *own = accounting_own(accounting);
 
 	accounting_unwatch_cgroup(accounting, cgroup);
 	if (guard)
 		guard_leave_cgroup(guard, cgroup);
+	if (own)
+		own_leave_cgroup(own, cgroup);
 }
 
 struct detachment {

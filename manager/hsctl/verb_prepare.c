@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* prepare: ExecStartPre= of an instance. */
+/* prepare: ExecCondition= of an instance. */
 #include <string.h>
 #include <syslog.h>
 
@@ -35,6 +35,23 @@ static void give_owner(const struct hook *hook, const struct direct *direct)
 		hook_tell(hook, JOURNAL_PREPARE, n < 0 ? LOG_WARNING : LOG_INFO, &sentence);
 }
 
+/* A new run begins. */
+static void shed(const struct hook *hook, const struct direct *direct, const char *cgroup)
+{
+	struct problem sentence;
+	int n = cgroup[0] ? direct_shed(direct, hook->slot, cgroup) : 0;
+
+	plane_set_suspect(direct->plane, hook->slot, false);
+	if (n <= 0)
+		return;
+	problem_set(
+		&sentence, 0,
+		"%s: processes that an earlier run of slot %u has left hold %d of its listening "
+		"sockets; they are out of service",
+		hook->service, hook->slot, n);
+	hook_tell(hook, JOURNAL_PREPARE, LOG_NOTICE, &sentence);
+}
+
 static void prepare_directly(struct hook *hook)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
@@ -54,6 +71,7 @@ static void prepare_directly(struct hook *hook)
 	intake.wanted = direct.config.intake;
 	intake.socket_units = unit_has_socket(&facts);
 	scope.forced = intake_needs_force(&intake);
+	shed(hook, &direct, facts.control_group);
 	give_owner(hook, &direct);
 	r = prepare_slot(direct.plane, &scope, &sentence);
 	hook_tell(hook, JOURNAL_PREPARE, r < 0 ? LOG_WARNING : LOG_INFO, &sentence);

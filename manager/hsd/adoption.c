@@ -4,6 +4,7 @@
 #include <syslog.h>
 
 #include "hsd/exclusive_run.h"
+#include "hsd/filtering.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/hang.h"
 #include "hsd/health.h"
@@ -13,6 +14,7 @@
 #include "hsd/orders.h"
 #include "hsd/ownership.h"
 #include "hsd/preparation.h"
+#include "hsd/settling.h"
 #include "hsd/park.h"
 #include "hsd/pathguard.h"
 #include "util/clock.h"
@@ -163,6 +165,19 @@ static void expect_questions(const struct plane *plane)
 			netns_stock_expect(&listeners[i]->netns);
 }
 
+/* While it is not known who is kept out nobody is let in. */
+static void see_to_park(struct instance *instance)
+{
+	const char *unit;
+	enum filtering filtering = filtering_look(instance, instance->adoption, &unit);
+
+	if (filtering != FILTERING_UNKNOWN)
+		park_on_adopted(instance->service->park, instance->adoption,
+				filtering == FILTERING_SOME ? unit : NULL);
+	else
+		park_look(instance->service->park);
+}
+
 static void end_adoption(struct instance *instance)
 {
 	struct service *service = instance->service;
@@ -172,7 +187,7 @@ static void end_adoption(struct instance *instance)
 	adoption_follow(service->plane, instance->adoption);
 	expect_questions(service->plane);
 	/* first of all: clients wait */
-	park_on_adopted(service->park, instance->adoption, instance_facts(instance)->filtered);
+	see_to_park(instance);
 	instance->contested = instance->adoption->contested;
 	if (instance->contested)
 		instance->look_delay = LOOK_LAST;
@@ -188,6 +203,7 @@ static void end_adoption(struct instance *instance)
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
 	ownership_adopted(service);
+	settling_follow(service);
 	retirement_go_on(instance);
 	retirement_retry_others(instance);
 	exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
@@ -365,6 +381,7 @@ static void order_adoption(struct instance *instance, bool commit)
 		.commit = commit,
 		.twins = service->config.park && service->park,
 		.late = preparation_is_forced(instance, instance_facts(instance)),
+		.settled = settling_is_over(instance),
 	};
 	struct problem problem = {"no process could be told to do it: no memory"};
 	int r;

@@ -10,9 +10,12 @@
 #include "hsd/change_hold.h"
 #include "hsd/ownership.h"
 #include "hsd/exclusive_run.h"
+#include "hsd/filtering.h"
 #include "hsd/hang.h"
 #include "hsd/health.h"
+#include "hsd/narrowing.h"
 #include "hsd/preparation.h"
+#include "hsd/reaching.h"
 #include "hsd/workers.h"
 #include "plane/cgroup.h"
 #include "plane/preview.h"
@@ -240,6 +243,21 @@ static void schedule_restart(struct instance *instance)
 
 /* ---- the unit ---- */
 
+/* Nobody serves its sockets, who has them still: systemd for the next run
+ * (FileDescriptorStoreMax=), or a process that is left. New connections leave; what waits there is
+ * the next run's. */
+static void abandon(struct instance *instance)
+{
+	struct plane *plane = instance->service->plane;
+	bool was_retired = plane_is_retired(plane, instance->slot);
+	unsigned to;
+
+	if (retire_leave(plane, instance->slot, ~0U, &to) == RETIRE_LAST)
+		retire_park(plane, instance->slot);
+	/* it was not asked to go */
+	plane_set_retired(plane, instance->slot, was_retired);
+}
+
 static void on_down(struct instance *instance, const struct unit_facts *facts)
 {
 	struct service *service = instance->service;
@@ -254,6 +272,8 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 	/* the way to it, for the commands that stopped it */
 	if (plane_has_preview(service->plane))
 		preview_sweep(service->plane);
+	if (facts->state != UNIT_STOPPING && plane_slot_sockets(service->plane, instance->slot))
+		abandon(instance);
 	if (!plane_slot_sockets(service->plane, instance->slot))
 		service_on_lost(service, instance->slot);
 	if ((instance_is_retired(instance) && !instance->unasked) || !facts->was_active)
@@ -295,7 +315,7 @@ static void note_silence(struct instance *instance, int error)
 static bool may_be_adopted(const struct unit_facts *facts)
 {
 	/* a job that waits may end this run: its sockets are left to it until it is clear */
-	return !(facts->state == UNIT_RUNNING && facts->job_pending);
+	return !(facts->state == UNIT_RUNNING && facts->job_pending && !facts->reloading);
 }
 
 static bool revisit_later(struct instance *instance);
@@ -346,6 +366,27 @@ static bool goes_on_without_main(const struct instance *instance, const struct u
 	       !instance_is_retired(instance) && !plane_is_suspect(service->plane, instance->slot);
 }
 
+/* Its main process may have gone while others hold its sockets and accept nothing: not every such
+ * end comes to ExecStop=. */
+static void on_unasked(struct instance *instance)
+{
+	instance->unasked = true;
+	if (instance->service->plane &&
+	    plane_slot_sockets(instance->service->plane, instance->slot))
+		instance_retire(instance, NULL);
+}
+
+/* Who ends it: somebody by a job, or it does by itself. */
+static void note_end(struct instance *instance, const struct unit_facts *facts)
+{
+	if (facts->state == UNIT_STOPPING && facts->job_pending)
+		instance->asked = true;
+	else if (facts->state == UNIT_STOPPING && !instance->unasked)
+		on_unasked(instance);
+	else if (instance_is_up(facts->state) || facts->state == UNIT_STARTING)
+		instance->asked = instance->unasked = false;
+}
+
 static void on_unit_changed(const struct unit_facts *facts, int error, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -360,11 +401,9 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	instance->known = true;
 	if (instance->service->plane)
 		plane_set_cgroup(instance->service->plane, instance->slot, facts->control_group);
-	if (facts->state == UNIT_STOPPING)
-		instance->unasked |= !facts->job_pending;
-	else if (up || facts->state == UNIT_STARTING)
-		instance->unasked = false;
+	note_end(instance, facts);
 	preparation_run(instance, facts);
+	reaching_follow(instance);
 	tell_seen_crash(instance, facts);
 	new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
 	watch_main(instance, up ? facts->main_pid : 0);
@@ -384,8 +423,10 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	/* who found it hanging may have ended in the middle of leaving it */
 	if (instance->service->plane && plane_is_suspect(instance->service->plane, instance->slot))
 		hang_poke(instance->service->hang);
-	if (first)
+	if (first) {
 		change_hold_poke(instance->service);
+		narrowing_look(instance->service);
+	}
 }
 
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id)
@@ -442,10 +483,13 @@ struct instance *instance_free(struct instance *instance)
 	for (unsigned i = 0; i < INSTANCE_SOCKET_UNITS_MAX; i++)
 		unit_job_free(instance->socket_stops[i].job);
 	sd_event_source_disable_unref(instance->retry_source);
+	work_forget(instance->shed_work);
 	work_forget(instance->adopt_work);
 	work_forget(instance->look_work);
 	work_forget(instance->retire_work);
 	adoption_free(instance->adoption);
+	reaching_done(instance);
+	filtering_done(instance);
 	ownership_done(instance);
 	waiters_refuse(&instance->preparers, "hsd stops, or manages this service no longer");
 	waiters_refuse(&instance->adopters, "hsd stops, or manages this service no longer");

@@ -13,6 +13,7 @@
 #include "hsd/service.h"
 #include "hsd/waiters.h"
 #include "plane/adopt.h"
+#include "plane/filters.h"
 #include "plane/retire.h"
 #include "system/journal.h"
 #include "system/owner.h"
@@ -46,6 +47,14 @@ struct ownership {
 	sd_event_source *turn_source; /* it waits */
 };
 
+/* See hsd/filtering.h. */
+struct filter_watch {
+	struct instance *instance;
+	char unit[UNIT_NAME_MAX];
+	struct unit_watch *watch; /* NULL: a free place */
+	bool known, filtered;
+};
+
 struct instance {
 	struct service *service;
 	unsigned slot;
@@ -62,6 +71,7 @@ struct instance {
 	bool crash_told;      /* of this run */
 	bool crash_seen;      /* systemd is still to tell how it ended */
 	bool unasked; /* it is stopping, or has, without a job: ExecStop= runs then as well */
+	bool asked;   /* likewise, with one */
 	char let_go_run[33]; /* the run whose socket units were stopped last; "" = settled */
 
 	pid_t watched_pid;
@@ -70,6 +80,16 @@ struct instance {
 
 	struct waiters preparers; /* see hsd/preparation.h */
 	uint64_t prepared_cgroup; /* its id, until it is adopted; 0 = none */
+
+	struct work *shed_work; /* what an earlier run has left is being looked at, */
+	char shed_run[33];	/* and was before this run */
+
+	/* see hsd/reaching.h */
+	struct work *reach_work;
+	bool reach_again;
+	uint64_t reach_delay;
+	sd_event_source *reach_source;
+	char apart_run[33]; /* the run for which Self=active was told to the kernel; "" = none */
 	struct ownership ownership;
 
 	bool adopt_wanted;	 /* when the unit's facts are fresh */
@@ -90,6 +110,7 @@ struct instance {
 	struct work *look_work;
 	/* this run's sockets cannot be taken over, and it is not to be expected that they can */
 	bool barred;
+	struct filter_watch filters[FILTERS_MAX];
 	bool contested; /* some of its addresses belong to another service, as yet */
 
 	/* retired, and waiting for handshakes in flight, then for datagrams to be read */

@@ -15,6 +15,11 @@
 /* How often it is looked whether the last connection has ended, in the first second. */
 #define DRAIN_LOOK (10 * USEC_PER_MSEC)
 
+/* Between two restarts of one slot, twice as long each time. */
+#define PAUSE_MIN    (1 * USEC_PER_SEC)
+#define PAUSE_MAX    (60 * USEC_PER_SEC)
+#define PAUSE_FORGET (600 * USEC_PER_SEC)
+
 void left_init(struct left *left, struct service *service, unsigned slot, left_fn on_back,
 	       void *userdata)
 {
@@ -140,12 +145,34 @@ static void on_restarted(const char *result, const struct problem *problem, void
 		on_refused(left);
 }
 
+/* One that hangs again and again is not restarted without a pause. */
+static uint64_t pause_left(const struct left *left, uint64_t now)
+{
+	uint64_t due = left->restarted + left->pause;
+
+	return left->restarted && now < due ? due - now : 0;
+}
+
+static void note_restart(struct left *left, uint64_t now)
+{
+	if (left->restarted && now - left->restarted > PAUSE_FORGET)
+		left->pause = 0;
+	left->pause = MIN(MAX(2 * left->pause, PAUSE_MIN), PAUSE_MAX);
+	left->restarted = now;
+}
+
 static void restart(struct left *left)
 {
 	sd_bus *bus = left->service->context->bus;
 	const char *unit = instance_of(left)->unit;
+	uint64_t now = now_usec(), wait = pause_left(left, now);
 
 	end_watch(left);
+	if (wait) {
+		watch_after(left, wait);
+		return;
+	}
+	note_restart(left, now);
 	/* what it has accepted is to be finished, where it can be */
 	units_continue(bus, unit);
 	if (!left->job)

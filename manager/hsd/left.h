@@ -23,6 +23,7 @@ struct left {
 	sd_event_source *watch;
 	uint64_t drained_since; /* it is to be restarted, when its connections have ended; 0 = no */
 	struct work *reset;	/* its connections are being reset, before that */
+	uint64_t restarted, pause; /* when it was last, 0 = never; and how long until the next */
 	struct unit_job *job;
 	struct recovery *recovery; /* it may come back */
 };

@@ -9,6 +9,7 @@
 #include "hsd/instance.h"
 #include "hsd/manager.h"
 #include "hsd/netns_stock.h"
+#include "hsd/reaching.h"
 #include "hsd/workers.h"
 #include "plane/accounting.h"
 #include "util/clock.h"
@@ -50,9 +51,10 @@ static bool adopt_owner(struct manager *manager, uint64_t cgroup_id)
 		for (unsigned slot = 0; slot < manager->services[i]->n_slots; slot++) {
 			struct instance *instance = manager->services[i]->instances[slot];
 
-			if (!instance_owns(instance, cgroup_id))
+			if (instance_owns(instance, cgroup_id))
+				instance_adopt(instance, NULL);
+			else if (!reaching_heard(instance, cgroup_id))
 				continue;
-			instance_adopt(instance, NULL);
 			if (cgroup_id)
 				return true;
 			owned = true;
@@ -186,6 +188,8 @@ static void adopt_all(struct manager *manager)
 		for (unsigned slot = 0; slot < manager->services[i]->n_slots; slot++)
 			if (instance_owns(manager->services[i]->instances[slot], 0))
 				instance_adopt(manager->services[i]->instances[slot], NULL);
+			else
+				reaching_heard(manager->services[i]->instances[slot], 0);
 }
 
 /* Once after the last that was told: quiet again, the delays begin anew. */

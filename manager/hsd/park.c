@@ -12,6 +12,7 @@
 #include "hsd/nudging.h"
 #include "hsd/orders.h"
 #include "hsd/park_log.h"
+#include "hsd/waking.h"
 #include "plane/park.h"
 #include "system/fdstore.h"
 #include "util/clock.h"
@@ -23,6 +24,11 @@
 #define LOOK_USEC_MAX (1 * USEC_PER_SEC)
 /* Of ParkTimeout=: the looks of one timeout fit into a struct queue_age. */
 #define LOOKS_PER_TIMEOUT 48
+/* How long an address stays that the service has slots for no more: servers open their listeners
+ * one after the other. */
+#define UNSERVED_USEC (4 * USEC_PER_SEC)
+/* A stop and a start in two commands of a script are as good as a restart. */
+#define PUT_DOWN_USEC (500 * USEC_PER_MSEC)
 /* So many are turned away in one turn of the event loop; then it is the others' turn. */
 #define TURN_AWAY_MAX 64
 
@@ -34,6 +40,7 @@ struct place {
 	uint64_t cookie;
 	sd_event_source *readable; /* on: nothing waits */
 	struct work *renewal;	   /* another in its place is being made */
+	struct work *spare;	   /* likewise, for when the address is wanted again */
 	struct queue_age age;
 	uint64_t unserved_since; /* the service has slots, and none serves this address; 0 = no */
 };
@@ -45,15 +52,26 @@ struct leaving {
 	uint64_t cookie, due;
 };
 
+/* Where a park was, until all slots were stopped on purpose: a socket like it that has nothing of
+ * the address. */
+struct dormant {
+	struct address address;
+	int fd;
+	unsigned max;
+};
+
 struct park {
 	struct service *service;
 	struct place *places[PLANE_LISTENERS_MAX];
 	size_t n_places;
 	struct leaving leaving[2 * PLANE_LISTENERS_MAX];
 	size_t n_leaving;
+	struct dormant dormant[PLANE_LISTENERS_MAX];
+	size_t n_dormant;
 	sd_event_source *timer;
 	struct park_log log;
-	bool unfit; /* its instances' units filter addresses */
+	bool unfit;		 /* its instances' units filter addresses */
+	uint64_t put_down_since; /* all slots were stopped on purpose; 0 = no */
 };
 
 DEFINE_CLEANUP(struct park, park_free)
@@ -116,6 +134,7 @@ static void forget_place(struct park *park, struct place *place)
 	park->places[i] = park->places[--park->n_places];
 	sd_event_source_disable_unref(place->readable);
 	work_forget(place->renewal);
+	work_forget(place->spare);
 	close_fd(place->fd);
 	free(place);
 }
@@ -297,6 +316,11 @@ static bool was_needed(const struct listener *listener, const struct place *plac
 	return !(live & (live - 1)) || park_waiting(place->fd) > 0;
 }
 
+static bool is_wanted(const struct park *park)
+{
+	return park->service->config.park && !park->unfit;
+}
+
 /* How many may wait, where the instance's own socket lets so many wait. */
 static unsigned room(const struct park *park, unsigned backlog)
 {
@@ -321,16 +345,89 @@ static void on_twin(struct work_answer *answer, void *userdata)
 }
 
 /* Its owner may be another than we are, and its namespace: that another process makes. */
-static void replace_by_like(struct park *park, struct place *place)
+static int order_twin(struct park *park, struct place *place, bool spare, work_fn on_done,
+		      struct work **ret_work)
 {
 	struct order_scope scope = {.left_out = UINT32_MAX, .fds = &place->fd, .n_fds = 1};
 	struct work_order order = {
-		.kind = WORK_TWIN, .slot = HS_SLOT_NONE, .address = place->address};
+		.kind = WORK_TWIN,
+		.slot = HS_SLOT_NONE,
+		.address = place->address,
+		.spare = spare,
+	};
 
+	return service_order(park->service, &scope, &order, on_done, place, ret_work);
+}
+
+static void replace_by_like(struct park *park, struct place *place)
+{
 	if (place->renewal)
 		return;
-	if (service_order(park->service, &scope, &order, on_twin, place, &place->renewal) < 0)
+	if (order_twin(park, place, false, on_twin, &place->renewal) < 0)
 		replace(park, place, -1, 0);
+}
+
+/* ---- when all slots were stopped on purpose ---- */
+
+static void close_place(struct park *park, struct place *place, int waiting);
+
+static void lay_down(struct park *park, struct place *place)
+{
+	place->spare = NULL;
+	close_place(park, place, park_waiting(place->fd));
+	park_look(park);
+}
+
+static void on_spare(struct work_answer *answer, void *userdata)
+{
+	struct place *place = userdata;
+	struct park *park = place->park;
+
+	place->spare = NULL;
+	/* one has been started meanwhile */
+	if (!park->put_down_since)
+		return;
+	if (answer->n_fds && park->n_dormant < ARRAY_SIZE(park->dormant))
+		park->dormant[park->n_dormant++] = (struct dormant) {
+			.address = place->address,
+			.fd = steal_fd(&answer->fds[0]),
+			.max = park_max(place->fd),
+		};
+	lay_down(park, place);
+}
+
+static void put_down(struct park *park, struct place *place)
+{
+	if (!place->spare && order_twin(park, place, true, on_spare, &place->spare) < 0)
+		lay_down(park, place);
+}
+
+/* Its group is empty by now, and has no selector. */
+static void rouse(struct park *park, struct dormant *dormant)
+{
+	struct listener *listener = listener_of(park, &dormant->address);
+	_cleanup_(close_fdp) int fd = steal_fd(&dormant->fd);
+
+	/* another has the address now: its server will tell */
+	if (!listener || place_of(park, &dormant->address) ||
+	    park_bind(&dormant->address, fd) < 0 ||
+	    park_set_max(fd, -1, room(park, dormant->max)) < 0 || listener_attach(listener, fd) < 0)
+		return;
+	if (start_one(park, &dormant->address, fd, room(park, dormant->max)) >= 0)
+		add_place(park, &dormant->address, steal_fd(&fd));
+}
+
+static void rouse_all(struct park *park)
+{
+	bool wanted = is_wanted(park);
+
+	while (park->n_dormant) {
+		struct dormant *dormant = &park->dormant[--park->n_dormant];
+
+		if (wanted)
+			rouse(park, dormant);
+		close_fd(dormant->fd);
+	}
 }
 
 /* Takes the twin over. */
@@ -355,28 +452,24 @@ static void on_adopted_socket(struct park *park, const struct held_socket *held,
 	}
 }
 
-static void tell_unfit(const struct park *park)
+static void tell_unfit(const struct park *park, const char *filter)
 {
 	struct journal_scope scope = {park->service->name, -1, LOG_NOTICE};
 
 	journal_log(JOURNAL_PARK, &scope,
-		    "%s: its units filter addresses (IPAddressDeny= or the like), which a park "
-		    "would not: so there is none, and while no slot is ready clients are refused",
-		    park->service->name);
+		    "%s: %s filters addresses or interfaces (IPAddressDeny= or the like), which a "
+		    "park would not: so there is none, and while no slot is ready clients are "
+		    "refused",
+		    park->service->name, filter);
 }
 
-static bool is_wanted(const struct park *park)
-{
-	return park->service->config.park && !park->unfit;
-}
-
-void park_on_adopted(struct park *park, struct adoption *adoption, bool filtered)
+void park_on_adopted(struct park *park, struct adoption *adoption, const char *filter)
 {
 	if (!park)
 		return;
-	if (filtered && !park->unfit && park->service->config.park)
-		tell_unfit(park);
-	park->unfit = filtered;
+	if (filter && !park->unfit && park->service->config.park)
+		tell_unfit(park, filter);
+	park->unfit = filter;
 	if (!is_wanted(park)) {
 		park_look(park);
 		return;
@@ -409,21 +502,49 @@ static uint64_t turn_away(struct park *park, struct place *place, uint64_t now)
 	return MIN(queue_age_wake(&place->age, timeout), now + grain(park));
 }
 
-/* An address that the service has given up: connections wait there for nothing. As long as one may
- * wait it has time to come back, for servers open their listeners one after the other. */
-static bool is_given_up(const struct park *park, struct place *place, uint64_t now)
+/* Who connects there reaches a slot when the park is gone. */
+static bool is_covered(const struct park *park, const struct address *address)
 {
-	const struct listener *listener = listener_of(park, &place->address);
+	size_t n;
+	struct listener **listeners = plane_listeners(park->service->plane, &n);
 
-	if (!listener)
-		return true;
+	for (size_t i = 0; i < n; i++)
+		if (address_covers(&listeners[i]->address, address) &&
+		    listener_live_slots(listeners[i]))
+			return true;
+	return false;
+}
+
+/* An address that the service has slots for no more: connections wait there for nothing. */
+static uint64_t unserved_until(const struct park *park, struct place *place,
+			       const struct listener *listener, uint64_t now)
+{
 	if (listener_live_slots(listener) || !plane_live_slots(park->service->plane)) {
 		place->unserved_since = 0;
-		return false;
+		return USEC_INFINITY;
 	}
 	if (!place->unserved_since)
 		place->unserved_since = now;
-	return now - place->unserved_since > park->service->config.park_timeout_usec;
+	return is_covered(park, &place->address) ? now : place->unserved_since + UNSERVED_USEC;
+}
+
+/* When all places are to be given up until somebody starts a slot. */
+static uint64_t down_at(const struct park *park)
+{
+	return park->put_down_since && !is_held(park) ? park->put_down_since + PUT_DOWN_USEC
+						      : USEC_INFINITY;
+}
+
+/* When the place is to be given up; USEC_INFINITY: never, as things are. */
+static uint64_t kept_until(const struct park *park, struct place *place, uint64_t now)
+{
+	const struct listener *listener = listener_of(park, &place->address);
+
+	if (!listener || !config_has_port(&park->service->config, place->address.port, false))
+		return now;
+	if (is_held(park))
+		return USEC_INFINITY;
+	return unserved_until(park, place, listener, now);
 }
 
 static bool can_hand_over(const struct park *park, const struct place *place)
@@ -458,12 +579,29 @@ static void tell_in_the_way(const struct park *park, const struct place *place)
 		    park->service->name, address_describe(&place->address, text));
 }
 
-/* Who waits at an address that nobody will serve is told so, not reset. */
-static void close_place(struct park *park, struct place *place, int waiting, uint64_t now)
+static void tell_given_up(const struct park *park, const struct place *place, unsigned waited)
 {
+	struct journal_scope scope = {park->service->name, -1, LOG_INFO};
+	char text[ADDRESS_TEXT_MAX], closed[64] = "";
+
+	if (waited)
+		snprintf(closed, sizeof(closed), "; %u connection%s that waited there %s closed",
+			 waited, waited == 1 ? "" : "s", waited == 1 ? "was" : "were");
+	journal_log(JOURNAL_PARK, &scope, "%s: %s: the park on %s is closed%s", park->service->name,
+		    park->put_down_since ? "all slots were stopped (see Park=always)"
+					 : "no slot serves it",
+		    address_describe(&place->address, text), closed);
+}
+
+/* Who waits at an address that nobody will serve is told so, not reset. */
+static void close_place(struct park *park, struct place *place, int waiting)
+{
+	unsigned waited = 0;
+
 	if (waiting > 0 && !can_hand_over(park, place))
-		park_log_turned_away(&park->log, park->service, park_turn_away(place->fd, waiting),
-				     now);
+		waited = park_turn_away(place->fd, waiting);
+	if (waited || !can_hand_over(park, place))
+		tell_given_up(park, place, waited);
 	give_up_place(park, place);
 }
 
@@ -472,22 +610,25 @@ static uint64_t look_at(struct park *park, struct place *place, uint64_t now)
 {
 	int waiting = park_waiting(place->fd);
 	bool unwanted = !is_wanted(park) && (can_hand_over(park, place) || !waiting);
+	uint64_t until = kept_until(park, place, now), down = down_at(park);
 
 	if (waiting >= 0 && is_in_the_way(park)) {
 		tell_in_the_way(park, place);
 		give_up_place(park, place);
 		return USEC_INFINITY;
 	}
-	if (waiting < 0 || unwanted || is_given_up(park, place, now)) {
-		close_place(park, place, waiting, now);
+	if (waiting < 0 || unwanted || until <= now) {
+		close_place(park, place, waiting);
 		return USEC_INFINITY;
 	}
+	if (down <= now)
+		put_down(park, place);
+	else
+		until = MIN(until, down);
 	queue_age_look(&place->age, now, waiting, grain(park));
 	if (!waiting) {
 		sd_event_source_set_enabled(place->readable, SD_EVENT_ONESHOT);
-		return place->unserved_since
-			       ? place->unserved_since + park->service->config.park_timeout_usec + 1
-			       : USEC_INFINITY;
+		return until;
 	}
 	/* level triggered, it would wake us without end */
 	sd_event_source_set_enabled(place->readable, SD_EVENT_OFF);
@@ -495,8 +636,9 @@ static uint64_t look_at(struct park *park, struct place *place, uint64_t now)
 		replace_by_like(park, place);
 		return USEC_INFINITY;
 	}
+	waking_look(park->service);
 	park_log_waits(&park->log, park->service, is_held(park));
-	return turn_away(park, place, now);
+	return MIN(until, turn_away(park, place, now));
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -522,6 +664,16 @@ static void look_soon(struct park *park, uint64_t now, uint64_t when)
 	sd_event_source_set_enabled(park->timer, SD_EVENT_ONESHOT);
 }
 
+static void note_put_down(struct park *park, uint64_t now)
+{
+	if (park->service->config.park_always || !service_is_put_down(park->service))
+		park->put_down_since = 0;
+	else if (!park->put_down_since)
+		park->put_down_since = now;
+	if (!park->put_down_since)
+		rouse_all(park);
+}
+
 void park_look(struct park *park)
 {
 	uint64_t now = now_usec(), wake = USEC_INFINITY;
@@ -529,6 +681,7 @@ void park_look(struct park *park)
 	if (!park)
 		return;
 	leave_due(park, now);
+	note_put_down(park, now);
 	/* from the end: a place that is freed is replaced by the last */
 	for (size_t i = park->n_places; i > 0; i--) {
 		uint64_t again = look_at(park, park->places[i - 1], now);
@@ -610,6 +763,8 @@ struct park *park_free(struct park *park)
 	leave_due(park, USEC_INFINITY);
 	while (park->n_places)
 		forget_place(park, park->places[0]);
+	while (park->n_dormant)
+		close_fd(park->dormant[--park->n_dormant].fd);
 	sd_event_source_disable_unref(park->timer);
 	free(park);
 	return NULL;

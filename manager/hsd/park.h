@@ -25,10 +25,9 @@ struct park *park_free(struct park *park);
 /* The sockets of an adoption are in the map: makes sure that their listeners have parks, and hands
  * over what waits. The twins are taken. NULL is no park, here and below.
  *
- * `filtered`: the instance's unit filters addresses. The kernel filters a connection by the control
- * group of whoever opened the listener that it was born on; so there must be no park then, or it
- * would let in whom the unit keeps out. */
-void park_on_adopted(struct park *park, struct adoption *adoption, bool filtered);
+ * `filter`: the unit that filters addresses, which a park would not: there must be none then. NULL
+ * = there is no such unit. */
+void park_on_adopted(struct park *park, struct adoption *adoption, const char *filter);
 /* The word, the settings or the slots have changed: looks at everything at once. */
 void park_look(struct park *park);
 /* The service is managed no longer: closes all parks, what waits goes to the slots. */

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "hsd/orders.h"
 #include "hsd/ownership.h"
+#include "plane/cgroup.h"
 #include "plane/cgroup.h"
 #include "plane/mptcp.h"
 #include "plane/prepare.h"
@@ -65,6 +67,7 @@ int preparation_make(struct instance *instance, const struct unit_facts *facts,
 		.slot = instance->slot,
 		.forced = preparation_is_forced(instance, facts),
 		.config = &service->config,
+		.started = facts->state == UNIT_RUNNING,
 	};
 
 	(void)cgroup_id(facts->control_group, &instance->prepared_cgroup);
@@ -78,13 +81,59 @@ int preparation_make(struct instance *instance, const struct unit_facts *facts,
 			   instance->slot, service->problem.text);
 }
 
+static int count_process(pid_t pid, void *userdata)
+{
+	(void)pid;
+	return ++*(unsigned *)userdata > 1;
+}
+
+/* Beside the hook itself. */
+static bool is_anything_left(const struct unit_facts *facts)
+{
+	unsigned n = 0;
+
+	return facts->control_group[0] &&
+	       cgroup_each_process(facts->control_group, count_process, &n) > 0;
+}
+
+static void on_shed(struct work_answer *answer, void *userdata)
+{
+	struct instance *instance = userdata;
+	struct journal_scope scope = instance_scope(instance, LOG_NOTICE);
+
+	instance->shed_work = NULL;
+	if (answer->result > 0)
+		journal_log(JOURNAL_PREPARE, &scope,
+			    "%s: processes that an earlier run of slot %u has left hold %d of its "
+			    "listening socket%s; they are out of service (see KillMode= of its "
+			    "unit)",
+			    instance->service->name, instance->slot, answer->result,
+			    answer->result == 1 ? "" : "s");
+	unit_watch_refresh(instance->watch);
+}
+
+/* Of a new run: what was held against the one before is over, and so are its sockets. */
+static bool has_shed(struct instance *instance, const struct unit_facts *facts)
+{
+	struct work_order order = {.kind = WORK_SHED};
+
+	if (instance->shed_work)
+		return false;
+	if (!strcmp(instance->shed_run, facts->invocation))
+		return true;
+	memcpy(instance->shed_run, facts->invocation, sizeof(instance->shed_run));
+	plane_set_suspect(instance->service->plane, instance->slot, false);
+	return !is_anything_left(facts) ||
+	       instance_order(instance, &order, on_shed, instance, &instance->shed_work) < 0;
+}
+
 void preparation_run(struct instance *instance, const struct unit_facts *facts)
 {
 	struct service *service = instance->service;
 	struct problem sentence;
 	int given = 0;
 
-	if (!instance->preparers.n)
+	if (!instance->preparers.n || (service->plane && !has_shed(instance, facts)))
 		return;
 	if (service->plane && !ownership_prepare(instance, facts, &given))
 		return;

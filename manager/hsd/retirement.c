@@ -209,6 +209,13 @@ static bool another_may_come(const struct instance *instance)
 	return false;
 }
 
+/* It ends without having been asked to, and who served is gone: the sooner it is left the better.
+ */
+static bool is_headless(const struct instance *instance)
+{
+	return instance->unasked && !instance_facts(instance)->main_pid;
+}
+
 /* There is nobody to wait for. */
 static int leave_alone(struct instance *instance)
 {
@@ -220,27 +227,10 @@ static int leave_alone(struct instance *instance)
 	return 0;
 }
 
-static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct instance *instance = userdata;
-
-	(void)usec;
-	sd_event_source_disable_unref(source);
-	instance->patience_source = NULL;
-	return leave_alone(instance);
-}
-
-static int try_retire(struct instance *instance)
+static int retire_now(struct instance *instance)
 {
 	enum retire_answer answer = leave(instance);
 
-	if (answer == RETIRE_LAST && another_may_come(instance)) {
-		if (instance->patience_source)
-			return 0;
-		return sd_event_add_time_relative(
-			instance->service->context->event, &instance->patience_source,
-			CLOCK_MONOTONIC, PATIENCE, USEC_PER_MSEC, on_patience_ended, instance);
-	}
 	instance->patience_source = sd_event_source_disable_unref(instance->patience_source);
 	if (answer == RETIRE_DONE)
 		return settle(instance, answer);
@@ -248,6 +238,40 @@ static int try_retire(struct instance *instance)
 		return leave_alone(instance);
 	answer_unretired(instance, answer);
 	return 0;
+}
+
+static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	return retire_now(userdata);
+}
+
+/* None is ready that could take over, and one is on its way: one that has its sockets already may
+ * still fail its own checks. */
+static bool is_to_wait(const struct instance *instance)
+{
+	const struct service *service = instance->service;
+	enum slot_state states[HS_SLOTS_MAX];
+	uint32_t self = 1U << instance->slot;
+
+	if (!service->plane || !(plane_live_slots(service->plane) & self))
+		return false;
+	service_states(service, states);
+	return !(slots_ready(states, service->n_slots) & ~self) && !is_headless(instance) &&
+	       another_may_come(instance);
+}
+
+static int try_retire(struct instance *instance)
+{
+	if (!is_to_wait(instance))
+		return retire_now(instance);
+	plane_set_retired(instance->service->plane, instance->slot, true);
+	if (instance->patience_source)
+		return 0;
+	return sd_event_add_time_relative(instance->service->context->event,
+					  &instance->patience_source, CLOCK_MONOTONIC, PATIENCE,
+					  USEC_PER_MSEC, on_patience_ended, instance);
 }
 
 /* Another slot came to be ready, or to rest: retirements that wait for it look again. */

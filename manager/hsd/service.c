@@ -16,12 +16,16 @@
 #include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/upgrade_run.h"
+#include "hsd/narrowing.h"
 #include "hsd/nudging.h"
 #include "hsd/outdated_watch.h"
 #include "hsd/park.h"
 #include "hsd/pathguard.h"
+#include "hsd/reaching.h"
 #include "hsd/roles.h"
 #include "hsd/selection.h"
+#include "hsd/settling.h"
+#include "hsd/waking.h"
 #include "hsd/workers.h"
 #include "plane/pathlink.h"
 #include "plane/pins.h"
@@ -234,9 +238,13 @@ void service_reload(struct service *service)
 	load(service);
 	retry_later(service);
 	set_slots(service, service->config.slots);
-	for (unsigned i = 0; i < service->n_slots; i++)
+	for (unsigned i = 0; i < service->n_slots; i++) {
 		instance_reload(service->instances[i]);
+		reaching_follow(service->instances[i]);
+	}
 	begin_watching(service);
+	narrowing_look(service);
+	settling_follow(service);
 }
 
 int service_new(const struct service_context *context, const char *name,
@@ -283,6 +291,9 @@ struct service *service_free(struct service *service)
 	exec_run_forget_all(service);
 	work_forget(service->foreign_work);
 	outdated_forget(service);
+	narrowing_done(service);
+	waking_done(&service->waking);
+	settling_done(service);
 	service->exclusive = exclusive_run_free(service->exclusive);
 	service->health = health_free(service->health);
 	roles_free(service->roles);
@@ -320,12 +331,39 @@ bool service_is_known(const struct service *service)
 	return true;
 }
 
+static bool may_start(const struct instance *instance)
+{
+	return instance_facts(instance)->state != UNIT_DOWN ||
+	       instance_facts(instance)->job_pending || instance->restart_source ||
+	       instance->restart_job;
+}
+
+bool service_is_put_down(const struct service *service)
+{
+	bool asked = false, unasked = false, activated = false;
+
+	if (!service_is_known(service) || service->change || service->upgrade || service->exclusive)
+		return false;
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		const struct instance *instance = service->instances[i];
+
+		if (may_start(instance))
+			return false;
+		asked |= instance->asked;
+		unasked |= instance->unasked;
+		activated |= unit_has_socket(instance_facts(instance));
+	}
+	/* what is started by its clients may have ended for want of any */
+	return !activated || (asked && !unasked);
+}
+
 void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX])
 {
 	for (unsigned i = 0; i < service->n_slots; i++) {
 		const struct instance *instance = service->instances[i];
 		struct slot_facts facts = {
 			.unit = instance_facts(instance)->state,
+			.unproven = instance_facts(instance)->has_post_commands,
 		};
 
 		if (service->plane) {

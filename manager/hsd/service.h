@@ -64,6 +64,12 @@ struct description {
 	uint64_t until_usec;
 };
 
+/* See hsd/waking.h. */
+struct waking {
+	struct unit_job *job;
+	uint64_t begun, delay; /* of the last one */
+};
+
 struct service {
 	const struct service_context *context;
 	char name[SERVICE_NAME_MAX];
@@ -84,7 +90,9 @@ struct service {
 	struct event_log *events;
 	struct nudging *nudging; /* NULL: there is nothing that could move */
 	struct park *park;
-	struct pathguard *pathguard;   /* NULL: there was no memory for one */
+	struct pathguard *pathguard; /* NULL: there was no memory for one */
+	struct waking waking;
+	sd_event_source *settling;     /* see hsd/settling.h */
 	sd_event_source *retry_source; /* its kernel side could not be opened */
 	uint64_t retry_delay;
 	struct hang *hang;
@@ -98,6 +106,9 @@ struct service {
 	struct work *foreign_work;	 /* it is being looked */
 	struct outdated_slots *outdated; /* NULL: not looked yet; see hsd/outdated_watch.h */
 	struct exec_run *execs;		 /* commands whose scope is being made */
+	/* ports that Ports= does not name are being given up: see hsd/narrowing.h */
+	sd_event_source *outside_source;
+	struct work *outside_work;
 	sd_bus_slot *bus_object;
 	struct description described, described_to_all;
 };
@@ -117,6 +128,10 @@ void service_reload(struct service *service);
 bool service_is_open(const struct service *service);
 /* Systemd has been asked about all slots. */
 bool service_is_known(const struct service *service);
+/* All slots were stopped by somebody: none is on its way or has failed, nor has one that a socket
+ * unit starts ended by itself. */
+bool service_is_put_down(const struct service *service);
+
 /* States of all slots, from kernel facts and units. */
 void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX]);
 /* Who is to take over from `slot`: a ready one, the fittest; HS_SLOT_NONE when there is none, or

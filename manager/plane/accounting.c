@@ -13,8 +13,9 @@
 #include "plane/census.h"
 #include "plane/cgroup.h"
 #include "plane/guard.h"
-#include "plane/motion.h"
 #include "plane/load.h"
+#include "plane/motion.h"
+#include "plane/own.h"
 #include "plane/pins.h"
 #include "plane/queues.h"
 #include "util/macro.h"
@@ -36,6 +37,8 @@ struct accounting {
 	struct queues *queues;
 	bool motion_asked, queues_asked;
 	struct guard *guard;
+	struct own *own;
+	bool own_refused;
 };
 
 /* The pins of the maps, and where their descriptors belong. */
@@ -77,6 +80,7 @@ struct accounting *accounting_free(struct accounting *a)
 	motion_free(a->motion);
 	queues_free(a->queues);
 	guard_free(a->guard);
+	own_free(a->own);
 	close_pins(a);
 	free(a);
 	return NULL;
@@ -323,6 +327,7 @@ void accounting_unregister(struct accounting *a, uint32_t service_id)
 {
 	bpf_map_delete_elem(a->services_fd, &service_id);
 	guard_forget(service_id);
+	own_forget(service_id);
 }
 
 int accounting_tag(struct accounting *a, int socket_fd, const struct hs_tag *tag)
@@ -377,6 +382,18 @@ struct guard *accounting_guard(struct accounting *a)
 	if (!a->guard && guard_open(&a->guard, NULL) < 0)
 		a->guard = NULL;
 	return a->guard;
+}
+
+struct own *accounting_own(struct accounting *a)
+{
+	int r;
+
+	if (a->own || a->own_refused)
+		return a->own;
+	r = own_open(&a->own, NULL);
+	/* what stood against it may be over: another process was making pins */
+	a->own_refused = r < 0 && r != -EBUSY;
+	return r < 0 ? NULL : a->own;
 }
 
 unsigned accounting_slot_of(const struct accounting *a, uint64_t cookie, const struct hs_tag *tag)

@@ -16,6 +16,7 @@ struct accounting;
 struct census;
 struct guard;
 struct motion;
+struct own;
 struct queues;
 
 /*
@@ -54,6 +55,8 @@ struct queues *accounting_queues(struct accounting *accounting);
 /* The guard of the selector, opened or made when it is first asked for. NULL where the kernel
  * refuses it. */
 struct guard *accounting_guard(struct accounting *accounting);
+/* The instances' own way to themselves, likewise. */
+struct own *accounting_own(struct accounting *accounting);
 
 /* The slot that an established connection belongs to now: its tag, unless it has migrated since. */
 unsigned accounting_slot_of(const struct accounting *accounting, uint64_t cookie,

@@ -38,7 +38,7 @@ static const struct {
 	[ADOPT_NOT_OURS] = {"not of this slot", NULL},
 	[ADOPT_BELONGS] = {"it belongs to another service", NULL},
 	[ADOPT_OTHER_UID] = {"it belongs to another user than the other slots' sockets there did",
-			     "restart its unit, whose ExecStartPre=hs-hook prepare gives them one "
+			     "restart its unit, whose ExecCondition=hs-hook prepare gives them one "
 			     "owner"},
 	[ADOPT_RESERVED] =
 		{"conmon keeps the published port to itself and never accepts there, and the "
@@ -338,6 +338,28 @@ static bool is_reserved(const struct held_socket *held)
 	return !strcmp(holder.comm, "conmon");
 }
 
+/* On an address that the service has. */
+static bool is_of_service(const struct plane *plane, const struct adopt_scope *scope,
+			  const struct address *address)
+{
+	return plane_find(plane, address) || (scope->n_ports && in_scope(scope, address));
+}
+
+/* Of a process that has none of the service's own sockets. */
+static bool is_of_session(const struct plane *plane, const struct adopt_scope *scope,
+			  const struct adoption *adoption, const struct held_socket *held)
+{
+	if (!scope->settled || is_of_service(plane, scope, &held->socket.address))
+		return false;
+	for (size_t i = 0; i < adoption->n; i++) {
+		const struct held_socket *other = &adoption->sockets[i].held;
+
+		if (other->pid == held->pid && is_of_service(plane, scope, &other->socket.address))
+			return false;
+	}
+	return true;
+}
+
 /* Judges one socket and makes sure that its group has the selector. -ESTALE: it is gone, forget it.
  */
 static int prepare(struct plane *plane, const struct adopt_scope *scope, struct adoption *adoption,
@@ -347,7 +369,8 @@ static int prepare(struct plane *plane, const struct adopt_scope *scope, struct 
 	_cleanup_(close_fdp) int fd = -1;
 	int r;
 
-	if (!in_scope(scope, address) || (address->udp && address_is_for_many(address))) {
+	if (!in_scope(scope, address) || (address->udp && address_is_for_many(address)) ||
+	    is_of_session(plane, scope, adoption, &socket->held)) {
 		socket->verdict = ADOPT_PORT_LEFT_OUT;
 		return 0;
 	}

@@ -94,6 +94,9 @@ struct adopt_scope {
 	const char (*paths)[HS_PATH_MAX]; /* Paths= */
 	unsigned n_paths;
 	bool late; /* sockets without SO_REUSEPORT are given it: the intake is forced */
+	/* it has served for a while: what another process of it than those with its addresses opens
+	 * now, it opens for one client (passive FTP), and is no address of the service */
+	bool settled;
 };
 int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 		   struct adoption **ret_adoption, struct problem *problem);

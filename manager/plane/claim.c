@@ -216,7 +216,9 @@ int claim_take(const struct plane *plane, unsigned slot, const struct listening_
 	if (!plane_accounting(plane))
 		return CLAIM_TAKEN;
 	if (tag.service_id == plane_id(plane))
-		return tag.slot == HS_SLOT_PARK ? CLAIM_PARK : CLAIM_TAKEN;
+		return tag.slot == HS_SLOT_PARK	  ? CLAIM_PARK
+		       : tag.slot == HS_SLOT_NONE ? CLAIM_LEFT
+						  : CLAIM_TAKEN;
 	r = claim_find_service(tag.service_id, service);
 	if (r != -ENOENT)
 		return r ? r : CLAIM_ALIEN;

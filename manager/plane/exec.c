@@ -94,30 +94,22 @@ static int own_netns_or(pid_t pid, uint32_t *ret_inode)
 	return 0;
 }
 
-static int netns_of(const struct plane *plane, const struct exec_order *order, uint32_t *ret_inode)
+static int netns_of(const struct exec_order *order, uint32_t *ret_inode)
 {
-	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
-
-	if (!order->netns && !order->aside)
+	if (!order->netns)
 		return own_netns_or(order->pid, ret_inode);
-	/* all listeners of a service are in one namespace */
-	if (order->aside)
-		*ret_inode = n ? listeners[0]->address.netns : 0;
-	else
-		*ret_inode = order->netns->inode;
+	*ret_inode = order->netns->inode;
 	return 0;
 }
 
-static int prepare(struct exec_bpf *skel, const struct plane *plane, const struct exec_order *order,
+static int prepare(struct exec_bpf *skel, const struct exec_order *order,
 		   const struct hs_preview_owner_id *owner)
 {
 	uint32_t netns;
-	int r = netns_of(plane, order, &netns);
+	int r = netns_of(order, &netns);
 
 	if (r < 0)
 		return r;
-	skel->rodata->hs_aside = order->aside;
 	skel->rodata->hs_owner = owner->id;
 	skel->rodata->hs_slot = order->slot;
 	skel->rodata->hs_netns = netns;
@@ -138,7 +130,7 @@ int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_co
 	if (!r)
 		r = preview_of_cgroup(order->cgroup, &owner);
 	if (!r)
-		r = prepare(skel, plane, order, &owner);
+		r = prepare(skel, order, &owner);
 	if (r < 0)
 		return problem_set(problem, r, "cannot look at the command's cgroup %s: %s",
 				   order->cgroup, strerror(-r));

@@ -18,9 +18,6 @@ struct exec_order {
 	unsigned slot;
 	pid_t pid; /* the command, or who becomes it: its network namespace counts */
 	const struct netns *netns; /* that, where it is known: then `pid` does not matter */
-	/* it is the cgroup of the slot's own instance, whose listeners' namespace counts: TCP only,
-	 * also to sockets that were set aside (plane/retire.h); fails open */
-	bool aside;
 };
 
 /* Whether a command can be sent there: false, and why not, when the slot has no live socket. */

@@ -283,6 +283,25 @@ void force_set_ports(struct force *force, const struct config_port *ports, size_
 	}
 }
 
+void force_keep_addresses(struct force *force, struct plane *plane)
+{
+	uint64_t tcp[ARRAY_SIZE(force->ports->tcp)] = {0};
+	uint64_t udp[ARRAY_SIZE(force->ports->udp)] = {0};
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct address *address = &listeners[i]->address;
+
+		(address->udp ? udp : tcp)[address->port / 64] |= UINT64_C(1)
+								  << (address->port % 64);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(tcp); i++) {
+		set_word((uint64_t *)&force->ports->tcp[i], tcp[i] & force->ports->tcp[i]);
+		set_word((uint64_t *)&force->ports->udp[i], udp[i] & force->ports->udp[i]);
+	}
+}
+
 struct force_counts force_counts(const struct force *force)
 {
 	return (struct force_counts) {

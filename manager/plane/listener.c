@@ -239,6 +239,27 @@ void listener_withdraw(struct listener *listener, unsigned slot)
 	}
 }
 
+void listener_take_out(struct listener *listener, unsigned slot, uint64_t cookie)
+{
+	uint64_t other;
+
+	for (uint32_t shard = 0; shard < HS_SHARDS_MAX; shard++) {
+		uint32_t index = slot * HS_SHARDS_MAX + shard;
+
+		if (entry_cookie(listener, index, &other) || other != cookie)
+			continue;
+		__atomic_fetch_and(&listener->shards->live[slot], ~(UINT64_C(1) << shard),
+				   __ATOMIC_SEQ_CST);
+		bpf_map_delete_elem(listener->sockets_fd, &index);
+	}
+}
+
+void listener_disown(struct listener *listener, uint64_t cookie)
+{
+	if (listener->owners_fd >= 0)
+		bpf_map_delete_elem(listener->owners_fd, &cookie);
+}
+
 void listener_set_aside(struct listener *listener, unsigned slot)
 {
 	__atomic_store_n(&listener->shards->live[slot], 0, __ATOMIC_SEQ_CST);

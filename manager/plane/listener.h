@@ -71,6 +71,11 @@ void listener_set_aside(struct listener *listener, unsigned slot);
 /* One that was set aside, and has lost its place by a bounce, gets one again. As listener_put(). */
 int listener_put_aside(struct listener *listener, unsigned slot, int socket_fd);
 
+/* Takes one socket out, also one that was set aside. */
+void listener_take_out(struct listener *listener, unsigned slot, uint64_t cookie);
+/* Forgets that it was put anywhere. */
+void listener_disown(struct listener *listener, uint64_t cookie);
+
 /* The cookies of the slot's live sockets, from the kernel. Returns how many. */
 unsigned listener_sockets(const struct listener *listener, unsigned slot,
 			  uint64_t cookies[HS_SHARDS_MAX]);

@@ -190,12 +190,9 @@ static socklen_t to_sockaddr(const struct address *address, struct sockaddr_stor
 
 /* The rules of a reuseport group: the option before bind(2), one owner, one device, one kind of
  * IPv6. Kernel: inet_csk_get_port(). */
-static int join(int fd, const struct address *address, int model)
+static int liken(int fd, const struct address *address, int model)
 {
-	struct sockaddr_storage name;
-	socklen_t size = to_sockaddr(address, &name);
 	struct stat st;
-	int r;
 
 	set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	/* connections that are born here have no owner until they are accepted, and must not stand
@@ -206,11 +203,14 @@ static int join(int fd, const struct address *address, int model)
 	if (address->ifindex)
 		set_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)address->ifindex);
 	park_copy_options(fd, model);
-	if (fstat(model, &st) < 0)
-		return -errno;
-	r = borrow_give(fd, st.st_uid);
-	if (r < 0)
-		return r;
+	return fstat(model, &st) < 0 ? -errno : borrow_give(fd, st.st_uid);
+}
+
+int park_bind(const struct address *address, int fd)
+{
+	struct sockaddr_storage name;
+	socklen_t size = to_sockaddr(address, &name);
+
 	return bind(fd, (struct sockaddr *)&name, size) < 0 ? -errno : 0;
 }
 
@@ -229,7 +229,7 @@ int park_put(const struct plane *plane, struct listener *listener, int fd)
 	return r ? r : listener_put(listener, HS_SLOT_PARK, fd, cookie);
 }
 
-int park_twin(struct listener *listener, int model, int *ret_fd)
+int park_spare(struct listener *listener, int model, int *ret_fd)
 {
 	struct lent_kind kind = {listener->address.family, SOCK_STREAM | SOCK_NONBLOCK, 0};
 	_cleanup_(close_fdp) int fd = -1;
@@ -242,7 +242,20 @@ int park_twin(struct listener *listener, int model, int *ret_fd)
 	/* a socket belongs to the namespace it was made in; all else can be done from outside */
 	r = borrow_open(&listener->netns, &kind, &fd);
 	if (!r)
-		r = join(fd, &listener->address, model);
+		r = liken(fd, &listener->address, model);
+	if (r < 0)
+		return r;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int park_twin(struct listener *listener, int model, int *ret_fd)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = park_spare(listener, model, &fd);
+
+	if (!r)
+		r = park_bind(&listener->address, fd);
 	if (r < 0)
 		return r;
 	*ret_fd = steal_fd(&fd);

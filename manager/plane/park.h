@@ -34,6 +34,9 @@ int park_open(const struct plane *plane, struct listener *listener, int model, u
  * lets it listen, for `max` connections, and puts it in the map.
  */
 int park_twin(struct listener *listener, int model, int *ret_fd);
+/* As park_twin(), but not bound: it has nothing of the address until park_bind(). */
+int park_spare(struct listener *listener, int model, int *ret_fd);
+int park_bind(const struct address *address, int fd);
 int park_start(const struct plane *plane, struct listener *listener, int fd, unsigned max);
 
 /* Only the last two steps, for a park that has listened before: the tag, and the place in the map.

@@ -11,6 +11,7 @@
 #include "core/name.h"
 #include "plane/flows.h"
 #include "plane/maps.h"
+#include "plane/own.h"
 #include "plane/pins.h"
 #include "util/macro.h"
 
@@ -150,11 +151,20 @@ static struct pin_path listener_path(const struct plane *plane, const struct add
 	return pin_path("%s/%s", plane->folder.text, address_to_pin(address, name));
 }
 
+struct own *plane_own(const struct plane *plane)
+{
+	return plane->accounting ? accounting_own(plane->accounting) : NULL;
+}
+
 static void add_to_list(struct plane *plane, struct listener *listener)
 {
+	struct own *own = plane_own(plane);
+
 	plane->listeners[plane->n_listeners++] = listener;
 	if (plane->accounting)
 		accounting_watch_port(plane->accounting, listener->address.port);
+	if (own)
+		own_add_address(own, plane->control->service_id, &listener->address);
 }
 
 static int open_listener(const char *name, void *userdata)
@@ -199,6 +209,18 @@ int plane_refresh(struct plane *plane)
 	return r ? r : pins_each_folder(plane->folder.text, open_listener, plane);
 }
 
+/* To the programs that serve all services. */
+static void make_known(const struct plane *plane)
+{
+	struct own *own = plane_own(plane);
+
+	if (plane->accounting)
+		accounting_register(plane->accounting, plane->control->service_id,
+				    plane->counters_fd);
+	if (own)
+		own_register(own, plane->control->service_id, plane->preview_fd);
+}
+
 static int open_pins(struct plane *plane, struct problem *problem)
 {
 	int r = open_control(plane);
@@ -210,9 +232,8 @@ static int open_pins(struct plane *plane, struct problem *problem)
 		return r;
 	if (!r)
 		r = open_maps(plane);
-	if (!r && plane->accounting)
-		accounting_register(plane->accounting, plane->control->service_id,
-				    plane->counters_fd);
+	if (!r)
+		make_known(plane);
 	if (!r)
 		r = plane_refresh(plane);
 	if (r == -EACCES || r == -EPERM)
@@ -236,6 +257,8 @@ int plane_open(const char *service, struct accounting *accounting, struct plane 
 	r = pins_check(&foreign);
 	if (r == -EPERM)
 		return problem_set(problem, r, "%s", foreign.text);
+	/* now: it takes the lock that who makes pins of a service holds */
+	(void)plane_own(plane);
 	r = open_pins(plane, problem);
 	if (r < 0)
 		return r;
@@ -443,6 +466,12 @@ static bool is_elsewhere(const struct listener *listener, const struct address *
 	       address_equal(&moved, address) && !listener_live_slots(listener);
 }
 
+static void drop(struct plane *plane, struct listener *listener)
+{
+	pins_remove(listener_path(plane, &listener->address).text);
+	listener_free(listener);
+}
+
 /* Drops listeners without a socket, or those that are elsewhere than `address`. Should sockets
  * that were withdrawn keep a dropped selector going, it falls open; the next adoption attaches a
  * new one. */
@@ -453,12 +482,28 @@ static void drop_dead_listeners(struct plane *plane, const struct address *addre
 	for (size_t i = 0; i < plane->n_listeners; i++) {
 		struct listener *listener = plane->listeners[i];
 
-		if (address ? is_elsewhere(listener, address) : is_dead(listener)) {
-			pins_remove(listener_path(plane, &listener->address).text);
-			listener_free(listener);
-		} else {
+		if (address ? is_elsewhere(listener, address) : is_dead(listener))
+			drop(plane, listener);
+		else
 			plane->listeners[kept++] = listener;
+	}
+	plane->n_listeners = kept;
+}
+
+void plane_forget_outside(struct plane *plane, const struct config *config)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < plane->n_listeners; i++) {
+		struct listener *listener = plane->listeners[i];
+
+		if (config_has_port(config, listener->address.port, listener->address.udp)) {
+			plane->listeners[kept++] = listener;
+			continue;
 		}
+		for (unsigned place = 0; place < HS_PLACES_MAX; place++)
+			listener_withdraw(listener, place);
+		drop(plane, listener);
 	}
 	plane->n_listeners = kept;
 }
@@ -466,6 +511,13 @@ static void drop_dead_listeners(struct plane *plane, const struct address *addre
 void plane_forget_elsewhere(struct plane *plane, const struct address *address)
 {
 	drop_dead_listeners(plane, address);
+}
+
+static int marks_fd(const struct plane *plane)
+{
+	struct own *own = plane_own(plane);
+
+	return own ? own_marks_fd(own) : -1;
 }
 
 static struct selector_shared shared_maps(const struct plane *plane, const struct address *address)
@@ -477,6 +529,7 @@ static struct selector_shared shared_maps(const struct plane *plane, const struc
 		.preview_fd = plane->preview_fd,
 		.prefixes_fd = plane->prefixes_fd,
 		.moved_fd = plane->accounting ? accounting_moved_fd(plane->accounting) : -1,
+		.marks_fd = marks_fd(plane),
 		.flows_fd = plane->flows.fd,
 		.netns = address->netns,
 	};

@@ -18,8 +18,9 @@
 #include "plane/paths.h"
 #include "util/problem.h"
 
-#define PLANE_LISTENERS_MAX 64
+#define PLANE_LISTENERS_MAX CONFIG_LISTENERS_MAX
 
+struct own;
 struct plane;
 
 /* Opens what is pinned. -ENOENT when the service has no pins; -EPROTO when they are of another
@@ -36,6 +37,8 @@ int plane_destroy(struct plane *plane);
 
 const char *plane_service(const struct plane *plane);
 struct accounting *plane_accounting(const struct plane *plane);
+/* NULL: there is none, see plane/own.h. */
+struct own *plane_own(const struct plane *plane);
 uint32_t plane_id(const struct plane *plane);
 int plane_counters_fd(const struct plane *plane); /* stays the plane's */
 /* Mapped; stays the plane's. Written in plane/control.c only. */
@@ -113,6 +116,9 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 bool plane_listener_is_live(const struct listener *listener);
 /* Forgets listeners that serve no more and differ from this one in the network namespace only. */
 void plane_forget_elsewhere(struct plane *plane, const struct address *address);
+/* Forgets listeners on ports that the settings do not name: their sockets leave the maps, and the
+ * pins go. See plane/outside.h. */
+void plane_forget_outside(struct plane *plane, const struct config *config);
 /* Finds the namespaces of listeners that this process has adopted no socket of, among those of the
  * processes in a cgroup, so that the kernel can be asked about them. */
 void plane_locate(struct plane *plane, const char *cgroup);

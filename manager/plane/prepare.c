@@ -6,6 +6,7 @@
 #include "plane/adopt.h"
 #include "plane/force.h"
 #include "plane/mptcp.h"
+#include "plane/own.h"
 #include "util/macro.h"
 
 /* A cgroup is new at every start, unless something of the last run is left in it. */
@@ -39,6 +40,22 @@ static int keep_to_tcp(const struct prepare_scope *scope, struct problem *proble
 		 : 0;
 }
 
+/* Until it has started what it asks itself is meant for itself, and the park answers to everybody
+ * else. */
+static void open_own_way(struct plane *plane, const struct prepare_scope *scope)
+{
+	struct own_place place = {
+		.service_id = plane_id(plane),
+		.slot = scope->slot,
+		.on = !scope->started || scope->config->self == SELF_OWN,
+	};
+	struct own *own = plane_own(plane);
+
+	/* where the kernel does not take it doctor tells: no reason not to start */
+	if (own)
+		(void)own_cgroup(own, scope->cgroup, &place);
+}
+
 int prepare_slot(struct plane *plane, const struct prepare_scope *scope,
 		 struct problem *ret_sentence)
 {
@@ -52,6 +69,7 @@ int prepare_slot(struct plane *plane, const struct prepare_scope *scope,
 		accounting_watch_cgroup(plane_accounting(plane), scope->cgroup);
 	/* before the server runs: so that there is no moment without */
 	adopt_guard(plane, scope->cgroup, scope->forced);
+	open_own_way(plane, scope);
 
 	r = r ?: tcp;
 	if (r < 0)

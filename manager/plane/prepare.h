@@ -12,6 +12,7 @@ struct prepare_scope {
 	unsigned slot;
 	bool forced; /* the bind programs belong on it: intake_needs_force() */
 	const struct config *config;
+	bool started; /* it runs: Self= counts */
 };
 
 /*

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "plane/cgroup.h"
+#include "plane/own.h"
 #include "util/files.h"
 #include "util/macro.h"
 
@@ -104,9 +105,21 @@ static int get(const struct plane *plane, const struct hs_preview_key *key,
 	return bpf_map_lookup_elem(plane_preview_fd(plane), key, ret_rule) ? -errno : 0;
 }
 
+/* False: somebody else has removed it. */
+static bool take_away(const struct plane *plane, const struct hs_preview_key *key)
+{
+	struct own *own = key->netns == HS_PREVIEW_OWN ? plane_own(plane) : NULL;
+
+	if (bpf_map_delete_elem(plane_preview_fd(plane), key))
+		return false;
+	if (own)
+		own_unmark(own, plane_id(plane), key->source_port);
+	return true;
+}
+
 void preview_remove(struct plane *plane, const struct hs_preview_key *key)
 {
-	bpf_map_delete_elem(plane_preview_fd(plane), key);
+	(void)take_away(plane, key);
 }
 
 bool preview_has_begun(const struct plane *plane, const struct hs_preview_owner_id *owner)
@@ -161,7 +174,7 @@ static bool take_room(const struct hs_preview_key *key, const struct hs_preview_
 	if (!key->protocol || rule->misses || rule->owner.kind != HS_PREVIEW_CGROUP ||
 	    (!rule->hits && !room->any))
 		return false;
-	room->made += !bpf_map_delete_elem(plane_preview_fd(room->plane), key);
+	room->made += take_away(room->plane, key);
 	return room->made == ROOM_MADE;
 }
 
@@ -228,17 +241,27 @@ static bool remove_entry(const struct hs_preview_key *key, const struct hs_previ
 	return false;
 }
 
+/* The rules of the own way are found by their marks. */
+static bool is_looked_for(const struct hs_preview_key *key, const struct hs_preview_rule *rule,
+			  void *userdata)
+{
+	(void)rule;
+	*(bool *)userdata = key->netns != HS_PREVIEW_OWN;
+	return *(bool *)userdata;
+}
+
 static int remove_all(struct plane *plane, struct removal *removal)
 {
 	_cleanup_(close_fdp) int lock = -1;
-	struct hs_preview_key first;
+	bool more = false;
 	/* what is left by others can be left a little longer */
 	int r = plane_preview_lock(plane, removal->owner, &lock);
 
 	if (r < 0)
 		return r;
 	each_entry(plane, remove_entry, removal);
-	if (bpf_map_get_next_key(plane_preview_fd(plane), NULL, &first))
+	each_entry(plane, is_looked_for, &more);
+	if (!more)
 		plane_set_preview(plane, false);
 	return 0;
 }

@@ -3,12 +3,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "plane/claim.h"
-#include "plane/exec.h"
+#include "plane/own.h"
 #include "plane/pathlink.h"
-#include "plane/preview.h"
 #include "util/macro.h"
 
 static void set_aside(struct plane *plane, unsigned slot)
@@ -139,14 +139,16 @@ void retire_describe(enum retire_answer answer, const struct plane *plane, unsig
 int retire_keep_reach(struct plane *plane, unsigned slot, const char *cgroup,
 		      struct problem *problem)
 {
-	struct exec_order order = {.cgroup = cgroup, .slot = slot, .aside = true};
-	struct hs_preview_owner_id owner;
-	int r = preview_of_cgroup(cgroup, &owner);
+	struct own_place place = {.service_id = plane_id(plane), .slot = slot, .on = true};
+	struct own *own = plane_own(plane);
+	int r = own ? own_cgroup(own, cgroup, &place) : -ENOTSUP;
 
-	/* the same group again, as processes of an earlier run have outlived that: it has them */
-	if (!r && preview_has_begun(plane, &owner))
-		return 0;
-	return r ? r : exec_attach(plane, &order, NULL, problem);
+	if (r == -ENOTSUP)
+		problem_set(problem, r,
+			    "the kernel refuses the programs for that; see hsctl doctor");
+	else if (r < 0)
+		problem_set(problem, r, "cgroup %s: %s", cgroup, strerror(-r));
+	return r;
 }
 
 static int bounce_socket(const struct plane *plane, unsigned slot, const struct held_socket *held,

@@ -46,11 +46,9 @@ struct retire_queues {
  * RETIRE_PARKED; or RETIRE_LAST, when there is none at all. */
 enum retire_answer retire_park(struct plane *plane, unsigned slot);
 
-/*
- * What processes in the cgroup connect to on the service's ports, over TCP, is this slot's, also
- * after it is retired: a command of ExecStop= that tells the server to stop by one of them ("rndc
- * stop") must not reach the slot that took over. Ends with the cgroup, and preview_sweep().
- */
+/* What processes in the cgroup send to the service over the loopback device is this slot's (see
+ * plane/own.h), also after it is retired, and with Self=active: a command of ExecStop= that tells
+ * the server to stop by one of its ports ("rndc stop") must not reach the slot that took over. */
 int retire_keep_reach(struct plane *plane, unsigned slot, const char *cgroup,
 		      struct problem *problem);
 

@@ -96,6 +96,9 @@ static int share_maps(const struct selector *selector, const struct selector_sha
 
 	for (size_t i = 0; !r && i < ARRAY_SIZE(maps); i++)
 		r = bpf_map__reuse_fd(map_of(selector, maps[i].name), maps[i].fd);
+	/* else a map of its own, in which nothing is marked */
+	if (!r && shared->marks_fd >= 0)
+		r = bpf_map__reuse_fd(map_of(selector, "hs_own_marks"), shared->marks_fd);
 	if (r < 0)
 		return r;
 	if (selector->udp)

@@ -15,6 +15,7 @@
 struct selector_shared {
 	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd;
 	int moved_fd;	/* -1: connections are not counted */
+	int marks_fd;	/* -1: instances have no own way (plane/own.h) */
 	int flows_fd;	/* -1: no UDP listener yet */
 	uint32_t netns; /* not a map: the listener's, as in its address */
 };

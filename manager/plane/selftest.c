@@ -55,6 +55,7 @@ static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_LOADS_MOTION] = selftest_loads_motion,
 	[ABILITY_LOADS_FORCE] = selftest_loads_force,
 	[ABILITY_LOADS_GUARD] = selftest_loads_guard,
+	[ABILITY_LOADS_OWN] = selftest_loads_own,
 	[ABILITY_LOADS_EXEC] = selftest_loads_exec,
 	[ABILITY_LOADS_MPTCP] = selftest_loads_mptcp,
 };

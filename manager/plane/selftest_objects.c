@@ -13,6 +13,7 @@
 #include "guard.skel.h"
 #include "motion.skel.h"
 #include "plane/force.h"
+#include "own.skel.h"
 #include "plane/load.h"
 #include "plane/mptcp.h"
 #include "plane/selftest_checks.h"
@@ -57,6 +58,7 @@ SELFTEST_OBJECT(census, "the census")
 SELFTEST_OBJECT(queues, "the look at accept queues")
 SELFTEST_OBJECT(motion, "the look at what moves")
 SELFTEST_OBJECT(guard, "the guard of the selector")
+SELFTEST_OBJECT(own, "the programs of the own way")
 SELFTEST_OBJECT(exec, "the programs for a command")
 
 /* Those that are loaded in another way where the kernel knows less. */

@@ -323,6 +323,8 @@ static int compare_commands(struct enable_plan *plan, const struct lint_unit *un
 	} else if (!commands_fit(&own, &plan->commands)) {
 		snprintf(finding.what, sizeof(finding.what), "%s", unit->name);
 		lint_add(&plan->report, &finding);
+	} else {
+		commands_share(&plan->commands, &own);
 	}
 	return 0;
 }

@@ -154,14 +154,14 @@ static int write_text(struct filechange *change, const char *text)
 	return r;
 }
 
-/* Removes the file, and its folder where nothing else is in it. */
+/* Removes the file, and its folder where nothing else is in it; but not where settings go. */
 static int remove_file(const char *path)
 {
 	_cleanup_(freep) char *folder = folder_of(path);
 
 	if (unlink(path) < 0 && errno != ENOENT)
 		return -errno;
-	if (folder)
+	if (folder && strcmp(folder, HS_SYSCONFDIR "/hotstandby") != 0)
 		(void)rmdir(folder);
 	return 0;
 }

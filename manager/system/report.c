@@ -21,6 +21,19 @@ void report_init(struct service_report *report, const char *service, unsigned n_
 	}
 }
 
+/* Addresses that the park alone keeps. */
+static void read_held(struct service_report *report, const struct plane *plane)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (listener_sockets(listeners[i], HS_SLOT_PARK, cookies) &&
+		    !listener_live_slots(listeners[i]))
+			report->held[report->n_held++] = listeners[i]->address;
+}
+
 static void read_listeners(struct service_report *report, const struct plane *plane)
 {
 	size_t n;
@@ -59,6 +72,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	report->word = plane_word(plane);
 	read_listeners(report, plane);
 	read_paths(report, plane);
+	read_held(report, plane);
 	plane_totals(plane, &totals);
 	plane_queued(plane, queued);
 	plane_flows(plane, flows);
@@ -121,6 +135,7 @@ void report_read_unit(struct service_report *report, unsigned slot, const struct
 		.sockets = out->sockets,
 		.retired = out->retired,
 		.suspect = out->suspect,
+		.unproven = facts->has_post_commands,
 	};
 
 	report->known &= facts->state != UNIT_UNKNOWN;
@@ -210,6 +225,17 @@ static json_object *slot_to_json(const struct service_report *report, unsigned s
 	json_object_object_add(object, "outdated", outdated_to_json(&in->outdated));
 	add_text(object, "problem", in->problem.text);
 	return object;
+}
+
+static json_object *held_to_json(const struct service_report *report)
+{
+	json_object *list = json_object_new_array();
+	char text[ADDRESS_TEXT_MAX];
+
+	for (unsigned i = 0; i < report->n_held; i++)
+		json_object_array_add(
+			list, json_object_new_string(address_format(&report->held[i], text)));
+	return list;
 }
 
 static json_object *listeners_to_json(const struct service_report *report)
@@ -302,6 +328,7 @@ json_object *report_to_json(const struct service_report *report)
 		json_object_new_boolean(hs_word_flags(report->word) & HS_FLAG_PARK_ALL));
 	json_object_object_add(object, "park_ready", json_object_new_boolean(report->park_ready));
 	add_number(object, "parked", report->parked);
+	json_object_object_add(object, "held", held_to_json(report));
 	add_number(object, "unrouted", report->nothing_to_choose);
 	add_number(object, "events_lost", report->events_lost);
 	add_number(object, "flows_evicted", report->flows_evicted);

@@ -66,6 +66,8 @@ struct service_report {
 	uint64_t flows_evicted;
 	bool has_peers;	 /* they were counted */
 	bool park_ready; /* there is a park on some listener */
+	unsigned n_held; /* addresses that no slot serves, and a park keeps */
+	struct address held[PLANE_LISTENERS_MAX];
 	uint32_t parked; /* connections that wait there */
 	enum config_failover failover;
 	uint64_t hold_usec;	/* no automatic fail-over for so long */

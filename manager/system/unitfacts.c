@@ -101,6 +101,24 @@ static int read_any(sd_bus_message *m, const char *type, bool *any)
 	return r;
 }
 
+/* Those that are allowed, or that are not. */
+static int read_interfaces(sd_bus_message *m, bool *any)
+{
+	_cleanup_(strings_freep) char **names = NULL;
+	int allow = 0, r = sd_bus_message_enter_container(m, 'v', "(bas)");
+
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'r', "bas");
+	if (r >= 0)
+		r = sd_bus_message_read(m, "b", &allow);
+	if (r >= 0)
+		r = sd_bus_message_read_strv(m, &names);
+	if (r >= 0)
+		r = sd_bus_message_exit_container(m);
+	*any |= allow || (names && *names);
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_commands(sd_bus_message *m, bool *others)
 {
 	unsigned n = 0;
@@ -142,8 +160,12 @@ static int read_property(sd_bus_message *m, const char *name, struct unit_facts 
 		return read_any(m, "a(iayu)", &facts->filtered);
 	if (!strcmp(name, "IPIngressFilterPath") || !strcmp(name, "IPEgressFilterPath"))
 		return read_any(m, "as", &facts->filtered);
+	if (!strcmp(name, "RestrictNetworkInterfaces"))
+		return read_interfaces(m, &facts->filtered);
 	if (!strcmp(name, "ExecStop"))
 		return read_commands(m, &facts->has_stop_commands);
+	if (!strcmp(name, "ExecStartPost"))
+		return read_commands(m, &facts->has_post_commands);
 	if (!strcmp(name, "Result"))
 		return read_text(m, facts->ending.result, sizeof(facts->ending.result));
 	if (!strcmp(name, "ExecMainCode"))
@@ -178,6 +200,7 @@ int unit_facts_read(sd_bus_message *m, struct unit_facts *ret_facts)
 		return r;
 	}
 	facts.state = unit_state_from_strings(raw.active, raw.sub);
+	facts.reloading = !strcmp(raw.active, "reloading");
 	facts.ready_usec = raw.ready;
 	facts.was_active = raw.ready && raw.ready >= raw.started;
 	*ret_facts = facts;

@@ -24,12 +24,14 @@ struct unit_facts {
 	char user[UNIT_NAME_MAX];     /* User=, or the name of its dynamic user; "" = root */
 	bool dynamic_user;
 	/* its control group lets not everything through: IPAddressDeny=, IPIngressFilterPath=,
-	 * IPEgressFilterPath= */
+	 * IPEgressFilterPath=, RestrictNetworkInterfaces= */
 	bool filtered;
 	char invocation[33];	/* hex id of this run of the unit; "" = never started */
 	bool job_pending;	/* systemd has a job for it: to start, stop or restart it */
 	struct ending ending;	/* of the main process, once it has ended */
+	bool reloading;		/* its job is a reload, and ends nothing */
 	bool has_stop_commands; /* ExecStop= has more than the one that retires it */
+	bool has_post_commands; /* ExecStartPost= has more than the one that adopts it */
 	bool was_active;	/* this run, or the last one, has reported ready */
 	uint64_t ready_usec;	/* CLOCK_MONOTONIC: when one has done so last; 0 = never */
 };

@@ -36,10 +36,14 @@ enum work_kind {
 	WORK_OCCUPIED, /* adopt_is_occupied() */
 	WORK_NETNS,    /* borrow_netns() of `pid` */
 	WORK_OPEN,     /* sockets in the namespace given along, of `domain`, ..., `n_sockets` */
-	WORK_TWIN,     /* park_twin() of the park at `address` that is given along */
-	WORK_FOREIGN,  /* foreign_find() */
+	WORK_TWIN,    /* park_twin() of the park at `address` that is given along; park_spare() with
+		       * `spare` */
+	WORK_FOREIGN, /* foreign_find() */
 	WORK_OUTDATED, /* borrow_outdated() for each of the cgroups, with the descriptor given
 			* along: struct work_file */
+	WORK_EARLY,    /* early_reach() */
+	WORK_OUTSIDE,  /* outside_leave() of each of the cgroups, then plane_forget_outside() */
+	WORK_SHED,     /* shed_sockets() */
 	WORK_USER,     /* owner_find() of `user`: the number of it */
 	WORK_RESET,    /* reset_connections() */
 	WORK_DIFFER,   /* owners_differ() from `uid`: 1 or 0 */
@@ -61,7 +65,7 @@ struct work_order {
 	unsigned slot;
 	char service[SERVICE_NAME_MAX];
 	bool counted; /* connections are: there is accounting */
-	bool commit, twins, late, keep_in_map, all, activated;
+	bool commit, twins, late, keep_in_map, all, activated, spare, settled;
 	uid_t uid;
 	char user[UNIT_NAME_MAX];
 	pid_t pid;

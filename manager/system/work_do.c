@@ -9,9 +9,12 @@
 #include "plane/alive.h"
 #include "plane/borrow.h"
 #include "plane/nudge.h"
+#include "plane/outside.h"
 #include "plane/owners.h"
 #include "plane/park.h"
+#include "plane/early.h"
 #include "plane/retire.h"
+#include "plane/shed.h"
 #include "system/owner.h"
 #include "system/work.h"
 #include "util/clock.h"
@@ -137,6 +140,7 @@ static int do_adopt(struct job *job)
 		.paths = order->config.paths,
 		.n_paths = order->config.n_paths,
 		.late = order->late,
+		.settled = order->settled,
 	};
 	int r;
 
@@ -290,7 +294,8 @@ static int do_twin(struct job *job)
 		return -ENOENT;
 	r = listener_learn_netns(listener, job->fds[0]);
 	if (!r)
-		r = park_twin(listener, job->fds[0], &twin);
+		r = job->order->spare ? park_spare(listener, job->fds[0], &twin)
+				      : park_twin(listener, job->fds[0], &twin);
 	if (!r)
 		send_fds(job, &twin, 1);
 	return r;
@@ -333,6 +338,30 @@ static int do_outdated(struct job *job)
 	for (unsigned i = 0; !r && i < job->order->n_cgroups; i++)
 		r = put_files(job, i);
 	return r;
+}
+
+static int do_early(struct job *job)
+{
+	return early_reach(job->plane, job->order->slot, job->order->cgroups[0]);
+}
+
+static int do_outside(struct job *job)
+{
+	const struct work_order *order = job->order;
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < order->n_cgroups; i++)
+		if (order->cgroups[i][0])
+			r = outside_leave(job->plane, &order->config, order->cgroups[i]);
+	/* an instance that has gone has nothing that could be in the way */
+	if (!r || r == -ENOENT)
+		plane_forget_outside(job->plane, &order->config);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int do_shed(struct job *job)
+{
+	return shed_sockets(job->plane, job->order->slot, job->order->cgroups[0]);
 }
 
 static int do_user(struct job *job)
@@ -408,7 +437,8 @@ static int (*const doers[])(struct job *job) = {
 	[WORK_FOREIGN] = do_foreign, [WORK_USER] = do_user,	[WORK_NETNS] = do_netns,
 	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,	[WORK_RESET] = do_reset,
 	[WORK_DIFFER] = do_differ,   [WORK_MAKERS] = do_makers, [WORK_OUTDATED] = do_outdated,
-	[WORK_REACH] = do_reach,
+	[WORK_REACH] = do_reach,     [WORK_EARLY] = do_early,	[WORK_OUTSIDE] = do_outside,
+	[WORK_SHED] = do_shed,
 };
 _Static_assert(ARRAY_SIZE(doers) == WORK_KIND_COUNT, "a way to do each kind");
 

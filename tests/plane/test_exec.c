@@ -8,70 +8,13 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "plane/cgroup.h"
+#include "command.h"
 #include "plane/exec.h"
 #include "plane/preview.h"
 
 #define PORT 8080
-
-/* A command: a child in a cgroup of its own that waits for the word to go. */
-struct command {
-	struct rig *rig;
-	struct pin_path cgroup;
-	pid_t pid;
-	int go, counts;
-};
-
-typedef int (*command_fn)(const void *userdata);
-
-static struct pin_path folder_of(const struct command *command)
-{
-	char mount[PATH_MAX];
-
-	assert_int_equal(cgroup_mount(mount, sizeof(mount)), 0);
-	return pin_path("%s%s", mount, command->cgroup.text);
-}
-
-static void enter(const char *folder)
-{
-	FILE *file = fopen(pin_path("%s/cgroup.procs", folder).text, "we");
-
-	if (!file || fprintf(file, "0\n") < 0 || fclose(file))
-		_exit(99);
-}
-
-static struct command command_start(struct rig *rig, command_fn run, const void *userdata)
-{
-	static unsigned number;
-	struct command command = {
-		.rig = rig,
-		.cgroup = pin_path("%s/command%u", rig->group, number++),
-		.counts = -1,
-	};
-	struct pin_path folder = folder_of(&command);
-	int go[2], ready[2];
-	char byte;
-
-	assert_int_equal(mkdir(folder.text, 0755), 0);
-	assert_int_equal(pipe(go) | pipe(ready), 0);
-	command.pid = fork();
-	if (!command.pid) {
-		enter(folder.text);
-		close(go[1]);
-		if (write(ready[1], "", 1) != 1 || read(go[0], &byte, 1) != 1)
-			_exit(98);
-		_exit(run(userdata));
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
-	close(go[0]);
-	command.go = go[1];
-	return command;
-}
 
 static void command_to(struct command *command, unsigned slot)
 {
@@ -83,19 +26,6 @@ static void command_to(struct command *command, unsigned slot)
 		rig_fail(__FILE__, __LINE__, "no exec: %s", problem.text);
 }
 
-static void command_go(struct command *command)
-{
-	assert_int_equal(write(command->go, "", 1), 1);
-}
-
-static int command_wait(struct command *command)
-{
-	int status;
-
-	assert_int_equal(waitpid(command->pid, &status, 0), command->pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 /* Nothing is left but what the cgroup stands for; and that goes with it. */
 static void command_end(struct command *command)
 {
@@ -104,9 +34,7 @@ static void command_end(struct command *command)
 	assert_int_equal(preview_count(plane), 0);
 	assert_int_equal(preview_sweep(plane), 1);
 	assert_int_equal(plane_has_preview(plane), 0);
-	assert_int_equal(rmdir(folder_of(command).text), 0);
-	close(command->go);
-	close_fd(command->counts);
+	command_done(command);
 }
 
 static struct hs_exec_counts counts_of(const struct command *command)
@@ -117,18 +45,9 @@ static struct hs_exec_counts counts_of(const struct command *command)
 	return counts;
 }
 
-/* How many of 50 were answered by B; 255 when somebody else answered. */
-static int ask_50(const void *userdata)
-{
-	const struct address *to = userdata;
-	struct tally tally = ask_often(to, 50);
-
-	return tally.of['A'] + tally.of['B'] == 50 ? (int)tally.of['B'] : 255;
-}
-
 static int exec_50(struct rig *rig, const struct address *to, unsigned slot)
 {
-	struct command command = command_start(rig, ask_50, to);
+	struct command command = command_start(rig, command_ask_50, to);
 	int got;
 
 	command_to(&command, slot);
@@ -271,8 +190,8 @@ static void each_command_has_its_own_slot(void **state)
 	struct rig *rig = *state;
 	struct address any = rig_any(PORT), local = rig_local(PORT);
 	struct pair pair = start_pair(rig, &any);
-	struct command to_b = command_start(rig, ask_50, &local);
-	struct command to_a = command_start(rig, ask_50, &local);
+	struct command to_b = command_start(rig, command_ask_50, &local);
+	struct command to_a = command_start(rig, command_ask_50, &local);
 
 	serve_pair(&pair);
 	rig_flip(rig, 1);
@@ -293,7 +212,7 @@ static int ask_through_a_grandchild(const void *userdata)
 	pid_t child = fork();
 
 	if (!child)
-		_exit(ask_50(userdata));
+		_exit(command_ask_50(userdata));
 	return waitpid(child, &status, 0) == child ? WEXITSTATUS(status) : 97;
 }
 
@@ -372,7 +291,7 @@ static void a_slot_that_dies_is_told(void **state)
 	struct rig *rig = *state;
 	struct address any = rig_any(PORT), local = rig_local(PORT);
 	struct pair pair = start_pair(rig, &any);
-	struct command command = command_start(rig, ask_50, &local);
+	struct command command = command_start(rig, command_ask_50, &local);
 	struct hs_exec_counts counts;
 	struct problem sentence;
 
@@ -443,7 +362,7 @@ static void a_listener_that_is_nobodys_is_told(void **state)
 	struct address any = rig_any(PORT), local = rig_local(PORT);
 	struct pair pair = start_pair(rig, &any);
 	struct server *stranger = server_start(rig, 25);
-	struct command command = command_start(rig, ask_50, &local);
+	struct command command = command_start(rig, command_ask_50, &local);
 
 	serve_pair(&pair);
 	/* a specific address goes before the wildcard */
@@ -493,35 +412,6 @@ static void without_room_a_connection_waits(void **state)
 	command_end(&command);
 }
 
-/* What stops A by one of its own ports must not stop B. */
-static void a_retired_instance_is_reached_by_its_own(void **state)
-{
-	struct address any = rig_any(PORT), local = rig_local(PORT);
-	struct pair pair = start_pair(*state, &any);
-	struct rig *rig = *state;
-	struct command own = command_start(rig, ask_50, &local);
-	struct command other = command_start(rig, ask_50, &local);
-	unsigned to;
-
-	serve_pair(&pair);
-	assert_int_equal(retire_leave(rig->plane, 0, ~0U, &to), RETIRE_DONE);
-	assert_int_equal(retire_keep_reach(rig->plane, 0, own.cgroup.text, NULL), 0);
-	/* again is no harm */
-	assert_int_equal(retire_keep_reach(rig->plane, 0, own.cgroup.text, NULL), 0);
-	assert_int_equal(plane_slot_sockets(rig->plane, 0), 0);
-	command_go(&own);
-	command_go(&other);
-	assert_int_equal(command_wait(&own), 0);
-	assert_int_equal(command_wait(&other), 50);
-	/* and it can come back */
-	assert_int_equal(rig_adopt(rig, pair.a), 1);
-	rig_flip(rig, 0);
-	assert_int_equal(ask_50(&local), 0);
-	assert_int_equal(rmdir(folder_of(&other).text), 0);
-	close(other.go);
-	command_end(&own);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -540,7 +430,6 @@ int main(void)
 		CASE(silence_is_told),
 		CASE(a_listener_that_is_nobodys_is_told),
 		CASE(without_room_a_connection_waits),
-		CASE(a_retired_instance_is_reached_by_its_own),
 	};
 
 	return cases_run("exec", tests);

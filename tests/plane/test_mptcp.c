@@ -107,7 +107,7 @@ static void half_made_pins_are_made_anew(void **state)
 static void prepare(struct rig *rig, const struct server *server, enum config_mptcp mptcp)
 {
 	struct config config;
-	struct prepare_scope scope = {server->cgroup, server->slot, true, &config};
+	struct prepare_scope scope = {server->cgroup, server->slot, true, &config, false};
 	struct problem sentence = {0};
 
 	config_init(&config);

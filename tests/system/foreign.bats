@@ -96,6 +96,7 @@ name=hs-example-serv
 }
 
 @test "a copy while no slot is ready: connections wait in the park, not on it" {
+	always_park app
 	copy stray 0.0.0.0:9601
 	inside systemctl stop app@0 app@1
 	answering_slot $url >"$BATS_TEST_TMPDIR/answer" 3>&- &

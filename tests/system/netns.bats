@@ -171,6 +171,7 @@ lists() { [[ $(hs connections --list --json "$1" | jq "[.connections[] | select(
 
 @test "no slot left in a network that stays: connections wait there in the park" {
 	local client
+	always_park path
 	inside systemctl stop path@0 path@1
 	inside ip netns exec blue curl -sSf --max-time 20 http://127.0.0.1:9702/ >"$BATS_TEST_TMPDIR/answer" 3>&- &
 	client=$!

@@ -13,6 +13,8 @@ setup_file() {
 	inside systemctl start hsd
 	own_service app 9701
 	up app
+	# what becomes of stopped slots otherwise is in stopped.bats
+	always_park app
 }
 
 setup() {
@@ -23,7 +25,7 @@ setup() {
 }
 
 set_config() {
-	write /etc/hotstandby/app.conf
+	write /etc/hotstandby/app.conf.d/test.conf
 	inside systemctl reload hsd
 }
 
@@ -269,7 +271,7 @@ stored_are() { [[ $(stored) == "$1" ]]; }
 	printf '[Service]\nIPAddressDeny=192.0.2.0/24\n' | write /etc/systemd/system/filtered@.service.d/deny.conf
 	up filtered
 	[[ $(status filtered .park_ready) == false ]]
-	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=filtered HS_EVENT=park | grep -q 'units filter addresses'
+	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=filtered HS_EVENT=park | grep -q 'filtered@0.service filters addresses'
 	run -3 hs park filtered
 	run -0 hs doctor filtered
 	inside rm -r /etc/systemd/system/filtered@.service.d/deny.conf

@@ -178,6 +178,42 @@ static void test_other_names_are_refused(void **state)
 	assert_memory_equal(&address, &untouched, sizeof(address));
 }
 
+/* Who is served by another address when his own is gone. */
+static void test_covers(void **state)
+{
+	static const struct {
+		const char *a;
+		bool a_v6only;
+		uint32_t a_device;
+		const char *b;
+		bool b_v6only, covers;
+	} pairs[] = {
+		{"::", false, 0, "0.0.0.0", false, true},
+		{"::", true, 0, "0.0.0.0", false, false},
+		{"::", false, 0, "::", true, true},
+		{"::", true, 0, "::", false, false},
+		{"::", true, 0, "::1", true, true},
+		{"0.0.0.0", false, 0, "10.0.0.1", false, true},
+		{"0.0.0.0", false, 0, "::", false, false},
+		{"10.0.0.1", false, 0, "0.0.0.0", false, false},
+		{"0.0.0.0", false, 3, "0.0.0.0", false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		struct address a = make(pairs[i].a, 80, pairs[i].a_v6only, pairs[i].a_device);
+		struct address b = make(pairs[i].b, 80, pairs[i].b_v6only, 0);
+
+		if (address_covers(&a, &b) != pairs[i].covers)
+			fail_msg("case %zu", i);
+		b.port = 81;
+		assert_false(address_covers(&a, &b));
+		b.port = 80;
+		b.netns = 7;
+		assert_false(address_covers(&a, &b));
+	}
+}
+
 /* What the kernel prefers, of two sockets with the same port. */
 static void test_beats(void **state)
 {
@@ -226,6 +262,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text_and_pin),
 		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_covers),
 		cmocka_unit_test(test_beats),
 		cmocka_unit_test(test_protocol_and_namespace),
 		cmocka_unit_test(test_every_port_and_family),

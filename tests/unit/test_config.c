@@ -96,7 +96,7 @@ static void test_keys(void **state)
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 34);
+	assert_int_equal(n, 35);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
@@ -301,6 +301,7 @@ static const struct {
 	{"Service", "FlowMax", "12", "FlowMax=12 is out of range; allowed is a whole number from"},
 	{"Service", "QuicSlotByte", "20",
 	 "is out of range; allowed is a whole number from 0 to 19."},
+	{"Service", "Park", "never", "Park=never is not known; allowed is yes, no or always."},
 	{"Service", "ParkMax", "-1", "is not a number"},
 	{"Service", "ParkTimeout", "0", "is too short"},
 	{"Service", "Stall", "10ms", "Stall=10ms is too short; allowed is 100ms to 10min"},
@@ -308,7 +309,8 @@ static const struct {
 	{"Service", "OnHang", "stop", "is not known; allowed is restart or keep."},
 	{"Service", "slots", "2",
 	 "slots= is not a setting of section [Service]; allowed are Slots=, "
-	 "Ports=, Paths=, Cgroup=, Intake=, MPTCP=, Settle=, Drain=, DrainEnd=, Then=, "
+	 "Ports=, Paths=, Cgroup=, Intake=, MPTCP=, Self=, Settle=, Drain=, DrainEnd=, "
+	 "Then=, "
 	 "RestartOnCrash=, "
 	 "Exclusive=, Park=, "},
 	{"Service", "", "", " is not a setting"},

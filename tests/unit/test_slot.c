@@ -25,6 +25,8 @@ static void states_follow_from_facts(void **state)
 		{{.unit = UNIT_STARTING, .sockets = 1}, SLOT_STARTING},
 		{{.unit = UNIT_START_POST}, SLOT_STARTING},
 		{{.unit = UNIT_START_POST, .sockets = 2}, SLOT_READY},
+		{{.unit = UNIT_START_POST, .sockets = 2, .unproven = true}, SLOT_STARTING},
+		{{.unit = UNIT_RUNNING, .sockets = 1, .unproven = true}, SLOT_READY},
 		{{.unit = UNIT_RUNNING}, SLOT_UNADOPTED},
 		{{.unit = UNIT_RUNNING, .sockets = 1}, SLOT_READY},
 		{{.unit = UNIT_RUNNING, .sockets = 1, .incomplete = true}, SLOT_INCOMPLETE},

@@ -304,7 +304,7 @@ static void test_service_text(void **state)
 			    "10 Wants|app-tls@%i.socket\n11 After|app-tls@%i.socket\n"
 			    "12 StartLimitIntervalSec|0\n14 [Service]\n"
 			    "15 Environment|HOTSTANDBY_SLOT=%i\n17 RootDirectoryStartOnly|yes\n"
-			    "18 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "18 ExecCondition|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
 			    "19 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
 			    "21 ExecStop|\n22 ExecStop|-+" HS_PREFIX
 			    "/lib/hotstandby/hs-hook retire %n\n"
@@ -314,7 +314,7 @@ static void test_service_text(void **state)
 			    "4 [Unit]\n5 After|hsd.service\n"
 			    "6 StartLimitIntervalSec|0\n8 [Service]\n"
 			    "9 Environment|HOTSTANDBY_SLOT=%i\n11 RootDirectoryStartOnly|yes\n"
-			    "12 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "12 ExecCondition|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
 			    "13 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
 			    "15 ExecStop|\n"
 			    "16 ExecStop|-+" HS_PREFIX "/lib/hotstandby/hs-hook retire %n\n");
@@ -339,7 +339,7 @@ static void test_shared(void **state)
 
 	(void)state;
 	assert_non_null(strstr(lines, "|yes\n13 PIDFile|\n"
-				      "15 RuntimeDirectoryPreserve|yes\n16 ExecStartPre|"));
+				      "15 RuntimeDirectoryPreserve|yes\n16 ExecCondition|"));
 }
 
 /* Lists that are written anew begin with an empty line; ours stand where they stood. */
@@ -362,8 +362,8 @@ static void test_replaced(void **state)
 	(void)state;
 	assert_string_equal(strstr(lines, "9 Environment"),
 			    "9 Environment|HOTSTANDBY_SLOT=%i\n11 RootDirectoryStartOnly|yes\n"
-			    "13 ExecStartPre|\n14 ExecStartPre|/x -t\n"
-			    "15 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "12 ExecCondition|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "14 ExecStartPre|\n15 ExecStartPre|/x -t\n"
 			    "16 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
 			    "18 ExecReload|\n19 ExecReload|kill -s HUP $MAINPID\n"
 			    "21 ExecStop|\n22 ExecStop|-+" HS_PREFIX
@@ -387,7 +387,7 @@ static void test_paths(void **state)
 			       "|yes\n"
 			       "13 BindPaths|-/run/hotstandby/%p/%i/run-app:/run/app\n"
 			       "15 BindPaths|-/run/hotstandby/%p/%i/srv-my_-app:/srv/my-app\n"
-			       "16 ExecStartPre|"));
+			       "16 ExecCondition|"));
 	assert_string_equal(read, "4 [Service]\n"
 				  "5 Paths|/run/app/app.sock /run/app/admin.sock /srv/my-app/s\n");
 }
@@ -418,6 +418,22 @@ static void test_socket_paths(void **state)
 	dropin_socket_paths(&settings, &paths);
 	assert_int_equal(paths.n, 1);
 	assert_string_equal(paths.paths[0], "/run/app/app.sock");
+}
+
+/* Who asks the server something does so when it is adopted. */
+static void test_adopted_first(void **state)
+{
+	char *posts[] = {"/bin/ask", "-/bin/tell", NULL};
+	struct commands commands = {.lines[COMMANDS_START_POST] = posts};
+	struct dropin dropin = {.service = "app", .commands = &commands};
+	_cleanup_(freep) char *text = dropin_service_text(&dropin);
+	_cleanup_(freep) char *lines = read_all(text);
+
+	(void)state;
+	assert_non_null(strstr(lines,
+			       "14 ExecStartPost|\n"
+			       "15 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
+			       "16 ExecStartPost|/bin/ask\n17 ExecStartPost|-/bin/tell\n"));
 }
 
 static void test_socket_text(void **state)
@@ -571,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_socket_paths),
+		cmocka_unit_test(test_adopted_first),
 		cmocka_unit_test(test_socket_text),
 		cmocka_unit_test(test_config_text),
 		cmocka_unit_test(test_sockets_back),

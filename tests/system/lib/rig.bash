@@ -142,6 +142,12 @@ down() {
 	inside bash -c "rm -rf /etc/systemd/system/$1@.* /etc/hotstandby/$1.conf*; systemctl daemon-reload"
 }
 
+# always_park NAME: its clients wait also when all slots were stopped on purpose
+always_park() {
+	printf '[Service]\nPark=always\n' | write "/etc/hotstandby/$1.conf.d/always.conf"
+	inside systemctl reload hsd
+}
+
 # status NAME FILTER: of `hsctl status --json NAME`, by jq
 status() { hs status --json "$1" | jq -r "$2"; }
 
