@@ -494,17 +494,27 @@ static uint32_t count_queued(struct hang *hang, unsigned slot)
 	return sample.queued;
 }
 
-uint32_t hang_queued(struct hang *hang, unsigned slot)
+uint64_t hang_given(const struct hang *hang, unsigned slot)
+{
+	uint64_t now;
+
+	return hang && given(hang, slot, &now, NULL) ? now : 0;
+}
+
+uint32_t hang_queued(struct hang *hang, unsigned slot, uint64_t among)
 {
 	struct look *look = hang ? hang->watch->look : NULL;
 	uint32_t queued;
+	uint64_t now;
 
 	if (!look)
 		return 0;
 	look_begin(look, plane_accounting(hang->service->plane));
 	queued = count_queued(hang, slot);
 	look_end(look);
-	return queued;
+	now = hang_given(hang, slot);
+	/* queues are served in order: those that came last are the last in it */
+	return among && now > among ? queued - MIN(queued, now - among) : queued;
 }
 
 bool hang_is_starting(struct hang *hang, unsigned slot)

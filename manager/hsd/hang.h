@@ -32,8 +32,11 @@ void hang_on_new_run(struct hang *hang, unsigned slot);
 /* Whether this run has accepted nothing yet, and is not halted: many servers listen long before
  * they begin to serve. To be asked during a look, as by failover_on_stalled(). */
 bool hang_is_starting(struct hang *hang, unsigned slot);
-/* How many wait for the slot, in service or not. Not during a look. */
-uint32_t hang_queued(struct hang *hang, unsigned slot);
+/* How many connections the slot was ever given; 0 = they are not counted. */
+uint64_t hang_given(const struct hang *hang, unsigned slot);
+/* How many wait for the slot, in service or not, of the first `among` that it was given; 0: of all.
+ * Not during a look. */
+uint32_t hang_queued(struct hang *hang, unsigned slot, uint64_t among);
 /* For so long somebody has waited for the slot and nobody has accepted, microseconds; 0 = it
  * serves. */
 uint64_t hang_stalled(const struct hang *hang, unsigned slot);

@@ -99,6 +99,7 @@ struct service {
 	struct failover *failover;
 	struct roles *roles;
 	struct health_watch *health;
+	unsigned tastings;	     /* those of hsd/tasting.h that have rules */
 	struct selection *selection; /* NULL: nobody looks whether the selector still decides */
 	struct change_hold *holds;   /* changes that wait for a verdict of the probes */
 	struct foreign_list foreign; /* seen when it was looked last; see hsd/foreign_watch.h */

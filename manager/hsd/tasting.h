@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Whether an instance accepts, and does not only wake: one that is at the limit of its descriptors,
- * say, wakes for each connection and can take none. A connection of our own waits in its queue as
- * any other would, says nothing, and ends as soon as it is accepted. The instance need not be in
- * service.
+ * say, wakes for each connection and can take none. A connection of our own to each of its
+ * addresses waits in the queue as any other would, says nothing, and ends when all are accepted.
+ * The instance need not be in service.
  */
 #pragma once
 

@@ -248,14 +248,14 @@ TimeoutStopSec=8s'
 }
 
 @test "the machine stands still while somebody waits: that is no time of waiting" {
-	settings FailoverHold=0 Stall=3s
-	for _ in 1 2 3; do ask '/wait?12'; done
+	settings FailoverHold=0 Stall=8s
+	for _ in 1 2 3; do ask '/wait?20'; done
 	wait_for 5 has_connections 3
 	ask '/work?0.5'
 	wait_for 5 has_connections 4
 	ask /
 	wait_for 5 has_connections 5
-	pause_machine 4
+	pause_machine 9
 	wait "${jobs[4]}"
 	[[ $(said 4) == slot=0* ]]
 	all_end

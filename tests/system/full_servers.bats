@@ -200,6 +200,48 @@ nobody_was_restarted() {
 	inside systemctl stop behind
 }
 
+@test "HAProxy: one frontend at its maxconn, the other serves; both slots" {
+	local port=9882 before clients moves
+	inside systemd-run -q --unit=behind-two /usr/bin/python3 $tools/pool.py 9880 x 32
+	write /etc/haproxy/two.cfg <<-END
+		defaults
+		    mode http
+		    timeout connect 5s
+		    timeout client 60s
+		    timeout server 60s
+		    default_backend behind
+		frontend free
+		    bind 127.0.0.1:9881
+		frontend limited
+		    bind 127.0.0.1:9882
+		    maxconn 3
+		backend behind
+		    server one 127.0.0.1:9880
+	END
+	server two <<-END
+		Type=notify
+		ExecStart=/usr/sbin/haproxy -Ws -f /etc/haproxy/two.cfg
+		KillMode=mixed
+	END
+	before=$(pids two)
+	begin_load http://127.0.0.1:9881/ slot= 2
+	# as many as it has room for, with its backlog of 3
+	inside python3 $tools/idle.py 9882 10 20 >"$BATS_TEST_TMPDIR/idle" 2>&1 3>&- &
+	clients=$!
+	wait_for 10 has_said two full 'slot 0: it is full: .*slot 1 is active'
+	wait_for 10 has_said two full 'slot 1: it is full: .*no other slot is fit to take over'
+	wait "$clients"
+	[[ $(<"$BATS_TEST_TMPDIR/idle") == 10 ]]
+	# one that takes connections on its other address is no standby yet
+	moves=$(events two full | grep -c 'waiting moved')
+	((moves == 1)) || fail "$moves moves"
+	lost_nothing 'the other frontend'
+	wait_for 15 is_ready two
+	nobody_was_restarted two "$before"
+	down two
+	inside systemctl stop behind-two
+}
+
 fds() {
 	port=9875
 	server fds <<-END
