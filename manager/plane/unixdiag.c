@@ -128,10 +128,14 @@ struct listener_list {
 
 static int on_listener(const struct nlmsghdr *header, void *userdata)
 {
+	const struct unix_diag_msg *msg = mnl_nlmsg_get_payload(header);
 	struct listener_list *list = userdata;
 	size_t room = list->room ? 2 * list->room : 64;
 	struct unix_listener *more;
 
+	/* of packets, such as conmon's for podman attach: nothing that clients are switched on */
+	if (msg->udiag_type != SOCK_STREAM)
+		return MNL_CB_OK;
 	if (list->n == list->room) {
 		more = realloc(list->listeners, room * sizeof(*more));
 		if (!more) {

@@ -81,3 +81,35 @@ scope() {
 	down three
 }
 
+# Nothing is pulled: the root is busybox. The rig may make no control groups for containers; without, they stay in the
+# unit's as well.
+@test "containers of podman, with the unit that comes as an example" {
+	local slot
+	inside bash -c 'command -v podman crun busybox' >/dev/null || skip 'needs podman, crun and busybox'
+	write /etc/containers/storage.conf <<-END
+		[storage]
+		driver = "vfs"
+		runroot = "/run/containers/storage"
+		graphroot = "/var/lib/containers/storage"
+	END
+	for slot in 0 1; do
+		inside bash -c "mkdir -p /srv/root$slot/{bin,www,proc,sys,dev,etc,tmp,run}
+			cp /bin/busybox /srv/root$slot/bin/httpd && echo hello >/srv/root$slot/www/index.html"
+	done
+	inside bash -c "sed -e 's,registry.example.org/app:stable,--rootfs /srv/root%i /bin/httpd -f -p $port -h /www,' \
+		-e s/=split/=disabled/ $examples/podman@.service >/etc/systemd/system/four@.service"
+	up four
+	run -0 hs status four
+	[[ $output != *'!'* ]]
+	prefer four 0
+	begin_load http://127.0.0.1:$port/ hello
+	for _ in 1 2 3; do
+		hs switchover four --drain=0 >/dev/null
+	done
+	hs switchover four --drain=3s --then=restart >/dev/null
+	wait_for 10 is_ready four
+	hs upgrade four --probation=300ms
+	lost_nothing 'containers of podman'
+	inside systemctl stop four@0 four@1
+	down four
+}
