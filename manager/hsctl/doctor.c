@@ -192,7 +192,9 @@ static void read_plain(struct examination *e)
 	struct plainunit *plain = &e->plan->plain;
 	char text[PLAINUNIT_TEXT_MAX];
 
-	plainunit_find(e->direct.systemd, e->direct.service, &e->direct.config, plain);
+	/* where slots serve, who else does so is found by the addresses */
+	plainunit_find(e->direct.systemd, e->direct.service, &e->direct.config,
+		       e->facts.active >= HS_SLOTS_MAX, plain);
 	if (!plain->name[0])
 		return;
 	problem_set(&e->facts.plain, 0, "%s", plainunit_describe(plain, text));

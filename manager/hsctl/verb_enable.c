@@ -169,7 +169,7 @@ static void note_plain(sd_bus *systemd, struct enable_plan *plan)
 	struct lint_finding finding = {0};
 	char text[PLAINUNIT_TEXT_MAX];
 
-	plainunit_find(systemd, plan->service, &plan->config, &plan->plain);
+	plainunit_find(systemd, plan->service, &plan->config, true, &plan->plain);
 	if (!plan->plain.name[0])
 		return;
 	finding.file = plan->plain.fragment;

@@ -148,7 +148,7 @@ static void find_by_command(sd_bus *bus, const char *service, const struct confi
 	while (r >= 0 && !ret_unit->name[0] &&
 	       sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, NULL, NULL, NULL, NULL,
 				   NULL, NULL, NULL) > 0) {
-		if (is_of_service(name, service) || !runs_command(bus, name, command))
+		if (strchr(name, '@') || !runs_command(bus, name, command))
 			continue;
 		plainunit_look(bus, name, config, ret_unit);
 		if (!ret_unit->n_addresses)
@@ -192,7 +192,7 @@ static void find_by_port(sd_bus *bus, const char *service, const struct config *
 		plainunit_look(bus, search.unit, config, ret_unit);
 }
 
-void plainunit_find(sd_bus *bus, const char *service, const struct config *config,
+void plainunit_find(sd_bus *bus, const char *service, const struct config *config, bool ask_all,
 		    struct plainunit *ret_unit)
 {
 	_cleanup_(freep) char *name = format("%s.service", service);
@@ -203,8 +203,9 @@ void plainunit_find(sd_bus *bus, const char *service, const struct config *confi
 	if (ret_unit->name[0] && is_in_the_way(ret_unit))
 		return;
 	ret_unit->name[0] = '\0';
-	find_by_command(bus, service, config, ret_unit);
-	if (!ret_unit->name[0])
+	if (ask_all)
+		find_by_command(bus, service, config, ret_unit);
+	if (ask_all && !ret_unit->name[0])
 		find_by_port(bus, service, config, ret_unit);
 }
 

@@ -25,11 +25,11 @@ struct plainunit {
 #define PLAINUNIT_TEXT_MAX (UNIT_NAME_MAX + ADDRESS_TEXT_MAX + 96)
 
 /*
- * The unit of the service's plain name, if it serves an address or is started at boot; else one
- * that runs the same command as slot 0 would, or serves one of Ports=. Looks into processes, as
- * root: what cannot be seen is not found.
+ * The unit of the service's plain name, if it serves an address or is started at boot; else, if all
+ * units are to be asked about, one that runs the same command as slot 0 would, or serves one of
+ * Ports=. Looks into processes, as root: what cannot be seen is not found.
  */
-void plainunit_find(sd_bus *bus, const char *service, const struct config *config,
+void plainunit_find(sd_bus *bus, const char *service, const struct config *config, bool ask_all,
 		    struct plainunit *ret_unit);
 /* Looks at this very unit, whether it serves anything or not. 0: systemd knows no such unit. */
 int plainunit_look(sd_bus *bus, const char *name, const struct config *config,
