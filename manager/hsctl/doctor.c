@@ -194,7 +194,7 @@ static void read_plain(struct examination *e)
 
 	/* where slots serve, who else does so is found by the addresses */
 	plainunit_find(e->direct.systemd, e->direct.service, &e->direct.config,
-		       e->facts.active >= HS_SLOTS_MAX, plain);
+		       !plane_live_slots(e->direct.plane), plain);
 	if (!plain->name[0])
 		return;
 	problem_set(&e->facts.plain, 0, "%s", plainunit_describe(plain, text));
