@@ -184,6 +184,7 @@ static void end_adoption(struct instance *instance)
 	struct problem sentence = {0};
 
 	instance->barred = false;
+	instance->served |= instance->adoption->adopted > 0;
 	adoption_follow(service->plane, instance->adoption);
 	expect_questions(service->plane);
 	/* first of all: clients wait */

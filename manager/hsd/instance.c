@@ -27,8 +27,10 @@
 /* A crashed instance is started again after this long, twice as long each time in a row; one that
  * was ready for a while begins anew. */
 #define RESTART_DELAY_MIN (100 * USEC_PER_MSEC)
-#define RESTART_DELAY_MAX (30 * USEC_PER_SEC)
-#define STABLE_AFTER	  (60 * USEC_PER_SEC)
+/* One that never came to serve is missed by nobody, and hardly fares better in a moment. */
+#define RESTART_DELAY_VAIN (2 * USEC_PER_SEC)
+#define RESTART_DELAY_MAX  (30 * USEC_PER_SEC)
+#define STABLE_AFTER	   (60 * USEC_PER_SEC)
 /* Of those that serve already when hsd starts one is adopted in this time, unless so much is to be
  * done as it is. */
 #define REVISIT_EVERY (20 * USEC_PER_MSEC)
@@ -227,15 +229,16 @@ static int on_restart_due(sd_event_source *source, uint64_t usec, void *userdata
 
 static void schedule_restart(struct instance *instance)
 {
-	uint64_t now = now_usec();
+	uint64_t now = now_usec(), least = RESTART_DELAY_MIN;
 
+	if (instance->began && !instance->served)
+		least = RESTART_DELAY_VAIN;
 	if (!instance->service->config.restart_on_crash || instance->restart_source)
 		return;
 	if (instance->ready_since && now - instance->ready_since > STABLE_AFTER)
 		instance->restart_delay = 0;
 	instance->ready_since = 0;
-	instance->restart_delay =
-		MIN(MAX(2 * instance->restart_delay, RESTART_DELAY_MIN), RESTART_DELAY_MAX);
+	instance->restart_delay = MIN(MAX(2 * instance->restart_delay, least), RESTART_DELAY_MAX);
 	sd_event_add_time_relative(instance->service->context->event, &instance->restart_source,
 				   CLOCK_MONOTONIC, instance->restart_delay, USEC_PER_MSEC,
 				   on_restart_due, instance);

@@ -123,6 +123,8 @@ struct instance {
 		*patience_source; /* to be retired, and waiting for another slot to be ready */
 	struct waiters retirers;
 
+	/* this run was seen from its beginning on, and had a socket that was adopted */
+	bool began, served;
 	uint64_t restart_delay; /* microseconds; doubles with every crash in a row */
 	uint64_t ready_since;
 	sd_event_source *restart_source;

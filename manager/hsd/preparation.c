@@ -15,6 +15,8 @@ int instance_prepare(struct instance *instance, sd_bus_message *message)
 {
 	int r = waiters_add(&instance->preparers, message);
 
+	instance->began = true;
+	instance->served = false;
 	if (r >= 0)
 		unit_watch_refresh(instance->watch);
 	return r;
