@@ -11,7 +11,7 @@ port=19880
 scope() {
 	write "/etc/systemd/system/$1@.service" <<-END
 		[Service]
-		ExecStart=/usr/bin/systemd-run --quiet --scope --unit=$1-%i /usr/lib/hotstandby/hs-example-server --slot=%i --listen=0.0.0.0:$port
+		ExecStart=/usr/bin/systemd-run --quiet --scope --unit=$1-%i /usr/lib/hotstandby/hs-example-server --slot=%i --no-reuseport --listen=0.0.0.0:$port
 	END
 	inside systemctl daemon-reload
 }
