@@ -210,13 +210,26 @@ static int add_first(char ***pieces, enum command_list list, const char *hook,
 	return r < 0 ? r : add_lines(pieces, list, commands);
 }
 
-static int add_commands(char ***pieces, const struct commands *commands)
+/* Right before the server, and before what the unit itself runs before that. */
+static int add_prepare(char ***pieces, const struct commands *commands)
 {
-	/* before all of ExecStartPre=, too */
-	int r = add_first(pieces, COMMANDS_CONDITION, "prepare", commands);
+	bool early = commands &&
+		     (commands->lines[COMMANDS_CONDITION] || commands->lines[COMMANDS_START_PRE]);
+	int r;
 
+	if (early)
+		r = add_first(pieces, COMMANDS_CONDITION, "prepare", commands);
+	else
+		r = add_replaced(pieces, COMMANDS_CONDITION, commands);
 	if (r >= 0)
 		r = add_replaced(pieces, COMMANDS_START_PRE, commands);
+	return r < 0 ? r : strings_add(pieces, "ExecStartPre=-+" HOOK " prepare %n\n");
+}
+
+static int add_commands(char ***pieces, const struct commands *commands)
+{
+	int r = add_prepare(pieces, commands);
+
 	if (r >= 0)
 		r = add_first(pieces, COMMANDS_START_POST, "adopt", commands);
 	if (r >= 0)

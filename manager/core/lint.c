@@ -274,6 +274,7 @@ static void lint_later(struct lint_report *report, const struct lint_unit *unit)
 			continue;
 		if (assignment_is(a, "Service", "ExecStop") ||
 		    assignment_is(a, "Service", "ExecCondition") ||
+		    assignment_is(a, "Service", "ExecStartPre") ||
 		    assignment_is(a, "Service", "ExecStartPost"))
 			lint_line(report, true, a,
 				  "This file is read after " DROPIN_NAME

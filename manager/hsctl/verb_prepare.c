@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* prepare: ExecCondition= of an instance. */
+/* prepare: ExecStartPre= of an instance, and ExecCondition= where it has commands of its own. */
 #include <string.h>
 #include <syslog.h>
 
@@ -72,6 +72,10 @@ static void prepare_directly(struct hook *hook)
 	intake.socket_units = unit_has_socket(&facts);
 	scope.forced = intake_needs_force(&intake);
 	shed(hook, &direct, facts.control_group);
+	if (facts.conditions) {
+		prepare_early(direct.plane, &scope);
+		return;
+	}
 	give_owner(hook, &direct);
 	r = prepare_slot(direct.plane, &scope, &sentence);
 	hook_tell(hook, JOURNAL_PREPARE, r < 0 ? LOG_WARNING : LOG_INFO, &sentence);

@@ -284,7 +284,7 @@ static const struct verb verbs[] = {
 		.name = "prepare",
 		.arguments = "UNIT",
 		.summary = "make ready what an instance needs before its server starts",
-		.details = "The unit itself calls this (ExecCondition=). It never fails a unit and "
+		.details = "The unit itself calls this (ExecStartPre=). It never fails a unit and "
 			   "takes at most 5 s.\n",
 		.min = 1,
 		.max = 1,

@@ -129,6 +129,23 @@ static bool has_shed(struct instance *instance, const struct unit_facts *facts)
 	       instance_order(instance, &order, on_shed, instance, &instance->shed_work) < 0;
 }
 
+/* ExecCondition= has asked; ExecStartPre= will. */
+static void prepare_own_way(struct instance *instance, const struct unit_facts *facts)
+{
+	struct service *service = instance->service;
+	struct prepare_scope scope = {
+		.cgroup = facts->control_group,
+		.slot = instance->slot,
+		.config = &service->config,
+	};
+	struct problem sentence;
+
+	prepare_early(service->plane, &scope);
+	problem_set(&sentence, 0, "%s: slot %u finds itself from here on.", service->name,
+		    instance->slot);
+	waiters_answer(&instance->preparers, service->name, instance->slot, sentence.text);
+}
+
 void preparation_run(struct instance *instance, const struct unit_facts *facts)
 {
 	struct service *service = instance->service;
@@ -137,6 +154,10 @@ void preparation_run(struct instance *instance, const struct unit_facts *facts)
 
 	if (!instance->preparers.n || (service->plane && !has_shed(instance, facts)))
 		return;
+	if (service->plane && facts->conditions) {
+		prepare_own_way(instance, facts);
+		return;
+	}
 	if (service->plane && !ownership_prepare(instance, facts, &given))
 		return;
 	tell_given(instance, given);

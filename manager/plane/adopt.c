@@ -38,7 +38,7 @@ static const struct {
 	[ADOPT_NOT_OURS] = {"not of this slot", NULL},
 	[ADOPT_BELONGS] = {"it belongs to another service", NULL},
 	[ADOPT_OTHER_UID] = {"it belongs to another user than the other slots' sockets there did",
-			     "restart its unit, whose ExecCondition=hs-hook prepare gives them one "
+			     "restart its unit, whose ExecStartPre=hs-hook prepare gives them one "
 			     "owner"},
 	[ADOPT_RESERVED] =
 		{"conmon keeps the published port to itself and never accepts there, and the "

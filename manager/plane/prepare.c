@@ -42,7 +42,7 @@ static int keep_to_tcp(const struct prepare_scope *scope, struct problem *proble
 
 /* Until it has started what it asks itself is meant for itself, and the park answers to everybody
  * else. */
-static void open_own_way(struct plane *plane, const struct prepare_scope *scope)
+void prepare_early(struct plane *plane, const struct prepare_scope *scope)
 {
 	struct own_place place = {
 		.service_id = plane_id(plane),
@@ -69,7 +69,7 @@ int prepare_slot(struct plane *plane, const struct prepare_scope *scope,
 		accounting_watch_cgroup(plane_accounting(plane), scope->cgroup);
 	/* before the server runs: so that there is no moment without */
 	adopt_guard(plane, scope->cgroup, scope->forced);
-	open_own_way(plane, scope);
+	prepare_early(plane, scope);
 
 	r = r ?: tcp;
 	if (r < 0)

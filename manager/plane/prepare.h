@@ -15,6 +15,10 @@ struct prepare_scope {
 	bool started; /* it runs: Self= counts */
 };
 
+/* The first part alone, before commands of the unit's own: what the instance asks itself is asked
+ * itself from here on. */
+void prepare_early(struct plane *plane, const struct prepare_scope *scope);
+
 /*
  * Looks and does what is missing; each step is tried, whatever became of the others. Returns 0,
  * or the -errno of the first step that failed, and `ret_sentence` says in either case what is so

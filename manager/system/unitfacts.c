@@ -201,6 +201,7 @@ int unit_facts_read(sd_bus_message *m, struct unit_facts *ret_facts)
 	}
 	facts.state = unit_state_from_strings(raw.active, raw.sub);
 	facts.reloading = !strcmp(raw.active, "reloading");
+	facts.conditions = !strcmp(raw.sub, "condition");
 	facts.ready_usec = raw.ready;
 	facts.was_active = raw.ready && raw.ready >= raw.started;
 	*ret_facts = facts;

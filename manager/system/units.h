@@ -29,6 +29,7 @@ struct unit_facts {
 	char invocation[33];	/* hex id of this run of the unit; "" = never started */
 	bool job_pending;	/* systemd has a job for it: to start, stop or restart it */
 	struct ending ending;	/* of the main process, once it has ended */
+	bool conditions;	/* it is starting, and ExecCondition= runs */
 	bool reloading;		/* its job is a reload, and ends nothing */
 	bool has_stop_commands; /* ExecStop= has more than the one that retires it */
 	bool has_post_commands; /* ExecStartPost= has more than the one that adopts it */

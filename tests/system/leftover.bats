@@ -115,7 +115,8 @@ kill_main() { inside kill -9 "$(main_pid "$1")"; }
 	inside systemctl daemon-reload
 	inside systemctl start behind@0
 	hs enable idle@.service
-	inside systemctl start idle@0 idle@1
+	inside systemctl start idle@0
+	inside systemctl start idle@1
 	# it counts from the last connection on, so each has one
 	fetch http://127.0.0.1:7304/ | grep -q slot=0
 	wait_for 10 is_unit_state idle@0 inactive
@@ -180,4 +181,47 @@ is_gone() {
 	[[ $(inside systemctl show -P ActiveState anew@0) == reloading ]]
 	took_at_most 3000 answers_from http://127.0.0.1:7306/ 0
 	down anew
+}
+
+# as a server of FTP does with its passive ports
+@test 'what a session opens for its client is no address of the service, and no two can have it' {
+	write /usr/lib/system-tests/session.py <<-'END'
+		import os, signal, socket, time
+		signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+		main = socket.socket()
+		main.setsockopt(1, 2, 1)
+		main.bind(('127.0.0.1', 7307))
+		main.listen(16)
+		while True:
+		    c, _ = main.accept()
+		    if os.fork():
+		        c.close()
+		        continue
+		    main.close()
+		    c.recv(999)
+		    data = socket.socket()
+		    data.setsockopt(1, 2, 1)
+		    try:
+		        data.bind(('127.0.0.1', 7308))
+		        data.listen(1)
+		        said = 'mine'
+		    except OSError:
+		        said = 'taken'
+		    c.sendall(b'HTTP/1.0 200 OK\r\n\r\nslot=%s %s\n' % (os.environb[b'HOTSTANDBY_SLOT'], said.encode()))
+		    c.close()
+		    time.sleep(3)
+		    os._exit(0)
+	END
+	printf '%s\n' '[Service]' 'ExecStart=/usr/bin/python3 /usr/lib/system-tests/session.py' | write /etc/systemd/system/ftp@.service
+	up ftp
+	inside sleep 11
+	fetch http://127.0.0.1:7307/ | grep -q mine
+	fetch http://127.0.0.1:7307/ | grep -q taken
+	hs switchover ftp --drain=0
+	fetch http://127.0.0.1:7307/ | grep -q 'slot=1 taken'
+	[[ $(status ftp '[.listeners[].address] | join(" ")') == 127.0.0.1:7307 ]]
+	[[ $(status ftp '[.slots[].problem] | unique == [null]') == true ]]
+	is_ready ftp
+	run ! inside ls -d $pins/ftp/tcp4-127_0_0_1-7308
+	down ftp
 }

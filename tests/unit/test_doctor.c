@@ -439,6 +439,16 @@ static void a_port_nobody_serves(struct example *example)
 	example->service.config.n_ports = 1;
 }
 
+static void more_addresses_than_there_may_be(struct example *example)
+{
+	static struct doctor_socket many[CONFIG_LISTENERS_MAX + 1];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = socket_of(0, AF_INET, (uint16_t)(1000 + i));
+	example->service.sockets = many;
+	example->service.n_sockets = ARRAY_SIZE(many);
+}
+
 static void no_park(struct example *example)
 {
 	example->service.unparked = true;
@@ -481,6 +491,7 @@ static void each_fault_is_found_once(void **state)
 		{no_reuseport, "service.reuseport", 1},
 		{a_port_for_clients, "service.local-ports", 1},
 		{a_port_nobody_serves, "service.ports", 1},
+		{more_addresses_than_there_may_be, "service.listeners", 1},
 		{no_park, "service.park", 1},
 		{a_stranger, "service.foreign", 1},
 		{a_stranger_in_front, "service.foreign-in-front", 1},

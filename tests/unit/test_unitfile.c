@@ -304,7 +304,7 @@ static void test_service_text(void **state)
 			    "10 Wants|app-tls@%i.socket\n11 After|app-tls@%i.socket\n"
 			    "12 StartLimitIntervalSec|0\n14 [Service]\n"
 			    "15 Environment|HOTSTANDBY_SLOT=%i\n17 RootDirectoryStartOnly|yes\n"
-			    "18 ExecCondition|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "18 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
 			    "19 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
 			    "21 ExecStop|\n22 ExecStop|-+" HS_PREFIX
 			    "/lib/hotstandby/hs-hook retire %n\n"
@@ -314,7 +314,7 @@ static void test_service_text(void **state)
 			    "4 [Unit]\n5 After|hsd.service\n"
 			    "6 StartLimitIntervalSec|0\n8 [Service]\n"
 			    "9 Environment|HOTSTANDBY_SLOT=%i\n11 RootDirectoryStartOnly|yes\n"
-			    "12 ExecCondition|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "12 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
 			    "13 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
 			    "15 ExecStop|\n"
 			    "16 ExecStop|-+" HS_PREFIX "/lib/hotstandby/hs-hook retire %n\n");
@@ -339,7 +339,7 @@ static void test_shared(void **state)
 
 	(void)state;
 	assert_non_null(strstr(lines, "|yes\n13 PIDFile|\n"
-				      "15 RuntimeDirectoryPreserve|yes\n16 ExecCondition|"));
+				      "15 RuntimeDirectoryPreserve|yes\n16 ExecStartPre|"));
 }
 
 /* Lists that are written anew begin with an empty line; ours stand where they stood. */
@@ -364,11 +364,12 @@ static void test_replaced(void **state)
 			    "9 Environment|HOTSTANDBY_SLOT=%i\n11 RootDirectoryStartOnly|yes\n"
 			    "12 ExecCondition|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
 			    "14 ExecStartPre|\n15 ExecStartPre|/x -t\n"
-			    "16 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
-			    "18 ExecReload|\n19 ExecReload|kill -s HUP $MAINPID\n"
-			    "21 ExecStop|\n22 ExecStop|-+" HS_PREFIX
+			    "16 ExecStartPre|-+" HS_PREFIX "/lib/hotstandby/hs-hook prepare %n\n"
+			    "17 ExecStartPost|-+" HS_PREFIX "/lib/hotstandby/hs-hook adopt %n\n"
+			    "19 ExecReload|\n20 ExecReload|kill -s HUP $MAINPID\n"
+			    "22 ExecStop|\n23 ExecStop|-+" HS_PREFIX
 			    "/lib/hotstandby/hs-hook retire %n\n"
-			    "24 KillSignal|SIGQUIT\n26 ExecStopPost|\n");
+			    "25 KillSignal|SIGQUIT\n27 ExecStopPost|\n");
 }
 
 /* One folder for the paths in it, that of the slot. */
@@ -387,7 +388,7 @@ static void test_paths(void **state)
 			       "|yes\n"
 			       "13 BindPaths|-/run/hotstandby/%p/%i/run-app:/run/app\n"
 			       "15 BindPaths|-/run/hotstandby/%p/%i/srv-my_-app:/srv/my-app\n"
-			       "16 ExecCondition|"));
+			       "16 ExecStartPre|"));
 	assert_string_equal(read, "4 [Service]\n"
 				  "5 Paths|/run/app/app.sock /run/app/admin.sock /srv/my-app/s\n");
 }
