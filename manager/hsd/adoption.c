@@ -169,7 +169,7 @@ static void expect_questions(const struct plane *plane)
 static void see_to_park(struct instance *instance)
 {
 	const char *unit;
-	enum filtering filtering = filtering_look(instance, instance->adoption, &unit);
+	enum filtering filtering = filtering_look(instance, &unit);
 
 	if (filtering != FILTERING_UNKNOWN)
 		park_on_adopted(instance->service->park, instance->adoption,
@@ -366,8 +366,10 @@ static void on_adopted(struct work_answer *answer, void *userdata)
 	/* the sockets that others came in by have done their part: theirs are in the map */
 	adoption_free(instance->adoption);
 	instance->adoption = adoption;
-	if (!instance->commit_ordered)
+	if (!instance->commit_ordered) {
+		filtering_note_sockets(instance);
 		stop_socket_units(instance, instance_facts(instance));
+	}
 	if (instance->commit_ordered)
 		end_adoption(instance);
 	else if (!instance->stopping_sockets)

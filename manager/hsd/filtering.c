@@ -62,45 +62,52 @@ static void watch_unit(struct instance *instance, const char *unit)
 		forget(free_place);
 }
 
-/* A socket that was made for it is in the control group of its socket unit where that filters; that
- * goes when the unit is stopped. */
-static void add_socket(struct filters *filters, const struct instance *instance,
-		       const struct listening_socket *socket)
-{
-	const struct unit_facts *facts = instance_facts(instance);
-	struct own *own = plane_own(instance->service->plane);
-	char cgroup[PATH_MAX];
+/* ---- sockets that were made for it ---- */
 
-	if (!socket->cgroup_id || cgroup_contains(facts->control_group, socket->cgroup_id))
-		return;
-	if (!cgroup_find(socket->cgroup_id, cgroup) && !filters_add(filters, own, cgroup))
-		return;
-	for (char **unit = facts->triggered_by; unit && *unit; unit++)
-		if (unit_is_socket(*unit))
-			filters_add_unit(filters, *unit);
-}
-
-static void find(const struct instance *instance, const struct adoption *adoption,
-		 struct filters *ret_filters)
+/* In the control group of the socket unit, which is beside the instance's as a rule. */
+static void add_socket_unit(struct instance *instance, const char *unit)
 {
 	const char *cgroup = instance_facts(instance)->control_group;
-	struct own *own = plane_own(instance->service->plane);
+	const char *end = strrchr(cgroup, '/');
+	struct plane *plane = instance->service->plane;
+	char path[PATH_MAX + UNIT_NAME_MAX];
 
-	*ret_filters = (struct filters) {0};
-	filters_add(ret_filters, own, cgroup);
-	for (size_t i = 0; i < adoption->n; i++)
-		if (adoption->sockets[i].verdict == ADOPT_OK)
-			add_socket(ret_filters, instance, &adoption->sockets[i].held.socket);
+	snprintf(path, sizeof(path), "%.*s/%s", end ? (int)(end - cgroup) : 0, cgroup, unit);
+	/* It is in another slice; or it was stopped when an earlier hsd adopted this run, and has
+	 * had its park then if that is fit. */
+	if (filters_add(&instance->socket_filters, plane_own(plane), path) < 0 &&
+	    !plane_has_park(plane))
+		filters_add_unit(&instance->socket_filters, unit);
 }
 
-enum filtering filtering_look(struct instance *instance, const struct adoption *adoption,
-			      const char **ret_unit)
+void filtering_note_sockets(struct instance *instance)
+{
+	const struct unit_facts *facts = instance_facts(instance);
+
+	if (!strcmp(instance->filters_run, facts->invocation))
+		return;
+	memcpy(instance->filters_run, facts->invocation, sizeof(instance->filters_run));
+	instance->socket_filters = (struct filters) {0};
+	for (char **unit = facts->triggered_by; unit && *unit; unit++)
+		if (unit_is_socket(*unit))
+			add_socket_unit(instance, *unit);
+}
+
+static void find(const struct instance *instance, struct filters *ret_filters)
+{
+	struct own *own = plane_own(instance->service->plane);
+
+	*ret_filters = instance->socket_filters;
+	filters_add(ret_filters, own, instance_facts(instance)->control_group);
+}
+
+enum filtering filtering_look(struct instance *instance, const char **ret_unit)
 {
 	enum filtering filtering = FILTERING_NONE;
 	struct filters filters;
 
 	*ret_unit = instance->unit;
-	find(instance, adoption, &filters);
+	find(instance, &filters);
 	/* what systemd could not have the kernel do keeps nobody out */
 	if (instance_facts(instance)->filtered && is_among(&filters, instance->unit))
 		return FILTERING_SOME;

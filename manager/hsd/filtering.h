@@ -13,6 +13,7 @@ enum filtering { FILTERING_NONE, FILTERING_UNKNOWN, FILTERING_SOME };
 
 /* Looks at the instance, which is adopted; systemd is asked where need be, and the instance adopted
  * again when it has answered, or when the answer changes. `ret_unit`: the one that filters. */
-enum filtering filtering_look(struct instance *instance, const struct adoption *adoption,
-			      const char **ret_unit);
+enum filtering filtering_look(struct instance *instance, const char **ret_unit);
+/* Before its socket units are stopped. */
+void filtering_note_sockets(struct instance *instance);
 void filtering_done(struct instance *instance);

@@ -111,6 +111,8 @@ struct instance {
 	/* this run's sockets cannot be taken over, and it is not to be expected that they can */
 	bool barred;
 	struct filter_watch filters[FILTERS_MAX];
+	struct filters socket_filters; /* of its socket units, as they were in this run: */
+	char filters_run[33];
 	bool contested; /* some of its addresses belong to another service, as yet */
 
 	/* retired, and waiting for handshakes in flight, then for datagrams to be read */
