@@ -135,6 +135,19 @@ static void end(struct upgrade_run *run)
 
 /* ---- looking ---- */
 
+/* An address that the new version has dropped is named. */
+static void describe_unready(const struct service *service, unsigned slot, enum slot_state state,
+			     struct problem *ret_why)
+{
+	struct problem missing = {0};
+
+	if (state == SLOT_INCOMPLETE)
+		plane_describe_missing(service->plane, slot,
+				       hs_word_active(plane_word(service->plane)), &missing);
+	problem_set(ret_why, 0, "slot %u is %s%s%.300s", slot, slot_state_to_string(state),
+		    missing.text[0] ? ": " : "", missing.text);
+}
+
 bool upgrade_run_is_unwell(const struct upgrade_run *run, struct problem *ret_why)
 {
 	enum slot_state states[HS_SLOTS_MAX];
@@ -157,7 +170,7 @@ bool upgrade_run_is_unwell(const struct upgrade_run *run, struct problem *ret_wh
 		return true;
 	}
 	if (states[to] != SLOT_READY) {
-		problem_set(ret_why, 0, "slot %u is %s", to, slot_state_to_string(states[to]));
+		describe_unready(run->service, to, states[to], ret_why);
 		return true;
 	}
 	if (!health || health[to].state == HEALTH_GOOD)

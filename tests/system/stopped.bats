@@ -155,3 +155,19 @@ v6_is_refused() {
 	wait_for 5 is_ready two
 	down two
 }
+
+@test 'a version that drops an address is undone, and the reason names it' {
+	own_service drop 7207 --listen=127.0.0.1:7208
+	up drop
+	inside sed -i 's| --listen=127.0.0.1:7208||' /etc/systemd/system/drop@.service
+	inside systemctl daemon-reload
+	run -4 hs upgrade drop --ready=1s
+	[[ $output == *'is incomplete: it has no socket on 127.0.0.1:7208'* ]]
+	# where it is meant Ports= says so
+	printf '[Service]\nPorts=7207\n' | write /etc/hotstandby/drop.conf
+	inside systemctl reload hsd
+	hs upgrade drop --ready=10s --probation=0
+	wait_for 5 is_ready drop
+	[[ $(status drop '[.listeners[].address] | join(" ")') == 0.0.0.0:7207 ]]
+	down drop
+}
