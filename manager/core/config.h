@@ -19,6 +19,11 @@
 #define CONFIG_PORTS_MAX     32
 #define CONFIG_LISTENERS_MAX 64 /* addresses that a service may have */
 #define CONFIG_CGROUP_MAX    256
+/* What people do not expect of UDP with Flow=connection. */
+#define CONFIG_FLOW_STAYS                                                                         \
+	"a sender that keeps one port (syslog, statsd, traps, tunnels) stays with the slot that " \
+	"it began on for as long as it sends, over switchovers, and a canary shows nothing of "   \
+	"it; Flow=none has each datagram go to the active slot"
 /* bounds of the spans, microseconds: every wait ends */
 #define CONFIG_SETTLE_MAX UINT64_C(600000000)	 /* 10 min */
 #define CONFIG_DRAIN_MAX  UINT64_C(604800000000) /* 7 days */

@@ -419,6 +419,19 @@ static bool has_earlier_shard(const struct doctor_service *service,
 	return false;
 }
 
+/* That is how it is meant; but whoever meant it otherwise waits in vain. */
+static void judge_flow(struct doctor_report *report, const struct doctor_service *service)
+{
+	static const struct doctor_advice stays = {.id = "service.flow"};
+	bool udp = false;
+
+	for (size_t i = 0; i < service->n_sockets; i++)
+		udp |= service->sockets[i].address.udp;
+	if (udp && service->config.flow == HS_FLOW_CONNECTION)
+		doctor_add(report, DOCTOR_OK, &stays, "UDP, Flow=connection: %s",
+			   CONFIG_FLOW_STAYS);
+}
+
 static void judge_sockets(struct doctor_report *report, const struct doctor_service *service)
 {
 	static const struct doctor_advice fine = {.id = "service.sockets"};
@@ -552,6 +565,7 @@ void doctor_service(struct doctor_report *report, const struct doctor_service *s
 	judge_slots(report, service);
 	judge_sockets(report, service);
 	judge_room(report, service);
+	judge_flow(report, service);
 	judge_ports(report, service);
 	judge_park(report, service);
 	judge_foreign(report, service);

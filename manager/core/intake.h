@@ -13,6 +13,7 @@ struct intake_facts {
 	bool own_seen;		   /* there was a socket that had the option by itself, */
 	bool bare_seen;		   /* or one that had not */
 	bool mptcp_seen;	   /* one listens by MPTCP */
+	bool udp_seen;		   /* one is of UDP */
 };
 
 /* What it is: never INTAKE_AUTO. A server that was not seen yet is INTAKE_FORCED, which does not

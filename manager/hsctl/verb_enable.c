@@ -114,6 +114,8 @@ static void print_text(const struct enable_plan *plan, char *const *steps, const
 	printf("Intake: %s; %s.\n", intake_name(intake_of(&plan->intake)),
 	       intake_reason(&plan->intake));
 	printf("MPTCP: %s.\n", intake_mptcp(&plan->intake, plan->config.mptcp));
+	if (plan->intake.udp_seen && plan->config.flow == HS_FLOW_CONNECTION)
+		printf("note: UDP: %s.\n", CONFIG_FLOW_STAYS);
 	for (unsigned i = 0; i < plan->paths.n; i++)
 		printf("Path: %s is going to be a link to the active slot's own.\n",
 		       plan->paths.paths[i]);

@@ -12,6 +12,7 @@
 #include "hsctl/verb.h"
 #include "hsctl/verbs.h"
 #include "hsctl/wrap.h"
+#include "system/configfile.h"
 #include "system/lastwords.h"
 #include "system/scope.h"
 #include "util/clock.h"
@@ -290,6 +291,28 @@ static int keep_result(json_object *results, const char *service, struct reply *
 	return exit;
 }
 
+/* While there are senders that will not move, whatever the upgrade does. */
+static void tell_of_flows(const struct arguments *arguments, const char *service)
+{
+	_cleanup_(json_object_putp) json_object *status = NULL;
+	_cleanup_(reply_done) struct reply reply = {0};
+	struct config config;
+	json_object *slots;
+	int64_t flows = 0;
+	bool direct;
+
+	if (arguments->host || arguments->machine || configfile_load(service, &config, NULL) < 0 ||
+	    config.flow != HS_FLOW_CONNECTION || verb_describe(arguments, service, &reply, &direct))
+		return;
+	status = json_parse(reply.text);
+	slots = json_array(status, "slots");
+	for (size_t i = 0; i < json_count(slots); i++)
+		flows += json_number(json_object_array_get_idx(slots, i), "flows", 0);
+	if (flows > 0)
+		fprintf(stderr, "note: %s has %" PRId64 " UDP flows, and Flow=connection: %s.\n",
+			service, flows, CONFIG_FLOW_STAYS);
+}
+
 bool upgrade_interrupted(void)
 {
 	return interrupted;
@@ -315,6 +338,7 @@ int upgrade_service(const struct arguments *arguments, const char *service, json
 
 	if (read_order(arguments, &order))
 		return EXIT_USAGE;
+	tell_of_flows(arguments, service);
 	show.terminal = isatty(STDOUT_FILENO);
 	show.no_block = arguments->no_block;
 	clock_gettime(CLOCK_REALTIME, &now);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "core/name.h"
+#include "plane/ephemeral.h"
 #include "plane/force.h"
 #include "plane/scan.h"
 #include "system/units.h"
@@ -17,6 +18,13 @@
 static bool is_served(const struct config *config, const struct address *address)
 {
 	return config_has_port(config, address->port, address->udp);
+}
+
+/* Not what a server asks others by. */
+static bool is_udp_service(const struct config *config, const struct address *address)
+{
+	return address->udp &&
+	       (config->n_ports || !ephemeral_has(ephemeral_range(), address->port));
 }
 
 static void look_at(const struct held_socket *held, struct intake_facts *facts)
@@ -65,6 +73,8 @@ void intakefind_slot(sd_bus *bus, const char *service, unsigned slot, const stru
 		return;
 	look_at_counts(service, facts);
 	for (size_t i = 0; i < n; i++)
-		if (is_served(config, &held[i].socket.address))
+		if (is_served(config, &held[i].socket.address)) {
 			look_at(&held[i], facts);
+			facts->udp_seen |= is_udp_service(config, &held[i].socket.address);
+		}
 }

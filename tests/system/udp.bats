@@ -224,6 +224,26 @@ answers_udp() { [[ $(ask_udp "$1") == "$2" ]]; }
 	down each
 }
 
+@test "that a sender with one port does not move is said, and what helps" {
+	udp_server steady --port=5313
+	up steady
+	run -0 hs enable steady@.service
+	[[ $output == *'note: UDP: a sender that keeps one port'*'Flow=none'* ]]
+	run -0 hs doctor steady
+	[[ $output == *service.flow*'a sender that keeps one port'*'Flow=none'* ]]
+	run -0 --separate-stderr hs upgrade steady --probation=100ms
+	[[ -z $stderr ]]
+	ask_udp 5313 40000
+	run -0 --separate-stderr hs upgrade steady --probation=100ms
+	[[ $stderr == *'note: steady has 1 UDP flows, and Flow=connection: a sender'*'Flow=none'* ]]
+	flow steady 5313 none
+	run -0 hs enable steady@.service
+	[[ $output != *'keeps one port'* ]]
+	run -0 hs doctor steady
+	[[ $output != *service.flow* ]]
+	down steady
+}
+
 @test "a flow keeps its slot, is counted, and drain waits for it" {
 	udp_server flows --port=5307
 	up flows

@@ -20,27 +20,42 @@ static void test_of(void **state)
 		const char *reason;
 	} cases[] = {
 		/* nothing seen yet */
-		{{INTAKE_AUTO, false, false, false, false}, INTAKE_FORCED, true, "not known"},
-		{{INTAKE_AUTO, true, false, false, false},
+		{{INTAKE_AUTO, false, false, false, false, false},
+		 INTAKE_FORCED,
+		 true,
+		 "not known"},
+		{{INTAKE_AUTO, true, false, false, false, false},
 		 INTAKE_SOCKET,
 		 false,
 		 "passes the listeners"},
 		/* a socket unit has the last word on what it passes in */
-		{{INTAKE_AUTO, true, true, true, false},
+		{{INTAKE_AUTO, true, true, true, false, false},
 		 INTAKE_SOCKET,
 		 false,
 		 "passes the listeners"},
-		{{INTAKE_AUTO, false, true, false, false}, INTAKE_OWN, true, "by themselves"},
-		{{INTAKE_AUTO, false, false, true, false}, INTAKE_FORCED, true, "does not set"},
+		{{INTAKE_AUTO, false, true, false, false, false},
+		 INTAKE_OWN,
+		 true,
+		 "by themselves"},
+		{{INTAKE_AUTO, false, false, true, false, false},
+		 INTAKE_FORCED,
+		 true,
+		 "does not set"},
 		/* one without is enough */
-		{{INTAKE_AUTO, false, true, true, false}, INTAKE_FORCED, true, "does not set"},
+		{{INTAKE_AUTO, false, true, true, false, false},
+		 INTAKE_FORCED,
+		 true,
+		 "does not set"},
 		/* told */
-		{{INTAKE_SOCKET, false, true, true, false}, INTAKE_SOCKET, false, "Intake="},
-		{{INTAKE_OWN, true, false, true, false}, INTAKE_OWN, false, "Intake="},
-		{{INTAKE_FORCED, true, false, false, false}, INTAKE_FORCED, true, "Intake="},
+		{{INTAKE_SOCKET, false, true, true, false, false}, INTAKE_SOCKET, false, "Intake="},
+		{{INTAKE_OWN, true, false, true, false, false}, INTAKE_OWN, false, "Intake="},
+		{{INTAKE_FORCED, true, false, false, false, false}, INTAKE_FORCED, true, "Intake="},
 		/* harmless where the server does it, and named so */
-		{{INTAKE_FORCED, false, true, false, false}, INTAKE_OWN, true, "by themselves"},
-		{{INTAKE_FORCED, false, true, true, false}, INTAKE_FORCED, true, "Intake="},
+		{{INTAKE_FORCED, false, true, false, false, false},
+		 INTAKE_OWN,
+		 true,
+		 "by themselves"},
+		{{INTAKE_FORCED, false, true, true, false, false}, INTAKE_FORCED, true, "Intake="},
 	};
 
 	(void)state;
