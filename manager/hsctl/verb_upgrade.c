@@ -14,6 +14,7 @@
 #include "hsctl/wrap.h"
 #include "system/configfile.h"
 #include "system/lastwords.h"
+#include "system/outputfile.h"
 #include "system/scope.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -110,6 +111,7 @@ struct show {
 	uint64_t began_usec; /* CLOCK_REALTIME */
 	uint64_t asked_usec; /* CLOCK_MONOTONIC */
 	bool no_block;	     /* that it has begun is enough */
+	struct output_files outputs[HS_SLOTS_MAX];
 	int from, to;
 };
 
@@ -203,6 +205,38 @@ static void let_systemd_speak(const char *unit)
 		unit_facts_done(&facts);
 }
 
+/* Where the instances write to files instead of the journal. */
+static void find_outputs(const struct arguments *arguments, const char *service, struct show *show)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = NULL;
+	struct config config;
+	char unit[UNIT_NAME_MAX];
+
+	if (arguments->host || arguments->machine || configfile_load(service, &config, NULL) < 0)
+		return;
+	systemd = direct_systemd();
+	for (unsigned slot = 0; systemd && slot < config.slots; slot++)
+		if (!name_unit(service, slot, unit, sizeof(unit)))
+			output_files_find(systemd, unit, &show->outputs[slot]);
+}
+
+static void forget_outputs(struct show *show)
+{
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		output_files_done(&show->outputs[slot]);
+}
+
+static void show_outputs(const struct show *show)
+{
+	const struct output_files *outputs = &show->outputs[show->slot];
+
+	for (unsigned i = 0; i < outputs->n; i++) {
+		const char *title = outputs->files[i].path;
+
+		output_file_tail(&outputs->files[i], JOURNAL_LINES, show_word, &title);
+	}
+}
+
 /* What the smoke test has said, where it is that which failed, or else the instance. */
 static void show_journal(const char *service, const struct show *show, const char *failure)
 {
@@ -210,7 +244,8 @@ static void show_journal(const char *service, const struct show *show, const cha
 	const char *title = name;
 	struct lastwords wanted = {.since_usec = show->began_usec, .lines = JOURNAL_LINES};
 
-	if (show->slot < 0 || name_unit(service, show->slot, name, sizeof(name)) < 0)
+	if (show->slot < 0 || show->slot >= HS_SLOTS_MAX ||
+	    name_unit(service, show->slot, name, sizeof(name)) < 0)
 		return;
 	if (!strcmp(show->last, "smoke") && strstr(failure, "the smoke test")) {
 		snprintf(name, sizeof(name), SCOPE_SMOKE_PREFIX "%.180s", service);
@@ -221,6 +256,8 @@ static void show_journal(const char *service, const struct show *show, const cha
 		wanted.unit = name;
 	}
 	lastwords_read(&wanted, show_word, &title);
+	if (wanted.unit)
+		show_outputs(show);
 }
 
 static enum client_answer ask(const struct arguments *a, const struct client_call *call,
@@ -339,6 +376,7 @@ int upgrade_service(const struct arguments *arguments, const char *service, json
 	if (read_order(arguments, &order))
 		return EXIT_USAGE;
 	tell_of_flows(arguments, service);
+	find_outputs(arguments, service, &show);
 	show.terminal = isatty(STDOUT_FILENO);
 	show.no_block = arguments->no_block;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -361,6 +399,7 @@ int upgrade_service(const struct arguments *arguments, const char *service, json
 	if ((reply.exit == EXIT_UNDONE || reply.exit == EXIT_FAILED) && answer == CLIENT_REFUSED &&
 	    !arguments->host && !arguments->machine)
 		show_journal(service, &show, reply.problem.text);
+	forget_outputs(&show);
 	return results ? keep_result(results, service, &reply) : verb_end(arguments, &reply);
 }
 

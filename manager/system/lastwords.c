@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/lastwords.h"
 
+#include <dirent.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -12,19 +13,21 @@
 #include "util/text.h"
 
 #define LINE_TEXT_MAX 500
+#define RUN_FOLDER    "/run/systemd"
+#define SOCKET_NAME   "io.systemd.journal"
 
-/* What was said a moment ago is to be there: journald's own "Synchronize". Where that does not come
- * about, what is there will do. */
-static void synchronize(void)
+/* journald's own "Synchronize". */
+static void synchronize(const char *folder)
 {
 	static const char order[] = "{\"method\":\"io.systemd.Journal.Synchronize\"}";
 	static const struct timeval patience = {.tv_sec = 1};
-	struct sockaddr_un address = {.sun_family = AF_UNIX,
-				      .sun_path = "/run/systemd/journal/io.systemd.journal"};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char answer[256];
 
-	if (fd < 0)
+	if (fd < 0 ||
+	    snprintf(address.sun_path, sizeof(address.sun_path), RUN_FOLDER "/%s/" SOCKET_NAME,
+		     folder) >= (int)sizeof(address.sun_path))
 		return;
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
@@ -33,6 +36,27 @@ static void synchronize(void)
 	    send(fd, order, sizeof(order), MSG_NOSIGNAL) == sizeof(order) &&
 	    recv(fd, answer, sizeof(answer), 0) < 0)
 		errno = 0;
+}
+
+/* What was said a moment ago is to be there, also in journals of their own (LogNamespace=). Where
+ * that does not come about, what is there will do. */
+static void synchronize_all(void)
+{
+	_cleanup_(closedirp) DIR *run = opendir(RUN_FOLDER);
+	struct dirent *entry;
+
+	synchronize("journal");
+	while (run && (entry = readdir(run)))
+		if (!strncmp(entry->d_name, "journal.", strlen("journal.")))
+			synchronize(entry->d_name);
+}
+
+static int open_journal(sd_journal **ret_journal)
+{
+	int r = sd_journal_open_namespace(ret_journal, NULL,
+					  SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_ALL_NAMESPACES);
+
+	return r < 0 ? sd_journal_open(ret_journal, SD_JOURNAL_LOCAL_ONLY) : r;
 }
 
 static int add_match(sd_journal *journal, const char *field, const char *value)
@@ -103,8 +127,8 @@ int lastwords_read(const struct lastwords *wanted, void (*each)(const char *line
 	sd_journal *journal = NULL;
 	int r, n;
 
-	synchronize();
-	r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY);
+	synchronize_all();
+	r = open_journal(&journal);
 	if (r < 0)
 		return r;
 	r = add_matches(journal, wanted);

@@ -11,8 +11,9 @@ struct lastwords {
 	unsigned lines;		/* at most */
 };
 
-/* Calls `each` for each line, the oldest first, with nothing in it that a terminal would obey.
- * Returns how many, or -errno. Waits up to a second for journald to have written what it has got.
+/* Also of a unit with a journal of its own. Calls `each` for each line, the oldest first, with
+ * nothing in it that a terminal would obey. Returns how many, or -errno. Waits up to a second for
+ * journald to have written what it has got.
  */
 int lastwords_read(const struct lastwords *wanted, void (*each)(const char *line, void *userdata),
 		   void *userdata);

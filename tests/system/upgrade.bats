@@ -126,6 +126,37 @@ has_outcome() { [[ $(hs history app --json -n 1 | jq -r '"\(.verb) \(.outcome)"'
 
 has_outcome() { [[ $(hs history app --json -n 1 | jq -r '"\(.verb) \(.outcome)"') == "upgrade $1" ]]; }
 
+# ---- last words ----
+
+# Where its words go, and what the one that is bad says
+words_elsewhere() {
+	new_version "$1
+ExecStartPre=/bin/sh -c \"echo this build is bad; echo and this is why >&2; exit 1\""
+	run -4 --separate-stderr upgrade
+	[[ $stderr == *'undone in its step "restart"'* ]]
+}
+
+@test "a version's last words are shown from a journal of its own, and by another name" {
+	words_elsewhere LogNamespace=apart
+	[[ $stderr == *'last lines of app@1.service:'*'this build is bad'*'and this is why'* ]]
+	words_elsewhere SyslogIdentifier=somebody-else
+	[[ $stderr == *'last lines of app@1.service:'*'this build is bad'*'and this is why'* ]]
+}
+
+@test "and from a file, and what was there before is not taken for them" {
+	inside sh -c 'echo words of long ago >/var/log/app-1.err'
+	words_elsewhere 'StandardError=append:/var/log/%p-%i.err'
+	[[ $stderr == *'last lines of app@1.service:'*'this build is bad'* ]]
+	[[ $stderr == *'last lines of /var/log/app-1.err:'*'and this is why'* && $stderr != *'long ago'* ]]
+	words_elsewhere $'StandardOutput=truncate:/var/log/app.out\nStandardError=inherit'
+	[[ $stderr == *'last lines of /var/log/app.out:'*'this build is bad'*'and this is why'* ]]
+	# what is no file is left alone
+	inside sh -c 'rm -f /var/log/app.out; : >/root/elsewhere; ln -s /root/elsewhere /var/log/app.out'
+	words_elsewhere $'StandardOutput=append:/var/log/app.out'
+	[[ $stderr != *'last lines of /var/log/app.out'* ]]
+	inside sh -c 'rm -f /root/elsewhere /var/log/app.out /var/log/app-1.err'
+}
+
 # ---- smoke tests ----
 
 leaves_no_unit() { [[ -z $(inside systemctl list-units --all --plain --no-legend 'hotstandby-*') ]]; }
