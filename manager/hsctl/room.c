@@ -2,6 +2,7 @@
 #include "hsctl/room.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "hsctl/apart.h"
 #include "plane/room.h"
@@ -9,17 +10,39 @@
 #include "system/units.h"
 #include "util/macro.h"
 
+/* A unit waits for it as it starts. */
+#define SETTLE_MAX (2 * USEC_PER_SEC)
+
 struct room {
-	const char *cgroup;
+	const char *service, *cgroup;
 	const struct config *config;
 	uid_t uid;
 };
 
+DEFINE_CLEANUP(struct plane, plane_free)
+
 static int do_make(void *data)
 {
 	const struct room *room = data;
+	_cleanup_(plane_freep) struct plane *plane = NULL;
+	uint64_t usec = MIN(room->config->settle_usec, SETTLE_MAX);
+	struct timespec settle = {.tv_sec = usec / USEC_PER_SEC,
+				  .tv_nsec = usec % USEC_PER_SEC * NSEC_PER_USEC};
+	struct accounting *accounting = NULL;
+	struct room_helpers helpers = {0};
+	struct problem problem;
+	int r;
 
-	return room_make(room->cgroup, room->config, room->uid);
+	(void)accounting_open(&accounting, &problem);
+	(void)plane_open(room->service, accounting, &plane, &problem);
+	r = room_make(plane, room->cgroup, room->config, room->uid, &helpers);
+	apart_pause();
+	if (helpers.n)
+		nanosleep(&settle, NULL);
+	room_helpers_done(&helpers);
+	plane = plane_free(plane);
+	accounting_free(accounting);
+	return r;
 }
 
 /* Of a dynamic user nothing is known before the slot starts: it is found out as it does. */
@@ -42,14 +65,18 @@ int room_in_unit(sd_bus *systemd, const char *unit, const char *slot_unit,
 		 const struct config *config, struct problem *problem)
 {
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
-	struct room room = {.cgroup = facts.control_group, .config = config};
+	char service[SERVICE_NAME_MAX];
+	struct room room = {.service = service, .cgroup = facts.control_group, .config = config};
+	unsigned slot;
 	int r;
 
 	problem_set(problem, 0, "%s", "");
 	if (units_query(systemd, unit, &facts, NULL) < 0 || !facts.control_group[0] ||
 	    !unit_lives(&facts))
 		return 0;
-	r = owner_of_slot(systemd, slot_unit, &room.uid);
+	r = name_from_unit(slot_unit, service, &slot);
+	if (!r)
+		r = owner_of_slot(systemd, slot_unit, &room.uid);
 	if (r >= 0)
 		r = apart_run(do_make, &room, sizeof(room), problem);
 	return r < 0 && !problem->text[0] ? problem_set(problem, r, "%s", strerror(-r)) : r;

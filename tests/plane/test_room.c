@@ -21,6 +21,16 @@
 
 enum { USER_A = 4001 };
 
+static int make(const struct rig *rig, const struct server *plain, const struct config *config,
+		uid_t uid)
+{
+	struct room_helpers helpers;
+	int n = room_make(rig->plane, plain->cgroup, config, uid, &helpers);
+
+	room_helpers_done(&helpers);
+	return n;
+}
+
 static void a_slot_joins_a_server_that_serves(void **state)
 {
 	struct rig *rig = *state;
@@ -33,7 +43,7 @@ static void a_slot_joins_a_server_that_serves(void **state)
 	server_serve(plain, true);
 	/* the baseline */
 	assert_int_equal(server_listen(slot, &at, 0), -EADDRINUSE);
-	assert_int_equal(room_make(plain->cgroup, &config, 0), 1);
+	assert_int_equal(make(rig, plain, &config, 0), 1);
 	assert_int_equal(ask_often(&at, 20).of['C'], 20);
 	assert_int_equal(server_listen(slot, &at, 0), 0);
 	server_serve(slot, true);
@@ -41,6 +51,31 @@ static void a_slot_joins_a_server_that_serves(void **state)
 	/* from then on the slot gets them all, and goes on to when the other one is gone */
 	assert_int_equal(ask_often(&at, 40).of['A'], 40);
 	server_kill(plain);
+	assert_int_equal(ask_often(&at, 20).of['A'], 20);
+}
+
+/* nginx -t, say: it listens, serves nobody and goes. */
+static void one_that_only_tries_gets_no_connection(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *plain = server_start(rig, 2), *slot = server_start(rig, 0);
+	struct config config;
+
+	config_init(&config);
+	server_listen(plain, &at, SERVER_NO_REUSEPORT);
+	server_serve(plain, true);
+	assert_int_equal(make(rig, plain, &config, 0), 1);
+	assert_int_equal(server_listen(slot, &at, 0), 0);
+	assert_int_equal(ask_often(&at, 40).of['C'], 40);
+	server_close(slot, 0);
+	assert_int_equal(ask_often(&at, 20).of['C'], 20);
+	/* again is no harm */
+	assert_int_equal(make(rig, plain, &config, 0), 1);
+	assert_int_equal(server_listen(slot, &at, 0), 0);
+	server_serve(slot, true);
+	assert_int_equal(ask_often(&at, 20).of['C'], 20);
+	assert_int_equal(rig_adopt(rig, slot), 1);
 	assert_int_equal(ask_often(&at, 20).of['A'], 20);
 }
 
@@ -58,7 +93,7 @@ static void what_waits_on_it_moves_to_the_slot(void **state)
 		waiting[i] = client_connect(&at);
 		assert_true(waiting[i] >= 0);
 	}
-	assert_int_equal(room_make(plain->cgroup, &config, 0), 1);
+	assert_int_equal(make(rig, plain, &config, 0), 1);
 	server_listen(slot, &at, 0);
 	assert_int_equal(rig_adopt(rig, slot), 1);
 	server_serve(slot, true);
@@ -81,7 +116,7 @@ static void only_what_is_meant_and_for_its_user(void **state)
 	server_listen(plain, &at, SERVER_NO_REUSEPORT);
 	server_listen(plain, &other, SERVER_NO_REUSEPORT);
 	server_become(slot, USER_A);
-	assert_int_equal(room_make(plain->cgroup, &config, USER_A), 1);
+	assert_int_equal(make(rig, plain, &config, USER_A), 1);
 	assert_int_equal(server_listen(slot, &at, 0), 0);
 	assert_int_equal(server_listen(slot, &other, 0), -EADDRINUSE);
 }
@@ -200,6 +235,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(a_slot_joins_a_server_that_serves),
+		CASE(one_that_only_tries_gets_no_connection),
 		CASE(what_waits_on_it_moves_to_the_slot),
 		CASE(only_what_is_meant_and_for_its_user),
 		BARE_CASE(a_replaced_program_is_seen_and_told),
