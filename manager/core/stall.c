@@ -111,16 +111,16 @@ static void note_gone(struct stall *stall, const struct stall_sample *sample)
 	}
 }
 
-/* Since when it is known to be the first there. */
-static uint64_t first_since(const struct stall *stall, const struct stall_queue *queue,
-			    uint64_t now)
+/* What is known of it: since when it is the first there. */
+static struct stall_head head_of(const struct stall *stall, const struct stall_queue *queue,
+				 const struct stall_sample *sample)
 {
 	for (size_t i = 0; i < stall->n_heads; i++)
-		if (stall->heads[i].socket == queue->socket)
-			return queue->head && stall->heads[i].head == queue->head
-				       ? stall->heads[i].since
-				       : now;
-	return now;
+		if (stall->heads[i].socket == queue->socket && queue->head &&
+		    stall->heads[i].head == queue->head)
+			return stall->heads[i];
+	return (struct stall_head) {queue->socket, queue->head, sample->now,
+				    sample->given_after - sample->queued};
 }
 
 /* The first and the last since when nobody has accepted from a socket. */
@@ -135,10 +135,7 @@ static struct heads_range note_heads(struct stall *stall, const struct stall_sam
 
 	note_gone(stall, sample);
 	for (size_t i = 0; heads && i < sample->n_queues; i++) {
-		const struct stall_queue *queue = &sample->queues[i];
-
-		heads[i] = (struct stall_head) {queue->socket, queue->head,
-						first_since(stall, queue, sample->now)};
+		heads[i] = head_of(stall, &sample->queues[i], sample);
 		range.oldest = MIN(range.oldest, heads[i].since);
 		range.youngest = MAX(range.youngest, heads[i].since);
 	}
@@ -148,20 +145,25 @@ static struct heads_range note_heads(struct stall *stall, const struct stall_sam
 	return range;
 }
 
+/* Whether others were accepted since, on other sockets: where somebody is the first since then. */
+static bool others_accept(const struct stall *stall, const struct stall_sample *sample,
+			  uint64_t since)
+{
+	for (size_t i = 0; sample->counted && i < stall->n_heads; i++)
+		if (stall->heads[i].since == since)
+			return (int64_t)(sample->given_before - sample->queued -
+					 stall->heads[i].accepted) > 0;
+	return false;
+}
+
 static struct stall_answer judge_heads(struct stall *stall, const struct stall_sample *sample,
 				       uint64_t window)
 {
 	struct heads_range range = note_heads(stall, sample);
 	uint64_t since = MIN(range.youngest, MAX(range.oldest, stall->head_gone));
 
-	if (since != stall->heads_since) {
-		stall->heads_since = since;
-		stall->heads_accepted = sample->given_after - sample->queued;
-	}
 	stall->evidence.waited = sample->now - since;
-	stall->evidence.one_socket =
-		sample->counted &&
-		(int64_t)(sample->given_before - sample->queued - stall->heads_accepted) > 0;
+	stall->evidence.one_socket = others_accept(stall, sample, since);
 	/* it was noticed only when the counts were read again */
 	if (stall->evidence.last_accept && !stall->evidence.one_socket)
 		stall->evidence.last_accept =

@@ -86,9 +86,10 @@ struct stall_evidence {
 	bool one_socket;      /* the others of the slot serve */
 };
 
-/* At `since` it was already the first in the queue of this socket. */
+/* At `since` it was already the first in the queue of this socket, and the slot had accepted at
+ * most so many. */
 struct stall_head {
-	uint64_t socket, head, since;
+	uint64_t socket, head, since, accepted;
 };
 
 struct stall {
@@ -103,8 +104,7 @@ struct stall {
 	/* by the head */
 	struct stall_head *heads;
 	size_t n_heads;
-	uint64_t head_gone;		      /* when one was seen to be accepted */
-	uint64_t heads_since, heads_accepted; /* then at most so many had been accepted */
+	uint64_t head_gone; /* when one was seen to be accepted */
 
 	/* by name */
 	uint64_t watched; /* cookie of the socket; 0 = none */

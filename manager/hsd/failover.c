@@ -280,11 +280,25 @@ static void go_on(struct stuck *stuck)
 				   CLOCK_MONOTONIC, FLIP_TO_BOUNCE, 1, on_flipped, stuck);
 }
 
+/* On some address: one of them may be stuck and the others not. */
+static bool has_several_sockets(const struct plane *plane, unsigned slot)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (!listeners[i]->address.udp && listener_sockets(listeners[i], slot, cookies) > 1)
+			return true;
+	return false;
+}
+
 static void leave(struct stuck *stuck, unsigned to)
 {
 	struct plane *plane = stuck->failover->service->plane;
 	bool active = hs_word_active(plane_word(plane)) == stuck->slot;
 
+	stuck->left.in_part &= has_several_sockets(plane, stuck->slot);
 	waiting_leave(plane, stuck->slot, to);
 	if (active)
 		stuck->failover->last = now_usec();

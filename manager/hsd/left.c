@@ -95,8 +95,8 @@ static void await_recovery(struct left *left)
 		recovery_new(instance_of(left), on_recovered, left, &left->recovery);
 }
 
-/* Where other sockets of it serve, somebody wakes in any case: only once nothing moves in it any
- * more. One that was stopped is let go on by us. */
+/* Where other sockets of an address serve, somebody accepts in any case: only once nothing moves in
+ * it any more. One that was stopped is let go on by us. */
 static bool may_recover(const struct left *left)
 {
 	const struct standstill *still = &left->standing.still;

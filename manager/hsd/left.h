@@ -18,7 +18,7 @@ struct left {
 	left_fn on_back;
 	void *userdata;
 	struct standing standing; /* is begun before it is left */
-	bool in_part;		  /* it accepts on its other sockets */
+	bool in_part;		  /* it accepts on other sockets of the same address */
 	char run[33];		  /* of the unit that was left */
 	sd_event_source *watch;
 	uint64_t drained_since; /* it is to be restarted, when its connections have ended; 0 = no */
