@@ -331,6 +331,38 @@ void lint_service(struct lint_report *report, const struct lint_unit *service,
 			"run already share it from their next start on");
 }
 
+static bool is_set(const struct lint_unit *service, const char *key,
+		   const struct assignment **ret_line)
+{
+	*ret_line = assignments_last(&service->settings, "Service", key);
+	return *ret_line && *(*ret_line)->value;
+}
+
+static bool is_on(const struct lint_unit *service, const char *key,
+		  const struct assignment **ret_line)
+{
+	bool on;
+
+	*ret_line = last_switch(&service->settings, "Service", key, &on);
+	return on;
+}
+
+const char *lint_hides_paths(const struct lint_unit *service, const struct assignment **ret_line)
+{
+	const struct assignment *runtime;
+
+	if (is_set(service, "RootDirectory", ret_line) || is_set(service, "RootImage", ret_line))
+		return "Its path is one in the root that the unit has of its own";
+	if (is_set(service, "NetworkNamespacePath", ret_line) ||
+	    is_on(service, "PrivateNetwork", ret_line))
+		return "Its AF_UNIX sockets are in another network namespace, where the kernel is "
+		       "not asked about them";
+	if (is_set(service, "RuntimeDirectory", &runtime) &&
+	    is_on(service, "DynamicUser", ret_line))
+		return "Its RuntimeDirectory= is where only root comes, as it is kept";
+	return NULL;
+}
+
 bool lint_depends_on_slot(const char *value)
 {
 	for (const char *p = value; (p = strchr(p, '%')) && p[1]; p += 2)

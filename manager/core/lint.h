@@ -79,6 +79,10 @@ void lint_root(struct lint_report *report, const struct lint_unit *service);
 /* Whether the service's unit has a network namespace made for it, and the line that says so. */
 bool lint_has_own_network(const struct lint_unit *service, const struct assignment **ret_line);
 
+/* Why a path that the service's server binds is not the one that clients know, or is seen by nobody
+ * outside, and the line that says so. NULL = it is. */
+const char *lint_hides_paths(const struct lint_unit *service, const struct assignment **ret_line);
+
 /* The rules for a socket unit of the slot whose service is `service` ("app@0.service"). */
 void lint_socket(struct lint_report *report, const struct lint_unit *socket, const char *service);
 

@@ -293,6 +293,15 @@ void direct_locate(const struct direct *direct)
 	}
 }
 
+static void describe_paths(const struct plane *plane, struct problem *ret_sentence)
+{
+	const char *wrong = pathlink_find_wrong(plane, -1, 0);
+
+	pathlink_describe(plane, ret_sentence);
+	if (wrong && !ret_sentence->text[0])
+		pathlink_describe_wrong(plane, wrong, ret_sentence);
+}
+
 static json_object *describe(const struct direct *direct, const struct problem *problem)
 {
 	_cleanup_(freep) struct service_report *report = calloc(1, sizeof(*report));
@@ -310,7 +319,7 @@ static json_object *describe(const struct direct *direct, const struct problem *
 		report_read_force(report, force);
 	report->problem = *problem;
 	if (direct->plane && !report->problem.text[0])
-		pathlink_describe(direct->plane, &report->problem);
+		describe_paths(direct->plane, &report->problem);
 	for (unsigned i = 0; i < report->n_slots; i++)
 		report_slot(direct, i, report);
 	if (direct->plane)

@@ -220,35 +220,64 @@ static struct address nearest(const struct address *address)
 	return own;
 }
 
+/* By the public path, as clients do. */
+static bool aim_at_path(const struct direct *direct, struct drill_order *order)
+{
+	const char *live[HS_PATHS_MAX];
+
+	if (order->probe.port || !paths_live(plane_paths(direct->plane), live))
+		return false;
+	snprintf(order->socket, sizeof(order->socket), "%.*s", HS_PATH_MAX - 1, live[0]);
+	order->target.socket = order->socket;
+	order->target.netns_fd = -1;
+	snprintf(order->asked, sizeof(order->asked), "%s%s%s", order->socket,
+		 order->target.path ? ":http:" : " (AF_UNIX)", order->target.path ?: "");
+	return true;
+}
+
 int drill_order_aim(const struct direct *direct, struct drill_order *order)
 {
 	const struct listener *listener;
 	char text[ADDRESS_TEXT_MAX];
 
 	choose_probe(&direct->config.health, order);
+	order->target.health = &direct->config.health;
+	order->target.path = order->probe.kind == PROBE_HTTP ? order->probe.text : NULL;
 	listener = find_listener(direct, &order->probe);
+	if (!listener && aim_at_path(direct, order))
+		return EXIT_DONE;
 	if (!listener)
 		return complain_unasked(direct, order);
 	order->target.address = nearest(&listener->address);
 	order->target.netns_fd = listener->netns.fd;
-	order->target.health = &direct->config.health;
-	order->target.path = order->probe.kind == PROBE_HTTP ? order->probe.text : NULL;
 	address_format(&order->target.address, text);
 	snprintf(order->asked, sizeof(order->asked), order->target.path ? "http://%s%s" : "%s%s",
 		 text, order->target.path ?: " (TCP)");
 	return EXIT_DONE;
 }
 
+/* Why it makes no sense for this service; NULL = it does. */
+static const char *objection_of(const struct direct *direct, const struct drill_order *order,
+				enum drill_scenario scenario)
+{
+	if (order->exclusive)
+		return drill_scenario_objection(scenario);
+	if (order->target.socket && scenario == DRILL_HANG && !direct->config.health.n_probes)
+		return "at a path nobody sees that a server hangs, unless there is a Probe=";
+	return NULL;
+}
+
 int drill_order_fit(const struct direct *direct, struct drill_order *order)
 {
 	order->exclusive = direct->config.exclusive;
-	for (unsigned i = 0; order->exclusive && i < DRILL_SCENARIO_COUNT; i++) {
-		const char *objection = drill_scenario_objection(i);
+	for (unsigned i = 0; i < DRILL_SCENARIO_COUNT; i++) {
+		const char *objection = objection_of(direct, order, i);
 
 		if (!order->scenarios[i] || !objection)
 			continue;
-		complain("%s: only one slot may run (Exclusive=yes), and %s: %s is left out%s",
-			 direct->service, objection, drill_scenario_to_string(i),
+		complain("%s: %s%s: %s is left out%s", direct->service,
+			 order->exclusive ? "only one slot may run (Exclusive=yes), and " : "",
+			 objection, drill_scenario_to_string(i),
 			 order->all ? "" : ", so nothing was done");
 		if (!order->all)
 			return EXIT_REFUSED;

@@ -17,7 +17,8 @@ struct drill_order {
 	bool has_probe; /* --probe was given */
 	struct probe_spec probe;
 	struct prober_target target;
-	char asked[640]; /* as in struct drill_run */
+	char socket[HS_PATH_MAX]; /* the target's, of a service without TCP listeners */
+	char asked[640];	  /* as in struct drill_run */
 };
 
 /* EXIT_DONE, or EXIT_USAGE after a complaint. */
@@ -25,8 +26,8 @@ int drill_order_read(const struct arguments *arguments, struct drill_order *ret_
 /* Finds the listener to ask. The target refers to `direct`, and to the order. EXIT_DONE, or another
  * exit code after a complaint. */
 int drill_order_aim(const struct direct *direct, struct drill_order *order);
-/* Leaves out of --all what makes no sense for an exclusive service. EXIT_REFUSED after a complaint
- * when such a scenario was asked for by name. */
+/* After that: leaves out of --all what makes no sense for such a service. EXIT_REFUSED after a
+ * complaint when such a scenario was asked for by name. */
 int drill_order_fit(const struct direct *direct, struct drill_order *order);
 /* Those of a scenario: what nobody can promise to keep is not held against the service unless it is
  * asked for. */

@@ -373,9 +373,9 @@ static int drill_through(struct drill *drill, struct drill_order *order)
 	int r = put_back(drill);
 
 	if (!r)
-		r = drill_order_fit(&drill->direct, order);
-	if (!r)
 		r = drill_order_aim(&drill->direct, order);
+	if (!r)
+		r = drill_order_fit(&drill->direct, order);
 	if (!r)
 		r = gate(drill);
 	if (!r)

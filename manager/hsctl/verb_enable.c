@@ -5,6 +5,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "core/path.h"
 #include "hsctl/direct.h"
 #include "hsctl/filelist.h"
 #include "hsctl/json.h"
@@ -117,8 +118,10 @@ static void print_text(const struct enable_plan *plan, char *const *steps, const
 	if (plan->intake.udp_seen && plan->config.flow == HS_FLOW_CONNECTION)
 		printf("note: UDP: %s.\n", CONFIG_FLOW_STAYS);
 	for (unsigned i = 0; i < plan->paths.n; i++)
-		printf("Path: %s is going to be a link to the active slot's own.\n",
-		       plan->paths.paths[i]);
+		printf("Path: %s is going to be a link to the active slot's own, below " PATH_ROOT
+		       "/%s; clients in containers and AppArmor profiles of clients need that, "
+		       "too.\n",
+		       plan->paths.paths[i], plan->service);
 	if (plan->running)
 		puts("What runs already is adopted by hsd at once.");
 	puts("Next:");

@@ -247,17 +247,28 @@ static int start_check(struct check *check, int *connection)
 	return r;
 }
 
-/* Nobody who listens, or whose queue is full, is well; all else says nothing of the slot. */
+/* What clients are told, too; NULL: it says nothing of the slot. */
+static const char *fault_of(int error)
+{
+	switch (error) {
+	case -ECONNREFUSED:
+		return "nobody listens at its AF_UNIX socket";
+	case -EAGAIN:
+		return "the queue of its AF_UNIX socket is full";
+	case -ENOENT:
+	case -ENOTSOCK:
+		return "its AF_UNIX socket is not where it was";
+	default:
+		return NULL;
+	}
+}
+
 static void refuse_check(struct check *check, const struct work_answer *answer)
 {
-	struct probe_result result = {.verdict = PROBE_VOID};
+	const char *fault = fault_of(answer->result);
+	struct probe_result result = {.verdict = fault ? PROBE_BAD : PROBE_VOID};
 
-	if (answer->result == -ECONNREFUSED || answer->result == -EAGAIN)
-		result.verdict = PROBE_BAD;
-	problem_set(&result.words, 0, "its AF_UNIX socket: %.400s",
-		    answer->result == -EAGAIN ? "its queue is full"
-		    : answer->problem.text[0] ? answer->problem.text
-					      : strerror(-answer->result));
+	problem_set(&result.words, 0, "%.400s", fault ?: answer->problem.text);
 	end_check(check, &result);
 }
 
@@ -270,6 +281,8 @@ static void on_reached(struct work_answer *answer, void *userdata)
 		answer->result = -ENOMEM;
 	if (answer->result >= 0)
 		answer->result = start_check(check, &answer->fds[0]);
+	if (answer->result < 0 && !answer->problem.text[0])
+		problem_set(&answer->problem, 0, "%s", strerror(-answer->result));
 	if (answer->result < 0)
 		refuse_check(check, answer);
 }

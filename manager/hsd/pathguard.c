@@ -6,14 +6,19 @@
 #include <sys/inotify.h>
 #include <syslog.h>
 
-#include "hsd/instance.h"
+#include "hsd/orders.h"
 #include "plane/pathlink.h"
 #include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
-/* Who owns a folder may change it as often as they like: it is looked at again after this time. */
-#define LOOK_AGAIN (50 * USEC_PER_MSEC)
+/* Who owns a folder may change it as often as they like: after a change it is looked at at once,
+ * but no more often than this, and twice as seldom each time as long as it goes on. */
+#define REST_MIN (50 * USEC_PER_MSEC)
+#define REST_MAX (1 * USEC_PER_SEC)
+/* Where that cannot be noticed, for want of a descriptor or of memory, it is looked at this often.
+ */
+#define LOOK_EVERY (10 * USEC_PER_SEC)
 /* After a link has been made anew the next one takes this long, twice as long each time; when it
  * has lasted for a while it begins anew. */
 #define DELAY_MIN (50 * USEC_PER_MSEC)
@@ -28,25 +33,24 @@
 
 struct pathguard {
 	struct service *service;
-	sd_event_source *watches[HS_PATHS_MAX];
+	sd_event_source *changes; /* in the folders of the paths. NULL: they are not watched */
 	sd_event_source *timer;
+	uint64_t changed, rest;
+	struct work *work;	 /* it is being looked */
+	bool again;		 /* once more when it has been */
+	char wrong[HS_PATH_MAX]; /* the path that was no link; "" = none */
 	uint64_t made, delay; /* when it was last, and how long the next one takes; 0 = at once */
 	char unit[UNIT_NAME_MAX];
 	struct unit_job *job; /* the links are being made */
 };
 
-static void unwatch(struct pathguard *guard)
-{
-	for (unsigned i = 0; i < HS_PATHS_MAX; i++)
-		guard->watches[i] = sd_event_source_disable_unref(guard->watches[i]);
-}
-
 struct pathguard *pathguard_free(struct pathguard *guard)
 {
 	if (!guard)
 		return NULL;
-	unwatch(guard);
+	sd_event_source_disable_unref(guard->changes);
 	sd_event_source_disable_unref(guard->timer);
+	work_forget(guard->work);
 	unit_job_free(guard->job);
 	free(guard);
 	return NULL;
@@ -104,9 +108,9 @@ static bool may_make(struct pathguard *guard)
 
 	if (guard->job)
 		return false;
-	if (now - guard->made > LASTED)
+	if (now - guard->made > LASTED) {
 		guard->delay = 0;
-	else if (now < due) {
+	} else if (now < due) {
 		look_later(guard, due - now);
 		return false;
 	}
@@ -115,7 +119,7 @@ static bool may_make(struct pathguard *guard)
 	return true;
 }
 
-static void make(struct pathguard *guard, const char *path)
+static void make(struct pathguard *guard)
 {
 	struct service *service = guard->service;
 	struct journal_scope scope = {service->name, -1, LOG_NOTICE};
@@ -131,58 +135,102 @@ static void make(struct pathguard *guard, const char *path)
 		.stop_usec = STOP_TIME,
 	};
 
-	if (!may_make(guard) || name_unit(service->name, hs_word_active(plane_word(service->plane)),
-					  slot_unit, sizeof(slot_unit)) < 0)
+	if (name_unit(service->name, hs_word_active(plane_word(service->plane)), slot_unit,
+		      sizeof(slot_unit)) < 0 ||
+	    !may_make(guard))
 		return;
 	snprintf(guard->unit, sizeof(guard->unit), "hotstandby-paths-%.200s-%" PRIx64 ".service",
 		 service->name, now_usec());
 	journal_log(JOURNAL_PROBLEM, &scope,
-		    "%s: %s is no link to its slots, and is made one again", service->name, path);
-	unit_transient_new(service->context->bus, &order, on_made, guard, &guard->job);
+		    "%s: %s is no link to its slots, and is made one again", service->name,
+		    guard->wrong);
+	if (unit_transient_new(service->context->bus, &order, on_made, guard, &guard->job) < 0)
+		look_later(guard, guard->delay);
 }
 
 /* ---- looking ---- */
 
-static void check(struct pathguard *guard)
-{
-	const char *live[HS_PATHS_MAX], *wrong = NULL;
-	unsigned n = paths_live(plane_paths(guard->service->plane), live);
-
-	for (unsigned i = 0; i < n; i++)
-		if (!pathlink_is_public(guard->service->name, live[i]))
-			wrong = live[i];
-	if (wrong)
-		make(guard, wrong);
-}
-
-static int on_change(sd_event_source *source, const struct inotify_event *event, void *userdata)
+/* What has happened is not read: all is looked at, and what comes meanwhile wakes nobody. */
+static int on_change(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct pathguard *guard = userdata;
+	uint64_t now = now_usec();
+	bool often = now - guard->changed < 2 * guard->rest;
 
-	(void)source;
-	(void)event;
-	/* one look for all that happens in the next moment, however much that is */
-	unwatch(guard);
-	check(guard);
-	look_later(guard, LOOK_AGAIN);
+	(void)fd;
+	(void)events;
+	guard->changes = sd_event_source_disable_unref(source);
+	guard->rest = often ? MIN(2 * guard->rest, REST_MAX) : REST_MIN;
+	guard->changed = now;
+	if (often)
+		look_later(guard, guard->rest);
+	else
+		pathguard_look(guard);
 	return 0;
+}
+
+static void on_looked(struct work_answer *answer, void *userdata)
+{
+	struct pathguard *guard = userdata;
+	bool again = guard->again;
+
+	guard->work = NULL;
+	guard->again = false;
+	if (answer->result < 0) {
+		look_later(guard, LOOK_EVERY);
+		return;
+	}
+	guard->wrong[0] = '\0';
+	if (answer->size)
+		snprintf(guard->wrong, sizeof(guard->wrong), "%.*s",
+			 (int)MIN(answer->size, sizeof(guard->wrong) - 1),
+			 (const char *)answer->data);
+	if (again)
+		pathguard_look(guard);
+	else if (guard->wrong[0])
+		make(guard);
+}
+
+/* A new descriptor each time: what was not read goes with the old one. */
+static int watch(struct pathguard *guard)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+	guard->changes = sd_event_source_disable_unref(guard->changes);
+	if (fd < 0)
+		return -1;
+	if (sd_event_add_io(guard->service->context->event, &guard->changes, fd, EPOLLIN, on_change,
+			    guard) < 0)
+		return close_fd(fd);
+	sd_event_source_set_io_fd_own(guard->changes, true);
+	return fd;
 }
 
 void pathguard_look(struct pathguard *guard)
 {
-	const char *live[HS_PATHS_MAX];
-	char folder[HS_PATH_MAX];
-	unsigned n;
+	struct work_order order = {.kind = WORK_PUBLIC, .slot = HS_SLOT_NONE, .changes = CHANGES};
+	struct order_scope scope = {.left_out = UINT32_MAX};
+	int fd;
 
-	if (!guard || !guard->service->plane || guard->timer)
+	if (!guard || !guard->service->plane || guard->timer ||
+	    !plane_paths(guard->service->plane)->entries)
 		return;
-	unwatch(guard);
-	n = paths_live(plane_paths(guard->service->plane), live);
-	for (unsigned i = 0; i < n; i++) {
-		path_folder(live[i], folder);
-		/* one that is not there, or not for us to see, is not watched */
-		sd_event_add_inotify(guard->service->context->event, &guard->watches[i], folder,
-				     CHANGES, on_change, guard);
-	}
-	check(guard);
+	guard->again = guard->work;
+	if (guard->work)
+		return;
+	fd = watch(guard);
+	scope.fds = &fd;
+	scope.n_fds = fd >= 0;
+	if (service_order(guard->service, &scope, &order, on_looked, guard, &guard->work) < 0 ||
+	    fd < 0)
+		look_later(guard, LOOK_EVERY);
+}
+
+void pathguard_describe(const struct pathguard *guard, struct problem *ret_sentence)
+{
+	if (!guard)
+		return;
+	pathlink_describe(guard->service->plane, ret_sentence);
+	if (guard->wrong[0] && !ret_sentence->text[0])
+		pathlink_describe_wrong(guard->service->plane, guard->wrong, ret_sentence);
 }

@@ -457,7 +457,7 @@ void service_report(struct service *service, struct service_report *ret_report)
 	if (service->plane && !ret_report->problem.text[0])
 		exclusive_check(service, &ret_report->problem);
 	if (service->plane && !ret_report->problem.text[0])
-		pathlink_describe(service->plane, &ret_report->problem);
+		pathguard_describe(service->pathguard, &ret_report->problem);
 	service_states(service, states);
 	for (unsigned i = 0; i < service->n_slots; i++)
 		report_slot(service, i, states[i], ret_report);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include "util/macro.h"
@@ -107,7 +108,7 @@ bool pathlink_is_right(const struct plane *plane)
 	       (!pathlink_read(plane_service(plane), &slot) && slot == active_of(plane));
 }
 
-bool pathlink_is_public(const char *service, const char *path)
+static bool is_public(const char *service, const char *path)
 {
 	char target[PATH_FILE_MAX], text[PATH_FILE_MAX];
 	ssize_t n = readlink(path, text, sizeof(text));
@@ -118,20 +119,31 @@ bool pathlink_is_public(const char *service, const char *path)
 	return n == (ssize_t)strlen(target) && !memcmp(text, target, n);
 }
 
-static void describe_public(const struct plane *plane, struct problem *ret_sentence)
+const char *pathlink_find_wrong(const struct plane *plane, int inotify_fd, uint32_t changes)
 {
-	const char *service = plane_service(plane), *live[HS_PATHS_MAX];
+	const char *live[HS_PATHS_MAX], *wrong = NULL;
 	unsigned n = paths_live(plane_paths(plane), live);
+	char folder[HS_PATH_MAX];
 
-	for (unsigned i = 0; i < n; i++)
-		if (!pathlink_is_public(service, live[i])) {
-			problem_set(ret_sentence, 0,
-				    "%s is no link to its slots, as somebody has removed or "
-				    "replaced it, so no client reaches them there; hsd makes it "
-				    "anew, and so does: hsctl adopt %s@%u.service",
-				    live[i], service, active_of(plane));
-			return;
-		}
+	for (unsigned i = 0; i < n; i++) {
+		path_folder(live[i], folder);
+		/* one that is not there, or not for us to see, is not watched */
+		if (inotify_fd >= 0)
+			(void)!inotify_add_watch(inotify_fd, folder, changes);
+		if (!wrong && !is_public(plane_service(plane), live[i]))
+			wrong = live[i];
+	}
+	return wrong;
+}
+
+void pathlink_describe_wrong(const struct plane *plane, const char *path,
+			     struct problem *ret_sentence)
+{
+	problem_set(ret_sentence, 0,
+		    "%s is no link to its slots, as somebody has removed or replaced it, so no "
+		    "client reaches them there; hsd makes it anew, and so does: hsctl adopt "
+		    "%s@%u.service",
+		    path, plane_service(plane), active_of(plane));
 }
 
 void pathlink_describe(const struct plane *plane, struct problem *ret_sentence)
@@ -155,6 +167,4 @@ void pathlink_describe(const struct plane *plane, struct problem *ret_sentence)
 			"its paths lead to slot %u, not to the active slot %u: the link " PATH_ROOT
 			"/%s/" PATH_ACTIVE " could not be changed; can hsd write there?",
 			slot, active_of(plane), service);
-	else
-		describe_public(plane, ret_sentence);
 }

@@ -23,8 +23,17 @@ int pathlink_follow(const struct plane *plane);
 /* Whether what connects to the service's paths reaches the active slot. True without paths. */
 bool pathlink_is_right(const struct plane *plane);
 
-/* Whether the public path is the link that leads there; also where it cannot be looked at. */
-bool pathlink_is_public(const char *service, const char *path);
+/*
+ * The first of the service's paths, at which a slot has a socket, that is not the link which leads
+ * there; NULL = all are, as far as they can be looked at. With `inotify_fd` >= 0 their folders are
+ * watched from then on, for `changes`. Whoever owns such a folder may have this wait, as by a file
+ * system of his own: it is nothing for a daemon's loop.
+ */
+const char *pathlink_find_wrong(const struct plane *plane, int inotify_fd, uint32_t changes);
+/* The sentence about such a path, without its end. */
+void pathlink_describe_wrong(const struct plane *plane, const char *path,
+			     struct problem *ret_sentence);
 
-/* Why not, for people, as a sentence without its end; nothing is set where it does. */
+/* Why clients do not reach the active slot, for people, as a sentence without its end; nothing is
+ * set where they do. The public paths are not looked at. */
 void pathlink_describe(const struct plane *plane, struct problem *ret_sentence);

@@ -57,14 +57,21 @@ static bool is_same(const struct unix_file *a, const struct unix_file *b)
 	return a->inode && a->inode == b->inode && a->device == b->device;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct unix_listener *left = a, *right = b;
+
+	return strcmp(left->name, right->name);
+}
+
+/* They are in the order of their names. */
 static bool is_twice(const struct look *look, size_t index)
 {
-	const char *name = look->listeners[index].name;
+	const struct unix_listener *one = &look->listeners[index];
 
-	for (size_t i = 0; name[0] == '/' && i < look->n; i++)
-		if (i != index && !strcmp(look->listeners[i].name, name))
-			return true;
-	return false;
+	if (one->name[0] != '/')
+		return false;
+	return (index && !by_name(one, one - 1)) || (index + 1 < look->n && !by_name(one, one + 1));
 }
 
 static struct candidate_of judge(const struct look *look, size_t index)
@@ -126,6 +133,8 @@ static int find_candidates(struct look *look)
 	look->candidates = calloc(look->n + 1, sizeof(*look->candidates));
 	if (!look->candidates)
 		return -ENOMEM;
+	if (look->n)
+		qsort(look->listeners, look->n, sizeof(*look->listeners), by_name);
 	for (size_t i = 0; i < look->n; i++)
 		look->candidates[i] = judge(look, i);
 	return find_held(look);

@@ -334,12 +334,17 @@ static const char *policy_meaning(enum hs_policy policy)
 bool change_refuses_paths(const struct plane *plane, const char *what, struct problem *ret_refusal)
 {
 	const char *live[HS_PATHS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
 
+	for (size_t i = 0; i < n; i++)
+		if (plane_listener_is_live(listeners[i]))
+			return false;
 	if (!paths_live(plane_paths(plane), live))
 		return false;
 	problem_set(ret_refusal, 0,
-		    "%s: there is no %s for a service with AF_UNIX sockets: %s is a link, which "
-		    "leads to one slot at a time; hsctl switchover flips it",
+		    "%s: there is no %s for a service with nothing but AF_UNIX sockets: %s is a "
+		    "link, which leads to one slot at a time; hsctl switchover flips it",
 		    plane_service(plane), what, live[0]);
 	return true;
 }

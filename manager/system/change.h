@@ -76,8 +76,9 @@ void change_result(const struct service_change *change, uint64_t now,
 /* Writes what became of it to the journal. */
 void change_log(const struct service_change *change, const struct switchover_result *result);
 
-/* True, and a refusal, for a service with live AF_UNIX sockets: a path leads to one slot at a time,
- * and nothing but the link stands between clients and that. `what`: "a canary". */
+/* True, and a refusal, for a service that listens at paths alone: a path leads to one slot at a
+ * time, and nothing but the link stands between clients and that. Of one with other listeners, too,
+ * those are meant, and its paths follow the active slot. `what`: "canary". */
 bool change_refuses_paths(const struct plane *plane, const char *what, struct problem *ret_refusal);
 
 /* The routing word's other fields. Both say in `ret_message` what is so now, or why not, and log.

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "util/clock.h"
@@ -66,7 +67,13 @@ static void make_address(struct child *child)
 {
 	const struct address *address = &child->target->address;
 
-	if (address->family == AF_INET) {
+	if (child->target->socket) {
+		struct sockaddr_un *un = (struct sockaddr_un *)&child->address;
+
+		un->sun_family = AF_UNIX;
+		snprintf(un->sun_path, sizeof(un->sun_path), "%s", child->target->socket);
+		child->address_size = sizeof(*un);
+	} else if (address->family == AF_INET) {
 		struct sockaddr_in *in = (struct sockaddr_in *)&child->address;
 
 		in->sin_family = AF_INET;
@@ -96,6 +103,7 @@ static void make_request(struct child *child)
 		 "Connection: close\r\n\r\n",
 		 target->path,
 		 target->health->host[0] ? target->health->host
+		 : target->socket	 ? "localhost"
 					 : address_format(&target->address, text));
 }
 
@@ -124,9 +132,11 @@ static struct attempt *free_attempt(struct child *child)
 	return child->n_attempts < OPEN_MAX ? &child->attempts[child->n_attempts++] : NULL;
 }
 
-/* Ours, and not the server's. */
-static bool is_want(int error)
+/* Ours, and not the server's: at a path EAGAIN says that its queue is full. */
+static bool is_want(const struct child *child, int error)
 {
+	if (error == EAGAIN && child->target->socket)
+		return false;
 	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
 	       error == EADDRNOTAVAIL || error == EAGAIN;
 }
@@ -164,7 +174,7 @@ static void begin_attempt(struct child *child)
 	*attempt = (struct attempt) {.begun = elapsed(child->shared)};
 	child->open++;
 	error = connect_attempt(child, attempt);
-	if (is_want(error))
+	if (is_want(child, error))
 		drop_attempt(child, attempt, error);
 	else if (error)
 		end_attempt(child, attempt, DRILL_REFUSED);

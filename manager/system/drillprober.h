@@ -19,6 +19,7 @@
 /* What to ask. */
 struct prober_target {
 	struct address address;		    /* no wildcard */
+	const char *socket;		    /* a path to connect to instead; NULL = none */
 	int netns_fd;			    /* namespace of the listener; -1 = our own */
 	const char *path;		    /* GET this over HTTP; NULL = only connect */
 	const struct config_health *health; /* Host=, and Status= of a right answer over HTTP */

@@ -496,8 +496,23 @@ static void add_path_finding(struct enable_plan *plan, const char *path, bool re
 static void take_own_path(struct enable_plan *plan, const char *path, bool meant)
 {
 	const char *why = path_shared_folder(path);
+	const struct assignment *line;
 	char other[NAME_MAX + 1];
 
+	if (lint_hides_paths(&plan->unit, &line)) {
+		lint_line(&plan->report, meant, line, lint_hides_paths(&plan->unit, &line),
+			  "Let a socket unit make the socket; what the server binds itself at a "
+			  "path is not switched");
+		return;
+	}
+
+	if (plan->config.exclusive && !meant) {
+		add_path_finding(plan, path, false,
+				 "With Exclusive=yes clients wait in the park meanwhile, and there "
+				 "is none for AF_UNIX sockets, so this one is not switched",
+				 "Expect to lose what arrives here while its instance restarts");
+		return;
+	}
 	if (why) {
 		add_path_finding(
 			plan, path, meant, why,

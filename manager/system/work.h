@@ -50,6 +50,9 @@ enum work_kind {
 	/* who made the listening sockets with these `cookies`, of the daemon's namespace and of
 	 * those given along: an array of struct work_maker */
 	WORK_MAKERS,
+	/* pathlink_find_wrong() with the inotify descriptor given along, for `changes`: that path,
+	 * or nothing */
+	WORK_PUBLIC,
 	WORK_REACH, /* borrow_reach() of the first path that the slot has a socket at */
 	WORK_KIND_COUNT
 };
@@ -70,6 +73,7 @@ struct work_order {
 	char user[UNIT_NAME_MAX];
 	pid_t pid;
 	int domain, type, protocol;
+	uint32_t changes;
 	unsigned n_sockets;
 	struct address address;
 	uint64_t patience_usec;

@@ -13,6 +13,7 @@
 #include "plane/owners.h"
 #include "plane/park.h"
 #include "plane/early.h"
+#include "plane/pathlink.h"
 #include "plane/retire.h"
 #include "plane/shed.h"
 #include "system/owner.h"
@@ -418,6 +419,14 @@ static int do_makers(struct job *job)
 	return r;
 }
 
+static int do_public(struct job *job)
+{
+	const char *wrong =
+		pathlink_find_wrong(job->plane, job->n_fds ? job->fds[0] : -1, job->order->changes);
+
+	return wrong ? put(job, wrong, strlen(wrong) + 1) : 0;
+}
+
 static int do_reach(struct job *job)
 {
 	const struct work_order *order = job->order;
@@ -438,7 +447,7 @@ static int (*const doers[])(struct job *job) = {
 	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,	[WORK_RESET] = do_reset,
 	[WORK_DIFFER] = do_differ,   [WORK_MAKERS] = do_makers, [WORK_OUTDATED] = do_outdated,
 	[WORK_REACH] = do_reach,     [WORK_EARLY] = do_early,	[WORK_OUTSIDE] = do_outside,
-	[WORK_SHED] = do_shed,
+	[WORK_SHED] = do_shed,	     [WORK_PUBLIC] = do_public,
 };
 _Static_assert(ARRAY_SIZE(doers) == WORK_KIND_COUNT, "a way to do each kind");
 

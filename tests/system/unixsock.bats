@@ -249,6 +249,18 @@ link_follows() { [[ $(inside readlink "/run/hotstandby/$1/active") == "$(active 
 
 health_is() { [[ $(status "$1" '[.slots[].health] | join(" ")') == "$2" ]]; }
 
+@test "a drill asks at the public path" {
+	gunicorn gdrill
+	up gdrill
+	run -0 --separate-stderr inside timeout 100 hsctl drill gdrill --yes --scenario=switchover,stop,crash --probe=http:/ --rate=50 --json
+	[[ $(jq -r '.asked' <<<"$output" | sort -u) == '/run/gdrill/gdrill.sock:http:/' ]]
+	[[ $(jq -r '.scenario + " " + .verdict' <<<"$output" | xargs) == 'switchover passed stop passed crash passed' ]]
+	run -3 --separate-stderr inside hsctl drill gdrill --yes --scenario=hang
+	[[ $stderr == *'nobody sees that a server hangs, unless there is a Probe='* ]]
+	wait_for 10 is_ready gdrill
+	down gdrill
+}
+
 @test "no canary, no park, no other policy: refused, with the reason" {
 	gunicorn gno
 	up gno

@@ -656,6 +656,36 @@ static void test_commands(void **state)
 	}
 }
 
+static void test_hidden_paths(void **state)
+{
+	static const struct {
+		const char *text, *key;
+	} cases[] = {
+		{"[Service]\nUser=a\nRuntimeDirectory=a\n", NULL},
+		{"[Service]\nRootDirectory=/srv/a\n", "RootDirectory"},
+		{"[Service]\nRootDirectory=/srv/a\nRootDirectory=\n", NULL},
+		{"[Service]\nRootImage=/a.raw\n", "RootImage"},
+		{"[Service]\nPrivateNetwork=yes\n", "PrivateNetwork"},
+		{"[Service]\nPrivateNetwork=yes\nPrivateNetwork=no\n", NULL},
+		{"[Service]\nNetworkNamespacePath=/run/netns/a\n", "NetworkNamespacePath"},
+		{"[Service]\nDynamicUser=yes\n", NULL},
+		{"[Service]\nDynamicUser=yes\nRuntimeDirectory=a\n", "DynamicUser"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct assignment *line;
+		struct unit unit;
+		const char *why;
+
+		unit_init(&unit, "app@0.service", "f", cases[i].text);
+		why = lint_hides_paths(&unit.lint, &line);
+		assert_int_equal(why != NULL, cases[i].key != NULL);
+		if (why)
+			assert_string_equal(line->key, cases[i].key);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -664,6 +694,7 @@ int main(void)
 		cmocka_unit_test(test_service_without_socket),
 		cmocka_unit_test(test_stopped_by),
 		cmocka_unit_test(test_root),
+		cmocka_unit_test(test_hidden_paths),
 		cmocka_unit_test(test_per_connection),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_name),
