@@ -324,7 +324,7 @@ struct hs_exec_port {
 #define HS_OWN_RULES_MAX 1024
 
 /* Key of map "own-ports" of accounting (hash). Writer: whoever opens a listener. */
-#define HS_OWN_PORTS_MAX 262144
+#define HS_OWN_PORTS_MAX 65536
 
 struct hs_own_port {
 	__u32 service_id; /* hs_control.service_id */

@@ -182,3 +182,54 @@ finds() { [[ $(seen "$1") == "$2" ]]; }
 	inside rm /run/bad.0
 	down pair
 }
+
+@test 'a server of datagrams that waits for itself, by ExecStartPost= and before it reports ready' {
+	local wrapped
+	write /usr/lib/system-tests/udp_server.py <<-'END'
+		import os, socket
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.bind(('0.0.0.0', 7110))
+		while True:
+		    _, peer = s.recvfrom(2000)
+		    s.sendto(b'slot=' + os.environb[b'HOTSTANDBY_SLOT'], peer)
+	END
+	write /usr/lib/system-tests/udp_ask.py <<-'END'
+		import os, socket, sys
+		for _ in range(40):
+		    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+		        s.settimeout(0.2)
+		        s.connect(('127.0.0.1', 7110))
+		        try:
+		            s.send(b'?')
+		            got = s.recv(100)
+		        except OSError:
+		            import time
+		            time.sleep(0.1)
+		            continue
+		        sys.exit(0 if got == b'slot=' + os.environb[b'HOTSTANDBY_SLOT'] else 7)
+		sys.exit(1)
+	END
+	write /usr/lib/system-tests/udp_wrapper <<-'END'
+		#!/bin/sh
+		python3 /usr/lib/system-tests/udp_server.py &
+		python3 /usr/lib/system-tests/udp_ask.py || exit
+		systemd-notify --ready
+		wait
+	END
+	inside chmod +x /usr/lib/system-tests/udp_wrapper
+	for wrapped in '' yes; do
+		if [[ $wrapped ]]; then
+			printf '%s\n' '[Service]' Type=notify NotifyAccess=all 'ExecStart=/usr/lib/system-tests/udp_wrapper'
+		else
+			printf '%s\n' '[Service]' 'ExecStart=/usr/bin/python3 /usr/lib/system-tests/udp_server.py' \
+				'ExecStartPost=/usr/bin/python3 /usr/lib/system-tests/udp_ask.py'
+		fi | write /etc/systemd/system/dg@.service
+		up dg
+		inside systemctl restart dg@0
+		inside systemctl restart dg@1
+		wait_for 10 is_ready dg
+		inside systemctl stop dg@1
+		inside systemctl restart dg@0
+		down dg
+	done
+}
