@@ -88,6 +88,14 @@ uint32_t slots_ready(const enum slot_state *states, unsigned n)
 	return ready;
 }
 
+uint32_t slots_proven(const enum slot_state *states, unsigned n, uint32_t mask)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (states[i] == SLOT_STARTING)
+			mask &= ~(1U << i);
+	return mask;
+}
+
 unsigned slot_pick_standby(const enum slot_state *states, unsigned n, unsigned active)
 {
 	for (unsigned i = 1; i <= n; i++) {

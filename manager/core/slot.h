@@ -62,6 +62,9 @@ enum unit_state unit_state_from_strings(const char *active_state, const char *su
 /* The slots of `states` that are ready, as a bit mask. */
 uint32_t slots_ready(const enum slot_state *states, unsigned n);
 
+/* Those of the slots in the mask that are not merely starting. */
+uint32_t slots_proven(const enum slot_state *states, unsigned n, uint32_t mask);
+
 /* The next ready slot after `active`, in a ring, never `active` itself; HS_SLOT_NONE when there is
  * none. */
 unsigned slot_pick_standby(const enum slot_state *states, unsigned n, unsigned active);

@@ -53,19 +53,33 @@ static bool another_may_come(const struct direct *direct, unsigned slot)
 	return may;
 }
 
+static bool another_serves(const struct direct *direct, unsigned slot)
+{
+	uint32_t others = plane_live_slots(direct->plane) & ~(1U << slot);
+	enum slot_state states[HS_SLOTS_MAX];
+
+	direct_states(direct, states);
+	return slots_proven(states, direct->config.slots, others);
+}
+
+/* One that is starting and has its sockets already may still fail its own checks. */
+static void wait_for_another(const struct hook *hook, const struct direct *direct)
+{
+	while (hook_left(hook, WAIT_TIME) && plane_live_slots(direct->plane) & (1U << hook->slot) &&
+	       !another_serves(direct, hook->slot) && another_may_come(direct, hook->slot)) {
+		pause_for(LOOK_EVERY);
+		plane_refresh(direct->plane);
+	}
+}
+
 static enum retire_answer leave(const struct hook *hook, const struct direct *direct)
 {
 	enum retire_answer answer;
 	unsigned to;
 
-	do {
-		answer = retire_leave(direct->plane, hook->slot, ALL_SLOTS, &to);
-		if (answer != RETIRE_LAST || !hook_left(hook, WAIT_TIME) ||
-		    !another_may_come(direct, hook->slot))
-			break;
-		pause_for(LOOK_EVERY);
-		plane_refresh(direct->plane);
-	} while (true);
+	plane_set_retired(direct->plane, hook->slot, true);
+	wait_for_another(hook, direct);
+	answer = retire_leave(direct->plane, hook->slot, ALL_SLOTS, &to);
 	return answer == RETIRE_LAST ? retire_park(direct->plane, hook->slot) : answer;
 }
 

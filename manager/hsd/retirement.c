@@ -247,18 +247,22 @@ static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userd
 	return retire_now(userdata);
 }
 
-/* None is ready that could take over, and one is on its way: one that has its sockets already may
- * still fail its own checks. */
+/* None that has its sockets could take over, but one is on its way: such a one may still fail its
+ * own checks. Of those that are on their way out the first one goes where the other still serves.
+ */
 static bool is_to_wait(const struct instance *instance)
 {
 	const struct service *service = instance->service;
 	enum slot_state states[HS_SLOTS_MAX];
-	uint32_t self = 1U << instance->slot;
+	uint32_t live;
 
-	if (!service->plane || !(plane_live_slots(service->plane) & self))
+	if (!service->plane)
+		return false;
+	live = plane_live_slots(service->plane);
+	if (!(live & (1U << instance->slot)) || is_headless(instance))
 		return false;
 	service_states(service, states);
-	return !(slots_ready(states, service->n_slots) & ~self) && !is_headless(instance) &&
+	return !slots_proven(states, service->n_slots, live & ~(1U << instance->slot)) &&
 	       another_may_come(instance);
 }
 

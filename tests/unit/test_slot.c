@@ -191,10 +191,21 @@ static void roles_follow_the_word(void **state)
 	assert_string_equal(slot_state_to_string(SLOT_UNKNOWN), "unknown");
 }
 
+static void who_is_starting_proves_nothing(void **state)
+{
+	static const enum slot_state states[] = {SLOT_READY, SLOT_STARTING, SLOT_STOPPING};
+
+	(void)state;
+	assert_int_equal(slots_proven(states, 3, 7), 5);
+	assert_int_equal(slots_proven(states, 3, 2), 0);
+	assert_int_equal(slots_proven(states, 3, 4), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(states_follow_from_facts),
+		cmocka_unit_test(who_is_starting_proves_nothing),
 		cmocka_unit_test(what_is_not_known_is_not_switched_to),
 		cmocka_unit_test(systemd_words),
 		cmocka_unit_test(the_standby_is_the_next_ready_one),
