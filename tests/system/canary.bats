@@ -88,6 +88,6 @@ manager_is_back() { [[ $(status app .manager 2>/dev/null) == true ]]; }
 		[[ $stderr == hsctl:* ]]
 	done
 	run -2 --separate-stderr hs switchover app --from=10.1.0.0/16
-	[[ $stderr == *'option of canary'* ]]
+	[[ $stderr == *'--from'* ]]
 	[[ $(status app .canary) == null ]]
 }

@@ -196,7 +196,7 @@ has_none() { (($(rate 0) == 0)); }
 	hs connections --json dns | jq -e '[.slots[] | .flows] == [4, 0] and .slots[0].flows_longest_idle_ms < 60000
 		and .slots[1].flows_longest_idle_ms == null and .slots[0].connections == 0'
 	run -0 hs connections dns
-	[[ ${lines[0]} == *LONGEST*FLOWS*LONGEST* && ${lines[1]} =~ \ 4\ +[0-9.ms]+$ ]]
+	[[ ${lines[0]} == *LONGEST*FLOWS*LONGEST*CLIENTS* && ${lines[1]} =~ \ 4\ +[0-9.ms]+\ +0$ ]]
 	down dns
 }
 
