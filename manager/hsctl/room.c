@@ -77,6 +77,9 @@ int room_in_unit(sd_bus *systemd, const char *unit, const char *slot_unit,
 	r = name_from_unit(slot_unit, service, &slot);
 	if (!r)
 		r = owner_of_slot(systemd, slot_unit, &room.uid);
+	/* servers of root's may take another user for themselves, and then both do */
+	if (!r && !room.uid && owner_is_root(&facts))
+		room.uid = ROOM_OWNER_STAYS;
 	if (r >= 0)
 		r = apart_run(do_make, &room, sizeof(room), problem);
 	return r < 0 && !problem->text[0] ? problem_set(problem, r, "%s", strerror(-r)) : r;

@@ -129,8 +129,8 @@ static json_object *describe(const struct takeover *t)
 	return status;
 }
 
-/* Empty = it is ready. */
-static void read_slot(const struct takeover *t, unsigned slot, struct problem *ret_why)
+/* `ret_why` empty = it is ready. False: it will not be. */
+static bool read_slot(const struct takeover *t, unsigned slot, struct problem *ret_why)
 {
 	_cleanup_(json_object_putp) json_object *status = describe(t), *one = NULL;
 	const char *state, *problem;
@@ -142,17 +142,15 @@ static void read_slot(const struct takeover *t, unsigned slot, struct problem *r
 	if (strcmp(state, "ready"))
 		problem_set(ret_why, 0, "slot %u is %s%s%.400s", slot, state[0] ? state : "unknown",
 			    problem[0] ? ": " : "", problem);
+	return strcmp(state, "down") && strcmp(state, "failed");
 }
 
 static int wait_until_ready(struct takeover *t, unsigned slot)
 {
 	uint64_t deadline = now_usec() + READY_TIME;
 
-	read_slot(t, slot, &t->problem);
-	while (t->problem.text[0] && now_usec() < deadline) {
+	while (read_slot(t, slot, &t->problem) && t->problem.text[0] && now_usec() < deadline)
 		pause_for(LOOK_EVERY);
-		read_slot(t, slot, &t->problem);
-	}
 	return t->problem.text[0] ? -ETIMEDOUT : 0;
 }
 

@@ -59,7 +59,7 @@ static int open_one(struct plane *plane, const struct held_socket *held, uid_t u
 	int r = set_share(held, &fd);
 
 	if (!r)
-		r = owners_give_socket(fd, uid);
+		r = owners_give_socket(fd, uid == ROOM_OWNER_STAYS ? held->socket.uid : uid);
 	if (r > 0)
 		keep_serving(plane, held, fd, helpers);
 	return r == -ESTALE ? 0 : r;

@@ -26,12 +26,14 @@ struct room_helpers {
 };
 void room_helpers_done(struct room_helpers *helpers);
 
+#define ROOM_OWNER_STAYS ((uid_t)-1)
+
 /*
  * Does that to the sockets on Ports= that processes in the cgroup hold, and gives them to the user
- * that the slot's will have; see plane/owners.h. Borrows each for a moment. `plane`: NULL where the
- * service has none yet. Returns how many there
- * are now that can be joined, or -errno. The option stays: the kernel remembers for the port that
- * it was there, and a socket that came by that memory would be in no group with this one.
+ * that the slot's will have, unless that is ROOM_OWNER_STAYS; see plane/owners.h. Borrows each for
+ * a moment. `plane`: NULL where the service has none yet. Returns how many there are now that can
+ * be joined, or -errno. The option stays: the kernel remembers for the port that it was there, and
+ * a socket that came by that memory would be in no group with this one.
  */
 int room_make(struct plane *plane, const char *cgroup, const struct config *config, uid_t uid,
 	      struct room_helpers *ret_helpers);

@@ -54,6 +54,22 @@ static void a_slot_joins_a_server_that_serves(void **state)
 	assert_int_equal(ask_often(&at, 20).of['A'], 20);
 }
 
+/* memcached, say, begins as root and takes another user before it listens. */
+static void servers_of_one_kind_keep_their_owner(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *plain = server_start(rig, 2), *slot = server_start(rig, 0);
+	struct config config;
+
+	config_init(&config);
+	server_become(plain, USER_A);
+	server_become(slot, USER_A);
+	server_listen(plain, &at, SERVER_NO_REUSEPORT);
+	assert_int_equal(make(rig, plain, &config, ROOM_OWNER_STAYS), 1);
+	assert_int_equal(server_listen(slot, &at, 0), 0);
+}
+
 /* nginx -t, say: it listens, serves nobody and goes. */
 static void one_that_only_tries_gets_no_connection(void **state)
 {
@@ -235,6 +251,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(a_slot_joins_a_server_that_serves),
+		CASE(servers_of_one_kind_keep_their_owner),
 		CASE(one_that_only_tries_gets_no_connection),
 		CASE(what_waits_on_it_moves_to_the_slot),
 		CASE(only_what_is_meant_and_for_its_user),
