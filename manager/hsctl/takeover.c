@@ -142,6 +142,11 @@ static bool read_slot(const struct takeover *t, unsigned slot, struct problem *r
 	if (strcmp(state, "ready"))
 		problem_set(ret_why, 0, "slot %u is %s%s%.400s", slot, state[0] ? state : "unknown",
 			    problem[0] ? ": " : "", problem);
+	if (!strcmp(state, "down"))
+		problem_set(ret_why, 0,
+			    "slot %u has ended by itself, as servers do that find the PID file of "
+			    "another",
+			    slot);
 	return strcmp(state, "down") && strcmp(state, "failed");
 }
 
