@@ -12,6 +12,13 @@
 #define STATUS_MIN 100
 #define STATUS_END 599
 
+static const char *const proxy_words[] = {
+	[PROXY_NO] = "no",
+	[PROXY_V1] = "v1",
+	[PROXY_V2] = "v2",
+};
+_Static_assert(ARRAY_SIZE(proxy_words) == PROXY_HEADER_COUNT, "a word for each");
+
 static int add_probe(void *object, const struct setting_text *text)
 {
 	struct config_health *health = &((struct config *)object)->health;
@@ -162,6 +169,9 @@ static const struct setting settings[] = {
 	 NUMBER(rule.fall, 1, CONFIG_ROUNDS_MAX)},
 	{HEALTH, "Rise", "2", "Good answers in a row that make it healthy.",
 	 NUMBER(rule.rise, 1, CONFIG_ROUNDS_MAX)},
+	{HEALTH, "Proxy", "no",
+	 "tcp and HTTP: the header of the PROXY protocol that the server expects: no, v1 or v2.",
+	 FIELD(WORD, proxy), .words = proxy_words, .n_words = ARRAY_SIZE(proxy_words)},
 	{HEALTH, "Host", "", "HTTP: whom to ask for (Host: and TLS SNI). Empty: the address.",
 	 OTHER(set_host)},
 	{HEALTH, "Status", "200-399", "HTTP: which status is good, like \"200-299 404\".",

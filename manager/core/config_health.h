@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/probe.h"
+#include "core/proxyheader.h"
 #include "core/setting.h"
 
 #define CONFIG_HEALTH_SECTION "Health"
@@ -34,6 +35,7 @@ struct config_health {
 	uint64_t interval_usec;	    /* Interval= */
 	uint64_t timeout_usec;	    /* Timeout=: of each probe */
 	struct health_rule rule;    /* Fall=, Rise= */
+	enum proxy_header proxy;    /* Proxy= */
 	char host[CONFIG_HOST_MAX]; /* Host=: "" = the address itself */
 	char text[CONFIG_TEXT_MAX]; /* Text=: "" = any */
 	char user[CONFIG_USER_MAX]; /* User=: of plugins; "" = one of their own */

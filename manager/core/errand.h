@@ -15,7 +15,7 @@
 
 #include "core/config_health.h"
 
-#define ERRAND_VERSION	   1
+#define ERRAND_VERSION	   2
 #define ERRAND_ADDRESS_MAX 64
 #define ERRAND_OUTPUT_MAX  4096
 #define ERRAND_PACKET_MAX  8192
@@ -34,6 +34,7 @@ struct errand {
 	struct status_range status[CONFIG_STATUS_MAX];
 	char address[ERRAND_ADDRESS_MAX]; /* where the socket leads: "[::1]"; "": to a path */
 	uint32_t port;
+	uint32_t proxy; /* enum proxy_header */
 	char path[PROBE_TEXT_MAX];
 	char host[CONFIG_HOST_MAX];
 	char text[CONFIG_TEXT_MAX];

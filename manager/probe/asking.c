@@ -79,6 +79,23 @@ void ask_end(struct ask *ask, enum probe_verdict verdict, const char *template, 
 
 /* ---- the beginning ---- */
 
+/* A few bytes, which a new connection always has room for. */
+static int send_header(const struct ask *ask, int fd)
+{
+	struct sockaddr_storage source = {0}, dest = {0};
+	socklen_t source_size = sizeof(source), dest_size = sizeof(dest);
+	char header[PROXY_HEADER_MAX + 1];
+	size_t size;
+
+	if (getsockname(fd, (struct sockaddr *)&source, &source_size) < 0 ||
+	    getpeername(fd, (struct sockaddr *)&dest, &dest_size) < 0)
+		return errno;
+	size = proxy_header_make(ask->errand.proxy, &source, &dest, header);
+	if (!size || send(fd, header, size, MSG_NOSIGNAL) == (ssize_t)size)
+		return 0;
+	return errno ?: EPIPE;
+}
+
 static int on_connected(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct ask *ask = userdata;
@@ -88,6 +105,8 @@ static int on_connected(sd_event_source *source, int fd, uint32_t events, void *
 	(void)events;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
 		error = errno;
+	if (!error && ask->errand.proxy)
+		error = send_header(ask, fd);
 	ask->io = NULL;
 	sd_event_source_disable_unref(source);
 	if (error)

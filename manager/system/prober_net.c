@@ -103,6 +103,7 @@ static void fill(struct errand *errand, const struct probe_run *run)
 		.timeout_usec = health->timeout_usec,
 		.kind = run->target.spec->kind,
 		.n_status = health->n_status,
+		.proxy = health->proxy,
 		.port = at_path ? 0 : ntohs(v4->sin_port),
 	};
 	memcpy(errand->status, health->status, sizeof(errand->status));

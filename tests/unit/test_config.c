@@ -76,6 +76,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.health.timeout_usec, 1000000);
 	assert_int_equal(config.health.rule.fall, 3);
 	assert_int_equal(config.health.rule.rise, 2);
+	assert_int_equal(config.health.proxy, PROXY_NO);
 	assert_string_equal(config.health.host, "");
 	assert_string_equal(config.health.text, "");
 	assert_true(config_health_takes(&config.health, 200));
@@ -96,7 +97,7 @@ static void test_keys(void **state)
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 35);
+	assert_int_equal(n, 36);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
@@ -346,7 +347,7 @@ static const struct {
 	{"Health", "Status", ",", "is empty"},
 	{"Health", "Slots", "2",
 	 "Slots= is not a setting of section [Health]; allowed are Probe=, Interval=, Timeout=, "
-	 "Fall=, Rise=, Host=, Status=, Text=, User=."},
+	 "Fall=, Rise=, Proxy=, Host=, Status=, Text=, User=."},
 	{"Service", "Probe", "tcp", "Probe= is not a setting of section [Service]"},
 	/* whatever stands there: printable, and not endless */
 	{"Service", "Slots", "\x1b[2J\xff\n", "Slots=?[2J?? is not a number"},
