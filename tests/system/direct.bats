@@ -114,7 +114,7 @@ said_so() { grep -q 'hsd is not running; done directly through the kernel' <<<"$
 
 @test "a change under way is not disturbed, whoever runs it" {
 	local job
-	hs switchover app --settle=2s >"$BATS_TEST_TMPDIR/change" 2>&1 3>&- &
+	hs switchover app --settle=5s >"$BATS_TEST_TMPDIR/change" 2>&1 3>&- &
 	job=$!
 	wait_for 5 grep -q '^settle:' "$BATS_TEST_TMPDIR/change"
 	run -3 hs switchover app

@@ -33,7 +33,7 @@ end_switchover() {
 }
 
 @test "a long request finishes on the old instance, which stops only then" {
-	fetch "$url/slow?ms=1500" -o - >"$BATS_TEST_TMPDIR/slow" 2>&1 3>&- &
+	fetch "$url/slow?ms=4000" -o - >"$BATS_TEST_TMPDIR/slow" 2>&1 3>&- &
 	slow_job=$!
 	wait_for 5 has_connections 0 1
 	begin_switchover --drain=20s --then=stop
