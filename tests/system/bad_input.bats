@@ -227,7 +227,14 @@ forget() {
 	forget spin
 }
 
-@test "the only instance stops: said in the journal; clients wait, or are refused without a park" {
+# refuses PORT: a client of it is refused
+refuses() {
+	local status=0
+	inside curl -s --max-time 5 "http://127.0.0.1:$1/" || status=$?
+	((status == 7))
+}
+
+@test "the only instance stops: said in the journal; clients are refused, or wait where Park=always" {
 	own_service single 9017
 	inside systemctl daemon-reload
 	hs enable single@.service
@@ -235,10 +242,16 @@ forget() {
 	wait_for 5 is_state single 0 ready
 	took_at_most 4000 inside systemctl stop single@0
 	inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=single HS_EVENT=retire | grep -q 'no other slot is ready'
-	run -28 inside curl -s --max-time 0.5 http://127.0.0.1:9017/ # no answer in time
+	wait_for 5 refuses 9017
+	printf '[Service]\nPark=always\n' | write /etc/hotstandby/single.conf
+	inside systemctl reload hsd
 	inside systemctl start single@1
 	[[ $(answering_slot http://127.0.0.1:9017/) == 1 ]]
 	[[ $(active single) == 1 ]]
+	inside systemctl stop single@1
+	run -28 inside curl -s --max-time 2 http://127.0.0.1:9017/ # no answer in time
+	inside systemctl start single@1
+	wait_for 5 answers_from http://127.0.0.1:9017/ 1
 	printf '[Service]\nPark=no\n' | write /etc/hotstandby/single.conf
 	inside systemctl reload hsd
 	inside systemctl stop single@1
