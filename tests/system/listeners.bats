@@ -239,6 +239,7 @@ up_not_ready() {
 @test "MPTCP: the service runs, status says why it is not switched" {
 	inside sysctl -qw net.mptcp.enabled=1 2>/dev/null || skip 'the kernel has no MPTCP'
 	server multi notify --listen=0.0.0.0:9717 --mptcp
+	printf '[Service]\nMPTCP=keep\n' | write /etc/hotstandby/multi.conf
 	up_not_ready multi
 	[[ $(unit_state multi@0) == active && $(answering_slot http://127.0.0.1:9717/) == ? ]]
 	[[ $(slot_state multi 0) == not-adopted ]]
