@@ -71,7 +71,8 @@ static void tell_refused(const struct hook *hook, const struct adoption *adoptio
 	if (adoption->path_problem.text[0]) {
 		problem_set(&line, 0, "%s: slot %u: %.480s", hook->service, hook->slot,
 			    adoption->path_problem.text);
-		hook_tell(hook, JOURNAL_PROBLEM, LOG_WARNING, &line);
+		hook_tell(hook, JOURNAL_PROBLEM,
+			  adoption_path_matters(adoption) ? LOG_WARNING : LOG_NOTICE, &line);
 	}
 	for (size_t i = 0; i < adoption->n; i++) {
 		adopt_describe(&adoption->sockets[i], &sentence);

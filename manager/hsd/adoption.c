@@ -31,8 +31,11 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 		if (sentence.text[0] && !first.text[0])
 			first = sentence;
 	}
-	if (!first.text[0])
+	if (!first.text[0]) {
 		first = adoption->path_problem;
+		if (!adoption_path_matters(adoption))
+			scope.priority = LOG_NOTICE;
+	}
 	/* what is known already is not told again */
 	if (first.text[0] && strcmp(first.text, instance->problem.text))
 		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,

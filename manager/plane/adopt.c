@@ -122,6 +122,11 @@ static void explain_left_out(const struct adopted_socket *socket, struct problem
 			    address);
 }
 
+bool adoption_path_matters(const struct adoption *adoption)
+{
+	return adoption->adopted <= adoption->n_paths;
+}
+
 void adoption_explain(const struct adoption *adoption, struct problem *ret_reason)
 {
 	*ret_reason = adoption->blind;

@@ -72,6 +72,10 @@ struct adoption {
 	int *twins; /* NULL, or for each socket a park to be (see park_twin()), or -1 */
 };
 
+/* Whether clients may miss a path that is not switched. One beside listeners in the network is for
+ * control, as a rule. */
+bool adoption_path_matters(const struct adoption *adoption);
+
 /* Short, for logs and status: "no SO_REUSEPORT", "MPTCP", ... */
 const char *adopt_verdict_to_string(enum adopt_verdict verdict);
 /* One sentence for people: which socket, why not, what to do. Empty for ADOPT_OK,
