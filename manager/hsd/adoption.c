@@ -3,6 +3,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "hsd/change_hold.h"
 #include "hsd/exclusive_run.h"
 #include "hsd/filtering.h"
 #include "hsd/foreign_watch.h"
@@ -211,6 +212,7 @@ static void end_adoption(struct instance *instance)
 	retirement_go_on(instance);
 	retirement_retry_others(instance);
 	exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
+	change_hold_poke(service);
 	foreign_watch_look(service);
 	pathguard_look(service->pathguard);
 }

@@ -77,13 +77,6 @@ static int start_change(struct service *service, const struct change_order *orde
 	if (order->to < GATE_STANDBY || order->to >= HS_SLOTS_MAX)
 		return sd_bus_error_setf(error, BUS_ERROR_REFUSED, "%s has no slot %d",
 					 service->name, order->to);
-	if (service->config.exclusive) {
-		struct exclusive_order exclusive = {
-			.verb = order->verb, .to = order->to, .drain_usec = order->drain_usec};
-
-		r = exclusive_run_start(service, &exclusive, m, &refusal);
-		return r ? r : bus_refuse(error, &refusal);
-	}
 	r = change_hold_start(service, order, m, &answer, &refusal);
 	if (r < 0)
 		return r;

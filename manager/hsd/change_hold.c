@@ -2,7 +2,9 @@
 #include "hsd/change_hold.h"
 
 #include "hsd/bus.h"
+#include "hsd/exclusive_run.h"
 #include "hsd/health.h"
+#include "hsd/instance.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -27,14 +29,49 @@ static struct change_hold *hold_free(struct change_hold *hold)
 
 DEFINE_CLEANUP(struct change_hold, hold_free)
 
-/* So long a change waits for systemd to tell about the slots: hsd has just started. */
+/* So long a change waits for systemd to tell about the slots, as hsd has just started, or for one
+ * that has. */
 #define KNOWN_PATIENCE (3 * USEC_PER_SEC)
+
+/* Who has waited for systemctl start asks at once. systemd may not have told us as yet, or the
+ * sockets, which listen since a moment ago, not be adopted. */
+static bool is_coming(const struct service *service, const struct instance *instance)
+{
+	enum unit_state state = instance_facts(instance)->state;
+
+	if (state == UNIT_START_POST)
+		return true;
+	return state == UNIT_RUNNING && (instance_is_adopting(instance) || instance->look_delay) &&
+	       service->plane && !plane_slot_sockets(service->plane, instance->slot);
+}
+
+static bool one_is_coming(const struct service *service)
+{
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (is_coming(service, service->instances[i]))
+			return true;
+	return false;
+}
 
 /* What refuses it now may be known in a moment to be no reason. */
 static bool may_open(const struct service *service, enum gate_answer answer)
 {
-	return answer == GATE_UNPROVEN || (!service_is_known(service) &&
+	return answer == GATE_UNPROVEN || ((!service_is_known(service) || one_is_coming(service)) &&
 					   (answer == GATE_NOT_READY || answer == GATE_NO_STANDBY));
+}
+
+static int begin(struct service *service, const struct change_order *order, sd_bus_message *message,
+		 enum gate_answer *ret_answer, struct problem *ret_refusal)
+{
+	struct exclusive_order exclusive = {
+		.verb = order->verb, .to = order->to, .drain_usec = order->drain_usec};
+	int r;
+
+	if (!service->config.exclusive)
+		return change_run_start(service, order, message, ret_answer, ret_refusal);
+	r = exclusive_run_start(service, &exclusive, message, ret_refusal);
+	*ret_answer = r > 0 ? GATE_OPEN : GATE_NOT_READY;
+	return r < 0 ? r : 0;
 }
 
 /* True when it has begun or is refused: the message is, or will be, answered. */
@@ -42,7 +79,7 @@ static bool try_again(struct change_hold *hold)
 {
 	struct problem refusal = {0};
 	enum gate_answer answer;
-	int r = change_run_start(hold->service, &hold->order, hold->message, &answer, &refusal);
+	int r = begin(hold->service, &hold->order, hold->message, &answer, &refusal);
 
 	if (r < 0)
 		sd_bus_reply_method_errno(hold->message, r, NULL);
@@ -84,7 +121,7 @@ int change_hold_start(struct service *service, const struct change_order *order,
 		      struct problem *ret_refusal)
 {
 	_cleanup_(hold_freep) struct change_hold *hold = NULL;
-	int r = change_run_start(service, order, message, ret_answer, ret_refusal);
+	int r = begin(service, order, message, ret_answer, ret_refusal);
 
 	if (r < 0 || !may_open(service, *ret_answer))
 		return r;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A change whose slot is ready but not yet known to be healthy waits here for the probes' verdict,
- * for as long as a healthy instance needs for one; and one of a service of which systemd has not
- * told everything yet, for some seconds. Then the gate has its say. */
+ * for as long as a healthy instance needs for one; and one, also of an exclusive service, of which
+ * systemd has not told everything yet, or of which a slot has just started, for some seconds. Then
+ * the gate has its say. */
 #pragma once
 
 #include "hsd/change_run.h"

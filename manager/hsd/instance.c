@@ -426,10 +426,9 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	/* who found it hanging may have ended in the middle of leaving it */
 	if (instance->service->plane && plane_is_suspect(instance->service->plane, instance->slot))
 		hang_poke(instance->service->hang);
-	if (first) {
-		change_hold_poke(instance->service);
+	change_hold_poke(instance->service);
+	if (first)
 		narrowing_look(instance->service);
-	}
 }
 
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id)

@@ -61,6 +61,22 @@ until_answers() {
 	down bad
 }
 
+@test 'a change that is ordered at once after systemctl start waits for what is about to be adopted' {
+	printf '[Service]\nExclusive=yes\n' | write /etc/hotstandby/soon.conf
+	asking soon 7112 "$(until_answers 7112)"
+	# it listens when systemd takes it for started, and not before
+	inside sed -i 's/^Type=notify/Type=exec/; s/^ExecStart=\(.*\)/ExecStart=\/bin\/sh -c "sleep 0.2; exec \1"/' \
+		/etc/systemd/system/soon@.service
+	inside systemctl daemon-reload
+	hs enable soon@.service
+	for _ in 1 2 3 4 5; do
+		inside systemctl start soon@0
+		hs switchover soon
+		inside systemctl stop soon@1
+	done
+	down soon
+}
+
 @test 'a slot is not ready before its own commands say so, and has no traffic as a standby' {
 	asking slow 7104 "ExecStartPost=/bin/sh -c 'test %i = 0 || while test ! -e /run/go; do sleep 0.1; done'"
 	hs enable slow@.service
