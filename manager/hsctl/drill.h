@@ -37,6 +37,7 @@ struct drill {
 	struct drill_run *run; /* NULL: nothing is written down */
 	struct drillprober *prober;
 	uint32_t harmed;	   /* slots that may be down; the others must stay ready */
+	uint32_t mended;	   /* slots that were spoilt until they were put back */
 	uint64_t lead;		   /* how long the prober watches before, between and after */
 	uint64_t flip_within;	   /* how long another slot may take to become active */
 	struct problem broken;	   /* why the scenario did not go as it must; "" = it does */

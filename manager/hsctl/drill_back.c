@@ -51,14 +51,17 @@ static bool is_ready_or_at_rest(const struct drill *drill, unsigned slot)
 	return drill_is_ready(drill, slot) || strcmp(drill->seen.states[slot], "stopping");
 }
 
-/* False: it does not start. Not before it has stopped, for systemd would not give it its socket. */
+/* False: it does not start. Not before it has stopped, for systemd would not give it its socket.
+ * What was spoilt may be starting still, by somebody's order: it is to begin anew. */
 static bool start_slot(struct drill *drill, unsigned slot)
 {
+	bool mended = drill->mended & (1U << slot);
+
 	drill_wait(drill, is_ready_or_at_rest, slot, WHOLE_WITHIN, NULL);
 	if (drill_is_ready(drill, slot))
 		return true;
 	drill_mark(drill, "systemctl start of slot %u", slot);
-	return drill_job(drill, UNIT_START, slot);
+	return drill_job(drill, mended ? UNIT_RESTART : UNIT_START, slot);
 }
 
 static bool start_slots(struct drill *drill)
@@ -104,7 +107,8 @@ bool drill_put_back(struct drill *drill)
 	drill->harmed = ~0U;
 	end_upgrade(drill);
 	for (unsigned i = 0; i < drill->direct.config.slots; i++) {
-		drill_mend(drill, i);
+		if (drill_mend(drill, i) > 0)
+			drill->mended |= 1U << i;
 		if (ran_before(drill, i))
 			drill_kill(drill, i, SIGCONT);
 	}

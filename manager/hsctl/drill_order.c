@@ -256,12 +256,37 @@ int drill_order_aim(const struct direct *direct, struct drill_order *order)
 	return EXIT_DONE;
 }
 
+static bool has_socket_unit(const struct direct *direct)
+{
+	struct unit_facts facts = {0};
+	bool has;
+
+	direct_unit(direct, 0, &facts);
+	has = unit_has_socket(&facts);
+	unit_facts_done(&facts);
+	return has;
+}
+
+/* A scenario that stops all slots, of a service that keeps its port no longer than they are asked
+ * to run. */
+static bool ends_on_purpose(const struct direct *direct, enum drill_scenario scenario)
+{
+	const struct config *config = &direct->config;
+
+	return (scenario == DRILL_BOTH_DOWN || (scenario == DRILL_STOP && config->exclusive)) &&
+	       config->park && !config->park_always && !has_socket_unit(direct);
+}
+
 /* Why it makes no sense for this service; NULL = it does. */
 static const char *objection_of(const struct direct *direct, const struct drill_order *order,
 				enum drill_scenario scenario)
 {
-	if (order->exclusive)
-		return drill_scenario_objection(scenario);
+	const char *objection = order->exclusive ? drill_scenario_objection(scenario) : NULL;
+
+	if (objection)
+		return objection;
+	if (ends_on_purpose(direct, scenario))
+		return "clients of what is stopped on purpose are refused, unless Park=always";
 	if (order->target.socket && scenario == DRILL_HANG && !direct->config.health.n_probes)
 		return "at a path nobody sees that a server hangs, unless there is a Probe=";
 	return NULL;

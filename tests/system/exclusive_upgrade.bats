@@ -395,12 +395,17 @@ recall() {
 	never_two
 }
 
-drill() { run --separate-stderr -"$1" hs drill once --yes --json "${@:2}"; }
+drill() {
+	run --separate-stderr hs drill once --yes --json "${@:2}"
+	((status == $1)) || fail "status $status: $output $stderr"
+}
 # of N FILTER: of the drill's run N
 of() { jq -r "$2" <<<"${lines[$1]}"; }
 
 @test "drills: each scenario that makes sense passes, and clients wait" {
 	local i
+	write /etc/hotstandby/once.conf.d/always.conf <<<$'[Service]\nPark=always'
+	inside systemctl reload hsd
 	drill 0 --all
 	[[ $stderr == *'and no other slot runs that could take over from one that hangs: hang is left out'* ]]
 	[[ $(jq -r .scenario <<<"$output" | tr '\n' ' ') == 'switchover stop crash bad-build manager-crash ' ]]
@@ -411,6 +416,8 @@ of() { jq -r "$2" <<<"${lines[$1]}"; }
 	for i in 0 1 3; do
 		[[ $(of $i .summary.lost) == 0 ]]
 	done
+	inside rm /etc/hotstandby/once.conf.d/always.conf
+	inside systemctl reload hsd
 	slots_are '0 ready down' || slots_are '0 ready failed'
 	is_at_rest
 	never_two
@@ -419,10 +426,12 @@ of() { jq -r "$2" <<<"${lines[$1]}"; }
 @test "drills that make no sense are refused before anything is hurt" {
 	local before
 	before=$(generation once)
-	drill 3 --scenario=stop,hang
+	drill 3 --scenario=crash,hang
 	[[ $stderr == *'only one slot may run (Exclusive=yes), and no other slot runs that could take over from one that hangs: hang is left out, so nothing was done'* ]]
 	drill 3 --scenario=slow-start
 	drill 3 --scenario=both-down
+	drill 3 --scenario=stop
+	[[ $stderr == *'clients of what is stopped on purpose are refused, unless Park=always: stop is left out, so nothing was done'* ]]
 	[[ $(generation once) == "$before" && $(slots) == '0 ready down' ]]
 }
 
