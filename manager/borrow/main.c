@@ -70,7 +70,11 @@ static int peek_service(int connection, char service[SERVICE_NAME_MAX])
 	ssize_t n;
 
 	setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	n = recv(connection, &request, sizeof(request), MSG_PEEK);
+	/* a child that ends meanwhile is no reason: with a timeout no signal restarts it by itself
+	 */
+	do
+		n = recv(connection, &request, sizeof(request), MSG_PEEK);
+	while (n < 0 && errno == EINTR);
 	setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
 	if (n != sizeof(request))
 		return -EPIPE;

@@ -98,13 +98,13 @@ static int ask_once(struct question *question)
 	return r;
 }
 
-/* The other side ends after a while. Each question may be asked twice. */
+/* The other side ends after a while, and whoever ends it may do so now. Each question may be asked
+ * twice. */
 static int ask(struct question *question)
 {
-	bool is_old = connection >= 0;
 	int r = ask_once(question);
 
-	return r == -ENOTCONN && is_old ? ask_once(question) : r;
+	return r == -ENOTCONN ? ask_once(question) : r;
 }
 
 static int ask_for_fd(struct question *question, int *ret_fd)
