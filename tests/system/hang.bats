@@ -18,6 +18,8 @@ setup_file() {
 setup() {
 	rig_began=$(inside date +%s.%N)
 	inside systemctl kill -s CONT app@0 app@1 2>/dev/null || true
+	# it remembers who hung of late, and has that one wait before it is restarted, ever longer
+	inside systemctl restart hsd
 	inside systemctl start app@0 app@1
 	settings app FailoverHold=0
 	wait_for 10 is_ready app
@@ -94,7 +96,7 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 
 @test "frozen: the standby answers within Stall= and a moment" {
 	local ms times='' slow=0
-	for _ in {1..6}; do
+	for _ in {1..4}; do
 		prefer app 0
 		fetch $url >/dev/null
 		ms=$(inside bash -c "systemctl kill --signal=STOP --kill-whom=all app@0
@@ -108,7 +110,7 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 	done
 	say "from SIGSTOP to the standby's answer, Stall=1s:$times ms"
 	# the contract is 1050; the clients' own start and a busy machine are not hsd's
-	((slow <= 2))
+	((slow <= 1))
 }
 
 @test "a shorter Stall=" {
