@@ -364,7 +364,9 @@ hsd_nudges() {
 wakings() {
 	local begun client
 	rig_began=$(inside date +%s.%N)
-	inside systemctl restart edges@0 edges@1
+	# what waits of an earlier time goes with both, as there is no park
+	inside systemctl stop edges@0 edges@1
+	inside systemctl start edges@0 edges@1
 	wait_for 5 is_ready edges
 	prefer edges 0
 	inside python3 -c 'import socket, time; s = socket.create_connection(("127.0.0.1", 9805)); time.sleep(3)' 3>&- &
@@ -386,7 +388,7 @@ edges_queued() { [[ $(status edges ".slots[$1].queued") == 1 ]]; }
 		[Service]
 		ExecStart=/usr/bin/python3 $tools/edges.py 9805 /run/edges-%i
 	END
-	printf '[Service]\nStall=0\nRestartOnCrash=no\n' | write /etc/hotstandby/edges.conf
+	printf '[Service]\nStall=0\nRestartOnCrash=no\nPark=no\n' | write /etc/hotstandby/edges.conf
 	up edges
 	hsd_nudges never
 	# by the kernel
