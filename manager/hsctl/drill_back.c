@@ -51,17 +51,28 @@ static bool is_ready_or_at_rest(const struct drill *drill, unsigned slot)
 	return drill_is_ready(drill, slot) || strcmp(drill->seen.states[slot], "stopping");
 }
 
+static bool has_no_job(const struct drill *drill, unsigned slot)
+{
+	struct unit_facts facts = {0};
+	bool none;
+
+	direct_unit(&drill->direct, slot, &facts);
+	none = !facts.job_pending;
+	unit_facts_done(&facts);
+	return none;
+}
+
 /* False: it does not start. Not before it has stopped, for systemd would not give it its socket.
- * What was spoilt may be starting still, by somebody's order: it is to begin anew. */
+ * What was spoilt may be starting still, by somebody's order: ours would be taken for the same. */
 static bool start_slot(struct drill *drill, unsigned slot)
 {
-	bool mended = drill->mended & (1U << slot);
-
+	if (drill->mended & (1U << slot))
+		drill_wait(drill, has_no_job, slot, WHOLE_WITHIN, NULL);
 	drill_wait(drill, is_ready_or_at_rest, slot, WHOLE_WITHIN, NULL);
 	if (drill_is_ready(drill, slot))
 		return true;
 	drill_mark(drill, "systemctl start of slot %u", slot);
-	return drill_job(drill, mended ? UNIT_RESTART : UNIT_START, slot);
+	return drill_job(drill, UNIT_START, slot);
 }
 
 static bool start_slots(struct drill *drill)

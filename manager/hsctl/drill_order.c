@@ -256,17 +256,6 @@ int drill_order_aim(const struct direct *direct, struct drill_order *order)
 	return EXIT_DONE;
 }
 
-static bool has_socket_unit(const struct direct *direct)
-{
-	struct unit_facts facts = {0};
-	bool has;
-
-	direct_unit(direct, 0, &facts);
-	has = unit_has_socket(&facts);
-	unit_facts_done(&facts);
-	return has;
-}
-
 /* A scenario that stops all slots, of a service that keeps its port no longer than they are asked
  * to run. */
 static bool ends_on_purpose(const struct direct *direct, enum drill_scenario scenario)
@@ -274,7 +263,7 @@ static bool ends_on_purpose(const struct direct *direct, enum drill_scenario sce
 	const struct config *config = &direct->config;
 
 	return (scenario == DRILL_BOTH_DOWN || (scenario == DRILL_STOP && config->exclusive)) &&
-	       config->park && !config->park_always && !has_socket_unit(direct);
+	       config->park && !config->park_always;
 }
 
 /* Why it makes no sense for this service; NULL = it does. */

@@ -10,6 +10,8 @@ setup_file() {
 	rig_up
 	inside systemctl start hsd
 	socket_service good $port
+	# both down are to be waited for
+	write /etc/hotstandby/good.conf <<<$'[Service]\nPark=always'
 	up good
 }
 

@@ -16,7 +16,8 @@ setup_file() {
 ExecStopPost=/bin/sleep 0.3'
 	# a hang is to last until the drill is interrupted
 	write /etc/hotstandby/good.conf <<<'[Service]
-Stall=8s'
+Stall=8s
+Park=always'
 	up good
 }
 
