@@ -217,8 +217,7 @@ static int set_common(struct arguments *a, int option, const char *value, struct
 	}
 }
 
-/* Options that some verbs take; which, is checked when the verb is known. */
-static int set_special(struct arguments *a, int option, const char *value, struct problem *problem)
+static void note_special(struct arguments *a, int option)
 {
 	static const struct {
 		int option, bit;
@@ -240,15 +239,45 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 		{LONG_NO_ALIAS, OPTION_ALIAS},
 	};
 
+	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
+		if (bits[i].option == option)
+			a->options |= bits[i].bit;
+}
+
+/* NULL: it has a value, or is told by its bit alone. */
+static bool *special_switch(struct arguments *a, int option)
+{
+	switch (option) {
+	case LONG_ALL:
+		return &a->all;
+	case LONG_YES:
+		return &a->yes;
+	case LONG_PUT_BACK:
+		return &a->put_back;
+	case LONG_SMOKE_MAY_BE_SILENT:
+		return &a->smoke_may_be_silent;
+	case LONG_ALIAS:
+		return &a->alias;
+	case LONG_NO_ALIAS:
+		return &a->no_alias;
+	default:
+		return NULL;
+	}
+}
+
+/* Options that some verbs take; which, is checked when the verb is known. */
+static int set_special(struct arguments *a, int option, const char *value, struct problem *problem)
+{
+	bool *on = special_switch(a, option);
+
 	if (option >= LONG_TEXT) {
 		a->texts[option - LONG_TEXT] = value;
 		a->options |= text_options[option - LONG_TEXT];
 		return 0;
 	}
-
-	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
-		if (bits[i].option == option)
-			a->options |= bits[i].bit;
+	note_special(a, option);
+	if (on)
+		*on = true;
 	switch (option) {
 	case LONG_TO:
 		return set_to(a, value, problem);
@@ -260,26 +289,10 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 		return set_then(a, value, problem);
 	case 'n':
 		return set_lines(a, value, problem);
-	case LONG_ALL:
-		a->all = true;
-		return 0;
 	case LONG_ALIAS:
-		a->alias = true;
 		a->alias_name = value;
 		return 0;
-	case LONG_NO_ALIAS:
-		a->no_alias = true;
-		return 0;
-	case LONG_YES:
-		a->yes = true;
-		return 0;
-	case LONG_SMOKE_MAY_BE_SILENT:
-		a->smoke_may_be_silent = true;
-		return 0;
-	case LONG_PUT_BACK:
-		a->put_back = true;
-		return 0;
-	default: /* the rest is told by its bit alone */
+	default:
 		return 0;
 	}
 }

@@ -270,6 +270,53 @@ static void on_released(const char *service, unsigned slot, void *userdata)
 		adoption_retry(found->instances[slot]);
 }
 
+/* All that services stand on. */
+static int open_context(struct manager *manager, const struct manager_options *options,
+			struct problem *problem)
+{
+	struct service_context *context = &manager->context;
+	sd_event *event = context->event;
+	int r = workers_new(event, options->work_host, on_released, manager, &manager->workers);
+
+	if (r < 0)
+		return problem_set(problem, r, "cannot make ready for work: %s", strerror(-r));
+	context->workers = manager->workers;
+	netns_stock_begin(manager->workers);
+	r = open_bus(manager, problem);
+	if (r < 0)
+		return r;
+	open_accounting(manager);
+	if (hang_watch_new(event, &manager->hangs) < 0)
+		return problem_set(problem, -ENOMEM, "cannot watch for hangs: no memory");
+	context->hangs = manager->hangs;
+	r = prober_new(event, context->bus, &manager->prober);
+	if (r < 0)
+		return problem_set(problem, r, "cannot make ready for probes: %s", strerror(-r));
+	context->prober = manager->prober;
+	/* nothing but what is told to people depends on it */
+	if (outdated_watch_new(manager, &manager->outdated) < 0)
+		manager->outdated = NULL;
+	context->outdated = manager->outdated;
+	/* without a test they are woken in any case */
+	nudging_test_new(event, options->nudging, &manager->nudge, &manager->nudging_test);
+	return 0;
+}
+
+static int open_watches(struct manager *manager, struct problem *problem)
+{
+	int r = listens_new(manager, &manager->listens);
+
+	if (r < 0)
+		return problem_set(problem, r, "cannot watch for listening sockets: %s",
+				   strerror(-r));
+	r = sd_event_add_post(manager->context.event, &manager->roles_source, on_any_event,
+			      manager);
+	if (r < 0)
+		return problem_set(problem, r, "cannot watch which slots are active: %s",
+				   strerror(-r));
+	return 0;
+}
+
 int manager_new(sd_event *event, const struct manager_options *options,
 		struct manager **ret_manager, struct problem *problem)
 {
@@ -283,36 +330,11 @@ int manager_new(sd_event *event, const struct manager_options *options,
 	manager->context.event = event;
 	manager->context.nudge = &manager->nudge;
 	manager->context.next_revisit = &manager->next_revisit;
-	r = workers_new(event, options->work_host, on_released, manager, &manager->workers);
-	if (r < 0)
-		return problem_set(problem, r, "cannot make ready for work: %s", strerror(-r));
-	manager->context.workers = manager->workers;
-	netns_stock_begin(manager->workers);
-	r = open_bus(manager, problem);
+	r = open_context(manager, options, problem);
+	if (!r)
+		r = open_watches(manager, problem);
 	if (r < 0)
 		return r;
-	open_accounting(manager);
-	if (hang_watch_new(event, &manager->hangs) < 0)
-		return problem_set(problem, -ENOMEM, "cannot watch for hangs: no memory");
-	manager->context.hangs = manager->hangs;
-	r = prober_new(event, manager->context.bus, &manager->prober);
-	if (r < 0)
-		return problem_set(problem, r, "cannot make ready for probes: %s", strerror(-r));
-	manager->context.prober = manager->prober;
-	/* nothing but what is told to people depends on it */
-	if (outdated_watch_new(manager, &manager->outdated) < 0)
-		manager->outdated = NULL;
-	manager->context.outdated = manager->outdated;
-	/* without a test they are woken in any case */
-	nudging_test_new(event, options->nudging, &manager->nudge, &manager->nudging_test);
-	r = listens_new(manager, &manager->listens);
-	if (r < 0)
-		return problem_set(problem, r, "cannot watch for listening sockets: %s",
-				   strerror(-r));
-	r = sd_event_add_post(event, &manager->roles_source, on_any_event, manager);
-	if (r < 0)
-		return problem_set(problem, r, "cannot watch which slots are active: %s",
-				   strerror(-r));
 	r = load(manager);
 	if (r < 0)
 		return problem_set(problem, r, "cannot read the settings: %s", strerror(-r));

@@ -128,30 +128,53 @@ static int read_commands(sd_bus_message *m, bool *others)
 	return r;
 }
 
-static int read_property(sd_bus_message *m, const char *name, struct unit_facts *facts,
-			 struct raw *raw)
+static int read_main_pid(sd_bus_message *m, pid_t *pid)
 {
-	uint32_t pid;
-	int r;
+	uint32_t value = 0;
+	int r = sd_bus_message_read(m, "v", "u", &value);
 
+	*pid = r < 0 ? 0 : (pid_t)value;
+	return r;
+}
+
+/* What state it is in, since when, and how it last ended. -ENOENT: it says nothing of these. */
+static int read_state(sd_bus_message *m, const char *name, struct unit_facts *facts,
+		      struct raw *raw)
+{
 	if (!strcmp(name, "ActiveState"))
 		return read_text(m, raw->active, sizeof(raw->active));
 	if (!strcmp(name, "SubState"))
 		return read_text(m, raw->sub, sizeof(raw->sub));
-	if (!strcmp(name, "ControlGroup"))
-		return read_text(m, facts->control_group, sizeof(facts->control_group));
 	if (!strcmp(name, "StateChangeTimestamp"))
 		return sd_bus_message_read(m, "v", "t", &facts->since_usec);
-	if (!strcmp(name, "TriggeredBy"))
-		return read_list(m, &facts->triggered_by);
-	if (!strcmp(name, "Requires") || !strcmp(name, "BindsTo") || !strcmp(name, "Requisite"))
-		return read_list(m, &facts->required);
 	if (!strcmp(name, "InactiveExitTimestampMonotonic"))
 		return sd_bus_message_read(m, "v", "t", &raw->started);
 	if (!strcmp(name, "ActiveEnterTimestampMonotonic"))
 		return sd_bus_message_read(m, "v", "t", &raw->ready);
 	if (!strcmp(name, "Job"))
 		return read_job(m, &facts->job_pending);
+	if (!strcmp(name, "MainPID"))
+		return read_main_pid(m, &facts->main_pid);
+	if (!strcmp(name, "InvocationID"))
+		return read_invocation(m, facts->invocation);
+	if (!strcmp(name, "Result"))
+		return read_text(m, facts->ending.result, sizeof(facts->ending.result));
+	if (!strcmp(name, "ExecMainCode"))
+		return sd_bus_message_read(m, "v", "i", &facts->ending.code);
+	if (!strcmp(name, "ExecMainStatus"))
+		return sd_bus_message_read(m, "v", "i", &facts->ending.status);
+	return -ENOENT;
+}
+
+/* How it is set up. -ENOENT as above. */
+static int read_setting(sd_bus_message *m, const char *name, struct unit_facts *facts)
+{
+	if (!strcmp(name, "ControlGroup"))
+		return read_text(m, facts->control_group, sizeof(facts->control_group));
+	if (!strcmp(name, "TriggeredBy"))
+		return read_list(m, &facts->triggered_by);
+	if (!strcmp(name, "Requires") || !strcmp(name, "BindsTo") || !strcmp(name, "Requisite"))
+		return read_list(m, &facts->required);
 	if (!strcmp(name, "User"))
 		return read_text(m, facts->user, sizeof(facts->user));
 	if (!strcmp(name, "DynamicUser"))
@@ -166,19 +189,17 @@ static int read_property(sd_bus_message *m, const char *name, struct unit_facts 
 		return read_commands(m, &facts->has_stop_commands);
 	if (!strcmp(name, "ExecStartPost"))
 		return read_commands(m, &facts->has_post_commands);
-	if (!strcmp(name, "Result"))
-		return read_text(m, facts->ending.result, sizeof(facts->ending.result));
-	if (!strcmp(name, "ExecMainCode"))
-		return sd_bus_message_read(m, "v", "i", &facts->ending.code);
-	if (!strcmp(name, "ExecMainStatus"))
-		return sd_bus_message_read(m, "v", "i", &facts->ending.status);
-	if (!strcmp(name, "InvocationID"))
-		return read_invocation(m, facts->invocation);
-	if (strcmp(name, "MainPID"))
-		return sd_bus_message_skip(m, "v");
-	r = sd_bus_message_read(m, "v", "u", &pid);
-	facts->main_pid = r < 0 ? 0 : pid;
-	return r;
+	return -ENOENT;
+}
+
+static int read_property(sd_bus_message *m, const char *name, struct unit_facts *facts,
+			 struct raw *raw)
+{
+	int r = read_state(m, name, facts, raw);
+
+	if (r == -ENOENT)
+		r = read_setting(m, name, facts);
+	return r == -ENOENT ? sd_bus_message_skip(m, "v") : r;
 }
 
 int unit_facts_read(sd_bus_message *m, struct unit_facts *ret_facts)
