@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The steps of hsctl/takeover.h, in their order. They return 0 or -errno, and then `problem` of the
+ * takeover says what failed. Up to takeover_check_addresses() all can be undone.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#include "hsctl/arguments.h"
+#include "system/enable.h"
+#include "system/plainunit.h"
+#include "util/macro.h"
+
+/* How long systemd may take over one job, and how often it is looked. */
+#define TAKEOVER_JOB_USEC  (10 * 60 * USEC_PER_SEC)
+#define TAKEOVER_LOOK_USEC (200 * USEC_PER_MSEC)
+
+struct takeover {
+	const struct arguments *arguments;
+	sd_bus *systemd;
+	const struct enable_plan *plan;
+	struct plainunit plain;
+	char **sockets;	  /* socket units that start it */
+	unsigned started; /* bit N: slot N was started here */
+	struct problem problem;
+};
+
+/* Tells of a step, unless JSON is wanted. */
+void takeover_step(const struct takeover *t, const char *name, const char *text);
+void takeover_pause(uint64_t usec);
+
+/* ---- hsctl/takeover_slots.c: the slots, beside the plain unit ---- */
+
+int takeover_make_room(struct takeover *t);
+/* Returns when they are ready. */
+int takeover_start_slots(struct takeover *t);
+/* That the slots serve what the plain unit serves. */
+int takeover_check_addresses(struct takeover *t);
+
+/* ---- hsctl/takeover_plain.c: the end of the plain unit ---- */
+
+/* Until it has no connections left, or its time is up. */
+void takeover_drain(struct takeover *t);
+/* With the socket units that would start it again. */
+int takeover_stop_plain(struct takeover *t);
+/* What starts at boot, and what its name stands for from now on. */
+int takeover_settle_name(struct takeover *t);
