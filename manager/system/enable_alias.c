@@ -6,8 +6,8 @@
 
 #include "core/alias.h"
 #include "core/dropin.h"
+#include "system/enable_steps.h"
 #include "system/unitfacts.h"
-#include "system/unitload.h"
 #include "util/files.h"
 #include "util/strings.h"
 
@@ -33,11 +33,8 @@ static bool is_alias_file(const char *path, const char *service)
 static void refuse_alias(struct enable_plan *plan, const char *file, const char *why,
 			 const char *remedy)
 {
-	struct lint_finding finding = {.refuses = true, .why = why};
-
-	/* findings live as long as the plan, and so do its texts */
-	if (file && *file && strings_add(&plan->texts, file) >= 0)
-		finding.file = plan->texts[strings_count(plan->texts) - 1];
+	struct lint_finding finding = {
+		.refuses = true, .file = enable_keep(plan, file), .why = why};
 
 	snprintf(finding.what, sizeof(finding.what), "%s", plan->alias);
 	snprintf(finding.remedy, sizeof(finding.remedy), "%s", remedy);
@@ -94,7 +91,7 @@ static int write_alias(struct enable_plan *plan, bool reloads, struct problem *p
 	int r = 0;
 
 	if (!path)
-		return problem_set(problem, -ENOMEM, "Out of memory.");
+		return enable_no_memory(problem);
 	if (!lstat(path, &st) && !is_alias_file(path, plan->service))
 		r = filechanges_rename(&plan->changes, alias_path(plan->alias, ""),
 				       alias_path(plan->alias, ALIAS_SAVED), problem);
