@@ -230,22 +230,11 @@ static bool users_differ(const struct service *service)
 	return false;
 }
 
-static bool has_datagrams(const struct service *service)
-{
-	size_t n;
-	struct listener **listeners = plane_listeners(service->plane, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (listeners[i]->address.udp)
-			return true;
-	return false;
-}
-
 void ownership_adopted(struct service *service)
 {
 	struct work_order order;
 
-	if (!users_differ(service) || !has_datagrams(service))
+	if (!users_differ(service) || !plane_has_datagrams(service->plane))
 		return;
 	for (unsigned i = 0; i < service->n_slots; i++) {
 		struct ownership *own = &service->instances[i]->ownership;

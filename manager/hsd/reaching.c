@@ -51,17 +51,6 @@ bool reaching_heard(struct instance *instance, uint64_t cgroup_id)
 	return true;
 }
 
-static bool has_datagrams(const struct service *service)
-{
-	size_t n;
-	struct listener **listeners = plane_listeners(service->plane, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (listeners[i]->address.udp)
-			return true;
-	return false;
-}
-
 static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -78,7 +67,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void look_for_datagrams(struct instance *instance)
 {
-	if (!is_starting(instance) || !has_datagrams(instance->service)) {
+	if (!is_starting(instance) || !plane_has_datagrams(instance->service->plane)) {
 		instance->reach_source = sd_event_source_disable_unref(instance->reach_source);
 		return;
 	}

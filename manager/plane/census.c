@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "census.skel.h"
+#include "plane/iterator.h"
 #include "plane/load.h"
 #include "plane/netns.h"
 #include "util/clock.h"
@@ -46,15 +47,6 @@ static int load(struct census *census, int moved_fd, struct problem *problem)
 	return load_object(census->skel->obj, "the census", problem);
 }
 
-static int attach(const struct bpf_program *program, int tags_fd, int *ret_link)
-{
-	union bpf_iter_link_info tags = {.map.map_fd = tags_fd};
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &tags, .iter_info_len = sizeof(tags));
-
-	*ret_link = bpf_link_create(bpf_program__fd(program), 0, BPF_TRACE_ITER, &opts);
-	return *ret_link < 0 ? -errno : 0;
-}
-
 static int map_page(struct census *census)
 {
 	void *page = mmap(NULL, sizeof(*census->page), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -88,9 +80,9 @@ int census_open(int tags_fd, int moved_fd, struct census **ret_census, struct pr
 	r = load(census, moved_fd, problem);
 	if (r < 0)
 		return r;
-	r = attach(census->skel->progs.hs_census, tags_fd, &census->link);
+	r = iterator_attach(census->skel->progs.hs_census, tags_fd, &census->link);
 	if (!r)
-		r = attach(census->skel->progs.hs_list, tags_fd, &census->list_link);
+		r = iterator_attach(census->skel->progs.hs_list, tags_fd, &census->list_link);
 	if (!r)
 		r = map_page(census);
 	if (!r)
@@ -100,21 +92,6 @@ int census_open(int tags_fd, int moved_fd, struct census **ret_census, struct pr
 				   strerror(-r));
 	*ret_census = steal_ptr(&census);
 	return 0;
-}
-
-/* The program prints nothing: the first read is the whole pass. */
-static int pass(const struct census *census)
-{
-	_cleanup_(close_fdp) int iterator = bpf_iter_create(census->link);
-	ssize_t n;
-	char byte;
-
-	if (iterator < 0)
-		return -errno;
-	do
-		n = read(iterator, &byte, sizeof(byte));
-	while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
-	return n < 0 ? -errno : 0;
 }
 
 static uint64_t usec_since(uint64_t nsec)
@@ -134,7 +111,7 @@ int census_take(struct census *census, uint32_t service_id, uint64_t idle_usec,
 	memset(census->page, 0, sizeof(*census->page));
 	census->page->service_id = service_id;
 	census->page->idle_ticks = MIN(ticks, HS_CENSUS_TICKS_MAX);
-	r = pass(census);
+	r = iterator_pass(census->link);
 	for (unsigned i = 0; !r && i < HS_PLACES_MAX; i++) {
 		const struct hs_census_place *place = &census->page->places[i];
 		uint64_t age = usec_since(place->oldest_ns);
@@ -200,7 +177,6 @@ static int tell(const struct listing *listing, const struct hs_connection *from)
 	return listing->each(&connection, listing->userdata);
 }
 
-/* A record may come in two parts. */
 static int tell_all(const struct listing *listing, int iterator)
 {
 	_cleanup_(freep) struct hs_connection *records = calloc(AT_ONCE, sizeof(*records));
@@ -211,11 +187,10 @@ static int tell_all(const struct listing *listing, int iterator)
 	if (!records)
 		return -ENOMEM;
 	do {
-		n = read(iterator, (char *)records + used, AT_ONCE * sizeof(*records) - used);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
+		n = iterator_read(iterator, (char *)records + used,
+				  AT_ONCE * sizeof(*records) - used);
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		used += n;
 		whole = used / sizeof(*records);
 		for (size_t i = 0; !r && i < whole; i++)

@@ -7,21 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "plane/lend.h"
+#include "plane/descriptors.h"
 #include "util/clock.h"
 #include "util/macro.h"
 #include "util/parse.h"
 #include "util/text.h"
-
-/* The clock costs more than a descriptor. */
-#define CLOCK_EVERY 4096
 
 struct search {
 	const uint32_t *inodes;
 	size_t n;
 	int (*each)(const struct holder *holder, void *userdata);
 	void *userdata;
-	uint64_t n_descriptors, cpu_begun;
+	struct descriptor_cost cost;
 };
 
 static bool ends_with(const char *text, size_t length, const char *tail)
@@ -75,19 +72,6 @@ void holder_read_comm(struct holder *holder)
 	text_to_ascii(holder->comm);
 }
 
-/* The inode number in a link text "socket:[123]"; 0 when it is something else. */
-static uint32_t socket_inode(int dir_fd, const char *name)
-{
-	char text[64];
-	ssize_t n = readlinkat(dir_fd, name, text, sizeof(text) - 1);
-	uint64_t inode;
-
-	if (n < 10 || strncmp(text, "socket:[", 8))
-		return 0;
-	text[n - 1] = '\0';
-	return parse_unsigned(text + 8, 1, UINT32_MAX, &inode) ? 0 : inode;
-}
-
 static bool is_wanted(const struct search *search, uint32_t inode)
 {
 	for (size_t i = 0; inode && i < search->n; i++)
@@ -105,35 +89,17 @@ static int tell(const struct search *search, struct holder *holder)
 	return search->each(holder, search->userdata);
 }
 
-/* How many there are on the machine is anybody's choice, what it costs is not. */
-static int count_descriptor(struct search *search)
-{
-	if (++search->n_descriptors > LEND_DESCRIPTORS_MAX)
-		return -E2BIG;
-	if (search->n_descriptors % CLOCK_EVERY)
-		return 0;
-	return cpu_usec() - search->cpu_begun > LEND_CPU_USEC_MAX ? -E2BIG : 0;
-}
-
 static int search_process(struct search *search, pid_t pid)
 {
 	struct holder holder = {.pid = pid};
-	_cleanup_(closedirp) DIR *dir = NULL;
-	struct dirent *entry;
-	char path[40];
-	uint64_t fd;
+	_cleanup_(closedirp) DIR *dir = descriptors_open(pid);
+	struct descriptor found;
 	int r = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = opendir(path);
-	while (!r && dir && (entry = readdir(dir))) {
-		if (parse_unsigned(entry->d_name, 0, INT32_MAX, &fd))
-			continue;
-		holder.inode = socket_inode(dirfd(dir), entry->d_name);
-		holder.fd = fd;
-		r = count_descriptor(search);
-		if (!r && is_wanted(search, holder.inode))
-			r = tell(search, &holder);
+	while (!r && dir && (r = descriptors_next(dir, &search->cost, &found)) > 0) {
+		holder.inode = found.inode;
+		holder.fd = found.fd;
+		r = is_wanted(search, found.inode) ? tell(search, &holder) : 0;
 	}
 	return r;
 }
@@ -141,7 +107,7 @@ static int search_process(struct search *search, pid_t pid)
 int holder_each(const uint32_t *inodes, size_t n,
 		int (*each)(const struct holder *holder, void *userdata), void *userdata)
 {
-	struct search search = {inodes, n, each, userdata, .cpu_begun = cpu_usec()};
+	struct search search = {inodes, n, each, userdata, .cost.cpu_begun = cpu_usec()};
 	_cleanup_(closedirp) DIR *dir = opendir("/proc");
 	struct dirent *entry;
 	uint64_t pid;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/lend.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/kcmp.h>
@@ -14,9 +13,9 @@
 
 #include "core/path.h"
 #include "plane/cgroup.h"
+#include "plane/descriptors.h"
 #include "util/clock.h"
 #include "util/macro.h"
-#include "util/parse.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -24,8 +23,6 @@
 
 /* A table that processes share is looked through once; of so many different ones it is known. */
 #define TABLES_MAX 1024
-/* The clock is looked at after so many descriptors. */
-#define CLOCK_EVERY 4096
 
 struct look {
 	const uint32_t *inodes; /* ascending */
@@ -35,27 +32,14 @@ struct look {
 	size_t n_places;
 	pid_t tables[TABLES_MAX]; /* processes with different tables, in the order of kcmp(2) */
 	size_t n_tables;
-	size_t n_processes, n_descriptors;
-	uint64_t cpu_begun;
+	size_t n_processes;
+	struct descriptor_cost cost;
 };
 
 static void look_done(struct look *look)
 {
 	free(look->found);
 	free(look->places);
-}
-
-/* The inode number in a link text "socket:[123]"; 0 when it is something else. */
-static uint32_t socket_inode(int dir_fd, const char *name)
-{
-	char text[64];
-	ssize_t n = readlinkat(dir_fd, name, text, sizeof(text) - 1);
-	uint64_t inode;
-
-	if (n < 10 || strncmp(text, "socket:[", 8))
-		return 0;
-	text[n - 1] = '\0';
-	return parse_unsigned(text + 8, 1, UINT32_MAX, &inode) ? 0 : inode;
 }
 
 static int by_inode(const void *a, const void *b)
@@ -74,17 +58,6 @@ static void take(struct look *look, uint32_t inode, pid_t pid, int fd)
 		return;
 	look->found[wanted - look->inodes] = true;
 	look->places[look->n_places++] = (struct lent_place) {inode, pid, fd};
-}
-
-/* How many there are is the instance's choice, what it costs is not. */
-static int count_descriptor(struct look *look)
-{
-	look->n_descriptors++;
-	if (look->n_descriptors > LEND_DESCRIPTORS_MAX)
-		return -E2BIG;
-	if (look->n_descriptors % CLOCK_EVERY)
-		return 0;
-	return cpu_usec() - look->cpu_begun > LEND_CPU_USEC_MAX ? -E2BIG : 0;
 }
 
 /* Whether the table of descriptors is that of a process that was looked through. What the kernel
@@ -128,10 +101,7 @@ static int look_process(pid_t pid, void *userdata)
 {
 	struct look *look = userdata;
 	_cleanup_(closedirp) DIR *dir = NULL;
-	struct dirent *entry;
-	char path[32];
-	uint64_t fd;
-	uint32_t inode;
+	struct descriptor found;
 	int r = 0;
 
 	if (++look->n_processes > LEND_PROCESSES_MAX)
@@ -139,26 +109,21 @@ static int look_process(pid_t pid, void *userdata)
 	if (lend_is_manager(pid))
 		return 0;
 	if (is_seen_table(look, pid))
-		return count_descriptor(look);
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = opendir(path);
+		return descriptors_count(&look->cost);
+	dir = descriptors_open(pid);
 	if (!dir)
 		return errno == EACCES || errno == EPERM ? -errno : 0;
-	while (!r && look->n_places < look->n && (entry = readdir(dir))) {
-		if (parse_unsigned(entry->d_name, 0, INT32_MAX, &fd))
-			continue;
-		r = count_descriptor(look);
-		inode = socket_inode(dirfd(dir), entry->d_name);
-		if (inode)
-			take(look, inode, pid, fd);
-	}
-	return r;
+	while (look->n_places < look->n && (r = descriptors_next(dir, &look->cost, &found)) > 0)
+		if (found.inode)
+			take(look, found.inode, pid, found.fd);
+	return r < 0 ? r : 0;
 }
 
 int lend_find(const char *cgroup, const uint32_t *inodes, size_t n, struct lent_place **ret_places,
 	      size_t *ret_n)
 {
-	_cleanup_(look_done) struct look look = {.inodes = inodes, .n = n, .cpu_begun = cpu_usec()};
+	_cleanup_(look_done) struct look look = {
+		.inodes = inodes, .n = n, .cost.cpu_begun = cpu_usec()};
 	int r;
 
 	look.found = calloc(n + 1, sizeof(*look.found));

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "motion.skel.h"
+#include "plane/iterator.h"
 #include "plane/load.h"
 #include "util/macro.h"
 
@@ -40,16 +41,6 @@ static int load(struct motion *motion, int moved_fd)
 	return load_object(motion->skel->obj, "the look at what moves", NULL);
 }
 
-static int attach(struct motion *motion, int tags_fd)
-{
-	union bpf_iter_link_info tags = {.map.map_fd = tags_fd};
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &tags, .iter_info_len = sizeof(tags));
-	int program = bpf_program__fd(motion->skel->progs.hs_motion);
-
-	motion->link = bpf_link_create(program, 0, BPF_TRACE_ITER, &opts);
-	return motion->link < 0 ? -errno : 0;
-}
-
 static int map_page(struct motion *motion)
 {
 	void *page = mmap(NULL, sizeof(*motion->page), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -71,28 +62,13 @@ int motion_open(int tags_fd, int moved_fd, struct motion **ret_motion)
 	motion->link = -1;
 	r = load(motion, moved_fd);
 	if (!r)
-		r = attach(motion, tags_fd);
+		r = iterator_attach(motion->skel->progs.hs_motion, tags_fd, &motion->link);
 	if (!r)
 		r = map_page(motion);
 	if (r < 0)
 		return r;
 	*ret_motion = steal_ptr(&motion);
 	return 0;
-}
-
-/* The program prints nothing: the first read is the whole pass. */
-static int pass(const struct motion *motion)
-{
-	_cleanup_(close_fdp) int iterator = bpf_iter_create(motion->link);
-	ssize_t n;
-	char byte;
-
-	if (iterator < 0)
-		return -errno;
-	do
-		n = read(iterator, &byte, sizeof(byte));
-	while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
-	return n < 0 ? -errno : 0;
 }
 
 int motion_take(struct motion *motion, uint32_t service_id,
@@ -102,7 +78,7 @@ int motion_take(struct motion *motion, uint32_t service_id,
 
 	memset(motion->page, 0, sizeof(*motion->page));
 	motion->page->service_id = service_id;
-	r = pass(motion);
+	r = iterator_pass(motion->link);
 	for (unsigned i = 0; !r && i < HS_PLACES_MAX; i++) {
 		const struct hs_motion_place *place = &motion->page->places[i];
 

@@ -114,6 +114,8 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 		       struct listener **ret_listener, struct problem *problem);
 /* Whether some slot has a socket there. */
 bool plane_listener_is_live(const struct listener *listener);
+/* Whether one of them is a UDP listener. */
+bool plane_has_datagrams(const struct plane *plane);
 /* Forgets listeners that serve no more and differ from this one in the network namespace only. */
 void plane_forget_elsewhere(struct plane *plane, const struct address *address);
 /* Forgets listeners on ports that the settings do not name: their sockets leave the maps, and the

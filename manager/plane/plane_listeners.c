@@ -72,6 +72,14 @@ bool plane_listener_is_live(const struct listener *listener)
 	return false;
 }
 
+bool plane_has_datagrams(const struct plane *plane)
+{
+	for (size_t i = 0; i < plane->n_listeners; i++)
+		if (plane->listeners[i]->address.udp)
+			return true;
+	return false;
+}
+
 /* ---- forgetting ---- */
 
 /* One with a park is not: connections may wait there. hsd closes the park of an address that is not

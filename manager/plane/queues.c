@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <string.h>
 
+#include "plane/iterator.h"
 #include "plane/load.h"
 #include "queues.skel.h"
 #include "util/macro.h"
@@ -41,18 +42,6 @@ static int load(struct queues *queues, int tags_fd)
 	return load_object(queues->skel->obj, "the look at accept queues", NULL);
 }
 
-static int attach(const struct bpf_program *program, int map_fd, int *ret_link)
-{
-	union bpf_iter_link_info map = {.map.map_fd = map_fd};
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &map, .iter_info_len = sizeof(map));
-	int link = bpf_link_create(bpf_program__fd(program), 0, BPF_TRACE_ITER, &opts);
-
-	if (link < 0)
-		return -errno;
-	*ret_link = link;
-	return 0;
-}
-
 int queues_open(int tags_fd, struct queues **ret_queues)
 {
 	_cleanup_(queues_freep) struct queues *queues = calloc(1, sizeof(*queues));
@@ -63,36 +52,19 @@ int queues_open(int tags_fd, struct queues **ret_queues)
 	queues->taking = queues->learning = -1;
 	r = load(queues, tags_fd);
 	if (!r)
-		r = attach(queues->skel->progs.hs_queues,
-			   bpf_map__fd(queues->skel->maps.hs_listening), &queues->taking);
+		r = iterator_attach(queues->skel->progs.hs_queues,
+				    bpf_map__fd(queues->skel->maps.hs_listening), &queues->taking);
 	if (!r)
-		r = attach(queues->skel->progs.hs_learn, tags_fd, &queues->learning);
+		r = iterator_attach(queues->skel->progs.hs_learn, tags_fd, &queues->learning);
 	if (r < 0)
 		return r;
 	*ret_queues = steal_ptr(&queues);
 	return 0;
 }
 
-static ssize_t read_some(int iterator, void *buffer, size_t size)
-{
-	ssize_t n;
-
-	do
-		n = read(iterator, buffer, size);
-	while (n < 0 && (errno == EAGAIN || errno == EINTR));
-	return n < 0 ? -errno : n;
-}
-
 int queues_learn(struct queues *queues)
 {
-	_cleanup_(close_fdp) int iterator = bpf_iter_create(queues->learning);
-	char nothing;
-	ssize_t n;
-
-	if (iterator < 0)
-		return -errno;
-	n = read_some(iterator, &nothing, sizeof(nothing));
-	return n < 0 ? (int)n : 0;
+	return iterator_pass(queues->learning);
 }
 
 void queue_list_done(struct queue_list *list)
@@ -125,7 +97,6 @@ static int by_slot(const void *a, const void *b)
 	return left->slot < right->slot ? -1 : left->slot > right->slot;
 }
 
-/* A record may come in two parts. */
 int queues_take(const struct queues *queues, struct queue_list *list)
 {
 	_cleanup_(close_fdp) int iterator = bpf_iter_create(queues->taking);
@@ -140,8 +111,8 @@ int queues_take(const struct queues *queues, struct queue_list *list)
 		r = make_room(list, used);
 		if (r < 0)
 			return r;
-		n = read_some(iterator, (char *)list->items + used,
-			      list->room * sizeof(*list->items) - used);
+		n = iterator_read(iterator, (char *)list->items + used,
+				  list->room * sizeof(*list->items) - used);
 		if (n < 0)
 			return (int)n;
 		used += n;

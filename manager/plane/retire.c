@@ -201,17 +201,6 @@ int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_
 	return r < 0 ? r : (int)queued;
 }
 
-static bool has_datagrams(const struct plane *plane)
-{
-	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (listeners[i]->address.udp)
-			return true;
-	return false;
-}
-
 static int count_unread(struct plane *plane, const char *cgroup, uint64_t *bytes)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
@@ -229,7 +218,7 @@ int retire_look(struct plane *plane, unsigned slot, const char *cgroup,
 {
 	struct retire_left left = {.waiting = paths_queued(plane_paths(plane), slot)};
 	uint64_t open[HS_SLOTS_MAX];
-	int r = has_datagrams(plane) ? count_unread(plane, cgroup, &left.unread) : 0;
+	int r = plane_has_datagrams(plane) ? count_unread(plane, cgroup, &left.unread) : 0;
 
 	if (r < 0)
 		return r;
@@ -249,5 +238,5 @@ bool retire_is_over(const struct retire_left *left, uint64_t waited_usec)
 
 bool retire_has_left(const struct plane *plane)
 {
-	return has_datagrams(plane) || plane_paths(plane)->entries;
+	return plane_has_datagrams(plane) || plane_paths(plane)->entries;
 }
