@@ -434,6 +434,34 @@ static unsigned find_unknown(const struct exclusive_request *request)
 	return HS_SLOT_NONE;
 }
 
+/* One that has an instance; HS_SLOT_NONE when there is none. */
+static unsigned find_up(const struct exclusive_request *request)
+{
+	for (unsigned i = 0; i < request->n; i++)
+		if (exclusive_is_up(request->states[i]))
+			return i;
+	return HS_SLOT_NONE;
+}
+
+/* There is no active slot that serves. */
+static void describe_none_active(const struct exclusive_request *request, const char *service,
+				 struct problem *ret_refusal)
+{
+	unsigned up = request->mptcp ? find_up(request) : HS_SLOT_NONE;
+
+	if (up != HS_SLOT_NONE)
+		problem_set(ret_refusal, 0,
+			    "%s: slot %u listens by MPTCP (MPTCP=keep), and such a listener cannot "
+			    "be switched, nor its clients wait: systemctl stop %s@%u, then start "
+			    "the other slot",
+			    service, up, service, up);
+	else
+		problem_set(ret_refusal, 0,
+			    "%s: no active instance is ready, so there is none to take over from; "
+			    "start one: systemctl start %s@N",
+			    service, service);
+}
+
 static bool check_states(const struct exclusive_request *request, const char *service,
 			 struct problem *ret_refusal)
 {
@@ -445,10 +473,7 @@ static bool check_states(const struct exclusive_request *request, const char *se
 			    "wait, or see systemctl status",
 			    service, unknown, service, unknown);
 	else if (request->active >= request->n || !serves(request->states[request->active]))
-		problem_set(ret_refusal, 0,
-			    "%s: no active instance is ready, so there is none to take over from; "
-			    "start one: systemctl start %s@N",
-			    service, service);
+		describe_none_active(request, service, ret_refusal);
 	else if (second != HS_SLOT_NONE)
 		problem_set(ret_refusal, 0,
 			    "%s: slot %u (%s@%u.service) is %s, and with Exclusive=yes only one "

@@ -126,6 +126,7 @@ struct exclusive_request {
 	unsigned n, active;
 	int to; /* a slot, or GATE_STANDBY */
 	bool busy, park;
+	bool mptcp; /* it may listen by MPTCP (MPTCP=keep), and such a listener is not adopted */
 };
 bool exclusive_gate(const struct exclusive_request *request, const char *service, unsigned *ret_to,
 		    struct problem *ret_refusal);

@@ -405,6 +405,7 @@ bool exclusive_run_may(const struct service *service, const struct exclusive_ord
 		.busy = service->change || service->exclusive ||
 			(upgrade_run_blocks(service) && !order->on_end),
 		.park = service->config.park && plane_has_park(service->plane),
+		.mptcp = service->config.mptcp == MPTCP_KEEP,
 	};
 
 	if (order->verb == VERB_ROLLBACK && request.to < 0) {

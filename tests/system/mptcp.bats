@@ -115,5 +115,8 @@ listens_by_mptcp() { inside ss -HMln "sport = :$1" | grep -q .; }
 	wait_for 5 is_unit_state kept@1 failed
 	[[ $(inside journalctl -q -o cat -u kept@1 --since="@$rig_began") == *'address already in use'* ]]
 	serves 9704
+	run -3 hs switchover kept
+	[[ $output == *'slot 0 listens by MPTCP (MPTCP=keep)'*'systemctl stop kept@0'* ]]
+	serves 9704
 	down kept
 }

@@ -510,6 +510,7 @@ static void test_gate(void **state)
 				     both[] = {SLOT_READY, SLOT_READY},
 				     unknown[] = {SLOT_READY, SLOT_UNKNOWN},
 				     hangs[] = {SLOT_SUSPECT, SLOT_DOWN},
+				     unadopted[] = {SLOT_DOWN, SLOT_UNADOPTED},
 				     none[] = {SLOT_DOWN, SLOT_FAILED};
 	struct exclusive_request request = {
 		.states = down, .n = 2, .active = 0, .to = GATE_STANDBY, .park = true};
@@ -542,6 +543,12 @@ static void test_gate(void **state)
 	assert_true(is_open(request, &to, NULL));
 	request.states = none;
 	request.active = HS_SLOT_NONE;
+	assert_false(is_open(request, &to, "start one"));
+	request.mptcp = true;
+	assert_false(is_open(request, &to, "start one"));
+	request.states = unadopted;
+	assert_false(is_open(request, &to, "slot 1 listens by MPTCP"));
+	request.mptcp = false;
 	assert_false(is_open(request, &to, "start one"));
 }
 
