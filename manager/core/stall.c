@@ -252,13 +252,30 @@ static void note_queue(struct stall *stall, const struct stall_sample *sample)
 	};
 }
 
-/* What was proven of other sockets, or was not looked at all the time, proves nothing. */
+uint64_t stall_unseen(uint64_t now, uint64_t due)
+{
+	return due && now > due + STALL_LATE_MAX ? now - due - STALL_LATE_MAX : 0;
+}
+
+/* What was seen up to the last look is as if it had been seen later. */
+static void leave_out(struct stall *stall, uint64_t unseen, uint64_t now)
+{
+	uint64_t *const times[] = {&stall->anchor_time, &stall->nonempty_since, &stall->head_gone,
+				   &stall->named_time, &stall->checked_time};
+
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
+		*times[i] = *times[i] ? MIN(*times[i] + unseen, now) : 0;
+	for (size_t i = 0; i < stall->n_heads; i++)
+		stall->heads[i].since = MIN(stall->heads[i].since + unseen, now);
+}
+
+/* What was proven of other sockets proves nothing. */
 static void begin_anew(struct stall *stall, const struct stall_sample *sample)
 {
-	bool late = sample->due && sample->now > sample->due + STALL_LATE_MAX;
-
-	if (stall->begun && stall->sockets_mark == sample->sockets_mark && !late)
+	if (stall->begun && stall->sockets_mark == sample->sockets_mark) {
+		leave_out(stall, stall_unseen(sample->now, sample->due), sample->now);
 		return;
+	}
 	stall_done(stall);
 	*stall = (struct stall) {
 		.begun = true,

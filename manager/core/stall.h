@@ -15,9 +15,9 @@
  *   all that waits is on one socket, who waits is written down; a queue is served in order, so as
  *   long as all of them still wait, nobody has accepted from it.
  *
- * A proof holds only while we look: a look that comes much later than it was due begins all of them
- * anew. Whoever kept us from running (a machine that was suspended, a container that was frozen)
- * has kept the server from accepting, too.
+ * Time counts only while we look: of a look that comes much later than it was due, the time that it
+ * is late is left out. Whoever kept us from running (a machine that was suspended, a container that
+ * was frozen, others that need the CPUs) has kept the server from accepting, too.
  *
  * Times are microseconds of one clock. All is per slot.
  */
@@ -29,8 +29,12 @@
 
 #include "util/macro.h"
 
-/* A look may be later than it was due by this much. */
+/* A look may be later than it was due by this much: it is no more than a busy machine. */
 #define STALL_LATE_MAX (100 * USEC_PER_MSEC)
+
+/* How much of the time up to a look at `now` is left out. `due`: when it was to come; 0 = nothing
+ * was promised. */
+uint64_t stall_unseen(uint64_t now, uint64_t due);
 
 /* One socket on which somebody waits. */
 struct stall_queue {

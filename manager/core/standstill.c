@@ -33,9 +33,8 @@ static enum standstill_verdict judge(const struct standstill_sample *sample)
  * running, too. See core/stall.h. */
 static void leave_out_unseen(struct standstill *standstill, const struct standstill_sample *sample)
 {
-	if (sample->due && sample->now > sample->due + STALL_LATE_MAX)
-		standstill->since =
-			MIN(standstill->since + (sample->now - sample->due), sample->now);
+	standstill->since =
+		MIN(standstill->since + stall_unseen(sample->now, sample->due), sample->now);
 }
 
 /* Of one that has worked: since then. Else it is so only now: the unread data has come, say, or it

@@ -495,7 +495,7 @@ static void it_takes_all_sockets_on_which_somebody_waits(void **state)
 
 /* ---- who did not look cannot tell ---- */
 
-static void a_late_look_begins_it_anew(void **state)
+static void the_time_that_a_look_is_late_is_left_out(void **state)
 {
 	(void)state;
 	for (unsigned kind = 0; kind < ALL_KINDS; kind++) {
@@ -517,6 +517,27 @@ static void a_late_look_begins_it_anew(void **state)
 			slot.now += OFTEN + STALL_LATE_MAX;
 		}
 		assert_true(look(&slot, &stall));
+		stall_done(&stall);
+	}
+}
+
+/* Where all others run before us, again and again: who hangs is found there, too. */
+static void a_busy_machine_hides_no_hang(void **state)
+{
+	(void)state;
+	for (unsigned kind = 0; kind < ALL_KINDS; kind++) {
+		struct stall stall = {0};
+		struct slot slot = {.sockets = 1, .counted = kind & COUNTED, .heads = kind & HEADS};
+		bool hangs = false;
+
+		slot.now = WINDOW;
+		slot.queues[0] = (struct queue) {.backlog = 1, .next_accept = NO_ACCEPTS};
+		arrive(&slot);
+		for (unsigned i = 0; i < 12; i++) {
+			hangs = look(&slot, &stall);
+			slot.now += OFTEN + 500 * MS;
+		}
+		assert_true(hangs);
 		stall_done(&stall);
 	}
 }
@@ -588,7 +609,8 @@ int main(void)
 		cmocka_unit_test(one_stuck_socket_is_found),
 		cmocka_unit_test(another_head_begins_it_anew),
 		cmocka_unit_test(it_takes_all_sockets_on_which_somebody_waits),
-		cmocka_unit_test(a_late_look_begins_it_anew),
+		cmocka_unit_test(the_time_that_a_look_is_late_is_left_out),
+		cmocka_unit_test(a_busy_machine_hides_no_hang),
 		cmocka_unit_test(a_machine_that_pauses_is_no_hang),
 		cmocka_unit_test(endings),
 	};

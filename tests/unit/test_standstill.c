@@ -224,7 +224,7 @@ static void a_time_in_which_nobody_looked_does_not_count(void **state)
 	sample.now = sample.due + 2500 * MS;
 	assert_int_equal(standstill_step(&standstill, &sample), STANDSTILL_STOPPED);
 	assert_false(is_over(&standstill, 0));
-	sample.due = sample.now = sample.now + 399 * MS;
+	sample.due = sample.now = sample.now + (399 * MS - STALL_LATE_MAX);
 	standstill_step(&standstill, &sample);
 	assert_false(is_over(&standstill, 0));
 	sample.due = sample.now = sample.now + 1 * MS;
