@@ -14,7 +14,7 @@
  * for each state after that, as connections inherit the request for it from their listener, and one
  * failed hash look-up at the end.
  */
-#include "hs_bpf.h"
+#include "hs_moved.h"
 #include "hs_recent.h"
 
 #define TCP_CLOSE  7
@@ -45,14 +45,6 @@ struct {
 	__type(key, __u32);
 	__array(values, struct counters_template);
 } hs_services SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
-	__type(value, struct hs_move);
-} hs_moved SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

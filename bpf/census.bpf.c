@@ -12,7 +12,7 @@
  * found at load time by the kernel's own description of itself (BTF): there is no vmlinux.h, and a
  * kernel that does not describe itself is one on which only this is not known.
  */
-#include "hs_bpf.h"
+#include "hs_moved.h"
 
 #define TCP_CLOSE  7
 #define TCP_LISTEN 10
@@ -100,24 +100,11 @@ struct {
 	__type(value, struct hs_census);
 } hs_census_map SEC(".maps");
 
-/* The accounting's. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
-	__type(value, struct hs_move);
-} hs_moved SEC(".maps");
-
-/* The place that has it now. */
 static __always_inline struct hs_census_place *place_of(struct hs_census *census,
 							const struct hs_tag *tag, __u64 cookie)
 {
-	struct hs_move *move = cookie ? bpf_map_lookup_elem(&hs_moved, &cookie) : NULL;
-	__u32 place = tag->slot;
+	__u32 place = hs_place_now(tag, cookie);
 
-	if (move)
-		place = move->to;
 	if (place >= HS_PLACES_MAX)
 		return NULL;
 	/* the check stays before the use, where the verifier wants it */
@@ -149,6 +136,14 @@ static __always_inline void add_connection(const struct hs_census *census,
 		place->idlest_ticks = idle;
 }
 
+/* NULL: it is none of the service that is asked for. */
+static __always_inline struct hs_census *asked_for(const struct hs_tag *tag)
+{
+	struct hs_census *census = bpf_map_lookup_elem(&hs_census_map, &(__u32) {0});
+
+	return census && tag->service_id == census->service_id ? census : NULL;
+}
+
 SEC("iter/bpf_sk_storage_map")
 int hs_census(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -157,13 +152,14 @@ int hs_census(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct hs_census_place *place;
 	struct hs_census *census;
 	struct tcp_sock *tcp;
-	__u32 zero = 0;
 
 	if (!sk || !tag)
 		return 0;
-	census = bpf_map_lookup_elem(&hs_census_map, &zero);
+	census = asked_for(tag);
+	if (!census)
+		return 0;
 	tcp = bpf_skc_to_tcp_sock(sk);
-	if (!census || !tcp || tag->service_id != census->service_id)
+	if (!tcp)
 		return 0;
 	place = place_of(census, tag, sk->__sk_common.skc_cookie.counter);
 	if (!place)
@@ -202,15 +198,12 @@ int hs_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct hs_connection connection = {};
 	struct sock *sk = ctx->sk;
 	struct hs_tag *tag = ctx->value;
-	struct hs_census *census;
 	struct tcp_sock *tcp;
-	__u32 zero = 0;
 
-	if (!sk || !tag)
+	if (!sk || !tag || !asked_for(tag))
 		return 0;
-	census = bpf_map_lookup_elem(&hs_census_map, &zero);
 	tcp = bpf_skc_to_tcp_sock(sk);
-	if (!census || !tcp || tag->service_id != census->service_id)
+	if (!tcp)
 		return 0;
 	connection.state = sk->__sk_common.skc_state;
 	if (connection.state == TCP_LISTEN || connection.state == TCP_CLOSE)

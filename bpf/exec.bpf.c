@@ -13,16 +13,7 @@
  * command's packets to this service are concerned.
  */
 #include "hs_bpf.h"
-
-#define ETH_P_IP   0x0800
-#define ETH_P_IPV6 0x86dd
-
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-
-#define TCP_FLAGS 13 /* offset of the flags in the header */
-#define TCP_SYN	  0x02
-#define TCP_ACK	  0x10
+#include "hs_packet.h"
 
 #define LET_GO	  1
 #define HOLD_BACK 0

@@ -19,12 +19,10 @@
  * sockets of one slot cannot be joined by those of another, which is counted and told at adoption.
  */
 #include "hs_bpf.h"
+#include "hs_packet.h"
 
 #include <asm/socket.h>
 #include <bpf/bpf_endian.h>
-
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
 
 #define GO_ON 1
 

@@ -9,10 +9,9 @@
  */
 #pragma once
 
+#include "hs_own_marks.h"
+#include "hs_packet.h"
 #include "hs_select.h"
-
-#define ETH_P_IP   0x0800
-#define ETH_P_IPV6 0x86dd
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -29,15 +28,6 @@ struct {
 	__type(key, struct hs_prefix);
 	__type(value, __u8);
 } hs_prefixes SEC(".maps");
-
-/* Shared by all services: see HS_PREVIEW_OWN. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, HS_OWN_MARKS_MAX);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, __u32);
-} hs_own_marks SEC(".maps");
 
 /* A rule says so, and its slot has no socket: the one case in which a selector turns somebody away.
  */

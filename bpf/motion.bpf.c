@@ -7,7 +7,7 @@
  * An iterator over the tags of the accounting, as the census is, and as there, fields of the kernel
  * are found by BTF.
  */
-#include "hs_bpf.h"
+#include "hs_moved.h"
 
 #define TCP_ESTABLISHED 1
 #define TCP_FIN_WAIT1	4
@@ -65,24 +65,11 @@ struct {
 	__type(value, struct hs_motion);
 } hs_motion_map SEC(".maps");
 
-/* The accounting's. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
-	__type(value, struct hs_move);
-} hs_moved SEC(".maps");
-
-/* The place that has it now. */
 static __always_inline struct hs_motion_place *place_of(struct hs_motion *motion,
 							const struct hs_tag *tag, __u64 cookie)
 {
-	struct hs_move *move = cookie ? bpf_map_lookup_elem(&hs_moved, &cookie) : NULL;
-	__u32 place = tag->slot;
+	__u32 place = hs_place_now(tag, cookie);
 
-	if (move)
-		place = move->to;
 	if (place >= HS_PLACES_MAX)
 		return NULL;
 	/* the check stays before the use, where the verifier wants it */

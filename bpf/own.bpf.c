@@ -9,22 +9,14 @@
  * As in exec.bpf.c the rule is written when the first packet leaves, and removed with the socket.
  * It fails open: without room for a rule the packet goes where all others go.
  */
-#include "hs_bpf.h"
-
-#define ETH_P_IP   0x0800
-#define ETH_P_IPV6 0x86dd
-
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
+#include "hs_own_marks.h"
+#include "hs_packet.h"
 
 #define LOOPBACK 1 /* its interface index in every network namespace */
 
 #define IPV4_HEADER 20
 #define IPV6_HEADER 40
-#define PORTS	    4  /* the first bytes of both transport headers */
-#define TCP_FLAGS   13 /* offset of the flags in the header */
-#define TCP_SYN	    0x02
-#define TCP_ACK	    0x10
+#define PORTS	    4 /* the first bytes of both transport headers */
 
 #define LET_GO 1
 
@@ -57,14 +49,6 @@ struct {
 	__type(key, struct hs_own_port);
 	__type(value, __u8);
 } hs_own_ports SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, HS_OWN_MARKS_MAX);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, __u32);
-} hs_own_marks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);

@@ -12,6 +12,7 @@
  * and that is counted. It answers SK_DROP to an instance alone that looks for itself and has no
  * socket there (HS_PREVIEW_OWN).
  */
+#include "hs_moved.h"
 #include "hs_preview.h"
 
 #define TCP_CLOSE	 7
@@ -28,16 +29,6 @@ struct {
 	__type(key, __u64);
 	__type(value, __u32);
 } hs_owners SEC(".maps");
-
-/* Established connections that migrated, by cookie. Shared with the accounting program, which
- * removes the entry when the connection ends. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
-	__type(value, struct hs_move);
-} hs_moved SEC(".maps");
 
 /* Whether hs_moved is the accounting program's: if not, nobody would ever remove an entry. */
 const volatile __u32 hs_accounted = 0;
