@@ -20,6 +20,7 @@
 static void takeover_done(struct takeover *t)
 {
 	strings_free(t->sockets);
+	plainpaths_done(&t->paths);
 }
 
 void takeover_step(const struct takeover *t, const char *name, const char *text)
@@ -51,6 +52,7 @@ int takeover_check(const struct arguments *arguments, sd_bus *systemd,
 {
 	const char *from = arguments->texts[TEXT_FROM];
 	struct plainunit plain;
+	struct problem why;
 
 	if (!alias_is_possible(from)) {
 		complain("\"%.100s\" is no value for --from; it takes a service that is no "
@@ -68,6 +70,8 @@ int takeover_check(const struct arguments *arguments, sd_bus *systemd,
 		return refuse(from, "there is no such unit, or it runs no server");
 	if (strcmp(plain.name, from))
 		return refuse(from, "this is only another name of a unit; give that one's");
+	if (takeover_has_other_paths(systemd, plan, &plain, &why))
+		return refuse(from, why.text);
 	return EXIT_DONE;
 }
 
@@ -77,8 +81,10 @@ int takeover_check(const struct arguments *arguments, sd_bus *systemd,
 static int undo(struct takeover *t, bool fresh)
 {
 	struct problem why = t->problem, ignored;
+	struct pathhold hold = PATHHOLD_NONE;
 	char unit[UNIT_NAME_MAX];
 
+	takeover_give_back_paths(t, &hold);
 	for (unsigned slot = 0; slot < t->plan->config.slots; slot++) {
 		(void)name_unit(t->plan->service, slot, unit, sizeof(unit));
 		if (t->started & (1U << slot))
@@ -87,6 +93,7 @@ static int undo(struct takeover *t, bool fresh)
 	}
 	if (fresh)
 		disable_service(t->arguments, t->plan->service);
+	pathhold_end(&hold);
 	complain("%s: the move was undone: %.400s. %s serves as before; see journalctl -u "
 		 "'%s@*'",
 		 t->plan->service, why.text, t->plain.name, t->plan->service);
@@ -139,7 +146,9 @@ int takeover_run(const struct arguments *arguments, sd_bus *systemd, const struc
 	int r;
 
 	plainunit_look(systemd, arguments->texts[TEXT_FROM], &plan->config, &t.plain);
-	r = takeover_make_room(&t);
+	r = takeover_look_at_paths(&t);
+	if (r >= 0)
+		r = takeover_make_room(&t);
 	if (r >= 0)
 		r = takeover_start_slots(&t);
 	if (r >= 0)
@@ -147,7 +156,7 @@ int takeover_run(const struct arguments *arguments, sd_bus *systemd, const struc
 	if (r < 0)
 		return undo(&t, fresh);
 	takeover_drain(&t);
-	r = takeover_stop_plain(&t);
+	r = takeover_stop_beside_links(&t);
 	if (r >= 0)
 		r = takeover_settle_name(&t);
 	return finish(&t, r);

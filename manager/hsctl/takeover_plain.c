@@ -53,10 +53,10 @@ static size_t count_connections(const struct takeover *t, const char *cgroup)
 	_cleanup_(freep) struct held_socket *held = NULL;
 	_cleanup_(freep) struct lent_place *places = NULL;
 	struct tally tally = {0};
-	size_t n = 0, left = 0;
+	size_t n = 0, left = 0, at_paths = plainpaths_left(&t->paths);
 
 	if (scan_cgroup(cgroup, &held, &n) < 0)
-		return 0;
+		return at_paths;
 	for (size_t i = 0; i < n; i++) {
 		bool again = held[i].socket.address.udp;
 
@@ -70,7 +70,7 @@ static size_t count_connections(const struct takeover *t, const char *cgroup)
 	if (tally.n && borrow_find(cgroup, tally.inodes, tally.n, &places, &n) >= 0)
 		left = n;
 	free(tally.inodes);
-	return left;
+	return left + at_paths;
 }
 
 void takeover_drain(struct takeover *t)

@@ -21,7 +21,7 @@ int takeover_make_room(struct takeover *t)
 	if (n < 0)
 		return n;
 	snprintf(text, sizeof(text), "%d socket%s of it can be joined now", n, n == 1 ? "" : "s");
-	if (t->plain.running)
+	if (n)
 		takeover_step(t, "share", text);
 	return 0;
 }
@@ -111,9 +111,15 @@ int takeover_check_addresses(struct takeover *t)
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
 	_cleanup_(json_object_putp) json_object *status = describe(t);
 	_cleanup_(freep) struct held_socket *held = NULL;
+	const char *path = plainpaths_missing(&t->paths, status);
 	char text[ADDRESS_TEXT_MAX];
 	size_t n = 0;
 
+	if (path)
+		return problem_set(&t->problem, -EADDRNOTAVAIL,
+				   "the slots do not serve %s, which %s does; give them the same "
+				   "path, or say with --path= what is meant",
+				   path, t->plain.name);
 	if (!t->plain.running || units_query(t->systemd, t->plain.name, &facts, NULL) < 0 ||
 	    scan_cgroup(facts.control_group, &held, &n) < 0)
 		return 0;

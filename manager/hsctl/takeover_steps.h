@@ -9,7 +9,9 @@
 #include <systemd/sd-bus.h>
 
 #include "hsctl/arguments.h"
+#include "hsctl/plainpaths.h"
 #include "system/enable.h"
+#include "system/pathhold.h"
 #include "system/plainunit.h"
 #include "util/macro.h"
 
@@ -22,8 +24,10 @@ struct takeover {
 	sd_bus *systemd;
 	const struct enable_plan *plan;
 	struct plainunit plain;
-	char **sockets;	  /* socket units that start it */
-	unsigned started; /* bit N: slot N was started here */
+	struct plainpaths paths; /* that it listens at */
+	struct config settings;	 /* as they are now, with the paths that enable has found */
+	char **sockets;		 /* socket units that start it */
+	unsigned started;	 /* bit N: slot N was started here */
 	struct problem problem;
 };
 
@@ -45,5 +49,20 @@ int takeover_check_addresses(struct takeover *t);
 void takeover_drain(struct takeover *t);
 /* With the socket units that would start it again. */
 int takeover_stop_plain(struct takeover *t);
+/* ---- hsctl/takeover_paths.c: AF_UNIX sockets, which the slots have files of their own for ---- */
+
+/* Whether the unit has nothing but paths that the slots cannot listen at beside it, and why, a
+ * clause. */
+bool takeover_has_other_paths(sd_bus *systemd, const struct enable_plan *plan,
+			      const struct plainunit *plain, struct problem *ret_why);
+/* Before the first slot has them: what it listens at, so that it can have that again. */
+int takeover_look_at_paths(struct takeover *t);
+/* takeover_stop_plain(), and the paths go on leading to the slots. */
+int takeover_stop_beside_links(struct takeover *t);
+/* The paths are the plain unit's again, and stay so until pathhold_end(). */
+void takeover_give_back_paths(struct takeover *t, struct pathhold *ret_hold);
+
+/* ---- its name ---- */
+
 /* What starts at boot, and what its name stands for from now on. */
 int takeover_settle_name(struct takeover *t);

@@ -75,34 +75,53 @@ static int by_number(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-static void add_held(const struct unix_listener *listeners, size_t n, uint32_t inode,
-		     struct pathlist *list)
+static bool is_among(const struct lent_place *places, size_t n, uint32_t inode)
 {
 	for (size_t i = 0; i < n; i++)
-		if (listeners[i].inode == inode)
-			pathlist_add(list, listeners[i].name);
+		if (places[i].inode == inode)
+			return true;
+	return false;
+}
+
+int pathdetect_held(const char *cgroup, struct unix_listener **ret_listeners, size_t *ret_n)
+{
+	_cleanup_(freep) struct unix_listener *listeners = NULL;
+	_cleanup_(freep) struct lent_place *places = NULL;
+	_cleanup_(freep) uint32_t *inodes = NULL;
+	size_t n, n_places = 0, held = 0;
+	int r = unixdiag_listening(&listeners, &n);
+
+	if (r < 0)
+		return r;
+	inodes = calloc(n + 1, sizeof(*inodes));
+	if (!inodes)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		inodes[i] = listeners[i].inode;
+	if (n) {
+		qsort(inodes, n, sizeof(*inodes), by_number);
+		r = borrow_find(cgroup, inodes, n, &places, &n_places);
+	}
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++)
+		if (is_among(places, n_places, listeners[i].inode))
+			listeners[held++] = listeners[i];
+	*ret_listeners = steal_ptr(&listeners);
+	*ret_n = held;
+	return 0;
 }
 
 /* A name that is no public path, as those of the slots' own, is none. */
 static void find_held(const char *cgroup, struct pathlist *list)
 {
-	_cleanup_(freep) struct unix_listener *listeners = NULL;
-	_cleanup_(freep) struct lent_place *places = NULL;
-	_cleanup_(freep) uint32_t *inodes = NULL;
-	size_t n, n_places;
+	_cleanup_(freep) struct unix_listener *held = NULL;
+	size_t n = 0;
 
-	if (!cgroup[0] || unixdiag_listening(&listeners, &n) < 0)
+	if (!cgroup[0] || pathdetect_held(cgroup, &held, &n) < 0)
 		return;
-	inodes = calloc(n + 1, sizeof(*inodes));
-	for (size_t i = 0; inodes && i < n; i++)
-		inodes[i] = listeners[i].inode;
-	if (!inodes || !n)
-		return;
-	qsort(inodes, n, sizeof(*inodes), by_number);
-	if (borrow_find(cgroup, inodes, n, &places, &n_places) < 0)
-		return;
-	for (size_t i = 0; i < n_places; i++)
-		add_held(listeners, n, places[i].inode, list);
+	for (size_t i = 0; i < n; i++)
+		pathlist_add(list, held[i].name);
 }
 
 static void find_unit(sd_bus *bus, const char *unit, struct pathlist *list)

@@ -9,12 +9,16 @@
 
 #include "core/lint.h"
 #include "core/pathfind.h"
+#include "plane/unixdiag.h"
 
 /* What the unit's command line says, and the files that it names. */
 void pathdetect_unit(const struct lint_unit *unit, const char *service, struct pathlist *list);
 
 /* What the instances of the template listen at that run, and the plain unit of the same name. */
 void pathdetect_running(sd_bus *bus, const char *service, unsigned n_slots, struct pathlist *list);
+
+/* What the processes of this control group listen at. The caller frees the array. */
+int pathdetect_held(const char *cgroup, struct unix_listener **ret_listeners, size_t *ret_n);
 
 /* Whether in the folder of the path there is something else than sockets and what a server writes
  * about its process; and what. */

@@ -32,15 +32,15 @@ struct task {
 
 /* ---- in the machine's mount namespace ---- */
 
-static int enter_machine(struct task *task)
+int pathsetup_enter_machine(struct problem *problem)
 {
 	_cleanup_(close_fdp) int fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || setns(fd, CLONE_NEWNS) < 0)
-		return problem_set(&task->problem, -errno,
+		return problem_set(problem, -errno,
 				   "the mount namespace of PID 1 cannot be entered: %m; this needs "
 				   "root with CAP_SYS_ADMIN");
-	return task->work(task);
+	return 0;
 }
 
 /* By a child: the caller stays where it is. */
@@ -57,7 +57,9 @@ static int run(struct task *task, struct problem *problem)
 	shared->result = -ECHILD;
 	pid = fork();
 	if (!pid) {
-		shared->result = enter_machine(shared);
+		shared->result = pathsetup_enter_machine(&shared->problem);
+		if (!shared->result)
+			shared->result = shared->work(shared);
 		_exit(0);
 	}
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -167,8 +169,7 @@ int pathsetup_folders(const char *service, unsigned slot, const struct config *c
 
 /* ---- links ---- */
 
-/* Whoever owns a folder on the way could lead us elsewhere by a link. */
-static int open_public(const char *folder)
+int pathsetup_open_public(const char *folder)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
@@ -244,7 +245,7 @@ static int make_link(const char *service, const char *path)
 	r = make_folders(folder, FOLDER_MODE);
 	if (r < 0)
 		return r;
-	fd = open_public(folder);
+	fd = pathsetup_open_public(folder);
 	if (fd < 0)
 		return fd;
 	if (is_link_to(fd, path_base(path), target))
@@ -278,6 +279,97 @@ static int make_links(struct task *task)
 int pathsetup_links(const char *service, const struct config *config, struct problem *problem)
 {
 	struct task task = {service, 0, config, make_links, 0, {{0}}};
+
+	return config->n_paths ? run(&task, problem) : 0;
+}
+
+/* ---- what was there before ---- */
+
+static const char *kept_name(const char *path, char name[NAME_MAX])
+{
+	snprintf(name, NAME_MAX, ".hotstandby.%s", path_base(path));
+	return name;
+}
+
+static int keep(int folder, const char *name, const char *kept)
+{
+	struct stat st;
+
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return 0;
+	unlinkat(folder, kept, 0);
+	return linkat(folder, name, folder, kept, 0) < 0 ? -errno : 0;
+}
+
+static int drop(int folder, const char *name, const char *kept)
+{
+	(void)name;
+	return unlinkat(folder, kept, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int back(int folder, const char *name, const char *kept)
+{
+	if (renameat(folder, kept, folder, name) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	/* two names of the same file are left as they are */
+	return drop(folder, name, kept);
+}
+
+static int each_kept(struct task *task, int (*each)(int folder, const char *name, const char *kept))
+{
+	char folder[HS_PATH_MAX], kept[NAME_MAX];
+	int r = 0;
+
+	for (unsigned i = 0; i < task->config->n_paths; i++) {
+		const char *path = task->config->paths[i];
+		_cleanup_(close_fdp) int fd = -1;
+		int one;
+
+		path_folder(path, folder);
+		fd = pathsetup_open_public(folder);
+		one = fd < 0 ? fd : each(fd, path_base(path), kept_name(path, kept));
+		if (one == -ENOENT || one >= 0 || r < 0)
+			continue;
+		r = problem_set(&task->problem, one, "the socket at %s cannot be kept: %s", path,
+				strerror(-one));
+	}
+	return r;
+}
+
+static int keep_all(struct task *task)
+{
+	return each_kept(task, keep);
+}
+
+static int back_all(struct task *task)
+{
+	return each_kept(task, back);
+}
+
+static int drop_all(struct task *task)
+{
+	return each_kept(task, drop);
+}
+
+int pathsetup_keep(const struct config *config, struct problem *problem)
+{
+	struct task task = {"", 0, config, keep_all, 0, {{0}}};
+
+	return config->n_paths ? run(&task, problem) : 0;
+}
+
+int pathsetup_back(const struct config *config, struct problem *problem)
+{
+	struct task task = {"", 0, config, back_all, 0, {{0}}};
+
+	return config->n_paths ? run(&task, problem) : 0;
+}
+
+int pathsetup_drop(const struct config *config, struct problem *problem)
+{
+	struct task task = {"", 0, config, drop_all, 0, {{0}}};
 
 	return config->n_paths ? run(&task, problem) : 0;
 }

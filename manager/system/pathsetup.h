@@ -18,3 +18,19 @@ int pathsetup_folders(const char *service, unsigned slot, const struct config *c
  * what listens there goes on with what it has. As long as no slot has a socket, a path at which
  * somebody else listens is left to him. Returns how many links are new. */
 int pathsetup_links(const char *service, const struct config *config, struct problem *problem);
+
+/*
+ * A server that was at the paths before goes on behind the links with sockets that nobody finds
+ * any more: with _keep(), before the first link, they have another name in the same folder. Then
+ * either _back() gives them the paths again, in one step, or _drop() removes that name. What is no
+ * socket, or was not kept, is left as it is.
+ */
+int pathsetup_keep(const struct config *config, struct problem *problem);
+int pathsetup_back(const struct config *config, struct problem *problem);
+int pathsetup_drop(const struct config *config, struct problem *problem);
+
+/* For what is done in a process of its own: from now on it is in the machine's mount namespace. */
+int pathsetup_enter_machine(struct problem *problem);
+/* The folder of a public path (O_PATH). Whoever owns a folder on the way could lead us elsewhere by
+ * a link: -ELOOP. */
+int pathsetup_open_public(const char *folder);

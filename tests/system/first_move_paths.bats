@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# From a plain unit that listens at a path to the slots of a template: nothing is lost on the way, and the path goes on
+# answering when the plain server removes what it finds there at its end.
+
+load lib/rig
+load lib/servers
+load lib/paths
+
+# plain NAME: gunicorn as its manual has it, started and enabled, and the template beside it
+plain() {
+	gunicorn_unit "$1" | tee >(write "/etc/systemd/system/$1@.service") | write "/etc/systemd/system/$1.service"
+	printf '[Install]\nWantedBy=multi-user.target\n' | inside tee -a "/etc/systemd/system/$1.service" >/dev/null
+	inside systemctl daemon-reload
+	inside systemctl enable -q --now "$1.service"
+}
+
+gone() {
+	inside systemctl stop "$1@0" "$1@1" "$1.service" "$1.socket" "$1@0.socket" "$1@1.socket" 2>/dev/null || true
+	hs disable "$1@.service" >/dev/null || true
+	inside bash -c "systemctl disable -q --now $1.service; rm -rf /etc/systemd/system/$1.* /etc/systemd/system/$1@.* \
+		/etc/hotstandby/$1.conf*; systemctl daemon-reload; systemctl reset-failed '$1*'" 2>/dev/null
+	true
+}
+
+@test "gunicorn, which removes its path at its end: nothing is lost, and the name stands for the slots" {
+	plain fone
+	haproxy fone 8121
+	begin_load http://127.0.0.1:8121/ slot= 8
+	run -0 --separate-stderr hs enable fone@.service --from=fone.service
+	say "$output"
+	[[ ${lines[-1]} == 'fone has taken over from fone.service; start, stop, reload and restart of that name go to all slots, also at boot.' ]]
+	[[ $output == *'at most'* && $output != *'joined'* ]]
+	[[ $(inside readlink /run/fone/fone.sock) == /run/hotstandby/fone/active/run-fone/fone.sock ]]
+	is_ready fone
+	inside systemctl restart fone@0
+	inside systemctl restart fone@1
+	inside systemctl restart fone.service
+	wait_for 5 is_ready fone
+	lost_nothing 'the first move of gunicorn behind HAProxy, and three restarts'
+	# who puts files there may do so again
+	inside touch /run/fone/another
+	inside rm /run/fone/another
+	inside systemctl stop proxy-fone
+	gone fone
+}
+
+@test "what waits on the plain server and what it has in work is waited for" {
+	local i
+	# one worker, one request at a time
+	gunicorn_unit ftwo | sed -e 's/--workers 2/--workers 1/' |
+		tee >(write /etc/systemd/system/ftwo@.service) | write /etc/systemd/system/ftwo.service
+	write /srv/ftwo/app.py <<-'END'
+		import os, time
+		def app(environ, start_response):
+		    time.sleep(float(environ['PATH_INFO'][1:] or 0))
+		    body = os.environ.get('HOTSTANDBY_SLOT', 'none').encode()
+		    start_response('200 OK', [('Content-Length', str(len(body)))])
+		    return [body]
+	END
+	inside systemctl daemon-reload
+	inside systemctl start ftwo.service
+	for i in 1 2 3 4; do
+		inside curl -sSf --unix-socket /run/ftwo/ftwo.sock http://app/2 >"$BATS_TEST_TMPDIR/answer.$i" 3>&- &
+		jobs[i]=$!
+	done
+	wait_for 5 inside bash -c "ss -Hlxn | awk '\$5 == \"/run/ftwo/ftwo.sock\" {exit \$3 < 3}'"
+	run -0 --separate-stderr hs enable ftwo@.service --from=ftwo.service
+	say "$output"
+	for i in 1 2 3 4; do
+		wait "${jobs[i]}"
+		[[ $(<"$BATS_TEST_TMPDIR/answer.$i") == none ]]
+	done
+	[[ $(inside curl -sSf --unix-socket /run/ftwo/ftwo.sock http://app/) == [01] ]]
+	gone ftwo
+}
+
+@test "a socket unit that removes its path as well, and php-fpm as its package has it" {
+	local php
+	gunicorn_unit fthree | sed -e 's/--bind [^ ]* //' -e /^RuntimeDirectory/d |
+		tee >(write /etc/systemd/system/fthree@.service) | write /etc/systemd/system/fthree.service
+	printf '[Socket]\nListenStream=/run/fthree/fthree.sock\nSocketUser=www-data\nRemoveOnStop=yes\n' |
+		tee >(write /etc/systemd/system/fthree@.socket) | write /etc/systemd/system/fthree.socket
+	inside systemctl daemon-reload
+	inside systemctl start fthree.socket
+	haproxy fthree 8123
+	begin_load http://127.0.0.1:8123/ slot= 4
+	hs enable fthree@.service --from=fthree.service
+	[[ $(unit_state fthree.socket) == inactive ]]
+	lost_nothing 'the first move of gunicorn with a socket unit'
+	inside systemctl stop proxy-fthree
+	gone fthree
+
+	php=$(inside bash -c 'basename /lib/systemd/system/php*-fpm.service .service')
+	template "$php"
+	inside systemctl daemon-reload
+	inside systemctl start "$php"
+	nginx_to ffpm 8124 "/run/php/$php.sock"
+	begin_load http://127.0.0.1:8124/ slot= 4
+	hs enable "$php@.service" --from="$php.service"
+	inside systemctl restart "$php"
+	wait_for 10 is_ready "$php"
+	lost_nothing 'the first move of php-fpm behind nginx, and a restart by the plain name'
+	inside systemctl stop proxy-ffpm "$php@0" "$php@1"
+	hs disable "$php@.service"
+	inside rm "/etc/systemd/system/$php@.service"
+	inside systemctl daemon-reload
+}
+
+@test "where the slots cannot have a file each it is refused; one killed on the way leaves the folder as it was" {
+	gunicorn_unit ffour | sed -e 's,unix:/run/ffour/ffour.sock,unix:/run/user/ffour.sock,' -e /^User=/d |
+		tee >(write /etc/systemd/system/ffour@.service) | write /etc/systemd/system/ffour.service
+	inside bash -c 'mkdir -p /run/user; systemctl daemon-reload; systemctl start ffour'
+	run -3 --separate-stderr hs enable ffour@.service --from=ffour.service
+	[[ $stderr == *'it listens at /run/user/ffour.sock, where the slots cannot listen beside it'*'nothing was written'* ]]
+	inside curl -sSf --unix-socket /run/user/ffour.sock http://app/
+	gone ffour
+
+	plain ffive
+	# its end takes longer than we are there
+	printf '[Service]\nExecStop=/bin/sleep 5\nTimeoutStopSec=20\n' | write /etc/systemd/system/ffive.service.d/slow.conf
+	inside systemctl daemon-reload
+	inside systemd-run -q --unit=move -p KillMode=process hsctl enable ffive@.service --from=ffive.service
+	wait_for 10 is_unit_state ffive.service deactivating
+	wait_for 2 folder_is_held ffive
+	inside systemctl kill -s KILL --kill-who=main move
+	wait_for 2 folder_is_free ffive
+	inside rm -r /etc/systemd/system/ffive.service.d
+	wait_for 5 is_unit_state ffive.service inactive
+	[[ $(inside curl -sSf --unix-socket /run/ffive/ffive.sock http://app/) == slot=[01]* ]]
+	gone ffive
+}
+
+folder_is_held() { [[ $(inside lsattr -d "/run/$1") == *a*' '* ]]; }
+folder_is_free() { [[ $(inside lsattr -d "/run/$1" | cut -d' ' -f1) != *a* ]]; }
+
+@test "a move that is undone gives the path back, and clients notice nothing" {
+	plain fsix
+	# the first slot comes and has the path, the second does not
+	printf '[Service]\nExecStartPre=/bin/test %%i = 0\n' | write /etc/systemd/system/fsix@.service.d/one.conf
+	inside systemctl daemon-reload
+	haproxy fsix 8126
+	begin_load http://127.0.0.1:8126/ slot= 4
+	run -4 --separate-stderr hs enable fsix@.service --from=fsix.service
+	[[ $stderr == *'the move was undone'*'fsix.service serves as before'* ]]
+	[[ $(inside curl -sSf --unix-socket /run/fsix/fsix.sock http://app/) == slot=none* ]]
+	lost_nothing 'a move to paths that was undone'
+	[[ $(inside ls -A /run/fsix) == fsix.sock ]]
+	folder_is_free fsix
+	inside systemctl stop proxy-fsix
+	inside rm -r /etc/systemd/system/fsix@.service.d
+	gone fsix
+}
