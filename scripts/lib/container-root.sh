@@ -66,8 +66,9 @@ boot() {
 	local args=(-D "$root" -M "$name" --register=no --keep-unit --private-network --capability=all
 		--kill-signal=SIGRTMIN+3 --console=pipe --bind="$fs/bpf:/sys/fs/bpf" --quiet --boot)
 
-	# a project tree on another file system would be missing inside
-	[[ -d $root$top/scripts ]] || args+=(--bind-ro="$top")
+	# a project tree on another file system would be missing inside, and so would one that lies where a booted
+	# system has file systems of its own
+	[[ -d $root$top/scripts && $top != /tmp/* && $top != /run/* ]] || args+=(--bind-ro="$top")
 	SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_SECCOMP=0 systemd-nspawn "${args[@]}"
 }
 
