@@ -7,6 +7,10 @@
 #include "hsctl/near.h"
 #include "util/macro.h"
 
+/* Of verbs that the drop-in of a service calls. */
+#define BY_UNIT(setting) \
+	"The unit itself calls this (" setting "). It never fails a unit and takes at most 5 s.\n"
+
 static const struct verb verbs[] = {
 	{
 		.name = "list",
@@ -284,8 +288,7 @@ static const struct verb verbs[] = {
 		.name = "prepare",
 		.arguments = "UNIT",
 		.summary = "make ready what an instance needs before its server starts",
-		.details = "The unit itself calls this (ExecStartPre=). It never fails a unit and "
-			   "takes at most 5 s.\n",
+		.details = BY_UNIT("ExecStartPre="),
 		.min = 1,
 		.max = 1,
 		.local = true,
@@ -295,8 +298,7 @@ static const struct verb verbs[] = {
 		.name = "adopt",
 		.arguments = "UNIT",
 		.summary = "take over the sockets of an instance that has started",
-		.details = "The unit itself calls this (ExecStartPost=). It never fails a unit and "
-			   "takes at most 5 s.\n",
+		.details = BY_UNIT("ExecStartPost="),
 		.min = 1,
 		.max = 1,
 		.local = true,
@@ -306,8 +308,7 @@ static const struct verb verbs[] = {
 		.name = "retire",
 		.arguments = "UNIT",
 		.summary = "take an instance that is about to stop out of service",
-		.details = "The unit itself calls this (ExecStop=). It never fails a unit and "
-			   "takes at most 5 s.\n",
+		.details = BY_UNIT("ExecStop="),
 		.min = 1,
 		.max = 1,
 		.local = true,

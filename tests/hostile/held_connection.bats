@@ -5,22 +5,14 @@
 # lock for who asks sock_diag(7) for the figures of connections (struct tcp_info), and for who ends one.
 
 load lib/bystander
+load lib/lock_holder
 
 port=9712
 url=http://127.0.0.1:$port/
 
 setup_file() {
 	hostile_up
-	inside bash -c '[[ -e /dev/fuse ]] || mknod -m 0666 /dev/fuse c 10 229'
-	write /etc/systemd/system/grip@.service <<-END
-		[Service]
-		Type=notify
-		NotifyAccess=all
-		User=daemon
-		Environment=SLOT=%i ACCEPTED=1
-		ExecStart=$tools/hold-lock $port
-		TimeoutStopSec=10s
-	END
+	lock_holder grip $port SLOT=%i ACCEPTED=1
 	# asks for its lock to be held, and stays
 	write $tools/be-held <<-END
 		exec 3<>/dev/tcp/127.0.0.1/$port
@@ -37,13 +29,6 @@ setup_file() {
 	printf '[Service]\nDrain=100ms\nDrainEnd=reset\n' | write /etc/hotstandby/grip.conf
 	inside systemctl reload hsd
 	wait_for 10 is_ready grip
-}
-
-has_fuse() { inside setpriv --reuid=1 --regid=1 --clear-groups unshare --user --map-root-user --mount true 2>/dev/null; }
-
-setup() {
-	rig_began=$(inside date +%s.%N)
-	has_fuse && inside test -r /dev/fuse || skip 'needs /dev/fuse and user namespaces for users'
 }
 
 teardown_file() {
@@ -71,7 +56,6 @@ hsd_is_awake() {
 	pid=$(inside systemctl show -P MainPID hsd)
 	! is_asleep_for_good "$pid" || ! inside sleep 1 || ! is_asleep_for_good "$pid"
 }
-release() { inside pkill -USR1 -x hold-lock-file; }
 
 @test "the lock is held: who asks for figures does not come back, the baseline" {
 	take_hold

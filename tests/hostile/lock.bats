@@ -5,34 +5,17 @@
 # socket waits in the kernel, and cannot be ended.
 
 load lib/bystander
+load lib/lock_holder
 
 port=9711
 url=http://127.0.0.1:$port/
 
 setup_file() {
 	hostile_up
-	inside bash -c '[[ -e /dev/fuse ]] || mknod -m 0666 /dev/fuse c 10 229'
-	write /etc/systemd/system/held@.service <<-END
-		[Service]
-		Type=notify
-		NotifyAccess=all
-		User=daemon
-		Environment=SLOT=%i
-		EnvironmentFile=-/run/held.%i
-		ExecStart=$tools/hold-lock $port
-		TimeoutStopSec=10s
-	END
+	lock_holder held $port SLOT=%i
+	write /etc/systemd/system/held@.service.d/free.conf <<<$'[Service]\nEnvironmentFile=-/run/held.%i'
 	write /run/held.0 <<<'FREE=1'
 }
-
-has_fuse() { inside setpriv --reuid=1 --regid=1 --clear-groups unshare --user --map-root-user --mount true 2>/dev/null; }
-
-setup() {
-	rig_began=$(inside date +%s.%N)
-	has_fuse && inside test -r /dev/fuse || skip 'needs /dev/fuse and user namespaces for users'
-}
-
-release() { inside pkill -USR1 -x hold-lock-file; }
 
 main_pid() { inside systemctl show -P MainPID "$1"; }
 

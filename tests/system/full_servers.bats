@@ -92,6 +92,13 @@ nobody_was_restarted() {
 	[[ -z $(events "$1" restart) && -z $(events "$1" crash) ]]
 }
 
+# loses_nothing NAME KIND PATH: a server with three workers; behind the path stands how many seconds it takes
+loses_nothing() {
+	a_restart_is_seen "$1" "$2" 5 "${3}2"
+	all_are_answered "$1" "$2" 5 4 "${3}3"
+	down "$1"
+}
+
 @test "php-fpm: 3 children" {
 	local port=9871
 	local php
@@ -111,9 +118,7 @@ nobody_was_restarted() {
 		Type=notify
 		ExecStart=$php --nodaemonize --fpm-config /etc/php/full.conf
 	END
-	a_restart_is_seen fpm fcgi 5 '/srv/full/slow.php?s=2'
-	all_are_answered fpm fcgi 5 4 '/srv/full/slow.php?s=3'
-	down fpm
+	loses_nothing fpm fcgi '/srv/full/slow.php?s='
 }
 
 @test "gunicorn: 3 sync workers" {
@@ -129,9 +134,7 @@ nobody_was_restarted() {
 		Type=notify
 		ExecStart=/usr/bin/gunicorn --workers 3 --timeout 60 --pythonpath /srv/full --bind 127.0.0.1:$port slow_app
 	END
-	a_restart_is_seen guni http 5 '/?2'
-	all_are_answered guni http 5 4 '/?3'
-	down guni
+	loses_nothing guni http '/?'
 }
 
 @test "Apache prefork: MaxRequestWorkers 3" {
@@ -167,9 +170,7 @@ nobody_was_restarted() {
 		ExecStop=/bin/kill -WINCH \$MAINPID
 		KillMode=mixed
 	END
-	a_restart_is_seen apache http 5 '/slow?2'
-	all_are_answered apache http 5 4 '/slow?3'
-	down apache
+	loses_nothing apache http '/slow?'
 }
 
 @test "HAProxy: at maxconn" {
@@ -194,9 +195,7 @@ nobody_was_restarted() {
 		ExecStart=/usr/sbin/haproxy -Ws -f /etc/haproxy/full.cfg
 		KillMode=mixed
 	END
-	a_restart_is_seen hap http 5 '/wait?2'
-	all_are_answered hap http 5 4 '/wait?3'
-	down hap
+	loses_nothing hap http '/wait?'
 	inside systemctl stop behind
 }
 
