@@ -213,6 +213,7 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 
 	if (!adoption)
 		return -ENOMEM;
+	adoption->claimed = CLAIM_HOLD_NONE;
 	r = find_sockets(scope, adoption, problem);
 	if (r < 0)
 		return r;
@@ -224,6 +225,7 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 	adopt_guard(plane, scope->cgroup, scope->late);
 	adoption->suspect = still_suspect(plane, scope->slot, adoption);
 	r = judge_all(plane, scope, adoption, problem);
+	claim_release(&adoption->claimed);
 	if (r < 0)
 		return r;
 	/* in the order in which the server opened them: its worker N keeps its place */

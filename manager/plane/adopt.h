@@ -61,6 +61,7 @@ struct adoption {
 	unsigned contested;   /* of these, because the address belongs to another service */
 	bool suspect;	      /* it is the instance that was found hanging: it stays out */
 	struct problem blind; /* where sockets may be that could not be looked for; "" = nowhere */
+	struct claim_hold claimed; /* while its sockets are judged */
 	int *helpers; /* sockets that others came into a group by; closed with the adoption */
 	size_t n_helpers;
 	/* of the listeners in other network namespaces: see adoption_follow() */

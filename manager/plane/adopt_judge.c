@@ -131,9 +131,11 @@ static enum adopt_verdict judge_bare(const struct adopt_scope *scope,
 /* ---- into the group ---- */
 
 /* Before anything is done to the socket or its group. */
-static void claim(const struct plane *plane, unsigned slot, struct adopted_socket *socket, int fd)
+static void claim(const struct plane *plane, unsigned slot, const struct adoption *adoption,
+		  struct adopted_socket *socket, int fd)
 {
-	int r = claim_take(plane, slot, &socket->held.socket, fd, &socket->owner);
+	int r = claim_take(plane, slot, &socket->held.socket, fd, &adoption->claimed,
+			   &socket->owner);
 
 	if (r < 0)
 		adopt_refuse(socket, r);
@@ -225,7 +227,7 @@ int adopt_judge(struct plane *plane, const struct adopt_scope *scope, struct ado
 	if (socket->verdict == ADOPT_NO_REUSEPORT)
 		socket->verdict = judge_bare(scope, &socket->held.socket);
 	if (socket->verdict == ADOPT_OK)
-		claim(plane, scope->slot, socket, fd);
+		claim(plane, scope->slot, adoption, socket, fd);
 	if (socket->verdict != ADOPT_OK)
 		return 0;
 	r = attach(plane, scope, adoption, socket, fd);
@@ -235,6 +237,8 @@ int adopt_judge(struct plane *plane, const struct adopt_scope *scope, struct ado
 		adopt_refuse(socket, r);
 	if (r < 0)
 		claim_drop(plane, fd);
+	else
+		claim_keep(&adoption->claimed, address, fd);
 	return 0;
 }
 
@@ -266,6 +270,17 @@ static bool is_of_another(const struct plane *plane, unsigned slot, uint64_t coo
 	return false;
 }
 
+/* Whether other slots, or the park, are there. */
+static bool is_shared(const struct listener *listener, unsigned slot)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+
+	for (unsigned place = 0; place < HS_PLACES_MAX; place++)
+		if (place != slot && listener_sockets(listener, place, cookies))
+			return true;
+	return false;
+}
+
 static void judge_owner(struct plane *plane, unsigned slot, struct adopted_socket *socket)
 {
 	const struct listening_socket *mine = &socket->held.socket;
@@ -275,6 +290,7 @@ static void judge_owner(struct plane *plane, unsigned slot, struct adopted_socke
 
 	if (socket->verdict != ADOPT_OK ||
 	    plane_listener_get(plane, &mine->address, &listener, NULL) < 0 ||
+	    !is_shared(listener, slot) ||
 	    diag_listening_at(&listener->netns, mine->address.udp, mine->address.port, -1, &all,
 			      &n) < 0)
 		return;

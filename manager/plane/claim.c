@@ -2,6 +2,7 @@
 #include "plane/claim.h"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "plane/pins.h"
@@ -188,28 +189,49 @@ static int find_owner(const struct plane *plane, const struct listening_socket *
 	return r ? r : found;
 }
 
+void claim_keep(struct claim_hold *hold, const struct address *address, int socket_fd)
+{
+	if (hold->fd >= 0 && address_equal(&hold->address, address))
+		return;
+	claim_release(hold);
+	hold->fd = fcntl(socket_fd, F_DUPFD_CLOEXEC, 3);
+	hold->address = *address;
+}
+
+void claim_release(struct claim_hold *hold)
+{
+	hold->fd = close_fd(hold->fd);
+}
+
+static int mark(const struct plane *plane, unsigned slot, int fd)
+{
+	struct hs_tag tag = {.service_id = plane_id(plane), .slot = slot};
+	int r = accounting_tag(plane_accounting(plane), fd, &tag);
+
+	return r ? r : CLAIM_TAKEN;
+}
+
 static int claim_free(const struct plane *plane, unsigned slot,
 		      const struct listening_socket *socket, int fd, struct claim_owner *ret_owner)
 {
-	struct hs_tag tag = {.service_id = plane_id(plane), .slot = slot};
 	struct netns netns = NETNS_OWN;
-	_cleanup_(close_fdp) int netns_fd = -1;
-	int r = socket->address.netns ? netns_of_socket(fd, &netns) : 0;
+	_cleanup_(close_fdp) int lock = -1, netns_fd = -1;
+	int r = pins_lock(HS_PIN_ROOT, 1, &lock);
 
+	if (!r && socket->address.netns)
+		r = netns_of_socket(fd, &netns);
 	netns_fd = netns.fd;
 	if (!r)
 		r = find_owner(plane, socket, &netns, ret_owner);
 	if (r)
 		return r < 0 ? r : CLAIM_BELONGS;
-	r = accounting_tag(plane_accounting(plane), fd, &tag);
-	return r ? r : CLAIM_TAKEN;
+	return mark(plane, slot, fd);
 }
 
 int claim_take(const struct plane *plane, unsigned slot, const struct listening_socket *socket,
-	       int socket_fd, struct claim_owner *ret_owner)
+	       int socket_fd, const struct claim_hold *hold, struct claim_owner *ret_owner)
 {
 	struct hs_tag tag = tag_of(plane, socket_fd);
-	_cleanup_(close_fdp) int lock = -1;
 	char service[SERVICE_NAME_MAX];
 	int r;
 
@@ -222,6 +244,7 @@ int claim_take(const struct plane *plane, unsigned slot, const struct listening_
 	r = claim_find_service(tag.service_id, service);
 	if (r != -ENOENT)
 		return r ? r : CLAIM_ALIEN;
-	r = pins_lock(HS_PIN_ROOT, 1, &lock);
-	return r ? r : claim_free(plane, slot, socket, socket_fd, ret_owner);
+	if (hold && hold->fd >= 0 && address_equal(&hold->address, &socket->address))
+		return mark(plane, slot, socket_fd);
+	return claim_free(plane, slot, socket, socket_fd, ret_owner);
 }

@@ -38,13 +38,26 @@ struct claim_owner {
 	struct address address; /* that it serves there */
 };
 
+/* The last address that was claimed, kept by a socket of ours there: as long as that is open,
+ * nobody else can claim the address. */
+struct claim_hold {
+	int fd; /* -1 = none */
+	struct address address;
+};
+
+#define CLAIM_HOLD_NONE ((struct claim_hold) {.fd = -1})
+
+/* Keeps the address of a socket that was taken, in place of the one before. */
+void claim_keep(struct claim_hold *hold, const struct address *address, int socket_fd);
+void claim_release(struct claim_hold *hold);
+
 /*
  * Claims the address of a listening socket for the slot, before anything else is done with it. One
- * process at a time. `ret_owner` is set with CLAIM_BELONGS. -errno: it could not be found out, and
- * is not claimed.
+ * process at a time. `hold`: an address of which it is known that it is ours; may be NULL.
+ * `ret_owner` is set with CLAIM_BELONGS. -errno: it could not be found out, and is not claimed.
  */
 int claim_take(const struct plane *plane, unsigned slot, const struct listening_socket *socket,
-	       int socket_fd, struct claim_owner *ret_owner);
+	       int socket_fd, const struct claim_hold *hold, struct claim_owner *ret_owner);
 
 /* Gives it back: the socket was taken, and cannot be switched for another reason. */
 void claim_drop(const struct plane *plane, int socket_fd);

@@ -13,7 +13,7 @@ static int set_aside(struct plane *plane, unsigned slot, const struct held_socke
 	struct claim_owner owner;
 
 	if (!listener || scan_borrow(held, &fd) < 0 ||
-	    claim_take(plane, slot, &held->socket, fd, &owner) != CLAIM_TAKEN)
+	    claim_take(plane, slot, &held->socket, fd, NULL, &owner) != CLAIM_TAKEN)
 		return 0;
 	return !listener_put_aside(listener, slot, fd);
 }
