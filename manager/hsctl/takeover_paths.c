@@ -58,7 +58,7 @@ int takeover_stop_beside_links(struct takeover *t)
 	int r;
 
 	tell_if(t, pathsetup_drop(&t->settings, &problem), &problem);
-	tell_if(t, pathhold_begin(&t->settings, &hold, &problem), &problem);
+	tell_if(t, pathhold_begin(&t->settings, false, &hold, &problem), &problem);
 	r = takeover_stop_plain(t);
 	pathhold_end(&hold);
 	tell_if(t, pathsetup_links(t->plan->service, &t->settings, &problem), &problem);
@@ -73,6 +73,5 @@ void takeover_give_back_paths(struct takeover *t, struct pathhold *ret_hold)
 {
 	struct problem problem;
 
-	tell_if(t, pathsetup_back(&t->settings, &problem), &problem);
-	tell_if(t, pathhold_begin(&t->settings, ret_hold, &problem), &problem);
+	tell_if(t, pathhold_begin(&t->settings, true, ret_hold, &problem), &problem);
 }

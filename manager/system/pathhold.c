@@ -40,13 +40,15 @@ static int hold_folder(const char *path)
 }
 
 /* Ends when the other side closes its end. */
-static void hold(const struct config *config, int other)
+static void hold(const struct config *config, bool back, int other)
 {
 	int folders[HS_PATHS_MAX], r;
 	struct problem problem;
 	char byte = 0;
 
 	r = pathsetup_enter_machine(&problem);
+	if (r >= 0 && back)
+		r = pathsetup_back(config, &problem);
 	for (unsigned i = 0; i < config->n_paths; i++)
 		folders[i] = r < 0 ? -1 : hold_folder(config->paths[i]);
 	if (write(other, &r, sizeof(r)) == sizeof(r))
@@ -57,18 +59,19 @@ static void hold(const struct config *config, int other)
 			set_held(folders[i], false);
 }
 
-static void run_child(const struct config *config, int other)
+static void run_child(const struct config *config, bool back, int other)
 {
 	sigset_t all;
 
 	/* of a terminal, say, by which the other side is ended as well */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	hold(config, other);
+	hold(config, back, other);
 	_exit(0);
 }
 
-int pathhold_begin(const struct config *config, struct pathhold *ret_hold, struct problem *problem)
+int pathhold_begin(const struct config *config, bool back, struct pathhold *ret_hold,
+		   struct problem *problem)
 {
 	int pair[2], r = -ECHILD;
 	pid_t pid;
@@ -81,7 +84,7 @@ int pathhold_begin(const struct config *config, struct pathhold *ret_hold, struc
 	pid = fork();
 	if (!pid) {
 		close_fd(pair[0]);
-		run_child(config, pair[1]);
+		run_child(config, back, pair[1]);
 	}
 	close_fd(pair[1]);
 	*ret_hold = (struct pathhold) {pid, pair[0]};

@@ -2,9 +2,11 @@
 #include "system/pathsetup.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -220,11 +222,22 @@ static bool is_listened_at(const struct stat *st)
 	return false;
 }
 
+/* By system/pathhold.h: what would be left behind could not be removed either. */
+static bool is_held(int folder)
+{
+	_cleanup_(close_fdp) int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int flags;
+
+	return fd >= 0 && !ioctl(fd, FS_IOC_GETFLAGS, &flags) && flags & FS_APPEND_FL;
+}
+
 /* 1: the link may be put there; 0: it is another's as yet. */
 static int may_replace(int folder, const char *name, const char *target)
 {
 	struct stat st;
 
+	if (is_held(folder))
+		return -EPERM;
 	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 1 : -errno;
 	if (S_ISLNK(st.st_mode))
@@ -343,11 +356,6 @@ static int keep_all(struct task *task)
 	return each_kept(task, keep);
 }
 
-static int back_all(struct task *task)
-{
-	return each_kept(task, back);
-}
-
 static int drop_all(struct task *task)
 {
 	return each_kept(task, drop);
@@ -362,9 +370,11 @@ int pathsetup_keep(const struct config *config, struct problem *problem)
 
 int pathsetup_back(const struct config *config, struct problem *problem)
 {
-	struct task task = {"", 0, config, back_all, 0, {{0}}};
+	struct task task = {.config = config};
+	int r = each_kept(&task, back);
 
-	return config->n_paths ? run(&task, problem) : 0;
+	*problem = task.problem;
+	return r;
 }
 
 int pathsetup_drop(const struct config *config, struct problem *problem)

@@ -26,6 +26,7 @@ int pathsetup_links(const char *service, const struct config *config, struct pro
  * socket, or was not kept, is left as it is.
  */
 int pathsetup_keep(const struct config *config, struct problem *problem);
+/* For a process that is in the machine's mount namespace. */
 int pathsetup_back(const struct config *config, struct problem *problem);
 int pathsetup_drop(const struct config *config, struct problem *problem);
 
