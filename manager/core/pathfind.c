@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/pathfind.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +30,23 @@ void pathlist_add(struct pathlist *list, const char *path)
 	path_shorten(copy);
 	if (list->n < HS_PATHS_MAX && !path_check(copy, NULL) && !pathlist_has(list, copy))
 		strcpy(list->paths[list->n++], copy);
+}
+
+int pathlist_split(const char *text, struct pathlist *list, struct problem *problem)
+{
+	char path[2 * HS_PATH_MAX];
+	struct problem why;
+
+	for (const char *p = text; *p; p += *p == ',') {
+		int length = (int)strcspn(p, ",");
+
+		snprintf(path, sizeof(path), "%.*s", length, p);
+		if (path_check(path, &why) < 0)
+			return problem_set(problem, -EINVAL, "--path=%s %s", path, why.text);
+		pathlist_add(list, path);
+		p += length;
+	}
+	return 0;
 }
 
 static bool ends_with(const char *text, size_t length, const char *end)

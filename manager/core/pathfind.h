@@ -17,6 +17,8 @@ struct pathlist {
 
 /* Adds a path, once; one that is none, or for which there is no room, is passed over. */
 void pathlist_add(struct pathlist *list, const char *path);
+/* The value of --path=, with commas between. -EINVAL with a sentence. */
+int pathlist_split(const char *text, struct pathlist *list, struct problem *problem);
 bool pathlist_has(const struct pathlist *list, const char *path);
 
 /* The paths of sockets in a command line of a unit: behind "unix:", or with a name that ends in

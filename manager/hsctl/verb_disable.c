@@ -19,7 +19,9 @@
 #include "plane/mptcp.h"
 #include "plane/own.h"
 #include "plane/scan.h"
+#include "system/configfile.h"
 #include "system/journal.h"
+#include "system/pathleave.h"
 
 static bool is_listener(const struct plane *plane, const struct address *address)
 {
@@ -135,6 +137,42 @@ static int release(const char *service, bool *ret_released, struct problem *prob
 	return 0;
 }
 
+/* What there is of paths while the service is managed, and which of its units run. */
+struct paths_before {
+	struct pathlist list;
+	unsigned running;
+};
+
+static struct paths_before look_at_paths(sd_bus *systemd, const char *service)
+{
+	struct paths_before before = {0};
+	struct problem problem;
+	char unit[UNIT_NAME_MAX];
+	struct config config;
+
+	if (configfile_load(service, &config, NULL) < 0)
+		return before;
+	for (unsigned i = 0; i < config.n_paths; i++)
+		pathlist_add(&before.list, config.paths[i]);
+	for (unsigned slot = 0; before.list.n && slot < HS_SLOTS_MAX; slot++) {
+		_cleanup_(unit_facts_done) struct unit_facts facts = {0};
+
+		if (!name_unit(service, slot, unit, sizeof(unit)) &&
+		    units_query(systemd, unit, &facts, NULL) >= 0 && unit_lives(&facts))
+			before.running |= 1U << slot;
+	}
+	if (before.running && pathleave_prepare(service, &problem) < 0)
+		complain("%s", problem.text);
+	return before;
+}
+
+/* Afterwards: nobody makes them anew any more. */
+static int leave_paths(sd_bus *systemd, const char *service, const struct paths_before *before,
+		       struct problem *problem)
+{
+	return pathleave_begin(systemd, service, &before->list, before->running, problem);
+}
+
 static void print_done(const struct arguments *arguments, const struct disable_result *result,
 		       const char *message)
 {
@@ -164,7 +202,8 @@ static int refuse(const struct lint_report *report)
 	return EXIT_REFUSED;
 }
 
-static int finish(const struct arguments *arguments, const struct disable_result *result)
+static int finish(const struct arguments *arguments, sd_bus *systemd,
+		  const struct disable_result *result, struct paths_before *before)
 {
 	struct journal_scope scope = {result->service, -1, LOG_NOTICE};
 	struct problem problem = {0}, message = {0};
@@ -181,6 +220,8 @@ static int finish(const struct arguments *arguments, const struct disable_result
 		return EXIT_FAILED;
 	}
 	r = release(result->service, &released, &problem);
+	if (r >= 0)
+		r = leave_paths(systemd, result->service, before, &problem);
 	/* of the last service without hsd; a running hsd does so when it stops */
 	accounting_drop_unused();
 	if (made || released)
@@ -191,8 +232,10 @@ static int finish(const struct arguments *arguments, const struct disable_result
 		return EXIT_FAILED;
 	}
 	problem_set(&message, 0,
-		    made || released ? "%s is out of hotstandby; the kernel chooses again."
-				     : "%s was not under hotstandby.",
+		    before->running    ? "%s is out of hotstandby; its paths lead to an instance "
+					 "that runs until none does."
+		    : made || released ? "%s is out of hotstandby; the kernel chooses again."
+				       : "%s was not under hotstandby.",
 		    result->service);
 	print_done(arguments, result, message.text);
 	return EXIT_DONE;
@@ -204,7 +247,8 @@ int verb_disable(const struct arguments *arguments)
 	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
 	struct problem problem = {0};
 	struct lint_report report = {0};
-	char service[SERVICE_NAME_MAX];
+	char service[SERVICE_NAME_MAX] = "";
+	struct paths_before before;
 
 	if (!systemd) {
 		complain("systemd cannot be told that the units changed; is this a booted system?");
@@ -215,13 +259,14 @@ int verb_disable(const struct arguments *arguments)
 		complain("%s", problem.text);
 		return EXIT_FAILED;
 	}
+	before = look_at_paths(systemd, service);
 	if (disable_apply(systemd, arguments->given[0], &report, &result, &problem) < 0) {
 		complain("%s", problem.text);
 		return EXIT_FAILED;
 	}
 	if (report.refused)
 		return refuse(&report);
-	return finish(arguments, &result);
+	return finish(arguments, systemd, &result, &before);
 }
 
 void disable_service(const struct arguments *arguments, const char *service)
@@ -230,14 +275,18 @@ void disable_service(const struct arguments *arguments, const char *service)
 	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
 	struct problem problem = {0};
 	struct lint_report report = {0};
+	struct paths_before before = {0};
 	bool released;
 
+	if (systemd)
+		before = look_at_paths(systemd, service);
 	if (!systemd || disable_apply(systemd, service, &report, &result, &problem) < 0) {
 		complain("%s", problem.text);
 		return;
 	}
 	verb_tell_manager(arguments);
-	if (release(service, &released, &problem) < 0)
+	if (release(service, &released, &problem) < 0 ||
+	    leave_paths(systemd, service, &before, &problem) < 0)
 		complain("%s", problem.text);
 	accounting_drop_unused();
 }

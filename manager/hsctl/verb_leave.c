@@ -4,9 +4,11 @@
 #include <syslog.h>
 
 #include "hsctl/hook.h"
+#include "hsctl/verb.h"
 #include "hsctl/verbs.h"
 #include "plane/retire.h"
 #include "system/configfile.h"
+#include "system/pathleave.h"
 
 static void leave(struct hook *hook)
 {
@@ -21,15 +23,39 @@ static void leave(struct hook *hook)
 	hook_tell(hook, JOURNAL_FAILOVER, LOG_NOTICE, &sentence);
 }
 
+/* Of a service that was taken out: see system/pathleave.h. */
+static void leave_alone(struct hook *hook, const char *text)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct problem problem = {0};
+	struct pathlist paths = {0};
+	int r = pathlist_split(text, &paths, &problem);
+
+	if (r >= 0)
+		r = pathleave_slot(hook->service, hook->slot, &paths, &problem);
+	if (!r && systemd)
+		pathleave_end(systemd, hook->service);
+	if (r < 0) {
+		complain("%s", problem.text);
+		hook->exit = EXIT_FAILED;
+	}
+}
+
 int verb_leave(const struct arguments *arguments)
 {
+	const char *paths = arguments->texts[TEXT_PATH];
 	struct config config;
 	struct hook hook;
 
+	int r;
+
 	if (hook_begin(&hook, arguments))
 		return EXIT_USAGE;
+	r = configfile_load(hook.service, &config, NULL);
+	if (r == -ENOENT && paths)
+		leave_alone(&hook, paths);
 	/* where there is no path the kernel does it */
-	if (configfile_load(hook.service, &config, NULL) >= 0 && config.n_paths)
+	else if (r >= 0 && config.n_paths && !paths)
 		leave(&hook);
 	return hook_end(&hook);
 }

@@ -68,6 +68,13 @@ static int point(int folder, unsigned slot)
 	return 0;
 }
 
+int pathlink_point(const char *service, unsigned slot)
+{
+	_cleanup_(close_fdp) int folder = open_folder(service);
+
+	return folder < 0 ? folder : point(folder, slot);
+}
+
 static unsigned active_of(const struct plane *plane)
 {
 	return hs_word_active(plane_word(plane));

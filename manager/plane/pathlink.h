@@ -15,6 +15,9 @@
  * ours. */
 int pathlink_read(const char *service, unsigned *ret_slot);
 
+/* Makes it name that slot, of a service without a routing word. */
+int pathlink_point(const char *service, unsigned slot);
+
 /* Makes the link lead to the active slot, by one rename(2), unless it does already or the service
  * has no paths. Somebody else may change the word meanwhile: then it leads to where that one
  * wanted. */

@@ -246,3 +246,18 @@ uint32_t unixdiag_device(uint64_t device)
 {
 	return (uint32_t)(major(device) << 20 | minor(device));
 }
+
+bool unixdiag_is_listened_at(uint64_t device, uint64_t inode)
+{
+	_cleanup_(freep) struct unix_listener *listeners = NULL;
+	uint32_t short_device = unixdiag_device(device), short_inode = (uint32_t)inode;
+	size_t n;
+
+	if (unixdiag_listening(&listeners, &n) < 0)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (listeners[i].file.inode == short_inode &&
+		    listeners[i].file.device == short_device)
+			return true;
+	return false;
+}

@@ -3,6 +3,7 @@
  * (sock_diag(7)). Nothing is borrowed or held. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,10 @@ int unixdiag_listening(struct unix_listener **ret_listeners, size_t *ret_n);
 /* One, by its inode number and cookie, without its name. -ENOENT: it listens no more, or is gone.
  */
 int unixdiag_get(uint32_t inode, uint64_t cookie, struct unix_listener *ret_listener);
+
+/* Whether somebody listens at the file of this device and inode number, as stat(2) tells them. What
+ * cannot be asked is taken to be so. */
+bool unixdiag_is_listened_at(uint64_t device, uint64_t inode);
 
 /* How many connections that were accepted on sockets bound to these files are open: counts[i] for
  * files[i]. Those that wait for accept() are not among them. */

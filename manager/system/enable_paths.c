@@ -71,23 +71,6 @@ static void take_own_paths(struct enable_plan *plan, const struct pathlist *list
 			take_own_path(plan, list->paths[i], meant);
 }
 
-static int split_paths(const char *text, struct pathlist *list, struct problem *problem)
-{
-	struct problem why;
-
-	for (const char *p = text; *p; p += *p == ',') {
-		_cleanup_(freep) char *path = format("%.*s", (int)strcspn(p, ","), p);
-
-		if (!path)
-			return enable_no_memory(problem);
-		if (path_check(path, &why) < 0)
-			return problem_set(problem, -EINVAL, "--path=%s %s", path, why.text);
-		pathlist_add(list, path);
-		p += strcspn(p, ",");
-	}
-	return 0;
-}
-
 static void refuse_exclusive(struct enable_plan *plan)
 {
 	if (plan->paths.n && plan->config.exclusive)
@@ -101,7 +84,7 @@ int enable_find_paths(sd_bus *bus, struct enable_plan *plan, const char *named,
 		      struct problem *problem)
 {
 	struct pathlist list = {0};
-	int r = named ? split_paths(named, &list, problem) : 0;
+	int r = named ? pathlist_split(named, &list, problem) : 0;
 
 	if (r < 0)
 		return r;

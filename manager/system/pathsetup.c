@@ -207,21 +207,6 @@ static int replace(int folder, const char *name, const char *target)
 	return 1;
 }
 
-/* What cannot be asked is taken to be served. */
-static bool is_listened_at(const struct stat *st)
-{
-	_cleanup_(freep) struct unix_listener *listeners = NULL;
-	uint32_t device = unixdiag_device(st->st_dev), inode = (uint32_t)st->st_ino;
-	size_t n;
-
-	if (unixdiag_listening(&listeners, &n) < 0)
-		return true;
-	for (size_t i = 0; i < n; i++)
-		if (listeners[i].file.inode == inode && listeners[i].file.device == device)
-			return true;
-	return false;
-}
-
 /* By system/pathhold.h: what would be left behind could not be removed either. */
 static bool is_held(int folder)
 {
@@ -244,7 +229,8 @@ static int may_replace(int folder, const char *name, const char *target)
 		return 1;
 	if (!S_ISSOCK(st.st_mode))
 		return -ENOTSOCK;
-	return !is_listened_at(&st) || (!stat(target, &st) && S_ISSOCK(st.st_mode));
+	return !unixdiag_is_listened_at(st.st_dev, st.st_ino) ||
+	       (!stat(target, &st) && S_ISSOCK(st.st_mode));
 }
 
 static int make_link(const char *service, const char *path)

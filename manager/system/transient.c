@@ -29,8 +29,8 @@ static char *for_systemd(const char *text)
 	return copy;
 }
 
-/* "(sv)" of ExecStart=: one command, a(sasb). */
-static int append_command(sd_bus_message *m, const char *const *argv)
+/* "(sv)" of ExecStart= and the like: one command, a(sasb). */
+static int append_command(sd_bus_message *m, const char *list, const char *const *argv)
 {
 	_cleanup_(strings_freep) char **words = NULL;
 	int r = 0;
@@ -40,7 +40,7 @@ static int append_command(sd_bus_message *m, const char *const *argv)
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'r', "sv");
 	if (r >= 0)
-		r = sd_bus_message_append(m, "s", "ExecStart");
+		r = sd_bus_message_append(m, "s", list);
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'v', "a(sasb)");
 	if (r >= 0)
@@ -86,7 +86,7 @@ static int append_order(sd_bus_message *m, const struct unit_transient *order)
 	if (r >= 0)
 		r = order->stays ? append_staying(m) : append_bound(m, order);
 	if (r >= 0)
-		r = append_command(m, order->argv);
+		r = append_command(m, "ExecStart", order->argv);
 	if (r >= 0)
 		r = sd_bus_message_close_container(m);
 	return r < 0 ? r : sd_bus_message_append(m, "a(sa(sv))", 0);
@@ -134,4 +134,53 @@ int units_run_transient(sd_bus *bus, const struct unit_transient *order, struct 
 	/* one of this name that has failed stands in the way; there is none as a rule */
 	units_reset_failed(bus, order->name);
 	return units_run_order(bus, m, order->name, order->timeout_usec, problem);
+}
+
+/* ---- one that follows another ---- */
+
+/* Not by BindsTo=, which would start that one if it has ended meanwhile. */
+static int append_follower(sd_bus_message *m, const struct unit_follower *order)
+{
+	bool or_else = false, not = false, yes = true;
+	int r = sd_bus_message_append(m, "ss", order->name, "fail");
+
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(sv)");
+	if (r >= 0)
+		r = sd_bus_message_append(
+			m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s",
+			order->description, "Type", "s", "oneshot", "RemainAfterExit", "b", yes,
+			"CollectMode", "s", "inactive-or-failed", "PartOf", "as", 1, order->follows,
+			"StopPropagatedFrom", "as", 1, order->follows,
+			order->after ? "Before" : "After", "as", 1, order->follows, "Conditions",
+			"a(sbbs)", 1, "ConditionPathExists", or_else, not, order->while_there);
+	if (r >= 0)
+		r = append_command(m, "ExecStop", order->argv);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	return r < 0 ? r : sd_bus_message_append(m, "a(sa(sv))", 0);
+}
+
+int units_run_follower(sd_bus *bus, const struct unit_follower *order, uint64_t timeout_usec,
+		       struct problem *problem)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	_cleanup_(unit_facts_done) struct unit_facts there = {0};
+	int r;
+
+	if (units_query(bus, order->name, &there, NULL) >= 0 && unit_lives(&there))
+		return 0;
+	r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
+					   "StartTransientUnit");
+	if (r >= 0)
+		r = append_follower(m, order);
+	if (r < 0)
+		return problem_set(problem, r, "%s: %s", order->name, strerror(-r));
+	return units_run_order(bus, m, order->name, timeout_usec, problem);
+}
+
+void units_end_follower(sd_bus *bus, const char *name)
+{
+	(void)sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "StopUnit", NULL,
+				 NULL, "ss", name, "replace");
 }

@@ -136,6 +136,19 @@ int unit_transient_new(sd_bus *bus, const struct unit_transient *order, unit_job
 void unit_transient_end(sd_bus *bus, const char *unit, bool stop);
 /* As unit_transient_new(), and waits for the end of the job, as units_run_job(). */
 int units_run_transient(sd_bus *bus, const struct unit_transient *order, struct problem *problem);
+/* A unit that has no process and stays as long as the unit `follows` does: it is stopped and
+ * restarted with that one, right before it or right `after` it has ended, and runs the command as
+ * it stops. It is not there again after a restart unless the file `while_there` is. */
+struct unit_follower {
+	const char *name, *description, *follows, *while_there;
+	bool after;
+	const char *const *argv;
+};
+/* Makes it, and waits until it is there. One that is there already does as well. */
+int units_run_follower(sd_bus *bus, const struct unit_follower *order, uint64_t timeout_usec,
+		       struct problem *problem);
+/* Stops it before its time, if it is there; does not wait. */
+void units_end_follower(sd_bus *bus, const char *name);
 /* systemd has made it: it runs, or waits for its turn. */
 bool unit_job_is_made(const struct unit_job *job);
 /* Forgets the job without a callback; systemd goes on with it. */
