@@ -1,8 +1,23 @@
-# hotstandby: build, install, check.
+# hotstandby: build, install, check. `make help` prints these lines; scripts/lint holds that each target has one.
 #
-#   make                                  everything, into build/
+#   make all                              everything that is installed, into build/; without a target, the same
 #   make install DESTDIR= PREFIX=/usr     no network, no compiler needed after `make`
-#   make check | demo | bench             what scripts/check, scripts/demo and scripts/bench run
+#   make uninstall                        with the same PREFIX; refuses as long as something is in use
+#   make check                            installs what is missing, and runs every test (scripts/check)
+#   make lint                             the rules that scripts/lint holds
+#   make demo                             nginx under load, with hotstandby and without (scripts/demo)
+#   make bench                            what each thing costs (scripts/bench)
+#   make fuzz                             the fuzz targets with clang's libFuzzer, into build/fuzz/tests/fuzz
+#   make unit-tests                       builds tests/unit; scripts/check unit runs them
+#   make plane-tests                      builds tests/plane; scripts/check plane runs them
+#   make hostile-tools                    builds the programs of ill will of tests/hostile
+#   make fuzzers                          builds the fuzz targets to run over files, without libFuzzer
+#   make benches                          builds tests/bench
+#   make objects                          the BPF objects alone
+#   make clean                            removes build/
+#   make help                             these lines
+#
+# With all of them: V=1 shows the commands, WERROR=1 makes warnings errors, BUILD= is another place than build/.
 
 PREFIX     ?= /usr
 SYSCONFDIR ?= /etc
@@ -13,7 +28,6 @@ BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
 PKGS       := libbpf libsystemd libmnl smartcols json-c
 VERSION    := 0.1
 
-# make V=1 shows the commands
 Q   := $(if $(V),,@)
 say  = @$(if $(V),:,printf '  %-6s %s\n' $(1) $@)
 
@@ -21,7 +35,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
-# make WERROR=1: warnings are errors. For us: another compiler finds others, and a user's build shall not fail for them
+# WERROR=1 is for us: another compiler finds other warnings, and a user's build shall not fail for them
 WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes $(if $(WERROR),-Werror)
 CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' \
             -DHS_SYSCONFDIR='"$(SYSCONFDIR)"' -Imanager -Ibpf -I$(BUILD)/bpf
@@ -45,6 +59,7 @@ UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/
 PLANE_TESTS := $(patsubst tests/plane/%.c,$(BUILD)/tests/plane/%,$(wildcard tests/plane/test_*.c))
 PLANE_RIG   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/plane/test_% %.bpf.c,$(wildcard tests/plane/*.c)))
 HOSTILE_TOOLS := $(patsubst tests/hostile/lib/%.c,$(BUILD)/tests/hostile/%,$(wildcard tests/hostile/lib/*.c))
+FUZZERS     := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES     := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
 
 all: $(PROGRAMS)
@@ -124,9 +139,17 @@ $(BUILD)/tests/hostile/%: tests/hostile/lib/%.c
 	$(call say,CC)
 	$(Q)$(CC) -D_GNU_SOURCE -O2 -std=gnu11 $(WARNINGS) $(if $(filter %.so,$@),-shared -fPIC) $< -o $@ -lpthread
 
+# Of ours there is only what needs no library. FUZZ_MAIN= leaves main() to libFuzzer
+FUZZ_MAIN := $(BUILD)/tests/fuzz/standalone.o
+FUZZ_LIB  := $(filter $(BUILD)/manager/core/% $(BUILD)/manager/util/%,$(LIB_OBJ))
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(FUZZ_LIB)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lm -o $@
+
 unit-tests: $(UNIT_TESTS)
 objects: $(BPF_SRC:bpf/%.c=$(BUILD)/bpf/%.o)
 plane-tests: $(PLANE_TESTS)
+fuzzers: $(FUZZERS)
 benches: $(BENCHES)
 # there may be none
 hostile-tools: $(HOSTILE_TOOLS)
@@ -181,12 +204,22 @@ install: all $(UNITS) $(EXAMPLES) $(PACKAGES) $(PAGES)
 uninstall:
 	$(Q)scripts/install uninstall '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' $(INSTALLED)
 
-check demo bench:
+check lint demo bench:
 	./scripts/$@
+
+help:
+	@sed -n 's/^#   make/make/p; s/^# With all/\nWith all/p' Makefile
+
+# With clang's libFuzzer. To run one: build/fuzz/tests/fuzz/fuzz_config DIRECTORY-FOR-FINDS tests/fuzz/seeds/config
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+fuzz:
+	$(Q)CFLAGS='$(FUZZ_FLAGS)' LDFLAGS=-fsanitize=fuzzer \
+		$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) FUZZ_MAIN= fuzzers
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all objects unit-tests plane-tests hostile-tools benches check demo bench install uninstall clean always
+.PHONY: all objects unit-tests plane-tests hostile-tools fuzzers fuzz benches check lint demo bench install uninstall \
+	clean help always
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

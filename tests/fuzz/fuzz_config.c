@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Everything that takes apart a text from a file or a command line: grammar, settings, spans,
- * names, lint. With libFuzzer:    clang -fsanitize=fuzzer,address,undefined ... Without: the main()
- * here runs over the files that it is given (-DHS_FUZZ_STANDALONE).
- */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+/* Everything that takes apart a text from a file or a command line: grammar, settings, spans,
+ * names, lint. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,16 +12,9 @@
 #include "util/clock.h"
 #include "util/parse.h"
 #include "util/strings.h"
+#include "fuzz.h"
 
 #define ITEMS_MAX 256
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* Whatever is accepted must be within its bounds. */
 static void fuzz_config(const char *section, const char *key, const char *value)
@@ -161,35 +148,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(text);
 	return 0;
 }
-
-#ifdef HS_FUZZ_STANDALONE
-/* Also takes files that are not text: reads them as they are. */
-static int run_file(const char *path)
-{
-	uint8_t *data = malloc(1 << 20);
-	FILE *file = fopen(path, "rbe");
-	size_t size;
-
-	if (!data || !file) {
-		perror(path);
-		free(data);
-		if (file)
-			fclose(file);
-		return 1;
-	}
-	size = fread(data, 1, 1 << 20, file);
-	fclose(file);
-	LLVMFuzzerTestOneInput(data, size);
-	free(data);
-	return 0;
-}
-
-int main(int argc, char **argv)
-{
-	int failed = 0;
-
-	for (int i = 1; i < argc; i++)
-		failed |= run_file(argv[i]);
-	return failed;
-}
-#endif

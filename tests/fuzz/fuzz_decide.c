@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The decision, the table of flows, the routing word and the names of listeners, with whatever
- * another program may have written there. Needs bpf/hs_decide.h, bpf/hs_flow.h, core/word.c,
- * core/address.c and util/parse.c. With libFuzzer:    clang -fsanitize=fuzzer,address,undefined ...
- * Without: the main() here runs over the files that it is given (-DHS_FUZZ_STANDALONE).
- */
-#include <stddef.h>
-#include <stdint.h>
+/* The decision, the table of flows, the routing word and the names of listeners, with whatever
+ * another program may have written there. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/address.h"
 #include "core/word.h"
 #include "hs_flow.h"
 #include "util/macro.h"
+#include "fuzz.h"
 
 #define FLAGS	    (0xfULL << HS_WORD_FLAGS_SHIFT)
 #define GENERATIONS (1U << 24)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct input {
 	uint64_t word, key, bits;
@@ -28,12 +20,6 @@ struct input {
 	uint32_t hash, value;
 	uint16_t sport;
 };
-
-static void check(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static bool has(uint64_t bits, unsigned n)
 {
@@ -212,22 +198,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_address(data, size);
 	return 0;
 }
-
-#ifdef HS_FUZZ_STANDALONE
-int main(int argc, char **argv)
-{
-	static uint8_t data[1 << 16];
-
-	for (int i = 1; i < argc; i++) {
-		FILE *file = fopen(argv[i], "rbe");
-
-		if (!file) {
-			perror(argv[i]);
-			return 1;
-		}
-		LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof(data), file));
-		fclose(file);
-	}
-	return 0;
-}
-#endif
