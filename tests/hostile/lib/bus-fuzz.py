@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# bus-fuzz.py SECONDS SEED wild|typed SERVICE: calls the methods of hsd that introspection shows.
+# bus-fuzz.py SECONDS SEED wild|typed SERVICE: calls the methods of hsd that introspection shows, for so long, and on
+# a busy machine until it had some hundred calls.
 #   wild    every service's, with arguments of any type and size, at wrong paths, with descriptors; as root, who may
 #           change something by it, SERVICE's
 #   typed   the manager's and SERVICE's, with arguments of the right types
@@ -252,6 +253,10 @@ def typed(method, values):
     return *method, body
 
 
+def are_enough(counts):
+    return counts["calls"] > 200 and counts["answered"] > 2 and counts["refused"] > 2
+
+
 def main():
     seconds, seed, mode, service = float(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
     random.seed(seed)
@@ -263,7 +268,7 @@ def main():
     reached = [m for m in methods if m[2] in OPEN or not os.getuid()]  # the bus keeps the rest from hsd
     values, fds, end = TypedValues(service), list(os.pipe()), time.monotonic() + seconds
 
-    while time.monotonic() < end:
+    while time.monotonic() < end or (time.monotonic() < end + 50 and not are_enough(counts)):
         try:
             method = random.choice(random.choice([methods, reached, reached]))
             made = wild(method) if mode == "wild" else typed(method, values)
@@ -272,7 +277,7 @@ def main():
             given = [random.choice(fds) for _ in range(made[4].fds)]
             bus.call(NAME, *made, given)
             counts["calls"] += 1
-            patience = end + 5 - time.monotonic()
+            patience = max(end + 5 - time.monotonic(), 1)
             while len(bus.pending) >= PENDING or select.select([bus.socket], [], [], 0)[0]:
                 message = bus.read(min(patience, 1))
                 if not message and len(bus.pending) >= PENDING:  # some take minutes, as they may
