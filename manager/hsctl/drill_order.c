@@ -276,8 +276,6 @@ static const char *objection_of(const struct direct *direct, const struct drill_
 		return objection;
 	if (ends_on_purpose(direct, scenario))
 		return "clients of what is stopped on purpose are refused, unless Park=always";
-	if (order->target.socket && scenario == DRILL_HANG && !direct->config.health.n_probes)
-		return "at a path nobody sees that a server hangs, unless there is a Probe=";
 	return NULL;
 }
 

@@ -124,6 +124,8 @@ static void describe(struct stuck *stuck, const struct stall_evidence *evidence,
 	if (starting)
 		snprintf(last, sizeof(last),
 			 "it has accepted none since it started; Probe= tells when it is ready");
+	else if (!evidence->last_accept && plane_paths(stuck->failover->service->plane)->entries)
+		snprintf(last, sizeof(last), "when it was that one was accepted is not known");
 	else if (evidence->last_accept)
 		snprintf(last, sizeof(last), "the last accept was %s ago",
 			 span_format(evidence->last_accept, ago, sizeof(ago)));
@@ -370,10 +372,15 @@ static void leave_if_accepted(struct stuck *stuck, unsigned to)
 	struct service *service = stuck->failover->service;
 	struct problem why;
 
+	problem_set(&why, 0, "slot %u accepts nothing either, so it is left alone", to);
 	if (stuck->tasting && stuck->tasted == to) {
-		problem_set(&why, 0, "slot %u accepts nothing either, so it is left alone", to);
 		if (now_usec() - stuck->tasted_since >= service->config.stall_usec)
 			tell_helpless(stuck, why.text);
+		return;
+	}
+	/* at a path nobody is asked: who has somebody waiting is at its limit as well */
+	if (paths_queued(plane_paths(service->plane), to)) {
+		tell_helpless(stuck, why.text);
 		return;
 	}
 	stuck->tasting = tasting_free(stuck->tasting);

@@ -31,6 +31,9 @@
 #define NOTED_PART 16
 /* Looks that are due within this time are done together. */
 #define TOGETHER (2 * USEC_PER_MSEC)
+/* What was accepted at a path and has ended is not counted. One that has run for so long, in units
+ * of Stall=, is taken to have accepted. */
+#define BEGINNER_PART 10
 /* Who waits takes longer to find out than how many: at the most this part of our time goes into it.
  */
 #define NAMES_SHARE 50
@@ -50,6 +53,8 @@ struct slot_watch {
 	bool counted;			/* when counts were read last: they are */
 	uint64_t given, migrated_in;
 	uint64_t given_at_start; /* when this run of the unit was adopted */
+	/* until then this run may not have accepted anything at its paths; 0 = it has */
+	uint64_t path_beginner_until;
 };
 
 struct hang {
@@ -104,8 +109,28 @@ static void each_place(const struct hang *hang, unsigned slot,
 	}
 }
 
+static bool has_paths(const struct hang *hang)
+{
+	return plane_paths(hang->service->plane)->entries;
+}
+
+/* All that it has is at paths. */
+static bool has_paths_only(const struct hang *hang)
+{
+	size_t n;
+
+	plane_listeners(hang->service->plane, &n);
+	return has_paths(hang) && !n;
+}
+
+/* Whether the kernel tells who is the first in each queue. */
+static bool knows_heads(const struct hang *hang)
+{
+	return look_is_own(hang->watch->look) || has_paths_only(hang);
+}
+
 static bool given(const struct hang *hang, unsigned slot, uint64_t *ret_given,
-		  uint64_t *ret_migrated)
+		  uint64_t *ret_migrated, bool *ret_at_paths)
 {
 	struct slot_totals totals;
 
@@ -113,6 +138,8 @@ static bool given(const struct hang *hang, unsigned slot, uint64_t *ret_given,
 	    plane_slot_totals(hang->service->plane, slot, &totals) < 0)
 		return false;
 	*ret_given = totals.opened + totals.moved_in - totals.moved_out;
+	if (ret_at_paths)
+		*ret_at_paths = has_paths(hang) && totals.connections;
 	if (ret_migrated)
 		*ret_migrated = totals.migrated_in;
 	return true;
@@ -124,10 +151,13 @@ static void count(struct hang *hang, unsigned slot, uint64_t now)
 {
 	struct slot_watch *watch = &hang->slots[slot];
 	uint64_t before = watch->given;
+	bool at_paths = false;
 
-	watch->counted = given(hang, slot, &watch->given, &watch->migrated_in);
+	watch->counted = given(hang, slot, &watch->given, &watch->migrated_in, &at_paths);
 	if (watch->counted && watch->given != before)
 		hang->busy_until = now + TRAFFIC_LASTS;
+	if (at_paths)
+		watch->path_beginner_until = 0;
 }
 
 /* Before the queues are asked for: so what is thought to be accepted is never too much. What was
@@ -290,7 +320,7 @@ static void count_again(struct hang *hang, unsigned slot)
 	sample->given_after = sample->given_before;
 	if (!sample->queued || !sample->counted)
 		return;
-	sample->counted = given(hang, slot, &sample->given_after, NULL);
+	sample->counted = given(hang, slot, &sample->given_after, NULL, NULL);
 	if (sample->counted)
 		watch->given = sample->given_after;
 }
@@ -340,13 +370,29 @@ static struct stall_answer look_at_listed(struct hang *hang, unsigned slot)
 	return answer;
 }
 
+/* -> how many more there are in `queues`, or would be. */
+static size_t add_path_queues(const struct hang *hang, unsigned slot, struct stall_queue *queues,
+			      struct stall_sample *sample)
+{
+	struct path_queue found[HS_PATHS_MAX];
+	unsigned n = paths_waiting(plane_paths(hang->service->plane), slot, found);
+
+	for (unsigned i = 0; i < n; i++) {
+		sample->queued += found[i].queued;
+		if (queues)
+			queues[i] = (struct stall_queue) {found[i].cookie, found[i].head,
+							  found[i].queued};
+	}
+	return n;
+}
+
 /* By what the kernel tells of our own. */
 static struct stall_answer look_at_own(struct hang *hang, unsigned slot)
 {
 	struct stall_sample *sample = &hang->slots[slot].sample;
 	const struct hs_queue *first;
-	size_t n = own_queues(hang, slot, &first);
-	_cleanup_(freep) struct stall_queue *queues = calloc(n + 1, sizeof(*queues));
+	size_t n = look_is_own(hang->watch->look) ? own_queues(hang, slot, &first) : 0;
+	_cleanup_(freep) struct stall_queue *queues = calloc(n + HS_PATHS_MAX, sizeof(*queues));
 	struct stall_answer answer;
 
 	for (size_t i = 0; i < n; i++) {
@@ -355,6 +401,7 @@ static struct stall_answer look_at_own(struct hang *hang, unsigned slot)
 			queues[i] = (struct stall_queue) {first[i].cookie, first[i].head,
 							  first[i].queued};
 	}
+	n += add_path_queues(hang, slot, queues ? queues + n : NULL, sample);
 	count_again(hang, slot);
 	sample->heads_known = queues;
 	sample->queues = queues;
@@ -369,8 +416,7 @@ static void look_at_slot(struct hang *hang, unsigned slot, uint64_t now)
 	struct slot_watch *watch = &hang->slots[slot];
 	struct stall_answer answer;
 
-	answer = look_is_own(hang->watch->look) ? look_at_own(hang, slot)
-						: look_at_listed(hang, slot);
+	answer = knows_heads(hang) ? look_at_own(hang, slot) : look_at_listed(hang, slot);
 	if (watch->sample.queued)
 		hang->busy_until = now + TRAFFIC_LASTS;
 	judge(hang, slot, &answer);
@@ -384,9 +430,8 @@ static uint64_t next_look(const struct hang *hang, uint64_t now)
 	uint64_t stall = service->config.stall_usec, every;
 
 	if (hang->busy_until > now)
-		every = MIN(stall / 4,
-			    look_is_own(hang->watch->look) ? LOOK_OFTEN : stall / LISTED_PART);
-	else if (plane_accounting(service->plane))
+		every = MIN(stall / 4, knows_heads(hang) ? LOOK_OFTEN : stall / LISTED_PART);
+	else if (plane_accounting(service->plane) && !has_paths(hang))
 		return USEC_INFINITY; /* until it is told of traffic */
 	else
 		every = MIN(stall / SELDOM_PART, SELDOM);
@@ -473,11 +518,23 @@ void hang_on_new_run(struct hang *hang, unsigned slot)
 	if (!hang)
 		return;
 	hang->slots[slot].given_at_start = 0;
+	hang->slots[slot].path_beginner_until = 0;
 	/* one that an earlier hsd has adopted is no beginner */
-	if (plane_slot_sockets(hang->service->plane, slot) || !given(hang, slot, &now, NULL))
+	if (plane_slot_sockets(hang->service->plane, slot) || !given(hang, slot, &now, NULL, NULL))
 		return;
 	hang->slots[slot].given_at_start = now;
+	hang->slots[slot].path_beginner_until =
+		now_usec() + BEGINNER_PART * hang->service->config.stall_usec;
 	hang->slots[slot].stall.last_accept = 0;
+}
+
+/* Whether it may be that nobody has accepted anything from its paths. */
+static bool begins_at_paths(const struct hang *hang, unsigned slot)
+{
+	return !has_paths(hang) ||
+	       (now_usec() < hang->slots[slot].path_beginner_until &&
+		alive_any_halted(instance_facts(hang->service->instances[slot])->control_group) ==
+			HALT_NONE);
 }
 
 /* During a look. */
@@ -498,7 +555,7 @@ uint64_t hang_given(const struct hang *hang, unsigned slot)
 {
 	uint64_t now;
 
-	return hang && given(hang, slot, &now, NULL) ? now : 0;
+	return hang && given(hang, slot, &now, NULL, NULL) ? now : 0;
 }
 
 uint32_t hang_queued(struct hang *hang, unsigned slot, uint64_t among)
@@ -521,9 +578,10 @@ bool hang_is_starting(struct hang *hang, unsigned slot)
 {
 	uint64_t now;
 
-	if (!given(hang, slot, &now, NULL))
+	if (!given(hang, slot, &now, NULL, NULL))
 		return false;
 	return now <= hang->slots[slot].given_at_start + count_queued(hang, slot) &&
+	       begins_at_paths(hang, slot) &&
 	       !alive_is_halted(instance_facts(hang->service->instances[slot])->main_pid);
 }
 

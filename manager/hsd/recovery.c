@@ -70,6 +70,23 @@ static void on_round(struct work_answer *answer, void *userdata)
 		again_after(recovery, recovery->good ? BETWEEN : AFTER_FAULT);
 }
 
+/* What waits at a path is moved nowhere: when nobody waits any more it has been accepted. */
+static bool is_waited_for(const struct recovery *recovery)
+{
+	const struct instance *instance = recovery->instance;
+
+	return paths_queued(plane_paths(instance->service->plane), instance->slot);
+}
+
+static bool has_paths_only(const struct recovery *recovery)
+{
+	const struct plane *plane = recovery->instance->service->plane;
+	size_t n;
+
+	plane_listeners(plane, &n);
+	return plane_paths(plane)->entries && !n;
+}
+
 static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct recovery *recovery = userdata;
@@ -77,7 +94,12 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source;
 	(void)usec;
-	if (instance_order(recovery->instance, &order, on_round, recovery, &recovery->work) < 0)
+	if (is_waited_for(recovery))
+		again_after(recovery, AFTER_FAULT);
+	else if (has_paths_only(recovery))
+		recovery->on_recovered(recovery->userdata);
+	else if (instance_order(recovery->instance, &order, on_round, recovery, &recovery->work) <
+		 0)
 		again_after(recovery, AFTER_FAULT);
 	return 0;
 }

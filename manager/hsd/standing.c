@@ -24,6 +24,19 @@ uint64_t standing_period(const struct instance *instance)
 	return instance->service->config.stall_usec / PERIOD_PART;
 }
 
+/* What was accepted at a path is counted; what moves there is not seen, nor whether what is unread
+ * has just not been read to its end: so it is in work as long as it is open. */
+static void see_paths(const struct instance *instance, struct standstill_sample *sample)
+{
+	uint64_t open[HS_SLOTS_MAX];
+
+	paths_connections(plane_paths(instance->service->plane), open);
+	if (!open[instance->slot])
+		return;
+	sample->accepted += open[instance->slot];
+	sample->unread = 0;
+}
+
 static void see_connections(const struct instance *instance, struct standstill_sample *sample)
 {
 	const struct plane *plane = instance->service->plane;
@@ -37,6 +50,7 @@ static void see_connections(const struct instance *instance, struct standstill_s
 	sample->accepted = places[instance->slot].accepted;
 	sample->unread = places[instance->slot].unread;
 	sample->mark = places[instance->slot].mark;
+	see_paths(instance, sample);
 }
 
 enum standstill_verdict standing_look(struct standing *standing, const struct instance *instance,

@@ -251,6 +251,23 @@ uint32_t paths_queued(const struct paths *paths, unsigned slot)
 	return queued;
 }
 
+unsigned paths_waiting(const struct paths *paths, unsigned slot,
+		       struct path_queue ret_queues[HS_PATHS_MAX])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; is_there(paths, slot) && i < HS_PATHS_MAX; i++) {
+		const struct hs_path *entry = entry_of(paths, slot, i);
+		struct path_queue queue = {.cookie = cookie_of(entry)};
+
+		if (queue.cookie && !is_aside(entry) &&
+		    !unixdiag_waiting(entry->inode, queue.cookie, &queue.queued, &queue.head) &&
+		    queue.queued)
+			ret_queues[n++] = queue;
+	}
+	return n;
+}
+
 void paths_connections(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX])
 {
 	struct unix_file files[ENTRIES];

@@ -18,6 +18,11 @@ struct paths {
 	struct hs_path *entries; /* mapped: HS_SLOTS_MAX * HS_PATHS_MAX */
 };
 
+struct path_queue {
+	uint64_t cookie, head;
+	uint32_t queued;
+};
+
 #define PATHS_NONE ((struct paths) {.fd = -1})
 
 /* Opens the table pinned in a service's folder. -ENOENT: it has none. */
@@ -51,5 +56,9 @@ const char *paths_missing(const struct paths *paths, unsigned slot, unsigned oth
 
 /* Connections of the slot that wait for accept(), also of sockets that were set aside. */
 uint32_t paths_queued(const struct paths *paths, unsigned slot);
+/* The same by socket, of those on which somebody waits and that get connections: see
+ * unixdiag_waiting(). Returns how many. */
+unsigned paths_waiting(const struct paths *paths, unsigned slot,
+		       struct path_queue ret_queues[HS_PATHS_MAX]);
 /* Those that were accepted and are open. */
 void paths_connections(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX]);

@@ -208,6 +208,80 @@ int unixdiag_get(uint32_t inode, uint64_t cookie, struct unix_listener *ret_list
 	return 0;
 }
 
+/* ---- who waits ---- */
+
+struct waiting {
+	uint32_t inode;
+	uint64_t cookie;
+	uint32_t queued;
+	uint64_t head;
+	bool found;
+};
+
+/*
+ * The clients' sockets, in the order of the queue. That of one who has gone has no number; it waits
+ * for accept(2) all the same. So the first is told by the first one that is there, and by how many
+ * are in front of it: as nobody comes in there, both are the same until somebody accepts, or that
+ * one goes.
+ */
+static uint64_t read_head(const struct nlattr *attr)
+{
+	const uint32_t *inodes = mnl_attr_get_payload(attr);
+	size_t n = mnl_attr_get_payload_len(attr) / sizeof(*inodes);
+
+	for (size_t i = 0; i < n; i++)
+		if (inodes[i])
+			return (uint64_t)(i + 1) << 32 | inodes[i];
+	return 0;
+}
+
+static int on_waiting(const struct nlmsghdr *header, void *userdata)
+{
+	const struct unix_diag_msg *msg = mnl_nlmsg_get_payload(header);
+	struct waiting *waiting = userdata;
+	const struct nlattr *attr;
+
+	if (msg->udiag_ino != waiting->inode || msg->udiag_state != TCP_LISTEN ||
+	    (msg->udiag_cookie[0] | (uint64_t)msg->udiag_cookie[1] << 32) != waiting->cookie)
+		return MNL_CB_OK;
+	waiting->found = true;
+	mnl_attr_for_each(attr, header, sizeof(*msg))
+	{
+		if (mnl_attr_get_type(attr) == UNIX_DIAG_ICONS)
+			waiting->head = read_head(attr);
+		else if (mnl_attr_get_type(attr) == UNIX_DIAG_RQLEN)
+			waiting->queued = read_queue(attr);
+	}
+	return MNL_CB_OK;
+}
+
+int unixdiag_waiting(uint32_t inode, uint64_t cookie, uint32_t *ret_queued, uint64_t *ret_head)
+{
+	struct waiting waiting = {.inode = inode, .cookie = cookie};
+	struct query query = {
+		.states = 1 << TCP_LISTEN,
+		.show = UDIAG_SHOW_RQLEN | UDIAG_SHOW_ICONS,
+		.inode = inode,
+		.cookie = cookie,
+		.on_message = on_waiting,
+		.userdata = &waiting,
+	};
+	int r = ask(&query);
+
+	/* asked for one, the kernel has a page for the answer */
+	if (r == -EMSGSIZE) {
+		query.inode = 0;
+		r = ask(&query);
+	}
+	if (r < 0)
+		return r == -ESTALE ? -ENOENT : r;
+	if (!waiting.found)
+		return -ENOENT;
+	*ret_queued = waiting.queued;
+	*ret_head = waiting.head;
+	return 0;
+}
+
 /* ---- connections ---- */
 
 struct census {

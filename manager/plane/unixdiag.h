@@ -32,6 +32,10 @@ int unixdiag_listening(struct unix_listener **ret_listeners, size_t *ret_n);
  */
 int unixdiag_get(uint32_t inode, uint64_t cookie, struct unix_listener *ret_listener);
 
+/* Who waits on one that listens: how many, and a number for who is the first; 0 = not known. As
+ * long as it is the same, nobody has accepted. -ENOENT as above. */
+int unixdiag_waiting(uint32_t inode, uint64_t cookie, uint32_t *ret_queued, uint64_t *ret_head);
+
 /* Whether somebody listens at the file of this device and inode number, as stat(2) tells them. What
  * cannot be asked is taken to be so. */
 bool unixdiag_is_listened_at(uint64_t device, uint64_t inode);

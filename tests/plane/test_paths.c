@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -317,6 +318,84 @@ static void what_waits_at_a_path_is_waited_for(void **state)
 	assert_int_equal(plane_slot_sockets(rig->plane, 0), 1);
 }
 
+#define MANY 1100
+
+static int connect_to(const char *file)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", file);
+	rig_check(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+	return fd;
+}
+
+static uint64_t head_of(int listener, uint32_t expected)
+{
+	uint64_t cookie, head = 0;
+	socklen_t size = sizeof(cookie);
+	uint32_t queued = 0;
+	struct stat st;
+
+	rig_check(fstat(listener, &st) == 0);
+	rig_check(getsockopt(listener, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0);
+	assert_int_equal(unixdiag_waiting((uint32_t)st.st_ino, cookie, &queued, &head), 0);
+	assert_int_equal(queued, expected);
+	return head;
+}
+
+/* As long as nobody accepts it is the same one, whoever else comes; and who has gone, in front of
+ * it or behind, still waits. */
+static void who_is_the_first_that_waits_is_told(void **state)
+{
+	const char *file = "/run/app/one.sock";
+	int listener = listen_at(file), fds[4];
+	uint64_t head;
+
+	(void)state;
+	assert_int_equal(head_of(listener, 0), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = connect_to(file);
+	head = head_of(listener, 4);
+	assert_int_not_equal(head, 0);
+	close(fds[3]);
+	assert_int_equal(head_of(listener, 4), head);
+	/* the second one is the first that is there */
+	close(fds[0]);
+	assert_int_not_equal(head_of(listener, 4), head);
+	head = head_of(listener, 4);
+	/* who has gone is accepted, and that is seen */
+	close(accept(listener, NULL, NULL));
+	assert_int_not_equal(head_of(listener, 3), head);
+	close(fds[1]);
+	close(fds[2]);
+	/* only those wait who have gone */
+	assert_int_equal(head_of(listener, 3), 0);
+	close(listener);
+}
+
+/* The kernel does not answer for one socket then. */
+static void more_may_wait_than_a_page_names(void **state)
+{
+	struct rlimit limit = {MANY + 100, MANY + 100};
+	const char *file = "/run/app/many.sock";
+	int listener = listen_at(file), *fds = calloc(MANY, sizeof(*fds));
+	uint64_t head;
+
+	(void)state;
+	rig_check(fds && setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	rig_check(listen(listener, MANY) == 0);
+	fds[0] = connect_to(file);
+	head = head_of(listener, 1);
+	for (unsigned i = 1; i < MANY; i++)
+		fds[i] = connect_to(file);
+	assert_int_equal(head_of(listener, MANY), head);
+	for (unsigned i = 0; i < MANY; i++)
+		close(fds[i]);
+	free(fds);
+	close(listener);
+}
+
 /* As systemd has it done when hsd is away. */
 static void who_has_ended_is_left(void **state)
 {
@@ -460,6 +539,8 @@ int main(void)
 		PATH_CASE(a_flip_without_its_link_is_none),
 		PATH_CASE(whoever_flips_at_the_same_time_the_link_ends_where_the_word_does),
 		PATH_CASE(what_waits_at_a_path_is_waited_for),
+		PATH_CASE(who_is_the_first_that_waits_is_told),
+		PATH_CASE(more_may_wait_than_a_page_names),
 		PATH_CASE(who_has_ended_is_left),
 		PATH_CASE(the_last_slot_stays),
 		PATH_CASE(there_is_no_canary_and_no_other_policy),
