@@ -10,12 +10,15 @@
 
 #include "hsd/bus_tables.h"
 #include "system/doorpath.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 /* All hooks of a machine that stops may come at once; each connection is a descriptor of ours. */
 #define VISITORS_MAX 1024
 /* Before the bus, and before what may wait: units do. */
 #define PRIORITY (SD_EVENT_PRIORITY_NORMAL - 10)
+/* When there is no descriptor or no memory for one: who knocks is there still. */
+#define SHUT_FOR (100 * USEC_PER_MSEC)
 
 struct visitor {
 	struct door *door;
@@ -27,6 +30,7 @@ struct door {
 	struct manager *manager;
 	int fd;
 	sd_event_source *source;
+	sd_event_source *reopening; /* off: it is open */
 	LIST_HEAD(, visitor) visitors;
 	unsigned n_visitors;
 };
@@ -137,6 +141,23 @@ static int let_in(struct door *door, int *fd)
 
 /* ---- the door ---- */
 
+static int on_reopening(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct door *door = userdata;
+
+	(void)source;
+	(void)usec;
+	return sd_event_source_set_enabled(door->source, SD_EVENT_ON);
+}
+
+/* Else who knocks would wake us without end, before anything else. */
+static int shut_for_a_while(struct door *door)
+{
+	sd_event_source_set_time_relative(door->reopening, SHUT_FOR);
+	sd_event_source_set_enabled(door->reopening, SD_EVENT_ONESHOT);
+	return sd_event_source_set_enabled(door->source, SD_EVENT_OFF);
+}
+
 /* Who is not let in sees a connection that ends, and takes the bus, or does without us. */
 static int on_knock(sd_event_source *source, int listener, uint32_t events, void *userdata)
 {
@@ -145,6 +166,8 @@ static int on_knock(sd_event_source *source, int listener, uint32_t events, void
 
 	(void)source;
 	(void)events;
+	if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		return shut_for_a_while(door);
 	if (fd >= 0 && is_root(fd) && door->n_visitors < VISITORS_MAX)
 		(void)let_in(door, &fd);
 	return 0;
@@ -178,6 +201,11 @@ int door_open(struct manager *manager, struct door **ret_door, struct problem *p
 				    on_knock, door);
 	if (r >= 0)
 		r = sd_event_source_set_priority(door->source, PRIORITY);
+	if (r >= 0)
+		r = sd_event_add_time(manager->context.event, &door->reopening, CLOCK_MONOTONIC, 0,
+				      USEC_PER_MSEC, on_reopening, door);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(door->reopening, SD_EVENT_OFF);
 	if (r < 0)
 		return problem_set(problem, r,
 				   "cannot listen on " DOOR_PATH
@@ -195,6 +223,7 @@ struct door *door_close(struct door *door)
 		return NULL;
 	while ((visitor = LIST_FIRST(&door->visitors)))
 		visitor_free(visitor);
+	sd_event_source_disable_unref(door->reopening);
 	sd_event_source_disable_unref(door->source);
 	if (door->source)
 		unlink(DOOR_PATH);

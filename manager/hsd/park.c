@@ -194,13 +194,12 @@ static uint64_t look_at(struct park *park, struct park_place *place, uint64_t no
 		park_place_give_up(park, place);
 		return USEC_INFINITY;
 	}
-	if (waiting < 0 || unwanted || until <= now) {
+	if (waiting < 0 || unwanted || until <= now ||
+	    (down <= now && !park_place_put_down(park, place))) {
 		park_place_close(park, place, waiting);
 		return USEC_INFINITY;
 	}
-	if (down <= now)
-		park_place_put_down(park, place);
-	else
+	if (down > now)
 		until = MIN(until, down);
 	queue_age_look(&place->age, now, waiting, grain(park));
 	if (!waiting) {

@@ -5,13 +5,6 @@
 #include "plane/park.h"
 #include "util/macro.h"
 
-static void lay_down(struct park *park, struct park_place *place)
-{
-	place->spare = NULL;
-	park_place_close(park, place, park_waiting(place->fd));
-	park_look(park);
-}
-
 static void on_spare(struct work_answer *answer, void *userdata)
 {
 	struct park_place *place = userdata;
@@ -27,13 +20,14 @@ static void on_spare(struct work_answer *answer, void *userdata)
 			.fd = steal_fd(&answer->fds[0]),
 			.max = park_max(place->fd),
 		};
-	lay_down(park, place);
+	park_place_close(park, place, park_waiting(place->fd));
+	park_look(park);
 }
 
-void park_place_put_down(struct park *park, struct park_place *place)
+bool park_place_put_down(struct park *park, struct park_place *place)
 {
-	if (!place->spare && park_order_twin(park, place, true, on_spare, &place->spare) < 0)
-		lay_down(park, place);
+	return place->spare ||
+	       park_order_twin(park, place, true, on_spare, &place->spare) >= 0;
 }
 
 /* Its group is empty by now, and has no selector. */

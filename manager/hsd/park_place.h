@@ -103,7 +103,8 @@ unsigned park_room(const struct park *park, unsigned backlog);
 
 /* ---- hsd/park_dormant.c: while all slots are stopped on purpose ---- */
 
-/* Gives the place up, as soon as there is a socket like it that has nothing of the address. */
-void park_place_put_down(struct park *park, struct park_place *place);
+/* Gives the place up, as soon as there is a socket like it that has nothing of the address. False:
+ * there will be none, so it may be given up now. */
+bool park_place_put_down(struct park *park, struct park_place *place);
 /* Makes places again of all that were put down. */
 void park_rouse(struct park *park);

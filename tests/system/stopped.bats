@@ -171,3 +171,38 @@ v6_is_refused() {
 	[[ $(status drop '[.listeners[].address] | join(" ")') == 0.0.0.0:7207 ]]
 	down drop
 }
+
+@test 'a hsd that has no descriptor left gives up several addresses at once, and goes on' {
+	write "$tools/wide.py" <<-'END'
+		import http.server, socket, threading
+		class Server(http.server.HTTPServer):
+		    def server_bind(self):
+		        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+		        super().server_bind()
+		for port in range(7211, 7216):
+		    server = Server(("0.0.0.0", port), http.server.SimpleHTTPRequestHandler)
+		    threading.Thread(target=server.serve_forever).start()
+	END
+	write /etc/systemd/system/wide@.service <<-END
+		[Service]
+		ExecStart=/usr/bin/python3 $tools/wide.py
+	END
+	up wide
+	wait_for 5 is_kept 7215
+	pid=$(inside systemctl show -P MainPID hsd)
+	inside bash -c "systemctl stop wide@0 wide@1; prlimit --nofile=3: --pid $pid"
+	wait_for 10 refused 7211
+	wait_for 10 refused 7215
+	[[ $(inside systemctl show -P MainPID hsd) == "$pid" ]]
+	# whoever comes by its door meanwhile keeps it from nothing
+	inside systemctl start --no-block wide@0
+	inside sleep 1
+	inside busctl call --system --timeout=5 org.hotstandby1 /org/hotstandby1 org.hotstandby1.Manager ListServices
+	before=$(inside cut -d' ' -f14 "/proc/$pid/stat")
+	inside sleep 1
+	(($(inside cut -d' ' -f14 "/proc/$pid/stat") - before < 50))
+	inside prlimit --nofile=1024: --pid "$pid"
+	wait_for 20 is_kept 7215
+	[[ $(inside systemctl show -P MainPID hsd) == "$pid" ]]
+	down wide
+}
