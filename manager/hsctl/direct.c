@@ -295,7 +295,7 @@ void direct_locate(const struct direct *direct)
 
 static void describe_paths(const struct plane *plane, struct problem *ret_sentence)
 {
-	const char *wrong = pathlink_find_wrong(plane, -1, 0);
+	const char *wrong = pathlink_find_wrong(plane, NULL);
 
 	pathlink_describe(plane, ret_sentence);
 	if (wrong && !ret_sentence->text[0])

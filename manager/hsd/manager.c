@@ -11,6 +11,7 @@
 #include "hsd/callers.h"
 #include "hsd/door.h"
 #include "hsd/exec_run.h"
+#include "hsd/filewatch.h"
 #include "hsd/foreign_watch.h"
 #include "hsd/hang.h"
 #include "hsd/instance.h"
@@ -293,8 +294,11 @@ static int open_context(struct manager *manager, const struct manager_options *o
 	if (r < 0)
 		return problem_set(problem, r, "cannot make ready for probes: %s", strerror(-r));
 	context->prober = manager->prober;
+	if (filewatch_new(event, &manager->filewatch) < 0)
+		manager->filewatch = NULL;
+	context->filewatch = manager->filewatch;
 	/* nothing but what is told to people depends on it */
-	if (outdated_watch_new(manager, &manager->outdated) < 0)
+	if (!manager->filewatch || outdated_watch_new(manager, &manager->outdated) < 0)
 		manager->outdated = NULL;
 	context->outdated = manager->outdated;
 	/* without a test they are woken in any case */
@@ -363,6 +367,7 @@ struct manager *manager_free(struct manager *manager)
 	outdated_watch_free(manager->outdated);
 	forget_all(manager);
 	fdstore_free(manager->context.fdstore);
+	filewatch_free(manager->filewatch);
 	listens_free(manager->listens);
 	hang_watch_free(manager->hangs);
 	prober_free(manager->prober);

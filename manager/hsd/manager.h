@@ -6,6 +6,7 @@
 #include "hsd/service.h"
 
 struct door;
+struct filewatch;
 struct listens;
 
 struct manager {
@@ -21,6 +22,7 @@ struct manager {
 	struct hang_watch *hangs;
 	struct workers *workers;
 	struct prober *prober;
+	struct filewatch *filewatch;
 	struct outdated_watch *outdated;
 	bool nudge; /* see hsd/nudging.h */
 	uint64_t next_revisit;

@@ -2,10 +2,9 @@
 #include "hsd/outdated_watch.h"
 
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/inotify.h>
 #include <syslog.h>
 
+#include "hsd/filewatch.h"
 #include "hsd/instance.h"
 #include "hsd/manager.h"
 #include "hsd/orders.h"
@@ -40,8 +39,7 @@ struct outdated_slots {
 	struct work *work;
 	char runs[HS_SLOTS_MAX][33]; /* InvocationID of those that were looked at */
 	struct outdated slots[HS_SLOTS_MAX];
-	int *watches; /* on the files of all slots */
-	size_t n_watches;
+	struct watched watched; /* the files of all slots */
 };
 
 struct asker {
@@ -53,8 +51,7 @@ struct asker {
 
 struct outdated_watch {
 	struct manager *manager;
-	int inotify_fd;
-	sd_event_source *io, *pace;
+	sd_event_source *pace;
 	uint64_t next; /* no look in the background before */
 	struct asker askers[ASKERS_MAX];
 	unsigned n_askers;
@@ -77,11 +74,18 @@ static void set_pace(struct outdated_watch *watch, uint64_t usec)
 	sd_event_source_set_enabled(watch->pace, SD_EVENT_ONESHOT);
 }
 
+static void on_changed(void *userdata);
+
 static bool prepare(struct service *service)
 {
+	if (service->outdated)
+		return true;
+	service->outdated = calloc(1, sizeof(*service->outdated));
 	if (!service->outdated)
-		service->outdated = calloc(1, sizeof(*service->outdated));
-	return service->outdated;
+		return false;
+	watched_init(&service->outdated->watched, service->context->filewatch, on_changed,
+		     service);
+	return true;
 }
 
 static void make_due(struct service *service, uint64_t delay)
@@ -97,72 +101,17 @@ static void make_due(struct service *service, uint64_t delay)
 	set_pace(watch, o->not_before);
 }
 
+static void on_changed(void *userdata)
+{
+	make_due(userdata, 0);
+}
+
 void outdated_due(struct service *service)
 {
 	const struct outdated_watch *watch = service->context->outdated;
 
 	if (watch && watch->manager->n_services <= BACKGROUND_MAX)
 		make_due(service, LOOK_AFTER);
-}
-
-/* ---- the watches ---- */
-
-static bool has_watch(const struct outdated_slots *o, int watch)
-{
-	for (size_t i = 0; o && i < o->n_watches; i++)
-		if (o->watches[i] == watch)
-			return true;
-	return false;
-}
-
-static bool is_watched(const struct manager *manager, int watch)
-{
-	for (size_t i = 0; i < manager->n_services; i++)
-		if (has_watch(manager->services[i]->outdated, watch))
-			return true;
-	return false;
-}
-
-/* Services share libraries, and with them watches. */
-static void replace_watches(struct outdated_watch *watch, struct outdated_slots *o, int *watches,
-			    size_t n)
-{
-	_cleanup_(freep) int *old = o->watches;
-	size_t n_old = o->n_watches;
-
-	o->watches = watches;
-	o->n_watches = n;
-	for (size_t i = 0; i < n_old; i++)
-		if (!is_watched(watch->manager, old[i]))
-			inotify_rm_watch(watch->inotify_fd, old[i]);
-}
-
-static void on_changed(const struct outdated_watch *watch, const struct inotify_event *event)
-{
-	const struct manager *manager = watch->manager;
-
-	for (size_t i = 0; i < manager->n_services; i++)
-		if (event->mask & IN_Q_OVERFLOW ||
-		    has_watch(manager->services[i]->outdated, event->wd))
-			make_due(manager->services[i], 0);
-}
-
-static int on_inotify(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t n = read(fd, buffer, sizeof(buffer));
-
-	(void)source;
-	(void)events;
-	for (ssize_t at = 0; at < n;) {
-		const struct inotify_event *event = (const void *)(buffer + at);
-
-		/* that a watch has ended is told besides why */
-		if (event->mask & ~IN_IGNORED)
-			on_changed(userdata, event);
-		at += sizeof(*event) + event->len;
-	}
-	return 0;
 }
 
 /* ---- who has asked ---- */
@@ -262,7 +211,7 @@ static void keep(struct service *service, const struct work_file *files, size_t 
 		if (watches && files[i].file.watch >= 0)
 			watches[n_watches++] = files[i].file.watch;
 	}
-	replace_watches(service->context->outdated, o, watches, n_watches);
+	watched_end(&o->watched, watches, n_watches);
 	for (unsigned i = 0; i < service->n_slots; i++) {
 		if (now[i].files && !o->slots[i].files && is_current(service, i))
 			tell(service, i, &now[i]);
@@ -282,17 +231,20 @@ static void on_looked(struct work_answer *taken, void *userdata)
 
 	o->work = NULL;
 	o->looked = now_usec();
-	if (taken->result >= 0)
-		keep(service, files, n, calloc(n + 1, sizeof(*o->watches)));
-	else
+	if (taken->result >= 0) {
+		keep(service, files, n, calloc(n + 1, sizeof(int)));
+	} else {
 		o->blind = true;
+		watched_end(&o->watched, NULL, 0);
+	}
 	answer_askers(service->context->outdated);
 	look_next(service->context->outdated);
 }
 
-static void look(struct outdated_watch *watch, struct service *service)
+static void look(struct service *service)
 {
-	struct order_scope all = {.keep_places = true, .fds = &watch->inotify_fd, .n_fds = 1};
+	int fd = filewatch_fd(service->context->filewatch);
+	struct order_scope all = {.keep_places = true, .fds = &fd, .n_fds = 1};
 	struct work_order order = {.kind = WORK_OUTDATED, .slot = HS_SLOT_NONE};
 	struct outdated_slots *o = service->outdated;
 
@@ -304,7 +256,9 @@ static void look(struct outdated_watch *watch, struct service *service)
 			o->slots[i] = (struct outdated) {0};
 		memcpy(o->runs[i], run, sizeof(o->runs[i]));
 	}
-	service_order(service, &all, &order, on_looked, service, &o->work);
+	watched_begin(&o->watched);
+	if (service_order(service, &all, &order, on_looked, service, &o->work) < 0)
+		watched_end(&o->watched, NULL, 0);
 }
 
 static unsigned looks(const struct manager *manager)
@@ -332,7 +286,7 @@ static void look_next(struct outdated_watch *watch)
 			continue;
 		if (asked ? running < LOOKS_MAX
 			  : !running && !busy && MAX(o->not_before, watch->next) <= now) {
-			look(watch, service);
+			look(service);
 			watch->next = now + LOOK_EVERY;
 			running++;
 		} else if (!asked) {
@@ -409,8 +363,7 @@ void outdated_forget(struct service *service)
 	if (!o)
 		return;
 	work_forget(o->work);
-	/* others may have the same ones; what is left ends with one event */
-	free(o->watches);
+	watched_done(&o->watched);
 	free(o);
 }
 
@@ -423,13 +376,7 @@ int outdated_watch_new(struct manager *manager, struct outdated_watch **ret_watc
 	if (!watch)
 		return -ENOMEM;
 	watch->manager = manager;
-	watch->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (watch->inotify_fd < 0)
-		return -errno;
-	r = sd_event_add_io(event, &watch->io, watch->inotify_fd, EPOLLIN, on_inotify, watch);
-	if (r >= 0)
-		r = sd_event_add_time(event, &watch->pace, CLOCK_MONOTONIC, 0, LOOK_EVERY, on_pace,
-				      watch);
+	r = sd_event_add_time(event, &watch->pace, CLOCK_MONOTONIC, 0, LOOK_EVERY, on_pace, watch);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(watch->pace, SD_EVENT_OFF);
 	if (r >= 0)
@@ -446,9 +393,7 @@ struct outdated_watch *outdated_watch_free(struct outdated_watch *watch)
 		return NULL;
 	while (watch->n_askers)
 		answer(watch, &watch->askers[watch->n_askers - 1]);
-	sd_event_source_disable_unref(watch->io);
 	sd_event_source_disable_unref(watch->pace);
-	close_fd(watch->inotify_fd);
 	free(watch);
 	return NULL;
 }

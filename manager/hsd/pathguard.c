@@ -6,9 +6,11 @@
 #include <sys/inotify.h>
 #include <syslog.h>
 
+#include "hsd/filewatch.h"
 #include "hsd/orders.h"
 #include "plane/pathlink.h"
 #include "system/journal.h"
+#include "system/work.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -29,11 +31,11 @@
 
 #define CHANGES                                                                                \
 	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | \
-	 IN_ONLYDIR)
+	 IN_ONLYDIR | IN_ONESHOT)
 
 struct pathguard {
 	struct service *service;
-	sd_event_source *changes; /* in the folders of the paths. NULL: they are not watched */
+	struct watched folders; /* of the paths */
 	sd_event_source *timer;
 	uint64_t changed, rest;
 	struct work *work;	 /* it is being looked */
@@ -48,23 +50,12 @@ struct pathguard *pathguard_free(struct pathguard *guard)
 {
 	if (!guard)
 		return NULL;
-	sd_event_source_disable_unref(guard->changes);
+	watched_done(&guard->folders);
 	sd_event_source_disable_unref(guard->timer);
 	work_forget(guard->work);
 	unit_job_free(guard->job);
 	free(guard);
 	return NULL;
-}
-
-int pathguard_new(struct service *service, struct pathguard **ret_guard)
-{
-	struct pathguard *guard = calloc(1, sizeof(*guard));
-
-	if (!guard)
-		return -ENOMEM;
-	guard->service = service;
-	*ret_guard = guard;
-	return 0;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -150,60 +141,49 @@ static void make(struct pathguard *guard)
 
 /* ---- looking ---- */
 
-/* What has happened is not read: all is looked at, and what comes meanwhile wakes nobody. */
-static int on_change(sd_event_source *source, int fd, uint32_t events, void *userdata)
+/* What has happened is not read: all is looked at. */
+static void on_change(void *userdata)
 {
 	struct pathguard *guard = userdata;
 	uint64_t now = now_usec();
 	bool often = now - guard->changed < 2 * guard->rest;
 
-	(void)fd;
-	(void)events;
-	guard->changes = sd_event_source_disable_unref(source);
 	guard->rest = often ? MIN(2 * guard->rest, REST_MAX) : REST_MIN;
 	guard->changed = now;
 	if (often)
 		look_later(guard, guard->rest);
 	else
 		pathguard_look(guard);
-	return 0;
+}
+
+static void keep_watches(struct pathguard *guard, const struct work_public *public)
+{
+	int *watches = calloc(public->n_watches + 1, sizeof(*watches));
+
+	for (unsigned i = 0; watches && i < public->n_watches; i++)
+		watches[i] = public->watches[i];
+	watched_end(&guard->folders, watches, public->n_watches);
 }
 
 static void on_looked(struct work_answer *answer, void *userdata)
 {
+	const struct work_public *public = answer->data;
 	struct pathguard *guard = userdata;
 	bool again = guard->again;
 
 	guard->work = NULL;
 	guard->again = false;
-	if (answer->result < 0) {
+	if (answer->result < 0 || answer->size != sizeof(*public)) {
+		watched_end(&guard->folders, NULL, 0);
 		look_later(guard, LOOK_EVERY);
 		return;
 	}
-	guard->wrong[0] = '\0';
-	if (answer->size)
-		snprintf(guard->wrong, sizeof(guard->wrong), "%.*s",
-			 (int)MIN(answer->size, sizeof(guard->wrong) - 1),
-			 (const char *)answer->data);
+	memcpy(guard->wrong, public->wrong, sizeof(guard->wrong));
+	keep_watches(guard, public);
 	if (again)
 		pathguard_look(guard);
 	else if (guard->wrong[0])
 		make(guard);
-}
-
-/* A new descriptor each time: what was not read goes with the old one. */
-static int watch(struct pathguard *guard)
-{
-	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-
-	guard->changes = sd_event_source_disable_unref(guard->changes);
-	if (fd < 0)
-		return -1;
-	if (sd_event_add_io(guard->service->context->event, &guard->changes, fd, EPOLLIN, on_change,
-			    guard) < 0)
-		return close_fd(fd);
-	sd_event_source_set_io_fd_own(guard->changes, true);
-	return fd;
 }
 
 void pathguard_look(struct pathguard *guard)
@@ -218,12 +198,25 @@ void pathguard_look(struct pathguard *guard)
 	guard->again = guard->work;
 	if (guard->work)
 		return;
-	fd = watch(guard);
+	fd = filewatch_fd(guard->service->context->filewatch);
 	scope.fds = &fd;
 	scope.n_fds = fd >= 0;
+	watched_begin(&guard->folders);
 	if (service_order(guard->service, &scope, &order, on_looked, guard, &guard->work) < 0 ||
 	    fd < 0)
 		look_later(guard, LOOK_EVERY);
+}
+
+int pathguard_new(struct service *service, struct pathguard **ret_guard)
+{
+	struct pathguard *guard = calloc(1, sizeof(*guard));
+
+	if (!guard)
+		return -ENOMEM;
+	guard->service = service;
+	watched_init(&guard->folders, service->context->filewatch, on_change, guard);
+	*ret_guard = guard;
+	return 0;
 }
 
 void pathguard_describe(const struct pathguard *guard, struct problem *ret_sentence)

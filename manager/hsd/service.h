@@ -23,6 +23,7 @@ struct event_log;
 struct exec_run;
 struct exclusive_run;
 struct failover;
+struct filewatch;
 struct hang;
 struct hang_watch;
 struct health_watch;
@@ -49,11 +50,11 @@ struct service_context {
 	struct accounting *accounting;	 /* NULL: this kernel has none */
 	struct hang_watch *hangs;	 /* NULL: hangs are not looked for */
 	struct workers *workers;	 /* do what may hang */
+	struct filewatch *filewatch;	 /* NULL: no file is watched */
 	struct outdated_watch *outdated; /* NULL: nobody looks whether files were replaced */
 	struct prober *prober;		 /* carries out the probes of all services */
 	const bool *nudge;		 /* servers are to be woken when connections move to them */
 	uint64_t *next_revisit;		 /* see hsd/instance.c */
-	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
 	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
 	struct fdstore *fdstore;
 };

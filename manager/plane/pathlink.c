@@ -126,17 +126,26 @@ static bool is_public(const char *service, const char *path)
 	return n == (ssize_t)strlen(target) && !memcmp(text, target, n);
 }
 
-const char *pathlink_find_wrong(const struct plane *plane, int inotify_fd, uint32_t changes)
+/* One that is not there, or not for us to see, is not watched. */
+static void watch_folder(const char *path, struct pathlink_watches *watches)
+{
+	char folder[HS_PATH_MAX];
+	int watch;
+
+	path_folder(path, folder);
+	watch = inotify_add_watch(watches->fd, folder, watches->changes);
+	if (watch >= 0)
+		watches->watches[watches->n++] = watch;
+}
+
+const char *pathlink_find_wrong(const struct plane *plane, struct pathlink_watches *watches)
 {
 	const char *live[HS_PATHS_MAX], *wrong = NULL;
 	unsigned n = paths_live(plane_paths(plane), live);
-	char folder[HS_PATH_MAX];
 
 	for (unsigned i = 0; i < n; i++) {
-		path_folder(live[i], folder);
-		/* one that is not there, or not for us to see, is not watched */
-		if (inotify_fd >= 0)
-			(void)!inotify_add_watch(inotify_fd, folder, changes);
+		if (watches)
+			watch_folder(live[i], watches);
 		if (!wrong && !is_public(plane_service(plane), live[i]))
 			wrong = live[i];
 	}

@@ -26,13 +26,21 @@ int pathlink_follow(const struct plane *plane);
 /* Whether what connects to the service's paths reaches the active slot. True without paths. */
 bool pathlink_is_right(const struct plane *plane);
 
+/* Of the folders of paths, by an inotify(7) descriptor of the caller's. */
+struct pathlink_watches {
+	int fd;
+	uint32_t changes; /* of inotify_add_watch(2) */
+	unsigned n;	  /* so many were added: */
+	int watches[HS_PATHS_MAX];
+};
+
 /*
  * The first of the service's paths, at which a slot has a socket, that is not the link which leads
- * there; NULL = all are, as far as they can be looked at. With `inotify_fd` >= 0 their folders are
- * watched from then on, for `changes`. Whoever owns such a folder may have this wait, as by a file
- * system of his own: it is nothing for a daemon's loop.
+ * there; NULL = all are, as far as they can be looked at. With `watches` (else NULL) their folders
+ * are watched from then on. Whoever owns such a folder may have this wait, as by a file system of
+ * his own: it is nothing for a daemon's loop.
  */
-const char *pathlink_find_wrong(const struct plane *plane, int inotify_fd, uint32_t changes);
+const char *pathlink_find_wrong(const struct plane *plane, struct pathlink_watches *watches);
 /* The sentence about such a path, without its end. */
 void pathlink_describe_wrong(const struct plane *plane, const char *path,
 			     struct problem *ret_sentence);

@@ -50,8 +50,8 @@ enum work_kind {
 	/* who made the listening sockets with these `cookies`, of the daemon's namespace and of
 	 * those given along: an array of struct work_maker */
 	WORK_MAKERS,
-	/* pathlink_find_wrong() with the inotify descriptor given along, for `changes`: that path,
-	 * or nothing */
+	/* pathlink_find_wrong() with the inotify descriptor given along, for `changes`: struct
+	 * work_public */
 	WORK_PUBLIC,
 	WORK_REACH, /* borrow_reach() of the first path that the slot has a socket at */
 	WORK_KIND_COUNT
@@ -88,6 +88,12 @@ struct work_order {
 struct work_file {
 	unsigned place;
 	struct outdated_file file;
+};
+
+struct work_public {
+	char wrong[HS_PATH_MAX]; /* "" = none */
+	unsigned n_watches;
+	int watches[HS_PATHS_MAX];
 };
 
 /* What is done about it, and can be told to people: "adopt its sockets". */

@@ -421,10 +421,17 @@ static int do_makers(struct job *job)
 
 static int do_public(struct job *job)
 {
-	const char *wrong =
-		pathlink_find_wrong(job->plane, job->n_fds ? job->fds[0] : -1, job->order->changes);
+	struct pathlink_watches watches = {.changes = job->order->changes};
+	struct work_public public = {0};
+	const char *wrong;
 
-	return wrong ? put(job, wrong, strlen(wrong) + 1) : 0;
+	if (job->n_fds)
+		watches.fd = job->fds[0];
+	wrong = pathlink_find_wrong(job->plane, job->n_fds ? &watches : NULL);
+	snprintf(public.wrong, sizeof(public.wrong), "%.*s", HS_PATH_MAX - 1, wrong ?: "");
+	public.n_watches = watches.n;
+	memcpy(public.watches, watches.watches, sizeof(public.watches));
+	return put(job, &public, sizeof(public));
 }
 
 static int do_reach(struct job *job)

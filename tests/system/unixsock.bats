@@ -318,6 +318,28 @@ queue_is() { [[ $(status "$1" ".slots[$2].queued") == "$3" ]]; }
 	down gpath
 }
 
+# root has 128 of them on the whole machine, as fs.inotify.max_user_instances says
+@test "the folders of all services are watched by one descriptor" {
+	for i in 1 2 3; do
+		gunicorn "many$i"
+		up "many$i"
+	done
+	hsd=$(inside systemctl show -P MainPID hsd)
+	(($(inside bash -c "ls -l /proc/$hsd/fd | grep -c inotify") == 1))
+	for i in 1 2 3; do
+		inside rm "/run/many$i/many$i.sock"
+	done
+	for i in 1 2 3; do
+		wait_for 10 inside test -S "/run/many$i/many$i.sock"
+	done
+	# one that is managed no more takes nobody's watch along
+	down many2
+	inside rm /run/many3/many3.sock
+	wait_for 10 inside test -S /run/many3/many3.sock
+	down many1
+	down many3
+}
+
 @test "an instance from before it was enabled is told, and taken over by its restart" {
 	gunicorn gbefore
 	inside systemctl daemon-reload
