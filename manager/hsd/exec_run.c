@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/exec_run.h"
 
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <string.h>
 #include <syslog.h>
@@ -23,7 +24,7 @@
 struct exec_run {
 	struct service *service;
 	unsigned slot;
-	struct peer peer;
+	struct peer peer; /* with a pidfd of ours */
 	sd_bus_message *message;
 	struct peer_question *question;
 	struct scope *scope;
@@ -52,6 +53,7 @@ static struct exec_run *exec_run_free(struct exec_run *run)
 	scope_free(run->scope);
 	work_forget(run->work);
 	sd_bus_message_unref(run->message);
+	close_fd(run->peer.pidfd);
 	free(run);
 	return NULL;
 }
@@ -120,6 +122,8 @@ static void end(struct exec_run *run, const struct problem *problem)
 	exec_run_free(run);
 }
 
+static const struct problem ended = {"the process that asks has ended"};
+
 static void on_netns(struct work_answer *answer, void *userdata)
 {
 	struct exec_run *run = userdata;
@@ -127,6 +131,11 @@ static void on_netns(struct work_answer *answer, void *userdata)
 	int r = answer->result;
 
 	run->work = NULL;
+	/* else it is of who has its number now */
+	if (!r && !peer_lives(run->peer.pidfd)) {
+		end(run, &ended);
+		return;
+	}
 	if (!r && answer->size == sizeof(netns.inode))
 		memcpy(&netns.inode, answer->data, sizeof(netns.inode));
 	if (!r)
@@ -142,8 +151,8 @@ static void on_scope(const char *cgroup, const struct problem *problem, void *us
 	struct order_scope nobody = {.left_out = UINT32_MAX};
 
 	run->scope = NULL; /* frees itself */
-	if (!cgroup) {
-		end(run, problem);
+	if (!cgroup || !peer_lives(run->peer.pidfd)) {
+		end(run, cgroup ? &ended : problem);
 		return;
 	}
 	snprintf(run->cgroup, sizeof(run->cgroup), "%s", cgroup);
@@ -195,7 +204,9 @@ static void on_peer(const struct peer *peer, const struct problem *problem, void
 		return;
 	}
 	run->peer = *peer;
+	run->peer.pidfd = fcntl(peer->pidfd, F_DUPFD_CLOEXEC, 3);
 	order.pid = peer->pid;
+	order.pidfd = peer->pidfd;
 	order.unit = peer->unit;
 	order.slice = peer->slice;
 	snprintf(description, sizeof(description), "hsctl exec %s %u", run->service->name,
@@ -225,6 +236,7 @@ int exec_run_start(struct service *service, unsigned slot, sd_bus_message *messa
 	if (!run)
 		return -ENOMEM;
 	run->service = service;
+	run->peer.pidfd = -1;
 	run->slot = slot;
 	run->message = sd_bus_message_ref(message);
 	r = peer_question_new(service->context->bus, message, GROUP, on_peer, run, &run->question);

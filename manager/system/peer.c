@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/peer.h"
 
+#include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "util/macro.h"
 
@@ -31,6 +34,7 @@ struct peer_question *peer_question_free(struct peer_question *question)
 	if (!question)
 		return NULL;
 	sd_bus_slot_unref(question->call);
+	close_fd(question->peer.pidfd);
 	free(question);
 	return NULL;
 }
@@ -46,10 +50,21 @@ static gid_t find_group(const char *name)
 	return file && group ? group->gr_gid : NO_GROUP;
 }
 
+bool peer_lives(int pidfd)
+{
+	struct pollfd end = {.fd = pidfd, .events = POLLIN};
+
+	return pidfd >= 0 && !poll(&end, 1, 0);
+}
+
+/* What was asked about the number was about it only if it still runs. */
 static void answer(struct peer_question *question, const struct problem *problem)
 {
 	_cleanup_(peer_question_freep) struct peer_question *owned = question;
+	static const struct problem ended = {"the process that asks has ended"};
 
+	if (!problem && !peer_lives(owned->peer.pidfd))
+		problem = &ended;
 	owned->on_answer(problem ? NULL : &owned->peer, problem, owned->userdata);
 }
 
@@ -131,6 +146,15 @@ static int read_groups(struct peer_question *question, sd_bus_message *m)
 	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+static int read_pidfd(struct peer_question *question, sd_bus_message *m)
+{
+	int fd, r = sd_bus_message_read(m, "v", "h", &fd);
+
+	if (r >= 0)
+		question->peer.pidfd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return r;
+}
+
 static int read_credential(struct peer_question *question, sd_bus_message *m, const char *name)
 {
 	uint32_t number;
@@ -138,6 +162,8 @@ static int read_credential(struct peer_question *question, sd_bus_message *m, co
 
 	if (!strcmp(name, "UnixGroupIDs"))
 		return read_groups(question, m);
+	if (!strcmp(name, "ProcessFD") && question->peer.pidfd < 0)
+		return read_pidfd(question, m);
 	if (strcmp(name, "UnixUserID") && strcmp(name, "ProcessID"))
 		return sd_bus_message_skip(m, "v");
 	r = sd_bus_message_read(m, "v", "u", &number);
@@ -166,6 +192,15 @@ static int read_credentials(struct peer_question *question, sd_bus_message *m)
 	return r < 0 ? r : question->has_uid && question->has_pid ? 0 : -ENODATA;
 }
 
+/* Only newer buses tell more than the number. Where it is another's by now, that one is asked about
+ * from here on. */
+static int hold_process(struct peer *peer)
+{
+	if (peer->pidfd < 0)
+		peer->pidfd = (int)syscall(SYS_pidfd_open, peer->pid, 0);
+	return peer->pidfd < 0 ? -errno : 0;
+}
+
 static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct peer_question *question = userdata;
@@ -173,6 +208,8 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *error
 	(void)error;
 	if (sd_bus_message_is_method_error(m, NULL) || read_credentials(question, m) < 0)
 		return fail(question, m, "the bus does not say who asks");
+	if (hold_process(&question->peer) < 0)
+		return fail(question, NULL, "the process that asks has ended");
 	question->call = sd_bus_slot_unref(question->call);
 	if (sd_bus_call_method_async(question->bus, &question->call, SYSTEMD, SYSTEMD_PATH,
 				     SYSTEMD_MANAGER, "GetUnitByPID", on_unit, question, "u",
@@ -190,6 +227,7 @@ int peer_question_new(sd_bus *bus, sd_bus_message *message, const char *group, p
 	if (!question)
 		return -ENOMEM;
 	question->bus = bus;
+	question->peer.pidfd = -1;
 	question->group = find_group(group);
 	question->on_answer = on_answer;
 	question->userdata = userdata;

@@ -14,6 +14,7 @@
 
 struct peer {
 	pid_t pid;
+	int pidfd; /* of it: the number may be another's later. Closed after the callback */
 	uid_t uid;
 	bool in_group;		   /* of the group that was asked for; root need not be */
 	char unit[UNIT_NAME_MAX];  /* "session-2.scope", "app@0.service"; "" = of none */
@@ -21,7 +22,7 @@ struct peer {
 };
 
 struct peer_question;
-/* NULL, and why, when that cannot be known. Called once; the question is freed after the call. */
+/* NULL, and why, when that cannot be known, or the process has ended. Called once; the question is freed after the call. */
 typedef void (*peer_fn)(const struct peer *peer, const struct problem *problem, void *userdata);
 
 /* `group`: of /etc/group; one that is not there has no members. */
@@ -32,3 +33,6 @@ struct peer_question *peer_question_free(struct peer_question *question);
 /* It is in a session of its own user, or in what that user's systemd runs: where it is gives it
  * nothing that leaving takes away. */
 bool peer_is_in_session(const struct peer *peer);
+
+/* The process of the descriptor has not ended. */
+bool peer_lives(int pidfd);

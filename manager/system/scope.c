@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/scope.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
 #include <systemd/sd-login.h>
 
 #include "plane/cgroup.h"
+#include "system/peer.h"
 #include "system/units.h"
 #include "util/macro.h"
 
@@ -24,6 +26,8 @@
 struct scope {
 	char name[NAME_MAX_LEN];
 	sd_bus *bus;
+	int pidfd;
+	sd_bus_message *by_number; /* for a systemd that takes no pidfd; NULL = it was sent */
 	struct unit_job *job;
 	sd_bus_slot *question;
 	scope_fn on_end;
@@ -38,6 +42,8 @@ struct scope *scope_free(struct scope *scope)
 		return NULL;
 	unit_job_free(scope->job);
 	sd_bus_slot_unref(scope->question);
+	sd_bus_message_unref(scope->by_number);
+	close_fd(scope->pidfd);
 	free(scope);
 	return NULL;
 }
@@ -73,12 +79,19 @@ static int append_bond(sd_bus_message *m, const char *unit)
 				     "t", SMOKE_STOP_USEC);
 }
 
+static int append_process(sd_bus_message *m, const struct scope_order *order)
+{
+	if (order->pidfd >= 0)
+		return sd_bus_message_append(m, "(sv)", "PIDFDs", "ah", 1, order->pidfd);
+	return sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)order->pid);
+}
+
 static int append_properties(sd_bus_message *m, const struct scope_order *order)
 {
 	int r = sd_bus_message_open_container(m, 'a', "(sv)");
 
 	if (r >= 0)
-		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, (uint32_t)order->pid);
+		r = append_process(m, order);
 	if (r >= 0)
 		r = append_text(m, "Description", order->description);
 	if (r >= 0 && order->slice[0])
@@ -146,15 +159,44 @@ static int ask_place(struct scope *scope)
 						scope, "ss", SYSTEMD ".Scope", "ControlGroup");
 }
 
+static void on_job_end(const char *result, const struct problem *problem, void *userdata);
+
+/* It was refused: by one that does not know what a pidfd is for, perhaps. */
+static bool order_by_number(struct scope *scope)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *order = steal_ptr(&scope->by_number);
+
+	return order && peer_lives(scope->pidfd) &&
+	       unit_job_send(scope->bus, order, on_job_end, scope, &scope->job) >= 0;
+}
+
 static void on_job_end(const char *result, const struct problem *problem, void *userdata)
 {
 	struct scope *scope = userdata;
 
 	scope->job = NULL; /* frees itself */
+	if (problem && order_by_number(scope))
+		return;
 	if (strcmp(result, "done"))
 		end(scope, NULL, problem ? problem->text : result);
 	else if (ask_place(scope) < 0)
 		end(scope, NULL, "out of memory");
+}
+
+static int make_orders(struct scope *scope, const struct scope_order *order,
+		       sd_bus_message **ret_first)
+{
+	struct scope_order by_number = *order;
+	int r;
+
+	by_number.pidfd = -1;
+	if (order->pidfd < 0)
+		return make_order(scope->bus, scope->name, order, ret_first);
+	scope->pidfd = fcntl(order->pidfd, F_DUPFD_CLOEXEC, 3);
+	if (scope->pidfd < 0)
+		return -errno;
+	r = make_order(scope->bus, scope->name, &by_number, &scope->by_number);
+	return r < 0 ? r : make_order(scope->bus, scope->name, order, ret_first);
 }
 
 int scope_new(sd_bus *bus, const struct scope_order *order, scope_fn on_end, void *userdata,
@@ -167,11 +209,12 @@ int scope_new(sd_bus *bus, const struct scope_order *order, scope_fn on_end, voi
 	if (!scope)
 		return -ENOMEM;
 	scope->bus = bus;
+	scope->pidfd = -1;
 	scope->on_end = on_end;
 	scope->userdata = userdata;
 	r = make_name(scope->name);
 	if (r >= 0)
-		r = make_order(bus, scope->name, order, &m);
+		r = make_orders(scope, order, &m);
 	if (r >= 0)
 		r = unit_job_send(bus, m, on_job_end, scope, &scope->job);
 	if (r < 0)
@@ -199,7 +242,7 @@ int scope_enter(sd_bus *bus, const char *description, char cgroup[PATH_MAX],
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	_cleanup_(freep) char *slice = NULL, *unit = NULL;
 	char name[NAME_MAX_LEN];
-	struct scope_order order = {.pid = getpid(), .description = description};
+	struct scope_order order = {.pid = getpid(), .pidfd = -1, .description = description};
 	int r = make_name(name);
 
 	order.slice = sd_pid_get_slice(0, &slice) >= 0 ? slice : "";

@@ -24,11 +24,14 @@ typedef void (*scope_fn)(const char *cgroup, const struct problem *problem, void
 
 struct scope_order {
 	pid_t pid;
+	int pidfd; /* of it, else -1; needed while it is ordered */
 	const char *unit, *slice; /* where it is now, as systemd has it; the slice may be "" */
 	const char *description;
 };
 
-/* Moves the process there. It stays in the slice that it is in, with the limits of its user. */
+/* Moves the process there. It stays in the slice that it is in, with the limits of its user. With a
+ * pidfd no other is moved that has its number later, but by a systemd that does not take one, and
+ * then only if it ends while that looks for the number. */
 int scope_new(sd_bus *bus, const struct scope_order *order, scope_fn on_end, void *userdata,
 	      struct scope **ret_scope);
 /* Forgets it without a callback; systemd goes on with it. */

@@ -67,3 +67,37 @@ scopes() { inside systemctl list-units --all --plain --no-legend 'hotstandby-exe
 	[[ $(hs exec app 1 -- curl -sSf --max-time 10 http://127.0.0.1:9803/) == 'slot=1 '* ]]
 	bystander_is_well
 }
+
+# A number is another's once its process has ended, also while systemd has too much to do to answer.
+@test "who has the number of the one that asked is left where it is" {
+	[[ -w /proc/sys/kernel/ns_last_pid ]] || skip 'needs /proc/sys/kernel/ns_last_pid (CONFIG_CHECKPOINT_RESTORE)'
+	leader=$(_container_leader "$rig")
+	kill -STOP "$leader"
+	inside busctl call --system --timeout=60 org.hotstandby1 /org/hotstandby1/service/app \
+		org.hotstandby1.Service Exec u 1 >/dev/null 2>&1 3>&- &
+	asker=$!
+	wait_for 5 inside pgrep -x busctl
+	number=$(inside pgrep -x busctl)
+	# so that hsd has been told who asks
+	sleep 1
+	inside kill -KILL "$number"
+	wait "$asker" || true
+	# shellcheck disable=SC2016 # of the other shell
+	nsenter -t "$leader" -p bash -c '
+		for _ in {1..50}; do
+			echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
+			sleep 60 &
+			(($! != $1)) || exit 0
+			kill $!
+		done
+		exit 1' - "$number" 3>&-
+	before=$(inside cat "/proc/$number/cgroup")
+	kill -CONT "$leader"
+	inside sleep 2
+	[[ $(inside cat "/proc/$number/cgroup") == "$before" ]]
+	inside kill "$number"
+	[[ $(scopes) == 0 ]]
+	# and who is there still is heard
+	[[ $(hs exec app 1 -- curl -sSf --max-time 10 http://127.0.0.1:9803/) == 'slot=1 '* ]]
+	bystander_is_well
+}
