@@ -15,7 +15,6 @@
 
 #include "core/path.h"
 #include "plane/unixdiag.h"
-#include "util/files.h"
 #include "util/macro.h"
 
 #define LABEL	    "security.selinux"
@@ -59,6 +58,9 @@ static int run(struct task *task, struct problem *problem)
 	shared->result = -ECHILD;
 	pid = fork();
 	if (!pid) {
+		/* what is made has its mode from the beginning: to give it one later would need its
+		 * name, which may be another's by then */
+		umask(0);
 		shared->result = pathsetup_enter_machine(&shared->problem);
 		if (!shared->result)
 			shared->result = shared->work(shared);
@@ -82,8 +84,7 @@ static int enter_folder(int parent, const char *name)
 	struct stat st;
 	int fd;
 
-	/* whatever the umask */
-	if (mkdirat(parent, name, FOLDER_MODE) == 0 && fchmodat(parent, name, FOLDER_MODE, 0) < 0)
+	if (mkdirat(parent, name, FOLDER_MODE) < 0 && errno != EEXIST)
 		return -errno;
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -171,15 +172,49 @@ int pathsetup_folders(const char *service, unsigned slot, const struct config *c
 
 /* ---- links ---- */
 
-int pathsetup_open_public(const char *folder)
+/* Whoever owns a folder on the way could lead us elsewhere by a link. */
+static int open_below(int parent, const char *name)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
-	int fd = (int)syscall(SYS_openat2, AT_FDCWD, folder, &how, sizeof(how));
+	int fd = (int)syscall(SYS_openat2, parent, name, &how, sizeof(how));
 
 	return fd < 0 ? -errno : fd;
+}
+
+int pathsetup_open_public(const char *folder)
+{
+	return open_below(AT_FDCWD, folder);
+}
+
+static int make_step(int parent, const char *name)
+{
+	int fd = open_below(parent, name);
+
+	if (fd != -ENOENT)
+		return fd;
+	if (mkdirat(parent, name, FOLDER_MODE) < 0 && errno != EEXIST)
+		return -errno;
+	return open_below(parent, name);
+}
+
+/* What is missing of it is made. */
+static int make_public(const char *folder)
+{
+	int fd = open_below(AT_FDCWD, "/");
+
+	while (fd >= 0 && *folder) {
+		_cleanup_(close_fdp) int parent = fd;
+		char name[HS_PATH_MAX];
+		size_t length = strcspn(++folder, "/");
+
+		snprintf(name, sizeof(name), "%.*s", (int)length, folder);
+		folder += length;
+		fd = make_step(parent, name);
+	}
+	return fd;
 }
 
 static bool is_link_to(int folder, const char *name, const char *target)
@@ -241,10 +276,7 @@ static int make_link(const char *service, const char *path)
 
 	path_folder(path, folder);
 	path_of_active(service, path, target);
-	r = make_folders(folder, FOLDER_MODE);
-	if (r < 0)
-		return r;
-	fd = pathsetup_open_public(folder);
+	fd = make_public(folder);
 	if (fd < 0)
 		return fd;
 	if (is_link_to(fd, path_base(path), target))

@@ -94,3 +94,23 @@ answers() { [[ $(inside curl -sS --max-time 3 --unix-socket /run/shop/shop.sock 
 	wait_for 30 answers 0
 	bystander_is_well
 }
+
+# root makes what is missing of a public path, below a folder that may be the user's
+@test "a link on the way to a public folder leads root nowhere" {
+	own_service lead 9871
+	up lead
+	printf '[Service]\nPaths=/srv/lead/a/b/lead.sock\n' | write /etc/hotstandby/lead.conf
+	inside systemctl reload hsd
+	inside install -d -o games /srv/lead
+	as_games ln -s /etc /srv/lead/a
+	run inside hsctl adopt lead@0.service
+	[[ $output == *'reached through a symbolic link'* ]]
+	run ! inside test -e /etc/b
+	# where nothing is in the way they are made
+	as_games rm /srv/lead/a
+	inside bash -c 'umask 077; exec hsctl adopt lead@0.service'
+	[[ $(inside stat -c '%U %a' /srv/lead/a /srv/lead/a/b | sort -u) == 'root 755' ]]
+	inside test -L /srv/lead/a/b/lead.sock
+	down lead
+	bystander_is_well
+}
