@@ -106,6 +106,19 @@ static int add_file(struct tour *tour, pid_t pid, const char *path, bool gone)
 	return 0;
 }
 
+/* Nobody opens a path that is longer than PATH_MAX, and a newline in one is written as four
+ * characters: such a line is passed over, for its end may look like another. */
+static bool is_whole(const char *line, FILE *maps)
+{
+	int c;
+
+	if (strchr(line, '\n'))
+		return true;
+	while ((c = getc(maps)) != EOF && c != '\n')
+		;
+	return false;
+}
+
 static int read_maps(struct tour *tour, pid_t pid, FILE *maps)
 {
 	char line[PATH_MAX + 128], last[PATH_MAX + 128] = "";
@@ -113,7 +126,7 @@ static int read_maps(struct tour *tour, pid_t pid, FILE *maps)
 	int r = 0;
 
 	while (!r && fgets(line, sizeof(line), maps)) {
-		const char *path = outdated_mapping(line, &gone);
+		const char *path = is_whole(line, maps) ? outdated_mapping(line, &gone) : NULL;
 
 		/* the parts of a file stand together */
 		if (!path || (gone == last_gone && !strcmp(path, last)))

@@ -5,10 +5,12 @@
  */
 #include "cases.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -248,6 +250,88 @@ static void a_replaced_program_is_seen_and_told(void **state)
 	end_program(&program);
 }
 
+/* ---- an ill-meant name ---- */
+
+/* The kernel writes each of these as four characters, so that the line is longer than any path. */
+static void enter_long_folders(void)
+{
+	char name[251];
+
+	memset(name, '\n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	for (unsigned i = 0; i < 5; i++)
+		if (mkdir(name, 0700) < 0 || chdir(name) < 0)
+			_exit(1);
+}
+
+/* The end of the line looks like a line of its own. */
+static void map_forged_file(const char *folder)
+{
+	static const char *const steps[] = {"q r-xp w e r ", "opt"};
+	int fd;
+
+	if (chdir(folder) < 0)
+		_exit(1);
+	enter_long_folders();
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+		if (mkdir(steps[i], 0700) < 0 || chdir(steps[i]) < 0)
+			_exit(1);
+	fd = open("forged", O_RDWR | O_CREAT | O_CLOEXEC, 0700);
+	if (fd < 0 || ftruncate(fd, 4096) < 0 ||
+	    mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+		_exit(1);
+	if (chdir("/") < 0)
+		_exit(1);
+}
+
+static pid_t run_forger(const struct rig *rig, const char *folder)
+{
+	char mount[PATH_MAX], byte;
+	_cleanup_(freep) char *procs = NULL;
+	int done[2];
+	pid_t pid;
+
+	assert_int_equal(cgroup_mount(mount, sizeof(mount)), 0);
+	procs = format("%s%s/cgroup.procs", mount, rig->group);
+	assert_int_equal(pipe2(done, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		FILE *file = fopen(procs, "we");
+
+		if (!file || fputs("0", file) < 0 || fclose(file))
+			_exit(1);
+		map_forged_file(folder);
+		(void)!write(done[1], "", 1);
+		pause();
+		_exit(0);
+	}
+	close(done[1]);
+	assert_int_equal(read(done[0], &byte, 1), 1);
+	close(done[0]);
+	return pid;
+}
+
+static void a_long_name_forges_no_other(void **state)
+{
+	struct rig *rig = *state;
+	_cleanup_(freep) struct outdated_file *files = NULL;
+	_cleanup_(freep) char *clear = NULL;
+	char folder[] = "outdated-XXXXXX";
+	size_t n = 0;
+	pid_t pid;
+
+	assert_non_null(mkdtemp(folder));
+	pid = run_forger(rig, folder);
+	assert_int_equal(outdated_look(rig->group, -1, &files, &n), 0);
+	assert_true(n > 0);
+	for (size_t i = 0; i < n; i++)
+		assert_string_not_equal(files[i].path, "/opt/forged");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	clear = format("rm -r %s", folder);
+	assert_int_equal(system(clear), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +341,7 @@ int main(void)
 		CASE(what_waits_on_it_moves_to_the_slot),
 		CASE(only_what_is_meant_and_for_its_user),
 		BARE_CASE(a_replaced_program_is_seen_and_told),
+		BARE_CASE(a_long_name_forges_no_other),
 	};
 
 	return cases_run("room", tests);
