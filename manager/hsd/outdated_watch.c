@@ -83,8 +83,7 @@ static bool prepare(struct service *service)
 	service->outdated = calloc(1, sizeof(*service->outdated));
 	if (!service->outdated)
 		return false;
-	watched_init(&service->outdated->watched, service->context->filewatch, on_changed,
-		     service);
+	watched_init(&service->outdated->watched, service->context->filewatch, on_changed, service);
 	return true;
 }
 

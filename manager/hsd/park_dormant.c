@@ -26,8 +26,7 @@ static void on_spare(struct work_answer *answer, void *userdata)
 
 bool park_place_put_down(struct park *park, struct park_place *place)
 {
-	return place->spare ||
-	       park_order_twin(park, place, true, on_spare, &place->spare) >= 0;
+	return place->spare || park_order_twin(park, place, true, on_spare, &place->spare) >= 0;
 }
 
 /* Its group is empty by now, and has no selector. */

@@ -22,7 +22,8 @@ struct peer {
 };
 
 struct peer_question;
-/* NULL, and why, when that cannot be known, or the process has ended. Called once; the question is freed after the call. */
+/* NULL, and why, when that cannot be known, or the process has ended. Called once; the question is
+ * freed after the call. */
 typedef void (*peer_fn)(const struct peer *peer, const struct problem *problem, void *userdata);
 
 /* `group`: of /etc/group; one that is not there has no members. */

@@ -24,7 +24,7 @@ typedef void (*scope_fn)(const char *cgroup, const struct problem *problem, void
 
 struct scope_order {
 	pid_t pid;
-	int pidfd; /* of it, else -1; needed while it is ordered */
+	int pidfd;		  /* of it, else -1; needed while it is ordered */
 	const char *unit, *slice; /* where it is now, as systemd has it; the slice may be "" */
 	const char *description;
 };
