@@ -6,7 +6,11 @@
 #include "core/path.h"
 #include "hsctl/json.h"
 #include "system/pathdetect.h"
+#include "util/clock.h"
 #include "util/macro.h"
+
+/* All sockets of the machine are gone through. */
+#define PATIENCE (10 * USEC_PER_SEC)
 
 void plainpaths_find(const char *cgroup, const struct pathlist *paths, struct plainpaths *ret_paths,
 		     char ret_other[HS_PATH_MAX])
@@ -74,7 +78,7 @@ size_t plainpaths_left(const struct plainpaths *paths)
 		if (!unixdiag_get(one->inode, one->cookie, &now))
 			left += now.queued;
 	}
-	if (!unixdiag_connections(files, paths->n, open))
+	if (!unixdiag_connections(files, paths->n, PATIENCE, open))
 		for (size_t i = 0; i < paths->n; i++)
 			left += open[i];
 	return left;

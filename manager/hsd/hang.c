@@ -135,7 +135,7 @@ static bool given(const struct hang *hang, unsigned slot, uint64_t *ret_given,
 	struct slot_totals totals;
 
 	if (!plane_accounting(hang->service->plane) ||
-	    plane_slot_totals(hang->service->plane, slot, &totals) < 0)
+	    plane_slot_counted(hang->service->plane, slot, &totals) < 0)
 		return false;
 	*ret_given = totals.opened + totals.moved_in - totals.moved_out;
 	if (ret_at_paths)

@@ -42,7 +42,7 @@ static int add_place(const struct plane *plane, unsigned place, struct counts *c
 {
 	struct slot_totals totals;
 	uint64_t asked;
-	int r = plane_slot_totals(plane, place, &totals);
+	int r = plane_slot_counted(plane, place, &totals);
 
 	if (r < 0)
 		return r;

@@ -197,8 +197,7 @@ static int sum_entry(int counters_fd, uint32_t index, uint64_t sum[FIELDS])
 	return 0;
 }
 
-/* Without those at paths, which no program counts. */
-static int counted_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
+int plane_slot_counted(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
 {
 	struct hs_counters c = {0};
 	int r = sum_entry(plane_counters_fd(plane), slot, (uint64_t *)&c);
@@ -226,7 +225,7 @@ static int counted_totals(const struct plane *plane, unsigned slot, struct slot_
 int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
 {
 	uint64_t at_paths[HS_SLOTS_MAX];
-	int r = counted_totals(plane, slot, ret_totals);
+	int r = plane_slot_counted(plane, slot, ret_totals);
 
 	if (r < 0 || slot >= HS_SLOTS_MAX || !plane_paths(plane)->entries)
 		return r;
@@ -252,7 +251,7 @@ int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 	int r = sum_entry(plane_counters_fd(plane), HS_COUNTERS_SERVICE, (uint64_t *)&c);
 
 	for (unsigned slot = 0; !r && slot < HS_PLACES_MAX; slot++)
-		r = counted_totals(plane, slot, &totals.slots[slot]);
+		r = plane_slot_counted(plane, slot, &totals.slots[slot]);
 	if (r < 0)
 		return r;
 	paths_connections(plane_paths(plane), at_paths);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "plane/pins.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 #define ENTRIES (HS_SLOTS_MAX * HS_PATHS_MAX)
@@ -32,6 +33,11 @@ int paths_open(const char *folder, struct paths *ret_paths)
 		return r;
 	}
 	paths.entries = pages;
+	paths.counted = calloc(HS_SLOTS_MAX, sizeof(*paths.counted));
+	if (!paths.counted) {
+		paths_done(&paths);
+		return -ENOMEM;
+	}
 	*ret_paths = paths;
 	return 0;
 }
@@ -51,6 +57,7 @@ void paths_done(struct paths *paths)
 	if (paths->entries)
 		munmap(paths->entries, bytes());
 	close_fd(paths->fd);
+	free(paths->counted);
 	*paths = PATHS_NONE;
 }
 
@@ -268,14 +275,35 @@ unsigned paths_waiting(const struct paths *paths, unsigned slot,
 	return n;
 }
 
-void paths_connections(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX])
+/* ---- connections ---- */
+
+/* So long all sockets of the machine are gone through, at the most, */
+#define COUNT_PATIENCE (50 * USEC_PER_MSEC)
+/* and then this part of our time goes into it, unless it takes next to none. */
+#define COUNT_CHEAP (2 * USEC_PER_MSEC)
+#define COUNT_SHARE 50
+
+/* Of all services together. */
+static uint64_t count_after;
+
+static int count(const struct unix_file *files, size_t n, uint64_t *open)
 {
-	struct unix_file files[ENTRIES];
-	uint64_t open[ENTRIES];
-	unsigned slots[ENTRIES];
+	uint64_t begun = cpu_usec(), took;
+	int r;
+
+	if (now_usec() < count_after)
+		return -EAGAIN;
+	r = unixdiag_connections(files, n, COUNT_PATIENCE, open);
+	took = cpu_usec() - begun;
+	count_after = took > COUNT_CHEAP ? now_usec() + COUNT_SHARE * took : 0;
+	return r;
+}
+
+static size_t list_files(const struct paths *paths, struct unix_file files[ENTRIES],
+			 unsigned slots[ENTRIES])
+{
 	size_t n = 0;
 
-	memset(counts, 0, HS_SLOTS_MAX * sizeof(*counts));
 	for (unsigned i = 0; paths->entries && i < ENTRIES; i++) {
 		const struct hs_path *entry = &paths->entries[i];
 
@@ -284,8 +312,27 @@ void paths_connections(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX])
 		slots[n] = i / HS_PATHS_MAX;
 		files[n++] = (struct unix_file) {entry->file_device, entry->file_inode};
 	}
-	if (!n || unixdiag_connections(files, n, open) < 0)
+	return n;
+}
+
+void paths_connections(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX])
+{
+	struct unix_file files[ENTRIES];
+	uint64_t open[ENTRIES];
+	unsigned slots[ENTRIES];
+	size_t n = list_files(paths, files, slots);
+	int r;
+
+	memset(counts, 0, HS_SLOTS_MAX * sizeof(*counts));
+	if (!n)
 		return;
-	for (size_t i = 0; i < n; i++)
-		counts[slots[i]] += open[i];
+	r = count(files, n, open);
+	if (!r)
+		memset(paths->counted, 0, HS_SLOTS_MAX * sizeof(*paths->counted));
+	for (size_t i = 0; i < n; i++) {
+		if (!r)
+			paths->counted[slots[i]] += open[i];
+		counts[slots[i]] =
+			r ? MAX(paths->counted[slots[i]], UINT64_C(1)) : paths->counted[slots[i]];
+	}
 }

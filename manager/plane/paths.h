@@ -16,6 +16,7 @@
 struct paths {
 	int fd;			 /* -1: there is no table, as the service has no path */
 	struct hs_path *entries; /* mapped: HS_SLOTS_MAX * HS_PATHS_MAX */
+	uint64_t *counted;	 /* connections of each slot when they could be counted last */
 };
 
 struct path_queue {
@@ -60,5 +61,6 @@ uint32_t paths_queued(const struct paths *paths, unsigned slot);
  * unixdiag_waiting(). Returns how many. */
 unsigned paths_waiting(const struct paths *paths, unsigned slot,
 		       struct path_queue ret_queues[HS_PATHS_MAX]);
-/* Those that were accepted and are open. */
+/* Those that were accepted and are open. Where it takes too long to count them, as somebody on the
+ * machine has very many, these are the last counts, and 1 for 0: nobody is known to have none. */
 void paths_connections(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX]);

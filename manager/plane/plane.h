@@ -167,6 +167,8 @@ struct plane_totals {
 };
 int plane_totals(const struct plane *plane, struct plane_totals *ret_totals);
 int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals);
+/* What programs count: without the connections at paths, for which everybody's are gone through. */
+int plane_slot_counted(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals);
 /* Look-ups that the selector answered without choosing a place: a preview rule did, or nobody. */
 int plane_asked_otherwise(const struct plane *plane, uint64_t *ret_asked);
 

@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 
 #include "plane/diag.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 #define ANSWER_SIZE 32768
@@ -20,6 +21,7 @@ struct query {
 	uint32_t states, show;
 	uint32_t inode; /* 0 = all */
 	uint64_t cookie;
+	uint64_t deadline; /* of cpu_usec(); 0 = none */
 	mnl_cb_t on_message;
 	void *userdata;
 };
@@ -51,6 +53,8 @@ static int receive(struct mnl_socket *socket, const struct query *query)
 	if (!buffer)
 		return -ENOMEM;
 	do {
+		if (query->deadline && cpu_usec() > query->deadline)
+			return -ETIME;
 		n = mnl_socket_recvfrom(socket, buffer, ANSWER_SIZE);
 		if (n < 0)
 			return -errno;
@@ -302,10 +306,12 @@ static int on_connection(const struct nlmsghdr *header, void *userdata)
 	return MNL_CB_OK;
 }
 
-int unixdiag_connections(const struct unix_file *files, size_t n, uint64_t *counts)
+int unixdiag_connections(const struct unix_file *files, size_t n, uint64_t patience_usec,
+			 uint64_t *counts)
 {
 	struct census census = {files, n, counts};
 	struct query query = {
+		.deadline = cpu_usec() + patience_usec,
 		.states = 1 << TCP_ESTABLISHED,
 		.show = UDIAG_SHOW_VFS,
 		.on_message = on_connection,

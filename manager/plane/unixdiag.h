@@ -41,8 +41,10 @@ int unixdiag_waiting(uint32_t inode, uint64_t cookie, uint32_t *ret_queued, uint
 bool unixdiag_is_listened_at(uint64_t device, uint64_t inode);
 
 /* How many connections that were accepted on sockets bound to these files are open: counts[i] for
- * files[i]. Those that wait for accept() are not among them. */
-int unixdiag_connections(const struct unix_file *files, size_t n, uint64_t *counts);
+ * files[i]. Those that wait for accept() are not among them. All of the machine's are gone through,
+ * and everybody may have very many: -ETIME if that takes more than `patience_usec` of the CPU. */
+int unixdiag_connections(const struct unix_file *files, size_t n, uint64_t patience_usec,
+			 uint64_t *counts);
 
 /* What the kernel calls the device of a file that stat(2) has told. */
 uint32_t unixdiag_device(uint64_t device);

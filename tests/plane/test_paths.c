@@ -11,12 +11,15 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "plane/pathlink.h"
 #include "system/change.h"
@@ -528,6 +531,89 @@ static void two_at_one_path_that_nobody_has_named_are_told(void **state)
 	expect_unadopted(rig, b, "/run/app/other.sock, and so does another");
 }
 
+/* ---- somebody who has very many sockets ---- */
+
+#define CROWD	    4
+#define CROWD_PAIRS 9000
+
+static void crowd_in(int told)
+{
+	struct rlimit limit;
+	int pair[2], n = 0;
+
+	/* also when the test has failed */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	while (n < CROWD_PAIRS && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		n++;
+	(void)!write(told, "", 1);
+	pause();
+	_exit(0);
+}
+
+static void start_crowd(pid_t crowd[CROWD])
+{
+	int told[2];
+	char byte;
+
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+	for (unsigned i = 0; i < CROWD; i++) {
+		crowd[i] = fork();
+		if (!crowd[i])
+			crowd_in(told[1]);
+	}
+	for (unsigned i = 0; i < CROWD; i++)
+		assert_int_equal(read(told[0], &byte, 1), 1);
+	close(told[0]);
+	close(told[1]);
+}
+
+static void end_crowd(const pid_t crowd[CROWD])
+{
+	for (unsigned i = 0; i < CROWD; i++) {
+		kill(crowd[i], SIGKILL);
+		waitpid(crowd[i], NULL, 0);
+	}
+}
+
+static uint64_t cost_of_all(void)
+{
+	struct unix_file none = {1, 1};
+	uint64_t counts[1], begun = cpu_usec();
+
+	assert_int_equal(unixdiag_connections(&none, 1, RIG_DEADLINE_USEC, counts), 0);
+	return cpu_usec() - begun;
+}
+
+static void who_has_very_many_sockets_costs_others_little(void **state)
+{
+	struct rig *rig = *state;
+	struct pair pair = start_both(rig);
+	uint64_t once, begun;
+	pid_t crowd[CROWD];
+	int fd;
+
+	server_serve(pair.a, false);
+	fd = connect_public();
+	assert_int_equal(server_accept(pair.a, NULL), 1);
+	assert_int_equal(rig_slot(rig, 0).connections, 1);
+	assert_int_equal(rig_slot(rig, 1).connections, 0);
+	start_crowd(crowd);
+	once = cost_of_all();
+	begun = cpu_usec();
+	for (unsigned i = 0; i < 100; i++)
+		rig_slot(rig, 0);
+	assert_in_range(cpu_usec() - begun, 0, 10 * once);
+	/* what could not be counted is not known to be none */
+	assert_true(rig_slot(rig, 0).connections >= 1);
+	end_crowd(crowd);
+	close(fd);
+	server_hang_up(pair.a, false);
+	rig_until(!rig_slot(rig, 0).connections && !rig_slot(rig, 1).connections);
+}
+
 #define PATH_CASE(name) cmocka_unit_test_setup_teardown(name, begin, case_end)
 
 int main(void)
@@ -548,6 +634,7 @@ int main(void)
 		PATH_CASE(a_link_in_its_folder_leads_us_nowhere),
 		PATH_CASE(what_its_processes_do_not_hold_is_not_its_own),
 		PATH_CASE(two_at_one_path_that_nobody_has_named_are_told),
+		PATH_CASE(who_has_very_many_sockets_costs_others_little),
 	};
 
 	return cases_run("paths", tests);
