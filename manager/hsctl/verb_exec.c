@@ -20,7 +20,8 @@ struct stage {
 	char service[SERVICE_NAME_MAX];
 	unsigned slot;
 	int counts;
-	bool has_paths;	      /* of AF_UNIX sockets */
+	struct config config; /* with paths of AF_UNIX sockets, perhaps */
+	struct pathexec_mark mark;
 	struct direct direct; /* without hsd; else empty */
 	char cgroup[PATH_MAX];
 };
@@ -95,13 +96,14 @@ static int prepare(const struct arguments *arguments, struct stage *stage, struc
 static int enter_paths(struct stage *stage, struct reply *reply)
 {
 	struct problem problem = {0};
-	struct config config;
 
-	if (configfile_load(stage->service, &config, NULL) < 0)
+	if (configfile_load(stage->service, &stage->config, NULL) < 0) {
+		config_init(&stage->config);
 		return EXIT_DONE;
-	if (pathexec_enter(stage->service, stage->slot, &config, &problem) < 0)
+	}
+	if (pathexec_enter(stage->service, stage->slot, &stage->config, &problem) < 0)
 		return reply_fail(reply, EXIT_FAILED, "%s", problem.text);
-	stage->has_paths = config.n_paths;
+	pathexec_note(stage->service, stage->slot, &stage->config, &stage->mark);
 	return EXIT_DONE;
 }
 
@@ -114,6 +116,13 @@ static bool has_ended(void)
 	       !cgroup_each_process(cgroup, is_other, NULL);
 }
 
+/* At a path nothing counts connections; but that there was none is seen. */
+static bool may_have_connected(const struct stage *stage)
+{
+	return stage->config.n_paths &&
+	       !pathexec_was_silent(stage->service, stage->slot, &stage->config, &stage->mark);
+}
+
 static void tell_what_missed(const struct stage *stage, int status)
 {
 	bool ran = status != EXIT_NOT_FOUND && status != EXIT_CANNOT_RUN;
@@ -122,8 +131,7 @@ static void tell_what_missed(const struct stage *stage, int status)
 
 	if (exec_counts(stage->counts, &counts) < 0)
 		return;
-	/* at a path nothing counts connections */
-	if (!counts.begun && !counts.blocked && (stage->has_paths || !ran || !has_ended()))
+	if (!counts.begun && !counts.blocked && (may_have_connected(stage) || !ran || !has_ended()))
 		return;
 	exec_describe(stage->service, stage->slot, &counts, &sentence);
 	if (sentence.text[0])

@@ -3,6 +3,8 @@
  * slot. */
 #pragma once
 
+#include <time.h>
+
 #include "core/config.h"
 #include "util/problem.h"
 
@@ -10,3 +12,17 @@
  * active. -EPERM: not root. 0 without doing anything for a service without paths. */
 int pathexec_enter(const char *service, unsigned slot, const struct config *config,
 		   struct problem *problem);
+
+/* When the slot's sockets were connected to last, as their files tell. */
+struct pathexec_mark {
+	unsigned n; /* 0 = it is not known */
+	struct timespec connected[HS_PATHS_MAX];
+};
+
+/* After pathexec_enter(). */
+void pathexec_note(const char *service, unsigned slot, const struct config *config,
+		   struct pathexec_mark *ret_mark);
+/* Nobody has connected to the slot at its paths since. False also where it is not known, and when
+ * it was a client or a probe. */
+bool pathexec_was_silent(const char *service, unsigned slot, const struct config *config,
+			 const struct pathexec_mark *mark);

@@ -167,6 +167,10 @@ link_follows() { [[ $(inside readlink "/run/hotstandby/$1/active") == "$(active 
 	done
 	# nobody else is led there
 	served_by gexec 0
+	run -0 --separate-stderr inside hsctl exec gexec 1 -- true
+	[[ $stderr == *'it made no connection to slot 1 of gexec'* ]]
+	run -0 --separate-stderr inside hsctl exec gexec 1 -- "${ask[@]}"
+	[[ $stderr == '' ]]
 	hs upgrade gexec --probation=0 --smoke="${ask[*]} | grep -q slot=1"
 	served_by gexec 1
 	run -4 inside hsctl upgrade gexec --probation=0 --smoke="${ask[*]} | grep -q slot=1"
