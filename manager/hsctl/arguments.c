@@ -35,6 +35,7 @@ enum {
 	LONG_SMOKE_MAY_BE_SILENT,
 	LONG_ALIAS,
 	LONG_NO_ALIAS,
+	LONG_MUST_CONNECT,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -66,6 +67,7 @@ static const struct option long_options[] = {
 	{"smoke-may-be-silent", no_argument, NULL, LONG_SMOKE_MAY_BE_SILENT},
 	{"alias", optional_argument, NULL, LONG_ALIAS},
 	{"no-alias", no_argument, NULL, LONG_NO_ALIAS},
+	{"must-connect", no_argument, NULL, LONG_MUST_CONNECT},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -237,6 +239,7 @@ static void note_special(struct arguments *a, int option)
 		{LONG_SMOKE_MAY_BE_SILENT, OPTION_UPGRADE},
 		{LONG_ALIAS, OPTION_ALIAS},
 		{LONG_NO_ALIAS, OPTION_ALIAS},
+		{LONG_MUST_CONNECT, OPTION_EXEC},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
@@ -260,6 +263,8 @@ static bool *special_switch(struct arguments *a, int option)
 		return &a->alias;
 	case LONG_NO_ALIAS:
 		return &a->no_alias;
+	case LONG_MUST_CONNECT:
+		return &a->must_connect;
 	default:
 		return NULL;
 	}
@@ -409,6 +414,8 @@ static const char *option_name(unsigned bits)
 		return "--from";
 	if (bits & OPTION_ALIAS)
 		return "--alias";
+	if (bits & OPTION_EXEC)
+		return "--must-connect";
 	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
 					    "--watch", "--list",   "-f",      "-n"};
 

@@ -31,6 +31,7 @@ enum verb_option {
 	OPTION_PATH = 1 << 22,
 	OPTION_FROM = 1 << 23,
 	OPTION_ALIAS = 1 << 24,
+	OPTION_EXEC = 1 << 25, /* all that exec takes */
 };
 
 /* Values that stay text until their verb reads them. */
@@ -77,7 +78,7 @@ struct arguments {
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then; /* THEN_COUNT = not given */
 	bool watch, list, follow, all, yes, put_back, smoke_may_be_silent;
-	bool alias, no_alias;
+	bool alias, no_alias, must_connect;
 	const char *alias_name;	       /* NULL = that of the service */
 	bool outdated;		       /* then there may be any number of services */
 	const char *texts[TEXT_COUNT]; /* NULL = not given */

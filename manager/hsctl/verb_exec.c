@@ -123,19 +123,21 @@ static bool may_have_connected(const struct stage *stage)
 	       !pathexec_was_silent(stage->service, stage->slot, &stage->config, &stage->mark);
 }
 
-static void tell_what_missed(const struct stage *stage, int status)
+/* Whether it is known to have made no connection. */
+static bool tell_what_missed(const struct stage *stage, int status)
 {
 	bool ran = status != EXIT_NOT_FOUND && status != EXIT_CANNOT_RUN;
 	struct hs_exec_counts counts;
 	struct problem sentence;
 
 	if (exec_counts(stage->counts, &counts) < 0)
-		return;
+		return false;
 	if (!counts.begun && !counts.blocked && (may_have_connected(stage) || !ran || !has_ended()))
-		return;
+		return false;
 	exec_describe(stage->service, stage->slot, &counts, &sentence);
 	if (sentence.text[0])
 		complain("%s", sentence.text);
+	return !counts.begun && !counts.blocked;
 }
 
 static int run(const struct arguments *arguments, struct stage *stage)
@@ -148,7 +150,8 @@ static int run(const struct arguments *arguments, struct stage *stage)
 		return reply.exit;
 	}
 	status = child_run(arguments->command);
-	tell_what_missed(stage, status);
+	if (tell_what_missed(stage, status) && arguments->must_connect && !status)
+		status = EXIT_FAILED;
 	if (stage->direct.plane)
 		clear_up_directly(stage);
 	return status;

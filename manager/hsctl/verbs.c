@@ -204,13 +204,17 @@ static const struct verb verbs[] = {
 		.name = "exec",
 		.arguments = "SERVICE SLOT -- COMMAND...",
 		.summary = "run a command whose connections to the service land on this slot",
-		.details = "Connections and datagrams that COMMAND and its children open to the "
-			   "service's addresses\nland on the slot, whichever is active; nobody "
-			   "else's do. Exits with COMMAND's status, 128+N\nafter signal N, 126 or "
-			   "127 when it cannot be run; otherwise as below. For root and the group\n"
-			   "hotstandby.\n",
+		.details =
+			"Connections and datagrams that COMMAND and its children open to the "
+			"service's addresses\nland on the slot, whichever is active; nobody "
+			"else's do. Exits with COMMAND's status, 128+N\nafter signal N, 126 or "
+			"127 when it cannot be run; otherwise as below. For root and the group\n"
+			"hotstandby.\n\n"
+			"      --must-connect  a COMMAND that made no connection to the slot has "
+			"failed: status 1\n",
 		.min = 2,
 		.max = 2,
+		.options = OPTION_EXEC,
 		.command = true,
 		.local = true,
 		.run = verb_exec,

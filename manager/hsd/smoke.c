@@ -175,9 +175,11 @@ int smoke_start(struct service *service, const struct smoke_order *order, smoke_
 {
 	_cleanup_(smoke_freep) struct smoke *smoke = calloc(1, sizeof(*smoke));
 	char identifier[UNIT_NAME_MAX], number[8];
-	const char *argv[] = {
-		HS_PREFIX "/bin/hsctl", "exec", "--", service->name, number, "/bin/sh", "-c",
-		order->command,		NULL};
+	const char *argv[] = {HS_PREFIX "/bin/hsctl", "exec", "--must-connect", "--",
+			      service->name,	      number, "/bin/sh",	"-c",
+			      order->command,	      NULL};
+	/* at a path nothing counts connections for us; that there was none is seen there */
+	bool has_paths = plane_paths(service->plane)->entries;
 	struct unit_transient unit = {
 		.description = "hotstandby smoke test",
 		.identifier = identifier,
@@ -192,8 +194,9 @@ int smoke_start(struct service *service, const struct smoke_order *order, smoke_
 		return -ENOMEM;
 	smoke->service = service;
 	smoke->slot = order->slot;
-	/* at a path nothing counts connections */
-	smoke->may_be_silent = order->may_be_silent || plane_paths(service->plane)->entries;
+	smoke->may_be_silent = order->may_be_silent || has_paths;
+	if (!has_paths || order->may_be_silent)
+		memmove(&argv[2], &argv[3], sizeof(argv) - 3 * sizeof(*argv));
 	smoke->on_end = on_end;
 	smoke->userdata = userdata;
 	snprintf(number, sizeof(number), "%u", order->slot);

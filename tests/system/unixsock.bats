@@ -175,6 +175,12 @@ link_follows() { [[ $(inside readlink "/run/hotstandby/$1/active") == "$(active 
 	served_by gexec 1
 	run -4 inside hsctl upgrade gexec --probation=0 --smoke="${ask[*]} | grep -q slot=1"
 	served_by gexec 1
+	# one that tests nothing has not passed
+	run -4 inside hsctl upgrade gexec --probation=0 --smoke=true
+	[[ $output == *'it made no connection to slot 0 of gexec'* ]]
+	served_by gexec 1
+	run -1 inside hsctl exec --must-connect gexec 0 -- true
+	hs upgrade gexec --probation=0 --smoke=true --smoke-may-be-silent
 	# who is not root is told how
 	run as_nobody unshare -Ur hsctl exec gexec 0 -- true
 	((status != 0))
