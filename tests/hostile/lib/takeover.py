@@ -33,18 +33,21 @@ def choose(server, index):
 
 
 def comes_here(server):
-    with socket.create_connection(("127.0.0.1", server.getsockname()[1]), 1):
-        if not select.select([server], [], [], 0.2)[0]:
-            return False
-        server.accept()[0].close()
-        return True
+    try:
+        with socket.create_connection(("127.0.0.1", server.getsockname()[1]), 1):
+            if not select.select([server], [], [], 0.2)[0]:
+                return False
+            server.accept()[0].close()
+            return True
+    except OSError:  # it was undone just then
+        return False
 
 
 def steal(server):
-    # which number its own socket has in the group is found out by trying
-    for index in range(8):
-        said = choose(server, index)
-        if said != "done" or comes_here(server):
+    # which number its own socket has in the group is found out by trying, unless it is undone meanwhile
+    said = choose(server, 0)
+    for index in range(1, 8):
+        if said != "done" or comes_here(server) or choose(server, index) != "done":
             break
     print("steal:", said, flush=True)
 
