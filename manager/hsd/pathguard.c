@@ -26,8 +26,10 @@
 #define DELAY_MIN (50 * USEC_PER_MSEC)
 #define DELAY_MAX (30 * USEC_PER_SEC)
 #define LASTED	  (60 * USEC_PER_SEC)
-#define JOB_TIME  (10 * USEC_PER_SEC)
-#define STOP_TIME (1 * USEC_PER_SEC)
+/* A slot that starts makes its link itself, a moment after it was adopted. */
+#define MADE_WITHIN (1 * USEC_PER_SEC)
+#define JOB_TIME    (10 * USEC_PER_SEC)
+#define STOP_TIME   (1 * USEC_PER_SEC)
 
 #define CHANGES                                                                                \
 	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | \
@@ -41,6 +43,7 @@ struct pathguard {
 	struct work *work;	 /* it is being looked */
 	bool again;		 /* once more when it has been */
 	char wrong[HS_PATH_MAX]; /* the path that was no link; "" = none */
+	bool due;		 /* it was right before, or has not become so in time */
 	uint64_t made, delay; /* when it was last, and how long the next one takes; 0 = at once */
 	char unit[UNIT_NAME_MAX];
 	struct unit_job *job; /* the links are being made */
@@ -180,10 +183,15 @@ static void on_looked(struct work_answer *answer, void *userdata)
 	}
 	memcpy(guard->wrong, public->wrong, sizeof(guard->wrong));
 	keep_watches(guard, public);
-	if (again)
+	if (again) {
 		pathguard_look(guard);
-	else if (guard->wrong[0])
+		return;
+	}
+	if (guard->wrong[0] && guard->due)
 		make(guard);
+	else if (guard->wrong[0])
+		look_later(guard, MADE_WITHIN);
+	guard->due = true;
 }
 
 void pathguard_look(struct pathguard *guard)
