@@ -8,6 +8,7 @@
 #   make demo                             nginx under load, with hotstandby and without (scripts/demo)
 #   make bench                            what each thing costs (scripts/bench)
 #   make fuzz                             the fuzz targets with clang's libFuzzer, into build/fuzz/tests/fuzz
+#   make coverage                         which lines the unit and plane tests reach, by folder (scripts/coverage)
 #   make unit-tests                       builds tests/unit; scripts/check unit runs them
 #   make plane-tests                      builds tests/plane; scripts/check plane runs them
 #   make hostile-tools                    builds the programs of ill will of tests/hostile
@@ -204,7 +205,7 @@ install: all $(UNITS) $(EXAMPLES) $(PACKAGES) $(PAGES)
 uninstall:
 	$(Q)scripts/install uninstall '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' $(INSTALLED)
 
-check lint demo bench:
+check lint demo bench coverage:
 	./scripts/$@
 
 help:
@@ -219,7 +220,7 @@ fuzz:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all objects unit-tests plane-tests hostile-tools fuzzers fuzz benches check lint demo bench install uninstall \
-	clean help always
+.PHONY: all objects unit-tests plane-tests hostile-tools fuzzers fuzz benches check lint demo bench coverage install \
+	uninstall clean help always
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -15,6 +15,7 @@
 #include "core/shared.h"
 #include "util/files.h"
 #include "util/macro.h"
+#include "util/strings.h"
 
 #define ITEMS_MAX 64
 #define EIGHTY	  "01234567890123456789012345678901234567890123456789012345678901234567890123456789"
@@ -656,6 +657,37 @@ static void test_commands(void **state)
 	}
 }
 
+/* Slots whose lines differ have each its own, in front of ours; what stops must be the same. */
+static void test_commands_of_two_slots(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool fit;
+		unsigned left; /* lines of ExecStartPost= that are shared */
+	} cases[] = {
+		{"ExecStop=/x\nExecStartPost=/y\n", "ExecStop=/x\nExecStartPost=/y\n", true, 1},
+		{"ExecStop=/x 0\n", "ExecStop=/x 1\n", false, 0},
+		{"ExecStartPost=/y 0\n", "ExecStartPost=/y 1\n", true, 0},
+		{"ExecStop=/x\n", "", false, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(commands_done) struct commands a = {}, b = {};
+		_cleanup_(freep) char *text_a = format("[Service]\n%s", cases[i].a);
+		_cleanup_(freep) char *text_b = format("[Service]\n%s", cases[i].b);
+		struct unit unit_a, unit_b;
+
+		unit_init(&unit_a, "app@0.service", "f", text_a);
+		unit_init(&unit_b, "app@1.service", "f", text_b);
+		assert_int_equal(commands_read(&a, &unit_a.lint, NULL), 0);
+		assert_int_equal(commands_read(&b, &unit_b.lint, NULL), 0);
+		assert_int_equal(commands_fit(&a, &b), cases[i].fit);
+		commands_share(&a, &b);
+		assert_int_equal(strings_count(a.lines[COMMANDS_START_POST]), cases[i].left);
+	}
+}
+
 static void test_hidden_paths(void **state)
 {
 	static const struct {
@@ -702,6 +734,7 @@ int main(void)
 		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_commands_of_two_slots),
 		cmocka_unit_test(test_report),
 	};
 

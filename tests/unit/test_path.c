@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/config.h"
@@ -233,6 +234,20 @@ static void test_setting(void **state)
 	assert_int_equal(config.n_paths, 0);
 }
 
+static void test_split(void **state)
+{
+	struct pathlist list = {};
+	struct problem problem = {};
+
+	(void)state;
+	assert_int_equal(pathlist_split("/run/a/s,/var/run/b/s,/run/a/s", &list, &problem), 0);
+	assert_int_equal(list.n, 2);
+	assert_string_equal(list.paths[0], "/run/a/s");
+	assert_string_equal(list.paths[1], "/run/b/s");
+	assert_int_equal(pathlist_split("/run/c/s,app", &list, &problem), -EINVAL);
+	assert_string_equal(problem.text, "--path=app is not an absolute path");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,7 +255,7 @@ int main(void)
 		cmocka_unit_test(test_keys),	       cmocka_unit_test(test_shared_folders),
 		cmocka_unit_test(test_listen),	       cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_configurations), cmocka_unit_test(test_files_named),
-		cmocka_unit_test(test_setting),
+		cmocka_unit_test(test_setting),	       cmocka_unit_test(test_split),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/switchover.h"
+#include "hs_abi.h"
 #include "util/macro.h"
 
 #define FLIP	SWITCHOVER_DO_FLIP
@@ -288,6 +289,57 @@ static void the_sentences_say_what_happened(void **state)
 	assert_string_equal(text.text, "drain: 1 connection left on slot 0");
 }
 
+static void each_state_has_a_line(void **state)
+{
+	static const struct switchover_plan plan = {
+		.from = 0, .to = 1, .settle_usec = 50 * USEC_PER_MSEC, .then = THEN_RESTART};
+	static const char *const lines[] = {
+		[SWITCHOVER_FLIP] = "flip: slot 1 is ready",
+		[SWITCHOVER_SETTLE] = "settle: new connections go to slot 1; waiting 50ms",
+		[SWITCHOVER_DRAIN] = "drain: 0 connections left on slot 0",
+		[SWITCHOVER_FINISH] = "restart: slot 0",
+		[SWITCHOVER_DONE] = "done",
+		[SWITCHOVER_UNDONE] = "undone",
+		[SWITCHOVER_FAILED] = "failed",
+	};
+	struct switchover s;
+
+	(void)state;
+	_Static_assert(ARRAY_SIZE(lines) == SWITCHOVER_STATE_COUNT, "a line for each");
+	switchover_init(&s, &plan);
+	for (unsigned i = 0; i < SWITCHOVER_STATE_COUNT; i++) {
+		struct problem line = {0};
+
+		s.state = i;
+		switchover_progress(&s, &line);
+		assert_string_equal(line.text, lines[i]);
+		assert_int_equal(strncmp(switchover_step_name(&s), lines[i], 4), 0);
+	}
+}
+
+static void other_ends_are_told(void **state)
+{
+	struct switchover_result result = {.duration_usec = 51300};
+	struct switchover_plan plan = plan_keep;
+	struct problem text = {0};
+	struct switchover s;
+
+	(void)state;
+	switchover_init(&s, &plan);
+	s.state = SWITCHOVER_FAILED;
+	s.failure = "the word was changed";
+	switchover_describe(&s, "app", &result, &text);
+	assert_string_equal(
+		text.text,
+		"app: the switchover from slot 0 to slot 1 failed: the word was changed.");
+	/* there was none before */
+	plan.from = HS_SLOT_NONE;
+	switchover_init(&s, &plan);
+	s.state = SWITCHOVER_DONE;
+	switchover_describe(&s, "app", &result, &text);
+	assert_string_equal(text.text, "app: slot 1 is active, after 51.3ms.");
+}
+
 static void words_and_names(void **state)
 {
 	(void)state;
@@ -314,6 +366,8 @@ int main(void)
 		cmocka_unit_test(a_failover_moves_the_queue),
 		cmocka_unit_test(every_wait_ends),
 		cmocka_unit_test(the_sentences_say_what_happened),
+		cmocka_unit_test(each_state_has_a_line),
+		cmocka_unit_test(other_ends_are_told),
 		cmocka_unit_test(words_and_names),
 	};
 

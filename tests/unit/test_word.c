@@ -121,6 +121,21 @@ static void test_out_of_range_changes_nothing(void **state)
 }
 
 /* Flags of later versions survive every change. */
+static void test_flags(void **state)
+{
+	uint64_t word = word_with_flag(WORD_INITIAL, HS_FLAG_PARK_ALL, true);
+
+	(void)state;
+	assert_int_equal(hs_word_flags(word), HS_FLAG_PARK_ALL);
+	word = word_with_flag(word, HS_FLAG_EXCLUSIVE, true);
+	assert_int_equal(hs_word_flags(word), HS_FLAG_PARK_ALL | HS_FLAG_EXCLUSIVE);
+	word = word_with_flag(word, HS_FLAG_PARK_ALL, false);
+	assert_int_equal(hs_word_flags(word), HS_FLAG_EXCLUSIVE);
+	assert_int_equal(fields(word_with_flag(word, HS_FLAG_EXCLUSIVE, false)),
+			 fields(WORD_INITIAL));
+	assert_int_equal(word_generation(word), 3);
+}
+
 static void test_unknown_flags_survive(void **state)
 {
 	uint64_t flags = 0xfULL << HS_WORD_FLAGS_SHIFT, word = WORD_INITIAL | flags;
@@ -155,6 +170,7 @@ int main(void)
 		cmocka_unit_test(test_the_active_is_no_canary),
 		cmocka_unit_test(test_no_canary),
 		cmocka_unit_test(test_out_of_range_changes_nothing),
+		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_unknown_flags_survive),
 		cmocka_unit_test(test_policy_names),
 	};
