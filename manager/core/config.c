@@ -70,16 +70,6 @@ const char *config_failover_to_string(enum config_failover failover)
 	return failover < FAILOVER_COUNT ? failover_words[failover] : "unknown";
 }
 
-const char *config_on_hang_to_string(enum config_on_hang on_hang)
-{
-	return on_hang < ON_HANG_COUNT ? on_hang_words[on_hang] : "unknown";
-}
-
-const char *config_flow_to_string(enum hs_flow_mode flow)
-{
-	return flow < HS_FLOW_COUNT ? flow_words[flow] : "unknown";
-}
-
 bool config_has_port(const struct config *config, uint16_t port, bool udp)
 {
 	for (unsigned i = 0; i < config->n_ports; i++)

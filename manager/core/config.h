@@ -126,13 +126,10 @@ const struct setting *config_key(size_t index);
 /* True if a listener on this port (host byte order) is to be adopted. */
 bool config_has_port(const struct config *config, uint16_t port, bool udp);
 
-/* "auto", "socket", "own", "forced" / "no", "keep" / "auto", "manual" / "restart", "keep" /
- * "connection", "none", "quic". */
+/* "auto", "socket", "own", "forced" / "no", "keep" / "auto", "manual". */
 const char *config_intake_to_string(enum config_intake intake);
 const char *config_mptcp_to_string(enum config_mptcp mptcp);
 const char *config_failover_to_string(enum config_failover failover);
-const char *config_on_hang_to_string(enum config_on_hang on_hang);
-const char *config_flow_to_string(enum hs_flow_mode flow);
 
 /* Where the processes of a slot are, if not in the control group of its unit. False: they are. */
 bool config_cgroup(const struct config *config, unsigned slot, char ret_cgroup[CONFIG_CGROUP_MAX]);

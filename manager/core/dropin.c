@@ -442,7 +442,7 @@ bool dropin_is_later(const char *path)
 
 bool dropin_is_ours(const char *path)
 {
-	return strcmp(base_name(path), DROPIN_NAME) == 0;
+	return !strcmp(base_name(path), DROPIN_NAME);
 }
 
 int dropin_effective(const struct assignments *list, const char *section, const char *key,

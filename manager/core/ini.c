@@ -7,7 +7,7 @@
 
 bool assignment_is(const struct assignment *assignment, const char *section, const char *key)
 {
-	return strcmp(assignment->section, section) == 0 && strcmp(assignment->key, key) == 0;
+	return !strcmp(assignment->section, section) && !strcmp(assignment->key, key);
 }
 
 const struct assignment *assignments_last(const struct assignments *list, const char *section,
@@ -23,7 +23,7 @@ void ini_init(struct ini *ini, char *text)
 {
 	static const char byte_order_mark[] = "\xef\xbb\xbf";
 
-	if (strncmp(text, byte_order_mark, strlen(byte_order_mark)) == 0)
+	if (!strncmp(text, byte_order_mark, strlen(byte_order_mark)))
 		text += strlen(byte_order_mark);
 	*ini = (struct ini) {.next = text, .next_line = 1, .section = ""};
 }

@@ -17,7 +17,7 @@ static bool same_place(const struct lint_finding *a, const struct lint_finding *
 {
 	const char *file_a = a->file ? a->file : "", *file_b = b->file ? b->file : "";
 
-	return a->line == b->line && strcmp(file_a, file_b) == 0 && strcmp(a->what, b->what) == 0;
+	return a->line == b->line && !strcmp(file_a, file_b) && !strcmp(a->what, b->what);
 }
 
 void lint_add(struct lint_report *report, const struct lint_finding *finding)
@@ -182,7 +182,7 @@ static void expand_unit(const char *word, size_t length, const char *unit,
 	expanded[n] = 0;
 
 	/* a template in a dependency of an instance means the same instance of it */
-	if (at && n > strlen(template) && strcmp(expanded + n - strlen(template), template) == 0) {
+	if (at && n > strlen(template) && !strcmp(expanded + n - strlen(template), template)) {
 		n -= strlen(template) - 1;
 		n += expand_specifier('i', unit, expanded + n, UNIT_NAME_MAX - n);
 		snprintf(expanded + n, UNIT_NAME_MAX - n, ".socket");
@@ -199,7 +199,7 @@ static bool names_one(const struct assignment *a, const char *unit, const char *
 
 		expand_unit(p, length, unit, name);
 		for (const char *const *other = others; other && *other; other++)
-			if (strcmp(name, *other) == 0)
+			if (!strcmp(name, *other))
 				return true;
 		p += length;
 	}
@@ -237,7 +237,7 @@ static size_t lint_dependency_lines(struct lint_report *report, const struct lin
 static bool is_listed(char *const *list, const char *name)
 {
 	for (; list && *list; list++)
-		if (strcmp(*list, name) == 0)
+		if (!strcmp(*list, name))
 			return true;
 	return false;
 }
@@ -386,7 +386,7 @@ bool lint_has_own_environment(const struct lint_unit *service)
 /* False for a path, perhaps behind a specifier like %t, an abstract name, or vsock. */
 static bool is_inet(const char *value)
 {
-	if (value[0] == '/' || value[0] == '@' || strncmp(value, "vsock:", 6) == 0)
+	if (value[0] == '/' || value[0] == '@' || !strncmp(value, "vsock:", 6))
 		return false;
 	return !(value[0] == '%' && strchr(value, '/'));
 }
@@ -410,7 +410,7 @@ static bool is_switched(const struct assignment *a)
 
 static void lint_address(struct lint_report *report, const struct assignment *a)
 {
-	bool stream = strcmp(a->key, "ListenStream") == 0;
+	bool stream = !strcmp(a->key, "ListenStream");
 
 	if (is_switched(a) && lint_depends_on_slot(a->value))
 		lint_line(report, true, a,
@@ -438,8 +438,8 @@ static void lint_addresses(struct lint_report *report, const struct lint_unit *s
 	size_t first = 0, n_switched = 0;
 
 	for (size_t i = 0; i < socket->settings.n; i++)
-		if (strcmp(items[i].section, "Socket") == 0 &&
-		    strncmp(items[i].key, "Listen", 6) == 0 && !*items[i].value)
+		if (!strcmp(items[i].section, "Socket") && !strncmp(items[i].key, "Listen", 6) &&
+		    !*items[i].value)
 			first = i + 1;
 	for (size_t i = first; i < socket->settings.n; i++) {
 		if (strcmp(items[i].section, "Socket") != 0 ||

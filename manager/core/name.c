@@ -59,7 +59,7 @@ static enum name_kind kind_of_instance(const char *instance)
 		return NAME_INVALID;
 	if (ends_with(instance, length, ".socket"))
 		return NAME_SOCKET;
-	if (*instance == 0 || strcmp(instance, ".service") == 0)
+	if (*instance == 0 || !strcmp(instance, ".service"))
 		return NAME_TEMPLATE;
 	return NAME_INSTANCE;
 }
@@ -191,7 +191,7 @@ int name_from_pin(const char *pin, char ret_service[SERVICE_NAME_MAX])
 	if (!pin)
 		return -EINVAL;
 	for (; *pin; pin++) {
-		bool dot = strncmp(pin, DOT_IN_PIN, strlen(DOT_IN_PIN)) == 0;
+		bool dot = !strncmp(pin, DOT_IN_PIN, strlen(DOT_IN_PIN));
 
 		if (n == sizeof(service) || (!dot && (*pin == '.' || *pin == '%')))
 			return -EINVAL;

@@ -88,8 +88,8 @@ unsigned switchover_step(struct switchover *s, const struct switchover_input *in
 uint64_t switchover_wake(const struct switchover *s, uint64_t now);
 bool switchover_ended(const struct switchover *s);
 
-/* "gate" stands for the time before the flip: "flip", "settle", "drain", "finish" ("stop",
- * "restart"), "done", "undone", "failed". */
+/* "flip", "settle", "drain", then what becomes of the old instance ("keep", "stop", "restart"); and
+ * how it ended: "done", "undone", "failed". */
 const char *switchover_step_name(const struct switchover *s);
 const char *switchover_verb_to_string(enum switchover_verb verb);
 const char *switchover_then_to_string(enum switchover_then then);

@@ -47,7 +47,7 @@ int progress_on_step(const char *json, void *userdata)
 	progress->from = json_number(object, "from", -1);
 	progress->to = json_number(object, "to", -1);
 	progress->exclusive = json_is_true(object, "exclusive");
-	if (strcmp(step, "gate") && strcmp(step, "flip"))
+	if (strcmp(step, "flip"))
 		progress->flipped = true;
 	/* how it ended is said by the answer */
 	if (is_end(step))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The bus API: glue between messages and the objects. No decision is made here. */
+/* The bus API: messages are read, their bounds are checked, and they are handed to whoever does
+ * what is asked: to an upgrade that runs, say, when a rollback is asked for. */
 #pragma once
 
 #include "hsd/manager.h"

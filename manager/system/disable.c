@@ -62,8 +62,7 @@ static int plan_config(struct disable_result *result, struct problem *problem)
 		return no_memory(problem);
 	if (lstat(path, &st) < 0 || configfile_is_masked(path))
 		return 0;
-	if (S_ISREG(st.st_mode) && file_read(path, FILE_SIZE_MAX, &now) >= 0 &&
-	    strcmp(now, fresh) == 0)
+	if (S_ISREG(st.st_mode) && file_read(path, FILE_SIZE_MAX, &now) >= 0 && !strcmp(now, fresh))
 		return filechanges_remove(&result->changes, steal_ptr(&path), problem);
 
 	result->saved_config = configfile_path(result->service, ".disabled");

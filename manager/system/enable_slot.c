@@ -12,13 +12,13 @@
 
 enum lint_load enable_load_of(const struct unitload *load, const char *unit)
 {
-	if (strcmp(load->load_state, "not-found") == 0)
+	if (!strcmp(load->load_state, "not-found"))
 		return LINT_NOT_FOUND;
-	if (strcmp(load->load_state, "masked") == 0)
+	if (!strcmp(load->load_state, "masked"))
 		return LINT_MASKED;
 	if (strcmp(load->load_state, "loaded") != 0 || !*load->fragment)
 		return LINT_BROKEN;
-	return strcmp(load->id, unit) == 0 ? LINT_OK : LINT_OTHER_NAME;
+	return !strcmp(load->id, unit) ? LINT_OK : LINT_OTHER_NAME;
 }
 
 /* Reads the files of a loaded unit; the plan owns what was read. */
@@ -228,7 +228,7 @@ static int add_unloadable(sd_bus *bus, struct enable_plan *plan, enum lint_load 
 	r = unitload(bus, plain, &other, problem);
 	if (r < 0)
 		return r;
-	if (strcmp(other.load_state, "loaded") == 0)
+	if (!strcmp(other.load_state, "loaded"))
 		state = LINT_PLAIN;
 	lint_load(&plan->report, state, template, enable_keep(plan, other.fragment), NULL);
 	return 0;

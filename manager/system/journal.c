@@ -49,7 +49,6 @@ static const struct {
 	[JOURNAL_MIGRATED] = {"migrated", "044614acef644f75bf6427391d4058ad"},
 	[JOURNAL_FELL_THROUGH] = {"fell-through", "76d6ecaa89df4572b06132efa36afd91"},
 	[JOURNAL_UNROUTED] = {"unrouted", "2115348b86dc462a95b6a55050c202a2"},
-	[JOURNAL_LISTENER] = {"listener", "66f905caf31f4a81840921b9e354fe07"},
 	[JOURNAL_FOREIGN] = {"foreign", "4afbc30aa4a74e90b9a77c4931de8858"},
 	[JOURNAL_REPLACED] = {"replaced", "d3f3e128c9154f3fad1f59a7f4cb6fb0"},
 	[JOURNAL_OUTDATED] = {"outdated", "8f70002ca65940bd984d937625c6c225"},

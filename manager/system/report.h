@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a service is doing, put together from kernel facts and unit states, and as JSON. hsd answers
- * with it on the bus, hsctl without hsd makes the very same; the names in the JSON are a contract.
+ * with it on the bus, and hsctl without hsd makes it of what it finds by itself: what hsd watches,
+ * such as health, is not known then. The names in the JSON are a contract.
  */
 #pragma once
 

@@ -180,7 +180,7 @@ int parse_span(const char *text, uint64_t *ret_usec)
 
 	if (!text)
 		return -EINVAL;
-	if (strcmp(text, "infinity") == 0)
+	if (!strcmp(text, "infinity"))
 		return -ERANGE;
 
 	do {

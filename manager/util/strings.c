@@ -22,7 +22,7 @@ size_t strings_count(char *const *list)
 bool strings_contain(char *const *list, const char *text)
 {
 	for (; list && *list; list++)
-		if (strcmp(*list, text) == 0)
+		if (!strcmp(*list, text))
 			return true;
 	return false;
 }

@@ -70,17 +70,17 @@ static void fuzz_name(const char *text)
 	(void)name_guess(text, back);
 	if (name_from_pin(text, service) == 0) {
 		check(name_to_pin(service, pin, sizeof(pin)) == 0);
-		check(strcmp(pin, text) == 0);
+		check(!strcmp(pin, text));
 	}
 	if (name_from_unit(text, service, &slot) == 0) {
 		check(slot < 16 && name_unit(service, slot, unit, sizeof(unit)) == 0);
-		check(strcmp(unit, text) == 0);
+		check(!strcmp(unit, text));
 	}
 	if (name_from_template(text, service) < 0)
 		return;
 	check(name_is_valid(service));
 	check(name_to_pin(service, pin, sizeof(pin)) == 0 && !strchr(pin, '.'));
-	check(name_from_pin(pin, back) == 0 && strcmp(service, back) == 0);
+	check(name_from_pin(pin, back) == 0 && !strcmp(service, back));
 }
 
 static void fuzz_lint(const struct assignments *settings)

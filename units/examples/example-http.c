@@ -95,7 +95,7 @@ static uint64_t query_number(const char *target, const char *name, uint64_t max)
 
 	while (query) {
 		query++;
-		if (strncmp(query, name, length) == 0 && query[length] == '=' &&
+		if (!strncmp(query, name, length) && query[length] == '=' &&
 		    query[length + 1] >= '0' && query[length + 1] <= '9') {
 			value = strtoull(query + length + 1, NULL, 10);
 			return value < max ? value : max;
@@ -109,7 +109,7 @@ static bool target_is(const char *target, const char *path)
 {
 	size_t length = strlen(path);
 
-	return strncmp(target, path, length) == 0 && (!target[length] || target[length] == '?');
+	return !strncmp(target, path, length) && (!target[length] || target[length] == '?');
 }
 
 /* --- parsing; a head is split in place
@@ -126,8 +126,8 @@ static int parse_request_line(char *line, struct request *request)
 	if (!version || line || !*request->method || !*request->target)
 		return 400;
 	if (strncmp(version, "HTTP/1.", 7) != 0)
-		return strncmp(version, "HTTP/", 5) == 0 ? 505 : 400;
-	request->close = strcmp(version, "HTTP/1.0") == 0;
+		return !strncmp(version, "HTTP/", 5) ? 505 : 400;
+	request->close = !strcmp(version, "HTTP/1.0");
 	return 200;
 }
 
@@ -258,7 +258,7 @@ static void answer_request(struct server *server, struct connection *c,
 	uint64_t delay = 0;
 
 	c->last = request->close;
-	c->head_only = strcmp(request->method, "HEAD") == 0;
+	c->head_only = !strcmp(request->method, "HEAD");
 	c->due = 0;
 	if (target_is(request->target, "/slow"))
 		delay = query_number(request->target, "ms", SLOW_MAX_MS);
