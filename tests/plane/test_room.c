@@ -316,7 +316,7 @@ static void a_long_name_forges_no_other(void **state)
 	struct rig *rig = *state;
 	_cleanup_(freep) struct outdated_file *files = NULL;
 	_cleanup_(freep) char *clear = NULL;
-	char folder[] = "outdated-XXXXXX";
+	char folder[] = "/var/lib/outdated-test-XXXXXX";
 	size_t n = 0;
 	pid_t pid;
 
