@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -91,6 +92,19 @@ int command_wait(struct command *command)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+void command_until_stopped(struct command *command)
+{
+	int status;
+
+	rig_check(waitpid(command->pid, &status, WUNTRACED) == command->pid);
+	rig_check(WIFSTOPPED(status));
+}
+
+void command_go_on(struct command *command)
+{
+	rig_check(kill(command->pid, SIGCONT) == 0);
+}
+
 void command_done(struct command *command)
 {
 	/* in a server's the server is still at home */
@@ -122,6 +136,8 @@ int command_hold_many(const void *userdata)
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = client_connect(userdata);
+	/* they are there until it has been looked */
+	raise(SIGSTOP);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] < 0 || client_ask(fds[i]) == ANSWER_LATE)
 			return 1;

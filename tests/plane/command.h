@@ -24,6 +24,9 @@ struct command command_start_beside(struct rig *rig, const struct server *server
 				    const void *userdata);
 void command_go(struct command *command);
 int command_wait(struct command *command);
+/* For one that stops itself on the way, to be looked at. */
+void command_until_stopped(struct command *command);
+void command_go_on(struct command *command);
 /* It has ended: its cgroup goes, unless it is a server's. */
 void command_done(struct command *command);
 
@@ -34,5 +37,6 @@ int command_ask_50(const void *userdata);
 int command_refused_50(const void *userdata);
 /* The one answer. */
 int command_ask_once(const void *userdata);
-/* Opens more connections than a slot may have rules, and waits for an answer on each. */
+/* Opens more connections than a slot may have rules, stops itself, and waits for an answer on
+ * each. */
 int command_hold_many(const void *userdata);

@@ -257,7 +257,9 @@ static void no_more_rules_than_a_slot_may_have(void **state)
 	open_way(rig, pair.a, true);
 	command = command_start_beside(rig, pair.a, command_hold_many, &local);
 	command_go(&command);
-	rig_until(preview_count(rig->plane) == HS_OWN_RULES_MAX);
+	command_until_stopped(&command);
+	assert_int_equal(preview_count(rig->plane), HS_OWN_RULES_MAX);
+	command_go_on(&command);
 	assert_int_equal(command_wait(&command), 0);
 	command_done(&command);
 	assert_int_equal(preview_count(rig->plane), 0);
