@@ -10,6 +10,7 @@
 #include "hsd/manager.h"
 #include "plane/load.h"
 #include "plane/selftest.h"
+#include "plane/unixask.h"
 #include "system/machine.h"
 #include "system/startlog.h"
 #include "system/work.h"
@@ -165,6 +166,9 @@ static int run(struct manager_options *options)
 	/* while there is nothing open that its children should not have */
 	int r = work_host_new(&options->work_host);
 
+	/* without it the loop asks for itself */
+	if (r >= 0 && unixask_is_needed())
+		(void)unixask_begin();
 	if (r >= 0)
 		r = set_up_loop(&event);
 	if (r >= 0)

@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 
 #include "plane/diag.h"
+#include "plane/unixask.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -69,10 +70,12 @@ static int ask(const struct query *query)
 	_cleanup_(mnl_socket_closep) struct mnl_socket *socket = diag_open(NULL);
 	char buffer[256];
 	struct nlmsghdr *request = build_request(buffer, query);
+	int r;
 
-	if (!socket || mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
+	if (!socket)
 		return -errno;
-	return receive(socket, query);
+	r = unixask_send(socket, request, request->nlmsg_len);
+	return r < 0 ? r : receive(socket, query);
 }
 
 static void read_name(const struct nlattr *attr, char name[HS_PATH_MAX])

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the kernel tells about AF_UNIX sockets of our network namespace through sock_diag
- * (sock_diag(7)). Nothing is borrowed or held. */
+ * (sock_diag(7)). Nothing is borrowed or held, and no socket is waited for; but before Linux 6.9
+ * others who ask are, so a daemon calls unixask_begin() first, and all of these may return -ETIME
+ * then. */
 #pragma once
 
 #include <stdbool.h>
