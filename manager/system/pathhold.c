@@ -2,61 +2,60 @@
 #include "system/pathhold.h"
 
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "core/path.h"
+#include "system/folderflag.h"
 #include "system/pathsetup.h"
 #include "util/macro.h"
 
-/* Names can be added, and none removed. */
-static int set_held(int folder, bool held)
-{
-	int flags, wanted;
+/* A folder, and the mark of its holder (system/folderflag.h). */
+struct held {
+	int folder, mark;
+};
 
-	if (ioctl(folder, FS_IOC_GETFLAGS, &flags) < 0)
-		return -errno;
-	wanted = held ? flags | FS_APPEND_FL : flags & ~FS_APPEND_FL;
-	/* what was so before stays so */
-	if (wanted == flags)
-		return -EALREADY;
-	return ioctl(folder, FS_IOC_SETFLAGS, &wanted) < 0 ? -errno : 0;
-}
-
-/* The folder, to be let go of later; -1: it is not held. */
-static int hold_folder(const char *path)
+/* The folder, open for reading. */
+static int open_folder(const char *path)
 {
-	_cleanup_(close_fdp) int public = -1, fd = -1;
+	_cleanup_(close_fdp) int public = -1;
 	char folder[HS_PATH_MAX];
 
 	path_folder(path, folder);
 	public = pathsetup_open_public(folder);
-	fd = public < 0 ? -1 : openat(public, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 || set_held(fd, true) < 0 ? -1 : steal_fd(&fd);
+	return public < 0 ? -1 : openat(public, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static struct held hold_folder(const char *path)
+{
+	struct held held = {.folder = open_folder(path), .mark = -1};
+
+	if (held.folder >= 0 && folderflag_set(held.folder, &held.mark) < 0)
+		held.folder = close_fd(held.folder);
+	return held;
 }
 
 /* Ends when the other side closes its end. */
 static void hold(const struct config *config, bool back, int other)
 {
-	int folders[HS_PATHS_MAX], r;
+	struct held held[HS_PATHS_MAX];
 	struct problem problem;
 	char byte = 0;
+	int r;
 
 	r = pathsetup_enter_machine(&problem);
 	if (r >= 0 && back)
 		r = pathsetup_back(config, &problem);
 	for (unsigned i = 0; i < config->n_paths; i++)
-		folders[i] = r < 0 ? -1 : hold_folder(config->paths[i]);
+		held[i] = r < 0 ? (struct held) {-1, -1} : hold_folder(config->paths[i]);
 	if (write(other, &r, sizeof(r)) == sizeof(r))
 		while (read(other, &byte, 1) < 0 && errno == EINTR)
 			;
 	for (unsigned i = 0; i < config->n_paths; i++)
-		if (folders[i] >= 0)
-			set_held(folders[i], false);
+		if (held[i].folder >= 0)
+			folderflag_clear(held[i].folder, held[i].mark);
 }
 
 static void run_child(const struct config *config, bool back, int other)
@@ -87,7 +86,7 @@ int pathhold_begin(const struct config *config, bool back, struct pathhold *ret_
 		run_child(config, back, pair[1]);
 	}
 	close_fd(pair[1]);
-	*ret_hold = (struct pathhold) {pid, pair[0]};
+	*ret_hold = (struct pathhold) {pid, pair[0], config};
 	if (pid > 0 && read(pair[0], &r, sizeof(r)) == sizeof(r) && r >= 0)
 		return 0;
 	pathhold_end(ret_hold);
@@ -96,10 +95,13 @@ int pathhold_begin(const struct config *config, bool back, struct pathhold *ret_
 
 void pathhold_end(struct pathhold *hold)
 {
-	int status;
+	struct problem problem;
+	int status = 0;
 
 	close_fd(hold->fd);
 	while (hold->pid > 0 && waitpid(hold->pid, &status, 0) < 0 && errno == EINTR)
 		;
+	if (WIFSIGNALED(status))
+		(void)pathsetup_settle(hold->config, &problem);
 	*hold = PATHHOLD_NONE;
 }

@@ -10,6 +10,7 @@
 #include "core/path.h"
 #include "plane/pathlink.h"
 #include "plane/unixdiag.h"
+#include "system/folderflag.h"
 #include "system/pathsetup.h"
 #include "system/units.h"
 #include "util/files.h"
@@ -74,6 +75,8 @@ static void remove_link(const char *service, const char *path)
 	path_folder(path, folder);
 	path_of_active(service, path, target);
 	fd = pathsetup_open_public(folder);
+	if (fd >= 0)
+		folderflag_settle(fd);
 	n = fd < 0 ? -1 : readlinkat(fd, path_base(path), text, sizeof(text));
 	/* what somebody else has put there is theirs */
 	if (n == (ssize_t)strlen(target) && !memcmp(text, target, n))

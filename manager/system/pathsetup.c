@@ -2,11 +2,9 @@
 #include "system/pathsetup.h"
 
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,6 +13,7 @@
 
 #include "core/path.h"
 #include "plane/unixdiag.h"
+#include "system/folderflag.h"
 #include "util/macro.h"
 
 #define LABEL	    "security.selinux"
@@ -242,26 +241,34 @@ static int replace(int folder, const char *name, const char *target)
 	return 1;
 }
 
-/* By system/pathhold.h: what would be left behind could not be removed either. */
-static bool is_held(int folder)
+/* The link may lead to what others have put there, a release or a file, say. */
+static int may_replace_link(int folder, const char *name, const char *own)
 {
-	_cleanup_(close_fdp) int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int flags;
+	char text[PATH_FILE_MAX];
+	ssize_t n = readlinkat(folder, name, text, sizeof(text));
+	struct stat st;
 
-	return fd >= 0 && !ioctl(fd, FS_IOC_GETFLAGS, &flags) && flags & FS_APPEND_FL;
+	if (n < 0)
+		return -errno;
+	if (n > (ssize_t)strlen(own) && !memcmp(text, own, strlen(own)))
+		return 1;
+	if (!fstatat(folder, name, &st, 0))
+		return S_ISSOCK(st.st_mode) ? 1 : -ENOTSOCK;
+	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 1 : -errno;
 }
 
 /* 1: the link may be put there; 0: it is another's as yet. */
-static int may_replace(int folder, const char *name, const char *target)
+static int may_replace(int folder, const char *name, const char *own, const char *target)
 {
 	struct stat st;
 
-	if (is_held(folder))
+	/* what would be left behind could not be removed either */
+	if (folderflag_settle(folder))
 		return -EPERM;
 	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 1 : -errno;
 	if (S_ISLNK(st.st_mode))
-		return 1;
+		return may_replace_link(folder, name, own);
 	if (!S_ISSOCK(st.st_mode))
 		return -ENOTSOCK;
 	return !unixdiag_is_listened_at(st.st_dev, st.st_ino) ||
@@ -271,17 +278,20 @@ static int may_replace(int folder, const char *name, const char *target)
 static int make_link(const char *service, const char *path)
 {
 	_cleanup_(close_fdp) int fd = -1;
-	char folder[HS_PATH_MAX], target[PATH_FILE_MAX];
+	char folder[HS_PATH_MAX], target[PATH_FILE_MAX], own[PATH_FILE_MAX];
 	int r;
 
 	path_folder(path, folder);
 	path_of_active(service, path, target);
+	snprintf(own, sizeof(own), PATH_ROOT "/%s/", service);
 	fd = make_public(folder);
 	if (fd < 0)
 		return fd;
-	if (is_link_to(fd, path_base(path), target))
+	if (is_link_to(fd, path_base(path), target)) {
+		folderflag_settle(fd);
 		return 0;
-	r = may_replace(fd, path_base(path), target);
+	}
+	r = may_replace(fd, path_base(path), own, target);
 	return r > 0 ? replace(fd, path_base(path), target) : r;
 }
 
@@ -297,6 +307,12 @@ static int make_links(struct task *task)
 			return problem_set(&task->problem, r,
 					   "%s is reached through a symbolic link; name the real "
 					   "path in Paths=",
+					   path);
+		if (r == -ENOTSOCK)
+			return problem_set(&task->problem, r,
+					   "%s is something else than a socket, or a symbolic link "
+					   "to that, and is left as it is; move it away, or take "
+					   "it out of Paths=",
 					   path);
 		if (r < 0)
 			return problem_set(&task->problem, r,
@@ -360,6 +376,8 @@ static int each_kept(struct task *task, int (*each)(int folder, const char *name
 
 		path_folder(path, folder);
 		fd = pathsetup_open_public(folder);
+		if (fd >= 0)
+			folderflag_settle(fd);
 		one = fd < 0 ? fd : each(fd, path_base(path), kept_name(path, kept));
 		if (one == -ENOENT || one >= 0 || r < 0)
 			continue;
@@ -367,6 +385,19 @@ static int each_kept(struct task *task, int (*each)(int folder, const char *name
 				strerror(-one));
 	}
 	return r;
+}
+
+static int leave(int folder, const char *name, const char *kept)
+{
+	(void)folder;
+	(void)name;
+	(void)kept;
+	return 0;
+}
+
+static int settle_all(struct task *task)
+{
+	return each_kept(task, leave);
 }
 
 static int keep_all(struct task *task)
@@ -398,6 +429,13 @@ int pathsetup_back(const struct config *config, struct problem *problem)
 int pathsetup_drop(const struct config *config, struct problem *problem)
 {
 	struct task task = {"", 0, config, drop_all, 0, {{0}}};
+
+	return config->n_paths ? run(&task, problem) : 0;
+}
+
+int pathsetup_settle(const struct config *config, struct problem *problem)
+{
+	struct task task = {"", 0, config, settle_all, 0, {{0}}};
 
 	return config->n_paths ? run(&task, problem) : 0;
 }

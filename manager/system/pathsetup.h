@@ -30,6 +30,10 @@ int pathsetup_keep(const struct config *config, struct problem *problem);
 int pathsetup_back(const struct config *config, struct problem *problem);
 int pathsetup_drop(const struct config *config, struct problem *problem);
 
+/* What a holder (system/pathhold.h) that was killed has left on the folders of the paths is taken
+ * off. All of the above do so as well. */
+int pathsetup_settle(const struct config *config, struct problem *problem);
+
 /* For what is done in a process of its own: from now on it is in the machine's mount namespace. */
 int pathsetup_enter_machine(struct problem *problem);
 /* The folder of a public path (O_PATH). Whoever owns a folder on the way could lead us elsewhere by

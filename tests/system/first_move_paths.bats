@@ -132,6 +132,28 @@ gone() {
 	gone ffive
 }
 
+@test "one that is killed with all of its processes leaves a folder that the next start of a slot frees" {
+	plain fseven
+	printf '[Service]\nExecStop=/bin/sleep 5\nTimeoutStopSec=20\n' | write /etc/systemd/system/fseven.service.d/slow.conf
+	inside systemctl daemon-reload
+	inside systemd-run -q --unit=move7 hsctl enable fseven@.service --from=fseven.service
+	wait_for 10 is_unit_state fseven.service deactivating
+	wait_for 2 folder_is_held fseven
+	# first who holds it, then who has asked for that
+	inside bash -c 'main=$(systemctl show -P MainPID move7)
+		kill -KILL $(grep -vx "$main" /sys/fs/cgroup/system.slice/move7.service/cgroup.procs) "$main"'
+	wait_for 5 is_unit_state move7.service failed
+	folder_is_held fseven
+	# it was not permitted to remove its socket
+	wait_for 10 is_unit_state fseven.service failed
+	inside systemctl restart fseven@0
+	folder_is_free fseven
+	[[ $(inside ls -A /run/fseven) == fseven.sock ]]
+	[[ $(inside curl -sSf --unix-socket /run/fseven/fseven.sock http://app/) == slot=[01]* ]]
+	inside rm -r /etc/systemd/system/fseven.service.d
+	gone fseven
+}
+
 folder_is_held() { [[ $(inside lsattr -d "/run/$1") == *a*' '* ]]; }
 folder_is_free() { [[ $(inside lsattr -d "/run/$1" | cut -d' ' -f1) != *a* ]]; }
 
