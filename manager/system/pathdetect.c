@@ -4,14 +4,19 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "core/dropin.h"
 #include "core/name.h"
 #include "core/path.h"
 #include "plane/borrow.h"
 #include "plane/unixdiag.h"
+#include "system/folderflag.h"
 #include "system/units.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -112,36 +117,87 @@ int pathdetect_held(const char *cgroup, struct unix_listener **ret_listeners, si
 	return 0;
 }
 
-/* A name that is no public path, as those of the slots' own, is none. */
-static void find_held(const char *cgroup, struct pathlist *list)
+/* These tell another device of a file than that of the file system that its socket is bound in. */
+static bool has_own_devices(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) &&
+	       (fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == OVERLAYFS_SUPER_MAGIC);
+}
+
+bool pathdetect_leads_to(int root, const char *name, const struct unix_listener *listener)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	_cleanup_(close_fdp) int fd = (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+	struct stat st;
+
+	return fd >= 0 && !fstat(fd, &st) && S_ISSOCK(st.st_mode) &&
+	       listener->file.inode == (uint32_t)st.st_ino &&
+	       (listener->file.device == unixdiag_device(st.st_dev) || has_own_devices(fd));
+}
+
+/* What a unit has. */
+struct place {
+	const char *service;
+	unsigned slot; /* HS_SLOT_NONE: the plain unit */
+	int root;      /* of the machine, O_PATH */
+};
+
+static bool is_at(const struct place *place, const struct unix_listener *listener)
+{
+	char file[PATH_FILE_MAX];
+	struct problem problem;
+
+	if (path_check(listener->name, &problem) < 0)
+		return false;
+	if (pathdetect_leads_to(place->root, listener->name, listener))
+		return true;
+	if (place->slot == HS_SLOT_NONE)
+		return false;
+	path_of_slot(place->service, place->slot, listener->name, file);
+	return pathdetect_leads_to(place->root, file, listener);
+}
+
+static void find_held(const char *cgroup, const struct place *place, struct pathlist *list)
 {
 	_cleanup_(freep) struct unix_listener *held = NULL;
 	size_t n = 0;
 
 	if (!cgroup[0] || pathdetect_held(cgroup, &held, &n) < 0)
 		return;
-	for (size_t i = 0; i < n; i++)
-		pathlist_add(list, held[i].name);
+	for (size_t i = 0; i < n; i++) {
+		path_shorten(held[i].name);
+		if (is_at(place, &held[i]))
+			pathlist_add(list, held[i].name);
+	}
 }
 
-static void find_unit(sd_bus *bus, const char *unit, struct pathlist *list)
+static void find_unit(sd_bus *bus, const char *unit, const struct place *place,
+		      struct pathlist *list)
 {
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
 
 	if (units_query(bus, unit, &facts, NULL) >= 0)
-		find_held(facts.control_group, list);
+		find_held(facts.control_group, place, list);
 }
 
 void pathdetect_running(sd_bus *bus, const char *service, unsigned n_slots, struct pathlist *list)
 {
 	_cleanup_(freep) char *plain = format("%s.service", service);
+	_cleanup_(close_fdp) int root = open("/proc/1/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct place place = {.service = service, .root = root};
 	char unit[UNIT_NAME_MAX];
 
-	for (unsigned slot = 0; slot < n_slots; slot++)
-		if (!name_unit(service, slot, unit, sizeof(unit)))
-			find_unit(bus, unit, list);
+	for (; place.slot < n_slots; place.slot++)
+		if (!name_unit(service, place.slot, unit, sizeof(unit)))
+			find_unit(bus, unit, &place, list);
+	place.slot = HS_SLOT_NONE;
 	if (plain)
-		find_unit(bus, plain, list);
+		find_unit(bus, plain, &place, list);
 }
 
 /* ---- what is beside it ---- */
@@ -157,8 +213,8 @@ static bool is_about_process(int folder, const char *name)
 {
 	struct stat st;
 
-	if (!strcmp(name, ".") || !strcmp(name, "..") || ends_with(name, ".pid") ||
-	    ends_with(name, ".lock"))
+	if (!strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, FOLDERFLAG_MARK) ||
+	    ends_with(name, ".pid") || ends_with(name, ".lock"))
 		return true;
 	return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISSOCK(st.st_mode) ||
 	       S_ISLNK(st.st_mode) || S_ISFIFO(st.st_mode);

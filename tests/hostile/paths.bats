@@ -114,3 +114,47 @@ answers() { [[ $(inside curl -sS --max-time 3 --unix-socket /run/shop/shop.sock 
 	down lead
 	bystander_is_well
 }
+
+# the name of a socket is what its server said when it bound it, in a mount namespace of its own perhaps
+@test "what an instance says that it listens at is not taken into Paths=" {
+	write /etc/systemd/system/liar@.service <<-END
+		[Service]
+		User=games
+		ExecStart=/usr/bin/unshare -Urm bash -c 'mount -t tmpfs none /opt && mkdir /opt/prod && exec /usr/bin/python3 $tools/at-path.py /opt/prod/current %i'
+	END
+	inside mkdir -p /opt/prod/release
+	inside ln -s release /opt/prod/current
+	inside systemctl daemon-reload
+	inside systemctl start liar@0
+	listens_at_current() { [[ $(inside ss -xlH) == */opt/prod/current* ]]; }
+	wait_for 10 listens_at_current
+	run inside hsctl enable liar@.service
+	[[ $output != *'Path:'* ]]
+	run ! inside grep -r current /etc/hotstandby/liar.conf /etc/hotstandby/liar.conf.d /etc/systemd/system/liar@.service.d
+	inside systemctl restart liar@0
+	[[ $(inside readlink /opt/prod/current) == release ]]
+	inside systemctl stop liar@0
+	inside hsctl disable liar@.service
+	bystander_is_well
+}
+
+@test "a link that leads to a folder or to a file is not replaced, whoever names it" {
+	own_service deploy 9872
+	up deploy
+	printf '[Service]\nPaths=/opt/deploy/current\n' | write /etc/hotstandby/deploy.conf
+	inside systemctl reload hsd
+	inside mkdir -p /opt/deploy/release
+	inside touch /opt/deploy/file
+	for target in release file; do
+		inside ln -sfn "$target" /opt/deploy/current
+		run inside hsctl adopt deploy@0.service
+		[[ $output == *'/opt/deploy/current is something else than a socket, or a symbolic link to that, and is left as it is'* ]]
+		[[ $(inside readlink /opt/deploy/current) == "$target" ]]
+	done
+	# to nowhere, as a server may leave it
+	inside ln -sfn gone /opt/deploy/current
+	inside hsctl adopt deploy@0.service
+	[[ $(inside readlink /opt/deploy/current) == /run/hotstandby/deploy/active/opt-deploy/current ]]
+	down deploy
+	bystander_is_well
+}

@@ -10,9 +10,12 @@
 #include "cases.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,7 +25,10 @@
 #include <sys/wait.h>
 
 #include "plane/pathlink.h"
+#include "plane/unixask.h"
 #include "system/change.h"
+#include "system/folderflag.h"
+#include "system/pathdetect.h"
 #include "util/files.h"
 
 #define PUBLIC	"/run/app/app.sock"
@@ -616,6 +622,195 @@ static void who_has_very_many_sockets_costs_others_little(void **state)
 
 #define PATH_CASE(name) cmocka_unit_test_setup_teardown(name, begin, case_end)
 
+/* ---- what enable finds ---- */
+
+static bool find_listener(const char *name, struct unix_listener *ret_listener)
+{
+	_cleanup_(freep) struct unix_listener *all = NULL;
+	size_t n = 0;
+
+	assert_int_equal(unixdiag_listening(&all, &n), 0);
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(all[i].name, name)) {
+			*ret_listener = all[i];
+			return true;
+		}
+	return false;
+}
+
+#define OTHER "/run/app/other.sock"
+
+/* Listens at a path in a mount namespace of its own. */
+static pid_t start_liar(void)
+{
+	int told[2];
+	pid_t pid;
+	char byte;
+
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		rig_check(unshare(CLONE_NEWNS) == 0);
+		rig_check(mount("run", "/run/app", "tmpfs", 0, NULL) == 0);
+		listen_at(OTHER);
+		rig_check(write(told[1], "", 1) == 1);
+		pause();
+		_exit(0);
+	}
+	close(told[1]);
+	assert_int_equal(read(told[0], &byte, 1), 1);
+	close(told[0]);
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void a_name_counts_where_it_leads_to_its_socket(void **state)
+{
+	_cleanup_(close_fdp) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct unix_listener listener;
+	int fd = listen_at("/run/app/mine.sock");
+	pid_t liar;
+
+	(void)state;
+	assert_true(find_listener("/run/app/mine.sock", &listener));
+	assert_true(pathdetect_leads_to(root, "/run/app/mine.sock", &listener));
+	assert_int_equal(symlink("/run/app/mine.sock", "/run/app/link"), 0);
+	assert_true(pathdetect_leads_to(root, "/run/app/link", &listener));
+	liar = start_liar();
+	assert_true(find_listener(OTHER, &listener));
+	assert_false(pathdetect_leads_to(root, OTHER, &listener));
+	assert_int_equal(symlink("/run/app", OTHER), 0);
+	assert_false(pathdetect_leads_to(root, OTHER, &listener));
+	assert_int_equal(unlink(OTHER) + symlink("/run/app/mine.sock", OTHER), 0);
+	assert_false(pathdetect_leads_to(root, OTHER, &listener));
+	end(liar);
+	close(fd);
+}
+
+/* ---- folders that are held ---- */
+
+static int open_app(void)
+{
+	int fd = open("/run/app", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static pid_t start_holder(void)
+{
+	int told[2], mark;
+	pid_t pid;
+	char byte;
+
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		rig_check(folderflag_set(open("/run/app", O_RDONLY | O_CLOEXEC), &mark) == 0);
+		rig_check(write(told[1], "", 1) == 1);
+		pause();
+		_exit(0);
+	}
+	close(told[1]);
+	assert_int_equal(read(told[0], &byte, 1), 1);
+	close(told[0]);
+	return pid;
+}
+
+static void a_killed_holder_leaves_nothing_for_long(void **state)
+{
+	_cleanup_(close_fdp) int folder = open_app();
+	pid_t holder = start_holder();
+	int mark;
+
+	(void)state;
+	/* as long as it lives */
+	assert_true(folderflag_settle(folder));
+	assert_int_equal(folderflag_set(folder, &mark), -EALREADY);
+	assert_int_equal(unlink(PUBLIC), -1);
+	end(holder);
+	assert_int_equal(unlink(PUBLIC), -1);
+	assert_false(folderflag_settle(folder));
+	assert_int_equal(unlink(PUBLIC), 0);
+	assert_int_equal(access("/run/app/" FOLDERFLAG_MARK, F_OK), -1);
+	/* or the next holder has it */
+	end(start_holder());
+	assert_int_equal(folderflag_set(folder, &mark), 0);
+	folderflag_clear(folder, mark);
+	assert_false(folderflag_settle(folder));
+}
+
+static void put_mark(uid_t owner)
+{
+	int fd = open("/run/app/" FOLDERFLAG_MARK, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0 && !fchown(fd, owner, owner));
+	close(fd);
+}
+
+static void the_flag_of_others_stays(void **state)
+{
+	_cleanup_(close_fdp) int folder = open_app();
+	int flags = FS_APPEND_FL, none = 0, mark;
+
+	(void)state;
+	assert_int_equal(ioctl(folder, FS_IOC_SETFLAGS, &flags), 0);
+	assert_int_equal(folderflag_set(folder, &mark), -EALREADY);
+	assert_true(folderflag_settle(folder));
+	/* also where the folder's owner says that it was ours */
+	put_mark(5);
+	assert_true(folderflag_settle(folder));
+	assert_int_equal(ioctl(folder, FS_IOC_SETFLAGS, &none), 0);
+	assert_int_equal(folderflag_set(folder, &mark), 0);
+	folderflag_clear(folder, mark);
+	assert_int_equal(access("/run/app/" FOLDERFLAG_MARK, F_OK), -1);
+}
+
+/* ---- a kernel that is kept waiting ---- */
+
+static int ask_at(struct unix_listener *listener)
+{
+	struct unix_listener now;
+
+	return unixdiag_get(listener->inode, listener->cookie, &now);
+}
+
+static void who_keeps_the_kernel_waiting_does_not_keep_us(void **state)
+{
+	struct rig *rig = *state;
+	struct pair pair = start_both(rig);
+	pid_t asker = unixask_begin();
+	struct unix_listener listener;
+	char file[PATH_FILE_MAX];
+	uint64_t begun;
+
+	path_of_slot("web", 0, PUBLIC, file);
+	assert_true(asker > 0);
+	assert_true(find_listener(file, &listener));
+	assert_int_equal(kill(asker, SIGSTOP), 0);
+	begun = now_usec();
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(ask_at(&listener), -ETIME);
+		/* what cannot be asked is not known to be down */
+		assert_int_equal(plane_live_slots(rig->plane), 3);
+	}
+	assert_in_range(now_usec() - begun, 0, 2 * USEC_PER_SEC);
+	assert_int_equal(kill(asker, SIGCONT), 0);
+	rig_until(!ask_at(&listener));
+	server_kill(pair.b);
+	rig_until(plane_live_slots(rig->plane) == 1);
+	/* another one takes its place */
+	end(asker);
+	rig_until(!ask_at(&listener));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -628,6 +823,10 @@ int main(void)
 		PATH_CASE(whoever_flips_at_the_same_time_the_link_ends_where_the_word_does),
 		PATH_CASE(what_waits_at_a_path_is_waited_for),
 		PATH_CASE(who_is_the_first_that_waits_is_told),
+		PATH_CASE(a_name_counts_where_it_leads_to_its_socket),
+		PATH_CASE(who_keeps_the_kernel_waiting_does_not_keep_us),
+		PATH_CASE(a_killed_holder_leaves_nothing_for_long),
+		PATH_CASE(the_flag_of_others_stays),
 		PATH_CASE(more_may_wait_than_a_page_names),
 		PATH_CASE(who_has_ended_is_left),
 		PATH_CASE(the_last_slot_stays),
