@@ -49,13 +49,10 @@ static int load(struct census *census, int moved_fd, struct problem *problem)
 
 static int map_page(struct census *census)
 {
-	void *page = mmap(NULL, sizeof(*census->page), PROT_READ | PROT_WRITE, MAP_SHARED,
-			  bpf_map__fd(census->skel->maps.hs_census_map), 0);
+	int fd = bpf_map__fd(census->skel->maps.hs_census_map);
 
-	if (page == MAP_FAILED)
-		return -errno;
-	census->page = page;
-	return 0;
+	census->page = load_memory(fd, sizeof(*census->page));
+	return census->page ? 0 : -errno;
 }
 
 /* The kernel tells its HZ to nobody, but the resolution of this clock is one tick. */

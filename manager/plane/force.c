@@ -63,12 +63,8 @@ static uint64_t own_build(void)
 
 static int map_ports(int fd, struct hs_ports **ret_ports)
 {
-	void *page = mmap(NULL, sizeof(struct hs_ports), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (page == MAP_FAILED)
-		return -errno;
-	*ret_ports = page;
-	return 0;
+	*ret_ports = load_memory(fd, sizeof(**ret_ports));
+	return *ret_ports ? 0 : -errno;
 }
 
 static int open_ports(const char *folder, int *ret_fd, struct hs_ports **ret_ports)

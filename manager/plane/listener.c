@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "plane/guard.h"
+#include "plane/load.h"
 #include "plane/pins.h"
 #include "plane/selector.h"
 #include "util/macro.h"
@@ -47,13 +48,8 @@ struct listener *listener_free(struct listener *listener)
 
 static int map_shards(struct listener *listener, int fd)
 {
-	void *page =
-		mmap(NULL, sizeof(*listener->shards), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (page == MAP_FAILED)
-		return -errno;
-	listener->shards = page;
-	return 0;
+	listener->shards = load_memory(fd, sizeof(*listener->shards));
+	return listener->shards ? 0 : -errno;
 }
 
 int listener_open(const char *folder, const struct address *address, struct listener **ret_listener)

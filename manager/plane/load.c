@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "core/refusal.h"
@@ -111,4 +112,11 @@ uint64_t load_build(const void *elf, size_t size)
 	for (size_t i = 0; i < size; i++)
 		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
 	return hash | 1;
+}
+
+void *load_memory(int map_fd, size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
 }

@@ -21,5 +21,9 @@ int load_object(struct bpf_object *object, const char *what, struct problem *pro
 /* A number that names this build of an object, never 0: what is pinned may be of another one. */
 uint64_t load_build(const void *elf, size_t size);
 
+/* The memory of an array map (BPF_F_MMAPABLE), to read and to write. NULL and errno; else the
+ * caller gives it back by munmap(). */
+void *load_memory(int map_fd, size_t size);
+
 /* From now on libbpf prints nothing: what matters is in our sentences. */
 void load_quietly(void);

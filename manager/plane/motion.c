@@ -43,13 +43,10 @@ static int load(struct motion *motion, int moved_fd)
 
 static int map_page(struct motion *motion)
 {
-	void *page = mmap(NULL, sizeof(*motion->page), PROT_READ | PROT_WRITE, MAP_SHARED,
-			  bpf_map__fd(motion->skel->maps.hs_motion_map), 0);
+	int fd = bpf_map__fd(motion->skel->maps.hs_motion_map);
 
-	if (page == MAP_FAILED)
-		return -errno;
-	motion->page = page;
-	return 0;
+	motion->page = load_memory(fd, sizeof(*motion->page));
+	return motion->page ? 0 : -errno;
 }
 
 int motion_open(int tags_fd, int moved_fd, struct motion **ret_motion)

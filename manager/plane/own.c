@@ -67,14 +67,11 @@ struct own *own_free(struct own *own)
 
 static uint64_t own_build(void)
 {
-	uint64_t hash = 0xcbf29ce484222325ULL;
-	const uint8_t *bytes;
+	const void *bytes;
 	size_t n;
 
 	bytes = own_bpf__elf_bytes(&n);
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
-	return hash | 1;
+	return load_build(bytes, n);
 }
 
 /* The build is written last: without it, or with another one, the set is to be made. */
@@ -91,7 +88,6 @@ static bool is_made(void)
 static int open_pins(struct own **ret_own)
 {
 	_cleanup_(own_freep) struct own *own = own_new();
-	void *page;
 	int r = 0;
 
 	if (!own)
@@ -102,10 +98,9 @@ static int open_pins(struct own **ret_own)
 		r = pin_open(pins[i].path, fd_of(own, &pins[i]));
 	if (r)
 		return r;
-	page = mmap(NULL, MARKS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, own->marks_fd, 0);
-	if (page == MAP_FAILED)
+	own->marks = load_memory(own->marks_fd, MARKS_SIZE);
+	if (!own->marks)
 		return -errno;
-	own->marks = page;
 	*ret_own = steal_ptr(&own);
 	return 0;
 }

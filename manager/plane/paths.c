@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "plane/load.h"
 #include "plane/pins.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -21,18 +22,16 @@ static size_t bytes(void)
 int paths_open(const char *folder, struct paths *ret_paths)
 {
 	struct paths paths = PATHS_NONE;
-	void *pages;
 	int r = pin_open(pin_path("%s/paths", folder).text, &paths.fd);
 
 	if (r < 0)
 		return r;
-	pages = mmap(NULL, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, paths.fd, 0);
-	if (pages == MAP_FAILED) {
+	paths.entries = load_memory(paths.fd, bytes());
+	if (!paths.entries) {
 		r = -errno;
 		close_fd(paths.fd);
 		return r;
 	}
-	paths.entries = pages;
 	paths.counted = calloc(HS_SLOTS_MAX, sizeof(*paths.counted));
 	if (!paths.counted) {
 		paths_done(&paths);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "plane/flows.h"
+#include "plane/load.h"
 #include "plane/maps.h"
 #include "plane/own.h"
 #include "plane/pins.h"
@@ -74,13 +75,8 @@ const char *plane_cgroup(const struct plane *plane, unsigned slot)
 
 static int map_control(struct plane *plane)
 {
-	void *page = mmap(NULL, sizeof(*plane->control), PROT_READ | PROT_WRITE, MAP_SHARED,
-			  plane->control_fd, 0);
-
-	if (page == MAP_FAILED)
-		return -errno;
-	plane->control = page;
-	return 0;
+	plane->control = load_memory(plane->control_fd, sizeof(*plane->control));
+	return plane->control ? 0 : -errno;
 }
 
 static int open_control(struct plane *plane)
