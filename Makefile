@@ -45,7 +45,8 @@ CFLAGS   += -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
 # as needed: hsctl, which starts often, does without what only others need
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lm
-MULTIARCH := $(shell $(CC) -print-multiarch)
+# clang has no such option in every release
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null || gcc -print-multiarch)
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 $(WARNINGS) \
               -Ibpf -I/usr/include/$(MULTIARCH)
 
@@ -140,12 +141,11 @@ $(BUILD)/tests/hostile/%: tests/hostile/lib/%.c
 	$(call say,CC)
 	$(Q)$(CC) -D_GNU_SOURCE -O2 -std=gnu11 $(WARNINGS) $(if $(filter %.so,$@),-shared -fPIC) $< -o $@ -lpthread
 
-# Of ours there is only what needs no library. FUZZ_MAIN= leaves main() to libFuzzer
+# FUZZ_MAIN= leaves main() to libFuzzer
 FUZZ_MAIN := $(BUILD)/tests/fuzz/standalone.o
-FUZZ_LIB  := $(filter $(BUILD)/manager/core/% $(BUILD)/manager/util/%,$(LIB_OBJ))
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(FUZZ_LIB)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(BUILD)/libhotstandby.a
 	$(call say,LD)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lm -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 unit-tests: $(UNIT_TESTS)
 objects: $(BPF_SRC:bpf/%.c=$(BUILD)/bpf/%.o)

@@ -15,7 +15,9 @@ uint64_t plane_word(const struct plane *plane)
 
 int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired)
 {
-	if (!__atomic_compare_exchange_n(&plane_control(plane)->word, &expected, desired, false,
+	__u64 found = expected;
+
+	if (!__atomic_compare_exchange_n(&plane_control(plane)->word, &found, desired, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return -EAGAIN;
 	pathlink_follow(plane);
@@ -64,9 +66,8 @@ void plane_set_suspect(struct plane *plane, unsigned slot, bool suspect)
 
 void plane_advance_epoch(struct plane *plane, unsigned slot)
 {
-	uint64_t shift = 4 * slot,
-		 epochs = __atomic_load_n(&plane_control(plane)->epochs, __ATOMIC_SEQ_CST);
-	uint64_t next;
+	__u64 epochs = __atomic_load_n(&plane_control(plane)->epochs, __ATOMIC_SEQ_CST);
+	uint64_t shift = 4 * slot, next;
 
 	do {
 		next = ((epochs >> shift) + 1) & 0xf;

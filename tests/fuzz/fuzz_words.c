@@ -58,8 +58,12 @@ static void check_list(const struct pathlist *list)
 
 static void fuzz_find(const char *text)
 {
-	struct pathlist list = {};
+	struct pathlist list = {}, split = {};
+	struct problem problem = {};
 
+	if (pathlist_split(text, &split, &problem) < 0)
+		check(*problem.text);
+	check_list(&split);
 	pathfind_command(&list, text, "app");
 	check_list(&list);
 	pathfind_config(&list, text);
