@@ -122,8 +122,9 @@ answers() { [[ $(inside curl -sS --max-time 3 --unix-socket /run/shop/shop.sock 
 		User=games
 		ExecStart=/usr/bin/unshare -Urm bash -c 'mount -t tmpfs none /opt && mkdir /opt/prod && exec /usr/bin/python3 $tools/at-path.py /opt/prod/current %i'
 	END
-	inside mkdir -p /opt/prod/release
-	inside ln -s release /opt/prod/current
+	# with nothing else in the folder, which would be a reason to leave it
+	inside mkdir -p /opt/prod /srv/release
+	inside ln -s /srv/release /opt/prod/current
 	inside systemctl daemon-reload
 	inside systemctl start liar@0
 	listens_at_current() { [[ $(inside ss -xlH) == */opt/prod/current* ]]; }
@@ -132,7 +133,7 @@ answers() { [[ $(inside curl -sS --max-time 3 --unix-socket /run/shop/shop.sock 
 	[[ $output != *'Path:'* ]]
 	run ! inside grep -r current /etc/hotstandby/liar.conf /etc/hotstandby/liar.conf.d /etc/systemd/system/liar@.service.d
 	inside systemctl restart liar@0
-	[[ $(inside readlink /opt/prod/current) == release ]]
+	[[ $(inside readlink /opt/prod/current) == /srv/release ]]
 	inside systemctl stop liar@0
 	inside hsctl disable liar@.service
 	bystander_is_well
