@@ -278,13 +278,15 @@ static void learn_ages(struct park_place *place, const struct listener *listener
 {
 	const struct park *park = place->park;
 	_cleanup_(freep) uint32_t *ages = NULL;
-	uint64_t now = now_usec();
+	uint64_t now;
 	size_t n;
 
 	if (park_waiting(place->fd) <= 0 ||
 	    park_ages(park->service->plane, listener, &ages, &n) < 0 ||
 	    n > (size_t)park_waiting(place->fd))
 		return;
+	/* not from before they were asked for: nobody has waited for longer than it was */
+	now = now_usec();
 	for (size_t i = 0; i < n; i++)
 		queue_age_look(&place->age, now - MIN(now, ages[i] * USEC_PER_MSEC), i + 1,
 			       grain(park));
