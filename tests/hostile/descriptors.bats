@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Instances that make it long to look for their sockets: very many descriptors in very many processes.
+# Long: begun with the first.
 
 load lib/bystander
 

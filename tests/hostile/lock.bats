@@ -3,6 +3,7 @@
 #
 # An instance that holds the lock of its own socket for as long as it likes: whoever else does something with that
 # socket waits in the kernel, and cannot be ended.
+# Long: begun with the first.
 
 load lib/bystander
 load lib/lock_holder

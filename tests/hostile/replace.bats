@@ -4,6 +4,7 @@
 # The kernel lets every member of a group of sockets set the group's program. What decides where connections go is
 # such a program: an instance that is taken over, or another process of its user where the intake is forced, would
 # have them all, or break it for everybody.
+# Long: begun with the first.
 
 load lib/bystander
 

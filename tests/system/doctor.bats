@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # hsctl doctor: nothing is found where nothing is wrong, and each fault by its id.
+# Long: begun with the first.
 
 load lib/rig
 

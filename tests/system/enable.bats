@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # hsctl enable and disable: what they write, what they refuse, and that disabling loses nothing.
+# Long: begun with the first.
 
 load lib/rig
 

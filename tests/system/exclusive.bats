@@ -3,6 +3,7 @@
 #
 # Exclusive=yes: a server that may run only once (here: it takes a lock, and fails without) is switched over with
 # nothing refused, and back if the new one does not come; also when hsd dies in the middle of it.
+# Long: begun with the first.
 
 load lib/rig
 

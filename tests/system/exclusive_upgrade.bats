@@ -4,6 +4,7 @@
 # hsctl upgrade of a service that may run only once: the new version is started, proven and tested while all
 # clients wait, and goes away again when it is no good. Its versions are installed per slot, so that there is a
 # way back.
+# Long: begun with the first.
 
 load lib/rig
 

@@ -3,6 +3,7 @@
 #
 # From a plain unit that serves to the slots of a template: it is named, it is taken over from without a loss, and its
 # name goes on to be understood.
+# Long: begun with the first.
 
 load lib/rig
 load lib/servers

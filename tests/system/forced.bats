@@ -3,6 +3,7 @@
 #
 # Forced intake: servers of the distribution that never heard of SO_REUSEPORT, with their packages' own
 # units and configuration; only ports and paths are changed, so that two instances do not meet there.
+# Long: begun with the first.
 
 load lib/rig
 load lib/servers

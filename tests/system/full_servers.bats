@@ -4,6 +4,7 @@
 # Servers that nobody here wrote, at their limit: none accepts anything for a while, and none hangs. More clients than
 # workers ask for what takes long; each is answered, hsd restarts nobody, and in front of each the same with one plain
 # restart shows that what is cut would be seen. Then pauses: of the runtime, and by the freezer.
+# Long: begun with the first.
 
 load lib/rig
 

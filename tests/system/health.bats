@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Section [Health]: probes of all kinds against servers that are ill in all ways, the gate, and the fail-over.
+# Long: begun with the first.
 
 load lib/rig
 

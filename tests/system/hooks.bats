@@ -3,6 +3,7 @@
 #
 # hsctl adopt and retire as ExecStartPost= and ExecStop= of a unit: whatever is the matter with
 # hotstandby, the unit starts and stops, and is held up for 5 s at the most.
+# Long: begun with the first.
 
 load lib/rig
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # make install and make uninstall as an administrator runs them, on a machine whose bus and systemd are there.
+# Long: begun with the first.
 
 load lib/rig
 

@@ -3,6 +3,7 @@
 #
 # Adoption: which sockets of an instance are found and when, and what is said of those that cannot be
 # switched.
+# Long: begun with the first.
 
 load lib/rig
 

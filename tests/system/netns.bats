@@ -3,6 +3,7 @@
 #
 # Services whose servers are in another network namespace than hsd: one that systemd makes for them
 # (PrivateNetwork=) and one that is there (NetworkNamespacePath=). Clients are in it, too.
+# Long: begun with the first.
 
 load lib/rig
 

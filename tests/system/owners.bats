@@ -3,6 +3,7 @@
 #
 # Slots whose servers run as different users. The kernel lets only sockets of one owner share an address:
 # hsd gives the others' sockets to the user of the one that starts.
+# Long: begun with the first.
 
 load lib/rig
 

@@ -3,6 +3,7 @@
 #
 # One owner for each address: a second service that comes to it, by a wrong port, is refused by name, and nothing
 # of the first is touched.
+# Long: begun with the first.
 
 load lib/rig
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # A package with a server is upgraded: by its own scripts and the alias, by apt's hook, and by needrestart.
+# Long: begun with the first.
 
 load lib/rig
 

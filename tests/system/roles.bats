@@ -3,6 +3,7 @@
 #
 # OnDemote= and OnPromote=: the instances are told their role by signals, or by units that are started;
 # once, the old one first, whoever makes the change and whatever dies in between.
+# Long: begun with the first.
 
 load lib/rig
 

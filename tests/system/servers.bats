@@ -3,6 +3,7 @@
 #
 # Servers that nobody here wrote, with the configuration of their Debian packages. Their units are turned
 # into templates, so that there can be two; nothing else is done for hotstandby but what each test shows.
+# Long: begun with the first.
 
 load lib/rig
 load lib/servers

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # hsctl switchover, rollback and failover: what they do, say, answer and refuse.
+# Long: begun with the first.
 
 load lib/rig
 

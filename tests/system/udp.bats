@@ -3,6 +3,7 @@
 #
 # UDP: name servers of the distribution under a load of queries while their slots are switched and
 # restarted, servers from a socket unit, servers that bind late; and what users see of flows.
+# Long: begun with the first.
 
 load lib/rig
 load lib/servers

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Servers that listen at a path: as their packages set them up, and behind the proxies that they stand behind.
+# Long: begun with the first.
 
 load lib/rig
 load lib/servers
