@@ -80,6 +80,13 @@ static enum retire_answer leave(const struct hook *hook, const struct direct *di
 	plane_set_retired(direct->plane, hook->slot, true);
 	wait_for_another(hook, direct);
 	answer = retire_leave(direct->plane, hook->slot, ALL_SLOTS, &to);
+	/* of two that leave at the same time the other one was quicker */
+	while (answer == RETIRE_LAST && hook_left(hook, WAIT_TIME) &&
+	       another_may_come(direct, hook->slot)) {
+		pause_for(LOOK_EVERY);
+		wait_for_another(hook, direct);
+		answer = retire_leave(direct->plane, hook->slot, ALL_SLOTS, &to);
+	}
 	return answer == RETIRE_LAST ? retire_park(direct->plane, hook->slot) : answer;
 }
 

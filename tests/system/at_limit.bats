@@ -73,7 +73,7 @@ nobody_was_restarted() {
 }
 
 @test "full of clients that say nothing: left, not restarted, and they keep their connections" {
-	hold_workers 4 6
+	hold_workers 4 12
 	[[ $(fetch $url) == slot=1* ]]
 	wait_for 5 has_said full 'slot 0: it is full: 1 connection waits and none was accepted for '
 	has_said full 'what it has in work goes on, and it stands by again when it accepts'
