@@ -49,6 +49,7 @@ static void what_waits_there_moves(void **state)
 	struct rig *rig = *state;
 	int waiting = client_connect(&local);
 
+	case_needs(ABILITY_WAKEUP);
 	client_send(waiting, 'w');
 	rig_until(rig_queued(rig, 0) == 1);
 	server_serve(pair.b, true);

@@ -91,8 +91,9 @@ static void slots_in_one_namespace_are_switched_there(void **state)
 	assert_int_equal(ask_inside(pair.a, &at).of['A'], 20);
 	rig_flip(rig, 1);
 	assert_int_equal(ask_inside(pair.a, &at).of['B'], 20);
-	assert_int_equal(rig_slot(rig, 0).chosen, 20);
-	assert_int_equal(rig_slot(rig, 1).chosen, 20);
+	/* a SYN that is sent again is chosen for again */
+	assert_in_range(rig_slot(rig, 0).chosen, 20, 25);
+	assert_in_range(rig_slot(rig, 1).chosen, 20, 25);
 	rig_until(rig_slot(rig, 1).connections == 0);
 	/* nothing of it is here */
 	assert_int_equal(ask(&at), ANSWER_REFUSED);

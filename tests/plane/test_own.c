@@ -200,6 +200,7 @@ static void what_waits_of_its_own_moves_nowhere(void **state)
 	struct rig *rig = *state;
 	int other;
 
+	case_needs(ABILITY_WAKEUP);
 	server_serve(pair.b, true);
 	open_way(rig, pair.a, true);
 	other = client_connect(&local);

@@ -105,6 +105,7 @@ static void what_waits_on_it_moves_to_the_slot(void **state)
 	struct config config;
 	int waiting[10];
 
+	case_needs(ABILITY_WAKEUP);
 	config_init(&config);
 	server_listen(plain, &at, SERVER_NO_REUSEPORT);
 	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++) {
