@@ -2,12 +2,15 @@
 #include "plane/unixdiag.h"
 
 #include <libmnl/libmnl.h>
+#include <linux/magic.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #include "plane/diag.h"
 #include "plane/unixask.h"
@@ -330,17 +333,32 @@ uint32_t unixdiag_device(uint64_t device)
 	return (uint32_t)(major(device) << 20 | minor(device));
 }
 
-bool unixdiag_is_listened_at(uint64_t device, uint64_t inode)
+static bool has_own_devices(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) &&
+	       (fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == OVERLAYFS_SUPER_MAGIC);
+}
+
+bool unixdiag_is_bound_to(const struct unix_file *bound, int file_fd)
+{
+	struct stat st;
+
+	return !fstat(file_fd, &st) && S_ISSOCK(st.st_mode) &&
+	       bound->inode == (uint32_t)st.st_ino &&
+	       (bound->device == unixdiag_device(st.st_dev) || has_own_devices(file_fd));
+}
+
+bool unixdiag_is_listened_at(int file_fd)
 {
 	_cleanup_(freep) struct unix_listener *listeners = NULL;
-	uint32_t short_device = unixdiag_device(device), short_inode = (uint32_t)inode;
 	size_t n;
 
 	if (unixdiag_listening(&listeners, &n) < 0)
 		return true;
 	for (size_t i = 0; i < n; i++)
-		if (listeners[i].file.inode == short_inode &&
-		    listeners[i].file.device == short_device)
+		if (unixdiag_is_bound_to(&listeners[i].file, file_fd))
 			return true;
 	return false;
 }

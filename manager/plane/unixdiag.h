@@ -38,9 +38,12 @@ int unixdiag_get(uint32_t inode, uint64_t cookie, struct unix_listener *ret_list
  * long as it is the same, nobody has accepted. -ENOENT as above. */
 int unixdiag_waiting(uint32_t inode, uint64_t cookie, uint32_t *ret_queued, uint64_t *ret_head);
 
-/* Whether somebody listens at the file of this device and inode number, as stat(2) tells them. What
- * cannot be asked is taken to be so. */
-bool unixdiag_is_listened_at(uint64_t device, uint64_t inode);
+/* Whether this is the file (O_PATH) that a socket is bound to. On file systems that tell another
+ * device of a file than their own (btrfs, overlayfs) the inode number decides. */
+bool unixdiag_is_bound_to(const struct unix_file *bound, int file_fd);
+
+/* Whether somebody listens at the file (O_PATH). What cannot be asked is taken to be so. */
+bool unixdiag_is_listened_at(int file_fd);
 
 /* How many connections that were accepted on sockets bound to these files are open: counts[i] for
  * files[i]. Those that wait for accept() are not among them. All of the machine's are gone through,

@@ -4,12 +4,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 
 #include "core/dropin.h"
 #include "core/name.h"
@@ -117,15 +115,6 @@ int pathdetect_held(const char *cgroup, struct unix_listener **ret_listeners, si
 	return 0;
 }
 
-/* These tell another device of a file than that of the file system that its socket is bound in. */
-static bool has_own_devices(int fd)
-{
-	struct statfs fs;
-
-	return !fstatfs(fd, &fs) &&
-	       (fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == OVERLAYFS_SUPER_MAGIC);
-}
-
 bool pathdetect_leads_to(int root, const char *name, const struct unix_listener *listener)
 {
 	struct open_how how = {
@@ -133,11 +122,8 @@ bool pathdetect_leads_to(int root, const char *name, const struct unix_listener 
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
 	_cleanup_(close_fdp) int fd = (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
-	struct stat st;
 
-	return fd >= 0 && !fstat(fd, &st) && S_ISSOCK(st.st_mode) &&
-	       listener->file.inode == (uint32_t)st.st_ino &&
-	       (listener->file.device == unixdiag_device(st.st_dev) || has_own_devices(fd));
+	return fd >= 0 && unixdiag_is_bound_to(&listener->file, fd);
 }
 
 /* What a unit has. */

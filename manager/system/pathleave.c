@@ -25,12 +25,13 @@
 static bool serves(const char *service, unsigned slot, const struct pathlist *paths)
 {
 	char file[PATH_FILE_MAX];
-	struct stat st;
 
 	for (unsigned i = 0; i < paths->n; i++) {
+		_cleanup_(close_fdp) int fd = -1;
+
 		path_of_slot(service, slot, paths->paths[i], file);
-		if (!lstat(file, &st) && S_ISSOCK(st.st_mode) &&
-		    unixdiag_is_listened_at(st.st_dev, st.st_ino))
+		fd = open(file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0 && unixdiag_is_listened_at(fd))
 			return true;
 	}
 	return false;

@@ -257,6 +257,13 @@ static int may_replace_link(int folder, const char *name, const char *own)
 	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 1 : -errno;
 }
 
+static bool is_served(int folder, const char *name)
+{
+	_cleanup_(close_fdp) int fd = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && unixdiag_is_listened_at(fd);
+}
+
 /* 1: the link may be put there; 0: it is another's as yet. */
 static int may_replace(int folder, const char *name, const char *own, const char *target)
 {
@@ -271,8 +278,7 @@ static int may_replace(int folder, const char *name, const char *own, const char
 		return may_replace_link(folder, name, own);
 	if (!S_ISSOCK(st.st_mode))
 		return -ENOTSOCK;
-	return !unixdiag_is_listened_at(st.st_dev, st.st_ino) ||
-	       (!stat(target, &st) && S_ISSOCK(st.st_mode));
+	return !is_served(folder, name) || (!stat(target, &st) && S_ISSOCK(st.st_mode));
 }
 
 static int make_link(const char *service, const char *path)
