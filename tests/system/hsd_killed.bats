@@ -27,6 +27,8 @@ kill_at() {
 	local step=$1 pid
 	shift
 	pid=$(main_pid hsd)
+	# not what the one before said
+	: >"$BATS_TEST_TMPDIR/change"
 	hs "$@" >"$BATS_TEST_TMPDIR/change" 2>&1 3>&- &
 	change_job=$!
 	wait_for 5 grep -q "^$step:" "$BATS_TEST_TMPDIR/change"

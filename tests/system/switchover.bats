@@ -47,7 +47,7 @@ is_idle() { [[ $(status app .change) == null ]]; }
 is_at() { grep -q "^$1:" "$change_file"; }
 kill_main() { inside systemctl kill -s KILL --kill-who=main "$1"; }
 
-@test "switchover: gate, flip, settle, and one sentence at the end" {
+@test "switchover: flip, settle, and one sentence at the end" {
 	local before
 	before=$(generation app)
 	run -0 hs switchover app
