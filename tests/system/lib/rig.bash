@@ -223,7 +223,8 @@ load_program='-x wrk'
 begin_load() {
 	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
 	load_clients=${3:-24}
-	inside bash -c "exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
+	# by what is left of the CPUs: else each command of all the tests that run waits for those of all loads
+	inside bash -c "exec nice -n 15 timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
 		--timeout 8 -H '${4:-Connection: close}' -s $tools/load.lua '$1' -- '$2' ${load_kinds:-}" \
 		>"$load_file" 2>&1 </dev/null 3>&- &
 	load_job=$!
