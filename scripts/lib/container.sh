@@ -34,12 +34,13 @@ _container_fail() {
 	return 1
 }
 
+# Each look costs the machine a handful of processes: who waits for long looks more seldom.
 wait_until() {
-	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) looks=0
 	shift
 	until "$@"; do
 		((${EPOCHREALTIME/[.,]/} < deadline)) || return 1
-		sleep 0.05
+		sleep "$((++looks > 15 ? 200 : 50))e-3"
 	done
 }
 
