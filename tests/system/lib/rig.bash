@@ -230,7 +230,14 @@ begin_load() {
 	load_job=$!
 	load_program='-x wrk'
 	load_began=$EPOCHSECONDS
-	wait_for 5 inside pgrep -x wrk >/dev/null
+	wait_for 5 load_runs
+}
+
+# It has found that somebody listens there: then it makes its threads.
+load_runs() {
+	local threads
+	threads=$(inside bash -c 'sed -n "s/^Threads:[^0-9]*//p" "/proc/$(pgrep -nx wrk)/status" 2>/dev/null') || return 1
+	((threads > 1)) || ! kill -0 "$load_job" 2>/dev/null
 }
 
 # The load ends by Ctrl-C as at the end of its time; not before it had some, for it tells only at its end.
