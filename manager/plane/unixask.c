@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "util/macro.h"
@@ -22,6 +23,7 @@
 static struct {
 	int fd;	     /* to the process that asks */
 	pid_t owner; /* whose it is; 0 = it asks for itself */
+	pid_t child; /* the process that asks; 0 = none yet */
 	bool waits;  /* for the end of the last request */
 } asker = {.fd = -1};
 
@@ -113,7 +115,10 @@ pid_t unixask_begin(void)
 	pid_t pid;
 
 	asker.fd = close_fd(asker.fd);
-	asker.owner = 0;
+	/* one that somebody has killed */
+	if (asker.owner == getpid() && asker.child > 0)
+		waitpid(asker.child, NULL, WNOHANG);
+	asker.owner = asker.child = 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	pid = fork();
@@ -126,6 +131,7 @@ pid_t unixask_begin(void)
 	}
 	asker.fd = pair[0];
 	asker.owner = getpid();
+	asker.child = pid;
 	asker.waits = false;
 	return pid;
 }
