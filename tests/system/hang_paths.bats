@@ -9,12 +9,7 @@ load lib/rig
 load lib/servers
 load lib/paths
 
-setup_file() {
-	rig_up
-	inside systemctl start hsd
-	php=$(inside bash -c 'basename /lib/systemd/system/php*-fpm.service .service')
-	export php
-}
+setup_file() { paths_up; }
 
 events() { inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE="$1" HS_EVENT="$2"; }
 has_said() { events "$1" "$2" | grep -q -- "$3"; }

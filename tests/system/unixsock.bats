@@ -8,12 +8,7 @@ load lib/rig
 load lib/servers
 load lib/paths
 
-setup_file() {
-	rig_up
-	inside systemctl start hsd
-	php=$(inside bash -c 'basename /lib/systemd/system/php*-fpm.service .service')
-	export php
-}
+setup_file() { paths_up; }
 
 # ---- gunicorn behind HAProxy ----
 

@@ -3,6 +3,14 @@
 #
 # Servers at a path as their packages have them, and the proxies in front of them.
 
+# paths_up: a rig with hsd; $php is the unit of its php-fpm
+paths_up() {
+	rig_up
+	inside systemctl start hsd
+	php=$(inside bash -c 'basename /lib/systemd/system/php*-fpm.service .service')
+	export php
+}
+
 # gunicorn NAME: a plain unit as its manual has it, with one fixed path
 gunicorn_unit() {
 	write "/srv/$1/app.py" <<-'END'
