@@ -33,10 +33,15 @@ try() {
 	no_complaints
 }
 
-# kill_standby NAME: by the kernel alone, and hsd or systemd brings it back
+# idle_slot NAME SLOT: it serves nobody
+idle_slot() { [[ $(status "$1" ".slots[$2].connections") == 0 ]]; }
+
+# kill_standby NAME: by the kernel alone, and hsd or systemd brings it back. What it still works on would be lost,
+# as with every kill: it has ended that.
 kill_standby() {
 	local standby pid
 	standby=$(standby "$1")
+	wait_for 10 idle_slot "$1" "$standby"
 	pid=$(main_pid "$1@$standby")
 	inside systemctl kill -s KILL "$1@$standby"
 	wait_for 10 is_new "$1@$standby" "$pid"

@@ -173,7 +173,7 @@ crashing() {
 RestartSec=0
 NotifyAccess=all
 ExecStart=
-ExecStart=/usr/bin/timeout 0.5 /usr/lib/hotstandby/hs-example-server --slot=%i --idle-grace=100 --version=2 --listen=0.0.0.0:19881"
+ExecStart=/usr/bin/timeout 0.5 /usr/lib/hotstandby/hs-example-server --slot=%i --idle-grace=2000 --version=2 --listen=0.0.0.0:19881"
 	both_loads http://127.0.0.1:19881/ version=2
 	run -4 hs upgrade app --probation=30s
 	[[ $output == *'undone in its step "probation"'* ]]

@@ -3,18 +3,21 @@
 """Clients of servers that wrk does not speak with: exchange.py HOST PORT SEND TEXT [CLIENTS]
 
 Each client opens a connection, sends SEND (with escapes such as \\r\\n and \\x00), reads until TEXT is in the
-answer, closes, and begins anew, until SIGINT. Then one line: requests=… lost=… refused=… reset=… hung=…
+answer, closes, rests for LOAD_PAUSE_MS (from the environment), and begins anew, until SIGINT. Then one line: requests=… lost=… refused=… reset=… hung=…
 wrong=…, as tests/system/lib/load.lua has it.
 """
 
 import codecs
+import os
 import signal
 import socket
 import sys
 import threading
+import time
 
 counts = {"requests": 0, "lost": 0, "refused": 0, "reset": 0, "hung": 0, "wrong": 0}
 lock = threading.Lock()
+pause_s = int(os.environ.get("LOAD_PAUSE_MS", "0")) / 1000
 over = []  # no Event: its set() in a handler waits for itself when a second signal comes
 
 
@@ -52,6 +55,7 @@ def run(*arguments):
             if outcome != "requests":
                 counts[outcome] += 1
             counts["lost"] += outcome in ("refused", "reset")
+        time.sleep(pause_s)
 
 
 def main():

@@ -6,8 +6,9 @@
 --
 --   requests=… lost=… refused=… reset=… hung=… wrong=… slot0=… slot1=… other=…
 --
--- With as many threads as connections each thread is one client that asks again as soon as it has its
--- answer. "lost" is every request that was begun and not answered, whatever wrk itself makes of it (it
+-- With as many threads as connections each thread is one client that asks again when it has its answer
+-- and has rested for LOAD_PAUSE_MS (from the environment). The rest comes before the next connection is
+-- opened: one that waited idle would be closed by a server that stops, by right. "lost" is every request that was begun and not answered, whatever wrk itself makes of it (it
 -- says nothing of a connection that was closed without an answer). refused and reset are wrk's own
 -- counts, by whether the first write failed (mostly, but not only, for want of a listener) or a read.
 -- "hung" clients had waited for 2 s or more when it ended. An answer is wrong if it is not 200 or lacks
@@ -18,6 +19,7 @@ local ffi = require("ffi")
 ffi.cdef([[
 struct hs_timespec { long sec; long nsec; };
 int clock_gettime(int clock, struct hs_timespec *time);
+int usleep(unsigned int microseconds);
 ]])
 
 local MONOTONIC, PATIENCE_S = 1, 2
@@ -26,6 +28,7 @@ local threads = {}
 
 -- Each thread has a Lua state of its own, which done() reads through thread:get().
 text = ""
+pause_us = tonumber(os.getenv("LOAD_PAUSE_MS") or 0) * 1000
 kind0, kind1 = "^slot=0 ", "^slot=1 "
 asked, lost, wrong = 0, 0, 0
 waiting = false
@@ -76,6 +79,9 @@ function response(status, headers, body)
 		slot1 = slot1 + 1
 	else
 		other = other + 1
+	end
+	if pause_us > 0 then
+		ffi.C.usleep(pause_us)
 	end
 end
 

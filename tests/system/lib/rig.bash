@@ -212,7 +212,9 @@ let_go() {
 #   begin_load URL TEXT [CLIENTS] [HEADER]
 #                     clients that ask again and again, with a connection for each request unless HEADER
 #                     says other than 'Connection: close'; load_kinds="'A' 'B'" counts answers that match
-#                     A and B as slot0 and slot1
+#                     A and B as slot0 and slot1. LOAD_PAUSE_MS: how long each rests after an answer; 10, else
+#                     the tests that run at a time would measure how the CPUs are shared out, and take twice
+#                     as long. 0 with connections that are kept: idle ones are what a server may close.
 #   end_load                        stops them and sets load[requests], load[lost], ...
 #   lost_nothing                    ends it; every request was answered, and rightly
 
@@ -223,8 +225,8 @@ load_program='-x wrk'
 begin_load() {
 	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
 	load_clients=${3:-24}
-	# by what is left of the CPUs: else each command of all the tests that run waits for those of all loads
-	inside bash -c "exec nice -n 15 timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
+	[[ -z ${4:-} ]] || local LOAD_PAUSE_MS=0
+	inside bash -c "export LOAD_PAUSE_MS=${LOAD_PAUSE_MS:-10}; exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
 		--timeout 8 -H '${4:-Connection: close}' -s $tools/load.lua '$1' -- '$2' ${load_kinds:-}" \
 		>"$load_file" 2>&1 </dev/null 3>&- &
 	load_job=$!
