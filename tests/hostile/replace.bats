@@ -53,12 +53,20 @@ is_taken_over() {
 	[[ $(do_as_instance USR1) == 'steal: done' ]]
 }
 
+# goes_to SLOT: all who ask now
+goes_to() {
+	local seen
+	seen=$(slots 10)
+	[[ $seen == "10 of slot $1" ]] || fail "expected 10 of slot $1, seen $seen"
+}
+
 is_well() {
-	both_healthy
-	hs switchover shop --drain=0 >/dev/null
-	[[ $(slots 10) == '10 of slot 1' ]]
-	hs switchover shop --drain=0 >/dev/null
-	[[ $(slots 10) == '10 of slot 0' ]]
+	# a probe may have met the attack; the next ones tell
+	wait_for 10 both_healthy || return 1
+	hs switchover shop --drain=0 >/dev/null || return 1
+	goes_to 1 || return 1
+	hs switchover shop --drain=0 >/dev/null || return 1
+	goes_to 0 || return 1
 	bystander_is_well
 }
 
