@@ -52,7 +52,8 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 $(WARNINGS) \
 
 BPF_SRC  := $(wildcard bpf/*.bpf.c)
 SKELS    := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
-LIB_SRC  := $(filter-out %/main.c,$(wildcard manager/*/*.c))
+C_SRC    := $(wildcard manager/*/*.c manager/*/*/*.c)
+LIB_SRC  := $(filter-out %/main.c,$(C_SRC))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
 # those that speak to servers, without any privilege
 OWN_PROGRAMS := hs-probe hs-plugin
@@ -115,7 +116,7 @@ $(BUILD)/hs-plugin: $(BUILD)/manager/plugin/main.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@
 
-$(BUILD)/hs-example-server: $(patsubst %,$(BUILD)/units/examples/%.o,example-server example-http)
+$(BUILD)/hs-example-server: $(patsubst %,$(BUILD)/examples/%.o,example-server example-http)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd -o $@
 
@@ -157,7 +158,7 @@ hostile-tools: $(HOSTILE_TOOLS)
 	@mkdir -p $(BUILD)/tests/hostile
 
 # What has PREFIX in it is made anew for another PREFIX.
-PLACED := $(shell grep -lE 'HS_(PREFIX|SYSCONFDIR)\b' $(wildcard manager/*/*.c))
+PLACED := $(shell grep -lE 'HS_(PREFIX|SYSCONFDIR)\b' $(C_SRC))
 $(BUILD)/prefix: always
 	@mkdir -p $(@D)
 	@echo '$(PREFIX) $(SYSCONFDIR)' | cmp -s - $@ || echo '$(PREFIX) $(SYSCONFDIR)' > $@
@@ -177,7 +178,7 @@ $(BUILD)/man/%: man/% $(BUILD)/prefix
 # Where dbus looks: its own /usr/share for what is installed below /usr, else what belongs to the machine.
 BUS_FOLDER := $(if $(filter /usr,$(PREFIX)),/usr/share,$(SYSCONFDIR))
 UNITS    := $(patsubst %,$(BUILD)/%,$(wildcard units/*.service units/*.socket units/*.timer units/*.target))
-EXAMPLES := $(patsubst %,$(BUILD)/%,$(filter-out %.c %.h,$(wildcard units/examples/*)))
+EXAMPLES := $(patsubst %,$(BUILD)/%,$(wildcard units/examples/*))
 PACKAGES := $(patsubst %,$(BUILD)/%,$(wildcard units/packages/*))
 PAGES    := $(patsubst %,$(BUILD)/%,$(wildcard man/*.[1-8]))
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the programs of a self-test (plane/selftest.h) share with it. Nothing of it outlives the
- * test. */
+/* What the programs of a self-test (plane/selftest/selftest.h) share with it. Nothing of it
+ * outlives the test. */
 #pragma once
 
 #include <linux/types.h>

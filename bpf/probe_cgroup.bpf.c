@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * For finding out what a kernel can do (plane/selftest.h): socket storage that connections inherit,
- * as accounting needs it, and SO_REUSEPORT set as a socket binds, as a forced intake needs it. They
- * are attached to the root cgroup for milliseconds, and touch only sockets of the namespace with
- * the cookie `hs_pr_netns`.
+ * For finding out what a kernel can do (plane/selftest/selftest.h): socket storage that connections
+ * inherit, as accounting needs it, and SO_REUSEPORT set as a socket binds, as a forced intake needs
+ * it. They are attached to the root cgroup for milliseconds, and touch only sockets of the
+ * namespace with the cookie `hs_pr_netns`.
  */
 #include "hs_bpf.h"
 #include "hs_probe.h"

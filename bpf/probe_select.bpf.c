@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * For finding out what a kernel can do (plane/selftest.h): the smallest selector there is. It sends
- * every look-up to the socket that `hs_pr_state.want` names, counts, and tells of each move.
+ * For finding out what a kernel can do (plane/selftest/selftest.h): the smallest selector there is.
+ * It sends every look-up to the socket that `hs_pr_state.want` names, counts, and tells of each
+ * move.
  */
 #include "hs_bpf.h"
 #include "hs_probe.h"

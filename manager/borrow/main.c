@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 
 #include "borrow/serve.h"
-#include "plane/borrow_wire.h"
+#include "plane/borrow/borrow_wire.h"
 #include "util/macro.h"
 
 #define LISTEN_FD 3 /* sd_listen_fds(3) */

@@ -10,13 +10,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "core/dropin.h"
 #include "core/path.h"
-#include "plane/borrow.h"
-#include "plane/borrow_wire.h"
-#include "plane/cgroup.h"
-#include "plane/holder.h"
-#include "plane/lend.h"
+#include "core/setup/dropin.h"
+#include "plane/borrow/borrow.h"
+#include "plane/borrow/borrow_wire.h"
+#include "plane/borrow/lend.h"
+#include "plane/kernel/cgroup.h"
+#include "plane/kernel/holder.h"
 #include "system/configfile.h"
 #include "util/macro.h"
 

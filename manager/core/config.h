@@ -7,10 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/change/switchover.h"
 #include "core/config_health.h"
 #include "core/role.h"
 #include "core/setting.h"
-#include "core/switchover.h"
 #include "hs_abi.h"
 #include "util/problem.h"
 

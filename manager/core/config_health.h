@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/probe.h"
 #include "core/proxyheader.h"
 #include "core/setting.h"
+#include "core/watch/probe.h"
 
 #define CONFIG_HEALTH_SECTION "Health"
 #define CONFIG_PROBES_MAX     8

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "core/address.h"
-#include "plane/scan.h"
+#include "plane/borrow/scan.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

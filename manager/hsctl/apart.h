@@ -2,7 +2,7 @@
 /*
  * What hsctl does itself with the sockets of instances, in a process of its own: who touches a
  * socket whose other owner holds its lock waits for as long as that owner likes, and not even
- * SIGKILL ends the wait (system/work.h). That process is given up instead.
+ * SIGKILL ends the wait (system/work/work.h). That process is given up instead.
  */
 #pragma once
 

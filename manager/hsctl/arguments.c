@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/slot.h"
+#include "core/change/slot.h"
 #include "hsctl/near.h"
 #include "hsctl/verbs.h"
 #include "util/macro.h"

@@ -9,14 +9,14 @@
 
 #include <systemd/sd-bus.h>
 
+#include "core/change/slot.h"
+#include "core/change/switchover.h"
 #include "core/config.h"
-#include "core/slot.h"
-#include "core/switchover.h"
 #include "hsctl/hsctl.h"
 #include "plane/plane.h"
-#include "system/change.h"
-#include "system/connections.h"
-#include "system/report.h"
+#include "system/service/change.h"
+#include "system/service/connections.h"
+#include "system/service/report.h"
 
 /* One service, opened. */
 struct direct {
@@ -44,7 +44,7 @@ int direct_bounce(const struct direct *direct, unsigned slot, const char *cgroup
 		  struct problem *problem);
 /* shed_sockets(), likewise. */
 int direct_shed(const struct direct *direct, unsigned slot, const char *cgroup);
-/* Wakes the other slots' servers for what has moved to them from this one (plane/nudge.h). */
+/* Wakes the other slots' servers for what has moved to them from this one (plane/act/nudge.h). */
 void direct_nudge(const struct direct *direct, unsigned from);
 /* States of all slots, `config.slots` of them. */
 void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_MAX]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A change driven by this process: the state machine of core/switchover.h with a wait between its
- * steps. */
+/* A change driven by this process: the state machine of core/change/switchover.h with a wait
+ * between its steps. */
 #include <signal.h>
 #include <string.h>
 #include <syslog.h>
@@ -8,9 +8,9 @@
 
 #include "hsctl/direct_roles.h"
 #include "hsctl/json.h"
-#include "plane/retire.h"
-#include "system/change.h"
+#include "plane/act/retire.h"
 #include "system/journal.h"
+#include "system/service/change.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

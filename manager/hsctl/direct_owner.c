@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "hsctl/apart.h"
-#include "plane/owners.h"
-#include "system/owner.h"
+#include "plane/act/owners.h"
+#include "system/unit/owner.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

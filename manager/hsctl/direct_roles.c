@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "plane/told.h"
+#include "plane/act/told.h"
 #include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"

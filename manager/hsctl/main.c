@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "hsctl/verbs.h"
-#include "plane/load.h"
+#include "plane/bpf/load.h"
 
 static bool may_color(void)
 {

@@ -14,9 +14,9 @@
 #include "hsd/health.h"
 #include "hsd/park.h"
 #include "hsd/upgrade_run.h"
-#include "plane/exec.h"
-#include "system/connections.h"
-#include "system/parking.h"
+#include "plane/preview/exec.h"
+#include "system/service/connections.h"
+#include "system/service/parking.h"
 #include "util/macro.h"
 
 static int bus_method_describe(sd_bus_message *m, void *userdata, sd_bus_error *error)

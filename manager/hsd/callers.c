@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/quota.h"
+#include "core/watch/quota.h"
 #include "hsd/bus_dispatch.h"
 #include "hsd/refusals.h"
 #include "system/journal.h"

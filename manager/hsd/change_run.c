@@ -10,7 +10,7 @@
 #include "hsd/orders.h"
 #include "hsd/roles.h"
 #include "hsd/upgrade_run.h"
-#include "plane/retire.h"
+#include "plane/act/retire.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "hsd/service.h"
-#include "system/change.h"
+#include "system/service/change.h"
 
 struct change_order {
 	enum switchover_verb verb;

@@ -12,7 +12,7 @@
 #include "hsd/smoke.h"
 #include "hsd/upgrade_run.h"
 #include "plane/peers.h"
-#include "system/parking.h"
+#include "system/service/parking.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drives the switchover of an exclusive service (core/exclusive.h) through the event loop. */
+/* Drives the switchover of an exclusive service (core/change/exclusive.h) through the event
+ * loop. */
 #pragma once
 
-#include "core/exclusive.h"
+#include "core/change/exclusive.h"
 #include "hsd/service.h"
 
 struct exclusive_run;
@@ -11,7 +12,7 @@ struct exclusive_order {
 	enum switchover_verb verb;
 	int to; /* a slot, or GATE_STANDBY */
 	uint64_t drain_usec;
-	uint64_t ready_usec; /* see core/exclusive.h; 0 = as long as the unit itself allows */
+	uint64_t ready_usec; /* see core/change/exclusive.h; 0 = as long as the unit allows */
 	const char *smoke;   /* a command line for the shell; "" or NULL = none */
 	uint64_t smoke_usec;
 	bool smoke_may_be_silent;

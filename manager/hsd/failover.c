@@ -13,15 +13,15 @@
 #include "hsd/orders.h"
 #include "hsd/tasting.h"
 #include "hsd/upgrade_run.h"
-#include "plane/adopt.h"
-#include "plane/retire.h"
-#include "plane/waiting.h"
+#include "plane/act/adopt.h"
+#include "plane/act/retire.h"
+#include "plane/act/waiting.h"
 #include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
 /* A handshake whose last step runs on another CPU right at the flip has got into the queue after
- * this time; see plane/retire.h. */
+ * this time; see plane/act/retire.h. */
 #define FLIP_TO_BOUNCE (2 * USEC_PER_MSEC)
 
 /* That it is full, and nothing can be done, is not told more often: close to its limit a server

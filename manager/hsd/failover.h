@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "core/stall.h"
+#include "core/watch/stall.h"
 #include "hsd/service.h"
 
 int failover_new(struct service *service, struct failover **ret_failover);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "plane/cgroup.h"
+#include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
 static enum filtering verdict_of(const struct filter_watch *watch)

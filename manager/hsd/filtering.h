@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Whether the units that an instance and its sockets are in filter addresses: its own, its slices,
- * its socket units (plane/filters.h). The kernel filters a connection by the control group of
+ * its socket units (plane/act/filters.h). The kernel filters a connection by the control group of
  * whoever opened the listener that it was born on; so there must be no park then, or it would let
  * in whom the units keep out.
  */

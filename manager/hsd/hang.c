@@ -3,13 +3,13 @@
 
 #include <string.h>
 
-#include "core/stall.h"
+#include "core/watch/stall.h"
 #include "hsd/failover.h"
 #include "hsd/instance.h"
 #include "hsd/look.h"
 #include "hsd/selection.h"
-#include "plane/alive.h"
-#include "plane/waiting.h"
+#include "plane/act/waiting.h"
+#include "plane/kernel/alive.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Looking for instances that hang (core/stall.h): accept queues and counts of all services, asked
- * from the kernel. Often while there is traffic, of which the accounting program tells when it
- * begins after a pause; else seldom. What follows is hsd/failover.h.
+ * Looking for instances that hang (core/watch/stall.h): accept queues and counts of all services,
+ * asked from the kernel. Often while there is traffic, of which the accounting program tells when
+ * it begins after a pause; else seldom. What follows is hsd/failover.h.
  */
 #pragma once
 

@@ -13,7 +13,7 @@
 #include "hsd/selection.h"
 #include "hsd/upgrade_run.h"
 #include "system/journal.h"
-#include "system/prober.h"
+#include "system/probe/prober.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -2,7 +2,7 @@
 /*
  * The health of a service's slots: asks each that runs, by the probes of section [Health], every
  * Interval= (and one that is not known yet at once and again and again), and has the verdicts of
- * core/probe.h. What follows for an active slot is hsd/failover.h.
+ * core/watch/probe.h. What follows for an active slot is hsd/failover.h.
  *
  * Nothing is kept over the end of hsd: the next one asks anew, and knows within moments.
  */

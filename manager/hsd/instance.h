@@ -12,12 +12,12 @@
 
 #include "hsd/service.h"
 #include "hsd/waiters.h"
-#include "plane/adopt.h"
-#include "plane/filters.h"
-#include "plane/retire.h"
+#include "plane/act/adopt.h"
+#include "plane/act/filters.h"
+#include "plane/act/retire.h"
 #include "system/journal.h"
-#include "system/owner.h"
-#include "system/units.h"
+#include "system/unit/owner.h"
+#include "system/unit/units.h"
 
 #define INSTANCE_SOCKET_UNITS_MAX 16
 

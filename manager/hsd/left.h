@@ -2,7 +2,7 @@
 /*
  * An instance that accepts nothing and was taken out of service, from then on until it stands by
  * again or is restarted. What it has in work goes on to its end. Only one that was stopped by a
- * signal, or has stood still for long, is restarted (core/standstill.h), and drained before.
+ * signal, or has stood still for long, is restarted (core/watch/standstill.h), and drained before.
  */
 #pragma once
 

@@ -11,7 +11,7 @@
 #include "hsd/netns_stock.h"
 #include "hsd/reaching.h"
 #include "hsd/workers.h"
-#include "plane/accounting.h"
+#include "plane/bpf/accounting.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/look.h"
 
-#include "plane/accounting.h"
-#include "plane/diag.h"
+#include "plane/bpf/accounting.h"
+#include "plane/kernel/diag.h"
 #include "util/macro.h"
 
 /* Queues may be in that many namespaces at the same time. */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the kernel shows of accept queues during one look at all services: our own queues, where it
- * tells of them (plane/queues.h); else a list of all listening sockets of the namespaces in
- * question (plane/diag.h), which costs everybody on the machine something.
+ * tells of them (plane/bpf/queues.h); else a list of all listening sockets of the namespaces in
+ * question (plane/kernel/diag.h), which costs everybody on the machine something.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "plane/netns.h"
+#include "plane/bpf/queues.h"
+#include "plane/kernel/netns.h"
 #include "plane/plane.h"
-#include "plane/queues.h"
 
 struct look;
 

@@ -8,12 +8,12 @@
 #include <syslog.h>
 
 #include "hsd/manager.h"
-#include "plane/load.h"
-#include "plane/selftest.h"
-#include "plane/unixask.h"
+#include "plane/bpf/load.h"
+#include "plane/path/unixask.h"
+#include "plane/selftest/selftest.h"
 #include "system/machine.h"
 #include "system/startlog.h"
-#include "system/work.h"
+#include "system/work/work.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -6,7 +6,7 @@
 #include "hsd/foreign_watch.h"
 #include "hsd/orders.h"
 #include "hsd/park.h"
-#include "plane/outside.h"
+#include "plane/act/outside.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

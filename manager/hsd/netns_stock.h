@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "hsd/workers.h"
-#include "plane/netns.h"
+#include "plane/kernel/netns.h"
 
 /* From now on netns_socket() takes from it; -EAGAIN when there is none yet, and one is on its way.
  * One for the process; netns_stock_done() ends it. */

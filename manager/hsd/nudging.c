@@ -7,7 +7,7 @@
 
 #include "hsd/instance.h"
 #include "hsd/orders.h"
-#include "plane/selftest.h"
+#include "plane/selftest/selftest.h"
 #include "system/journal.h"
 #include "util/macro.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * On kernels that let a server sleep when connections move to it (plane/nudge.h), hsd wakes it
+ * On kernels that let a server sleep when connections move to it (plane/act/nudge.h), hsd wakes it
  * after each move. Whether this kernel is one of them is found out once, by a test in a child;
  * until that has ended, and where it cannot be done, hsd does it to be on the safe side.
  */

@@ -6,7 +6,7 @@
 #include "hsd/orders.h"
 #include "hsd/park.h"
 #include "hsd/preparation.h"
-#include "plane/owners.h"
+#include "plane/act/owners.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Slots with different users: before the server of one runs, the sockets of the others are given to
- * its user, so that it can join their groups (plane/owners.h). Of two that start at the same time
- * the second waits until the first has its sockets, within bounds.
+ * its user, so that it can join their groups (plane/act/owners.h). Of two that start at the same
+ * time the second waits until the first has its sockets, within bounds.
  */
 #pragma once
 

@@ -6,7 +6,7 @@
 #include "hsd/instance.h"
 #include "hsd/park_place.h"
 #include "hsd/waking.h"
-#include "plane/park.h"
+#include "plane/act/park.h"
 #include "system/fdstore.h"
 #include "util/clock.h"
 #include "util/macro.h"

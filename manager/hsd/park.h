@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "hsd/service.h"
-#include "plane/adopt.h"
+#include "plane/act/adopt.h"
 
 struct park;
 

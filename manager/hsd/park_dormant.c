@@ -2,7 +2,7 @@
 #include "hsd/park_place.h"
 
 #include "hsd/orders.h"
-#include "plane/park.h"
+#include "plane/act/park.h"
 #include "util/macro.h"
 
 static void on_spare(struct work_answer *answer, void *userdata)

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/queue_age.h"
+#include "core/watch/queue_age.h"
 #include "hsd/service.h"
 #include "system/journal.h"
 

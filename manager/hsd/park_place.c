@@ -8,7 +8,7 @@
 
 #include "hsd/nudging.h"
 #include "hsd/orders.h"
-#include "plane/park.h"
+#include "plane/act/park.h"
 #include "system/fdstore.h"
 #include "util/clock.h"
 #include "util/macro.h"

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-#include "core/queue_age.h"
+#include "core/watch/queue_age.h"
 #include "hsd/park.h"
 #include "hsd/park_log.h"
 #include "hsd/workers.h"

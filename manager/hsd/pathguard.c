@@ -10,7 +10,7 @@
 #include "hsd/orders.h"
 #include "plane/pathlink.h"
 #include "system/journal.h"
-#include "system/work.h"
+#include "system/work/work.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -6,10 +6,10 @@
 
 #include "hsd/orders.h"
 #include "hsd/ownership.h"
-#include "plane/cgroup.h"
-#include "plane/cgroup.h"
-#include "plane/mptcp.h"
-#include "plane/prepare.h"
+#include "plane/act/prepare.h"
+#include "plane/bpf/mptcp.h"
+#include "plane/kernel/cgroup.h"
+#include "plane/kernel/cgroup.h"
 
 int instance_prepare(struct instance *instance, sd_bus_message *message)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Before an instance's server runs: ExecStartPre= asks, and is answered once the unit's facts are
- * fresh and plane/prepare.h has done its work. */
+ * fresh and plane/act/prepare.h has done its work. */
 #pragma once
 
 #include "hsd/instance.h"

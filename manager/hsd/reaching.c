@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "hsd/orders.h"
-#include "plane/cgroup.h"
-#include "plane/own.h"
+#include "plane/bpf/own.h"
+#include "plane/kernel/cgroup.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* An instance's way to itself (plane/own.h): its sockets are reached by it before it has reported
- * ready, and Self= counts from then on. */
+/* An instance's way to itself (plane/bpf/own.h): its sockets are reached by it before it has
+ * reported ready, and Self= counts from then on. */
 #pragma once
 
 #include "hsd/instance.h"

@@ -6,7 +6,7 @@
 #include "util/macro.h"
 
 /* A round: whether the processes go to sleep more often when they were woken than by themselves
- * (system/work.h). Other threads may do so just then, but not each time. */
+ * (system/work/work.h). Other threads may do so just then, but not each time. */
 #define ROUNDS	    3
 #define BETWEEN	    (50 * USEC_PER_MSEC)
 #define AFTER_FAULT (500 * USEC_PER_MSEC)

@@ -2,7 +2,7 @@
 /*
  * Whether an instance that hung, was taken out of service and kept has come back. Nothing waits for
  * it any more, so that it cannot be seen to accept. But who serves sleeps on its listening sockets:
- * it is woken there (plane/nudge.h), and goes to sleep again. One that is stopped, or is stuck
+ * it is woken there (plane/act/nudge.h), and goes to sleep again. One that is stopped, or is stuck
  * elsewhere, does not. One that wakes may still be at its limit: it is to accept a connection of
  * ours, too (hsd/tasting.h).
  */

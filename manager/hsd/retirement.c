@@ -7,7 +7,7 @@
 #include "hsd/instance.h"
 #include "hsd/orders.h"
 #include "hsd/roles.h"
-#include "plane/retire.h"
+#include "plane/act/retire.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

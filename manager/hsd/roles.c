@@ -6,8 +6,8 @@
 
 #include "hsd/change_run.h"
 #include "hsd/instance.h"
-#include "plane/told.h"
-#include "system/telling.h"
+#include "plane/act/told.h"
+#include "system/service/telling.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Whether the selector still decides. Who has a socket in a group can set the group's program, or
- * take it off, where the guard (plane/guard.h) has not kept it from that: because this kernel has
- * none, or because that was done before. Two things give it away:
+ * take it off, where the guard (plane/bpf/guard.h) has not kept it from that: because this kernel
+ * has none, or because that was done before. Two things give it away:
  *
  * - more connections are established on the service's sockets than the selector was asked about;
  * - a probe is answered, and not by the slot that it was sent to.

@@ -28,11 +28,11 @@
 #include "hsd/waking.h"
 #include "hsd/workers.h"
 #include "plane/pathlink.h"
-#include "plane/pins.h"
-#include "plane/preview.h"
+#include "plane/bpf/pins.h"
+#include "plane/preview/preview.h"
 #include "system/configfile.h"
 #include "system/journal.h"
-#include "system/stray.h"
+#include "system/unit/stray.h"
 #include "util/macro.h"
 
 /* How long until the kernel side that could not be opened is tried again. */

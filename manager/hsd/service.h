@@ -9,11 +9,11 @@
 
 #include "core/config.h"
 #include "core/name.h"
-#include "core/slot.h"
-#include "plane/foreign.h"
-#include "plane/force.h"
+#include "core/change/slot.h"
+#include "plane/act/foreign.h"
+#include "plane/act/force.h"
 #include "plane/plane.h"
-#include "system/report.h"
+#include "system/service/report.h"
 
 struct callers;
 struct change_hold;

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "core/ending.h"
-#include "plane/exec.h"
-#include "system/scope.h"
+#include "core/watch/ending.h"
+#include "plane/preview/exec.h"
+#include "system/unit/scope.h"
 #include "util/macro.h"
 
 #define GRACE	  (5 * USEC_PER_SEC)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/standing.h"
 
-#include "plane/accounting.h"
-#include "plane/alive.h"
+#include "plane/bpf/accounting.h"
+#include "plane/kernel/alive.h"
 #include "plane/motion.h"
 #include "util/clock.h"
 #include "util/macro.h"

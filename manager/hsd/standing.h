@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Looking whether an instance that accepts nothing stands still, or is full: what
- * core/standstill.h compares, asked from the kernel. */
+ * core/watch/standstill.h compares, asked from the kernel. */
 #pragma once
 
-#include "core/standstill.h"
+#include "core/watch/standstill.h"
 #include "hsd/instance.h"
 
 struct standing {

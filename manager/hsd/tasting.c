@@ -6,8 +6,8 @@
 
 #include "hsd/hang.h"
 #include "hsd/health.h"
-#include "plane/pins.h"
-#include "plane/reach.h"
+#include "plane/bpf/pins.h"
+#include "plane/preview/reach.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

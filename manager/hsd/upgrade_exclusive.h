@@ -3,7 +3,7 @@
  * those of hsd/exclusive_run.h. For hsd/upgrade_run.c. */
 #pragma once
 
-#include "core/exclusive.h"
+#include "core/change/exclusive.h"
 #include "hsd/upgrade_parts.h"
 
 /* Whether one may begin, and to which slot. */

@@ -4,7 +4,7 @@
 
 #include "hsd/smoke.h"
 #include "hsd/upgrade_run.h"
-#include "system/units.h"
+#include "system/unit/units.h"
 
 /* One upgrade on its way. */
 struct upgrade_run {

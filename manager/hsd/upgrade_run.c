@@ -14,10 +14,10 @@
 #include "hsd/orders.h"
 #include "hsd/smoke.h"
 #include "hsd/upgrade_exclusive.h"
-#include "plane/canary.h"
 #include "plane/peers.h"
-#include "system/change.h"
+#include "plane/preview/canary.h"
 #include "system/journal.h"
+#include "system/service/change.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

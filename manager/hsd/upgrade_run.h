@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drives the upgrade of a service through the event loop: core/upgrade.h says what comes when. */
+/* Drives the upgrade of a service through the event loop: core/change/upgrade.h says what comes
+ * when. */
 #pragma once
 
-#include "core/upgrade.h"
+#include "core/change/upgrade.h"
 #include "hsd/service.h"
 
 struct upgrade_order {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Work that may never come back (system/work.h), in the event loop: an order is given, and an
+ * Work that may never come back (system/work/work.h), in the event loop: an order is given, and an
  * answer comes.
  *
  * Orders about one slot are carried out one after the other. One that does not get on, because the
@@ -12,7 +12,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "system/work.h"
+#include "system/work/work.h"
 
 struct work;
 struct workers;
@@ -31,7 +31,8 @@ struct workers *workers_free(struct workers *workers);
 
 /*
  * `on_done` (may be NULL) is called later, once, also when it fails; `*ret_work` (may be NULL) is
- * for work_forget() and is not valid from that call on. `fds`: see system/work.h; copies are taken.
+ * for work_forget() and is not valid from that call on. `fds`: see system/work/work.h; copies are
+ * taken.
  */
 int workers_order(struct workers *workers, const struct work_order *order, const int *fds,
 		  size_t n_fds, work_fn on_done, void *userdata, struct work **ret_work);

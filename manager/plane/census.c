@@ -8,9 +8,9 @@
 #include <time.h>
 
 #include "census.skel.h"
-#include "plane/iterator.h"
-#include "plane/load.h"
-#include "plane/netns.h"
+#include "plane/bpf/iterator.h"
+#include "plane/bpf/load.h"
+#include "plane/kernel/netns.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "plane/diag.h"
+#include "plane/kernel/diag.h"
 #include "plane/plane.h"
 
 struct place_census {

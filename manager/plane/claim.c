@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "plane/pins.h"
+#include "plane/bpf/pins.h"
 #include "util/macro.h"
 
 /* ---- whose id it is ---- */

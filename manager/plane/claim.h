@@ -21,13 +21,13 @@
 #include <stdbool.h>
 
 #include "core/name.h"
-#include "plane/diag.h"
+#include "plane/kernel/diag.h"
 #include "plane/plane.h"
 
 enum claim_answer {
 	CLAIM_TAKEN, /* it is ours, now or before */
 	CLAIM_PARK,  /* the socket itself is our own park's */
-	CLAIM_LEFT,  /* the socket itself was left by an earlier run (plane/shed.h) */
+	CLAIM_LEFT,  /* the socket itself was left by an earlier run (plane/act/shed.h) */
 	CLAIM_ALIEN, /* the socket itself is another service's, its park's perhaps: whoever holds it
 		      * is about to let go of it, as a child of PID 1 before it runs its program */
 	CLAIM_BELONGS, /* the address belongs to another service */

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "hs_recent.h"
-#include "plane/diag.h"
-#include "plane/flows.h"
+#include "plane/bpf/flows.h"
+#include "plane/kernel/diag.h"
 #include "plane/plane.h"
 #include "plane/snapshot.h"
 #include "util/clock.h"

@@ -8,10 +8,10 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "plane/guard.h"
-#include "plane/load.h"
-#include "plane/pins.h"
-#include "plane/selector.h"
+#include "plane/bpf/guard.h"
+#include "plane/bpf/load.h"
+#include "plane/bpf/pins.h"
+#include "plane/bpf/selector.h"
 #include "util/macro.h"
 
 #ifndef SO_DETACH_REUSEPORT_BPF

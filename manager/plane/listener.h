@@ -10,8 +10,8 @@
 
 #include "core/address.h"
 #include "hs_abi.h"
-#include "plane/netns.h"
-#include "plane/selector.h"
+#include "plane/bpf/selector.h"
+#include "plane/kernel/netns.h"
 #include "util/problem.h"
 
 struct listener {

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "plane/borrow.h"
+#include "plane/borrow/borrow.h"
 #include "plane/plane.h"
 #include "util/macro.h"
 

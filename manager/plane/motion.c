@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 
 #include "motion.skel.h"
-#include "plane/iterator.h"
-#include "plane/load.h"
+#include "plane/bpf/iterator.h"
+#include "plane/bpf/load.h"
 #include "util/macro.h"
 
 struct motion {

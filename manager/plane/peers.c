@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "plane/cgroup.h"
-#include "plane/diag.h"
+#include "plane/kernel/cgroup.h"
+#include "plane/kernel/diag.h"
 #include "util/macro.h"
 
 /* Control groups that have been looked up: servers nest few. */

@@ -8,11 +8,11 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#include "plane/flows.h"
-#include "plane/load.h"
-#include "plane/maps.h"
-#include "plane/own.h"
-#include "plane/pins.h"
+#include "plane/bpf/flows.h"
+#include "plane/bpf/load.h"
+#include "plane/bpf/maps.h"
+#include "plane/bpf/own.h"
+#include "plane/bpf/pins.h"
 #include "util/macro.h"
 
 DEFINE_CLEANUP(struct plane, plane_free)

@@ -12,10 +12,10 @@
 
 #include "core/config.h"
 #include "core/word.h"
-#include "plane/accounting.h"
-#include "plane/flows.h"
+#include "plane/bpf/accounting.h"
+#include "plane/bpf/flows.h"
 #include "plane/listener.h"
-#include "plane/paths.h"
+#include "plane/path/paths.h"
 #include "util/problem.h"
 
 #define PLANE_LISTENERS_MAX CONFIG_LISTENERS_MAX
@@ -37,14 +37,15 @@ int plane_destroy(struct plane *plane);
 
 const char *plane_service(const struct plane *plane);
 struct accounting *plane_accounting(const struct plane *plane);
-/* NULL: there is none, see plane/own.h. */
+/* NULL: there is none, see plane/bpf/own.h. */
 struct own *plane_own(const struct plane *plane);
 uint32_t plane_id(const struct plane *plane);
 int plane_counters_fd(const struct plane *plane); /* stays the plane's */
 /* Mapped; stays the plane's. Written in plane/control.c only. */
 struct hs_control *plane_control(const struct plane *plane);
 const struct flows *plane_flow_table(const struct plane *plane);
-/* Of its AF_UNIX sockets; without entries where there is none. Changed by plane/paths.h alone. */
+/* Of its AF_UNIX sockets; without entries where there is none. Changed by plane/path/paths.h
+ * alone. */
 const struct paths *plane_paths(const struct plane *plane);
 /* The same table, made if there is none. */
 int plane_paths_get(struct plane *plane, struct paths **ret_paths);
@@ -53,13 +54,14 @@ int plane_paths_get(struct plane *plane, struct paths **ret_paths);
  * the descriptor. Retire and crash handling do without: they swap the word only. */
 int plane_lock(const struct plane *plane, int *ret_fd);
 
-/* For plane/preview.c: the map of the rules (stays the plane's), the lock that is held while the
- * mark that tells selectors to look there changes (see pins_lock()), and the mark. */
+/* For plane/preview/preview.c: the map of the rules (stays the plane's), the lock that is held
+ * while the mark that tells selectors to look there changes (see pins_lock()), and the mark. */
 int plane_preview_fd(const struct plane *plane);
 int plane_preview_lock(const struct plane *plane, bool wait, int *ret_fd);
 bool plane_has_preview(const struct plane *plane);
 void plane_set_preview(struct plane *plane, bool on);
-/* For plane/canary.c, which holds the same lock: the map of prefixes, and enum hs_canary_mode. */
+/* For plane/preview/canary.c, which holds the same lock: the map of prefixes, and enum
+ * hs_canary_mode. */
 int plane_prefixes_fd(const struct plane *plane);
 unsigned plane_canary_mode(const struct plane *plane);
 void plane_set_canary_mode(struct plane *plane, unsigned mode);
@@ -119,7 +121,7 @@ bool plane_has_datagrams(const struct plane *plane);
 /* Forgets listeners that serve no more and differ from this one in the network namespace only. */
 void plane_forget_elsewhere(struct plane *plane, const struct address *address);
 /* Forgets listeners on ports that the settings do not name: their sockets leave the maps, and the
- * pins go. See plane/outside.h. */
+ * pins go. See plane/act/outside.h. */
 void plane_forget_outside(struct plane *plane, const struct config *config);
 /* Finds the namespaces of listeners that this process has adopted no socket of, among those of the
  * processes in a cgroup, so that the kernel can be asked about them. */

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "plane/own.h"
-#include "plane/pins.h"
+#include "plane/bpf/own.h"
+#include "plane/bpf/pins.h"
 #include "util/macro.h"
 
 static struct pin_path listener_path(const struct plane *plane, const struct address *address)

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "core/name.h"
-#include "plane/pins.h"
+#include "plane/bpf/pins.h"
 #include "plane/plane.h"
 
 struct plane {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/snapshot.h"
 
-#include "plane/queues.h"
+#include "plane/bpf/queues.h"
 #include "util/macro.h"
 
 /* Who has more namespaces than that asks for some of them again. */

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "plane/accounting.h"
-#include "plane/diag.h"
+#include "plane/bpf/accounting.h"
+#include "plane/kernel/diag.h"
 
 /* From here on to the matching snapshot_end() each namespace is asked once, and is as it was then.
  * Nothing else happens in between: the event loop does not run on. */

@@ -9,7 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "plane/cgroup.h"
+#include "plane/kernel/cgroup.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/parse.h"

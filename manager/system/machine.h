@@ -4,8 +4,8 @@
 
 #include <systemd/sd-bus.h>
 
-#include "core/doctor.h"
-#include "plane/netns.h"
+#include "core/doctor/doctor.h"
+#include "plane/kernel/netns.h"
 
 /* Of the kernel, as uname(2) has it. */
 void machine_release(char *release, size_t size);

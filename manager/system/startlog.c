@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/starts.h"
+#include "core/watch/starts.h"
 #include "util/clock.h"
 #include "util/files.h"
 #include "util/macro.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Adoption of a slot with 4 sockets, both halves of it (manager/plane/adopt.h):
+ * Adoption of a slot with 4 sockets, both halves of it (manager/plane/act/adopt.h):
  *
  *   first       the kernel side of the listeners does not exist: it is made, programs are loaded
  *   restarted   the instance has new sockets, the kernel side is there

@@ -14,9 +14,9 @@
 
 #include "../plane/server.h"
 #include "bench.h"
-#include "plane/cgroup.h"
-#include "plane/pins.h"
-#include "plane/scan.h"
+#include "plane/borrow/scan.h"
+#include "plane/bpf/pins.h"
+#include "plane/kernel/cgroup.h"
 
 #define PORT	    8000
 #define ROUNDS	    30

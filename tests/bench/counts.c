@@ -15,7 +15,7 @@
 #include "../plane/client.h"
 #include "bench.h"
 #include "plane/census.h"
-#include "plane/diag.h"
+#include "plane/kernel/diag.h"
 #include "util/clock.h"
 
 #define PORT	     8000

@@ -16,7 +16,7 @@
 
 #include "../plane/server.h"
 #include "bench.h"
-#include "plane/pins.h"
+#include "plane/bpf/pins.h"
 #include "selector.skel.h"
 
 #define PORT	 8000

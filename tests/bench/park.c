@@ -10,8 +10,8 @@
 #include "../plane/client.h"
 #include "../plane/server.h"
 #include "bench.h"
-#include "plane/park.h"
-#include "plane/scan.h"
+#include "plane/act/park.h"
+#include "plane/borrow/scan.h"
 
 #define PORT 8000
 #define MANY 4000

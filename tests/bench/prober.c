@@ -9,7 +9,7 @@
 
 #include "../plane/client.h"
 #include "bench.h"
-#include "system/drillprober.h"
+#include "hsctl/drill/prober.h"
 
 #define PORT   8000
 #define ROUNDS 10

@@ -14,9 +14,9 @@
 #include "../plane/client.h"
 #include "../plane/server.h"
 #include "core/config.h"
-#include "plane/cgroup.h"
-#include "plane/pins.h"
-#include "plane/scan.h"
+#include "plane/borrow/scan.h"
+#include "plane/bpf/pins.h"
+#include "plane/kernel/cgroup.h"
 #include "reference.h"
 
 #define CLIENTS	     64

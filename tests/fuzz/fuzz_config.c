@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/commands.h"
+#include "core/setup/commands.h"
 #include "core/config.h"
-#include "core/dropin.h"
-#include "core/lint.h"
+#include "core/setup/dropin.h"
+#include "core/setup/lint.h"
 #include "core/name.h"
 #include "util/clock.h"
 #include "util/parse.h"

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "hsctl/json.h"
-#include "hsctl/progress.h"
-#include "hsctl/render.h"
+#include "hsctl/show/progress.h"
+#include "hsctl/show/render.h"
 #include "util/macro.h"
 #include "util/parse.h"
 #include "fuzz.h"

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "core/errand.h"
-#include "core/mention.h"
+#include "core/setup/mention.h"
 #include "core/path.h"
-#include "core/pathfind.h"
-#include "core/probe.h"
+#include "core/setup/pathfind.h"
+#include "core/watch/probe.h"
 #include "util/macro.h"
 #include "fuzz.h"
 

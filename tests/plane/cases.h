@@ -16,9 +16,9 @@
 #include "rig.h"
 #include "server.h"
 #include "util/macro.h"
-#include "plane/pins.h"
-#include "plane/retire.h"
-#include "plane/selftest.h"
+#include "plane/bpf/pins.h"
+#include "plane/act/retire.h"
+#include "plane/selftest/selftest.h"
 #include "wire.h"
 
 static inline void case_failed(const char *file, int line, const char *text)

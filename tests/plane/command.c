@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "client.h"
-#include "plane/cgroup.h"
+#include "plane/kernel/cgroup.h"
 #include "server.h"
 #include "util/macro.h"
 

@@ -5,7 +5,7 @@
 #include <sys/types.h>
 
 #include "core/address.h"
-#include "plane/pins.h"
+#include "plane/bpf/pins.h"
 #include "rig.h"
 
 struct command {

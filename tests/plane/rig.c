@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "plane/cgroup.h"
-#include "plane/pins.h"
+#include "plane/bpf/pins.h"
+#include "plane/kernel/cgroup.h"
 #include "server.h"
 #include "util/files.h"
 #include "util/macro.h"

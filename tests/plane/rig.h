@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 #include "core/address.h"
-#include "plane/accounting.h"
-#include "plane/adopt.h"
+#include "plane/act/adopt.h"
+#include "plane/bpf/accounting.h"
 #include "plane/plane.h"
 #include "util/clock.h"
 

@@ -20,8 +20,8 @@
 #include <sys/wait.h>
 
 #include "client.h"
-#include "plane/cgroup.h"
-#include "plane/pins.h"
+#include "plane/bpf/pins.h"
+#include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
 #define LISTENERS_MAX	80

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/time.h>
 
-#include "plane/canary.h"
+#include "plane/preview/canary.h"
 
 #define PORT	8080
 #define CLIENTS 1500

@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#include "plane/force.h"
-#include "plane/owners.h"
-#include "plane/park.h"
+#include "plane/act/force.h"
+#include "plane/act/owners.h"
+#include "plane/act/park.h"
 
 #define PORT 8080
 

@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 
 #include "command.h"
-#include "plane/exec.h"
-#include "plane/preview.h"
+#include "plane/preview/exec.h"
+#include "plane/preview/preview.h"
 
 #define PORT 8080
 

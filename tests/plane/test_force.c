@@ -15,8 +15,8 @@
 
 #include <bpf/bpf.h>
 
-#include "plane/cgroup.h"
-#include "plane/force.h"
+#include "plane/act/force.h"
+#include "plane/kernel/cgroup.h"
 
 #define PORT 8080
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "plane/foreign.h"
+#include "plane/act/foreign.h"
 
 #define PORT 8080
 

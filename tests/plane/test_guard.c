@@ -7,7 +7,7 @@
 
 #include <sys/socket.h>
 
-#include "plane/guard.h"
+#include "plane/bpf/guard.h"
 
 #define PORT 8080
 

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "plane/outside.h"
-#include "plane/shed.h"
+#include "plane/act/outside.h"
+#include "plane/act/shed.h"
 
 #define PORT 8080
 

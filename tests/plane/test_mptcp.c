@@ -7,11 +7,11 @@
 
 #include <errno.h>
 
-#include "plane/cgroup.h"
-#include "plane/force.h"
-#include "plane/mptcp.h"
-#include "plane/pins.h"
-#include "plane/prepare.h"
+#include "plane/act/force.h"
+#include "plane/act/prepare.h"
+#include "plane/bpf/mptcp.h"
+#include "plane/bpf/pins.h"
+#include "plane/kernel/cgroup.h"
 
 #define PORT 8080
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "plane/netns.h"
+#include "plane/kernel/netns.h"
 
 #define PORT 8080
 

@@ -17,7 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
-#include "plane/nudge.h"
+#include "plane/act/nudge.h"
 #include "util/files.h"
 
 #define PORT	8080

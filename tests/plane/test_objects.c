@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plane/load.h"
+#include "plane/bpf/load.h"
 #include "refused.skel.h"
 
 #define OWN_OBJECTS "/../../bpf/*.bpf.o"

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "plane/owners.h"
-#include "plane/park.h"
+#include "plane/act/owners.h"
+#include "plane/act/park.h"
 
 #define PORT 8080
 

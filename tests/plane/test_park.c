@@ -21,8 +21,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "plane/park.h"
-#include "plane/scan.h"
+#include "plane/act/park.h"
+#include "plane/borrow/scan.h"
 
 #define PORT	8080
 #define CLIENTS 20

@@ -24,11 +24,11 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "hsctl/path/folderflag.h"
+#include "hsctl/path/pathdetect.h"
 #include "plane/pathlink.h"
-#include "plane/unixask.h"
-#include "system/change.h"
-#include "system/folderflag.h"
-#include "system/pathdetect.h"
+#include "plane/path/unixask.h"
+#include "system/service/change.h"
 #include "util/files.h"
 
 #define PUBLIC	"/run/app/app.sock"

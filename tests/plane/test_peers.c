@@ -12,9 +12,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "plane/cgroup.h"
+#include "plane/bpf/pins.h"
+#include "plane/kernel/cgroup.h"
 #include "plane/peers.h"
-#include "plane/pins.h"
 
 #define PORT 5353
 

@@ -4,7 +4,7 @@
  * is half made, left alone when it is another version's; and the sentence when it cannot be.
  */
 #include "cases.h"
-#include "plane/told.h"
+#include "plane/act/told.h"
 
 #include <bpf/bpf.h>
 #include <linux/capability.h>

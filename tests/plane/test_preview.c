@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "plane/cgroup.h"
-#include "plane/preview.h"
-#include "plane/reach.h"
+#include "plane/kernel/cgroup.h"
+#include "plane/preview/preview.h"
+#include "plane/preview/reach.h"
 
 #define PORT 8080
 

@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "plane/queues.h"
+#include "plane/bpf/queues.h"
 
 #define PORT	8080
 #define CLIENTS 10

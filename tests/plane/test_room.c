@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "plane/cgroup.h"
-#include "plane/outdated.h"
-#include "plane/room.h"
+#include "plane/act/room.h"
+#include "plane/borrow/outdated.h"
+#include "plane/kernel/cgroup.h"
 #include "util/files.h"
 
 #define PORT 8080

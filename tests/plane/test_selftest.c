@@ -2,7 +2,7 @@
 /* What the self-test says of this kernel, and that it leaves nothing behind. */
 #include "cases.h"
 
-#include "plane/selftest.h"
+#include "plane/selftest/selftest.h"
 
 #define PATIENCE_MS 60000
 

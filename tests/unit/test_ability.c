@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/ability.h"
-#include "core/doctor.h"
+#include "core/doctor/ability.h"
+#include "core/doctor/doctor.h"
 
 static struct ability_result results[ABILITY_COUNT];
 

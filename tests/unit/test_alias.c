@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/alias.h"
-#include "core/commands.h"
-#include "core/dropin.h"
-#include "core/mention.h"
+#include "core/setup/alias.h"
+#include "core/setup/commands.h"
+#include "core/setup/dropin.h"
+#include "core/setup/mention.h"
 #include "util/macro.h"
 #include "util/strings.h"
 

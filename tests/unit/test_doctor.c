@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/doctor.h"
+#include "core/doctor/doctor.h"
 #include "util/macro.h"
 
 static struct doctor_report report;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "core/drill.h"
-#include "system/drillreport.h"
+#include "hsctl/drill/report.h"
 #include "util/files.h"
 #include "util/macro.h"
 

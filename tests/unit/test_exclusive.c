@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "core/exclusive.h"
+#include "core/change/exclusive.h"
 #include "util/macro.h"
 
 #define S USEC_PER_SEC

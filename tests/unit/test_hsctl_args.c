@@ -8,10 +8,10 @@
 
 #include <string.h>
 
-#include "core/slot.h"
+#include "core/change/slot.h"
 #include "hsctl/json.h"
-#include "hsctl/progress.h"
-#include "hsctl/render.h"
+#include "hsctl/show/progress.h"
+#include "hsctl/show/render.h"
 #include "hsctl/verbs.h"
 #include "util/macro.h"
 

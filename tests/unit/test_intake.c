@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "core/intake.h"
+#include "core/setup/intake.h"
 #include "util/macro.h"
 
 /* What is found out, and whether the bind programs are attached. */

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/lint.h"
-#include "core/commands.h"
-#include "core/shared.h"
+#include "core/setup/lint.h"
+#include "core/setup/commands.h"
+#include "core/setup/shared.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"

@@ -12,7 +12,7 @@
 
 #include "core/config.h"
 #include "core/path.h"
-#include "core/pathfind.h"
+#include "core/setup/pathfind.h"
 #include "util/macro.h"
 
 #define FIFTY "01234567890123456789012345678901234567890123456789"

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/probe.h"
+#include "core/watch/probe.h"
 #include "util/macro.h"
 
 static void test_good(void **state)

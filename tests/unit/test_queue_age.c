@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "core/queue_age.h"
+#include "core/watch/queue_age.h"
 #include "util/macro.h"
 
 #define TIMEOUT 1000

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* core/quota.h: a flood is refused, who asks now and then never is. */
+/* core/watch/quota.h: a flood is refused, who asks now and then never is. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "core/quota.h"
+#include "core/watch/quota.h"
 #include "util/macro.h"
 
 static const struct quota_limit limit = {.burst_usec = 100 * USEC_PER_MSEC, .percent = 10};

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "core/slot.h"
+#include "core/change/slot.h"
 #include "core/word.h"
 #include "util/macro.h"
 

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/ending.h"
-#include "core/stall.h"
+#include "core/watch/ending.h"
+#include "core/watch/stall.h"
 #include "util/macro.h"
 
 #define MS     USEC_PER_MSEC

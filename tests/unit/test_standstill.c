@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Who stands still, and who is full. A test for each row of the table in core/standstill.h. */
+/* Who stands still, and who is full. A test for each row of the table in
+ * core/watch/standstill.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "core/stall.h"
-#include "core/standstill.h"
+#include "core/watch/stall.h"
+#include "core/watch/standstill.h"
 
 #define MS     USEC_PER_MSEC
 #define WINDOW (1000 * MS)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/starts.h"
+#include "core/watch/starts.h"
 #include "system/startlog.h"
 #include "util/files.h"
 #include "util/macro.h"

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "core/switchover.h"
+#include "core/change/switchover.h"
 #include "hs_abi.h"
 #include "util/macro.h"
 

@@ -10,12 +10,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/commands.h"
-#include "core/dropin.h"
 #include "core/ini.h"
-#include "core/pathfind.h"
-#include "system/filechanges.h"
-#include "system/unitfile.h"
+#include "core/setup/commands.h"
+#include "core/setup/dropin.h"
+#include "core/setup/pathfind.h"
+#include "hsctl/unit/filechanges.h"
+#include "hsctl/unit/unitfile.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"

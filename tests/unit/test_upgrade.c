@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/upgrade.h"
+#include "core/change/upgrade.h"
 #include "util/macro.h"
 
 #define S USEC_PER_SEC

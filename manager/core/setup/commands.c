@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/setup/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/setup/dropin.h"
+#include "util/files.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+/* What stands between the words of a command line, a shell's too. */
+#define SEPARATORS " \t\"'`;&|(){}=,"
+
+static const char *const names[] = {
+	[COMMANDS_CONDITION] = "ExecCondition",
+	[COMMANDS_START_PRE] = "ExecStartPre",
+	[COMMANDS_START_POST] = "ExecStartPost",
+	[COMMANDS_RELOAD] = "ExecReload",
+	[COMMANDS_STOP] = "ExecStop",
+	[COMMANDS_STOP_POST] = "ExecStopPost",
+};
+_Static_assert(ARRAY_SIZE(names) == COMMANDS_COUNT, "a name for each list");
+
+/* Programs that send a signal to whom they find. */
+static const char *const killers[] = {"kill",  "killall", "killall5",	       "pkill",
+				      "skill", "fuser",	  "start-stop-daemon", "killproc"};
+
+static const char *const signals[] = {"TERM", "QUIT", "INT",   "HUP",
+				      "USR1", "USR2", "WINCH", "KILL"};
+
+/* Programs that find a running copy of themselves by its PID file, and send it a signal. */
+static const struct {
+	const char *before, *word, *signal;
+} orders[] = {
+	{"-s", "reload", "HUP"},
+	{"-s", "reopen", "USR1"},
+	{"-s", "quit", "QUIT"},
+	{"-s", "stop", "TERM"},
+	{"-k", "graceful", "USR1"},
+	{"-k", "graceful-stop", "WINCH"},
+	{"-k", "restart", "HUP"},
+	{"-k", "stop", "TERM"},
+	{"apachectl", "graceful", "USR1"},
+	{"apachectl", "graceful-stop", "WINCH"},
+	{"apachectl", "restart", "HUP"},
+	{"apachectl", "stop", "TERM"},
+	{"apache2ctl", "graceful", "USR1"},
+	{"apache2ctl", "graceful-stop", "WINCH"},
+	{"apache2ctl", "restart", "HUP"},
+	{"apache2ctl", "stop", "TERM"},
+};
+
+const char *command_list_to_string(enum command_list list)
+{
+	return list < COMMANDS_COUNT ? names[list] : "unknown";
+}
+
+void commands_done(struct commands *commands)
+{
+	for (unsigned i = 0; i < COMMANDS_COUNT; i++)
+		strings_free(commands->lines[i]);
+	*commands = (struct commands) {0};
+}
+
+/* ---- words ---- */
+
+struct word {
+	const char *text;
+	size_t length;
+};
+
+/* The next word behind `*place`; false at the end. */
+static bool next_word(const char **place, struct word *ret_word)
+{
+	ret_word->text = *place + strspn(*place, SEPARATORS);
+	ret_word->length = strcspn(ret_word->text, SEPARATORS);
+	*place = ret_word->text + ret_word->length;
+	return ret_word->length;
+}
+
+static bool word_is(const struct word *word, const char *text)
+{
+	return strlen(text) == word->length && !memcmp(word->text, text, word->length);
+}
+
+/* Without its folder, and without what systemd puts in front of a command: "-+/bin/kill". */
+static struct word program_of(struct word word)
+{
+	for (size_t i = word.length; i > 0; i--)
+		if (strchr("/@-:+!", word.text[i - 1]) &&
+		    (word.text[i - 1] == '/' || strspn(word.text, "@-:+!") >= i))
+			return (struct word) {word.text + i, word.length - i};
+	return word;
+}
+
+static bool is_killer(struct word word)
+{
+	struct word program = program_of(word);
+
+	for (size_t i = 0; i < ARRAY_SIZE(killers); i++)
+		if (word_is(&program, killers[i]))
+			return true;
+	return false;
+}
+
+/* "-QUIT", "SIGQUIT", "QUIT/5" */
+static const char *signal_of(struct word word)
+{
+	while (word.length && *word.text == '-')
+		word = (struct word) {word.text + 1, word.length - 1};
+	if (word.length > 3 && !memcmp(word.text, "SIG", 3))
+		word = (struct word) {word.text + 3, word.length - 3};
+	for (size_t i = 0; i < word.length; i++)
+		if (word.text[i] == '/')
+			word.length = i;
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (word_is(&word, signals[i]))
+			return signals[i];
+	return NULL;
+}
+
+/* What a program has its running copy told; NULL = nothing of the kind. */
+static const char *order_in(const char *command)
+{
+	struct word word, before = {"", 0}, program = before;
+
+	for (; next_word(&command, &word); before = word, program = program_of(word))
+		for (size_t i = 0; i < ARRAY_SIZE(orders); i++)
+			if ((word_is(&before, orders[i].before) ||
+			     word_is(&program, orders[i].before)) &&
+			    word_is(&word, orders[i].word))
+				return orders[i].signal;
+	return NULL;
+}
+
+/* The first one that is named, as graceful ones come first; else what is sent without. */
+static const char *signal_in(const char *command)
+{
+	const char *signal = order_in(command);
+	struct word word;
+
+	while (!signal && next_word(&command, &word))
+		signal = signal_of(word);
+	return signal ?: "TERM";
+}
+
+/* ---- one command ---- */
+
+bool command_reaches_all(const char *command, const char *pid_file)
+{
+	bool reaches = order_in(command);
+	struct word word;
+
+	if (lint_depends_on_slot(command) || strstr(command, "MAINPID") ||
+	    strstr(command, "HOTSTANDBY_SLOT"))
+		return false;
+	while (next_word(&command, &word)) {
+		/* start-stop-daemon can do the contrary, too */
+		if (word_is(&word, "--start"))
+			return false;
+		reaches |= is_killer(word) || (pid_file && word_is(&word, pid_file));
+	}
+	return reaches;
+}
+
+/* Variables that differ from slot to slot may be in it: "$A", "${A}", but not "$(cat file)". */
+static bool knows_by_variable(const struct lint_unit *service, const char *command)
+{
+	const char *dollar = strchr(command, '$');
+
+	while (dollar && dollar[1] == '(')
+		dollar = strchr(dollar + 1, '$');
+	return dollar && lint_has_own_environment(service);
+}
+
+/* Only what is meant to reach the server is judged by the file: to remove a stale one is no harm.
+ */
+static const char *file_for(enum command_list list, const char *pid_file)
+{
+	return list == COMMANDS_RELOAD || list == COMMANDS_STOP ? pid_file : NULL;
+}
+
+/* ---- the unit ---- */
+
+static int add_line(struct commands *commands, enum command_list list, const char *line)
+{
+	return strings_add(&commands->lines[list], line);
+}
+
+/* systemd itself knows the slot's process: it sends the same signal to that. */
+static int replace(struct commands *commands, enum command_list list, const char *line)
+{
+	const char *signal = signal_in(line);
+	int privileged = line[strspn(line, "-")] == '+';
+
+	commands->replaced[list] = true;
+	if (list == COMMANDS_RELOAD)
+		return strings_take(&commands->lines[list],
+				    format("%skill -s %s $MAINPID", privileged ? "+" : "", signal));
+	if (list == COMMANDS_STOP && strcmp(signal, "TERM") != 0)
+		snprintf(commands->kill_signal, sizeof(commands->kill_signal), "SIG%s", signal);
+	return 0;
+}
+
+static int read_list(struct commands *commands, enum command_list list,
+		     const struct lint_unit *service, const char *pid_file)
+{
+	_cleanup_(strings_freep) char **lines = NULL;
+	int r = dropin_effective(&service->settings, "Service", names[list], &lines);
+
+	for (char **line = lines; r >= 0 && line && *line; line++) {
+		if (!knows_by_variable(service, *line) &&
+		    command_reaches_all(*line, file_for(list, pid_file)))
+			r = replace(commands, list, *line);
+		else
+			r = add_line(commands, list, *line);
+	}
+	return r;
+}
+
+int commands_read(struct commands *ret_commands, const struct lint_unit *service,
+		  const char *pid_file)
+{
+	struct commands commands = {0};
+	int r = 0;
+
+	for (unsigned i = 0; r >= 0 && i < COMMANDS_COUNT; i++)
+		r = read_list(&commands, i, service, pid_file);
+	if (r < 0) {
+		commands_done(&commands);
+		return r;
+	}
+	*ret_commands = commands;
+	return 0;
+}
+
+bool commands_fit(const struct commands *a, const struct commands *b)
+{
+	for (unsigned i = 0; i < COMMANDS_COUNT; i++) {
+		/* what stops is always written anew, behind ours; see also commands_share() */
+		bool written = i == COMMANDS_STOP || a->replaced[i] || b->replaced[i];
+
+		if (written && !strings_equal(a->lines[i], b->lines[i]))
+			return false;
+	}
+	return !strcmp(a->kill_signal, b->kill_signal);
+}
+
+void commands_share(struct commands *commands, const struct commands *others)
+{
+	static const enum command_list lists[] = {COMMANDS_CONDITION, COMMANDS_START_POST};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		char ***lines = &commands->lines[lists[i]];
+
+		if (strings_equal(*lines, others->lines[lists[i]]))
+			continue;
+		strings_free(*lines);
+		*lines = NULL;
+	}
+}

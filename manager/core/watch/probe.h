@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What Probe= says, and what a probe's outcome means for a slot. Pure: carrying probes out is
+ * system/probe/prober.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/problem.h"
+
+#define PROBE_TEXT_MAX 512
+
+enum probe_kind {
+	PROBE_TCP,   /* the connection is accepted by the kernel, and not ended at once */
+	PROBE_HTTP,  /* GET: status, and text if asked for */
+	PROBE_HTTPS, /* the same in TLS; the certificate is not verified: it is asked of a slot */
+	PROBE_EXEC,  /* a Nagios plugin */
+	PROBE_KIND_COUNT
+};
+
+/* One Probe=. */
+struct probe_spec {
+	enum probe_kind kind;
+	uint16_t port;		   /* of the listener to ask; 0 = see probe_port_rank() */
+	char text[PROBE_TEXT_MAX]; /* HTTP: the path; exec: the command line */
+};
+
+/*
+ * "tcp", "tcp:8443"; "http:/healthz", "http:8080/healthz", "https:/"; "exec:/usr/lib/...
+ * ARGUMENTS". -EINVAL: `problem` says what is allowed.
+ */
+int probe_parse(const char *text, struct probe_spec *ret_spec, struct problem *problem);
+const char *probe_kind_to_string(enum probe_kind kind);
+
+/* Which of a service's ports a probe without one asks, the smallest rank: 443 for https, 80 for
+ * http, else the lowest. */
+unsigned probe_port_rank(const struct probe_spec *spec, uint16_t port);
+
+#define PROBE_WORDS_MAX 32
+/* The command line of an exec probe, cut into words as a shell does it: at blanks, unless '', "" or
+ * a \ holds them together; nothing else means anything. The words are in `storage`, NULL behind the
+ * last. -EINVAL: a quote is not closed; -E2BIG: too many words. */
+int probe_split(const char *line, char storage[PROBE_TEXT_MAX], char *ret_words[PROBE_WORDS_MAX]);
+
+enum probe_verdict {
+	PROBE_GOOD, /* its words may say something besides: a plugin's warning */
+	PROBE_BAD,
+	PROBE_VOID, /* it could not be carried out: says nothing of the slot */
+	PROBE_VERDICT_COUNT
+};
+
+/* How many outcomes in a row change the verdict. */
+struct health_rule {
+	unsigned fall, rise;
+};
+
+enum health_state {
+	HEALTH_UNKNOWN, /* not asked often enough since it became ready */
+	HEALTH_GOOD,
+	HEALTH_BAD,
+	HEALTH_STATE_COUNT
+};
+
+/* The health of one slot. All its probes count as one: the round is good when each was. */
+struct health {
+	enum health_state state;
+	unsigned in_a_row;     /* rounds that spoke against `state`, */
+	bool failing;	       /* and what they said */
+	uint64_t since;	       /* of the state: microseconds, the driver's clock */
+	struct problem reason; /* of the last round that failed, in the probe's own words */
+};
+
+void health_init(struct health *health, uint64_t now);
+/* One round has ended: `failure` is NULL when it was good. True when the state has changed. */
+bool health_note(struct health *health, const struct health_rule *rule, const char *failure,
+		 uint64_t now);
+const char *health_state_to_string(enum health_state state);

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/doctor/doctor.h"
+
+#include <string.h>
+
+#include "hsctl/direct.h"
+#include "hsctl/json.h"
+#include "hsctl/setup/enable.h"
+#include "hsctl/verb/verb.h"
+#include "plane/act/filters.h"
+#include "plane/act/foreign.h"
+#include "plane/act/inspect.h"
+#include "plane/borrow/outdated.h"
+#include "plane/selftest/selftest.h"
+#include "system/configfile.h"
+#include "system/machine.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+/* All tests together take a hundredth of this where nothing is slow; without acceleration a virtual
+ * machine took more than 3 s for the verifier. */
+#define SELFTEST_MS 20000
+
+/* hsd answers in a millisecond; but where everybody wants a CPU it has to wait like all others. One
+ * that is halted is not waited for. */
+#define HSD_TIME (20 * USEC_PER_SEC)
+/* Likewise systemd, which answers nobody for some seconds while it reads all units anew. */
+#define SYSTEMD_TIME (30 * USEC_PER_SEC)
+
+/* ---- the machine ---- */
+
+static void read_machine(const struct arguments *arguments, sd_bus *systemd,
+			 struct doctor_machine *ret_machine)
+{
+	/* not what costs it more the more services there are */
+	struct client_call call = {.method = "ListServices", .timeout_usec = HSD_TIME};
+	_cleanup_(reply_done) struct reply reply = {0};
+	enum client_answer answer = CLIENT_ANSWERED;
+
+	if (systemd)
+		sd_bus_set_method_call_timeout(systemd, SYSTEMD_TIME);
+	machine_read(systemd, ret_machine);
+	/* with --direct nobody is asked */
+	if (!arguments->direct)
+		answer = ret_machine->hsd_halted ? CLIENT_TIMEOUT
+						 : client_ask(arguments, &call, &reply, "");
+	/* what it says does not matter */
+	ret_machine->hsd_answers = answer == CLIENT_ANSWERED || answer == CLIENT_REFUSED;
+}
+
+/* Returns whether this kernel is of any use. */
+static bool examine_kernel(struct doctor_report *report)
+{
+	struct ability_result unknown[ABILITY_COUNT] = {0};
+	const struct ability_result *results = unknown;
+	struct selftest *selftest = NULL;
+	int r = selftest_start(SELFTEST_ALL, &selftest);
+	char release[65];
+	bool fit;
+
+	for (unsigned i = 0; r < 0 && i < ABILITY_COUNT; i++)
+		snprintf(unknown[i].detail, sizeof(unknown[i].detail), "no process for it: %s",
+			 strerror(-r));
+	if (r >= 0)
+		results = selftest_finish(selftest, SELFTEST_MS);
+	machine_release(release, sizeof(release));
+	fit = doctor_fitness(report, results, release);
+	if (fit)
+		doctor_kernel(report, results);
+	selftest_free(selftest);
+	return fit;
+}
+
+/* Returns whether hsd can be asked about services. */
+static bool examine_machine(const struct arguments *arguments, struct doctor_report *report)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct doctor_machine machine;
+	struct doctor_sysctls sysctls;
+
+	if (!machine_read_sysctls(NULL, &sysctls))
+		doctor_sysctls(report, &sysctls);
+	read_machine(arguments, systemd, &machine);
+	doctor_machine(report, &machine);
+	doctor_hsd(report, &machine);
+	return machine.hsd_answers;
+}
+
+/* ---- a service ---- */
+
+/* One service, and what its facts point into. */
+struct examination {
+	struct direct direct;
+	struct doctor_service facts;
+	struct doctor_socket *sockets;
+	struct doctor_foreign foreign[FOREIGN_MAX];
+	struct enable_plan *plan;
+};
+
+static void examination_free(struct examination *e)
+{
+	free(e->sockets);
+	enable_plan_free(e->plan);
+	direct_close(&e->direct);
+	free(e);
+}
+
+/* hsd knows why sockets were not adopted; the rest is asked from the kernel and systemd. */
+static void read_problems(const struct arguments *arguments, struct examination *e)
+{
+	_cleanup_(json_object_putp) json_object *status = NULL;
+	_cleanup_(reply_done) struct reply reply = {0};
+	struct client_call call = {
+		.service = e->direct.service, .method = "Describe", .timeout_usec = HSD_TIME};
+	json_object *slots;
+
+	if (client_ask(arguments, &call, &reply, "") == CLIENT_ANSWERED)
+		status = json_parse(reply.text);
+	slots = json_array(status, "slots");
+	for (size_t i = 0; i < json_count(slots) && i < HS_SLOTS_MAX; i++)
+		snprintf(e->facts.slots[i].problem.text, sizeof(e->facts.slots[i].problem.text),
+			 "%s", json_text(json_object_array_get_idx(slots, i), "problem"));
+}
+
+static void read_foreign(struct examination *e, const struct foreign_scope *scope)
+{
+	struct foreign_list list = {0};
+	char text[FOREIGN_TEXT_MAX];
+
+	if (foreign_find(e->direct.plane, scope, &list) < 0)
+		return;
+	for (unsigned i = 0; i < list.n; i++) {
+		e->foreign[i].in_front = list.found[i].in_front;
+		problem_set(&e->foreign[i].text, 0, "%s", foreign_describe(&list.found[i], text));
+	}
+	e->facts.n_foreign = list.n;
+}
+
+/* By a slice that it is in, or by the socket unit that its sockets were made for. */
+static bool is_filtered_outside(const struct examination *e, const struct unit_facts *unit)
+{
+	struct own *own = e->direct.plane ? plane_own(e->direct.plane) : NULL;
+	struct filters filters = {0};
+	bool filtered = false;
+
+	if (unit->control_group[0])
+		filters_add(&filters, own, unit->control_group);
+	for (char **one = unit->triggered_by; one && *one; one++)
+		if (unit_is_socket(*one))
+			filters_add_unit(&filters, *one);
+	for (size_t i = 0; !filtered && e->direct.systemd && i < filters.n; i++) {
+		_cleanup_(unit_facts_done) struct unit_facts facts = {0};
+
+		if (!units_query(e->direct.systemd, filters.units[i], &facts, NULL))
+			filtered = facts.filtered;
+	}
+	return filtered;
+}
+
+static int read_slots(struct examination *e)
+{
+	struct foreign_scope scope = {.n_slots = e->direct.config.slots};
+	struct unit_facts units[HS_SLOTS_MAX] = {0};
+	enum slot_state states[HS_SLOTS_MAX];
+	int r = 0;
+
+	direct_states(&e->direct, states);
+	for (unsigned i = 0; i < scope.n_slots; i++) {
+		struct doctor_slot *slot = &e->facts.slots[i];
+
+		slot->state = states[i];
+		(void)name_unit(e->direct.service, i, slot->unit, sizeof(slot->unit));
+		machine_read_slot(e->direct.systemd, slot);
+		direct_unit(&e->direct, i, &units[i]);
+		scope.cgroups[i] = units[i].control_group;
+		if (units[i].control_group[0])
+			outdated_judge(units[i].control_group, &slot->outdated);
+		scope.activated |= unit_has_socket(&units[i]);
+		e->facts.filtered |= units[i].filtered || is_filtered_outside(e, &units[i]);
+		if (!r)
+			r = inspect_slot(units[i].control_group, i, &e->direct.config, &e->sockets,
+					 &e->facts.n_sockets);
+	}
+	read_foreign(e, &scope);
+	for (unsigned i = 0; i < scope.n_slots; i++)
+		unit_facts_done(&units[i]);
+	return r;
+}
+
+static void read_plain(struct examination *e)
+{
+	struct plainunit *plain = &e->plan->plain;
+	char text[PLAINUNIT_TEXT_MAX];
+
+	/* where slots serve, who else does so is found by the addresses */
+	plainunit_find(e->direct.systemd, e->direct.service, &e->direct.config,
+		       !plane_live_slots(e->direct.plane), plain);
+	if (!plain->name[0])
+		return;
+	problem_set(&e->facts.plain, 0, "%s", plainunit_describe(plain, text));
+	e->facts.plain_why = plainunit_why(plain);
+	e->facts.plain_unit = plain->name;
+}
+
+static int read_units(struct examination *e, struct problem *problem)
+{
+	int r;
+
+	if (!e->direct.systemd)
+		return 0;
+	r = enable_plan_new(e->direct.systemd, e->direct.service, NULL, &e->plan, problem);
+	if (r < 0)
+		return r;
+	read_plain(e);
+	e->facts.lint = &e->plan->report;
+	e->facts.pending = filechanges_pending(&e->plan->changes);
+	e->facts.needs_reload = e->plan->needs_reload;
+	return 0;
+}
+
+/* Without hsd there may be none, and that is found already. */
+static void read_parks(const struct arguments *arguments, struct examination *e)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(e->direct.plane, &n);
+
+	if (arguments->direct || e->facts.active >= HS_SLOTS_MAX)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		const struct listener *listener = listeners[i];
+
+		if (listener->address.udp ||
+		    !listener_sockets(listener, e->facts.active, cookies) ||
+		    listener_sockets(listener, HS_SLOT_PARK, cookies))
+			continue;
+		e->facts.unparked = true;
+		e->facts.without_park = listener->address;
+	}
+}
+
+/* All listeners of a service are in one namespace. */
+static int read_sysctls(struct examination *e)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(e->direct.plane, &n);
+
+	return machine_read_sysctls(n ? &listeners[0]->netns : NULL, &e->facts.sysctls);
+}
+
+static int gather(const struct arguments *arguments, const char *service, struct examination *e,
+		  struct problem *problem)
+{
+	int r = direct_open(service, &e->direct, problem);
+
+	if (r < 0)
+		return r;
+	e->facts.config = e->direct.config;
+	(void)configfile_load(service, &e->facts.config, &e->facts.config_problem);
+	e->facts.active = hs_word_active(plane_word(e->direct.plane));
+	r = read_units(e, problem);
+	if (r < 0)
+		return r;
+	r = read_slots(e);
+	if (!r)
+		r = read_sysctls(e);
+	if (r < 0)
+		return problem_set(problem, r, "the sockets of %s cannot be looked at: %s", service,
+				   strerror(-r));
+	read_problems(arguments, e);
+	read_parks(arguments, e);
+	e->facts.sockets = e->sockets;
+	e->facts.foreign = e->foreign;
+	return 0;
+}
+
+static int judge_service(const struct arguments *arguments, const char *service,
+			 struct doctor_report *report, struct problem *problem)
+{
+	struct examination *e = calloc(1, sizeof(*e));
+	int r;
+
+	if (!e)
+		return problem_set(problem, -ENOMEM, "out of memory");
+	report->service = service;
+	r = gather(arguments, service, e, problem);
+	if (!r)
+		doctor_service(report, &e->facts);
+	/* sysctls of a namespace of its own are nobody else's */
+	if (!r && arguments->n)
+		doctor_sysctls(report, &e->facts.sysctls);
+	report->service = NULL;
+	examination_free(e);
+	return r;
+}
+
+static bool is_enabled(const char *service)
+{
+	_cleanup_(strings_freep) char **names = NULL;
+
+	return configfile_list(&names) >= 0 && strings_contain(names, service);
+}
+
+/* One that does not answer is not asked again. */
+static struct arguments ask_hsd(const struct arguments *arguments, bool answers)
+{
+	struct arguments changed = *arguments;
+
+	changed.direct |= !answers;
+	return changed;
+}
+
+int examine_service(const struct arguments *arguments, const char *service,
+		    struct doctor_report *report, struct problem *problem)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
+	struct doctor_machine machine;
+	struct arguments ask;
+
+	if (!is_enabled(service))
+		return problem_set(problem, -ENOENT,
+				   "%s is not managed by hotstandby; enable it: hsctl enable "
+				   "%s@.service",
+				   service, service);
+	read_machine(arguments, systemd, &machine);
+	doctor_hsd(report, &machine);
+	ask = ask_hsd(arguments, machine.hsd_answers);
+	return judge_service(&ask, service, report, problem);
+}
+
+/* Of a service among all only what is wrong: each has its own examination. */
+static void keep_findings(struct doctor_report *report, size_t from)
+{
+	size_t kept = from;
+
+	for (size_t i = from; i < report->n; i++)
+		if (report->items[i].status == DOCTOR_FINDING)
+			report->items[kept++] = report->items[i];
+	report->n = kept;
+}
+
+static void examine_among_all(const struct arguments *arguments, const char *service,
+			      struct doctor_report *report)
+{
+	static const struct doctor_advice advice = {
+		"service.examination", "What cannot be looked at cannot be switched either",
+		"See hsctl status; is hsd running?"};
+	struct problem problem = {0};
+	size_t before = report->n;
+
+	if (judge_service(arguments, service, report, &problem) < 0)
+		doctor_add(report, DOCTOR_FINDING, &advice, "%s: %s", service, problem.text);
+	keep_findings(report, before);
+}
+
+void examine_all(const struct arguments *arguments, struct doctor_report *report)
+{
+	_cleanup_(strings_freep) char **names = NULL;
+	struct arguments ask;
+
+	/* of a kernel that is of no use nothing else is worth knowing */
+	if (!examine_kernel(report))
+		return;
+	ask = ask_hsd(arguments, examine_machine(arguments, report));
+	if (configfile_list(&names) < 0)
+		return;
+	for (char **name = names; name && *name; name++)
+		examine_among_all(&ask, *name, report);
+}

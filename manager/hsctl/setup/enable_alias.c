@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/setup/enable_alias.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/setup/alias.h"
+#include "core/setup/dropin.h"
+#include "hsctl/setup/enable_steps.h"
+#include "system/unit/unitfacts.h"
+#include "util/files.h"
+#include "util/strings.h"
+
+#define ALIAS_SIZE_MAX (1024 * 1024)
+
+char *enable_alias(const char *service)
+{
+	_cleanup_(freep) char *template = format("%s@.service", service), *text = NULL;
+	_cleanup_(freep) char *path = template ? dropin_path(template) : NULL;
+
+	if (!path || file_read(path, ALIAS_SIZE_MAX, &text) < 0)
+		return NULL;
+	return dropin_alias(text);
+}
+
+static bool is_alias_file(const char *path, const char *service)
+{
+	_cleanup_(freep) char *text = NULL;
+
+	return file_read(path, ALIAS_SIZE_MAX, &text) >= 0 && alias_is_ours(text, service);
+}
+
+static void refuse_alias(struct enable_plan *plan, const char *file, const char *why,
+			 const char *remedy)
+{
+	struct lint_finding finding = {
+		.refuses = true, .file = enable_keep(plan, file), .why = why};
+
+	snprintf(finding.what, sizeof(finding.what), "%s", plan->alias);
+	snprintf(finding.remedy, sizeof(finding.remedy), "%s", remedy);
+	lint_add(&plan->report, &finding);
+}
+
+/* The name must be free, or be that of a server that has been stopped. */
+static void check_alias(struct enable_plan *plan, const struct unitload *load)
+{
+	char remedy[2 * UNIT_NAME_MAX];
+
+	if (!alias_is_possible(plan->alias)) {
+		refuse_alias(plan, NULL, "An alias is a service that is no template",
+			     "Give one like app.service");
+	} else if (!strcmp(load->load_state, "masked")) {
+		snprintf(remedy, sizeof(remedy), "Run: systemctl unmask %s", plan->alias);
+		refuse_alias(plan, load->fragment, "The unit is masked, so nothing can start it",
+			     remedy);
+	} else if (strcmp(load->id, plan->alias)) {
+		snprintf(remedy, sizeof(remedy), "Give that name: %s", load->id);
+		refuse_alias(plan, load->fragment, "This is only another name of a unit", remedy);
+	} else if (!is_alias_file(load->fragment, NULL)) {
+		if (strcmp(load->active_state, "inactive") &&
+		    strcmp(load->active_state, "failed")) {
+			snprintf(remedy, sizeof(remedy), "Let the slots take over: --from=%s",
+				 plan->alias);
+			refuse_alias(plan, load->fragment, "The unit runs a server of its own",
+				     remedy);
+		}
+	} else if (!is_alias_file(load->fragment, plan->service)) {
+		refuse_alias(plan, load->fragment, "The name stands for another service",
+			     "Give another one");
+	}
+}
+
+static bool can_reload(sd_bus *bus, const char *service)
+{
+	_cleanup_(freep) char *path = NULL;
+	char unit[UNIT_NAME_MAX];
+	int can = 0;
+
+	if (name_unit(service, 0, unit, sizeof(unit)) || unit_path(unit, &path) < 0)
+		return false;
+	sd_bus_get_property_trivial(bus, "org.freedesktop.systemd1", path,
+				    "org.freedesktop.systemd1.Unit", "CanReload", NULL, 'b', &can);
+	return can;
+}
+
+/* What stood in the place of its file is kept beside it. */
+static int write_alias(struct enable_plan *plan, bool reloads, struct problem *problem)
+{
+	_cleanup_(freep) char *path = alias_path(plan->alias, "");
+	struct stat st;
+	int r = 0;
+
+	if (!path)
+		return enable_no_memory(problem);
+	if (!lstat(path, &st) && !is_alias_file(path, plan->service))
+		r = filechanges_rename(&plan->changes, alias_path(plan->alias, ""),
+				       alias_path(plan->alias, ALIAS_SAVED), problem);
+	return r < 0 ? r
+		     : filechanges_write(&plan->changes, steal_ptr(&path),
+					 alias_text(plan->service, reloads), problem);
+}
+
+int enable_plan_alias(sd_bus *bus, struct enable_plan *plan, struct problem *problem)
+{
+	_cleanup_(unitload_done) struct unitload load = {0};
+	bool reloads = can_reload(bus, plan->service), others = false;
+	int r;
+
+	if (!plan->alias[0])
+		return 0;
+	r = unitload(bus, plan->alias, &load, problem);
+	if (r >= 0)
+		check_alias(plan, &load);
+	if (r < 0 || plan->report.refused)
+		return r;
+	r = write_alias(plan, reloads, problem);
+	for (char **p = load.drop_ins; p && *p; p++)
+		others |= !dropin_is_ours(*p);
+	if (r >= 0 && others)
+		r = filechanges_write(&plan->changes, dropin_path(plan->alias),
+				      alias_dropin_text(plan->service, reloads), problem);
+	return r;
+}
+
+void enable_set_alias(struct enable_plan *plan, const char *alias)
+{
+	_cleanup_(freep) char *before = alias ? NULL : enable_alias(plan->service);
+
+	if (alias || before)
+		snprintf(plan->alias, sizeof(plan->alias), "%s", alias ?: before);
+}

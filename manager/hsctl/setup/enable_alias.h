@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The part of `hsctl enable` that writes the unit of the plain name (core/setup/alias.h). */
+#pragma once
+
+#include "hsctl/setup/enable.h"
+
+/* The alias that is there; NULL = none, or no memory. The caller frees. */
+char *enable_alias(const char *service);
+/* The one that is wanted; NULL = the one that is there, if any. */
+void enable_set_alias(struct enable_plan *plan, const char *alias);
+/* Looks whether it can be, and adds its files to the changes. 0 also if plan->report refuses. */
+int enable_plan_alias(sd_bus *bus, struct enable_plan *plan, struct problem *problem);

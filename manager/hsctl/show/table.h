@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Tables for people. */
+#pragma once
+
+#include <libsmartcols/libsmartcols.h>
+
+#include "hsctl/show/render.h"
+#include "util/macro.h"
+
+DEFINE_CLEANUP(struct libscols_table, scols_unref_table)
+
+struct column {
+	const char *name;
+	bool right;
+};
+
+/* NULL when there is no memory. The caller unrefs it. */
+struct libscols_table *table_new(const struct render *render, const struct column *columns,
+				 size_t n);
+/* An empty table prints nothing. */
+void table_print(const struct render *render, struct libscols_table *table);
+
+/* NULL, "" and negative numbers are shown as "-". */
+void cell_set_text(struct libscols_line *line, unsigned column, const char *text);
+void cell_set_number(struct libscols_line *line, unsigned column, int64_t number);
+/* A span of milliseconds. */
+void cell_set_span(struct libscols_line *line, unsigned column, int64_t msec);
+/* `color` NULL: as it is. */
+void cell_set_color(const struct render *render, struct libscols_line *line, unsigned column,
+		    const char *color);

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/unit/plainunit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hsctl/unit/unitload.h"
+#include "plane/kernel/holder.h"
+#include "system/machine.h"
+#include "system/unit/unitfacts.h"
+#include "util/files.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+#define SYSTEMD		"org.freedesktop.systemd1"
+#define SYSTEMD_PATH	"/org/freedesktop/systemd1"
+#define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
+#define SYSTEMD_SERVICE "org.freedesktop.systemd1.Service"
+
+/* ---- one unit ---- */
+
+/* It does something once, or groups others: nothing of it serves. */
+static bool is_server(sd_bus *bus, const char *name)
+{
+	_cleanup_(freep) char *path = NULL, *type = NULL;
+
+	return unit_path(name, &path) >= 0 &&
+	       sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD_SERVICE, "Type", NULL,
+					  &type) >= 0 &&
+	       strcmp(type, "oneshot") != 0;
+}
+
+static void look_at_sockets(const char *cgroup, const struct config *config, struct plainunit *unit)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	size_t n = 0;
+
+	if (!cgroup[0] || scan_cgroup(cgroup, &held, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		const struct address *address = &held[i].socket.address;
+
+		if (!config_has_port(config, address->port, address->udp))
+			continue;
+		if (!unit->n_addresses++)
+			unit->address = *address;
+	}
+}
+
+int plainunit_look(sd_bus *bus, const char *name, const struct config *config,
+		   struct plainunit *ret_unit)
+{
+	_cleanup_(unitload_done) struct unitload load = {0};
+	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
+	struct doctor_slot boot = {.boot = BOOT_UNKNOWN};
+	struct plainunit unit = {0};
+
+	*ret_unit = unit;
+	if (unitload(bus, name, &load, NULL) < 0 || strcmp(load.load_state, "loaded") ||
+	    units_query(bus, name, &facts, NULL) < 0 || !is_server(bus, name))
+		return 0;
+	snprintf(unit.name, sizeof(unit.name), "%s", load.id);
+	snprintf(unit.fragment, sizeof(unit.fragment), "%s", load.fragment);
+	snprintf(boot.unit, sizeof(boot.unit), "%s", load.id);
+	machine_read_slot(bus, &boot);
+	unit.at_boot = boot.boot == BOOT_YES;
+	unit.running = unit_lives(&facts);
+	look_at_sockets(facts.control_group, config, &unit);
+	*ret_unit = unit;
+	return 1;
+}
+
+static bool is_in_the_way(const struct plainunit *unit)
+{
+	return unit->n_addresses || unit->at_boot;
+}
+
+/* ---- which unit ---- */
+
+static bool is_of_service(const char *unit, const char *service)
+{
+	char name[SERVICE_NAME_MAX];
+	unsigned slot;
+
+	return !name_from_unit(unit, name, &slot) && !strcmp(name, service);
+}
+
+/* What it runs first, by the words of the command: "/usr/sbin/nginx\n/usr/sbin/nginx\n-g\n". */
+static int read_command(sd_bus *bus, const char *unit, char **ret_command)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_(strings_freep) char **words = NULL;
+	_cleanup_(freep) char *path = NULL;
+	const char *file;
+	int r = unit_path(unit, &path);
+
+	if (r >= 0)
+		r = sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD_SERVICE, "ExecStart", NULL,
+					&reply, "a(sasbttttuii)");
+	if (r >= 0)
+		r = sd_bus_message_enter_container(reply, 'a', "(sasbttttuii)");
+	if (r > 0)
+		r = sd_bus_message_enter_container(reply, 'r', "sasbttttuii");
+	if (r > 0)
+		r = sd_bus_message_read(reply, "s", &file);
+	if (r > 0)
+		r = sd_bus_message_read_strv(reply, &words);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	*ret_command = strdup(file);
+	for (char **p = words; *ret_command && p && *p; p++) {
+		_cleanup_(freep) char *before = *ret_command;
+
+		*ret_command = format("%s\n%s", before, *p);
+	}
+	return *ret_command ? 0 : -ENOMEM;
+}
+
+static bool runs_command(sd_bus *bus, const char *unit, const char *command)
+{
+	_cleanup_(freep) char *own = NULL;
+
+	return read_command(bus, unit, &own) >= 0 && !strcmp(own, command);
+}
+
+static int list_active(sd_bus *bus, sd_bus_message **ret_reply)
+{
+	int r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
+				   "ListUnitsByPatterns", NULL, ret_reply, "asas", 1, "active", 1,
+				   "*.service");
+
+	return r < 0 ? r : sd_bus_message_enter_container(*ret_reply, 'a', "(ssssssouso)");
+}
+
+/* A unit that runs the very command of slot 0. */
+static void find_by_command(sd_bus *bus, const char *service, const struct config *config,
+			    struct plainunit *ret_unit)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_(freep) char *command = NULL;
+	char slot[UNIT_NAME_MAX];
+	const char *name;
+	int r;
+
+	if (name_unit(service, 0, slot, sizeof(slot)) || read_command(bus, slot, &command) < 0)
+		return;
+	r = list_active(bus, &reply);
+	while (r >= 0 && !ret_unit->name[0] &&
+	       sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, NULL, NULL, NULL, NULL,
+				   NULL, NULL, NULL) > 0) {
+		if (strchr(name, '@') || !runs_command(bus, name, command))
+			continue;
+		plainunit_look(bus, name, config, ret_unit);
+		if (!ret_unit->n_addresses)
+			ret_unit->name[0] = '\0';
+	}
+}
+
+struct search {
+	const char *service;
+	char unit[UNIT_NAME_MAX];
+};
+
+static int keep_holder(const struct holder *holder, void *userdata)
+{
+	struct search *search = userdata;
+	size_t length = strlen(holder->unit), tail = strlen(".service");
+
+	if (length <= tail || strcmp(holder->unit + length - tail, ".service") ||
+	    is_of_service(holder->unit, search->service) || !strcmp(holder->unit, "hsd.service"))
+		return 0;
+	memcpy(search->unit, holder->unit, sizeof(search->unit));
+	return 1;
+}
+
+/* Who serves what Ports= says. */
+static void find_by_port(sd_bus *bus, const char *service, const struct config *config,
+			 struct plainunit *ret_unit)
+{
+	_cleanup_(freep) struct listening_socket *sockets = NULL;
+	_cleanup_(freep) uint32_t *inodes = NULL;
+	struct search search = {.service = service};
+	size_t n = 0, wanted = 0;
+
+	if (!config->n_ports || diag_listening(NULL, true, &sockets, &n) < 0)
+		return;
+	inodes = calloc(n + 1, sizeof(*inodes));
+	for (size_t i = 0; inodes && i < n; i++)
+		if (config_has_port(config, sockets[i].address.port, sockets[i].address.udp))
+			inodes[wanted++] = sockets[i].inode;
+	if (wanted && holder_each(inodes, wanted, keep_holder, &search) > 0)
+		plainunit_look(bus, search.unit, config, ret_unit);
+}
+
+void plainunit_find(sd_bus *bus, const char *service, const struct config *config, bool ask_all,
+		    struct plainunit *ret_unit)
+{
+	_cleanup_(freep) char *name = format("%s.service", service);
+
+	*ret_unit = (struct plainunit) {0};
+	if (name)
+		plainunit_look(bus, name, config, ret_unit);
+	if (ret_unit->name[0] && is_in_the_way(ret_unit))
+		return;
+	ret_unit->name[0] = '\0';
+	if (ask_all)
+		find_by_command(bus, service, config, ret_unit);
+	if (ask_all && !ret_unit->name[0])
+		find_by_port(bus, service, config, ret_unit);
+}
+
+/* ---- telling ---- */
+
+const char *plainunit_describe(const struct plainunit *unit, char text[PLAINUNIT_TEXT_MAX])
+{
+	char address[ADDRESS_TEXT_MAX], serves[ADDRESS_TEXT_MAX + 16] = "";
+
+	if (unit->n_addresses)
+		snprintf(serves, sizeof(serves), " and serves %s",
+			 address_describe(&unit->address, address));
+	snprintf(text, PLAINUNIT_TEXT_MAX, "%s %s%s%s%s", unit->name, unit->running ? "runs" : "",
+		 serves, unit->running && unit->at_boot ? ", and it " : "",
+		 unit->at_boot ? "is started at boot" : "");
+	return text;
+}
+
+const char *plainunit_why(const struct plainunit *unit)
+{
+	return unit->at_boot ? "It is the server as it was before, and has the port first at a boot"
+			     : "It is the server as it was before, and has the port";
+}

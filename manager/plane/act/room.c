@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/act/room.h"
+
+#include <sys/socket.h>
+
+#include "plane/act/owners.h"
+#include "plane/borrow/latejoin.h"
+#include "plane/borrow/scan.h"
+#include "util/macro.h"
+
+static int set_share(const struct held_socket *held, int *ret_fd)
+{
+	int r = scan_borrow(held, ret_fd), on = 1;
+
+	if (r < 0)
+		return r;
+	return setsockopt(*ret_fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+/* The kernel makes a group of two; the second one goes when the first has its place. */
+static int attach(const struct listener *listener, int fd, int *ret_helper)
+{
+	int r = listener_attach(listener, fd);
+
+	if (r != -EINVAL)
+		return r;
+	r = late_join(fd, ret_helper);
+	return r < 0 ? r : listener_attach(listener, fd);
+}
+
+/* Until a slot serves, all go to it. What cannot be done is no reason to refuse: a slot that opens
+ * its sockets to serve loses nothing. */
+static void keep_serving(struct plane *plane, const struct held_socket *held, int fd,
+			 struct room_helpers *helpers)
+{
+	_cleanup_(close_fdp) int helper = -1;
+	struct listener *listener;
+
+	if (!plane || held->socket.address.udp ||
+	    plane_listener_get(plane, &held->socket.address, &listener, NULL) < 0 ||
+	    listener_learn_netns(listener, fd) < 0 || attach(listener, fd, &helper) < 0)
+		return;
+	(void)listener_put(listener, HS_SLOT_PARK, fd, held->socket.cookie);
+	if (helper >= 0 && helpers->n < ARRAY_SIZE(helpers->fds))
+		helpers->fds[helpers->n++] = steal_fd(&helper);
+}
+
+void room_helpers_done(struct room_helpers *helpers)
+{
+	while (helpers->n)
+		close_fd(helpers->fds[--helpers->n]);
+}
+
+/* 1, or 0 when it has gone meanwhile. */
+static int open_one(struct plane *plane, const struct held_socket *held, uid_t uid,
+		    struct room_helpers *helpers)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = set_share(held, &fd);
+
+	if (!r)
+		r = owners_give_socket(fd, uid == ROOM_OWNER_STAYS ? held->socket.uid : uid);
+	if (r > 0)
+		keep_serving(plane, held, fd, helpers);
+	return r == -ESTALE ? 0 : r;
+}
+
+static bool is_served(const struct config *config, const struct held_socket *held)
+{
+	const struct address *address = &held->socket.address;
+
+	return config_has_port(config, address->port, address->udp);
+}
+
+int room_make(struct plane *plane, const char *cgroup, const struct config *config, uid_t uid,
+	      struct room_helpers *ret_helpers)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	size_t n;
+	int made = 0, r = scan_cgroup(cgroup, &held, &n);
+
+	ret_helpers->n = 0;
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		if (!is_served(config, &held[i]))
+			continue;
+		r = open_one(plane, &held[i], uid, ret_helpers);
+		made += r > 0;
+	}
+	return r < 0 ? r : made;
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/bpf/guard.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "guard.skel.h"
+#include "hs_abi.h"
+#include "plane/bpf/load.h"
+#include "plane/bpf/pins.h"
+#include "plane/kernel/cgroup.h"
+#include "util/macro.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+#define PIN(name) HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/" name
+
+/* Two of our processes may attach through one socket: the first takes the mark away from under the
+ * second. */
+#define PASS_TRIES 5
+
+struct guard {
+	int program_fd, guarded_fd;
+};
+
+DEFINE_CLEANUP(struct guard, guard_free)
+DEFINE_CLEANUP(struct guard_bpf, guard_bpf__destroy)
+
+struct guard *guard_free(struct guard *guard)
+{
+	if (!guard)
+		return NULL;
+	close_fd(guard->program_fd);
+	close_fd(guard->guarded_fd);
+	free(guard);
+	return NULL;
+}
+
+static uint64_t own_build(void)
+{
+	const void *bytes;
+	size_t n;
+
+	bytes = guard_bpf__elf_bytes(&n);
+	return load_build(bytes, n);
+}
+
+/* The build is written last: without it, or with another one, the set is to be made. */
+static bool is_made(void)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	uint32_t zero = 0;
+	uint64_t build = 0;
+
+	return !pin_open(PIN("guard-build"), &fd) && !bpf_map_lookup_elem(fd, &zero, &build) &&
+	       build == own_build();
+}
+
+static int open_pins(struct guard **ret_guard)
+{
+	_cleanup_(guard_freep) struct guard *guard = calloc(1, sizeof(*guard));
+	int r;
+
+	if (!guard)
+		return -ENOMEM;
+	guard->program_fd = guard->guarded_fd = -1;
+	if (!is_made())
+		return -ENOENT;
+	r = pin_open(PIN("guard"), &guard->program_fd);
+	if (!r)
+		r = pin_open(PIN("guarded"), &guard->guarded_fd);
+	if (!r)
+		*ret_guard = steal_ptr(&guard);
+	return r;
+}
+
+/* ---- making ---- */
+
+struct pinned {
+	const char *path;
+	struct bpf_map *map;
+};
+
+/* What programs of an earlier build go on to look at stays. */
+static int reuse_map(const struct pinned *pinned)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = pin_open(pinned->path, &fd);
+
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	return bpf_map__reuse_fd(pinned->map, fd);
+}
+
+static int replace_link(int program)
+{
+	_cleanup_(close_fdp) int link = -1;
+	int r = pin_open(PIN("guard-link"), &link);
+
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	return bpf_link_update(link, program, NULL) ? -errno : 0;
+}
+
+static int mark_build(int build_fd)
+{
+	uint64_t build = own_build();
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(build_fd, &zero, &build, BPF_ANY) ? -errno : 0;
+}
+
+static int pin_all(const struct guard_bpf *skel, const struct pinned *maps, size_t n)
+{
+	int program = bpf_program__fd(skel->progs.hs_guard);
+	int r = replace_link(program);
+
+	if (!r)
+		r = pin_object(program, PIN("guard"));
+	for (size_t i = 0; !r && i < n; i++)
+		r = pin_object(bpf_map__fd(maps[i].map), maps[i].path);
+	return r ? r : mark_build(bpf_map__fd(skel->maps.hs_guard_build));
+}
+
+static int make_pins(struct problem *problem)
+{
+	_cleanup_(guard_bpf__destroyp) struct guard_bpf *skel = guard_bpf__open();
+	int r = skel ? 0 : -errno;
+
+	if (r < 0)
+		return problem_set(problem, r, "cannot open the guard of the selector: %s",
+				   strerror(-r));
+	const struct pinned maps[] = {
+		{PIN("guarded"), skel->maps.hs_guarded},
+		{PIN("guard-pass"), skel->maps.hs_guard_pass},
+		{PIN("guard-build"), skel->maps.hs_guard_build},
+	};
+	for (size_t i = 0; !r && i < ARRAY_SIZE(maps); i++)
+		r = reuse_map(&maps[i]);
+	if (!r)
+		r = load_object(skel->obj, "the guard of the selector", problem);
+	if (r < 0)
+		return r;
+	r = pin_all(skel, maps, ARRAY_SIZE(maps));
+	return r ? problem_set(problem, r, "cannot pin the guard of the selector: %s", strerror(-r))
+		 : 0;
+}
+
+int guard_open(struct guard **ret_guard, struct problem *problem)
+{
+	_cleanup_(close_fdp) int lock = -1;
+	int r = open_pins(ret_guard);
+
+	if (r != -ENOENT)
+		return r;
+	r = pins_enter(&lock, problem);
+	if (!r && !is_made())
+		r = make_pins(problem);
+	return r ? r : open_pins(ret_guard);
+}
+
+/* ---- ports ---- */
+
+int guard_port(const struct guard *guard, const struct address *address, int socket_fd,
+	       uint32_t service_id)
+{
+	struct hs_guarded key = {.port = address->port, .udp = address->udp};
+	socklen_t size = sizeof(key.netns_cookie);
+
+	if (getsockopt(socket_fd, SOL_SOCKET, SO_NETNS_COOKIE, &key.netns_cookie, &size) < 0)
+		return -errno;
+	return bpf_map_update_elem(guard->guarded_fd, &key, &service_id, BPF_ANY) ? -errno : 0;
+}
+
+void guard_forget(uint32_t service_id)
+{
+	struct hs_guarded key, next, *previous = NULL;
+	_cleanup_(close_fdp) int fd = -1;
+	bool ours = false;
+	uint32_t owner;
+
+	if (pin_open(PIN("guarded"), &fd))
+		return;
+	while (!bpf_map_get_next_key(fd, previous, &next)) {
+		if (ours)
+			bpf_map_delete_elem(fd, &key);
+		key = next;
+		previous = &key;
+		ours = !bpf_map_lookup_elem(fd, &key, &owner) && owner == service_id;
+	}
+	if (ours)
+		bpf_map_delete_elem(fd, &key);
+}
+
+/* ---- cgroups ---- */
+
+int guard_cgroup(const struct guard *guard, const char *cgroup)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = cgroup_open(cgroup, &fd);
+
+	if (!r)
+		r = cgroup_has_program(fd, BPF_CGROUP_SETSOCKOPT, guard->program_fd);
+	if (r)
+		return MIN(r, 0);
+	return bpf_prog_attach(guard->program_fd, fd, BPF_CGROUP_SETSOCKOPT, BPF_F_ALLOW_MULTI)
+		       ? -errno
+		       : 0;
+}
+
+int guard_leave_cgroup(const struct guard *guard, const char *cgroup)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = cgroup_open(cgroup, &fd);
+
+	if (!r && bpf_prog_detach2(guard->program_fd, fd, BPF_CGROUP_SETSOCKOPT) &&
+	    errno != ENOENT && errno != EINVAL)
+		r = -errno;
+	return r == -ENOENT ? 0 : r;
+}
+
+static int make_link(const struct guard *guard)
+{
+	_cleanup_(close_fdp) int root = -1, link = -1;
+	char mount[PATH_MAX];
+	int r = cgroup_mount(mount, sizeof(mount));
+
+	if (r < 0)
+		return r;
+	root = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -errno;
+	link = bpf_link_create(guard->program_fd, root, BPF_CGROUP_SETSOCKOPT, NULL);
+	return link < 0 ? -errno : pin_object(link, PIN("guard-link"));
+}
+
+int guard_everywhere(const struct guard *guard)
+{
+	_cleanup_(close_fdp) int lock = -1, link = -1;
+	int r = pin_open(PIN("guard-link"), &link);
+
+	if (r != -ENOENT)
+		return r;
+	r = pins_lock(HS_PIN_ROOT, 1, &lock);
+	if (!r)
+		r = pin_open(PIN("guard-link"), &link);
+	return r == -ENOENT ? make_link(guard) : r;
+}
+
+/* ---- our own way ---- */
+
+static int set_option(int socket_fd, int option, int value)
+{
+	return setsockopt(socket_fd, SOL_SOCKET, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+int guard_pass(int socket_fd, int option, int value)
+{
+	_cleanup_(close_fdp) int marks = -1;
+	uint32_t one = 1;
+	int r = -EPERM;
+
+	if (pin_open(PIN("guard-pass"), &marks))
+		return set_option(socket_fd, option, value);
+	for (unsigned try = 0; r == -EPERM && try < PASS_TRIES; try++) {
+		if (bpf_map_update_elem(marks, &socket_fd, &one, BPF_ANY))
+			return -errno;
+		r = set_option(socket_fd, option, value);
+	}
+	bpf_map_delete_elem(marks, &socket_fd);
+	return r;
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * tcp, http, https: the connection is begun here, with a rule that sends it to the slot, and goes
+ * to hs-probe then. We keep a descriptor of it: should hs-probe not end in time, we end the
+ * connection before the rule goes, or a packet that is sent again would reach another slot.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "plane/preview/reach.h"
+#include "system/probe/prober_run.h"
+#include "util/macro.h"
+
+static int open_socket(struct probe_run *run, const struct listener *listener)
+{
+	struct preview_wish wish = {.owner = &run->prober->owner, .slot = run->target.slot};
+	struct reach reach;
+	int r = reach_open(run->target.plane, listener, &wish, &reach);
+
+	run->has_rule = r >= 0;
+	if (r < 0)
+		return r;
+	run->fd = reach.fd;
+	run->dest = reach.dest;
+	run->key = reach.key;
+	return 0;
+}
+
+/* It was made already, by somebody who may: there is nothing that could go elsewhere. */
+static int take_connection(struct probe_run *run)
+{
+	run->fd = run->target.fd;
+	run->dest.ss_family = AF_UNIX;
+	run->target.is_connected = false;
+	return 0;
+}
+
+static int begin_connection(struct probe_run *run)
+{
+	const struct listener *listener = probe_find_listener(run, false);
+	char text[ADDRESS_TEXT_MAX];
+	int r;
+
+	if (!listener)
+		return -ENOENT;
+	r = open_socket(run, listener);
+	if (r < 0) {
+		probe_end(run, PROBE_VOID, "%s cannot be probed from here: %s",
+			  address_describe(&listener->address, text), strerror(-r));
+		return r;
+	}
+	if (connect(run->fd, (struct sockaddr *)&run->dest, reach_size(&run->dest)) < 0 &&
+	    errno != EINPROGRESS) {
+		r = -errno;
+		probe_end(run, PROBE_BAD, "%s", strerror(errno));
+	}
+	return r;
+}
+
+static void leave_list(struct probe_run *run)
+{
+	if (!run->in_list)
+		return;
+	if (run->next)
+		run->next->previous = run->previous;
+	if (run->previous)
+		run->previous->next = run->next;
+	else
+		run->prober->net_runs = run->next;
+	run->in_list = false;
+}
+
+void net_probe_done(struct probe_run *run)
+{
+	struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+	leave_list(run);
+	/* ends it, whoever else has a descriptor of it; at a path by the latter */
+	if (run->fd >= 0 && !run->answered && connect(run->fd, &nowhere, sizeof(nowhere)) < 0)
+		shutdown(run->fd, SHUT_RDWR);
+	run->fd = close_fd(run->fd);
+	if (run->target.is_connected)
+		run->target.fd = close_fd(run->target.fd);
+	run->target.is_connected = false;
+}
+
+/* ---- hs-probe ---- */
+
+static void fill(struct errand *errand, const struct probe_run *run)
+{
+	const struct config_health *health = run->target.health;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&run->dest;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&run->dest;
+	bool is_v6 = run->dest.ss_family == AF_INET6;
+	bool at_path = run->dest.ss_family == AF_UNIX;
+	char ip[INET6_ADDRSTRLEN] = "";
+
+	inet_ntop(run->dest.ss_family, is_v6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr, ip,
+		  sizeof(ip));
+	*errand = (struct errand) {
+		.id = run->id,
+		.timeout_usec = health->timeout_usec,
+		.kind = run->target.spec->kind,
+		.n_status = health->n_status,
+		.proxy = health->proxy,
+		.port = at_path ? 0 : ntohs(v4->sin_port),
+	};
+	memcpy(errand->status, health->status, sizeof(errand->status));
+	snprintf(errand->address, sizeof(errand->address), is_v6 ? "[%s]" : "%s", ip);
+	strcpy(errand->path, run->target.spec->text);
+	strcpy(errand->host, health->host);
+	strcpy(errand->text, health->text);
+}
+
+static void send_run(struct probe_run *run)
+{
+	struct errand errand;
+	int r;
+
+	if ((run->target.is_connected ? take_connection(run) : begin_connection(run)) < 0)
+		return;
+	run->id = ++run->prober->last_id;
+	fill(&errand, run);
+	r = asker_send(run->prober->asker, &errand, sizeof(errand), run->fd);
+	if (r < 0)
+		probe_end(run, PROBE_VOID, "hs-probe takes nothing: %s", strerror(-r));
+	else
+		probe_sent(run);
+}
+
+static void on_ready(void *userdata)
+{
+	struct prober *prober = userdata;
+
+	for (struct probe_run *run = prober->net_runs; run; run = run->next)
+		if (!run->id && !run->ended)
+			send_run(run);
+}
+
+static void on_packet(const void *packet, size_t size, void *userdata)
+{
+	struct prober *prober = userdata;
+	struct probe_run *run = prober->net_runs;
+	struct errand_end end;
+	struct problem words;
+
+	memcpy(&end, packet, MIN(size, sizeof(end)));
+	if (!errand_check_end(&end, size)) {
+		asker_give_up(prober->asker, "it sent what is no answer");
+		return;
+	}
+	retry_reset(&prober->retry);
+	while (run && run->id != end.id)
+		run = run->next;
+	/* it may have been taken back meanwhile */
+	if (!run || run->ended)
+		return;
+	run->answered = true;
+	errand_first_line(end.words, sizeof(end.words), &words);
+	probe_end(run, end.verdict, "%s", words.text);
+}
+
+static void on_gone(const char *why, void *userdata)
+{
+	struct prober *prober = userdata;
+
+	retry_later(&prober->retry, why);
+	prober->asker = asker_free(prober->asker);
+	for (struct probe_run *run = prober->net_runs; run; run = run->next)
+		probe_end(run, PROBE_VOID, "hs-probe: %s", prober->retry.why.text);
+}
+
+static const struct asker_calls calls = {on_ready, on_packet, on_gone};
+
+static void need_asker(struct prober *prober)
+{
+	const struct asker_order order = {
+		.prefix = ASKER_PROBE_PREFIX, .program = "hs-probe", .user = ""};
+	int r;
+
+	if (prober->asker || !retry_is_due(&prober->retry))
+		return;
+	r = asker_new(prober->event, prober->bus, &order, &calls, prober, &prober->asker);
+	if (r < 0)
+		retry_later(&prober->retry, strerror(-r));
+}
+
+void net_probe_late(struct probe_run *run)
+{
+	probe_end(run, PROBE_VOID, "hs-probe does not answer");
+	if (run->prober->asker)
+		asker_give_up(run->prober->asker, "it did not answer in time");
+}
+
+void net_probe_start(struct probe_run *run)
+{
+	struct prober *prober = run->prober;
+
+	need_asker(prober);
+	run->next = prober->net_runs;
+	if (run->next)
+		run->next->previous = run;
+	prober->net_runs = run;
+	run->in_list = true;
+	if (!prober->asker)
+		probe_end(run, PROBE_VOID, "hs-probe: %s", prober->retry.why.text);
+	else if (asker_is_ready(prober->asker))
+		send_run(run);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* For the files that make up the prober: prober.c (what all have in common), prober_net.c (TCP and
+ * HTTP) and prober_exec.c (plugins). */
+#pragma once
+
+#include <sys/socket.h>
+
+#include "plane/preview/preview.h"
+#include "system/probe/asker.h"
+#include "system/probe/prober.h"
+
+/* When a process that could not be started, or has ended, is tried again. */
+struct retry {
+	uint64_t at, delay; /* 0: at once */
+	struct problem why;
+};
+
+struct prober {
+	sd_event *event;
+	sd_bus *bus;
+	struct hs_preview_owner_id owner; /* this process */
+	struct asker *asker;		  /* for TCP and HTTP. NULL: not needed yet, or `retry` */
+	struct retry retry;
+	struct probe_run *net_runs;
+	uint64_t last_id;
+	struct plugin_group *groups;
+};
+
+struct exec_probe;
+
+struct probe_run {
+	struct prober *prober;
+	struct probe_target target;
+	probe_fn on_end;
+	void *userdata;
+	sd_event_source *timer; /* nobody has answered, or the end that is already known */
+	struct probe_result result;
+	bool ended;
+	uint64_t id; /* of what was sent to an asker; 0 = nothing yet */
+
+	/* of the connection, if it is one */
+	bool in_list;
+	struct probe_run *next, *previous;
+	int fd; /* whoever else has it: with it we can end the connection. -1: none */
+	bool answered;
+	struct sockaddr_storage dest;
+	struct hs_preview_key key;
+	bool has_rule;
+
+	struct exec_probe *exec;
+};
+
+/* Each begins what it does, or ends the run with probe_end(). */
+void net_probe_start(struct probe_run *run);
+void exec_probe_start(struct probe_run *run);
+/* Takes back what is under way. */
+void net_probe_done(struct probe_run *run);
+struct exec_probe *exec_probe_free(struct exec_probe *exec);
+/* Nobody has answered in time. */
+void net_probe_late(struct probe_run *run);
+void exec_probe_late(struct probe_run *run);
+
+/* The asker has it from now on, who ends it in time; else it is void a little later. */
+void probe_sent(struct probe_run *run);
+/* The run has ended like this; the callback follows from the event loop. The first one counts. */
+_printf_(3, 4) void probe_end(struct probe_run *run, enum probe_verdict verdict,
+			      const char *template, ...);
+
+/* The listener that is meant: of the port in Probe=, or as probe_port_rank() has it; where the
+ * slot has a socket.
+ * Ends the run and returns NULL when there is none. */
+const struct listener *probe_find_listener(struct probe_run *run, bool udp);
+
+/* One has failed: later each time, up to RETRY_MAX. */
+void retry_later(struct retry *retry, const char *why);
+bool retry_is_due(const struct retry *retry);
+void retry_reset(struct retry *retry);
+
+void plugin_groups_free(struct prober *prober, const struct plane *plane);
