@@ -13,15 +13,14 @@
 #include <linux/fcntl.h>
 #include <stddef.h>
 
+#include "core/contract.h"
 #include "hook/syscall.h"
 
-#define HSCTL	   HS_PREFIX "/bin/hsctl"
-#define PATH	   "PATH=" HS_PREFIX "/sbin:" HS_PREFIX "/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define FD_FIRST   3
-#define FD_LAST	   (~0U)
-#define UMASK	   0027
-#define EXIT_DONE  0 /* the unit goes on, as with hsctl */
-#define EXIT_USAGE 2
+#define HSCTL	 HS_PREFIX "/bin/hsctl"
+#define PATH	 "PATH=" HS_PREFIX "/sbin:" HS_PREFIX "/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define FD_FIRST 3
+#define FD_LAST	 (~0U)
+#define UMASK	 0027
 
 #define SAY(text) system_call(__NR_write, 2, (long)(text), sizeof(text) - 1)
 

@@ -8,14 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "system/doorpath.h"
 #include "util/clock.h"
 #include "util/macro.h"
-
-#define BUS_NAME "org.hotstandby1"
-#define BUS_PATH "/org/hotstandby1"
-#define MANAGER	 "org.hotstandby1.Manager"
-#define SERVICE	 "org.hotstandby1.Service"
 
 #define LOOK_EVERY (200 * USEC_PER_MSEC)
 
@@ -26,8 +20,8 @@ static const struct {
 	int exit;
 	const char *sentence; /* NULL: the message that came with it */
 } errors[] = {
-	{"org.hotstandby1.Error.Refused", CLIENT_REFUSED, EXIT_REFUSED, NULL},
-	{"org.hotstandby1.Error.Undone", CLIENT_REFUSED, EXIT_UNDONE, NULL},
+	{BUS_ERROR_REFUSED, CLIENT_REFUSED, EXIT_REFUSED, NULL},
+	{BUS_ERROR_UNDONE, CLIENT_REFUSED, EXIT_UNDONE, NULL},
 	{SD_BUS_ERROR_SERVICE_UNKNOWN, CLIENT_ABSENT, EXIT_FAILED, "hsd is not running"},
 	{SD_BUS_ERROR_NAME_HAS_NO_OWNER, CLIENT_ABSENT, EXIT_FAILED, "hsd is not running"},
 	{SD_BUS_ERROR_NO_REPLY, CLIENT_LOST, EXIT_FAILED, "hsd went away before it answered"},
@@ -205,8 +199,8 @@ static void cancel(sd_bus *bus, struct wait *wait, const char *path)
 	if (wait->cancelled)
 		return;
 	wait->cancelled = true;
-	(void)sd_bus_call_method_async(bus, NULL, BUS_NAME, path, SERVICE, call->cancel_method,
-				       on_cancelled, wait, "");
+	(void)sd_bus_call_method_async(bus, NULL, BUS_NAME, path, BUS_SERVICE_INTERFACE,
+				       call->cancel_method, on_cancelled, wait, "");
 }
 
 /* A signal that comes just before the wait is not seen by it: look again before long. */
@@ -245,10 +239,12 @@ static int make_message(sd_bus *bus, const struct client_call *call, const char 
 	int r = 0;
 
 	if (call->service)
-		r = sd_bus_path_encode(BUS_PATH "/service", call->service, &path);
+		r = sd_bus_path_encode(BUS_SERVICE_PATH, call->service, &path);
 	if (r >= 0)
 		r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, path ?: BUS_PATH,
-						   call->service ? SERVICE : MANAGER, call->method);
+						   call->service ? BUS_SERVICE_INTERFACE
+								 : BUS_MANAGER_INTERFACE,
+						   call->method);
 	/* hsd is not to be started by a look at it */
 	if (r >= 0)
 		r = sd_bus_message_set_auto_start(m, false);
@@ -265,8 +261,8 @@ static int watch_progress(sd_bus *bus, const char *path, struct wait *wait, sd_b
 	if (!wait->call->on_progress)
 		return 0;
 	/* no need to wait for the bus to confirm: it takes messages in order */
-	return sd_bus_match_signal_async(bus, ret_slot, BUS_NAME, path, SERVICE, "Progress",
-					 on_progress, NULL, wait);
+	return sd_bus_match_signal_async(bus, ret_slot, BUS_NAME, path, BUS_SERVICE_INTERFACE,
+					 "Progress", on_progress, NULL, wait);
 }
 
 /* The deadline is kept here, for all steps together. */

@@ -2,16 +2,8 @@
 /* What all parts of the command share: how it ends, and how it complains. */
 #pragma once
 
+#include "core/contract.h"
 #include "util/problem.h"
-
-/* Exit codes are a contract: scripts tell them apart. */
-enum exit_code {
-	EXIT_DONE = 0,
-	EXIT_FAILED = 1,
-	EXIT_USAGE = 2,
-	EXIT_REFUSED = 3, /* by a gate; nothing changed */
-	EXIT_UNDONE = 4,  /* traffic is back where it was */
-};
 
 /* What hsd, or hsctl in its place, answered. */
 struct reply {

@@ -402,14 +402,14 @@ const sd_bus_vtable bus_service_vtable[] = {
 
 static int service_path(const struct service *service, char **ret_path)
 {
-	return sd_bus_path_encode(BUS_PATH "/service", service->name, ret_path);
+	return sd_bus_path_encode(BUS_SERVICE_PATH, service->name, ret_path);
 }
 
 struct service *bus_find_service(const struct manager *manager, const char *path)
 {
 	_cleanup_(freep) char *name = NULL;
 
-	if (sd_bus_path_decode(path, BUS_PATH "/service", &name) <= 0)
+	if (sd_bus_path_decode(path, BUS_SERVICE_PATH, &name) <= 0)
 		return NULL;
 	return manager_find(manager, name);
 }

@@ -3,16 +3,9 @@
  * what is asked: to an upgrade that runs, say, when a rollback is asked for. */
 #pragma once
 
+#include "core/contract.h"
 #include "hsd/manager.h"
 #include "hsd/service.h"
-
-#define BUS_NAME	     "org.hotstandby1"
-#define BUS_PATH	     "/org/hotstandby1"
-#define BUS_ERROR_REFUSED    "org.hotstandby1.Error.Refused"
-#define BUS_ERROR_UNDONE     "org.hotstandby1.Error.Undone"
-#define BUS_ERROR_NO_SERVICE "org.hotstandby1.Error.NoSuchService"
-#define BUS_ERROR_INVALID    "org.hotstandby1.Error.InvalidArgument"
-#define BUS_ERROR_FAILED     "org.hotstandby1.Error.Failed"
 
 /* Puts the manager on the bus and asks for the name. */
 int bus_publish_manager(struct manager *manager);

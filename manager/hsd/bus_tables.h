@@ -6,9 +6,6 @@
 
 #include "hsd/bus.h"
 
-#define BUS_MANAGER_INTERFACE "org.hotstandby1.Manager"
-#define BUS_SERVICE_INTERFACE "org.hotstandby1.Service"
-
 extern const sd_bus_vtable bus_manager_vtable[]; /* of a struct manager */
 extern const sd_bus_vtable bus_service_vtable[]; /* of a struct service */
 

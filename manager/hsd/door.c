@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "core/contract.h"
 #include "hsd/bus_tables.h"
-#include "system/doorpath.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -99,7 +99,7 @@ static int publish(struct visitor *visitor)
 					 bus_manager_vtable, manager);
 
 	if (r >= 0)
-		r = sd_bus_add_fallback_vtable(visitor->bus, NULL, BUS_PATH "/service",
+		r = sd_bus_add_fallback_vtable(visitor->bus, NULL, BUS_SERVICE_PATH,
 					       BUS_SERVICE_INTERFACE, bus_service_vtable,
 					       find_service, manager);
 	if (r >= 0)
