@@ -204,7 +204,7 @@ static void end_adoption(struct instance *instance)
 	else
 		instance->retry_delay = 0;
 	instance->adoption = adoption_free(instance->adoption);
-	waiters_answer(&instance->adopters, service->name, instance->slot, sentence.text);
+	requests_done(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
 	ownership_adopted(service);
@@ -223,7 +223,7 @@ static void refuse_adoption(struct instance *instance, const char *reason)
 
 	problem_set(&sentence, 0, "%s: slot %u is not adopted: %.400s", instance->service->name,
 		    instance->slot, reason);
-	waiters_answer(&instance->adopters, instance->service->name, instance->slot, sentence.text);
+	requests_done(&instance->adopters, instance->service->name, instance->slot, sentence.text);
 }
 
 /* ---- when it fails ---- */
@@ -434,15 +434,12 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 	order_adoption(instance, !has_sockets_to_stop(facts));
 }
 
-int instance_adopt(struct instance *instance, sd_bus_message *message)
+void instance_adopt(struct instance *instance, struct request *request)
 {
-	int r = waiters_add(&instance->adopters, message);
-
-	if (r < 0)
-		return r;
+	if (!requests_add(&instance->adopters, request))
+		return;
 	instance->adopt_wanted = true;
 	/* one that is under way began before this was asked: it runs once more afterwards */
 	if (!instance_is_adopting(instance))
 		unit_watch_refresh(instance->watch);
-	return 0;
 }

@@ -5,19 +5,21 @@
 #include <string.h>
 
 #include "hsd/bus_answer.h"
+#include "hsd/bus_request.h"
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
-#include "hsd/change_hold.h"
-#include "hsd/change_run.h"
-#include "hsd/exec_run.h"
-#include "hsd/exclusive_run.h"
-#include "hsd/health.h"
-#include "hsd/park.h"
-#include "hsd/upgrade_run.h"
-#include "plane/preview/exec.h"
-#include "system/service/connections.h"
-#include "system/service/parking.h"
+#include "hsd/calls.h"
 #include "util/macro.h"
+
+/* ---- methods ----
+ *
+ * Each reads what is asked for, and hands it on; it is answered there.
+ */
+
+static int new_request(struct service *service, sd_bus_message *m, struct request **ret_request)
+{
+	return bus_request_new(manager_of(service), m, ret_request);
+}
 
 static int bus_method_describe(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -28,252 +30,198 @@ static int bus_method_describe(sd_bus_message *m, void *userdata, sd_bus_error *
 	return text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
 }
 
-static int reply_connections(sd_bus_message *m, struct service *service,
-			     struct connections_query *query, sd_bus_error *error)
+static int ask_connections(sd_bus_message *m, struct service *service,
+			   const struct connections_query *query)
 {
-	json_object *object;
+	struct request *request;
+	int r = new_request(service, m, &request);
 
-	query->withheld = !callers_may_see(service->context->callers, m);
-
-	if (!service->plane)
-		return sd_bus_error_setf(error, BUS_ERROR_FAILED,
-					 "nothing is known of the connections of %s: %s",
-					 service->name, service->problem.text);
-	object = connections_report(service->plane, service->n_slots, query);
-	if (!object)
-		return sd_bus_error_setf(error, BUS_ERROR_FAILED,
-					 "the kernel did not list the connections of %s: %m",
-					 service->name);
-	return bus_reply_json(m, object);
+	if (r < 0)
+		return r;
+	call_connections(service, query, request);
+	return 1;
 }
 
 static int bus_method_connections(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct connections_query query = {.idle_usec = CONNECTIONS_IDLE_USEC, .list = true};
 
-	return reply_connections(m, userdata, &query, error);
+	(void)error;
+	return ask_connections(m, userdata, &query);
 }
 
 static int bus_method_inspect_connections(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct connections_query query;
+	struct connections_query query = {0};
 	int list, r = sd_bus_message_read(m, "tb", &query.idle_usec, &list);
 
+	(void)error;
 	if (r < 0)
 		return r;
 	query.list = list;
-	return reply_connections(m, userdata, &query, error);
-}
-
-static int start_change(struct service *service, const struct change_order *order,
-			sd_bus_message *m, sd_bus_error *error)
-{
-	enum gate_answer answer;
-	struct problem refusal = {0};
-	int r = bus_need_plane(service, error);
-
-	if (r < 0)
-		return r;
-	if (order->to < GATE_STANDBY || order->to >= HS_SLOTS_MAX)
-		return sd_bus_error_setf(error, BUS_ERROR_REFUSED, "%s has no slot %d",
-					 service->name, order->to);
-	r = change_hold_start(service, order, m, &answer, &refusal);
-	if (r < 0)
-		return r;
-	return answer == GATE_OPEN ? 1 : bus_refuse(error, &refusal);
-}
-
-/* USEC_INFINITY and an empty text stand for the service's own setting. */
-static int read_order(const struct service *service, sd_bus_message *m, sd_bus_error *error,
-		      struct change_order *order)
-{
-	const char *then;
-	int r = sd_bus_message_read(m, "itts", &order->to, &order->settle_usec, &order->drain_usec,
-				    &then);
-
-	if (r < 0)
-		return r;
-	order->then = then[0] ? switchover_then_from_string(then) : service->config.then;
-	if (order->settle_usec == USEC_INFINITY)
-		order->settle_usec = service->config.settle_usec;
-	/* of an exclusive service only when asked for: all that time nobody is served anew */
-	if (order->drain_usec == USEC_INFINITY)
-		order->drain_usec = service->config.exclusive ? 0 : service->config.drain_usec;
-	if (order->then == THEN_COUNT)
-		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
-					 "\"%s\" is not keep, stop or restart", then);
-	if (order->settle_usec > CONFIG_SETTLE_MAX || order->drain_usec > CONFIG_DRAIN_MAX)
-		return sd_bus_error_set(error, BUS_ERROR_INVALID,
-					"settle may be 10 minutes at the most, drain 7 days");
-	return 0;
+	return ask_connections(m, userdata, &query);
 }
 
 static int bus_method_switchover(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct change_order order = {.verb = VERB_SWITCHOVER};
-	int r = read_order(userdata, m, error, &order);
+	struct switchover_call call;
+	struct request *request;
+	int r = sd_bus_message_read(m, "itts", &call.to, &call.settle_usec, &call.drain_usec,
+				    &call.then);
 
-	return r < 0 ? r : start_change(userdata, &order, m, error);
+	(void)error;
+	if (r >= 0)
+		r = new_request(userdata, m, &request);
+	if (r < 0)
+		return r;
+	call_switchover(userdata, &call, request);
+	return 1;
 }
 
-static int refuse_late(const struct service *service, sd_bus_error *error)
-{
-	return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
-				 "%s: it is too late to undo the upgrade: the old instance is gone",
-				 service->name);
-}
-
-/* In the middle of an upgrade it is that which is undone. */
 static int bus_method_rollback(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct service *service = userdata;
-	struct change_order order = {
-		.verb = VERB_ROLLBACK,
-		.to = GATE_STANDBY,
-		.settle_usec = service->config.settle_usec,
-	};
+	struct request *request;
+	int r = new_request(userdata, m, &request);
 
-	if (service->upgrade)
-		return upgrade_run_cancel(service->upgrade, m) ? 1 : refuse_late(service, error);
-	return start_change(service, &order, m, error);
+	(void)error;
+	if (r < 0)
+		return r;
+	call_rollback(userdata, request);
+	return 1;
 }
 
 static int bus_method_failover(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct service *service = userdata;
-	struct change_order order = {
-		.verb = VERB_FAILOVER,
-		.settle_usec = service->config.settle_usec,
-	};
-	int r = sd_bus_message_read(m, "i", &order.to);
+	struct request *request;
+	int to, r = sd_bus_message_read(m, "i", &to);
 
-	return r < 0 ? r : start_change(service, &order, m, error);
+	(void)error;
+	if (r >= 0)
+		r = new_request(userdata, m, &request);
+	if (r < 0)
+		return r;
+	call_failover(userdata, to, request);
+	return 1;
 }
 
 static int bus_method_set_policy(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct service *service = userdata;
-	struct problem message = {0};
-	enum hs_policy policy;
-	const char *text;
-	int r = bus_need_plane(service, error);
+	struct request *request;
+	const char *policy;
+	int r = sd_bus_message_read(m, "s", &policy);
 
+	(void)error;
 	if (r >= 0)
-		r = sd_bus_message_read(m, "s", &text);
+		r = new_request(userdata, m, &request);
 	if (r < 0)
 		return r;
-	policy = policy_from_string(text);
-	if (policy == HS_POLICY_COUNT)
-		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
-					 "\"%s\" is not standby, parity or hash", text);
-	if (!change_set_policy(service->plane, policy, &message))
-		return bus_refuse(error, &message);
-	bus_emit_changed(service);
-	return bus_reply_json(m, change_word_json(service->plane, message.text));
-}
-
-/* `by`: "connection", "client"; `from`: prefixes with commas between them, "" = any client. */
-static int read_canary(sd_bus_message *m, sd_bus_error *error, struct canary_request *request,
-		       struct canary_filter *filter)
-{
-	struct problem problem = {0};
-	const char *by, *from;
-	int r = sd_bus_message_read(m, "uiss", &request->share, &request->to, &by, &from);
-
-	if (r < 0)
-		return r;
-	if (request->share > WORD_SHARE_MAX || request->to < GATE_STANDBY ||
-	    request->to >= HS_SLOTS_MAX)
-		return sd_bus_error_set(error, BUS_ERROR_INVALID,
-					"the share is 0 to 65535, the slot -1 to 15");
-	if (canary_set_by(filter, by) < 0)
-		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
-					 "\"%s\" is not connection or client", by);
-	if (from[0] && canary_add_list(filter, from, &problem) < 0)
-		return sd_bus_error_set(error, BUS_ERROR_INVALID, problem.text);
-	request->filter = filter;
-	return 0;
+	call_set_policy(userdata, policy, request);
+	return 1;
 }
 
 static int bus_method_set_canary(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct service *service = userdata;
-	enum slot_state states[HS_SLOTS_MAX];
-	struct slot_health health[HS_SLOTS_MAX];
-	struct canary_request request = {
-		.states = states, .n = service->n_slots, .health = health_of(service, health)};
-	struct canary_filter filter = {0};
-	struct problem message = {0};
-	int r = bus_need_plane(service, error);
+	struct canary_call call;
+	struct request *request;
+	int r = sd_bus_message_read(m, "uiss", &call.share, &call.to, &call.by, &call.from);
 
+	(void)error;
 	if (r >= 0)
-		r = read_canary(m, error, &request, &filter);
+		r = new_request(userdata, m, &request);
 	if (r < 0)
 		return r;
-	if (upgrade_run_blocks(service)) {
-		gate_describe(GATE_BUSY, service->name, HS_SLOT_NONE, SLOT_DOWN, &message);
-		return bus_refuse(error, &message);
-	}
-	service_states(service, states);
-	if (change_set_canary(service->plane, &request, &message) != GATE_OPEN)
-		return bus_refuse(error, &message);
-	bus_emit_changed(service);
-	return bus_reply_json(m, change_word_json(service->plane, message.text));
+	call_set_canary(userdata, &call, request);
+	return 1;
 }
 
 static int bus_method_exec(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct service *service = userdata;
-	struct problem refusal = {0};
+	struct request *request;
 	uint32_t slot;
-	int r;
+	int r = sd_bus_message_read(m, "u", &slot);
 
-	/* exec_run_start() looks closer, which costs more */
-	if (!callers_may_see(service->context->callers, m))
-		return sd_bus_error_set(error, BUS_ERROR_FAILED,
-					"only root and members of the group hotstandby may do "
-					"this; run it with sudo");
-	r = bus_need_plane(service, error);
+	(void)error;
 	if (r >= 0)
-		r = sd_bus_message_read(m, "u", &slot);
+		r = new_request(userdata, m, &request);
 	if (r < 0)
 		return r;
-	if (slot >= service->n_slots)
-		return sd_bus_error_setf(error, BUS_ERROR_REFUSED, "%s has no slot %u",
-					 service->name, slot);
-	if (!exec_may(service->plane, slot, &refusal))
-		return bus_refuse(error, &refusal);
-	r = exec_run_start(service, slot, m);
-	return r < 0 ? r : 1; /* answered when the command's scope is there */
+	call_exec(userdata, slot, request);
+	return 1;
 }
 
-static int set_held(struct service *service, bool held, sd_bus_message *m, sd_bus_error *error)
+static int ask_hold(sd_bus_message *m, struct service *service, bool held)
 {
-	struct problem message = {0};
-	int r = bus_need_plane(service, error);
+	struct request *request;
+	int r = new_request(service, m, &request);
 
 	if (r < 0)
 		return r;
-	if (exclusive_run_blocks(service, &message) ||
-	    (held && !parking_hold(service->plane, &service->config, &message)))
-		return bus_refuse(error, &message);
-	if (!held) {
-		parking_release(service->plane, &message);
-		park_look(service->park);
-	}
-	bus_emit_changed(service);
-	return bus_reply_json(m, parking_json(service->plane, message.text));
+	call_hold(service, held, request);
+	return 1;
 }
 
 static int bus_method_park(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	return set_held(userdata, true, m, error);
+	(void)error;
+	return ask_hold(m, userdata, true);
 }
 
 static int bus_method_release(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	return set_held(userdata, false, m, error);
+	(void)error;
+	return ask_hold(m, userdata, false);
 }
+
+/* -EINVAL: too many steps. */
+static int read_canary_steps(sd_bus_message *m, struct upgrade_order *order)
+{
+	uint32_t share;
+	int r = sd_bus_message_enter_container(m, 'a', "u");
+
+	while (r >= 0 && (r = sd_bus_message_read(m, "u", &share)) > 0) {
+		if (order->n_canary == UPGRADE_CANARY_STEPS_MAX || share > WORD_SHARE_MAX)
+			return -EINVAL;
+		order->canary[order->n_canary++] = share;
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct upgrade_order order = {0};
+	struct request *request;
+	int silent,
+		r = sd_bus_message_read(m, "sbtttt", &order.smoke, &silent, &order.smoke_usec,
+					&order.hold_usec, &order.probation_usec, &order.ready_usec);
+
+	if (r >= 0)
+		r = read_canary_steps(m, &order);
+	if (r == -EINVAL)
+		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
+					 "at most %u canary steps, each below 100%%",
+					 UPGRADE_CANARY_STEPS_MAX);
+	if (r >= 0)
+		r = new_request(userdata, m, &request);
+	if (r < 0)
+		return r;
+	order.smoke_may_be_silent = silent;
+	call_upgrade(userdata, &order, request);
+	return 1;
+}
+
+static int bus_method_cancel_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct request *request;
+	int r = new_request(userdata, m, &request);
+
+	(void)error;
+	if (r < 0)
+		return r;
+	call_cancel_upgrade(userdata, request);
+	return 1;
+}
+
+/* ---- properties ---- */
 
 static int bus_get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
 			sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -300,61 +248,7 @@ static int bus_get_number(sd_bus *bus, const char *path, const char *interface,
 	return sd_bus_message_append(reply, "u", hs_word_active(word));
 }
 
-/* -EINVAL: too many steps. */
-static int read_canary_steps(sd_bus_message *m, struct upgrade_order *order)
-{
-	uint32_t share;
-	int r = sd_bus_message_enter_container(m, 'a', "u");
-
-	while (r >= 0 && (r = sd_bus_message_read(m, "u", &share)) > 0) {
-		if (order->n_canary == UPGRADE_CANARY_STEPS_MAX || share > WORD_SHARE_MAX)
-			return -EINVAL;
-		order->canary[order->n_canary++] = share;
-	}
-	return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
-static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct service *service = userdata;
-	struct upgrade_order order = {0};
-	enum gate_answer answer;
-	struct problem refusal = {0};
-	int r = bus_need_plane(service, error), silent;
-
-	if (r >= 0)
-		r = sd_bus_message_read(m, "sbtttt", &order.smoke, &silent, &order.smoke_usec,
-					&order.hold_usec, &order.probation_usec, &order.ready_usec);
-	if (r >= 0)
-		r = read_canary_steps(m, &order);
-	if (r == -EINVAL)
-		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
-					 "at most %u canary steps, each below 100%%",
-					 UPGRADE_CANARY_STEPS_MAX);
-	if (r < 0)
-		return r;
-	order.smoke_may_be_silent = silent;
-	if (MAX(order.hold_usec, order.probation_usec) > CONFIG_DRAIN_MAX ||
-	    order.smoke_usec > CONFIG_DRAIN_MAX ||
-	    (order.ready_usec > CONFIG_DRAIN_MAX && order.ready_usec != USEC_INFINITY))
-		return sd_bus_error_set(error, BUS_ERROR_INVALID, "a time is longer than 7d");
-	r = upgrade_run_start(service, &order, m, &answer, &refusal);
-	if (r < 0)
-		return r;
-	return answer == GATE_OPEN ? 1 : bus_refuse(error, &refusal);
-}
-
-static int bus_method_cancel_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct service *service = userdata;
-
-	if (!service->upgrade)
-		return sd_bus_error_setf(error, BUS_ERROR_REFUSED, "%s: no upgrade is under way",
-					 service->name);
-	if (!upgrade_run_cancel(service->upgrade, NULL))
-		return refuse_late(service, error);
-	return sd_bus_reply_method_return(m, "");
-}
+/* ---- the object ---- */
 
 const sd_bus_vtable bus_service_vtable[] = {
 	SD_BUS_VTABLE_START(0),

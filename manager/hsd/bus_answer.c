@@ -5,33 +5,12 @@
 #include "util/clock.h"
 #include "util/macro.h"
 
-int bus_reply_json(sd_bus_message *m, json_object *object)
-{
-	_cleanup_(freep) char *text = report_text(object);
-
-	json_object_put(object);
-	return text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
-}
-
-int bus_refuse(sd_bus_error *error, const struct problem *sentence)
-{
-	return sd_bus_error_set(error, BUS_ERROR_REFUSED, sentence->text);
-}
-
 int bus_no_service(sd_bus_error *error, const char *name)
 {
 	return sd_bus_error_setf(error, BUS_ERROR_NO_SERVICE,
 				 "%s is not managed by hotstandby; enable it: hsctl enable "
 				 "%s@.service",
 				 name, name);
-}
-
-int bus_need_plane(const struct service *service, sd_bus_error *error)
-{
-	if (service->plane)
-		return 0;
-	return sd_bus_error_setf(error, BUS_ERROR_FAILED, "%s cannot be changed: %s", service->name,
-				 service->problem.text);
 }
 
 static char *describe(struct service *service, bool may_see)

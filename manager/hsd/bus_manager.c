@@ -4,6 +4,7 @@
 
 #include "hsd/bus.h"
 #include "hsd/bus_answer.h"
+#include "hsd/bus_request.h"
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
 #include "hsd/instance.h"
@@ -98,31 +99,43 @@ static int find_instance(struct manager *manager, sd_bus_message *m, sd_bus_erro
 static int bus_method_prepare(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct instance *instance;
+	struct request *request;
 	int r = find_instance(userdata, m, error, &instance);
 
 	if (r >= 0)
-		r = instance_prepare(instance, m);
-	return r < 0 ? r : 1; /* answered when it is done */
+		r = bus_request_new(userdata, m, &request);
+	if (r < 0)
+		return r;
+	instance_prepare(instance, request); /* answered when it is done */
+	return 1;
 }
 
 static int bus_method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct instance *instance;
+	struct request *request;
 	int r = find_instance(userdata, m, error, &instance);
 
 	if (r >= 0)
-		r = instance_adopt(instance, m);
-	return r < 0 ? r : 1;
+		r = bus_request_new(userdata, m, &request);
+	if (r < 0)
+		return r;
+	instance_adopt(instance, request);
+	return 1;
 }
 
 static int bus_method_retire(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct instance *instance;
+	struct request *request;
 	int r = find_instance(userdata, m, error, &instance);
 
 	if (r >= 0)
-		r = instance_retire(instance, m);
-	return r < 0 ? r : 1;
+		r = bus_request_new(userdata, m, &request);
+	if (r < 0)
+		return r;
+	instance_retire(instance, request);
+	return 1;
 }
 
 /* Looking is done beforehand: what Describe says is what is known. */
@@ -130,6 +143,7 @@ static int bus_method_look(sd_bus_message *m, void *userdata, sd_bus_error *erro
 {
 	struct manager *manager = userdata;
 	struct service *service;
+	struct request *request;
 	const char *name;
 	int r = sd_bus_message_read(m, "s", &name);
 
@@ -138,9 +152,11 @@ static int bus_method_look(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	service = name[0] ? manager_find(manager, name) : NULL;
 	if (name[0] && !service)
 		return bus_no_service(error, name);
-	if (!manager->outdated)
-		return sd_bus_reply_method_return(m, "");
-	return outdated_ask(manager->outdated, service, m);
+	r = bus_request_new(manager, m, &request);
+	if (r < 0)
+		return r;
+	outdated_ask(manager->outdated, service, request);
+	return 1;
 }
 
 static int bus_method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)

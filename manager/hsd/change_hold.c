@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/change_hold.h"
 
-#include "hsd/bus.h"
 #include "hsd/exclusive_run.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
@@ -12,7 +11,7 @@ struct change_hold {
 	struct change_hold *next;
 	struct service *service;
 	struct change_order order;
-	sd_bus_message *message;
+	struct request *request;
 	sd_event_source *timer;
 	bool last_call;
 };
@@ -22,7 +21,7 @@ static struct change_hold *hold_free(struct change_hold *hold)
 	if (!hold)
 		return NULL;
 	sd_event_source_disable_unref(hold->timer);
-	sd_bus_message_unref(hold->message);
+	request_free(hold->request);
 	free(hold);
 	return NULL;
 }
@@ -60,33 +59,36 @@ static bool may_open(const struct service *service, enum gate_answer answer)
 					   (answer == GATE_NOT_READY || answer == GATE_NO_STANDBY));
 }
 
-static int begin(struct service *service, const struct change_order *order, sd_bus_message *message,
-		 enum gate_answer *ret_answer, struct problem *ret_refusal)
+/* The request is taken if it begins. */
+static int begin(struct change_hold *hold, enum gate_answer *ret_answer,
+		 struct problem *ret_refusal)
 {
+	struct service *service = hold->service;
+	const struct change_order *order = &hold->order;
 	struct exclusive_order exclusive = {
 		.verb = order->verb, .to = order->to, .drain_usec = order->drain_usec};
 	int r;
 
 	if (!service->config.exclusive)
-		return change_run_start(service, order, message, ret_answer, ret_refusal);
-	r = exclusive_run_start(service, &exclusive, message, ret_refusal);
+		return change_run_start(service, order, &hold->request, ret_answer, ret_refusal);
+	r = exclusive_run_start(service, &exclusive, &hold->request, ret_refusal);
 	*ret_answer = r > 0 ? GATE_OPEN : GATE_NOT_READY;
 	return r < 0 ? r : 0;
 }
 
-/* True when it has begun or is refused: the message is, or will be, answered. */
-static bool try_again(struct change_hold *hold)
+/* True when it has begun or is refused: the request is, or will be, answered. */
+static bool try_to_begin(struct change_hold *hold)
 {
 	struct problem refusal = {0};
 	enum gate_answer answer;
-	int r = begin(hold->service, &hold->order, hold->message, &answer, &refusal);
+	int r = begin(hold, &answer, &refusal);
 
 	if (r < 0)
-		sd_bus_reply_method_errno(hold->message, r, NULL);
+		hold->request = request_fail_errno(hold->request, r);
 	else if (may_open(hold->service, answer) && !hold->last_call)
 		return false;
 	else if (answer != GATE_OPEN)
-		sd_bus_reply_method_errorf(hold->message, BUS_ERROR_REFUSED, "%s", refusal.text);
+		hold->request = request_fail(hold->request, REQUEST_REFUSED, "%s", refusal.text);
 	return true;
 }
 
@@ -96,7 +98,7 @@ void change_hold_poke(struct service *service)
 
 	while ((hold = waiting)) {
 		waiting = hold->next;
-		if (try_again(hold)) {
+		if (try_to_begin(hold)) {
 			hold_free(hold);
 			continue;
 		}
@@ -116,30 +118,30 @@ static int on_patience_over(sd_event_source *source, uint64_t usec, void *userda
 	return 0;
 }
 
-int change_hold_start(struct service *service, const struct change_order *order,
-		      sd_bus_message *message, enum gate_answer *ret_answer,
-		      struct problem *ret_refusal)
+void change_hold_start(struct service *service, const struct change_order *order,
+		       struct request *request)
 {
-	_cleanup_(hold_freep) struct change_hold *hold = NULL;
-	int r = begin(service, order, message, ret_answer, ret_refusal);
+	_cleanup_(hold_freep) struct change_hold *hold = calloc(1, sizeof(*hold));
+	int r;
 
-	if (r < 0 || !may_open(service, *ret_answer))
-		return r;
-	hold = calloc(1, sizeof(*hold));
-	if (!hold)
-		return -ENOMEM;
+	if (!hold) {
+		request_fail_errno(request, -ENOMEM);
+		return;
+	}
 	hold->service = service;
 	hold->order = *order;
-	hold->message = sd_bus_message_ref(message);
+	hold->request = request;
+	if (try_to_begin(hold))
+		return;
 	r = sd_event_add_time_relative(service->context->event, &hold->timer, CLOCK_MONOTONIC,
 				       MAX(health_patience(service), KNOWN_PATIENCE), USEC_PER_MSEC,
 				       on_patience_over, hold);
-	if (r < 0)
-		return r;
+	if (r < 0) {
+		hold->request = request_fail_errno(hold->request, r);
+		return;
+	}
 	hold->next = service->holds;
 	service->holds = steal_ptr(&hold);
-	*ret_answer = GATE_OPEN;
-	return 0;
 }
 
 void change_hold_refuse_all(struct service *service)
@@ -148,8 +150,8 @@ void change_hold_refuse_all(struct service *service)
 
 	while ((hold = service->holds)) {
 		service->holds = hold->next;
-		sd_bus_reply_method_errorf(hold->message, BUS_ERROR_FAILED, "%s is managed no more",
-					   service->name);
+		hold->request = request_fail(hold->request, REQUEST_FAILED, "%s is managed no more",
+					     service->name);
 		hold_free(hold);
 	}
 }

@@ -7,11 +7,10 @@
 
 #include "hsd/change_run.h"
 
-/* As change_run_start(), but a change to a slot that is not known yet is begun, or refused on the
- * bus, later: then 0 and GATE_OPEN. `message` is not NULL. */
-int change_hold_start(struct service *service, const struct change_order *order,
-		      sd_bus_message *message, enum gate_answer *ret_answer,
-		      struct problem *ret_refusal);
+/* Begins a change, or the switchover of an exclusive service, now or later; or refuses it. The
+ * request is taken. */
+void change_hold_start(struct service *service, const struct change_order *order,
+		       struct request *request);
 /* A verdict has changed, or systemd has told about a slot. */
 void change_hold_poke(struct service *service);
 /* Refuses all that wait. */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "hsd/bus.h"
-#include "hsd/callers.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/orders.h"
@@ -18,7 +17,7 @@ struct change_run {
 	struct service *service;
 	struct service_change change;
 	int lock_fd;
-	sd_bus_message *message; /* or `on_end` */
+	struct request *request; /* or `on_end` */
 	void (*on_end)(enum switchover_state state, const char *sentence, void *userdata);
 	void *userdata;
 	sd_event_source *timer;
@@ -35,7 +34,7 @@ struct change_run *change_run_free(struct change_run *run)
 		return NULL;
 	sd_event_source_disable_unref(run->timer);
 	unit_job_free(run->job);
-	sd_bus_message_unref(run->message);
+	request_free(run->request);
 	close_fd(run->lock_fd);
 	free(run);
 	return NULL;
@@ -68,18 +67,16 @@ static void answer(struct change_run *run, const struct problem *sentence,
 		   const struct switchover_result *result)
 {
 	const struct switchover *machine = &run->change.machine;
-	json_object *object;
+	struct request *request = steal_ptr(&run->request);
 
-	if (machine->state == SWITCHOVER_DONE) {
-		object = report_change(machine, run->service->name, result);
-		sd_bus_reply_method_return(run->message, "s", json_object_to_json_string(object));
-		json_object_put(object);
+	if (!request)
 		return;
-	}
-	sd_bus_reply_method_errorf(run->message,
-				   machine->state == SWITCHOVER_UNDONE ? BUS_ERROR_UNDONE
-								       : BUS_ERROR_FAILED,
-				   "%s", sentence->text);
+	if (machine->state == SWITCHOVER_DONE)
+		request_done(request, report_change(machine, run->service->name, result));
+	else
+		request_fail(request,
+			     machine->state == SWITCHOVER_UNDONE ? REQUEST_UNDONE : REQUEST_FAILED,
+			     "%s", sentence->text);
 }
 
 static void end(struct change_run *run)
@@ -94,8 +91,7 @@ static void end(struct change_run *run)
 	change_result(&run->change, now_usec(), &result);
 	change_log(&run->change, &result);
 	switchover_describe(&run->change.machine, service->name, &result, &sentence);
-	if (run->message)
-		answer(run, &sentence, &result);
+	answer(run, &sentence, &result);
 	service->change = NULL;
 	bus_emit_changed(service);
 	change_run_free(run);
@@ -202,13 +198,13 @@ void change_run_on_unhealthy(struct change_run *run, unsigned slot, const char *
 }
 
 int change_run_start(struct service *service, const struct change_order *order,
-		     sd_bus_message *message, enum gate_answer *ret_answer,
+		     struct request **request, enum gate_answer *ret_answer,
 		     struct problem *ret_refusal)
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	struct slot_health health[HS_SLOTS_MAX];
 	_cleanup_(close_fdp) int lock = -1;
-	struct change_request request = {
+	struct change_request asked = {
 		.verb = order->verb,
 		.states = states,
 		.health = health_of(service, health),
@@ -222,7 +218,7 @@ int change_run_start(struct service *service, const struct change_order *order,
 	unsigned to;
 
 	service_states(service, states);
-	*ret_answer = change_gate(service->plane, &request, &to, ret_refusal);
+	*ret_answer = change_gate(service->plane, &asked, &to, ret_refusal);
 	if (*ret_answer != GATE_OPEN)
 		return 0;
 	run = calloc(1, sizeof(*run));
@@ -234,11 +230,11 @@ int change_run_start(struct service *service, const struct change_order *order,
 	plan.then = order->then;
 	run->service = service;
 	run->lock_fd = steal_fd(&lock);
-	run->message = sd_bus_message_ref(message);
+	run->request = request_take(request);
 	run->on_end = order->on_end;
 	run->userdata = order->userdata;
 	change_init(&run->change, service->plane, &plan);
-	run->change.uid = message ? callers_uid(service->context->callers, message) : order->uid;
+	run->change.uid = run->request ? request_uid(run->request) : order->uid;
 	service->change = run;
 	carry_out(run, change_begin(&run->change, now_usec()));
 	return 0;

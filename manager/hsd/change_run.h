@@ -2,6 +2,7 @@
 /* Drives one change (switchover, rollback, fail-over) of a service through the event loop. */
 #pragma once
 
+#include "hsd/request.h"
 #include "hsd/service.h"
 #include "system/service/change.h"
 
@@ -10,19 +11,19 @@ struct change_order {
 	int to; /* a slot, or GATE_STANDBY */
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then;
-	/* told the end instead of a message's sender; `uid` is who is behind it then */
+	/* told the end instead of who has asked; `uid` is who is behind it then */
 	void (*on_end)(enum switchover_state state, const char *sentence, void *userdata);
 	void *userdata;
 	uint32_t uid;
 };
 
 /*
- * Asks the gate and begins. `message` is answered at the end. A refusal is no errno: `ret_answer`
- * is not GATE_OPEN, `ret_refusal` is the sentence, nothing has changed and the message is not
- * answered.
+ * Asks the gate and begins: then the request (may be NULL) is taken, and answered at the end. A
+ * refusal is no errno: `ret_answer` is not GATE_OPEN, `ret_refusal` is the sentence, nothing has
+ * changed and the request stays the caller's.
  */
 int change_run_start(struct service *service, const struct change_order *order,
-		     sd_bus_message *message, enum gate_answer *ret_answer,
+		     struct request **request, enum gate_answer *ret_answer,
 		     struct problem *ret_refusal);
 /* Ends it without an answer from systemd; the traffic stays where it is. */
 struct change_run *change_run_free(struct change_run *run);

@@ -5,7 +5,6 @@
 #include <syslog.h>
 
 #include "hsd/bus.h"
-#include "hsd/callers.h"
 #include "hsd/health.h"
 #include "hsd/instance.h"
 #include "hsd/park.h"
@@ -29,7 +28,7 @@ struct exclusive_run {
 	bool smoke_may_be_silent;
 	struct smoke *smoke;
 	uint32_t uid;		 /* of who asked for it */
-	sd_bus_message *message; /* NULL: nobody waits */
+	struct request *request; /* NULL: nobody waits */
 	void (*on_end)(const struct exclusive *machine, void *userdata);
 	void *userdata;
 	sd_event_source *timer;
@@ -47,11 +46,8 @@ struct exclusive_run *exclusive_run_free(struct exclusive_run *run)
 		return NULL;
 	sd_event_source_disable_unref(run->timer);
 	unit_job_free(run->job);
-	if (run->message && !exclusive_ended(&run->machine))
-		sd_bus_reply_method_errorf(
-			run->message, SD_BUS_ERROR_NO_REPLY,
-			"hsd stops, or manages this service no longer; the next hsd goes on");
-	sd_bus_message_unref(run->message);
+	request_fail(run->request, REQUEST_LEFT,
+		     "hsd stops, or manages this service no longer; the next hsd goes on");
 	close_fd(run->lock_fd);
 	smoke_free(run->smoke);
 	free(run->smoke_command);
@@ -133,21 +129,18 @@ void exclusive_run_tell(struct exclusive_run *run)
 
 static void answer(struct exclusive_run *run, const struct problem *sentence)
 {
-	json_object *object;
+	const struct exclusive *machine = &run->machine;
+	struct request *request = steal_ptr(&run->request);
 
-	if (!run->message)
+	if (!request)
 		return;
-	if (run->machine.state != EXCLUSIVE_DONE) {
-		sd_bus_reply_method_errorf(run->message,
-					   run->machine.state == EXCLUSIVE_UNDONE
-						   ? BUS_ERROR_UNDONE
-						   : BUS_ERROR_FAILED,
-					   "%s", sentence->text);
-		return;
-	}
-	object = report_exclusive(&run->machine, run->service->name, now_usec(), run->waited);
-	sd_bus_reply_method_return(run->message, "s", json_object_to_json_string(object));
-	json_object_put(object);
+	if (machine->state == EXCLUSIVE_DONE)
+		request_done(request, report_exclusive(machine, run->service->name, now_usec(),
+						       run->waited));
+	else
+		request_fail(request,
+			     machine->state == EXCLUSIVE_UNDONE ? REQUEST_UNDONE : REQUEST_FAILED,
+			     "%s", sentence->text);
 }
 
 static void log_end(const struct exclusive_run *run, const struct problem *sentence)
@@ -369,16 +362,16 @@ static int run_new(struct service *service, const struct exclusive_order *order,
 }
 
 static int begin(struct service *service, const struct exclusive_order *order,
-		 const struct exclusive_plan *plan, sd_bus_message *message)
+		 const struct exclusive_plan *plan, struct request **request)
 {
 	struct exclusive_run *run;
 	int r = run_new(service, order, &run);
 
 	if (r < 0)
 		return r;
-	run->message = sd_bus_message_ref(message);
-	if (message)
-		run->uid = callers_uid(service->context->callers, message);
+	run->request = request_take(request);
+	if (run->request)
+		run->uid = request_uid(run->request);
 	service->exclusive = run;
 	carry_out(run, exclusive_begin(&run->machine, plan, EXCLUSIVE_HOLD, now_usec()));
 	return 0;
@@ -438,7 +431,7 @@ static struct exclusive_plan plan_of(const struct service *service,
 }
 
 int exclusive_run_start(struct service *service, const struct exclusive_order *order,
-			sd_bus_message *message, struct problem *ret_refusal)
+			struct request **request, struct problem *ret_refusal)
 {
 	struct exclusive_plan plan;
 	unsigned to;
@@ -447,7 +440,7 @@ int exclusive_run_start(struct service *service, const struct exclusive_order *o
 	if (!exclusive_run_may(service, order, &to, ret_refusal))
 		return 0;
 	plan = plan_of(service, order, hs_word_active(plane_word(service->plane)), to);
-	r = begin(service, order, &plan, message);
+	r = begin(service, order, &plan, request);
 	if (r != -EBUSY)
 		return r < 0 ? r : 1;
 	gate_describe(GATE_BUSY, service->name, plan.to, SLOT_DOWN, ret_refusal);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drives the switchover of an exclusive service (core/change/exclusive.h) through the event
- * loop. */
+/* Drives the switchover of an exclusive service (core/change/exclusive.h) through the event loop.
+ */
 #pragma once
 
 #include "core/change/exclusive.h"
+#include "hsd/request.h"
 #include "hsd/service.h"
 
 struct exclusive_run;
@@ -12,20 +13,21 @@ struct exclusive_order {
 	enum switchover_verb verb;
 	int to; /* a slot, or GATE_STANDBY */
 	uint64_t drain_usec;
-	uint64_t ready_usec; /* see core/change/exclusive.h; 0 = as long as the unit allows */
-	const char *smoke;   /* a command line for the shell; "" or NULL = none */
+	uint64_t
+		ready_usec; /* see core/change/exclusive.h; 0 = as long as the unit itself allows */
+	const char *smoke;  /* a command line for the shell; "" or NULL = none */
 	uint64_t smoke_usec;
 	bool smoke_may_be_silent;
-	/* told the end instead of a message's sender; `uid` is who is behind it then */
+	/* told the end instead of who has asked; `uid` is who is behind it then */
 	void (*on_end)(const struct exclusive *machine, void *userdata);
 	void *userdata;
 	uint32_t uid;
 };
 
-/* Asks the gate and begins; `message` is answered at the end. A refusal sets `ret_refusal` and
- * returns 0, all else 1. It may have ended when this returns. */
+/* Asks the gate and begins: then the request (may be NULL) is taken, and answered at the end; 1. A
+ * refusal sets `ret_refusal` and returns 0. It may have ended when this returns. */
 int exclusive_run_start(struct service *service, const struct exclusive_order *order,
-			sd_bus_message *message, struct problem *ret_refusal);
+			struct request **request, struct problem *ret_refusal);
 /* Whether one may begin, and to which slot. */
 bool exclusive_run_may(const struct service *service, const struct exclusive_order *order,
 		       unsigned *ret_to, struct problem *ret_refusal);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "hsd/bus.h"
 #include "hsd/orders.h"
 #include "hsd/smoke.h"
 #include "plane/preview/exec.h"
@@ -25,7 +24,7 @@ struct exec_run {
 	struct service *service;
 	unsigned slot;
 	struct peer peer; /* with a pidfd of ours */
-	sd_bus_message *message;
+	struct request *request;
 	struct peer_question *question;
 	struct scope *scope;
 	struct exec_run *next;
@@ -52,7 +51,7 @@ static struct exec_run *exec_run_free(struct exec_run *run)
 	peer_question_free(run->question);
 	scope_free(run->scope);
 	work_forget(run->work);
-	sd_bus_message_unref(run->message);
+	request_free(run->request);
 	close_fd(run->peer.pidfd);
 	free(run);
 	return NULL;
@@ -66,8 +65,8 @@ void exec_run_forget_all(struct service *service)
 
 	while ((run = service->execs)) {
 		service->execs = run->next;
-		sd_bus_reply_method_errorf(run->message, BUS_ERROR_FAILED, "%s is managed no more",
-					   service->name);
+		run->request = request_fail(run->request, REQUEST_FAILED, "%s is managed no more",
+					    service->name);
 		exec_run_free(run);
 	}
 }
@@ -81,22 +80,17 @@ static void tell(const struct exec_run *run, const char *cgroup)
 		    run->service->name, (int)run->peer.pid, run->peer.uid, run->slot, cgroup);
 }
 
-static int answer(const struct exec_run *run, const char *cgroup, int counts)
+static void answer(struct exec_run *run, const char *cgroup, int counts)
 {
 	json_object *object = json_object_new_object();
-	int r;
 
 	json_object_object_add(object, "service", json_object_new_string(run->service->name));
 	json_object_object_add(object, "slot", json_object_new_int(run->slot));
 	json_object_object_add(object, "cgroup", json_object_new_string(cgroup));
-	r = sd_bus_reply_method_return(
-		run->message, "sh",
-		json_object_to_json_string_ext(object, JSON_C_TO_STRING_NOSLASHESCAPE), counts);
-	json_object_put(object);
-	return r;
+	run->request = request_done_with(run->request, object, counts);
 }
 
-static int attach(const struct exec_run *run, const struct netns *netns, struct problem *problem)
+static int attach(struct exec_run *run, const struct netns *netns, struct problem *problem)
 {
 	_cleanup_(close_fdp) int counts = -1;
 	const char *cgroup = run->cgroup;
@@ -111,14 +105,15 @@ static int attach(const struct exec_run *run, const struct netns *netns, struct 
 		return r;
 	smoke_note(run->service, run->slot, run->peer.unit, cgroup, counts);
 	tell(run, cgroup);
-	return answer(run, cgroup, counts);
+	answer(run, cgroup, counts);
+	return 0;
 }
 
 static void end(struct exec_run *run, const struct problem *problem)
 {
 	unlink_run(run);
 	if (problem)
-		sd_bus_reply_method_errorf(run->message, BUS_ERROR_FAILED, "%s", problem->text);
+		run->request = request_fail(run->request, REQUEST_FAILED, "%s", problem->text);
 	exec_run_free(run);
 }
 
@@ -182,12 +177,11 @@ static bool may(const struct peer *peer, struct problem *ret_refusal)
 	return false;
 }
 
-static int refuse(struct exec_run *run, const char *words)
+static void refuse(struct exec_run *run, const char *words)
 {
-	_cleanup_(exec_run_freep) struct exec_run *owned = run;
-
-	unlink_run(owned);
-	return sd_bus_reply_method_errorf(owned->message, BUS_ERROR_FAILED, "%s", words);
+	unlink_run(run);
+	run->request = request_fail(run->request, REQUEST_FAILED, "%s", words);
+	exec_run_free(run);
 }
 
 static void on_peer(const struct peer *peer, const struct problem *problem, void *userdata)
@@ -225,53 +219,37 @@ static unsigned count_runs(const struct service *service)
 	return n;
 }
 
-int exec_run_start(struct service *service, unsigned slot, sd_bus_message *message)
+void exec_run_start(struct service *service, unsigned slot, struct request *request)
 {
 	_cleanup_(exec_run_freep) struct exec_run *run = NULL;
 	int r;
 
-	if (count_runs(service) >= RUNS_MAX)
-		return -EBUSY;
+	if (count_runs(service) >= RUNS_MAX) {
+		request_fail_errno(request, -EBUSY);
+		return;
+	}
 	run = calloc(1, sizeof(*run));
-	if (!run)
-		return -ENOMEM;
+	if (!run) {
+		request_fail_errno(request, -ENOMEM);
+		return;
+	}
 	run->service = service;
 	run->peer.pidfd = -1;
 	run->slot = slot;
-	run->message = sd_bus_message_ref(message);
-	r = peer_question_new(service->context->bus, message, GROUP, on_peer, run, &run->question);
-	if (r < 0)
-		return r;
+	run->request = request;
+	r = request->ops->ask_peer(request, GROUP, on_peer, run, &run->question);
+	if (r < 0) {
+		run->request = request_fail_errno(request, r);
+		return;
+	}
 	run->next = service->execs;
 	service->execs = steal_ptr(&run);
-	return 0;
 }
 
 /* ---- the end ---- */
 
-static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+void exec_run_sweep(struct service *service)
 {
-	const struct manager *manager = userdata;
-	const char *unit, *path;
-
-	(void)error;
-	if (!units_are_heard(manager->context.bus, m))
-		return 0;
-	if (sd_bus_message_read(m, "so", &unit, &path) < 0 || !scope_is_ours(unit))
-		return 0;
-	for (size_t i = 0; i < manager->n_services; i++) {
-		const struct service *service = manager->services[i];
-
-		if (service->plane && plane_has_preview(service->plane))
-			preview_sweep(service->plane);
-	}
-	return 0;
-}
-
-int exec_run_watch(struct manager *manager, sd_bus_slot **ret_match)
-{
-	return sd_bus_match_signal_async(manager->context.bus, ret_match,
-					 "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-					 "org.freedesktop.systemd1.Manager", "UnitRemoved",
-					 on_unit_removed, NULL, manager);
+	if (service->plane && plane_has_preview(service->plane))
+		preview_sweep(service->plane);
 }

@@ -9,20 +9,17 @@
  */
 #pragma once
 
-#include <systemd/sd-bus.h>
-
-#include "hsd/manager.h"
+#include "hsd/request.h"
+#include "hsd/service.h"
 
 struct exec_run;
 
-/* The message is answered when the caller is in the scope: {"service","slot","cgroup"} and the
+/* The request is answered when the caller is in the scope: {"service","slot","cgroup"} and the
  * descriptor of the counts; or with why not. That may be root, and whoever was in the group
- * "hotstandby" of /etc/group when they connected to the bus, out of a session of their own. -EBUSY:
- * so many are on their way already. */
-int exec_run_start(struct service *service, unsigned slot, sd_bus_message *message);
+ * "hotstandby" of /etc/group when they connected to the bus, out of a session of their own. */
+void exec_run_start(struct service *service, unsigned slot, struct request *request);
 /* Forgets those that are under way; whoever waits for one hears of it from the bus. */
 void exec_run_forget_all(struct service *service);
 
-/* From now on, when a command's scope has ended, what it has left is taken away. `ret_match` is the
- * caller's. */
-int exec_run_watch(struct manager *manager, sd_bus_slot **ret_match);
+/* A command's scope has ended: what it has left is taken away. */
+void exec_run_sweep(struct service *service);

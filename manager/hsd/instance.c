@@ -493,9 +493,9 @@ struct instance *instance_free(struct instance *instance)
 	reaching_done(instance);
 	filtering_done(instance);
 	ownership_done(instance);
-	waiters_refuse(&instance->preparers, "hsd stops, or manages this service no longer");
-	waiters_refuse(&instance->adopters, "hsd stops, or manages this service no longer");
-	waiters_refuse(&instance->retirers, "hsd stops, or manages this service no longer");
+	requests_leave(&instance->preparers);
+	requests_leave(&instance->adopters);
+	requests_leave(&instance->retirers);
 	unit_watch_free(instance->watch);
 	free(instance);
 	return NULL;

@@ -7,11 +7,10 @@
  */
 #pragma once
 
-#include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include "hsd/request.h"
 #include "hsd/service.h"
-#include "hsd/waiters.h"
 #include "plane/act/adopt.h"
 #include "plane/act/filters.h"
 #include "plane/act/retire.h"
@@ -78,8 +77,8 @@ struct instance {
 	pid_t ended_pid; /* main process whose end was seen; systemd may still name it */
 	sd_event_source *exit_source;
 
-	struct waiters preparers; /* see hsd/preparation.h */
-	uint64_t prepared_cgroup; /* its id, until it is adopted; 0 = none */
+	struct requests preparers; /* see hsd/preparation.h */
+	uint64_t prepared_cgroup;  /* its id, until it is adopted; 0 = none */
 
 	struct work *shed_work; /* what an earlier run has left is being looked at, */
 	char shed_run[33];	/* and was before this run */
@@ -101,7 +100,7 @@ struct instance {
 	struct adoption *adoption;
 	unsigned stopping_sockets; /* socket units whose stop is awaited */
 	struct socket_stop socket_stops[INSTANCE_SOCKET_UNITS_MAX];
-	struct waiters adopters;
+	struct requests adopters;
 
 	/* what this run's sockets were at the last adoption; looked for others until the delay is 0
 	 */
@@ -123,7 +122,7 @@ struct instance {
 	enum retire_answer retire_answer;
 	sd_event_source
 		*patience_source; /* to be retired, and waiting for another slot to be ready */
-	struct waiters retirers;
+	struct requests retirers;
 
 	/* this run was seen from its beginning on, and had a socket that was adopted */
 	bool began, served;
@@ -138,11 +137,11 @@ int instance_new(struct service *service, unsigned slot, struct instance **ret_i
 void instance_reload(struct instance *instance);
 struct instance *instance_free(struct instance *instance);
 
-/* Finds and takes over the sockets of the running instance. `message` (may be NULL) is answered. */
-int instance_adopt(struct instance *instance, sd_bus_message *message);
-/* Takes the slot out of service: flip away, settle, move the queue. `message` (may be NULL) is
- * answered. */
-int instance_retire(struct instance *instance, sd_bus_message *message);
+/* Finds and takes over the sockets of the running instance. Whoever asks (may be NULL) is answered
+ * at the end. */
+void instance_adopt(struct instance *instance, struct request *request);
+/* Takes the slot out of service: flip away, settle, move the queue. Likewise. */
+void instance_retire(struct instance *instance, struct request *request);
 
 const struct unit_facts *instance_facts(const struct instance *instance);
 /* True when the cgroup with this id is the instance's, and it is there to be adopted. */

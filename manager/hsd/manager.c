@@ -26,6 +26,7 @@
 #include "system/fdstore.h"
 #include "system/journal.h"
 #include "system/probe/prober.h"
+#include "system/unit/scope.h"
 #include "util/macro.h"
 #include "util/strings.h"
 
@@ -159,6 +160,14 @@ static int connect_bus(sd_event *event, int64_t priority, sd_bus **ret_bus)
 	return r < 0 ? r : sd_bus_attach_event(*ret_bus, event, (int)priority);
 }
 
+static void on_scope_ended(void *userdata)
+{
+	struct manager *manager = userdata;
+
+	for (size_t i = 0; i < manager->n_services; i++)
+		exec_run_sweep(manager->services[i]);
+}
+
 static int open_bus(struct manager *manager, struct problem *problem)
 {
 	struct service_context *context = &manager->context;
@@ -170,7 +179,7 @@ static int open_bus(struct manager *manager, struct problem *problem)
 		r = callers_new(context->api, context->bus, bus_dispatch, manager,
 				&context->callers);
 	if (r >= 0)
-		r = exec_run_watch(manager, &manager->exec_match);
+		r = scope_watch_new(context->bus, on_scope_ended, manager, &manager->scopes);
 	if (r < 0)
 		return problem_set(problem, r, "cannot use the system bus: %s", strerror(-r));
 	return 0;
@@ -361,7 +370,7 @@ struct manager *manager_free(struct manager *manager)
 	door_close(manager->door);
 	callers_free(manager->context.callers);
 	sd_bus_slot_unref(manager->bus_object);
-	sd_bus_slot_unref(manager->exec_match);
+	scope_watch_free(manager->scopes);
 	sd_event_source_disable_unref(manager->roles_source);
 	sd_event_source_disable_unref(manager->settle_source);
 	outdated_watch_free(manager->outdated);

@@ -4,10 +4,12 @@
 
 #include "hsd/nudging.h"
 #include "hsd/service.h"
+#include "util/macro.h"
 
 struct door;
 struct filewatch;
 struct listens;
+struct scope_watch;
 
 struct manager {
 	struct service_context context;
@@ -17,7 +19,8 @@ struct manager {
 	size_t n_missing; /* configured, and could not be taken up */
 	sd_event_source *roles_source, *settle_source;
 	struct listens *listens; /* NULL without accounting */
-	sd_bus_slot *bus_object, *exec_match;
+	sd_bus_slot *bus_object;
+	struct scope_watch *scopes;
 	struct door *door; /* NULL: there is the bus alone */
 	struct hang_watch *hangs;
 	struct workers *workers;
@@ -43,4 +46,10 @@ struct manager *manager_free(struct manager *manager);
 bool manager_is_known(const struct manager *manager);
 /* Takes up services that were enabled and forgets those that were disabled. */
 int manager_reload(struct manager *manager);
+/* Of a service: the one it belongs to. */
+static inline const struct manager *manager_of(const struct service *service)
+{
+	return container_of(service->context, struct manager, context);
+}
+
 struct service *manager_find(const struct manager *manager, const char *name);

@@ -44,7 +44,7 @@ struct outdated_slots {
 
 struct asker {
 	struct outdated_watch *watch;
-	sd_bus_message *message;
+	struct request *request;
 	char service[SERVICE_NAME_MAX]; /* "" = all */
 	sd_event_source *patience;
 };
@@ -141,8 +141,7 @@ static void answer(struct outdated_watch *watch, struct asker *asker)
 {
 	struct asker *last = &watch->askers[--watch->n_askers];
 
-	sd_bus_reply_method_return(asker->message, "");
-	sd_bus_message_unref(asker->message);
+	request_done(asker->request, NULL);
 	sd_event_source_disable_unref(asker->patience);
 	*asker = *last;
 	*last = (struct asker) {0};
@@ -318,33 +317,40 @@ static bool is_stale(struct service *service)
 	return false;
 }
 
-int outdated_ask(struct outdated_watch *watch, struct service *service, sd_bus_message *message)
+/* What it is about is due if it is old. False: nobody has to wait for it. */
+static bool begin_to_wait(struct outdated_watch *watch, struct asker *asker)
 {
-	struct asker *asker = &watch->askers[watch->n_askers];
 	struct manager *manager = watch->manager;
-	sd_event *event = manager->context.event;
-	int r;
 
-	if (watch->n_askers == ASKERS_MAX)
-		return -EBUSY;
-	*asker = (struct asker) {.watch = watch};
-	if (service)
-		memcpy(asker->service, service->name, sizeof(asker->service));
 	for (size_t i = 0; i < manager->n_services; i++)
 		if (is_about(asker, manager->services[i]) && prepare(manager->services[i]))
 			manager->services[i]->outdated->due |= is_stale(manager->services[i]);
-	if (!must_wait(watch, asker)) {
-		look_next(watch);
-		return sd_bus_reply_method_return(message, "");
+	return must_wait(watch, asker) &&
+	       sd_event_add_time_relative(manager->context.event, &asker->patience, CLOCK_MONOTONIC,
+					  ANSWER_WITHIN, 0, on_patience_ended, asker) >= 0;
+}
+
+void outdated_ask(struct outdated_watch *watch, struct service *service, struct request *request)
+{
+	struct asker *asker;
+
+	if (!watch) {
+		request_done(request, NULL);
+		return;
 	}
-	r = sd_event_add_time_relative(event, &asker->patience, CLOCK_MONOTONIC, ANSWER_WITHIN, 0,
-				       on_patience_ended, asker);
-	if (r < 0)
-		return r;
-	asker->message = sd_bus_message_ref(message);
-	watch->n_askers++;
+	if (watch->n_askers == ASKERS_MAX) {
+		request_fail_errno(request, -EBUSY);
+		return;
+	}
+	asker = &watch->askers[watch->n_askers];
+	*asker = (struct asker) {.watch = watch, .request = request};
+	if (service)
+		memcpy(asker->service, service->name, sizeof(asker->service));
+	if (begin_to_wait(watch, asker))
+		watch->n_askers++;
+	else
+		asker->request = request_done(request, NULL);
 	look_next(watch);
-	return 1;
 }
 
 void outdated_read(const struct service *service, unsigned slot, struct outdated *ret_outdated)

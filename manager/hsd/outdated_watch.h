@@ -6,9 +6,9 @@
  */
 #pragma once
 
-#include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include "hsd/request.h"
 #include "hsd/service.h"
 
 struct manager;
@@ -20,8 +20,9 @@ struct outdated_watch *outdated_watch_free(struct outdated_watch *watch);
 
 /* A slot of it runs something new, which is to be looked at when there is time. */
 void outdated_due(struct service *service);
-/* Answers when no look is due any more of this service (NULL: of any), or it takes too long. */
-int outdated_ask(struct outdated_watch *watch, struct service *service, sd_bus_message *message);
+/* Answers when no look is due any more of this service (NULL: of any), or it takes too long; at
+ * once where nobody looks (`watch` NULL). */
+void outdated_ask(struct outdated_watch *watch, struct service *service, struct request *request);
 
 /* What is known of the run that a slot is in; `files` is 0 if nothing. */
 void outdated_read(const struct service *service, unsigned slot, struct outdated *ret_outdated);

@@ -11,15 +11,12 @@
 #include "plane/kernel/cgroup.h"
 #include "plane/kernel/cgroup.h"
 
-int instance_prepare(struct instance *instance, sd_bus_message *message)
+void instance_prepare(struct instance *instance, struct request *request)
 {
-	int r = waiters_add(&instance->preparers, message);
-
 	instance->began = true;
 	instance->served = false;
-	if (r >= 0)
+	if (requests_add(&instance->preparers, request))
 		unit_watch_refresh(instance->watch);
-	return r;
 }
 
 /* What goes well is not worth a line in the journal. */
@@ -143,7 +140,7 @@ static void prepare_own_way(struct instance *instance, const struct unit_facts *
 	prepare_early(service->plane, &scope);
 	problem_set(&sentence, 0, "%s: slot %u finds itself from here on.", service->name,
 		    instance->slot);
-	waiters_answer(&instance->preparers, service->name, instance->slot, sentence.text);
+	requests_done(&instance->preparers, service->name, instance->slot, sentence.text);
 }
 
 void preparation_run(struct instance *instance, const struct unit_facts *facts)
@@ -162,7 +159,7 @@ void preparation_run(struct instance *instance, const struct unit_facts *facts)
 		return;
 	tell_given(instance, given);
 	tell(instance, preparation_make(instance, facts, &sentence), &sentence);
-	waiters_answer(&instance->preparers, service->name, instance->slot, sentence.text);
+	requests_done(&instance->preparers, service->name, instance->slot, sentence.text);
 }
 
 void preparation_explain_failure(struct instance *instance)

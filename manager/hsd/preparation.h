@@ -5,8 +5,8 @@
 
 #include "hsd/instance.h"
 
-/* `message` (may be NULL) is answered, at the latest when the instance is forgotten. */
-int instance_prepare(struct instance *instance, sd_bus_message *message);
+/* Whoever asks (may be NULL) is answered, at the latest when the instance is forgotten. */
+void instance_prepare(struct instance *instance, struct request *request);
 
 /* Whether the sockets that the instance binds are given SO_REUSEPORT. */
 bool preparation_is_forced(const struct instance *instance, const struct unit_facts *facts);

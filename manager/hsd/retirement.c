@@ -33,7 +33,7 @@ static void end_retirement(struct instance *instance)
 	retire_describe(instance->retire_answer, service->plane, instance->slot, &instance->queues,
 			&sentence);
 	journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
-	waiters_answer(&instance->retirers, service->name, instance->slot, sentence.text);
+	requests_done(&instance->retirers, service->name, instance->slot, sentence.text);
 }
 
 /* It is about to end: what it received is read first, and what it is told has been sent. */
@@ -107,16 +107,22 @@ static void on_bounced(struct work_answer *answer, void *userdata)
 		end_retirement(instance);
 }
 
-static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+static void move_queue(struct instance *instance)
 {
-	struct instance *instance = userdata;
 	struct work_order order = {.kind = WORK_BOUNCE};
 
-	(void)usec;
-	instance->settle_source = sd_event_source_disable_unref(source);
 	instance->queues = (struct retire_queues) {0};
 	if (instance_order(instance, &order, on_bounced, instance, &instance->retire_work) < 0)
 		end_retirement(instance);
+}
+
+static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	(void)usec;
+	instance->settle_source = sd_event_source_disable_unref(source);
+	move_queue(instance);
 	return 0;
 }
 
@@ -150,7 +156,7 @@ static void answer_unretired(struct instance *instance, enum retire_answer answe
 		retire_describe(answer, service->plane, instance->slot, NULL, &sentence);
 	if (answer == RETIRE_LAST)
 		journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
-	waiters_answer(&instance->retirers, service->name, instance->slot, sentence.text);
+	requests_done(&instance->retirers, service->name, instance->slot, sentence.text);
 }
 
 static enum retire_answer leave(struct instance *instance)
@@ -166,7 +172,7 @@ static enum retire_answer leave(struct instance *instance)
 			    &to);
 }
 
-static int settle(struct instance *instance, enum retire_answer answer)
+static void settle(struct instance *instance, enum retire_answer answer)
 {
 	struct service *service = instance->service;
 
@@ -174,9 +180,11 @@ static int settle(struct instance *instance, enum retire_answer answer)
 
 	instance->retire_answer = answer;
 	service_on_lost(service, instance->slot);
-	return sd_event_add_time_relative(
-		service->context->event, &instance->settle_source, CLOCK_MONOTONIC,
-		MIN(service->config.settle_usec, 3 * USEC_PER_SEC), 1, on_settled, instance);
+	if (sd_event_add_time_relative(service->context->event, &instance->settle_source,
+				       CLOCK_MONOTONIC,
+				       MIN(service->config.settle_usec, 3 * USEC_PER_SEC), 1,
+				       on_settled, instance) < 0)
+		move_queue(instance);
 }
 
 /* Started, and its sockets are still to come; one whose sockets cannot be switched waits for
@@ -217,34 +225,35 @@ static bool is_headless(const struct instance *instance)
 }
 
 /* There is nobody to wait for. */
-static int leave_alone(struct instance *instance)
+static void leave_alone(struct instance *instance)
 {
 	enum retire_answer answer = retire_park(instance->service->plane, instance->slot);
 
 	if (answer == RETIRE_PARKED)
-		return settle(instance, answer);
-	answer_unretired(instance, answer);
-	return 0;
+		settle(instance, answer);
+	else
+		answer_unretired(instance, answer);
 }
 
-static int retire_now(struct instance *instance)
+static void retire_now(struct instance *instance)
 {
 	enum retire_answer answer = leave(instance);
 
 	instance->patience_source = sd_event_source_disable_unref(instance->patience_source);
 	if (answer == RETIRE_DONE)
-		return settle(instance, answer);
-	if (answer == RETIRE_LAST)
-		return leave_alone(instance);
-	answer_unretired(instance, answer);
-	return 0;
+		settle(instance, answer);
+	else if (answer == RETIRE_LAST)
+		leave_alone(instance);
+	else
+		answer_unretired(instance, answer);
 }
 
 static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void)source;
 	(void)usec;
-	return retire_now(userdata);
+	retire_now(userdata);
+	return 0;
 }
 
 /* None that has its sockets could take over, but one is on its way: such a one may still fail its
@@ -266,16 +275,23 @@ static bool is_to_wait(const struct instance *instance)
 	       another_may_come(instance);
 }
 
-static int try_retire(struct instance *instance)
+static void try_retire(struct instance *instance)
 {
-	if (!is_to_wait(instance))
-		return retire_now(instance);
+	if (!is_to_wait(instance)) {
+		retire_now(instance);
+		return;
+	}
 	plane_set_retired(instance->service->plane, instance->slot, true);
-	if (instance->patience_source)
-		return 0;
-	return sd_event_add_time_relative(instance->service->context->event,
-					  &instance->patience_source, CLOCK_MONOTONIC, PATIENCE,
-					  USEC_PER_MSEC, on_patience_ended, instance);
+	if (!instance->patience_source &&
+	    sd_event_add_time_relative(instance->service->context->event,
+				       &instance->patience_source, CLOCK_MONOTONIC, PATIENCE,
+				       USEC_PER_MSEC, on_patience_ended, instance) < 0)
+		retire_now(instance);
+}
+
+static bool is_retiring(const struct instance *instance)
+{
+	return instance->settle_source || instance->retire_work || instance->patience_source;
 }
 
 /* Another slot came to be ready, or to rest: retirements that wait for it look again. */
@@ -288,20 +304,18 @@ void retirement_retry_others(const struct instance *instance)
 			try_retire(service->instances[i]);
 }
 
-int instance_retire(struct instance *instance, sd_bus_message *message)
+void instance_retire(struct instance *instance, struct request *request)
 {
-	int r = waiters_add(&instance->retirers, message);
-
-	if (r < 0 || instance->settle_source || instance->retire_work || instance->patience_source)
-		return r;
+	if (!requests_add(&instance->retirers, request) || is_retiring(instance))
+		return;
 	instance->retire_begun = now_usec();
 	/* what is just being put into the map would be there afterwards */
-	return instance->adopt_work ? 0 : try_retire(instance);
+	if (!instance->adopt_work)
+		try_retire(instance);
 }
 
 void retirement_go_on(struct instance *instance)
 {
-	if (instance->retirers.n && !instance->settle_source && !instance->retire_work &&
-	    !instance->patience_source)
+	if (instance->retirers.n && !is_retiring(instance))
 		try_retire(instance);
 }

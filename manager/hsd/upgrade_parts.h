@@ -14,8 +14,8 @@ struct upgrade_run {
 	bool smoke_may_be_silent;
 	char from_run[33];	 /* the old instance, by its invocation id; "" = not known */
 	uint32_t uid;		 /* of who asked for it */
-	sd_bus_message *message; /* NULL: nobody waits for an answer */
-	sd_bus_message *recall;	 /* of who has it rolled back; NULL: nobody */
+	struct request *request; /* NULL: nobody waits for an answer */
+	struct request *recall;	 /* of who has it rolled back; NULL: nobody */
 	sd_event_source *timer;
 	struct unit_job *job;
 	struct smoke *smoke;

@@ -5,7 +5,6 @@
 #include <syslog.h>
 
 #include "hsd/bus.h"
-#include "hsd/callers.h"
 #include "hsd/change_run.h"
 #include "hsd/exclusive_run.h"
 #include "hsd/failover.h"
@@ -36,12 +35,9 @@ struct upgrade_run *upgrade_run_free(struct upgrade_run *run)
 	unit_job_free(run->job);
 	smoke_free(run->smoke);
 	work_forget(run->reset);
-	if (run->message && !upgrade_ended(&run->machine))
-		sd_bus_reply_method_errorf(
-			run->message, SD_BUS_ERROR_NO_REPLY,
-			"hsd stops, or manages this service no longer; the next hsd goes on");
-	sd_bus_message_unref(run->message);
-	sd_bus_message_unref(run->recall);
+	request_fail(run->request, REQUEST_LEFT,
+		     "hsd stops, or manages this service no longer; the next hsd goes on");
+	request_free(run->recall);
 	free(run->smoke_command);
 	free(run);
 	return NULL;
@@ -84,29 +80,23 @@ static void note(const struct upgrade_run *run)
 	plane_set_upgrade(run->service->plane, upgrade_ended(machine) ? NULL : &noted);
 }
 
-/* To who began it, or to who has it rolled back: it has ended well. */
-static void answer_done(sd_bus_message *message, json_object *object)
-{
-	sd_bus_reply_method_return(message, "s", json_object_to_json_string(object));
-	json_object_put(object);
-}
-
-static void answer(const struct upgrade_run *run, const struct problem *sentence)
+/* To who began it, and to who has it rolled back. */
+static void answer(struct upgrade_run *run, const struct problem *sentence)
 {
 	const struct upgrade *machine = &run->machine;
 	const char *name = run->service->name;
 	bool undone = machine->state == UPGRADE_UNDONE;
+	struct request *request = steal_ptr(&run->request), *recall = steal_ptr(&run->recall);
 
-	if (run->message && machine->state == UPGRADE_DONE)
-		answer_done(run->message, report_upgrade(machine, name, now_usec()));
-	else if (run->message)
-		sd_bus_reply_method_errorf(run->message,
-					   undone ? BUS_ERROR_UNDONE : BUS_ERROR_FAILED, "%s",
-					   sentence->text);
-	if (run->recall && undone)
-		answer_done(run->recall, report_upgrade_back(machine, name, now_usec()));
-	else if (run->recall)
-		sd_bus_reply_method_errorf(run->recall, BUS_ERROR_FAILED, "%s", sentence->text);
+	if (request && machine->state == UPGRADE_DONE)
+		request_done(request, report_upgrade(machine, name, now_usec()));
+	else if (request)
+		request_fail(request, undone ? REQUEST_UNDONE : REQUEST_FAILED, "%s",
+			     sentence->text);
+	if (recall && undone)
+		request_done(recall, report_upgrade_back(machine, name, now_usec()));
+	else if (recall)
+		request_fail(recall, REQUEST_FAILED, "%s", sentence->text);
 }
 
 static void end(struct upgrade_run *run)
@@ -211,14 +201,15 @@ void upgrade_run_poke(struct upgrade_run *run)
 		upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_LOOK, NULL));
 }
 
-bool upgrade_run_cancel(struct upgrade_run *run, sd_bus_message *recall)
+bool upgrade_run_cancel(struct upgrade_run *run, struct request **recall)
 {
+	const char *why = recall ? "it was rolled back" : "it was cancelled";
+
 	if (!upgrade_can_undo(&run->machine))
 		return false;
-	run->recall = sd_bus_message_ref(recall);
-	upgrade_run_carry_out(run,
-			      upgrade_run_step(run, UPGRADE_CANCEL,
-					       recall ? "it was rolled back" : "it was cancelled"));
+	request_free(run->recall);
+	run->recall = request_take(recall);
+	upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_CANCEL, why));
 	return true;
 }
 
@@ -585,23 +576,25 @@ static void note_old_instance(struct upgrade_run *run)
 	snprintf(run->from_run, sizeof(run->from_run), "%s", instance_facts(from)->invocation);
 }
 
-int upgrade_run_start(struct service *service, const struct upgrade_order *order,
-		      sd_bus_message *message, enum gate_answer *ret_answer,
-		      struct problem *ret_refusal)
+void upgrade_run_start(struct service *service, const struct upgrade_order *order,
+		       struct request *request)
 {
+	struct problem refusal = {0};
 	struct upgrade_run *run;
 	unsigned to;
 
-	*ret_answer = gate(service, order, &to, ret_refusal);
-	if (*ret_answer != GATE_OPEN)
-		return 0;
+	if (gate(service, order, &to, &refusal) != GATE_OPEN) {
+		request_fail(request, REQUEST_REFUSED, "%s", refusal.text);
+		return;
+	}
 	run = upgrade_run_new(service, order, hs_word_active(plane_word(service->plane)), to);
-	if (!run)
-		return -ENOMEM;
-	run->message = sd_bus_message_ref(message);
-	run->uid = callers_uid(service->context->callers, message);
+	if (!run) {
+		request_fail_errno(request, -ENOMEM);
+		return;
+	}
+	run->request = request;
+	run->uid = request_uid(request);
 	note_old_instance(run);
 	service->upgrade = run;
 	upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_BEGIN, NULL));
-	return 0;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/change/upgrade.h"
+#include "hsd/request.h"
 #include "hsd/service.h"
 
 struct upgrade_order {
@@ -15,10 +16,9 @@ struct upgrade_order {
 	uint64_t ready_usec; /* USEC_INFINITY: nobody has said */
 };
 
-/* Asks the gate and begins; `message` is answered at the end. As change_run_start(). */
-int upgrade_run_start(struct service *service, const struct upgrade_order *order,
-		      sd_bus_message *message, enum gate_answer *ret_answer,
-		      struct problem *ret_refusal);
+/* Asks the gate and begins, or refuses it. The request is taken, and answered at the end. */
+void upgrade_run_start(struct service *service, const struct upgrade_order *order,
+		       struct request *request);
 /* hsd comes up: if the control map tells of an upgrade that another hsd has left in the middle, it
  * is finished when the new slot has taken over and is well, else undone, as soon as systemd and the
  * probes have told of the slots. */
@@ -28,8 +28,8 @@ bool upgrade_run_blocks(const struct service *service);
 /* Ends it without an answer; what the kernel notes lets the next hsd go on. */
 struct upgrade_run *upgrade_run_free(struct upgrade_run *run);
 
-/* Undoes it, if that is still possible. `recall` is answered at the end, as a rollback; may be
- * NULL. May free the run. */
-bool upgrade_run_cancel(struct upgrade_run *run, sd_bus_message *recall);
+/* Undoes it, if that is still possible: then `recall` (may be NULL) is taken, and answered at the
+ * end, as a rollback. May free the run. */
+bool upgrade_run_cancel(struct upgrade_run *run, struct request **recall);
 /* Slots, health or the word have changed. NULL is nobody. */
 void upgrade_run_poke(struct upgrade_run *run);

@@ -82,3 +82,6 @@ static inline _unused_ void *steal_pointer(void *p)
 }
 
 #define steal_ptr(p) ((__typeof__(*(p)))steal_pointer(p))
+
+/* What `member`, at this address, is a member of. */
+#define container_of(address, type, member) ((type *)((uintptr_t)(address)-offsetof(type, member)))

@@ -48,11 +48,6 @@ struct scope *scope_free(struct scope *scope)
 	return NULL;
 }
 
-bool scope_is_ours(const char *unit)
-{
-	return !strncmp(unit, PREFIX, strlen(PREFIX));
-}
-
 /* Not after the process: what it leaves in the background outlives its number. */
 static int make_name(char name[NAME_MAX_LEN])
 {
@@ -221,6 +216,60 @@ int scope_new(sd_bus *bus, const struct scope_order *order, scope_fn on_end, voi
 		return r;
 	*ret_scope = steal_ptr(&scope);
 	return 0;
+}
+
+/* ---- their end ---- */
+
+struct scope_watch {
+	sd_bus *bus;
+	sd_bus_slot *match;
+	scope_ended_fn on_ended;
+	void *userdata;
+};
+
+static bool is_ours(const char *unit)
+{
+	return !strncmp(unit, PREFIX, strlen(PREFIX));
+}
+
+static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const struct scope_watch *watch = userdata;
+	const char *unit, *path;
+
+	(void)error;
+	if (units_are_heard(watch->bus, m) && sd_bus_message_read(m, "so", &unit, &path) >= 0 &&
+	    is_ours(unit))
+		watch->on_ended(watch->userdata);
+	return 0;
+}
+
+int scope_watch_new(sd_bus *bus, scope_ended_fn on_ended, void *userdata,
+		    struct scope_watch **ret_watch)
+{
+	struct scope_watch *watch = calloc(1, sizeof(*watch));
+	int r;
+
+	if (!watch)
+		return -ENOMEM;
+	*watch = (struct scope_watch) {.bus = bus, .on_ended = on_ended, .userdata = userdata};
+	r = sd_bus_match_signal_async(bus, &watch->match, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
+				      "UnitRemoved", on_unit_removed, NULL, watch);
+	if (r < 0) {
+		free(watch);
+		return r;
+	}
+	*ret_watch = watch;
+	return 0;
+}
+
+struct scope_watch *scope_watch_free(struct scope_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	sd_bus_slot_unref(watch->match);
+	free(watch);
+	return NULL;
 }
 
 /* ---- for the caller itself ---- */

@@ -41,5 +41,10 @@ struct scope *scope_free(struct scope *scope);
 int scope_enter(sd_bus *bus, const char *description, char cgroup[PATH_MAX],
 		struct problem *problem);
 
-/* Whether a unit is one of these. */
-bool scope_is_ours(const char *unit);
+struct scope_watch;
+
+/* One of these has ended, whoever ordered it. */
+typedef void (*scope_ended_fn)(void *userdata);
+int scope_watch_new(sd_bus *bus, scope_ended_fn on_ended, void *userdata,
+		    struct scope_watch **ret_watch);
+struct scope_watch *scope_watch_free(struct scope_watch *watch);
