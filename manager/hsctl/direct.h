@@ -14,9 +14,9 @@
 #include "core/config.h"
 #include "hsctl/hsctl.h"
 #include "plane/plane.h"
-#include "system/service/change.h"
-#include "system/service/connections.h"
-#include "system/service/report.h"
+#include "service/change/change.h"
+#include "service/report/connections.h"
+#include "service/report/report.h"
 
 /* One service, opened. */
 struct direct {

@@ -9,8 +9,8 @@
 #include "hsctl/direct_roles.h"
 #include "hsctl/json.h"
 #include "plane/act/retire.h"
+#include "service/change/change.h"
 #include "system/journal.h"
-#include "system/service/change.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -6,7 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "hsctl/direct.h"
-#include "system/service/telling.h"
+#include "service/keep/telling.h"
 
 struct direct_roles {
 	sd_event *event;

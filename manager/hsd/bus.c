@@ -4,11 +4,11 @@
 #include <json-c/json.h>
 #include <string.h>
 
-#include "hsd/bus_answer.h"
 #include "hsd/bus_request.h"
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
-#include "hsd/calls.h"
+#include "service/calls.h"
+#include "service/status.h"
 #include "util/macro.h"
 
 /* ---- methods ----
@@ -24,7 +24,8 @@ static int new_request(struct service *service, sd_bus_message *m, struct reques
 static int bus_method_describe(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct service *service = userdata;
-	const char *text = bus_describe(service, callers_may_see(service->context->callers, m));
+	const char *text =
+		service_describe(service, callers_may_see(manager_of(service)->callers, m));
 
 	(void)error;
 	return text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
@@ -308,13 +309,13 @@ struct service *bus_find_service(const struct manager *manager, const char *path
 	return manager_find(manager, name);
 }
 
-int bus_publish_service(struct service *service)
+int bus_publish_service(struct service *service, sd_bus_slot **ret_object)
 {
 	_cleanup_(freep) char *path = NULL;
 	int r = service_path(service, &path);
 
 	if (r >= 0)
-		r = sd_bus_add_object_vtable(service->context->api, &service->bus_object, path,
+		r = sd_bus_add_object_vtable(manager_of(service)->api, ret_object, path,
 					     BUS_SERVICE_INTERFACE, bus_service_vtable, service);
 	return r < 0 ? r : 0;
 }
@@ -324,15 +325,16 @@ void bus_emit_progress(const struct service *service, const char *json)
 	_cleanup_(freep) char *path = NULL;
 
 	if (service_path(service, &path) >= 0)
-		sd_bus_emit_signal(service->context->api, path, BUS_SERVICE_INTERFACE, "Progress",
-				   "s", json);
+		sd_bus_emit_signal(manager_of(service)->api, path, BUS_SERVICE_INTERFACE,
+				   "Progress", "s", json);
 }
 
 void bus_emit_changed(const struct service *service)
 {
 	_cleanup_(freep) char *path = NULL;
 
-	if (service->bus_object && service_path(service, &path) >= 0)
-		sd_bus_emit_properties_changed(service->context->api, path, BUS_SERVICE_INTERFACE,
-					       "Active", "Policy", "Generation", NULL);
+	if (service_path(service, &path) >= 0)
+		sd_bus_emit_properties_changed(manager_of(service)->api, path,
+					       BUS_SERVICE_INTERFACE, "Active", "Policy",
+					       "Generation", NULL);
 }

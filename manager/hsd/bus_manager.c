@@ -3,14 +3,14 @@
 #include <string.h>
 
 #include "hsd/bus.h"
-#include "hsd/bus_answer.h"
 #include "hsd/bus_request.h"
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
-#include "hsd/instance.h"
-#include "hsd/outdated_watch.h"
-#include "hsd/preparation.h"
 #include "plane/snapshot.h"
+#include "service/slot/instance.h"
+#include "service/slot/preparation.h"
+#include "service/status.h"
+#include "service/watch/outdated_watch.h"
 #include "util/macro.h"
 
 static int bus_method_list_services(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -34,7 +34,7 @@ static int write_descriptions(struct manager *manager, bool may_see, FILE *out)
 {
 	fputc('[', out);
 	for (size_t i = 0; i < manager->n_services; i++) {
-		const char *text = bus_describe(manager->services[i], may_see);
+		const char *text = service_describe(manager->services[i], may_see);
 
 		if (!text)
 			return -ENOMEM;
@@ -47,7 +47,7 @@ static int write_descriptions(struct manager *manager, bool may_see, FILE *out)
 static int bus_method_describe_all(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct manager *manager = userdata;
-	bool may_see = callers_may_see(manager->context.callers, m);
+	bool may_see = callers_may_see(manager->callers, m);
 	_cleanup_(freep) char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -62,6 +62,14 @@ static int bus_method_describe_all(sd_bus_message *m, void *userdata, sd_bus_err
 	if (fclose(out))
 		r = -ENOMEM;
 	return r < 0 ? r : sd_bus_reply_method_return(m, "s", text);
+}
+
+static int refuse_service(sd_bus_error *error, const char *name)
+{
+	return sd_bus_error_setf(error, BUS_ERROR_NO_SERVICE,
+				 "%s is not managed by hotstandby; enable it: hsctl enable "
+				 "%s@.service",
+				 name, name);
 }
 
 /* The instance that a unit name means; an error on the bus when there is none. */
@@ -87,7 +95,7 @@ static int find_instance(struct manager *manager, sd_bus_message *m, sd_bus_erro
 		service = manager_find(manager, name);
 	}
 	if (!service)
-		return bus_no_service(error, name);
+		return refuse_service(error, name);
 	if (slot >= service->n_slots)
 		return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
 					 "%s has %u slots and no slot %u; raise Slots= in %s.conf",
@@ -151,11 +159,11 @@ static int bus_method_look(sd_bus_message *m, void *userdata, sd_bus_error *erro
 		return r;
 	service = name[0] ? manager_find(manager, name) : NULL;
 	if (name[0] && !service)
-		return bus_no_service(error, name);
+		return refuse_service(error, name);
 	r = bus_request_new(manager, m, &request);
 	if (r < 0)
 		return r;
-	outdated_ask(manager->outdated, service, request);
+	outdated_ask(manager->host.outdated, service, request);
 	return 1;
 }
 
@@ -199,10 +207,10 @@ const sd_bus_vtable bus_manager_vtable[] = {
 
 int bus_publish_manager(struct manager *manager)
 {
-	int r = sd_bus_add_object_vtable(manager->context.api, &manager->bus_object, BUS_PATH,
+	int r = sd_bus_add_object_vtable(manager->api, &manager->bus_object, BUS_PATH,
 					 BUS_MANAGER_INTERFACE, bus_manager_vtable, manager);
 
 	if (r >= 0)
-		r = sd_bus_request_name(manager->context.api, BUS_NAME, 0);
+		r = sd_bus_request_name(manager->api, BUS_NAME, 0);
 	return r < 0 ? r : 0;
 }

@@ -81,8 +81,8 @@ int bus_request_new(const struct manager *manager, sd_bus_message *m, struct req
 	*made = (struct bus_request) {
 		.request.ops = &ops,
 		.message = sd_bus_message_ref(m),
-		.callers = manager->context.callers,
-		.bus = manager->context.bus,
+		.callers = manager->callers,
+		.bus = manager->host.bus,
 	};
 	*ret_request = &made->request;
 	return 0;

@@ -5,7 +5,7 @@
 #include <systemd/sd-bus.h>
 
 #include "hsd/manager.h"
-#include "hsd/request.h"
+#include "service/request.h"
 
 /* Keeps a reference of the message, which nobody else answers. */
 int bus_request_new(const struct manager *manager, sd_bus_message *m, struct request **ret_request);

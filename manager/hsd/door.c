@@ -107,7 +107,7 @@ static int publish(struct visitor *visitor)
 					      "/org/freedesktop/DBus/Local",
 					      "org.freedesktop.DBus.Local", "Disconnected", on_gone,
 					      NULL, visitor);
-	return r < 0 ? r : sd_bus_attach_event(visitor->bus, manager->context.event, PRIORITY);
+	return r < 0 ? r : sd_bus_attach_event(visitor->bus, manager->host.event, PRIORITY);
 }
 
 static bool is_root(int fd)
@@ -197,12 +197,12 @@ int door_open(struct manager *manager, struct door **ret_door, struct problem *p
 	door->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	r = door->fd < 0 ? -errno : listen_at(door->fd);
 	if (r >= 0)
-		r = sd_event_add_io(manager->context.event, &door->source, door->fd, EPOLLIN,
-				    on_knock, door);
+		r = sd_event_add_io(manager->host.event, &door->source, door->fd, EPOLLIN, on_knock,
+				    door);
 	if (r >= 0)
 		r = sd_event_source_set_priority(door->source, PRIORITY);
 	if (r >= 0)
-		r = sd_event_add_time(manager->context.event, &door->reopening, CLOCK_MONOTONIC, 0,
+		r = sd_event_add_time(manager->host.event, &door->reopening, CLOCK_MONOTONIC, 0,
 				      USEC_PER_MSEC, on_reopening, door);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(door->reopening, SD_EVENT_OFF);

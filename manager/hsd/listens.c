@@ -4,14 +4,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "hsd/foreign_watch.h"
-#include "hsd/hang.h"
-#include "hsd/instance.h"
 #include "hsd/manager.h"
-#include "hsd/netns_stock.h"
-#include "hsd/reaching.h"
-#include "hsd/workers.h"
 #include "plane/bpf/accounting.h"
+#include "service/failover/lost.h"
+#include "service/slot/instance.h"
+#include "service/slot/netns_stock.h"
+#include "service/slot/reaching.h"
+#include "service/watch/foreign_watch.h"
+#include "service/watch/hang.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -160,8 +160,7 @@ static void find_makers(struct listens *listens)
 	order.n_cookies = listens->n;
 	memcpy(order.cookies, listens->cookies, listens->n * sizeof(*order.cookies));
 	listens->n = 0;
-	if (workers_order(manager->context.workers, &order, fds, n_fds, on_makers, listens,
-			  &listens->work) < 0)
+	if (host_order(&manager->host, &order, fds, n_fds, on_makers, listens, &listens->work) < 0)
 		listens->overflow = true;
 }
 
@@ -200,7 +199,7 @@ static int on_lost_look(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source;
 	(void)usec;
-	accounting_listens_lost(listens->manager->context.accounting, &lost);
+	accounting_listens_lost(listens->manager->host.accounting, &lost);
 	if (lost == listens->lost && !listens->overflow) {
 		listens->lost_delay = LOST_MIN;
 		listens->delay = LOOK_MIN;
@@ -222,7 +221,7 @@ static void on_listen(const struct hs_listen *listen, void *userdata)
 	struct manager *manager = listens->manager;
 
 	if (listen->service_id) {
-		hang_watch_heard(manager->hangs, listen->service_id);
+		hang_watch_heard(manager->host.hangs, listen->service_id);
 		return;
 	}
 	if (!listen->closed && listens->n < WORK_COOKIES_MAX)
@@ -242,14 +241,14 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
 	(void)source;
 	(void)fd;
 	(void)events;
-	accounting_listens_consume(listens->manager->context.accounting);
+	accounting_listens_consume(listens->manager->host.accounting);
 	return 0;
 }
 
 static int add_timer(struct listens *listens, sd_event_source **source,
 		     sd_event_time_handler_t handler)
 {
-	int r = sd_event_add_time_relative(listens->manager->context.event, source, CLOCK_MONOTONIC,
+	int r = sd_event_add_time_relative(listens->manager->host.event, source, CLOCK_MONOTONIC,
 					   LOOK_MIN, USEC_PER_MSEC, handler, listens);
 
 	return r < 0 ? r : sd_event_source_set_priority(*source, PRIORITY);
@@ -260,19 +259,19 @@ int listens_new(struct manager *manager, struct listens **ret_listens)
 	_cleanup_(listens_freep) struct listens *listens = calloc(1, sizeof(*listens));
 	int fd, r;
 
-	if (!manager->context.accounting)
+	if (!manager->host.accounting)
 		return 0;
 	if (!listens)
 		return -ENOMEM;
 	*listens = (struct listens) {.manager = manager, .delay = LOOK_MIN, .lost_delay = LOST_MIN};
-	accounting_listens_lost(manager->context.accounting, &listens->lost);
-	r = accounting_listens_watch(manager->context.accounting, on_listen, listens, &fd);
+	accounting_listens_lost(manager->host.accounting, &listens->lost);
+	r = accounting_listens_watch(manager->host.accounting, on_listen, listens, &fd);
 	if (r >= 0)
 		r = add_timer(listens, &listens->look, on_look);
 	if (r >= 0)
 		r = add_timer(listens, &listens->lost_look, on_lost_look);
 	if (r >= 0)
-		r = sd_event_add_io(manager->context.event, &listens->readable, fd, EPOLLIN,
+		r = sd_event_add_io(manager->host.event, &listens->readable, fd, EPOLLIN,
 				    on_readable, listens);
 	if (r >= 0)
 		r = sd_event_source_set_priority(listens->readable, PRIORITY);

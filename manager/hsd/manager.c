@@ -10,18 +10,20 @@
 #include "hsd/bus_dispatch.h"
 #include "hsd/callers.h"
 #include "hsd/door.h"
-#include "hsd/exec_run.h"
-#include "hsd/filewatch.h"
-#include "hsd/foreign_watch.h"
-#include "hsd/hang.h"
-#include "hsd/instance.h"
+#include "hsd/hosting.h"
 #include "hsd/listens.h"
-#include "hsd/netns_stock.h"
-#include "hsd/outdated_watch.h"
-#include "hsd/roles.h"
 #include "hsd/workers.h"
 #include "plane/bpf/accounting.h"
 #include "plane/kernel/diag.h"
+#include "service/assembly.h"
+#include "service/exec_run.h"
+#include "service/keep/roles.h"
+#include "service/slot/instance.h"
+#include "service/slot/netns_stock.h"
+#include "service/watch/filewatch.h"
+#include "service/watch/foreign_watch.h"
+#include "service/watch/hang.h"
+#include "service/watch/outdated_watch.h"
 #include "system/configfile.h"
 #include "system/fdstore.h"
 #include "system/journal.h"
@@ -99,7 +101,11 @@ static struct service *keep_or_make(struct manager *manager, const char *name)
 		service_reload(service);
 		return service;
 	}
-	r = service_new(&manager->context, name, &service);
+	r = service_new(&manager->host, name, &service);
+	if (r >= 0)
+		r = hosting_publish(service);
+	if (r < 0)
+		service = hosting_free(service);
 	if (r < 0)
 		journal_log(JOURNAL_PROBLEM, &scope, "%s cannot be managed: %s", name,
 			    strerror(-r));
@@ -109,7 +115,7 @@ static struct service *keep_or_make(struct manager *manager, const char *name)
 static void forget_all(struct manager *manager)
 {
 	for (size_t i = 0; i < manager->n_services; i++)
-		service_free(manager->services[i]);
+		hosting_free(manager->services[i]);
 	free(manager->services);
 	manager->services = NULL;
 	manager->n_services = 0;
@@ -170,16 +176,15 @@ static void on_scope_ended(void *userdata)
 
 static int open_bus(struct manager *manager, struct problem *problem)
 {
-	struct service_context *context = &manager->context;
-	int r = connect_bus(context->event, SD_EVENT_PRIORITY_NORMAL, &context->bus);
+	struct host *host = &manager->host;
+	int r = connect_bus(host->event, SD_EVENT_PRIORITY_NORMAL, &host->bus);
 
 	if (r >= 0)
-		r = connect_bus(context->event, API_PRIORITY, &context->api);
+		r = connect_bus(host->event, API_PRIORITY, &manager->api);
 	if (r >= 0)
-		r = callers_new(context->api, context->bus, bus_dispatch, manager,
-				&context->callers);
+		r = callers_new(manager->api, host->bus, bus_dispatch, manager, &manager->callers);
 	if (r >= 0)
-		r = scope_watch_new(context->bus, on_scope_ended, manager, &manager->scopes);
+		r = scope_watch_new(host->bus, on_scope_ended, manager, &manager->scopes);
 	if (r < 0)
 		return problem_set(problem, r, "cannot use the system bus: %s", strerror(-r));
 	return 0;
@@ -199,14 +204,14 @@ static void open_accounting(struct manager *manager)
 {
 	struct journal_scope scope = {NULL, -1, LOG_WARNING};
 
-	if (accounting_open(&manager->context.accounting, &manager->accounting_problem) < 0) {
+	if (accounting_open(&manager->host.accounting, &manager->accounting_problem) < 0) {
 		journal_log(JOURNAL_PROBLEM, &scope,
 			    "connections are not counted and late listeners not noticed: %s",
 			    manager->accounting_problem.text);
 		return;
 	}
 	/* so that hangs are found and services described without a question to sock_diag */
-	accounting_load_queues(manager->context.accounting);
+	accounting_load_queues(manager->host.accounting);
 }
 
 static bool all_are_open(const struct manager *manager)
@@ -230,26 +235,26 @@ static int on_settle(sd_event_source *source, uint64_t usec, void *userdata)
 		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	}
 	manager->settle_source = sd_event_source_disable_unref(source);
-	dropped = fdstore_drop_rest(manager->context.fdstore);
+	dropped = fdstore_drop_rest(manager->host.fdstore);
 	if (dropped)
 		journal_log(JOURNAL_PARK, &scope,
 			    "%u sockets in systemd's store belong to no service any more and were "
 			    "closed",
 			    dropped);
-	manager->context.fdstore = fdstore_free(manager->context.fdstore);
+	manager->host.fdstore = fdstore_free(manager->host.fdstore);
 	return 0;
 }
 
 /* Takes up the services, and with them the sockets that the hsd before has left. */
 static int load(struct manager *manager)
 {
-	int r = fdstore_open(&manager->context.fdstore);
+	int r = fdstore_open(&manager->host.fdstore);
 
 	if (r >= 0)
 		r = manager_reload(manager);
 	if (r >= 0)
-		r = sd_event_add_time(manager->context.event, &manager->settle_source,
-				      CLOCK_MONOTONIC, 0, 0, on_settle, manager);
+		r = sd_event_add_time(manager->host.event, &manager->settle_source, CLOCK_MONOTONIC,
+				      0, 0, on_settle, manager);
 	return r;
 }
 
@@ -284,32 +289,27 @@ static void on_released(const char *service, unsigned slot, void *userdata)
 static int open_context(struct manager *manager, const struct manager_options *options,
 			struct problem *problem)
 {
-	struct service_context *context = &manager->context;
-	sd_event *event = context->event;
+	struct host *host = &manager->host;
+	sd_event *event = host->event;
 	int r = workers_new(event, options->work_host, on_released, manager, &manager->workers);
 
 	if (r < 0)
 		return problem_set(problem, r, "cannot make ready for work: %s", strerror(-r));
-	context->workers = manager->workers;
-	netns_stock_begin(manager->workers);
+	netns_stock_begin(host);
 	r = open_bus(manager, problem);
 	if (r < 0)
 		return r;
 	open_accounting(manager);
-	if (hang_watch_new(event, &manager->hangs) < 0)
+	if (hang_watch_new(event, &host->hangs) < 0)
 		return problem_set(problem, -ENOMEM, "cannot watch for hangs: no memory");
-	context->hangs = manager->hangs;
-	r = prober_new(event, context->bus, &manager->prober);
+	r = prober_new(event, host->bus, &host->prober);
 	if (r < 0)
 		return problem_set(problem, r, "cannot make ready for probes: %s", strerror(-r));
-	context->prober = manager->prober;
-	if (filewatch_new(event, &manager->filewatch) < 0)
-		manager->filewatch = NULL;
-	context->filewatch = manager->filewatch;
+	if (filewatch_new(event, &host->filewatch) < 0)
+		host->filewatch = NULL;
 	/* nothing but what is told to people depends on it */
-	if (!manager->filewatch || outdated_watch_new(manager, &manager->outdated) < 0)
-		manager->outdated = NULL;
-	context->outdated = manager->outdated;
+	if (!host->filewatch || outdated_watch_new(host, &host->outdated) < 0)
+		host->outdated = NULL;
 	/* without a test they are woken in any case */
 	nudging_test_new(event, options->nudging, &manager->nudge, &manager->nudging_test);
 	return 0;
@@ -322,8 +322,7 @@ static int open_watches(struct manager *manager, struct problem *problem)
 	if (r < 0)
 		return problem_set(problem, r, "cannot watch for listening sockets: %s",
 				   strerror(-r));
-	r = sd_event_add_post(manager->context.event, &manager->roles_source, on_any_event,
-			      manager);
+	r = sd_event_add_post(manager->host.event, &manager->roles_source, on_any_event, manager);
 	if (r < 0)
 		return problem_set(problem, r, "cannot watch which slots are active: %s",
 				   strerror(-r));
@@ -340,9 +339,10 @@ int manager_new(sd_event *event, const struct manager_options *options,
 		close_fd(options->work_host);
 		return -ENOMEM;
 	}
-	manager->context.event = event;
-	manager->context.nudge = &manager->nudge;
-	manager->context.next_revisit = &manager->next_revisit;
+	manager->host.ops = &hosting_ops;
+	manager->host.event = event;
+	manager->host.nudge = &manager->nudge;
+	manager->host.next_revisit = &manager->next_revisit;
 	r = open_context(manager, options, problem);
 	if (!r)
 		r = open_watches(manager, problem);
@@ -368,27 +368,27 @@ struct manager *manager_free(struct manager *manager)
 	unused = !manager->n_services;
 
 	door_close(manager->door);
-	callers_free(manager->context.callers);
+	callers_free(manager->callers);
 	sd_bus_slot_unref(manager->bus_object);
 	scope_watch_free(manager->scopes);
 	sd_event_source_disable_unref(manager->roles_source);
 	sd_event_source_disable_unref(manager->settle_source);
-	outdated_watch_free(manager->outdated);
+	outdated_watch_free(manager->host.outdated);
 	forget_all(manager);
-	fdstore_free(manager->context.fdstore);
-	filewatch_free(manager->filewatch);
+	fdstore_free(manager->host.fdstore);
+	filewatch_free(manager->host.filewatch);
 	listens_free(manager->listens);
-	hang_watch_free(manager->hangs);
-	prober_free(manager->prober);
+	hang_watch_free(manager->host.hangs);
+	prober_free(manager->host.prober);
 	netns_stock_done();
 	workers_free(manager->workers);
 	nudging_test_free(manager->nudging_test);
-	accounting_free(manager->context.accounting);
+	accounting_free(manager->host.accounting);
 	/* with services, pins outlive us on purpose */
 	if (unused)
 		accounting_drop_unused();
-	sd_bus_flush_close_unref(manager->context.api);
-	sd_bus_flush_close_unref(manager->context.bus);
+	sd_bus_flush_close_unref(manager->api);
+	sd_bus_flush_close_unref(manager->host.bus);
 	free(manager);
 	return NULL;
 }

@@ -2,17 +2,20 @@
 /* The composition root: event loop, bus, accounting, services. */
 #pragma once
 
-#include "hsd/nudging.h"
-#include "hsd/service.h"
+#include "service/keep/nudging.h"
+#include "service/service.h"
 #include "util/macro.h"
 
+struct callers;
 struct door;
-struct filewatch;
 struct listens;
 struct scope_watch;
+struct workers;
 
 struct manager {
-	struct service_context context;
+	struct host host;	 /* what its services stand on */
+	sd_bus *api;		 /* where others ask, and are told */
+	struct callers *callers; /* who they are */
 	struct problem accounting_problem;
 	struct service **services; /* sorted by name */
 	size_t n_services;
@@ -22,12 +25,8 @@ struct manager {
 	sd_bus_slot *bus_object;
 	struct scope_watch *scopes;
 	struct door *door; /* NULL: there is the bus alone */
-	struct hang_watch *hangs;
 	struct workers *workers;
-	struct prober *prober;
-	struct filewatch *filewatch;
-	struct outdated_watch *outdated;
-	bool nudge; /* see hsd/nudging.h */
+	bool nudge; /* see service/keep/nudging.h */
 	uint64_t next_revisit;
 	struct nudging_test *nudging_test;
 };
@@ -49,7 +48,7 @@ int manager_reload(struct manager *manager);
 /* Of a service: the one it belongs to. */
 static inline const struct manager *manager_of(const struct service *service)
 {
-	return container_of(service->context, struct manager, context);
+	return container_of(service->host, struct manager, host);
 }
 
 struct service *manager_find(const struct manager *manager, const char *name);

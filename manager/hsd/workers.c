@@ -25,12 +25,12 @@
 /* The host has more than it can take: again after this. */
 #define AGAIN_AFTER (5 * USEC_PER_MSEC)
 
-enum work_state { WORK_WAITS, WORK_RUNS, WORK_GIVEN_UP };
+enum task_state { TASK_WAITS, TASK_RUNS, TASK_GIVEN_UP };
 
-struct work {
+struct task {
 	struct workers *workers;
-	struct work *next;
-	enum work_state state;
+	struct task *next;
+	enum task_state state;
 	enum work_kind kind;
 	char service[SERVICE_NAME_MAX];
 	unsigned slot;
@@ -42,42 +42,41 @@ struct work {
 	char step[WORK_MESSAGE_MAX]; /* what it is about; "" = it has told nothing yet */
 	struct work_answer answer;
 	sd_event_source *socket, *timer;
-	work_fn on_done;
-	void *userdata;
+	struct work work; /* of whoever has ordered it */
 };
 
 struct workers {
 	sd_event *event;
 	int host_fd;
 	sd_event_source *kick;
-	struct work *first; /* in the order in which they came */
+	struct task *first; /* in the order in which they came */
 	work_released_fn on_released;
 	void *userdata;
 };
 
 DEFINE_CLEANUP(struct workers, workers_free)
 
-static void work_free(struct work *work)
+static void task_free(struct task *task)
 {
-	sd_event_source_disable_unref(work->socket);
-	sd_event_source_disable_unref(work->timer);
-	work_answer_done(&work->answer);
-	for (size_t i = 0; i < work->n_fds; i++)
-		close_fd(work->fds[i]);
-	close_fd(work->file);
-	close_fd(work->pidfd);
-	free(work);
+	sd_event_source_disable_unref(task->socket);
+	sd_event_source_disable_unref(task->timer);
+	work_answer_done(&task->answer);
+	for (size_t i = 0; i < task->n_fds; i++)
+		close_fd(task->fds[i]);
+	close_fd(task->file);
+	close_fd(task->pidfd);
+	free(task);
 }
 
-DEFINE_CLEANUP(struct work, work_free)
+DEFINE_CLEANUP(struct task, task_free)
 
-static void unlink_work(struct work *work)
+static void unlink_task(struct task *task)
 {
-	struct work **place = &work->workers->first;
+	struct task **place = &task->workers->first;
 
-	while (*place != work)
+	while (*place != task)
 		place = &(*place)->next;
-	*place = work->next;
+	*place = task->next;
 }
 
 static void kick(struct workers *workers)
@@ -90,88 +89,81 @@ unsigned workers_busy(const struct workers *workers)
 {
 	unsigned n = 0;
 
-	for (const struct work *work = workers->first; work; work = work->next)
-		n += work->state != WORK_GIVEN_UP;
+	for (const struct task *task = workers->first; task; task = task->next)
+		n += task->state != TASK_GIVEN_UP;
 	return n;
-}
-
-struct work *work_forget(struct work *work)
-{
-	if (work)
-		work->on_done = NULL;
-	return NULL;
 }
 
 /* ---- the end ---- */
 
 /* Once. */
-static void answer(struct work *work, int result)
+static void answer(struct task *task, int result)
 {
-	work_fn on_done = work->on_done;
-	struct work_answer taken = work->answer;
+	work_fn on_done = task->work.on_done;
+	struct work_answer taken = task->answer;
 
-	work->on_done = NULL;
-	work->answer = (struct work_answer) {0};
+	task->work.on_done = NULL;
+	task->answer = (struct work_answer) {0};
 	if (result < 0)
 		taken.result = result;
 	if (taken.result < 0 && !taken.problem.text[0])
 		problem_set(&taken.problem, 0, "hsd could not %s: %s",
-			    work_kind_describe(work->kind), strerror(-taken.result));
+			    work_kind_describe(task->kind), strerror(-taken.result));
 	if (on_done)
-		on_done(&taken, work->userdata);
+		on_done(&taken, task->work.userdata);
 	work_answer_done(&taken);
 }
 
 /* Frees it. */
-static void finish(struct work *work, int result)
+static void finish(struct task *task, int result)
 {
-	struct workers *workers = work->workers;
+	struct workers *workers = task->workers;
 
-	unlink_work(work);
-	answer(work, result);
-	work_free(work);
+	unlink_task(task);
+	answer(task, result);
+	task_free(task);
 	kick(workers);
 }
 
-static void describe_held(struct work *work)
+static void describe_held(struct task *task)
 {
-	problem_set(&work->answer.problem, 0,
+	problem_set(&task->answer.problem, 0,
 		    "it could not %s: the lock of its socket on %.200s was held for %.1f s, which "
 		    "only that process or one it shares the socket with can do; it is left alone "
 		    "until the lock is released: restart the instance",
-		    work_kind_describe(work->kind), work->step,
-		    (double)work->patience / USEC_PER_SEC);
+		    work_kind_describe(task->kind), task->step,
+		    (double)task->patience / USEC_PER_SEC);
 }
 
 static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	struct work *work = userdata;
+	struct task *task = userdata;
 
 	(void)usec;
-	work->timer = sd_event_source_disable_unref(source);
-	work->state = WORK_GIVEN_UP;
+	task->timer = sd_event_source_disable_unref(source);
+	task->state = TASK_GIVEN_UP;
 	/* when it wakes up it must not go on with what has been overtaken */
-	if (work->pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, work->pidfd, SIGKILL, NULL, 0);
-	if (work->step[0])
-		describe_held(work);
+	if (task->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
+	if (task->step[0])
+		describe_held(task);
 	else
-		problem_set(&work->answer.problem, 0,
+		problem_set(&task->answer.problem, 0,
 			    "hsd could not %s: its processes have too many descriptors to be "
 			    "looked through within %d s, or, before Linux 6.9, the kernel tells "
 			    "nobody about sockets because somebody on this machine holds the lock "
 			    "of one (see LIMITS in hotstandby(7))",
-			    work_kind_describe(work->kind), (int)(LOOK_PATIENCE / USEC_PER_SEC));
-	answer(work, -ETIMEDOUT);
-	kick(work->workers);
+			    work_kind_describe(task->kind), (int)(LOOK_PATIENCE / USEC_PER_SEC));
+	answer(task, -ETIMEDOUT);
+	kick(task->workers);
 	return 0;
 }
 
 /* ---- messages ---- */
 
-static int keep_fds(struct work *work, const struct msghdr *message)
+static int keep_fds(struct task *task, const struct msghdr *message)
 {
-	struct work_answer *to = &work->answer;
+	struct work_answer *to = &task->answer;
 	struct cmsghdr *rights = CMSG_FIRSTHDR(message);
 	size_t n;
 	int *more;
@@ -189,7 +181,7 @@ static int keep_fds(struct work *work, const struct msghdr *message)
 }
 
 /* Its type; 0 = the process has ended; -EAGAIN: there is none yet. */
-static int receive(struct work *work, int fd, char text[WORK_MESSAGE_MAX])
+static int receive(struct task *task, int fd, char text[WORK_MESSAGE_MAX])
 {
 	char control[CMSG_SPACE(WORK_FDS_AT_ONCE * sizeof(int))];
 	struct iovec part = {text, WORK_MESSAGE_MAX - 1};
@@ -205,162 +197,162 @@ static int receive(struct work *work, int fd, char text[WORK_MESSAGE_MAX])
 	if (n <= 0)
 		return n < 0 && (errno == EAGAIN || errno == EINTR) ? -EAGAIN : 0;
 	text[n] = '\0';
-	r = keep_fds(work, &message);
+	r = keep_fds(task, &message);
 	return r < 0 ? 0 : text[0];
 }
 
 /* It may have come back long after it was given up. */
-static void on_ended(struct work *work, int result)
+static void on_ended(struct task *task, int result)
 {
-	struct workers *workers = work->workers;
-	bool given_up = work->state == WORK_GIVEN_UP;
+	struct workers *workers = task->workers;
+	bool given_up = task->state == TASK_GIVEN_UP;
 	char service[SERVICE_NAME_MAX];
-	unsigned slot = work->slot;
+	unsigned slot = task->slot;
 
-	memcpy(service, work->service, sizeof(service));
-	finish(work, result);
+	memcpy(service, task->service, sizeof(service));
+	finish(task, result);
 	if (given_up)
 		workers->on_released(service, slot, workers->userdata);
 }
 
 /* On a busy machine it may begin after it was given up. */
-static void note_begun(struct work *work)
+static void note_begun(struct task *task)
 {
-	work->pidfd = work->answer.fds[--work->answer.n_fds];
-	if (work->state == WORK_GIVEN_UP)
-		syscall(SYS_pidfd_send_signal, work->pidfd, SIGKILL, NULL, 0);
+	task->pidfd = task->answer.fds[--task->answer.n_fds];
+	if (task->state == TASK_GIVEN_UP)
+		syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
 }
 
-static void note_step(struct work *work, const char *text)
+static void note_step(struct task *task, const char *text)
 {
-	if (work->state != WORK_RUNS)
+	if (task->state != TASK_RUNS)
 		return;
-	snprintf(work->step, sizeof(work->step), "%s", text);
-	work->patience = STEP_PATIENCE;
-	sd_event_source_set_time_relative(work->timer, work->patience);
+	snprintf(task->step, sizeof(task->step), "%s", text);
+	task->patience = STEP_PATIENCE;
+	sd_event_source_set_time_relative(task->timer, task->patience);
 }
 
 static int on_message(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
-	struct work *work = userdata;
+	struct task *task = userdata;
 	char text[WORK_MESSAGE_MAX];
 	int type;
 
 	(void)source;
 	(void)events;
-	while ((type = receive(work, fd, text)) > 0) {
+	while ((type = receive(task, fd, text)) > 0) {
 		if (type == WORK_DONE) {
-			on_ended(work, work_read_answer(work->file, &work->answer));
+			on_ended(task, work_read_answer(task->file, &task->answer));
 			return 0;
 		}
-		if (type == WORK_BEGUN && work->answer.n_fds)
-			note_begun(work);
+		if (type == WORK_BEGUN && task->answer.n_fds)
+			note_begun(task);
 		if (type == WORK_STEP)
-			note_step(work, text + 1);
+			note_step(task, text + 1);
 	}
 	if (!type)
-		on_ended(work, -ECHILD);
+		on_ended(task, -ECHILD);
 	return 0;
 }
 
 /* ---- the beginning ---- */
 
-static int watch(struct work *work, int fd)
+static int watch(struct task *task, int fd)
 {
-	sd_event *event = work->workers->event;
-	int r = sd_event_add_io(event, &work->socket, fd, EPOLLIN, on_message, work);
+	sd_event *event = task->workers->event;
+	int r = sd_event_add_io(event, &task->socket, fd, EPOLLIN, on_message, task);
 
 	if (r >= 0)
-		r = sd_event_source_set_io_fd_own(work->socket, true);
+		r = sd_event_source_set_io_fd_own(task->socket, true);
 	if (r >= 0)
-		r = sd_event_add_time_relative(event, &work->timer, CLOCK_MONOTONIC, work->patience,
-					       USEC_PER_MSEC, on_patience_ended, work);
+		r = sd_event_add_time_relative(event, &task->timer, CLOCK_MONOTONIC, task->patience,
+					       USEC_PER_MSEC, on_patience_ended, task);
 	return MIN(r, 0);
 }
 
 /* -EAGAIN: later. */
-static int begin(struct work *work)
+static int begin(struct task *task)
 {
-	int ends[2], fds[2 + ARRAY_SIZE(work->fds)], r;
+	int ends[2], fds[2 + ARRAY_SIZE(task->fds)], r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
 	fds[0] = ends[1];
-	fds[1] = work->file;
-	memcpy(fds + 2, work->fds, work->n_fds * sizeof(*fds));
-	r = work_host_order(work->workers->host_fd, fds, 2 + work->n_fds);
+	fds[1] = task->file;
+	memcpy(fds + 2, task->fds, task->n_fds * sizeof(*fds));
+	r = work_host_order(task->workers->host_fd, fds, 2 + task->n_fds);
 	close_fd(ends[1]);
 	if (!r)
-		r = watch(work, ends[0]);
-	if (r < 0 && !work->socket)
+		r = watch(task, ends[0]);
+	if (r < 0 && !task->socket)
 		close_fd(ends[0]);
 	return r;
 }
 
-static bool is_same_slot(const struct work *a, const struct work *b)
+static bool is_same_slot(const struct task *a, const struct task *b)
 {
 	return a->slot == b->slot && !strcmp(a->service, b->service);
 }
 
 /* One of the same slot that was given up, and might be met again. */
-static const struct work *stuck_before(const struct work *work)
+static const struct task *stuck_before(const struct task *task)
 {
 	unsigned n = 0;
 
-	for (const struct work *other = work->workers->first; other; other = other->next) {
-		if (other->state != WORK_GIVEN_UP || !is_same_slot(other, work))
+	for (const struct task *other = task->workers->first; other; other = other->next) {
+		if (other->state != TASK_GIVEN_UP || !is_same_slot(other, task))
 			continue;
-		if (work_kind_locks(work->kind) || ++n == GIVEN_UP_MAX)
+		if (work_kind_locks(task->kind) || ++n == GIVEN_UP_MAX)
 			return other;
 	}
 	return NULL;
 }
 
 /* What gives sockets another owner concerns all slots, and who makes more of them meanwhile. */
-static bool excludes(const struct work *a, const struct work *b)
+static bool excludes(const struct task *a, const struct task *b)
 {
 	return is_same_slot(a, b) ||
 	       (!strcmp(a->service, b->service) && (a->kind == WORK_GIVE || b->kind == WORK_GIVE));
 }
 
-static bool may_begin(const struct work *work)
+static bool may_begin(const struct task *task)
 {
 	unsigned running = 0, own = 0;
 
-	for (const struct work *other = work->workers->first; other; other = other->next) {
-		running += other->state == WORK_RUNS;
-		own += other->state == WORK_RUNS && !strcmp(other->service, work->service);
-		if (other->state == WORK_RUNS && excludes(other, work))
+	for (const struct task *other = task->workers->first; other; other = other->next) {
+		running += other->state == TASK_RUNS;
+		own += other->state == TASK_RUNS && !strcmp(other->service, task->service);
+		if (other->state == TASK_RUNS && excludes(other, task))
 			return false;
 	}
 	/* nobody takes the places of all */
 	return running < RUNNING_MAX && own < RUNNING_MAX / 4;
 }
 
-static void refuse(struct work *work, const struct work *stuck)
+static void refuse(struct task *task, const struct task *stuck)
 {
-	problem_set(&work->answer.problem, 0,
+	problem_set(&task->answer.problem, 0,
 		    "hsd could not %s: the lock of its socket%s%.200s is held since an earlier "
 		    "attempt; restart the instance",
-		    work_kind_describe(work->kind), stuck->step[0] ? " on " : "", stuck->step);
-	finish(work, -EBUSY);
+		    work_kind_describe(task->kind), stuck->step[0] ? " on " : "", stuck->step);
+	finish(task, -EBUSY);
 }
 
 /* The next one that can begin. False: none can. */
 static bool begin_next(struct workers *workers)
 {
-	for (struct work *work = workers->first; work; work = work->next) {
-		const struct work *stuck;
+	for (struct task *task = workers->first; task; task = task->next) {
+		const struct task *stuck;
 		int r;
 
-		if (work->state != WORK_WAITS || !may_begin(work))
+		if (task->state != TASK_WAITS || !may_begin(task))
 			continue;
-		stuck = stuck_before(work);
+		stuck = stuck_before(task);
 		if (stuck) {
-			refuse(work, stuck);
+			refuse(task, stuck);
 			return true;
 		}
-		r = begin(work);
+		r = begin(task);
 		if (r == -EAGAIN) {
 			sd_event_source_set_time_relative(workers->kick, AGAIN_AFTER);
 			sd_event_source_set_enabled(workers->kick, SD_EVENT_ONESHOT);
@@ -369,9 +361,9 @@ static bool begin_next(struct workers *workers)
 		/* who makes the processes is gone: systemd starts hsd anew, and with it another */
 		if (r == -EPIPE || r == -ECONNRESET)
 			sd_event_exit(workers->event, r);
-		work->state = WORK_RUNS;
+		task->state = TASK_RUNS;
 		if (r < 0)
-			finish(work, r);
+			finish(task, r);
 		return true;
 	}
 	return false;
@@ -386,48 +378,47 @@ static int on_kick(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int copy_fds(struct work *work, const int *fds, size_t n_fds)
+static int copy_fds(struct task *task, const int *fds, size_t n_fds)
 {
-	if (n_fds > ARRAY_SIZE(work->fds))
+	if (n_fds > ARRAY_SIZE(task->fds))
 		return -E2BIG;
 	for (size_t i = 0; i < n_fds; i++) {
 		int copy = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
 
 		if (copy < 0)
 			return -errno;
-		work->fds[work->n_fds++] = copy;
+		task->fds[task->n_fds++] = copy;
 	}
 	return 0;
 }
 
 int workers_order(struct workers *workers, const struct work_order *order, const int *fds,
-		  size_t n_fds, work_fn on_done, void *userdata, struct work **ret_work)
+		  size_t n_fds, const struct work *work, struct work **ret_work)
 {
-	_cleanup_(work_freep) struct work *work = calloc(1, sizeof(*work));
-	struct work **end = &workers->first;
+	_cleanup_(task_freep) struct task *task = calloc(1, sizeof(*task));
+	struct task **end = &workers->first;
 	int r;
 
-	if (!work)
+	if (!task)
 		return -ENOMEM;
-	work->workers = workers;
-	work->file = work->pidfd = -1;
-	work->kind = order->kind;
-	work->slot = order->slot;
-	work->patience = LOOK_PATIENCE + order->patience_usec;
-	memcpy(work->service, order->service, sizeof(work->service));
-	work->on_done = on_done;
-	work->userdata = userdata;
-	r = copy_fds(work, fds, n_fds);
+	task->workers = workers;
+	task->file = task->pidfd = -1;
+	task->kind = order->kind;
+	task->slot = order->slot;
+	task->patience = LOOK_PATIENCE + order->patience_usec;
+	memcpy(task->service, order->service, sizeof(task->service));
+	task->work = *work;
+	r = copy_fds(task, fds, n_fds);
 	if (!r)
-		r = work_write_order(order, &work->file);
+		r = work_write_order(order, &task->file);
 	if (r < 0)
 		return r;
 	while (*end)
 		end = &(*end)->next;
-	*end = work;
+	*end = task;
 	if (ret_work)
-		*ret_work = work;
-	work = NULL;
+		*ret_work = &task->work;
+	task = NULL;
 	kick(workers);
 	return 0;
 }
@@ -457,13 +448,13 @@ int workers_new(sd_event *event, int host_fd, work_released_fn on_released, void
 
 struct workers *workers_free(struct workers *workers)
 {
-	struct work *next;
+	struct task *next;
 
 	if (!workers)
 		return NULL;
-	for (struct work *work = workers->first; work; work = next) {
-		next = work->next;
-		work_free(work);
+	for (struct task *task = workers->first; task; task = next) {
+		next = task->next;
+		task_free(task);
 	}
 	sd_event_source_disable_unref(workers->kick);
 	close_fd(workers->host_fd);

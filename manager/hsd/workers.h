@@ -12,14 +12,10 @@
 
 #include <systemd/sd-event.h>
 
-#include "system/work/work.h"
+#include "service/host.h"
 
-struct work;
 struct workers;
 
-/* `answer` is the caller's to read and to take from; what is left is freed. A result < 0 always has
- * its sentence. */
-typedef void (*work_fn)(struct work_answer *answer, void *userdata);
 /* The instance has let go of what an order was given up for. */
 typedef void (*work_released_fn)(const char *service, unsigned slot, void *userdata);
 
@@ -29,14 +25,8 @@ int workers_new(sd_event *event, int host_fd, work_released_fn on_released, void
 /* Nobody is answered any more; what was begun goes on by itself. Takes NULL. */
 struct workers *workers_free(struct workers *workers);
 
-/*
- * `on_done` (may be NULL) is called later, once, also when it fails; `*ret_work` (may be NULL) is
- * for work_forget() and is not valid from that call on. `fds`: see system/work/work.h; copies are
- * taken.
- */
+/* See host_order(). */
 int workers_order(struct workers *workers, const struct work_order *order, const int *fds,
-		  size_t n_fds, work_fn on_done, void *userdata, struct work **ret_work);
-/* How many orders wait or are carried out; those given up are not among them. */
+		  size_t n_fds, const struct work *work, struct work **ret_work);
+/* See host_busy(). */
 unsigned workers_busy(const struct workers *workers);
-/* `on_done` will not be called. Takes NULL, returns it. */
-struct work *work_forget(struct work *work);

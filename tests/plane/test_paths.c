@@ -26,9 +26,9 @@
 
 #include "hsctl/path/folderflag.h"
 #include "hsctl/path/pathdetect.h"
-#include "plane/pathlink.h"
 #include "plane/path/unixask.h"
-#include "system/service/change.h"
+#include "plane/pathlink.h"
+#include "service/change/change.h"
 #include "util/files.h"
 
 #define PUBLIC	"/run/app/app.sock"

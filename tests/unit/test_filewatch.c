@@ -12,7 +12,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "hsd/filewatch.h"
+#include "service/watch/filewatch.h"
 #include "util/macro.h"
 
 #define CHANGES (IN_CREATE | IN_DELETE | IN_ONESHOT)

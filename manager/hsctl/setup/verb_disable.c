@@ -6,22 +6,22 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "hsctl/setup/alias.h"
-#include "hsctl/direct.h"
-#include "hsctl/setup/filelist.h"
 #include "hsctl/apart.h"
+#include "hsctl/direct.h"
 #include "hsctl/json.h"
+#include "hsctl/path/pathleave.h"
+#include "hsctl/setup/alias.h"
+#include "hsctl/setup/filelist.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
+#include "plane/borrow/scan.h"
 #include "plane/bpf/accounting.h"
-#include "plane/claim.h"
 #include "plane/bpf/guard.h"
 #include "plane/bpf/mptcp.h"
 #include "plane/bpf/own.h"
-#include "plane/borrow/scan.h"
+#include "plane/claim.h"
 #include "system/configfile.h"
 #include "system/journal.h"
-#include "hsctl/path/pathleave.h"
 
 static bool is_listener(const struct plane *plane, const struct address *address)
 {

@@ -6,7 +6,7 @@
 #include "hsctl/client.h"
 #include "hsctl/hsctl.h"
 #include "hsctl/show/render.h"
-#include "system/service/connections.h"
+#include "service/report/connections.h"
 
 /* How long an answer may take where nothing has to be waited for. */
 #define VERB_TIMEOUT (25 * USEC_PER_SEC)

@@ -4,8 +4,8 @@
 #include <syslog.h>
 #include <time.h>
 
-#include "hsctl/direct_roles.h"
 #include "hsctl/apart.h"
+#include "hsctl/direct_roles.h"
 #include "hsctl/verb/hook.h"
 #include "hsctl/verbs.h"
 #include "plane/act/adopt.h"

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsd/hosting.h"
+
+#include <systemd/sd-bus.h>
+
+#include "hsd/bus.h"
+#include "hsd/workers.h"
+#include "service/assembly.h"
+
+static const struct manager *of(const struct host *host)
+{
+	return container_of(host, struct manager, host);
+}
+
+static int order(const struct host *host, const struct work_order *work_order, const int *fds,
+		 size_t n_fds, const struct work *work, struct work **ret_work)
+{
+	return workers_order(of(host)->workers, work_order, fds, n_fds, work, ret_work);
+}
+
+static unsigned busy(const struct host *host)
+{
+	return workers_busy(of(host)->workers);
+}
+
+static struct service *const *services(const struct host *host, size_t *ret_n)
+{
+	*ret_n = of(host)->n_services;
+	return of(host)->services;
+}
+
+/* Nobody can have looked at it before it was published. */
+static void changed(const struct service *service)
+{
+	if (service->hosting)
+		bus_emit_changed(service);
+}
+
+const struct host_ops hosting_ops = {
+	.order = order,
+	.busy = busy,
+	.changed = changed,
+	.progress = bus_emit_progress,
+	.services = services,
+};
+
+int hosting_publish(struct service *service)
+{
+	sd_bus_slot *object = NULL;
+	int r = bus_publish_service(service, &object);
+
+	service->hosting = object;
+	return r;
+}
+
+struct service *hosting_free(struct service *service)
+{
+	if (service)
+		service->hosting = sd_bus_slot_unref(service->hosting);
+	return service_free(service);
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/assembly.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "core/setup/intake.h"
+#include "plane/bpf/pins.h"
+#include "plane/pathlink.h"
+#include "plane/preview/preview.h"
+#include "service/change/change_hold.h"
+#include "service/change/change_run.h"
+#include "service/change/exclusive_run.h"
+#include "service/exec_run.h"
+#include "service/failover/failover.h"
+#include "service/keep/narrowing.h"
+#include "service/keep/nudging.h"
+#include "service/keep/park.h"
+#include "service/keep/pathguard.h"
+#include "service/keep/roles.h"
+#include "service/keep/waking.h"
+#include "service/slot/instance.h"
+#include "service/slot/reaching.h"
+#include "service/slot/settling.h"
+#include "service/upgrade/upgrade_run.h"
+#include "service/watch/event_log.h"
+#include "service/watch/hang.h"
+#include "service/watch/health.h"
+#include "service/watch/outdated_watch.h"
+#include "service/watch/selection.h"
+#include "system/configfile.h"
+#include "system/journal.h"
+#include "util/macro.h"
+
+/* How long until the kernel side that could not be opened is tried again. */
+#define RETRY_MIN (1 * USEC_PER_SEC)
+#define RETRY_MAX (30 * USEC_PER_SEC)
+
+DEFINE_CLEANUP(struct service, service_free)
+
+static void set_problem(struct service *service, const struct problem *problem)
+{
+	struct journal_scope scope = {service->name, -1, LOG_ERR};
+
+	if (strcmp(service->problem.text, problem->text) && problem->text[0])
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem->text);
+	service->problem = *problem;
+}
+
+/* Settings that are wrong do not take a running service out of management: the last good ones hold.
+ */
+static bool load_config(struct service *service)
+{
+	struct problem problem = {0};
+	struct config config;
+	bool good;
+
+	/* first: what is changed while it is read is read again */
+	service->config_stamp = configfile_stamp(service->name);
+	good = !configfile_load(service->name, &config, &problem);
+
+	if (good)
+		service->config = config;
+	set_problem(service, &problem);
+	return good;
+}
+
+/* What the pins are watched with. Each of these the service can do without, but for the park, which
+ * may have been left by the hsd before. */
+static void open_watches(struct service *service)
+{
+	/* what commands and an earlier hsd have left */
+	preview_sweep(service->plane);
+	pathlink_follow(service->plane);
+	if (nudging_new(service, &service->nudging) < 0)
+		service->nudging = NULL; /* most kernels do without */
+	if (failover_new(service, &service->failover) < 0 ||
+	    hang_new(service, service->host->hangs, &service->hang) < 0)
+		service->hang = NULL; /* crashes are the kernel's business */
+	if (service->host->prober && health_new(service, &service->health) < 0)
+		service->health = NULL;
+	if (selection_new(service, &service->selection) < 0)
+		service->selection = NULL;
+	if (event_log_new(service, &service->events) < 0)
+		service->events = NULL; /* the counters go on without the stories */
+	if (pathguard_new(service, &service->pathguard) < 0)
+		service->pathguard = NULL;
+	if (roles_new(service, &service->roles) < 0)
+		service->roles = NULL;
+}
+
+static void open_plane(struct service *service)
+{
+	struct problem problem = {0};
+	int r;
+
+	if (service->plane)
+		return;
+	r = plane_create(service->name, service->host->accounting, &service->plane, &problem);
+	if (r < 0 && !problem.text[0])
+		problem_set(&problem, r, "its kernel side could not be made: %s", strerror(-r));
+	if (r < 0)
+		set_problem(service, &problem);
+	else
+		open_watches(service);
+}
+
+static void open_park(struct service *service)
+{
+	if (service->plane && !service->park && park_new(service, &service->park) < 0)
+		service->park = NULL;
+}
+
+static bool lacks_force(const struct service *service)
+{
+	struct intake_facts facts = {.wanted = service->config.intake};
+
+	return service->plane && !service->force && intake_needs_force(&facts);
+}
+
+/* Made before any instance starts, and also where socket units make the sockets: which it is may
+ * change with a unit file. */
+static void open_force(struct service *service)
+{
+	struct intake_facts facts = {.wanted = service->config.intake};
+	struct journal_scope scope = {service->name, -1, LOG_WARNING};
+	struct problem problem = {0};
+
+	if (!service->plane || !intake_needs_force(&facts))
+		return;
+	if (!service->force && force_create(service->name, &service->force, &problem) < 0) {
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem.text);
+		return;
+	}
+	force_set_service(service->force, plane_id(service->plane));
+	force_set_ports(service->force, service->config.ports, service->config.n_ports);
+}
+
+/* The settings, and what of them the kernel side goes by. */
+static void load(struct service *service)
+{
+	bool good = load_config(service);
+
+	/* one that is held is tried again */
+	pins_set_waiting(false);
+	open_plane(service);
+	open_park(service);
+	open_force(service);
+	pins_set_waiting(true);
+	if (good && service->plane)
+		plane_set_flow(service->plane, &service->config);
+}
+
+static int set_slots(struct service *service, unsigned n)
+{
+	int r = 0;
+
+	for (; !r && service->n_slots < n; service->n_slots += !r)
+		r = instance_new(service, service->n_slots, &service->instances[service->n_slots]);
+	while (service->n_slots > n) {
+		struct instance **last = &service->instances[--service->n_slots];
+
+		failover_on_slot_gone(service->failover, service->n_slots);
+		*last = instance_free(*last);
+	}
+	return r;
+}
+
+static bool is_current(const struct service *service)
+{
+	uint64_t stamp = configfile_stamp(service->name);
+
+	return stamp && stamp == service->config_stamp && service_is_open(service) &&
+	       !service->problem.text[0] && !lacks_force(service);
+}
+
+/* ---- what could not be opened ----
+ *
+ * For want of descriptors or memory, say, or because a hsctl that was stopped has the lock. Parks
+ * that wait for it stay in the store meanwhile; see hsd/manager.c.
+ */
+
+static void retry_later(struct service *service);
+
+static void begin_watching(struct service *service)
+{
+	health_reload(service->health);
+	hang_poke(service->hang);
+	park_look(service->park);
+	pathguard_look(service->pathguard);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct service *service = userdata;
+	struct journal_scope scope = {service->name, -1, LOG_NOTICE};
+
+	(void)usec;
+	sd_event_source_disable_unref(source);
+	service->retry_source = NULL;
+	load(service);
+	if (!service_is_open(service) || lacks_force(service)) {
+		retry_later(service);
+		return 0;
+	}
+	journal_log(JOURNAL_MANAGER, &scope, "%s: its kernel side could be opened now",
+		    service->name);
+	begin_watching(service);
+	for (unsigned i = 0; i < service->n_slots; i++)
+		unit_watch_refresh(service->instances[i]->watch);
+	return service->resume_source ? 0 : upgrade_run_watch(service);
+}
+
+static void retry_later(struct service *service)
+{
+	service->retry_source = sd_event_source_disable_unref(service->retry_source);
+	if (service_is_open(service) && !lacks_force(service)) {
+		service->retry_delay = 0;
+		return;
+	}
+	service->retry_delay = MIN(MAX(2 * service->retry_delay, RETRY_MIN), RETRY_MAX);
+	sd_event_add_time_relative(service->host->event, &service->retry_source, CLOCK_MONOTONIC,
+				   service->retry_delay, 0, on_retry, service);
+}
+
+void service_reload(struct service *service)
+{
+	if (is_current(service))
+		return;
+	load(service);
+	retry_later(service);
+	set_slots(service, service->config.slots);
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		instance_reload(service->instances[i]);
+		reaching_follow(service->instances[i]);
+	}
+	begin_watching(service);
+	narrowing_look(service);
+	settling_follow(service);
+}
+
+int service_new(const struct host *host, const char *name, struct service **ret_service)
+{
+	_cleanup_(service_freep) struct service *service = calloc(1, sizeof(*service));
+	int r;
+
+	if (!service)
+		return -ENOMEM;
+	service->host = host;
+	snprintf(service->name, sizeof(service->name), "%s", name);
+	config_init(&service->config);
+	load(service);
+	retry_later(service);
+	r = set_slots(service, service->config.slots);
+	begin_watching(service);
+	if (r >= 0)
+		r = upgrade_run_watch(service);
+	if (r < 0)
+		return r;
+	*ret_service = steal_ptr(&service);
+	return 0;
+}
+
+void service_forget(struct service *service)
+{
+	if (service)
+		park_drop(service->park);
+}
+
+struct service *service_free(struct service *service)
+{
+	if (!service)
+		return NULL;
+	sd_event_source_disable_unref(service->resume_source);
+	sd_event_source_disable_unref(service->retry_source);
+	change_hold_refuse_all(service);
+	service->upgrade = upgrade_run_free(service->upgrade);
+	service->change = change_run_free(service->change);
+	exec_run_forget_all(service);
+	work_forget(service->foreign_work);
+	outdated_forget(service);
+	narrowing_done(service);
+	waking_done(&service->waking);
+	settling_done(service);
+	service->exclusive = exclusive_run_free(service->exclusive);
+	service->health = health_free(service->health);
+	roles_free(service->roles);
+	service->roles = NULL;
+	set_slots(service, 0);
+	park_free(service->park);
+	pathguard_free(service->pathguard);
+	hang_free(service->hang);
+	failover_free(service->failover);
+	selection_free(service->selection);
+	event_log_free(service->events);
+	nudging_free(service->nudging);
+	force_free(service->force);
+	plane_free(service->plane);
+	free(service->described.text);
+	free(service->described_to_all.text);
+	free(service);
+	return NULL;
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/calls.h"
+
+#include "core/canary.h"
+#include "plane/preview/exec.h"
+#include "service/change/change_hold.h"
+#include "service/change/exclusive_run.h"
+#include "service/change/parking.h"
+#include "service/exec_run.h"
+#include "service/host.h"
+#include "service/keep/park.h"
+#include "service/watch/health.h"
+#include "util/macro.h"
+
+/* False: a service without a kernel side can be looked at, not changed. The request was told so. */
+static bool may_change(const struct service *service, struct request *request)
+{
+	if (!service->plane)
+		request_fail(request, REQUEST_FAILED, "%s cannot be changed: %s", service->name,
+			     service->problem.text);
+	return service->plane;
+}
+
+static void refuse(struct request *request, const struct problem *sentence)
+{
+	request_fail(request, REQUEST_REFUSED, "%s", sentence->text);
+}
+
+/* ---- looking ---- */
+
+void call_connections(struct service *service, const struct connections_query *query,
+		      struct request *request)
+{
+	struct connections_query asked = *query;
+	json_object *outcome;
+
+	asked.withheld = !request_may_see(request);
+	if (!service->plane) {
+		request_fail(request, REQUEST_FAILED,
+			     "nothing is known of the connections of %s: %s", service->name,
+			     service->problem.text);
+		return;
+	}
+	outcome = connections_report(service->plane, service->n_slots, &asked);
+	if (outcome)
+		request_done(request, outcome);
+	else
+		request_fail(request, REQUEST_FAILED,
+			     "the kernel did not list the connections of %s: %m", service->name);
+}
+
+/* ---- changes ---- */
+
+static void start_change(struct service *service, const struct change_order *order,
+			 struct request *request)
+{
+	if (!may_change(service, request))
+		return;
+	if (order->to < GATE_STANDBY || order->to >= HS_SLOTS_MAX)
+		request_fail(request, REQUEST_REFUSED, "%s has no slot %d", service->name,
+			     order->to);
+	else
+		change_hold_start(service, order, request);
+}
+
+void call_switchover(struct service *service, const struct switchover_call *call,
+		     struct request *request)
+{
+	const struct config *config = &service->config;
+	struct change_order order = {
+		.verb = VERB_SWITCHOVER,
+		.to = call->to,
+		.settle_usec = call->settle_usec,
+		.drain_usec = call->drain_usec,
+		.then = call->then[0] ? switchover_then_from_string(call->then) : config->then,
+	};
+
+	if (order.settle_usec == USEC_INFINITY)
+		order.settle_usec = config->settle_usec;
+	/* of an exclusive service only when asked for: all that time nobody is served anew */
+	if (order.drain_usec == USEC_INFINITY)
+		order.drain_usec = config->exclusive ? 0 : config->drain_usec;
+	if (order.then == THEN_COUNT)
+		request_fail(request, REQUEST_INVALID, "\"%s\" is not keep, stop or restart",
+			     call->then);
+	else if (order.settle_usec > CONFIG_SETTLE_MAX || order.drain_usec > CONFIG_DRAIN_MAX)
+		request_fail(request, REQUEST_INVALID,
+			     "settle may be 10 minutes at the most, drain 7 days");
+	else
+		start_change(service, &order, request);
+}
+
+static void refuse_late(const struct service *service, struct request *request)
+{
+	request_fail(request, REQUEST_REFUSED,
+		     "%s: it is too late to undo the upgrade: the old instance is gone",
+		     service->name);
+}
+
+void call_rollback(struct service *service, struct request *request)
+{
+	struct change_order order = {
+		.verb = VERB_ROLLBACK,
+		.to = GATE_STANDBY,
+		.settle_usec = service->config.settle_usec,
+	};
+
+	if (!service->upgrade)
+		start_change(service, &order, request);
+	else if (!upgrade_run_cancel(service->upgrade, &request))
+		refuse_late(service, request);
+}
+
+void call_failover(struct service *service, int to, struct request *request)
+{
+	struct change_order order = {
+		.verb = VERB_FAILOVER,
+		.to = to,
+		.settle_usec = service->config.settle_usec,
+	};
+
+	start_change(service, &order, request);
+}
+
+void call_upgrade(struct service *service, const struct upgrade_order *order,
+		  struct request *request)
+{
+	if (!may_change(service, request))
+		return;
+	if (MAX(order->hold_usec, order->probation_usec) > CONFIG_DRAIN_MAX ||
+	    order->smoke_usec > CONFIG_DRAIN_MAX ||
+	    (order->ready_usec > CONFIG_DRAIN_MAX && order->ready_usec != USEC_INFINITY))
+		request_fail(request, REQUEST_INVALID, "a time is longer than 7d");
+	else
+		upgrade_run_start(service, order, request);
+}
+
+void call_cancel_upgrade(struct service *service, struct request *request)
+{
+	if (!service->upgrade)
+		request_fail(request, REQUEST_REFUSED, "%s: no upgrade is under way",
+			     service->name);
+	else if (upgrade_run_cancel(service->upgrade, NULL))
+		request_done(request, NULL);
+	else
+		refuse_late(service, request);
+}
+
+/* ---- the word ---- */
+
+void call_set_policy(struct service *service, const char *policy, struct request *request)
+{
+	enum hs_policy wanted = policy_from_string(policy);
+	struct problem message = {0};
+
+	if (!may_change(service, request))
+		return;
+	if (wanted == HS_POLICY_COUNT) {
+		request_fail(request, REQUEST_INVALID, "\"%s\" is not standby, parity or hash",
+			     policy);
+		return;
+	}
+	if (!change_set_policy(service->plane, wanted, &message)) {
+		refuse(request, &message);
+		return;
+	}
+	host_changed(service);
+	request_done(request, change_word_json(service->plane, message.text));
+}
+
+/* -EINVAL, and a sentence. */
+static int read_canary(const struct canary_call *call, struct canary_filter *ret_filter,
+		       struct problem *ret_refusal)
+{
+	*ret_filter = (struct canary_filter) {0};
+	if (call->share > WORD_SHARE_MAX || call->to < GATE_STANDBY || call->to >= HS_SLOTS_MAX)
+		return problem_set(ret_refusal, -EINVAL,
+				   "the share is 0 to 65535, the slot -1 to 15");
+	if (canary_set_by(ret_filter, call->by) < 0)
+		return problem_set(ret_refusal, -EINVAL, "\"%s\" is not connection or client",
+				   call->by);
+	return call->from[0] ? canary_add_list(ret_filter, call->from, ret_refusal) : 0;
+}
+
+static void set_canary(struct service *service, const struct canary_call *call,
+		       const struct canary_filter *filter, struct request *request)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+	struct slot_health health[HS_SLOTS_MAX];
+	struct canary_request wanted = {
+		.states = states,
+		.n = service->n_slots,
+		.health = health_of(service, health),
+		.to = call->to,
+		.share = call->share,
+		.filter = filter,
+	};
+	struct problem message = {0};
+
+	service_states(service, states);
+	if (change_set_canary(service->plane, &wanted, &message) != GATE_OPEN) {
+		refuse(request, &message);
+		return;
+	}
+	host_changed(service);
+	request_done(request, change_word_json(service->plane, message.text));
+}
+
+void call_set_canary(struct service *service, const struct canary_call *call,
+		     struct request *request)
+{
+	struct canary_filter filter;
+	struct problem refusal = {0};
+
+	if (!may_change(service, request))
+		return;
+	if (read_canary(call, &filter, &refusal) < 0) {
+		request_fail(request, REQUEST_INVALID, "%s", refusal.text);
+		return;
+	}
+	if (!upgrade_run_blocks(service)) {
+		set_canary(service, call, &filter, request);
+		return;
+	}
+	gate_describe(GATE_BUSY, service->name, HS_SLOT_NONE, SLOT_DOWN, &refusal);
+	refuse(request, &refusal);
+}
+
+void call_hold(struct service *service, bool held, struct request *request)
+{
+	struct problem message = {0};
+
+	if (!may_change(service, request))
+		return;
+	if (exclusive_run_blocks(service, &message) ||
+	    (held && !parking_hold(service->plane, &service->config, &message))) {
+		refuse(request, &message);
+		return;
+	}
+	if (!held) {
+		parking_release(service->plane, &message);
+		park_look(service->park);
+	}
+	host_changed(service);
+	request_done(request, parking_json(service->plane, message.text));
+}
+
+void call_exec(struct service *service, unsigned slot, struct request *request)
+{
+	struct problem refusal = {0};
+
+	/* exec_run_start() looks closer, which costs more */
+	if (!request_may_see(request))
+		request_fail(request, REQUEST_FAILED,
+			     "only root and members of the group hotstandby may do this; run it "
+			     "with sudo");
+	else if (!may_change(service, request))
+		return;
+	else if (slot >= service->n_slots)
+		request_fail(request, REQUEST_REFUSED, "%s has no slot %u", service->name, slot);
+	else if (!exec_may(service->plane, slot, &refusal))
+		refuse(request, &refusal);
+	else
+		exec_run_start(service, slot, request);
+}

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/change/change.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "plane/pathlink.h"
+#include "plane/peers.h"
+#include "plane/preview/canary.h"
+#include "service/report/report.h"
+#include "system/journal.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+static unsigned active_of(const struct plane *plane)
+{
+	return hs_word_active(plane_word(plane));
+}
+
+/* ---- gate ---- */
+
+/* The slot that was active before the last switchover, if the same instance still serves there. */
+static enum gate_answer check_previous(const struct plane *plane,
+				       const struct change_request *request, unsigned *ret_to)
+{
+	uint64_t word, cookie;
+	unsigned slot;
+
+	plane_previous(plane, &word, &cookie);
+	slot = hs_word_active(word);
+	*ret_to = HS_SLOT_NONE;
+	if (!cookie || slot >= request->n || slot == active_of(plane))
+		return GATE_NOTHING_TO_UNDO;
+	*ret_to = slot;
+	return plane_slot_has(plane, slot, cookie) ? GATE_OPEN : GATE_PREVIOUS_GONE;
+}
+
+static bool active_is_well(const struct change_request *request, unsigned active)
+{
+	if (active >= request->n || request->states[active] != SLOT_READY)
+		return false;
+	return !request->health || request->health[active].state != HEALTH_BAD;
+}
+
+static void describe_refusal(const struct plane *plane, const struct change_request *request,
+			     enum gate_answer answer, unsigned to, struct problem *ret_refusal)
+{
+	const char *service = plane_service(plane);
+	const char *reason = request->health && to < request->n ? request->health[to].reason : "";
+
+	if (answer == GATE_UNHEALTHY)
+		problem_set(ret_refusal, 0, "%s: slot %u is unhealthy: %.250s", service, to,
+			    reason);
+	else if (answer == GATE_UNPROVEN && reason[0])
+		problem_set(ret_refusal, 0,
+			    "%s: slot %u is not known to be healthy yet, its last probe said: "
+			    "%.250s",
+			    service, to, reason);
+	else
+		gate_describe(answer, service, to,
+			      to < request->n ? request->states[to] : SLOT_DOWN, ret_refusal);
+}
+
+enum gate_answer change_gate(const struct plane *plane, const struct change_request *request,
+			     unsigned *ret_to, struct problem *ret_refusal)
+{
+	struct gate_request gate = {
+		.states = request->states,
+		.n = request->n,
+		.active = active_of(plane),
+		.to = request->to,
+		.busy = request->busy,
+		.health = request->health,
+		.take_unhealthy = request->verb != VERB_SWITCHOVER &&
+				  !active_is_well(request, active_of(plane)),
+	};
+	enum gate_answer answer = GATE_OPEN;
+	unsigned to = HS_SLOT_NONE;
+
+	if (request->verb == VERB_ROLLBACK && !request->busy) {
+		answer = check_previous(plane, request, &to);
+		gate.to = to;
+	}
+	if (answer == GATE_OPEN)
+		answer = gate_check(&gate, &to);
+	if (answer == GATE_OPEN)
+		*ret_to = to;
+	else
+		describe_refusal(plane, request, answer, to, ret_refusal);
+	return answer;
+}
+
+/* ---- change ---- */
+
+struct switchover_plan change_plan(const struct plane *plane, enum switchover_verb verb,
+				   unsigned to)
+{
+	return (struct switchover_plan) {
+		.verb = verb,
+		.from = active_of(plane),
+		.to = to,
+		.then = THEN_KEEP,
+	};
+}
+
+static struct slot_totals totals_of(const struct plane *plane, unsigned slot)
+{
+	struct slot_totals totals = {0};
+
+	/* counts that cannot be read must not keep a change from ending */
+	if (slot < HS_SLOTS_MAX)
+		plane_slot_totals(plane, slot, &totals);
+	return totals;
+}
+
+void change_init(struct service_change *change, struct plane *plane,
+		 const struct switchover_plan *plan)
+{
+	struct switchover_plan checked = *plan;
+
+	if (plan->verb == VERB_FAILOVER) {
+		checked.drain_usec = 0;
+		checked.bounce = plan->from < HS_SLOTS_MAX;
+	}
+	if (plan->verb != VERB_SWITCHOVER)
+		checked.then = THEN_KEEP;
+	*change = (struct service_change) {.plane = plane, .uid = JOURNAL_UID_NONE};
+	switchover_init(&change->machine, &checked);
+}
+
+static unsigned step(struct service_change *change, enum switchover_event event, uint64_t now)
+{
+	struct switchover_input input = {
+		.event = event,
+		.now = now,
+		.remaining = plane_remaining(change->plane, change->machine.plan.from),
+	};
+
+	return switchover_step(&change->machine, &input);
+}
+
+unsigned change_begin(struct service_change *change, uint64_t now)
+{
+	return step(change, SWITCHOVER_BEGIN, now);
+}
+
+static int swap_active(struct plane *plane, unsigned from, unsigned to, uint64_t *ret_before)
+{
+	uint64_t word;
+
+	do {
+		word = plane_word(plane);
+		if (hs_word_active(word) != from)
+			return -ESTALE;
+	} while (plane_swap_word(plane, word, word_with_active(word, to)));
+	*ret_before = word;
+	return 0;
+}
+
+static void remember(struct service_change *change)
+{
+	const struct switchover_plan *plan = &change->machine.plan;
+	uint64_t cookie =
+		plan->from < HS_SLOTS_MAX ? plane_slot_cookie(change->plane, plan->from) : 0;
+
+	plane_previous(change->plane, &change->previous_word, &change->previous_cookie);
+	/* what a rollback has undone is not there to be undone again */
+	if (plan->verb == VERB_ROLLBACK || !cookie)
+		plane_remember(change->plane, 0, 0);
+	else
+		plane_remember(change->plane, change->word_before, cookie);
+}
+
+/* Somebody else's flip is looked at by the next tick. */
+static bool link_follows(const struct service_change *change)
+{
+	return active_of(change->plane) != change->machine.plan.to ||
+	       pathlink_is_right(change->plane);
+}
+
+/* Its clients go to the old slot still, so the word says that, too. */
+static unsigned unlinked(struct service_change *change, uint64_t now)
+{
+	const struct switchover_plan *plan = &change->machine.plan;
+	struct switchover_input input = {
+		.event = SWITCHOVER_NOT_FLIPPED,
+		.now = now,
+		.why = "the link of its paths could not be changed, see hsctl status",
+	};
+	uint64_t before;
+
+	if (plan->from < HS_SLOTS_MAX)
+		swap_active(change->plane, plan->to, plan->from, &before);
+	return switchover_step(&change->machine, &input);
+}
+
+unsigned change_flip(struct service_change *change, uint64_t now)
+{
+	const struct switchover_plan *plan = &change->machine.plan;
+	uint64_t begun;
+	int r;
+
+	change->closed_before = totals_of(change->plane, plan->from).closed;
+	change->migrated_before = totals_of(change->plane, plan->to).migrated_in;
+	begun = now_nsec();
+	r = swap_active(change->plane, plan->from, plan->to, &change->word_before);
+	if (r < 0)
+		return step(change, SWITCHOVER_NOT_FLIPPED, now);
+	change->flip_nsec = now_nsec() - begun;
+	if (!link_follows(change))
+		return unlinked(change, now);
+	remember(change);
+	return step(change, SWITCHOVER_FLIPPED, now);
+}
+
+static bool target_lost(const struct service_change *change)
+{
+	unsigned to = change->machine.plan.to;
+
+	return active_of(change->plane) != to || !plane_slot_sockets(change->plane, to);
+}
+
+/* The word back to the old slot, unless somebody did so already. -ESTALE: traffic is elsewhere. */
+static int undo(struct service_change *change)
+{
+	const struct switchover_plan *plan = &change->machine.plan;
+	uint64_t before;
+
+	if (plan->from >= HS_SLOTS_MAX || !plane_slot_sockets(change->plane, plan->from))
+		return -ESTALE;
+	if (swap_active(change->plane, plan->to, plan->from, &before) &&
+	    active_of(change->plane) != plan->from)
+		return -ESTALE;
+	plane_remember(change->plane, change->previous_word, change->previous_cookie);
+	return 0;
+}
+
+unsigned change_tick(struct service_change *change, uint64_t now)
+{
+	enum switchover_state state = change->machine.state;
+
+	if (state == SWITCHOVER_FLIP || switchover_ended(&change->machine))
+		return 0;
+	if (!target_lost(change))
+		return step(change, SWITCHOVER_TICK, now);
+	/* while the old instance is stopping there is nothing to go back to */
+	if (state == SWITCHOVER_FINISH || !undo(change))
+		return step(change, SWITCHOVER_TARGET_LOST, now);
+	return step(change, SWITCHOVER_BOTH_LOST, now);
+}
+
+unsigned change_give_up(struct service_change *change, uint64_t now, const char *why)
+{
+	struct switchover_input input = {
+		.event = SWITCHOVER_TARGET_LOST,
+		.now = now,
+		.why = why,
+	};
+	enum switchover_state state = change->machine.state;
+
+	if ((state != SWITCHOVER_SETTLE && state != SWITCHOVER_DRAIN) || undo(change))
+		return 0;
+	return switchover_step(&change->machine, &input);
+}
+
+void change_result(const struct service_change *change, uint64_t now,
+		   struct switchover_result *ret_result)
+{
+	const struct switchover_plan *plan = &change->machine.plan;
+	struct switchover_result result = {.duration_usec = now - change->machine.begun};
+	struct slot_totals old = totals_of(change->plane, plan->from);
+
+	if (change->word_before) {
+		result.flip_nsec = change->flip_nsec;
+		result.moved =
+			totals_of(change->plane, plan->to).migrated_in - change->migrated_before;
+		result.finished = old.closed - change->closed_before;
+		result.remaining = plane_remaining(change->plane, plan->from);
+	}
+	*ret_result = result;
+}
+
+void change_log(const struct service_change *change, const struct switchover_result *result)
+{
+	static const enum journal_kind kinds[VERB_COUNT] = {
+		[VERB_SWITCHOVER] = JOURNAL_SWITCHOVER,
+		[VERB_ROLLBACK] = JOURNAL_ROLLBACK,
+		[VERB_FAILOVER] = JOURNAL_FAILOVER,
+	};
+	const struct switchover *machine = &change->machine;
+	const char *service = plane_service(change->plane);
+	struct journal_scope scope = {
+		.service = service,
+		.slot = machine->plan.to,
+		.priority = machine->state == SWITCHOVER_DONE ? LOG_NOTICE : LOG_WARNING,
+	};
+	struct journal_deed deed = {
+		.verb = switchover_verb_to_string(machine->plan.verb),
+		.outcome = switchover_step_name(machine),
+		.from = machine->plan.from < HS_SLOTS_MAX ? (int)machine->plan.from : -1,
+		.to = machine->plan.to,
+		.uid = change->uid,
+		.duration_usec = result->duration_usec,
+	};
+	struct problem sentence = {0};
+
+	switchover_describe(machine, service, result, &sentence);
+	journal_log_deed(kinds[machine->plan.verb], &scope, &deed, "%s", sentence.text);
+}
+
+/* ---- policy and canary ---- */
+
+static void log_word(enum journal_kind kind, const struct plane *plane, int slot,
+		     const struct problem *message)
+{
+	struct journal_scope scope = {
+		.service = plane_service(plane), .slot = slot, .priority = LOG_NOTICE};
+
+	journal_log(kind, &scope, "%s", message->text);
+}
+
+static const char *policy_meaning(enum hs_policy policy)
+{
+	switch (policy) {
+	case HS_POLICY_PARITY:
+		return "even client ports go to slot 0, odd ones to slot 1";
+	case HS_POLICY_HASH:
+		return "new connections are spread over all slots that are ready";
+	default:
+		return "new connections go to the active slot";
+	}
+}
+
+bool change_refuses_paths(const struct plane *plane, const char *what, struct problem *ret_refusal)
+{
+	const char *live[HS_PATHS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (plane_listener_is_live(listeners[i]))
+			return false;
+	if (!paths_live(plane_paths(plane), live))
+		return false;
+	problem_set(ret_refusal, 0,
+		    "%s: there is no %s for a service with nothing but AF_UNIX sockets: %s is a "
+		    "link, which leads to one slot at a time; hsctl switchover flips it",
+		    plane_service(plane), what, live[0]);
+	return true;
+}
+
+bool change_set_policy(struct plane *plane, enum hs_policy policy, struct problem *ret_message)
+{
+	bool is = false;
+	uint64_t word;
+
+	if (policy != HS_POLICY_STANDBY &&
+	    change_refuses_paths(plane, "policy but standby", ret_message))
+		return false;
+	do {
+		word = plane_word(plane);
+		is = hs_word_policy(word) == policy;
+	} while (!is && plane_swap_word(plane, word, word_with_policy(word, policy)));
+	problem_set(ret_message, 0, "%s: the policy is %s%s: %s.", plane_service(plane),
+		    policy_to_string(policy), is ? " already" : " now", policy_meaning(policy));
+	if (!is)
+		log_word(JOURNAL_POLICY, plane, -1, ret_message);
+	return true;
+}
+
+static enum gate_answer pick_canary(const struct plane *plane, const struct canary_request *request,
+				    unsigned *ret_slot, struct problem *ret_refusal)
+{
+	struct change_request change = {
+		.verb = VERB_SWITCHOVER,
+		.states = request->states,
+		.health = request->health,
+		.n = request->n,
+		.to = request->to,
+	};
+
+	*ret_slot = HS_SLOT_NONE;
+	return request->share ? change_gate(plane, &change, ret_slot, ret_refusal) : GATE_OPEN;
+}
+
+static void describe_canary(const struct plane *plane, unsigned slot,
+			    const struct canary_request *request, struct problem *ret_message)
+{
+	const struct canary_filter *filter = request->filter;
+	bool some = filter && filter->n;
+	char from[256] = "";
+
+	if (some)
+		canary_format(filter, from, sizeof(from));
+	if (request->share)
+		problem_set(ret_message, 0, "%s: %.4g%% of %s%s%s go to slot %u.",
+			    plane_service(plane), request->share * 100.0 / 65536,
+			    filter && filter->by_client ? "clients" : "new connections",
+			    some ? " from " : "", from, slot);
+	else
+		problem_set(ret_message, 0, "%s: there is no canary.", plane_service(plane));
+}
+
+enum gate_answer change_set_canary(struct plane *plane, const struct canary_request *request,
+				   struct problem *ret_message)
+{
+	enum gate_answer answer;
+	unsigned slot;
+	uint64_t word;
+	int r;
+
+	if (request->share && change_refuses_paths(plane, "canary", ret_message))
+		return GATE_NOT_READY;
+	do {
+		word = plane_word(plane);
+		answer = pick_canary(plane, request, &slot, ret_message);
+		if (answer != GATE_OPEN)
+			return answer;
+		r = plane_set_canary(plane, word, word_with_canary(word, slot, request->share),
+				     request->share ? request->filter : NULL);
+	} while (r == -EAGAIN);
+	if (r < 0) {
+		problem_set(ret_message, r, "%s: the canary cannot be set, and there is %s: %s",
+			    plane_service(plane),
+			    hs_word_share(plane_word(plane)) ? "still the one before" : "none",
+			    strerror(-r));
+		return GATE_BUSY;
+	}
+	describe_canary(plane, slot, request, ret_message);
+	log_word(JOURNAL_CANARY, plane, request->share ? (int)slot : -1, ret_message);
+	return GATE_OPEN;
+}
+
+json_object *change_word_json(const struct plane *plane, const char *message)
+{
+	uint64_t word = plane_word(plane);
+	unsigned active = hs_word_active(word), canary = hs_word_canary(word);
+	json_object *object = json_object_new_object();
+	struct canary_filter filter;
+
+	json_object_object_add(object, "service", json_object_new_string(plane_service(plane)));
+	json_object_object_add(object, "policy",
+			       json_object_new_string(policy_to_string(hs_word_policy(word))));
+	json_object_object_add(object, "generation", json_object_new_uint64(word_generation(word)));
+	json_object_object_add(object, "active",
+			       active < HS_SLOTS_MAX ? json_object_new_int(active) : NULL);
+	json_object_object_add(object, "canary",
+			       canary < HS_SLOTS_MAX ? json_object_new_int(canary) : NULL);
+	json_object_object_add(object, "canary_share",
+			       json_object_new_double(hs_word_share(word) / 65536.0));
+	if (!plane_canary_filter(plane, &filter))
+		report_canary(object, &filter);
+	json_object_object_add(object, "message", json_object_new_string(message));
+	return object;
+}

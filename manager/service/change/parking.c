@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/change/parking.h"
+
+#include <syslog.h>
+
+#include "service/change/change.h"
+#include "system/journal.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+bool parking_is_held(const struct plane *plane)
+{
+	return hs_word_flags(plane_word(plane)) & HS_FLAG_PARK_ALL;
+}
+
+uint32_t parking_waiting(const struct plane *plane)
+{
+	uint32_t queued[HS_PLACES_MAX] = {0};
+
+	plane_queued(plane, queued);
+	return queued[HS_SLOT_PARK];
+}
+
+/* False when it was so already. */
+static bool set_held(struct plane *plane, bool held)
+{
+	uint64_t word;
+
+	do {
+		word = plane_word(plane);
+		if (!(hs_word_flags(word) & HS_FLAG_PARK_ALL) == !held)
+			return false;
+	} while (plane_swap_word(plane, word, word_with_flag(word, HS_FLAG_PARK_ALL, held)));
+	return true;
+}
+
+static void tell(enum journal_kind kind, const struct plane *plane, const struct problem *message)
+{
+	struct journal_scope scope = {plane_service(plane), -1, LOG_NOTICE};
+
+	journal_log(kind, &scope, "%s", message->text);
+}
+
+/* Listeners that the service serves and that have no park. */
+static unsigned without_park(const struct plane *plane)
+{
+	uint64_t cookies[HS_SHARDS_MAX];
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+	unsigned without = 0;
+
+	for (size_t i = 0; i < n; i++)
+		without += !listeners[i]->address.udp && listener_live_slots(listeners[i]) &&
+			   !listener_sockets(listeners[i], HS_SLOT_PARK, cookies);
+	return without;
+}
+
+static bool may_hold(const struct plane *plane, const struct config *config,
+		     struct problem *ret_refusal)
+{
+	const char *service = plane_service(plane);
+
+	if (change_refuses_paths(plane, "park", ret_refusal))
+		return false;
+	if (!config->park)
+		problem_set(ret_refusal, 0,
+			    "%s: Park=no in its settings, so connections have nowhere to wait; "
+			    "set Park=yes in %s.conf and reload: systemctl reload hsd",
+			    service, service);
+	else if (!plane_has_park(plane) || without_park(plane))
+		problem_set(ret_refusal, 0,
+			    "%s: connections have nowhere to wait: a park is opened by hsd when an "
+			    "instance is adopted; start hsd and an instance, see hsctl events %s",
+			    service, service);
+	else
+		return true;
+	return false;
+}
+
+bool parking_hold(struct plane *plane, const struct config *config, struct problem *ret_message)
+{
+	const char *service = plane_service(plane);
+	char span[SPAN_TEXT_MAX];
+	bool is_new;
+
+	if (!may_hold(plane, config, ret_message))
+		return false;
+	is_new = set_held(plane, true);
+	problem_set(ret_message, 0,
+		    "%s: new TCP connections wait in the park%s, each for %s at most; let them go: "
+		    "hsctl release %s",
+		    service, is_new ? " from now on" : " already",
+		    span_format(config->park_timeout_usec, span, sizeof(span)), service);
+	if (is_new)
+		tell(JOURNAL_PARK, plane, ret_message);
+	return true;
+}
+
+void parking_release(struct plane *plane, struct problem *ret_message)
+{
+	const char *service = plane_service(plane);
+	uint32_t waiting = parking_waiting(plane);
+	bool was_held = set_held(plane, false);
+
+	if (!was_held)
+		problem_set(ret_message, 0, "%s: no connections were held on purpose.", service);
+	else if (plane_live_slots(plane))
+		problem_set(ret_message, 0,
+			    "%s: new connections go to the slots again, and so do %u that waited.",
+			    service, waiting);
+	else
+		problem_set(ret_message, 0,
+			    "%s: nothing is held on purpose any more; no slot is ready, so %u wait "
+			    "on until one is: systemctl start %s@N",
+			    service, waiting, service);
+	if (was_held)
+		tell(JOURNAL_RELEASE, plane, ret_message);
+}
+
+json_object *parking_json(const struct plane *plane, const char *message)
+{
+	json_object *object = change_word_json(plane, message);
+
+	json_object_object_add(object, "park", json_object_new_boolean(parking_is_held(plane)));
+	json_object_object_add(object, "parked", json_object_new_int64(parking_waiting(plane)));
+	return object;
+}

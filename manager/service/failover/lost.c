@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/failover/lost.h"
+
+#include <syslog.h>
+
+#include "service/change/change_run.h"
+#include "service/keep/park.h"
+#include "service/upgrade/upgrade_run.h"
+#include "service/watch/health.h"
+#include "system/journal.h"
+
+static unsigned pick_successor(const struct service *service, unsigned slot)
+{
+	uint32_t others;
+	unsigned to = service_pick(service, slot, true);
+
+	if (to < HS_SLOTS_MAX)
+		return to;
+	/* better one that is not in order than none: it is what the kernel falls through to as well
+	 */
+	others = plane_live_slots(service->plane) & ~(1U << slot);
+	return others ? hs_lowest(others) : HS_SLOT_NONE;
+}
+
+static void drop_canary(struct service *service, unsigned slot)
+{
+	uint64_t word;
+
+	do {
+		word = plane_word(service->plane);
+		if (hs_word_canary(word) != slot)
+			return;
+	} while (plane_swap_word(service->plane, word, word_with_canary(word, HS_SLOT_NONE, 0)));
+}
+
+/* Once; and what retire has told already is not told again. */
+static void tell_none_left(struct service *service, unsigned slot)
+{
+	struct journal_scope scope = {service->name, slot, LOG_WARNING};
+
+	if (service->loss_told || plane_is_retired(service->plane, slot))
+		return;
+	service->loss_told = true;
+	journal_log(JOURNAL_FAILOVER, &scope,
+		    "%s: slot %u is lost and no other is ready; %s until one is", service->name,
+		    slot,
+		    plane_has_park(service->plane) ? "new connections wait in the park"
+						   : "clients are refused");
+}
+
+static void leave_active(struct service *service, unsigned slot)
+{
+	struct journal_scope scope = {service->name, slot, LOG_NOTICE};
+	unsigned to = pick_successor(service, slot);
+	uint64_t word = plane_word(service->plane);
+
+	/* an exclusive change stops the active one, and says itself who comes after it */
+	if (hs_word_active(word) != slot || hs_word_flags(word) & HS_FLAG_EXCLUSIVE)
+		return;
+	if (to >= HS_SLOTS_MAX) {
+		tell_none_left(service, slot);
+		return;
+	}
+	/* somebody else was faster: then it is done */
+	if (plane_swap_word(service->plane, word, word_with_active(word, to)))
+		return;
+	scope.slot = to;
+	journal_log(JOURNAL_FAILOVER, &scope, "%s: slot %u is lost; slot %u is active now",
+		    service->name, slot, to);
+}
+
+void service_on_lost(struct service *service, unsigned slot)
+{
+	struct listener **listeners;
+	size_t n;
+
+	if (!service->plane)
+		return;
+	change_run_poke(service->change);
+	upgrade_run_poke(service->upgrade);
+	listeners = plane_listeners(service->plane, &n);
+	for (size_t i = 0; i < n; i++)
+		listener_tidy(listeners[i], slot);
+	drop_canary(service, slot);
+	health_poke(service->health);
+	if (hs_word_active(plane_word(service->plane)) == slot)
+		leave_active(service, slot);
+	park_look(service->park);
+	host_changed(service);
+}
+
+void service_check_active(struct service *service)
+{
+	unsigned active;
+
+	if (!service->plane)
+		return;
+	active = hs_word_active(plane_word(service->plane));
+	/* without another slot there is nothing to say that its unit will not say */
+	if (active < service->n_slots && !plane_slot_sockets(service->plane, active) &&
+	    plane_live_slots(service->plane))
+		service_on_lost(service, active);
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/host.h"
+
+#include "service/report/report.h"
+#include "service/service.h"
+#include "util/macro.h"
+
+struct work *work_forget(struct work *work)
+{
+	if (work)
+		work->on_done = NULL;
+	return NULL;
+}
+
+int host_order(const struct host *host, const struct work_order *order, const int *fds,
+	       size_t n_fds, work_fn on_done, void *userdata, struct work **ret_work)
+{
+	struct work work = {on_done, userdata};
+
+	return host->ops->order(host, order, fds, n_fds, &work, ret_work);
+}
+
+unsigned host_busy(const struct host *host)
+{
+	return host->ops->busy(host);
+}
+
+struct service *const *host_services(const struct host *host, size_t *ret_n)
+{
+	return host->ops->services(host, ret_n);
+}
+
+void host_changed(const struct service *service)
+{
+	service->host->ops->changed(service);
+}
+
+void host_progress(const struct service *service, json_object *step)
+{
+	_cleanup_(freep) char *text = report_text(step);
+
+	json_object_put(step);
+	if (text)
+		service->host->ops->progress(service, text);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a service needs of whoever hosts it: an event loop, the bus to systemd, somebody who does
+ * what may hang, and somebody who is told. hsd hosts all services of a machine. All of it outlives
+ * the services.
+ */
+#pragma once
+
+#include <json-c/json.h>
+#include <stddef.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "system/work/work.h"
+
+struct accounting;
+struct fdstore;
+struct filewatch;
+struct hang_watch;
+struct host;
+struct outdated_watch;
+struct prober;
+struct service;
+
+/* ---- work that may never come back ---- */
+
+/* `answer` is the caller's to read and to take from; what is left is freed. A result < 0 always has
+ * its sentence. */
+typedef void (*work_fn)(struct work_answer *answer, void *userdata);
+
+/* An order on its way. A member of what the host knows of it. */
+struct work {
+	work_fn on_done; /* NULL: nobody waits for it */
+	void *userdata;
+};
+
+/* `on_done` will not be called. Takes NULL, returns it. */
+struct work *work_forget(struct work *work);
+
+/* ---- the host ---- */
+
+struct host_ops {
+	/* See host_order() and what follows. */
+	int (*order)(const struct host *host, const struct work_order *order, const int *fds,
+		     size_t n_fds, const struct work *work, struct work **ret_work);
+	unsigned (*busy)(const struct host *host);
+	void (*changed)(const struct service *service);
+	void (*progress)(const struct service *service, const char *json);
+	struct service *const *(*services)(const struct host *host, size_t *ret_n);
+};
+
+struct host {
+	const struct host_ops *ops;
+	sd_event *event;
+	sd_bus *bus;			 /* to systemd */
+	struct accounting *accounting;	 /* NULL: this kernel has none */
+	struct hang_watch *hangs;	 /* NULL: hangs are not looked for */
+	struct filewatch *filewatch;	 /* NULL: no file is watched */
+	struct outdated_watch *outdated; /* NULL: nobody looks whether files were replaced */
+	struct prober *prober;		 /* carries out the probes of all services */
+	const bool *nudge;		 /* servers are to be woken when connections move to them */
+	uint64_t *next_revisit;		 /* see service/slot/instance.c */
+	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
+	struct fdstore *fdstore;
+};
+
+/*
+ * Gives an order: `on_done` (may be NULL) is called later, once, also when it fails; `*ret_work`
+ * (may be NULL) is for work_forget() and is not valid from that call on. `fds`: see
+ * system/work/work.h; copies are taken.
+ */
+int host_order(const struct host *host, const struct work_order *order, const int *fds,
+	       size_t n_fds, work_fn on_done, void *userdata, struct work **ret_work);
+/* How many orders wait or are carried out; those given up are not among them. */
+unsigned host_busy(const struct host *host);
+/* All services that it hosts. */
+struct service *const *host_services(const struct host *host, size_t *ret_n);
+
+/* What follows the routing word has changed: whoever looks at the service may look again. */
+void host_changed(const struct service *service);
+/* A change of the service has come so far. Takes the object. */
+void host_progress(const struct service *service, json_object *step);

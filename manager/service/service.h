@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One managed service: its settings, its kernel side, its instances and the change
+ * that runs. An error of a service stays with it. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "core/change/slot.h"
+#include "core/config.h"
+#include "core/name.h"
+#include "plane/act/force.h"
+#include "plane/act/foreign.h"
+#include "plane/plane.h"
+#include "service/host.h"
+
+struct change_hold;
+struct change_run;
+struct upgrade_run;
+struct event_log;
+struct exec_run;
+struct exclusive_run;
+struct failover;
+struct hang;
+struct health_watch;
+struct instance;
+struct nudging;
+struct outdated_slots;
+struct park;
+struct pathguard;
+struct roles;
+struct smoke;
+struct selection;
+
+/* See service/status.h. */
+struct description {
+	char *text; /* JSON; NULL = none is kept */
+	uint64_t until_usec;
+};
+
+/* See service/keep/waking.h. */
+struct waking {
+	struct unit_job *job;
+	uint64_t begun, delay; /* of the last one */
+};
+
+struct service {
+	const struct host *host;
+	char name[SERVICE_NAME_MAX];
+	struct config config;
+	uint64_t config_stamp;	/* of the files that were read; see configfile_stamp() */
+	struct plane *plane;	/* NULL: see `problem` */
+	struct force *force;	/* bind programs. NULL: not wanted, or see the journal */
+	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
+	struct instance *instances[HS_SLOTS_MAX];
+	unsigned n_slots;
+	struct change_run *change;	/* NULL: none runs */
+	struct upgrade_run *upgrade;	/* likewise */
+	sd_event_source *resume_source; /* one was left by the hsd before: see
+					   service/upgrade/upgrade_run.h */
+	uint64_t resume_until;
+	struct exclusive_run *exclusive; /* likewise, of a service with Exclusive=yes */
+	struct smoke *smoke;		 /* of the one or the other */
+	bool loss_told;			 /* that no slot is left; until the next adoption */
+	struct event_log *events;
+	struct nudging *nudging; /* NULL: there is nothing that could move */
+	struct park *park;
+	struct pathguard *pathguard; /* NULL: there was no memory for one */
+	struct waking waking;
+	sd_event_source *settling;     /* see service/slot/settling.h */
+	sd_event_source *retry_source; /* its kernel side could not be opened */
+	uint64_t retry_delay;
+	struct hang *hang;
+	struct failover *failover;
+	struct roles *roles;
+	struct health_watch *health;
+	unsigned tastings;	     /* those of service/failover/tasting.h that have rules */
+	struct selection *selection; /* NULL: nobody looks whether the selector still decides */
+	struct change_hold *holds;   /* changes that wait for a verdict of the probes */
+	struct foreign_list
+		foreign; /* seen when it was looked last; see service/watch/foreign_watch.h */
+	bool foreign_due, foreign_again;
+	struct work *foreign_work; /* it is being looked */
+	struct outdated_slots
+		*outdated;	/* NULL: not looked yet; see service/watch/outdated_watch.h */
+	struct exec_run *execs; /* commands whose scope is being made */
+	/* ports that Ports= does not name are being given up: see service/keep/narrowing.h */
+	sd_event_source *outside_source;
+	struct work *outside_work;
+	void *hosting; /* what the host has noted of it */
+	struct description described, described_to_all;
+};
+
+/* Its kernel side is open, and what the hsd before has left for it was taken. */
+bool service_is_open(const struct service *service);
+/* Systemd has been asked about all slots. */
+bool service_is_known(const struct service *service);
+/* All slots were stopped by somebody: none is on its way or has failed, nor has one that a socket
+ * unit starts ended by itself. */
+bool service_is_put_down(const struct service *service);
+
+/* States of all slots, from kernel facts and units. */
+void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX]);
+/* Who is to take over from `slot`: a ready one, the fittest; HS_SLOT_NONE when there is none, or
+ * only an unhealthy one and that is not wanted. */
+unsigned service_pick(const struct service *service, unsigned slot, bool take_unhealthy);

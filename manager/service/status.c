@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/status.h"
+
+#include "service/change/change_run.h"
+#include "service/change/exclusive_run.h"
+#include "service/failover/failover.h"
+#include "service/keep/pathguard.h"
+#include "service/slot/instance.h"
+#include "service/upgrade/upgrade_run.h"
+#include "service/watch/foreign_watch.h"
+#include "service/watch/hang.h"
+#include "service/watch/health.h"
+#include "service/watch/outdated_watch.h"
+#include "service/watch/selection.h"
+#include "system/unit/stray.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+#define STALE_USEC (100 * USEC_PER_MSEC)
+
+static void report_health(const struct service *service, struct service_report *report)
+{
+	struct slot_health health[HS_SLOTS_MAX];
+
+	if (!health_of(service, health))
+		return;
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		report->slots[i].probed = true;
+		report->slots[i].health = health[i].state;
+		problem_set(&report->slots[i].health_reason, 0, "%s", health[i].reason);
+	}
+}
+
+/* A state that says that something is wrong has a reason, always. */
+static void describe_unadopted(const struct instance *instance, struct problem *ret_sentence)
+{
+	if (instance->service->problem.text[0])
+		*ret_sentence = instance->service->problem;
+	else if (instance_is_adopting(instance) || !instance->unadopted.text[0])
+		problem_set(ret_sentence, 0, "its sockets are being looked for");
+	else
+		*ret_sentence = instance->unadopted;
+}
+
+static void report_slot(const struct service *service, unsigned slot, enum slot_state state,
+			struct service_report *report)
+{
+	const struct instance *instance = service->instances[slot];
+	struct slot_report *out = &report->slots[slot];
+
+	report_read_unit(report, slot, instance_facts(instance));
+	out->state = state;
+	if (instance->silence)
+		instance_describe_silence(instance, &out->problem);
+	if (!out->problem.text[0] || (state == SLOT_FAILED && instance->explained))
+		out->problem = instance->problem;
+	outdated_read(service, slot, &out->outdated);
+	if (state == SLOT_UNADOPTED && !out->problem.text[0])
+		stray_describe(service->name, slot, instance_facts(instance), &out->problem);
+	if (state == SLOT_UNADOPTED && !out->problem.text[0])
+		describe_unadopted(instance, &out->problem);
+	out->stalled_usec = hang_stalled(service->hang, slot);
+	out->full = failover_is_full(service->failover, slot);
+	if (service->failover && failover_problem(service->failover, slot)->text[0])
+		out->problem = *failover_problem(service->failover, slot);
+	if (state == SLOT_INCOMPLETE)
+		plane_describe_missing(service->plane, slot,
+				       hs_word_active(plane_word(service->plane)), &out->problem);
+}
+
+void service_report(struct service *service, struct service_report *ret_report)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+
+	foreign_watch_confirm(service);
+
+	report_init(ret_report, service->name, service->n_slots);
+	ret_report->manager = true;
+	ret_report->known = service_is_known(service);
+	ret_report->problem = service->problem;
+	ret_report->foreign = service->foreign;
+	ret_report->intake.wanted = service->config.intake;
+	ret_report->failover = service->config.failover;
+	if (service->failover)
+		ret_report->hold_usec = failover_hold(service->failover);
+	report_read_plane(ret_report, service->plane);
+	report_read_force(ret_report, service->force);
+	if (upgrade_run_blocks(service))
+		snprintf(ret_report->change, sizeof(ret_report->change), "upgrade");
+	else if (service->change)
+		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
+			 change_run_verb(service->change));
+	else if (service->exclusive)
+		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
+			 exclusive_run_verb(service->exclusive));
+	if (!ret_report->problem.text[0] && selection_problem(service->selection))
+		ret_report->problem = *selection_problem(service->selection);
+	if (service->plane && !ret_report->problem.text[0])
+		exclusive_check(service, &ret_report->problem);
+	if (service->plane && !ret_report->problem.text[0])
+		pathguard_describe(service->pathguard, &ret_report->problem);
+	service_states(service, states);
+	for (unsigned i = 0; i < service->n_slots; i++)
+		report_slot(service, i, states[i], ret_report);
+	report_health(service, ret_report);
+}
+
+static char *describe(struct service *service, bool may_see)
+{
+	_cleanup_(freep) struct service_report *report = malloc(sizeof(*report));
+	json_object *object;
+	char *text;
+
+	if (!report)
+		return NULL;
+	service_report(service, report);
+	report->withheld = !may_see;
+	object = report_to_json(report);
+	text = report_text(object);
+	json_object_put(object);
+	return text;
+}
+
+const char *service_describe(struct service *service, bool may_see)
+{
+	struct description *kept = may_see ? &service->described : &service->described_to_all;
+	uint64_t now = now_usec();
+
+	if (!may_see && kept->text && now < kept->until_usec)
+		return kept->text;
+	free(kept->text);
+	kept->text = describe(service, may_see);
+	kept->until_usec = now + STALE_USEC;
+	return kept->text;
+}

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/watch/health.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "service/change/change_hold.h"
+#include "service/change/exclusive_run.h"
+#include "service/failover/failover.h"
+#include "service/slot/instance.h"
+#include "service/slot/orders.h"
+#include "service/upgrade/upgrade_run.h"
+#include "service/watch/selection.h"
+#include "system/journal.h"
+#include "system/probe/prober.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+/* Between two rounds while nothing is known: a good standby is not to wait for Rise= intervals. */
+#define EAGER_USEC (30 * USEC_PER_MSEC)
+
+/* An adoption takes so long as a rule. */
+#define ATTACHED_USEC (200 * USEC_PER_MSEC)
+
+/* That a slot cannot be probed is not told more often: an instance may be the reason. */
+#define VOID_TOLD_USEC (60 * USEC_PER_SEC)
+
+struct checked_slot;
+
+/* One probe of a round. */
+struct check {
+	struct checked_slot *slot;
+	const struct probe_spec *spec;
+	struct work *work;     /* a connection to its AF_UNIX socket is being made */
+	struct probe_run *run; /* NULL: it has ended, or not begun */
+	struct probe_result result;
+};
+
+struct checked_slot {
+	struct health_watch *watch;
+	unsigned number;
+	struct health health;
+	bool asked; /* since it came */
+	uint64_t due;
+	struct check *checks;	    /* room for CONFIG_PROBES_MAX, from the first round on */
+	unsigned n_checks, running; /* of this round */
+	struct problem note;	    /* what a good or a void round has said */
+	uint64_t void_told;	    /* when; 0 = not yet */
+};
+
+struct health_watch {
+	struct service *service;
+	sd_event_source *timer;
+	bool begun; /* selectors look for our connections */
+	struct config_health used;
+	struct checked_slot slots[HS_SLOTS_MAX];
+};
+
+static const struct config_health *settings(const struct health_watch *watch)
+{
+	return &watch->service->config.health;
+}
+
+/* ---- one slot ---- */
+
+static void cancel(struct checked_slot *slot)
+{
+	for (unsigned i = 0; i < slot->n_checks; i++) {
+		slot->checks[i].work = work_forget(slot->checks[i].work);
+		slot->checks[i].run = probe_run_free(slot->checks[i].run);
+	}
+	slot->running = slot->n_checks = 0;
+}
+
+static void forget(struct checked_slot *slot)
+{
+	cancel(slot);
+	health_init(&slot->health, now_usec());
+	slot->note.text[0] = '\0';
+	slot->asked = false;
+	slot->void_told = 0;
+	slot->due = 0;
+}
+
+static bool is_askable(const struct checked_slot *slot)
+{
+	const struct service *service = slot->watch->service;
+
+	return slot->number < service->n_slots && !plane_is_retired(service->plane, slot->number) &&
+	       instance_is_up(instance_facts(service->instances[slot->number])->state) &&
+	       plane_slot_sockets(service->plane, slot->number);
+}
+
+static bool is_active(const struct checked_slot *slot)
+{
+	return hs_word_active(plane_word(slot->watch->service->plane)) == slot->number;
+}
+
+/* ---- verdicts ---- */
+
+static void tell_verdict(const struct checked_slot *slot, enum health_state before)
+{
+	const struct service *service = slot->watch->service;
+	struct journal_scope scope = {service->name, (int)slot->number, LOG_INFO};
+
+	if (slot->health.state == HEALTH_BAD) {
+		scope.priority = LOG_WARNING;
+		journal_log(JOURNAL_HEALTH, &scope, "%s: slot %u is unhealthy: %s", service->name,
+			    slot->number, slot->health.reason.text);
+		return;
+	}
+	if (before == HEALTH_BAD)
+		scope.priority = LOG_NOTICE;
+	journal_log(JOURNAL_HEALTH, &scope, "%s: slot %u is healthy%s", service->name, slot->number,
+		    before == HEALTH_BAD ? " again" : "");
+}
+
+static void on_verdict(struct checked_slot *slot)
+{
+	struct service *service = slot->watch->service;
+
+	if (slot->health.state == HEALTH_GOOD)
+		failover_on_healthy(service->failover, slot->number);
+	host_changed(service);
+	upgrade_run_poke(service->upgrade);
+	exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
+	change_hold_poke(service);
+}
+
+static void tell_void(struct checked_slot *slot, const char *words)
+{
+	const struct service *service = slot->watch->service;
+	struct journal_scope scope = {service->name, (int)slot->number, LOG_WARNING};
+	uint64_t now = now_usec();
+
+	if (slot->void_told && now - slot->void_told < VOID_TOLD_USEC)
+		return;
+	slot->void_told = now;
+	journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u cannot be probed: %s", service->name,
+		    slot->number, words);
+}
+
+/* The first probe that says something worse than the others speaks for all. */
+static const struct probe_result *worst_of(const struct checked_slot *slot)
+{
+	const struct probe_result *worst = &slot->checks[0].result;
+
+	for (unsigned i = 1; i < slot->n_checks; i++) {
+		const struct probe_result *result = &slot->checks[i].result;
+
+		if (worst->verdict == PROBE_BAD)
+			break;
+		if (result->verdict == PROBE_BAD ||
+		    (result->verdict == PROBE_VOID && worst->verdict == PROBE_GOOD) ||
+		    (result->verdict == worst->verdict && !worst->words.text[0]))
+			worst = result;
+	}
+	return worst;
+}
+
+static void set_timer(struct health_watch *watch);
+
+/* When it is asked again because the selector has been attached again. */
+static void look_for_strays(struct checked_slot *slot, uint64_t now)
+{
+	bool stray = false;
+
+	for (unsigned i = 0; i < slot->n_checks; i++)
+		stray |= slot->checks[i].result.stray;
+	if (stray && selection_on_stray(slot->watch->service->selection, slot->number))
+		slot->due = MIN(slot->due, now + ATTACHED_USEC);
+}
+
+static void judge_round(struct checked_slot *slot)
+{
+	const struct config_health *config = settings(slot->watch);
+	const struct probe_result *worst = worst_of(slot);
+	enum health_state before = slot->health.state;
+	bool bad = worst->verdict == PROBE_BAD, changed = false;
+	uint64_t now = now_usec();
+
+	look_for_strays(slot, now);
+	slot->note = worst->words;
+	if (worst->verdict == PROBE_VOID)
+		tell_void(slot, worst->words.text);
+	else
+		changed = health_note(&slot->health, &config->rule, bad ? worst->words.text : NULL,
+				      now);
+	slot->n_checks = 0;
+	if (slot->health.state == HEALTH_UNKNOWN && worst->verdict != PROBE_VOID)
+		slot->due = MIN(now + EAGER_USEC, MAX(slot->due, now));
+	set_timer(slot->watch);
+	if (changed)
+		tell_verdict(slot, before);
+	/* as long as it is unhealthy: the reason not to leave it may go away */
+	if (slot->health.state == HEALTH_BAD && is_active(slot))
+		failover_on_unhealthy(slot->watch->service->failover, slot->number,
+				      slot->health.reason.text);
+	if (changed)
+		on_verdict(slot);
+}
+
+static void end_check(struct check *check, const struct probe_result *result)
+{
+	struct checked_slot *slot = check->slot;
+
+	check->result = *result;
+	if (--slot->running)
+		return;
+	/* on its way out while it was asked: that says nothing */
+	if (is_askable(slot)) {
+		judge_round(slot);
+		return;
+	}
+	forget(slot);
+	set_timer(slot->watch);
+}
+
+static void on_checked(const struct probe_result *result, void *userdata)
+{
+	struct check *check = userdata;
+
+	check->run = NULL;
+	end_check(check, result);
+}
+
+/* ---- rounds ---- */
+
+/* `connection`: to its AF_UNIX socket, which is taken; NULL = none. */
+static int start_check(struct check *check, int *connection)
+{
+	struct checked_slot *slot = check->slot;
+	struct service *service = slot->watch->service;
+	struct probe_target target = {
+		.plane = service->plane,
+		.slot = slot->number,
+		.health = settings(slot->watch),
+		.spec = check->spec,
+		.is_connected = connection,
+		.fd = connection ? *connection : -1,
+	};
+	int r = prober_start(service->host->prober, &target, on_checked, check, &check->run);
+
+	if (r >= 0 && connection)
+		*connection = -1;
+	return r;
+}
+
+/* What clients are told, too; NULL: it says nothing of the slot. */
+static const char *fault_of(int error)
+{
+	switch (error) {
+	case -ECONNREFUSED:
+		return "nobody listens at its AF_UNIX socket";
+	case -EAGAIN:
+		return "the queue of its AF_UNIX socket is full";
+	case -ENOENT:
+	case -ENOTSOCK:
+		return "its AF_UNIX socket is not where it was";
+	default:
+		return NULL;
+	}
+}
+
+static void refuse_check(struct check *check, const struct work_answer *answer)
+{
+	const char *fault = fault_of(answer->result);
+	struct probe_result result = {.verdict = fault ? PROBE_BAD : PROBE_VOID};
+
+	problem_set(&result.words, 0, "%.400s", fault ?: answer->problem.text);
+	end_check(check, &result);
+}
+
+static void on_reached(struct work_answer *answer, void *userdata)
+{
+	struct check *check = userdata;
+
+	check->work = NULL;
+	if (answer->result >= 0 && !answer->n_fds)
+		answer->result = -ENOMEM;
+	if (answer->result >= 0)
+		answer->result = start_check(check, &answer->fds[0]);
+	if (answer->result < 0 && !answer->problem.text[0])
+		problem_set(&answer->problem, 0, "%s", strerror(-answer->result));
+	if (answer->result < 0)
+		refuse_check(check, answer);
+}
+
+/* A slot that serves no TCP address is asked at its path: hsd itself may not connect there. */
+static bool is_asked_at_path(const struct check *check)
+{
+	const struct plane *plane = check->slot->watch->service->plane;
+	size_t n;
+
+	plane_listeners(plane, &n);
+	return check->spec->kind != PROBE_EXEC && !n && plane_paths(plane)->entries;
+}
+
+static int begin_check(struct check *check)
+{
+	struct service *service = check->slot->watch->service;
+	struct work_order order = {.kind = WORK_REACH};
+
+	if (!is_asked_at_path(check))
+		return start_check(check, NULL);
+	return instance_order(service->instances[check->slot->number], &order, on_reached, check,
+			      &check->work);
+}
+
+static void begin_round(struct checked_slot *slot, uint64_t now)
+{
+	struct health_watch *watch = slot->watch;
+	const struct config_health *config = settings(watch);
+
+	slot->asked = true;
+	slot->n_checks = slot->running = 0;
+	slot->due = now + config->interval_usec;
+	if (!slot->checks)
+		slot->checks = calloc(CONFIG_PROBES_MAX, sizeof(*slot->checks));
+	if (!slot->checks)
+		return;
+	for (unsigned i = 0; i < config->n_probes; i++) {
+		struct check *check = &slot->checks[i];
+
+		*check = (struct check) {
+			.slot = slot, .spec = &config->probes[i], .result.verdict = PROBE_VOID};
+		slot->n_checks++;
+		slot->running += begin_check(check) >= 0;
+	}
+}
+
+static void look_at(struct checked_slot *slot, uint64_t now)
+{
+	if (slot->running)
+		return;
+	/* one that has just become askable is asked at once */
+	if (is_askable(slot)) {
+		if (slot->due <= now || !slot->asked)
+			begin_round(slot, now);
+		return;
+	}
+	if (slot->asked)
+		forget(slot);
+	slot->due = now + settings(slot->watch)->interval_usec;
+}
+
+static void begin_or_end(struct health_watch *watch, bool wanted)
+{
+	struct service *service = watch->service;
+
+	if (wanted == watch->begun)
+		return;
+	if (!wanted)
+		prober_end(service->host->prober, service->plane);
+	watch->begun = wanted && prober_begin(service->host->prober, service->plane) >= 0;
+}
+
+static void look(struct health_watch *watch)
+{
+	uint64_t now = now_usec();
+
+	begin_or_end(watch, settings(watch)->n_probes > 0);
+	for (unsigned i = 0; i < HS_SLOTS_MAX && watch->begun; i++)
+		look_at(&watch->slots[i], now);
+	set_timer(watch);
+}
+
+static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	look(userdata);
+	return 0;
+}
+
+static void set_timer(struct health_watch *watch)
+{
+	uint64_t due = USEC_INFINITY;
+
+	for (unsigned i = 0; i < watch->service->n_slots; i++)
+		if (!watch->slots[i].running)
+			due = MIN(due, watch->slots[i].due);
+	if (due == USEC_INFINITY || !settings(watch)->n_probes) {
+		sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
+		return;
+	}
+	sd_event_source_set_time(watch->timer, due);
+	sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
+}
+
+/* ---- from outside ---- */
+
+void health_reload(struct health_watch *watch)
+{
+	if (!watch)
+		return;
+	if (memcmp(&watch->used, settings(watch), sizeof(watch->used)))
+		for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+			forget(&watch->slots[i]);
+	watch->used = *settings(watch);
+	health_poke(watch);
+}
+
+void health_poke(struct health_watch *watch)
+{
+	if (!watch)
+		return;
+	sd_event_source_set_time(watch->timer, 0);
+	sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
+}
+
+void health_on_adopted(struct health_watch *watch, unsigned slot)
+{
+	if (!watch)
+		return;
+	forget(&watch->slots[slot]);
+	failover_on_healthy(watch->service->failover, slot);
+	health_poke(watch);
+}
+
+static const char *reason_of(const struct checked_slot *slot)
+{
+	if (slot->health.state == HEALTH_GOOD)
+		return slot->note.text;
+	return slot->health.reason.text[0] ? slot->health.reason.text : slot->note.text;
+}
+
+const struct slot_health *health_of(const struct service *service,
+				    struct slot_health health[HS_SLOTS_MAX])
+{
+	if (!service->health || !service->config.health.n_probes)
+		return NULL;
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		health[i] = (struct slot_health) {
+			.state = service->health->slots[i].health.state,
+			.reason = reason_of(&service->health->slots[i]),
+		};
+	return health;
+}
+
+bool health_is_probing(const struct health_watch *watch)
+{
+	return watch && watch->begun;
+}
+
+uint64_t health_patience(const struct service *service)
+{
+	const struct config_health *config = &service->config.health;
+
+	return config->rule.rise * (config->timeout_usec + EAGER_USEC) + PROBER_START_USEC;
+}
+
+int health_new(struct service *service, struct health_watch **ret_watch)
+{
+	struct health_watch *watch = calloc(1, sizeof(*watch));
+	int r;
+
+	if (!watch)
+		return -ENOMEM;
+	watch->service = service;
+	watch->used = service->config.health;
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++) {
+		watch->slots[i].watch = watch;
+		watch->slots[i].number = i;
+	}
+	r = sd_event_add_time(service->host->event, &watch->timer, CLOCK_MONOTONIC, 0,
+			      USEC_PER_MSEC, on_due, watch);
+	if (r < 0) {
+		free(watch);
+		return r;
+	}
+	*ret_watch = watch;
+	return 0;
+}
+
+struct health_watch *health_free(struct health_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++) {
+		cancel(&watch->slots[i]);
+		free(watch->slots[i].checks);
+	}
+	begin_or_end(watch, false);
+	sd_event_source_disable_unref(watch->timer);
+	free(watch);
+	return NULL;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The health of a service's slots: asks each that runs, by the probes of section [Health], every
+ * Interval= (and one that is not known yet at once and again and again), and has the verdicts of
+ * core/watch/probe.h. What follows for an active slot is service/failover/failover.h.
+ *
+ * Nothing is kept over the end of hsd: the next one asks anew, and knows within moments.
+ */
+#pragma once
+
+#include "service/service.h"
+
+int health_new(struct service *service, struct health_watch **ret_watch);
+struct health_watch *health_free(struct health_watch *watch);
+
+/* The settings have been read again: before anything else, as probes that run go by the old. */
+void health_reload(struct health_watch *watch);
+/* Slots came or went. */
+void health_poke(struct health_watch *watch);
+/* Another instance occupies the slot. */
+void health_on_adopted(struct health_watch *watch, unsigned slot);
+
+/* What is known, of all slots, valid until the event loop runs on; NULL when the service has no
+ * probes. */
+const struct slot_health *health_of(const struct service *service,
+				    struct slot_health health[HS_SLOTS_MAX]);
+/* Selectors look for our connections already; NULL is nobody. */
+bool health_is_probing(const struct health_watch *watch);
+/* For so long a fresh instance that is well may be unknown, microseconds. */
+uint64_t health_patience(const struct service *service);
