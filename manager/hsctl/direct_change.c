@@ -174,21 +174,19 @@ static int answer(const struct run *run, struct reply *ret_reply)
 	return ret_reply->exit = EXIT_DONE;
 }
 
-static struct switchover_plan make_plan(const struct direct *direct,
-					const struct direct_order *order, unsigned to)
+static void set_times(const struct direct *direct, const struct direct_order *order,
+		      struct switchover_plan *plan)
 {
 	const struct config *config = &direct->config;
-	struct switchover_plan plan = change_plan(direct->plane, order->verb, to);
 
-	plan.settle_usec =
+	plan->settle_usec =
 		order->settle_usec == USEC_INFINITY ? config->settle_usec : order->settle_usec;
-	plan.drain_usec =
+	plan->drain_usec =
 		order->drain_usec == USEC_INFINITY ? config->drain_usec : order->drain_usec;
 	/* nobody else goes on with it when we leave; to keep the old instance there is no need */
-	plan.drain_usec = MIN(plan.drain_usec, order->timeout_usec);
+	plan->drain_usec = MIN(plan->drain_usec, order->timeout_usec);
 	if (order->no_block || order->verb == VERB_ROLLBACK)
-		plan.drain_usec = 0;
-	return plan;
+		plan->drain_usec = 0;
 }
 
 /* Stopping a unit while watching over the traffic is the daemon's work. */
@@ -212,7 +210,7 @@ static int check_then(const struct direct *direct, const struct direct_order *or
 }
 
 static int ask_gate(const struct direct *direct, const struct direct_order *order, bool busy,
-		    unsigned *ret_to, struct reply *ret_reply)
+		    struct switchover_plan *ret_plan, struct reply *ret_reply)
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	struct change_request request = {
@@ -225,7 +223,7 @@ static int ask_gate(const struct direct *direct, const struct direct_order *orde
 	struct problem refusal = {0};
 
 	direct_states(direct, states);
-	if (change_gate(direct->plane, &request, ret_to, &refusal) == GATE_OPEN)
+	if (change_gate(direct->plane, &request, ret_plan, &refusal) == GATE_OPEN)
 		return EXIT_DONE;
 	return reply_fail(ret_reply, EXIT_REFUSED, "%s", refusal.text);
 }
@@ -237,7 +235,6 @@ int direct_change(const char *service, const struct direct_order *order, struct 
 	struct run run = {.direct = &direct, .order = order};
 	struct problem problem = {0};
 	struct switchover_plan plan;
-	unsigned to = HS_SLOT_NONE;
 	int r;
 
 	if (direct_open(service, &direct, &problem) < 0)
@@ -248,9 +245,9 @@ int direct_change(const char *service, const struct direct_order *order, struct 
 	if (r < 0 && r != -EBUSY)
 		return reply_fail(ret_reply, EXIT_FAILED, "cannot lock %s: %s", service,
 				  strerror(-r));
-	if (ask_gate(&direct, order, r == -EBUSY, &to, ret_reply))
+	if (ask_gate(&direct, order, r == -EBUSY, &plan, ret_reply))
 		return ret_reply->exit;
-	plan = make_plan(&direct, order, to);
+	set_times(&direct, order, &plan);
 	change_init(&run.change, direct.plane, &plan);
 	run.change.uid = journal_own_uid();
 	catch_signals();

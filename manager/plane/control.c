@@ -3,41 +3,80 @@
  * What the map "control" holds, but for what is set once. Selectors and other managers read and
  * write it at the same time: each access is one atomic one.
  */
-#include <errno.h>
+#include <assert.h>
 
 #include "plane/pathlink.h"
-#include "plane/plane.h"
+#include "plane/plane_state.h"
 
 uint64_t plane_word(const struct plane *plane)
 {
-	return __atomic_load_n(&plane_control(plane)->word, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&plane->control->word, __ATOMIC_SEQ_CST);
 }
 
-int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired)
+void plane_init_word(struct plane *plane)
 {
-	__u64 found = expected;
+	__atomic_store_n(&plane->control->word, WORD_INITIAL, __ATOMIC_SEQ_CST);
+}
 
-	if (!__atomic_compare_exchange_n(&plane_control(plane)->word, &found, desired, false,
-					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-		return -EAGAIN;
+/* Before the word is written: should we end between the two, a rollback does nothing, rather than
+ * what was meant for the switchover before. */
+static void note(struct plane *plane, const struct plane_undo *undo, uint64_t found, uint64_t next)
+{
+	if (next == found)
+		plane_remember(plane, undo->previous_word, undo->previous_cookie);
+	else
+		plane_remember(plane, undo->cookie ? found : 0, undo->cookie);
+}
+
+/* Sets `found` to what was found instead. */
+static bool swap(struct plane *plane, __u64 *found, __u64 next)
+{
+	assert(word_may_follow(*found, next));
+	return __atomic_compare_exchange_n(&plane->control->word, found, next, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+bool plane_edit_word(struct plane *plane, word_edit edit, const struct word_args *args,
+		     struct plane_undo *undo)
+{
+	__u64 found = plane_word(plane), next;
+
+	if (undo)
+		plane_previous(plane, &undo->previous_word, &undo->previous_cookie);
+	do {
+		next = edit(found, args);
+		if (undo)
+			note(plane, undo, found, next);
+		if (next == found)
+			return false;
+	} while (!swap(plane, &found, next));
+	if (undo)
+		undo->word = found;
 	pathlink_follow(plane);
-	return 0;
+	return true;
 }
 
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie)
 {
-	__atomic_store_n(&plane_control(plane)->previous_cookie, previous_cookie, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&plane_control(plane)->previous_word, previous_word, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&plane->control->previous_cookie, previous_cookie, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&plane->control->previous_word, previous_word, __ATOMIC_SEQ_CST);
 }
 
 void plane_previous(const struct plane *plane, uint64_t *ret_word, uint64_t *ret_cookie)
 {
-	*ret_word = __atomic_load_n(&plane_control(plane)->previous_word, __ATOMIC_SEQ_CST);
-	*ret_cookie = __atomic_load_n(&plane_control(plane)->previous_cookie, __ATOMIC_SEQ_CST);
+	*ret_word = __atomic_load_n(&plane->control->previous_word, __ATOMIC_SEQ_CST);
+	*ret_cookie = __atomic_load_n(&plane->control->previous_cookie, __ATOMIC_SEQ_CST);
+}
+
+static bool has_bit(const uint32_t *bits, unsigned slot)
+{
+	assert(slot < HS_SLOTS_MAX);
+	return __atomic_load_n(bits, __ATOMIC_SEQ_CST) & (1U << slot);
 }
 
 static void set_bit(uint32_t *bits, unsigned slot, bool on)
 {
+	assert(slot < HS_SLOTS_MAX);
 	if (on)
 		__atomic_fetch_or(bits, 1U << slot, __ATOMIC_SEQ_CST);
 	else
@@ -46,54 +85,55 @@ static void set_bit(uint32_t *bits, unsigned slot, bool on)
 
 bool plane_is_retired(const struct plane *plane, unsigned slot)
 {
-	return __atomic_load_n(&plane_control(plane)->retired, __ATOMIC_SEQ_CST) & (1U << slot);
+	return has_bit(&plane->control->retired, slot);
 }
 
 void plane_set_retired(struct plane *plane, unsigned slot, bool retired)
 {
-	set_bit(&plane_control(plane)->retired, slot, retired);
+	set_bit(&plane->control->retired, slot, retired);
 }
 
 bool plane_is_suspect(const struct plane *plane, unsigned slot)
 {
-	return __atomic_load_n(&plane_control(plane)->suspect, __ATOMIC_SEQ_CST) & (1U << slot);
+	return has_bit(&plane->control->suspect, slot);
 }
 
 void plane_set_suspect(struct plane *plane, unsigned slot, bool suspect)
 {
-	set_bit(&plane_control(plane)->suspect, slot, suspect);
+	set_bit(&plane->control->suspect, slot, suspect);
 }
 
 void plane_advance_epoch(struct plane *plane, unsigned slot)
 {
-	__u64 epochs = __atomic_load_n(&plane_control(plane)->epochs, __ATOMIC_SEQ_CST);
+	__u64 epochs = __atomic_load_n(&plane->control->epochs, __ATOMIC_SEQ_CST);
 	uint64_t shift = 4 * slot, next;
 
+	assert(slot < HS_SLOTS_MAX);
 	do {
 		next = ((epochs >> shift) + 1) & 0xf;
 		next = (epochs & ~(UINT64_C(0xf) << shift)) | next << shift;
-	} while (!__atomic_compare_exchange_n(&plane_control(plane)->epochs, &epochs, next, false,
+	} while (!__atomic_compare_exchange_n(&plane->control->epochs, &epochs, next, false,
 					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 }
 
 bool plane_has_preview(const struct plane *plane)
 {
-	return __atomic_load_n(&plane_control(plane)->preview, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&plane->control->preview, __ATOMIC_SEQ_CST);
 }
 
 void plane_set_preview(struct plane *plane, bool on)
 {
-	__atomic_store_n(&plane_control(plane)->preview, on, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&plane->control->preview, on, __ATOMIC_SEQ_CST);
 }
 
 unsigned plane_canary_mode(const struct plane *plane)
 {
-	return __atomic_load_n(&plane_control(plane)->canary_mode, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&plane->control->canary_mode, __ATOMIC_SEQ_CST);
 }
 
 void plane_set_canary_mode(struct plane *plane, unsigned mode)
 {
-	__atomic_store_n(&plane_control(plane)->canary_mode, (uint8_t)mode, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&plane->control->canary_mode, (uint8_t)mode, __ATOMIC_SEQ_CST);
 }
 
 #define UPGRADE_NOTED (UINT64_C(1) << 63)
@@ -102,19 +142,24 @@ void plane_set_upgrade(struct plane *plane, const struct plane_upgrade *upgrade)
 {
 	uint64_t noted = 0;
 
+	assert(!upgrade || (upgrade->from < HS_SLOTS_MAX && upgrade->to < HS_SLOTS_MAX));
 	if (upgrade)
 		noted = UPGRADE_NOTED | upgrade->state | (uint64_t)upgrade->from << 8 |
 			(uint64_t)upgrade->to << 16 | (uint64_t)upgrade->uid << 24;
-	__atomic_store_n(&plane_control(plane)->upgrade, noted, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&plane->control->upgrade, noted, __ATOMIC_SEQ_CST);
 }
 
 bool plane_upgrade(const struct plane *plane, struct plane_upgrade *ret_upgrade)
 {
-	uint64_t noted = __atomic_load_n(&plane_control(plane)->upgrade, __ATOMIC_SEQ_CST);
+	uint64_t noted = __atomic_load_n(&plane->control->upgrade, __ATOMIC_SEQ_CST);
+
+	struct plane_upgrade upgrade = {noted & 0xff, noted >> 8 & 0xff, noted >> 16 & 0xff,
+					(uint32_t)(noted >> 24)};
 
 	if (!(noted & UPGRADE_NOTED))
 		return false;
-	*ret_upgrade = (struct plane_upgrade) {noted & 0xff, noted >> 8 & 0xff, noted >> 16 & 0xff,
-					       (uint32_t)(noted >> 24)};
-	return true;
+	*ret_upgrade = upgrade;
+	/* whoever wrote it */
+	return upgrade.from < HS_SLOTS_MAX && upgrade.to < HS_SLOTS_MAX &&
+	       upgrade.from != upgrade.to;
 }

@@ -224,7 +224,7 @@ static int init_control(struct plane *plane)
 		return -errno;
 	config_init(&defaults);
 	plane_set_flow(plane, &defaults);
-	plane->control->word = WORD_INITIAL;
+	plane_init_word(plane);
 	plane->control->service_id = info.id;
 	plane->control->retired = (1U << HS_SLOTS_MAX) - 1;
 	__atomic_store_n(&plane->control->abi, HS_ABI_VERSION, __ATOMIC_RELEASE);
@@ -339,7 +339,7 @@ void plane_set_flow(struct plane *plane, const struct config *config)
 	__atomic_store_n(&control->flow_mode, config->flow, __ATOMIC_SEQ_CST);
 }
 
-struct hs_control *plane_control(const struct plane *plane)
+const struct hs_control *plane_control(const struct plane *plane)
 {
 	return plane->control;
 }

@@ -41,8 +41,8 @@ struct accounting *plane_accounting(const struct plane *plane);
 struct own *plane_own(const struct plane *plane);
 uint32_t plane_id(const struct plane *plane);
 int plane_counters_fd(const struct plane *plane); /* stays the plane's */
-/* Mapped; stays the plane's. Written in plane/control.c only. */
-struct hs_control *plane_control(const struct plane *plane);
+/* Mapped; stays the plane's. */
+const struct hs_control *plane_control(const struct plane *plane);
 const struct flows *plane_flow_table(const struct plane *plane);
 /* Of its AF_UNIX sockets; without entries where there is none. Changed by plane/path/paths.h
  * alone. */
@@ -51,7 +51,7 @@ const struct paths *plane_paths(const struct plane *plane);
 int plane_paths_get(struct plane *plane, struct paths **ret_paths);
 
 /* The lock that a change of this service holds while it runs: -EBUSY when another has it. Ends with
- * the descriptor. Retire and crash handling do without: they swap the word only. */
+ * the descriptor. Retire and crash handling do without: they edit the word only. */
 int plane_lock(const struct plane *plane, int *ret_fd);
 
 /* For plane/preview/preview.c: the map of the rules (stays the plane's), the lock that is held
@@ -67,9 +67,25 @@ unsigned plane_canary_mode(const struct plane *plane);
 void plane_set_canary_mode(struct plane *plane, unsigned mode);
 
 uint64_t plane_word(const struct plane *plane);
-/* Writes `desired` if the word is still `expected`, else -EAGAIN. The link of the service's paths
- * follows (plane/pathlink.h); where it could not, pathlink_is_right() tells. */
-int plane_swap_word(struct plane *plane, uint64_t expected, uint64_t desired);
+/* Of an edit that rollback can undo: what rollback is to know from then on, and what it takes to
+ * have all as it was. */
+struct plane_undo {
+	uint64_t cookie; /* to be set before: of a socket of the slot that is left; 0 = there is
+			  * nothing to go back to */
+	uint64_t word;	 /* that the edit found; set if it changed something */
+	uint64_t previous_word, previous_cookie; /* see plane_previous(), from before the edit */
+};
+
+/*
+ * The one writer of the word: applies the edit to it, again and again until nobody else has changed
+ * it meanwhile. False: there was nothing to change. Asserts word_may_follow() before it writes.
+ *
+ * The link of the service's paths follows (plane/pathlink.h); where it could not,
+ * pathlink_is_right() tells. With `undo` (else NULL) rollback knows of this edit, if it changed
+ * something, and only the holder of plane_lock() may ask for that.
+ */
+bool plane_edit_word(struct plane *plane, word_edit edit, const struct word_args *args,
+		     struct plane_undo *undo);
 
 /* Whether the slot has been retired, or was never adopted. Kept in the kernel, so that the next
  * manager knows as well whether an instance that is gone left on purpose. */

@@ -26,5 +26,7 @@ struct plane {
 
 /* Those that are pinned and not in the list yet. */
 int plane_open_listeners(struct plane *plane);
+/* Of a service that is being made: nobody else sees its word yet. */
+void plane_init_word(struct plane *plane);
 /* The table of UDP flows, if there is none. */
 int plane_make_flows(struct plane *plane);

@@ -280,23 +280,20 @@ unsigned rig_adopt(struct rig *rig, const struct server *server)
 
 void rig_flip(struct rig *rig, unsigned slot)
 {
-	uint64_t word = plane_word(rig->plane);
-
-	rig_check(plane_swap_word(rig->plane, word, word_with_active(word, slot)) == 0);
+	plane_edit_word(rig->plane, word_activate, WORD_ARGS(.to = slot), NULL);
+	rig_check(hs_word_active(plane_word(rig->plane)) == slot);
 }
 
 void rig_policy(struct rig *rig, enum hs_policy policy)
 {
-	uint64_t word = plane_word(rig->plane);
-
-	rig_check(plane_swap_word(rig->plane, word, word_with_policy(word, policy)) == 0);
+	plane_edit_word(rig->plane, word_set_policy, WORD_ARGS(.policy = policy), NULL);
+	rig_check(hs_word_policy(plane_word(rig->plane)) == policy);
 }
 
 void rig_canary(struct rig *rig, unsigned slot, uint32_t share)
 {
-	uint64_t word = plane_word(rig->plane);
-
-	rig_check(plane_swap_word(rig->plane, word, word_with_canary(word, slot, share)) == 0);
+	plane_edit_word(rig->plane, word_set_canary, WORD_ARGS(.to = slot, .share = share), NULL);
+	rig_check(hs_word_share(plane_word(rig->plane)) == share);
 }
 
 struct plane_totals rig_totals(const struct rig *rig)

@@ -454,18 +454,6 @@ static void a_cookie_tells_whether_the_old_instance_lives(void **state)
 	assert_false(plane_slot_has(rig->plane, 0, cookie));
 }
 
-static void the_word_changes_only_from_what_was_read(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t word = plane_word(rig->plane), next = word_with_active(word, 3);
-
-	assert_int_equal(plane_swap_word(rig->plane, word + 1, next), -EAGAIN);
-	assert_int_equal(plane_word(rig->plane), word);
-	assert_int_equal(plane_swap_word(rig->plane, word, next), 0);
-	assert_int_equal(plane_swap_word(rig->plane, word, next), -EAGAIN);
-	assert_int_equal(plane_word(rig->plane), next);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -489,7 +477,6 @@ int main(void)
 		CASE(leaving_prefers_the_allowed),
 		CASE(whether_a_slot_was_retired_is_remembered),
 		CASE(a_cookie_tells_whether_the_old_instance_lives),
-		CASE(the_word_changes_only_from_what_was_read),
 	};
 
 	return cases_run("adoption", tests);

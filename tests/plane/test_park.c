@@ -82,11 +82,9 @@ static int hand_over(struct rig *rig, const struct address *at, int park, int ex
 	return fd;
 }
 
-static void set_flag(struct rig *rig, enum hs_word_flag flag, bool on)
+static void park_all(struct rig *rig, bool on)
 {
-	uint64_t word = plane_word(rig->plane);
-
-	assert_int_equal(plane_swap_word(rig->plane, word, word_with_flag(word, flag, on)), 0);
+	assert_true(plane_edit_word(rig->plane, word_park, WORD_ARGS(.on = on), NULL));
 }
 
 static void begin_clients(const struct address *at, int fds[CLIENTS])
@@ -258,7 +256,7 @@ static void with_the_flag_everything_waits(void **state)
 
 	serve_pair(&pair);
 	assert_int_equal(ask(&at), 'A');
-	set_flag(rig, HS_FLAG_PARK_ALL, true);
+	park_all(rig, true);
 	begin_clients(&at, fds);
 	assert_int_equal(rig_queued(rig, HS_SLOT_PARK), CLIENTS);
 	assert_int_equal(rig_slot(rig, HS_SLOT_PARK).fell_through, 0);
@@ -266,7 +264,7 @@ static void with_the_flag_everything_waits(void **state)
 	park = hand_over(rig, &at, park, CLIENTS);
 	assert_int_equal(rig_queued(rig, HS_SLOT_PARK), CLIENTS);
 	server_serve(pair.a, false);
-	set_flag(rig, HS_FLAG_PARK_ALL, false);
+	park_all(rig, false);
 	park = hand_over(rig, &at, park, CLIENTS);
 	assert_got_all(pair.a, fds);
 	assert_nothing_left(rig);
@@ -280,7 +278,7 @@ static void without_a_park_the_flag_means_nothing(void **state)
 	struct pair pair = start_pair(rig, &at);
 
 	serve_pair(&pair);
-	set_flag(rig, HS_FLAG_PARK_ALL, true);
+	park_all(rig, true);
 	assert_int_equal(ask(&at), 'A');
 	assert_int_equal(rig_totals(rig).nothing_to_choose, 0);
 }
@@ -656,13 +654,13 @@ static void lose_in_turns(struct rig *rig, uint64_t settle_usec, bool must_lose_
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, ask_until_the_end, NULL), 0);
 	for (unsigned turn = 0; turn < TURNS; turn++) {
-		set_flag(rig, HS_FLAG_PARK_ALL, true);
+		park_all(rig, true);
 		/* with all of them waiting nothing is under way; with the first, the others are */
 		if (turn % 2)
 			await_first(park);
 		else
 			rig_until(park_waiting(park) == THREADS);
-		set_flag(rig, HS_FLAG_PARK_ALL, false);
+		park_all(rig, false);
 		assert_int_equal(park_open(rig->plane, listener_at(rig, &at), park, 0, &next), 0);
 		settle(settle_usec);
 		handed_over += park_close(listener_at(rig, &at), park);

@@ -201,25 +201,29 @@ static void with_syn_cookies(void **state)
 	probe_end(&self);
 }
 
-/* Whatever the word says: all park, another policy, a canary, no active at all. */
+/* Whatever the word says: all park, another policy, a canary, an active slot that is not there. */
 static void whatever_the_word_says(void **state)
 {
 	struct rig *rig = *state;
 	struct address at = rig_any(PORT);
 	struct pair pair = start_pair(rig, &at);
 	struct probe self = probe_begin(rig);
-	uint64_t word = plane_word(rig->plane);
-	const uint64_t words[] = {
-		word_with_flag(word, HS_FLAG_PARK_ALL, true),
-		word_with_policy(word, HS_POLICY_PARITY),
-		word_with_policy(word, HS_POLICY_HASH),
-		word_with_canary(word, 0, WORD_SHARE_MAX),
-		WORD_INITIAL,
+	static const struct {
+		word_edit *edit;
+		struct word_args args;
+	} edits[] = {
+		{word_park, {.on = true}},
+		{word_set_policy, {.policy = HS_POLICY_PARITY}},
+		{word_set_policy, {.policy = HS_POLICY_HASH}},
+		{word_park, {.on = false}},
+		{word_set_policy, {.policy = HS_POLICY_STANDBY}},
+		{word_set_canary, {.to = 1, .share = WORD_SHARE_MAX}},
+		{word_activate, {.to = 2}},
 	};
 
 	serve_pair(&pair);
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		assert_int_equal(plane_swap_word(rig->plane, plane_word(rig->plane), words[i]), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(edits); i++) {
+		assert_true(plane_edit_word(rig->plane, edits[i].edit, &edits[i].args, NULL));
 		for (unsigned n = 0; n < 20; n++) {
 			assert_int_equal(probe(&self, &at, 1), 'B');
 			assert_int_equal(probe(&self, &at, 0), 'A');

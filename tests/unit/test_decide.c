@@ -145,12 +145,23 @@ static unsigned wanted(uint64_t word, uint32_t hash, uint16_t sport)
 	return hs_wanted_slot(word, 42, &flow, &shards);
 }
 
+static uint64_t active_at(unsigned slot)
+{
+	return word_activate(WORD_INITIAL, WORD_ARGS(.to = slot));
+}
+
+/* Beside slot 0. */
+static uint64_t canary_at(unsigned slot, uint32_t share)
+{
+	return word_set_canary(active_at(0), WORD_ARGS(.to = slot, .share = share));
+}
+
 static void test_standby(void **state)
 {
 	(void)state;
 	assert_int_equal(wanted(WORD_INITIAL, 1, 1), HS_SLOT_NONE);
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-		assert_int_equal(wanted(word_with_active(WORD_INITIAL, slot), 1, 1), slot);
+		assert_int_equal(wanted(active_at(slot), 1, 1), slot);
 	/* a word that nobody of ours wrote */
 	for (unsigned slot = HS_SLOTS_MAX; slot < 256; slot++)
 		assert_int_equal(wanted((WORD_INITIAL & ~0xffULL) | slot, 1, 1), HS_SLOT_NONE);
@@ -158,7 +169,7 @@ static void test_standby(void **state)
 
 static void test_an_unknown_policy_is_standby(void **state)
 {
-	uint64_t word = word_with_active(WORD_INITIAL, 3);
+	uint64_t word = active_at(3);
 
 	(void)state;
 	for (uint64_t policy = HS_POLICY_COUNT; policy < 16; policy++)
@@ -167,7 +178,7 @@ static void test_an_unknown_policy_is_standby(void **state)
 
 static void test_parity(void **state)
 {
-	uint64_t word = word_with_policy(word_with_active(WORD_INITIAL, 5), HS_POLICY_PARITY);
+	uint64_t word = word_set_policy(active_at(5), WORD_ARGS(.policy = HS_POLICY_PARITY));
 
 	(void)state;
 	for (unsigned port = 0; port < 65536; port++)
@@ -176,7 +187,7 @@ static void test_parity(void **state)
 
 static void test_hash(void **state)
 {
-	uint64_t word = word_with_policy(WORD_INITIAL, HS_POLICY_HASH);
+	uint64_t word = word_set_policy(WORD_INITIAL, WORD_ARGS(.policy = HS_POLICY_HASH));
 	struct hs_shards shards = with_live(0x8421), none = {0};
 	struct hs_flow flow = {0};
 	unsigned of[256] = {0};
@@ -209,7 +220,7 @@ static void test_the_key_spreads_neighbours(void **state)
 
 static unsigned canaries(uint32_t share)
 {
-	uint64_t word = word_with_canary(word_with_active(WORD_INITIAL, 0), 1, share);
+	uint64_t word = canary_at(1, share);
 	unsigned n = 0;
 
 	for (uint32_t hash = 0; hash < FLOWS; hash++)
@@ -228,14 +239,12 @@ static void test_canary_share(void **state)
 
 static void test_canary_grows_by_joining(void **state)
 {
-	uint64_t base = word_with_active(WORD_INITIAL, 0);
-
 	(void)state;
 	for (uint32_t hash = 0; hash < 10000; hash++) {
 		bool in = false;
 
 		for (uint32_t share = 0; share <= WORD_SHARE_MAX; share += 1285) {
-			bool now = wanted(word_with_canary(base, 1, share), hash, 1) == 1;
+			bool now = wanted(canary_at(1, share), hash, 1) == 1;
 
 			assert_true(now || !in);
 			in = now;
@@ -246,7 +255,7 @@ static void test_canary_grows_by_joining(void **state)
 /* By client the flow's own hash does not matter; who is left out is in no share. */
 static void test_canary_filters(void **state)
 {
-	uint64_t word = word_with_canary(word_with_active(WORD_INITIAL, 0), 1, 65536 / 4);
+	uint64_t word = canary_at(1, 65536 / 4);
 	unsigned in = 0;
 
 	(void)state;
@@ -268,7 +277,7 @@ static void test_canary_filters(void **state)
 /* Neighbours are not together in a share, nor is a whole network; another key has other clients. */
 static void test_client_hash(void **state)
 {
-	uint64_t word = word_with_canary(word_with_active(WORD_INITIAL, 0), 1, 65536 / 2);
+	uint64_t word = canary_at(1, 65536 / 2);
 	unsigned in = 0, same = 0, keyed = 0, before = 0;
 
 	(void)state;
@@ -290,7 +299,7 @@ static void test_client_hash(void **state)
 
 static void test_next_slot(void **state)
 {
-	uint64_t word = word_with_active(WORD_INITIAL, 3);
+	uint64_t word = active_at(3);
 
 	(void)state;
 	assert_int_equal(hs_next_slot(word, 0), HS_SLOT_NONE);

@@ -180,9 +180,10 @@ static void what_is_not_known_is_not_switched_to(void **state)
 
 static void roles_follow_the_word(void **state)
 {
-	uint64_t word = word_with_canary(word_with_active(WORD_INITIAL, 2), 1, 100);
+	uint64_t word = word_activate(WORD_INITIAL, WORD_ARGS(.to = 2));
 
 	(void)state;
+	word = word_set_canary(word, WORD_ARGS(.to = 1, .share = 100));
 	assert_int_equal(slot_role_of(word, 2), ROLE_ACTIVE);
 	assert_int_equal(slot_role_of(word, 1), ROLE_CANARY);
 	assert_int_equal(slot_role_of(word, 0), ROLE_STANDBY);

@@ -114,15 +114,12 @@ int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoptio
 
 void adopt_ensure_active(struct plane *plane, unsigned slot)
 {
-	uint64_t word;
+	unsigned active = hs_word_active(plane_word(plane));
 
-	do {
-		word = plane_word(plane);
-		if (hs_word_flags(word) & HS_FLAG_EXCLUSIVE ||
-		    (hs_word_active(word) < HS_SLOTS_MAX &&
-		     plane_slot_sockets(plane, hs_word_active(word))))
-			return;
-	} while (plane_swap_word(plane, word, word_with_active(word, slot)));
+	if (active == slot || (active < HS_SLOTS_MAX && plane_slot_sockets(plane, active)))
+		return;
+	/* who is made active by another meanwhile has sockets */
+	plane_edit_word(plane, word_replace, WORD_ARGS(.from = active, .to = slot), NULL);
 }
 
 /* ---- parks to be ---- */

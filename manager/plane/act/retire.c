@@ -39,11 +39,18 @@ static unsigned successor(uint32_t candidates, unsigned slot)
 	return hs_lowest(above ? above : candidates);
 }
 
+/* False: it is not the active one. */
+static bool leave(struct plane *plane, unsigned slot, uint32_t others)
+{
+	unsigned to = successor(others, slot);
+
+	return plane_edit_word(plane, word_leave, WORD_ARGS(.from = slot, .to = to), NULL);
+}
+
 enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t allowed,
 				unsigned *ret_to)
 {
 	uint32_t live = plane_live_slots(plane), others = live & ~(1U << slot);
-	uint64_t word;
 
 	plane_set_retired(plane, slot, true);
 	if (!(live & (1U << slot)))
@@ -52,11 +59,7 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 		return RETIRE_LAST;
 	if (others & allowed)
 		others &= allowed;
-	do {
-		word = plane_word(plane);
-		if (hs_word_active(word) != slot)
-			break;
-	} while (plane_swap_word(plane, word, word_with_active(word, successor(others, slot))));
+	leave(plane, slot, others);
 	/* also where somebody was killed before he had done it */
 	pathlink_follow(plane);
 	set_aside(plane, slot);
@@ -67,16 +70,12 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 bool retire_gone(struct plane *plane, unsigned slot, unsigned *ret_to)
 {
 	uint32_t others;
-	uint64_t word;
 
 	if (plane_slot_sockets(plane, slot))
 		return false;
 	others = plane_live_slots(plane) & ~(1U << slot);
-	do {
-		word = plane_word(plane);
-		if (!others || hs_word_active(word) != slot)
-			return false;
-	} while (plane_swap_word(plane, word, word_with_active(word, successor(others, slot))));
+	if (!others || !leave(plane, slot, others))
+		return false;
 	*ret_to = hs_word_active(plane_word(plane));
 	return true;
 }

@@ -77,25 +77,14 @@ int waiting_names(const struct plane *plane, const struct listener *listener, un
 	return 0;
 }
 
-static uint64_t without(uint64_t word, unsigned slot, unsigned to)
-{
-	if (hs_word_canary(word) == slot)
-		word = word_with_canary(word, HS_SLOT_NONE, 0);
-	return hs_word_active(word) == slot ? word_with_active(word, to) : word;
-}
-
 void waiting_leave(struct plane *plane, unsigned slot, unsigned to)
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
-	uint64_t word, next;
 
 	/* first, so that whoever comes after us knows, should we end here */
 	plane_set_suspect(plane, slot, true);
-	do {
-		word = plane_word(plane);
-		next = without(word, slot, to);
-	} while (next != word && plane_swap_word(plane, word, next));
+	plane_edit_word(plane, word_abandon, WORD_ARGS(.from = slot, .to = to), NULL);
 	for (size_t i = 0; i < n; i++)
 		listener_set_aside(listeners[i], slot);
 	paths_set_aside(plane_paths(plane), slot);

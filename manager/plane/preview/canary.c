@@ -74,27 +74,26 @@ static bool is_as_wanted(const struct plane *plane, const struct canary_filter *
 	return !read_filter(plane, &now) && canary_equal(&now, filter);
 }
 
-int plane_set_canary(struct plane *plane, uint64_t expected, uint64_t desired,
+int plane_set_canary(struct plane *plane, unsigned slot, uint32_t share,
 		     const struct canary_filter *filter)
 {
 	static const struct canary_filter none;
 	_cleanup_(close_fdp) int lock = -1;
-	uint64_t without = word_with_canary(expected, HS_SLOT_NONE, 0);
 	int r = plane_preview_lock(plane, true, &lock);
 
+	if (r < 0)
+		return r;
 	if (!filter)
 		filter = &none;
-	if (r < 0 || is_as_wanted(plane, filter))
-		return r ? r : plane_swap_word(plane, expected, desired);
-	if (hs_word_share(expected)) {
-		r = plane_swap_word(plane, expected, without);
-		expected = without;
-		desired =
-			word_with_canary(without, hs_word_canary(desired), hs_word_share(desired));
-	} else if (plane_word(plane) != expected) {
-		r = -EAGAIN;
-	}
-	if (!r)
+	if (share && hs_word_active(plane_word(plane)) == slot)
+		return -EAGAIN;
+	if (!is_as_wanted(plane, filter)) {
+		/* nobody else sets one: that takes the lock */
+		plane_edit_word(plane, word_set_canary, WORD_ARGS(.share = 0), NULL);
 		r = write_filter(plane, filter);
-	return r ? r : plane_swap_word(plane, expected, desired);
+	}
+	if (r < 0)
+		return r;
+	plane_edit_word(plane, word_set_canary, WORD_ARGS(.to = slot, .share = share), NULL);
+	return share && hs_word_active(plane_word(plane)) == slot ? -EAGAIN : 0;
 }

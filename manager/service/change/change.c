@@ -21,7 +21,8 @@ static unsigned active_of(const struct plane *plane)
 
 /* The slot that was active before the last switchover, if the same instance still serves there. */
 static enum gate_answer check_previous(const struct plane *plane,
-				       const struct change_request *request, unsigned *ret_to)
+				       const struct change_request *request, unsigned active,
+				       unsigned *ret_to)
 {
 	uint64_t word, cookie;
 	unsigned slot;
@@ -29,7 +30,7 @@ static enum gate_answer check_previous(const struct plane *plane,
 	plane_previous(plane, &word, &cookie);
 	slot = hs_word_active(word);
 	*ret_to = HS_SLOT_NONE;
-	if (!cookie || slot >= request->n || slot == active_of(plane))
+	if (!cookie || slot >= request->n || slot == active)
 		return GATE_NOTHING_TO_UNDO;
 	*ret_to = slot;
 	return plane_slot_has(plane, slot, cookie) ? GATE_OPEN : GATE_PREVIOUS_GONE;
@@ -62,46 +63,36 @@ static void describe_refusal(const struct plane *plane, const struct change_requ
 }
 
 enum gate_answer change_gate(const struct plane *plane, const struct change_request *request,
-			     unsigned *ret_to, struct problem *ret_refusal)
+			     struct switchover_plan *ret_plan, struct problem *ret_refusal)
 {
+	unsigned active = active_of(plane), to = HS_SLOT_NONE;
 	struct gate_request gate = {
 		.states = request->states,
 		.n = request->n,
-		.active = active_of(plane),
+		.active = active,
 		.to = request->to,
 		.busy = request->busy,
 		.health = request->health,
-		.take_unhealthy = request->verb != VERB_SWITCHOVER &&
-				  !active_is_well(request, active_of(plane)),
+		.take_unhealthy =
+			request->verb != VERB_SWITCHOVER && !active_is_well(request, active),
 	};
 	enum gate_answer answer = GATE_OPEN;
-	unsigned to = HS_SLOT_NONE;
 
 	if (request->verb == VERB_ROLLBACK && !request->busy) {
-		answer = check_previous(plane, request, &to);
+		answer = check_previous(plane, request, active, &to);
 		gate.to = to;
 	}
 	if (answer == GATE_OPEN)
 		answer = gate_check(&gate, &to);
 	if (answer == GATE_OPEN)
-		*ret_to = to;
+		*ret_plan = (struct switchover_plan) {
+			.verb = request->verb, .from = active, .to = to, .then = THEN_KEEP};
 	else
 		describe_refusal(plane, request, answer, to, ret_refusal);
 	return answer;
 }
 
 /* ---- change ---- */
-
-struct switchover_plan change_plan(const struct plane *plane, enum switchover_verb verb,
-				   unsigned to)
-{
-	return (struct switchover_plan) {
-		.verb = verb,
-		.from = active_of(plane),
-		.to = to,
-		.then = THEN_KEEP,
-	};
-}
 
 static struct slot_totals totals_of(const struct plane *plane, unsigned slot)
 {
@@ -144,31 +135,27 @@ unsigned change_begin(struct service_change *change, uint64_t now)
 	return step(change, SWITCHOVER_BEGIN, now);
 }
 
-static int swap_active(struct plane *plane, unsigned from, unsigned to, uint64_t *ret_before)
-{
-	uint64_t word;
-
-	do {
-		word = plane_word(plane);
-		if (hs_word_active(word) != from)
-			return -ESTALE;
-	} while (plane_swap_word(plane, word, word_with_active(word, to)));
-	*ret_before = word;
-	return 0;
-}
-
-static void remember(struct service_change *change)
+/* What rollback needs to know of the old slot. */
+static uint64_t cookie_of_old(const struct service_change *change)
 {
 	const struct switchover_plan *plan = &change->machine.plan;
-	uint64_t cookie =
-		plan->from < HS_SLOTS_MAX ? plane_slot_cookie(change->plane, plan->from) : 0;
 
-	plane_previous(change->plane, &change->previous_word, &change->previous_cookie);
 	/* what a rollback has undone is not there to be undone again */
-	if (plan->verb == VERB_ROLLBACK || !cookie)
-		plane_remember(change->plane, 0, 0);
-	else
-		plane_remember(change->plane, change->word_before, cookie);
+	if (plan->verb == VERB_ROLLBACK || plan->from >= HS_SLOTS_MAX)
+		return 0;
+	return plane_slot_cookie(change->plane, plan->from);
+}
+
+/* The word is the old slot's again, or was somebody else's before. */
+static void flip_back(struct service_change *change)
+{
+	const struct switchover_plan *plan = &change->machine.plan;
+
+	plane_edit_word(change->plane, word_leave, WORD_ARGS(.from = plan->to, .to = plan->from),
+			NULL);
+	if (active_of(change->plane) == plan->from)
+		plane_remember(change->plane, change->undo.previous_word,
+			       change->undo.previous_cookie);
 }
 
 /* Somebody else's flip is looked at by the next tick. */
@@ -187,10 +174,9 @@ static unsigned unlinked(struct service_change *change, uint64_t now)
 		.now = now,
 		.why = "the link of its paths could not be changed, see hsctl status",
 	};
-	uint64_t before;
 
 	if (plan->from < HS_SLOTS_MAX)
-		swap_active(change->plane, plan->to, plan->from, &before);
+		flip_back(change);
 	return switchover_step(&change->machine, &input);
 }
 
@@ -198,18 +184,19 @@ unsigned change_flip(struct service_change *change, uint64_t now)
 {
 	const struct switchover_plan *plan = &change->machine.plan;
 	uint64_t begun;
-	int r;
+	bool flipped;
 
 	change->closed_before = totals_of(change->plane, plan->from).closed;
 	change->migrated_before = totals_of(change->plane, plan->to).migrated_in;
+	change->undo.cookie = cookie_of_old(change);
 	begun = now_nsec();
-	r = swap_active(change->plane, plan->from, plan->to, &change->word_before);
-	if (r < 0)
+	flipped = plane_edit_word(change->plane, word_leave,
+				  WORD_ARGS(.from = plan->from, .to = plan->to), &change->undo);
+	if (!flipped)
 		return step(change, SWITCHOVER_NOT_FLIPPED, now);
 	change->flip_nsec = now_nsec() - begun;
 	if (!link_follows(change))
 		return unlinked(change, now);
-	remember(change);
 	return step(change, SWITCHOVER_FLIPPED, now);
 }
 
@@ -224,15 +211,11 @@ static bool target_lost(const struct service_change *change)
 static int undo(struct service_change *change)
 {
 	const struct switchover_plan *plan = &change->machine.plan;
-	uint64_t before;
 
 	if (plan->from >= HS_SLOTS_MAX || !plane_slot_sockets(change->plane, plan->from))
 		return -ESTALE;
-	if (swap_active(change->plane, plan->to, plan->from, &before) &&
-	    active_of(change->plane) != plan->from)
-		return -ESTALE;
-	plane_remember(change->plane, change->previous_word, change->previous_cookie);
-	return 0;
+	flip_back(change);
+	return active_of(change->plane) == plan->from ? 0 : -ESTALE;
 }
 
 unsigned change_tick(struct service_change *change, uint64_t now)
@@ -270,7 +253,7 @@ void change_result(const struct service_change *change, uint64_t now,
 	struct switchover_result result = {.duration_usec = now - change->machine.begun};
 	struct slot_totals old = totals_of(change->plane, plan->from);
 
-	if (change->word_before) {
+	if (change->undo.word) {
 		result.flip_nsec = change->flip_nsec;
 		result.moved =
 			totals_of(change->plane, plan->to).migrated_in - change->migrated_before;
@@ -351,16 +334,12 @@ bool change_refuses_paths(const struct plane *plane, const char *what, struct pr
 
 bool change_set_policy(struct plane *plane, enum hs_policy policy, struct problem *ret_message)
 {
-	bool is = false;
-	uint64_t word;
+	bool is;
 
 	if (policy != HS_POLICY_STANDBY &&
 	    change_refuses_paths(plane, "policy but standby", ret_message))
 		return false;
-	do {
-		word = plane_word(plane);
-		is = hs_word_policy(word) == policy;
-	} while (!is && plane_swap_word(plane, word, word_with_policy(word, policy)));
+	is = !plane_edit_word(plane, word_set_policy, WORD_ARGS(.policy = policy), NULL);
 	problem_set(ret_message, 0, "%s: the policy is %s%s: %s.", plane_service(plane),
 		    policy_to_string(policy), is ? " already" : " now", policy_meaning(policy));
 	if (!is)
@@ -378,9 +357,13 @@ static enum gate_answer pick_canary(const struct plane *plane, const struct cana
 		.n = request->n,
 		.to = request->to,
 	};
+	struct switchover_plan plan = {.to = HS_SLOT_NONE};
+	enum gate_answer answer = GATE_OPEN;
 
-	*ret_slot = HS_SLOT_NONE;
-	return request->share ? change_gate(plane, &change, ret_slot, ret_refusal) : GATE_OPEN;
+	if (request->share)
+		answer = change_gate(plane, &change, &plan, ret_refusal);
+	*ret_slot = plan.to;
+	return answer;
 }
 
 static void describe_canary(const struct plane *plane, unsigned slot,
@@ -406,17 +389,15 @@ enum gate_answer change_set_canary(struct plane *plane, const struct canary_requ
 {
 	enum gate_answer answer;
 	unsigned slot;
-	uint64_t word;
 	int r;
 
 	if (request->share && change_refuses_paths(plane, "canary", ret_message))
 		return GATE_NOT_READY;
 	do {
-		word = plane_word(plane);
 		answer = pick_canary(plane, request, &slot, ret_message);
 		if (answer != GATE_OPEN)
 			return answer;
-		r = plane_set_canary(plane, word, word_with_canary(word, slot, request->share),
+		r = plane_set_canary(plane, slot, request->share,
 				     request->share ? request->filter : NULL);
 	} while (r == -EAGAIN);
 	if (r < 0) {

@@ -33,28 +33,24 @@ struct change_request {
 
 /*
  * Whether the change may begin, and to which slot: see gate_check(). A refusal has its sentence.
+ * The plan leads from the slot that was active when the gate looked; how long it waits, and what
+ * becomes of the old instance, is for the caller to set. A fail-over never drains and moves the old
+ * queue, a rollback keeps the old instance, whatever is set.
  *
  * No change goes to a slot that is unhealthy, or not known to be healthy. Only a rollback or a
  * fail-over, which somebody has decided on by hand, does when the active slot is not well either.
  */
 enum gate_answer change_gate(const struct plane *plane, const struct change_request *request,
-			     unsigned *ret_to, struct problem *ret_refusal);
+			     struct switchover_plan *ret_plan, struct problem *ret_refusal);
 
 struct service_change {
 	struct plane *plane; /* not owned, must outlive the change */
 	struct switchover machine;
 	uint64_t flip_nsec;
-	uint64_t word_before, previous_word, previous_cookie; /* to take it all back */
+	struct plane_undo undo; /* to take it all back; its word is 0 until the flip */
 	uint64_t closed_before, migrated_before;
 	uint32_t uid; /* of who asked for it, or JOURNAL_UID_NONE: for the driver to set */
 };
-
-/*
- * From the slot that is active now to `to`. A fail-over never drains and moves the old queue, a
- * rollback keeps the old instance, whatever is asked for.
- */
-struct switchover_plan change_plan(const struct plane *plane, enum switchover_verb verb,
-				   unsigned to);
 
 void change_init(struct service_change *change, struct plane *plane,
 		 const struct switchover_plan *plan);

@@ -214,16 +214,14 @@ int change_run_start(struct service *service, const struct change_order *order,
 	};
 	struct switchover_plan plan;
 	struct change_run *run;
-	unsigned to;
 
 	service_states(service, states);
-	*ret_answer = change_gate(service->plane, &asked, &to, ret_refusal);
+	*ret_answer = change_gate(service->plane, &asked, &plan, ret_refusal);
 	if (*ret_answer != GATE_OPEN)
 		return 0;
 	run = calloc(1, sizeof(*run));
 	if (!run)
 		return -ENOMEM;
-	plan = change_plan(service->plane, order->verb, to);
 	plan.settle_usec = order->settle_usec;
 	plan.drain_usec = order->drain_usec;
 	plan.then = order->then;

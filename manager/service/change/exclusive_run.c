@@ -21,7 +21,7 @@
 struct exclusive_run {
 	struct service *service;
 	struct exclusive machine;
-	uint64_t previous_word, previous_cookie; /* to take it back */
+	struct plane_undo undo; /* to take it back */
 	uint64_t waited;
 	int lock_fd;
 	char *smoke_command;
@@ -78,39 +78,28 @@ bool exclusive_run_blocks(const struct service *service, struct problem *ret_ref
 static void hold(struct exclusive_run *run)
 {
 	struct plane *plane = run->service->plane;
-	unsigned from = run->machine.plan.from;
-	uint64_t word;
 
 	/* what rollback will need, and the next hsd, should this one die */
-	plane_previous(plane, &run->previous_word, &run->previous_cookie);
-	plane_remember(plane, plane_word(plane), plane_slot_cookie(plane, from));
-	do {
-		word = plane_word(plane);
-	} while (plane_swap_word(plane, word,
-				 word_with_flag(word_with_flag(word, HS_FLAG_EXCLUSIVE, true),
-						HS_FLAG_PARK_ALL, true)));
+	run->undo.cookie = plane_slot_cookie(plane, run->machine.plan.from);
+	plane_edit_word(plane, word_hold, NULL, &run->undo);
 }
 
 /* The slot that came is the active one, and what waits goes there. */
 static void release(struct exclusive_run *run)
 {
 	const struct exclusive *machine = &run->machine;
+	bool done = machine->state == EXCLUSIVE_DONE;
 	struct plane *plane = run->service->plane;
-	uint64_t word, next;
+	unsigned to = done ? machine->plan.to : machine->plan.from;
 
 	run->waited = parking_waiting(plane);
-	do {
-		word = plane_word(plane);
-		next = word_with_flag(word_with_flag(word, HS_FLAG_EXCLUSIVE, false),
-				      HS_FLAG_PARK_ALL, false);
-		if (machine->state != EXCLUSIVE_FAILED)
-			next = word_with_active(next, machine->state == EXCLUSIVE_DONE
-							      ? machine->plan.to
-							      : machine->plan.from);
-	} while (plane_swap_word(plane, word, next));
-	if (machine->state != EXCLUSIVE_DONE || machine->plan.verb == VERB_ROLLBACK)
-		plane_remember(plane, machine->state == EXCLUSIVE_DONE ? 0 : run->previous_word,
-			       machine->state == EXCLUSIVE_DONE ? 0 : run->previous_cookie);
+	if (machine->state == EXCLUSIVE_FAILED)
+		to = HS_SLOT_NONE;
+	plane_edit_word(plane, word_release, WORD_ARGS(.to = to), NULL);
+	if (!done)
+		plane_remember(plane, run->undo.previous_word, run->undo.previous_cookie);
+	else if (machine->plan.verb == VERB_ROLLBACK)
+		plane_remember(plane, 0, 0);
 	park_look(run->service->park);
 }
 
@@ -385,7 +374,7 @@ static int previous_slot(const struct service *service)
 }
 
 bool exclusive_run_may(const struct service *service, const struct exclusive_order *order,
-		       unsigned *ret_to, struct problem *ret_refusal)
+		       unsigned *ret_from, unsigned *ret_to, struct problem *ret_refusal)
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	struct exclusive_request request = {
@@ -405,6 +394,7 @@ bool exclusive_run_may(const struct service *service, const struct exclusive_ord
 		return false;
 	}
 	service_states(service, states);
+	*ret_from = request.active;
 	return exclusive_gate(&request, service->name, ret_to, ret_refusal);
 }
 
@@ -432,12 +422,12 @@ int exclusive_run_start(struct service *service, const struct exclusive_order *o
 			struct request **request, struct problem *ret_refusal)
 {
 	struct exclusive_plan plan;
-	unsigned to;
+	unsigned from, to;
 	int r;
 
-	if (!exclusive_run_may(service, order, &to, ret_refusal))
+	if (!exclusive_run_may(service, order, &from, &to, ret_refusal))
 		return 0;
-	plan = plan_of(service, order, hs_word_active(plane_word(service->plane)), to);
+	plan = plan_of(service, order, from, to);
 	r = begin(service, order, &plan, request);
 	if (r != -EBUSY)
 		return r < 0 ? r : 1;

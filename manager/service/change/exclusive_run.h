@@ -28,9 +28,9 @@ struct exclusive_order {
  * refusal sets `ret_refusal` and returns 0. It may have ended when this returns. */
 int exclusive_run_start(struct service *service, const struct exclusive_order *order,
 			struct request **request, struct problem *ret_refusal);
-/* Whether one may begin, and to which slot. */
+/* Whether one may begin, from which slot and to which. */
 bool exclusive_run_may(const struct service *service, const struct exclusive_order *order,
-		       unsigned *ret_to, struct problem *ret_refusal);
+		       unsigned *ret_from, unsigned *ret_to, struct problem *ret_refusal);
 /* Back from slot `from`, in whatever state it is, to the order's: without a gate, as that would
  * refuse to leave an instance that is gone; and without proof. -errno when it cannot begin. */
 int exclusive_run_back(struct service *service, const struct exclusive_order *order, unsigned from);

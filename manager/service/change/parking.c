@@ -24,14 +24,7 @@ uint32_t parking_waiting(const struct plane *plane)
 /* False when it was so already. */
 static bool set_held(struct plane *plane, bool held)
 {
-	uint64_t word;
-
-	do {
-		word = plane_word(plane);
-		if (!(hs_word_flags(word) & HS_FLAG_PARK_ALL) == !held)
-			return false;
-	} while (plane_swap_word(plane, word, word_with_flag(word, HS_FLAG_PARK_ALL, held)));
-	return true;
+	return plane_edit_word(plane, word_park, WORD_ARGS(.on = held), NULL);
 }
 
 static void tell(enum journal_kind kind, const struct plane *plane, const struct problem *message)

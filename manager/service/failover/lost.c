@@ -22,17 +22,6 @@ static unsigned pick_successor(const struct service *service, unsigned slot)
 	return others ? hs_lowest(others) : HS_SLOT_NONE;
 }
 
-static void drop_canary(struct service *service, unsigned slot)
-{
-	uint64_t word;
-
-	do {
-		word = plane_word(service->plane);
-		if (hs_word_canary(word) != slot)
-			return;
-	} while (plane_swap_word(service->plane, word, word_with_canary(word, HS_SLOT_NONE, 0)));
-}
-
 /* Once; and what retire has told already is not told again. */
 static void tell_none_left(struct service *service, unsigned slot)
 {
@@ -52,17 +41,13 @@ static void leave_active(struct service *service, unsigned slot)
 {
 	struct journal_scope scope = {service->name, slot, LOG_NOTICE};
 	unsigned to = pick_successor(service, slot);
-	uint64_t word = plane_word(service->plane);
 
-	/* an exclusive change stops the active one, and says itself who comes after it */
-	if (hs_word_active(word) != slot || hs_word_flags(word) & HS_FLAG_EXCLUSIVE)
-		return;
 	if (to >= HS_SLOTS_MAX) {
 		tell_none_left(service, slot);
 		return;
 	}
 	/* somebody else was faster: then it is done */
-	if (plane_swap_word(service->plane, word, word_with_active(word, to)))
+	if (!plane_edit_word(service->plane, word_replace, WORD_ARGS(.from = slot, .to = to), NULL))
 		return;
 	scope.slot = to;
 	journal_log(JOURNAL_FAILOVER, &scope, "%s: slot %u is lost; slot %u is active now",
@@ -72,6 +57,7 @@ static void leave_active(struct service *service, unsigned slot)
 void service_on_lost(struct service *service, unsigned slot)
 {
 	struct listener **listeners;
+	uint64_t word;
 	size_t n;
 
 	if (!service->plane)
@@ -81,9 +67,11 @@ void service_on_lost(struct service *service, unsigned slot)
 	listeners = plane_listeners(service->plane, &n);
 	for (size_t i = 0; i < n; i++)
 		listener_tidy(listeners[i], slot);
-	drop_canary(service, slot);
+	plane_edit_word(service->plane, word_drop_canary, WORD_ARGS(.from = slot), NULL);
 	health_poke(service->health);
-	if (hs_word_active(plane_word(service->plane)) == slot)
+	word = plane_word(service->plane);
+	/* an exclusive change stops the active one, and says itself who comes after it */
+	if (hs_word_active(word) == slot && !(hs_word_flags(word) & HS_FLAG_EXCLUSIVE))
 		leave_active(service, slot);
 	park_look(service->park);
 	host_changed(service);

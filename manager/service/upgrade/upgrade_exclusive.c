@@ -5,8 +5,8 @@
 #include "util/clock.h"
 
 enum gate_answer upgrade_exclusive_gate(const struct service *service,
-					const struct upgrade_order *order, unsigned *ret_to,
-					struct problem *ret_refusal)
+					const struct upgrade_order *order, unsigned *ret_from,
+					unsigned *ret_to, struct problem *ret_refusal)
 {
 	static const struct exclusive_order any = {.verb = VERB_SWITCHOVER, .to = GATE_STANDBY};
 
@@ -18,7 +18,8 @@ enum gate_answer upgrade_exclusive_gate(const struct service *service,
 			    service->name);
 		return GATE_NOT_READY;
 	}
-	return exclusive_run_may(service, &any, ret_to, ret_refusal) ? GATE_OPEN : GATE_NOT_READY;
+	return exclusive_run_may(service, &any, ret_from, ret_to, ret_refusal) ? GATE_OPEN
+									       : GATE_NOT_READY;
 }
 
 /* ---- there ---- */

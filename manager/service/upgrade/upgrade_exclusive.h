@@ -6,10 +6,10 @@
 #include "core/change/exclusive.h"
 #include "service/upgrade/upgrade_parts.h"
 
-/* Whether one may begin, and to which slot. */
+/* Whether one may begin, from which slot and to which. */
 enum gate_answer upgrade_exclusive_gate(const struct service *service,
-					const struct upgrade_order *order, unsigned *ret_to,
-					struct problem *ret_refusal);
+					const struct upgrade_order *order, unsigned *ret_from,
+					unsigned *ret_to, struct problem *ret_refusal);
 /* UPGRADE_DO_SWITCH and UPGRADE_DO_UNDO. May end the run. */
 void upgrade_exclusive_switch(struct upgrade_run *run);
 void upgrade_exclusive_undo(struct upgrade_run *run);

@@ -339,15 +339,9 @@ static void smoke(struct upgrade_run *run)
 
 static void end_canary(struct upgrade_run *run)
 {
-	struct plane *plane = run->service->plane;
-	uint64_t word;
-
-	do {
-		word = plane_word(plane);
-		if (hs_word_canary(word) != run->machine.plan.to)
-			return;
-	} while (plane_swap_word(plane, word, word_with_canary(word, HS_SLOT_NONE, 0)));
-	host_changed(run->service);
+	if (plane_edit_word(run->service->plane, word_drop_canary,
+			    WORD_ARGS(.from = run->machine.plan.to), NULL))
+		host_changed(run->service);
 }
 
 /* For all clients, whoever the canary before was for. When another is at it right now the next look
@@ -357,17 +351,16 @@ static void set_canary(struct upgrade_run *run)
 	struct plane *plane = run->service->plane;
 	unsigned to = run->machine.plan.to;
 	uint32_t share = upgrade_share(&run->machine);
+	uint64_t word = plane_word(plane);
 	struct problem why;
-	uint64_t word;
 	int r;
 
-	do {
-		word = plane_word(plane);
-		if (hs_word_active(word) == to ||
-		    (hs_word_canary(word) == to && hs_word_share(word) == share))
-			return;
-		r = plane_set_canary(plane, word, word_with_canary(word, to, share), NULL);
-	} while (r == -EAGAIN);
+	if (hs_word_canary(word) == to && hs_word_share(word) == share)
+		return;
+	r = plane_set_canary(plane, to, share, NULL);
+	/* it has become the active one */
+	if (r == -EAGAIN)
+		return;
 	host_changed(run->service);
 	if (!r || r == -EBUSY)
 		return;
@@ -425,16 +418,10 @@ static bool old_instance_lives(const struct upgrade_run *run)
 static bool flip_back(struct upgrade_run *run)
 {
 	unsigned from = run->machine.plan.from;
-	struct plane *plane = run->service->plane;
-	uint64_t word;
 
 	if (!old_instance_lives(run))
 		return false;
-	do {
-		word = plane_word(plane);
-		if (hs_word_active(word) == from)
-			return true;
-	} while (plane_swap_word(plane, word, word_with_active(word, from)));
+	plane_edit_word(run->service->plane, word_activate, WORD_ARGS(.to = from), NULL);
 	return true;
 }
 
@@ -490,17 +477,18 @@ void upgrade_run_carry_out(struct upgrade_run *run, unsigned actions)
 
 /* The other slot need not be ready: it is started anew. Which one it is, is clear with two. */
 static enum gate_answer gate(const struct service *service, const struct upgrade_order *order,
-			     unsigned *ret_to, struct problem *ret_refusal)
+			     unsigned *ret_from, unsigned *ret_to, struct problem *ret_refusal)
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	unsigned active = hs_word_active(plane_word(service->plane));
 	enum gate_answer answer = GATE_OPEN;
 
 	if (service->config.exclusive)
-		return upgrade_exclusive_gate(service, order, ret_to, ret_refusal);
+		return upgrade_exclusive_gate(service, order, ret_from, ret_to, ret_refusal);
 	if (order->n_canary && change_refuses_paths(service->plane, "canary", ret_refusal))
 		return GATE_NOT_READY;
 	service_states(service, states);
+	*ret_from = active;
 	*ret_to = slot_pick_standby(states, service->n_slots, active);
 	for (unsigned i = 0; *ret_to >= HS_SLOTS_MAX && i < service->n_slots; i++)
 		if (i != active)
@@ -579,13 +567,13 @@ void upgrade_run_start(struct service *service, const struct upgrade_order *orde
 {
 	struct problem refusal = {0};
 	struct upgrade_run *run;
-	unsigned to;
+	unsigned from, to;
 
-	if (gate(service, order, &to, &refusal) != GATE_OPEN) {
+	if (gate(service, order, &from, &to, &refusal) != GATE_OPEN) {
 		request_fail(request, REQUEST_REFUSED, "%s", refusal.text);
 		return;
 	}
-	run = upgrade_run_new(service, order, hs_word_active(plane_word(service->plane)), to);
+	run = upgrade_run_new(service, order, from, to);
 	if (!run) {
 		request_fail_errno(request, -ENOMEM);
 		return;
