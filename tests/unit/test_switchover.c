@@ -222,38 +222,79 @@ static void a_failover_moves_the_queue(void **state)
 	RUN(&plan, steps);
 }
 
+static uint64_t seed = 1;
+
+static unsigned any(unsigned n)
+{
+	seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (seed >> 33) % n;
+}
+
+static struct switchover_plan any_plan(void)
+{
+	struct switchover_plan plan = plan_keep;
+
+	plan.from = any(4) ? 0 : HS_SLOT_NONE;
+	plan.verb = any(VERB_COUNT);
+	plan.then = any(THEN_COUNT);
+	plan.bounce = any(2);
+	plan.settle_usec *= any(2);
+	plan.drain_usec *= any(2);
+	return plan;
+}
+
+/* One step, whatever comes: the old instance is told to stop once, after the flip, and an end is
+ * the end. */
+static void step_and_look(struct switchover *s, const struct switchover_input *input, bool *flipped,
+			  bool *told)
+{
+	bool ended = switchover_ended(s), in_flip = s->state == SWITCHOVER_FLIP;
+	enum switchover_state before = s->state;
+	unsigned actions = switchover_step(s, input);
+
+	*flipped |= in_flip && input->event == SWITCHOVER_FLIPPED;
+	assert_int_equal(!!(actions & END), !ended && switchover_ended(s));
+	assert_true(!ended || (!actions && s->state == before));
+	assert_true(actions & TELL || (!actions && s->state == before));
+	if (actions & (STOP | RESTART)) {
+		assert_true(*flipped && !*told && s->plan.from != HS_SLOT_NONE);
+		*told = true;
+	}
+}
+
 /* Invariant: every state has a deadline, every wait ends. Random events, then only the clock. */
 static void every_wait_ends(void **state)
 {
-	uint64_t seed = 1;
-
 	(void)state;
-	for (int round = 0; round < 2000; round++) {
-		struct switchover_plan plan = plan_keep;
+	for (int round = 0; round < 20000; round++) {
+		struct switchover_plan plan = any_plan();
+		bool flipped = false, told = false;
+		struct switchover_input input = {.event = SWITCHOVER_BEGIN};
 		struct switchover s;
-		uint64_t now = 0;
 
-		plan.then = round % THEN_COUNT;
-		plan.bounce = round & 1;
 		switchover_init(&s, &plan);
-		switchover_step(&s, &(struct switchover_input) {SWITCHOVER_BEGIN, 0, 1, NULL});
-		for (int i = 0; i < 4; i++) {
-			seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-			switchover_step(&s, &(struct switchover_input) {
-						    (seed >> 33) % (SWITCHOVER_OLD_FAILED + 1),
-						    now += 7, (seed >> 40) % 3, NULL});
+		switchover_step(&s, &input);
+		for (unsigned i = 0, n = any(10); i < n; i++) {
+			input.event = 1 + any(SWITCHOVER_OLD_FAILED);
+			input.now = any(3) ? input.now + 7
+					   : MIN(switchover_wake(&s, input.now), input.now + 5000);
+			input.remaining = any(3);
+			step_and_look(&s, &input, &flipped, &told);
 		}
+		/* the driver answers FLIPPED or NOT_FLIPPED at once */
+		input.event = any(4) ? SWITCHOVER_FLIPPED : SWITCHOVER_NOT_FLIPPED;
 		if (s.state == SWITCHOVER_FLIP)
-			continue; /* the driver answers FLIPPED or NOT_FLIPPED at once */
+			step_and_look(&s, &input, &flipped, &told);
+		input.event = SWITCHOVER_TICK;
 		for (int i = 0; !switchover_ended(&s); i++) {
-			uint64_t wake = switchover_wake(&s, now);
+			uint64_t wake = switchover_wake(&s, input.now);
 
 			assert_true(wake != USEC_INFINITY && i < 1000);
-			now = MAX(wake, now);
-			switchover_step(&s,
-					&(struct switchover_input) {SWITCHOVER_TICK, now, 1, NULL});
+			input.now = MAX(wake, input.now);
+			step_and_look(&s, &input, &flipped, &told);
 		}
-		assert_true(switchover_wake(&s, now) == USEC_INFINITY);
+		assert_true(switchover_wake(&s, input.now) == USEC_INFINITY);
+		assert_true(s.state != SWITCHOVER_DONE || flipped);
 	}
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/change/exclusive.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 #include "util/clock.h"
@@ -14,20 +15,29 @@
 #define POLL_MIN (5 * USEC_PER_MSEC)
 #define POLL_MAX (250 * USEC_PER_MSEC)
 
+#define TO(state) (1U << (state))
+#define TO_PROVEN (TO(EXCLUSIVE_DONE) | TO(EXCLUSIVE_STOP_NEW))
+
+/* What each state does first, and where it may lead: one is started when the other was told to
+ * stop, and an end is never left. */
 static const struct {
 	const char *name;
-	unsigned actions;
+	unsigned actions, ways;
 } steps[] = {
-	[EXCLUSIVE_HOLD] = {"hold", EXCLUSIVE_DO_HOLD},
-	[EXCLUSIVE_STOP] = {"stop", EXCLUSIVE_DO_STOP_OLD},
-	[EXCLUSIVE_START] = {"start", EXCLUSIVE_DO_START_NEW},
-	[EXCLUSIVE_PROVE] = {"ready", 0},
-	[EXCLUSIVE_SMOKE] = {"smoke", EXCLUSIVE_DO_SMOKE},
-	[EXCLUSIVE_STOP_NEW] = {"stop-new", EXCLUSIVE_DO_STOP_NEW},
-	[EXCLUSIVE_START_OLD] = {"start-old", EXCLUSIVE_DO_START_OLD},
-	[EXCLUSIVE_DONE] = {"done", EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END},
-	[EXCLUSIVE_UNDONE] = {"undone", EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END},
-	[EXCLUSIVE_FAILED] = {"failed", EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END},
+	[EXCLUSIVE_HOLD] = {"hold", EXCLUSIVE_DO_HOLD, TO(EXCLUSIVE_STOP) | TO(EXCLUSIVE_UNDONE)},
+	[EXCLUSIVE_STOP] = {"stop", EXCLUSIVE_DO_STOP_OLD,
+			    TO(EXCLUSIVE_START) | TO(EXCLUSIVE_START_OLD)},
+	[EXCLUSIVE_START] = {"start", EXCLUSIVE_DO_START_NEW,
+			     TO(EXCLUSIVE_PROVE) | TO(EXCLUSIVE_SMOKE) | TO_PROVEN},
+	[EXCLUSIVE_PROVE] = {"ready", 0, TO(EXCLUSIVE_SMOKE) | TO_PROVEN},
+	[EXCLUSIVE_SMOKE] = {"smoke", EXCLUSIVE_DO_SMOKE, TO_PROVEN},
+	[EXCLUSIVE_STOP_NEW] = {"stop-new", EXCLUSIVE_DO_STOP_NEW,
+				TO(EXCLUSIVE_START_OLD) | TO(EXCLUSIVE_FAILED)},
+	[EXCLUSIVE_START_OLD] = {"start-old", EXCLUSIVE_DO_START_OLD,
+				 TO(EXCLUSIVE_UNDONE) | TO(EXCLUSIVE_FAILED)},
+	[EXCLUSIVE_DONE] = {"done", EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END, 0},
+	[EXCLUSIVE_UNDONE] = {"undone", EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END, 0},
+	[EXCLUSIVE_FAILED] = {"failed", EXCLUSIVE_DO_RELEASE | EXCLUSIVE_DO_END, 0},
 };
 _Static_assert(ARRAY_SIZE(steps) == EXCLUSIVE_STATE_COUNT, "a step for each state");
 
@@ -59,7 +69,7 @@ static uint64_t deadline_of(const struct exclusive *e, enum exclusive_state stat
 }
 
 /* The one place where the state changes. */
-static unsigned set_state(struct exclusive *e, enum exclusive_state state, uint64_t now)
+static unsigned enter(struct exclusive *e, enum exclusive_state state, uint64_t now)
 {
 	if (state == EXCLUSIVE_START)
 		e->ready_by = now + MIN(e->plan.ready_usec, JOB_DEADLINE);
@@ -71,11 +81,19 @@ static unsigned set_state(struct exclusive *e, enum exclusive_state state, uint6
 	return steps[state].actions | EXCLUSIVE_DO_TELL;
 }
 
+static unsigned set_state(struct exclusive *e, enum exclusive_state state, uint64_t now)
+{
+	assert(steps[e->state].ways & TO(state));
+	return enter(e, state, now);
+}
+
 unsigned exclusive_begin(struct exclusive *e, const struct exclusive_plan *plan,
 			 enum exclusive_state state, uint64_t now)
 {
+	assert(plan->from != plan->to || plan->to == HS_SLOT_NONE);
+	assert(plan->resumed || (plan->from < HS_SLOTS_MAX && plan->to < HS_SLOTS_MAX));
 	*e = (struct exclusive) {.plan = *plan, .begun = now};
-	return set_state(e, state, now);
+	return enter(e, state, now);
 }
 
 /* The first reason counts. */
@@ -510,6 +528,7 @@ bool exclusive_gate(const struct exclusive_request *request, const char *service
 	if (!check_states(request, service, ret_refusal))
 		return false;
 	to = pick(request);
+	assert(to < request->n && to != request->active);
 	*ret_to = to;
 	return true;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/change/slot.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "hs_decide.h"
@@ -98,6 +99,7 @@ uint32_t slots_proven(const enum slot_state *states, unsigned n, uint32_t mask)
 
 unsigned slot_pick_standby(const enum slot_state *states, unsigned n, unsigned active)
 {
+	assert(n <= HS_SLOTS_MAX);
 	for (unsigned i = 1; i <= n; i++) {
 		unsigned slot = active < n ? (active + i) % n : i - 1;
 
@@ -157,6 +159,7 @@ enum gate_answer gate_check(const struct gate_request *request, unsigned *ret_to
 	if (request->to >= 0)
 		return check_slot(request, to);
 	to = slot_pick_fittest(request->states, request->health, request->n, request->active);
+	assert(to == HS_SLOT_NONE || (to < request->n && to != request->active));
 	if (to != HS_SLOT_NONE) {
 		*ret_to = to;
 		return check_health(request, to);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/change/switchover.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -26,6 +27,19 @@ static const char *const step_names[] = {
 };
 _Static_assert(ARRAY_SIZE(step_names) == SWITCHOVER_STATE_COUNT, "a name for each state");
 
+/* Where each state may lead. The old instance is told to stop after the flip has settled, and an
+ * end is never left. */
+#define TO(state) (1U << (state))
+static const unsigned ways[SWITCHOVER_STATE_COUNT] = {
+	[SWITCHOVER_FLIP] = TO(SWITCHOVER_FLIP) | TO(SWITCHOVER_SETTLE) | TO(SWITCHOVER_UNDONE) |
+			    TO(SWITCHOVER_FAILED),
+	[SWITCHOVER_SETTLE] = TO(SWITCHOVER_DRAIN) | TO(SWITCHOVER_FINISH) | TO(SWITCHOVER_DONE) |
+			      TO(SWITCHOVER_UNDONE) | TO(SWITCHOVER_FAILED),
+	[SWITCHOVER_DRAIN] = TO(SWITCHOVER_FINISH) | TO(SWITCHOVER_DONE) | TO(SWITCHOVER_UNDONE) |
+			     TO(SWITCHOVER_FAILED),
+	[SWITCHOVER_FINISH] = TO(SWITCHOVER_DONE) | TO(SWITCHOVER_FAILED),
+};
+
 static const char *const verb_names[] = {
 	[VERB_SWITCHOVER] = "switchover",
 	[VERB_ROLLBACK] = "rollback",
@@ -42,6 +56,8 @@ _Static_assert(ARRAY_SIZE(switchover_then_names) == THEN_COUNT, "a name for each
 
 void switchover_init(struct switchover *s, const struct switchover_plan *plan)
 {
+	assert(plan->to < HS_SLOTS_MAX && plan->from != plan->to);
+	assert(plan->verb < VERB_COUNT && plan->then < THEN_COUNT);
 	*s = (struct switchover) {.plan = *plan, .state = SWITCHOVER_FLIP};
 }
 
@@ -49,6 +65,7 @@ void switchover_init(struct switchover *s, const struct switchover_plan *plan)
 static unsigned set_state(struct switchover *s, enum switchover_state state, uint64_t now,
 			  uint64_t allowed)
 {
+	assert(ways[s->state] & TO(state));
 	s->state = state;
 	s->entered = now;
 	s->deadline = now + allowed;

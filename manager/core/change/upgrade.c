@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/change/upgrade.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "hs_abi.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -27,6 +29,8 @@ _Static_assert(ARRAY_SIZE(state_names) == UPGRADE_STATE_COUNT, "a name for each 
 
 void upgrade_init(struct upgrade *u, const struct upgrade_plan *plan)
 {
+	assert(plan->from < HS_SLOTS_MAX && plan->to < HS_SLOTS_MAX && plan->from != plan->to);
+	assert(plan->n_canary <= UPGRADE_CANARY_STEPS_MAX);
 	*u = (struct upgrade) {.plan = *plan, .state = UPGRADE_RESTART};
 }
 
@@ -68,10 +72,30 @@ enum upgrade_state upgrade_state_from_string(const char *text)
 	return UPGRADE_STATE_COUNT;
 }
 
+/* Where each state may lead. The old instance is restarted after a switchover only, and an end is
+ * never left. */
+#define TO(state) (1U << (state))
+static const unsigned ways[UPGRADE_STATE_COUNT] = {
+	/* an exclusive one begins with its switchover */
+	[UPGRADE_RESTART] =
+		TO(UPGRADE_RESTART) | TO(UPGRADE_READY) | TO(UPGRADE_SWITCH) | TO(UPGRADE_UNDO),
+	[UPGRADE_READY] =
+		TO(UPGRADE_SMOKE) | TO(UPGRADE_CANARY) | TO(UPGRADE_SWITCH) | TO(UPGRADE_UNDO),
+	[UPGRADE_SMOKE] = TO(UPGRADE_CANARY) | TO(UPGRADE_SWITCH) | TO(UPGRADE_UNDO),
+	[UPGRADE_CANARY] = TO(UPGRADE_CANARY) | TO(UPGRADE_SWITCH) | TO(UPGRADE_UNDO),
+	[UPGRADE_SWITCH] =
+		TO(UPGRADE_PROBATION) | TO(UPGRADE_REFRESH) | TO(UPGRADE_DONE) | TO(UPGRADE_UNDO),
+	[UPGRADE_PROBATION] = TO(UPGRADE_REFRESH) | TO(UPGRADE_DONE) | TO(UPGRADE_UNDO),
+	[UPGRADE_REFRESH] = TO(UPGRADE_REFRESH) | TO(UPGRADE_DONE) | TO(UPGRADE_FAILED),
+	/* once more by the next manager */
+	[UPGRADE_UNDO] = TO(UPGRADE_UNDO) | TO(UPGRADE_UNDONE) | TO(UPGRADE_FAILED),
+};
+
 /* The one place where the state changes. */
 static unsigned set_state(struct upgrade *u, enum upgrade_state state, uint64_t now,
 			  uint64_t allowed)
 {
+	assert(ways[u->state] & TO(state));
 	u->state = state;
 	u->entered = now;
 	u->deadline = now + allowed;
@@ -314,7 +338,8 @@ unsigned upgrade_resume(struct upgrade *u, enum upgrade_state state, bool serves
 {
 	u->begun = now;
 	u->resumed = true;
-	u->state = state;
+	/* what else a manager of another version may have noted: it had not ended */
+	u->state = state < UPGRADE_DONE ? state : UPGRADE_RESTART;
 	if (state == UPGRADE_REFRESH ||
 	    (serves && (state == UPGRADE_SWITCH || state == UPGRADE_PROBATION)))
 		return enter_refresh(u, now);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/failover/lost.h"
 
+#include <assert.h>
 #include <syslog.h>
 
 #include "service/change/change_run.h"
@@ -60,6 +61,7 @@ void service_on_lost(struct service *service, unsigned slot)
 	uint64_t word;
 	size_t n;
 
+	assert(slot < service->n_slots);
 	if (!service->plane)
 		return;
 	change_run_poke(service->change);
