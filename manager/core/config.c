@@ -363,13 +363,22 @@ const struct setting *config_key(size_t index)
 					    : config_health_key(index - ARRAY_SIZE(settings));
 }
 
+/* Reads a value into the part that the key belongs to. */
+static int set_key(struct config *config, const struct setting *key, const char *value,
+		   struct problem *problem)
+{
+	bool of_health = !strcmp(key->section, CONFIG_HEALTH_SECTION);
+
+	return setting_set(key, of_health ? (void *)&config->health : config, value, problem);
+}
+
 void config_init(struct config *config)
 {
 	const struct setting *key;
 
 	*config = (struct config) {};
 	for (size_t i = 0; (key = config_key(i)); i++)
-		(void)setting_set(key, config, "", NULL);
+		(void)set_key(config, key, "", NULL);
 }
 
 /* Names the keys that there are. */
@@ -416,7 +425,7 @@ int config_set(struct config *config, const char *section, const char *key, cons
 		return r;
 	for (size_t i = 0; (setting = config_key(i)); i++)
 		if (!strcmp(section, setting->section) && !strcmp(key, setting->name))
-			return setting_set(setting, config, value, problem);
+			return set_key(config, setting, value, problem);
 	return refuse_key(section, key, problem);
 }
 

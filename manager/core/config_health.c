@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "core/config.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
@@ -21,7 +20,7 @@ _Static_assert(ARRAY_SIZE(proxy_words) == PROXY_HEADER_COUNT, "a word for each")
 
 static int add_probe(void *object, const struct setting_text *text)
 {
-	struct config_health *health = &((struct config *)object)->health;
+	struct config_health *health = object;
 	struct problem problem = {0};
 	struct probe_spec spec;
 
@@ -46,7 +45,7 @@ static int set_host(void *object, const struct setting_text *text)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				      "0123456789-._";
-	struct config_health *health = &((struct config *)object)->health;
+	struct config_health *health = object;
 
 	if (strlen(text->value) >= sizeof(health->host) ||
 	    text->value[strspn(text->value, allowed)])
@@ -62,7 +61,7 @@ static int set_user(void *object, const struct setting_text *text)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				      "0123456789-_";
-	struct config_health *health = &((struct config *)object)->health;
+	struct config_health *health = object;
 	const char *user = text->value;
 
 	if (!strcmp(user, "root"))
@@ -79,7 +78,7 @@ static int set_user(void *object, const struct setting_text *text)
 
 static int set_text(void *object, const struct setting_text *text)
 {
-	struct config_health *health = &((struct config *)object)->health;
+	struct config_health *health = object;
 
 	if (strlen(text->value) >= sizeof(health->text))
 		return setting_refuse(text,
@@ -108,7 +107,7 @@ static int parse_range(char *word, struct status_range *ret_range)
 
 static int set_status(void *object, const struct setting_text *text)
 {
-	struct config_health *health = &((struct config *)object)->health;
+	struct config_health *health = object;
 	struct status_range parsed[CONFIG_STATUS_MAX] = {0};
 	unsigned n = 0;
 
@@ -150,7 +149,7 @@ bool config_health_takes(const struct config_health *health, unsigned status)
 	return status_is_good(health->status, health->n_status, status);
 }
 
-#define PLACE(member)		.offset = offsetof(struct config, health.member)
+#define PLACE(member)		.offset = offsetof(struct config_health, member)
 #define FIELD(type, member)	.kind = SETTING_##type, PLACE(member)
 #define SPAN(field, from, to)	FIELD(SPAN, field), .min = from, .max = to
 #define NUMBER(field, from, to) FIELD(NUMBER, field), .min = from, .max = to

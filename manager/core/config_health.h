@@ -43,7 +43,7 @@ struct config_health {
 	struct status_range status[CONFIG_STATUS_MAX];
 };
 
-/* The keys of this section, as config_key(). */
+/* The keys of this section, as config_key(); they are set in a struct config_health. */
 const struct setting *config_health_key(size_t index);
 
 /* Whether an HTTP status is a good answer. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/setup/dropin.h"
+#include "core/setup/dropin_file.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "core/setup/lint.h"
+#include "core/setup/lint_unit.h"
 
 enum command_list {
 	COMMANDS_CONDITION,

@@ -6,40 +6,13 @@
 
 #include "core/name.h"
 #include "core/path.h"
-#include "core/setup/dropin.h"
+#include "core/setup/dropin_file.h"
+#include "core/setup/lint_root.h"
 #include "hs_abi.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
 #define BLANKS " \t"
-
-static bool same_place(const struct lint_finding *a, const struct lint_finding *b)
-{
-	const char *file_a = a->file ? a->file : "", *file_b = b->file ? b->file : "";
-
-	return a->line == b->line && !strcmp(file_a, file_b) && !strcmp(a->what, b->what);
-}
-
-void lint_add(struct lint_report *report, const struct lint_finding *finding)
-{
-	report->refused |= finding->refuses;
-	for (size_t i = 0; i < report->n; i++)
-		if (same_place(&report->items[i], finding))
-			return;
-	if (report->n < LINT_FINDINGS_MAX)
-		report->items[report->n++] = *finding;
-}
-
-void lint_line(struct lint_report *report, bool refuses, const struct assignment *a,
-	       const char *why, const char *remedy)
-{
-	struct lint_finding finding = {
-		.refuses = refuses, .file = a->file, .line = a->line, .why = why};
-
-	snprintf(finding.what, sizeof(finding.what), "%s=%s", a->key, a->value);
-	snprintf(finding.remedy, sizeof(finding.remedy), "%s", remedy);
-	lint_add(report, &finding);
-}
 
 /* A finding about something that a unit lacks. */
 static void add_missing(struct lint_report *report, const struct lint_unit *unit, const char *what,
@@ -363,26 +336,6 @@ const char *lint_hides_paths(const struct lint_unit *service, const struct assig
 	return NULL;
 }
 
-bool lint_depends_on_slot(const char *value)
-{
-	for (const char *p = value; (p = strchr(p, '%')) && p[1]; p += 2)
-		if (strchr("iInNf", p[1]))
-			return true;
-	return false;
-}
-
-bool lint_has_own_environment(const struct lint_unit *service)
-{
-	for (size_t i = 0; i < service->settings.n; i++) {
-		const struct assignment *a = &service->settings.items[i];
-
-		if (!strcmp(a->section, "Service") && !strncmp(a->key, "Environment", 11) &&
-		    !dropin_is_ours(a->file) && lint_depends_on_slot(a->value))
-			return true;
-	}
-	return false;
-}
-
 /* False for a path, perhaps behind a specifier like %t, an abstract name, or vsock. */
 static bool is_inet(const char *value)
 {
@@ -542,22 +495,4 @@ void lint_socket(struct lint_report *report, const struct lint_unit *socket, con
 		    names_one(a, socket->name, services))
 			lint_line(report, true, a, WHY_STOPPED, REMEDY_STOPPED);
 	}
-}
-
-const char *lint_format(const struct lint_finding *finding, char text[LINT_TEXT_MAX])
-{
-	size_t length = strlen(finding->why);
-	char place[600] = "";
-
-	/* the reason may be systemd's own sentence */
-	if (length > 0 && finding->why[length - 1] == '.')
-		length--;
-
-	if (finding->file && finding->line)
-		snprintf(place, sizeof(place), "%s:%u: ", finding->file, finding->line);
-	else if (finding->file)
-		snprintf(place, sizeof(place), "%s: ", finding->file);
-	snprintf(text, LINT_TEXT_MAX, "%s%s: %.*s. %s.", place, finding->what, (int)length,
-		 finding->why, finding->remedy);
-	return text;
 }

@@ -4,13 +4,13 @@
  * RootDirectoryStartOnly= says otherwise, and always with what the unit mounts: whoever owns what
  * is mounted could put a program of their own there, and it would run as root.
  */
-#include "core/setup/lint.h"
+#include "core/setup/lint_root.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "core/setup/commands.h"
-#include "core/setup/dropin.h"
+#include "core/setup/dropin_file.h"
 #include "util/macro.h"
 #include "util/parse.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/setup/commands.h"
-#include "core/setup/dropin.h"
+#include "core/setup/dropin_file.h"
 
 #define REMEDY                                                                               \
 	"Give each slot a file of its own: a path with %i in it, here, and the same in the " \

@@ -39,7 +39,7 @@ enum halt { HALT_NONE, HALT_STOPPED, HALT_HELD };
 
 struct standstill_sample {
 	uint64_t now, due;	/* when it was to be looked; 0 = nothing was promised */
-	bool connections_known; /* these three are set: see plane/motion.h */
+	bool connections_known; /* these three are set: see plane/bpf/motion.h */
 	uint64_t accepted, unread, mark;
 	bool cpu_known; /* where it is not, it may have run */
 	uint64_t cpu;	/* used so far by its control group */
