@@ -8,7 +8,7 @@
 #include "plane/act/nudge.h"
 #include "plane/act/retire.h"
 #include "plane/act/shed.h"
-#include "plane/borrow/outdated.h"
+#include "plane/borrow/borrow.h"
 #include "plane/bpf/pins.h"
 #include "plane/pathlink.h"
 #include "service/change/change.h"
@@ -251,7 +251,7 @@ static void report_slot(const struct direct *direct, unsigned slot, struct servi
 	if (out->state == SLOT_UNADOPTED && !out->problem.text[0])
 		stray_describe(direct->service, slot, &facts, &out->problem);
 	if (facts.control_group[0])
-		outdated_judge(facts.control_group, &out->outdated);
+		borrow_judge_outdated(facts.control_group, &out->outdated);
 	unit_facts_done(&facts);
 	if (out->state == SLOT_UNADOPTED && !out->problem.text[0])
 		problem_set(&out->problem, 0,

@@ -3,9 +3,11 @@
  * What the map "control" holds, but for what is set once. Selectors and other managers read and
  * write it at the same time: each access is one atomic one.
  */
+#include "plane/control.h"
+
 #include <assert.h>
 
-#include "plane/pathlink.h"
+#include "plane/path/activelink.h"
 #include "plane/plane_state.h"
 
 uint64_t plane_word(const struct plane *plane)
@@ -52,8 +54,13 @@ bool plane_edit_word(struct plane *plane, word_edit edit, const struct word_args
 	} while (!swap(plane, &found, next));
 	if (undo)
 		undo->word = found;
-	pathlink_follow(plane);
+	plane_lead_paths(plane);
 	return true;
+}
+
+int plane_lead_paths(const struct plane *plane)
+{
+	return plane->paths.entries ? activelink_follow(plane->service, &plane->control->word) : 0;
 }
 
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie)

@@ -1,79 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/pathlink.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
+#include "plane/path/activelink.h"
 #include "util/macro.h"
-#include "util/parse.h"
-
-/* Others may be at it at the same time; each of them leaves it right, or sees that it is not. */
-#define TRIES 100
-
-/* The service's folder is root's, and so is what leads there: nobody else can have put a link in
- * its way. */
-static int open_folder(const char *service)
-{
-	char folder[PATH_FILE_MAX];
-	int fd;
-
-	snprintf(folder, sizeof(folder), PATH_ROOT "/%s", service);
-	fd = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-static int read_at(int folder, unsigned *ret_slot)
-{
-	char text[16];
-	ssize_t n = readlinkat(folder, PATH_ACTIVE, text, sizeof(text) - 1);
-	uint64_t slot;
-
-	if (n < 0)
-		return -errno;
-	text[n] = '\0';
-	if (parse_unsigned(text, 0, HS_SLOTS_MAX - 1, &slot) < 0)
-		return -EINVAL;
-	*ret_slot = slot;
-	return 0;
-}
-
-int pathlink_read(const char *service, unsigned *ret_slot)
-{
-	_cleanup_(close_fdp) int folder = open_folder(service);
-
-	return folder < 0 ? folder : read_at(folder, ret_slot);
-}
-
-static int point(int folder, unsigned slot)
-{
-	char target[12], temporary[40];
-
-	snprintf(target, sizeof(target), "%u", slot);
-	/* one for each thread of whoever does this */
-	snprintf(temporary, sizeof(temporary), "." PATH_ACTIVE ".%d", (int)gettid());
-	if (symlinkat(target, folder, temporary) < 0) {
-		/* left by one that was killed */
-		if (errno != EEXIST || unlinkat(folder, temporary, 0) < 0 ||
-		    symlinkat(target, folder, temporary) < 0)
-			return -errno;
-	}
-	if (renameat(folder, temporary, folder, PATH_ACTIVE) < 0) {
-		int r = -errno;
-
-		unlinkat(folder, temporary, 0);
-		return r;
-	}
-	return 0;
-}
-
-int pathlink_point(const char *service, unsigned slot)
-{
-	_cleanup_(close_fdp) int folder = open_folder(service);
-
-	return folder < 0 ? folder : point(folder, slot);
-}
 
 static unsigned active_of(const struct plane *plane)
 {
@@ -85,34 +18,12 @@ static bool has_paths(const struct plane *plane)
 	return plane_paths(plane)->entries && active_of(plane) < HS_SLOTS_MAX;
 }
 
-int pathlink_follow(const struct plane *plane)
-{
-	_cleanup_(close_fdp) int folder = -1;
-	unsigned slot, active;
-	int r = 0;
-
-	if (!has_paths(plane))
-		return 0;
-	folder = open_folder(plane_service(plane));
-	if (folder < 0)
-		return folder;
-	/* the word is read after the link was written: the last one to write has seen the last
-	 * word */
-	for (unsigned i = 0; !r && i < TRIES; i++) {
-		active = active_of(plane);
-		if (!read_at(folder, &slot) && slot == active)
-			return 0;
-		r = point(folder, active);
-	}
-	return r ? r : -EAGAIN;
-}
-
 bool pathlink_is_right(const struct plane *plane)
 {
 	unsigned slot;
 
 	return !has_paths(plane) ||
-	       (!pathlink_read(plane_service(plane), &slot) && slot == active_of(plane));
+	       (!activelink_read(plane_service(plane), &slot) && slot == active_of(plane));
 }
 
 static bool is_public(const char *service, const char *path)
@@ -170,7 +81,7 @@ void pathlink_describe(const struct plane *plane, struct problem *ret_sentence)
 
 	if (!has_paths(plane))
 		return;
-	r = pathlink_read(service, &slot);
+	r = activelink_read(service, &slot);
 	if (r < 0)
 		problem_set(ret_sentence, 0,
 			    "the link " PATH_ROOT "/%s/" PATH_ACTIVE

@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The link below PATH_ROOT by which all public paths of a service lead to one slot (core/path.h).
- * It follows the routing word, whoever changes that; who finds it behind, because somebody ended
- * between the two, puts it right. It is state on disk: no process has to run for it.
- */
+/* Whether a service's public paths lead where they have to: each is a link to the one that
+ * plane/path/activelink.h keeps. */
 #pragma once
 
 #include <stdbool.h>
 
 #include "core/path.h"
 #include "plane/plane.h"
-
-/* The slot that the link of this service names. -ENOENT: there is no link; -EINVAL: it is none of
- * ours. */
-int pathlink_read(const char *service, unsigned *ret_slot);
-
-/* Makes it name that slot, of a service without a routing word. */
-int pathlink_point(const char *service, unsigned slot);
-
-/* Makes the link lead to the active slot, by one rename(2), unless it does already or the service
- * has no paths. Somebody else may change the word meanwhile: then it leads to where that one
- * wanted. */
-int pathlink_follow(const struct plane *plane);
 
 /* Whether what connects to the service's paths reaches the active slot. True without paths. */
 bool pathlink_is_right(const struct plane *plane);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "plane/plane_state.h"
+#include "plane/plane.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -8,11 +8,10 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#include "plane/bpf/flows.h"
 #include "plane/bpf/load.h"
 #include "plane/bpf/maps.h"
 #include "plane/bpf/own.h"
-#include "plane/bpf/pins.h"
+#include "plane/plane_state.h"
 #include "util/macro.h"
 
 DEFINE_CLEANUP(struct plane, plane_free)
@@ -112,42 +111,6 @@ static int check_version(const struct plane *plane, struct problem *problem)
 			   "version %u; traffic goes on, but to manage it run the hotstandby that "
 			   "made them, or stop both instances and remove %s",
 			   plane->service, abi, HS_ABI_VERSION, plane->folder.text);
-}
-
-struct own *plane_own(const struct plane *plane)
-{
-	return plane->accounting ? accounting_own(plane->accounting) : NULL;
-}
-
-/* Also when another process has made it since. */
-static int open_flows(struct plane *plane)
-{
-	int r = plane->flows.fd < 0 ? flows_open(plane->folder.text, &plane->flows) : 0;
-
-	return r == -ENOENT ? 0 : r;
-}
-
-int plane_make_flows(struct plane *plane)
-{
-	int r = plane->flows.fd < 0 ? flows_create(plane->folder.text, plane->flow_max) : 0;
-
-	return r ? r : open_flows(plane);
-}
-
-static int open_paths(struct plane *plane)
-{
-	int r = plane->paths.entries ? 0 : paths_open(plane->folder.text, &plane->paths);
-
-	return r == -ENOENT ? 0 : r;
-}
-
-int plane_refresh(struct plane *plane)
-{
-	int r = open_flows(plane);
-
-	if (!r)
-		r = open_paths(plane);
-	return r ? r : plane_open_listeners(plane);
 }
 
 /* To the programs that serve all services. */
@@ -352,20 +315,6 @@ const struct flows *plane_flow_table(const struct plane *plane)
 const struct paths *plane_paths(const struct plane *plane)
 {
 	return &plane->paths;
-}
-
-int plane_paths_get(struct plane *plane, struct paths **ret_paths)
-{
-	int r = open_paths(plane);
-
-	if (!r && !plane->paths.entries) {
-		r = paths_create(plane->folder.text);
-		/* somebody else was faster */
-		if (!r || r == -EEXIST)
-			r = open_paths(plane);
-	}
-	*ret_paths = &plane->paths;
-	return r;
 }
 
 static int on_record(void *userdata, void *data, size_t size)

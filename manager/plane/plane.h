@@ -11,16 +11,14 @@
 #include <stdint.h>
 
 #include "core/config.h"
-#include "core/word.h"
 #include "plane/bpf/accounting.h"
 #include "plane/bpf/flows.h"
-#include "plane/listener.h"
+#include "plane/control.h"
 #include "plane/path/paths.h"
+#include "plane/plane_listeners.h"
+#include "plane/plane_tables.h"
 #include "util/problem.h"
 
-#define PLANE_LISTENERS_MAX CONFIG_LISTENERS_MAX
-
-struct own;
 struct plane;
 
 /* Opens what is pinned. -ENOENT when the service has no pins; -EPROTO when they are of another
@@ -37,8 +35,6 @@ int plane_destroy(struct plane *plane);
 
 const char *plane_service(const struct plane *plane);
 struct accounting *plane_accounting(const struct plane *plane);
-/* NULL: there is none, see plane/bpf/own.h. */
-struct own *plane_own(const struct plane *plane);
 uint32_t plane_id(const struct plane *plane);
 int plane_counters_fd(const struct plane *plane); /* stays the plane's */
 /* Mapped; stays the plane's. */
@@ -47,61 +43,21 @@ const struct flows *plane_flow_table(const struct plane *plane);
 /* Of its AF_UNIX sockets; without entries where there is none. Changed by plane/path/paths.h
  * alone. */
 const struct paths *plane_paths(const struct plane *plane);
-/* The same table, made if there is none. */
-int plane_paths_get(struct plane *plane, struct paths **ret_paths);
 
 /* The lock that a change of this service holds while it runs: -EBUSY when another has it. Ends with
  * the descriptor. Retire and crash handling do without: they edit the word only. */
 int plane_lock(const struct plane *plane, int *ret_fd);
 
-/* For plane/preview/preview.c: the map of the rules (stays the plane's), the lock that is held
- * while the mark that tells selectors to look there changes (see pins_lock()), and the mark. */
+/* For plane/preview/preview.c: the map of the rules (stays the plane's), and the lock that is held
+ * while the mark that tells selectors to look there changes (see pins_lock()). */
 int plane_preview_fd(const struct plane *plane);
 int plane_preview_lock(const struct plane *plane, bool wait, int *ret_fd);
-bool plane_has_preview(const struct plane *plane);
-void plane_set_preview(struct plane *plane, bool on);
-/* For plane/preview/canary.c, which holds the same lock: the map of prefixes, and enum
- * hs_canary_mode. */
+/* For plane/preview/canary.c, which holds the same lock: the map of prefixes. */
 int plane_prefixes_fd(const struct plane *plane);
-unsigned plane_canary_mode(const struct plane *plane);
-void plane_set_canary_mode(struct plane *plane, unsigned mode);
-
-uint64_t plane_word(const struct plane *plane);
-/* Of an edit that rollback can undo: what rollback is to know from then on, and what it takes to
- * have all as it was. */
-struct plane_undo {
-	uint64_t cookie; /* to be set before: of a socket of the slot that is left; 0 = there is
-			  * nothing to go back to */
-	uint64_t word;	 /* that the edit found; set if it changed something */
-	uint64_t previous_word, previous_cookie; /* see plane_previous(), from before the edit */
-};
-
-/*
- * The one writer of the word: applies the edit to it, again and again until nobody else has changed
- * it meanwhile. False: there was nothing to change. Asserts word_may_follow() before it writes.
- *
- * The link of the service's paths follows (plane/pathlink.h); where it could not,
- * pathlink_is_right() tells. With `undo` (else NULL) rollback knows of this edit, if it changed
- * something, and only the holder of plane_lock() may ask for that.
- */
-bool plane_edit_word(struct plane *plane, word_edit edit, const struct word_args *args,
-		     struct plane_undo *undo);
-
-/* Whether the slot has been retired, or was never adopted. Kept in the kernel, so that the next
- * manager knows as well whether an instance that is gone left on purpose. */
-bool plane_is_retired(const struct plane *plane, unsigned slot);
-void plane_set_retired(struct plane *plane, unsigned slot, bool retired);
-
-/* Whether the slot was found hanging. Kept in the kernel for the same reason. */
-bool plane_is_suspect(const struct plane *plane, unsigned slot);
-void plane_set_suspect(struct plane *plane, unsigned slot, bool suspect);
 
 /* Writes what Flow=, FlowTimeout= and QuicSlotByte= say to where selectors read it. FlowMax= counts
  * when the first UDP listener is made, for the table is made with it. */
 void plane_set_flow(struct plane *plane, const struct config *config);
-/* Another instance occupies the slot: UDP flows of the one before belong to nobody. Before its
- * first socket is put in the map. */
-void plane_advance_epoch(struct plane *plane, unsigned slot);
 /* The control group of a slot's unit, as systemd names it; "" or NULL = it has none now. For
  * plane/peers.h. */
 void plane_set_cgroup(struct plane *plane, unsigned slot, const char *cgroup);
@@ -112,44 +68,11 @@ bool plane_has_flows(const struct plane *plane);
 /* UDP flows per slot that are not idle yet. */
 void plane_flows(const struct plane *plane, struct slot_flows flows[HS_SLOTS_MAX]);
 
-/* The upgrade that is under way, for the next manager. NULL = none; false = there is none. */
-struct plane_upgrade {
-	unsigned state; /* enum upgrade_state */
-	unsigned from, to;
-	uint32_t uid; /* of who asked for it; UINT32_MAX = nobody */
-};
-void plane_set_upgrade(struct plane *plane, const struct plane_upgrade *upgrade);
-bool plane_upgrade(const struct plane *plane, struct plane_upgrade *ret_upgrade);
-
-/* What rollback needs to know of the last switchover. */
-void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie);
-void plane_previous(const struct plane *plane, uint64_t *ret_word, uint64_t *ret_cookie);
-
-/* The listeners known now. Valid until the next plane_listener_get() or plane_refresh(). */
-struct listener **plane_listeners(const struct plane *plane, size_t *ret_n);
-/* The listener with this address, made if it is new. */
-int plane_listener_get(struct plane *plane, const struct address *address,
-		       struct listener **ret_listener, struct problem *problem);
-/* Whether some slot has a socket there. */
-bool plane_listener_is_live(const struct listener *listener);
-/* Whether one of them is a UDP listener. */
-bool plane_has_datagrams(const struct plane *plane);
-/* Forgets listeners that serve no more and differ from this one in the network namespace only. */
-void plane_forget_elsewhere(struct plane *plane, const struct address *address);
-/* Forgets listeners on ports that the settings do not name: their sockets leave the maps, and the
- * pins go. See plane/act/outside.h. */
-void plane_forget_outside(struct plane *plane, const struct config *config);
 /* Finds the namespaces of listeners that this process has adopted no socket of, among those of the
  * processes in a cgroup, so that the kernel can be asked about them. */
 void plane_locate(struct plane *plane, const char *cgroup);
 /* The same, from namespaces that somebody else has found. Copies are taken. */
 void plane_place(struct plane *plane, const int *namespaces, size_t n);
-/* One more selector of a listener, for tests by doing: the same program with the same maps. */
-int plane_load_selector(struct plane *plane, const struct listener *listener, int *ret_fd);
-/* The listener with this address; NULL when it is not known. */
-struct listener *plane_find(const struct plane *plane, const struct address *address);
-/* Looks for listeners that another process has pinned since. */
-int plane_refresh(struct plane *plane);
 
 /* Live sockets of a slot over all listeners, and at all paths. */
 unsigned plane_slot_sockets(const struct plane *plane, unsigned slot);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "plane/plane_state.h"
+#include "plane/plane_listeners.h"
 
 #include <string.h>
 
+#include "plane/bpf/accounting.h"
 #include "plane/bpf/own.h"
-#include "plane/bpf/pins.h"
+#include "plane/plane_state.h"
+#include "plane/plane_tables.h"
 #include "util/macro.h"
 
 static struct pin_path listener_path(const struct plane *plane, const struct address *address)
@@ -51,9 +53,13 @@ static int open_listener(const char *name, void *userdata)
 	return r == -ENOENT ? 0 : r;
 }
 
-int plane_open_listeners(struct plane *plane)
+int plane_refresh(struct plane *plane)
 {
-	return pins_each_folder(plane->folder.text, open_listener, plane);
+	int r = plane_open_flows(plane);
+
+	if (!r)
+		r = plane_open_paths(plane);
+	return r ? r : pins_each_folder(plane->folder.text, open_listener, plane);
 }
 
 struct listener **plane_listeners(const struct plane *plane, size_t *ret_n)

@@ -6,7 +6,6 @@
 
 #include "core/setup/intake.h"
 #include "plane/bpf/pins.h"
-#include "plane/pathlink.h"
 #include "plane/preview/preview.h"
 #include "service/change/change_hold.h"
 #include "service/change/change_run.h"
@@ -71,7 +70,7 @@ static void open_watches(struct service *service)
 {
 	/* what commands and an earlier hsd have left */
 	preview_sweep(service->plane);
-	pathlink_follow(service->plane);
+	plane_lead_paths(service->plane);
 	if (nudging_new(service, &service->nudging) < 0)
 		service->nudging = NULL; /* most kernels do without */
 	if (failover_new(service, &service->failover) < 0 ||

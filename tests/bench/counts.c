@@ -14,7 +14,7 @@
 
 #include "../plane/client.h"
 #include "bench.h"
-#include "plane/census.h"
+#include "plane/plane_census.h"
 #include "plane/kernel/diag.h"
 #include "util/clock.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 
-#include "plane/census.h"
+#include "plane/plane_census.h"
 
 #define PORT	8080
 #define CLIENTS 10

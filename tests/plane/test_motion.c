@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "plane/motion.h"
+#include "plane/bpf/motion.h"
 
 #define PORT	8080
 #define CLIENTS 3

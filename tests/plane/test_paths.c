@@ -26,6 +26,7 @@
 
 #include "hsctl/path/folderflag.h"
 #include "hsctl/path/pathdetect.h"
+#include "plane/path/activelink.h"
 #include "plane/path/unixask.h"
 #include "plane/pathlink.h"
 #include "service/change/change.h"
@@ -146,7 +147,7 @@ static unsigned link_slot(void)
 {
 	unsigned slot = HS_SLOT_NONE;
 
-	assert_int_equal(pathlink_read("web", &slot), 0);
+	assert_int_equal(activelink_read("web", &slot), 0);
 	return slot;
 }
 
@@ -204,10 +205,10 @@ static void a_link_that_was_left_behind_is_mended(void **state)
 	assert_false(pathlink_is_right(rig->plane));
 	pathlink_describe(rig->plane, &problem);
 	assert_non_null(strstr(problem.text, "lead to slot 1, not to the active slot 0"));
-	assert_int_equal(pathlink_follow(rig->plane), 0);
+	assert_int_equal(plane_lead_paths(rig->plane), 0);
 	assert_int_equal(link_slot(), 0);
 	assert_int_equal(unlink("/run/hotstandby/web/active"), 0);
-	assert_int_equal(pathlink_follow(rig->plane), 0);
+	assert_int_equal(plane_lead_paths(rig->plane), 0);
 	assert_int_equal(link_slot(), 0);
 	assert_true(pathlink_is_right(rig->plane));
 }

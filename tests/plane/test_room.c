@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "plane/act/room.h"
+#include "plane/borrow/borrow.h"
 #include "plane/borrow/outdated.h"
 #include "plane/kernel/cgroup.h"
 #include "util/files.h"
@@ -246,7 +247,7 @@ static void a_replaced_program_is_seen_and_told(void **state)
 	rig_until(find(rig, inotify_fd, &program, &file));
 	assert_false(file.gone);
 	assert_true(file.watch >= 0);
-	assert_int_equal(outdated_judge(rig->group, &judged), 0);
+	assert_int_equal(borrow_judge_outdated(rig->group, &judged), 0);
 	assert_int_equal(judged.files, 0);
 	copy_program(program.replacement);
 	assert_int_equal(rename(program.replacement, program.path), 0);
@@ -255,7 +256,7 @@ static void a_replaced_program_is_seen_and_told(void **state)
 	assert_true(file.gone && !file.removed);
 	assert_int_equal(stat(program.path, &st), 0);
 	assert_int_equal(file.since_usec / USEC_PER_SEC, st.st_ctim.tv_sec);
-	assert_int_equal(outdated_judge(rig->group, &judged), 0);
+	assert_int_equal(borrow_judge_outdated(rig->group, &judged), 0);
 	assert_int_equal(judged.files, 1);
 	unlink(program.path);
 	assert_true(find(rig, -1, &program, &file));

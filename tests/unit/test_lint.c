@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/setup/lint.h"
 #include "core/setup/commands.h"
+#include "core/setup/lint.h"
 #include "core/setup/shared.h"
 #include "util/files.h"
 #include "util/macro.h"

@@ -10,7 +10,7 @@
 #include "plane/act/filters.h"
 #include "plane/act/foreign.h"
 #include "plane/act/inspect.h"
-#include "plane/borrow/outdated.h"
+#include "plane/borrow/borrow.h"
 #include "plane/selftest/selftest.h"
 #include "system/configfile.h"
 #include "system/machine.h"
@@ -174,7 +174,7 @@ static int read_slots(struct examination *e)
 		direct_unit(&e->direct, i, &units[i]);
 		scope.cgroups[i] = units[i].control_group;
 		if (units[i].control_group[0])
-			outdated_judge(units[i].control_group, &slot->outdated);
+			borrow_judge_outdated(units[i].control_group, &slot->outdated);
 		scope.activated |= unit_has_socket(&units[i]);
 		e->facts.filtered |= units[i].filtered || is_filtered_outside(e, &units[i]);
 		if (!r)

@@ -10,8 +10,8 @@
 #include "core/setup/dropin.h"
 #include "hsctl/path/folderflag.h"
 #include "hsctl/path/pathsetup.h"
+#include "plane/path/activelink.h"
 #include "plane/path/unixdiag.h"
-#include "plane/pathlink.h"
 #include "system/unit/units.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -110,8 +110,8 @@ int pathleave_slot(const char *service, unsigned slot, const struct pathlist *pa
 		clear_up(service, paths);
 		return 0;
 	}
-	(void)pathlink_read(service, &active);
-	r = active == slot ? pathlink_point(service, other) : 0;
+	(void)activelink_read(service, &active);
+	r = active == slot ? activelink_point(service, other) : 0;
 	return r < 0 ? problem_set(problem, r, "%s: its paths cannot be led to slot %u: %s",
 				   service, other, strerror(-r))
 		     : 1;

@@ -32,19 +32,6 @@ bool adoption_path_matters(const struct adoption *adoption)
 	return adoption->adopted <= adoption->n_paths;
 }
 
-void adoption_count(struct adoption *adoption)
-{
-	adoption->adopted = adoption->n_paths;
-	adoption->refused = adoption->contested = 0;
-	for (size_t i = 0; i < adoption->n; i++) {
-		enum adopt_verdict verdict = adoption->sockets[i].verdict;
-
-		adoption->adopted += verdict == ADOPT_OK;
-		adoption->refused += !adopt_is_no_matter(verdict);
-		adoption->contested += verdict == ADOPT_BELONGS;
-	}
-}
-
 /* ---- whose sockets they are ---- */
 
 static bool is_known(const struct plane *plane, unsigned slot, const struct held_socket *held)

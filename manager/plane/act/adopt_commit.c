@@ -107,7 +107,7 @@ int adoption_commit(struct plane *plane, unsigned slot, struct adoption *adoptio
 	if (adoption->adopted)
 		adopt_ensure_active(plane, slot);
 	/* the folder of the link may be new */
-	if (pathlink_follow(plane) < 0 && !adoption->path_problem.text[0])
+	if (plane_lead_paths(plane) < 0 && !adoption->path_problem.text[0])
 		pathlink_describe(plane, &adoption->path_problem);
 	return 0;
 }

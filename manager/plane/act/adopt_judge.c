@@ -21,6 +21,19 @@ bool adopt_is_no_matter(enum adopt_verdict verdict)
 	return verdict == ADOPT_OK || verdict == ADOPT_PORT_LEFT_OUT || verdict == ADOPT_NOT_OURS;
 }
 
+void adoption_count(struct adoption *adoption)
+{
+	adoption->adopted = adoption->n_paths;
+	adoption->refused = adoption->contested = 0;
+	for (size_t i = 0; i < adoption->n; i++) {
+		enum adopt_verdict verdict = adoption->sockets[i].verdict;
+
+		adoption->adopted += verdict == ADOPT_OK;
+		adoption->refused += !adopt_is_no_matter(verdict);
+		adoption->contested += verdict == ADOPT_BELONGS;
+	}
+}
+
 void adopt_refuse(struct adopted_socket *socket, int error)
 {
 	socket->error = 0;

@@ -3,7 +3,7 @@
  * looks at one socket after the other. */
 #pragma once
 
-#include "plane/act/adopt.h"
+#include "plane/act/adopt_state.h"
 
 /* Sets the verdict of one of the adoption's sockets and, where that is ADOPT_OK, has claimed the
  * address and made sure that the group has the selector. -ESTALE: the socket is gone, forget it;
@@ -24,3 +24,8 @@ bool adopt_is_no_matter(enum adopt_verdict verdict);
 
 /* Counts the verdicts. */
 void adoption_count(struct adoption *adoption);
+
+/* Nobody but us attaches or detaches programs from now on, of groups on the ports that are guarded,
+ * through sockets that are made in this cgroup, or `everywhere` (see plane/bpf/guard.h). Where the
+ * kernel cannot do that, all goes on without. */
+void adopt_guard(const struct plane *plane, const char *cgroup, bool everywhere);

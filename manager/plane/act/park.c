@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "plane/borrow/borrow.h"
-#include "plane/census.h"
+#include "plane/plane_census.h"
 #include "util/macro.h"
 
 #ifndef SO_BUF_LOCK

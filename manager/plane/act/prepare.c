@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "plane/act/adopt.h"
+#include "plane/act/adopt_judge.h"
 #include "plane/act/force.h"
 #include "plane/bpf/mptcp.h"
 #include "plane/bpf/own.h"

@@ -8,7 +8,6 @@
 
 #include "plane/bpf/own.h"
 #include "plane/claim.h"
-#include "plane/pathlink.h"
 #include "util/macro.h"
 
 static void set_aside(struct plane *plane, unsigned slot)
@@ -61,7 +60,7 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 		others &= allowed;
 	leave(plane, slot, others);
 	/* also where somebody was killed before he had done it */
-	pathlink_follow(plane);
+	plane_lead_paths(plane);
 	set_aside(plane, slot);
 	*ret_to = hs_word_active(plane_word(plane));
 	return RETIRE_DONE;

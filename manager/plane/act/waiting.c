@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/act/waiting.h"
 
-#include "plane/census.h"
+#include "plane/bpf/census.h"
 #include "plane/kernel/diag.h"
 #include "util/macro.h"
 

@@ -324,3 +324,15 @@ int borrow_outdated(const char *cgroup, int inotify_fd, struct outdated_file **r
 	set_cgroup(&request, cgroup);
 	return ask_for_items(&question, sizeof(**ret_files), (void **)ret_files, ret_n);
 }
+
+int borrow_judge_outdated(const char *cgroup, struct outdated *ret_outdated)
+{
+	_cleanup_(freep) struct outdated_file *files = NULL;
+	size_t n;
+	int r = borrow_outdated(cgroup, -1, &files, &n);
+
+	*ret_outdated = (struct outdated) {0};
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		outdated_add(ret_outdated, &files[i]);
+	return r;
+}

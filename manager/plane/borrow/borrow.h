@@ -41,3 +41,5 @@ int borrow_holders(const uint32_t *inodes, size_t n, struct holder **ret_holders
 /* outdated_look(); with hs-borrow the inotify descriptor goes along. */
 int borrow_outdated(const char *cgroup, int inotify_fd, struct outdated_file **ret_files,
 		    size_t *ret_n);
+/* The same as one judgement. */
+int borrow_judge_outdated(const char *cgroup, struct outdated *ret_outdated);

@@ -7,7 +7,6 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
-#include "plane/borrow/borrow.h"
 #include "plane/borrow/lend.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/kernel/descriptors.h"
@@ -179,16 +178,4 @@ int outdated_look(const char *cgroup, int inotify_fd, struct outdated_file **ret
 	*ret_n = tour.n;
 	*ret_files = steal_ptr(&tour.files);
 	return 0;
-}
-
-int outdated_judge(const char *cgroup, struct outdated *ret_outdated)
-{
-	_cleanup_(freep) struct outdated_file *files = NULL;
-	size_t n;
-	int r = borrow_outdated(cgroup, -1, &files, &n);
-
-	*ret_outdated = (struct outdated) {0};
-	for (size_t i = 0; r >= 0 && i < n; i++)
-		outdated_add(ret_outdated, &files[i]);
-	return r;
 }

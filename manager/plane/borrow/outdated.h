@@ -20,6 +20,3 @@
  */
 int outdated_look(const char *cgroup, int inotify_fd, struct outdated_file **ret_files,
 		  size_t *ret_n);
-
-/* The same as one judgement, by whoever may; see plane/borrow/borrow.h. */
-int outdated_judge(const char *cgroup, struct outdated *ret_outdated);

@@ -10,14 +10,14 @@
 #include <unistd.h>
 
 #include "accounting.skel.h"
+#include "plane/bpf/census.h"
 #include "plane/bpf/guard.h"
 #include "plane/bpf/load.h"
+#include "plane/bpf/motion.h"
 #include "plane/bpf/own.h"
 #include "plane/bpf/pins.h"
 #include "plane/bpf/queues.h"
-#include "plane/census.h"
 #include "plane/kernel/cgroup.h"
-#include "plane/motion.h"
 #include "util/macro.h"
 
 #define PIN(name) HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/" name

@@ -44,7 +44,7 @@ int accounting_tag(struct accounting *accounting, int socket_fd, const struct hs
 /* Descriptors for others to use, owned by `accounting`. */
 int accounting_tags_fd(const struct accounting *accounting);
 int accounting_moved_fd(const struct accounting *accounting);
-/* Where plane/census.c keeps what it has loaded; freed with `accounting`. */
+/* Where plane/plane_census.c keeps what it has loaded; freed with `accounting`. */
 struct census **accounting_census(struct accounting *accounting);
 /* The look at what moves, loaded when it is first asked for. NULL where the kernel refuses it. */
 struct motion *accounting_motion(struct accounting *accounting);

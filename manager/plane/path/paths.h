@@ -2,7 +2,7 @@
 /*
  * The sockets that the slots of a service have at its public paths (core/path.h), as adoption has
  * found them: a pinned table, so that any manager knows them, and whether they live, without being
- * allowed to look into an instance. Which of them gets the connections is plane/pathlink.h.
+ * allowed to look into an instance. Which of them gets the connections is plane/path/activelink.h.
  */
 #pragma once
 

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -60,20 +59,6 @@ static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_LOADS_MPTCP] = selftest_loads_mptcp,
 };
 _Static_assert(ARRAY_SIZE(checks) == ABILITY_COUNT, "a function for each test");
-
-void selftest_set(struct ability_result *result, enum ability_verdict verdict, const char *template,
-		  ...)
-{
-	va_list args;
-
-	result->detail[0] = '\0';
-	if (template) {
-		va_start(args, template);
-		vsnprintf(result->detail, sizeof(result->detail), template, args);
-		va_end(args);
-	}
-	result->verdict = verdict;
-}
 
 static int loopback_up(void)
 {

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 
 #include "accounting.skel.h"
+#include "plane/bpf/census.h"
 #include "plane/bpf/load.h"
-#include "plane/census.h"
 #include "plane/selftest/selftest_checks.h"
 #include "util/clock.h"
 #include "util/macro.h"

@@ -3,7 +3,7 @@
  * namespace of its own with loopback up, and leaves nothing behind. */
 #pragma once
 
-#include "plane/selftest/selftest.h"
+#include "core/doctor/ability.h"
 
 /* Sets verdict and detail (printf-like; NULL = none). */
 void selftest_set(struct ability_result *result, enum ability_verdict verdict, const char *template,

@@ -3,7 +3,7 @@
 
 #include "plane/bpf/accounting.h"
 #include "plane/kernel/alive.h"
-#include "plane/motion.h"
+#include "plane/bpf/motion.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

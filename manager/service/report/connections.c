@@ -4,8 +4,8 @@
 #include <netinet/tcp.h>
 
 #include "core/change/slot.h"
-#include "plane/census.h"
 #include "plane/peers.h"
+#include "plane/plane_census.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "plane/motion.h"
+#include "plane/bpf/motion.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

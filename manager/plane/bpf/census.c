@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "plane/census.h"
+#include "plane/bpf/census.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -218,102 +218,4 @@ int census_list(struct census *census, uint32_t service_id,
 uint64_t connection_age(const struct connection *connection)
 {
 	return usec_since(connection->tag.begun_ns);
-}
-
-/* ---- of a service ---- */
-
-/* From the first question on. */
-static int open_once(struct accounting *accounting, struct census **ret_census,
-		     struct problem *problem)
-{
-	struct census **census = accounting_census(accounting);
-	int r = 0;
-
-	if (!*census)
-		r = census_open(accounting_tags_fd(accounting), accounting_moved_fd(accounting),
-				census, problem);
-	*ret_census = *census;
-	return r;
-}
-
-int plane_census(const struct plane *plane, uint64_t idle_usec,
-		 struct place_census ret_places[HS_PLACES_MAX], struct problem *problem)
-{
-	struct accounting *accounting = plane_accounting(plane);
-	struct problem reason = {0};
-	struct census *census;
-	int r;
-
-	if (!accounting)
-		return problem_set(problem, -EOPNOTSUPP,
-				   "connections are not counted; start hsd: systemctl start hsd");
-	r = open_once(accounting, &census, &reason);
-	if (!r)
-		r = census_take(census, plane_id(plane), idle_usec, ret_places);
-	if (r < 0)
-		return problem_set(problem, r == -ENOMEM ? r : -EOPNOTSUPP,
-				   "what connections are doing cannot be told (%s); the kernel has "
-				   "to describe its structures, see /sys/kernel/btf/vmlinux",
-				   reason.text[0] ? reason.text : strerror(-r));
-	return 0;
-}
-
-/* What sock_diag tells of a port. */
-struct port {
-	const struct plane *plane;
-	uint32_t netns;
-	int (*each)(const struct connection *connection, void *userdata);
-	void *userdata;
-};
-
-static int on_connection(const struct connection *connection, void *userdata)
-{
-	const struct port *port = userdata;
-	struct connection there = *connection;
-
-	if (connection->tag.service_id != plane_id(port->plane))
-		return 0;
-	there.local.netns = there.peer.netns = port->netns;
-	return port->each(&there, port->userdata);
-}
-
-/* Several listeners may share a port and a namespace. */
-static bool is_first(struct listener *const *listeners, size_t i)
-{
-	for (size_t k = 0; k < i; k++)
-		if (!listeners[k]->address.udp &&
-		    listeners[k]->address.port == listeners[i]->address.port &&
-		    listeners[k]->address.netns == listeners[i]->address.netns)
-			return false;
-	return !listeners[i]->address.netns || listeners[i]->netns.fd >= 0;
-}
-
-static int each_of_ports(const struct plane *plane, struct port *port)
-{
-	int tags_fd = accounting_tags_fd(plane_accounting(plane)), r = 0;
-	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
-
-	for (size_t i = 0; !r && i < n; i++) {
-		port->netns = listeners[i]->address.netns;
-		if (!listeners[i]->address.udp && is_first(listeners, i))
-			r = diag_connections(&listeners[i]->netns, listeners[i]->address.port,
-					     tags_fd, on_connection, port);
-	}
-	return r;
-}
-
-int plane_each_connection(const struct plane *plane,
-			  int (*each)(const struct connection *connection, void *userdata),
-			  void *userdata)
-{
-	struct port port = {.plane = plane, .each = each, .userdata = userdata};
-	struct problem reason;
-	struct census *census;
-
-	if (!plane_accounting(plane))
-		return -EOPNOTSUPP;
-	if (open_once(plane_accounting(plane), &census, &reason) < 0)
-		return each_of_ports(plane, &port);
-	return census_list(census, plane_id(plane), each, userdata);
 }

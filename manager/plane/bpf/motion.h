@@ -5,7 +5,9 @@
  */
 #pragma once
 
-#include "plane/plane.h"
+#include <stdint.h>
+
+#include "hs_abi.h"
 
 struct motion;
 
