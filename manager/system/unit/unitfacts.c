@@ -234,6 +234,12 @@ int unit_path(const char *unit, char **ret_path)
 	return sd_bus_path_encode(SYSTEMD_PATH "/unit", unit, ret_path);
 }
 
+void unit_facts_set_cgroup(struct unit_facts *facts, const char *cgroup)
+{
+	if (cgroup && cgroup[0] && facts->state != UNIT_DOWN && facts->state != UNIT_FAILED)
+		snprintf(facts->control_group, sizeof(facts->control_group), "%s", cgroup);
+}
+
 bool unit_is_socket(const char *unit)
 {
 	const char *dot = strrchr(unit, '.');

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Jobs of systemd, without waiting. */
+#include "system/unit/unitjob.h"
+
 #include <string.h>
 
-#include "system/unit/unitfacts.h"
 #include "system/unit/unitlink.h"
 
 struct unit_job {
@@ -59,7 +59,7 @@ static void end_job(struct unit_job *job, const char *result, const struct probl
 
 /* systemd answers with our job's path before any signal about it: an unknown path is no reason to
  * wait. */
-void unit_jobs_removed(struct unit_jobs *jobs, const char *path, const char *result)
+static void on_removed(struct unit_jobs *jobs, const char *path, const char *result)
 {
 	struct unit_job *job;
 
@@ -103,7 +103,7 @@ static void check(struct unit_job *job)
 		unitcall_send(&job->call, job->link, m, on_checked, job);
 }
 
-void unit_jobs_check(struct unit_jobs *jobs)
+static void check_all(struct unit_jobs *jobs)
 {
 	struct unit_job *job;
 
@@ -140,7 +140,7 @@ int unit_job_send(sd_bus *bus, sd_bus_message *order, unit_job_fn on_end, void *
 	job->link = unitlink_ref(bus);
 	if (!job->link)
 		return -ENOMEM;
-	LIST_INSERT_HEAD(unitlink_jobs(job->link), job, entry);
+	LIST_INSERT_HEAD(unitlink_jobs(job->link, on_removed, check_all), job, entry);
 	job->call.urgent = true;
 	r = unitcall_send(&job->call, job->link, order, on_job_made, job);
 	if (r < 0)

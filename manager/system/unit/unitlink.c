@@ -4,8 +4,6 @@
 #include <string.h>
 #include <systemd/sd-event.h>
 
-#include "system/unit/units.h"
-
 /* Unanswered calls of one connection: dbus-daemon allows 128, and others make calls beside us. */
 #define IN_FLIGHT_MAX 32
 #define DELAY_MIN     (1 * USEC_PER_SEC)
@@ -33,6 +31,9 @@ struct unitlink {
 	uint64_t subscribe_delay; /* 0 = it has not failed */
 	sd_event_source *subscribe_source;
 	struct unit_jobs jobs;
+	unit_jobs_removed_fn on_job_removed; /* these three: NULL as long as there was none */
+	unit_jobs_check_fn on_return;
+	unit_watches_fn on_unit_changed;
 	struct unit_watches watches[BUCKETS];
 };
 
@@ -49,19 +50,29 @@ sd_bus *unitlink_bus(const struct unitlink *link)
 	return link->bus;
 }
 
-struct unit_jobs *unitlink_jobs(struct unitlink *link)
+struct unit_jobs *unitlink_jobs(struct unitlink *link, unit_jobs_removed_fn on_removed,
+				unit_jobs_check_fn on_return)
 {
+	link->on_job_removed = on_removed;
+	link->on_return = on_return;
 	return &link->jobs;
 }
 
 /* FNV-1a */
-struct unit_watches *unitlink_watches(struct unitlink *link, const char *path)
+static struct unit_watches *watches_of(struct unitlink *link, const char *path)
 {
 	uint32_t hash = 0x811c9dc5;
 
 	for (; *path; path++)
 		hash = (hash ^ (uint8_t)*path) * 0x01000193;
 	return &link->watches[hash % BUCKETS];
+}
+
+struct unit_watches *unitlink_watches(struct unitlink *link, const char *path,
+				      unit_watches_fn on_changed)
+{
+	link->on_unit_changed = on_changed;
+	return watches_of(link, path);
 }
 
 /* ---- calls ---- */
@@ -209,8 +220,8 @@ static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	const char *path = sd_bus_message_get_path(m);
 
 	(void)error;
-	if (path && is_systemds(link, m))
-		unit_watches_changed(unitlink_watches(link, path), path);
+	if (path && link->on_unit_changed && is_systemds(link, m))
+		link->on_unit_changed(watches_of(link, path), path);
 	return 0;
 }
 
@@ -221,16 +232,18 @@ static int on_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	uint32_t id;
 
 	(void)error;
-	if (is_systemds(link, m) && sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) >= 0)
-		unit_jobs_removed(&link->jobs, path, result);
+	if (link->on_job_removed && is_systemds(link, m) &&
+	    sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) >= 0)
+		link->on_job_removed(&link->jobs, path, result);
 	return 0;
 }
 
 static void ask_all(struct unitlink *link)
 {
-	for (unsigned i = 0; i < BUCKETS; i++)
-		unit_watches_changed(&link->watches[i], NULL);
-	unit_jobs_check(&link->jobs);
+	for (unsigned i = 0; link->on_unit_changed && i < BUCKETS; i++)
+		link->on_unit_changed(&link->watches[i], NULL);
+	if (link->on_return)
+		link->on_return(&link->jobs);
 }
 
 /* ---- subscription: without it systemd sends no signals ---- */
@@ -332,7 +345,7 @@ static struct unitlink *find(const sd_bus *bus)
 	return NULL;
 }
 
-bool units_are_heard(sd_bus *bus, sd_bus_message *signal)
+bool unitlink_hears(sd_bus *bus, sd_bus_message *signal)
 {
 	const struct unitlink *link = find(bus);
 

@@ -70,19 +70,22 @@ static inline bool unitcall_waits(const struct unitcall *call)
 }
 
 sd_bus *unitlink_bus(const struct unitlink *link);
-/* The list that watches of the unit with this path belong in. systemd tells of units from the first
- * question on. */
-struct unit_watches *unitlink_watches(struct unitlink *link, const char *path);
-struct unit_jobs *unitlink_jobs(struct unitlink *link);
+/* Whether a signal comes from systemd, as far as a connection of ours knows it. */
+bool unitlink_hears(sd_bus *bus, sd_bus_message *signal);
+
+/* Those of the list that have this path may have changed; with `path` NULL all of them. */
+typedef void (*unit_watches_fn)(struct unit_watches *watches, const char *path);
+/* systemd has told of the end of a job. */
+typedef void (*unit_jobs_removed_fn)(struct unit_jobs *jobs, const char *path, const char *result);
+/* systemd has been away: the end of some jobs may have gone unheard. */
+typedef void (*unit_jobs_check_fn)(struct unit_jobs *jobs);
+
+/* The list that watches of the unit with this path belong in, and who is told from then on; one for
+ * all lists. systemd tells of units from the first question on. */
+struct unit_watches *unitlink_watches(struct unitlink *link, const char *path,
+				      unit_watches_fn on_changed);
+struct unit_jobs *unitlink_jobs(struct unitlink *link, unit_jobs_removed_fn on_removed,
+				unit_jobs_check_fn on_return);
 
 /* How long to wait before a question that failed is asked again: set it to 0 when one has not. */
 uint64_t unitlink_delay(uint64_t *delay);
-
-/* ---- called by unitlink.c ---- */
-
-/* Those of `watches` that have this path are asked again; of path NULL, all of them. */
-void unit_watches_changed(struct unit_watches *watches, const char *path);
-/* systemd has told of the end of a job. */
-void unit_jobs_removed(struct unit_jobs *jobs, const char *path, const char *result);
-/* systemd has been away: the end of some jobs may have gone unheard. */
-void unit_jobs_check(struct unit_jobs *jobs);

@@ -5,9 +5,13 @@
 #include <signal.h>
 #include <string.h>
 
-#include "system/unit/unitfacts.h"
 #include "system/unit/unitlink.h"
 #include "util/clock.h"
+
+bool units_are_heard(sd_bus *bus, sd_bus_message *signal)
+{
+	return unitlink_hears(bus, signal);
+}
 
 int units_query(sd_bus *bus, const char *unit, struct unit_facts *ret_facts,
 		struct problem *problem)

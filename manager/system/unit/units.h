@@ -4,48 +4,14 @@
  */
 #pragma once
 
-#include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 #include <systemd/sd-bus.h>
 
-#include "core/change/slot.h"
-#include "core/name.h"
-#include "core/watch/ending.h"
+#include "system/unit/unitfacts.h"
+#include "system/unit/unitjob.h"
+#include "system/unit/unitwatch.h"
 #include "util/problem.h"
-
-struct unit_facts {
-	enum unit_state state;
-	pid_t main_pid;		      /* 0 = none */
-	char control_group[PATH_MAX]; /* as systemd names it; "" = none */
-	uint64_t since_usec;	      /* CLOCK_REALTIME of the last change of ActiveState */
-	char **triggered_by;	      /* units that start it, ending with NULL; may be NULL */
-	char **required;	      /* Requires= BindsTo= Requisite= together; may be NULL */
-	char user[UNIT_NAME_MAX];     /* User=, or the name of its dynamic user; "" = root */
-	bool dynamic_user;
-	/* its control group lets not everything through: IPAddressDeny=, IPIngressFilterPath=,
-	 * IPEgressFilterPath=, RestrictNetworkInterfaces= */
-	bool filtered;
-	char invocation[33];	/* hex id of this run of the unit; "" = never started */
-	bool job_pending;	/* systemd has a job for it: to start, stop or restart it */
-	struct ending ending;	/* of the main process, once it has ended */
-	bool conditions;	/* it is starting, and ExecCondition= runs */
-	bool reloading;		/* its job is a reload, and ends nothing */
-	bool has_stop_commands; /* ExecStop= has more than the one that retires it */
-	bool has_post_commands; /* ExecStartPost= has more than the one that adopts it */
-	bool was_active;	/* this run, or the last one, has reported ready */
-	uint64_t ready_usec;	/* CLOCK_MONOTONIC: when one has done so last; 0 = never */
-};
-
-void unit_facts_done(struct unit_facts *facts);
-
-/* ".socket" behind. */
-bool unit_is_socket(const char *unit);
-/* There are processes that can be told something: it runs, or its stop has not come to its main
- * process. */
-bool unit_lives(const struct unit_facts *facts);
-/* Whether a socket unit starts it. */
-bool unit_has_socket(const struct unit_facts *facts);
 
 /* Whether a signal on the connection comes from systemd. A match does not say so: anybody may send
  * a signal to one connection alone. */
@@ -54,14 +20,6 @@ bool units_are_heard(sd_bus *bus, sd_bus_message *signal);
 /* Asks once and waits for the answer. A unit that does not exist is UNIT_DOWN. */
 int units_query(sd_bus *bus, const char *unit, struct unit_facts *ret_facts,
 		struct problem *problem);
-
-enum unit_action {
-	UNIT_START,
-	UNIT_STOP,
-	UNIT_RESTART,
-	/* stop, unless systemd has other plans with it: a start that is queued is not cancelled */
-	UNIT_LET_GO,
-};
 
 /* Runs a job and waits for its end, at most `timeout_usec`. -EIO when it ended other than "done".
  */
@@ -77,43 +35,17 @@ int units_kill(sd_bus *bus, const char *unit, int signal, struct problem *proble
 /* systemd forgets that the unit has failed, if it did. */
 void units_reset_failed(sd_bus *bus, const char *unit);
 
-/* ---- without waiting ---- */
+/* Sends a signal to the main process of a unit (KillUnit, "main"); the answer comes by `on_answer`,
+ * unless `ret_call` is unreferenced before. */
+int units_signal_main(sd_bus *bus, const char *unit, int signal, sd_bus_message_handler_t on_answer,
+		      void *userdata, sd_bus_slot **ret_call);
 
-struct unit_watch;
+/* Lets all processes of the unit go on that were stopped (SIGCONT); does not wait. systemd does so
+ * with the main process only before it ends a unit. */
+void units_continue(sd_bus *bus, const char *unit);
 
-/* `facts` are fresh. Called after every change that systemd reports and after unit_watch_refresh();
- * `error` is not 0 when systemd could not be asked, and the facts are the old ones then. It is
- * asked again, after one second at first and after half a minute at last, and when it is back on
- * the bus.
- */
-typedef void (*unit_changed_fn)(const struct unit_facts *facts, int error, void *userdata);
+/* ---- units of our own making ---- */
 
-int unit_watch_new(sd_bus *bus, const char *unit, unit_changed_fn on_changed, void *userdata,
-		   struct unit_watch **ret_watch);
-struct unit_watch *unit_watch_free(struct unit_watch *watch);
-/* Asks systemd anew, before the questions that nobody waits for; the answer comes by the callback.
- */
-void unit_watch_refresh(struct unit_watch *watch);
-const struct unit_facts *unit_watch_facts(const struct unit_watch *watch);
-/* From now on its processes are said to be there, as long as it is not down; "" = where systemd
- * says. Kept as long as the watch. */
-void unit_watch_set_cgroup(struct unit_watch *watch, const char *cgroup);
-/* The same for facts that were asked for once. */
-void unit_facts_set_cgroup(struct unit_facts *facts, const char *cgroup);
-
-struct unit_job;
-
-/* May be NULL: then nobody is told. `result` as systemd words it: "done", "failed", "canceled",
- * "timeout", ...; "unknown" when systemd was away from the bus when it ended. `problem` has a
- * sentence then, and when the job could not even be made. Called once. The job object is freed
- * after the call. */
-typedef void (*unit_job_fn)(const char *result, const struct problem *problem, void *userdata);
-
-int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_job_fn on_end,
-		 void *userdata, struct unit_job **ret_job);
-/* The same for any call of systemd's manager that answers with a job. */
-int unit_job_send(sd_bus *bus, sd_bus_message *order, unit_job_fn on_end, void *userdata,
-		  struct unit_job **ret_job);
 /* A unit that runs one command. It ends with the unit `binds_to`, and all that it has started with
  * it. */
 struct unit_transient {
@@ -149,16 +81,3 @@ int units_run_follower(sd_bus *bus, const struct unit_follower *order, uint64_t 
 		       struct problem *problem);
 /* Stops it before its time, if it is there; does not wait. */
 void units_end_follower(sd_bus *bus, const char *name);
-/* systemd has made it: it runs, or waits for its turn. */
-bool unit_job_is_made(const struct unit_job *job);
-/* Forgets the job without a callback; systemd goes on with it. */
-struct unit_job *unit_job_free(struct unit_job *job);
-
-/* Sends a signal to the main process of a unit (KillUnit, "main"); the answer comes by `on_answer`,
- * unless `ret_call` is unreferenced before. */
-int units_signal_main(sd_bus *bus, const char *unit, int signal, sd_bus_message_handler_t on_answer,
-		      void *userdata, sd_bus_slot **ret_call);
-
-/* Lets all processes of the unit go on that were stopped (SIGCONT); does not wait. systemd does so
- * with the main process only before it ends a unit. */
-void units_continue(sd_bus *bus, const char *unit);

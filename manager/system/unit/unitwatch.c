@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Units as they change: each change is a reason to ask systemd anew. */
+#include "system/unit/unitwatch.h"
+
 #include <string.h>
 #include <systemd/sd-event.h>
 
-#include "system/unit/unitfacts.h"
 #include "system/unit/unitlink.h"
-#include "system/unit/units.h"
 
 /* A unit that says something new with every breath (sd_notify(3), STATUS=) is told about after so
  * many answers, and asked about again after this long. */
@@ -130,7 +130,7 @@ void unit_watch_refresh(struct unit_watch *watch)
 	ask(watch, true);
 }
 
-void unit_watches_changed(struct unit_watches *watches, const char *path)
+static void on_told(struct unit_watches *watches, const char *path)
 {
 	struct unit_watch *watch;
 
@@ -155,7 +155,7 @@ int unit_watch_new(sd_bus *bus, const char *unit, unit_changed_fn on_changed, vo
 	r = unit_path(unit, &watch->path);
 	if (r < 0)
 		return r;
-	LIST_INSERT_HEAD(unitlink_watches(watch->link, watch->path), watch, entry);
+	LIST_INSERT_HEAD(unitlink_watches(watch->link, watch->path, on_told), watch, entry);
 	ask(watch, false);
 	*ret_watch = steal_ptr(&watch);
 	return 0;
@@ -164,12 +164,6 @@ int unit_watch_new(sd_bus *bus, const char *unit, unit_changed_fn on_changed, vo
 const struct unit_facts *unit_watch_facts(const struct unit_watch *watch)
 {
 	return &watch->facts;
-}
-
-void unit_facts_set_cgroup(struct unit_facts *facts, const char *cgroup)
-{
-	if (cgroup && cgroup[0] && facts->state != UNIT_DOWN && facts->state != UNIT_FAILED)
-		snprintf(facts->control_group, sizeof(facts->control_group), "%s", cgroup);
 }
 
 void unit_watch_set_cgroup(struct unit_watch *watch, const char *cgroup)
