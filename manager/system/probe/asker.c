@@ -187,7 +187,7 @@ static int watch(struct asker *asker, sd_event *event, int fd)
 }
 
 /* Names are never used twice: one that is on its way out does not stand in the way. */
-static int choose_name(struct asker *asker, const struct asker_order *order)
+static int choose_name(struct asker *asker, const struct confined_order *order)
 {
 	uint32_t number;
 
@@ -198,7 +198,7 @@ static int choose_name(struct asker *asker, const struct asker_order *order)
 	return 0;
 }
 
-int asker_new(sd_event *event, sd_bus *bus, const struct asker_order *order,
+int asker_new(sd_event *event, sd_bus *bus, const struct confined_order *order,
 	      const struct asker_calls *calls, void *userdata, struct asker **ret_asker)
 {
 	struct asker *asker = calloc(1, sizeof(*asker));

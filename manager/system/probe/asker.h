@@ -11,22 +11,9 @@
 #include <systemd/sd-event.h>
 
 #include "core/errand.h"
-#include "util/problem.h"
-
-#define ASKER_PLUGIN_PREFIX "hotstandby-plugin-"
-#define ASKER_PROBE_PREFIX  "hotstandby-probe-"
+#include "system/probe/confined.h"
 
 struct asker;
-
-struct asker_order {
-	const char *prefix;  /* of the unit's name: one of the above */
-	const char *program; /* below the folder of our own programs */
-	const char *service; /* NULL: of all */
-	const char *user;    /* "" = one that exists only as long as it does */
-	/* where its network is, a path; NULL: it has none and uses the sockets that it is given */
-	const char *network;
-	bool runs_others; /* a program that is not ours: it may use the network, and start more */
-};
 
 /* From the event loop. Only on_gone() may free the asker. */
 struct asker_calls {
@@ -38,7 +25,7 @@ struct asker_calls {
 	void (*on_gone)(const char *why, void *userdata);
 };
 
-int asker_new(sd_event *event, sd_bus *bus, const struct asker_order *order,
+int asker_new(sd_event *event, sd_bus *bus, const struct confined_order *order,
 	      const struct asker_calls *calls, void *userdata, struct asker **ret_asker);
 /* Ends it, without waiting and without a callback. */
 struct asker *asker_free(struct asker *asker);

@@ -79,7 +79,7 @@ static const char *const hidden[] = {
 	"-/var/log/journal",
 };
 
-static int append_switches(sd_bus_message *m, const struct asker_order *order)
+static int append_switches(sd_bus_message *m, const struct confined_order *order)
 {
 	int r = 0;
 
@@ -92,7 +92,7 @@ static int append_switches(sd_bus_message *m, const struct asker_order *order)
 	return r;
 }
 
-static int append_values(sd_bus_message *m, const struct asker_order *order)
+static int append_values(sd_bus_message *m, const struct confined_order *order)
 {
 	int r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "Description", "s",
 				      "probes of hotstandby", "KillSignal", "i", SIGKILL, "UMask",
@@ -113,7 +113,7 @@ static int append_values(sd_bus_message *m, const struct asker_order *order)
 }
 
 /* hs-probe opens no socket at all, but that its libraries want to try. */
-static int append_lists(sd_bus_message *m, const struct asker_order *order)
+static int append_lists(sd_bus_message *m, const struct confined_order *order)
 {
 	int r = sd_bus_message_append(m, "(sv)", "SystemCallArchitectures", "as", 1, "native");
 
@@ -149,7 +149,7 @@ static int append_hidden(sd_bus_message *m)
 	return r;
 }
 
-static int append_program(sd_bus_message *m, const struct asker_order *order, int input_fd)
+static int append_program(sd_bus_message *m, const struct confined_order *order, int input_fd)
 {
 	_cleanup_(freep) char *program = format(FOLDER "%s", order->program);
 
@@ -159,7 +159,7 @@ static int append_program(sd_bus_message *m, const struct asker_order *order, in
 				     "ExecStart", "a(sasb)", 1, program, 1, program, false);
 }
 
-static int append_properties(sd_bus_message *m, const struct asker_order *order, int input_fd)
+static int append_properties(sd_bus_message *m, const struct confined_order *order, int input_fd)
 {
 	int r = sd_bus_message_open_container(m, 'a', "(sv)");
 
@@ -176,7 +176,7 @@ static int append_properties(sd_bus_message *m, const struct asker_order *order,
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-int confined_start(sd_bus *bus, const char *unit, const struct asker_order *order, int input_fd,
+int confined_start(sd_bus *bus, const char *unit, const struct confined_order *order, int input_fd,
 		   unit_job_fn on_end, void *userdata, struct unit_job **ret_job)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;

@@ -2,11 +2,26 @@
 /* The unit of an asker: what it may not. systemd makes it; none of it depends on what we may. */
 #pragma once
 
-#include "system/probe/asker.h"
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
 #include "system/unit/units.h"
 
+#define CONFINED_PLUGIN_PREFIX "hotstandby-plugin-"
+#define CONFINED_PROBE_PREFIX  "hotstandby-probe-"
+
+struct confined_order {
+	const char *prefix;  /* of the unit's name: one of the above */
+	const char *program; /* below the folder of our own programs */
+	const char *service; /* NULL: of all */
+	const char *user;    /* "" = one that exists only as long as it does */
+	/* where its network is, a path; NULL: it has none and uses the sockets that it is given */
+	const char *network;
+	bool runs_others; /* a program that is not ours: it may use the network, and start more */
+};
+
 /* Begins to start it with `input_fd` as its standard input. */
-int confined_start(sd_bus *bus, const char *unit, const struct asker_order *order, int input_fd,
+int confined_start(sd_bus *bus, const char *unit, const struct confined_order *order, int input_fd,
 		   unit_job_fn on_end, void *userdata, struct unit_job **ret_job);
 /* Asks for its control group: the answer is a variant with a text. */
 int confined_place(sd_bus *bus, const char *unit, sd_bus_message_handler_t on_answer,

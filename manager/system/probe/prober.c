@@ -1,25 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/probe/prober.h"
 
-#include <stdarg.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
-#include <string.h>
-#include <sys/socket.h>
-
-#include "system/probe/prober_run.h"
-#include "util/clock.h"
+#include "system/probe/prober_exec.h"
+#include "system/probe/prober_net.h"
 #include "util/macro.h"
-
-/* An asker that is in time has a little more: the machine may be busy. */
-#define LATE_USEC (2 * USEC_PER_SEC)
-/* Until it runs: system/probe/asker.c gives up before. */
-#define READY_USEC (12 * USEC_PER_SEC)
-
-#define RETRY_MIN (100 * USEC_PER_MSEC)
-#define RETRY_MAX (10 * USEC_PER_SEC)
-
-DEFINE_CLEANUP(struct probe_run, probe_run_free)
 
 int prober_new(sd_event *event, sd_bus *bus, struct prober **ret_prober)
 {
@@ -58,199 +42,14 @@ void prober_end(struct prober *prober, struct plane *plane)
 	preview_end(plane, &prober->owner);
 }
 
-/* ---- trying again ---- */
-
-void retry_later(struct retry *retry, const char *why)
-{
-	retry->delay = MIN(MAX(2 * retry->delay, RETRY_MIN), RETRY_MAX);
-	retry->at = now_usec() + retry->delay;
-	problem_set(&retry->why, 0, "%s", why);
-}
-
-bool retry_is_due(const struct retry *retry)
-{
-	return now_usec() >= retry->at;
-}
-
-void retry_reset(struct retry *retry)
-{
-	retry->at = retry->delay = 0;
-}
-
-/* ---- the end ---- */
-
-static void forget_rule(struct probe_run *run)
-{
-	if (run->has_rule)
-		preview_remove(run->target.plane, &run->key);
-	run->has_rule = false;
-}
-
-struct probe_run *probe_run_free(struct probe_run *run)
-{
-	if (!run)
-		return NULL;
-	sd_event_source_disable_unref(run->timer);
-	net_probe_done(run);
-	exec_probe_free(run->exec);
-	forget_rule(run);
-	free(run);
-	return NULL;
-}
-
-/* Whether a server's machine has taken the connection, whoever serves. Of our own: the kernel
- * counts the first packet as acknowledged, too, and goes on to tell when the connection has ended.
- */
-static bool is_connected(const struct probe_run *run)
-{
-	struct tcp_info info = {0};
-	socklen_t size = sizeof(info);
-
-	return run->fd >= 0 && !getsockopt(run->fd, IPPROTO_TCP, TCP_INFO, &info, &size) &&
-	       info.tcpi_bytes_acked > 0;
-}
-
-/* Whatever has answered: it counts only if it was the slot. Where the selector was not asked, that
- * is no slot's fault. */
-static void check_landing(struct probe_run *run)
-{
-	struct preview_landing landing = {0};
-
-	if (!run->has_rule || run->result.verdict == PROBE_VOID ||
-	    preview_landed(run->target.plane, &run->key, &landing) < 0)
-		return;
-	if (landing.misses) {
-		run->result.verdict = PROBE_BAD;
-		problem_set(&run->result.words, 0,
-			    "did not reach slot %u, which has no socket there any more",
-			    run->target.slot);
-	} else if (!landing.hits && (run->result.verdict == PROBE_GOOD || is_connected(run))) {
-		run->result.verdict = PROBE_VOID;
-		run->result.stray = true;
-		problem_set(&run->result.words, 0,
-			    "did not reach slot %u: another program listens there, or decides",
-			    run->target.slot);
-	}
-}
-
-static int on_ended(struct probe_run *run)
-{
-	struct probe_result result;
-	probe_fn on_end = run->on_end;
-	void *userdata = run->userdata;
-
-	check_landing(run);
-	result = run->result;
-	probe_run_free(run);
-	on_end(&result, userdata);
-	return 0;
-}
-
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct probe_run *run = userdata;
-
-	(void)source;
-	(void)usec;
-	if (!run->ended) {
-		/* the end that is known comes with the next look at the timer */
-		sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
-		if (run->target.spec->kind == PROBE_EXEC)
-			exec_probe_late(run);
-		else
-			net_probe_late(run);
-		return 0;
-	}
-	return on_ended(run);
-}
-
-void probe_sent(struct probe_run *run)
-{
-	sd_event_source_set_time_relative(run->timer, run->target.health->timeout_usec + LATE_USEC);
-}
-
-void probe_end(struct probe_run *run, enum probe_verdict verdict, const char *template, ...)
-{
-	va_list list;
-
-	if (run->ended)
-		return;
-	run->ended = true;
-	run->result.verdict = verdict;
-	va_start(list, template);
-	vsnprintf(run->result.words.text, sizeof(run->result.words.text), template, list);
-	va_end(list);
-	sd_event_source_set_time(run->timer, 0);
-}
-
-/* ---- which listener ---- */
-
-static bool is_meant(const struct probe_run *run, const struct address *address, bool udp)
-{
-	/* one that is bound to a device cannot be reached from here */
-	return (udp || !address->udp) && !address->ifindex &&
-	       (!run->target.spec->port || run->target.spec->port == address->port);
-}
-
-/* Whatever the order in which they were found: every hsd asks the same. */
-static bool is_before(const struct probe_run *run, const struct address *a, const struct address *b)
-{
-	unsigned rank_a = probe_port_rank(run->target.spec, a->port);
-	unsigned rank_b = probe_port_rank(run->target.spec, b->port);
-
-	if (rank_a != rank_b)
-		return rank_a < rank_b;
-	return a->family != b->family ? a->family < b->family
-				      : memcmp(a->ip, b->ip, sizeof(a->ip)) < 0;
-}
-
-const struct listener *probe_find_listener(struct probe_run *run, bool udp)
-{
-	char port[24] = "any TCP address";
-	uint64_t cookies[HS_SHARDS_MAX];
-	size_t n;
-	struct listener **listeners = plane_listeners(run->target.plane, &n), *best = NULL;
-
-	for (size_t i = 0; i < n; i++)
-		if (is_meant(run, &listeners[i]->address, udp) &&
-		    listener_sockets(listeners[i], run->target.slot, cookies) &&
-		    (!best || is_before(run, &listeners[i]->address, &best->address)))
-			best = listeners[i];
-	if (best)
-		return best;
-	if (run->target.spec->port)
-		snprintf(port, sizeof(port), "TCP port %u", run->target.spec->port);
-	probe_end(run, PROBE_BAD, "it does not listen on %s", port);
-	return NULL;
-}
-
-/* ---- the beginning ---- */
-
 int prober_start(struct prober *prober, const struct probe_target *target, probe_fn on_end,
 		 void *userdata, struct probe_run **ret_run)
 {
-	static void (*const starts[])(struct probe_run *) = {
-		[PROBE_TCP] = net_probe_start,
-		[PROBE_HTTP] = net_probe_start,
-		[PROBE_HTTPS] = net_probe_start,
-		[PROBE_EXEC] = exec_probe_start,
-	};
-	_cleanup_(probe_run_freep) struct probe_run *run = calloc(1, sizeof(*run));
-	int r;
+	const struct probe_way *way = target->spec->kind == PROBE_EXEC ? &exec_probe : &net_probe;
+	int r = probe_run_new(prober, target, on_end, userdata, way, ret_run);
 
-	_Static_assert(ARRAY_SIZE(starts) == PROBE_KIND_COUNT, "a way to do each");
-	if (!run)
-		return -ENOMEM;
-	run->fd = -1;
-	run->prober = prober;
-	run->target = *target;
-	run->on_end = on_end;
-	run->userdata = userdata;
-	r = sd_event_add_time_relative(prober->event, &run->timer, CLOCK_MONOTONIC, READY_USEC, 1,
-				       on_timer, run);
 	if (r < 0)
 		return r;
-	starts[target->spec->kind](run);
-	*ret_run = steal_ptr(&run);
+	way->start(*ret_run);
 	return 0;
 }

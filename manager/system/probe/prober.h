@@ -13,9 +13,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
-#include "core/config_health.h"
-#include "plane/plane.h"
-#include "util/problem.h"
+#include "system/probe/probing.h"
 
 /* One for all services. */
 struct prober;
@@ -30,31 +28,6 @@ void prober_end(struct prober *prober, struct plane *plane);
  * asks has to be started first. */
 #define PROBER_START_USEC UINT64_C(2000000)
 
-struct probe_target {
-	struct plane *plane;
-	unsigned slot;
-	const struct config_health *health;
-	const struct probe_spec *spec; /* both outlive the run */
-	/* a connection to the slot's AF_UNIX socket, for prober_start() to take over unless it
-	 * fails; without that one is made, by TCP */
-	bool is_connected;
-	int fd;
-};
-
-/* `words` in printable ASCII and as short as a line, whatever the server or the plugin sent. */
-struct probe_result {
-	enum probe_verdict verdict;
-	/* it was answered, and not by the slot: void */
-	bool stray;
-	struct problem words;
-};
-
-struct probe_run;
-/* Called once, never from prober_start(); the run is freed before. */
-typedef void (*probe_fn)(const struct probe_result *result, void *userdata);
-
 /* Begins a probe, which ends in any case. Only -ENOMEM: all else is a result. */
 int prober_start(struct prober *prober, const struct probe_target *target, probe_fn on_end,
 		 void *userdata, struct probe_run **ret_run);
-/* Ends it without a callback. */
-struct probe_run *probe_run_free(struct probe_run *run);

@@ -4,13 +4,14 @@
  * it, in a unit of its own: a program on its control group sends its connections to the slot
  * (plane/preview/exec.h), and what the plugin does wrong stays inside.
  */
+#include "system/probe/prober_exec.h"
+
 #include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "plane/kernel/netns.h"
 #include "plane/preview/exec.h"
-#include "system/probe/prober_run.h"
 #include "util/clock.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -281,8 +282,8 @@ static const struct asker_calls calls = {on_ready, on_packet, on_gone};
 static void need_asker(struct plugin_group *group)
 {
 	_cleanup_(freep) char *network = NULL;
-	struct asker_order order = {
-		.prefix = ASKER_PLUGIN_PREFIX,
+	struct confined_order order = {
+		.prefix = CONFINED_PLUGIN_PREFIX,
 		.program = "hs-plugin",
 		.service = plane_service(group->plane),
 		.user = group->user,
@@ -308,25 +309,26 @@ static void need_asker(struct plugin_group *group)
 
 /* One that has not come to its end takes the process that runs it along, and all that that has
  * started. */
-struct exec_probe *exec_probe_free(struct exec_probe *exec)
+static void take_back(struct probe_run *run)
 {
+	struct exec_probe *exec = run->exec;
 	struct plugin_group *group = exec ? exec->group : NULL;
 
 	if (group) {
 		group->current = NULL;
-		if (exec->run->id && !exec->run->answered)
+		if (run->id && !run->answered)
 			end_asker(group);
 	}
 	free(exec);
-	return NULL;
+	run->exec = NULL;
 }
 
-void exec_probe_late(struct probe_run *run)
+static void on_late(struct probe_run *run)
 {
 	probe_end(run, PROBE_VOID, "hs-plugin does not answer");
 }
 
-void exec_probe_start(struct probe_run *run)
+static void start(struct probe_run *run)
 {
 	const struct listener *listener = probe_find_listener(run, true);
 	struct exec_probe *exec = listener ? calloc(1, sizeof(*exec)) : NULL;
@@ -347,3 +349,5 @@ void exec_probe_start(struct probe_run *run)
 	else if (asker_is_ready(group->asker) && group->attached)
 		send_run(group);
 }
+
+const struct probe_way exec_probe = {start, on_late, take_back};

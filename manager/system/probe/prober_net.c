@@ -4,12 +4,13 @@
  * to hs-probe then. We keep a descriptor of it: should hs-probe not end in time, we end the
  * connection before the rule goes, or a packet that is sent again would reach another slot.
  */
+#include "system/probe/prober_net.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "plane/preview/reach.h"
-#include "system/probe/prober_run.h"
 #include "util/macro.h"
 
 static int open_socket(struct probe_run *run, const struct listener *listener)
@@ -71,7 +72,7 @@ static void leave_list(struct probe_run *run)
 	run->in_list = false;
 }
 
-void net_probe_done(struct probe_run *run)
+static void take_back(struct probe_run *run)
 {
 	struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
@@ -80,9 +81,6 @@ void net_probe_done(struct probe_run *run)
 	if (run->fd >= 0 && !run->answered && connect(run->fd, &nowhere, sizeof(nowhere)) < 0)
 		shutdown(run->fd, SHUT_RDWR);
 	run->fd = close_fd(run->fd);
-	if (run->target.is_connected)
-		run->target.fd = close_fd(run->target.fd);
-	run->target.is_connected = false;
 }
 
 /* ---- hs-probe ---- */
@@ -175,8 +173,8 @@ static const struct asker_calls calls = {on_ready, on_packet, on_gone};
 
 static void need_asker(struct prober *prober)
 {
-	const struct asker_order order = {
-		.prefix = ASKER_PROBE_PREFIX, .program = "hs-probe", .user = ""};
+	const struct confined_order order = {
+		.prefix = CONFINED_PROBE_PREFIX, .program = "hs-probe", .user = ""};
 	int r;
 
 	if (prober->asker || !retry_is_due(&prober->retry))
@@ -186,14 +184,14 @@ static void need_asker(struct prober *prober)
 		retry_later(&prober->retry, strerror(-r));
 }
 
-void net_probe_late(struct probe_run *run)
+static void on_late(struct probe_run *run)
 {
 	probe_end(run, PROBE_VOID, "hs-probe does not answer");
 	if (run->prober->asker)
 		asker_give_up(run->prober->asker, "it did not answer in time");
 }
 
-void net_probe_start(struct probe_run *run)
+static void start(struct probe_run *run)
 {
 	struct prober *prober = run->prober;
 
@@ -208,3 +206,5 @@ void net_probe_start(struct probe_run *run)
 	else if (asker_is_ready(prober->asker))
 		send_run(run);
 }
+
+const struct probe_way net_probe = {start, on_late, take_back};

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* For the files that make up the prober: prober.c (what all have in common), prober_net.c (TCP and
- * HTTP) and prober_exec.c (plugins). */
+/* A probe while it runs: what those by TCP and HTTP (prober_net.h) and those by plugins
+ * (prober_exec.h) have in common. For the files that make up the prober alone. */
 #pragma once
 
 #include <sys/socket.h>
 
 #include "plane/preview/preview.h"
 #include "system/probe/asker.h"
-#include "system/probe/prober.h"
+#include "system/probe/probing.h"
 
 /* When a process that could not be started, or has ended, is tried again. */
 struct retry {
@@ -26,10 +26,21 @@ struct prober {
 	struct plugin_group *groups;
 };
 
+/* How a probe is carried out. */
+struct probe_way {
+	/* Begins, or ends the run with probe_end(). */
+	void (*start)(struct probe_run *run);
+	/* Nobody has answered in time. */
+	void (*late)(struct probe_run *run);
+	/* Takes back what is under way. */
+	void (*done)(struct probe_run *run);
+};
+
 struct exec_probe;
 
 struct probe_run {
 	struct prober *prober;
+	const struct probe_way *way;
 	struct probe_target target;
 	probe_fn on_end;
 	void *userdata;
@@ -50,15 +61,9 @@ struct probe_run {
 	struct exec_probe *exec;
 };
 
-/* Each begins what it does, or ends the run with probe_end(). */
-void net_probe_start(struct probe_run *run);
-void exec_probe_start(struct probe_run *run);
-/* Takes back what is under way. */
-void net_probe_done(struct probe_run *run);
-struct exec_probe *exec_probe_free(struct exec_probe *exec);
-/* Nobody has answered in time. */
-void net_probe_late(struct probe_run *run);
-void exec_probe_late(struct probe_run *run);
+/* One that has not begun. -errno: nothing of the target was taken over. */
+int probe_run_new(struct prober *prober, const struct probe_target *target, probe_fn on_end,
+		  void *userdata, const struct probe_way *way, struct probe_run **ret_run);
 
 /* The asker has it from now on, who ends it in time; else it is void a little later. */
 void probe_sent(struct probe_run *run);
@@ -75,5 +80,3 @@ const struct listener *probe_find_listener(struct probe_run *run, bool udp);
 void retry_later(struct retry *retry, const char *why);
 bool retry_is_due(const struct retry *retry);
 void retry_reset(struct retry *retry);
-
-void plugin_groups_free(struct prober *prober, const struct plane *plane);
