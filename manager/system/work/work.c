@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "system/work/work_do.h"
+#include "system/work/work_file.h"
 #include "util/macro.h"
 
 static const struct {
@@ -58,30 +58,6 @@ void work_answer_done(struct work_answer *answer)
 }
 
 /* ---- the file ---- */
-
-int work_write(int file, size_t at, const void *data, size_t size)
-{
-	for (size_t done = 0; done < size;) {
-		ssize_t n = pwrite(file, (const char *)data + done, size - done, at + done);
-
-		if (n < 0)
-			return -errno;
-		done += n;
-	}
-	return 0;
-}
-
-int work_read(int file, size_t at, void *data, size_t size)
-{
-	for (size_t done = 0; done < size;) {
-		ssize_t n = pread(file, (char *)data + done, size - done, at + done);
-
-		if (n <= 0)
-			return n < 0 ? -errno : -ENODATA;
-		done += n;
-	}
-	return 0;
-}
 
 int work_write_order(const struct work_order *order, int *ret_file)
 {

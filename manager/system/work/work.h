@@ -19,8 +19,8 @@
 
 #include "core/config.h"
 #include "core/name.h"
-#include "plane/act/adopt.h"
 #include "core/outdated.h"
+#include "plane/act/adopt.h"
 #include "plane/act/foreign.h"
 #include "util/problem.h"
 

@@ -6,18 +6,19 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "plane/kernel/alive.h"
-#include "plane/borrow/borrow.h"
+#include "plane/act/early.h"
 #include "plane/act/nudge.h"
 #include "plane/act/outside.h"
 #include "plane/act/owners.h"
 #include "plane/act/park.h"
-#include "plane/act/early.h"
-#include "plane/pathlink.h"
 #include "plane/act/retire.h"
 #include "plane/act/shed.h"
+#include "plane/borrow/borrow.h"
+#include "plane/kernel/alive.h"
+#include "plane/pathlink.h"
 #include "system/unit/owner.h"
 #include "system/work/work.h"
+#include "system/work/work_file.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
