@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "probe/asking.h"
+#include "probe/ask.h"
 #include "util/files.h"
 
 /* What is looked at of an answer, and how long its header may be. */

@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "probe/asking.h"
+#include "probe/ask.h"
 
 /* What is looked at of an answer, its header included. */
 #define ANSWER_MAX (64 * 1024)

@@ -3,7 +3,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "probe/asking.h"
+#include "probe/ask.h"
 
 /* A server that does not want us ends the connection within this time. */
 #define GRACE (20 * USEC_PER_MSEC)

@@ -1,27 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "probe/asking.h"
 
-#include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "probe/ask.h"
 #include "util/clock.h"
-
-const char *ask_error_words(int error)
-{
-	switch (error) {
-	case ECONNREFUSED:
-		return "connection refused";
-	case ECONNRESET:
-	case EPIPE:
-		return "the connection was reset";
-	case ETIMEDOUT:
-		return "no answer";
-	default:
-		return strerror(error);
-	}
-}
 
 /* ---- the end ---- */
 
@@ -59,22 +44,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	if (send(asking->fd, &end, sizeof(end), MSG_NOSIGNAL) < 0)
 		sd_event_exit(asking->event, 0);
 	return 0;
-}
-
-void ask_end(struct ask *ask, enum probe_verdict verdict, const char *template, ...)
-{
-	va_list list;
-
-	if (ask->ended)
-		return;
-	ask->ended = true;
-	ask->end.verdict = verdict;
-	va_start(list, template);
-	vsnprintf(ask->end.words, sizeof(ask->end.words), template, list);
-	va_end(list);
-	if (ask->io)
-		sd_event_source_set_enabled(ask->io, SD_EVENT_OFF);
-	sd_event_source_set_time(ask->timer, 0);
 }
 
 /* ---- the beginning ---- */

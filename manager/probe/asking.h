@@ -6,47 +6,5 @@
  */
 #pragma once
 
-#include <systemd/sd-event.h>
-
-#include "core/errand.h"
-#include "util/macro.h"
-
-struct asking {
-	sd_event *event;
-	int fd;			  /* to hsd */
-	struct http_client *http; /* NULL: nothing was asked by HTTP yet */
-};
-
-struct tcp_ask;
-struct http_ask;
-struct plain_ask;
-
-/* One errand under way. */
-struct ask {
-	struct asking *asking;
-	struct errand errand;
-	int fd;			/* the connection; -1 when curl has it */
-	sd_event_source *timer; /* the timeout, or the end that is already known */
-	sd_event_source *io;	/* until the connection is made; of a TCP probe also later */
-	bool ended;
-	struct errand_end end;
-	sd_event_source *grace; /* of a TCP probe */
-	struct http_ask *http;
-	struct plain_ask *plain;
-};
-
 /* Serves hsd until it is gone. -errno when that cannot even begin. */
 int asking_run(int fd);
-
-/* The errand has ended like this; hsd is told from the event loop. The first one counts. */
-_printf_(3, 4) void ask_end(struct ask *ask, enum probe_verdict verdict, const char *template, ...);
-/* "connection refused" */
-const char *ask_error_words(int error);
-
-/* The connection is made: what follows. */
-void tcp_ask_connected(struct ask *ask);
-void http_ask_connected(struct ask *ask);
-void plain_ask_connected(struct ask *ask);
-struct plain_ask *plain_ask_free(struct plain_ask *plain);
-struct http_ask *http_ask_free(struct http_ask *http);
-struct http_client *http_client_free(struct http_client *client);

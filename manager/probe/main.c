@@ -2,6 +2,7 @@
 /* hs-probe: started by hsd, through systemd, with a socket as its standard input. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
