@@ -22,7 +22,7 @@ def read(stream):
 
 
 def row(name, lines, reached):
-    print(f'{name:<20} {lines:6} {reached:8} {100 * reached / max(lines, 1):6.1f} %')
+    print(f'{name:<24} {lines:6} {reached:8} {100 * reached / max(lines, 1):6.1f} %')
 
 
 def write_unreached(counts, path):
@@ -41,7 +41,7 @@ def main():
         for key in (os.path.dirname(name), 'all'):
             sums[key][0] += len(lines)
             sums[key][1] += sum(1 for count in lines.values() if count)
-    print(f'{"folder":<20} {"lines":>6} {"reached":>8}')
+    print(f'{"folder":<24} {"lines":>6} {"reached":>8}')
     for key in sorted(sums, key=lambda key: (key == 'all', key)):
         row(key, *sums[key])
     write_unreached(counts, sys.argv[1])
