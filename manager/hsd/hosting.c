@@ -44,6 +44,11 @@ const struct host_ops hosting_ops = {
 	.services = services,
 };
 
+void hosting_debug(const char *line)
+{
+	fprintf(stderr, "%s\n", line);
+}
+
 int hosting_publish(struct service *service)
 {
 	sd_bus_slot *object = NULL;

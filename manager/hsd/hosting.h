@@ -6,6 +6,9 @@
 
 extern const struct host_ops hosting_ops; /* of the host of a struct manager */
 
+/* Writes it to stderr. */
+void hosting_debug(const char *line);
+
 /* Puts a service on the bus, where it can be asked. */
 int hosting_publish(struct service *service);
 /* Takes it off again, and frees it. */

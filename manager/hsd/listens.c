@@ -174,7 +174,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 	if (listens->n && !listens->work)
 		find_makers(listens);
 	for (size_t i = 0; i < manager->n_services; i++) {
-		service_check_active(manager->services[i]);
+		lost_check_active(manager->services[i]);
 		foreign_watch_look_due(manager->services[i]);
 	}
 	netns_stock_sweep(is_used_netns, manager);

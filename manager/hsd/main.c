@@ -197,7 +197,7 @@ static int run(struct manager_options *options)
 
 static int usage(FILE *to, int code)
 {
-	fputs("usage: hsd [--help|--version]\n\n"
+	fputs("usage: hsd [--debug|--help|--version]\n\n"
 	      "The daemon of hotstandby, started by systemd (systemctl start hsd). See hsd(8).\n",
 	      to);
 	return code;
@@ -208,6 +208,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {{"help", no_argument, NULL, 'h'},
 						{"version", no_argument, NULL, 'V'},
 						{"nudge", required_argument, NULL, 'n'},
+						{"debug", no_argument, NULL, 'd'},
 						{0}};
 	struct manager_options manager = {.nudging = NUDGING_AUTO, .work_host = -1};
 	int c;
@@ -217,6 +218,9 @@ int main(int argc, char **argv)
 			return puts("hsd " HS_VERSION) < 0;
 		if (c == 'h')
 			return usage(stdout, EXIT_SUCCESS);
+		manager.debug |= c == 'd';
+		if (c == 'd')
+			continue;
 		if (c != 'n' || nudging_mode_from_string(optarg, &manager.nudging) < 0)
 			return usage(stderr, 2);
 	}

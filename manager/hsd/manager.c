@@ -340,6 +340,7 @@ int manager_new(sd_event *event, const struct manager_options *options,
 		return -ENOMEM;
 	}
 	manager->host.ops = &hosting_ops;
+	manager->host.debug = options->debug ? hosting_debug : NULL;
 	manager->host.event = event;
 	manager->host.nudge = &manager->nudge;
 	manager->host.next_revisit = &manager->next_revisit;

@@ -33,6 +33,7 @@ struct manager {
 
 struct manager_options {
 	enum nudging_mode nudging;
+	bool debug;    /* what services hear of is written to stderr */
 	int work_host; /* see work_host_new(); the manager's from then on */
 };
 

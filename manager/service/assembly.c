@@ -12,6 +12,7 @@
 #include "service/change/exclusive_run.h"
 #include "service/exec_run.h"
 #include "service/failover/failover.h"
+#include "service/failover/lost.h"
 #include "service/keep/narrowing.h"
 #include "service/keep/nudging.h"
 #include "service/keep/park.h"
@@ -19,10 +20,12 @@
 #include "service/keep/roles.h"
 #include "service/keep/waking.h"
 #include "service/slot/instance.h"
+#include "service/slot/ownership.h"
 #include "service/slot/reaching.h"
 #include "service/slot/settling.h"
 #include "service/upgrade/upgrade_run.h"
 #include "service/watch/event_log.h"
+#include "service/watch/foreign_watch.h"
 #include "service/watch/hang.h"
 #include "service/watch/health.h"
 #include "service/watch/outdated_watch.h"
@@ -36,6 +39,52 @@
 #define RETRY_MAX (30 * USEC_PER_SEC)
 
 DEFINE_CLEANUP(struct service, service_free)
+
+/* ---- who hears of what ---- */
+
+static void tell_host(struct service *service, const struct event *event)
+{
+	if (event->kind != EVENT_VERDICT || event->anew)
+		host_changed(service);
+}
+
+/* In the order in which they hear of an event. */
+static const struct feature features[] = {
+	/* whether somebody else is to serve is decided before anybody looks who does: an upgrade
+	 * that runs sees to its own slot, and so does a change */
+	{HEARS(EVENT_VERDICT) | HEARS(EVENT_ADOPTED), failover_heard},
+	{HEARS(EVENT_LOST), change_run_heard},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT), upgrade_run_heard},
+	/* what those have left to do; only then is it clear who waits for whom in the park */
+	{HEARS(EVENT_LOST) | HEARS(EVENT_ADOPTED), lost_heard},
+	/* clients wait: before anybody is told that the slot was adopted */
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_LOST), park_heard},
+	/* the slot itself: from here on it may be adopted again, and what it is, is known */
+	{HEARS(EVENT_ADOPTED), adoption_heard},
+	{HEARS(EVENT_UNIT_CHANGED), instance_heard},
+	/* who watches it begins anew with another instance */
+	{HEARS(EVENT_NEW_RUN) | HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED), hang_heard},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_LOST), health_heard},
+	{HEARS(EVENT_ADOPTED), outdated_heard},
+	{HEARS(EVENT_ADOPTED), ownership_heard},
+	{HEARS(EVENT_ADOPTED), settling_heard},
+	/* others that wait for it: one that is to stop, then those that are to take over */
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_UNIT_CHANGED),
+	 retirement_heard},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_VERDICT),
+	 exclusive_run_heard},
+	/* behind all that may become ready, or be under way, by the same event */
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_VERDICT),
+	 change_hold_heard},
+	/* nobody waits for these */
+	{HEARS(EVENT_UNIT_CHANGED), narrowing_heard},
+	{HEARS(EVENT_ADOPTED), foreign_watch_on_event},
+	{HEARS(EVENT_ADOPTED), pathguard_heard},
+	/* the last: who looks now sees what has become of it */
+	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT), tell_host},
+};
+
+/* ---- the kernel side ---- */
 
 static void set_problem(struct service *service, const struct problem *problem)
 {
@@ -80,8 +129,8 @@ static void open_watches(struct service *service)
 		service->health = NULL;
 	if (selection_new(service, &service->selection) < 0)
 		service->selection = NULL;
-	if (event_log_new(service, &service->events) < 0)
-		service->events = NULL; /* the counters go on without the stories */
+	if (event_log_new(service, &service->event_log) < 0)
+		service->event_log = NULL; /* the counters go on without the stories */
 	if (pathguard_new(service, &service->pathguard) < 0)
 		service->pathguard = NULL;
 	if (roles_new(service, &service->roles) < 0)
@@ -248,6 +297,9 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 	service->host = host;
 	snprintf(service->name, sizeof(service->name), "%s", name);
 	config_init(&service->config);
+	r = events_init(service, features, ARRAY_SIZE(features));
+	if (r < 0)
+		return r;
 	load(service);
 	retry_later(service);
 	r = set_slots(service, service->config.slots);
@@ -270,6 +322,7 @@ struct service *service_free(struct service *service)
 {
 	if (!service)
 		return NULL;
+	events_done(service);
 	sd_event_source_disable_unref(service->resume_source);
 	sd_event_source_disable_unref(service->retry_source);
 	change_hold_refuse_all(service);
@@ -291,7 +344,7 @@ struct service *service_free(struct service *service)
 	hang_free(service->hang);
 	failover_free(service->failover);
 	selection_free(service->selection);
-	event_log_free(service->events);
+	event_log_free(service->event_log);
 	nudging_free(service->nudging);
 	force_free(service->force);
 	plane_free(service->plane);

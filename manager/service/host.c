@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/host.h"
 
+#include <stdarg.h>
+
 #include "service/report/report.h"
 #include "service/service.h"
 #include "util/macro.h"
@@ -42,4 +44,17 @@ void host_progress(const struct service *service, json_object *step)
 	json_object_put(step);
 	if (text)
 		service->host->ops->progress(service, text);
+}
+
+void host_debug(const struct host *host, const char *template, ...)
+{
+	struct problem line;
+	va_list arguments;
+
+	if (!host->debug)
+		return;
+	va_start(arguments, template);
+	vsnprintf(line.text, sizeof(line.text), template, arguments);
+	va_end(arguments);
+	host->debug(line.text);
 }

@@ -62,6 +62,7 @@ struct host {
 	uint64_t *next_revisit;		 /* see service/slot/instance.c */
 	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
 	struct fdstore *fdstore;
+	void (*debug)(const char *line); /* NULL: nobody looks on */
 };
 
 /*
@@ -78,5 +79,8 @@ struct service *const *host_services(const struct host *host, size_t *ret_n);
 
 /* What follows the routing word has changed: whoever looks at the service may look again. */
 void host_changed(const struct service *service);
+/* For who looks for a fault in us: a line for each event of a service. */
+void host_debug(const struct host *host, const char *template, ...)
+	__attribute__((format(printf, 2, 3)));
 /* A change of the service has come so far. Takes the object. */
 void host_progress(const struct service *service, json_object *step);

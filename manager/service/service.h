@@ -11,6 +11,7 @@
 #include "plane/act/force.h"
 #include "plane/act/foreign.h"
 #include "plane/plane.h"
+#include "service/events.h"
 #include "service/host.h"
 
 struct change_hold;
@@ -45,6 +46,7 @@ struct waking {
 
 struct service {
 	const struct host *host;
+	struct events events;
 	char name[SERVICE_NAME_MAX];
 	struct config config;
 	uint64_t config_stamp;	/* of the files that were read; see configfile_stamp() */
@@ -61,7 +63,7 @@ struct service {
 	struct exclusive_run *exclusive; /* likewise, of a service with Exclusive=yes */
 	struct smoke *smoke;		 /* of the one or the other */
 	bool loss_told;			 /* that no slot is left; until the next adoption */
-	struct event_log *events;
+	struct event_log *event_log;
 	struct nudging *nudging; /* NULL: there is nothing that could move */
 	struct park *park;
 	struct pathguard *pathguard; /* NULL: there was no memory for one */

@@ -92,7 +92,7 @@ static bool try_to_begin(struct change_hold *hold)
 	return true;
 }
 
-void change_hold_poke(struct service *service)
+static void poke(struct service *service)
 {
 	struct change_hold *waiting = steal_ptr(&service->holds), *hold;
 
@@ -114,7 +114,7 @@ static int on_patience_over(sd_event_source *source, uint64_t usec, void *userda
 	(void)source;
 	(void)usec;
 	hold->last_call = true;
-	change_hold_poke(hold->service);
+	poke(hold->service);
 	return 0;
 }
 
@@ -154,4 +154,10 @@ void change_hold_refuse_all(struct service *service)
 					     service->name);
 		hold_free(hold);
 	}
+}
+
+void change_hold_heard(struct service *service, const struct event *event)
+{
+	if (event->kind != EVENT_VERDICT || event->anew)
+		poke(service);
 }

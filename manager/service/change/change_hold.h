@@ -11,7 +11,7 @@
  * request is taken. */
 void change_hold_start(struct service *service, const struct change_order *order,
 		       struct request *request);
-/* A verdict has changed, or systemd has told about a slot. */
-void change_hold_poke(struct service *service);
 /* Refuses all that wait. */
 void change_hold_refuse_all(struct service *service);
+/* EVENT_ADOPTED, EVENT_UNIT_CHANGED, EVENT_VERDICT: those that wait ask the gate again. */
+void change_hold_heard(struct service *service, const struct event *event);

@@ -236,3 +236,9 @@ int change_run_start(struct service *service, const struct change_order *order,
 	carry_out(run, change_begin(&run->change, now_usec()));
 	return 0;
 }
+
+void change_run_heard(struct service *service, const struct event *event)
+{
+	(void)event;
+	change_run_poke(service->change);
+}

@@ -38,3 +38,5 @@ bool change_run_settles(const struct change_run *run);
 /* "switchover", "rollback", "failover". */
 unsigned change_run_from(const struct change_run *run);
 const char *change_run_verb(const struct change_run *run);
+/* EVENT_LOST. */
+void change_run_heard(struct service *service, const struct event *event);

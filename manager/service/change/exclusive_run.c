@@ -465,7 +465,7 @@ static void resume_switchover(struct service *service)
 	carry_out(run, exclusive_begin(&run->machine, &plan, state, now_usec()));
 }
 
-void exclusive_run_resume(struct service *service)
+static void resume(struct service *service)
 {
 	if (!service->plane || service->exclusive || service->change ||
 	    upgrade_run_blocks(service) || !service_is_known(service) ||
@@ -495,5 +495,15 @@ void exclusive_check(const struct service *service, struct problem *ret_problem)
 											: first);
 		else
 			first = i;
+	}
+}
+
+void exclusive_run_heard(struct service *service, const struct event *event)
+{
+	if (event->kind == EVENT_UNIT_CHANGED) {
+		exclusive_run_poke(service->exclusive, event->slot);
+		resume(service);
+	} else if (event->kind != EVENT_VERDICT || event->anew) {
+		exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
 	}
 }

@@ -34,8 +34,6 @@ bool exclusive_run_may(const struct service *service, const struct exclusive_ord
 /* Back from slot `from`, in whatever state it is, to the order's: without a gate, as that would
  * refuse to leave an instance that is gone; and without proof. -errno when it cannot begin. */
 int exclusive_run_back(struct service *service, const struct exclusive_order *order, unsigned from);
-/* The routing word tells that an earlier hsd was at it: goes on with what that has left. */
-void exclusive_run_resume(struct service *service);
 /* Back, as long as the new one has not taken over. May free the run. */
 void exclusive_run_cancel(struct exclusive_run *run, const char *why);
 struct exclusive_run *exclusive_run_free(struct exclusive_run *run);
@@ -53,3 +51,6 @@ const char *exclusive_run_verb(const struct exclusive_run *run);
 uint64_t exclusive_ready_default(const struct service *service);
 /* Slots that run at the same time though only one may; empty when all is well. */
 void exclusive_check(const struct service *service, struct problem *ret_problem);
+/* EVENT_ADOPTED, EVENT_UNIT_CHANGED, EVENT_VERDICT; and what an earlier hsd has left is gone on
+ * with as soon as systemd has told of all slots. */
+void exclusive_run_heard(struct service *service, const struct event *event);

@@ -465,16 +465,12 @@ static void replace(struct stuck *stuck, unsigned to, const char *reason)
 	host_changed(service);
 }
 
-void failover_on_unhealthy(struct failover *failover, unsigned slot, const char *reason)
+static void on_unhealthy(struct failover *failover, unsigned slot, const char *reason)
 {
-	struct service *service;
-	struct stuck *stuck;
+	struct service *service = failover->service;
+	struct stuck *stuck = &failover->stuck[slot];
 	unsigned to;
 
-	if (!failover)
-		return;
-	service = failover->service;
-	stuck = &failover->stuck[slot];
 	/* it is on its way out, or what runs will see for itself */
 	if (is_going(stuck) || upgrade_run_blocks(service) || service->exclusive)
 		return;
@@ -495,10 +491,27 @@ void failover_on_unhealthy(struct failover *failover, unsigned slot, const char 
 		replace(stuck, to, reason);
 }
 
-void failover_on_healthy(struct failover *failover, unsigned slot)
+static void on_verdict(struct failover *failover, unsigned slot)
 {
-	if (failover)
+	struct service *service = failover->service;
+	struct slot_health buffer[HS_SLOTS_MAX];
+	const struct slot_health *health = health_of(service, buffer);
+
+	if (health && health[slot].state == HEALTH_GOOD)
 		failover->stuck[slot].ill_told = false;
+	else if (health && health[slot].state == HEALTH_BAD &&
+		 hs_word_active(plane_word(service->plane)) == slot)
+		on_unhealthy(failover, slot, health[slot].reason);
+}
+
+void failover_heard(struct service *service, const struct event *event)
+{
+	if (!service->failover)
+		return;
+	if (event->kind == EVENT_VERDICT)
+		on_verdict(service->failover, event->slot);
+	else if (event->anew)
+		service->failover->stuck[event->slot].ill_told = false;
 }
 
 /* ---- one that has recovered ---- */

@@ -24,12 +24,10 @@ void failover_on_stalled(struct failover *failover, unsigned slot,
 /* It accepts. */
 void failover_on_served(struct failover *failover, unsigned slot);
 
-/* The active slot is unhealthy: `reason` in its probes' words. Called after each round while it is
- * so. Unlike one that hangs it stays in service as a standby, if an unhealthy one: it may get well.
- */
-void failover_on_unhealthy(struct failover *failover, unsigned slot, const char *reason);
-/* It is not, or it is another instance. NULL is nobody. */
-void failover_on_healthy(struct failover *failover, unsigned slot);
+/* EVENT_VERDICT, which is posted after each round while a slot is unhealthy: if it is the active
+ * one another takes over. Unlike one that hangs it stays in service as a standby, if an unhealthy
+ * one: it may get well. EVENT_ADOPTED: it is another instance. */
+void failover_heard(struct service *service, const struct event *event);
 
 /* Another instance occupies the slot. */
 void failover_forget(struct failover *failover, unsigned slot);

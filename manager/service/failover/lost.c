@@ -4,10 +4,6 @@
 #include <assert.h>
 #include <syslog.h>
 
-#include "service/change/change_run.h"
-#include "service/keep/park.h"
-#include "service/upgrade/upgrade_run.h"
-#include "service/watch/health.h"
 #include "system/journal.h"
 
 static unsigned pick_successor(const struct service *service, unsigned slot)
@@ -55,7 +51,7 @@ static void leave_active(struct service *service, unsigned slot)
 		    service->name, slot, to);
 }
 
-void service_on_lost(struct service *service, unsigned slot)
+static void leave_slot(struct service *service, unsigned slot)
 {
 	struct listener **listeners;
 	uint64_t word;
@@ -64,22 +60,25 @@ void service_on_lost(struct service *service, unsigned slot)
 	assert(slot < service->n_slots);
 	if (!service->plane)
 		return;
-	change_run_poke(service->change);
-	upgrade_run_poke(service->upgrade);
 	listeners = plane_listeners(service->plane, &n);
 	for (size_t i = 0; i < n; i++)
 		listener_tidy(listeners[i], slot);
 	plane_edit_word(service->plane, word_drop_canary, WORD_ARGS(.from = slot), NULL);
-	health_poke(service->health);
 	word = plane_word(service->plane);
 	/* an exclusive change stops the active one, and says itself who comes after it */
 	if (hs_word_active(word) == slot && !(hs_word_flags(word) & HS_FLAG_EXCLUSIVE))
 		leave_active(service, slot);
-	park_look(service->park);
-	host_changed(service);
 }
 
-void service_check_active(struct service *service)
+void lost_heard(struct service *service, const struct event *event)
+{
+	if (event->kind == EVENT_ADOPTED)
+		service->loss_told = false;
+	else
+		leave_slot(service, event->slot);
+}
+
+void lost_check_active(struct service *service)
 {
 	unsigned active;
 
@@ -89,5 +88,5 @@ void service_check_active(struct service *service)
 	/* without another slot there is nothing to say that its unit will not say */
 	if (active < service->n_slots && !plane_slot_sockets(service->plane, active) &&
 	    plane_live_slots(service->plane))
-		service_on_lost(service, active);
+		events_post(service, EVENT_LOST, active, false);
 }

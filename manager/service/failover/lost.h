@@ -4,8 +4,7 @@
 
 #include "service/service.h"
 
-/* A slot has lost its sockets, or is about to: if it is the active one, another ready slot becomes
- * active. Tells a running change. */
-void service_on_lost(struct service *service, unsigned slot);
+/* EVENT_LOST: if it is the active one, another ready slot becomes active. EVENT_ADOPTED. */
+void lost_heard(struct service *service, const struct event *event);
 /* A socket ceased to listen somewhere: is the active slot still there? */
-void service_check_active(struct service *service);
+void lost_check_active(struct service *service);

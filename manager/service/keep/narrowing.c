@@ -66,3 +66,9 @@ void narrowing_done(struct service *service)
 	service->outside_source = sd_event_source_disable_unref(service->outside_source);
 	work_forget(service->outside_work);
 }
+
+void narrowing_heard(struct service *service, const struct event *event)
+{
+	if (event->anew)
+		narrowing_look(service);
+}

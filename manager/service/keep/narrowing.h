@@ -8,3 +8,5 @@
 /* The settings have changed, or systemd has told about a slot. */
 void narrowing_look(struct service *service);
 void narrowing_done(struct service *service);
+/* EVENT_UNIT_CHANGED: systemd may have told of all by now. */
+void narrowing_heard(struct service *service, const struct event *event);

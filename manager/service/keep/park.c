@@ -6,6 +6,7 @@
 #include "plane/act/park.h"
 #include "service/keep/park_place.h"
 #include "service/keep/waking.h"
+#include "service/slot/filtering.h"
 #include "service/slot/instance.h"
 #include "system/fdstore.h"
 #include "util/clock.h"
@@ -70,10 +71,8 @@ static void tell_unfit(const struct park *park, const char *filter)
 		    park->service->name, filter);
 }
 
-void park_on_adopted(struct park *park, struct adoption *adoption, const char *filter)
+static void on_adopted(struct park *park, struct adoption *adoption, const char *filter)
 {
-	if (!park)
-		return;
 	if (filter && !park->unfit && park->service->config.park)
 		tell_unfit(park, filter);
 	park->unfit = filter;
@@ -363,4 +362,24 @@ size_t park_sockets(const struct park *park, int fds[PLANE_LISTENERS_MAX])
 	for (; park && n < park->n_places; n++)
 		fds[n] = park->places[n]->fd;
 	return n;
+}
+
+/* While it is not known who is kept out nobody is let in. */
+static void see_to_adopted(struct park *park, struct instance *instance)
+{
+	const char *unit;
+	enum filtering filtering = filtering_look(instance, &unit);
+
+	if (filtering != FILTERING_UNKNOWN && instance->adoption)
+		on_adopted(park, instance->adoption, filtering == FILTERING_SOME ? unit : NULL);
+	else
+		park_look(park);
+}
+
+void park_heard(struct service *service, const struct event *event)
+{
+	if (event->kind == EVENT_ADOPTED && service->park)
+		see_to_adopted(service->park, service->instances[event->slot]);
+	else
+		park_look(service->park);
 }

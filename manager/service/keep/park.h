@@ -12,7 +12,6 @@
 
 #include <sys/types.h>
 
-#include "plane/act/adopt.h"
 #include "service/service.h"
 
 struct park;
@@ -22,13 +21,12 @@ int park_new(struct service *service, struct park **ret_park);
 /* Lets go: systemd keeps the parks for the next hsd. */
 struct park *park_free(struct park *park);
 
-/* The sockets of an adoption are in the map: makes sure that their listeners have parks, and hands
- * over what waits. The twins are taken. NULL is no park, here and below.
- *
- * `filter`: the unit that filters addresses, which a park would not: there must be none then. NULL
- * = there is no such unit. */
-void park_on_adopted(struct park *park, struct adoption *adoption, const char *filter);
-/* The word, the settings or the slots have changed: looks at everything at once. */
+/* EVENT_ADOPTED: makes sure that the listeners of the sockets have parks, takes their twins, and
+ * hands over what waits. Where a unit filters addresses, which a park would not, there must be
+ * none. EVENT_UNADOPTED, EVENT_LOST. */
+void park_heard(struct service *service, const struct event *event);
+/* The word, the settings or the slots have changed: looks at everything at once. NULL is
+ * no park, here and below. */
 void park_look(struct park *park);
 /* The service is managed no longer: closes all parks, what waits goes to the slots. */
 void park_drop(struct park *park);

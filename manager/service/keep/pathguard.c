@@ -235,3 +235,9 @@ void pathguard_describe(const struct pathguard *guard, struct problem *ret_sente
 	if (guard->wrong[0] && !ret_sentence->text[0])
 		pathlink_describe_wrong(guard->service->plane, guard->wrong, ret_sentence);
 }
+
+void pathguard_heard(struct service *service, const struct event *event)
+{
+	(void)event;
+	pathguard_look(service->pathguard);
+}

@@ -19,3 +19,5 @@ struct pathguard *pathguard_free(struct pathguard *guard);
 void pathguard_look(struct pathguard *guard);
 /* Why clients do not reach the active slot, as known now: see pathlink_describe(). */
 void pathguard_describe(const struct pathguard *guard, struct problem *ret_sentence);
+/* EVENT_ADOPTED. */
+void pathguard_heard(struct service *service, const struct event *event);

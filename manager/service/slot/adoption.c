@@ -3,10 +3,6 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "service/change/change_hold.h"
-#include "service/change/exclusive_run.h"
-#include "service/keep/park.h"
-#include "service/keep/pathguard.h"
 #include "service/slot/filtering.h"
 #include "service/slot/instance.h"
 #include "service/slot/netns_stock.h"
@@ -14,10 +10,6 @@
 #include "service/slot/ownership.h"
 #include "service/slot/preparation.h"
 #include "service/slot/settling.h"
-#include "service/watch/foreign_watch.h"
-#include "service/watch/hang.h"
-#include "service/watch/health.h"
-#include "service/watch/outdated_watch.h"
 #include "util/clock.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -131,16 +123,12 @@ static void tell_end(struct instance *instance, struct problem *ret_sentence)
 
 	tell_problems(instance, instance->adoption);
 	adoption_describe(service->name, instance->slot, instance->adoption, ret_sentence);
-	service->loss_told = false;
 	if (!instance->adoption->fresh)
 		return;
 	journal_log(JOURNAL_ADOPT, &scope, "%s", ret_sentence->text);
 	instance->ready_since = now_usec();
 	instance->prepared_cgroup = 0;
 	ownership_bound(instance);
-	hang_on_adopted(service->hang, instance->slot);
-	health_on_adopted(service->health, instance->slot);
-	outdated_due(service);
 }
 
 static void retry_later(struct instance *instance);
@@ -169,30 +157,25 @@ static void expect_questions(const struct plane *plane)
 			netns_stock_expect(&listeners[i]->netns);
 }
 
-/* While it is not known who is kept out nobody is let in. */
-static void see_to_park(struct instance *instance)
-{
-	const char *unit;
-	enum filtering filtering = filtering_look(instance, &unit);
-
-	if (filtering != FILTERING_UNKNOWN)
-		park_on_adopted(instance->service->park, instance->adoption,
-				filtering == FILTERING_SOME ? unit : NULL);
-	else
-		park_look(instance->service->park);
-}
-
+/* What was found stays until all have heard of it. */
 static void end_adoption(struct instance *instance)
 {
 	struct service *service = instance->service;
-	struct problem sentence = {0};
 
 	instance->barred = false;
 	instance->served |= instance->adoption->adopted > 0;
 	adoption_follow(service->plane, instance->adoption);
 	expect_questions(service->plane);
-	/* first of all: clients wait */
-	see_to_park(instance);
+	events_post(service, EVENT_ADOPTED, instance->slot, instance->adoption->fresh);
+}
+
+void adoption_heard(struct service *service, const struct event *event)
+{
+	struct instance *instance = service->instances[event->slot];
+	struct problem sentence = {0};
+
+	if (!instance->adoption)
+		return;
 	instance->contested = instance->adoption->contested;
 	if (instance->contested)
 		instance->look_delay = LOOK_LAST;
@@ -207,14 +190,6 @@ static void end_adoption(struct instance *instance)
 	requests_done(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
-	ownership_adopted(service);
-	settling_follow(service);
-	retirement_go_on(instance);
-	retirement_retry_others(instance);
-	exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
-	change_hold_poke(service);
-	foreign_watch_look(service);
-	pathguard_look(service->pathguard);
 }
 
 static void refuse_adoption(struct instance *instance, const char *reason)
@@ -290,11 +265,9 @@ static void fail_adoption(struct instance *instance, int error, const struct pro
 	refuse_adoption(instance, problem->text);
 	schedule_retry(instance, error);
 	instance->barred |= is_final(instance, error);
-	park_look(instance->service->park);
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
-	retirement_go_on(instance);
-	retirement_retry_others(instance);
+	events_post(instance->service, EVENT_UNADOPTED, instance->slot, false);
 }
 
 /* ---- the steps ---- */
@@ -422,7 +395,7 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 	}
 	if (strcmp(instance->adopted_run, facts->invocation)) {
 		instance->crash_told = instance->barred = false;
-		hang_on_new_run(service->hang, instance->slot);
+		events_post(service, EVENT_NEW_RUN, instance->slot, false);
 		/* a manager that was not there when it was prepared */
 		instance->ownership.other_than_root |= !owner_is_root(facts);
 		instance->look_delay = is_recent(facts) ? LOOK_FIRST : 0;

@@ -10,16 +10,10 @@
 #include "plane/act/retire.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/preview/preview.h"
-#include "service/change/change_hold.h"
-#include "service/change/exclusive_run.h"
-#include "service/failover/lost.h"
-#include "service/keep/narrowing.h"
 #include "service/slot/filtering.h"
 #include "service/slot/ownership.h"
 #include "service/slot/preparation.h"
 #include "service/slot/reaching.h"
-#include "service/watch/hang.h"
-#include "service/watch/health.h"
 #include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -110,7 +104,7 @@ static int on_main_exit(sd_event_source *source, int fd, uint32_t events, void *
 		return 0;
 	if (!instance_is_retired(instance) && instance_facts(instance)->state != UNIT_STOPPING)
 		instance->crash_seen = true;
-	service_on_lost(service, instance->slot);
+	events_post(service, EVENT_LOST, instance->slot, false);
 	return 0;
 }
 
@@ -278,7 +272,7 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 	if (facts->state != UNIT_STOPPING && plane_slot_sockets(service->plane, instance->slot))
 		abandon(instance);
 	if (!plane_slot_sockets(service->plane, instance->slot))
-		service_on_lost(service, instance->slot);
+		events_post(service, EVENT_LOST, instance->slot, false);
 	if ((instance_is_retired(instance) && !instance->unasked) || !facts->was_active)
 		return;
 	/* with Restart= systemd goes from its end to the next start; without, it has failed */
@@ -392,17 +386,24 @@ static void note_end(struct instance *instance, const struct unit_facts *facts)
 static void on_unit_changed(const struct unit_facts *facts, int error, void *userdata)
 {
 	struct instance *instance = userdata;
-	bool up = instance_is_up(facts->state), first = !instance->known, new_run;
+	bool first = !instance->known;
 
+	(void)facts;
 	note_silence(instance, error);
 	if (error)
 		return;
-	/* hsd has just come up, and so may the instance have long ago */
-	if (first)
-		health_poke(instance->service->health);
 	instance->known = true;
-	if (instance->service->plane)
-		plane_set_cgroup(instance->service->plane, instance->slot, facts->control_group);
+	events_post(instance->service, EVENT_UNIT_CHANGED, instance->slot, first);
+}
+
+void instance_heard(struct service *service, const struct event *event)
+{
+	struct instance *instance = service->instances[event->slot];
+	const struct unit_facts *facts = instance_facts(instance);
+	bool up = instance_is_up(facts->state), new_run;
+
+	if (service->plane)
+		plane_set_cgroup(service->plane, instance->slot, facts->control_group);
 	note_end(instance, facts);
 	preparation_run(instance, facts);
 	reaching_follow(instance);
@@ -410,7 +411,7 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
 	watch_main(instance, up ? facts->main_pid : 0);
 	/* a run that nobody announced: hsd was not there, or ExecStartPost= is missing */
-	if (facts->state == UNIT_RUNNING && new_run && !(first && revisit_later(instance)))
+	if (facts->state == UNIT_RUNNING && new_run && !(event->anew && revisit_later(instance)))
 		instance->adopt_wanted = true;
 	if (goes_on_without_main(instance, facts))
 		instance->adopt_wanted = true;
@@ -419,15 +420,6 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	check_let_go(instance, facts);
 	if (!up)
 		on_down(instance, facts);
-	retirement_retry_others(instance);
-	exclusive_run_poke(instance->service->exclusive, instance->slot);
-	exclusive_run_resume(instance->service);
-	/* who found it hanging may have ended in the middle of leaving it */
-	if (instance->service->plane && plane_is_suspect(instance->service->plane, instance->slot))
-		hang_poke(instance->service->hang);
-	change_hold_poke(instance->service);
-	if (first)
-		narrowing_look(instance->service);
 }
 
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id)

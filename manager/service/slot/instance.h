@@ -31,7 +31,7 @@ struct ownership {
 	bool other_than_root;
 	uid_t bound_uid;
 	uint64_t binding_until; /* it may open sockets up to this time; 0 = it will not */
-	bool datagrams_closed;	/* see ownership_adopted() */
+	bool datagrams_closed;	/* see ownership_heard() */
 	/* of the preparation under way */
 	bool known;
 	int error; /* when known: 0, or why the user was not found out */
@@ -147,6 +147,13 @@ const struct unit_facts *instance_facts(const struct instance *instance);
 /* True when the cgroup with this id is the instance's, and it is there to be adopted. */
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id);
 
+/* EVENT_UNIT_CHANGED: whatever that makes due is begun. */
+void instance_heard(struct service *service, const struct event *event);
+/* EVENT_ADOPTED: who has asked for it is answered, and what was found is free again. */
+void adoption_heard(struct service *service, const struct event *event);
+/* Retirements that wait for this slot to be adopted, or for another, look again. */
+void retirement_heard(struct service *service, const struct event *event);
+
 /* ---- for the files that make up an instance: instance.c, adoption.c, retirement.c ---- */
 
 /* Begins the adoption that is wanted. The facts are fresh. */
@@ -155,11 +162,6 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts);
 bool instance_is_adopting(const struct instance *instance);
 /* It holds the lock of a socket no longer, for which adoption was given up. */
 void adoption_retry(struct instance *instance);
-/* It was to be retired while it was being adopted. */
-void retirement_go_on(struct instance *instance);
-/* The instance came to be ready, or to rest: retirements of the others that wait for it look again.
- */
-void retirement_retry_others(const struct instance *instance);
 
 bool instance_is_up(enum unit_state state);
 /* It runs, and has nothing but the kernel's own way to its sockets: see `barred`. */

@@ -230,10 +230,11 @@ static bool users_differ(const struct service *service)
 	return false;
 }
 
-void ownership_adopted(struct service *service)
+void ownership_heard(struct service *service, const struct event *event)
 {
 	struct work_order order;
 
+	(void)event;
 	if (!users_differ(service) || !plane_has_datagrams(service->plane))
 		return;
 	for (unsigned i = 0; i < service->n_slots; i++) {

@@ -17,9 +17,9 @@ bool ownership_prepare(struct instance *instance, const struct unit_facts *facts
 
 /* Sockets of the instance were adopted: in a moment others may be prepared. */
 void ownership_bound(struct instance *instance);
-/* An instance was adopted. Sockets that an earlier hsd has handed over may be open to everybody:
- * see owners_close_datagrams(). Looks at each instance once. */
-void ownership_adopted(struct service *service);
+/* EVENT_ADOPTED. Sockets that an earlier hsd has handed over may be open to everybody: see
+ * owners_close_datagrams(). Looks at each instance once. */
+void ownership_heard(struct service *service, const struct event *event);
 /* It will not open any. */
 void ownership_ended(struct instance *instance);
 /* The instance is forgotten. */

@@ -5,7 +5,6 @@
 #include <syslog.h>
 
 #include "plane/act/retire.h"
-#include "service/failover/lost.h"
 #include "service/keep/roles.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
@@ -180,7 +179,7 @@ static void settle(struct instance *instance, enum retire_answer answer)
 	keep_reach(instance);
 
 	instance->retire_answer = answer;
-	service_on_lost(service, instance->slot);
+	events_post(service, EVENT_LOST, instance->slot, false);
 	if (sd_event_add_time_relative(service->host->event, &instance->settle_source,
 				       CLOCK_MONOTONIC,
 				       MIN(service->config.settle_usec, 3 * USEC_PER_SEC), 1,
@@ -295,16 +294,6 @@ static bool is_retiring(const struct instance *instance)
 	return instance->settle_source || instance->retire_work || instance->patience_source;
 }
 
-/* Another slot came to be ready, or to rest: retirements that wait for it look again. */
-void retirement_retry_others(const struct instance *instance)
-{
-	const struct service *service = instance->service;
-
-	for (unsigned i = 0; i < service->n_slots; i++)
-		if (service->instances[i] != instance && service->instances[i]->patience_source)
-			try_retire(service->instances[i]);
-}
-
 void instance_retire(struct instance *instance, struct request *request)
 {
 	if (!requests_add(&instance->retirers, request) || is_retiring(instance))
@@ -315,8 +304,19 @@ void instance_retire(struct instance *instance, struct request *request)
 		try_retire(instance);
 }
 
-void retirement_go_on(struct instance *instance)
+/* It was to be retired while it was being adopted. */
+static void go_on(struct instance *instance)
 {
 	if (instance->retirers.n && !is_retiring(instance))
 		try_retire(instance);
+}
+
+void retirement_heard(struct service *service, const struct event *event)
+{
+	if (event->kind != EVENT_UNIT_CHANGED)
+		go_on(service->instances[event->slot]);
+	/* the slot came to be ready, or to rest */
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (i != event->slot && service->instances[i]->patience_source)
+			try_retire(service->instances[i]);
 }

@@ -64,3 +64,9 @@ void settling_done(struct service *service)
 {
 	service->settling = sd_event_source_disable_unref(service->settling);
 }
+
+void settling_heard(struct service *service, const struct event *event)
+{
+	(void)event;
+	settling_follow(service);
+}

@@ -11,3 +11,5 @@ bool settling_is_over(const struct instance *instance);
  * service's addresses. Until a slot is prepared again. */
 void settling_follow(struct service *service);
 void settling_done(struct service *service);
+/* EVENT_ADOPTED. */
+void settling_heard(struct service *service, const struct event *event);

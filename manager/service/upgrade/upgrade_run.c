@@ -584,3 +584,9 @@ void upgrade_run_start(struct service *service, const struct upgrade_order *orde
 	service->upgrade = run;
 	upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_BEGIN, NULL));
 }
+
+void upgrade_run_heard(struct service *service, const struct event *event)
+{
+	if (event->kind != EVENT_VERDICT || event->anew)
+		upgrade_run_poke(service->upgrade);
+}

@@ -33,3 +33,5 @@ struct upgrade_run *upgrade_run_free(struct upgrade_run *run);
 bool upgrade_run_cancel(struct upgrade_run *run, struct request **recall);
 /* Slots, health or the word have changed. NULL is nobody. */
 void upgrade_run_poke(struct upgrade_run *run);
+/* EVENT_LOST, EVENT_VERDICT. */
+void upgrade_run_heard(struct service *service, const struct event *event);

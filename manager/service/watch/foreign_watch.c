@@ -97,3 +97,9 @@ void foreign_watch_look_due(struct service *service)
 	if (service->foreign_due)
 		foreign_watch_look(service);
 }
+
+void foreign_watch_on_event(struct service *service, const struct event *event)
+{
+	(void)event;
+	foreign_watch_look(service);
+}

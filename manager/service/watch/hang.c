@@ -511,7 +511,7 @@ void hang_on_traffic(struct hang *hang)
 	hang->busy_until = now + TRAFFIC_LASTS;
 }
 
-void hang_on_new_run(struct hang *hang, unsigned slot)
+static void on_new_run(struct hang *hang, unsigned slot)
 {
 	uint64_t now;
 
@@ -596,13 +596,25 @@ void hang_poke(struct hang *hang)
 	hang_on_traffic(hang);
 }
 
-void hang_on_adopted(struct hang *hang, unsigned slot)
+static void on_adopted(struct hang *hang, unsigned slot)
 {
 	if (!hang)
 		return;
 	hang->slots[slot].stalled_since = 0;
 	failover_forget(hang->service->failover, slot);
 	hang_poke(hang);
+}
+
+void hang_heard(struct service *service, const struct event *event)
+{
+	if (event->kind == EVENT_NEW_RUN)
+		on_new_run(service->hang, event->slot);
+	else if (event->kind == EVENT_ADOPTED && event->anew)
+		on_adopted(service->hang, event->slot);
+	/* who found it hanging may have ended in the middle of leaving it */
+	else if (event->kind == EVENT_UNIT_CHANGED && service->plane &&
+		 plane_is_suspect(service->plane, event->slot))
+		hang_poke(service->hang);
 }
 
 void hang_watch_heard(struct hang_watch *watch, uint32_t service_id)

@@ -25,10 +25,8 @@ struct hang *hang_free(struct hang *hang);
 void hang_poke(struct hang *hang);
 /* Connections come, or are moved to one of its slots. `hang` may be NULL. */
 void hang_on_traffic(struct hang *hang);
-/* Another instance occupies the slot. */
-void hang_on_adopted(struct hang *hang, unsigned slot);
-/* Another run of the slot's unit is about to be adopted. */
-void hang_on_new_run(struct hang *hang, unsigned slot);
+/* EVENT_NEW_RUN, EVENT_ADOPTED: another instance. EVENT_UNIT_CHANGED. */
+void hang_heard(struct service *service, const struct event *event);
 /* Whether this run has accepted nothing yet, and is not halted: many servers listen long before
  * they begin to serve. To be asked during a look, as by failover_on_stalled(). */
 bool hang_is_starting(struct hang *hang, unsigned slot);

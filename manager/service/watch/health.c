@@ -4,12 +4,8 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "service/change/change_hold.h"
-#include "service/change/exclusive_run.h"
-#include "service/failover/failover.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
-#include "service/upgrade/upgrade_run.h"
 #include "service/watch/selection.h"
 #include "system/journal.h"
 #include "system/probe/prober.h"
@@ -91,11 +87,6 @@ static bool is_askable(const struct checked_slot *slot)
 	       plane_slot_sockets(service->plane, slot->number);
 }
 
-static bool is_active(const struct checked_slot *slot)
-{
-	return hs_word_active(plane_word(slot->watch->service->plane)) == slot->number;
-}
-
 /* ---- verdicts ---- */
 
 static void tell_verdict(const struct checked_slot *slot, enum health_state before)
@@ -113,18 +104,6 @@ static void tell_verdict(const struct checked_slot *slot, enum health_state befo
 		scope.priority = LOG_NOTICE;
 	journal_log(JOURNAL_HEALTH, &scope, "%s: slot %u is healthy%s", service->name, slot->number,
 		    before == HEALTH_BAD ? " again" : "");
-}
-
-static void on_verdict(struct checked_slot *slot)
-{
-	struct service *service = slot->watch->service;
-
-	if (slot->health.state == HEALTH_GOOD)
-		failover_on_healthy(service->failover, slot->number);
-	host_changed(service);
-	upgrade_run_poke(service->upgrade);
-	exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
-	change_hold_poke(service);
 }
 
 static void tell_void(struct checked_slot *slot, const char *words)
@@ -193,11 +172,8 @@ static void judge_round(struct checked_slot *slot)
 	if (changed)
 		tell_verdict(slot, before);
 	/* as long as it is unhealthy: the reason not to leave it may go away */
-	if (slot->health.state == HEALTH_BAD && is_active(slot))
-		failover_on_unhealthy(slot->watch->service->failover, slot->number,
-				      slot->health.reason.text);
-	if (changed)
-		on_verdict(slot);
+	if (changed || slot->health.state == HEALTH_BAD)
+		events_post(slot->watch->service, EVENT_VERDICT, slot->number, changed);
 }
 
 static void end_check(struct check *check, const struct probe_result *result)
@@ -409,13 +385,17 @@ void health_poke(struct health_watch *watch)
 	sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
 }
 
-void health_on_adopted(struct health_watch *watch, unsigned slot)
+void health_heard(struct service *service, const struct event *event)
 {
+	struct health_watch *watch = service->health;
+
 	if (!watch)
 		return;
-	forget(&watch->slots[slot]);
-	failover_on_healthy(watch->service->failover, slot);
-	health_poke(watch);
+	if (event->kind == EVENT_ADOPTED && event->anew)
+		forget(&watch->slots[event->slot]);
+	/* hsd may have just come up, and the instance long ago */
+	if (event->kind == EVENT_LOST || event->anew)
+		health_poke(watch);
 }
 
 static const char *reason_of(const struct checked_slot *slot)

@@ -17,8 +17,8 @@ struct health_watch *health_free(struct health_watch *watch);
 void health_reload(struct health_watch *watch);
 /* Slots came or went. */
 void health_poke(struct health_watch *watch);
-/* Another instance occupies the slot. */
-void health_on_adopted(struct health_watch *watch, unsigned slot);
+/* EVENT_ADOPTED: nothing is known of this instance. EVENT_UNIT_CHANGED, EVENT_LOST: looks soon. */
+void health_heard(struct service *service, const struct event *event);
 
 /* What is known, of all slots, valid until the event loop runs on; NULL when the service has no
  * probes. */

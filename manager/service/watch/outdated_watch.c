@@ -104,7 +104,7 @@ static void on_changed(void *userdata)
 	make_due(userdata, 0);
 }
 
-void outdated_due(struct service *service)
+static void look_later(struct service *service)
 {
 	size_t n;
 
@@ -403,4 +403,10 @@ struct outdated_watch *outdated_watch_free(struct outdated_watch *watch)
 	sd_event_source_disable_unref(watch->pace);
 	free(watch);
 	return NULL;
+}
+
+void outdated_heard(struct service *service, const struct event *event)
+{
+	if (event->anew)
+		look_later(service);
 }

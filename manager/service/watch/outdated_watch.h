@@ -17,8 +17,6 @@ int outdated_watch_new(const struct host *host, struct outdated_watch **ret_watc
 /* Takes NULL. */
 struct outdated_watch *outdated_watch_free(struct outdated_watch *watch);
 
-/* A slot of it runs something new, which is to be looked at when there is time. */
-void outdated_due(struct service *service);
 /* Answers when no look is due any more of this service (NULL: of any), or it takes too long; at
  * once where nobody looks (`watch` NULL). */
 void outdated_ask(struct outdated_watch *watch, struct service *service, struct request *request);
@@ -27,3 +25,5 @@ void outdated_ask(struct outdated_watch *watch, struct service *service, struct 
 void outdated_read(const struct service *service, unsigned slot, struct outdated *ret_outdated);
 /* Nothing is looked at for it any more. */
 void outdated_forget(struct service *service);
+/* EVENT_ADOPTED: it is looked at when there is time. */
+void outdated_heard(struct service *service, const struct event *event);

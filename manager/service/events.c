@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/events.h"
+
+#include <assert.h>
+
+#include "service/service.h"
+#include "util/macro.h"
+
+/* Before everything else that the loop has to do. */
+#define PRIORITY (SD_EVENT_PRIORITY_IMPORTANT - 10)
+
+static void tell(const struct service *service, const struct event *event)
+{
+	static const char *const names[] = {
+		[EVENT_UNIT_CHANGED] = "unit changed",
+		[EVENT_NEW_RUN] = "new run",
+		[EVENT_ADOPTED] = "adopted",
+		[EVENT_UNADOPTED] = "not adopted",
+		[EVENT_LOST] = "lost",
+		[EVENT_VERDICT] = "verdict",
+	};
+
+	_Static_assert(ARRAY_SIZE(names) == EVENT_KIND_COUNT, "a name for each");
+	if (event->slot == HS_SLOT_NONE)
+		host_debug(service->host, "%s: %s", service->name, names[event->kind]);
+	else
+		host_debug(service->host, "%s: slot %u: %s%s", service->name, event->slot,
+			   names[event->kind], event->anew ? ", anew" : "");
+}
+
+static struct event take(struct events *events)
+{
+	struct event event = events->ring[events->first];
+
+	events->first = (events->first + 1) % EVENTS_MAX;
+	events->n--;
+	return event;
+}
+
+static void hear(struct service *service, const struct event *event)
+{
+	const struct events *events = &service->events;
+
+	/* with fewer Slots= than before nobody is there whom it could be about */
+	if (event->slot >= service->n_slots && event->slot != HS_SLOT_NONE)
+		return;
+	tell(service, event);
+	for (size_t i = 0; i < events->n_features; i++)
+		if (events->features[i].hears & HEARS(event->kind))
+			events->features[i].heard(service, event);
+}
+
+static int on_turn(sd_event_source *source, void *userdata)
+{
+	struct service *service = userdata;
+
+	(void)source;
+	while (service->events.n) {
+		struct event event = take(&service->events);
+
+		hear(service, &event);
+	}
+	return 0;
+}
+
+static struct event *find(struct events *events, enum event_kind kind, unsigned slot)
+{
+	for (unsigned i = 0; i < events->n; i++) {
+		struct event *event = &events->ring[(events->first + i) % EVENTS_MAX];
+
+		if (event->kind == kind && event->slot == slot)
+			return event;
+	}
+	return NULL;
+}
+
+void events_post(struct service *service, enum event_kind kind, unsigned slot, bool anew)
+{
+	struct events *events = &service->events;
+	struct event *event = find(events, kind, slot);
+
+	if (event) {
+		event->anew |= anew;
+		return;
+	}
+	assert(events->n < EVENTS_MAX);
+	events->ring[(events->first + events->n++) % EVENTS_MAX] =
+		(struct event) {.kind = kind, .slot = slot, .anew = anew};
+	sd_event_source_set_enabled(events->source, SD_EVENT_ONESHOT);
+}
+
+int events_init(struct service *service, const struct feature *features, size_t n_features)
+{
+	struct events *events = &service->events;
+	int r = sd_event_add_defer(service->host->event, &events->source, on_turn, service);
+
+	if (r >= 0)
+		r = sd_event_source_set_priority(events->source, PRIORITY);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(events->source, SD_EVENT_OFF);
+	events->features = features;
+	events->n_features = n_features;
+	return r < 0 ? r : 0;
+}
+
+void events_done(struct service *service)
+{
+	service->events.source = sd_event_source_disable_unref(service->events.source);
+	service->events.n = 0;
+}
