@@ -10,6 +10,7 @@
 #include "service/change/change_hold.h"
 #include "service/change/change_run.h"
 #include "service/change/exclusive_run.h"
+#include "service/ended.h"
 #include "service/exec_run.h"
 #include "service/failover/failover.h"
 #include "service/failover/lost.h"
@@ -50,11 +51,13 @@ static void tell_host(struct service *service, const struct event *event)
 
 /* In the order in which they hear of an event. */
 static const struct feature features[] = {
+	/* whoever waits for the end of something goes on with that before it hears anything else */
+	{HEARS(EVENT_CHANGE_ENDED), ended_heard},
 	/* whether somebody else is to serve is decided before anybody looks who does: an upgrade
 	 * that runs sees to its own slot, and so does a change */
 	{HEARS(EVENT_VERDICT) | HEARS(EVENT_ADOPTED), failover_heard},
 	{HEARS(EVENT_LOST), change_run_heard},
-	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT), upgrade_run_heard},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), upgrade_run_heard},
 	/* what those have left to do; only then is it clear who waits for whom in the park */
 	{HEARS(EVENT_LOST) | HEARS(EVENT_ADOPTED), lost_heard},
 	/* clients wait: before anybody is told that the slot was adopted */
@@ -81,7 +84,7 @@ static const struct feature features[] = {
 	{HEARS(EVENT_ADOPTED), foreign_watch_on_event},
 	{HEARS(EVENT_ADOPTED), pathguard_heard},
 	/* the last: who looks now sees what has become of it */
-	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT), tell_host},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), tell_host},
 };
 
 /* ---- the kernel side ---- */
@@ -326,6 +329,7 @@ struct service *service_free(struct service *service)
 	sd_event_source_disable_unref(service->resume_source);
 	sd_event_source_disable_unref(service->retry_source);
 	change_hold_refuse_all(service);
+	ended_drop(service);
 	service->upgrade = upgrade_run_free(service->upgrade);
 	service->change = change_run_free(service->change);
 	exec_run_forget_all(service);

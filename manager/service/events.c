@@ -18,6 +18,7 @@ static void tell(const struct service *service, const struct event *event)
 		[EVENT_UNADOPTED] = "not adopted",
 		[EVENT_LOST] = "lost",
 		[EVENT_VERDICT] = "verdict",
+		[EVENT_CHANGE_ENDED] = "a change has ended",
 	};
 
 	_Static_assert(ARRAY_SIZE(names) == EVENT_KIND_COUNT, "a name for each");

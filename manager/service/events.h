@@ -26,6 +26,7 @@ enum event_kind {
 	EVENT_LOST,	    /* it has lost its sockets, or is about to */
 	EVENT_VERDICT,	    /* its probes say that it is not well; anew: or that it is, and before
 			     * it was not so */
+	EVENT_CHANGE_ENDED, /* or an upgrade */
 	EVENT_KIND_COUNT
 };
 

@@ -15,6 +15,7 @@
 #include "service/host.h"
 
 struct change_hold;
+struct ended;
 struct change_run;
 struct upgrade_run;
 struct event_log;
@@ -61,6 +62,7 @@ struct service {
 					   service/upgrade/upgrade_run.h */
 	uint64_t resume_until;
 	struct exclusive_run *exclusive; /* likewise, of a service with Exclusive=yes */
+	struct ended *ended;		 /* those that have ended: see service/ended.h */
 	struct smoke *smoke;		 /* of the one or the other */
 	bool loss_told;			 /* that no slot is left; until the next adoption */
 	struct event_log *event_log;

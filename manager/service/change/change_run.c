@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "plane/act/retire.h"
+#include "service/ended.h"
 #include "service/keep/roles.h"
 #include "service/report/report.h"
 #include "service/slot/instance.h"
@@ -22,6 +23,8 @@ struct change_run {
 	void *userdata;
 	sd_event_source *timer;
 	struct unit_job *job;
+	struct problem sentence; /* once it has ended */
+	struct ended ended;
 };
 
 DEFINE_CLEANUP(struct change_run, change_run_free)
@@ -78,24 +81,29 @@ static void answer(struct change_run *run, const struct problem *sentence,
 			     "%s", sentence->text);
 }
 
+static void on_heard(struct ended *ended, bool heard)
+{
+	struct change_run *run = container_of(ended, struct change_run, ended);
+
+	if (heard && run->on_end)
+		run->on_end(run->change.machine.state, run->sentence.text, run->userdata);
+	change_run_free(run);
+}
+
 static void end(struct change_run *run)
 {
-	void (*on_end)(enum switchover_state, const char *, void *) = run->on_end;
-	enum switchover_state state = run->change.machine.state;
 	struct service *service = run->service;
 	struct switchover_result result;
-	struct problem sentence = {0};
-	void *userdata = run->userdata;
 
 	change_result(&run->change, now_usec(), &result);
 	change_log(&run->change, &result);
-	switchover_describe(&run->change.machine, service->name, &result, &sentence);
-	answer(run, &sentence, &result);
+	switchover_describe(&run->change.machine, service->name, &result, &run->sentence);
+	answer(run, &run->sentence, &result);
+	run->timer = sd_event_source_disable_unref(run->timer);
+	run->job = unit_job_free(run->job);
+	run->lock_fd = close_fd(run->lock_fd);
 	service->change = NULL;
-	host_changed(service);
-	change_run_free(run);
-	if (on_end)
-		on_end(state, sentence.text, userdata);
+	ended_add(service, &run->ended, on_heard);
 }
 
 static void on_old_done(const char *result, const struct problem *problem, void *userdata)
@@ -157,8 +165,7 @@ static int set_timer(struct change_run *run)
 	return sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
 }
 
-/* Does what the state machine asks for. Frees the run when it has ended: the last thing a caller
- * does. */
+/* Does what the state machine asks for. */
 static void carry_out(struct change_run *run, unsigned actions)
 {
 	if (actions & SWITCHOVER_DO_TELL)

@@ -7,6 +7,7 @@
 #include "plane/peers.h"
 #include "service/change/parking.h"
 #include "service/change/smoke.h"
+#include "service/ended.h"
 #include "service/keep/park.h"
 #include "service/report/report.h"
 #include "service/slot/instance.h"
@@ -36,6 +37,7 @@ struct exclusive_run {
 	/* a job has ended so; it counts when the facts of its unit are fresh */
 	enum exclusive_event job_event;
 	unsigned job_slot;
+	struct ended ended;
 };
 
 static void carry_out(struct exclusive_run *run, unsigned actions);
@@ -151,22 +153,29 @@ static void log_end(const struct exclusive_run *run, const struct problem *sente
 			 &scope, &deed, "%s", sentence->text);
 }
 
+static void on_heard(struct ended *ended, bool heard)
+{
+	struct exclusive_run *run = container_of(ended, struct exclusive_run, ended);
+
+	if (heard && run->on_end)
+		run->on_end(&run->machine, run->userdata);
+	exclusive_run_free(run);
+}
+
 static void end(struct exclusive_run *run)
 {
-	void (*on_end)(const struct exclusive *, void *) = run->on_end;
-	struct exclusive machine = run->machine;
 	struct service *service = run->service;
-	void *userdata = run->userdata;
 	struct problem sentence = {0};
 
-	exclusive_describe(&machine, service->name, now_usec(), run->waited, &sentence);
+	exclusive_describe(&run->machine, service->name, now_usec(), run->waited, &sentence);
 	log_end(run, &sentence);
 	answer(run, &sentence);
+	run->timer = sd_event_source_disable_unref(run->timer);
+	run->job = unit_job_free(run->job);
+	run->smoke = smoke_free(run->smoke);
+	run->lock_fd = close_fd(run->lock_fd);
 	service->exclusive = NULL;
-	host_changed(service);
-	exclusive_run_free(run);
-	if (on_end)
-		on_end(&machine, userdata);
+	ended_add(service, &run->ended, on_heard);
 }
 
 /* ---- driving ---- */
@@ -264,7 +273,6 @@ static void set_timer(struct exclusive_run *run)
 	sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
 }
 
-/* Frees the run when it has ended: the last thing a caller does. */
 static void carry_out(struct exclusive_run *run, unsigned actions)
 {
 	const struct exclusive_plan *plan = &run->machine.plan;

@@ -25,7 +25,7 @@ struct exclusive_order {
 };
 
 /* Asks the gate and begins: then the request (may be NULL) is taken, and answered at the end; 1. A
- * refusal sets `ret_refusal` and returns 0. It may have ended when this returns. */
+ * refusal sets `ret_refusal` and returns 0. */
 int exclusive_run_start(struct service *service, const struct exclusive_order *order,
 			struct request **request, struct problem *ret_refusal);
 /* Whether one may begin, from which slot and to which. */
@@ -34,12 +34,12 @@ bool exclusive_run_may(const struct service *service, const struct exclusive_ord
 /* Back from slot `from`, in whatever state it is, to the order's: without a gate, as that would
  * refuse to leave an instance that is gone; and without proof. -errno when it cannot begin. */
 int exclusive_run_back(struct service *service, const struct exclusive_order *order, unsigned from);
-/* Back, as long as the new one has not taken over. May free the run. */
+/* Back, as long as the new one has not taken over. */
 void exclusive_run_cancel(struct exclusive_run *run, const char *why);
 struct exclusive_run *exclusive_run_free(struct exclusive_run *run);
 
 /* This slot's state has been read anew, or may have changed (HS_SLOT_NONE: some slot's, or its
- * health): look at once. May free the run. */
+ * health): look at once. */
 void exclusive_run_poke(struct exclusive_run *run, unsigned slot);
 /* One runs, and holds connections: nobody else may let them go, or hold others. */
 bool exclusive_run_blocks(const struct service *service, struct problem *ret_refusal);

@@ -10,6 +10,6 @@
 enum gate_answer upgrade_exclusive_gate(const struct service *service,
 					const struct upgrade_order *order, unsigned *ret_from,
 					unsigned *ret_to, struct problem *ret_refusal);
-/* UPGRADE_DO_SWITCH and UPGRADE_DO_UNDO. May end the run. */
+/* UPGRADE_DO_SWITCH and UPGRADE_DO_UNDO. */
 void upgrade_exclusive_switch(struct upgrade_run *run);
 void upgrade_exclusive_undo(struct upgrade_run *run);

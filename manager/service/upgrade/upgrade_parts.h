@@ -3,6 +3,7 @@
 #pragma once
 
 #include "service/change/smoke.h"
+#include "service/ended.h"
 #include "service/upgrade/upgrade_run.h"
 #include "system/unit/units.h"
 
@@ -22,12 +23,12 @@ struct upgrade_run {
 	struct work *reset; /* of what is left on the old slot */
 	/* of the exclusive switchover: no slot could be started; the old one never stopped */
 	bool neither, untouched;
+	struct ended ended;
 };
 
 /* An event for the state machine: the actions that follow. `why` may be NULL. */
 unsigned upgrade_run_step(struct upgrade_run *run, enum upgrade_event event, const char *why);
-/* Does what the state machine asks for. Frees the run when it has ended: the last thing a caller
- * does. */
+/* Does what the state machine asks for. */
 void upgrade_run_carry_out(struct upgrade_run *run, unsigned actions);
 
 /* Begins with its machine at the start. NULL: out of memory. */

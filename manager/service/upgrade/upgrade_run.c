@@ -98,6 +98,20 @@ static void answer(struct upgrade_run *run, const struct problem *sentence)
 		request_fail(recall, REQUEST_FAILED, "%s", sentence->text);
 }
 
+/* Of what it waits for. */
+static void let_go(struct upgrade_run *run)
+{
+	run->job = unit_job_free(run->job);
+	run->smoke = smoke_free(run->smoke);
+	run->reset = work_forget(run->reset);
+}
+
+static void on_heard(struct ended *ended, bool heard)
+{
+	(void)heard;
+	upgrade_run_free(container_of(ended, struct upgrade_run, ended));
+}
+
 static void end(struct upgrade_run *run)
 {
 	struct service *service = run->service;
@@ -117,9 +131,10 @@ static void end(struct upgrade_run *run)
 	upgrade_describe(machine, service->name, now_usec(), &sentence);
 	journal_log_deed(JOURNAL_UPGRADE, &scope, &deed, "%s", sentence.text);
 	answer(run, &sentence);
+	run->timer = sd_event_source_disable_unref(run->timer);
+	let_go(run);
 	service->upgrade = NULL;
-	host_changed(service);
-	upgrade_run_free(run);
+	ended_add(service, &run->ended, on_heard);
 }
 
 /* ---- looking ---- */
@@ -196,7 +211,8 @@ unsigned upgrade_run_step(struct upgrade_run *run, enum upgrade_event event, con
 
 void upgrade_run_poke(struct upgrade_run *run)
 {
-	if (run)
+	/* what its own switchover has come to is heard in a moment, and says more */
+	if (run && !run->service->ended)
 		upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_LOOK, NULL));
 }
 
@@ -427,9 +443,7 @@ static bool flip_back(struct upgrade_run *run)
 
 static void undo(struct upgrade_run *run)
 {
-	run->job = unit_job_free(run->job);
-	run->smoke = smoke_free(run->smoke);
-	run->reset = work_forget(run->reset);
+	let_go(run);
 	run->service->change = change_run_free(run->service->change);
 	end_canary(run);
 	if (flip_back(run))

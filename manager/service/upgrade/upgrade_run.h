@@ -29,9 +29,9 @@ bool upgrade_run_blocks(const struct service *service);
 struct upgrade_run *upgrade_run_free(struct upgrade_run *run);
 
 /* Undoes it, if that is still possible: then `recall` (may be NULL) is taken, and answered at the
- * end, as a rollback. May free the run. */
+ * end, as a rollback. */
 bool upgrade_run_cancel(struct upgrade_run *run, struct request **recall);
 /* Slots, health or the word have changed. NULL is nobody. */
 void upgrade_run_poke(struct upgrade_run *run);
-/* EVENT_LOST, EVENT_VERDICT. */
+/* EVENT_LOST, EVENT_VERDICT, EVENT_CHANGE_ENDED. */
 void upgrade_run_heard(struct service *service, const struct event *event);
