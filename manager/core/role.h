@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * OnDemote= and OnPromote=: how a server is told its role, and who is to be told what. Pure;
- * telling it is service/keep/telling.h.
+ * telling it is service/slot/telling.h.
  *
  * A server starts in the standby's role, without being told. One promotion is told to each run of a
  * unit that is, or comes to be, the active one; one demotion to a run that was and still lives.

@@ -6,7 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "hsctl/direct.h"
-#include "service/keep/telling.h"
+#include "service/slot/telling.h"
 
 struct direct_roles {
 	sd_event *event;

@@ -18,11 +18,11 @@
 #include "service/keep/nudging.h"
 #include "service/keep/park.h"
 #include "service/keep/pathguard.h"
-#include "service/keep/roles.h"
 #include "service/keep/waking.h"
 #include "service/slot/instance.h"
 #include "service/slot/ownership.h"
 #include "service/slot/reaching.h"
+#include "service/slot/roles.h"
 #include "service/slot/settling.h"
 #include "service/upgrade/upgrade_run.h"
 #include "service/watch/event_log.h"
@@ -79,6 +79,7 @@ static const struct feature features[] = {
 	/* behind all that may become ready, or be under way, by the same event */
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_VERDICT),
 	 change_hold_heard},
+	{HEARS(EVENT_MOVED), nudging_heard},
 	/* nobody waits for these */
 	{HEARS(EVENT_UNIT_CHANGED), narrowing_heard},
 	{HEARS(EVENT_ADOPTED), foreign_watch_on_event},

@@ -190,7 +190,7 @@ static void set_canary(struct service *service, const struct canary_call *call,
 	struct canary_request wanted = {
 		.states = states,
 		.n = service->n_slots,
-		.health = health_of(service, health),
+		.health = service_health(service, health),
 		.to = call->to,
 		.share = call->share,
 		.filter = filter,
@@ -218,7 +218,7 @@ void call_set_canary(struct service *service, const struct canary_call *call,
 		request_fail(request, REQUEST_INVALID, "%s", refusal.text);
 		return;
 	}
-	if (!upgrade_run_blocks(service)) {
+	if (!service_is_upgrading(service)) {
 		set_canary(service, call, &filter, request);
 		return;
 	}

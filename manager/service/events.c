@@ -17,6 +17,7 @@ static void tell(const struct service *service, const struct event *event)
 		[EVENT_ADOPTED] = "adopted",
 		[EVENT_UNADOPTED] = "not adopted",
 		[EVENT_LOST] = "lost",
+		[EVENT_MOVED] = "connections move to it",
 		[EVENT_VERDICT] = "verdict",
 		[EVENT_CHANGE_ENDED] = "a change has ended",
 	};
@@ -84,6 +85,7 @@ void events_post(struct service *service, enum event_kind kind, unsigned slot, b
 		event->anew |= anew;
 		return;
 	}
+	assert(slot < HS_SLOTS_MAX || slot == HS_SLOT_NONE);
 	assert(events->n < EVENTS_MAX);
 	events->ring[(events->first + events->n++) % EVENTS_MAX] =
 		(struct event) {.kind = kind, .slot = slot, .anew = anew};

@@ -3,11 +3,45 @@
 
 #include "service/failover/failover.h"
 #include "service/slot/instance.h"
-#include "service/watch/health.h"
 
 bool service_is_open(const struct service *service)
 {
 	return service->plane && service->park;
+}
+
+enum service_work service_work(const struct service *service)
+{
+	if (service->upgrade)
+		return SERVICE_UPGRADE;
+	if (service->resume_source)
+		return SERVICE_RESUMING;
+	if (service->exclusive)
+		return SERVICE_EXCLUSIVE;
+	return service->change ? SERVICE_CHANGE : SERVICE_IDLE;
+}
+
+bool service_is_busy(const struct service *service, bool of_upgrade)
+{
+	return of_upgrade ? service->change || service->exclusive
+			  : service_work(service) != SERVICE_IDLE;
+}
+
+bool service_is_upgrading(const struct service *service)
+{
+	return service->upgrade || service->resume_source;
+}
+
+const struct slot_health *service_health(const struct service *service,
+					 struct slot_health health[HS_SLOTS_MAX])
+{
+	if (!service->health || !service->config.health.n_probes)
+		return NULL;
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++) {
+		health[i] = service->verdicts[i];
+		if (!health[i].reason)
+			health[i].reason = "";
+	}
+	return health;
 }
 
 static bool lacks_listener(const struct service *service, unsigned slot)
@@ -76,7 +110,7 @@ void service_states(const struct service *service, enum slot_state states[HS_SLO
 unsigned service_pick(const struct service *service, unsigned slot, bool take_unhealthy)
 {
 	struct slot_health buffer[HS_SLOTS_MAX];
-	const struct slot_health *health = health_of(service, buffer);
+	const struct slot_health *health = service_health(service, buffer);
 	enum slot_state states[HS_SLOTS_MAX];
 	unsigned to;
 

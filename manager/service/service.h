@@ -57,6 +57,7 @@ struct service {
 	struct instance *instances[HS_SLOTS_MAX];
 	unsigned n_slots;
 	struct change_run *change;	/* NULL: none runs */
+	bool settles;			/* it is about to flip, or has a moment ago */
 	struct upgrade_run *upgrade;	/* likewise */
 	sd_event_source *resume_source; /* one was left by the hsd before: see
 					   service/upgrade/upgrade_run.h */
@@ -77,6 +78,7 @@ struct service {
 	struct failover *failover;
 	struct roles *roles;
 	struct health_watch *health;
+	struct slot_health verdicts[HS_SLOTS_MAX]; /* of health; the reasons are its own */
 	unsigned tastings;	     /* those of service/failover/tasting.h that have rules */
 	struct selection *selection; /* NULL: nobody looks whether the selector still decides */
 	struct change_hold *holds;   /* changes that wait for a verdict of the probes */
@@ -93,6 +95,25 @@ struct service {
 	void *hosting; /* what the host has noted of it */
 	struct description described, described_to_all;
 };
+
+/* What is being done with it: one thing at a time. */
+enum service_work {
+	SERVICE_IDLE,
+	SERVICE_UPGRADE, /* and, within it, perhaps one of the next two */
+	SERVICE_CHANGE,
+	SERVICE_EXCLUSIVE, /* the switchover of an exclusive service */
+	SERVICE_RESUMING,  /* an upgrade that the hsd before has left waits for facts */
+};
+enum service_work service_work(const struct service *service);
+/* Whether a change may not begin now. `of_upgrade`: it is a part of the upgrade that runs. */
+bool service_is_busy(const struct service *service, bool of_upgrade);
+/* An upgrade runs, or was left. */
+bool service_is_upgrading(const struct service *service);
+
+/* What its probes say of all slots, valid until the event loop runs on; NULL when the service has
+ * no probes. */
+const struct slot_health *service_health(const struct service *service,
+					 struct slot_health health[HS_SLOTS_MAX]);
 
 /* Its kernel side is open, and what the hsd before has left for it was taken. */
 bool service_is_open(const struct service *service);

@@ -6,7 +6,6 @@
 #include "service/failover/failover.h"
 #include "service/keep/pathguard.h"
 #include "service/slot/instance.h"
-#include "service/upgrade/upgrade_run.h"
 #include "service/watch/foreign_watch.h"
 #include "service/watch/hang.h"
 #include "service/watch/health.h"
@@ -22,7 +21,7 @@ static void report_health(const struct service *service, struct service_report *
 {
 	struct slot_health health[HS_SLOTS_MAX];
 
-	if (!health_of(service, health))
+	if (!service_health(service, health))
 		return;
 	for (unsigned i = 0; i < service->n_slots; i++) {
 		report->slots[i].probed = true;
@@ -68,6 +67,23 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 				       hs_word_active(plane_word(service->plane)), &out->problem);
 }
 
+/* "" = none. */
+static const char *work_name(const struct service *service)
+{
+	switch (service_work(service)) {
+	case SERVICE_UPGRADE:
+	case SERVICE_RESUMING:
+		return "upgrade";
+	case SERVICE_CHANGE:
+		return change_run_verb(service->change);
+	case SERVICE_EXCLUSIVE:
+		return exclusive_run_verb(service->exclusive);
+	case SERVICE_IDLE:
+		break;
+	}
+	return "";
+}
+
 void service_report(struct service *service, struct service_report *ret_report)
 {
 	enum slot_state states[HS_SLOTS_MAX];
@@ -85,14 +101,7 @@ void service_report(struct service *service, struct service_report *ret_report)
 		ret_report->hold_usec = failover_hold(service->failover);
 	report_read_plane(ret_report, service->plane);
 	report_read_force(ret_report, service->force);
-	if (upgrade_run_blocks(service))
-		snprintf(ret_report->change, sizeof(ret_report->change), "upgrade");
-	else if (service->change)
-		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
-			 change_run_verb(service->change));
-	else if (service->exclusive)
-		snprintf(ret_report->change, sizeof(ret_report->change), "%s",
-			 exclusive_run_verb(service->exclusive));
+	snprintf(ret_report->change, sizeof(ret_report->change), "%s", work_name(service));
 	if (!ret_report->problem.text[0] && selection_problem(service->selection))
 		ret_report->problem = *selection_problem(service->selection);
 	if (service->plane && !ret_report->problem.text[0])

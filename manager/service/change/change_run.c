@@ -5,11 +5,10 @@
 
 #include "plane/act/retire.h"
 #include "service/ended.h"
-#include "service/keep/roles.h"
 #include "service/report/report.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
-#include "service/upgrade/upgrade_run.h"
+#include "service/slot/roles.h"
 #include "service/watch/health.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -35,6 +34,9 @@ struct change_run *change_run_free(struct change_run *run)
 {
 	if (!run)
 		return NULL;
+	/* not one that has ended: another may run by now */
+	if (run->service->change == run)
+		run->service->settles = false;
 	sd_event_source_disable_unref(run->timer);
 	unit_job_free(run->job);
 	request_free(run->request);
@@ -53,9 +55,9 @@ const char *change_run_verb(const struct change_run *run)
 	return switchover_verb_to_string(run->change.machine.plan.verb);
 }
 
-bool change_run_settles(const struct change_run *run)
+static bool settles(const struct change_run *run)
 {
-	return run && run->change.machine.state <= SWITCHOVER_SETTLE;
+	return run->change.machine.state <= SWITCHOVER_SETTLE;
 }
 
 static void tell_progress(struct change_run *run)
@@ -172,7 +174,8 @@ static void carry_out(struct change_run *run, unsigned actions)
 		tell_progress(run);
 	if (actions & SWITCHOVER_DO_BOUNCE)
 		move_queue(run);
-	if (!change_run_settles(run))
+	run->service->settles = settles(run);
+	if (!run->service->settles)
 		roles_settled(run->service->roles);
 	if (actions & SWITCHOVER_DO_FLIP)
 		carry_out(run, change_flip(&run->change, now_usec()));
@@ -213,10 +216,10 @@ int change_run_start(struct service *service, const struct change_order *order,
 	struct change_request asked = {
 		.verb = order->verb,
 		.states = states,
-		.health = health_of(service, health),
+		.health = service_health(service, health),
 		.n = service->n_slots,
 		.to = order->to,
-		.busy = service->change || (upgrade_run_blocks(service) && !order->on_end) ||
+		.busy = service_is_busy(service, order->on_end) ||
 			plane_lock(service->plane, &lock) < 0,
 	};
 	struct switchover_plan plan;

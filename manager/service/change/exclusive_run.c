@@ -11,7 +11,6 @@
 #include "service/keep/park.h"
 #include "service/report/report.h"
 #include "service/slot/instance.h"
-#include "service/upgrade/upgrade_run.h"
 #include "service/watch/health.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -183,7 +182,7 @@ static void end(struct exclusive_run *run)
 static void read_health(const struct exclusive_run *run, struct exclusive_input *input)
 {
 	struct slot_health buffer[HS_SLOTS_MAX];
-	const struct slot_health *health = health_of(run->service, buffer);
+	const struct slot_health *health = service_health(run->service, buffer);
 	unsigned to = run->machine.plan.to;
 
 	input->healthy = !health || (to < HS_SLOTS_MAX && health[to].state == HEALTH_GOOD);
@@ -390,8 +389,7 @@ bool exclusive_run_may(const struct service *service, const struct exclusive_ord
 		.n = service->n_slots,
 		.active = hs_word_active(plane_word(service->plane)),
 		.to = order->verb == VERB_ROLLBACK ? previous_slot(service) : order->to,
-		.busy = service->change || service->exclusive ||
-			(upgrade_run_blocks(service) && !order->on_end),
+		.busy = service_is_busy(service, order->on_end),
 		.park = service->config.park && plane_has_park(service->plane),
 		.mptcp = service->config.mptcp == MPTCP_KEEP,
 	};
@@ -475,8 +473,8 @@ static void resume_switchover(struct service *service)
 
 static void resume(struct service *service)
 {
-	if (!service->plane || service->exclusive || service->change ||
-	    upgrade_run_blocks(service) || !service_is_known(service) ||
+	if (!service->plane || service_work(service) != SERVICE_IDLE ||
+	    !service_is_known(service) ||
 	    !(hs_word_flags(plane_word(service->plane)) & HS_FLAG_EXCLUSIVE))
 		return;
 	resume_switchover(service);

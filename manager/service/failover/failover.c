@@ -12,7 +12,6 @@
 #include "service/failover/tasting.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
-#include "service/upgrade/upgrade_run.h"
 #include "service/watch/hang.h"
 #include "service/watch/health.h"
 #include "system/journal.h"
@@ -439,7 +438,7 @@ static void tell_ill_once(struct stuck *stuck, const char *reason, const char *w
 static bool is_healthy(const struct service *service, unsigned slot)
 {
 	struct slot_health buffer[HS_SLOTS_MAX];
-	const struct slot_health *health = health_of(service, buffer);
+	const struct slot_health *health = service_health(service, buffer);
 
 	return slot < HS_SLOTS_MAX && health && health[slot].state == HEALTH_GOOD;
 }
@@ -472,7 +471,7 @@ static void on_unhealthy(struct failover *failover, unsigned slot, const char *r
 	unsigned to;
 
 	/* it is on its way out, or what runs will see for itself */
-	if (is_going(stuck) || upgrade_run_blocks(service) || service->exclusive)
+	if (is_going(stuck) || service_is_upgrading(service) || service->exclusive)
 		return;
 	if (service->change) {
 		if (is_healthy(service, change_run_from(service->change)))
@@ -495,7 +494,7 @@ static void on_verdict(struct failover *failover, unsigned slot)
 {
 	struct service *service = failover->service;
 	struct slot_health buffer[HS_SLOTS_MAX];
-	const struct slot_health *health = health_of(service, buffer);
+	const struct slot_health *health = service_health(service, buffer);
 
 	if (health && health[slot].state == HEALTH_GOOD)
 		failover->stuck[slot].ill_told = false;

@@ -170,6 +170,11 @@ void nudging_on_moved(struct nudging *nudging, unsigned slot)
 		nudging->slots = 0;
 }
 
+void nudging_heard(struct service *service, const struct event *event)
+{
+	nudging_on_moved(service->nudging, event->slot);
+}
+
 int nudging_new(struct service *service, struct nudging **ret_nudging)
 {
 	_cleanup_(nudging_freep) struct nudging *nudging = calloc(1, sizeof(*nudging));

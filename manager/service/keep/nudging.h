@@ -29,5 +29,7 @@ struct nudging;
 int nudging_new(struct service *service, struct nudging **ret_nudging);
 struct nudging *nudging_free(struct nudging *nudging);
 
-/* Connections have moved, or are just moving, to this slot. `nudging` may be NULL. */
+/* EVENT_MOVED. */
+void nudging_heard(struct service *service, const struct event *event);
+/* The same, of a move that the kernel does not tell of. `nudging` may be NULL. */
 void nudging_on_moved(struct nudging *nudging, unsigned slot);

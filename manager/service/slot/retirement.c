@@ -5,9 +5,9 @@
 #include <syslog.h>
 
 #include "plane/act/retire.h"
-#include "service/keep/roles.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
+#include "service/slot/roles.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -14,11 +14,6 @@
 #define RESUME_PATIENCE (5 * USEC_PER_SEC)
 #define RESUME_EVERY	(50 * USEC_PER_MSEC)
 
-bool upgrade_run_blocks(const struct service *service)
-{
-	return service->upgrade || service->resume_source;
-}
-
 /* Clients get to the new one, and it is well. */
 static bool has_taken_over(const struct upgrade_run *run)
 {
@@ -60,7 +55,7 @@ static bool is_known(const struct service *service, const struct plane_upgrade *
 static bool is_clear(const struct service *service, const struct plane_upgrade *noted)
 {
 	struct slot_health buffer[HS_SLOTS_MAX];
-	const struct slot_health *health = health_of(service, buffer);
+	const struct slot_health *health = service_health(service, buffer);
 
 	return !health || noted->to >= service->n_slots ||
 	       !instance_is_up(instance_facts(service->instances[noted->to])->state) ||

@@ -156,7 +156,7 @@ bool upgrade_run_is_unwell(const struct upgrade_run *run, struct problem *ret_wh
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	struct slot_health buffer[HS_SLOTS_MAX];
-	const struct slot_health *health = health_of(run->service, buffer);
+	const struct slot_health *health = service_health(run->service, buffer);
 	unsigned to = upgrade_slot(&run->machine);
 
 	if (to >= run->service->n_slots) {
@@ -507,7 +507,7 @@ static enum gate_answer gate(const struct service *service, const struct upgrade
 	for (unsigned i = 0; *ret_to >= HS_SLOTS_MAX && i < service->n_slots; i++)
 		if (i != active)
 			*ret_to = i;
-	if (service->change || upgrade_run_blocks(service)) {
+	if (service_is_busy(service, false)) {
 		answer = GATE_BUSY;
 		gate_describe(answer, service->name, *ret_to, SLOT_DOWN, ret_refusal);
 	} else if (active >= service->n_slots || states[active] != SLOT_READY) {

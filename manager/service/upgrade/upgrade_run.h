@@ -23,8 +23,6 @@ void upgrade_run_start(struct service *service, const struct upgrade_order *orde
  * is finished when the new slot has taken over and is well, else undone, as soon as systemd and the
  * probes have told of the slots. */
 int upgrade_run_watch(struct service *service);
-/* One runs, or was left: no other change may. */
-bool upgrade_run_blocks(const struct service *service);
 /* Ends it without an answer; what the kernel notes lets the next hsd go on. */
 struct upgrade_run *upgrade_run_free(struct upgrade_run *run);
 

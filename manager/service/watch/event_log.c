@@ -6,7 +6,6 @@
 #include <sys/epoll.h>
 #include <syslog.h>
 
-#include "service/keep/nudging.h"
 #include "service/watch/hang.h"
 #include "system/journal.h"
 #include "util/macro.h"
@@ -132,8 +131,8 @@ static void on_event(const struct hs_event *event, void *userdata)
 		return;
 	if (event->kind == HS_EVENT_MIGRATED)
 		hang_on_traffic(log->service->hang);
-	if (event->kind == HS_EVENT_MIGRATED)
-		nudging_on_moved(log->service->nudging, event->to);
+	if (event->kind == HS_EVENT_MIGRATED && event->to < HS_SLOTS_MAX)
+		events_post(log->service, EVENT_MOVED, event->to, false);
 	/* of a selector of an earlier build: service/keep/park_log.h tells of the park */
 	if (event->to == HS_SLOT_PARK || event->from == HS_SLOT_PARK)
 		return;

@@ -68,6 +68,20 @@ static void cancel(struct checked_slot *slot)
 	slot->running = slot->n_checks = 0;
 }
 
+static const char *reason_of(const struct checked_slot *slot)
+{
+	if (slot->health.state == HEALTH_GOOD)
+		return slot->note.text;
+	return slot->health.reason.text[0] ? slot->health.reason.text : slot->note.text;
+}
+
+/* To who asks the service. */
+static void publish(const struct checked_slot *slot)
+{
+	slot->watch->service->verdicts[slot->number] =
+		(struct slot_health) {.state = slot->health.state, .reason = reason_of(slot)};
+}
+
 static void forget(struct checked_slot *slot)
 {
 	cancel(slot);
@@ -76,6 +90,7 @@ static void forget(struct checked_slot *slot)
 	slot->asked = false;
 	slot->void_told = 0;
 	slot->due = 0;
+	publish(slot);
 }
 
 static bool is_askable(const struct checked_slot *slot)
@@ -165,6 +180,7 @@ static void judge_round(struct checked_slot *slot)
 	else
 		changed = health_note(&slot->health, &config->rule, bad ? worst->words.text : NULL,
 				      now);
+	publish(slot);
 	slot->n_checks = 0;
 	if (slot->health.state == HEALTH_UNKNOWN && worst->verdict != PROBE_VOID)
 		slot->due = MIN(now + EAGER_USEC, MAX(slot->due, now));
@@ -398,26 +414,6 @@ void health_heard(struct service *service, const struct event *event)
 		health_poke(watch);
 }
 
-static const char *reason_of(const struct checked_slot *slot)
-{
-	if (slot->health.state == HEALTH_GOOD)
-		return slot->note.text;
-	return slot->health.reason.text[0] ? slot->health.reason.text : slot->note.text;
-}
-
-const struct slot_health *health_of(const struct service *service,
-				    struct slot_health health[HS_SLOTS_MAX])
-{
-	if (!service->health || !service->config.health.n_probes)
-		return NULL;
-	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
-		health[i] = (struct slot_health) {
-			.state = service->health->slots[i].health.state,
-			.reason = reason_of(&service->health->slots[i]),
-		};
-	return health;
-}
-
 bool health_is_probing(const struct health_watch *watch)
 {
 	return watch && watch->begun;
@@ -442,6 +438,7 @@ int health_new(struct service *service, struct health_watch **ret_watch)
 	for (unsigned i = 0; i < HS_SLOTS_MAX; i++) {
 		watch->slots[i].watch = watch;
 		watch->slots[i].number = i;
+		publish(&watch->slots[i]);
 	}
 	r = sd_event_add_time(service->host->event, &watch->timer, CLOCK_MONOTONIC, 0,
 			      USEC_PER_MSEC, on_due, watch);
@@ -462,6 +459,7 @@ struct health_watch *health_free(struct health_watch *watch)
 		free(watch->slots[i].checks);
 	}
 	begin_or_end(watch, false);
+	memset(watch->service->verdicts, 0, sizeof(watch->service->verdicts));
 	sd_event_source_disable_unref(watch->timer);
 	free(watch);
 	return NULL;

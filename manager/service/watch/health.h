@@ -20,10 +20,6 @@ void health_poke(struct health_watch *watch);
 /* EVENT_ADOPTED: nothing is known of this instance. EVENT_UNIT_CHANGED, EVENT_LOST: looks soon. */
 void health_heard(struct service *service, const struct event *event);
 
-/* What is known, of all slots, valid until the event loop runs on; NULL when the service has no
- * probes. */
-const struct slot_health *health_of(const struct service *service,
-				    struct slot_health health[HS_SLOTS_MAX]);
 /* Selectors look for our connections already; NULL is nobody. */
 bool health_is_probing(const struct health_watch *watch);
 /* For so long a fresh instance that is well may be unknown, microseconds. */

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "service/keep/roles.h"
+#include "service/slot/roles.h"
 
 #include <string.h>
 #include <syslog.h>
 
 #include "plane/act/told.h"
-#include "service/change/change_run.h"
-#include "service/keep/telling.h"
 #include "service/slot/instance.h"
+#include "service/slot/telling.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -222,7 +221,7 @@ static bool is_to_wait(struct roles *roles, enum haste haste)
 	uint64_t now = now_usec();
 
 	/* it tells when it has settled */
-	if (haste != HURRY && change_run_settles(roles->service->change))
+	if (haste != HURRY && roles->service->settles)
 		return true;
 	/* a retirement that settles for as long is to be the first to see it */
 	if (haste == LOOK)

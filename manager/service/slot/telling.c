@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "service/keep/telling.h"
+#include "service/slot/telling.h"
 
 #include <inttypes.h>
 #include <signal.h>
