@@ -17,7 +17,7 @@ INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.S)
 LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'')
 # as clang-format leaves it: the name in the first column's line, the brace in the first column
-FUNCTION = re.compile(r'^(?!static\b|typedef\b)[a-z_][\w \t*]*?\b(\w+)\([^;{}]*\)\s*\n\{', re.M)
+FUNCTION = re.compile(r'^(?!static\b|typedef\b)[A-Za-z_][\w \t*]*?\b(\w+)\([^;{}]*\)\s*\n\{', re.M)
 CALL = re.compile(r'\b(\w+)\(')
 NAME = re.compile(r'(?<![\w.>])\w+')
 
