@@ -7,8 +7,8 @@
 #include "hsd/bus_request.h"
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
-#include "service/calls.h"
-#include "service/status.h"
+#include "service/whole/calls.h"
+#include "service/whole/status.h"
 #include "util/macro.h"
 
 /* ---- methods ----

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The bus API: messages are read and handed to service/calls.h, which knows what is meant. */
+/* The bus API: messages are read and handed to service/whole/calls.h, which knows what is meant. */
 #pragma once
 
 #include "core/contract.h"

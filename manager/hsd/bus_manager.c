@@ -9,8 +9,8 @@
 #include "plane/snapshot.h"
 #include "service/slot/instance.h"
 #include "service/slot/preparation.h"
-#include "service/status.h"
 #include "service/watch/outdated_watch.h"
+#include "service/whole/status.h"
 #include "util/macro.h"
 
 static int bus_method_list_services(sd_bus_message *m, void *userdata, sd_bus_error *error)

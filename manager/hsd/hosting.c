@@ -5,7 +5,7 @@
 
 #include "hsd/bus.h"
 #include "hsd/workers.h"
-#include "service/assembly.h"
+#include "service/whole/assembly.h"
 
 static const struct manager *of(const struct host *host)
 {

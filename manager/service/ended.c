@@ -10,7 +10,7 @@ void ended_add(struct service *service, struct ended *ended,
 		last = &(*last)->next;
 	*ended = (struct ended) {.on_heard = on_heard};
 	*last = ended;
-	events_post(service, EVENT_CHANGE_ENDED, HS_SLOT_NONE, false);
+	service_post(service, EVENT_CHANGE_ENDED, HS_SLOT_NONE, false);
 }
 
 static void take_all(struct service *service, bool heard)

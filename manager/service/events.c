@@ -3,13 +3,12 @@
 
 #include <assert.h>
 
-#include "service/service.h"
 #include "util/macro.h"
 
 /* Before everything else that the loop has to do. */
 #define PRIORITY (SD_EVENT_PRIORITY_IMPORTANT - 10)
 
-static void tell(const struct service *service, const struct event *event)
+static void tell(const struct events *events, const struct event *event)
 {
 	static const char *const names[] = {
 		[EVENT_UNIT_CHANGED] = "unit changed",
@@ -24,9 +23,9 @@ static void tell(const struct service *service, const struct event *event)
 
 	_Static_assert(ARRAY_SIZE(names) == EVENT_KIND_COUNT, "a name for each");
 	if (event->slot == HS_SLOT_NONE)
-		host_debug(service->host, "%s: %s", service->name, names[event->kind]);
+		host_debug(events->host, "%s: %s", events->name, names[event->kind]);
 	else
-		host_debug(service->host, "%s: slot %u: %s%s", service->name, event->slot,
+		host_debug(events->host, "%s: slot %u: %s%s", events->name, event->slot,
 			   names[event->kind], event->anew ? ", anew" : "");
 }
 
@@ -39,28 +38,26 @@ static struct event take(struct events *events)
 	return event;
 }
 
-static void hear(struct service *service, const struct event *event)
+static void hear(const struct events *events, const struct event *event)
 {
-	const struct events *events = &service->events;
-
 	/* with fewer Slots= than before nobody is there whom it could be about */
-	if (event->slot >= service->n_slots && event->slot != HS_SLOT_NONE)
+	if (event->slot >= *events->n_slots && event->slot != HS_SLOT_NONE)
 		return;
-	tell(service, event);
+	tell(events, event);
 	for (size_t i = 0; i < events->n_features; i++)
 		if (events->features[i].hears & HEARS(event->kind))
-			events->features[i].heard(service, event);
+			events->features[i].heard(events->service, event);
 }
 
 static int on_turn(sd_event_source *source, void *userdata)
 {
-	struct service *service = userdata;
+	struct events *events = userdata;
 
 	(void)source;
-	while (service->events.n) {
-		struct event event = take(&service->events);
+	while (events->n) {
+		struct event event = take(events);
 
-		hear(service, &event);
+		hear(events, &event);
 	}
 	return 0;
 }
@@ -76,9 +73,8 @@ static struct event *find(struct events *events, enum event_kind kind, unsigned 
 	return NULL;
 }
 
-void events_post(struct service *service, enum event_kind kind, unsigned slot, bool anew)
+void events_post(struct events *events, enum event_kind kind, unsigned slot, bool anew)
 {
-	struct events *events = &service->events;
 	struct event *event = find(events, kind, slot);
 
 	if (event) {
@@ -92,22 +88,19 @@ void events_post(struct service *service, enum event_kind kind, unsigned slot, b
 	sd_event_source_set_enabled(events->source, SD_EVENT_ONESHOT);
 }
 
-int events_init(struct service *service, const struct feature *features, size_t n_features)
+int events_init(struct events *events)
 {
-	struct events *events = &service->events;
-	int r = sd_event_add_defer(service->host->event, &events->source, on_turn, service);
+	int r = sd_event_add_defer(events->host->event, &events->source, on_turn, events);
 
 	if (r >= 0)
 		r = sd_event_source_set_priority(events->source, PRIORITY);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(events->source, SD_EVENT_OFF);
-	events->features = features;
-	events->n_features = n_features;
 	return r < 0 ? r : 0;
 }
 
-void events_done(struct service *service)
+void events_done(struct events *events)
 {
-	service->events.source = sd_event_source_disable_unref(service->events.source);
-	service->events.n = 0;
+	events->source = sd_event_source_disable_unref(events->source);
+	events->n = 0;
 }

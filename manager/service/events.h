@@ -2,11 +2,11 @@
 /*
  * What has come to be so with a service, told to all that it concerns.
  *
- * Whoever sees it posts it and goes on; it is heard a moment later, in the next turn of the event
- * loop, before anything else is. Events are heard one after the other, each by all features in the
- * order of their table (service/assembly.c), so nothing that is done about one happens below
- * whoever has posted it, or in the middle of what is done about another. What an event is about is
- * read from the service when it is heard.
+ * Whoever sees it posts it (service_post()) and goes on; it is heard a moment later, in the next
+ * turn of the event loop, before anything else is. Events are heard one after the other, each by
+ * all features in the order of their table (service/whole/assembly.c), so nothing that is done
+ * about one happens below whoever has posted it, or in the middle of what is done about another.
+ * What an event is about is read from the service when it is heard.
  */
 #pragma once
 
@@ -15,6 +15,7 @@
 #include <systemd/sd-event.h>
 
 #include "hs_abi.h"
+#include "service/host.h"
 
 struct service;
 
@@ -49,6 +50,10 @@ struct feature {
 
 /* Of one service. */
 struct events {
+	const struct host *host;
+	struct service *service;
+	const char *name;	 /* of the service */
+	const unsigned *n_slots; /* likewise */
 	const struct feature *features;
 	size_t n_features;
 	sd_event_source *source; /* on as long as there are any */
@@ -56,9 +61,9 @@ struct events {
 	unsigned first, n;
 };
 
-/* `features` stays the caller's. */
-int events_init(struct service *service, const struct feature *features, size_t n_features);
+/* All that they refer to is set, and stays the caller's. */
+int events_init(struct events *events);
 /* What was not heard is forgotten. Also of events that were never set up, if they are zero. */
-void events_done(struct service *service);
+void events_done(struct events *events);
 
-void events_post(struct service *service, enum event_kind kind, unsigned slot, bool anew);
+void events_post(struct events *events, enum event_kind kind, unsigned slot, bool anew);

@@ -3,8 +3,6 @@
 
 #include <stdarg.h>
 
-#include "service/report/report.h"
-#include "service/service.h"
 #include "util/macro.h"
 
 struct work *work_forget(struct work *work)
@@ -30,20 +28,6 @@ unsigned host_busy(const struct host *host)
 struct service *const *host_services(const struct host *host, size_t *ret_n)
 {
 	return host->ops->services(host, ret_n);
-}
-
-void host_changed(const struct service *service)
-{
-	service->host->ops->changed(service);
-}
-
-void host_progress(const struct service *service, json_object *step)
-{
-	_cleanup_(freep) char *text = report_text(step);
-
-	json_object_put(step);
-	if (text)
-		service->host->ops->progress(service, text);
 }
 
 void host_debug(const struct host *host, const char *template, ...)

@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include <json-c/json.h>
 #include <stddef.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -40,7 +39,7 @@ struct work *work_forget(struct work *work);
 /* ---- the host ---- */
 
 struct host_ops {
-	/* See host_order() and what follows. */
+	/* See host_order() and what follows; and service/service.h. */
 	int (*order)(const struct host *host, const struct work_order *order, const int *fds,
 		     size_t n_fds, const struct work *work, struct work **ret_work);
 	unsigned (*busy)(const struct host *host);
@@ -77,10 +76,6 @@ unsigned host_busy(const struct host *host);
 /* All services that it hosts. */
 struct service *const *host_services(const struct host *host, size_t *ret_n);
 
-/* What follows the routing word has changed: whoever looks at the service may look again. */
-void host_changed(const struct service *service);
 /* For who looks for a fault in us: a line for each event of a service. */
 void host_debug(const struct host *host, const char *template, ...)
 	__attribute__((format(printf, 2, 3)));
-/* A change of the service has come so far. Takes the object. */
-void host_progress(const struct service *service, json_object *step);

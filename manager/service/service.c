@@ -1,12 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/service.h"
 
-#include "service/failover/failover.h"
-#include "service/slot/instance.h"
+#include "service/report/report.h"
+#include "util/macro.h"
 
 bool service_is_open(const struct service *service)
 {
 	return service->plane && service->park;
+}
+
+void service_post(struct service *service, enum event_kind kind, unsigned slot, bool anew)
+{
+	events_post(&service->events, kind, slot, anew);
+}
+
+void service_changed(const struct service *service)
+{
+	service->host->ops->changed(service);
+}
+
+void service_progress(const struct service *service, json_object *step)
+{
+	_cleanup_(freep) char *text = report_text(step);
+
+	json_object_put(step);
+	if (text)
+		service->host->ops->progress(service, text);
 }
 
 enum service_work service_work(const struct service *service)
@@ -26,6 +45,17 @@ bool service_is_busy(const struct service *service, bool of_upgrade)
 			  : service_work(service) != SERVICE_IDLE;
 }
 
+bool service_is_full(const struct service *service, unsigned slot)
+{
+	const struct trouble *trouble = &service->troubles[slot];
+
+	if (!trouble->problem.text[0])
+		return false;
+	if (!trouble->found)
+		return trouble->kind == STANDSTILL_IS_FULL;
+	return trouble->still->begun && standstill_kind(trouble->still) == STANDSTILL_IS_FULL;
+}
+
 bool service_is_upgrading(const struct service *service)
 {
 	return service->upgrade || service->resume_source;
@@ -42,81 +72,4 @@ const struct slot_health *service_health(const struct service *service,
 			health[i].reason = "";
 	}
 	return health;
-}
-
-static bool lacks_listener(const struct service *service, unsigned slot)
-{
-	unsigned active = hs_word_active(plane_word(service->plane));
-
-	if (slot == active || active >= service->n_slots)
-		return false;
-	return plane_is_missing(service->plane, slot, active);
-}
-
-bool service_is_known(const struct service *service)
-{
-	for (unsigned i = 0; i < service->n_slots; i++)
-		if (!service->instances[i]->known)
-			return false;
-	return true;
-}
-
-static bool may_start(const struct instance *instance)
-{
-	return instance_facts(instance)->state != UNIT_DOWN ||
-	       instance_facts(instance)->job_pending || instance->restart_source ||
-	       instance->restart_job;
-}
-
-bool service_is_put_down(const struct service *service)
-{
-	bool asked = false, unasked = false, activated = false;
-
-	if (!service_is_known(service) || service->change || service->upgrade || service->exclusive)
-		return false;
-	for (unsigned i = 0; i < service->n_slots; i++) {
-		const struct instance *instance = service->instances[i];
-
-		if (may_start(instance))
-			return false;
-		asked |= instance->asked;
-		unasked |= instance->unasked;
-		activated |= unit_has_socket(instance_facts(instance));
-	}
-	/* what is started by its clients may have ended for want of any */
-	return !activated || (asked && !unasked);
-}
-
-void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX])
-{
-	for (unsigned i = 0; i < service->n_slots; i++) {
-		const struct instance *instance = service->instances[i];
-		struct slot_facts facts = {
-			.unit = instance_facts(instance)->state,
-			.unproven = instance_facts(instance)->has_post_commands,
-		};
-
-		if (service->plane) {
-			facts.retired = plane_is_retired(service->plane, i);
-			facts.suspect = plane_is_suspect(service->plane, i);
-			facts.full = failover_is_full(service->failover, i);
-			facts.sockets = plane_slot_sockets(service->plane, i);
-			facts.incomplete = lacks_listener(service, i);
-		}
-		states[i] = slot_state_of(&facts);
-	}
-}
-
-unsigned service_pick(const struct service *service, unsigned slot, bool take_unhealthy)
-{
-	struct slot_health buffer[HS_SLOTS_MAX];
-	const struct slot_health *health = service_health(service, buffer);
-	enum slot_state states[HS_SLOTS_MAX];
-	unsigned to;
-
-	service_states(service, states);
-	to = slot_pick_fittest(states, health, service->n_slots, slot);
-	if (to < HS_SLOTS_MAX && !take_unhealthy && health && health[to].state == HEALTH_BAD)
-		return HS_SLOT_NONE;
-	return to;
 }

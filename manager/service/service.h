@@ -3,11 +3,13 @@
  * that runs. An error of a service stays with it. */
 #pragma once
 
+#include <json-c/json.h>
 #include <systemd/sd-event.h>
 
 #include "core/change/slot.h"
 #include "core/config.h"
 #include "core/name.h"
+#include "core/watch/standstill.h"
 #include "plane/act/force.h"
 #include "plane/act/foreign.h"
 #include "plane/plane.h"
@@ -33,7 +35,7 @@ struct roles;
 struct smoke;
 struct selection;
 
-/* See service/status.h. */
+/* See service/whole/status.h. */
 struct description {
 	char *text; /* JSON; NULL = none is kept */
 	uint64_t until_usec;
@@ -43,6 +45,14 @@ struct description {
 struct waking {
 	struct unit_job *job;
 	uint64_t begun, delay; /* of the last one */
+};
+
+/* What is wrong with the instance of a slot; see service/failover/failover.h. */
+struct trouble {
+	struct problem problem; /* for people; empty = nothing */
+	enum standstill_kind kind;
+	bool found;			/* by what an earlier hsd has left: then it counts */
+	const struct standstill *still; /* what was seen of it since */
 };
 
 struct service {
@@ -69,6 +79,8 @@ struct service {
 	struct event_log *event_log;
 	struct nudging *nudging; /* NULL: there is nothing that could move */
 	struct park *park;
+	/* of park: its sockets; see service/keep/park.h. NULL: there are none */
+	size_t (*park_sockets)(const struct park *park, int fds[PLANE_LISTENERS_MAX]);
 	struct pathguard *pathguard; /* NULL: there was no memory for one */
 	struct waking waking;
 	sd_event_source *settling;     /* see service/slot/settling.h */
@@ -76,6 +88,7 @@ struct service {
 	uint64_t retry_delay;
 	struct hang *hang;
 	struct failover *failover;
+	struct trouble troubles[HS_SLOTS_MAX];
 	struct roles *roles;
 	struct health_watch *health;
 	struct slot_health verdicts[HS_SLOTS_MAX]; /* of health; the reasons are its own */
@@ -96,6 +109,13 @@ struct service {
 	struct description described, described_to_all;
 };
 
+/* See service/events.h. */
+void service_post(struct service *service, enum event_kind kind, unsigned slot, bool anew);
+/* What follows the routing word has changed: whoever looks at the service may look again. */
+void service_changed(const struct service *service);
+/* A change of the service has come so far. Takes the object. */
+void service_progress(const struct service *service, json_object *step);
+
 /* What is being done with it: one thing at a time. */
 enum service_work {
 	SERVICE_IDLE,
@@ -107,6 +127,8 @@ enum service_work {
 enum service_work service_work(const struct service *service);
 /* Whether a change may not begin now. `of_upgrade`: it is a part of the upgrade that runs. */
 bool service_is_busy(const struct service *service, bool of_upgrade);
+/* The instance accepts nothing, in service or not, and is not known to stand still. */
+bool service_is_full(const struct service *service, unsigned slot);
 /* An upgrade runs, or was left. */
 bool service_is_upgrading(const struct service *service);
 
@@ -117,14 +139,3 @@ const struct slot_health *service_health(const struct service *service,
 
 /* Its kernel side is open, and what the hsd before has left for it was taken. */
 bool service_is_open(const struct service *service);
-/* Systemd has been asked about all slots. */
-bool service_is_known(const struct service *service);
-/* All slots were stopped by somebody: none is on its way or has failed, nor has one that a socket
- * unit starts ended by itself. */
-bool service_is_put_down(const struct service *service);
-
-/* States of all slots, from kernel facts and units. */
-void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX]);
-/* Who is to take over from `slot`: a ready one, the fittest; HS_SLOT_NONE when there is none, or
- * only an unhealthy one and that is not wanted. */
-unsigned service_pick(const struct service *service, unsigned slot, bool take_unhealthy);

@@ -40,7 +40,7 @@ static void on_second(struct service *service, const struct event *event)
 {
 	note('b', event);
 	if (event->kind == EVENT_ADOPTED)
-		events_post(service, EVENT_LOST, event->slot, false);
+		service_post(service, EVENT_LOST, event->slot, false);
 }
 
 static void on_line(const char *line)
@@ -65,7 +65,15 @@ static int set_up(void **state)
 	rig->service.host = &rig->host;
 	rig->service.n_slots = 2;
 	strcpy(rig->service.name, "app");
-	assert_int_equal(events_init(&rig->service, features, ARRAY_SIZE(features)), 0);
+	rig->service.events = (struct events) {
+		.host = &rig->host,
+		.service = &rig->service,
+		.name = rig->service.name,
+		.n_slots = &rig->service.n_slots,
+		.features = features,
+		.n_features = ARRAY_SIZE(features),
+	};
+	assert_int_equal(events_init(&rig->service.events), 0);
 	*state = rig;
 	return 0;
 }
@@ -75,7 +83,7 @@ static int tear_down(void **state)
 	struct rig *rig = *state;
 
 	ended_drop(&rig->service);
-	events_done(&rig->service);
+	events_done(&rig->service.events);
 	sd_event_unref(rig->host.event);
 	free(rig);
 	return 0;
@@ -92,8 +100,8 @@ static void heard_later_in_order(void **state)
 {
 	struct rig *rig = *state;
 
-	events_post(&rig->service, EVENT_ADOPTED, 1, true);
-	events_post(&rig->service, EVENT_VERDICT, 0, false);
+	service_post(&rig->service, EVENT_ADOPTED, 1, true);
+	service_post(&rig->service, EVENT_VERDICT, 0, false);
 	assert_string_equal(heard, "");
 	run(rig);
 	assert_string_equal(heard, "a1! b1! b0 a1 b1 ");
@@ -106,13 +114,13 @@ static void two_of_a_kind_are_one(void **state)
 {
 	struct rig *rig = *state;
 
-	events_post(&rig->service, EVENT_VERDICT, 0, false);
-	events_post(&rig->service, EVENT_VERDICT, 1, false);
-	events_post(&rig->service, EVENT_VERDICT, 0, true);
+	service_post(&rig->service, EVENT_VERDICT, 0, false);
+	service_post(&rig->service, EVENT_VERDICT, 1, false);
+	service_post(&rig->service, EVENT_VERDICT, 0, true);
 	run(rig);
 	assert_string_equal(heard, "b0! b1 ");
 	/* heard once, it may come again */
-	events_post(&rig->service, EVENT_VERDICT, 0, false);
+	service_post(&rig->service, EVENT_VERDICT, 0, false);
 	run(rig);
 	assert_string_equal(heard, "b0! b1 b0 ");
 }
@@ -121,7 +129,7 @@ static void nobody_hears_of_a_slot_that_is_gone(void **state)
 {
 	struct rig *rig = *state;
 
-	events_post(&rig->service, EVENT_VERDICT, 1, false);
+	service_post(&rig->service, EVENT_VERDICT, 1, false);
 	rig->service.n_slots = 1;
 	run(rig);
 	assert_string_equal(heard, "");
@@ -135,8 +143,8 @@ static void there_is_room_for_all(void **state)
 	for (int round = 0; round < 3; round++) {
 		for (unsigned kind = 0; kind < EVENT_KIND_COUNT; kind++)
 			for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-				events_post(&rig->service, kind, slot, false);
-		events_post(&rig->service, EVENT_CHANGE_ENDED, HS_SLOT_NONE, false);
+				service_post(&rig->service, kind, slot, false);
+		service_post(&rig->service, EVENT_CHANGE_ENDED, HS_SLOT_NONE, false);
 		assert_int_equal(rig->service.events.n, EVENT_KIND_COUNT * HS_SLOTS_MAX + 1);
 		run(rig);
 		assert_int_equal(rig->service.events.n, 0);
@@ -147,11 +155,11 @@ static void what_is_not_heard_is_forgotten(void **state)
 {
 	struct rig *rig = *state;
 
-	events_post(&rig->service, EVENT_VERDICT, 0, false);
-	events_done(&rig->service);
+	service_post(&rig->service, EVENT_VERDICT, 0, false);
+	events_done(&rig->service.events);
 	run(rig);
 	assert_string_equal(heard, "");
-	assert_int_equal(events_init(&rig->service, features, ARRAY_SIZE(features)), 0);
+	assert_int_equal(events_init(&rig->service.events), 0);
 }
 
 /* ---- what has ended ---- */

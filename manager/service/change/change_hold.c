@@ -3,6 +3,7 @@
 
 #include "service/change/exclusive_run.h"
 #include "service/slot/instance.h"
+#include "service/slot/states.h"
 #include "service/watch/health.h"
 #include "util/clock.h"
 #include "util/macro.h"

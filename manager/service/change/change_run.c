@@ -9,6 +9,7 @@
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
 #include "service/slot/roles.h"
+#include "service/slot/states.h"
 #include "service/watch/health.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -64,7 +65,7 @@ static void tell_progress(struct change_run *run)
 {
 	json_object *object = report_progress(&run->change.machine, run->service->name, now_usec());
 
-	host_progress(run->service, object);
+	service_progress(run->service, object);
 }
 
 static void answer(struct change_run *run, const struct problem *sentence,

@@ -11,6 +11,7 @@
 #include "service/keep/park.h"
 #include "service/report/report.h"
 #include "service/slot/instance.h"
+#include "service/slot/states.h"
 #include "service/watch/health.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -113,7 +114,7 @@ void exclusive_run_tell(struct exclusive_run *run)
 	run->machine.waiting = parking_waiting(run->service->plane);
 	object = report_exclusive_progress(&run->machine, run->service->name, now_usec());
 
-	host_progress(run->service, object);
+	service_progress(run->service, object);
 }
 
 static void answer(struct exclusive_run *run, const struct problem *sentence)

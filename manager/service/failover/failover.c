@@ -12,6 +12,7 @@
 #include "service/failover/tasting.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
+#include "service/slot/states.h"
 #include "service/watch/hang.h"
 #include "service/watch/health.h"
 #include "system/journal.h"
@@ -32,15 +33,13 @@ struct stuck {
 	bool ill_told; /* that it is unhealthy and nothing could be done */
 	bool told;     /* that it hangs and nothing could be done */
 	uint64_t full_told;
-	bool leaving; /* taken out of service by us: no need to resume */
-	bool found;   /* it was left by an earlier hsd */
-	enum standstill_kind kind;
+	bool leaving;		 /* taken out of service by us: no need to resume */
+	struct trouble *trouble; /* of the service */
 	struct left left;
 	struct tasting *tasting; /* whether slot `tasted` accepts, so that what waits can move */
 	unsigned tasted;
 	uint64_t tasted_since;
 	int moved;
-	struct problem problem;
 	sd_event_source *timer;
 	struct work *work; /* its queue is being moved, or it is being looked at */
 };
@@ -65,6 +64,8 @@ int failover_new(struct service *service, struct failover **ret_failover)
 
 		stuck->failover = failover;
 		stuck->slot = slot;
+		stuck->trouble = &service->troubles[slot];
+		stuck->trouble->still = &stuck->left.standing.still;
 		left_init(&stuck->left, service, slot, on_back, stuck);
 	}
 	*ret_failover = failover;
@@ -80,23 +81,10 @@ struct failover *failover_free(struct failover *failover)
 		work_forget(failover->stuck[slot].work);
 		tasting_free(failover->stuck[slot].tasting);
 		left_done(&failover->stuck[slot].left);
+		*failover->stuck[slot].trouble = (struct trouble) {0};
 	}
 	free(failover);
 	return NULL;
-}
-
-const struct problem *failover_problem(const struct failover *failover, unsigned slot)
-{
-	return &failover->stuck[slot].problem;
-}
-
-bool failover_is_full(const struct failover *failover, unsigned slot)
-{
-	const struct stuck *stuck = failover ? &failover->stuck[slot] : NULL;
-
-	if (!stuck || !stuck->problem.text[0])
-		return false;
-	return stuck->found ? left_looks_full(&stuck->left) : stuck->kind == STANDSTILL_IS_FULL;
 }
 
 uint64_t failover_hold(const struct failover *failover)
@@ -127,8 +115,9 @@ static void describe(struct stuck *stuck, const struct stall_evidence *evidence,
 	else if (evidence->last_accept)
 		snprintf(last, sizeof(last), "the last accept was %s ago",
 			 span_format(evidence->last_accept, ago, sizeof(ago)));
-	problem_set(&stuck->problem, 0, "it %s: %u connection%s and none was accepted%s for %s; %s",
-		    kind_words[stuck->kind], evidence->queued,
+	problem_set(&stuck->trouble->problem, 0,
+		    "it %s: %u connection%s and none was accepted%s for %s; %s",
+		    kind_words[stuck->trouble->kind], evidence->queued,
 		    evidence->queued == 1 ? " waits" : "s wait",
 		    evidence->one_socket ? " on one of its sockets" : "",
 		    span_format(evidence->waited, waited, sizeof(waited)), last);
@@ -144,7 +133,7 @@ static void tell(const struct stuck *stuck, enum journal_kind kind, int priority
 
 static enum journal_kind kind_of(const struct stuck *stuck)
 {
-	return stuck->kind == STANDSTILL_IS_FULL ? JOURNAL_FULL : JOURNAL_HANG;
+	return stuck->trouble->kind == STANDSTILL_IS_FULL ? JOURNAL_FULL : JOURNAL_HANG;
 }
 
 /* Once for each hang. */
@@ -152,13 +141,13 @@ static void tell_helpless(struct stuck *stuck, const char *why)
 {
 	struct problem text;
 
-	if (stuck->told || (stuck->kind == STANDSTILL_IS_FULL && stuck->full_told &&
+	if (stuck->told || (stuck->trouble->kind == STANDSTILL_IS_FULL && stuck->full_told &&
 			    now_usec() - stuck->full_told < FULL_TOLD_USEC))
 		return;
 	stuck->told = true;
-	if (stuck->kind == STANDSTILL_IS_FULL)
+	if (stuck->trouble->kind == STANDSTILL_IS_FULL)
 		stuck->full_told = now_usec();
-	problem_set(&text, 0, "%.300s; %s", stuck->problem.text, why);
+	problem_set(&text, 0, "%.300s; %s", stuck->trouble->problem.text, why);
 	tell(stuck, kind_of(stuck), LOG_WARNING, text.text);
 }
 
@@ -184,7 +173,7 @@ static void on_back(void *userdata)
 	struct stuck *stuck = userdata;
 	struct service *service = stuck->failover->service;
 
-	stuck->problem.text[0] = '\0';
+	stuck->trouble->problem.text[0] = '\0';
 	plane_set_suspect(service->plane, stuck->slot, false);
 	instance_adopt(service->instances[stuck->slot], NULL);
 	tell(stuck, JOURNAL_RECOVERED, LOG_NOTICE, "it serves again, and stands by");
@@ -237,13 +226,13 @@ static void tell_left(struct stuck *stuck)
 	unsigned active = hs_word_active(plane_word(service->plane));
 	struct problem text, future;
 
-	left_describe_future(&stuck->left, stuck->kind, &future);
+	left_describe_future(&stuck->left, stuck->trouble->kind, &future);
 	problem_set(&text, 0, "%.300s; slot %u is active, %d waiting moved; %.150s",
-		    stuck->problem.text, active, MAX(stuck->moved, 0), future.text);
+		    stuck->trouble->problem.text, active, MAX(stuck->moved, 0), future.text);
 	tell(stuck, kind_of(stuck), LOG_WARNING, text.text);
 	stuck->told = true;
 	change_run_poke(service->change);
-	host_changed(service);
+	service_changed(service);
 }
 
 static void on_moved(struct work_answer *answer, void *userdata)
@@ -329,22 +318,22 @@ static bool is_resting(const struct service *service, unsigned slot)
 	       hs_word_canary(word) != slot;
 }
 
-void failover_on_waiting(struct failover *failover, unsigned slot)
+static void on_waiting(struct service *service, unsigned slot)
 {
-	struct stuck *stuck = &failover->stuck[slot];
+	struct stuck *stuck = &service->failover->stuck[slot];
 
 	standing_note(&stuck->left.standing, instance_of(stuck));
 }
 
-void failover_on_accepting(struct failover *failover, unsigned slot)
+static void on_accepting(struct service *service, unsigned slot)
 {
-	standing_forget(&failover->stuck[slot].left.standing);
+	standing_forget(&service->failover->stuck[slot].left.standing);
 }
 
 static void judge(struct stuck *stuck, const struct stall_evidence *evidence)
 {
-	stuck->kind = standing_kind(&stuck->left.standing, instance_of(stuck));
-	stuck->found = false;
+	stuck->trouble->kind = standing_kind(&stuck->left.standing, instance_of(stuck));
+	stuck->trouble->found = false;
 	stuck->left.in_part = evidence->one_socket;
 }
 
@@ -388,11 +377,11 @@ static void leave_if_accepted(struct stuck *stuck, unsigned to)
 		leave(stuck, to);
 }
 
-void failover_on_stalled(struct failover *failover, unsigned slot,
-			 const struct stall_evidence *evidence)
+static void on_stalled(struct service *service, unsigned slot,
+		       const struct stall_evidence *evidence)
 {
+	struct failover *failover = service->failover;
 	struct stuck *stuck = &failover->stuck[slot];
-	struct service *service = failover->service;
 	unsigned to = successor(service, slot);
 	bool active = hs_word_active(plane_word(service->plane)) == slot, starting;
 
@@ -412,7 +401,7 @@ void failover_on_stalled(struct failover *failover, unsigned slot,
 		tell_helpless(stuck, "no other slot is fit to take over, so it is left alone");
 	else if (active && failover_hold(failover))
 		tell_held(stuck);
-	else if (stuck->kind == STANDSTILL_IS_FULL)
+	else if (stuck->trouble->kind == STANDSTILL_IS_FULL)
 		leave_if_accepted(stuck, to);
 	else
 		leave(stuck, to);
@@ -461,7 +450,7 @@ static void replace(struct stuck *stuck, unsigned to, const char *reason)
 		stuck->failover->last = now_usec();
 	else
 		tell(stuck, JOURNAL_PROBLEM, LOG_WARNING, refusal.text);
-	host_changed(service);
+	service_changed(service);
 }
 
 static void on_unhealthy(struct failover *failover, unsigned slot, const char *reason)
@@ -503,23 +492,13 @@ static void on_verdict(struct failover *failover, unsigned slot)
 		on_unhealthy(failover, slot, health[slot].reason);
 }
 
-void failover_heard(struct service *service, const struct event *event)
-{
-	if (!service->failover)
-		return;
-	if (event->kind == EVENT_VERDICT)
-		on_verdict(service->failover, event->slot);
-	else if (event->anew)
-		service->failover->stuck[event->slot].ill_told = false;
-}
-
 /* ---- one that has recovered ---- */
 
-void failover_on_served(struct failover *failover, unsigned slot)
+static void on_served(struct service *service, unsigned slot)
 {
-	struct stuck *stuck = &failover->stuck[slot];
+	struct stuck *stuck = &service->failover->stuck[slot];
 
-	stuck->problem.text[0] = '\0';
+	stuck->trouble->problem.text[0] = '\0';
 	stuck->leaving = false;
 	stuck->tasting = tasting_free(stuck->tasting);
 	if (stuck->told)
@@ -527,15 +506,17 @@ void failover_on_served(struct failover *failover, unsigned slot)
 	stuck->told = false;
 }
 
-void failover_forget(struct failover *failover, unsigned slot)
+/* Another instance occupies the slot. */
+static void forget(struct failover *failover, unsigned slot)
 {
 	struct stuck *stuck = &failover->stuck[slot];
 
-	stuck->problem.text[0] = '\0';
-	stuck->told = stuck->leaving = stuck->found = false;
+	stuck->trouble->problem.text[0] = '\0';
+	stuck->told = stuck->leaving = stuck->trouble->found = false;
 	left_forget(&stuck->left);
 	stuck->tasting = tasting_free(stuck->tasting);
 	stuck->full_told = 0;
+	stuck->ill_told = false;
 	/* what was to be done about the earlier one is not to be done to this one */
 	stuck->timer = sd_event_source_disable_unref(stuck->timer);
 	stuck->work = work_forget(stuck->work);
@@ -545,7 +526,7 @@ void failover_on_slot_gone(struct failover *failover, unsigned slot)
 {
 	if (!failover)
 		return;
-	failover_forget(failover, slot);
+	forget(failover, slot);
 	left_done(&failover->stuck[slot].left);
 }
 
@@ -565,10 +546,11 @@ static void on_occupied(struct work_answer *answer, void *userdata)
 	/* another instance has come, and does not listen yet: its adoption ends the suspicion */
 	if (answer->result <= 0 || !plane_is_suspect(service->plane, slot))
 		return;
-	stuck->kind = STANDSTILL_HANGS;
-	stuck->found = true;
+	stuck->trouble->kind = STANDSTILL_HANGS;
+	stuck->trouble->found = true;
 	left_forget(&stuck->left);
-	problem_set(&stuck->problem, 0, "it accepted nothing, as was found before hsd started");
+	problem_set(&stuck->trouble->problem, 0,
+		    "it accepted nothing, as was found before hsd started");
 	to = successor(service, slot);
 	if (to < HS_SLOTS_MAX && to != slot) {
 		leave(stuck, to);
@@ -580,9 +562,9 @@ static void on_occupied(struct work_answer *answer, void *userdata)
 	}
 }
 
-void failover_resume(struct failover *failover, unsigned slot)
+static void on_suspect(struct service *service, unsigned slot)
 {
-	struct stuck *stuck = &failover->stuck[slot];
+	struct stuck *stuck = &service->failover->stuck[slot];
 	const struct unit_facts *facts = instance_facts(instance_of(stuck));
 	struct work_order order = {.kind = WORK_OCCUPIED};
 
@@ -592,4 +574,22 @@ void failover_resume(struct failover *failover, unsigned slot)
 	    stuck->left.job)
 		return;
 	instance_order(instance_of(stuck), &order, on_occupied, stuck, &stuck->work);
+}
+
+const struct hang_told failover_told = {
+	.waiting = on_waiting,
+	.accepting = on_accepting,
+	.stalled = on_stalled,
+	.served = on_served,
+	.suspect = on_suspect,
+};
+
+void failover_heard(struct service *service, const struct event *event)
+{
+	if (!service->failover)
+		return;
+	if (event->kind == EVENT_VERDICT)
+		on_verdict(service->failover, event->slot);
+	else if (event->anew)
+		forget(service->failover, event->slot);
 }

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <syslog.h>
 
+#include "service/slot/states.h"
 #include "system/journal.h"
 
 static unsigned pick_successor(const struct service *service, unsigned slot)
@@ -88,5 +89,5 @@ void lost_check_active(struct service *service)
 	/* without another slot there is nothing to say that its unit will not say */
 	if (active < service->n_slots && !plane_slot_sockets(service->plane, active) &&
 	    plane_live_slots(service->plane))
-		events_post(service, EVENT_LOST, active, false);
+		service_post(service, EVENT_LOST, active, false);
 }

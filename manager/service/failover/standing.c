@@ -2,8 +2,8 @@
 #include "service/failover/standing.h"
 
 #include "plane/bpf/accounting.h"
-#include "plane/kernel/alive.h"
 #include "plane/bpf/motion.h"
+#include "plane/kernel/alive.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

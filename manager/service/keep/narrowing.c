@@ -6,6 +6,7 @@
 #include "plane/act/outside.h"
 #include "service/keep/park.h"
 #include "service/slot/orders.h"
+#include "service/slot/states.h"
 #include "service/watch/foreign_watch.h"
 #include "util/clock.h"
 #include "util/macro.h"

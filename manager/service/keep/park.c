@@ -8,6 +8,7 @@
 #include "service/keep/waking.h"
 #include "service/slot/filtering.h"
 #include "service/slot/instance.h"
+#include "service/slot/states.h"
 #include "system/fdstore.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -314,6 +315,15 @@ static int claim(int fd, uint64_t cookie, void *userdata)
 	return 0;
 }
 
+static size_t sockets_of(const struct park *park, int fds[PLANE_LISTENERS_MAX])
+{
+	size_t n = 0;
+
+	for (; park && n < park->n_places; n++)
+		fds[n] = park->places[n]->fd;
+	return n;
+}
+
 int park_new(struct service *service, struct park **ret_park)
 {
 	_cleanup_(park_freep) struct park *park = calloc(1, sizeof(*park));
@@ -327,6 +337,7 @@ int park_new(struct service *service, struct park **ret_park)
 	if (r < 0)
 		return r;
 	fdstore_claim(service->host->fdstore, claim, park);
+	service->park_sockets = sockets_of;
 	*ret_park = steal_ptr(&park);
 	return 0;
 }
@@ -353,15 +364,6 @@ void park_drop(struct park *park)
 	while (park->n_places)
 		park_place_give_up(park, park->places[0]);
 	park_leave_due(park, USEC_INFINITY);
-}
-
-size_t park_sockets(const struct park *park, int fds[PLANE_LISTENERS_MAX])
-{
-	size_t n = 0;
-
-	for (; park && n < park->n_places; n++)
-		fds[n] = park->places[n]->fd;
-	return n;
 }
 
 /* While it is not known who is kept out nobody is let in. */

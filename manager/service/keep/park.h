@@ -16,7 +16,9 @@
 
 struct park;
 
-/* Takes over the parks that systemd has kept. Needs the service's plane. */
+/* Takes over the parks that systemd has kept. Needs the service's plane. The sockets of all parks
+ * are the service's `park_sockets` from then on, to give them the owner that the other sockets have
+ * got: a group has one. They stay the park's. */
 int park_new(struct service *service, struct park **ret_park);
 /* Lets go: systemd keeps the parks for the next hsd. */
 struct park *park_free(struct park *park);
@@ -30,7 +32,3 @@ void park_heard(struct service *service, const struct event *event);
 void park_look(struct park *park);
 /* The service is managed no longer: closes all parks, what waits goes to the slots. */
 void park_drop(struct park *park);
-
-/* The sockets of all parks, to give them the owner that the other sockets have got: a group has
- * one. They stay the park's. Returns how many. */
-size_t park_sockets(const struct park *park, int fds[PLANE_LISTENERS_MAX]);

@@ -5,6 +5,7 @@
 #include <syslog.h>
 
 #include "service/slot/instance.h"
+#include "service/slot/states.h"
 #include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"

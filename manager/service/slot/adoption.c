@@ -166,7 +166,7 @@ static void end_adoption(struct instance *instance)
 	instance->served |= instance->adoption->adopted > 0;
 	adoption_follow(service->plane, instance->adoption);
 	expect_questions(service->plane);
-	events_post(service, EVENT_ADOPTED, instance->slot, instance->adoption->fresh);
+	service_post(service, EVENT_ADOPTED, instance->slot, instance->adoption->fresh);
 }
 
 void adoption_heard(struct service *service, const struct event *event)
@@ -267,7 +267,7 @@ static void fail_adoption(struct instance *instance, int error, const struct pro
 	instance->barred |= is_final(instance, error);
 	if (instance->adopt_wanted)
 		unit_watch_refresh(instance->watch);
-	events_post(instance->service, EVENT_UNADOPTED, instance->slot, false);
+	service_post(instance->service, EVENT_UNADOPTED, instance->slot, false);
 }
 
 /* ---- the steps ---- */
@@ -395,7 +395,7 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 	}
 	if (strcmp(instance->adopted_run, facts->invocation)) {
 		instance->crash_told = instance->barred = false;
-		events_post(service, EVENT_NEW_RUN, instance->slot, false);
+		service_post(service, EVENT_NEW_RUN, instance->slot, false);
 		/* a manager that was not there when it was prepared */
 		instance->ownership.other_than_root |= !owner_is_root(facts);
 		instance->look_delay = is_recent(facts) ? LOOK_FIRST : 0;

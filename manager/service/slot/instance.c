@@ -14,6 +14,7 @@
 #include "service/slot/ownership.h"
 #include "service/slot/preparation.h"
 #include "service/slot/reaching.h"
+#include "service/slot/states.h"
 #include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -104,7 +105,7 @@ static int on_main_exit(sd_event_source *source, int fd, uint32_t events, void *
 		return 0;
 	if (!instance_is_retired(instance) && instance_facts(instance)->state != UNIT_STOPPING)
 		instance->crash_seen = true;
-	events_post(service, EVENT_LOST, instance->slot, false);
+	service_post(service, EVENT_LOST, instance->slot, false);
 	return 0;
 }
 
@@ -272,7 +273,7 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 	if (facts->state != UNIT_STOPPING && plane_slot_sockets(service->plane, instance->slot))
 		abandon(instance);
 	if (!plane_slot_sockets(service->plane, instance->slot))
-		events_post(service, EVENT_LOST, instance->slot, false);
+		service_post(service, EVENT_LOST, instance->slot, false);
 	if ((instance_is_retired(instance) && !instance->unasked) || !facts->was_active)
 		return;
 	/* with Restart= systemd goes from its end to the next start; without, it has failed */
@@ -393,7 +394,7 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	if (error)
 		return;
 	instance->known = true;
-	events_post(instance->service, EVENT_UNIT_CHANGED, instance->slot, first);
+	service_post(instance->service, EVENT_UNIT_CHANGED, instance->slot, first);
 }
 
 void instance_heard(struct service *service, const struct event *event)

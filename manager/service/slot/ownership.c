@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "plane/act/owners.h"
-#include "service/keep/park.h"
 #include "service/slot/orders.h"
 #include "service/slot/preparation.h"
 #include "util/clock.h"
@@ -205,8 +204,8 @@ static bool give_all(struct instance *instance, uid_t uid)
 	if (!own->differ)
 		return true;
 	/* what systemd opens is root's, and so is the park beside it */
-	if (!unit_has_socket(instance_facts(instance)))
-		scope.n_fds = park_sockets(service->park, parks);
+	if (!unit_has_socket(instance_facts(instance)) && service->park_sockets)
+		scope.n_fds = service->park_sockets(service->park, parks);
 	/* from now on: others with another user wait until this one has its sockets */
 	own->binding_until = now_usec() + BINDING_MAX;
 	own->bound_uid = uid;

@@ -8,6 +8,7 @@
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
 #include "service/slot/roles.h"
+#include "service/slot/states.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -179,7 +180,7 @@ static void settle(struct instance *instance, enum retire_answer answer)
 	keep_reach(instance);
 
 	instance->retire_answer = answer;
-	events_post(service, EVENT_LOST, instance->slot, false);
+	service_post(service, EVENT_LOST, instance->slot, false);
 	if (sd_event_add_time_relative(service->host->event, &instance->settle_source,
 				       CLOCK_MONOTONIC,
 				       MIN(service->config.settle_usec, 3 * USEC_PER_SEC), 1,

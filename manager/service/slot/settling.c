@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/slot/settling.h"
 
+#include "service/slot/states.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

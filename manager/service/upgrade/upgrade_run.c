@@ -10,10 +10,10 @@
 #include "service/change/change_run.h"
 #include "service/change/exclusive_run.h"
 #include "service/change/smoke.h"
-#include "service/failover/failover.h"
 #include "service/report/report.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
+#include "service/slot/states.h"
 #include "service/upgrade/upgrade_exclusive.h"
 #include "service/watch/health.h"
 #include "system/journal.h"
@@ -62,7 +62,7 @@ static void tell_progress(const struct upgrade_run *run)
 	}
 	object = report_upgrade_progress(&run->machine, run->service->name, now_usec(),
 					 remaining(run));
-	host_progress(run->service, object);
+	service_progress(run->service, object);
 }
 
 /* What the next hsd needs to know. */
@@ -163,9 +163,9 @@ bool upgrade_run_is_unwell(const struct upgrade_run *run, struct problem *ret_wh
 		problem_set(ret_why, 0, "slot %u is not there any more", to);
 		return true;
 	}
-	if (run->service->failover && failover_problem(run->service->failover, to)->text[0]) {
+	if (run->service->troubles[to].problem.text[0]) {
 		problem_set(ret_why, 0, "slot %u: %.300s", to,
-			    failover_problem(run->service->failover, to)->text);
+			    run->service->troubles[to].problem.text);
 		return true;
 	}
 	service_states(run->service, states);
@@ -357,7 +357,7 @@ static void end_canary(struct upgrade_run *run)
 {
 	if (plane_edit_word(run->service->plane, word_drop_canary,
 			    WORD_ARGS(.from = run->machine.plan.to), NULL))
-		host_changed(run->service);
+		service_changed(run->service);
 }
 
 /* For all clients, whoever the canary before was for. When another is at it right now the next look
@@ -377,7 +377,7 @@ static void set_canary(struct upgrade_run *run)
 	/* it has become the active one */
 	if (r == -EAGAIN)
 		return;
-	host_changed(run->service);
+	service_changed(run->service);
 	if (!r || r == -EBUSY)
 		return;
 	problem_set(&why, 0, "the canary cannot be set: %s", strerror(-r));

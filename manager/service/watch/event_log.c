@@ -132,7 +132,7 @@ static void on_event(const struct hs_event *event, void *userdata)
 	if (event->kind == HS_EVENT_MIGRATED)
 		hang_on_traffic(log->service->hang);
 	if (event->kind == HS_EVENT_MIGRATED && event->to < HS_SLOTS_MAX)
-		events_post(log->service, EVENT_MOVED, event->to, false);
+		service_post(log->service, EVENT_MOVED, event->to, false);
 	/* of a selector of an earlier build: service/keep/park_log.h tells of the park */
 	if (event->to == HS_SLOT_PARK || event->from == HS_SLOT_PARK)
 		return;

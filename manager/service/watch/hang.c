@@ -6,7 +6,6 @@
 #include "core/watch/stall.h"
 #include "plane/act/waiting.h"
 #include "plane/kernel/alive.h"
-#include "service/failover/failover.h"
 #include "service/slot/instance.h"
 #include "service/watch/look.h"
 #include "service/watch/selection.h"
@@ -58,6 +57,7 @@ struct slot_watch {
 };
 
 struct hang {
+	const struct hang_told *told;
 	struct hang_watch *watch;
 	struct service *service;
 	struct hang *next;
@@ -308,7 +308,7 @@ static bool has_served(const struct hang *hang, const struct slot_watch *watch,
 static void on_served(struct hang *hang, unsigned slot)
 {
 	hang->slots[slot].stalled_since = 0;
-	failover_on_served(hang->service->failover, slot);
+	hang->told->served(hang->service, slot);
 }
 
 /* After the queues were asked for: see begin_look(). */
@@ -327,13 +327,13 @@ static void count_again(struct hang *hang, unsigned slot)
 
 static void note_waiting(struct hang *hang, unsigned slot, enum stall_verdict verdict)
 {
-	const struct service *service = hang->service;
+	struct service *service = hang->service;
 	uint64_t waited = hang->slots[slot].evidence.waited;
 
 	if (verdict == STALL_FINE || waited < service->config.stall_usec / NOTED_PART)
-		failover_on_accepting(service->failover, slot);
+		hang->told->accepting(service, slot);
 	else
-		failover_on_waiting(service->failover, slot);
+		hang->told->waiting(service, slot);
 }
 
 static void judge(struct hang *hang, unsigned slot, const struct stall_answer *answer)
@@ -348,7 +348,7 @@ static void judge(struct hang *hang, unsigned slot, const struct stall_answer *a
 		watch->stalled_since = watch->sample.now - watch->evidence.waited;
 	note_waiting(hang, slot, answer->verdict);
 	if (stalled)
-		failover_on_stalled(hang->service->failover, slot, &watch->evidence);
+		hang->told->stalled(hang->service, slot, &watch->evidence);
 	else if (watch->stalled_since && has_served(hang, watch, answer->verdict))
 		on_served(hang, slot);
 }
@@ -447,7 +447,7 @@ static void end_look(struct hang *hang, uint64_t now)
 		if (hang->slots[slot].looked)
 			look_at_slot(hang, slot, now);
 		else if (plane_is_suspect(service->plane, slot))
-			failover_resume(service->failover, slot);
+			hang->told->suspect(service, slot);
 	}
 	hang->due = MIN(hang->due, next_look(hang, now));
 	hang->promised = hang->due == USEC_INFINITY ? 0 : hang->due;
@@ -601,7 +601,6 @@ static void on_adopted(struct hang *hang, unsigned slot)
 	if (!hang)
 		return;
 	hang->slots[slot].stalled_since = 0;
-	failover_forget(hang->service->failover, slot);
 	hang_poke(hang);
 }
 
@@ -664,7 +663,8 @@ struct hang_watch *hang_watch_free(struct hang_watch *watch)
 	return NULL;
 }
 
-int hang_new(struct service *service, struct hang_watch *watch, struct hang **ret_hang)
+int hang_new(struct service *service, struct hang_watch *watch, const struct hang_told *told,
+	     struct hang **ret_hang)
 {
 	struct hang *hang = calloc(1, sizeof(*hang));
 
@@ -672,6 +672,7 @@ int hang_new(struct service *service, struct hang_watch *watch, struct hang **re
 		return -ENOMEM;
 	hang->service = service;
 	hang->watch = watch;
+	hang->told = told;
 	hang->next = watch->first;
 	hang->due = USEC_INFINITY;
 	watch->first = hang;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "core/watch/stall.h"
 #include "service/service.h"
 
 /* One for all services: a look at the queues serves them all. */
@@ -16,10 +17,26 @@ struct hang_watch *hang_watch_free(struct hang_watch *watch);
 /* The service with this id got a connection. */
 void hang_watch_heard(struct hang_watch *watch, uint32_t service_id);
 
+/* Who is told what a look shows of a slot: in the middle of it, again and again. */
+struct hang_told {
+	/* somebody waits, and nobody has been accepted for a moment: whatever comes of it; and that
+	 * is over */
+	void (*waiting)(struct service *service, unsigned slot);
+	void (*accepting)(struct service *service, unsigned slot);
+	/* none has been accepted for Stall= */
+	void (*stalled)(struct service *service, unsigned slot,
+			const struct stall_evidence *evidence);
+	/* it accepts, after that */
+	void (*served)(struct service *service, unsigned slot);
+	/* it is suspect in the kernel: who made it so may have ended in the middle of leaving it */
+	void (*suspect)(struct service *service, unsigned slot);
+};
+
 /* That of one service. */
 struct hang;
 
-int hang_new(struct service *service, struct hang_watch *watch, struct hang **ret_hang);
+int hang_new(struct service *service, struct hang_watch *watch, const struct hang_told *told,
+	     struct hang **ret_hang);
 struct hang *hang_free(struct hang *hang);
 /* The settings are others, or a unit that is suspect: looks for a while. */
 void hang_poke(struct hang *hang);
@@ -28,7 +45,7 @@ void hang_on_traffic(struct hang *hang);
 /* EVENT_NEW_RUN, EVENT_ADOPTED: another instance. EVENT_UNIT_CHANGED. */
 void hang_heard(struct service *service, const struct event *event);
 /* Whether this run has accepted nothing yet, and is not halted: many servers listen long before
- * they begin to serve. To be asked during a look, as by failover_on_stalled(). */
+ * they begin to serve. To be asked during a look, when it has stalled. */
 bool hang_is_starting(struct hang *hang, unsigned slot);
 /* How many connections the slot was ever given; 0 = they are not counted. */
 uint64_t hang_given(const struct hang *hang, unsigned slot);

@@ -189,7 +189,7 @@ static void judge_round(struct checked_slot *slot)
 		tell_verdict(slot, before);
 	/* as long as it is unhealthy: the reason not to leave it may go away */
 	if (changed || slot->health.state == HEALTH_BAD)
-		events_post(slot->watch->service, EVENT_VERDICT, slot->number, changed);
+		service_post(slot->watch->service, EVENT_VERDICT, slot->number, changed);
 }
 
 static void end_check(struct check *check, const struct probe_result *result)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "service/assembly.h"
+#include "service/whole/assembly.h"
 
 #include <string.h>
 #include <syslog.h>
@@ -11,7 +11,6 @@
 #include "service/change/change_run.h"
 #include "service/change/exclusive_run.h"
 #include "service/ended.h"
-#include "service/exec_run.h"
 #include "service/failover/failover.h"
 #include "service/failover/lost.h"
 #include "service/keep/narrowing.h"
@@ -31,6 +30,7 @@
 #include "service/watch/health.h"
 #include "service/watch/outdated_watch.h"
 #include "service/watch/selection.h"
+#include "service/whole/exec_run.h"
 #include "system/configfile.h"
 #include "system/journal.h"
 #include "util/macro.h"
@@ -46,7 +46,7 @@ DEFINE_CLEANUP(struct service, service_free)
 static void tell_host(struct service *service, const struct event *event)
 {
 	if (event->kind != EVENT_VERDICT || event->anew)
-		host_changed(service);
+		service_changed(service);
 }
 
 /* In the order in which they hear of an event. */
@@ -127,7 +127,7 @@ static void open_watches(struct service *service)
 	if (nudging_new(service, &service->nudging) < 0)
 		service->nudging = NULL; /* most kernels do without */
 	if (failover_new(service, &service->failover) < 0 ||
-	    hang_new(service, service->host->hangs, &service->hang) < 0)
+	    hang_new(service, service->host->hangs, &failover_told, &service->hang) < 0)
 		service->hang = NULL; /* crashes are the kernel's business */
 	if (service->host->prober && health_new(service, &service->health) < 0)
 		service->health = NULL;
@@ -301,7 +301,15 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 	service->host = host;
 	snprintf(service->name, sizeof(service->name), "%s", name);
 	config_init(&service->config);
-	r = events_init(service, features, ARRAY_SIZE(features));
+	service->events = (struct events) {
+		.host = host,
+		.service = service,
+		.name = service->name,
+		.n_slots = &service->n_slots,
+		.features = features,
+		.n_features = ARRAY_SIZE(features),
+	};
+	r = events_init(&service->events);
 	if (r < 0)
 		return r;
 	load(service);
@@ -326,7 +334,7 @@ struct service *service_free(struct service *service)
 {
 	if (!service)
 		return NULL;
-	events_done(service);
+	events_done(&service->events);
 	sd_event_source_disable_unref(service->resume_source);
 	sd_event_source_disable_unref(service->retry_source);
 	change_hold_refuse_all(service);

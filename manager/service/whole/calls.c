@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "service/calls.h"
+#include "service/whole/calls.h"
 
 #include "core/canary.h"
 #include "plane/preview/exec.h"
 #include "service/change/change_hold.h"
 #include "service/change/exclusive_run.h"
 #include "service/change/parking.h"
-#include "service/exec_run.h"
 #include "service/host.h"
 #include "service/keep/park.h"
+#include "service/slot/states.h"
 #include "service/watch/health.h"
+#include "service/whole/exec_run.h"
 #include "util/macro.h"
 
 /* False: a service without a kernel side can be looked at, not changed. The request was told so. */
@@ -164,7 +165,7 @@ void call_set_policy(struct service *service, const char *policy, struct request
 		refuse(request, &message);
 		return;
 	}
-	host_changed(service);
+	service_changed(service);
 	request_done(request, change_word_json(service->plane, message.text));
 }
 
@@ -202,7 +203,7 @@ static void set_canary(struct service *service, const struct canary_call *call,
 		refuse(request, &message);
 		return;
 	}
-	host_changed(service);
+	service_changed(service);
 	request_done(request, change_word_json(service->plane, message.text));
 }
 
@@ -241,7 +242,7 @@ void call_hold(struct service *service, bool held, struct request *request)
 		parking_release(service->plane, &message);
 		park_look(service->park);
 	}
-	host_changed(service);
+	service_changed(service);
 	request_done(request, parking_json(service->plane, message.text));
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "service/status.h"
+#include "service/whole/status.h"
 
 #include "service/change/change_run.h"
 #include "service/change/exclusive_run.h"
 #include "service/failover/failover.h"
 #include "service/keep/pathguard.h"
 #include "service/slot/instance.h"
+#include "service/slot/states.h"
 #include "service/watch/foreign_watch.h"
 #include "service/watch/hang.h"
 #include "service/watch/health.h"
@@ -59,9 +60,9 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 	if (state == SLOT_UNADOPTED && !out->problem.text[0])
 		describe_unadopted(instance, &out->problem);
 	out->stalled_usec = hang_stalled(service->hang, slot);
-	out->full = failover_is_full(service->failover, slot);
-	if (service->failover && failover_problem(service->failover, slot)->text[0])
-		out->problem = *failover_problem(service->failover, slot);
+	out->full = service_is_full(service, slot);
+	if (service->troubles[slot].problem.text[0])
+		out->problem = service->troubles[slot].problem;
 	if (state == SLOT_INCOMPLETE)
 		plane_describe_missing(service->plane, slot,
 				       hs_word_active(plane_word(service->plane)), &out->problem);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "service/exec_run.h"
+#include "service/whole/exec_run.h"
 
 #include <fcntl.h>
 #include <json-c/json.h>
