@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What hsd/ownership.c does, without hsd. Of slots that start at the same time the one with the
- * lower number goes first. */
+/* What service/slot/ownership.c does, without hsd. Of slots that start at the same time the one
+ * with the lower number goes first. */
 #include "hsctl/direct.h"
 
 #include <string.h>
@@ -66,7 +66,8 @@ static int give(const struct direct *direct, uid_t uid, bool activated, struct p
 		struct unit_facts facts = {0};
 
 		direct_unit(direct, i, &facts);
-		/* see hsd/ownership.c: root's servers may have taken another user for themselves */
+		/* see service/slot/ownership.c: root's servers may have taken another user for
+		 * themselves */
 		gift.cgroup = facts.control_group;
 		if (uid || !owner_is_root(&facts))
 			r = apart_run(do_give, &gift, sizeof(gift), problem);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* OnDemote= and OnPromote= without hsd: what hsd/roles.h does, when this process has changed which
- * slot is active, or found that it has changed. */
+/* OnDemote= and OnPromote= without hsd: what service/slot/roles.h does, when this process has
+ * changed which slot is active, or found that it has changed. */
 #pragma once
 
 #include <systemd/sd-event.h>

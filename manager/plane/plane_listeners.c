@@ -89,7 +89,7 @@ bool plane_has_datagrams(const struct plane *plane)
 /* ---- forgetting ---- */
 
 /* One with a park is not: connections may wait there. hsd closes the park of an address that is not
- * served any more, see hsd/park.h. */
+ * served any more, see service/keep/park.h. */
 static bool is_dead(const struct listener *listener)
 {
 	uint64_t cookies[HS_SHARDS_MAX];

@@ -10,6 +10,7 @@
 
 #include "system/journal.h"
 #include "system/unit/units.h"
+#include "system/unit/unitsignal.h"
 #include "util/clock.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -31,7 +32,7 @@ struct telling {
 	uint32_t uid;
 	uint64_t begun; /* now_usec() */
 	sd_event_source *timer;
-	sd_bus_slot *call;
+	struct unit_signal *signal;
 	struct unit_job *job;
 	bool ended;
 };
@@ -43,7 +44,7 @@ struct telling *telling_free(struct telling *telling)
 	if (!telling)
 		return NULL;
 	sd_event_source_disable_unref(telling->timer);
-	sd_bus_slot_unref(telling->call);
+	unit_signal_free(telling->signal);
 	unit_job_free(telling->job);
 	sd_bus_unref(telling->bus);
 	free(telling);
@@ -62,7 +63,7 @@ bool telling_is_sent(const struct telling *telling)
 
 bool telling_is_held(const struct telling *telling)
 {
-	return telling->timer && !telling->call && !telling->ended;
+	return telling->timer && !telling->signal && !telling->ended;
 }
 
 /* ---- the end ---- */
@@ -161,33 +162,24 @@ static void start_unit(struct telling *telling)
 
 /* ---- by a signal ---- */
 
-static bool is_gone(const sd_bus_error *error)
+static void on_signalled(const char *error, bool gone, void *userdata)
 {
-	return sd_bus_error_has_names(error, "org.freedesktop.systemd1.NoSuchProcess",
-				      "org.freedesktop.systemd1.NoSuchUnit", "System.Error.ESRCH");
-}
-
-static int on_killed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
-{
-	const sd_bus_error *error = sd_bus_message_get_error(m);
 	struct telling *telling = userdata;
 
-	(void)ret_error;
-	telling->call = sd_bus_slot_unref(telling->call);
+	telling->signal = NULL; /* frees itself */
 	/* it died meanwhile: then nobody has to be told */
-	if (error && telling->role == ROLE_DEMOTE && is_gone(error))
+	if (error && telling->role == ROLE_DEMOTE && gone)
 		telling->ended = true;
 	else if (error)
-		fail(telling, error->message ?: error->name);
+		fail(telling, error);
 	else
 		succeed(telling);
-	return 0;
 }
 
 static void send_signal(struct telling *telling)
 {
-	int r = units_signal_main(telling->bus, telling->unit, telling->action.signal, on_killed,
-				  telling, &telling->call);
+	int r = unit_signal_new(telling->bus, telling->unit, telling->action.signal, on_signalled,
+				telling, &telling->signal);
 
 	if (r < 0)
 		fail(telling, strerror(-r));

@@ -33,14 +33,6 @@ int units_query(sd_bus *bus, const char *unit, struct unit_facts *ret_facts,
 	return r < 0 ? r : 0;
 }
 
-int units_signal_main(sd_bus *bus, const char *unit, int signal, sd_bus_message_handler_t on_answer,
-		      void *userdata, sd_bus_slot **ret_call)
-{
-	return sd_bus_call_method_async(bus, ret_call, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
-					"KillUnit", on_answer, userdata, "ssi", unit, "main",
-					signal);
-}
-
 void units_continue(sd_bus *bus, const char *unit)
 {
 	sd_bus_call_method_async(bus, NULL, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit",

@@ -35,11 +35,6 @@ int units_kill(sd_bus *bus, const char *unit, int signal, struct problem *proble
 /* systemd forgets that the unit has failed, if it did. */
 void units_reset_failed(sd_bus *bus, const char *unit);
 
-/* Sends a signal to the main process of a unit (KillUnit, "main"); the answer comes by `on_answer`,
- * unless `ret_call` is unreferenced before. */
-int units_signal_main(sd_bus *bus, const char *unit, int signal, sd_bus_message_handler_t on_answer,
-		      void *userdata, sd_bus_slot **ret_call);
-
 /* Lets all processes of the unit go on that were stopped (SIGCONT); does not wait. systemd does so
  * with the main process only before it ends a unit. */
 void units_continue(sd_bus *bus, const char *unit);

@@ -32,7 +32,8 @@ enum work_kind {
 	WORK_NUDGE,  /* nudge(), nudge_all() with `all` */
 	WORK_GIVE,   /* owners_give() for each of the cgroups, and to the descriptors given along */
 	WORK_CLOSE,  /* owners_close_datagrams() */
-	WORK_AWAKE,  /* 1 = its processes wake when they are nudged, see hsd/recovery.h; else 0 */
+	WORK_AWAKE, /* 1 = its processes wake when they are nudged, see service/failover/recovery.h;
+		       else 0 */
 	WORK_OCCUPIED, /* adopt_is_occupied() */
 	WORK_NETNS,    /* borrow_netns() of `pid` */
 	WORK_OPEN,     /* sockets in the namespace given along, of `domain`, ..., `n_sockets` */
