@@ -229,7 +229,7 @@ static void on_listen(const struct hs_listen *listen, void *userdata)
 	else if (!listen->closed)
 		listens->overflow = true;
 	for (size_t i = 0; i < manager->n_services; i++)
-		foreign_watch_heard(manager->services[i], listen->port);
+		foreign_watch_note(manager->services[i], listen->port);
 	arm(listens->look, listens->delay);
 	arm(listens->lost_look, listens->lost_delay);
 }

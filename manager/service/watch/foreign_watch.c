@@ -80,7 +80,7 @@ void foreign_watch_confirm(struct service *service)
 		foreign_watch_look(service);
 }
 
-void foreign_watch_heard(struct service *service, uint16_t port)
+void foreign_watch_note(struct service *service, uint16_t port)
 {
 	struct listener **listeners;
 	size_t n;
@@ -98,7 +98,7 @@ void foreign_watch_look_due(struct service *service)
 		foreign_watch_look(service);
 }
 
-void foreign_watch_on_event(struct service *service, const struct event *event)
+void foreign_watch_heard(struct service *service, const struct event *event)
 {
 	(void)event;
 	foreign_watch_look(service);

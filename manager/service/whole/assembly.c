@@ -82,7 +82,7 @@ static const struct feature features[] = {
 	{HEARS(EVENT_MOVED), nudging_heard},
 	/* nobody waits for these */
 	{HEARS(EVENT_UNIT_CHANGED), narrowing_heard},
-	{HEARS(EVENT_ADOPTED), foreign_watch_on_event},
+	{HEARS(EVENT_ADOPTED), foreign_watch_heard},
 	{HEARS(EVENT_ADOPTED), pathguard_heard},
 	/* the last: who looks now sees what has become of it */
 	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), tell_host},
