@@ -166,7 +166,6 @@ bool plane_upgrade(const struct plane *plane, struct plane_upgrade *ret_upgrade)
 	if (!(noted & UPGRADE_NOTED))
 		return false;
 	*ret_upgrade = upgrade;
-	/* whoever wrote it */
 	return upgrade.from < HS_SLOTS_MAX && upgrade.to < HS_SLOTS_MAX &&
 	       upgrade.from != upgrade.to;
 }

@@ -49,7 +49,8 @@ void plane_set_suspect(struct plane *plane, unsigned slot, bool suspect);
  * first socket is put in the map. */
 void plane_advance_epoch(struct plane *plane, unsigned slot);
 
-/* The upgrade that is under way, for the next manager. NULL = none; false = there is none. */
+/* The upgrade that is under way, for the next manager. NULL = none; false = there is none, or none
+ * of two slots that there can be. */
 struct plane_upgrade {
 	unsigned state; /* enum upgrade_state */
 	unsigned from, to;

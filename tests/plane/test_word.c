@@ -221,7 +221,8 @@ static void what_would_break_the_word_is_not_written(void **state)
 	assert_not_written(rig->plane, active_and_canary);
 }
 
-static void write_by_hand(uint64_t word)
+/* As a manager of another version does, or somebody with bpftool; `upgrade` as in hs_control. */
+static void write_by_hand(uint64_t word, uint64_t upgrade)
 {
 	int fd = bpf_obj_get(HS_PIN_ROOT "/web/control");
 	struct hs_control control;
@@ -230,6 +231,7 @@ static void write_by_hand(uint64_t word)
 	assert_true(fd >= 0);
 	assert_int_equal(bpf_map_lookup_elem(fd, &key, &control), 0);
 	control.word = word;
+	control.upgrade = upgrade;
 	assert_int_equal(bpf_map_update_elem(fd, &key, &control, BPF_ANY), 0);
 	close(fd);
 }
@@ -241,12 +243,34 @@ static void what_another_has_left_there_is_put_in_order(void **state)
 
 	/* slot 200 is active, slot 1 the canary without a share, and there is a flag of later */
 	write_by_hand(9ULL << HS_WORD_GENERATION_SHIFT | 2ULL << HS_WORD_FLAGS_SHIFT |
-		      1ULL << HS_WORD_CANARY_SHIFT | 200);
+			      1ULL << HS_WORD_CANARY_SHIFT | 200,
+		      0);
 	assert_false(plane_edit_word(rig->plane, word_leave, WORD_ARGS(.from = 0, .to = 1), NULL));
 	assert_true(plane_edit_word(rig->plane, word_park, WORD_ARGS(.on = true), NULL));
 	assert_int_equal(plane_word(rig->plane), 10ULL << HS_WORD_GENERATION_SHIFT |
 							 6ULL << HS_WORD_FLAGS_SHIFT |
 							 (WORD_INITIAL & 0xffff));
+}
+
+/* There was one, of slots that there are not: nobody is to take it up. */
+static void a_note_of_an_upgrade_that_cannot_be_is_none(void **state)
+{
+	static const uint64_t noted = 1ULL << 63 | 0xffffffffULL << 24;
+	struct rig *rig = *state;
+	struct plane_upgrade upgrade = {.state = 5, .from = 1, .to = 2, .uid = 77}, got;
+
+	assert_false(plane_upgrade(rig->plane, &got));
+	plane_set_upgrade(rig->plane, &upgrade);
+	assert_true(plane_upgrade(rig->plane, &got));
+	assert_memory_equal(&got, &upgrade, sizeof(got));
+	write_by_hand(WORD_INITIAL, noted | 1 << 16 | HS_SLOTS_MAX << 8);
+	assert_false(plane_upgrade(rig->plane, &got));
+	write_by_hand(WORD_INITIAL, noted | 0xff << 16 | 1 << 8);
+	assert_false(plane_upgrade(rig->plane, &got));
+	write_by_hand(WORD_INITIAL, noted | 1 << 16 | 1 << 8);
+	assert_false(plane_upgrade(rig->plane, &got));
+	plane_set_upgrade(rig->plane, NULL);
+	assert_false(plane_upgrade(rig->plane, &got));
 }
 
 int main(void)
@@ -258,6 +282,7 @@ int main(void)
 		CASE(an_edit_that_changes_nothing_is_not_to_be_undone),
 		CASE(what_would_break_the_word_is_not_written),
 		CASE(what_another_has_left_there_is_put_in_order),
+		CASE(a_note_of_an_upgrade_that_cannot_be_is_none),
 	};
 
 	return cases_run("word", tests);

@@ -423,6 +423,29 @@ static void test_exclusive_resume(void **state)
 	assert_int_equal(u.state, UPGRADE_DONE);
 }
 
+/* Whatever the manager before has noted, be it of another version: it comes to an end. */
+static void test_resume_from_anywhere(void **state)
+{
+	(void)state;
+	for (unsigned in = 0; in < 256; in++)
+		for (unsigned kind = 0; kind < 4; kind++) {
+			const struct upgrade_plan *plan = kind & 1 ? &whole : &alone;
+			bool serves = kind & 2, done = in == UPGRADE_REFRESH;
+			struct upgrade u;
+			unsigned actions;
+
+			done |= serves && (in == UPGRADE_SWITCH || in == UPGRADE_PROBATION);
+			upgrade_init(&u, plan);
+			actions = upgrade_resume(&u, in, serves, S);
+			assert_int_equal(!!(actions & UPGRADE_DO_UNDO), !done);
+			for (unsigned i = 0; i < 12 && !upgrade_ended(&u); i++)
+				look(&u, upgrade_wake(&u), false, NULL);
+			assert_true(upgrade_ended(&u));
+			/* of two that run, the old one is still to be restarted */
+			assert_int_equal(u.state == UPGRADE_DONE, done && plan == &alone);
+		}
+}
+
 static void test_words(void **state)
 {
 	(void)state;
@@ -447,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_exclusive_way_through),
 		cmocka_unit_test(test_exclusive_ways_back),
 		cmocka_unit_test(test_exclusive_resume),
+		cmocka_unit_test(test_resume_from_anywhere),
 		cmocka_unit_test(test_words),
 	};
 
