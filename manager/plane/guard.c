@@ -260,19 +260,30 @@ static int set_option(int socket_fd, int option, int value)
 	return setsockopt(socket_fd, SOL_SOCKET, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
+/* Kept: two of these calls are made for each socket of an adoption, and to look the pin up takes longer than
+ * all the rest. An upgrade of the package may replace it, which -EPERM tells. */
+static int marks_fd = -1;
+
+static int pass_by(int marks, int socket_fd, int option, int value)
+{
+	uint32_t one = 1;
+	int r = bpf_map_update_elem(marks, &socket_fd, &one, BPF_ANY) ? -errno : 0;
+
+	if (!r)
+		r = set_option(socket_fd, option, value);
+	return r;
+}
+
 int guard_pass(int socket_fd, int option, int value)
 {
-	_cleanup_(close_fdp) int marks = -1;
-	uint32_t one = 1;
-	int r = -EPERM;
+	int r = marks_fd < 0 ? -EPERM : pass_by(marks_fd, socket_fd, option, value);
 
-	if (pin_open(PIN("guard-pass"), &marks))
-		return set_option(socket_fd, option, value);
 	for (unsigned try = 0; r == -EPERM && try < PASS_TRIES; try++) {
-		if (bpf_map_update_elem(marks, &socket_fd, &one, BPF_ANY))
-			return -errno;
-		r = set_option(socket_fd, option, value);
+		marks_fd = close_fd(marks_fd);
+		if (pin_open(PIN("guard-pass"), &marks_fd))
+			return set_option(socket_fd, option, value);
+		r = pass_by(marks_fd, socket_fd, option, value);
 	}
-	bpf_map_delete_elem(marks, &socket_fd);
+	bpf_map_delete_elem(marks_fd, &socket_fd);
 	return r;
 }
