@@ -260,8 +260,8 @@ static int set_option(int socket_fd, int option, int value)
 	return setsockopt(socket_fd, SOL_SOCKET, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-/* Kept: two of these calls are made for each socket of an adoption, and to look the pin up takes longer than
- * all the rest. An upgrade of the package may replace it, which -EPERM tells. */
+/* Kept: two of these calls are made for each socket of an adoption, and to look the pin up takes
+ * longer than all the rest. An upgrade of the package may replace it, which -EPERM tells. */
 static int marks_fd = -1;
 
 static int pass_by(int marks, int socket_fd, int option, int value)
