@@ -189,11 +189,12 @@ static int read_slots(struct examination *e)
 
 static void read_plain(struct examination *e)
 {
+	struct plainunit_scope scope = {&e->direct.config, &e->plan->paths};
 	struct plainunit *plain = &e->plan->plain;
 	char text[PLAINUNIT_TEXT_MAX];
 
 	/* where slots serve, who else does so is found by the addresses */
-	plainunit_find(e->direct.systemd, e->direct.service, &e->direct.config,
+	plainunit_find(e->direct.systemd, e->direct.service, &scope,
 		       !plane_live_slots(e->direct.plane), plain);
 	if (!plain->name[0])
 		return;

@@ -25,6 +25,25 @@ gone() {
 	true
 }
 
+@test "the plain unit that has the path is named by enable and doctor, also when it has another name" {
+	plain feight
+	inside systemctl disable -q feight.service
+	run -0 --separate-stderr hs enable feight@.service
+	[[ $stderr == *'feight.service runs and serves /run/feight/feight.sock'*'has the path'*'--from=feight.service'* ]]
+	run hs doctor feight
+	[[ $output == *'unit.plain (feight)'*'feight.service runs and serves /run/feight/feight.sock'* ]]
+	inside systemctl stop feight.service
+	run -0 --separate-stderr hs enable feight@.service
+	[[ $stderr != *feight.service* ]]
+	inside mv /etc/systemd/system/feight.service /etc/systemd/system/fother.service
+	inside systemctl daemon-reload
+	inside systemctl start fother.service
+	run -0 --separate-stderr hs enable feight@.service
+	[[ $stderr == *'fother.service runs and serves /run/feight/feight.sock'*'--from=fother.service'* ]]
+	gone fother
+	gone feight
+}
+
 @test "gunicorn, which removes its path at its end: nothing is lost, and the name stands for the slots" {
 	plain fone
 	haproxy fone 8121
