@@ -24,11 +24,13 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "hsctl/json.h"
 #include "plane/pathlink.h"
 #include "plane/unixask.h"
 #include "system/change.h"
 #include "system/folderflag.h"
 #include "system/pathdetect.h"
+#include "system/report.h"
 #include "util/files.h"
 
 #define PUBLIC	"/run/app/app.sock"
@@ -693,6 +695,47 @@ static void a_name_counts_where_it_leads_to_its_socket(void **state)
 	close(fd);
 }
 
+static bool is_listened_at(const char *file)
+{
+	_cleanup_(close_fdp) int fd = open(file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return unixdiag_is_listened_at(fd);
+}
+
+/* As in containers: the kernel tells another device of a file there than of what is bound to it. */
+static void who_listens_on_overlayfs_is_known_to(void **state)
+{
+	const char *file = "/run/merged/app.sock";
+	struct unix_listener listener;
+	struct stat st;
+	int fd, other;
+
+	(void)state;
+	rig_check(make_folders("/run/lower", 0755) == 0 && make_folders("/run/upper", 0755) == 0);
+	rig_check(make_folders("/run/work", 0755) == 0 && make_folders("/run/merged", 0755) == 0);
+	/* of two file systems, as a container's is */
+	rig_check(mount("lower", "/run/lower", "tmpfs", 0, NULL) == 0);
+	if (mount("run", "/run/merged", "overlay", 0,
+		  "lowerdir=/run/lower,upperdir=/run/upper,workdir=/run/work,xino=off") < 0) {
+		print_message("# needs overlayfs: %s\n", strerror(errno));
+		skip();
+	}
+	other = listen_at("/run/app/mine.sock");
+	fd = listen_at(file);
+	assert_true(find_listener(file, &listener));
+	assert_int_equal(stat(file, &st), 0);
+	assert_int_not_equal(unixdiag_device(st.st_dev), listener.file.device);
+	assert_true(is_listened_at(file));
+	close(fd);
+	assert_false(is_listened_at(file));
+	assert_true(is_listened_at("/run/app/mine.sock"));
+	close(other);
+	assert_false(is_listened_at("/run/app/mine.sock"));
+	rig_check(umount2("/run/merged", MNT_DETACH) == 0);
+	rig_check(umount2("/run/lower", MNT_DETACH) == 0);
+}
+
 /* ---- folders that are held ---- */
 
 static int open_app(void)
@@ -782,6 +825,29 @@ static int ask_at(struct unix_listener *listener)
 	return unixdiag_get(listener->inode, listener->cookie, &now);
 }
 
+/* Nor is the queue known to be empty. */
+static void nobody_is_known_to_be_gone(struct rig *rig, const char *cgroup)
+{
+	_cleanup_(json_object_putp) json_object *json = NULL;
+	struct service_report *report = calloc(1, sizeof(*report));
+	uint32_t queued[HS_PLACES_MAX];
+	struct retire_left left;
+
+	assert_int_equal(paths_queued(plane_paths(rig->plane), 0, queued), -ETIME);
+	assert_int_equal(plane_queued(rig->plane, queued), -ETIME);
+	assert_true(queued[0] == QUEUED_UNKNOWN && queued[1] == QUEUED_UNKNOWN);
+	assert_int_equal(queued[HS_SLOT_PARK], 0);
+	assert_int_equal(retire_look(rig->plane, 0, cgroup, &left), 0);
+	assert_false(retire_is_over(&left, 10 * USEC_PER_SEC));
+	assert_non_null(report);
+	report->n_slots = 2;
+	report_read_plane(report, rig->plane);
+	json = report_to_json(report);
+	free(report);
+	assert_non_null(strstr(json_object_to_json_string(json), "\"queued\": null"));
+	assert_null(strstr(json_object_to_json_string(json), "\"queued\": 0"));
+}
+
 static void who_keeps_the_kernel_waiting_does_not_keep_us(void **state)
 {
 	struct rig *rig = *state;
@@ -802,6 +868,7 @@ static void who_keeps_the_kernel_waiting_does_not_keep_us(void **state)
 		assert_int_equal(plane_live_slots(rig->plane), 3);
 	}
 	assert_in_range(now_usec() - begun, 0, 2 * USEC_PER_SEC);
+	nobody_is_known_to_be_gone(rig, pair.a->cgroup);
 	assert_int_equal(kill(asker, SIGCONT), 0);
 	rig_until(!ask_at(&listener));
 	server_kill(pair.b);
@@ -824,6 +891,7 @@ int main(void)
 		PATH_CASE(what_waits_at_a_path_is_waited_for),
 		PATH_CASE(who_is_the_first_that_waits_is_told),
 		PATH_CASE(a_name_counts_where_it_leads_to_its_socket),
+		PATH_CASE(who_listens_on_overlayfs_is_known_to),
 		PATH_CASE(who_keeps_the_kernel_waiting_does_not_keep_us),
 		PATH_CASE(a_killed_holder_leaves_nothing_for_long),
 		PATH_CASE(the_flag_of_others_stays),
