@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/path.h"
 #include "hsctl/direct.h"
 #include "hsctl/json.h"
 #include "hsctl/verb.h"
@@ -13,7 +14,9 @@
 #include "plane/selftest.h"
 #include "system/configfile.h"
 #include "system/enable.h"
+#include "system/folderflag.h"
 #include "system/machine.h"
+#include "system/pathsetup.h"
 #include "util/macro.h"
 #include "util/strings.h"
 
@@ -203,6 +206,20 @@ static void read_plain(struct examination *e)
 	e->facts.plain_unit = plain->name;
 }
 
+static void read_held(struct examination *e)
+{
+	for (unsigned i = 0; i < e->facts.config.n_paths; i++) {
+		const char *path = e->facts.config.paths[i];
+		_cleanup_(close_fdp) int fd = -1;
+		char folder[HS_PATH_MAX];
+
+		path_folder(path, folder);
+		fd = pathsetup_open_public(folder);
+		if (fd >= 0 && folderflag_is_left(fd))
+			memcpy(e->facts.held, path, sizeof(e->facts.held));
+	}
+}
+
 static int read_units(struct examination *e, struct problem *problem)
 {
 	int r;
@@ -270,6 +287,7 @@ static int gather(const struct arguments *arguments, const char *service, struct
 				   strerror(-r));
 	read_problems(arguments, e);
 	read_parks(arguments, e);
+	read_held(e);
 	e->facts.sockets = e->sockets;
 	e->facts.foreign = e->foreign;
 	return 0;

@@ -152,6 +152,27 @@ const char *pathlink_find_wrong(const struct plane *plane, struct pathlink_watch
 	return wrong;
 }
 
+static bool is_held(const char *path)
+{
+	char folder[HS_PATH_MAX];
+	struct statx status;
+
+	path_folder(path, folder);
+	return !statx(AT_FDCWD, folder, AT_SYMLINK_NOFOLLOW, 0, &status) &&
+	       status.stx_attributes & STATX_ATTR_APPEND;
+}
+
+const char *pathlink_find_held(const struct plane *plane)
+{
+	const char *live[HS_PATHS_MAX];
+	unsigned n = paths_live(plane_paths(plane), live);
+
+	for (unsigned i = 0; i < n; i++)
+		if (is_held(live[i]))
+			return live[i];
+	return NULL;
+}
+
 void pathlink_describe_wrong(const struct plane *plane, const char *path,
 			     struct problem *ret_sentence)
 {

@@ -776,9 +776,11 @@ static void a_killed_holder_leaves_nothing_for_long(void **state)
 	(void)state;
 	/* as long as it lives */
 	assert_true(folderflag_settle(folder));
+	assert_false(folderflag_is_left(folder));
 	assert_int_equal(folderflag_set(folder, &mark), -EALREADY);
 	assert_int_equal(unlink(PUBLIC), -1);
 	end(holder);
+	assert_true(folderflag_is_left(folder));
 	assert_int_equal(unlink(PUBLIC), -1);
 	assert_false(folderflag_settle(folder));
 	assert_int_equal(unlink(PUBLIC), 0);
@@ -807,6 +809,7 @@ static void the_flag_of_others_stays(void **state)
 	assert_int_equal(ioctl(folder, FS_IOC_SETFLAGS, &flags), 0);
 	assert_int_equal(folderflag_set(folder, &mark), -EALREADY);
 	assert_true(folderflag_settle(folder));
+	assert_false(folderflag_is_left(folder));
 	/* also where the folder's owner says that it was ours */
 	put_mark(5);
 	assert_true(folderflag_settle(folder));
