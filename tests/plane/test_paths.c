@@ -851,6 +851,18 @@ static void nobody_is_known_to_be_gone(struct rig *rig, const char *cgroup)
 	assert_null(strstr(json_object_to_json_string(json), "\"queued\": 0"));
 }
 
+/* Who was forked may wait. */
+static void another_process_asks_itself(struct unix_listener *listener)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		_exit(ask_at(listener) ? 1 : 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void who_keeps_the_kernel_waiting_does_not_keep_us(void **state)
 {
 	struct rig *rig = *state;
@@ -858,6 +870,7 @@ static void who_keeps_the_kernel_waiting_does_not_keep_us(void **state)
 	pid_t asker = unixask_begin();
 	struct unix_listener listener;
 	char file[PATH_FILE_MAX];
+	siginfo_t ended;
 	uint64_t begun;
 
 	path_of_slot("web", 0, PUBLIC, file);
@@ -872,13 +885,30 @@ static void who_keeps_the_kernel_waiting_does_not_keep_us(void **state)
 	}
 	assert_in_range(now_usec() - begun, 0, 2 * USEC_PER_SEC);
 	nobody_is_known_to_be_gone(rig, pair.a->cgroup);
+	another_process_asks_itself(&listener);
 	assert_int_equal(kill(asker, SIGCONT), 0);
 	rig_until(!ask_at(&listener));
 	server_kill(pair.b);
 	rig_until(plane_live_slots(rig->plane) == 1);
-	/* another one takes its place */
-	end(asker);
+	/* another one takes its place, and it is reaped */
+	kill(asker, SIGKILL);
+	assert_int_equal(waitid(P_PID, asker, &ended, WEXITED | WNOWAIT), 0);
 	rig_until(!ask_at(&listener));
+	assert_int_equal(waitpid(asker, NULL, WNOHANG), -1);
+}
+
+/* Else nobody would see that what hsd has closed is closed. */
+static void who_asks_holds_nothing_of_ours(void **state)
+{
+	int ends[2];
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_true(unixask_begin() > 0);
+	close(ends[1]);
+	rig_until(read(ends[0], &byte, 1) == 0);
+	close(ends[0]);
 }
 
 int main(void)
@@ -896,6 +926,7 @@ int main(void)
 		PATH_CASE(a_name_counts_where_it_leads_to_its_socket),
 		PATH_CASE(who_listens_on_overlayfs_is_known_to),
 		PATH_CASE(who_keeps_the_kernel_waiting_does_not_keep_us),
+		PATH_CASE(who_asks_holds_nothing_of_ours),
 		PATH_CASE(a_killed_holder_leaves_nothing_for_long),
 		PATH_CASE(the_flag_of_others_stays),
 		PATH_CASE(more_may_wait_than_a_page_names),
