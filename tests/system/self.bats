@@ -229,7 +229,7 @@ waits_in_park() { (($(status "$1" .parked) == $2)); }
 	END
 	write /usr/lib/system-tests/udp_ask.py <<-'END'
 		import os, socket, sys
-		for _ in range(40):
+		for _ in range(120):
 		    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
 		        s.settimeout(0.2)
 		        s.connect(('127.0.0.1', 7110))
