@@ -14,14 +14,14 @@
 
 /* A new run opens and forks for a while. */
 #define LOOK_AFTER (2 * USEC_PER_SEC)
-/* One service after the other, and only while nothing else is to be done. Also who waits for all
- * must not keep the workers from what is urgent. */
+/* One service after the other, and only while nothing else is to be done: of hundreds all are
+ * looked at within a minute. Also who waits for all must not keep the workers from what is urgent.
+ */
 #define LOOK_EVERY (100 * USEC_PER_MSEC)
 #define BUSY	   2
 #define LOOKS_MAX  2
-/* Of hundreds none is looked at before somebody asks, who then does not wait for all of them. */
-#define BACKGROUND_MAX 64
-#define AWAITED_MAX    16
+/* Who asks about more than this does not wait for all of them. */
+#define AWAITED_MAX 16
 /* Who may change a file must not keep us busy. */
 #define LOOK_AGAIN (2 * USEC_PER_SEC)
 /* What is not watched, as there are too many of them, or files of another machine. */
@@ -107,10 +107,7 @@ static void on_changed(void *userdata)
 
 void outdated_due(struct service *service)
 {
-	const struct outdated_watch *watch = service->context->outdated;
-
-	if (watch && watch->manager->n_services <= BACKGROUND_MAX)
-		make_due(service, LOOK_AFTER);
+	make_due(service, LOOK_AFTER);
 }
 
 /* ---- who has asked ---- */
