@@ -144,6 +144,7 @@ static void tell_end(struct instance *instance, struct problem *ret_sentence)
 	tell_problems(instance, instance->adoption);
 	adoption_describe(service->name, instance->slot, instance->adoption, ret_sentence);
 	service->loss_told = false;
+	outdated_on_adopted(service, instance->adoption->fresh);
 	if (!instance->adoption->fresh)
 		return;
 	journal_log(JOURNAL_ADOPT, &scope, "%s", ret_sentence->text);
@@ -152,7 +153,6 @@ static void tell_end(struct instance *instance, struct problem *ret_sentence)
 	ownership_bound(instance);
 	hang_on_adopted(service->hang, instance->slot);
 	health_on_adopted(service->health, instance->slot);
-	outdated_due(service);
 }
 
 static void retry_later(struct instance *instance);

@@ -105,18 +105,37 @@ static void on_changed(void *userdata)
 	make_due(userdata, 0);
 }
 
-void outdated_due(struct service *service)
+static bool is_current(const struct service *service, unsigned slot)
 {
-	make_due(service, LOOK_AFTER);
+	const struct unit_facts *facts = instance_facts(service->instances[slot]);
+
+	return instance_is_up(facts->state) &&
+	       !strcmp(service->outdated->runs[slot], facts->invocation);
 }
 
-/* ---- who has asked ---- */
+static bool lacks_run(const struct service *service)
+{
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (instance_is_up(instance_facts(service->instances[i])->state) &&
+		    !is_current(service, i))
+			return true;
+	return false;
+}
 
 /* It is looked at, or is to be. */
 static bool is_pending(const struct service *service)
 {
 	return service->outdated && (service->outdated->due || service->outdated->work);
 }
+
+void outdated_on_adopted(struct service *service, bool fresh)
+{
+	/* a new hsd has looked at nothing */
+	if (fresh || !service->outdated || (!is_pending(service) && lacks_run(service)))
+		make_due(service, LOOK_AFTER);
+}
+
+/* ---- who has asked ---- */
 
 static bool is_about(const struct asker *asker, const struct service *service)
 {
@@ -182,14 +201,6 @@ static void tell(const struct service *service, unsigned slot, const struct outd
 	journal_log(JOURNAL_OUTDATED, &scope,
 		    "%s: slot %u: %s; bring the new version into service: hsctl upgrade %s",
 		    service->name, slot, outdated_describe(outdated, text), service->name);
-}
-
-static bool is_current(const struct service *service, unsigned slot)
-{
-	const struct unit_facts *facts = instance_facts(service->instances[slot]);
-
-	return instance_is_up(facts->state) &&
-	       !strcmp(service->outdated->runs[slot], facts->invocation);
 }
 
 static void keep(struct service *service, const struct work_file *files, size_t n, int *watches)
@@ -301,18 +312,14 @@ static int on_pace(sd_event_source *source, uint64_t usec, void *userdata)
 
 /* ---- for others ---- */
 
-static bool is_stale(struct service *service)
+static bool is_stale(const struct service *service)
 {
 	const struct outdated_slots *o = service->outdated;
 	uint64_t now = now_usec();
 
 	if (!o->looked || now - o->looked > (o->blind ? STALE_UNWATCHED : STALE_WATCHED))
 		return true;
-	for (unsigned i = 0; i < service->n_slots; i++)
-		if (instance_is_up(instance_facts(service->instances[i])->state) &&
-		    !is_current(service, i))
-			return true;
-	return false;
+	return lacks_run(service);
 }
 
 int outdated_ask(struct outdated_watch *watch, struct service *service, sd_bus_message *message)

@@ -18,8 +18,9 @@ int outdated_watch_new(struct manager *manager, struct outdated_watch **ret_watc
 /* Takes NULL. */
 struct outdated_watch *outdated_watch_free(struct outdated_watch *watch);
 
-/* A slot of it runs something new, which is to be looked at when there is time. */
-void outdated_due(struct service *service);
+/* A slot was adopted; `fresh`: it has opened sockets. If it is not known what the slots run they
+ * are looked at when there is time. */
+void outdated_on_adopted(struct service *service, bool fresh);
 /* Answers when no look is due any more of this service (NULL: of any), or it takes too long. */
 int outdated_ask(struct outdated_watch *watch, struct service *service, sd_bus_message *message);
 
