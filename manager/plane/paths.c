@@ -48,7 +48,8 @@ int paths_create(const char *folder)
 		bpf_map_create(BPF_MAP_TYPE_ARRAY, "hs_paths", sizeof(uint32_t),
 			       sizeof(struct hs_path), ENTRIES, &opts);
 
-	return fd < 0 ? -errno : pin_object(fd, pin_path("%s/paths", folder).text);
+	/* not by pin_object(), which would put it in the place of one that others write to */
+	return fd < 0 || bpf_obj_pin(fd, pin_path("%s/paths", folder).text) < 0 ? -errno : 0;
 }
 
 void paths_done(struct paths *paths)

@@ -28,7 +28,7 @@ struct path_queue {
 
 /* Opens the table pinned in a service's folder. -ENOENT: it has none. */
 int paths_open(const char *folder, struct paths *ret_paths);
-/* Makes an empty one and pins it. */
+/* Makes an empty one and pins it. -EEXIST: somebody else was faster. */
 int paths_create(const char *folder);
 void paths_done(struct paths *paths);
 

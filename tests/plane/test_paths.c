@@ -173,6 +173,18 @@ static void the_first_that_comes_is_active_and_a_flip_is_one_link(void **state)
 }
 
 /* A manager that comes later sees the same. */
+/* Two slots that start at once are adopted by two processes, and each of them may make the table.
+ */
+static void a_table_that_is_there_stays(void **state)
+{
+	struct rig *rig = *state;
+
+	start_both(rig);
+	assert_int_equal(paths_create(pin_service_path("web").text), -EEXIST);
+	plane_refresh(rig->plane);
+	assert_int_equal(plane_live_slots(rig->plane), 3);
+}
+
 static void another_manager_knows_them(void **state)
 {
 	struct rig *rig = *state;
@@ -917,6 +929,7 @@ int main(void)
 		/* before another one takes descriptors from us for good */
 		PATH_CASE(who_has_very_many_sockets_costs_others_little),
 		PATH_CASE(the_first_that_comes_is_active_and_a_flip_is_one_link),
+		PATH_CASE(a_table_that_is_there_stays),
 		PATH_CASE(another_manager_knows_them),
 		PATH_CASE(a_link_that_was_left_behind_is_mended),
 		PATH_CASE(a_flip_without_its_link_is_none),
