@@ -21,7 +21,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl restart pool@0 pool@1
 	wait_for 10 is_ready pool
 	prefer pool 0

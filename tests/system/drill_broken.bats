@@ -20,7 +20,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside rm -rf /run/ailing
 	inside mkdir -p /run/ailing
 	inside rm -rf /etc/systemd/system/app@{0,1}.service.d /run/systemd/system/hsd.service.d

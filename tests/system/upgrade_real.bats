@@ -38,7 +38,7 @@ nginx_up() {
 	[[ $(status nginx '[.slots[].sockets] | join(" ")') == '3 3' ]]
 }
 
-setup() { rig_began=$(inside date +%s.%N); }
+setup() { rig_began=${EPOCHREALTIME/,/.}; }
 
 # both_loads URL TEXT: wrk, which reads what it is answered, and h2load, in rounds of some hundred requests
 both_loads() {
