@@ -106,9 +106,10 @@ static void tell_roles(struct run *run)
 
 	if (run->told || machine->state < SWITCHOVER_DRAIN)
 		return;
+	/* what is not known is not empty */
+	(void)plane_queued(run->direct->plane, queued);
 	if (machine->state == SWITCHOVER_DRAIN && from < HS_SLOTS_MAX &&
-	    now_usec() - machine->entered < QUEUE_TIME &&
-	    !plane_queued(run->direct->plane, queued) && queued[from])
+	    now_usec() - machine->entered < QUEUE_TIME && queued[from])
 		return;
 	run->told = true;
 	direct_roles_tell(run->direct, &run->roles);

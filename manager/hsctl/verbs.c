@@ -322,9 +322,10 @@ static const struct verb verbs[] = {
 		.name = "leave",
 		.arguments = "UNIT",
 		.summary = "lead clients of AF_UNIX sockets away from an instance that has ended",
-		.details = "The unit itself calls this (ExecStopPost=), if it has such sockets. It "
-			   "never\nfails a unit and takes at most 5 s. With --path= it is for "
-			   "a service that was\ndisabled and whose instances still serve.\n",
+		.details = "      --path=PATH      of a service that was disabled and whose "
+			   "instances still serve\n"
+			   "The unit itself calls this (ExecStopPost=), if it has such sockets. It "
+			   "never\nfails a unit and takes at most 5 s.\n",
 		.min = 1,
 		.max = 1,
 		.options = OPTION_PATH,

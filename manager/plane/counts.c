@@ -322,9 +322,18 @@ static int add_listed(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 	return r;
 }
 
+static int add_paths(const struct plane *plane, unsigned slot, uint32_t queued[HS_PLACES_MAX])
+{
+	uint32_t waiting;
+	int r = paths_queued(plane_paths(plane), slot, &waiting);
+
+	queued[slot] = r ? QUEUED_UNKNOWN : queued[slot] + waiting;
+	return r;
+}
+
 int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 {
-	int r;
+	int r, unknown = 0;
 
 	memset(queued, 0, HS_PLACES_MAX * sizeof(*queued));
 	snapshot_begin();
@@ -332,9 +341,11 @@ int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 	if (r < 0)
 		r = add_listed(plane, queued);
 	snapshot_end();
-	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-		queued[slot] += paths_queued(plane_paths(plane), slot);
-	return r;
+	if (r < 0)
+		memset(queued, 0xff, HS_PLACES_MAX * sizeof(*queued));
+	for (unsigned slot = 0; r >= 0 && slot < HS_SLOTS_MAX; slot++)
+		unknown = add_paths(plane, slot, queued) ?: unknown;
+	return r < 0 ? r : unknown;
 }
 
 bool plane_has_flows(const struct plane *plane)

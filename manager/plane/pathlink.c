@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/pathlink.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "plane/path/activelink.h"
@@ -61,6 +64,27 @@ const char *pathlink_find_wrong(const struct plane *plane, struct pathlink_watch
 			wrong = live[i];
 	}
 	return wrong;
+}
+
+static bool is_held(const char *path)
+{
+	char folder[HS_PATH_MAX];
+	struct statx status;
+
+	path_folder(path, folder);
+	return !statx(AT_FDCWD, folder, AT_SYMLINK_NOFOLLOW, 0, &status) &&
+	       status.stx_attributes & STATX_ATTR_APPEND;
+}
+
+const char *pathlink_find_held(const struct plane *plane)
+{
+	const char *live[HS_PATHS_MAX];
+	unsigned n = paths_live(plane_paths(plane), live);
+
+	for (unsigned i = 0; i < n; i++)
+		if (is_held(live[i]))
+			return live[i];
+	return NULL;
 }
 
 void pathlink_describe_wrong(const struct plane *plane, const char *path,

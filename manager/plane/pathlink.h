@@ -26,7 +26,11 @@ struct pathlink_watches {
  * his own: it is nothing for a daemon's loop.
  */
 const char *pathlink_find_wrong(const struct plane *plane, struct pathlink_watches *watches);
-/* The sentence about such a path, without its end. */
+/* The first path, at which a slot has a socket, from whose folder nothing can be removed: it is
+ * append-only (chattr(1)). NULL = none. Whether that is meant is not looked at. As slow as the
+ * above. */
+const char *pathlink_find_held(const struct plane *plane);
+/* The sentence about a path that was found wrong, without its end. */
 void pathlink_describe_wrong(const struct plane *plane, const char *path,
 			     struct problem *ret_sentence);
 

@@ -113,7 +113,9 @@ int plane_slot_counted(const struct plane *plane, unsigned slot, struct slot_tot
 /* Look-ups that the selector answered without choosing a place: a preview rule did, or nobody. */
 int plane_asked_otherwise(const struct plane *plane, uint64_t *ret_asked);
 
-/* Connections that wait for accept() per place, asked from the kernel. */
+/* Connections that wait for accept() per place, asked from the kernel. Not known of a place:
+ * QUEUED_UNKNOWN, which is no less than any number; then -errno. */
+#define QUEUED_UNKNOWN UINT32_MAX
 int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX]);
 
 /*

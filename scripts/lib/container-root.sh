@@ -12,7 +12,7 @@ fs=$state/fs root=$state/fs/root
 
 # Nothing of the host's own configuration runs inside: no enabled unit, no init script, no fstab.
 isolate_configuration() {
-	local unit
+	local unit generator
 	rm -rf "$root"/etc/systemd/system "$root"/etc/rc?.d "$root"/var/log/journal
 	rm -f "$root"/etc/crypttab "$root"/etc/nologin "$root"/usr/sbin/policy-rc.d
 	mkdir -p "$root"/etc/systemd/system "$root"/etc/systemd/journald.conf.d
@@ -26,6 +26,12 @@ isolate_configuration() {
 	for unit in systemd-logind console-getty getty-static systemd-networkd systemd-resolved systemd-timesyncd \
 		systemd-update-utmp systemd-update-utmp-runlevel systemd-modules-load systemd-sysctl; do
 		ln -s /dev/null "$root/etc/systemd/system/$unit.service"
+	done
+	# each reload runs them all, and there is nothing for them to find; but for init scripts of packages
+	mkdir -p "$root/etc/systemd/system-generators"
+	for generator in "$root"/usr/lib/systemd/system-generators/*; do
+		[[ $generator == */systemd-sysv-generator ]] ||
+			ln -sf /dev/null "$root/etc/systemd/system-generators/${generator##*/}"
 	done
 	ln -s /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
 }

@@ -124,11 +124,14 @@ container_root() {
 	echo "/proc/$leader/root"
 }
 
+# Tests call it thousands of times: one fork, and no command that is not needed.
 container_run() {
-	local name=$1 leader cgroup
+	local leader cgroup state=/run/hotstandby-rig/$CONTAINER_OWNER.$1
+	if ! { read -r leader <"$state/leader" && read -r cgroup <"$state/cgroup"; } 2>/dev/null || [[ ! -d /proc/$leader ]]; then
+		_container_fail "$1" 'is not running'
+		return 1
+	fi
 	shift
-	leader=$(_container_leader "$name") || { _container_fail "$name" 'is not running'; return 1; }
-	read -r cgroup <"$(_container_state "$name")/cgroup"
 	(
 		# be inside for control groups, too, so that what is attached to the container's root sees us
 		echo "$BASHPID" >"$cgroup/cgroup.procs" || true

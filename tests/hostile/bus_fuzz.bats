@@ -15,7 +15,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	seed=${HS_FUZZ_SEED:-$EPOCHSECONDS$RANDOM}
 	seconds=${HS_FUZZ_SECONDS:-12}
 }

@@ -13,7 +13,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	own_service envy 9701
 	write /etc/systemd/system/envy@.service.d/user.conf <<-END
 		[Service]

@@ -13,7 +13,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	printf '[Service]\nFailoverHold=0\n[Health]\nInterval=200ms\nTimeout=500ms\nProbe=http:/\nProbe=tcp\n' |
 		write /etc/hotstandby/app.conf
 	inside systemctl reload hsd

@@ -205,7 +205,8 @@ nobody_was_blamed() {
 	wait_for 10 is_ready shop
 	keep_asking $url
 	wait_for 5 is_taken_over
-	wait_for 3 was_told
+	# it takes a number of connections to tell
+	wait_for 10 was_told
 	wait_for 2 has_again 0
 	stop_asking
 	say "$(told shop | head -1)"

@@ -24,7 +24,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside bash -c "rm -f $jail/ran/*"
 	own_service caged 9711
 }

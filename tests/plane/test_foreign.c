@@ -2,9 +2,15 @@
 /* Sockets of others on the service's addresses: who is named, and what they get. */
 #include "cases.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "plane/act/foreign.h"
+#include "plane/borrow/scan.h"
+#include "plane/act/park.h"
 
 #define PORT 8080
 
@@ -71,6 +77,40 @@ static void a_copy_that_was_there_before_gets_nothing_either(void **state)
 	server_kill(b);
 	assert_int_equal(ask_often(&at, 20).of['C'], 20);
 	assert_int_equal(look(rig).n, 1);
+}
+
+/* As PID 1 has one for a moment: out of the map, and held by none of those that may have it. */
+static void a_park_that_somebody_holds_a_little_longer_is_ours(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct listener *listener;
+	struct held_socket *held;
+	socklen_t size = sizeof(uint64_t);
+	uint64_t cookie;
+	int model, fd;
+	pid_t keeper;
+	size_t n;
+
+	start_pair(rig, &at);
+	listener = plane_find(rig->plane, &at);
+	assert_int_equal(scan_cgroup(rig->servers[0]->cgroup, &held, &n), 0);
+	assert_int_equal(scan_borrow(&held[0], &model), 0);
+	free(held);
+	assert_int_equal(park_open(rig->plane, listener, model, 0, &fd), 0);
+	close(model);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size), 0);
+	keeper = fork();
+	if (!keeper) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+		_exit(0);
+	}
+	close(fd);
+	listener_take_out(listener, HS_SLOT_PARK, cookie);
+	assert_int_equal(look(rig).n, 0);
+	kill(keeper, SIGKILL);
+	waitpid(keeper, NULL, 0);
 }
 
 static void a_specific_address_is_in_front(void **state)
@@ -185,6 +225,7 @@ int main(void)
 		cmocka_unit_test(a_unit_is_read_from_the_path_of_a_cgroup),
 		CASE(a_datagram_socket_of_another_user_is_in_front),
 		CASE(the_slots_own_sockets_are_not_foreign),
+		CASE(a_park_that_somebody_holds_a_little_longer_is_ours),
 	};
 
 	return cases_run("foreign", tests);

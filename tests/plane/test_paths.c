@@ -24,12 +24,14 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "hsctl/json.h"
 #include "hsctl/path/folderflag.h"
 #include "hsctl/path/pathdetect.h"
 #include "plane/path/activelink.h"
 #include "plane/path/unixask.h"
 #include "plane/pathlink.h"
 #include "service/change/change.h"
+#include "service/report/report.h"
 #include "util/files.h"
 
 #define PUBLIC	"/run/app/app.sock"
@@ -172,6 +174,18 @@ static void the_first_that_comes_is_active_and_a_flip_is_one_link(void **state)
 }
 
 /* A manager that comes later sees the same. */
+/* Two slots that start at once are adopted by two processes, and each of them may make the table.
+ */
+static void a_table_that_is_there_stays(void **state)
+{
+	struct rig *rig = *state;
+
+	start_both(rig);
+	assert_int_equal(paths_create(pin_service_path("web").text), -EEXIST);
+	plane_refresh(rig->plane);
+	assert_int_equal(plane_live_slots(rig->plane), 3);
+}
+
 static void another_manager_knows_them(void **state)
 {
 	struct rig *rig = *state;
@@ -691,6 +705,47 @@ static void a_name_counts_where_it_leads_to_its_socket(void **state)
 	close(fd);
 }
 
+static bool is_listened_at(const char *file)
+{
+	_cleanup_(close_fdp) int fd = open(file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return unixdiag_is_listened_at(fd);
+}
+
+/* As in containers: the kernel tells another device of a file there than of what is bound to it. */
+static void who_listens_on_overlayfs_is_known_to(void **state)
+{
+	const char *file = "/run/merged/app.sock";
+	struct unix_listener listener;
+	struct stat st;
+	int fd, other;
+
+	(void)state;
+	rig_check(make_folders("/run/lower", 0755) == 0 && make_folders("/run/upper", 0755) == 0);
+	rig_check(make_folders("/run/work", 0755) == 0 && make_folders("/run/merged", 0755) == 0);
+	/* of two file systems, as a container's is */
+	rig_check(mount("lower", "/run/lower", "tmpfs", 0, NULL) == 0);
+	if (mount("run", "/run/merged", "overlay", 0,
+		  "lowerdir=/run/lower,upperdir=/run/upper,workdir=/run/work,xino=off") < 0) {
+		print_message("# needs overlayfs: %s\n", strerror(errno));
+		skip();
+	}
+	other = listen_at("/run/app/mine.sock");
+	fd = listen_at(file);
+	assert_true(find_listener(file, &listener));
+	assert_int_equal(stat(file, &st), 0);
+	assert_int_not_equal(unixdiag_device(st.st_dev), listener.file.device);
+	assert_true(is_listened_at(file));
+	close(fd);
+	assert_false(is_listened_at(file));
+	assert_true(is_listened_at("/run/app/mine.sock"));
+	close(other);
+	assert_false(is_listened_at("/run/app/mine.sock"));
+	rig_check(umount2("/run/merged", MNT_DETACH) == 0);
+	rig_check(umount2("/run/lower", MNT_DETACH) == 0);
+}
+
 /* ---- folders that are held ---- */
 
 static int open_app(void)
@@ -731,9 +786,11 @@ static void a_killed_holder_leaves_nothing_for_long(void **state)
 	(void)state;
 	/* as long as it lives */
 	assert_true(folderflag_settle(folder));
+	assert_false(folderflag_is_left(folder));
 	assert_int_equal(folderflag_set(folder, &mark), -EALREADY);
 	assert_int_equal(unlink(PUBLIC), -1);
 	end(holder);
+	assert_true(folderflag_is_left(folder));
 	assert_int_equal(unlink(PUBLIC), -1);
 	assert_false(folderflag_settle(folder));
 	assert_int_equal(unlink(PUBLIC), 0);
@@ -762,6 +819,7 @@ static void the_flag_of_others_stays(void **state)
 	assert_int_equal(ioctl(folder, FS_IOC_SETFLAGS, &flags), 0);
 	assert_int_equal(folderflag_set(folder, &mark), -EALREADY);
 	assert_true(folderflag_settle(folder));
+	assert_false(folderflag_is_left(folder));
 	/* also where the folder's owner says that it was ours */
 	put_mark(5);
 	assert_true(folderflag_settle(folder));
@@ -780,6 +838,41 @@ static int ask_at(struct unix_listener *listener)
 	return unixdiag_get(listener->inode, listener->cookie, &now);
 }
 
+/* Nor is the queue known to be empty. */
+static void nobody_is_known_to_be_gone(struct rig *rig, const char *cgroup)
+{
+	_cleanup_(json_object_putp) json_object *json = NULL;
+	struct service_report *report = calloc(1, sizeof(*report));
+	uint32_t queued[HS_PLACES_MAX];
+	struct retire_left left;
+
+	assert_int_equal(paths_queued(plane_paths(rig->plane), 0, queued), -ETIME);
+	assert_int_equal(plane_queued(rig->plane, queued), -ETIME);
+	assert_true(queued[0] == QUEUED_UNKNOWN && queued[1] == QUEUED_UNKNOWN);
+	assert_int_equal(queued[HS_SLOT_PARK], 0);
+	assert_int_equal(retire_look(rig->plane, 0, cgroup, &left), 0);
+	assert_false(retire_is_over(&left, 10 * USEC_PER_SEC));
+	assert_non_null(report);
+	report->n_slots = 2;
+	report_read_plane(report, rig->plane);
+	json = report_to_json(report);
+	free(report);
+	assert_non_null(strstr(json_object_to_json_string(json), "\"queued\": null"));
+	assert_null(strstr(json_object_to_json_string(json), "\"queued\": 0"));
+}
+
+/* Who was forked may wait. */
+static void another_process_asks_itself(struct unix_listener *listener)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		_exit(ask_at(listener) ? 1 : 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void who_keeps_the_kernel_waiting_does_not_keep_us(void **state)
 {
 	struct rig *rig = *state;
@@ -787,6 +880,7 @@ static void who_keeps_the_kernel_waiting_does_not_keep_us(void **state)
 	pid_t asker = unixask_begin();
 	struct unix_listener listener;
 	char file[PATH_FILE_MAX];
+	siginfo_t ended;
 	uint64_t begun;
 
 	path_of_slot("web", 0, PUBLIC, file);
@@ -800,13 +894,31 @@ static void who_keeps_the_kernel_waiting_does_not_keep_us(void **state)
 		assert_int_equal(plane_live_slots(rig->plane), 3);
 	}
 	assert_in_range(now_usec() - begun, 0, 2 * USEC_PER_SEC);
+	nobody_is_known_to_be_gone(rig, pair.a->cgroup);
+	another_process_asks_itself(&listener);
 	assert_int_equal(kill(asker, SIGCONT), 0);
 	rig_until(!ask_at(&listener));
 	server_kill(pair.b);
 	rig_until(plane_live_slots(rig->plane) == 1);
-	/* another one takes its place */
-	end(asker);
+	/* another one takes its place, and it is reaped */
+	kill(asker, SIGKILL);
+	assert_int_equal(waitid(P_PID, asker, &ended, WEXITED | WNOWAIT), 0);
 	rig_until(!ask_at(&listener));
+	assert_int_equal(waitpid(asker, NULL, WNOHANG), -1);
+}
+
+/* Else nobody would see that what hsd has closed is closed. */
+static void who_asks_holds_nothing_of_ours(void **state)
+{
+	int ends[2];
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_true(unixask_begin() > 0);
+	close(ends[1]);
+	rig_until(read(ends[0], &byte, 1) == 0);
+	close(ends[0]);
 }
 
 int main(void)
@@ -815,6 +927,7 @@ int main(void)
 		/* before another one takes descriptors from us for good */
 		PATH_CASE(who_has_very_many_sockets_costs_others_little),
 		PATH_CASE(the_first_that_comes_is_active_and_a_flip_is_one_link),
+		PATH_CASE(a_table_that_is_there_stays),
 		PATH_CASE(another_manager_knows_them),
 		PATH_CASE(a_link_that_was_left_behind_is_mended),
 		PATH_CASE(a_flip_without_its_link_is_none),
@@ -822,7 +935,9 @@ int main(void)
 		PATH_CASE(what_waits_at_a_path_is_waited_for),
 		PATH_CASE(who_is_the_first_that_waits_is_told),
 		PATH_CASE(a_name_counts_where_it_leads_to_its_socket),
+		PATH_CASE(who_listens_on_overlayfs_is_known_to),
 		PATH_CASE(who_keeps_the_kernel_waiting_does_not_keep_us),
+		PATH_CASE(who_asks_holds_nothing_of_ours),
 		PATH_CASE(a_killed_holder_leaves_nothing_for_long),
 		PATH_CASE(the_flag_of_others_stays),
 		PATH_CASE(more_may_wait_than_a_page_names),

@@ -16,7 +16,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	settings FailoverHold=0
 	inside systemctl kill -s CONT pool@0 pool@1 || true
 	wait_for 15 is_ready pool

@@ -18,7 +18,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	printf '' | write /etc/hotstandby/app.conf
 	inside systemctl start app@0 app@1
 	inside systemctl reload-or-restart hsd

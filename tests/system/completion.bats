@@ -30,6 +30,8 @@ offers() {
 	echo "${COMPREPLY[*]}"
 }
 
+fail() { echo "$*" >&2 && return 1; }
+
 is() { [[ "$1" == "$2" ]] || { echo "offered: $1" >&2 && return 1; }; }
 
 @test "every verb is offered" {
@@ -49,6 +51,35 @@ is() { [[ "$1" == "$2" ]] || { echo "offered: $1" >&2 && return 1; }; }
 	while read -r option; do
 		[[ $offered =~ \ --$option=?\  ]] || { echo "--$option is not offered" >&2 && return 1; }
 	done < <(sed -nE 's/^\t\{"([a-z-]+)", [a-z_]+, NULL, .*/\1/p' "$top/manager/hsctl/arguments.c")
+}
+
+# takes VERB OPTION: the command itself says so; two hosts at a time are refused behind that, so it does nothing
+takes() {
+	local value='' said
+	case $2 in
+	--then=) value=keep ;;
+	*=) value=1 ;;
+	esac
+	said=$("$top/${BUILD:-build}/hsctl" "$1" -H a -M b "$2$value" 2>&1 || true)
+	[[ $said == *'exclude each other'* || $said == *'too few arguments'* ]] && return 0
+	[[ $said == *' takes no '* ]] || echo "# hsctl $1 $2$value: $said" >&3
+	return 1
+}
+
+@test "every option is offered with each verb that takes it, and with no other" {
+	local verb option offered options
+	options=$(sed -nE 's/^\t\{"([a-z-]+)", (required)?[a-z_]*, NULL, .*/--\1 \2/p' "$top/manager/hsctl/arguments.c" |
+		sed 's/ required/=/; s/ $//' | grep -vE -- '^--(help|version)$')
+	for verb in $(_hsctl_verbs); do
+		offered=" $(offers "$verb" --) "
+		for option in $options; do
+			if takes "$verb" "$option"; then
+				[[ $offered == *" $option "* ]] || fail "$verb: $option is not offered" || return 1
+			else
+				[[ $offered != *" $option "* ]] || fail "$verb: $option is offered" || return 1
+			fi
+		done
+	done
 }
 
 @test "every option that takes a value has a case of its own" {

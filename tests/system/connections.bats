@@ -24,7 +24,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl kill -s CONT app@0 app@1 2>/dev/null || true
 	wait_for 10 is_ready app
 	prefer app 0

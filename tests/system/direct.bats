@@ -15,7 +15,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl start app@0 app@1 hsd
 	wait_for 10 is_ready app
 	prefer app 0

@@ -364,7 +364,7 @@ hsd_nudges() {
 # wakings: how often slot 1 is woken when a connection moves to it, as "n"
 wakings() {
 	local begun client
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	# what waits of an earlier time goes with both, as there is no park
 	inside systemctl stop edges@0 edges@1
 	inside systemctl start edges@0 edges@1

@@ -15,7 +15,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside rm -f /etc/hotstandby/app.conf.d/end.conf
 	inside systemctl reload hsd
 	inside systemctl start app@0 app@1

@@ -22,7 +22,7 @@ Park=always'
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	prefer good 0
 	wait_for 10 is_ready good
 	pids="$(main_pid good@0) $(main_pid good@1) $(main_pid hsd)"

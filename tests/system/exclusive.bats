@@ -30,7 +30,7 @@ setup_file() {
 
 # slot 0 serves, slot 1 is down, and nothing is under way
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl reset-failed 'app@*' || true
 	inside rm -f /etc/app-1.env /etc/app-0.env
 	inside systemctl stop app@1

@@ -42,7 +42,7 @@ version() {
 
 # slot 0 serves version 1, slot 1 is down, and nothing is under way
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside rm -f /run/once/ill-0 /run/once/ill-1 /etc/systemd/system/once@.service.d/aa-slow.conf
 	inside systemctl daemon-reload
 	version 0 1

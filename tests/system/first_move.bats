@@ -247,6 +247,29 @@ EnvironmentFile=/nowhere'
 	inside rm -rf /etc/systemd/system/ten.service.d
 }
 
+@test "apache2, as its package has it: a second one ends at the PID file of the first; with one for each slot it moves" {
+	template apache2
+	inside systemctl daemon-reload
+	inside systemctl unmask -q apache2
+	inside systemctl enable -q --now apache2
+	begin_load http://127.0.0.1:80/ html
+	run -4 --separate-stderr hs enable apache2@.service --from=apache2.service
+	[[ $stderr == *'the PID file of another; give each slot one of its own'*'$HOTSTANDBY_SLOT'*'serves as before'* ]]
+	[[ $(unit_state apache2) == active ]]
+	# hotstandby(7) has this line
+	inside tee -a /etc/apache2/envvars >/dev/null \
+		<<<'export APACHE_PID_FILE=/run/apache2/apache2${HOTSTANDBY_SLOT:+-$HOTSTANDBY_SLOT}.pid'
+	hs enable apache2@.service --from=apache2.service
+	is_ready apache2
+	inside systemctl restart apache2@0
+	inside systemctl restart apache2
+	wait_for 5 is_ready apache2
+	lost_nothing 'apache2: a move that was undone, the first move, and restarts'
+	hs disable apache2@.service
+	inside systemctl stop apache2@0 apache2@1
+	inside rm -f /etc/systemd/system/apache2@.service
+}
+
 @test "nginx, as its package has it: its own stop would end a slot by the file that they share" {
 	local rest
 	template nginx

@@ -25,6 +25,25 @@ gone() {
 	true
 }
 
+@test "the plain unit that has the path is named by enable and doctor, also when it has another name" {
+	plain feight
+	inside systemctl disable -q feight.service
+	run -0 --separate-stderr hs enable feight@.service
+	[[ $stderr == *'feight.service runs and serves /run/feight/feight.sock'*'has the path'*'--from=feight.service'* ]]
+	run hs doctor feight
+	[[ $output == *'unit.plain (feight)'*'feight.service runs and serves /run/feight/feight.sock'* ]]
+	inside systemctl stop feight.service
+	run -0 --separate-stderr hs enable feight@.service
+	[[ $stderr != *feight.service* ]]
+	inside mv /etc/systemd/system/feight.service /etc/systemd/system/fother.service
+	inside systemctl daemon-reload
+	inside systemctl start fother.service
+	run -0 --separate-stderr hs enable feight@.service
+	[[ $stderr == *'fother.service runs and serves /run/feight/feight.sock'*'--from=fother.service'* ]]
+	gone fother
+	gone feight
+}
+
 @test "gunicorn, which removes its path at its end: nothing is lost, and the name stands for the slots" {
 	plain fone
 	haproxy fone 8121
@@ -154,6 +173,38 @@ gone() {
 	inside rm -r /etc/systemd/system/fseven.service.d
 	gone fseven
 }
+
+# left NAME: as one that was killed leaves its folder
+left() { inside bash -c 'install -m 600 /dev/null "/run/$1/.hotstandby.held" && chattr +a "/run/$1"' sh "$1"; }
+
+@test "what one that was killed has left is named by doctor and taken back by a new hsd; who lives keeps it" {
+	local holder
+	gunicorn fnine
+	up fnine
+	left fnine
+	run hs doctor fnine
+	[[ $output == *'service.folder'*'Nothing can be removed from the folder of /run/fnine/fnine.sock'* ]]
+	# its holder lives
+	inside flock /run/fnine/.hotstandby.held sleep 30 3>&- &
+	holder=$!
+	wait_for 5 inside bash -c '! flock -n /run/fnine/.hotstandby.held true'
+	run hs doctor fnine
+	[[ $output != *service.folder* ]]
+	inside systemctl restart hsd
+	wait_for 5 inside bash -c 'journalctl -q -u hsd -o cat | grep -q "nothing can be removed from the folder of /run/fnine/fnine.sock"'
+	wait_for 5 no_links_are_made
+	folder_is_held fnine
+	inside pkill -x sleep
+	wait $holder || true
+	inside systemctl restart hsd
+	wait_for 5 folder_is_free fnine
+	[[ $(inside ls -A /run/fnine) == fnine.sock ]]
+	run hs doctor fnine
+	[[ $output != *service.folder* ]]
+	[[ $(inside curl -sSf --unix-socket /run/fnine/fnine.sock http://app/) == slot=[01]* ]]
+	gone fnine
+}
+no_links_are_made() { [[ -z $(inside systemctl list-units --no-legend --plain 'hotstandby-paths-*') ]]; }
 
 folder_is_held() { [[ $(inside lsattr -d "/run/$1") == *a*' '* ]]; }
 folder_is_free() { [[ $(inside lsattr -d "/run/$1" | cut -d' ' -f1) != *a* ]]; }

@@ -429,7 +429,7 @@ mute() {
 	inside systemctl start plainsock@0
 	pid=$(main_pid plainsock@0)
 	run ! inside systemctl start plainsock@1.socket
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	begin_load http://127.0.0.1:9741/ slot=
 	run -0 hs enable plainsock@.service
 	[[ $output == *'Intake: socket unit; a socket unit passes the listeners in.'* ]]

@@ -18,7 +18,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl start hsd app@0 app@1
 	wait_for 10 is_ready app
 }
@@ -147,7 +147,7 @@ waits_in_park() { [[ $(status app .parked) == 1 ]]; }
 	copy stray 0.0.0.0:9601
 	inside systemctl stop hsd
 	is_foreign app "$name stray.service 0.0.0.0:9601 false"
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl start hsd
 	wait_for 5 is_foreign app "$name stray.service 0.0.0.0:9601 false"
 	count_events 'is no slot of it' 1

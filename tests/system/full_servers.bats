@@ -15,7 +15,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	BATS_TEST_TIMEOUT=150
 }
 
@@ -71,7 +71,7 @@ a_restart_is_seen() {
 	wait_for 15 is_ready "$1"
 	settings "$1" FailoverHold=0
 	prefer "$1" 0
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 }
 
 # all_are_answered NAME KIND CLIENTS REQUESTS PATH: more clients than the active slot has workers

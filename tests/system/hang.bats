@@ -16,7 +16,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl kill -s CONT app@0 app@1 2>/dev/null || true
 	# it remembers who hung of late, and has that one wait before it is restarted, ever longer
 	inside systemctl restart hsd
@@ -400,7 +400,7 @@ freeze_worker() { inside bash -c "kill -STOP \$(pgrep -P $(main_pid nginx@0) | h
 	for _ in {1..6}; do
 		wait_for 20 is_ready app
 		prefer app 0
-		rig_began=$(inside date +%s.%N)
+		rig_began=${EPOCHREALTIME/,/.}
 		pid=$(main_pid app@0) hsd=$(main_pid hsd)
 		begin_load $url slot=
 		freeze app@0

@@ -39,7 +39,7 @@ health() {
 is() { inside sh -c "echo $2 >/run/ailing/$1"; }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside rm -rf /run/ailing
 	inside mkdir -p /run/ailing
 	inside systemctl start app@0 app@1 hsd

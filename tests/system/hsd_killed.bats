@@ -16,7 +16,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl start app@0 app@1
 	wait_for 10 is_ready app
 	prefer app 0

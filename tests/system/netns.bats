@@ -29,7 +29,7 @@ by_hand() { printf '[Service]\nFailover=manual\n' | write "/etc/hotstandby/$1.co
 add_line() { inside sed -i "s|^Type=notify|&\n$2|" "/etc/systemd/system/$1@.service"; }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl start hsd priv@0 priv@1 path@0 path@1
 	wait_for 10 is_ready priv
 	wait_for 10 is_ready path

@@ -81,6 +81,14 @@ outdated() { status app "[.slots[].outdated | select(. != null)] | $1"; }
 	down other
 }
 
+@test "a new hsd tells what is replaced, though nobody has asked it anything" {
+	inside systemctl restart hsd
+	replace /opt/app/libsystemd.so.0
+	wait_for 10 has_event app outdated
+	hs upgrade --outdated --probation=300ms
+	[[ $(outdated length) == 0 ]]
+}
+
 @test "the program itself, by the name of the service; others are left alone" {
 	replace /opt/app/server
 	[[ $(outdated '.[1].path') == /opt/app/server ]]

@@ -31,7 +31,7 @@ run_as() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl start hsd app@0 app@1 dyn@0 dyn@1
 	wait_for 10 is_ready app
 	wait_for 10 is_ready dyn

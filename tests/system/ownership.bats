@@ -22,7 +22,7 @@ setup_file() {
 
 # also after a test that failed
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside bash -c 'rm -rf /run/systemd/system/blog@*.service.d; systemctl daemon-reload'
 	inside systemctl start hsd shop@0 shop@1
 	inside systemctl start blog@0 blog@1

@@ -20,7 +20,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl start app@0 app@1 sock@0 sock@1
 	wait_for 10 is_ready app
 	wait_for 10 is_ready sock

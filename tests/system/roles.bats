@@ -30,7 +30,7 @@ role_service() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	inside systemctl start hsd
 	settings OnDemote=SIGUSR2 OnPromote=SIGUSR1
 	inside systemctl start app@0 app@1

@@ -80,6 +80,16 @@ wakeups() {
 }
 is_idle() { (($(wakeups) <= 1)); }
 
+@test "what was replaced on the disk is told of each, though nobody has asked" {
+	inside bash -c 'cd /usr/lib/hotstandby && cp -p hs-example-server new && mv new hs-example-server'
+	wait_for 40 all_told_outdated
+}
+all_told_outdated() {
+	local told
+	told=$(inside journalctl -q -o json --since="@$rig_began" HS_EVENT=outdated --output-fields=HS_SERVICE | jq -r .HS_SERVICE | sort -u | wc -l)
+	((told == services))
+}
+
 @test "a service takes at most a quarter of a megabyte" {
 	local kb
 	kb=$(inside awk '/^VmRSS/ { print $2 }' "/proc/$(hsd_pid)/status")

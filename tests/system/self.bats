@@ -199,6 +199,24 @@ finds() { [[ $(seen "$1") == "$2" ]]; }
 	down pair
 }
 
+# Its stop cannot be taken back: systemd has it under way when the other one's start fails.
+@test 'both are restarted in one command to a version that does not start: all wait until one does' {
+	asking both 7111 "ExecStartPre=/bin/sh -c 'test ! -e /run/bad'"
+	up both
+	inside touch /run/bad
+	begin_load http://127.0.0.1:7111/ slot= 4
+	run ! inside systemctl restart both@0 both@1
+	[[ $(status both '[.slots[].state] | unique | join(" ")') == failed ]]
+	wait_for 5 waits_in_park both 4
+	inside rm /run/bad
+	inside systemctl start both@1
+	wait_for 5 is_state both 1 ready
+	lost_nothing 'two restarted at once, of which none starts, and one started then'
+	down both
+}
+
+waits_in_park() { (($(status "$1" .parked) == $2)); }
+
 @test 'a server of datagrams that waits for itself, by ExecStartPost= and before it reports ready' {
 	local wrapped
 	write /usr/lib/system-tests/udp_server.py <<-'END'
@@ -211,7 +229,7 @@ finds() { [[ $(seen "$1") == "$2" ]]; }
 	END
 	write /usr/lib/system-tests/udp_ask.py <<-'END'
 		import os, socket, sys
-		for _ in range(40):
+		for _ in range(120):
 		    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
 		        s.settimeout(0.2)
 		        s.connect(('127.0.0.1', 7110))

@@ -70,7 +70,7 @@ has_reloaded() {
 		inside systemctl kill -s KILL "loose@$slot"
 		wait_for 10 has_event loose restart
 		wait_for 10 is_ready loose
-		rig_began=$(inside date +%s.%N)
+		rig_began=${EPOCHREALTIME/,/.}
 	done
 	# but not when it was told to stop
 	inside systemctl stop loose@1 || true

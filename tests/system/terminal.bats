@@ -14,7 +14,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	wait_for 5 is_ready app
 	prefer app 0
 }

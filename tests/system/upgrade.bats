@@ -15,7 +15,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	write /etc/systemd/system/app@.service.d/version.conf <<<'[Service]'
 	inside systemctl daemon-reload
 	inside systemctl start app@0 app@1

@@ -30,7 +30,7 @@ setup_file() {
 }
 
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	number=0
 	begin_load $url slot= 1
 }

@@ -38,11 +38,11 @@ nginx_up() {
 	[[ $(status nginx '[.slots[].sockets] | join(" ")') == '3 3' ]]
 }
 
-setup() { rig_began=$(inside date +%s.%N); }
+setup() { rig_began=${EPOCHREALTIME/,/.}; }
 
 # both_loads URL TEXT: wrk, which reads what it is answered, and h2load, in rounds of some hundred requests
 both_loads() {
-	load_kinds="'version=1 ' 'version=2 '" begin_load "$1" "$2" 2
+	load_kinds="'version=1 ' 'version=2 '" LOAD_PAUSE_MS=2 begin_load "$1" "$2" 2
 	inside rm -f /tmp/enough
 	inside timeout 60 sh -c 'until [ -e /tmp/enough ]; do
 		timeout 20 h2load --h1 -H "Connection: close" -c 1 -n 300 "$1"; done' sh "$1" \

@@ -455,6 +455,11 @@ static void no_park(struct example *example)
 	example->service.without_park = example->sockets[0].address;
 }
 
+static void a_folder_that_was_left(struct example *example)
+{
+	snprintf(example->service.held, sizeof(example->service.held), "/run/app/app.sock");
+}
+
 static void a_stranger(struct example *example)
 {
 	problem_set(&example->foreign.text, 0, "process 7 (nc) listens on 0.0.0.0:80");
@@ -493,6 +498,7 @@ static void each_fault_is_found_once(void **state)
 		{a_port_nobody_serves, "service.ports", 1},
 		{more_addresses_than_there_may_be, "service.listeners", 1},
 		{no_park, "service.park", 1},
+		{a_folder_that_was_left, "service.folder", 1},
 		{a_stranger, "service.foreign", 1},
 		{a_stranger_in_front, "service.foreign-in-front", 1},
 	};

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -155,6 +156,98 @@ static void test_a_change_while_it_is_looked(void **state)
 	assert_int_equal(rig.told_second, 1);
 }
 
+/* One that stays; each change is two events. */
+static int *add_lasting(unsigned folder)
+{
+	int *watches = calloc(1, sizeof(*watches));
+
+	assert_non_null(watches);
+	watches[0] = inotify_add_watch(filewatch_fd(rig.filewatch), rig.folders[folder],
+				       CHANGES & ~IN_ONESHOT);
+	assert_true(watches[0] >= 0);
+	return watches;
+}
+
+static void test_more_changes_than_are_kept(void **state)
+{
+	int *watches = add_lasting(0);
+
+	(void)state;
+	watched_begin(&rig.first);
+	for (unsigned i = 0; i < WATCHED_MISSED_MAX / 2; i++)
+		change(0);
+	turn();
+	watched_end(&rig.first, add(1), 1);
+	assert_int_equal(rig.told_first, 0);
+	watched_begin(&rig.first);
+	for (unsigned i = 0; i <= WATCHED_MISSED_MAX / 2; i++)
+		change(0);
+	turn();
+	/* it may be one of them */
+	watched_end(&rig.first, add(1), 1);
+	assert_int_equal(rig.told_first, 1);
+	free(watches);
+}
+
+static void test_a_change_before_the_look(void **state)
+{
+	int *watches = add_lasting(0);
+
+	(void)state;
+	watched_begin(&rig.first);
+	change(0);
+	turn();
+	watched_end(&rig.first, NULL, 0);
+	watched_begin(&rig.first);
+	watched_end(&rig.first, watches, 1);
+	assert_int_equal(rig.told_first, 0);
+}
+
+/* What is lost may have been about anybody. */
+static void test_an_overflow(void **state)
+{
+	unsigned room = 0;
+	FILE *file = fopen("/proc/sys/fs/inotify/max_queued_events", "re");
+
+	(void)state;
+	assert_true(file && fscanf(file, "%u", &room) == 1);
+	fclose(file);
+	watch(&rig.first, 1);
+	free(add_lasting(0));
+	for (unsigned i = 0; i <= room / 2; i++)
+		change(0);
+	turn();
+	assert_int_equal(rig.told_first, 1);
+}
+
+static unsigned count_watches(void)
+{
+	unsigned n = 0;
+	char path[64], line[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", filewatch_fd(rig.filewatch));
+	file = fopen(path, "re");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		n += !strncmp(line, "inotify wd:", strlen("inotify wd:"));
+	fclose(file);
+	return n;
+}
+
+static void test_no_watch_is_left(void **state)
+{
+	(void)state;
+	watch(&rig.first, 0);
+	watch(&rig.first, 1);
+	assert_int_equal(count_watches(), 1);
+	watch(&rig.second, 1);
+	watched_done(&rig.first);
+	assert_int_equal(count_watches(), 1);
+	watched_done(&rig.second);
+	assert_int_equal(count_watches(), 0);
+}
+
 static void test_a_look_that_failed(void **state)
 {
 	(void)state;
@@ -188,6 +281,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_is_shared, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_change_while_it_is_looked, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(test_more_changes_than_are_kept, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_change_before_the_look, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_an_overflow, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_watch_is_left, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_look_that_failed, set_up, tear_down),
 		cmocka_unit_test(test_without_inotify),
 	};

@@ -344,6 +344,20 @@ static void test_status(void **state)
 	assert_null(strchr(text, '\033'));
 }
 
+/* What could not be asked is not shown as none. */
+static void test_unknown_queue(void **state)
+{
+	static const char slot[] =
+		"{\"slots\":[{\"slot\":0,\"connections\":8,\"queued\":null,\"half_open\":5,"
+		"\"chosen\":9}]}";
+	_cleanup_(freep) char *status = render_text(render_status, slot);
+	_cleanup_(freep) char *connections = render_text(render_connections, slot);
+
+	(void)state;
+	assert_shows(status, "    8      ?      9 ");
+	assert_shows(connections, "    8      ?         5 ");
+}
+
 /* Whatever another version sends: no crash, and what is there is shown. */
 static void test_odd_status(void **state)
 {
@@ -515,14 +529,14 @@ static void test_command(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_values),
-		cmocka_unit_test(test_order),	    cmocka_unit_test(test_help),
-		cmocka_unit_test(test_bad),	    cmocka_unit_test(test_bad_text),
-		cmocka_unit_test(test_service),	    cmocka_unit_test(test_verbs),
-		cmocka_unit_test(test_status),	    cmocka_unit_test(test_odd_status),
-		cmocka_unit_test(test_list),	    cmocka_unit_test(test_list_full),
-		cmocka_unit_test(test_connections), cmocka_unit_test(test_progress),
-		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_values),
+		cmocka_unit_test(test_order),	   cmocka_unit_test(test_help),
+		cmocka_unit_test(test_bad),	   cmocka_unit_test(test_bad_text),
+		cmocka_unit_test(test_service),	   cmocka_unit_test(test_verbs),
+		cmocka_unit_test(test_status),	   cmocka_unit_test(test_unknown_queue),
+		cmocka_unit_test(test_odd_status), cmocka_unit_test(test_list),
+		cmocka_unit_test(test_list_full),  cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_progress),   cmocka_unit_test(test_command),
 	};
 
 	return cmocka_run_group_tests_name("hsctl_args", tests, NULL, NULL);

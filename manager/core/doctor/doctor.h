@@ -171,6 +171,8 @@ struct doctor_service {
 	struct problem plain; /* a unit that is no slot and has the port, and what it does; empty =
 				 none */
 	const char *plain_why, *plain_unit;
+	char held[HS_PATH_MAX]; /* a path from whose folder nothing can be removed, as a hsctl that
+				   was killed has left it so; "" = none */
 	const struct lint_report *lint; /* what enable says of the units; NULL = not known */
 	unsigned pending;		/* files that are not as enable writes them */
 	bool needs_reload;		/* systemd has not read the newest files */

@@ -535,6 +535,19 @@ static void judge_park(struct doctor_report *report, const struct doctor_service
 		doctor_add(report, DOCTOR_OK, &fine, "Its parks are open");
 }
 
+static void judge_held(struct doctor_report *report, const struct doctor_service *service)
+{
+	static const struct doctor_advice held = {
+		"service.folder",
+		"A hsctl that was killed has left it append-only: who starts there cannot replace "
+		"his socket, and root cannot remove it either",
+		"Restart hsd or a slot, which take it back: systemctl restart hsd"};
+
+	if (service->held[0])
+		doctor_add(report, DOCTOR_FINDING, &held,
+			   "Nothing can be removed from the folder of %s", service->held);
+}
+
 /* ---- others ---- */
 
 static void judge_foreign(struct doctor_report *report, const struct doctor_service *service)
@@ -568,5 +581,6 @@ void doctor_service(struct doctor_report *report, const struct doctor_service *s
 	judge_flow(report, service);
 	judge_ports(report, service);
 	judge_park(report, service);
+	judge_held(report, service);
 	judge_foreign(report, service);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/path.h"
 #include "hsctl/direct.h"
 #include "hsctl/json.h"
 #include "hsctl/setup/enable.h"
@@ -13,7 +14,10 @@
 #include "plane/borrow/borrow.h"
 #include "plane/selftest/selftest.h"
 #include "system/configfile.h"
+#include "hsctl/path/folderflag.h"
+#include "hsctl/setup/enable.h"
 #include "system/machine.h"
+#include "hsctl/path/pathsetup.h"
 #include "util/macro.h"
 #include "util/strings.h"
 
@@ -189,17 +193,32 @@ static int read_slots(struct examination *e)
 
 static void read_plain(struct examination *e)
 {
+	struct plainunit_scope scope = {&e->direct.config, &e->plan->paths};
 	struct plainunit *plain = &e->plan->plain;
 	char text[PLAINUNIT_TEXT_MAX];
 
 	/* where slots serve, who else does so is found by the addresses */
-	plainunit_find(e->direct.systemd, e->direct.service, &e->direct.config,
+	plainunit_find(e->direct.systemd, e->direct.service, &scope,
 		       !plane_live_slots(e->direct.plane), plain);
 	if (!plain->name[0])
 		return;
 	problem_set(&e->facts.plain, 0, "%s", plainunit_describe(plain, text));
 	e->facts.plain_why = plainunit_why(plain);
 	e->facts.plain_unit = plain->name;
+}
+
+static void read_held(struct examination *e)
+{
+	for (unsigned i = 0; i < e->facts.config.n_paths; i++) {
+		const char *path = e->facts.config.paths[i];
+		_cleanup_(close_fdp) int fd = -1;
+		char folder[HS_PATH_MAX];
+
+		path_folder(path, folder);
+		fd = pathsetup_open_public(folder);
+		if (fd >= 0 && folderflag_is_left(fd))
+			memcpy(e->facts.held, path, sizeof(e->facts.held));
+	}
 }
 
 static int read_units(struct examination *e, struct problem *problem)
@@ -269,6 +288,7 @@ static int gather(const struct arguments *arguments, const char *service, struct
 				   strerror(-r));
 	read_problems(arguments, e);
 	read_parks(arguments, e);
+	read_held(e);
 	e->facts.sockets = e->sockets;
 	e->facts.foreign = e->foreign;
 	return 0;

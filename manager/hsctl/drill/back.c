@@ -107,6 +107,18 @@ static bool switch_back(struct drill *drill)
 	return !drill_switch(drill, to);
 }
 
+/* Or nothing is on its way: who is full may stay so for ever, and that it is has been told. */
+static bool is_back_or_full(const struct drill *drill, unsigned slot)
+{
+	if (!drill->broken.text[0])
+		return drill_is_whole(drill, slot);
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		if (drill->before.ready & (1U << i) && !drill_is_ready(drill, i) &&
+		    strcmp(drill->seen.states[i], "full"))
+			return false;
+	return drill_is_idle(drill, slot);
+}
+
 bool drill_put_back(struct drill *drill)
 {
 	bool alone = drill->direct.config.exclusive && drill->before.active < HS_SLOTS_MAX;
@@ -125,8 +137,10 @@ bool drill_put_back(struct drill *drill)
 	}
 	bring_manager_back(drill);
 	back = alone ? start_alone(drill) && switch_back(drill) : start_slots(drill);
-	back = back && drill_wait(drill, drill_is_whole, 0, WHOLE_WITHIN,
-				  "not all slots that were ready before are so again");
+	back = back &&
+	       drill_wait(drill, is_back_or_full, 0, WHOLE_WITHIN,
+			  "not all slots that were ready before are so again") &&
+	       drill_is_whole(drill, 0);
 	if (!alone)
 		back &= switch_back(drill);
 	drill_interrupted = interrupted;

@@ -16,13 +16,19 @@
 static const char slow_start[] = "/bin/sleep 2";
 static const char bad_start[] = "/bin/sh -c \"exit 1\"";
 
+/* Nothing is to be waited for when something else has gone wrong; what was harmed is put back after
+ * that. */
+static bool is_whole_or_broken(const struct drill *drill, unsigned slot)
+{
+	return drill_is_whole(drill, slot) || drill->broken.text[0];
+}
+
 static void wait_until_whole(struct drill *drill)
 {
-	drill_wait(drill, drill_is_whole, 0, BACK_WITHIN,
+	drill_wait(drill, is_whole_or_broken, 0, BACK_WITHIN,
 		   "not all slots that were ready before are so again");
 }
 
-/* Nothing is to be waited for either when something else has gone wrong. */
 static bool is_decided(const struct drill *drill, unsigned active)
 {
 	return drill_is_not_active(drill, active) || drill->broken.text[0];

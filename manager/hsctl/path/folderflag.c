@@ -125,6 +125,14 @@ void folderflag_clear(int folder, int mark)
 	close_fd(mark);
 }
 
+bool folderflag_is_left(int folder)
+{
+	_cleanup_(close_fdp) int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(close_fdp) int mark = -1;
+
+	return fd >= 0 && has_flag(fd) && !lock_mark(fd, &mark);
+}
+
 bool folderflag_settle(int folder)
 {
 	_cleanup_(close_fdp) int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -18,6 +18,9 @@ int folderflag_set(int folder, int *ret_mark);
 /* Closes `mark`. */
 void folderflag_clear(int folder, int mark);
 
+/* Whether one that was killed has left it. `folder` may be O_PATH. */
+bool folderflag_is_left(int folder);
+
 /* Takes off what one that was killed has left; else does nothing. `folder` may be O_PATH. Returns
  * whether the folder has the flag now. */
 bool folderflag_settle(int folder);

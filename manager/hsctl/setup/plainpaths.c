@@ -67,7 +67,9 @@ size_t plainpaths_left(const struct plainpaths *paths)
 	_cleanup_(freep) struct unix_file *files = calloc(paths->n + 1, sizeof(*files));
 	_cleanup_(freep) uint64_t *open = calloc(paths->n + 1, sizeof(*open));
 	struct unix_listener now;
+	bool unknown = false;
 	size_t left = 0;
+	int r;
 
 	if (!files || !open || !paths->n)
 		return 0;
@@ -75,11 +77,15 @@ size_t plainpaths_left(const struct plainpaths *paths)
 		const struct unix_listener *one = &paths->listeners[i];
 
 		files[i] = one->file;
-		if (!unixdiag_get(one->inode, one->cookie, &now))
+		r = unixdiag_get(one->inode, one->cookie, &now);
+		if (!r)
 			left += now.queued;
+		else if (r != -ENOENT)
+			unknown = true;
 	}
-	if (!unixdiag_connections(files, paths->n, PATIENCE, open))
-		for (size_t i = 0; i < paths->n; i++)
-			left += open[i];
-	return left;
+	if (unixdiag_connections(files, paths->n, PATIENCE, open) < 0)
+		unknown = true;
+	for (size_t i = 0; i < paths->n; i++)
+		left += open[i];
+	return MAX(left, (size_t)unknown);
 }

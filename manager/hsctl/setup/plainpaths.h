@@ -21,5 +21,6 @@ void plainpaths_done(struct plainpaths *paths);
 
 /* The first that no slot serves, by the status of the service; NULL = they serve all. */
 const char *plainpaths_missing(const struct plainpaths *paths, json_object *status);
-/* Connections that wait for it, and those that it has. */
+/* Connections that wait for it, and those that it has. Where they could not be counted at least 1:
+ * it is not known to have none. */
 size_t plainpaths_left(const struct plainpaths *paths);

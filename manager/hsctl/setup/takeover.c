@@ -50,6 +50,7 @@ static int refuse(const char *from, const char *why)
 int takeover_check(const struct arguments *arguments, sd_bus *systemd,
 		   const struct enable_plan *plan)
 {
+	struct plainunit_scope scope = {&plan->config, &plan->paths};
 	const char *from = arguments->texts[TEXT_FROM];
 	struct plainunit plain;
 	struct problem why;
@@ -66,7 +67,7 @@ int takeover_check(const struct arguments *arguments, sd_bus *systemd,
 		return refuse(from, "with Exclusive=yes only one instance may run at a time, and "
 				    "this begins with a slot beside the plain unit; stop that one "
 				    "and start a slot instead");
-	if (!plainunit_look(systemd, from, &plan->config, &plain))
+	if (!plainunit_look(systemd, from, &scope, &plain))
 		return refuse(from, "there is no such unit, or it runs no server");
 	if (strcmp(plain.name, from))
 		return refuse(from, "this is only another name of a unit; give that one's");
@@ -143,9 +144,10 @@ int takeover_run(const struct arguments *arguments, sd_bus *systemd, const struc
 {
 	_cleanup_(takeover_done) struct takeover t = {
 		.arguments = arguments, .systemd = systemd, .plan = plan};
+	struct plainunit_scope scope = {&plan->config, &plan->paths};
 	int r;
 
-	plainunit_look(systemd, arguments->texts[TEXT_FROM], &plan->config, &t.plain);
+	plainunit_look(systemd, arguments->texts[TEXT_FROM], &scope, &t.plain);
 	r = takeover_look_at_paths(&t);
 	if (r >= 0)
 		r = takeover_make_room(&t);

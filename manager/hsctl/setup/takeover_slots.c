@@ -54,7 +54,8 @@ static bool read_slot(const struct takeover *t, unsigned slot, struct problem *r
 	if (!strcmp(state, "down"))
 		problem_set(ret_why, 0,
 			    "slot %u has ended by itself, as servers do that find the PID file of "
-			    "another",
+			    "another; give each slot one of its own, by %%i in the unit or "
+			    "$HOTSTANDBY_SLOT in the settings, see hotstandby(7)",
 			    slot);
 	return strcmp(state, "down") && strcmp(state, "failed");
 }

@@ -171,10 +171,11 @@ static int finish(const struct arguments *arguments, sd_bus *systemd,
 /* Of the server as it was before, which is no fault of the template's. */
 static void note_plain(sd_bus *systemd, struct enable_plan *plan)
 {
+	struct plainunit_scope scope = {&plan->config, &plan->paths};
 	struct lint_finding finding = {0};
 	char text[PLAINUNIT_TEXT_MAX];
 
-	plainunit_find(systemd, plan->service, &plan->config, true, &plan->plain);
+	plainunit_find(systemd, plan->service, &scope, true, &plan->plain);
 	if (!plan->plain.name[0])
 		return;
 	finding.file = plan->plain.fragment;

@@ -85,7 +85,7 @@ static void add_slot(const struct render *render, struct libscols_table *table,
 	cell_set_text(line, 3, state);
 	cell_set_number(line, 4, json_number(slot, "main_pid", -1));
 	cell_set_number(line, 5, json_number(slot, "connections", -1));
-	cell_set_number(line, 6, json_number(slot, "queued", -1));
+	cell_set_waiting(line, 6, slot);
 	cell_set_number(line, 7, json_number(slot, "chosen", -1));
 	cell_set_number(line, 8, json_number(slot, "migrated_in", -1));
 	cell_set_text(line, 9, ago(render, json_text(slot, "since"), text, sizeof(text)));

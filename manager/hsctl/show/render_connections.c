@@ -42,7 +42,7 @@ static void add_place(struct libscols_table *table, json_object *place, const ch
 	cell_set_text(line, SLOT, name);
 	cell_set_text(line, ROLE, json_text(place, "role"));
 	cell_set_number(line, CONNS, json_number(place, "connections", -1));
-	cell_set_number(line, QUEUED, json_number(place, "queued", -1));
+	cell_set_waiting(line, QUEUED, place);
 	cell_set_number(line, HALF_OPEN, json_number(place, "half_open", -1));
 	set_rate(line, place);
 	cell_set_span(line, OLDEST, json_number(place, "oldest_ms", -1));

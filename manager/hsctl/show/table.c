@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "hsctl/json.h"
 #include "util/clock.h"
 
 struct libscols_table *table_new(const struct render *render, const struct column *columns,
@@ -43,6 +44,16 @@ void cell_set_number(struct libscols_line *line, unsigned column, int64_t number
 	if (number >= 0)
 		snprintf(text, sizeof(text), "%" PRId64, number);
 	cell_set_text(line, column, text);
+}
+
+void cell_set_waiting(struct libscols_line *line, unsigned column, json_object *place)
+{
+	json_object *queued;
+
+	if (json_object_object_get_ex(place, "queued", &queued) && !queued)
+		cell_set_text(line, column, "?");
+	else
+		cell_set_number(line, column, json_number(place, "queued", -1));
 }
 
 void cell_set_span(struct libscols_line *line, unsigned column, int64_t msec)

@@ -2,6 +2,7 @@
 /* Tables for people. */
 #pragma once
 
+#include <json-c/json.h>
 #include <libsmartcols/libsmartcols.h>
 
 #include "hsctl/show/render.h"
@@ -23,6 +24,8 @@ void table_print(const struct render *render, struct libscols_table *table);
 /* NULL, "" and negative numbers are shown as "-". */
 void cell_set_text(struct libscols_line *line, unsigned column, const char *text);
 void cell_set_number(struct libscols_line *line, unsigned column, int64_t number);
+/* "queued" of a slot or the park; null: "?", as it could not be asked. */
+void cell_set_waiting(struct libscols_line *line, unsigned column, json_object *place);
 /* A span of milliseconds. */
 void cell_set_span(struct libscols_line *line, unsigned column, int64_t msec);
 /* `color` NULL: as it is. */

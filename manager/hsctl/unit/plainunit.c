@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/path.h"
+#include "hsctl/path/pathdetect.h"
 #include "hsctl/unit/unitload.h"
 #include "plane/kernel/holder.h"
 #include "system/machine.h"
@@ -47,7 +49,22 @@ static void look_at_sockets(const char *cgroup, const struct config *config, str
 	}
 }
 
-int plainunit_look(sd_bus *bus, const char *name, const struct config *config,
+/* By the names that it has given its sockets. */
+static void look_at_paths(const char *cgroup, const struct pathlist *paths, struct plainunit *unit)
+{
+	_cleanup_(freep) struct unix_listener *held = NULL;
+	size_t n = 0;
+
+	if (!cgroup[0] || !paths->n || pathdetect_held(cgroup, &held, &n) < 0)
+		return;
+	for (size_t i = 0; i < n && !unit->path[0]; i++) {
+		path_shorten(held[i].name);
+		if (pathlist_has(paths, held[i].name))
+			memcpy(unit->path, held[i].name, sizeof(unit->path));
+	}
+}
+
+int plainunit_look(sd_bus *bus, const char *name, const struct plainunit_scope *scope,
 		   struct plainunit *ret_unit)
 {
 	_cleanup_(unitload_done) struct unitload load = {0};
@@ -65,14 +82,20 @@ int plainunit_look(sd_bus *bus, const char *name, const struct config *config,
 	machine_read_slot(bus, &boot);
 	unit.at_boot = boot.boot == BOOT_YES;
 	unit.running = unit_lives(&facts);
-	look_at_sockets(facts.control_group, config, &unit);
+	look_at_sockets(facts.control_group, scope->config, &unit);
+	look_at_paths(facts.control_group, scope->paths, &unit);
 	*ret_unit = unit;
 	return 1;
 }
 
+static bool serves(const struct plainunit *unit)
+{
+	return unit->n_addresses || unit->path[0];
+}
+
 static bool is_in_the_way(const struct plainunit *unit)
 {
-	return unit->n_addresses || unit->at_boot;
+	return serves(unit) || unit->at_boot;
 }
 
 /* ---- which unit ---- */
@@ -133,7 +156,7 @@ static int list_active(sd_bus *bus, sd_bus_message **ret_reply)
 }
 
 /* A unit that runs the very command of slot 0. */
-static void find_by_command(sd_bus *bus, const char *service, const struct config *config,
+static void find_by_command(sd_bus *bus, const char *service, const struct plainunit_scope *scope,
 			    struct plainunit *ret_unit)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -150,8 +173,8 @@ static void find_by_command(sd_bus *bus, const char *service, const struct confi
 				   NULL, NULL, NULL) > 0) {
 		if (strchr(name, '@') || !runs_command(bus, name, command))
 			continue;
-		plainunit_look(bus, name, config, ret_unit);
-		if (!ret_unit->n_addresses)
+		plainunit_look(bus, name, scope, ret_unit);
+		if (!serves(ret_unit))
 			ret_unit->name[0] = '\0';
 	}
 }
@@ -174,12 +197,13 @@ static int keep_holder(const struct holder *holder, void *userdata)
 }
 
 /* Who serves what Ports= says. */
-static void find_by_port(sd_bus *bus, const char *service, const struct config *config,
+static void find_by_port(sd_bus *bus, const char *service, const struct plainunit_scope *scope,
 			 struct plainunit *ret_unit)
 {
 	_cleanup_(freep) struct listening_socket *sockets = NULL;
 	_cleanup_(freep) uint32_t *inodes = NULL;
 	struct search search = {.service = service};
+	const struct config *config = scope->config;
 	size_t n = 0, wanted = 0;
 
 	if (!config->n_ports || diag_listening(NULL, true, &sockets, &n) < 0)
@@ -189,43 +213,49 @@ static void find_by_port(sd_bus *bus, const char *service, const struct config *
 		if (config_has_port(config, sockets[i].address.port, sockets[i].address.udp))
 			inodes[wanted++] = sockets[i].inode;
 	if (wanted && holder_each(inodes, wanted, keep_holder, &search) > 0)
-		plainunit_look(bus, search.unit, config, ret_unit);
+		plainunit_look(bus, search.unit, scope, ret_unit);
 }
 
-void plainunit_find(sd_bus *bus, const char *service, const struct config *config, bool ask_all,
-		    struct plainunit *ret_unit)
+void plainunit_find(sd_bus *bus, const char *service, const struct plainunit_scope *scope,
+		    bool ask_all, struct plainunit *ret_unit)
 {
 	_cleanup_(freep) char *name = format("%s.service", service);
 
 	*ret_unit = (struct plainunit) {0};
 	if (name)
-		plainunit_look(bus, name, config, ret_unit);
+		plainunit_look(bus, name, scope, ret_unit);
 	if (ret_unit->name[0] && is_in_the_way(ret_unit))
 		return;
 	ret_unit->name[0] = '\0';
 	if (ask_all)
-		find_by_command(bus, service, config, ret_unit);
+		find_by_command(bus, service, scope, ret_unit);
 	if (ask_all && !ret_unit->name[0])
-		find_by_port(bus, service, config, ret_unit);
+		find_by_port(bus, service, scope, ret_unit);
 }
 
 /* ---- telling ---- */
 
 const char *plainunit_describe(const struct plainunit *unit, char text[PLAINUNIT_TEXT_MAX])
 {
-	char address[ADDRESS_TEXT_MAX], serves[ADDRESS_TEXT_MAX + 16] = "";
+	char address[ADDRESS_TEXT_MAX], what[ADDRESS_TEXT_MAX + HS_PATH_MAX] = "";
 
-	if (unit->n_addresses)
-		snprintf(serves, sizeof(serves), " and serves %s",
-			 address_describe(&unit->address, address));
+	if (serves(unit))
+		snprintf(what, sizeof(what), " and serves %s",
+			 unit->n_addresses ? address_describe(&unit->address, address)
+					   : unit->path);
 	snprintf(text, PLAINUNIT_TEXT_MAX, "%s %s%s%s%s", unit->name, unit->running ? "runs" : "",
-		 serves, unit->running && unit->at_boot ? ", and it " : "",
+		 what, unit->running && unit->at_boot ? ", and it " : "",
 		 unit->at_boot ? "is started at boot" : "");
 	return text;
 }
 
 const char *plainunit_why(const struct plainunit *unit)
 {
-	return unit->at_boot ? "It is the server as it was before, and has the port first at a boot"
-			     : "It is the server as it was before, and has the port";
+	bool path = unit->path[0] && !unit->n_addresses;
+
+	if (unit->at_boot)
+		return path ? "It is the server as it was before, and has the path first at a boot"
+			    : "It is the server as it was before, and has the port first at a boot";
+	return path ? "It is the server as it was before, and has the path"
+		    : "It is the server as it was before, and has the port";
 }

@@ -146,8 +146,8 @@ static void move_queue(const struct hook *hook, const struct direct *direct,
 	if (facts.control_group[0])
 		queues.left = wait_until_read(hook, direct, facts.control_group);
 	retire_describe(answer, direct->plane, hook->slot, &queues, &sentence);
-	hook_tell(hook, JOURNAL_RETIRE,
-		  queues.left.unread || queues.left.waiting ? LOG_WARNING : LOG_INFO, &sentence);
+	hook_tell(hook, JOURNAL_RETIRE, retire_loses(&queues.left) ? LOG_WARNING : LOG_INFO,
+		  &sentence);
 }
 
 /* What its unit does to stop it is meant for this instance. */

@@ -86,10 +86,14 @@ static bool is_of_session(const struct plane *plane, const struct adopt_scope *s
 
 /* podman's watcher of a container holds a socket on each published port, so that nobody else takes
  * it; connections are sent past it. */
-static bool is_reserved(const struct held_socket *held)
+static bool is_reserved(const struct adoption *adoption, const struct adopted_socket *socket)
 {
-	struct holder holder = {.pid = held->pid};
+	struct holder holder = {.pid = socket->held.pid};
 
+	/* the name is asked for once a process */
+	if (socket > adoption->sockets && socket[-1].held.pid == holder.pid &&
+	    socket[-1].verdict != ADOPT_PORT_LEFT_OUT)
+		return socket[-1].verdict == ADOPT_RESERVED;
 	holder_read_comm(&holder);
 	return !strcmp(holder.comm, "conmon");
 }
@@ -229,7 +233,7 @@ int adopt_judge(struct plane *plane, const struct adopt_scope *scope, struct ado
 		socket->verdict = ADOPT_PORT_LEFT_OUT;
 		return 0;
 	}
-	if (is_reserved(&socket->held)) {
+	if (is_reserved(adoption, socket)) {
 		socket->verdict = ADOPT_RESERVED;
 		return 0;
 	}

@@ -17,6 +17,7 @@ struct search {
 	const struct foreign_scope *scope;
 	const struct listening_socket *sockets; /* all in the namespace that is looked at */
 	size_t n_sockets;
+	const struct netns *netns;
 	bool down; /* no slot serves */
 	struct foreign *found;
 	bool own[FOREIGN_MAX];
@@ -51,10 +52,29 @@ static bool serves(const struct listener *listener)
 	return false;
 }
 
+/* Asked once more: a park that has been closed meanwhile, or that is out of the map, and that PID 1
+ * has not closed yet, which kept a copy for hsd. What cannot be asked stays. */
+static bool was_park(const struct search *search, const struct listening_socket *socket)
+{
+	const struct accounting *accounting = plane_accounting(search->plane);
+	_cleanup_(freep) struct listening_socket *all = NULL;
+	size_t n = 0;
+
+	if (socket->address.udp ||
+	    diag_listening_at(search->netns, false, socket->address.port,
+			      accounting ? accounting_tags_fd(accounting) : -1, &all, &n) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (all[i].cookie == socket->cookie)
+			return all[i].tag.service_id == plane_id(search->plane) &&
+			       all[i].tag.slot == HS_SLOT_PARK;
+	return true;
+}
+
 static void add(struct search *search, const struct listening_socket *socket, bool in_front)
 {
 	if (search->n == FOREIGN_MAX || is_in_map(search->plane, socket->cookie) ||
-	    is_of_slot(search->scope, socket->cgroup_id))
+	    is_of_slot(search->scope, socket->cgroup_id) || was_park(search, socket))
 		return;
 	search->found[search->n++] = (struct foreign) {
 		.address = socket->address,
@@ -143,6 +163,7 @@ static int search_namespaces(struct search *search)
 		if (is_again(listeners, i, by_port))
 			continue;
 		r = ask(listeners[i], by_port, &sockets, &n);
+		search->netns = &listeners[i]->netns;
 		search->sockets = sockets;
 		search->n_sockets = r ? 0 : n;
 		for (size_t k = 0; k < search->n_sockets; k++)

@@ -98,7 +98,10 @@ static void describe_done(enum retire_answer answer, const struct plane *plane, 
 {
 	char unread[96] = "";
 
-	if (queues->left.waiting)
+	if (queues->left.waiting == QUEUED_UNKNOWN)
+		snprintf(unread, sizeof(unread),
+			 "; whether somebody waits at its paths could not be asked");
+	else if (queues->left.waiting)
 		snprintf(unread, sizeof(unread),
 			 "; %" PRIu64 " that wait at its paths were not accepted in time",
 			 queues->left.waiting);
@@ -214,12 +217,14 @@ static int count_unread(struct plane *plane, const char *cgroup, uint64_t *bytes
 int retire_look(struct plane *plane, unsigned slot, const char *cgroup,
 		struct retire_left *ret_left)
 {
-	struct retire_left left = {.waiting = paths_queued(plane_paths(plane), slot)};
+	struct retire_left left = {0};
 	uint64_t open[HS_SLOTS_MAX];
+	uint32_t waiting;
 	int r = plane_has_datagrams(plane) ? count_unread(plane, cgroup, &left.unread) : 0;
 
 	if (r < 0)
 		return r;
+	left.waiting = paths_queued(plane_paths(plane), slot, &waiting) ? QUEUED_UNKNOWN : waiting;
 	paths_connections(plane_paths(plane), open);
 	left.open = slot < HS_SLOTS_MAX ? open[slot] : 0;
 	*ret_left = left;
@@ -229,9 +234,14 @@ int retire_look(struct plane *plane, unsigned slot, const char *cgroup,
 /* What is short is over by then, and a connection that stays is not waited for. */
 #define OPEN_TIME (1 * USEC_PER_SEC)
 
+bool retire_loses(const struct retire_left *left)
+{
+	return left->unread || left->waiting;
+}
+
 bool retire_is_over(const struct retire_left *left, uint64_t waited_usec)
 {
-	return !left->unread && !left->waiting && (!left->open || waited_usec >= OPEN_TIME);
+	return !retire_loses(left) && (!left->open || waited_usec >= OPEN_TIME);
 }
 
 bool retire_has_left(const struct plane *plane)

@@ -32,8 +32,9 @@ enum retire_answer retire_leave(struct plane *plane, unsigned slot, uint32_t all
 /* What cannot be moved, and is still there. */
 struct retire_left {
 	uint64_t unread;  /* bytes of datagrams, as the kernel accounts for their memory */
-	uint64_t waiting; /* connections that wait for accept() at paths, */
-	uint64_t open;	  /* and those that were accepted there */
+	uint64_t waiting; /* connections that wait for accept() at paths; not known: QUEUED_UNKNOWN
+			   */
+	uint64_t open;	  /* those that were accepted there */
 };
 
 /* What became of the queues. */
@@ -87,6 +88,8 @@ bool retire_has_left(const struct plane *plane);
 /* Whether it is worth to wait on: the datagrams and the queues, and what is `open` for a shorter
  * time, as connections may stay for long. */
 bool retire_is_over(const struct retire_left *left, uint64_t waited_usec);
+/* Whether something is lost with the instance, or may be. */
+bool retire_loses(const struct retire_left *left);
 
 /*
  * Ends all connections of the slot that are counted, at once and not in an orderly way. Returns how

@@ -12,6 +12,7 @@
 #include "hs_abi.h"
 #include "plane/bpf/load.h"
 #include "plane/bpf/pins.h"
+#include "plane/bpf/pinset.h"
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
@@ -51,15 +52,9 @@ static uint64_t own_build(void)
 	return load_build(bytes, n);
 }
 
-/* The build is written last: without it, or with another one, the set is to be made. */
 static bool is_made(void)
 {
-	_cleanup_(close_fdp) int fd = -1;
-	uint32_t zero = 0;
-	uint64_t build = 0;
-
-	return !pin_open(PIN("guard-build"), &fd) && !bpf_map_lookup_elem(fd, &zero, &build) &&
-	       build == own_build();
+	return pinset_is_made(PIN("guard-build"), own_build());
 }
 
 static int open_pins(struct guard **ret_guard)
@@ -82,22 +77,6 @@ static int open_pins(struct guard **ret_guard)
 
 /* ---- making ---- */
 
-struct pinned {
-	const char *path;
-	struct bpf_map *map;
-};
-
-/* What programs of an earlier build go on to look at stays. */
-static int reuse_map(const struct pinned *pinned)
-{
-	_cleanup_(close_fdp) int fd = -1;
-	int r = pin_open(pinned->path, &fd);
-
-	if (r)
-		return r == -ENOENT ? 0 : r;
-	return bpf_map__reuse_fd(pinned->map, fd);
-}
-
 static int replace_link(int program)
 {
 	_cleanup_(close_fdp) int link = -1;
@@ -108,48 +87,34 @@ static int replace_link(int program)
 	return bpf_link_update(link, program, NULL) ? -errno : 0;
 }
 
-static int mark_build(int build_fd)
+static int pin_programs(const void *userdata)
 {
-	uint64_t build = own_build();
-	uint32_t zero = 0;
+	const struct guard_bpf *skel = userdata;
+	int program = bpf_program__fd(skel->progs.hs_guard), r = replace_link(program);
 
-	return bpf_map_update_elem(build_fd, &zero, &build, BPF_ANY) ? -errno : 0;
-}
-
-static int pin_all(const struct guard_bpf *skel, const struct pinned *maps, size_t n)
-{
-	int program = bpf_program__fd(skel->progs.hs_guard);
-	int r = replace_link(program);
-
-	if (!r)
-		r = pin_object(program, PIN("guard"));
-	for (size_t i = 0; !r && i < n; i++)
-		r = pin_object(bpf_map__fd(maps[i].map), maps[i].path);
-	return r ? r : mark_build(bpf_map__fd(skel->maps.hs_guard_build));
+	return r ? r : pin_object(program, PIN("guard"));
 }
 
 static int make_pins(struct problem *problem)
 {
 	_cleanup_(guard_bpf__destroyp) struct guard_bpf *skel = guard_bpf__open();
-	int r = skel ? 0 : -errno;
 
-	if (r < 0)
-		return problem_set(problem, r, "cannot open the guard of the selector: %s",
-				   strerror(-r));
-	const struct pinned maps[] = {
+	if (!skel)
+		return problem_set(problem, -errno, "cannot open the guard of the selector: %m");
+	const struct pinset_map maps[] = {
 		{PIN("guarded"), skel->maps.hs_guarded},
 		{PIN("guard-pass"), skel->maps.hs_guard_pass},
 		{PIN("guard-build"), skel->maps.hs_guard_build},
 	};
-	for (size_t i = 0; !r && i < ARRAY_SIZE(maps); i++)
-		r = reuse_map(&maps[i]);
-	if (!r)
-		r = load_object(skel->obj, "the guard of the selector", problem);
-	if (r < 0)
-		return r;
-	r = pin_all(skel, maps, ARRAY_SIZE(maps));
-	return r ? problem_set(problem, r, "cannot pin the guard of the selector: %s", strerror(-r))
-		 : 0;
+	struct pinset set = {"the guard of the selector",
+			     skel->obj,
+			     maps,
+			     ARRAY_SIZE(maps),
+			     own_build(),
+			     pin_programs,
+			     skel};
+
+	return pinset_make(&set, problem);
 }
 
 int guard_open(struct guard **ret_guard, struct problem *problem)
@@ -260,19 +225,30 @@ static int set_option(int socket_fd, int option, int value)
 	return setsockopt(socket_fd, SOL_SOCKET, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
+/* Kept: two of these calls are made for each socket of an adoption, and to look the pin up takes
+ * longer than all the rest. An upgrade of the package may replace it, which -EPERM tells. */
+static int marks_fd = -1;
+
+static int pass_by(int marks, int socket_fd, int option, int value)
+{
+	uint32_t one = 1;
+	int r = bpf_map_update_elem(marks, &socket_fd, &one, BPF_ANY) ? -errno : 0;
+
+	if (!r)
+		r = set_option(socket_fd, option, value);
+	return r;
+}
+
 int guard_pass(int socket_fd, int option, int value)
 {
-	_cleanup_(close_fdp) int marks = -1;
-	uint32_t one = 1;
-	int r = -EPERM;
+	int r = marks_fd < 0 ? -EPERM : pass_by(marks_fd, socket_fd, option, value);
 
-	if (pin_open(PIN("guard-pass"), &marks))
-		return set_option(socket_fd, option, value);
 	for (unsigned try = 0; r == -EPERM && try < PASS_TRIES; try++) {
-		if (bpf_map_update_elem(marks, &socket_fd, &one, BPF_ANY))
-			return -errno;
-		r = set_option(socket_fd, option, value);
+		marks_fd = close_fd(marks_fd);
+		if (pin_open(PIN("guard-pass"), &marks_fd))
+			return set_option(socket_fd, option, value);
+		r = pass_by(marks_fd, socket_fd, option, value);
 	}
-	bpf_map_delete_elem(marks, &socket_fd);
+	bpf_map_delete_elem(marks_fd, &socket_fd);
 	return r;
 }

@@ -11,6 +11,7 @@
 #include "own.skel.h"
 #include "plane/bpf/load.h"
 #include "plane/bpf/pins.h"
+#include "plane/bpf/pinset.h"
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
@@ -74,15 +75,9 @@ static uint64_t own_build(void)
 	return load_build(bytes, n);
 }
 
-/* The build is written last: without it, or with another one, the set is to be made. */
 static bool is_made(void)
 {
-	_cleanup_(close_fdp) int fd = -1;
-	uint32_t zero = 0;
-	uint64_t build = 0;
-
-	return !pin_open(PIN("own-build"), &fd) && !bpf_map_lookup_elem(fd, &zero, &build) &&
-	       build == own_build();
+	return pinset_is_made(PIN("own-build"), own_build());
 }
 
 static int open_pins(struct own **ret_own)
@@ -107,50 +102,21 @@ static int open_pins(struct own **ret_own)
 
 /* ---- making ---- */
 
-struct made {
-	const char *path;
-	struct bpf_map *map;
-};
-
-/* What programs of an earlier build go on to write stays. */
-static int reuse_map(const struct made *made)
+static int pin_programs(const void *userdata)
 {
-	_cleanup_(close_fdp) int fd = -1;
-	int r = pin_open(made->path, &fd);
-
-	if (r)
-		return r == -ENOENT ? 0 : r;
-	return bpf_map__reuse_fd(made->map, fd);
-}
-
-static int mark_build(int build_fd)
-{
-	uint64_t build = own_build();
-	uint32_t zero = 0;
-
-	return bpf_map_update_elem(build_fd, &zero, &build, BPF_ANY) ? -errno : 0;
-}
-
-static int pin_all(const struct own_bpf *skel, const struct made *maps, size_t n)
-{
+	const struct own_bpf *skel = userdata;
 	int r = pin_object(bpf_program__fd(skel->progs.hs_own_release), PIN("own-release"));
 
-	if (!r)
-		r = pin_object(bpf_program__fd(skel->progs.hs_own_egress), PIN("own-egress"));
-	for (size_t i = 0; !r && i < n; i++)
-		r = pin_object(bpf_map__fd(maps[i].map), maps[i].path);
-	return r ? r : mark_build(bpf_map__fd(skel->maps.hs_own_build));
+	return r ? r : pin_object(bpf_program__fd(skel->progs.hs_own_egress), PIN("own-egress"));
 }
 
 static int make_pins(struct problem *problem)
 {
 	_cleanup_(own_bpf__destroyp) struct own_bpf *skel = own_bpf__open();
-	int r = skel ? 0 : -errno;
 
-	if (r < 0)
-		return problem_set(problem, r, "cannot open the programs of the own way: %s",
-				   strerror(-r));
-	const struct made maps[] = {
+	if (!skel)
+		return problem_set(problem, -errno, "cannot open the programs of the own way: %m");
+	const struct pinset_map maps[] = {
 		{PIN("own"), skel->maps.hs_own},
 		{PIN("own-rules"), skel->maps.hs_own_rules},
 		{PIN("own-ports"), skel->maps.hs_own_ports},
@@ -158,16 +124,15 @@ static int make_pins(struct problem *problem)
 		{PIN("own-sockets"), skel->maps.hs_own_sockets},
 		{PIN("own-build"), skel->maps.hs_own_build},
 	};
-	for (size_t i = 0; !r && i < ARRAY_SIZE(maps); i++)
-		r = reuse_map(&maps[i]);
-	if (!r)
-		r = load_object(skel->obj, "the programs of the own way", problem);
-	if (r < 0)
-		return r;
-	r = pin_all(skel, maps, ARRAY_SIZE(maps));
-	return r ? problem_set(problem, r, "cannot pin the programs of the own way: %s",
-			       strerror(-r))
-		 : 0;
+	struct pinset set = {"the programs of the own way",
+			     skel->obj,
+			     maps,
+			     ARRAY_SIZE(maps),
+			     own_build(),
+			     pin_programs,
+			     skel};
+
+	return pinset_make(&set, problem);
 }
 
 int own_open(struct own **ret_own, struct problem *problem)

@@ -58,14 +58,16 @@ struct walk {
 
 static int walk(const char *path, unsigned depth, struct walk *rest)
 {
-	_cleanup_(closedirp) DIR *dir = opendir(path);
+	_cleanup_(closedirp) DIR *dir = NULL;
 	struct dirent *entry;
 	char below[PATH_MAX];
-	int r;
+	int r = rest->left-- ? rest->each(path, rest->userdata) : -E2BIG;
 
+	if (r)
+		return r;
+	dir = opendir(path);
 	if (!dir)
 		return -errno;
-	r = rest->left-- ? rest->each(path, rest->userdata) : -E2BIG;
 	while (!r && depth && (entry = readdir(dir))) {
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;

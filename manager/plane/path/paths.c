@@ -48,7 +48,8 @@ int paths_create(const char *folder)
 		bpf_map_create(BPF_MAP_TYPE_ARRAY, "hs_paths", sizeof(uint32_t),
 			       sizeof(struct hs_path), ENTRIES, &opts);
 
-	return fd < 0 ? -errno : pin_object(fd, pin_path("%s/paths", folder).text);
+	/* not by pin_object(), which would put it in the place of one that others write to */
+	return fd < 0 || bpf_obj_pin(fd, pin_path("%s/paths", folder).text) < 0 ? -errno : 0;
 }
 
 void paths_done(struct paths *paths)
@@ -80,24 +81,21 @@ static bool is_aside(const struct hs_path *entry)
 	return __atomic_load_n(&entry->aside, __ATOMIC_SEQ_CST);
 }
 
-/* What the kernel says about it now. */
-static bool ask(const struct hs_path *entry, struct unix_listener *ret_listener)
+/* What the kernel says about it now. -ENOENT: there is none; else it may live, and all that is
+ * known of it is the cookie. */
+static int ask(const struct hs_path *entry, struct unix_listener *ret_listener)
 {
 	uint64_t cookie = cookie_of(entry);
-	int r;
 
 	*ret_listener = (struct unix_listener) {.cookie = cookie};
-	if (!cookie)
-		return false;
-	r = unixdiag_get(entry->inode, cookie, ret_listener);
-	return r != -ENOENT;
+	return cookie ? unixdiag_get(entry->inode, cookie, ret_listener) : -ENOENT;
 }
 
 static bool lives(const struct hs_path *entry)
 {
 	struct unix_listener listener;
 
-	return ask(entry, &listener);
+	return ask(entry, &listener) != -ENOENT;
 }
 
 /* ---- writing ---- */
@@ -177,7 +175,7 @@ unsigned paths_sockets(const struct paths *paths, unsigned slot, uint64_t cookie
 		const struct hs_path *entry = entry_of(paths, slot, i);
 		struct unix_listener listener;
 
-		if (!is_aside(entry) && ask(entry, &listener))
+		if (!is_aside(entry) && ask(entry, &listener) != -ENOENT)
 			cookies[n++] = listener.cookie;
 	}
 	return n;
@@ -246,15 +244,22 @@ const char *paths_missing(const struct paths *paths, unsigned slot, unsigned oth
 	return NULL;
 }
 
-uint32_t paths_queued(const struct paths *paths, unsigned slot)
+int paths_queued(const struct paths *paths, unsigned slot, uint32_t *ret_queued)
 {
 	struct unix_listener listener;
 	uint32_t queued = 0;
+	int unknown = 0;
 
-	for (unsigned i = 0; is_there(paths, slot) && i < HS_PATHS_MAX; i++)
-		if (ask(entry_of(paths, slot, i), &listener))
-			queued += listener.queued;
-	return queued;
+	for (unsigned i = 0; is_there(paths, slot) && i < HS_PATHS_MAX; i++) {
+		int r = ask(entry_of(paths, slot, i), &listener);
+
+		queued += listener.queued;
+		if (r != -ENOENT)
+			unknown = r ?: unknown;
+	}
+	if (!unknown)
+		*ret_queued = queued;
+	return unknown;
 }
 
 unsigned paths_waiting(const struct paths *paths, unsigned slot,

@@ -28,7 +28,7 @@ struct path_queue {
 
 /* Opens the table pinned in a service's folder. -ENOENT: it has none. */
 int paths_open(const char *folder, struct paths *ret_paths);
-/* Makes an empty one and pins it. */
+/* Makes an empty one and pins it. -EEXIST: somebody else was faster. */
 int paths_create(const char *folder);
 void paths_done(struct paths *paths);
 
@@ -55,8 +55,9 @@ const char *paths_first(const struct paths *paths, unsigned slot);
 /* The first path at which `other` has a live socket and `slot` has none; NULL = none. */
 const char *paths_missing(const struct paths *paths, unsigned slot, unsigned other);
 
-/* Connections of the slot that wait for accept(), also of sockets that were set aside. */
-uint32_t paths_queued(const struct paths *paths, unsigned slot);
+/* Connections of the slot that wait for accept(), also of sockets that were set aside. -errno: not
+ * all could be asked, so it is not known whether there are more. */
+int paths_queued(const struct paths *paths, unsigned slot, uint32_t *ret_queued);
 /* The same by socket, of those on which somebody waits and that get connections: see
  * unixdiag_waiting(). Returns how many. */
 unsigned paths_waiting(const struct paths *paths, unsigned slot,

@@ -18,7 +18,7 @@ uint32_t parking_waiting(const struct plane *plane)
 	uint32_t queued[HS_PLACES_MAX] = {0};
 
 	plane_queued(plane, queued);
-	return queued[HS_SLOT_PARK];
+	return queued[HS_SLOT_PARK] == QUEUED_UNKNOWN ? 0 : queued[HS_SLOT_PARK];
 }
 
 /* False when it was so already. */

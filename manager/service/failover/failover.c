@@ -358,6 +358,7 @@ static void leave_if_accepted(struct stuck *stuck, unsigned to)
 {
 	struct service *service = stuck->failover->service;
 	struct problem why;
+	uint32_t queued;
 
 	problem_set(&why, 0, "slot %u accepts nothing either, so it is left alone", to);
 	if (stuck->tasting && stuck->tasted == to) {
@@ -366,7 +367,12 @@ static void leave_if_accepted(struct stuck *stuck, unsigned to)
 		return;
 	}
 	/* at a path nobody is asked: who has somebody waiting is at its limit as well */
-	if (paths_queued(plane_paths(service->plane), to)) {
+	if (paths_queued(plane_paths(service->plane), to, &queued)) {
+		tell_helpless(stuck, "it could not be asked whether another slot accepts, so it is "
+				     "left alone");
+		return;
+	}
+	if (queued) {
 		tell_helpless(stuck, why.text);
 		return;
 	}

@@ -74,8 +74,10 @@ static void on_round(struct work_answer *answer, void *userdata)
 static bool is_waited_for(const struct recovery *recovery)
 {
 	const struct instance *instance = recovery->instance;
+	uint32_t queued;
 
-	return paths_queued(plane_paths(instance->service->plane), instance->slot);
+	return paths_queued(plane_paths(instance->service->plane), instance->slot, &queued) ||
+	       queued;
 }
 
 static bool has_paths_only(const struct recovery *recovery)

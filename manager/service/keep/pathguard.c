@@ -44,6 +44,8 @@ struct pathguard {
 	bool again;		 /* once more when it has been */
 	char wrong[HS_PATH_MAX]; /* the path that was no link; "" = none */
 	bool due;		 /* it was right before, or has not become so in time */
+	char held[HS_PATH_MAX];	 /* at the first look: one from whose folder nothing can be removed
+				  */
 	uint64_t made, delay; /* when it was last, and how long the next one takes; 0 = at once */
 	char unit[UNIT_NAME_MAX];
 	struct unit_job *job; /* the links are being made */
@@ -113,10 +115,24 @@ static bool may_make(struct pathguard *guard)
 	return true;
 }
 
+static void tell(const struct pathguard *guard)
+{
+	struct journal_scope scope = {guard->service->name, -1, LOG_NOTICE};
+
+	if (guard->wrong[0])
+		journal_log(JOURNAL_PROBLEM, &scope,
+			    "%s: %s is no link to its slots, and is made one again",
+			    guard->service->name, guard->wrong);
+	else
+		journal_log(JOURNAL_PROBLEM, &scope,
+			    "%s: nothing can be removed from the folder of %s; if that is left "
+			    "from a hsctl that was killed it is taken back",
+			    guard->service->name, guard->held);
+}
+
 static void make(struct pathguard *guard)
 {
 	struct service *service = guard->service;
-	struct journal_scope scope = {service->name, -1, LOG_NOTICE};
 	char slot_unit[UNIT_NAME_MAX];
 	const char *argv[] = {HS_PREFIX "/bin/hsctl", "adopt", "--", slot_unit, NULL};
 	struct unit_transient order = {
@@ -135,9 +151,7 @@ static void make(struct pathguard *guard)
 		return;
 	snprintf(guard->unit, sizeof(guard->unit), "hotstandby-paths-%.200s-%" PRIx64 ".service",
 		 service->name, now_usec());
-	journal_log(JOURNAL_PROBLEM, &scope,
-		    "%s: %s is no link to its slots, and is made one again", service->name,
-		    guard->wrong);
+	tell(guard);
 	if (unit_transient_new(service->host->bus, &order, on_made, guard, &guard->job) < 0)
 		look_later(guard, guard->delay);
 }
@@ -182,12 +196,13 @@ static void on_looked(struct work_answer *answer, void *userdata)
 		return;
 	}
 	memcpy(guard->wrong, public->wrong, sizeof(guard->wrong));
+	snprintf(guard->held, sizeof(guard->held), "%s", guard->due ? "" : public->held);
 	keep_watches(guard, public);
 	if (again) {
 		pathguard_look(guard);
 		return;
 	}
-	if (guard->wrong[0] && guard->due)
+	if (guard->held[0] || (guard->wrong[0] && guard->due))
 		make(guard);
 	else if (guard->wrong[0])
 		look_later(guard, MADE_WITHIN);

@@ -67,7 +67,8 @@ static void add_place(json_object *object, const struct survey *survey, unsigned
 	bool taken = survey->taken, some = taken && census->connections > 0;
 
 	add_number(object, "connections", survey->counted, totals->connections);
-	add_number(object, "queued", true, survey->queued[place]);
+	add_number(object, "queued", survey->queued[place] != QUEUED_UNKNOWN,
+		   survey->queued[place]);
 	add_number(object, "half_open", taken, census->half_open);
 	add_number(object, "opened", survey->counted, totals->opened);
 	add_number(object, "closed", survey->counted, totals->closed);
@@ -93,7 +94,9 @@ static json_object *park_to_json(const struct survey *survey)
 {
 	json_object *object;
 
-	if (!plane_has_park(survey->plane) && !survey->queued[HS_SLOT_PARK] &&
+	uint32_t queued = survey->queued[HS_SLOT_PARK];
+
+	if (!plane_has_park(survey->plane) && (!queued || queued == QUEUED_UNKNOWN) &&
 	    !survey->totals.slots[HS_SLOT_PARK].connections)
 		return NULL;
 	object = json_object_new_object();

@@ -157,6 +157,13 @@ static void add_number(json_object *object, const char *key, uint64_t number)
 	json_object_object_add(object, key, json_object_new_uint64(number));
 }
 
+/* Of those that wait. */
+static void add_count(json_object *object, const char *key, uint32_t count)
+{
+	json_object_object_add(object, key,
+			       count != QUEUED_UNKNOWN ? json_object_new_uint64(count) : NULL);
+}
+
 static void add_slot(json_object *object, const char *key, unsigned slot)
 {
 	json_object_object_add(object, key, slot < HS_SLOTS_MAX ? json_object_new_int(slot) : NULL);
@@ -211,7 +218,7 @@ static json_object *slot_to_json(const struct service_report *report, unsigned s
 			       report->has_flows ? json_object_new_uint64(in->flows) : NULL);
 	json_object_object_add(object, "udp_clients",
 			       report->has_peers ? json_object_new_uint64(in->peers) : NULL);
-	add_number(object, "queued", in->queued);
+	add_count(object, "queued", in->queued);
 	json_object_object_add(
 		object, "stalled_ms",
 		in->stalled_usec ? json_object_new_uint64(in->stalled_usec / USEC_PER_MSEC) : NULL);
@@ -327,7 +334,7 @@ json_object *report_to_json(const struct service_report *report)
 		object, "park",
 		json_object_new_boolean(hs_word_flags(report->word) & HS_FLAG_PARK_ALL));
 	json_object_object_add(object, "park_ready", json_object_new_boolean(report->park_ready));
-	add_number(object, "parked", report->parked);
+	add_count(object, "parked", report->parked);
 	json_object_object_add(object, "held", held_to_json(report));
 	add_number(object, "unrouted", report->nothing_to_choose);
 	add_number(object, "events_lost", report->events_lost);

@@ -41,12 +41,14 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 /* ---- sockets that come late ----
  *
  * A TCP socket that begins to listen is told by the kernel; that a UDP socket was bound is not. So
- * a new run is looked at again for some seconds, less and less often.
+ * a new run is looked at again for some seconds, less and less often; and as long as it is
+ * starting, for it may be waiting for an answer of its own before it says that it has started.
  */
 
-#define LOOK_FIRST (50 * USEC_PER_MSEC)
-#define LOOK_LAST  (3200 * USEC_PER_MSEC)
-#define LOOKS	   (10 * USEC_PER_SEC) /* all of them */
+#define LOOK_FIRST    (50 * USEC_PER_MSEC)
+#define LOOK_STARTING (400 * USEC_PER_MSEC)
+#define LOOK_LAST     (3200 * USEC_PER_MSEC)
+#define LOOKS	      (10 * USEC_PER_SEC) /* all of them */
 /* When it could not be done at all. */
 #define RETRY_MIN (1 * USEC_PER_SEC)
 #define RETRY_MAX (30 * USEC_PER_SEC)
@@ -80,6 +82,16 @@ static void look(struct instance *instance)
 		instance_order(instance, &order, on_looked, instance, &instance->look_work);
 }
 
+/* 0: no more. */
+static uint64_t next_delay(const struct instance *instance)
+{
+	uint64_t twice = 2 * instance->look_delay;
+
+	if (!instance_facts(instance)->was_active)
+		return MIN(twice, LOOK_STARTING);
+	return twice <= LOOK_LAST ? twice : 0;
+}
+
 static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -87,7 +99,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	sd_event_source_disable_unref(source);
 	instance->look_source = NULL;
-	instance->look_delay = instance->look_delay < LOOK_LAST ? 2 * instance->look_delay : 0;
+	instance->look_delay = next_delay(instance);
 	/* the other service may give the address up without a word to us */
 	if (instance->contested)
 		instance->look_delay = LOOK_LAST;

@@ -29,7 +29,7 @@ static void end_retirement(struct instance *instance)
 	struct journal_scope scope = instance_scope(instance, LOG_INFO);
 	struct problem sentence;
 
-	if (instance->queues.left.unread || instance->queues.left.waiting)
+	if (retire_loses(&instance->queues.left))
 		scope.priority = LOG_WARNING;
 	retire_describe(instance->retire_answer, service->plane, instance->slot, &instance->queues,
 			&sentence);

@@ -117,7 +117,11 @@ static bool has_queue(const struct roles *roles, unsigned slot)
 {
 	uint32_t queued[HS_PLACES_MAX];
 
-	return slot < HS_SLOTS_MAX && !plane_queued(roles->service->plane, queued) && queued[slot];
+	if (slot >= HS_SLOTS_MAX)
+		return false;
+	/* what is not known is not empty */
+	(void)plane_queued(roles->service->plane, queued);
+	return queued[slot];
 }
 
 /* ---- telling ---- */

@@ -13,14 +13,14 @@
 
 /* A new run opens and forks for a while. */
 #define LOOK_AFTER (2 * USEC_PER_SEC)
-/* One service after the other, and only while nothing else is to be done. Also who waits for all
- * must not keep the workers from what is urgent. */
+/* One service after the other, and only while nothing else is to be done: of hundreds all are
+ * looked at within a minute. Also who waits for all must not keep the workers from what is urgent.
+ */
 #define LOOK_EVERY (100 * USEC_PER_MSEC)
 #define BUSY	   2
 #define LOOKS_MAX  2
-/* Of hundreds none is looked at before somebody asks, who then does not wait for all of them. */
-#define BACKGROUND_MAX 64
-#define AWAITED_MAX    16
+/* Who asks about more than this does not wait for all of them. */
+#define AWAITED_MAX 16
 /* Who may change a file must not keep us busy. */
 #define LOOK_AGAIN (2 * USEC_PER_SEC)
 /* What is not watched, as there are too many of them, or files of another machine. */
@@ -104,22 +104,30 @@ static void on_changed(void *userdata)
 	make_due(userdata, 0);
 }
 
-static void look_later(struct service *service)
+static bool is_current(const struct service *service, unsigned slot)
 {
-	size_t n;
+	const struct unit_facts *facts = instance_facts(service->instances[slot]);
 
-	host_services(service->host, &n);
-	if (n <= BACKGROUND_MAX)
-		make_due(service, LOOK_AFTER);
+	return instance_is_up(facts->state) &&
+	       !strcmp(service->outdated->runs[slot], facts->invocation);
 }
 
-/* ---- who has asked ---- */
+static bool lacks_run(const struct service *service)
+{
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (instance_is_up(instance_facts(service->instances[i])->state) &&
+		    !is_current(service, i))
+			return true;
+	return false;
+}
 
 /* It is looked at, or is to be. */
 static bool is_pending(const struct service *service)
 {
 	return service->outdated && (service->outdated->due || service->outdated->work);
 }
+
+/* ---- who has asked ---- */
 
 static bool is_about(const struct asker *asker, const struct service *service)
 {
@@ -184,14 +192,6 @@ static void tell(const struct service *service, unsigned slot, const struct outd
 	journal_log(JOURNAL_OUTDATED, &scope,
 		    "%s: slot %u: %s; bring the new version into service: hsctl upgrade %s",
 		    service->name, slot, outdated_describe(outdated, text), service->name);
-}
-
-static bool is_current(const struct service *service, unsigned slot)
-{
-	const struct unit_facts *facts = instance_facts(service->instances[slot]);
-
-	return instance_is_up(facts->state) &&
-	       !strcmp(service->outdated->runs[slot], facts->invocation);
 }
 
 static void keep(struct service *service, const struct work_file *files, size_t n, int *watches)
@@ -304,18 +304,14 @@ static int on_pace(sd_event_source *source, uint64_t usec, void *userdata)
 
 /* ---- for others ---- */
 
-static bool is_stale(struct service *service)
+static bool is_stale(const struct service *service)
 {
 	const struct outdated_slots *o = service->outdated;
 	uint64_t now = now_usec();
 
 	if (!o->looked || now - o->looked > (o->blind ? STALE_UNWATCHED : STALE_WATCHED))
 		return true;
-	for (unsigned i = 0; i < service->n_slots; i++)
-		if (instance_is_up(instance_facts(service->instances[i])->state) &&
-		    !is_current(service, i))
-			return true;
-	return false;
+	return lacks_run(service);
 }
 
 /* What it is about is due if it is old. False: nobody has to wait for it. */
@@ -407,6 +403,7 @@ struct outdated_watch *outdated_watch_free(struct outdated_watch *watch)
 
 void outdated_heard(struct service *service, const struct event *event)
 {
-	if (event->anew)
-		look_later(service);
+	/* a new hsd has looked at nothing */
+	if (event->anew || !service->outdated || (!is_pending(service) && lacks_run(service)))
+		make_due(service, LOOK_AFTER);
 }

@@ -25,5 +25,5 @@ void outdated_ask(struct outdated_watch *watch, struct service *service, struct 
 void outdated_read(const struct service *service, unsigned slot, struct outdated *ret_outdated);
 /* Nothing is looked at for it any more. */
 void outdated_forget(struct service *service);
-/* EVENT_ADOPTED: it is looked at when there is time. */
+/* EVENT_ADOPTED: it is looked at when there is time, if it is not known what its slots run. */
 void outdated_heard(struct service *service, const struct event *event);

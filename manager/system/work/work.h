@@ -93,6 +93,7 @@ struct work_file {
 
 struct work_public {
 	char wrong[HS_PATH_MAX]; /* "" = none */
+	char held[HS_PATH_MAX];	 /* see pathlink_find_held(); "" = none */
 	unsigned n_watches;
 	int watches[HS_PATHS_MAX];
 };

@@ -424,12 +424,13 @@ static int do_public(struct job *job)
 {
 	struct pathlink_watches watches = {.changes = job->order->changes};
 	struct work_public public = {0};
-	const char *wrong;
+	const char *wrong, *held = pathlink_find_held(job->plane);
 
 	if (job->n_fds)
 		watches.fd = job->fds[0];
 	wrong = pathlink_find_wrong(job->plane, job->n_fds ? &watches : NULL);
 	snprintf(public.wrong, sizeof(public.wrong), "%.*s", HS_PATH_MAX - 1, wrong ?: "");
+	snprintf(public.held, sizeof(public.held), "%.*s", HS_PATH_MAX - 1, held ?: "");
 	public.n_watches = watches.n;
 	memcpy(public.watches, watches.watches, sizeof(public.watches));
 	return put(job, &public, sizeof(public));

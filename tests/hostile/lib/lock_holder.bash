@@ -23,7 +23,7 @@ has_fuse() { inside setpriv --reuid=1 --regid=1 --clear-groups unshare --user --
 
 # shellcheck disable=SC2034 # of the rig
 setup() {
-	rig_began=$(inside date +%s.%N)
+	rig_began=${EPOCHREALTIME/,/.}
 	has_fuse && inside test -r /dev/fuse || skip 'needs /dev/fuse and user namespaces for users'
 }
 

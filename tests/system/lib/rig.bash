@@ -21,7 +21,7 @@ pins=/sys/fs/bpf/hotstandby
 tools=/usr/lib/system-tests
 
 # A test that hangs fails.
-export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-120}
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-240}
 
 # A file with other needs has a setup_file of its own.
 setup_file() {
@@ -31,7 +31,7 @@ setup_file() {
 
 teardown_file() { container_stop "$rig"; }
 
-setup() { rig_began=$(inside date +%s.%N); }
+setup() { rig_began=${EPOCHREALTIME/,/.}; }
 
 teardown() {
 	end_load_quietly
@@ -212,7 +212,7 @@ let_go() {
 #   begin_load URL TEXT [CLIENTS] [HEADER]
 #                     clients that ask again and again, with a connection for each request unless HEADER
 #                     says other than 'Connection: close'; load_kinds="'A' 'B'" counts answers that match
-#                     A and B as slot0 and slot1. LOAD_PAUSE_MS: how long each rests after an answer; 10, else
+#                     A and B as slot0 and slot1. LOAD_PAUSE_MS: how long each rests after an answer; 20, else
 #                     the tests that run at a time would measure how the CPUs are shared out, and take twice
 #                     as long. 0 with connections that are kept: idle ones are what a server may close.
 #   end_load                        stops them and sets load[requests], load[lost], ...
@@ -226,7 +226,7 @@ begin_load() {
 	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
 	load_clients=${3:-24}
 	[[ -z ${4:-} ]] || local LOAD_PAUSE_MS=0
-	inside bash -c "export LOAD_PAUSE_MS=${LOAD_PAUSE_MS:-10}; exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
+	inside bash -c "export LOAD_PAUSE_MS=${LOAD_PAUSE_MS:-20}; exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
 		--timeout 8 -H '${4:-Connection: close}' -s $tools/load.lua '$1' -- '$2' ${load_kinds:-}" \
 		>"$load_file" 2>&1 </dev/null 3>&- &
 	load_job=$!

@@ -13,7 +13,7 @@ template() { inside cp "/lib/systemd/system/$1.service" "/etc/systemd/system/$1@
 # begin_asking PORT SEND TEXT [CLIENTS]: ends as begin_load does
 begin_asking() {
 	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
-	inside bash -c "export LOAD_PAUSE_MS=${LOAD_PAUSE_MS:-10}; exec timeout -s INT ${LOAD_SECONDS:-100} python3 $tools/exchange.py 127.0.0.1 $1 '$2' '$3' ${4:-6}" \
+	inside bash -c "export LOAD_PAUSE_MS=${LOAD_PAUSE_MS:-20}; exec timeout -s INT ${LOAD_SECONDS:-100} python3 $tools/exchange.py 127.0.0.1 $1 '$2' '$3' ${4:-6}" \
 		>"$load_file" 2>&1 </dev/null 3>&- &
 	load_job=$!
 	load_program='-f exchange.py'

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Programs for all services and the maps that go with them: whoever needs them first makes and pins
+ * them. The map that names the build is written last: without it, or with another build in it, the
+ * set is to be made. What holds the lock of all pins (pins_enter()) makes it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/problem.h"
+
+struct bpf_map;
+struct bpf_object;
+
+struct pinset_map {
+	const char *path;
+	struct bpf_map *map;
+};
+
+struct pinset {
+	const char *what;	   /* in sentences: "the guard of the selector" */
+	struct bpf_object *object; /* opened */
+	const struct pinset_map *maps;
+	size_t n_maps;			       /* the last one is that of the build */
+	uint64_t build;			       /* see load_build() */
+	int (*pin_programs)(const void *skel); /* once they are loaded; 0, or -errno */
+	const void *skel;
+};
+
+/* Whether this build has made the set; `path`: of the map that names it. */
+bool pinset_is_made(const char *path, uint64_t build);
+
+/* Loads and pins. What programs of an earlier build go on to look at or to write stays: a map that
+ * is pinned already is taken. With every error `problem` (may be NULL) is set; as load_object(). */
+int pinset_make(const struct pinset *set, struct problem *problem);
