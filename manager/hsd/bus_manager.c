@@ -9,6 +9,7 @@
 #include "plane/snapshot.h"
 #include "service/slot/instance.h"
 #include "service/slot/preparation.h"
+#include "service/slot/retirement.h"
 #include "service/watch/outdated_watch.h"
 #include "service/whole/status.h"
 #include "util/macro.h"

@@ -15,6 +15,7 @@
 #include "hsd/workers.h"
 #include "plane/bpf/accounting.h"
 #include "plane/kernel/diag.h"
+#include "service/slot/adoption.h"
 #include "service/slot/instance.h"
 #include "service/slot/netns_stock.h"
 #include "service/slot/roles.h"

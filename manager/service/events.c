@@ -12,6 +12,7 @@ static void tell(const struct events *events, const struct event *event)
 {
 	static const char *const names[] = {
 		[EVENT_UNIT_CHANGED] = "unit changed",
+		[EVENT_MAY_PREPARE] = "may be prepared",
 		[EVENT_NEW_RUN] = "new run",
 		[EVENT_ADOPTED] = "adopted",
 		[EVENT_UNADOPTED] = "not adopted",

@@ -21,6 +21,7 @@ struct service;
 
 enum event_kind {
 	EVENT_UNIT_CHANGED, /* systemd has told about the slot; anew: for the first time */
+	EVENT_MAY_PREPARE,  /* what its preparation has waited for has come */
 	EVENT_NEW_RUN,	    /* it is about to be adopted, and was never before */
 	EVENT_ADOPTED,	    /* its sockets are in the map; anew: some were not until now */
 	EVENT_UNADOPTED,    /* it could not be adopted */

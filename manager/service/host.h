@@ -58,7 +58,7 @@ struct host {
 	struct outdated_watch *outdated; /* NULL: nobody looks whether files were replaced */
 	struct prober *prober;		 /* carries out the probes of all services */
 	const bool *nudge;		 /* servers are to be woken when connections move to them */
-	uint64_t *next_revisit;		 /* see service/slot/instance.c */
+	uint64_t *next_revisit;		 /* see service/slot/lifecycle.c */
 	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
 	struct fdstore *fdstore;
 	void (*debug)(const char *line); /* NULL: nobody looks on */

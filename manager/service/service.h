@@ -70,7 +70,7 @@ struct service {
 	bool settles;			/* it is about to flip, or has a moment ago */
 	struct upgrade_run *upgrade;	/* likewise */
 	sd_event_source *resume_source; /* one was left by the hsd before: see
-					   service/upgrade/upgrade_run.h */
+					   service/upgrade/upgrade_resume.h */
 	uint64_t resume_until;
 	struct exclusive_run *exclusive; /* likewise, of a service with Exclusive=yes */
 	struct ended *ended;		 /* those that have ended: see service/ended.h */

@@ -3,7 +3,7 @@
 """
 rooms.py: what the structure of manager/ forbids, a line each.
 
-A room includes what scripts/lib/rooms.txt lets it. And among the files below service none leads back to itself, by
+A room includes what scripts/lib/rooms.txt lets it. And among the files below hsd and hsctl none leads back to itself, by
 what it includes or by whose functions it names: each can be read with those below it alone. X.c and X.h are one.
 """
 import collections
@@ -12,7 +12,7 @@ import re
 
 TABLE = 'scripts/lib/rooms.txt'
 # who drives all the others, in circles of their own
-DRIVERS = ('service', 'hsd', 'hsctl')
+DRIVERS = ('hsd', 'hsctl')
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.S)
 LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'')

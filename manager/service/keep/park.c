@@ -225,20 +225,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-void park_look_soon(struct park *park, uint64_t now, uint64_t when)
-{
-	uint64_t set = USEC_INFINITY;
-	int enabled = SD_EVENT_OFF;
-
-	sd_event_source_get_enabled(park->timer, &enabled);
-	if (enabled != SD_EVENT_OFF)
-		sd_event_source_get_time(park->timer, &set);
-	if (when >= set)
-		return;
-	sd_event_source_set_time(park->timer, MAX(when, now));
-	sd_event_source_set_enabled(park->timer, SD_EVENT_ONESHOT);
-}
-
 static void note_put_down(struct park *park, uint64_t now)
 {
 	if (park->service->config.park_always || !service_is_put_down(park->service))

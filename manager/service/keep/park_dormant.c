@@ -3,12 +3,14 @@
 
 #include "plane/act/park.h"
 #include "service/slot/orders.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 static void on_spare(struct work_answer *answer, void *userdata)
 {
 	struct park_place *place = userdata;
 	struct park *park = place->park;
+	uint64_t now = now_usec();
 
 	place->spare = NULL;
 	/* one has been started meanwhile */
@@ -21,7 +23,7 @@ static void on_spare(struct work_answer *answer, void *userdata)
 			.max = park_max(place->fd),
 		};
 	park_place_close(park, place, park_waiting(place->fd));
-	park_look(park);
+	park_look_soon(park, now, now);
 }
 
 bool park_place_put_down(struct park *park, struct park_place *place)

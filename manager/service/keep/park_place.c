@@ -26,6 +26,28 @@ struct park_place *park_place_find(const struct park *park, const struct address
 	return NULL;
 }
 
+void park_look_soon(struct park *park, uint64_t now, uint64_t when)
+{
+	uint64_t set = USEC_INFINITY;
+	int enabled = SD_EVENT_OFF;
+
+	sd_event_source_get_enabled(park->timer, &enabled);
+	if (enabled != SD_EVENT_OFF)
+		sd_event_source_get_time(park->timer, &set);
+	if (when >= set)
+		return;
+	sd_event_source_set_time(park->timer, MAX(when, now));
+	sd_event_source_set_enabled(park->timer, SD_EVENT_ONESHOT);
+}
+
+/* As soon as whoever asks for it has returned. */
+static void look_now(struct park *park)
+{
+	uint64_t now = now_usec();
+
+	park_look_soon(park, now, now);
+}
+
 bool park_is_held(const struct park *park)
 {
 	return hs_word_flags(plane_word(park->service->plane)) & HS_FLAG_PARK_ALL;
@@ -114,7 +136,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
 	(void)source;
 	(void)fd;
 	(void)events;
-	park_look(place->park);
+	look_now(place->park);
 	return 0;
 }
 
@@ -295,7 +317,7 @@ static void on_twin(struct work_answer *answer, void *userdata)
 	if (answer->n_fds)
 		fd = steal_fd(&answer->fds[0]);
 	park_place_replace(park, place, fd, park_room(park, park_max(place->fd)));
-	park_look(park);
+	look_now(park);
 }
 
 int park_order_twin(struct park *park, struct park_place *place, bool spare, work_fn on_done,

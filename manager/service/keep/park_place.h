@@ -10,7 +10,6 @@
 #include <systemd/sd-event.h>
 
 #include "core/watch/queue_age.h"
-#include "service/keep/park.h"
 #include "service/keep/park_log.h"
 
 /* The park of one listener. */
@@ -55,12 +54,11 @@ struct park {
 	uint64_t put_down_since; /* all slots were stopped on purpose; 0 = no */
 };
 
-/* ---- service/keep/park.c ---- */
-
-/* The timer goes off at the earlier of this and what it is set to. */
-void park_look_soon(struct park *park, uint64_t now, uint64_t when);
-
 /* ---- service/keep/park_place.c ---- */
+
+/* The timer, at which service/keep/park.c looks at everything, goes off at the earlier of this and
+ * what it is set to. */
+void park_look_soon(struct park *park, uint64_t now, uint64_t when);
 
 /* NULL: the service does not listen there any more. */
 struct listener *park_listener(const struct park *park, const struct address *address);

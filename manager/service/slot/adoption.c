@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Adoption in steps: fresh facts about the unit, the sockets, the socket units' stop, the map. */
+#include "service/slot/adoption.h"
+
 #include <string.h>
 #include <syslog.h>
 
 #include "service/slot/filtering.h"
-#include "service/slot/instance.h"
 #include "service/slot/netns_stock.h"
 #include "service/slot/orders.h"
 #include "service/slot/ownership.h"
@@ -123,11 +124,6 @@ static void schedule_look(struct instance *instance)
 
 /* ---- the end ---- */
 
-bool instance_is_adopting(const struct instance *instance)
-{
-	return instance->adopt_work || instance->adoption;
-}
-
 static void tell_end(struct instance *instance, struct problem *ret_sentence)
 {
 	struct service *service = instance->service;
@@ -222,11 +218,6 @@ static bool is_final(const struct instance *instance, int error)
 {
 	return error == -ENOENT ||
 	       (error != -ETIMEDOUT && error != -EBUSY && instance->retry_delay > RETRY_MIN);
-}
-
-bool instance_serves_unadopted(const struct instance *instance)
-{
-	return instance->barred && instance_is_up(instance_facts(instance)->state);
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
@@ -417,14 +408,4 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 	 * matters shows with its sockets */
 	preparation_make(instance, facts, &problem);
 	order_adoption(instance, !has_sockets_to_stop(facts));
-}
-
-void instance_adopt(struct instance *instance, struct request *request)
-{
-	if (!requests_add(&instance->adopters, request))
-		return;
-	instance->adopt_wanted = true;
-	/* one that is under way began before this was asked: it runs once more afterwards */
-	if (!instance_is_adopting(instance))
-		unit_watch_refresh(instance->watch);
 }

@@ -132,37 +132,16 @@ struct instance {
 	struct unit_job *restart_job;
 };
 
-int instance_new(struct service *service, unsigned slot, struct instance **ret_instance);
-/* The settings of the service may have changed. */
-void instance_reload(struct instance *instance);
-struct instance *instance_free(struct instance *instance);
-
 /* Finds and takes over the sockets of the running instance. Whoever asks (may be NULL) is answered
  * at the end. */
 void instance_adopt(struct instance *instance, struct request *request);
-/* Takes the slot out of service: flip away, settle, move the queue. Likewise. */
-void instance_retire(struct instance *instance, struct request *request);
 
 const struct unit_facts *instance_facts(const struct instance *instance);
 /* True when the cgroup with this id is the instance's, and it is there to be adopted. */
 bool instance_owns(const struct instance *instance, uint64_t cgroup_id);
 
-/* EVENT_UNIT_CHANGED: whatever that makes due is begun. */
-void instance_heard(struct service *service, const struct event *event);
-/* EVENT_ADOPTED: who has asked for it is answered, and what was found is free again. */
-void adoption_heard(struct service *service, const struct event *event);
-/* Retirements that wait for this slot to be adopted, or for another, look again. */
-void retirement_heard(struct service *service, const struct event *event);
-
-/* ---- for the files that make up an instance: instance.c, adoption.c, retirement.c ---- */
-
-/* Begins the adoption that is wanted. The facts are fresh. */
-void adoption_start(struct instance *instance, const struct unit_facts *facts);
 /* Its sockets are being taken over. */
 bool instance_is_adopting(const struct instance *instance);
-/* It holds the lock of a socket no longer, for which adoption was given up. */
-void adoption_retry(struct instance *instance);
-
 bool instance_is_up(enum unit_state state);
 /* It runs, and has nothing but the kernel's own way to its sockets: see `barred`. */
 bool instance_serves_unadopted(const struct instance *instance);

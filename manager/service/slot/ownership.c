@@ -5,7 +5,6 @@
 
 #include "plane/act/owners.h"
 #include "service/slot/orders.h"
-#include "service/slot/preparation.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -18,7 +17,7 @@
 
 static void again(struct instance *instance)
 {
-	preparation_run(instance, instance_facts(instance));
+	service_post(instance->service, EVENT_MAY_PREPARE, instance->slot, false);
 }
 
 static void on_answer(int error, uid_t uid, void *userdata)

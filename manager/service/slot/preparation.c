@@ -179,3 +179,10 @@ void preparation_explain_failure(struct instance *instance)
 	journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
 		    instance->slot, instance->problem.text);
 }
+
+void preparation_heard(struct service *service, const struct event *event)
+{
+	struct instance *instance = service->instances[event->slot];
+
+	preparation_run(instance, instance_facts(instance));
+}

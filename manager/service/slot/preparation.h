@@ -17,3 +17,5 @@ int preparation_make(struct instance *instance, const struct unit_facts *facts,
 void preparation_run(struct instance *instance, const struct unit_facts *facts);
 /* It failed before it could be adopted: says so, if what it was refused may be the reason. */
 void preparation_explain_failure(struct instance *instance);
+/* EVENT_MAY_PREPARE. */
+void preparation_heard(struct service *service, const struct event *event);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Retirement in steps: leave, settle, move the queue, wait for datagrams to be read; or wait for
  * another slot first. */
+#include "service/slot/retirement.h"
+
 #include <string.h>
 #include <syslog.h>
 
 #include "plane/act/retire.h"
-#include "service/slot/instance.h"
 #include "service/slot/orders.h"
 #include "service/slot/roles.h"
 #include "service/slot/states.h"

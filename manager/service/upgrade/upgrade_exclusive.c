@@ -22,6 +22,14 @@ enum gate_answer upgrade_exclusive_gate(const struct service *service,
 									       : GATE_NOT_READY;
 }
 
+static void proceed(struct upgrade_run *run, enum upgrade_event event, const char *why)
+{
+	struct upgrade_input input = {
+		.event = event, .now = now_usec(), .why = why, .untouched = run->untouched};
+
+	run->carry_out(run, upgrade_step(&run->machine, &input));
+}
+
 /* ---- there ---- */
 
 static void on_switched(const struct exclusive *machine, void *userdata)
@@ -42,7 +50,7 @@ static void on_switched(const struct exclusive *machine, void *userdata)
 		input.event = machine->state == EXCLUSIVE_UNDONE ? UPGRADE_BACK : UPGRADE_NOT_BACK;
 	if (input.event == UPGRADE_NOT_BACK)
 		input.why = "the old slot could not be started again";
-	upgrade_run_carry_out(run, upgrade_step(&run->machine, &input));
+	run->carry_out(run, upgrade_step(&run->machine, &input));
 }
 
 void upgrade_exclusive_switch(struct upgrade_run *run)
@@ -63,8 +71,7 @@ void upgrade_exclusive_switch(struct upgrade_run *run)
 
 	run->untouched = true;
 	if (exclusive_run_start(run->service, &order, NULL, &refusal) <= 0)
-		upgrade_run_carry_out(run,
-				      upgrade_run_step(run, UPGRADE_NOT_SWITCHED, refusal.text));
+		proceed(run, UPGRADE_NOT_SWITCHED, refusal.text);
 }
 
 /* ---- and back ---- */
@@ -88,11 +95,7 @@ static void on_way_back_ended(const struct exclusive *machine, void *userdata)
 		    machine->state == EXCLUSIVE_UNDONE
 			    ? "so the new version was started again, and serves"
 			    : "new connections wait until an instance is there");
-	upgrade_run_carry_out(
-		run,
-		upgrade_run_step(run,
-				 machine->state == EXCLUSIVE_DONE ? UPGRADE_BACK : UPGRADE_NOT_BACK,
-				 why.text));
+	proceed(run, machine->state == EXCLUSIVE_DONE ? UPGRADE_BACK : UPGRADE_NOT_BACK, why.text);
 }
 
 /* The old slot has to start again. */
@@ -122,6 +125,5 @@ void upgrade_exclusive_undo(struct upgrade_run *run)
 		event = UPGRADE_BACK;
 	else if (go_back(run))
 		return;
-	upgrade_run_carry_out(
-		run, upgrade_run_step(run, event, "the old slot could not be started again"));
+	proceed(run, event, "the old slot could not be started again");
 }

@@ -2,10 +2,21 @@
 /* What the files of service/upgrade/upgrade_run.h share. */
 #pragma once
 
+#include "core/change/upgrade.h"
 #include "service/change/smoke.h"
 #include "service/ended.h"
-#include "service/upgrade/upgrade_run.h"
+#include "service/request.h"
+#include "service/service.h"
 #include "system/unit/units.h"
+
+struct upgrade_order {
+	const char *smoke; /* a command line for the shell; "" = none */
+	bool smoke_may_be_silent;
+	unsigned n_canary;
+	uint32_t canary[UPGRADE_CANARY_STEPS_MAX]; /* in 1/65536 */
+	uint64_t hold_usec, probation_usec, smoke_usec;
+	uint64_t ready_usec; /* USEC_INFINITY: nobody has said */
+};
 
 /* One upgrade on its way. */
 struct upgrade_run {
@@ -23,6 +34,8 @@ struct upgrade_run {
 	struct work *reset; /* of what is left on the old slot */
 	/* of the exclusive switchover: no slot could be started; the old one never stopped */
 	bool neither, untouched;
+	/* does what the state machine asks for; for who ends up below it */
+	void (*carry_out)(struct upgrade_run *run, unsigned actions);
 	struct ended ended;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the hsd before has left in the middle. */
+#include "service/upgrade/upgrade_resume.h"
+
 #include <syslog.h>
 
 #include "service/slot/instance.h"
@@ -82,7 +83,7 @@ static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int upgrade_run_watch(struct service *service)
+int upgrade_resume_watch(struct service *service)
 {
 	struct plane_upgrade noted;
 

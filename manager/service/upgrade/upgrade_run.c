@@ -561,6 +561,7 @@ struct upgrade_run *upgrade_run_new(struct service *service, const struct upgrad
 	plan.others = running_slots(service) & ~(1U << from | 1U << to);
 	run->service = service;
 	run->uid = JOURNAL_UID_NONE;
+	run->carry_out = upgrade_run_carry_out;
 	run->smoke_may_be_silent = order->smoke_may_be_silent;
 	run->smoke_command = strdup(order->smoke);
 	if (!run->smoke_command)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "service/slot/adoption.h"
 #include "service/slot/instance.h"
 #include "util/clock.h"
 #include "util/macro.h"

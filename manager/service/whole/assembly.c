@@ -18,11 +18,16 @@
 #include "service/keep/park.h"
 #include "service/keep/pathguard.h"
 #include "service/keep/waking.h"
+#include "service/slot/adoption.h"
 #include "service/slot/instance.h"
+#include "service/slot/lifecycle.h"
 #include "service/slot/ownership.h"
+#include "service/slot/preparation.h"
 #include "service/slot/reaching.h"
+#include "service/slot/retirement.h"
 #include "service/slot/roles.h"
 #include "service/slot/settling.h"
+#include "service/upgrade/upgrade_resume.h"
 #include "service/upgrade/upgrade_run.h"
 #include "service/watch/event_log.h"
 #include "service/watch/foreign_watch.h"
@@ -64,7 +69,8 @@ static const struct feature features[] = {
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_LOST), park_heard},
 	/* the slot itself: from here on it may be adopted again, and what it is, is known */
 	{HEARS(EVENT_ADOPTED), adoption_heard},
-	{HEARS(EVENT_UNIT_CHANGED), instance_heard},
+	{HEARS(EVENT_UNIT_CHANGED), lifecycle_heard},
+	{HEARS(EVENT_MAY_PREPARE), preparation_heard},
 	/* who watches it begins anew with another instance */
 	{HEARS(EVENT_NEW_RUN) | HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED), hang_heard},
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_LOST), health_heard},
@@ -260,7 +266,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 	begin_watching(service);
 	for (unsigned i = 0; i < service->n_slots; i++)
 		unit_watch_refresh(service->instances[i]->watch);
-	return service->resume_source ? 0 : upgrade_run_watch(service);
+	return service->resume_source ? 0 : upgrade_resume_watch(service);
 }
 
 static void retry_later(struct service *service)
@@ -317,7 +323,7 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 	r = set_slots(service, service->config.slots);
 	begin_watching(service);
 	if (r >= 0)
-		r = upgrade_run_watch(service);
+		r = upgrade_resume_watch(service);
 	if (r < 0)
 		return r;
 	*ret_service = steal_ptr(&service);
