@@ -220,7 +220,7 @@ folder_is_free() { [[ $(inside lsattr -d "/run/$1" | cut -d' ' -f1) != *a* ]]; }
 	[[ $stderr == *'the move was undone'*'fsix.service serves as before'* ]]
 	[[ $(inside curl -sSf --unix-socket /run/fsix/fsix.sock http://app/) == slot=none* ]]
 	lost_nothing 'a move to paths that was undone'
-	[[ $(inside ls -A /run/fsix) == fsix.sock ]]
+	[[ $(inside ls -A /run/fsix) == fsix.sock ]] || fail "left: $(inside ls -lA /run/fsix)"
 	folder_is_free fsix
 	inside systemctl stop proxy-fsix
 	inside rm -r /etc/systemd/system/fsix@.service.d
