@@ -2,7 +2,9 @@
 #include "hsctl/apart.h"
 
 #include <signal.h>
+#include <stdalign.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -27,7 +29,8 @@ struct apart {
 	bool ended;
 	int result;
 	char step[256];
-	char data[];
+	/* what `work` takes for a structure of its own */
+	alignas(max_align_t) char data[];
 };
 
 static struct apart *shared; /* in the child */
