@@ -19,10 +19,11 @@
 #   make help                             these lines
 #
 # With all of them: V=1 shows the commands, WERROR=1 makes warnings errors, BUILD= is another place than build/.
+# SANITIZE=1 builds with the address and undefined-behaviour sanitizers, for tests, into build/sanitize.
 
 PREFIX     ?= /usr
 SYSCONFDIR ?= /etc
-BUILD      ?= build
+BUILD      ?= $(if $(SANITIZE),build/sanitize,build)
 CC         ?= gcc
 CLANG      ?= clang
 BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
@@ -34,6 +35,12 @@ say  = @$(if $(V),:,printf '  %-6s %s\n' $(1) $@)
 
 ifeq ($(origin CC),default)
 CC := gcc
+endif
+
+# Not with what a release is hardened by, which hides from the sanitizers what they look for.
+ifdef SANITIZE
+CFLAGS  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS := -Wl,--as-needed
 endif
 
 # WERROR=1 is for us: another compiler finds other warnings, and a user's build shall not fail for them
@@ -98,7 +105,7 @@ $(BUILD)/hsctl: $(BUILD)/manager/hsctl/main.o $(BUILD)/libhotstandby.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # static and without a C library, so that nothing reads the environment: see manager/hook/main.c
-HOOK_FLAGS := -ffreestanding -fno-stack-protector -fcf-protection=none -fno-pie -U_FORTIFY_SOURCE
+HOOK_FLAGS := -fno-sanitize=all -ffreestanding -fno-stack-protector -fcf-protection=none -fno-pie -U_FORTIFY_SOURCE
 $(BUILD)/manager/hook/main.o: CFLAGS += $(HOOK_FLAGS)
 $(BUILD)/hs-hook: $(BUILD)/manager/hook/main.o
 	$(call say,LD)
@@ -120,6 +127,13 @@ $(BUILD)/hs-plugin: $(BUILD)/manager/plugin/main.o $(BUILD)/libhotstandby.a
 $(BUILD)/hs-example-server: $(patsubst %,$(BUILD)/examples/%.o,example-server example-http)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd -o $@
+
+# what is installed has no environment in which the sanitizers could be told
+ifdef SANITIZE
+SANITIZE_OPTIONS := $(BUILD)/tests/sanitize/options.o
+$(SANITIZE_OPTIONS): CFLAGS += -fno-sanitize=all
+$(filter-out %/hs-hook,$(PROGRAMS)): $(SANITIZE_OPTIONS)
+endif
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
@@ -211,7 +225,7 @@ check lint demo bench coverage:
 	./scripts/$@
 
 help:
-	@sed -n 's/^#   make/make/p; s/^# With all/\nWith all/p' Makefile
+	@sed -n 's/^#   make/make/p; s/^# With all/\nWith all/p; s/^# SANITIZE/SANITIZE/p' Makefile
 
 # With clang's libFuzzer. To run one: build/fuzz/tests/fuzz/fuzz_config DIRECTORY-FOR-FINDS tests/fuzz/seeds/config
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all

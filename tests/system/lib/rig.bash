@@ -29,12 +29,18 @@ setup_file() {
 	inside systemctl start hsd
 }
 
-teardown_file() { container_stop "$rig"; }
+teardown_file() {
+	local status=0
+	end_sanitized || status=$?
+	container_stop "$rig"
+	return $status
+}
 
 setup() { rig_began=${EPOCHREALTIME/,/.}; }
 
 teardown() {
 	end_load_quietly
+	no_report || return 1
 	[[ -z ${BATS_TEST_COMPLETED:-} ]] || return 0
 	echo '--- journal ---'
 	container_journal "$rig" --since="@$rig_began" | grep -v 'systemd-journald' | tail -n "${RIG_LINES:-60}"
@@ -48,6 +54,43 @@ rig_up() {
 	container_install "$rig" BUILD="${BUILD:-build}" || return 1
 	mkdir -p "$(container_root "$rig")$tools"
 	cp "$top"/tests/system/lib/*.{lua,py} "$(container_root "$rig")$tools/"
+	! is_sanitized || allow_leak_check
+}
+
+# ---- programs made with SANITIZE=1 ----
+#
+# What a sanitizer finds fails the test in which it is found, whatever else came of it. Reports are in the files that
+# tests/sanitize/options.c names; of those that cannot write them, in the journal. hsd looks for leaks as it ends.
+
+# make has to know it, too, if it is to make anything again
+[[ ! -e $top/${BUILD:-build}/tests/sanitize/options.o ]] || export SANITIZE=1
+is_sanitized() { [[ -n ${SANITIZE:-} ]]; }
+
+# The search for leaks stops the process by ptrace(2).
+allow_leak_check() {
+	write /etc/systemd/system/hsd.service.d/sanitizer.conf <<-'END'
+		[Service]
+		SystemCallFilter=ptrace
+		TimeoutStopSec=60s
+	END
+	inside systemctl daemon-reload
+}
+
+# no_report: a report is told once, and fails
+no_report() {
+	local found
+	is_sanitized || return 0
+	found=$(inside bash -c 'cat /dev/shm/sanitizer.* 2>/dev/null && rm -f /dev/shm/sanitizer.*
+		journalctl -q -o cat --cursor-file=/run/rig-sanitizer |
+			grep -A 25 -E "(Address|Leak|UndefinedBehavior)Sanitizer|: runtime error: "') || true
+	[[ -z $found ]] || fail "--- a sanitizer says ---"$'\n'"$found"
+}
+
+# end_sanitized: the leaks of hsd
+end_sanitized() {
+	is_sanitized || return 0
+	inside systemctl stop hsd hs-borrow.service
+	no_report
 }
 
 # ---- commands inside ----
