@@ -16,7 +16,8 @@
 /* Each unit may write here, whatever its sandbox; tests/system/lib/rig.bash looks here. */
 #define REPORT "/dev/shm/sanitizer"
 
-#define COMMON "quarantine_size_mb=16:detect_stack_use_after_return=1:disable_coredump=0"
+#define COMMON	"quarantine_size_mb=16:detect_stack_use_after_return=1:disable_coredump=0"
+#define TO_FILE ":log_exe_name=1:log_path=" REPORT
 
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
@@ -25,20 +26,28 @@ void __ubsan_on_report(void);
 void __ubsan_get_current_report_data(const char **kind, const char **message, const char **file,
 				     unsigned *line, unsigned *column, char **address);
 
-/* hs-probe and hs-plugin: the files of a user that systemd made up go with it, so they tell the
- * journal. By hand, for strcmp(3) is one of those functions. */
-static int has_own_user(void)
+/* Of the program's name, the letter behind "hs-"; by hand, for strcmp(3) is one of those functions.
+ */
+static char letter_of_helper(void)
 {
 	char name[16] = "";
 
 	syscall(SYS_prctl, PR_GET_NAME, name, 0, 0, 0);
-	return name[0] == 'h' && name[1] == 's' && name[2] == '-' && name[3] == 'p';
+	return name[0] == 'h' && name[1] == 's' && name[2] == '-' ? name[3] : 0;
 }
 
 /* Room for what has been freed is bounded, for so is the memory of hs-probe. */
 const char *__asan_default_options(void)
 {
-	return has_own_user() ? COMMON : COMMON ":log_exe_name=1:log_path=" REPORT;
+	switch (letter_of_helper()) {
+	case 'p':
+		/* the files of a user that systemd made up go with it: these tell the journal */
+		return COMMON;
+	case 'e':
+		/* tests send hs-example-server this signal, and look for what systemd says */
+		return COMMON ":handle_segv=0" TO_FILE;
+	}
+	return COMMON TO_FILE;
 }
 
 const char *__ubsan_default_options(void)
