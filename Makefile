@@ -45,11 +45,11 @@ endif
 
 # WERROR=1 is for us: another compiler finds other warnings, and a user's build shall not fail for them
 WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes $(if $(WERROR),-Werror)
-CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' \
+override CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' \
             -DHS_SYSCONFDIR='"$(SYSCONFDIR)"' -Imanager -Ibpf -I$(BUILD)/bpf
 CFLAGS   ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 # assert() stays, whatever a distribution says: see HACKING.md
-CFLAGS   += -UNDEBUG -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
+override CFLAGS   += -UNDEBUG -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
 # as needed: hsctl, which starts often, does without what only others need
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lm
@@ -106,7 +106,7 @@ $(BUILD)/hsctl: $(BUILD)/manager/hsctl/main.o $(BUILD)/libhotstandby.a
 
 # static and without a C library, so that nothing reads the environment: see manager/hook/main.c
 HOOK_FLAGS := -fno-sanitize=all -ffreestanding -fno-stack-protector -fcf-protection=none -fno-pie -U_FORTIFY_SOURCE
-$(BUILD)/manager/hook/main.o: CFLAGS += $(HOOK_FLAGS)
+$(BUILD)/manager/hook/main.o: override CFLAGS += $(HOOK_FLAGS)
 $(BUILD)/hs-hook: $(BUILD)/manager/hook/main.o
 	$(call say,LD)
 	$(Q)$(CC) $(HOOK_FLAGS) -static -no-pie -nostdlib -Wl,-z,noexecstack $^ -o $@
@@ -131,7 +131,7 @@ $(BUILD)/hs-example-server: $(patsubst %,$(BUILD)/examples/%.o,example-server ex
 # what is installed has no environment in which the sanitizers could be told
 ifdef SANITIZE
 SANITIZE_OPTIONS := $(BUILD)/tests/sanitize/options.o
-$(SANITIZE_OPTIONS): CFLAGS += -fno-sanitize=all
+$(SANITIZE_OPTIONS): override CFLAGS += -fno-sanitize=all
 $(filter-out %/hs-hook,$(PROGRAMS)): $(SANITIZE_OPTIONS)
 endif
 
