@@ -116,7 +116,8 @@ struct instance {
 
 	/* retired, and waiting for handshakes in flight, then for datagrams to be read */
 	sd_event_source *settle_source;
-	struct work *retire_work; /* the queue is being moved, or datagrams are being read */
+	sd_event_source *news_source; /* it is to retire, and why is still to be told */
+	struct work *retire_work;     /* the queue is being moved, or datagrams are being read */
 	struct retire_queues queues;
 	uint64_t retire_begun, read_until;
 	enum retire_answer retire_answer;

@@ -293,7 +293,53 @@ static void try_retire(struct instance *instance)
 
 static bool is_retiring(const struct instance *instance)
 {
-	return instance->settle_source || instance->retire_work || instance->patience_source;
+	return instance->settle_source || instance->retire_work || instance->patience_source ||
+	       instance->news_source;
+}
+
+/* It was to be retired while it was being adopted, or before it was known why. */
+static void go_on(struct instance *instance)
+{
+	/* what is just being put into the map would be there afterwards */
+	if (instance->retirers.n && !instance->adopt_work && !is_retiring(instance))
+		try_retire(instance);
+}
+
+/* ---- why it is to go ----
+ *
+ * ExecStop= may be quicker than the news that the unit stops, which tells whether somebody has
+ * asked for that; and when the unit has ended systemd does not tell it any more. Who calls by hand,
+ * while it runs, waits for no news.
+ */
+
+#define NEWS_WITHIN (100 * USEC_PER_MSEC)
+
+static int on_no_news(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	(void)source;
+	(void)usec;
+	instance->news_source = sd_event_source_disable_unref(instance->news_source);
+	go_on(instance);
+	return 0;
+}
+
+static void await_news(struct instance *instance)
+{
+	if (instance_facts(instance)->state == UNIT_RUNNING &&
+	    sd_event_add_time_relative(instance->service->host->event, &instance->news_source,
+				       CLOCK_MONOTONIC, NEWS_WITHIN, USEC_PER_MSEC, on_no_news,
+				       instance) >= 0)
+		unit_watch_refresh(instance->watch);
+}
+
+static void on_news(struct instance *instance)
+{
+	if (!instance->news_source || instance_facts(instance)->state == UNIT_RUNNING)
+		return;
+	instance->news_source = sd_event_source_disable_unref(instance->news_source);
+	go_on(instance);
 }
 
 void instance_retire(struct instance *instance, struct request *request)
@@ -301,21 +347,17 @@ void instance_retire(struct instance *instance, struct request *request)
 	if (!requests_add(&instance->retirers, request) || is_retiring(instance))
 		return;
 	instance->retire_begun = now_usec();
-	/* what is just being put into the map would be there afterwards */
-	if (!instance->adopt_work)
-		try_retire(instance);
-}
-
-/* It was to be retired while it was being adopted. */
-static void go_on(struct instance *instance)
-{
-	if (instance->retirers.n && !is_retiring(instance))
+	if (request)
+		await_news(instance);
+	if (!instance->news_source && !instance->adopt_work)
 		try_retire(instance);
 }
 
 void retirement_heard(struct service *service, const struct event *event)
 {
-	if (event->kind != EVENT_UNIT_CHANGED)
+	if (event->kind == EVENT_UNIT_CHANGED)
+		on_news(service->instances[event->slot]);
+	else
 		go_on(service->instances[event->slot]);
 	/* the slot came to be ready, or to rest */
 	for (unsigned i = 0; i < service->n_slots; i++)
