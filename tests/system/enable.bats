@@ -287,3 +287,12 @@ is_gone() { ! is_there "$1"; }
 	[[ -z $(inside find /usr /run -xdev \( -name '*hotstandby*' -o -name hsd -o -name hsctl \) \
 		! -path "$top/*") ]]
 }
+
+@test "the example for Quadlet is one that Quadlet takes" {
+	local quadlet=/usr/libexec/podman/quadlet
+	[[ -x $quadlet ]] || skip 'podman has no Quadlet here'
+	inside mkdir /tmp/quadlet
+	inside cp $examples/app@.container /tmp/quadlet/
+	run -0 inside env QUADLET_UNIT_DIRS=/tmp/quadlet $quadlet -dryrun
+	[[ $output == *'---app@.service---'*'ExecStart='*'podman run --name app-%i '*'--cgroups=split '*'--network host '* ]]
+}
