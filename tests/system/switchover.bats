@@ -30,6 +30,8 @@ nothing_changed() {
 	[[ $(status app '[.active, .generation, .canary, .policy, [.slots[].main_pid]]') == "$before" ]]
 }
 
+has_main() { [[ $(status app ".slots[$1].main_pid") != null ]]; }
+
 # begin_change ARG...: hsctl with these in the background; end_change waits, and sets status, output
 begin_change() {
 	change_file=$BATS_TEST_TMPDIR/change
@@ -143,6 +145,7 @@ kill_main() { inside systemctl kill -s KILL --kill-who=main "$1"; }
 	inside systemctl daemon-reload
 	inside systemctl start --no-block app@1
 	wait_for 5 is_state app 1 starting
+	wait_for 5 has_main 1
 	nothing_changed run -3 hs switchover app
 	[[ $output == *'slot 1 (app@1.service) is starting, not ready; wait until it has started'* ]]
 	inside systemctl stop app@1
