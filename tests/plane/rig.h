@@ -30,6 +30,7 @@ struct rig {
 	struct plane *plane;	       /* of the service "web"; NULL until rig_planes() */
 	struct server *servers[RIG_SERVERS_MAX];
 	size_t n_servers;
+	unsigned n_started; /* servers, ever */
 };
 
 /* What to do about a failure; prints and exits unless a test program has set it. */

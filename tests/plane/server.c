@@ -481,7 +481,7 @@ struct server *server_start_holding(struct rig *rig, unsigned slot, int socket_f
 	rig_check(server && rig->n_servers < RIG_SERVERS_MAX);
 	server->name = 'A' + slot;
 	server->slot = slot;
-	snprintf(server->cgroup, sizeof(server->cgroup), "%s/%zu", rig->group, rig->n_servers);
+	snprintf(server->cgroup, sizeof(server->cgroup), "%s/%u", rig->group, rig->n_started++);
 	rig->servers[rig->n_servers++] = server;
 	rig_check(cgroup_mount(mount, sizeof(mount)) == 0);
 	folder = pin_path("%s%s", mount, server->cgroup);
@@ -519,6 +519,16 @@ void server_free(struct server *server)
 	server_kill(server);
 	close_fd(server->control);
 	free(server);
+}
+
+void server_drop(struct rig *rig, struct server *server)
+{
+	size_t place = 0;
+
+	while (rig->servers[place] != server)
+		place++;
+	rig->servers[place] = rig->servers[--rig->n_servers];
+	server_free(server);
 }
 
 static struct reply give(struct server *server, const struct order *order)

@@ -48,6 +48,8 @@ struct server *server_start(struct rig *rig, unsigned slot);
 /* The same with a socket that it inherits, which becomes its socket 0. */
 struct server *server_start_holding(struct rig *rig, unsigned slot, int socket_fd);
 void server_free(struct server *server);
+/* The same before the rig ends, which forgets it. */
+void server_drop(struct rig *rig, struct server *server);
 /* kill -9; the process is gone when this returns. Again is no harm. */
 void server_kill(struct server *server);
 
