@@ -11,6 +11,7 @@
 #   make coverage                         which lines the unit and plane tests reach, by folder (scripts/coverage)
 #   make unit-tests                       builds tests/unit; scripts/check unit runs them
 #   make plane-tests                      builds tests/plane; scripts/check plane runs them
+#   make engine-tests                     builds tests/engine; scripts/check engine runs them
 #   make hostile-tools                    builds the programs of ill will of tests/hostile
 #   make fuzzers                          builds the fuzz targets to run over files, without libFuzzer
 #   make benches                          builds tests/bench
@@ -45,11 +46,11 @@ endif
 
 # WERROR=1 is for us: another compiler finds other warnings, and a user's build shall not fail for them
 WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes $(if $(WERROR),-Werror)
-override CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' \
+CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' \
             -DHS_SYSCONFDIR='"$(SYSCONFDIR)"' -Imanager -Ibpf -I$(BUILD)/bpf
 CFLAGS   ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 # assert() stays, whatever a distribution says: see HACKING.md
-override CFLAGS   += -UNDEBUG -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
+CFLAGS   += -UNDEBUG -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
 # as needed: hsctl, which starts often, does without what only others need
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lm
@@ -69,6 +70,8 @@ PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-borrow $(BUILD)/hs-hook $(OW
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 PLANE_TESTS := $(patsubst tests/plane/%.c,$(BUILD)/tests/plane/%,$(wildcard tests/plane/test_*.c))
 PLANE_RIG   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/plane/test_% %.bpf.c,$(wildcard tests/plane/*.c)))
+ENGINE_TESTS := $(patsubst tests/engine/%.c,$(BUILD)/tests/engine/%,$(wildcard tests/engine/test_*.c))
+ENGINE_RIG   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/engine/test_%,$(wildcard tests/engine/*.c)))
 HOSTILE_TOOLS := $(patsubst tests/hostile/lib/%.c,$(BUILD)/tests/hostile/%,$(wildcard tests/hostile/lib/*.c))
 FUZZERS     := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES     := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
@@ -106,7 +109,7 @@ $(BUILD)/hsctl: $(BUILD)/manager/hsctl/main.o $(BUILD)/libhotstandby.a
 
 # static and without a C library, so that nothing reads the environment: see manager/hook/main.c
 HOOK_FLAGS := -fno-sanitize=all -ffreestanding -fno-stack-protector -fcf-protection=none -fno-pie -U_FORTIFY_SOURCE
-$(BUILD)/manager/hook/main.o: override CFLAGS += $(HOOK_FLAGS)
+$(BUILD)/manager/hook/main.o: CFLAGS += $(HOOK_FLAGS)
 $(BUILD)/hs-hook: $(BUILD)/manager/hook/main.o
 	$(call say,LD)
 	$(Q)$(CC) $(HOOK_FLAGS) -static -no-pie -nostdlib -Wl,-z,noexecstack $^ -o $@
@@ -131,7 +134,7 @@ $(BUILD)/hs-example-server: $(patsubst %,$(BUILD)/examples/%.o,example-server ex
 # what is installed has no environment in which the sanitizers could be told
 ifdef SANITIZE
 SANITIZE_OPTIONS := $(BUILD)/tests/sanitize/options.o
-$(SANITIZE_OPTIONS): override CFLAGS += -fno-sanitize=all
+$(SANITIZE_OPTIONS): CFLAGS += -fno-sanitize=all
 $(filter-out %/hs-hook,$(PROGRAMS)): $(SANITIZE_OPTIONS)
 endif
 
@@ -146,6 +149,12 @@ $(BUILD)/tests/plane/test_%: $(BUILD)/tests/plane/test_%.o $(PLANE_RIG) $(BUILD)
 $(BUILD)/tests/plane/test_decide_tc.o: $(BUILD)/bpf/decide_tc.skel.h
 $(BUILD)/tests/plane/test_objects.o: $(BUILD)/bpf/refused.skel.h
 $(BUILD)/bpf/decide_tc.bpf.o: tests/plane/decide_tc.h
+
+# tests/engine/units.c stands in for two files of the library, and these are for its sources.c and engine.c
+ENGINE_WRAP := $(foreach f,$(foreach kind,io time time_relative defer,sd_event_add_$(kind)) borrow_use,-Wl,--wrap=$(f))
+$(BUILD)/tests/engine/test_%: $(BUILD)/tests/engine/test_%.o $(ENGINE_RIG) $(PLANE_RIG) $(BUILD)/libhotstandby.a
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ENGINE_WRAP) $^ $(LDLIBS) -lcmocka -o $@
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(PLANE_RIG) $(BUILD)/libhotstandby.a
 	$(call say,LD)
@@ -166,6 +175,7 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(BUILD)/libhotstand
 unit-tests: $(UNIT_TESTS)
 objects: $(BPF_SRC:bpf/%.c=$(BUILD)/bpf/%.o)
 plane-tests: $(PLANE_TESTS)
+engine-tests: $(ENGINE_TESTS)
 fuzzers: $(FUZZERS)
 benches: $(BENCHES)
 # there may be none
@@ -236,7 +246,7 @@ fuzz:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all objects unit-tests plane-tests hostile-tools fuzzers fuzz benches check lint demo bench coverage install \
+.PHONY: all objects unit-tests plane-tests engine-tests hostile-tools fuzzers fuzz benches check lint demo bench coverage install \
 	uninstall clean help always
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Whatever happens to a service in whatever order: the word stays sound, each request is answered
+ * once, and when nothing happens any more, both units run and the service is ready. By chance, from
+ * a seed that is printed: ENGINE_SEED= has the same happen again, as far as processes and the
+ * kernel take their time alike; ENGINE_SECONDS= says for how long, ENGINE_DEBUG=1 shows it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../plane/cases.h"
+#include "engine.h"
+#include "service/slot/adoption.h"
+#include "service/slot/retirement.h"
+#include "service/whole/assembly.h"
+#include "service/whole/calls.h"
+
+#define SECONDS 20
+/* How much happens between two times of rest. */
+#define HAPPENINGS_MAX 60
+
+static uint64_t chance_state;
+
+/* xorshift64*, below `n`. */
+static unsigned chance(unsigned n)
+{
+	chance_state ^= chance_state >> 12;
+	chance_state ^= chance_state << 25;
+	chance_state ^= chance_state >> 27;
+	return (unsigned)(chance_state * UINT64_C(2685821657736338717) >> 33) % n;
+}
+
+/* A slot that is there, or is none, or whichever. */
+static int some_slot(void)
+{
+	return (int)chance(5) - 1;
+}
+
+/* ---- what may happen ---- */
+
+static void order_unit(struct engine *engine)
+{
+	static const enum unit_action actions[] = {UNIT_START, UNIT_START, UNIT_STOP, UNIT_RESTART};
+
+	actor_order(engine, chance(ENGINE_SLOTS), actions[chance(ARRAY_SIZE(actions))]);
+}
+
+static void crash(struct engine *engine)
+{
+	actor_crash(engine, chance(ENGINE_SLOTS));
+}
+
+static void hang(struct engine *engine)
+{
+	const struct actor *actor = &engine->actors[chance(ENGINE_SLOTS)];
+
+	if (actor->server && actor->play != PLAY_CRASHED)
+		server_hang(actor->server, chance(2));
+}
+
+static void switch_over(struct engine *engine)
+{
+	static const char *const thens[] = {"keep", "stop", "restart", "", "go"};
+	struct switchover_call call = {
+		.to = some_slot(),
+		.settle_usec = chance(2) ? USEC_INFINITY : chance(50) * USEC_PER_MSEC,
+		.drain_usec = chance(2) ? USEC_INFINITY : chance(100) * USEC_PER_MSEC,
+		.then = thens[chance(ARRAY_SIZE(thens))],
+	};
+
+	call_switchover(engine->service, &call, &engine_ask(engine)->request);
+}
+
+static void roll_back(struct engine *engine)
+{
+	call_rollback(engine->service, &engine_ask(engine)->request);
+}
+
+static void fail_over(struct engine *engine)
+{
+	call_failover(engine->service, some_slot(), &engine_ask(engine)->request);
+}
+
+static void upgrade(struct engine *engine)
+{
+	struct upgrade_order order = {
+		.smoke = "",
+		.n_canary = chance(2),
+		.canary = {0x4000},
+		.hold_usec = chance(50) * USEC_PER_MSEC,
+		.probation_usec = chance(50) * USEC_PER_MSEC,
+		.ready_usec = chance(2) * USEC_PER_SEC,
+	};
+
+	call_upgrade(engine->service, &order, &engine_ask(engine)->request);
+}
+
+static void cancel(struct engine *engine)
+{
+	call_cancel_upgrade(engine->service, &engine_ask(engine)->request);
+}
+
+static void set_canary(struct engine *engine)
+{
+	struct canary_call call = {
+		.share = chance(3) * 0x3000, .to = some_slot(), .by = "connection", .from = ""};
+
+	call_set_canary(engine->service, &call, &engine_ask(engine)->request);
+}
+
+static void set_policy(struct engine *engine)
+{
+	static const char *const policies[] = {"standby", "parity", "hash", "none"};
+
+	call_set_policy(engine->service, policies[chance(ARRAY_SIZE(policies))],
+			&engine_ask(engine)->request);
+}
+
+static void hold(struct engine *engine)
+{
+	call_hold(engine->service, chance(2), &engine_ask(engine)->request);
+}
+
+/* By hand: not its own hook. */
+static void adopt(struct engine *engine)
+{
+	instance_adopt(engine->service->instances[chance(ENGINE_SLOTS)],
+		       &engine_ask(engine)->request);
+}
+
+static void retire(struct engine *engine)
+{
+	instance_retire(engine->service->instances[chance(ENGINE_SLOTS)],
+			&engine_ask(engine)->request);
+}
+
+static void reload(struct engine *engine)
+{
+	static const char *const settings[] = {
+		"Settle=1ms\nDrain=20ms\n",
+		"Settle=10ms\nDrain=0\nSlots=3\n",
+		"Settle=1ms\nDrain=20ms\nPark=no\n",
+		"Settle=1ms\nDrain=20ms\nExclusive=perhaps\n",
+		"Settle=1ms\nDrain=20ms\nRestartOnCrash=no\nFailover=manual\n",
+	};
+
+	engine_configure(settings[chance(ARRAY_SIZE(settings))]);
+	service_reload(engine->service);
+}
+
+/* hsd ends in the middle of it, and the next one comes. */
+static void manage_anew(struct engine *engine)
+{
+	engine_leave(engine);
+	engine_manage(engine);
+}
+
+/* A client that waits for no answer. */
+static void connect_once(struct engine *engine)
+{
+	struct address address = engine_address();
+	int fd = client_connect(&address);
+
+	(void)engine;
+	if (fd >= 0 && chance(2))
+		client_send(fd, '?');
+	close_fd(fd);
+}
+
+static void happen(struct engine *engine)
+{
+	static const struct {
+		const char *what;
+		unsigned often;
+		void (*happen)(struct engine *engine);
+	} all[] = {
+		{"a unit is ordered", 8, order_unit},
+		{"a crash", 3, crash},
+		{"a hang", 1, hang},
+		{"switchover", 8, switch_over},
+		{"rollback", 3, roll_back},
+		{"failover", 2, fail_over},
+		{"upgrade", 3, upgrade},
+		{"cancel", 2, cancel},
+		{"canary", 3, set_canary},
+		{"policy", 1, set_policy},
+		{"hold", 2, hold},
+		{"adopt", 2, adopt},
+		{"retire", 1, retire},
+		{"reload", 2, reload},
+		{"managed anew", 1, manage_anew},
+		{"a client", 2, connect_once},
+	};
+	unsigned sum = 0, which = 0, drawn;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		sum += all[i].often;
+	for (drawn = chance(sum); drawn >= all[which].often; which++)
+		drawn -= all[which].often;
+	if (engine->is_loud)
+		fprintf(stderr, "# -- %s\n", all[which].what);
+	all[which].happen(engine);
+}
+
+/* ---- rest ---- */
+
+static void let_go(struct engine *engine)
+{
+	engine_configure("Settle=1ms\nDrain=20ms\n");
+	service_reload(engine->service);
+	call_hold(engine->service, false, &engine_ask(engine)->request);
+	call_set_policy(engine->service, "standby", &engine_ask(engine)->request);
+	for (unsigned i = 0; i < ENGINE_SLOTS; i++)
+		if (engine->actors[i].server && engine->actors[i].play != PLAY_CRASHED)
+			server_hang(engine->actors[i].server, false);
+}
+
+/* Who is down is started; who was retired by hand, as hsctl(1) says, adopted again. */
+static void bring_up(struct engine *engine)
+{
+	for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
+		const struct actor *actor = &engine->actors[i];
+		enum unit_action action;
+
+		if (actor->play != PLAY_RUNNING && !units_find_job(actor->unit, &action))
+			actor_order(engine, i, UNIT_START);
+		if (actor->play == PLAY_RUNNING && engine_state(engine, i) == SLOT_LEAVING &&
+		    !engine_unanswered(engine))
+			instance_adopt(engine->service->instances[i], &engine_ask(engine)->request);
+	}
+}
+
+static void come_to_rest(struct engine *engine)
+{
+	struct address address = engine_address();
+	uint64_t end = now_usec() + 2 * RIG_DEADLINE_USEC;
+	char answer;
+
+	let_go(engine);
+	while (!engine_rests(engine)) {
+		bring_up(engine);
+		engine_turn(engine);
+		if (now_usec() > end)
+			engine_give_up(engine, __FILE__, __LINE__, "it comes to rest");
+	}
+	answer = ask(&address);
+	if (hs_word_canary(plane_word(engine->service->plane)) == HS_SLOT_NONE)
+		assert_int_equal(answer, 'A' + engine_active(engine));
+}
+
+/* ---- the test ---- */
+
+static uint64_t number_from(const char *variable, uint64_t otherwise)
+{
+	const char *text = getenv(variable);
+
+	return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static void happen_and_rest(struct engine *engine)
+{
+	engine->by_hand = true;
+	for (unsigned i = chance(HAPPENINGS_MAX); i > 0; i--) {
+		happen(engine);
+		for (unsigned turns = chance(8); turns > 0; turns--) {
+			engine_turn(engine);
+			actor_step(engine, chance(ENGINE_SLOTS));
+		}
+	}
+	engine->by_hand = false;
+	come_to_rest(engine);
+}
+
+static void tell(const struct engine *engine, unsigned rests)
+{
+	unsigned asked = 0, done = 0;
+
+	for (const struct asked *one = engine->asked; one; one = one->next) {
+		asked++;
+		done += one->done;
+	}
+	fprintf(stderr, "# came to rest %u times; %u runs, %u events, %u of %u requests done\n",
+		rests, engine->runs, engine->n_events, done, asked);
+}
+
+static void whatever_happens_it_comes_to_rest(void **state)
+{
+	uint64_t seed = number_from("ENGINE_SEED", now_usec() | 1);
+	uint64_t end = now_usec() + number_from("ENGINE_SECONDS", SECONDS) * USEC_PER_SEC;
+	struct engine *engine = engine_begin("Settle=1ms\nDrain=20ms\n");
+	unsigned rests = 0;
+
+	(void)state;
+	fprintf(stderr, "# ENGINE_SEED=%llu\n", (unsigned long long)seed);
+	chance_state = seed;
+	for (; now_usec() < end; rests++)
+		happen_and_rest(engine);
+	tell(engine, rests);
+	/* with something under way */
+	switch_over(engine);
+	engine_end(engine);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whatever_happens_it_comes_to_rest),
+	};
+
+	return cases_run("random", tests);
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A service of two slots, from its first instance to its end, by what the engine is told and asked.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "../plane/cases.h"
+#include "engine.h"
+#include "service/whole/assembly.h"
+#include "service/whole/calls.h"
+
+#define QUICK "Settle=1ms\nDrain=0\n"
+
+static struct asked *switch_over(struct engine *engine, int to, const char *then)
+{
+	struct switchover_call call = {
+		.to = to, .settle_usec = USEC_INFINITY, .drain_usec = USEC_INFINITY, .then = then};
+	struct asked *asked = engine_ask(engine);
+
+	call_switchover(engine->service, &call, &asked->request);
+	return asked;
+}
+
+static struct asked *fail_over(struct engine *engine, int to)
+{
+	struct asked *asked = engine_ask(engine);
+
+	call_failover(engine->service, to, &asked->request);
+	return asked;
+}
+
+static char who_serves(void)
+{
+	struct address address = engine_address();
+
+	return ask(&address);
+}
+
+static void expect_refusal(const struct asked *asked, const char *words)
+{
+	assert_true(asked->answered);
+	assert_false(asked->done);
+	assert_int_equal(asked->failure, REQUEST_REFUSED);
+	if (!strstr(asked->text, words))
+		fail_msg("\"%s\" does not say \"%s\"", asked->text, words);
+}
+
+static void wait_for(struct engine *engine, const struct asked *asked)
+{
+	engine_until(engine, asked->answered);
+	if (!asked->done)
+		fail_msg("%s", asked->text);
+}
+
+static struct engine *begin_started(const char *settings)
+{
+	struct engine *engine = engine_begin(settings);
+
+	actor_start_all(engine);
+	engine_until(engine, engine_rests(engine));
+	assert_int_equal(engine_active(engine), 0);
+	assert_int_equal(who_serves(), 'A');
+	return engine;
+}
+
+static void both_come_up_and_are_adopted(void **state)
+{
+	struct engine *engine = engine_begin(QUICK);
+
+	(void)state;
+	assert_int_equal(engine_active(engine), HS_SLOT_NONE);
+	actor_start(engine, 1);
+	assert_int_equal(engine_active(engine), 1);
+	assert_int_equal(who_serves(), 'B');
+	actor_start(engine, 0);
+	assert_int_equal(engine_active(engine), 1);
+	assert_int_equal(who_serves(), 'B');
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+static void those_that_run_already_are_taken_up(void **state)
+{
+	struct engine *engine = engine_begin(QUICK);
+
+	(void)state;
+	engine_leave(engine);
+	for (unsigned i = 0; i < ENGINE_SLOTS; i++)
+		actor_order(engine, i, UNIT_START);
+	engine_until(engine, engine->actors[0].play == PLAY_RUNNING &&
+				     engine->actors[1].play == PLAY_RUNNING);
+	engine_manage(engine);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+static void a_switchover_is_answered_once(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct asked *there, *back;
+
+	(void)state;
+	there = switch_over(engine, GATE_STANDBY, "keep");
+	assert_false(there->answered);
+	assert_int_equal(engine_active(engine), 1);
+	wait_for(engine, there);
+	assert_non_null(strstr(there->text, "\"to\":1"));
+	assert_int_equal(who_serves(), 'B');
+	back = engine_ask(engine);
+	call_rollback(engine->service, &back->request);
+	wait_for(engine, back);
+	assert_int_equal(who_serves(), 'A');
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+static void the_old_one_is_restarted_by_a_switchover(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct asked *asked = switch_over(engine, 1, "restart");
+	unsigned runs = engine->runs;
+	enum unit_action action;
+
+	(void)state;
+	engine->actors[0].held = true;
+	engine_until(engine, units_find_job(engine->actors[0].unit, &action));
+	assert_int_equal(action, UNIT_RESTART);
+	assert_false(asked->answered);
+	engine->actors[0].held = false;
+	wait_for(engine, asked);
+	engine_until(engine, engine_rests(engine));
+	assert_int_equal(engine->runs, runs + 1);
+	assert_int_equal(who_serves(), 'B');
+	engine_end(engine);
+}
+
+static void a_switchover_whose_target_is_lost_is_undone(void **state)
+{
+	struct engine *engine = begin_started("Settle=5s\nRestartOnCrash=no\n");
+	struct asked *asked = switch_over(engine, 1, "keep");
+
+	(void)state;
+	assert_int_equal(engine_active(engine), 1);
+	actor_crash(engine, 1);
+	engine_until(engine, asked->answered);
+	assert_int_equal(asked->failure, REQUEST_UNDONE);
+	assert_int_equal(engine_active(engine), 0);
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
+static void the_active_one_that_is_lost_is_followed_and_comes_back(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	unsigned runs = engine->runs;
+
+	(void)state;
+	/* the end of its process is enough: systemd says nothing yet */
+	engine->actors[0].held = true;
+	actor_crash(engine, 0);
+	assert_int_equal(who_serves(), 'B');
+	engine_until(engine, engine_active(engine) == 1);
+	engine->actors[0].held = false;
+	/* it is started again, and is the standby */
+	engine_until(engine, engine->runs > runs && engine_rests(engine));
+	assert_int_equal(engine_active(engine), 1);
+	engine_end(engine);
+}
+
+static void one_that_stops_is_retired_before(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct actor *actor = &engine->actors[0];
+
+	(void)state;
+	actor_order(engine, 0, UNIT_STOP);
+	engine_until(engine, actor->play == PLAY_STOPPING);
+	actor->held = true;
+	engine_until(engine, actor->hook->answered);
+	assert_true(actor->hook->done);
+	/* and yet lives */
+	assert_int_equal(engine_active(engine), 1);
+	assert_int_equal(who_serves(), 'B');
+	actor->held = false;
+	engine_until(engine, engine_state(engine, 0) == SLOT_DOWN);
+	actor_start(engine, 0);
+	engine_until(engine, engine_rests(engine));
+	assert_int_equal(engine_active(engine), 1);
+	engine_end(engine);
+}
+
+static void without_any_slot_clients_wait_for_the_next(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct address address = engine_address();
+	char answer;
+	int fd;
+
+	(void)state;
+	for (unsigned i = 0; i < ENGINE_SLOTS; i++)
+		actor_order(engine, i, UNIT_STOP);
+	engine_until(engine,
+		     engine->actors[0].play == PLAY_DOWN && engine->actors[1].play == PLAY_DOWN);
+	fd = client_connect(&address);
+	assert_true(fd >= 0);
+	client_send(fd, '?');
+	actor_start(engine, 1);
+	engine_until(engine, recv(fd, &answer, 1, MSG_DONTWAIT) == 1);
+	assert_int_equal(answer, 'B');
+	close_fd(fd);
+	assert_int_equal(engine_active(engine), 1);
+	engine_end(engine);
+}
+
+static void a_change_while_one_runs_is_refused(void **state)
+{
+	struct engine *engine = begin_started("Settle=1ms\nDrain=1h\n");
+	struct address address = engine_address();
+	int fd = client_connect(&address);
+	struct asked *first, *refused[3];
+
+	(void)state;
+	assert_int_equal(client_ask(fd), 'A');
+	first = switch_over(engine, 1, "keep");
+	refused[0] = switch_over(engine, 0, "keep");
+	refused[1] = fail_over(engine, 0);
+	refused[2] = engine_ask(engine);
+	call_upgrade(engine->service, &(struct upgrade_order) {.smoke = ""}, &refused[2]->request);
+	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++)
+		expect_refusal(refused[i], "is running");
+	assert_int_equal(service_work(engine->service), SERVICE_CHANGE);
+	assert_false(first->answered);
+	/* it was this that the change has waited for */
+	close_fd(fd);
+	wait_for(engine, first);
+	assert_int_equal(engine_active(engine), 1);
+	engine_end(engine);
+}
+
+static void a_change_without_a_standby_is_refused(void **state)
+{
+	struct engine *engine = engine_begin(QUICK);
+
+	(void)state;
+	actor_start(engine, 0);
+	engine_until(engine, !host_busy(&engine->host));
+	expect_refusal(switch_over(engine, 1, "keep"), "down");
+	assert_int_equal(engine_active(engine), 0);
+	engine_end(engine);
+}
+
+static void an_upgrade_restarts_both(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct upgrade_order order = {.smoke = "", .ready_usec = USEC_INFINITY};
+	struct asked *asked = engine_ask(engine);
+	unsigned runs = engine->runs;
+
+	(void)state;
+	call_upgrade(engine->service, &order, &asked->request);
+	wait_for(engine, asked);
+	assert_int_equal(engine->runs, runs + 2);
+	engine_until(engine, engine_rests(engine));
+	assert_int_equal(engine_active(engine), 1);
+	engine_end(engine);
+}
+
+static void an_upgrade_whose_new_one_fails_is_undone(void **state)
+{
+	struct engine *engine = begin_started(QUICK "RestartOnCrash=no\n");
+	struct upgrade_order order = {.smoke = "", .ready_usec = USEC_INFINITY};
+	struct asked *asked = engine_ask(engine);
+	struct actor *actor = &engine->actors[1];
+
+	(void)state;
+	call_upgrade(engine->service, &order, &asked->request);
+	engine_until(engine, actor->play == PLAY_STARTING);
+	actor_crash(engine, 1);
+	engine_until(engine, asked->answered);
+	assert_false(asked->done);
+	assert_int_equal(engine_active(engine), 0);
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
+static void other_settings_take_effect(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+
+	(void)state;
+	engine_configure("Slots=3\nSettle=7ms\n");
+	service_reload(engine->service);
+	assert_int_equal(engine->service->n_slots, 3);
+	assert_int_equal(engine->service->config.settle_usec, 7 * USEC_PER_MSEC);
+	assert_int_equal(who_serves(), 'A');
+	/* what is wrong is told, and the last good ones hold */
+	engine_configure("Settle=never\n");
+	service_reload(engine->service);
+	assert_true(engine->service->problem.text[0]);
+	assert_int_equal(engine->service->n_slots, 3);
+	engine_configure(QUICK);
+	service_reload(engine->service);
+	assert_false(engine->service->problem.text[0]);
+	assert_int_equal(engine->service->n_slots, 2);
+	wait_for(engine, switch_over(engine, 1, "keep"));
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+static void a_service_that_is_left_in_a_change_answers(void **state)
+{
+	struct engine *engine = begin_started("Settle=5s\n");
+	struct asked *asked = switch_over(engine, 1, "keep");
+
+	(void)state;
+	assert_false(asked->answered);
+	engine_leave(engine);
+	assert_true(asked->answered);
+	assert_false(asked->done);
+	assert_int_equal(asked->failure, REQUEST_LEFT);
+	/* the word stays as it is, and the next one goes on with it */
+	engine_manage(engine);
+	engine_until(engine, engine_rests(engine));
+	assert_int_equal(engine_active(engine), 1);
+	assert_int_equal(who_serves(), 'B');
+	engine_end(engine);
+}
+
+static void a_service_that_is_left_in_an_upgrade_answers(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct upgrade_order order = {.smoke = "", .ready_usec = USEC_INFINITY};
+	struct asked *asked = engine_ask(engine);
+
+	(void)state;
+	call_upgrade(engine->service, &order, &asked->request);
+	engine_until(engine, engine->actors[1].play == PLAY_STARTING);
+	engine_leave(engine);
+	assert_int_equal(asked->failure, REQUEST_LEFT);
+	engine_manage(engine);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(both_come_up_and_are_adopted),
+		cmocka_unit_test(those_that_run_already_are_taken_up),
+		cmocka_unit_test(a_switchover_is_answered_once),
+		cmocka_unit_test(the_old_one_is_restarted_by_a_switchover),
+		cmocka_unit_test(a_switchover_whose_target_is_lost_is_undone),
+		cmocka_unit_test(the_active_one_that_is_lost_is_followed_and_comes_back),
+		cmocka_unit_test(one_that_stops_is_retired_before),
+		cmocka_unit_test(without_any_slot_clients_wait_for_the_next),
+		cmocka_unit_test(a_change_while_one_runs_is_refused),
+		cmocka_unit_test(a_change_without_a_standby_is_refused),
+		cmocka_unit_test(an_upgrade_restarts_both),
+		cmocka_unit_test(an_upgrade_whose_new_one_fails_is_undone),
+		cmocka_unit_test(other_settings_take_effect),
+		cmocka_unit_test(a_service_that_is_left_in_a_change_answers),
+		cmocka_unit_test(a_service_that_is_left_in_an_upgrade_answers),
+	};
+
+	return cases_run("service", tests);
+}
