@@ -248,6 +248,17 @@ static void come_to_rest(struct engine *engine)
 		assert_int_equal(answer, 'A' + engine_active(engine));
 }
 
+/* The other one takes over before systemd says a word. */
+static void lose_active(struct engine *engine)
+{
+	unsigned active = engine_active(engine);
+
+	engine->actors[active].held = true;
+	actor_crash(engine, active);
+	engine_until(engine, engine_active(engine) != active);
+	engine->actors[active].held = false;
+}
+
 /* ---- the test ---- */
 
 static uint64_t number_from(const char *variable, uint64_t otherwise)
@@ -269,6 +280,8 @@ static void happen_and_rest(struct engine *engine)
 	}
 	engine->by_hand = false;
 	come_to_rest(engine);
+	if (!chance(4))
+		lose_active(engine);
 }
 
 static void tell(const struct engine *engine, unsigned rests)
