@@ -2,6 +2,7 @@
 /* listen-flood SECONDS [RATE [PORT]]: opens a socket, listens and closes it, again and again. RATE:
  * at most so often a second, 0 = as often as it can. PORT: on 127.0.0.2, else wherever. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,11 +41,14 @@ int main(int argc, char **argv)
 	unsigned short port = argc > 3 ? (unsigned short)atoi(argv[3]) : 0;
 
 	while (now() < end) {
-		if (listen_once(port) < 0) {
+		/* the last one is closed a moment late when somebody reads /proc/PID/fd just then
+		 */
+		if (!listen_once(port)) {
+			n++;
+		} else if (errno != EADDRINUSE) {
 			perror("listen");
 			return 1;
 		}
-		n++;
 		while (rate && (double)n > (now() - begun) * (double)rate && now() < end)
 			usleep(1000);
 	}
