@@ -79,17 +79,17 @@ class Run:
         self.running = False
 
     def look(self):
-        """Reads what is new. Returns the lines of the events file that are."""
+        """Reads what is new. Yields each new line of the events file, with the phases as it has left them."""
         try:
             lines = self.events.read_lines()
         except FileNotFoundError:
-            return []
+            return
         for line in lines:
             timeline.parse_event_line(line, self.phases)
             if " phase " in line:
                 self.count, self.logs, self.running = Count(), {}, True
+            yield line
         self.read_logs()
-        return lines
 
     def read_logs(self):
         if not self.phases:
