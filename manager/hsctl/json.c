@@ -28,6 +28,14 @@ int64_t json_number(json_object *object, const char *key, int64_t missing)
 	return json_object_is_type(value, json_type_int) ? json_object_get_int64(value) : missing;
 }
 
+bool json_is_null(json_object *object, const char *key)
+{
+	json_object *value = NULL;
+
+	return json_object_is_type(object, json_type_object) &&
+	       json_object_object_get_ex(object, key, &value) && !value;
+}
+
 double json_double(json_object *object, const char *key)
 {
 	json_object *value = get(object, key);

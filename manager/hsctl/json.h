@@ -17,6 +17,8 @@ const char *json_text(json_object *object, const char *key);
 int64_t json_number(json_object *object, const char *key, int64_t missing);
 double json_double(json_object *object, const char *key);
 bool json_is_true(json_object *object, const char *key);
+/* That it is there and null is how hsd says of a number that it could not be asked. */
+bool json_is_null(json_object *object, const char *key);
 /* NULL when there is no such array. Belongs to the object. */
 json_object *json_array(json_object *object, const char *key);
 /* 0 for NULL. */

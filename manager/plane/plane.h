@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "core/config.h"
+#include "core/watch/queued.h"
 #include "plane/bpf/accounting.h"
 #include "plane/bpf/flows.h"
 #include "plane/control.h"
@@ -114,8 +115,7 @@ int plane_slot_counted(const struct plane *plane, unsigned slot, struct slot_tot
 int plane_asked_otherwise(const struct plane *plane, uint64_t *ret_asked);
 
 /* Connections that wait for accept() per place, asked from the kernel. Not known of a place:
- * QUEUED_UNKNOWN, which is no less than any number; then -errno. */
-#define QUEUED_UNKNOWN UINT32_MAX
+ * QUEUED_UNKNOWN; then -errno. */
 int plane_queued(const struct plane *plane, uint32_t queued[HS_PLACES_MAX]);
 
 /*

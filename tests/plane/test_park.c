@@ -23,6 +23,7 @@
 
 #include "plane/act/park.h"
 #include "plane/borrow/scan.h"
+#include "service/change/parking.h"
 
 #define PORT	8080
 #define CLIENTS 20
@@ -268,6 +269,36 @@ static void with_the_flag_everything_waits(void **state)
 	park = hand_over(rig, &at, park, CLIENTS);
 	assert_got_all(pair.a, fds);
 	assert_nothing_left(rig);
+	close(park);
+}
+
+/* What could not be asked is not none: nothing can be asked without a descriptor. */
+static void who_waits_may_be_unknown(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = start_adopted(rig, 0, &at);
+	int park = open_park_of(rig, a, &at, 0), fds[CLIENTS];
+	struct rlimit limit, none = {0};
+	json_object *asked;
+	uint32_t waiting;
+	struct problem message;
+
+	park_all(rig, true);
+	begin_clients(&at, fds);
+	assert_int_equal(parking_waiting(rig->plane), CLIENTS);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none.rlim_max = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	waiting = parking_waiting(rig->plane);
+	asked = parking_json(rig->plane, "");
+	parking_release(rig->plane, &message);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(waiting, QUEUED_UNKNOWN);
+	assert_null(json_object_object_get(asked, "parked"));
+	assert_true(json_object_object_get_ex(asked, "parked", NULL));
+	assert_non_null(strstr(message.text, "and so do those that waited"));
+	json_object_put(asked);
 	close(park);
 }
 
@@ -703,6 +734,7 @@ int main(void)
 		CASE(without_a_park_the_last_slot_stays),
 		CASE(a_bounce_that_keeps_the_slot_spares_the_park),
 		CASE(with_the_flag_everything_waits),
+		CASE(who_waits_may_be_unknown),
 		CASE(without_a_park_the_flag_means_nothing),
 		CASE(a_slot_is_preferred_to_the_park),
 		CASE(a_full_park_refuses_nobody),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/change/exclusive.h"
+#include "core/watch/queued.h"
 #include "util/macro.h"
 
 #define S USEC_PER_SEC
@@ -573,6 +574,25 @@ static void test_sentences(void **state)
 			    "and 7 connections waited meanwhile.");
 }
 
+/* What could not be asked is not none. */
+static void test_sentences_without_the_number_that_waits(void **state)
+{
+	struct problem text;
+	struct run run;
+
+	(void)state;
+	to_start(&run);
+	run.input.waiting = QUEUED_UNKNOWN;
+	step(&run, EXCLUSIVE_TICK);
+	exclusive_progress(&run.machine, &text);
+	assert_string_equal(text.text, "start: slot 1; how many wait could not be asked");
+	run.machine.state = EXCLUSIVE_DONE;
+	exclusive_describe(&run.machine, "app", 1001000, QUEUED_UNKNOWN, &text);
+	assert_string_equal(text.text,
+			    "app: slot 1 took over from slot 0 in 1s; slot 0 was stopped first, "
+			    "and how many connections waited could not be asked.");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -599,6 +619,7 @@ int main(void)
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_sentences),
+		cmocka_unit_test(test_sentences_without_the_number_that_waits),
 	};
 
 	return cmocka_run_group_tests_name("exclusive", tests, NULL, NULL);

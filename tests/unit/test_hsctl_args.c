@@ -377,6 +377,7 @@ static void test_odd_status(void **state)
 		{"{\"slots\":[{\"slot\":0,\"since\":\"2126-01-01T00:00:00Z\"}]}", "now"},
 		{"{\"slots\":[{\"slot\":0,\"chosen\":18446744073709551615}]}", "SLOT"},
 		{"{\"listeners\":[null,{}],\"canary\":1,\"canary_share\":\"much\"}", "gets 0%"},
+		{"{\"service\":\"app\",\"parked\":null}", "park: ? wait\n"},
 		{"{\"service\":\"app\",\"new\":{\"deep\":[1,2]},\"problem\":[]}", "app: "},
 	};
 

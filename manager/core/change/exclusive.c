@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "core/watch/queued.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -339,8 +340,10 @@ void exclusive_progress(const struct exclusive *e, struct problem *ret_line)
 {
 	char waiting[48] = "";
 
-	if (e->waiting)
-		snprintf(waiting, sizeof(waiting), "; %" PRIu64 " connection%s", e->waiting,
+	if (e->waiting == QUEUED_UNKNOWN)
+		snprintf(waiting, sizeof(waiting), "; how many wait could not be asked");
+	else if (e->waiting)
+		snprintf(waiting, sizeof(waiting), "; %" PRIu32 " connection%s", e->waiting,
 			 e->waiting == 1 ? " waits" : "s wait");
 	switch (e->state) {
 	case EXCLUSIVE_HOLD:
@@ -372,7 +375,15 @@ void exclusive_progress(const struct exclusive *e, struct problem *ret_line)
 	}
 }
 
-static void describe_undone(const struct exclusive *e, const char *service, uint64_t waited,
+static void describe_waited(uint32_t waited, char text[64])
+{
+	if (waited == QUEUED_UNKNOWN)
+		snprintf(text, 64, "how many connections waited could not be asked");
+	else
+		snprintf(text, 64, "%" PRIu32 " connections waited meanwhile", waited);
+}
+
+static void describe_undone(const struct exclusive *e, const char *service, const char *waited,
 			    struct problem *ret_sentence)
 {
 	const char *by = e->plan.resumed ? " (begun by an hsd before this one)" : "";
@@ -384,27 +395,28 @@ static void describe_undone(const struct exclusive *e, const char *service, uint
 			    service, by, *why ? ": " : "", why, e->plan.from);
 	else
 		problem_set(ret_sentence, 0,
-			    "%s: undone%s: %.300s; slot %u serves again, and %" PRIu64
-			    " connections waited meanwhile. See journalctl -u %s@%u.",
+			    "%s: undone%s: %.300s; slot %u serves again, and %s. See "
+			    "journalctl -u %s@%u.",
 			    service, by, *why ? why : "it had not ended", e->plan.from, waited,
 			    service, e->plan.to);
 }
 
 void exclusive_describe(const struct exclusive *e, const char *service, uint64_t now,
-			uint64_t waited, struct problem *ret_sentence)
+			uint32_t waited, struct problem *ret_sentence)
 {
 	const char *verb = switchover_verb_to_string(e->plan.verb);
 	const char *by = e->plan.resumed ? " (begun by an hsd before this one)" : "";
-	char span[SPAN_TEXT_MAX];
+	char span[SPAN_TEXT_MAX], clients[64];
 
 	span_format(now - e->begun, span, sizeof(span));
+	describe_waited(waited, clients);
 	if (e->state == EXCLUSIVE_DONE)
 		problem_set(ret_sentence, 0,
 			    "%s: slot %u took over from slot %u in %s%s; slot %u was stopped "
-			    "first, and %" PRIu64 " connections waited meanwhile.",
-			    service, e->plan.to, e->plan.from, span, by, e->plan.from, waited);
+			    "first, and %s.",
+			    service, e->plan.to, e->plan.from, span, by, e->plan.from, clients);
 	else if (e->state == EXCLUSIVE_UNDONE)
-		describe_undone(e, service, waited, ret_sentence);
+		describe_undone(e, service, clients, ret_sentence);
 	else
 		problem_set(ret_sentence, 0,
 			    "%s: the %s from slot %u to slot %u failed%s: %.300s, and slot %u "

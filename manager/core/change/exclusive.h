@@ -79,7 +79,7 @@ struct exclusive {
 	uint64_t begun, entered, deadline; /* microseconds, the driver's clock */
 	uint64_t ready_by;		   /* likewise, from START on */
 	uint64_t remaining;		   /* connections on the old slot, as last told */
-	uint64_t waiting;		   /* connections in the park, as last told */
+	uint32_t waiting;		   /* in the park, as last told; or QUEUED_UNKNOWN */
 	bool job_done;			   /* of this state */
 	bool touched;			   /* the old instance was told to stop, or had been */
 	enum exclusive_state failed_in;
@@ -90,7 +90,7 @@ struct exclusive_input {
 	enum exclusive_event event;
 	uint64_t now;
 	uint64_t remaining;		    /* connections that the old slot still has */
-	uint64_t waiting;		    /* connections in the park */
+	uint32_t waiting;		    /* connections in the park, or QUEUED_UNKNOWN */
 	enum slot_state old_slot, new_slot; /* now */
 	bool healthy;			    /* the new one, by its probes */
 	const char *why; /* a sentence: why it is not healthy, why the test failed, why it is
@@ -116,9 +116,9 @@ enum exclusive_state exclusive_resume(const enum slot_state *states, unsigned n,
 const char *exclusive_step_name(const struct exclusive *e);
 const char *exclusive_state_to_string(enum exclusive_state state);
 void exclusive_progress(const struct exclusive *e, struct problem *ret_line);
-/* The sentence at the end. `waited`: connections that were let go. */
+/* The sentence at the end. `waited`: connections that were let go, or QUEUED_UNKNOWN. */
 void exclusive_describe(const struct exclusive *e, const char *service, uint64_t now,
-			uint64_t waited, struct problem *ret_sentence);
+			uint32_t waited, struct problem *ret_sentence);
 
 /* Whether it may begin: the active slot is ready and all others are down. */
 struct exclusive_request {

@@ -272,10 +272,12 @@ static void print_evicted(const struct render *render, json_object *status)
 static void print_park(const struct render *render, json_object *status)
 {
 	int64_t parked = json_number(status, "parked", 0);
-	bool held = json_is_true(status, "park");
+	bool held = json_is_true(status, "park"), is_known = !json_is_null(status, "parked");
+	char number[24];
 
-	if (held || parked)
-		fprintf(render->out, "park: %" PRId64 " wait%s\n", parked,
+	snprintf(number, sizeof(number), "%" PRId64, parked);
+	if (held || parked || !is_known)
+		fprintf(render->out, "park: %s wait%s\n", is_known ? number : "?",
 			held ? ", new connections are held on purpose: hsctl release" : "");
 }
 

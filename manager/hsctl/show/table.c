@@ -48,9 +48,7 @@ void cell_set_number(struct libscols_line *line, unsigned column, int64_t number
 
 void cell_set_waiting(struct libscols_line *line, unsigned column, json_object *place)
 {
-	json_object *queued;
-
-	if (json_object_object_get_ex(place, "queued", &queued) && !queued)
+	if (json_is_null(place, "queued"))
 		cell_set_text(line, column, "?");
 	else
 		cell_set_number(line, column, json_number(place, "queued", -1));

@@ -23,7 +23,7 @@ struct exclusive_run {
 	struct service *service;
 	struct exclusive machine;
 	struct plane_undo undo; /* to take it back */
-	uint64_t waited;
+	uint32_t waited;	/* or QUEUED_UNKNOWN */
 	int lock_fd;
 	char *smoke_command;
 	bool smoke_may_be_silent;

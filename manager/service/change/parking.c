@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/change/parking.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <syslog.h>
 
+#include "core/watch/queued.h"
 #include "service/change/change.h"
 #include "system/journal.h"
 #include "util/clock.h"
@@ -17,8 +20,9 @@ uint32_t parking_waiting(const struct plane *plane)
 {
 	uint32_t queued[HS_PLACES_MAX] = {0};
 
-	plane_queued(plane, queued);
-	return queued[HS_SLOT_PARK] == QUEUED_UNKNOWN ? 0 : queued[HS_SLOT_PARK];
+	/* in an error it is not known */
+	(void)plane_queued(plane, queued);
+	return queued[HS_SLOT_PARK];
 }
 
 /* False when it was so already. */
@@ -93,19 +97,21 @@ void parking_release(struct plane *plane, struct problem *ret_message)
 {
 	const char *service = plane_service(plane);
 	uint32_t waiting = parking_waiting(plane);
-	bool was_held = set_held(plane, false);
+	bool was_held = set_held(plane, false), is_known = waiting != QUEUED_UNKNOWN;
+	char number[16];
 
+	snprintf(number, sizeof(number), "%" PRIu32, waiting);
 	if (!was_held)
 		problem_set(ret_message, 0, "%s: no connections were held on purpose.", service);
 	else if (plane_live_slots(plane))
 		problem_set(ret_message, 0,
-			    "%s: new connections go to the slots again, and so do %u that waited.",
-			    service, waiting);
+			    "%s: new connections go to the slots again, and so do %s that waited.",
+			    service, is_known ? number : "those");
 	else
 		problem_set(ret_message, 0,
-			    "%s: nothing is held on purpose any more; no slot is ready, so %u wait "
+			    "%s: nothing is held on purpose any more; no slot is ready, so %s wait "
 			    "on until one is: systemctl start %s@N",
-			    service, waiting, service);
+			    service, is_known ? number : "all", service);
 	if (was_held)
 		tell(JOURNAL_RELEASE, plane, ret_message);
 }
@@ -113,8 +119,10 @@ void parking_release(struct plane *plane, struct problem *ret_message)
 json_object *parking_json(const struct plane *plane, const char *message)
 {
 	json_object *object = change_word_json(plane, message);
+	uint32_t waiting = parking_waiting(plane);
 
 	json_object_object_add(object, "park", json_object_new_boolean(parking_is_held(plane)));
-	json_object_object_add(object, "parked", json_object_new_int64(parking_waiting(plane)));
+	json_object_object_add(object, "parked",
+			       waiting != QUEUED_UNKNOWN ? json_object_new_int64(waiting) : NULL);
 	return object;
 }

@@ -15,9 +15,9 @@ bool parking_hold(struct plane *plane, const struct config *config, struct probl
 void parking_release(struct plane *plane, struct problem *ret_message);
 
 /* {"service",...,"park","parked","message"}: the fields of change_word_json(), whether connections
- * are held on purpose, and how many wait. */
+ * are held on purpose, and how many wait (null: not known). */
 json_object *parking_json(const struct plane *plane, const char *message);
 
 bool parking_is_held(const struct plane *plane);
-/* How many connections wait in the parks of all listeners. */
+/* How many connections wait in the parks of all listeners, or QUEUED_UNKNOWN. */
 uint32_t parking_waiting(const struct plane *plane);

@@ -384,7 +384,7 @@ json_object *report_progress(const struct switchover *s, const char *service, ui
 }
 
 json_object *report_exclusive(const struct exclusive *e, const char *service, uint64_t now,
-			      uint64_t waited)
+			      uint32_t waited)
 {
 	json_object *object = json_object_new_object();
 	struct problem sentence = {0};
@@ -396,7 +396,7 @@ json_object *report_exclusive(const struct exclusive *e, const char *service, ui
 	add_slot(object, "to", e->plan.to);
 	add_text(object, "outcome", exclusive_step_name(e));
 	add_number(object, "duration_us", now - e->begun);
-	add_number(object, "moved", waited);
+	add_count(object, "moved", waited);
 	add_number(object, "remaining", 0);
 	add_text(object, "then", "stop");
 	json_object_object_add(object, "exclusive", json_object_new_boolean(true));
@@ -417,7 +417,7 @@ json_object *report_exclusive_progress(const struct exclusive *e, const char *se
 	add_number(object, "elapsed_us", now - e->begun);
 	add_slot(object, "slot", e->plan.to);
 	add_number(object, "remaining", e->remaining);
-	add_number(object, "waiting", e->waiting);
+	add_count(object, "waiting", e->waiting);
 	json_object_object_add(object, "exclusive", json_object_new_boolean(true));
 	add_text(object, "text", line.text);
 	return object;

@@ -97,10 +97,10 @@ json_object *report_change(const struct switchover *s, const char *service,
 			   const struct switchover_result *result);
 json_object *report_progress(const struct switchover *s, const char *service, uint64_t now);
 
-/* The same of an exclusive service. `waited`: connections that were let go at its end; they are
- * "moved". */
+/* The same of an exclusive service. `waited`: connections that were let go at its end, or
+ * QUEUED_UNKNOWN; they are "moved". */
 json_object *report_exclusive(const struct exclusive *e, const char *service, uint64_t now,
-			      uint64_t waited);
+			      uint32_t waited);
 json_object *report_exclusive_progress(const struct exclusive *e, const char *service,
 				       uint64_t now);
 /* An upgrade that is done; one that was undone because somebody had it rolled back, for whom that
