@@ -6,6 +6,7 @@
 
 #include "../plane/cases.h"
 #include "engine.h"
+#include "service/slot/retirement.h"
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
 
@@ -189,6 +190,50 @@ static void one_that_stops_is_retired_before(void **state)
 	engine_end(engine);
 }
 
+/* It has no main process whose end could be seen, and what systemd tells comes after ExecStop= has
+ * called. */
+static void one_that_ends_by_itself_is_started_again(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct actor *actor = &engine->actors[0];
+	struct asked *asked = engine_ask(engine);
+	unsigned runs = engine->runs;
+
+	(void)state;
+	actor->held = true;
+	actor->facts.main_pid = 0;
+	units_say(actor->unit, &actor->facts);
+	engine_until(engine, !instance_facts(engine->service->instances[0])->main_pid);
+	actor->facts.state = UNIT_STOPPING;
+	units_hide(actor->unit, &actor->facts);
+	instance_retire(engine->service->instances[0], &asked->request);
+	wait_for(engine, asked);
+	assert_int_equal(engine_active(engine), 1);
+	actor_crash(engine, 0);
+	actor->held = false;
+	engine_until(engine, engine->runs > runs && engine_rests(engine));
+	assert_int_equal(engine_active(engine), 1);
+	engine_end(engine);
+}
+
+static void who_retires_one_by_hand_does_not_wait_for_its_end(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct instance *instance = engine->service->instances[0];
+	struct asked *asked = engine_ask(engine);
+	unsigned heard = engine->n_events;
+
+	(void)state;
+	instance_retire(instance, &asked->request);
+	/* what systemd answers */
+	engine_until(engine, engine->n_events > heard);
+	assert_null(instance->news_source);
+	wait_for(engine, asked);
+	assert_int_equal(engine_active(engine), 1);
+	assert_int_equal(engine_state(engine, 0), SLOT_LEAVING);
+	engine_end(engine);
+}
+
 static void without_any_slot_clients_wait_for_the_next(void **state)
 {
 	struct engine *engine = begin_started(QUICK);
@@ -352,6 +397,8 @@ int main(void)
 		cmocka_unit_test(a_switchover_whose_target_is_lost_is_undone),
 		cmocka_unit_test(the_active_one_that_is_lost_is_followed_and_comes_back),
 		cmocka_unit_test(one_that_stops_is_retired_before),
+		cmocka_unit_test(one_that_ends_by_itself_is_started_again),
+		cmocka_unit_test(who_retires_one_by_hand_does_not_wait_for_its_end),
 		cmocka_unit_test(without_any_slot_clients_wait_for_the_next),
 		cmocka_unit_test(a_change_while_one_runs_is_refused),
 		cmocka_unit_test(a_change_without_a_standby_is_refused),

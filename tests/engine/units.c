@@ -72,12 +72,17 @@ static struct unit *find(const char *name)
 	return &all.units[all.n++];
 }
 
+void units_hide(const char *unit, const struct unit_facts *facts)
+{
+	find(unit)->facts = *facts;
+}
+
 void units_say(const char *unit, const struct unit_facts *facts)
 {
-	struct unit *said = find(unit);
+	const struct unit *said = find(unit);
 	struct unit_watch *watch;
 
-	said->facts = *facts;
+	units_hide(unit, facts);
 	LIST_FOREACH (watch, &all.watches, entry)
 		if (watch->unit == said)
 			unit_watch_refresh(watch);

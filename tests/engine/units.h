@@ -19,6 +19,8 @@ void units_end(void);
 /* From now on systemd would say this of it; a unit of which nothing was said is down. `facts` have
  * no lists. */
 void units_say(const char *unit, const struct unit_facts *facts);
+/* The same, but whoever watches it is not told: its signal is late. */
+void units_hide(const char *unit, const struct unit_facts *facts);
 
 /* The oldest job of the unit that has not ended. False: there is none. */
 bool units_find_job(const char *unit, enum unit_action *ret_action);

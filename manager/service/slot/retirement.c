@@ -308,8 +308,8 @@ static void go_on(struct instance *instance)
 /* ---- why it is to go ----
  *
  * ExecStop= may be quicker than the news that the unit stops, which tells whether somebody has
- * asked for that; and when the unit has ended systemd does not tell it any more. Who calls by hand,
- * while it runs, waits for no news.
+ * asked for that; and when the unit has ended systemd does not tell it any more. So it is asked
+ * first. When somebody calls by hand it answers that the unit runs.
  */
 
 #define NEWS_WITHIN (100 * USEC_PER_MSEC)
@@ -336,7 +336,7 @@ static void await_news(struct instance *instance)
 
 static void on_news(struct instance *instance)
 {
-	if (!instance->news_source || instance_facts(instance)->state == UNIT_RUNNING)
+	if (!instance->news_source)
 		return;
 	instance->news_source = sd_event_source_disable_unref(instance->news_source);
 	go_on(instance);
