@@ -6,6 +6,7 @@
 #include "../plane/rig.h"
 
 static unsigned count;
+static bool refused;
 
 unsigned sources_count(void)
 {
@@ -15,6 +16,11 @@ unsigned sources_count(void)
 void sources_forget(void)
 {
 	count = 0;
+}
+
+void sources_refuse(bool on)
+{
+	refused = on;
 }
 
 static void on_destroyed(void *userdata)
@@ -39,6 +45,8 @@ static int note(int r, sd_event_source **source)
 	int __wrap_sd_event_add_##name parameters                               \
 	{                                                                       \
 		rig_check(source);                                              \
+		if (refused)                                                    \
+			return -ENOMEM;                                         \
 		int r = __real_sd_event_add_##name(event, source, __VA_ARGS__); \
                                                                                 \
 		return note(r, source);                                         \

@@ -3,6 +3,10 @@
  * linker leads sd_event_add_X() here (Makefile, ENGINE_WRAP). */
 #pragma once
 
+#include <stdbool.h>
+
 unsigned sources_count(void);
+/* Whether there is no memory for any more. */
+void sources_refuse(bool on);
 /* What an earlier test has left is not counted from here on. */
 void sources_forget(void);

@@ -9,6 +9,7 @@
 #include "service/slot/retirement.h"
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
+#include "sources.h"
 
 #define QUICK "Settle=1ms\nDrain=0\n"
 
@@ -294,6 +295,29 @@ static void a_change_without_a_standby_is_refused(void **state)
 	engine_end(engine);
 }
 
+/* What has no timer would never end. */
+static void what_cannot_be_timed_does_not_begin(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct upgrade_order order = {.smoke = "", .ready_usec = USEC_INFINITY};
+	struct asked *asked[3];
+
+	(void)state;
+	sources_refuse(true);
+	asked[0] = switch_over(engine, 1, "keep");
+	asked[1] = fail_over(engine, 1);
+	asked[2] = engine_ask(engine);
+	call_upgrade(engine->service, &order, &asked[2]->request);
+	sources_refuse(false);
+	for (unsigned i = 0; i < ARRAY_SIZE(asked); i++) {
+		assert_true(asked[i]->answered);
+		assert_int_equal(asked[i]->failure, REQUEST_FAILED);
+	}
+	assert_true(engine_rests(engine));
+	assert_int_equal(engine_active(engine), 0);
+	engine_end(engine);
+}
+
 static void an_upgrade_restarts_both(void **state)
 {
 	struct engine *engine = begin_started(QUICK);
@@ -402,6 +426,7 @@ int main(void)
 		cmocka_unit_test(without_any_slot_clients_wait_for_the_next),
 		cmocka_unit_test(a_change_while_one_runs_is_refused),
 		cmocka_unit_test(a_change_without_a_standby_is_refused),
+		cmocka_unit_test(what_cannot_be_timed_does_not_begin),
 		cmocka_unit_test(an_upgrade_restarts_both),
 		cmocka_unit_test(an_upgrade_whose_new_one_fails_is_undone),
 		cmocka_unit_test(other_settings_take_effect),

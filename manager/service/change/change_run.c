@@ -157,15 +157,10 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int set_timer(struct change_run *run)
+static void set_timer(struct change_run *run)
 {
-	uint64_t wake = switchover_wake(&run->change.machine, now_usec());
-
-	if (!run->timer)
-		return sd_event_add_time(run->service->host->event, &run->timer, CLOCK_MONOTONIC,
-					 wake, USEC_PER_MSEC, on_wake, run);
-	sd_event_source_set_time(run->timer, wake);
-	return sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
+	sd_event_source_set_time(run->timer, switchover_wake(&run->change.machine, now_usec()));
+	sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
 }
 
 /* Does what the state machine asks for. */
@@ -207,6 +202,24 @@ void change_run_on_unhealthy(struct change_run *run, unsigned slot, const char *
 		carry_out(run, actions);
 }
 
+static int run_new(struct service *service, struct change_run **ret_run)
+{
+	_cleanup_(change_run_freep) struct change_run *run = calloc(1, sizeof(*run));
+	int r;
+
+	if (!run)
+		return -ENOMEM;
+	run->service = service;
+	run->lock_fd = -1;
+	/* before anything is done: each state has an end */
+	r = sd_event_add_time(service->host->event, &run->timer, CLOCK_MONOTONIC, USEC_INFINITY,
+			      USEC_PER_MSEC, on_wake, run);
+	if (r < 0)
+		return r;
+	*ret_run = steal_ptr(&run);
+	return 0;
+}
+
 int change_run_start(struct service *service, const struct change_order *order,
 		     struct request **request, enum gate_answer *ret_answer,
 		     struct problem *ret_refusal)
@@ -225,18 +238,18 @@ int change_run_start(struct service *service, const struct change_order *order,
 	};
 	struct switchover_plan plan;
 	struct change_run *run;
+	int r;
 
 	service_states(service, states);
 	*ret_answer = change_gate(service->plane, &asked, &plan, ret_refusal);
 	if (*ret_answer != GATE_OPEN)
 		return 0;
-	run = calloc(1, sizeof(*run));
-	if (!run)
-		return -ENOMEM;
+	r = run_new(service, &run);
+	if (r < 0)
+		return r;
 	plan.settle_usec = order->settle_usec;
 	plan.drain_usec = order->drain_usec;
 	plan.then = order->then;
-	run->service = service;
 	run->lock_fd = steal_fd(&lock);
 	run->request = request_take(request);
 	run->on_end = order->on_end;

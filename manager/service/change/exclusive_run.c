@@ -263,13 +263,7 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void set_timer(struct exclusive_run *run)
 {
-	uint64_t wake = exclusive_wake(&run->machine, now_usec());
-
-	if (!run->timer &&
-	    sd_event_add_time(run->service->host->event, &run->timer, CLOCK_MONOTONIC, wake,
-			      USEC_PER_MSEC, on_wake, run) < 0)
-		return;
-	sd_event_source_set_time(run->timer, wake);
+	sd_event_source_set_time(run->timer, exclusive_wake(&run->machine, now_usec()));
 	sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
 }
 
@@ -350,6 +344,10 @@ static int run_new(struct service *service, const struct exclusive_order *order,
 	if (!run->smoke_command)
 		return -ENOMEM;
 	r = plane_lock(service->plane, &run->lock_fd);
+	/* before anything is done: each state has an end */
+	if (r >= 0)
+		r = sd_event_add_time(service->host->event, &run->timer, CLOCK_MONOTONIC,
+				      USEC_INFINITY, USEC_PER_MSEC, on_wake, run);
 	if (r < 0)
 		return r;
 	*ret_run = steal_ptr(&run);

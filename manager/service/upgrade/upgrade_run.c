@@ -243,11 +243,6 @@ static void set_timer(struct upgrade_run *run)
 {
 	uint64_t wake = MIN(upgrade_wake(&run->machine), now_usec() + LOOK_EVERY);
 
-	if (!run->timer) {
-		sd_event_add_time(run->service->host->event, &run->timer, CLOCK_MONOTONIC, wake,
-				  USEC_PER_MSEC, on_wake, run);
-		return;
-	}
 	sd_event_source_set_time(run->timer, wake);
 	sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
 }
@@ -564,7 +559,10 @@ struct upgrade_run *upgrade_run_new(struct service *service, const struct upgrad
 	run->carry_out = upgrade_run_carry_out;
 	run->smoke_may_be_silent = order->smoke_may_be_silent;
 	run->smoke_command = strdup(order->smoke);
-	if (!run->smoke_command)
+	/* before anything is done: each state has an end */
+	if (!run->smoke_command ||
+	    sd_event_add_time(service->host->event, &run->timer, CLOCK_MONOTONIC, USEC_INFINITY,
+			      USEC_PER_MSEC, on_wake, run) < 0)
 		return NULL;
 	upgrade_init(&run->machine, &plan);
 	return steal_ptr(&run);
