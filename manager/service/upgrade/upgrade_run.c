@@ -222,7 +222,6 @@ bool upgrade_run_cancel(struct upgrade_run *run, struct request **recall)
 
 	if (!upgrade_can_undo(&run->machine))
 		return false;
-	request_free(run->recall);
 	run->recall = request_take(recall);
 	upgrade_run_carry_out(run, upgrade_run_step(run, UPGRADE_CANCEL, why));
 	return true;
