@@ -63,7 +63,7 @@ struct server {
 /* CLOCK_MONOTONIC in milliseconds. */
 uint64_t now_ms(void);
 
-/* Asks for server_run_due() at that time. */
+/* What is due is looked at by then. */
 void server_want_due(struct server *server, uint64_t due);
 
 /* A file descriptor has become free: accept again, if that was the obstacle. */

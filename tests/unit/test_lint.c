@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* core/lint: every rule with set-ups that it must name and set-ups that it must leave alone. */
+/* core/setup/lint: every rule, with set-ups that it must name and such that it must leave alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* core/path: names of paths, and what becomes of them for each slot. core/pathfind: where a server
- * will listen. */
+/* core/path: names of paths, and what becomes of them for each slot. core/setup/pathfind: where a
+ * server will listen. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
