@@ -146,6 +146,23 @@ static void a_port_is_free_when_its_service_ends(void **state)
 	assert_int_equal(server_take(a, SO_ATTACH_REUSEPORT_CBPF), 0);
 }
 
+/* Whoever opens them next, though the build says that they are there. */
+static void a_set_that_lacks_a_pin_is_made_anew(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = start_adopted(rig, 0, &at);
+	struct problem problem = {0};
+	struct guard *again = NULL;
+
+	the_guard(rig);
+	assert_int_equal(unlink(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/guard"), 0);
+	if (guard_open(&again, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "not opened: %s", problem.text);
+	guard_free(again);
+	assert_refused(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +173,7 @@ int main(void)
 		CASE(so_are_other_namespaces),
 		CASE(datagrams_are_guarded_too),
 		CASE(a_port_is_free_when_its_service_ends),
+		CASE(a_set_that_lacks_a_pin_is_made_anew),
 	};
 
 	return cases_run("guard", tests);

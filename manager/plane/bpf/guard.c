@@ -52,12 +52,7 @@ static uint64_t own_build(void)
 	return load_build(bytes, n);
 }
 
-static bool is_made(void)
-{
-	return pinset_is_made(PIN("guard-build"), own_build());
-}
-
-static int open_pins(struct guard **ret_guard)
+static int open_pins(void *ret)
 {
 	_cleanup_(guard_freep) struct guard *guard = calloc(1, sizeof(*guard));
 	int r;
@@ -65,13 +60,13 @@ static int open_pins(struct guard **ret_guard)
 	if (!guard)
 		return -ENOMEM;
 	guard->program_fd = guard->guarded_fd = -1;
-	if (!is_made())
+	if (!pinset_is_made(PIN("guard-build"), own_build()))
 		return -ENOENT;
 	r = pin_open(PIN("guard"), &guard->program_fd);
 	if (!r)
 		r = pin_open(PIN("guarded"), &guard->guarded_fd);
 	if (!r)
-		*ret_guard = steal_ptr(&guard);
+		*(struct guard **)ret = steal_ptr(&guard);
 	return r;
 }
 
@@ -119,15 +114,7 @@ static int make_pins(struct problem *problem)
 
 int guard_open(struct guard **ret_guard, struct problem *problem)
 {
-	_cleanup_(close_fdp) int lock = -1;
-	int r = open_pins(ret_guard);
-
-	if (r != -ENOENT)
-		return r;
-	r = pins_enter(&lock, problem);
-	if (!r && !is_made())
-		r = make_pins(problem);
-	return r ? r : open_pins(ret_guard);
+	return pinset_open(open_pins, make_pins, ret_guard, problem);
 }
 
 /* ---- ports ---- */

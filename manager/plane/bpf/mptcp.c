@@ -9,6 +9,7 @@
 #include "mptcp.skel.h"
 #include "plane/bpf/load.h"
 #include "plane/bpf/pins.h"
+#include "plane/bpf/pinset.h"
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
@@ -25,17 +26,11 @@ static uint64_t own_build(void)
 	return load_build(bytes, n);
 }
 
-/* The build is written last: without it, or with another one, the set is to be made. */
-static int open_pins(int *ret_program)
+static int open_pins(void *ret_program)
 {
-	_cleanup_(close_fdp) int fd = -1;
-	uint32_t zero = 0;
-	uint64_t build = 0;
-	int r = pin_open(PIN("mptcp-build"), &fd);
-
-	if (!r && (bpf_map_lookup_elem(fd, &zero, &build) || build != own_build()))
-		r = -ENOENT;
-	return r ? r : pin_open(PIN("mptcp"), ret_program);
+	if (!pinset_is_made(PIN("mptcp-build"), own_build()))
+		return -ENOENT;
+	return pin_open(PIN("mptcp"), ret_program);
 }
 
 static int load(bool tells_error, struct mptcp_bpf **ret_skel, struct problem *problem)
@@ -53,6 +48,8 @@ static int load(bool tells_error, struct mptcp_bpf **ret_skel, struct problem *p
 	return 0;
 }
 
+/* Maps of an earlier build are not taken, as pinset_make() would: its program goes on in cgroups
+ * where it is attached, beside this one, and each socket would be counted twice. */
 static int pin_all(const struct mptcp_bpf *skel)
 {
 	int build_fd = bpf_map__fd(skel->maps.hs_mptcp_build);
@@ -95,22 +92,6 @@ static int make_pins(struct problem *problem)
 		 : 0;
 }
 
-static int open_or_make(int *ret_program, struct problem *problem)
-{
-	_cleanup_(close_fdp) int lock = -1;
-	int r = open_pins(ret_program);
-
-	if (r != -ENOENT)
-		return r;
-	r = pins_enter(&lock, problem);
-	if (r < 0)
-		return r;
-	r = open_pins(ret_program);
-	if (r == -ENOENT)
-		r = make_pins(problem) ?: open_pins(ret_program);
-	return r;
-}
-
 static int attach(int program, const char *cgroup)
 {
 	_cleanup_(close_fdp) int fd = -1;
@@ -128,7 +109,7 @@ int mptcp_refuse(const char *cgroup, struct problem *problem)
 {
 	_cleanup_(close_fdp) int program = -1;
 	struct problem why = {0};
-	int r = open_or_make(&program, &why);
+	int r = pinset_open(open_pins, make_pins, &program, &why);
 
 	if (!r)
 		r = attach(program, cgroup);

@@ -75,19 +75,14 @@ static uint64_t own_build(void)
 	return load_build(bytes, n);
 }
 
-static bool is_made(void)
-{
-	return pinset_is_made(PIN("own-build"), own_build());
-}
-
-static int open_pins(struct own **ret_own)
+static int open_pins(void *ret)
 {
 	_cleanup_(own_freep) struct own *own = own_new();
 	int r = 0;
 
 	if (!own)
 		return -ENOMEM;
-	if (!is_made())
+	if (!pinset_is_made(PIN("own-build"), own_build()))
 		return -ENOENT;
 	for (size_t i = 0; !r && i < ARRAY_SIZE(pins); i++)
 		r = pin_open(pins[i].path, fd_of(own, &pins[i]));
@@ -96,7 +91,7 @@ static int open_pins(struct own **ret_own)
 	own->marks = load_memory(own->marks_fd, MARKS_SIZE);
 	if (!own->marks)
 		return -errno;
-	*ret_own = steal_ptr(&own);
+	*(struct own **)ret = steal_ptr(&own);
 	return 0;
 }
 
@@ -137,15 +132,7 @@ static int make_pins(struct problem *problem)
 
 int own_open(struct own **ret_own, struct problem *problem)
 {
-	_cleanup_(close_fdp) int lock = -1;
-	int r = open_pins(ret_own);
-
-	if (r != -ENOENT)
-		return r;
-	r = pins_enter(&lock, problem);
-	if (!r && !is_made())
-		r = make_pins(problem);
-	return r ? r : open_pins(ret_own);
+	return pinset_open(open_pins, make_pins, ret_own, problem);
 }
 
 /* ---- services ---- */

@@ -18,6 +18,21 @@ bool pinset_is_made(const char *path, uint64_t build)
 	return !pin_open(path, &fd) && !bpf_map_lookup_elem(fd, &zero, &made) && made == build;
 }
 
+int pinset_open(int (*open_pins)(void *ret), int (*make_pins)(struct problem *problem), void *ret,
+		struct problem *problem)
+{
+	_cleanup_(close_fdp) int lock = -1;
+	int r = open_pins(ret);
+
+	if (r != -ENOENT)
+		return r;
+	r = pins_enter(&lock, problem);
+	if (r < 0)
+		return r;
+	r = open_pins(ret);
+	return r == -ENOENT ? make_pins(problem) ?: open_pins(ret) : r;
+}
+
 static int reuse_map(const struct pinset_map *one)
 {
 	_cleanup_(close_fdp) int fd = -1;

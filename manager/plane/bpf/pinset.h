@@ -33,6 +33,14 @@ struct pinset {
 /* Whether this build has made the set; `path`: of the map that names it. */
 bool pinset_is_made(const char *path, uint64_t build);
 
+/*
+ * What is pinned, by `open_pins`; where that answers -ENOENT it is made under the lock of all pins,
+ * unless another process has made it meanwhile, and then opened. With an error of `make_pins` or of
+ * the lock `problem` (may be NULL) is set.
+ */
+int pinset_open(int (*open_pins)(void *ret), int (*make_pins)(struct problem *problem), void *ret,
+		struct problem *problem);
+
 /* Loads and pins. What programs of an earlier build go on to look at or to write stays: a map that
  * is pinned already is taken. With every error `problem` (may be NULL) is set; as load_object(). */
 int pinset_make(const struct pinset *set, struct problem *problem);
