@@ -23,17 +23,6 @@
 #include "system/configfile.h"
 #include "system/journal.h"
 
-static bool is_listener(const struct plane *plane, const struct address *address)
-{
-	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (address_equal(&listeners[i]->address, address))
-			return true;
-	return false;
-}
-
 /* Any member gives back its whole group; the same group again is no harm. */
 static int detach_unit(const struct direct *direct, const char *cgroup)
 {
@@ -46,7 +35,7 @@ static int detach_unit(const struct direct *direct, const char *cgroup)
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		_cleanup_(close_fdp) int fd = -1;
 
-		if (!is_listener(direct->plane, &held[i].socket.address))
+		if (!plane_find(direct->plane, &held[i].socket.address))
 			continue;
 		r = scan_borrow(&held[i], &fd);
 		/* what was refused here may be in a group of another service's */

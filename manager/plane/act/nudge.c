@@ -11,17 +11,6 @@ int nudge_socket(int socket_fd)
 	return shutdown(socket_fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
-static bool serves(const struct plane *plane, const struct address *address)
-{
-	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (address_equal(&listeners[i]->address, address))
-			return true;
-	return false;
-}
-
 static int nudge_held(const struct held_socket *held)
 {
 	_cleanup_(close_fdp) int fd = -1;
@@ -43,7 +32,7 @@ static int nudge_which(struct plane *plane, const char *cgroup, bool idle_too)
 		const struct listening_socket *socket = &held[i].socket;
 
 		if (socket->address.udp || (!socket->queued && !idle_too) ||
-		    !serves(plane, &socket->address))
+		    !plane_find(plane, &socket->address))
 			continue;
 		/* one that is gone needs no waking */
 		nudged += !nudge_held(&held[i]);

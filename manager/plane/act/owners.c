@@ -12,17 +12,6 @@
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
-static bool is_served(const struct plane *plane, const struct address *address)
-{
-	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (address_equal(&listeners[i]->address, address))
-			return true;
-	return false;
-}
-
 static bool differ_in(const struct plane *plane, const struct netns *netns, uid_t uid)
 {
 	_cleanup_(freep) struct listening_socket *sockets = NULL;
@@ -31,7 +20,7 @@ static bool differ_in(const struct plane *plane, const struct netns *netns, uid_
 	if (diag_listening(netns, true, &sockets, &n) < 0)
 		return true;
 	for (size_t i = 0; i < n; i++)
-		if (sockets[i].uid != uid && is_served(plane, &sockets[i].address))
+		if (sockets[i].uid != uid && plane_find(plane, &sockets[i].address))
 			return true;
 	return false;
 }
@@ -103,7 +92,7 @@ int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
 
 	r = scan_cgroup(cgroup, &held, &n);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		if (held[i].socket.uid == uid || !is_served(plane, &held[i].socket.address) ||
+		if (held[i].socket.uid == uid || !plane_find(plane, &held[i].socket.address) ||
 		    scan_is_passed_in(&held[i].socket, cgroup))
 			continue;
 		r = give(plane, &held[i], uid);
@@ -135,7 +124,7 @@ int owners_close_datagrams(const struct plane *plane, const char *cgroup)
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		const struct address *address = &held[i].socket.address;
 
-		if (!address->udp || !is_served(plane, address))
+		if (!address->udp || !plane_find(plane, address))
 			continue;
 		r = close_datagrams(plane, &held[i]);
 		changed += r > 0;
