@@ -198,18 +198,6 @@ int borrow_namespaces(const char *cgroup, struct netns ret_namespaces[LEND_NAMES
 	return 0;
 }
 
-static int local_netns(pid_t pid, uint32_t *ret_inode)
-{
-	struct netns netns;
-	int r = netns_of_process(pid, &netns);
-
-	if (r < 0)
-		return r;
-	close_fd(netns.fd);
-	*ret_inode = netns.inode;
-	return 0;
-}
-
 int borrow_netns(pid_t pid, uint32_t *ret_inode)
 {
 	struct borrow_request request = {.what = BORROW_NETNS, .socket.place.pid = pid};
@@ -217,7 +205,7 @@ int borrow_netns(pid_t pid, uint32_t *ret_inode)
 	int r;
 
 	if (!is_asked())
-		return local_netns(pid, ret_inode);
+		return netns_inode_of_process(pid, ret_inode);
 	r = ask(&question);
 	if (!r)
 		*ret_inode = question.reply.number == netns_own_inode() ? 0 : question.reply.number;

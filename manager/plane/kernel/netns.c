@@ -45,6 +45,18 @@ int netns_of_process(pid_t pid, struct netns *ret_netns)
 	return fd < 0 ? -errno : identify(fd, ret_netns);
 }
 
+int netns_inode_of_process(pid_t pid, uint32_t *ret_inode)
+{
+	struct netns netns;
+	int r = netns_of_process(pid, &netns);
+
+	if (r < 0)
+		return r;
+	close_fd(netns.fd);
+	*ret_inode = netns.inode;
+	return 0;
+}
+
 int netns_of_socket(int socket_fd, struct netns *ret_netns)
 {
 	int fd = ioctl(socket_fd, SIOCGSKNS);

@@ -20,6 +20,8 @@ struct netns {
 uint32_t netns_own_inode(void);
 /* The namespace of a process, {-1, 0} when it is ours. The caller closes `fd`. */
 int netns_of_process(pid_t pid, struct netns *ret_netns);
+/* Its inode alone: 0 when it is ours. */
+int netns_inode_of_process(pid_t pid, uint32_t *ret_inode);
 /* The namespace of a socket, likewise (SIOCGSKNS; needs CAP_NET_ADMIN there). */
 int netns_of_socket(int socket_fd, struct netns *ret_netns);
 

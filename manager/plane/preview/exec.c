@@ -82,22 +82,10 @@ static int attach(const struct exec_bpf *skel, int cgroup, const char *name,
 	return 0;
 }
 
-static int own_netns_or(pid_t pid, uint32_t *ret_inode)
-{
-	struct netns netns;
-	int r = netns_of_process(pid, &netns);
-
-	if (r < 0)
-		return r;
-	close_fd(netns.fd);
-	*ret_inode = netns.inode;
-	return 0;
-}
-
 static int netns_of(const struct exec_order *order, uint32_t *ret_inode)
 {
 	if (!order->netns)
-		return own_netns_or(order->pid, ret_inode);
+		return netns_inode_of_process(order->pid, ret_inode);
 	*ret_inode = order->netns->inode;
 	return 0;
 }
