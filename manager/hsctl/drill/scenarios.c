@@ -60,18 +60,23 @@ static void play_switchover(struct drill *drill, unsigned active, unsigned stand
 	drill_switch(drill, active);
 }
 
+static void start_again(struct drill *drill, unsigned slot)
+{
+	drill_pass_time(drill, drill->lead);
+	if (drill_interrupted)
+		return;
+	drill_mark(drill, "systemctl start of slot %u", slot);
+	if (drill_job(drill, UNIT_START, slot))
+		wait_until_whole(drill);
+}
+
 static void play_stop(struct drill *drill, unsigned active, unsigned standby)
 {
 	(void)standby;
 	drill_mark_harm(drill, 1U << active, "systemctl stop of slot %u", active);
 	if (!drill_job(drill, UNIT_STOP, active) || !wait_for_flip(drill, active, ""))
 		return;
-	drill_pass_time(drill, drill->lead);
-	if (drill_interrupted)
-		return;
-	drill_mark(drill, "systemctl start of slot %u", active);
-	if (drill_job(drill, UNIT_START, active))
-		wait_until_whole(drill);
+	start_again(drill, active);
 }
 
 static void play_crash(struct drill *drill, unsigned active, unsigned standby)
@@ -217,14 +222,8 @@ static void play_alone_stop(struct drill *drill, unsigned active, unsigned stand
 {
 	(void)standby;
 	drill_mark_harm(drill, ~0U, "systemctl stop of slot %u", active);
-	if (!drill_job(drill, UNIT_STOP, active))
-		return;
-	drill_pass_time(drill, drill->lead);
-	if (drill_interrupted)
-		return;
-	drill_mark(drill, "systemctl start of slot %u", active);
-	if (drill_job(drill, UNIT_START, active))
-		wait_until_whole(drill);
+	if (drill_job(drill, UNIT_STOP, active))
+		start_again(drill, active);
 }
 
 static void play_alone_crash(struct drill *drill, unsigned active, unsigned standby)
