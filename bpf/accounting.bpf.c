@@ -16,19 +16,13 @@
  */
 #include "hs_moved.h"
 #include "hs_recent.h"
+#include "hs_tags.h"
 
 #define TCP_CLOSE  7
 #define TCP_LISTEN 10
 
 int hs_account(struct bpf_sock_ops *ops);
 int hs_listening(struct bpf_sock_ops *ops);
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, __u32);
-	__type(value, struct hs_tag);
-} hs_tags SEC(".maps");
 
 struct counters_template {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -12,8 +12,8 @@
  * would reach a slot that was not asked for, the active one as a rule. It is held back. Only this
  * command's packets to this service are concerned.
  */
-#include "hs_bpf.h"
 #include "hs_packet.h"
+#include "hs_rules.h"
 
 #define LET_GO	  1
 #define HOLD_BACK 0
@@ -29,14 +29,6 @@ struct socket_rules {
 	struct hs_preview_key keys[ENDS_MAX];
 	__u32 n; /* so many were made; the last ENDS_MAX are here */
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, HS_PREVIEW_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct hs_preview_key);
-	__type(value, struct hs_preview_rule);
-} hs_preview SEC(".maps");
 
 /* The rules of each socket, by its cookie. */
 struct {

@@ -18,8 +18,8 @@
  * It fails open: every bind goes on as the server meant it. Where the kernel refuses the option the
  * sockets of one slot cannot be joined by those of another, which is counted and told at adoption.
  */
-#include "hs_bpf.h"
 #include "hs_packet.h"
+#include "hs_tags.h"
 
 #include <asm/socket.h>
 #include <bpf/bpf_endian.h>
@@ -36,14 +36,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct hs_ports);
 } hs_ports SEC(".maps");
-
-/* Tags of sockets, shared with the accounting program. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, __u32);
-	__type(value, struct hs_tag);
-} hs_tags SEC(".maps");
 
 /* Linux 5.19 or later, with MPTCP: its sockets can be told. Here it is the socket of TCP below. */
 const volatile __u8 hs_tells_mptcp = 0;

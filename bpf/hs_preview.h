@@ -11,15 +11,8 @@
 
 #include "hs_own_marks.h"
 #include "hs_packet.h"
+#include "hs_rules.h"
 #include "hs_select.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, HS_PREVIEW_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct hs_preview_key);
-	__type(value, struct hs_preview_rule);
-} hs_preview SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

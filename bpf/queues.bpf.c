@@ -10,7 +10,7 @@
  *
  * As in the census, fields of the kernel are found by BTF.
  */
-#include "hs_bpf.h"
+#include "hs_tags.h"
 
 #define TCP_LISTEN 10
 
@@ -60,14 +60,6 @@ struct bpf_iter__bpf_sk_storage_map {
 
 int hs_queues(struct bpf_iter__bpf_sk_storage_map *ctx);
 int hs_learn(struct bpf_iter__bpf_sk_storage_map *ctx);
-
-/* The accounting's. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, __u32);
-	__type(value, struct hs_tag);
-} hs_tags SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
