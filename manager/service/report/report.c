@@ -367,17 +367,27 @@ json_object *report_change(const struct switchover *s, const char *service,
 	return object;
 }
 
-json_object *report_progress(const struct switchover *s, const char *service, uint64_t now)
+/* What every step has, see hsctl(1). */
+static json_object *new_step(const char *service, const char *step, unsigned from, unsigned to,
+			     uint64_t elapsed_usec)
 {
 	json_object *object = json_object_new_object();
+
+	add_text(object, "service", service);
+	add_text(object, "step", step);
+	add_slot(object, "from", from);
+	add_slot(object, "to", to);
+	add_number(object, "elapsed_us", elapsed_usec);
+	return object;
+}
+
+json_object *report_progress(const struct switchover *s, const char *service, uint64_t now)
+{
+	json_object *object = new_step(service, switchover_step_name(s), s->plan.from, s->plan.to,
+				       now - s->begun);
 	struct problem line = {0};
 
 	switchover_progress(s, &line);
-	add_text(object, "service", service);
-	add_text(object, "step", switchover_step_name(s));
-	add_slot(object, "from", s->plan.from);
-	add_slot(object, "to", s->plan.to);
-	add_number(object, "elapsed_us", now - s->begun);
 	add_number(object, "remaining", s->remaining);
 	add_text(object, "text", line.text);
 	return object;
@@ -406,15 +416,11 @@ json_object *report_exclusive(const struct exclusive *e, const char *service, ui
 
 json_object *report_exclusive_progress(const struct exclusive *e, const char *service, uint64_t now)
 {
-	json_object *object = json_object_new_object();
+	json_object *object =
+		new_step(service, exclusive_step_name(e), e->plan.from, e->plan.to, now - e->begun);
 	struct problem line = {0};
 
 	exclusive_progress(e, &line);
-	add_text(object, "service", service);
-	add_text(object, "step", exclusive_step_name(e));
-	add_slot(object, "from", e->plan.from);
-	add_slot(object, "to", e->plan.to);
-	add_number(object, "elapsed_us", now - e->begun);
 	add_slot(object, "slot", e->plan.to);
 	add_number(object, "remaining", e->remaining);
 	add_count(object, "waiting", e->waiting);
@@ -453,15 +459,11 @@ json_object *report_upgrade_back(const struct upgrade *u, const char *service, u
 json_object *report_upgrade_progress(const struct upgrade *u, const char *service, uint64_t now,
 				     uint64_t remaining)
 {
-	json_object *object = json_object_new_object();
+	json_object *object = new_step(service, upgrade_state_to_string(u->state), u->plan.from,
+				       u->plan.to, now - u->begun);
 	struct problem line = {0};
 
 	upgrade_progress(u, now, remaining, &line);
-	add_text(object, "service", service);
-	add_text(object, "step", upgrade_state_to_string(u->state));
-	add_slot(object, "from", u->plan.from);
-	add_slot(object, "to", u->plan.to);
-	add_number(object, "elapsed_us", now - u->begun);
 	add_slot(object, "slot", upgrade_slot(u));
 	add_number(object, "remaining", remaining);
 	json_object_object_add(object, "share", json_object_new_double(upgrade_share(u) / 65536.0));
