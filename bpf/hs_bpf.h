@@ -3,6 +3,7 @@
 #pragma once
 
 #include <linux/bpf.h>
+
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 

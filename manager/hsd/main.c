@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <syslog.h>
+#include <systemd/sd-daemon.h>
 
 #include "hsd/manager.h"
 #include "plane/bpf/load.h"

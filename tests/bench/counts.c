@@ -14,8 +14,8 @@
 
 #include "../plane/client.h"
 #include "bench.h"
-#include "plane/plane_census.h"
 #include "plane/kernel/diag.h"
+#include "plane/plane_census.h"
 #include "util/clock.h"
 
 #define PORT	     8000

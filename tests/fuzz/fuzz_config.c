@@ -4,15 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/setup/commands.h"
 #include "core/config.h"
+#include "core/name.h"
+#include "core/setup/commands.h"
 #include "core/setup/dropin.h"
 #include "core/setup/lint.h"
-#include "core/name.h"
+#include "fuzz.h"
 #include "util/clock.h"
 #include "util/parse.h"
 #include "util/strings.h"
-#include "fuzz.h"
 
 #define ITEMS_MAX 256
 

@@ -6,9 +6,9 @@
 
 #include "core/address.h"
 #include "core/word.h"
+#include "fuzz.h"
 #include "hs_flow.h"
 #include "util/macro.h"
-#include "fuzz.h"
 
 #define UNKNOWN_FLAGS (0x3ULL << HS_WORD_FLAGS_SHIFT)
 

@@ -2,12 +2,12 @@
 /* What hsctl shows of the JSON that hsd of another version, host or container sends. */
 #include <string.h>
 
+#include "fuzz.h"
 #include "hsctl/json.h"
 #include "hsctl/show/progress.h"
 #include "hsctl/show/render.h"
 #include "util/macro.h"
 #include "util/parse.h"
-#include "fuzz.h"
 
 static void fuzz_steps(const char *text, FILE *out)
 {

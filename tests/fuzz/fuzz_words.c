@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "core/errand.h"
-#include "core/setup/mention.h"
 #include "core/path.h"
+#include "core/setup/mention.h"
 #include "core/setup/pathfind.h"
 #include "core/watch/probe.h"
-#include "util/macro.h"
 #include "fuzz.h"
+#include "util/macro.h"
 
 static void check_printable(const char *text)
 {

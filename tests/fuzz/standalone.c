@@ -3,8 +3,8 @@
  * found ends it. */
 #include <stdio.h>
 
-#include "util/macro.h"
 #include "fuzz.h"
+#include "util/macro.h"
 
 #define INPUT_MAX (1 << 20)
 

@@ -9,16 +9,16 @@
 #include <stdint.h>
 
 #include <bpf/libbpf.h>
-#include <cmocka.h>
 #include <stdlib.h>
+#include <cmocka.h>
 
 #include "client.h"
+#include "plane/act/retire.h"
+#include "plane/bpf/pins.h"
+#include "plane/selftest/selftest.h"
 #include "rig.h"
 #include "server.h"
 #include "util/macro.h"
-#include "plane/bpf/pins.h"
-#include "plane/act/retire.h"
-#include "plane/selftest/selftest.h"
 #include "wire.h"
 
 static inline void case_failed(const char *file, int line, const char *text)

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "plane/act/foreign.h"
-#include "plane/borrow/scan.h"
 #include "plane/act/park.h"
+#include "plane/borrow/scan.h"
 
 #define PORT 8080
 

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "plane/act/early.h"
 #include "plane/bpf/own.h"
 #include "plane/preview/preview.h"
-#include "plane/act/early.h"
 
 #define PORT 8080
 

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <errno.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "core/watch/probe.h"
 #include "util/macro.h"

@@ -2,8 +2,8 @@
 /* drain: takes a slot out of service and waits until its connections have ended, bounded. */
 #include <inttypes.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "hsctl/apart.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/failover/tasting.h"
 
-#include <netinet/tcp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include "plane/bpf/pins.h"
 #include "plane/preview/reach.h"
