@@ -33,8 +33,8 @@ void change_run_poke(struct change_run *run);
 /* The slot is unhealthy: if this change has just brought it there, it is
  * undone. NULL is nobody. */
 void change_run_on_unhealthy(struct change_run *run, unsigned slot, const char *reason);
-/* "switchover", "rollback", "failover". */
 unsigned change_run_from(const struct change_run *run);
+/* "switchover", "rollback", "failover". */
 const char *change_run_verb(const struct change_run *run);
 /* EVENT_LOST. */
 void change_run_heard(struct service *service, const struct event *event);
