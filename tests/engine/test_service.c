@@ -352,6 +352,128 @@ static void an_upgrade_whose_new_one_fails_is_undone(void **state)
 	engine_end(engine);
 }
 
+/* ---- where one may run at a time ---- */
+
+#define EXCLUSIVE QUICK "Exclusive=yes\n"
+
+static bool serves_alone(const struct engine *engine, unsigned slot)
+{
+	return engine->actors[slot].play == PLAY_RUNNING &&
+	       engine->actors[!slot].play == PLAY_DOWN &&
+	       engine_state(engine, slot) == SLOT_READY && engine_active(engine) == slot &&
+	       service_work(engine->service) == SERVICE_IDLE && !engine_unanswered(engine);
+}
+
+static struct engine *begin_exclusive(void)
+{
+	struct engine *engine = engine_begin(EXCLUSIVE);
+
+	actor_start(engine, 0);
+	engine_until(engine, serves_alone(engine, 0));
+	assert_int_equal(who_serves(), 'A');
+	return engine;
+}
+
+static void one_takes_turns_with_another(void **state)
+{
+	struct engine *engine = begin_exclusive();
+	struct asked *there = switch_over(engine, 1, "keep"), *back;
+
+	(void)state;
+	assert_false(there->answered);
+	wait_for(engine, there);
+	engine_until(engine, serves_alone(engine, 1));
+	assert_int_equal(who_serves(), 'B');
+	back = engine_ask(engine);
+	call_rollback(engine->service, &back->request);
+	wait_for(engine, back);
+	engine_until(engine, serves_alone(engine, 0));
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
+/* Else it would begin when the first one has ended, and lead back. */
+static void a_second_turn_is_refused_also_while_the_first_one_comes_up(void **state)
+{
+	struct engine *engine = begin_exclusive();
+	struct asked *asked = switch_over(engine, GATE_STANDBY, "keep");
+
+	(void)state;
+	engine_until(engine, engine->actors[1].play == PLAY_START_POST);
+	engine->actors[1].held = true;
+	engine_until(engine,
+		     instance_facts(engine->service->instances[1])->state == UNIT_START_POST);
+	expect_refusal(switch_over(engine, GATE_STANDBY, "keep"), "is running");
+	engine->actors[1].held = false;
+	wait_for(engine, asked);
+	engine_until(engine, serves_alone(engine, 1));
+	engine_end(engine);
+}
+
+static void one_whose_turn_fails_gives_it_back(void **state)
+{
+	struct engine *engine = begin_exclusive();
+	struct asked *asked = switch_over(engine, 1, "keep");
+
+	(void)state;
+	engine_until(engine, engine->actors[1].play == PLAY_STARTING);
+	actor_crash(engine, 1);
+	engine_until(engine, asked->answered);
+	assert_false(asked->done);
+	assert_int_equal(asked->failure, REQUEST_UNDONE);
+	engine_until(engine, engine_active(engine) == 0 && engine_state(engine, 0) == SLOT_READY);
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
+static void a_turn_that_is_left_is_taken_by_the_next(void **state)
+{
+	struct engine *engine = begin_exclusive();
+	struct asked *asked = switch_over(engine, 1, "keep");
+
+	(void)state;
+	engine_until(engine, engine->actors[1].play == PLAY_STARTING);
+	engine_leave(engine);
+	assert_int_equal(asked->failure, REQUEST_LEFT);
+	engine_manage(engine);
+	engine_until(engine, serves_alone(engine, 1));
+	assert_int_equal(who_serves(), 'B');
+	engine_end(engine);
+}
+
+static void an_upgrade_takes_a_turn(void **state)
+{
+	struct engine *engine = begin_exclusive();
+	struct upgrade_order order = {.smoke = "", .ready_usec = USEC_INFINITY};
+	struct asked *asked = engine_ask(engine);
+
+	(void)state;
+	call_upgrade(engine->service, &order, &asked->request);
+	wait_for(engine, asked);
+	engine_until(engine, serves_alone(engine, 1));
+	assert_int_equal(who_serves(), 'B');
+	engine_end(engine);
+}
+
+static void an_upgrade_that_is_cancelled_gives_its_turn_back(void **state)
+{
+	struct engine *engine = begin_exclusive();
+	struct upgrade_order order = {.smoke = "", .ready_usec = USEC_INFINITY};
+	struct asked *asked = engine_ask(engine), *cancel = engine_ask(engine);
+
+	(void)state;
+	call_upgrade(engine->service, &order, &asked->request);
+	engine_until(engine, engine->actors[1].play == PLAY_STARTING);
+	call_cancel_upgrade(engine->service, &cancel->request);
+	engine_until(engine, asked->answered);
+	assert_int_equal(asked->failure, REQUEST_UNDONE);
+	engine_until(engine, serves_alone(engine, 0));
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
+/* ---- settings ---- */
+
 static void other_settings_take_effect(void **state)
 {
 	struct engine *engine = begin_started(QUICK);
@@ -429,6 +551,12 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_timed_does_not_begin),
 		cmocka_unit_test(an_upgrade_restarts_both),
 		cmocka_unit_test(an_upgrade_whose_new_one_fails_is_undone),
+		cmocka_unit_test(one_takes_turns_with_another),
+		cmocka_unit_test(a_second_turn_is_refused_also_while_the_first_one_comes_up),
+		cmocka_unit_test(one_whose_turn_fails_gives_it_back),
+		cmocka_unit_test(a_turn_that_is_left_is_taken_by_the_next),
+		cmocka_unit_test(an_upgrade_takes_a_turn),
+		cmocka_unit_test(an_upgrade_that_is_cancelled_gives_its_turn_back),
 		cmocka_unit_test(other_settings_take_effect),
 		cmocka_unit_test(a_service_that_is_left_in_a_change_answers),
 		cmocka_unit_test(a_service_that_is_left_in_an_upgrade_answers),

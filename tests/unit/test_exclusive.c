@@ -498,7 +498,7 @@ static void test_resume(void **state)
 static bool is_open(struct exclusive_request request, unsigned *ret_to, const char *reason)
 {
 	struct problem refusal = {0};
-	bool open = exclusive_gate(&request, "app", ret_to, &refusal);
+	bool open = exclusive_gate(&request, "app", ret_to, &refusal) == GATE_OPEN;
 
 	if (reason && !strstr(refusal.text, reason))
 		fail_msg("\"%s\" does not say \"%s\"", refusal.text, reason);

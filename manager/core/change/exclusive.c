@@ -520,8 +520,8 @@ static bool check_states(const struct exclusive_request *request, const char *se
 	return false;
 }
 
-bool exclusive_gate(const struct exclusive_request *request, const char *service, unsigned *ret_to,
-		    struct problem *ret_refusal)
+enum gate_answer exclusive_gate(const struct exclusive_request *request, const char *service,
+				unsigned *ret_to, struct problem *ret_refusal)
 {
 	enum gate_answer answer = GATE_OPEN;
 	unsigned to = HS_SLOT_NONE;
@@ -535,12 +535,12 @@ bool exclusive_gate(const struct exclusive_request *request, const char *service
 	if (answer != GATE_OPEN) {
 		gate_describe(answer, service, request->to < 0 ? HS_SLOT_NONE : request->to,
 			      SLOT_DOWN, ret_refusal);
-		return false;
+		return answer;
 	}
 	if (!check_states(request, service, ret_refusal))
-		return false;
+		return GATE_NOT_READY;
 	to = pick(request);
 	assert(to < request->n && to != request->active);
 	*ret_to = to;
-	return true;
+	return GATE_OPEN;
 }

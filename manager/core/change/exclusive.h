@@ -128,8 +128,8 @@ struct exclusive_request {
 	bool busy, park;
 	bool mptcp; /* it may listen by MPTCP (MPTCP=keep), and such a listener is not adopted */
 };
-bool exclusive_gate(const struct exclusive_request *request, const char *service, unsigned *ret_to,
-		    struct problem *ret_refusal);
+enum gate_answer exclusive_gate(const struct exclusive_request *request, const char *service,
+				unsigned *ret_to, struct problem *ret_refusal);
 
 /* A slot in this state has, or may have, an instance. */
 bool exclusive_is_up(enum slot_state state);

@@ -68,13 +68,10 @@ static int begin(struct change_hold *hold, enum gate_answer *ret_answer,
 	const struct change_order *order = &hold->order;
 	struct exclusive_order exclusive = {
 		.verb = order->verb, .to = order->to, .drain_usec = order->drain_usec};
-	int r;
 
 	if (!service->config.exclusive)
 		return change_run_start(service, order, &hold->request, ret_answer, ret_refusal);
-	r = exclusive_run_start(service, &exclusive, &hold->request, ret_refusal);
-	*ret_answer = r > 0 ? GATE_OPEN : GATE_NOT_READY;
-	return r < 0 ? r : 0;
+	return exclusive_run_start(service, &exclusive, &hold->request, ret_answer, ret_refusal);
 }
 
 /* True when it has begun or is refused: the request is, or will be, answered. */

@@ -379,8 +379,9 @@ static int previous_slot(const struct service *service)
 	return cookie ? (int)hs_word_active(word) : GATE_STANDBY;
 }
 
-bool exclusive_run_may(const struct service *service, const struct exclusive_order *order,
-		       unsigned *ret_from, unsigned *ret_to, struct problem *ret_refusal)
+enum gate_answer exclusive_run_may(const struct service *service,
+				   const struct exclusive_order *order, unsigned *ret_from,
+				   unsigned *ret_to, struct problem *ret_refusal)
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	struct exclusive_request request = {
@@ -396,7 +397,7 @@ bool exclusive_run_may(const struct service *service, const struct exclusive_ord
 	if (order->verb == VERB_ROLLBACK && request.to < 0) {
 		gate_describe(GATE_NOTHING_TO_UNDO, service->name, HS_SLOT_NONE, SLOT_DOWN,
 			      ret_refusal);
-		return false;
+		return GATE_NOTHING_TO_UNDO;
 	}
 	service_states(service, states);
 	*ret_from = request.active;
@@ -424,18 +425,21 @@ static struct exclusive_plan plan_of(const struct service *service,
 }
 
 int exclusive_run_start(struct service *service, const struct exclusive_order *order,
-			struct request **request, struct problem *ret_refusal)
+			struct request **request, enum gate_answer *ret_answer,
+			struct problem *ret_refusal)
 {
 	struct exclusive_plan plan;
 	unsigned from, to;
 	int r;
 
-	if (!exclusive_run_may(service, order, &from, &to, ret_refusal))
+	*ret_answer = exclusive_run_may(service, order, &from, &to, ret_refusal);
+	if (*ret_answer != GATE_OPEN)
 		return 0;
 	plan = plan_of(service, order, from, to);
 	r = begin(service, order, &plan, request);
 	if (r != -EBUSY)
-		return r < 0 ? r : 1;
+		return r;
+	*ret_answer = GATE_BUSY;
 	gate_describe(GATE_BUSY, service->name, plan.to, SLOT_DOWN, ret_refusal);
 	return 0;
 }

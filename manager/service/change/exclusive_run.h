@@ -24,13 +24,14 @@ struct exclusive_order {
 	uint32_t uid;
 };
 
-/* Asks the gate and begins: then the request (may be NULL) is taken, and answered at the end; 1. A
- * refusal sets `ret_refusal` and returns 0. */
+/* Asks the gate and begins, as change_run_start(). */
 int exclusive_run_start(struct service *service, const struct exclusive_order *order,
-			struct request **request, struct problem *ret_refusal);
+			struct request **request, enum gate_answer *ret_answer,
+			struct problem *ret_refusal);
 /* Whether one may begin, from which slot and to which. */
-bool exclusive_run_may(const struct service *service, const struct exclusive_order *order,
-		       unsigned *ret_from, unsigned *ret_to, struct problem *ret_refusal);
+enum gate_answer exclusive_run_may(const struct service *service,
+				   const struct exclusive_order *order, unsigned *ret_from,
+				   unsigned *ret_to, struct problem *ret_refusal);
 /* Back from slot `from`, in whatever state it is, to the order's: without a gate, as that would
  * refuse to leave an instance that is gone; and without proof. -errno when it cannot begin. */
 int exclusive_run_back(struct service *service, const struct exclusive_order *order, unsigned from);

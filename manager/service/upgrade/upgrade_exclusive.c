@@ -18,8 +18,7 @@ enum gate_answer upgrade_exclusive_gate(const struct service *service,
 			    service->name);
 		return GATE_NOT_READY;
 	}
-	return exclusive_run_may(service, &any, ret_from, ret_to, ret_refusal) ? GATE_OPEN
-									       : GATE_NOT_READY;
+	return exclusive_run_may(service, &any, ret_from, ret_to, ret_refusal);
 }
 
 static void proceed(struct upgrade_run *run, enum upgrade_event event, const char *why)
@@ -68,9 +67,11 @@ void upgrade_exclusive_switch(struct upgrade_run *run)
 		.uid = run->uid,
 	};
 	struct problem refusal = {0};
+	enum gate_answer gate;
 
 	run->untouched = true;
-	if (exclusive_run_start(run->service, &order, NULL, &refusal) <= 0)
+	if (exclusive_run_start(run->service, &order, NULL, &gate, &refusal) < 0 ||
+	    gate != GATE_OPEN)
 		proceed(run, UPGRADE_NOT_SWITCHED, refusal.text);
 }
 
