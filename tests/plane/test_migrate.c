@@ -8,8 +8,11 @@
  */
 #include "cases.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+
+#include "plane/preview/preview.h"
 
 #define PORT	8080
 #define CLIENTS 20
@@ -308,6 +311,41 @@ static void a_bounce_spares_a_listener_that_only_this_slot_has(void **state)
 	assert_got_the_queue(pair.a, fds);
 }
 
+/* Whether all sockets of a server block; they share their flags with us while we hold a copy. */
+static void set_blocking(const struct server *server, bool blocking)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	size_t n;
+
+	assert_int_equal(scan_cgroup(server->cgroup, &held, &n), 0);
+	assert_true(n > 0);
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(close_fdp) int fd = -1;
+
+		assert_int_equal(scan_borrow(&held[i], &fd), 0);
+		assert_int_equal(fcntl(fd, F_SETFL, blocking ? 0 : O_NONBLOCK), 0);
+	}
+}
+
+/* It may have polled before its queue was moved, and call accept(2) only now. */
+static void who_may_sleep_in_accept_gets_a_last_connection(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	int fds[CLIENTS];
+	unsigned to;
+
+	begin_clients(&at, fds);
+	set_blocking(pair.a, true);
+	assert_int_equal(retire_leave(rig->plane, 0, ~0U, &to), RETIRE_DONE);
+	assert_int_equal(bounce(rig->plane, 0, pair.a->cgroup, false), CLIENTS);
+	set_blocking(pair.a, false);
+	assert_int_equal(server_accept(pair.a, NULL), 1);
+	assert_int_equal(preview_count(rig->plane), 0);
+	assert_got_the_queue(pair.b, fds);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -323,6 +361,7 @@ int main(void)
 		CASE(an_owner_that_waits_does_not_notice_a_bounce),
 		CASE(a_bounce_without_another_slot_does_nothing),
 		CASE(a_bounce_spares_a_listener_that_only_this_slot_has),
+		CASE(who_may_sleep_in_accept_gets_a_last_connection),
 	};
 
 	return cases_run("migrate", tests);

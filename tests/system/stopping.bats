@@ -80,3 +80,50 @@ has_reloaded() {
 	[[ $(unit_state loose@1) == failed ]]
 	down loose
 }
+
+# Its queue is taken between its poll() and its accept(), which goes on at the next connection only, whatever the
+# handler of SIGTERM has noted down.
+@test "a server that polls, and then sleeps in accept, ends when it is told to" {
+	write /srv/sleeper.py <<-'END'
+		import os, select, signal, socket, sys, time
+		stopping = []
+		signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
+		server = socket.socket()
+		server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+		server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+		server.bind(("0.0.0.0", 9815))
+		server.listen(64)
+		me = f"/run/sleeper.{sys.argv[1]}"
+		poll = select.poll()
+		poll.register(server, select.POLLIN)
+		while not stopping:
+		    if not poll.poll(100):
+		        continue
+		    while os.path.exists(me + ".wait"):
+		        open(me + ".polled", "w")
+		        time.sleep(0.01)
+		    connection, _ = server.accept()
+		    connection.close()
+	END
+	write /etc/systemd/system/sleeper@.service <<-'END'
+		[Service]
+		ExecStart=/usr/bin/python3 /srv/sleeper.py %i
+		ExecStopPost=/bin/rm -f /run/sleeper.%i.polled
+		TimeoutStopSec=10
+	END
+	up sleeper
+	prefer sleeper 0
+	inside touch /run/sleeper.0.wait
+	inside bash -c 'exec 3<>/dev/tcp/127.0.0.1/9815; cat <&3' 3>&- &
+	wait_for 5 inside test -e /run/sleeper.0.polled
+	inside systemctl stop --no-block sleeper@0
+	wait_for 10 has_event sleeper retire
+	# its own way out is open from here on
+	inside rm /run/sleeper.0.wait
+	wait_for 15 is_ended sleeper@0
+	[[ $(inside systemctl show -P Result sleeper@0) == success ]]
+	# who waited was served by the other one
+	wait $!
+	down sleeper
+}
+is_ended() { [[ $(unit_state "$1") == @(inactive|failed) ]]; }

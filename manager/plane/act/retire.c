@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "plane/act/farewell.h"
 #include "plane/bpf/own.h"
 #include "plane/claim.h"
 #include "util/macro.h"
@@ -152,7 +153,7 @@ int retire_keep_reach(struct plane *plane, unsigned slot, const char *cgroup,
 	return r;
 }
 
-static int bounce_socket(const struct plane *plane, unsigned slot, const struct held_socket *held,
+static int bounce_socket(struct plane *plane, unsigned slot, const struct held_socket *held,
 			 bool keep_in_map)
 {
 	struct listener *listener = plane_find(plane, &held->socket.address);
@@ -166,11 +167,12 @@ static int bounce_socket(const struct plane *plane, unsigned slot, const struct 
 	/* nothing may come between these two: a poller would see the hang-up */
 	if (shutdown(fd, SHUT_RD) < 0 || listen(fd, held->socket.backlog) < 0)
 		return -errno;
-	if (!keep_in_map) {
-		(void)listener_put_aside(listener, slot, fd);
-		return 0;
-	}
-	return listener_put(listener, slot, fd, held->socket.cookie);
+	if (keep_in_map)
+		return listener_put(listener, slot, fd, held->socket.cookie);
+	/* without either of these its commands, or its end, go wrong, and nobody's connection */
+	if (!listener_put_aside(listener, slot, fd) && farewell_is_due(fd))
+		(void)farewell(plane, listener, slot);
+	return 0;
 }
 
 /* One that goes on serving takes back from the park what it would put there. */
