@@ -260,6 +260,15 @@ is_gone() { ! is_there "$1"; }
 	down nine
 }
 
+@test "the example for Quadlet is one that Quadlet takes" {
+	local quadlet=/usr/libexec/podman/quadlet
+	[[ -x $quadlet ]] || skip 'podman has no Quadlet here'
+	inside mkdir /tmp/quadlet
+	inside cp $examples/app@.container /tmp/quadlet/
+	run -0 inside env QUADLET_UNIT_DIRS=/tmp/quadlet $quadlet -dryrun
+	[[ $output == *'---app@.service---'*'ExecStart='*'podman run --name app-%i '*'--cgroups=split '*'--network host '* ]]
+}
+
 @test "uninstalling leaves a machine that works" {
 	own_service ten 9011
 	socket_service eleven 9012
@@ -286,13 +295,4 @@ is_gone() { ! is_there "$1"; }
 	run ! inside bash -c "ls $pins/* 2>/dev/null | grep ."
 	[[ -z $(inside find /usr /run -xdev \( -name '*hotstandby*' -o -name hsd -o -name hsctl \) \
 		! -path "$top/*") ]]
-}
-
-@test "the example for Quadlet is one that Quadlet takes" {
-	local quadlet=/usr/libexec/podman/quadlet
-	[[ -x $quadlet ]] || skip 'podman has no Quadlet here'
-	inside mkdir /tmp/quadlet
-	inside cp $examples/app@.container /tmp/quadlet/
-	run -0 inside env QUADLET_UNIT_DIRS=/tmp/quadlet $quadlet -dryrun
-	[[ $output == *'---app@.service---'*'ExecStart='*'podman run --name app-%i '*'--cgroups=split '*'--network host '* ]]
 }

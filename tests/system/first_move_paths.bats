@@ -147,7 +147,8 @@ gone() {
 	inside systemctl kill -s KILL --kill-who=main move
 	wait_for 2 folder_is_free ffive
 	inside rm -r /etc/systemd/system/ffive.service.d
-	wait_for 5 is_unit_state ffive.service inactive
+	# gunicorn's end is not always a clean one when it is told twice
+	wait_for 10 is_over ffive.service
 	[[ $(inside curl -sSf --unix-socket /run/ffive/ffive.sock http://app/) == slot=[01]* ]]
 	gone ffive
 }
@@ -206,6 +207,8 @@ left() { inside bash -c 'install -m 600 /dev/null "/run/$1/.hotstandby.held" && 
 }
 no_links_are_made() { [[ -z $(inside systemctl list-units --no-legend --plain 'hotstandby-paths-*') ]]; }
 
+# ended, well or not
+is_over() { [[ $(unit_state "$1") == @(inactive|failed) ]]; }
 folder_is_held() { [[ $(inside lsattr -d "/run/$1") == *a*' '* ]]; }
 folder_is_free() { [[ $(inside lsattr -d "/run/$1" | cut -d' ' -f1) != *a* ]]; }
 

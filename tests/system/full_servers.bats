@@ -336,7 +336,8 @@ pause() {
 
 @test "systemctl freeze, 10 s" {
 	pool
-	pause systemd-run -q --collect bash -c 'systemctl freeze pool@0; sleep 10; systemctl thaw pool@0'
+	# it is frozen when that returns, and thawed by another
+	pause bash -c 'systemctl freeze pool@0 && exec systemd-run -q --collect bash -c "sleep 10; systemctl thaw pool@0"'
 	has_said pool hang 'slot 0: it is frozen, or held by a debugger: .*; it stands by again when it goes on and accepts'
 }
 
