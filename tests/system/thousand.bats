@@ -7,7 +7,8 @@
 load lib/rig
 load lib/servers
 
-export BATS_TEST_TIMEOUT=800 LOAD_SECONDS=700
+# these are to be dense: several requests in each switchover
+export BATS_TEST_TIMEOUT=800 LOAD_SECONDS=700 LOAD_PAUSE_MS=2
 switchovers=${SWITCHOVERS:-1000}
 
 # switch NAME
