@@ -12,9 +12,11 @@
 #include "plane/path/unixask.h"
 #include "plane/selftest/selftest.h"
 #include "system/machine.h"
+#include "system/notify.h"
 #include "system/startlog.h"
 #include "system/work/work.h"
 #include "util/clock.h"
+#include "util/files.h"
 #include "util/macro.h"
 
 /* hsd.service does not restart after this one: EX_UNAVAILABLE of sysexits.h. */
@@ -39,22 +41,24 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 {
 	(void)source;
 	(void)info;
-	sd_notify(0, "RELOADING=1");
+	(void)notify_send("RELOADING=1", -1);
 	manager_reload(userdata);
-	sd_notify(0, "READY=1");
+	(void)notify_send("READY=1", -1);
 	return 0;
 }
 
 static int on_known_look(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct start *start = userdata;
+	char ready[64];
 
 	if (!manager_is_known(start->manager) && usec < start->deadline) {
 		sd_event_source_set_time_relative(source, KNOWN_LOOK_USEC);
 		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	}
 	start->source = sd_event_source_disable_unref(source);
-	sd_notifyf(0, "READY=1\nSTATUS=%zu services", start->manager->n_services);
+	snprintf(ready, sizeof(ready), "READY=1\nSTATUS=%zu services", start->manager->n_services);
+	(void)notify_send(ready, -1);
 	return 0;
 }
 
@@ -83,7 +87,7 @@ static int set_up_loop(sd_event **ret_event)
 	if (r >= 0)
 		r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
 	if (r >= 0)
-		r = sd_event_set_watchdog(event, true);
+		r = notify_begin(event);
 	if (r < 0)
 		return r;
 	*ret_event = steal_ptr(&event);
@@ -105,22 +109,27 @@ static bool is_journal(void)
  * before this process is gone. */
 static void tell_end(const char *text)
 {
+	_cleanup_(freep) char *status = format("STATUS=%s", text);
+
 	fprintf(stderr, "%shsd: %s\n", is_journal() ? SD_ERR : "", text);
 	startlog_fail(text);
-	sd_notifyf(0, "STATUS=%s", text);
-	sd_notify_barrier(0, BARRIER_USEC);
+	if (status && !notify_send(status, -1))
+		sd_notify_barrier(0, BARRIER_USEC);
 }
 
 static void tell_wait(const struct startlog *log, uint64_t delay)
 {
 	const char *words = log->last_words.text[0] ? log->last_words.text : "it crashed";
+	_cleanup_(freep) char *status =
+		format("STATUS=ended %u times in a row, waits before it tries again: %s", log->ends,
+		       words);
 	char span[SPAN_TEXT_MAX];
 
 	span_format(delay, span, sizeof(span));
 	fprintf(stderr, "%shsd: ended %u times in a row soon after its start; waits %s now\n",
 		is_journal() ? SD_WARNING : "", log->ends, span);
-	sd_notifyf(0, "STATUS=ended %u times in a row, waits before it tries again: %s", log->ends,
-		   words);
+	if (status)
+		(void)notify_send(status, -1);
 }
 
 /* A start that fails, and fails again, must not keep the machine busy. False = told to end. */
@@ -180,9 +189,10 @@ static int run(struct manager_options *options)
 		r = tell_ready(event, &start);
 	if (r >= 0) {
 		r = sd_event_loop(event);
-		sd_notify(0, "STOPPING=1");
+		(void)notify_send("STOPPING=1", -1);
 	}
 	sd_event_source_disable_unref(start.source);
+	notify_end();
 	/* not on a signal: the bus has made an end of it */
 	if (r > 0)
 		r = problem_set(&problem, -ENOTCONN,

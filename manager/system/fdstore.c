@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
+#include "system/notify.h"
+#include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"
 
@@ -83,7 +85,10 @@ void fdstore_claim(struct fdstore *store, int (*each)(int fd, uint64_t cookie, v
 
 static void remove_name(const char *name)
 {
-	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	_cleanup_(freep) char *text = format("FDSTOREREMOVE=1\nFDNAME=%s", name);
+
+	if (text)
+		(void)notify_send(text, -1);
 }
 
 unsigned fdstore_drop_rest(struct fdstore *store)
@@ -115,17 +120,27 @@ static struct name name_of(uint64_t cookie)
 	return name;
 }
 
+/* What systemd is told of one that it is to keep. */
+struct order {
+	char text[64];
+};
+
+static struct order order_of(uint64_t cookie)
+{
+	struct order order;
+
+	snprintf(order.text, sizeof(order.text), "FDSTORE=1\nFDNAME=%s", name_of(cookie).text);
+	return order;
+}
+
 int fdstore_put(int fd, uint64_t cookie)
 {
-	char text[64];
-	int r;
-
-	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name_of(cookie).text);
-	r = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
-	return r < 0 ? r : 0;
+	return notify_send(order_of(cookie).text, fd);
 }
 
 void fdstore_remove(uint64_t cookie)
 {
-	remove_name(name_of(cookie).text);
+	/* it may not have come to systemd as yet */
+	if (!notify_recall(order_of(cookie).text))
+		remove_name(name_of(cookie).text);
 }
