@@ -122,6 +122,13 @@ static void on_job_made(sd_bus_message *answer, int error, void *userdata)
 		job->path = strdup(path);
 	if (job->path)
 		return;
+	/* it may be carried out yet, when systemd comes to it */
+	if (error == -ETIMEDOUT) {
+		problem_set(&problem, 0,
+			    "systemd does not answer; it may still do it when it does");
+		end_job(job, "unknown", &problem);
+		return;
+	}
 	problem_set(&problem, 0, "systemd refused: %s",
 		    words && words->message ? words->message : "no answer");
 	end_job(job, "failed", &problem);

@@ -83,7 +83,7 @@ static void on_facts(sd_bus_message *answer, int error, void *userdata)
 		unit_facts_set_cgroup(&watch->facts, watch->cgroup);
 		watch->delay = 0;
 	}
-	if (watch->again) {
+	if (watch->again && !error) {
 		/* this answer may be older than what was asked about: wait for the next; but a unit
 		 * that changes all the time is told about, too, and not asked about all the time */
 		watch->again = false;
@@ -94,8 +94,10 @@ static void on_facts(sd_bus_message *answer, int error, void *userdata)
 		ask_after(watch, RESTLESS_USEC);
 	}
 	watch->passed_over = 0;
-	if (error)
+	if (error) {
+		watch->again = false;
 		ask_later(watch);
+	}
 	watch->on_changed(&watch->facts, error, watch->userdata);
 }
 
