@@ -7,6 +7,7 @@
 #include "hsd/bus_request.h"
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
+#include "hsd/door.h"
 #include "service/whole/calls.h"
 #include "service/whole/status.h"
 #include "util/macro.h"
@@ -324,9 +325,11 @@ void bus_emit_progress(const struct service *service, const char *json)
 {
 	_cleanup_(freep) char *path = NULL;
 
-	if (service_path(service, &path) >= 0)
-		sd_bus_emit_signal(manager_of(service)->api, path, BUS_SERVICE_INTERFACE,
-				   "Progress", "s", json);
+	if (service_path(service, &path) < 0)
+		return;
+	sd_bus_emit_signal(manager_of(service)->api, path, BUS_SERVICE_INTERFACE, "Progress", "s",
+			   json);
+	door_emit_progress(manager_of(service)->door, path, json);
 }
 
 void bus_emit_changed(const struct service *service)

@@ -139,6 +139,18 @@ static int let_in(struct door *door, int *fd)
 	return r;
 }
 
+void door_emit_progress(const struct door *door, const char *path, const char *json)
+{
+	struct visitor *visitor;
+
+	if (!door)
+		return;
+	/* there is no bus in between that would ask who wants to hear it */
+	LIST_FOREACH (visitor, &door->visitors, entry)
+		sd_bus_emit_signal(visitor->bus, path, BUS_SERVICE_INTERFACE, "Progress", "s",
+				   json);
+}
+
 /* ---- the door ---- */
 
 static int on_reopening(sd_event_source *source, uint64_t usec, void *userdata)
