@@ -217,6 +217,28 @@ static void one_that_ends_by_itself_is_started_again(void **state)
 	engine_end(engine);
 }
 
+/* Its sockets were being looked at just then, and others have them still: nobody asks for it by
+ * ExecStop=. */
+static void one_that_ends_by_itself_while_it_is_adopted_is_left(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct instance *instance = engine->service->instances[0];
+	struct actor *actor = &engine->actors[0];
+
+	(void)state;
+	actor->held = true;
+	instance_adopt(instance, NULL);
+	engine_until(engine, instance->adopt_work);
+	actor->facts.state = UNIT_STOPPING;
+	units_say(actor->unit, &actor->facts);
+	engine_until(engine, engine_active(engine) == 1);
+	assert_int_equal(who_serves(), 'B');
+	actor_crash(engine, 0);
+	actor->held = false;
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
 static void who_retires_one_by_hand_does_not_wait_for_its_end(void **state)
 {
 	struct engine *engine = begin_started(QUICK);
@@ -544,6 +566,7 @@ int main(void)
 		cmocka_unit_test(the_active_one_that_is_lost_is_followed_and_comes_back),
 		cmocka_unit_test(one_that_stops_is_retired_before),
 		cmocka_unit_test(one_that_ends_by_itself_is_started_again),
+		cmocka_unit_test(one_that_ends_by_itself_while_it_is_adopted_is_left),
 		cmocka_unit_test(who_retires_one_by_hand_does_not_wait_for_its_end),
 		cmocka_unit_test(without_any_slot_clients_wait_for_the_next),
 		cmocka_unit_test(a_change_while_one_runs_is_refused),

@@ -297,11 +297,20 @@ static bool is_retiring(const struct instance *instance)
 	       instance->news_source;
 }
 
+/* It ends by itself, which nobody says but systemd, and others have its sockets. */
+static bool ends_unasked(const struct instance *instance)
+{
+	return instance->unasked && instance_facts(instance)->state == UNIT_STOPPING &&
+	       instance->service->plane &&
+	       plane_slot_sockets(instance->service->plane, instance->slot);
+}
+
 /* It was to be retired while it was being adopted, or before it was known why. */
 static void go_on(struct instance *instance)
 {
 	/* what is just being put into the map would be there afterwards */
-	if (instance->retirers.n && !instance->adopt_work && !is_retiring(instance))
+	if ((instance->retirers.n || ends_unasked(instance)) && !instance->adopt_work &&
+	    !is_retiring(instance))
 		try_retire(instance);
 }
 
