@@ -28,21 +28,12 @@ void service_progress(const struct service *service, json_object *step)
 		service->host->ops->progress(service, text);
 }
 
-enum service_work service_work(const struct service *service)
+enum service_work service_busy(const struct service *service)
 {
-	if (service->upgrade)
-		return SERVICE_UPGRADE;
-	if (service->resume_source)
-		return SERVICE_RESUMING;
-	if (service->exclusive)
-		return SERVICE_EXCLUSIVE;
-	return service->change ? SERVICE_CHANGE : SERVICE_IDLE;
-}
-
-bool service_is_busy(const struct service *service, bool of_upgrade)
-{
-	return of_upgrade ? service->change || service->exclusive
-			  : service_work(service) != SERVICE_IDLE;
+	for (unsigned i = 0; i < SERVICE_IDLE; i++)
+		if (service->runs[i] || (i == SERVICE_RESUMING && service->resume_source))
+			return i;
+	return SERVICE_IDLE;
 }
 
 bool service_is_full(const struct service *service, unsigned slot)
@@ -54,11 +45,6 @@ bool service_is_full(const struct service *service, unsigned slot)
 	if (!trouble->found)
 		return trouble->kind == STANDSTILL_IS_FULL;
 	return trouble->still->begun && standstill_kind(trouble->still) == STANDSTILL_IS_FULL;
-}
-
-bool service_is_upgrading(const struct service *service)
-{
-	return service->upgrade || service->resume_source;
 }
 
 const struct slot_health *service_health(const struct service *service,

@@ -17,12 +17,8 @@
 #include "service/host.h"
 
 struct change_hold;
-struct ended;
-struct change_run;
-struct upgrade_run;
 struct event_log;
 struct exec_run;
-struct exclusive_run;
 struct failover;
 struct hang;
 struct health_watch;
@@ -32,6 +28,7 @@ struct outdated_slots;
 struct park;
 struct pathguard;
 struct roles;
+struct run;
 struct smoke;
 struct selection;
 
@@ -55,6 +52,16 @@ struct trouble {
 	const struct standstill *still; /* what was seen of it since */
 };
 
+/* What is being done with it, from the whole to its parts. */
+enum service_work {
+	SERVICE_UPGRADE,   /* and, within it, perhaps one of the switchovers */
+	SERVICE_RESUMING,  /* one that the hsd before has left waits for facts */
+	SERVICE_EXCLUSIVE, /* the switchover of a service with Exclusive=yes */
+	SERVICE_CHANGE,	   /* that of any other */
+	SERVICE_DRAIN,	   /* a slot is out of service, and its connections are waited for */
+	SERVICE_IDLE
+};
+
 struct service {
 	const struct host *host;
 	struct events events;
@@ -66,16 +73,13 @@ struct service {
 	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
 	struct instance *instances[HS_SLOTS_MAX];
 	unsigned n_slots;
-	struct change_run *change;	/* NULL: none runs */
-	bool settles;			/* it is about to flip, or has a moment ago */
-	struct upgrade_run *upgrade;	/* likewise */
-	sd_event_source *resume_source; /* one was left by the hsd before: see
-					   service/upgrade/upgrade_resume.h */
+	struct run *runs[SERVICE_IDLE]; /* NULL: none of the kind; see service/change/run.h */
+	struct run *ended;		/* those that have */
+	bool settles;			/* a change is about to flip, or has a moment ago */
+	sd_event_source *resume_source; /* see service/upgrade/upgrade_resume.h */
 	uint64_t resume_until;
-	struct exclusive_run *exclusive; /* likewise, of a service with Exclusive=yes */
-	struct ended *ended;		 /* those that have ended: see service/ended.h */
-	struct smoke *smoke;		 /* of the one or the other */
-	bool loss_told;			 /* that no slot is left; until the next adoption */
+	struct smoke *smoke;
+	bool loss_told; /* that no slot is left; until the next adoption */
 	struct event_log *event_log;
 	struct nudging *nudging; /* NULL: there is nothing that could move */
 	struct park *park;
@@ -116,21 +120,10 @@ void service_changed(const struct service *service);
 /* A change of the service has come so far. Takes the object. */
 void service_progress(const struct service *service, json_object *step);
 
-/* What is being done with it: one thing at a time. */
-enum service_work {
-	SERVICE_IDLE,
-	SERVICE_UPGRADE, /* and, within it, perhaps one of the next two */
-	SERVICE_CHANGE,
-	SERVICE_EXCLUSIVE, /* the switchover of an exclusive service */
-	SERVICE_RESUMING,  /* an upgrade that the hsd before has left waits for facts */
-};
-enum service_work service_work(const struct service *service);
-/* Whether a change may not begin now. `of_upgrade`: it is a part of the upgrade that runs. */
-bool service_is_busy(const struct service *service, bool of_upgrade);
+/* What is being done with it: the whole, where one is a part of another. */
+enum service_work service_busy(const struct service *service);
 /* The instance accepts nothing, in service or not, and is not known to stand still. */
 bool service_is_full(const struct service *service, unsigned slot);
-/* An upgrade runs, or was left. */
-bool service_is_upgrading(const struct service *service);
 
 /* What its probes say of all slots, valid until the event loop runs on; NULL when the service has
  * no probes. */

@@ -316,7 +316,7 @@ bool engine_rests(const struct engine *engine)
 		    units_find_job(engine->actors[i].unit, &action) ||
 		    engine_state(engine, i) != SLOT_READY)
 			return false;
-	return engine_active(engine) < ENGINE_SLOTS && service_work(service) == SERVICE_IDLE &&
+	return engine_active(engine) < ENGINE_SLOTS && service_busy(service) == SERVICE_IDLE &&
 	       !service->holds && !service->ended && !service->events.n &&
 	       !host_busy(service->host) && !engine_unanswered(engine);
 }
@@ -343,7 +343,7 @@ void engine_give_up(const struct engine *engine, const char *file, int line, con
 		print_actor(engine, i);
 	if (service)
 		fprintf(stderr, "# word %#llx, work %d, held %d, unanswered %u, workers %u\n",
-			(unsigned long long)plane_word(service->plane), service_work(service),
+			(unsigned long long)plane_word(service->plane), service_busy(service),
 			service->holds != NULL, engine_unanswered(engine),
 			host_busy(&engine->host));
 	rig_fail(file, line, "in vain: %s", condition);

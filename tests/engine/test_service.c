@@ -296,7 +296,7 @@ static void a_change_while_one_runs_is_refused(void **state)
 	call_upgrade(engine->service, &(struct upgrade_order) {.smoke = ""}, &refused[2]->request);
 	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++)
 		expect_refusal(refused[i], "is running");
-	assert_int_equal(service_work(engine->service), SERVICE_CHANGE);
+	assert_int_equal(service_busy(engine->service), SERVICE_CHANGE);
 	assert_false(first->answered);
 	/* it was this that the change has waited for */
 	close_fd(fd);
@@ -374,6 +374,30 @@ static void an_upgrade_whose_new_one_fails_is_undone(void **state)
 	engine_end(engine);
 }
 
+/* systemd has done what it was told to do. */
+static void an_upgrade_whose_new_one_ends_at_once_is_undone(void **state)
+{
+	struct engine *engine = begin_started(QUICK "RestartOnCrash=no\n");
+	struct upgrade_order order = {.smoke = "", .ready_usec = USEC_INFINITY};
+	struct asked *asked = engine_ask(engine);
+	struct actor *actor = &engine->actors[1];
+
+	(void)state;
+	call_upgrade(engine->service, &order, &asked->request);
+	engine_until(engine, actor->play == PLAY_STARTING);
+	actor->held = true;
+	actor_crash(engine, 1);
+	actor->facts.state = UNIT_FAILED;
+	actor->facts.main_pid = 0;
+	units_hide(actor->unit, &actor->facts);
+	units_end_job(actor->unit, "done");
+	engine_until(engine, asked->answered);
+	assert_int_equal(asked->failure, REQUEST_UNDONE);
+	assert_non_null(strstr(asked->text, "has ended as soon as it had started"));
+	assert_int_equal(engine_active(engine), 0);
+	engine_end(engine);
+}
+
 /* ---- where one may run at a time ---- */
 
 #define EXCLUSIVE QUICK "Exclusive=yes\n"
@@ -383,7 +407,7 @@ static bool serves_alone(const struct engine *engine, unsigned slot)
 	return engine->actors[slot].play == PLAY_RUNNING &&
 	       engine->actors[!slot].play == PLAY_DOWN &&
 	       engine_state(engine, slot) == SLOT_READY && engine_active(engine) == slot &&
-	       service_work(engine->service) == SERVICE_IDLE && !engine_unanswered(engine);
+	       service_busy(engine->service) == SERVICE_IDLE && !engine_unanswered(engine);
 }
 
 static struct engine *begin_exclusive(void)
@@ -574,6 +598,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_timed_does_not_begin),
 		cmocka_unit_test(an_upgrade_restarts_both),
 		cmocka_unit_test(an_upgrade_whose_new_one_fails_is_undone),
+		cmocka_unit_test(an_upgrade_whose_new_one_ends_at_once_is_undone),
 		cmocka_unit_test(one_takes_turns_with_another),
 		cmocka_unit_test(a_second_turn_is_refused_also_while_the_first_one_comes_up),
 		cmocka_unit_test(one_whose_turn_fails_gives_it_back),

@@ -154,8 +154,9 @@ kill_main() { inside systemctl kill -s KILL --kill-who=main "$1"; }
 }
 
 @test "refused: another change of this service is running" {
-	begin_change switchover app --settle=2s --drain=0
-	wait_for 5 is_at settle
+	hold 9201 1
+	begin_change switchover app --drain=1min
+	wait_for 5 is_at drain
 	for verb in 'switchover app' 'rollback app' 'failover app'; do
 		run -3 hs $verb
 		[[ $output == *'another change of this service is running; wait for its end'* ]]
@@ -163,6 +164,7 @@ kill_main() { inside systemctl kill -s KILL --kill-who=main "$1"; }
 	# nor by the pins, behind the back of hsd
 	run -3 hs switchover app --direct
 	[[ $output == *'another change of this service is running'* ]]
+	let_go
 	end_change
 	((status == 0))
 	[[ $(active app) == 1 ]]

@@ -47,9 +47,12 @@ in_step() {
 	new=$BATS_TEST_NUMBER.$((++number))
 	from=$(active app)
 	version "$new"
+	# long enough for what is done in it
+	local hold=300ms
+	[[ $1 != canary ]] || hold=3s
 	code=0
 	inside timeout 60 python3 $tools/at_step.py ${3:-} "$1" "$2" hsctl upgrade app --smoke='sleep 0.3' --smoke-may-be-silent \
-		--canary=10% --hold=300ms --probation=300ms >"$BATS_TEST_TMPDIR/$1" 2>&1 || code=$?
+		--canary=10% --hold=$hold --probation=300ms >"$BATS_TEST_TMPDIR/$1" 2>&1 || code=$?
 	((code != 99)) || fail "$(<"$BATS_TEST_TMPDIR/$1")"
 }
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "service/ended.h"
+#include "service/change/run.h"
 #include "service/service.h"
 #include "util/macro.h"
 
@@ -50,7 +50,7 @@ static void on_line(const char *line)
 }
 
 static const struct feature features[] = {
-	{HEARS(EVENT_CHANGE_ENDED), ended_heard},
+	{HEARS(EVENT_CHANGE_ENDED), run_ended_heard},
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_LOST), on_first},
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_VERDICT) | HEARS(EVENT_LOST), on_second},
 };
@@ -82,7 +82,7 @@ static int tear_down(void **state)
 {
 	struct rig *rig = *state;
 
-	ended_drop(&rig->service);
+	run_drop_all(&rig->service);
 	events_done(&rig->service.events);
 	sd_event_unref(rig->host.event);
 	free(rig);
@@ -164,58 +164,108 @@ static void what_is_not_heard_is_forgotten(void **state)
 
 /* ---- what has ended ---- */
 
-struct thing {
-	struct ended ended;
-	struct service *service;
-	struct thing *follows; /* ends when it hears of this end */
-	char name;
-};
+#define DO_END 1
 
-static void on_thing(struct ended *ended, bool was_heard)
+static void note_run(const char *what, const struct run *run)
 {
-	struct thing *thing = container_of(ended, struct thing, ended);
 	size_t length = strlen(heard);
 
-	snprintf(heard + length, sizeof(heard) - length, "%c%s ", thing->name,
-		 was_heard ? "" : "-");
-	if (was_heard && thing->follows)
-		ended_add(thing->service, &thing->follows->ended, on_thing);
-	free(thing);
+	snprintf(heard + length, sizeof(heard) - length, "%s %s, ", run->verb, what);
 }
 
-static struct thing *thing_new(struct rig *rig, char name, struct thing *follows)
+static uint64_t wake(const struct run *run, uint64_t now)
 {
-	struct thing *thing = calloc(1, sizeof(*thing));
+	(void)run;
+	(void)now;
+	return UINT64_MAX;
+}
 
-	*thing = (struct thing) {.service = &rig->service, .name = name, .follows = follows};
-	return thing;
+static unsigned carry_out(struct run *run, unsigned actions)
+{
+	(void)run;
+	(void)actions;
+	return 0;
+}
+
+static enum run_result describe(struct run *run, struct problem *ret_sentence)
+{
+	(void)ret_sentence;
+	note_run("ends", run);
+	return RUN_DONE;
+}
+
+static unsigned on_part_ended(struct run *run, struct run *part)
+{
+	note_run("was there still", part);
+	note_run("hears", run);
+	return DO_END;
+}
+
+static void done(struct run *run)
+{
+	note_run("is freed", run);
+}
+
+static const struct run_kind part_kind = {
+	.work = SERVICE_CHANGE,
+	.size = sizeof(struct run),
+	.do_end = DO_END,
+	.wake = wake,
+	.carry_out = carry_out,
+	.describe = describe,
+	.done = done,
+};
+static const struct run_kind whole_kind = {
+	.work = SERVICE_UPGRADE,
+	.size = sizeof(struct run),
+	.do_end = DO_END,
+	.wake = wake,
+	.carry_out = carry_out,
+	.part_ended = on_part_ended,
+	.describe = describe,
+	.done = done,
+};
+
+static struct run *begin(struct rig *rig, const struct run_kind *kind, const char *verb)
+{
+	struct run *run;
+
+	assert_int_equal(run_new(kind, &rig->service, &run), 0);
+	run->verb = verb;
+	run->of_upgrade = kind == &part_kind;
+	run_begin(run, NULL, 0);
+	assert_ptr_equal(rig->service.runs[kind->work], run);
+	return run;
 }
 
 static void an_end_is_heard_later(void **state)
 {
 	struct rig *rig = *state;
-	struct thing *upgrade = thing_new(rig, 'u', NULL);
-	struct thing *change = thing_new(rig, 'c', upgrade), *other = thing_new(rig, 'o', NULL);
+	struct run *part;
 
-	ended_add(&rig->service, &change->ended, on_thing);
-	ended_add(&rig->service, &other->ended, on_thing);
-	assert_string_equal(heard, "");
-	assert_int_equal(change->name, 'c'); /* it is there still */
+	begin(rig, &whole_kind, "upgrade");
+	part = begin(rig, &part_kind, "change");
+	assert_int_equal(service_busy(&rig->service), SERVICE_UPGRADE);
+	run_go_on(part, DO_END);
+	assert_string_equal(heard, "change ends, ");
+	assert_null(rig->service.runs[SERVICE_CHANGE]);
 	run(rig);
-	assert_string_equal(heard, "c o u ");
+	assert_string_equal(heard, "change ends, change was there still, upgrade hears, upgrade "
+				   "ends, change is freed, upgrade is freed, ");
 	assert_null(rig->service.ended);
+	assert_int_equal(service_busy(&rig->service), SERVICE_IDLE);
 }
 
 static void an_end_goes_with_its_service(void **state)
 {
 	struct rig *rig = *state;
-	struct thing *change = thing_new(rig, 'c', NULL);
 
-	ended_add(&rig->service, &change->ended, on_thing);
-	ended_drop(&rig->service);
-	assert_string_equal(heard, "c- ");
+	begin(rig, &whole_kind, "upgrade");
+	run_go_on(begin(rig, &part_kind, "change"), DO_END);
+	run_drop_all(&rig->service);
+	assert_string_equal(heard, "change ends, change is freed, upgrade is freed, ");
 	run(rig);
-	assert_string_equal(heard, "c- ");
+	assert_string_equal(heard, "change ends, change is freed, upgrade is freed, ");
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drives one change (switchover, rollback, fail-over) of a service through the event loop. */
+/* The switchover, rollback or fail-over of a service, driven by service/change/run.h. */
 #pragma once
 
 #include "service/change/change.h"
-#include "service/request.h"
-#include "service/service.h"
+#include "service/change/run.h"
 
 struct change_order {
 	enum switchover_verb verb;
 	int to; /* a slot, or GATE_STANDBY */
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then;
-	/* told the end instead of who has asked; `uid` is who is behind it then */
-	void (*on_end)(enum switchover_state state, const char *sentence, void *userdata);
-	void *userdata;
-	uint32_t uid;
+	bool of_upgrade; /* it is a part of the one that runs */
+	uint32_t uid;	 /* of who is behind it, if there is no request */
 };
 
 /*
@@ -25,16 +22,6 @@ struct change_order {
 int change_run_start(struct service *service, const struct change_order *order,
 		     struct request **request, enum gate_answer *ret_answer,
 		     struct problem *ret_refusal);
-/* Ends it without an answer from systemd; the traffic stays where it is. */
-struct change_run *change_run_free(struct change_run *run);
 
-/* The word or a slot's sockets have changed: look at once. */
-void change_run_poke(struct change_run *run);
-/* The slot is unhealthy: if this change has just brought it there, it is
- * undone. NULL is nobody. */
-void change_run_on_unhealthy(struct change_run *run, unsigned slot, const char *reason);
-unsigned change_run_from(const struct change_run *run);
-/* "switchover", "rollback", "failover". */
-const char *change_run_verb(const struct change_run *run);
-/* EVENT_LOST. */
-void change_run_heard(struct service *service, const struct event *event);
+/* The slot is unhealthy: if a change has just brought it there, it is undone. */
+void change_run_on_unhealthy(struct service *service, unsigned slot, const char *reason);

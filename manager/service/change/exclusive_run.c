@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/change/exclusive_run.h"
 
-#include <string.h>
-#include <syslog.h>
-
 #include "plane/peers.h"
 #include "service/change/parking.h"
-#include "service/change/smoke.h"
-#include "service/ended.h"
 #include "service/keep/park.h"
 #include "service/report/report.h"
 #include "service/slot/instance.h"
@@ -20,58 +15,30 @@
 #define ADOPT_USEC (10 * USEC_PER_SEC)
 
 struct exclusive_run {
-	struct service *service;
+	struct run run;
 	struct exclusive machine;
 	struct plane_undo undo; /* to take it back */
 	uint32_t waited;	/* or QUEUED_UNKNOWN */
-	int lock_fd;
-	char *smoke_command;
-	bool smoke_may_be_silent;
-	struct smoke *smoke;
-	uint32_t uid;		 /* of who asked for it */
-	struct request *request; /* NULL: nobody waits */
-	void (*on_end)(const struct exclusive *machine, void *userdata);
-	void *userdata;
-	sd_event_source *timer;
-	struct unit_job *job;
-	/* a job has ended so; it counts when the facts of its unit are fresh */
-	enum exclusive_event job_event;
-	unsigned job_slot;
-	struct ended ended;
 };
 
-static void carry_out(struct exclusive_run *run, unsigned actions);
-
-struct exclusive_run *exclusive_run_free(struct exclusive_run *run)
+static struct exclusive_run *exclusive_of(const struct run *run)
 {
-	if (!run)
-		return NULL;
-	sd_event_source_disable_unref(run->timer);
-	unit_job_free(run->job);
-	request_fail(run->request, REQUEST_LEFT,
-		     "hsd stops, or manages this service no longer; the next hsd goes on");
-	close_fd(run->lock_fd);
-	smoke_free(run->smoke);
-	free(run->smoke_command);
-	free(run);
-	return NULL;
+	return container_of(run, struct exclusive_run, run);
 }
 
-DEFINE_CLEANUP(struct exclusive_run, exclusive_run_free)
-
-const char *exclusive_run_verb(const struct exclusive_run *run)
+const struct exclusive *exclusive_run_machine(const struct run *run)
 {
-	return switchover_verb_to_string(run->machine.plan.verb);
+	return &exclusive_of(run)->machine;
 }
 
 bool exclusive_run_blocks(const struct service *service, struct problem *ret_refusal)
 {
-	if (!service->exclusive)
+	if (!service->runs[SERVICE_EXCLUSIVE])
 		return false;
 	problem_set(ret_refusal, 0,
 		    "%s: its %s holds new connections until the new instance is ready, and lets "
 		    "them go then; see hsctl status %s",
-		    service->name, exclusive_run_verb(service->exclusive), service->name);
+		    service->name, service->runs[SERVICE_EXCLUSIVE]->verb, service->name);
 	return true;
 }
 
@@ -79,7 +46,7 @@ bool exclusive_run_blocks(const struct service *service, struct problem *ret_ref
 
 static void hold(struct exclusive_run *run)
 {
-	struct plane *plane = run->service->plane;
+	struct plane *plane = run->run.service->plane;
 
 	/* what rollback will need, and the next hsd, should this one die */
 	run->undo.cookie = plane_slot_cookie(plane, run->machine.plan.from);
@@ -91,7 +58,7 @@ static void release(struct exclusive_run *run)
 {
 	const struct exclusive *machine = &run->machine;
 	bool done = machine->state == EXCLUSIVE_DONE;
-	struct plane *plane = run->service->plane;
+	struct plane *plane = run->run.service->plane;
 	unsigned to = done ? machine->plan.to : machine->plan.from;
 
 	run->waited = parking_waiting(plane);
@@ -102,80 +69,37 @@ static void release(struct exclusive_run *run)
 		plane_remember(plane, run->undo.previous_word, run->undo.previous_cookie);
 	else if (machine->plan.verb == VERB_ROLLBACK)
 		plane_remember(plane, 0, 0);
-	park_look(run->service->park);
+	park_look(run->run.service->park);
 }
 
 /* ---- telling ---- */
 
-void exclusive_run_tell(struct exclusive_run *run)
+static json_object *progress(struct run *run)
 {
-	json_object *object;
+	struct exclusive *machine = &exclusive_of(run)->machine;
 
-	run->machine.waiting = parking_waiting(run->service->plane);
-	object = report_exclusive_progress(&run->machine, run->service->name, now_usec());
-
-	service_progress(run->service, object);
+	machine->waiting = parking_waiting(run->service->plane);
+	return report_exclusive_progress(machine, run->service->name, now_usec());
 }
 
-static void answer(struct exclusive_run *run, const struct problem *sentence)
+static enum run_result describe(struct run *run, struct problem *ret_sentence)
 {
-	const struct exclusive *machine = &run->machine;
-	struct request *request = steal_ptr(&run->request);
+	const struct exclusive_run *exclusive = exclusive_of(run);
+	enum exclusive_state state = exclusive->machine.state;
 
-	if (!request)
-		return;
-	if (machine->state == EXCLUSIVE_DONE)
-		request_done(request, report_exclusive(machine, run->service->name, now_usec(),
-						       run->waited));
-	else
-		request_fail(request,
-			     machine->state == EXCLUSIVE_UNDONE ? REQUEST_UNDONE : REQUEST_FAILED,
-			     "%s", sentence->text);
+	exclusive_describe(&exclusive->machine, run->service->name, now_usec(), exclusive->waited,
+			   ret_sentence);
+	if (state == EXCLUSIVE_DONE)
+		return RUN_DONE;
+	return state == EXCLUSIVE_UNDONE ? RUN_UNDONE : RUN_FAILED;
 }
 
-static void log_end(const struct exclusive_run *run, const struct problem *sentence)
+static json_object *outcome(struct run *run)
 {
-	const struct exclusive *machine = &run->machine;
-	bool done = machine->state == EXCLUSIVE_DONE;
-	struct journal_scope scope = {run->service->name, machine->plan.to,
-				      done ? LOG_NOTICE : LOG_WARNING};
-	struct journal_deed deed = {
-		.verb = switchover_verb_to_string(machine->plan.verb),
-		.outcome = exclusive_step_name(machine),
-		.from = machine->plan.from,
-		.to = machine->plan.to,
-		.uid = run->uid,
-		.duration_usec = now_usec() - machine->begun,
-	};
+	const struct exclusive_run *exclusive = exclusive_of(run);
 
-	journal_log_deed(machine->plan.verb == VERB_ROLLBACK ? JOURNAL_ROLLBACK
-							     : JOURNAL_SWITCHOVER,
-			 &scope, &deed, "%s", sentence->text);
-}
-
-static void on_heard(struct ended *ended, bool heard)
-{
-	struct exclusive_run *run = container_of(ended, struct exclusive_run, ended);
-
-	if (heard && run->on_end)
-		run->on_end(&run->machine, run->userdata);
-	exclusive_run_free(run);
-}
-
-static void end(struct exclusive_run *run)
-{
-	struct service *service = run->service;
-	struct problem sentence = {0};
-
-	exclusive_describe(&run->machine, service->name, now_usec(), run->waited, &sentence);
-	log_end(run, &sentence);
-	answer(run, &sentence);
-	run->timer = sd_event_source_disable_unref(run->timer);
-	run->job = unit_job_free(run->job);
-	run->smoke = smoke_free(run->smoke);
-	run->lock_fd = close_fd(run->lock_fd);
-	service->exclusive = NULL;
-	ended_add(service, &run->ended, on_heard);
+	return report_exclusive(&exclusive->machine, run->service->name, now_usec(),
+				exclusive->waited);
 }
 
 /* ---- driving ---- */
@@ -183,7 +107,7 @@ static void end(struct exclusive_run *run)
 static void read_health(const struct exclusive_run *run, struct exclusive_input *input)
 {
 	struct slot_health buffer[HS_SLOTS_MAX];
-	const struct slot_health *health = service_health(run->service, buffer);
+	const struct slot_health *health = service_health(run->run.service, buffer);
 	unsigned to = run->machine.plan.to;
 
 	input->healthy = !health || (to < HS_SLOTS_MAX && health[to].state == HEALTH_GOOD);
@@ -194,7 +118,7 @@ static void read_health(const struct exclusive_run *run, struct exclusive_input 
 
 static unsigned step(struct exclusive_run *run, enum exclusive_event event, const char *why)
 {
-	struct service *service = run->service;
+	struct service *service = run->run.service;
 	const struct exclusive_plan *plan = &run->machine.plan;
 	enum slot_state states[HS_SLOTS_MAX] = {0};
 	struct exclusive_input input = {.event = event, .now = now_usec(), .why = why};
@@ -208,114 +132,79 @@ static unsigned step(struct exclusive_run *run, enum exclusive_event event, cons
 	return exclusive_step(&run->machine, &input);
 }
 
-static void on_job_ended(const char *result, const struct problem *problem, void *userdata)
+static uint64_t wake(const struct run *run, uint64_t now)
 {
-	struct exclusive_run *run = userdata;
-	struct service *service = run->service;
-
-	(void)problem;
-	run->job = NULL;
-	run->job_event = strcmp(result, "done") ? EXCLUSIVE_JOB_FAILED : EXCLUSIVE_JOB_DONE;
-	if (run->job_slot < service->n_slots)
-		unit_watch_refresh(service->instances[run->job_slot]->watch);
-	else
-		exclusive_run_poke(run, run->job_slot);
+	return exclusive_wake(exclusive_run_machine(run), now);
 }
 
-static void start_job(struct exclusive_run *run, enum unit_action action, unsigned slot)
+static unsigned look(struct run *run)
 {
-	char unit[UNIT_NAME_MAX];
-
-	run->smoke = smoke_free(run->smoke);
-	run->job = unit_job_free(run->job);
-	run->job_event = EXCLUSIVE_TICK;
-	run->job_slot = slot;
-	if (name_unit(run->service->name, slot, unit, sizeof(unit)) ||
-	    unit_job_new(run->service->host->bus, action, unit, on_job_ended, run, &run->job) < 0)
-		on_job_ended("failed", NULL, run);
+	return step(exclusive_of(run), EXCLUSIVE_TICK, NULL);
 }
 
-static void on_smoke_ended(const char *failure, void *userdata)
+static unsigned on_job_ended(struct run *run, const char *failure)
 {
-	struct exclusive_run *run = userdata;
-
-	run->smoke = NULL;
-	carry_out(run, step(run, failure ? EXCLUSIVE_JOB_FAILED : EXCLUSIVE_JOB_DONE, failure));
+	return step(exclusive_of(run), failure ? EXCLUSIVE_JOB_FAILED : EXCLUSIVE_JOB_DONE, NULL);
 }
 
-static void start_smoke(struct exclusive_run *run)
+static unsigned on_smoke_ended(struct run *run, const char *failure)
 {
-	uint64_t now = now_usec(), deadline = run->machine.deadline;
-	struct smoke_order order = {run->machine.plan.to, run->smoke_command,
-				    deadline > now ? deadline - now : 1, run->smoke_may_be_silent};
-
-	if (smoke_start(run->service, &order, on_smoke_ended, run, &run->smoke) < 0)
-		on_smoke_ended("the smoke test could not be run", run);
+	return step(exclusive_of(run), failure ? EXCLUSIVE_JOB_FAILED : EXCLUSIVE_JOB_DONE,
+		    failure);
 }
 
-static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
+static unsigned start_smoke(struct run *run)
 {
-	(void)source;
-	(void)usec;
-	exclusive_run_poke(userdata, HS_SLOT_NONE);
-	return 0;
+	uint64_t now = now_usec(), deadline = exclusive_of(run)->machine.deadline;
+
+	return run_start_smoke(run, run->to, deadline > now ? deadline - now : 1);
 }
 
-static void set_timer(struct exclusive_run *run)
+static void prepare(struct run *run, unsigned actions)
 {
-	sd_event_source_set_time(run->timer, exclusive_wake(&run->machine, now_usec()));
-	sd_event_source_set_enabled(run->timer, SD_EVENT_ONESHOT);
-}
-
-static void carry_out(struct exclusive_run *run, unsigned actions)
-{
-	const struct exclusive_plan *plan = &run->machine.plan;
-
 	if (actions & EXCLUSIVE_DO_HOLD)
-		hold(run);
+		hold(exclusive_of(run));
 	if (actions & EXCLUSIVE_DO_RELEASE)
-		release(run);
-	if (actions & EXCLUSIVE_DO_TELL)
-		exclusive_run_tell(run);
-	set_timer(run);
-	if (actions & EXCLUSIVE_DO_END)
-		end(run);
-	else if (actions & EXCLUSIVE_DO_STOP_OLD)
-		start_job(run, UNIT_STOP, plan->from);
-	else if (actions & EXCLUSIVE_DO_START_NEW)
-		start_job(run, UNIT_START, plan->to);
-	else if (actions & EXCLUSIVE_DO_STOP_NEW)
-		start_job(run, UNIT_STOP, plan->to);
-	else if (actions & EXCLUSIVE_DO_START_OLD)
-		start_job(run, UNIT_START, plan->from);
-	else if (actions & EXCLUSIVE_DO_SMOKE)
-		start_smoke(run);
-	else if (actions & EXCLUSIVE_DO_HOLD)
-		exclusive_run_poke(run, HS_SLOT_NONE);
+		release(exclusive_of(run));
 }
 
-void exclusive_run_poke(struct exclusive_run *run, unsigned slot)
+static unsigned carry_out(struct run *run, unsigned actions)
 {
-	enum exclusive_event event = EXCLUSIVE_TICK;
-	unsigned actions;
-
-	if (!run)
-		return;
-	if (slot == run->job_slot) {
-		event = run->job_event;
-		run->job_event = EXCLUSIVE_TICK;
-	}
-	actions = step(run, event, NULL);
-	if (actions)
-		carry_out(run, actions);
-	else
-		set_timer(run);
+	if (actions & EXCLUSIVE_DO_STOP_OLD)
+		return run_start_job(run, UNIT_STOP, run->from);
+	if (actions & EXCLUSIVE_DO_START_NEW)
+		return run_start_job(run, UNIT_START, run->to);
+	if (actions & EXCLUSIVE_DO_STOP_NEW)
+		return run_start_job(run, UNIT_STOP, run->to);
+	if (actions & EXCLUSIVE_DO_START_OLD)
+		return run_start_job(run, UNIT_START, run->from);
+	if (actions & EXCLUSIVE_DO_SMOKE)
+		return start_smoke(run);
+	return actions & EXCLUSIVE_DO_HOLD ? look(run) : 0;
 }
 
-void exclusive_run_cancel(struct exclusive_run *run, const char *why)
+static const struct run_kind kind = {
+	.work = SERVICE_EXCLUSIVE,
+	.size = sizeof(struct exclusive_run),
+	.do_tell = EXCLUSIVE_DO_TELL,
+	.do_end = EXCLUSIVE_DO_END,
+	.next_goes_on = true,
+	.wake = wake,
+	.look = look,
+	.prepare = prepare,
+	.carry_out = carry_out,
+	.job_ended = on_job_ended,
+	.smoke_ended = on_smoke_ended,
+	.progress = progress,
+	.describe = describe,
+	.outcome = outcome,
+};
+
+void exclusive_run_cancel(struct service *service, const char *why)
 {
-	if (run)
-		carry_out(run, step(run, EXCLUSIVE_CANCEL, why));
+	struct run *run = service->runs[SERVICE_EXCLUSIVE];
+
+	run_go_on(run, step(exclusive_of(run), EXCLUSIVE_CANCEL, why));
 }
 
 /* ---- beginning ---- */
@@ -325,48 +214,30 @@ uint64_t exclusive_ready_default(const struct service *service)
 	return MAX(service->config.park_timeout_usec / 2, ADOPT_USEC);
 }
 
-static int run_new(struct service *service, const struct exclusive_order *order,
-		   struct exclusive_run **ret_run)
+static int begin(struct service *service, const struct exclusive_order *order,
+		 const struct exclusive_plan *plan, enum exclusive_state state,
+		 struct request **request)
 {
-	_cleanup_(exclusive_run_freep) struct exclusive_run *run = calloc(1, sizeof(*run));
-	int r;
+	struct run *run;
+	int r = run_new(&kind, service, &run);
 
-	if (!run)
-		return -ENOMEM;
-	run->lock_fd = -1;
-	run->service = service;
-	run->job_slot = HS_SLOT_NONE;
-	run->on_end = order->on_end;
-	run->userdata = order->userdata;
+	if (r < 0)
+		return r;
+	run->journal = plan->verb == VERB_ROLLBACK ? JOURNAL_ROLLBACK : JOURNAL_SWITCHOVER;
+	run->verb = switchover_verb_to_string(plan->verb);
+	run->from = plan->from;
+	run->to = plan->to;
 	run->uid = order->uid;
+	run->of_upgrade = order->of_upgrade;
 	run->smoke_may_be_silent = order->smoke_may_be_silent;
 	run->smoke_command = strdup(order->smoke ?: "");
-	if (!run->smoke_command)
-		return -ENOMEM;
-	r = plane_lock(service->plane, &run->lock_fd);
-	/* before anything is done: each state has an end */
-	if (r >= 0)
-		r = sd_event_add_time(service->host->event, &run->timer, CLOCK_MONOTONIC,
-				      USEC_INFINITY, USEC_PER_MSEC, on_wake, run);
-	if (r < 0)
+	r = run->smoke_command ? plane_lock(service->plane, &run->lock_fd) : -ENOMEM;
+	if (r < 0) {
+		run_free(run);
 		return r;
-	*ret_run = steal_ptr(&run);
-	return 0;
-}
-
-static int begin(struct service *service, const struct exclusive_order *order,
-		 const struct exclusive_plan *plan, struct request **request)
-{
-	struct exclusive_run *run;
-	int r = run_new(service, order, &run);
-
-	if (r < 0)
-		return r;
-	run->request = request_take(request);
-	if (run->request)
-		run->uid = request_uid(run->request);
-	service->exclusive = run;
-	carry_out(run, exclusive_begin(&run->machine, plan, EXCLUSIVE_HOLD, now_usec()));
+	}
+	run_begin(run, request,
+		  exclusive_begin(&exclusive_of(run)->machine, plan, state, now_usec()));
 	return 0;
 }
 
@@ -389,7 +260,7 @@ enum gate_answer exclusive_run_may(const struct service *service,
 		.n = service->n_slots,
 		.active = hs_word_active(plane_word(service->plane)),
 		.to = order->verb == VERB_ROLLBACK ? previous_slot(service) : order->to,
-		.busy = service_is_busy(service, order->on_end),
+		.busy = run_is_barred(service, order->of_upgrade, true),
 		.park = service->config.park && plane_has_park(service->plane),
 		.mptcp = service->config.mptcp == MPTCP_KEEP,
 	};
@@ -436,7 +307,7 @@ int exclusive_run_start(struct service *service, const struct exclusive_order *o
 	if (*ret_answer != GATE_OPEN)
 		return 0;
 	plan = plan_of(service, order, from, to);
-	r = begin(service, order, &plan, request);
+	r = begin(service, order, &plan, EXCLUSIVE_HOLD, request);
 	if (r != -EBUSY)
 		return r;
 	*ret_answer = GATE_BUSY;
@@ -449,7 +320,7 @@ int exclusive_run_back(struct service *service, const struct exclusive_order *or
 	struct exclusive_plan plan = plan_of(service, order, from, order->to);
 
 	plan.prove = false;
-	return begin(service, order, &plan, NULL);
+	return begin(service, order, &plan, EXCLUSIVE_HOLD, NULL);
 }
 
 /* Of a switchover by itself; one in an upgrade is the upgrade's. */
@@ -459,7 +330,6 @@ static void resume_switchover(struct service *service)
 						     .uid = JOURNAL_UID_NONE};
 	struct exclusive_plan plan = plan_of(service, &order, HS_SLOT_NONE, HS_SLOT_NONE);
 	enum slot_state states[HS_SLOTS_MAX];
-	struct exclusive_run *run;
 	enum exclusive_state state;
 	uint64_t word, cookie;
 
@@ -468,19 +338,7 @@ static void resume_switchover(struct service *service)
 	plan.from = hs_word_active(cookie ? word : plane_word(service->plane));
 	service_states(service, states);
 	state = exclusive_resume(states, service->n_slots, plan.from, &plan.to);
-	if (run_new(service, &order, &run) < 0)
-		return;
-	service->exclusive = run;
-	carry_out(run, exclusive_begin(&run->machine, &plan, state, now_usec()));
-}
-
-static void resume(struct service *service)
-{
-	if (!service->plane || service_work(service) != SERVICE_IDLE ||
-	    !service_is_known(service) ||
-	    !(hs_word_flags(plane_word(service->plane)) & HS_FLAG_EXCLUSIVE))
-		return;
-	resume_switchover(service);
+	begin(service, &order, &plan, state, NULL);
 }
 
 void exclusive_check(const struct service *service, struct problem *ret_problem)
@@ -509,10 +367,8 @@ void exclusive_check(const struct service *service, struct problem *ret_problem)
 
 void exclusive_run_heard(struct service *service, const struct event *event)
 {
-	if (event->kind == EVENT_UNIT_CHANGED) {
-		exclusive_run_poke(service->exclusive, event->slot);
-		resume(service);
-	} else if (event->kind != EVENT_VERDICT || event->anew) {
-		exclusive_run_poke(service->exclusive, HS_SLOT_NONE);
-	}
+	(void)event;
+	if (service->plane && service_busy(service) == SERVICE_IDLE && service_is_known(service) &&
+	    hs_word_flags(plane_word(service->plane)) & HS_FLAG_EXCLUSIVE)
+		resume_switchover(service);
 }

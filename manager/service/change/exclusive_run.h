@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drives the switchover of an exclusive service (core/change/exclusive.h) through the event loop.
+/* The switchover of an exclusive service (core/change/exclusive.h), driven by service/change/run.h.
  */
 #pragma once
 
 #include "core/change/exclusive.h"
-#include "service/request.h"
-#include "service/service.h"
-
-struct exclusive_run;
+#include "service/change/run.h"
 
 struct exclusive_order {
 	enum switchover_verb verb;
@@ -18,10 +15,8 @@ struct exclusive_order {
 	const char *smoke;  /* a command line for the shell; "" or NULL = none */
 	uint64_t smoke_usec;
 	bool smoke_may_be_silent;
-	/* told the end instead of who has asked; `uid` is who is behind it then */
-	void (*on_end)(const struct exclusive *machine, void *userdata);
-	void *userdata;
-	uint32_t uid;
+	bool of_upgrade; /* it is a part of the one that runs */
+	uint32_t uid;	 /* of who is behind it, if there is no request */
 };
 
 /* Asks the gate and begins, as change_run_start(). */
@@ -36,22 +31,17 @@ enum gate_answer exclusive_run_may(const struct service *service,
  * refuse to leave an instance that is gone; and without proof. -errno when it cannot begin. */
 int exclusive_run_back(struct service *service, const struct exclusive_order *order, unsigned from);
 /* Back, as long as the new one has not taken over. */
-void exclusive_run_cancel(struct exclusive_run *run, const char *why);
-struct exclusive_run *exclusive_run_free(struct exclusive_run *run);
+void exclusive_run_cancel(struct service *service, const char *why);
+/* What has come of it. */
+const struct exclusive *exclusive_run_machine(const struct run *run);
 
-/* This slot's state has been read anew, or may have changed (HS_SLOT_NONE: some slot's, or its
- * health): look at once. */
-void exclusive_run_poke(struct exclusive_run *run, unsigned slot);
 /* One runs, and holds connections: nobody else may let them go, or hold others. */
 bool exclusive_run_blocks(const struct service *service, struct problem *ret_refusal);
-/* Shows how far it is. */
-void exclusive_run_tell(struct exclusive_run *run);
-const char *exclusive_run_verb(const struct exclusive_run *run);
 /* For so long a new instance may take to be proven unless somebody says otherwise: clients wait
  * meanwhile, and the way back must fit into their patience, too. */
 uint64_t exclusive_ready_default(const struct service *service);
 /* Slots that run at the same time though only one may; empty when all is well. */
 void exclusive_check(const struct service *service, struct problem *ret_problem);
-/* EVENT_ADOPTED, EVENT_UNIT_CHANGED, EVENT_VERDICT; and what an earlier hsd has left is gone on
- * with as soon as systemd has told of all slots. */
+/* EVENT_UNIT_CHANGED: what an earlier hsd has left is gone on with as soon as systemd has told of
+ * all slots. */
 void exclusive_run_heard(struct service *service, const struct event *event);

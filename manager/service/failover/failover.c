@@ -231,7 +231,7 @@ static void tell_left(struct stuck *stuck)
 		    stuck->trouble->problem.text, active, MAX(stuck->moved, 0), future.text);
 	tell(stuck, kind_of(stuck), LOG_WARNING, text.text);
 	stuck->told = true;
-	change_run_poke(service->change);
+	run_look(service->runs[SERVICE_CHANGE]);
 	service_changed(service);
 }
 
@@ -466,11 +466,11 @@ static void on_unhealthy(struct failover *failover, unsigned slot, const char *r
 	unsigned to;
 
 	/* it is on its way out, or what runs will see for itself */
-	if (is_going(stuck) || service_is_upgrading(service) || service->exclusive)
+	if (is_going(stuck) || service_busy(service) < SERVICE_CHANGE)
 		return;
-	if (service->change) {
-		if (is_healthy(service, change_run_from(service->change)))
-			change_run_on_unhealthy(service->change, slot, reason);
+	if (service->runs[SERVICE_CHANGE]) {
+		if (is_healthy(service, service->runs[SERVICE_CHANGE]->from))
+			change_run_on_unhealthy(service, slot, reason);
 		return;
 	}
 	to = service_pick(service, slot, false);

@@ -21,7 +21,7 @@ static bool is_asleep(const struct service *service)
 {
 	bool activated = false;
 
-	if (!service_is_known(service) || service->change || service->upgrade || service->exclusive)
+	if (!service_is_known(service) || service_busy(service) < SERVICE_DRAIN)
 		return false;
 	for (unsigned i = 0; i < service->n_slots; i++) {
 		const struct unit_facts *facts = instance_facts(service->instances[i]);

@@ -72,7 +72,7 @@ static bool must_stay_down(const struct instance *instance)
 		if (i != instance->slot && state != UNIT_DOWN && state != UNIT_FAILED)
 			return true;
 	}
-	return service->exclusive;
+	return service->runs[SERVICE_EXCLUSIVE];
 }
 
 static int on_restart_due(sd_event_source *source, uint64_t usec, void *userdata)

@@ -31,7 +31,7 @@ bool service_is_put_down(const struct service *service)
 {
 	bool asked = false, unasked = false, activated = false;
 
-	if (!service_is_known(service) || service->change || service->upgrade || service->exclusive)
+	if (!service_is_known(service) || service_busy(service) < SERVICE_DRAIN)
 		return false;
 	for (unsigned i = 0; i < service->n_slots; i++) {
 		const struct instance *instance = service->instances[i];

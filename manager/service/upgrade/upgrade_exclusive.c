@@ -21,19 +21,42 @@ enum gate_answer upgrade_exclusive_gate(const struct service *service,
 	return exclusive_run_may(service, &any, ret_from, ret_to, ret_refusal);
 }
 
-static void proceed(struct upgrade_run *run, enum upgrade_event event, const char *why)
-{
-	struct upgrade_input input = {
-		.event = event, .now = now_usec(), .why = why, .untouched = run->untouched};
-
-	run->carry_out(run, upgrade_step(&run->machine, &input));
-}
-
 /* ---- there ---- */
 
-static void on_switched(const struct exclusive *machine, void *userdata)
+static unsigned proceed(struct upgrade_run *upgrade, enum upgrade_event event, const char *why)
 {
-	struct upgrade_run *run = userdata;
+	struct upgrade_input input = {
+		.event = event, .now = now_usec(), .why = why, .untouched = upgrade->untouched};
+
+	return upgrade_step(&upgrade->machine, &input);
+}
+
+unsigned upgrade_exclusive_switch(struct upgrade_run *upgrade)
+{
+	const struct upgrade_plan *plan = &upgrade->machine.plan;
+	const struct run *run = &upgrade->run;
+	struct exclusive_order order = {
+		.verb = VERB_SWITCHOVER,
+		.to = (int)plan->to,
+		.ready_usec = plan->ready_usec,
+		.smoke = run->smoke_command,
+		.smoke_usec = plan->smoke_usec,
+		.smoke_may_be_silent = run->smoke_may_be_silent,
+		.of_upgrade = true,
+		.uid = run->uid,
+	};
+	struct problem refusal = {0};
+	enum gate_answer gate;
+
+	upgrade->untouched = true;
+	if (exclusive_run_start(run->service, &order, NULL, &gate, &refusal) < 0 ||
+	    gate != GATE_OPEN)
+		return proceed(upgrade, UPGRADE_NOT_SWITCHED, refusal.text);
+	return 0;
+}
+
+static unsigned on_switched(struct upgrade_run *upgrade, const struct exclusive *machine)
+{
 	struct upgrade_input input = {
 		.event = machine->state == EXCLUSIVE_DONE ? UPGRADE_SWITCHED : UPGRADE_NOT_SWITCHED,
 		.now = now_usec(),
@@ -42,89 +65,72 @@ static void on_switched(const struct exclusive *machine, void *userdata)
 		.untouched = !machine->touched,
 	};
 
-	run->neither = machine->state == EXCLUSIVE_FAILED;
-	run->untouched = input.untouched;
+	upgrade->neither = machine->state == EXCLUSIVE_FAILED;
+	upgrade->untouched = input.untouched;
 	/* it was undone because the upgrade was */
-	if (run->machine.state == UPGRADE_UNDO)
+	if (upgrade->machine.state == UPGRADE_UNDO)
 		input.event = machine->state == EXCLUSIVE_UNDONE ? UPGRADE_BACK : UPGRADE_NOT_BACK;
 	if (input.event == UPGRADE_NOT_BACK)
 		input.why = "the old slot could not be started again";
-	run->carry_out(run, upgrade_step(&run->machine, &input));
-}
-
-void upgrade_exclusive_switch(struct upgrade_run *run)
-{
-	const struct upgrade_plan *plan = &run->machine.plan;
-	struct exclusive_order order = {
-		.verb = VERB_SWITCHOVER,
-		.to = (int)plan->to,
-		.ready_usec = plan->ready_usec,
-		.smoke = run->smoke_command,
-		.smoke_usec = plan->smoke_usec,
-		.smoke_may_be_silent = run->smoke_may_be_silent,
-		.on_end = on_switched,
-		.userdata = run,
-		.uid = run->uid,
-	};
-	struct problem refusal = {0};
-	enum gate_answer gate;
-
-	run->untouched = true;
-	if (exclusive_run_start(run->service, &order, NULL, &gate, &refusal) < 0 ||
-	    gate != GATE_OPEN)
-		proceed(run, UPGRADE_NOT_SWITCHED, refusal.text);
+	return upgrade_step(&upgrade->machine, &input);
 }
 
 /* ---- and back ---- */
 
 /* Clients are served by the old slot, and no switchover is under way. */
-static bool is_back(const struct upgrade_run *run)
+static bool is_back(const struct run *run)
 {
 	uint64_t word = plane_word(run->service->plane);
-	unsigned from = run->machine.plan.from;
 
-	return !(hs_word_flags(word) & HS_FLAG_EXCLUSIVE) && hs_word_active(word) == from &&
-	       plane_slot_sockets(run->service->plane, from);
+	return !(hs_word_flags(word) & HS_FLAG_EXCLUSIVE) && hs_word_active(word) == run->from &&
+	       plane_slot_sockets(run->service->plane, run->from);
 }
 
-static void on_way_back_ended(const struct exclusive *machine, void *userdata)
+static unsigned on_way_back_ended(struct upgrade_run *upgrade, const struct exclusive *machine)
 {
-	struct upgrade_run *run = userdata;
 	struct problem why;
 
 	problem_set(&why, 0, "slot %u: %.200s; %s", machine->plan.to, machine->failure.text,
 		    machine->state == EXCLUSIVE_UNDONE
 			    ? "so the new version was started again, and serves"
 			    : "new connections wait until an instance is there");
-	proceed(run, machine->state == EXCLUSIVE_DONE ? UPGRADE_BACK : UPGRADE_NOT_BACK, why.text);
+	return proceed(upgrade, machine->state == EXCLUSIVE_DONE ? UPGRADE_BACK : UPGRADE_NOT_BACK,
+		       why.text);
+}
+
+unsigned upgrade_exclusive_ended(struct upgrade_run *upgrade, const struct exclusive *machine)
+{
+	if (machine->plan.verb == VERB_ROLLBACK)
+		return on_way_back_ended(upgrade, machine);
+	return on_switched(upgrade, machine);
 }
 
 /* The old slot has to start again. */
-static bool go_back(struct upgrade_run *run)
+static bool go_back(const struct upgrade_run *upgrade)
 {
+	const struct run *run = &upgrade->run;
 	struct exclusive_order order = {
 		.verb = VERB_ROLLBACK,
-		.to = (int)run->machine.plan.from,
-		.on_end = on_way_back_ended,
-		.userdata = run,
+		.to = (int)run->from,
+		.of_upgrade = true,
 		.uid = run->uid,
 	};
 
 	/* if there was none that could be started, there is none now */
-	return !run->neither && exclusive_run_back(run->service, &order, run->machine.plan.to) >= 0;
+	return !upgrade->neither && exclusive_run_back(run->service, &order, run->to) >= 0;
 }
 
-void upgrade_exclusive_undo(struct upgrade_run *run)
+unsigned upgrade_exclusive_undo(struct upgrade_run *upgrade)
 {
-	enum upgrade_event event = UPGRADE_NOT_BACK;
+	struct service *service = upgrade->run.service;
 
-	if (run->service->exclusive) {
-		exclusive_run_cancel(run->service->exclusive, run->machine.failure.text);
-		return;
+	if (service->runs[SERVICE_EXCLUSIVE]) {
+		exclusive_run_cancel(service, upgrade->machine.failure.text);
+		return 0;
 	}
-	if (is_back(run))
-		event = UPGRADE_BACK;
-	else if (go_back(run))
-		return;
-	proceed(run, event, "the old slot could not be started again");
+	if (is_back(&upgrade->run))
+		return proceed(upgrade, UPGRADE_BACK, NULL);
+	if (go_back(upgrade))
+		return 0;
+	return proceed(upgrade, UPGRADE_NOT_BACK, "the old slot could not be started again");
 }

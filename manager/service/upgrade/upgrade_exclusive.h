@@ -10,6 +10,7 @@
 enum gate_answer upgrade_exclusive_gate(const struct service *service,
 					const struct upgrade_order *order, unsigned *ret_from,
 					unsigned *ret_to, struct problem *ret_refusal);
-/* UPGRADE_DO_SWITCH and UPGRADE_DO_UNDO. */
-void upgrade_exclusive_switch(struct upgrade_run *run);
-void upgrade_exclusive_undo(struct upgrade_run *run);
+/* UPGRADE_DO_SWITCH and UPGRADE_DO_UNDO, and the end of what these have begun. Return actions. */
+unsigned upgrade_exclusive_switch(struct upgrade_run *upgrade);
+unsigned upgrade_exclusive_undo(struct upgrade_run *upgrade);
+unsigned upgrade_exclusive_ended(struct upgrade_run *upgrade, const struct exclusive *machine);

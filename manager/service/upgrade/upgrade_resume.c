@@ -16,32 +16,33 @@
 #define RESUME_EVERY	(50 * USEC_PER_MSEC)
 
 /* Clients get to the new one, and it is well. */
-static bool has_taken_over(const struct upgrade_run *run)
+static bool has_taken_over(const struct upgrade_run *upgrade)
 {
-	uint64_t word = plane_word(run->service->plane);
+	uint64_t word = plane_word(upgrade->run.service->plane);
 	struct problem unwell;
 
-	return hs_word_active(word) == run->machine.plan.to &&
-	       !(hs_word_flags(word) & HS_FLAG_EXCLUSIVE) && !upgrade_run_is_unwell(run, &unwell);
+	return hs_word_active(word) == upgrade->run.to &&
+	       !(hs_word_flags(word) & HS_FLAG_EXCLUSIVE) &&
+	       !upgrade_run_is_unwell(upgrade, &unwell);
 }
 
 static void resume(struct service *service, const struct plane_upgrade *noted)
 {
 	static const struct upgrade_order nothing = {.smoke = "", .ready_usec = 30 * USEC_PER_SEC};
 	struct journal_scope scope = {service->name, (int)noted->to, LOG_WARNING};
-	struct upgrade_run *run = upgrade_run_new(service, &nothing, noted->from, noted->to);
+	struct upgrade_run *upgrade = upgrade_run_new(service, &nothing, noted->from, noted->to);
 	unsigned actions;
 
-	if (!run)
+	if (!upgrade)
 		return;
-	run->uid = noted->uid;
-	service->upgrade = run;
-	actions = upgrade_resume(&run->machine, noted->state, has_taken_over(run), now_usec());
+	upgrade->run.uid = noted->uid;
+	actions = upgrade_resume(&upgrade->machine, noted->state, has_taken_over(upgrade),
+				 now_usec());
 	journal_log(JOURNAL_UPGRADE, &scope,
 		    "%s: hsd was gone in the middle of an upgrade, in its step \"%s\"; it is %s",
 		    service->name, upgrade_state_to_string(noted->state),
 		    actions & UPGRADE_DO_UNDO ? "undone" : "finished");
-	upgrade_run_carry_out(run, actions);
+	run_begin(&upgrade->run, NULL, actions);
 }
 
 static bool is_known(const struct service *service, const struct plane_upgrade *noted)

@@ -8,9 +8,8 @@
 #include "plane/bpf/pins.h"
 #include "plane/preview/preview.h"
 #include "service/change/change_hold.h"
-#include "service/change/change_run.h"
 #include "service/change/exclusive_run.h"
-#include "service/ended.h"
+#include "service/change/run.h"
 #include "service/failover/failover.h"
 #include "service/failover/lost.h"
 #include "service/keep/narrowing.h"
@@ -28,7 +27,6 @@
 #include "service/slot/roles.h"
 #include "service/slot/settling.h"
 #include "service/upgrade/upgrade_resume.h"
-#include "service/upgrade/upgrade_run.h"
 #include "service/watch/event_log.h"
 #include "service/watch/foreign_watch.h"
 #include "service/watch/hang.h"
@@ -57,12 +55,11 @@ static void tell_host(struct service *service, const struct event *event)
 /* In the order in which they hear of an event. */
 static const struct feature features[] = {
 	/* whoever waits for the end of something goes on with that before it hears anything else */
-	{HEARS(EVENT_CHANGE_ENDED), ended_heard},
-	/* whether somebody else is to serve is decided before anybody looks who does: an upgrade
-	 * that runs sees to its own slot, and so does a change */
+	{HEARS(EVENT_CHANGE_ENDED), run_ended_heard},
+	/* whether somebody else is to serve is decided before anybody looks who does: a change that
+	 * runs sees to its own slots */
 	{HEARS(EVENT_VERDICT) | HEARS(EVENT_ADOPTED), failover_heard},
-	{HEARS(EVENT_LOST), change_run_heard},
-	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), upgrade_run_heard},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), run_heard},
 	/* what those have left to do; only then is it clear who waits for whom in the park */
 	{HEARS(EVENT_LOST) | HEARS(EVENT_ADOPTED), lost_heard},
 	/* clients wait: before anybody is told that the slot was adopted */
@@ -80,8 +77,8 @@ static const struct feature features[] = {
 	/* others that wait for it: one that is to stop, then those that are to take over */
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_UNIT_CHANGED),
 	 retirement_heard},
-	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_VERDICT),
-	 exclusive_run_heard},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED), run_heard},
+	{HEARS(EVENT_UNIT_CHANGED), exclusive_run_heard},
 	/* behind all that may become ready, or be under way, by the same event */
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_VERDICT),
 	 change_hold_heard},
@@ -344,16 +341,13 @@ struct service *service_free(struct service *service)
 	sd_event_source_disable_unref(service->resume_source);
 	sd_event_source_disable_unref(service->retry_source);
 	change_hold_refuse_all(service);
-	ended_drop(service);
-	service->upgrade = upgrade_run_free(service->upgrade);
-	service->change = change_run_free(service->change);
+	run_drop_all(service);
 	exec_run_forget_all(service);
 	work_forget(service->foreign_work);
 	outdated_forget(service);
 	narrowing_done(service);
 	waking_done(&service->waking);
 	settling_done(service);
-	service->exclusive = exclusive_run_free(service->exclusive);
 	service->health = health_free(service->health);
 	roles_free(service->roles);
 	service->roles = NULL;

@@ -106,9 +106,9 @@ void call_rollback(struct service *service, struct request *request)
 		.settle_usec = service->config.settle_usec,
 	};
 
-	if (!service->upgrade)
+	if (!service->runs[SERVICE_UPGRADE])
 		start_change(service, &order, request);
-	else if (!upgrade_run_cancel(service->upgrade, &request))
+	else if (!upgrade_run_cancel(service, &request))
 		refuse_late(service, request);
 }
 
@@ -138,10 +138,10 @@ void call_upgrade(struct service *service, const struct upgrade_order *order,
 
 void call_cancel_upgrade(struct service *service, struct request *request)
 {
-	if (!service->upgrade)
+	if (!service->runs[SERVICE_UPGRADE])
 		request_fail(request, REQUEST_REFUSED, "%s: no upgrade is under way",
 			     service->name);
-	else if (upgrade_run_cancel(service->upgrade, NULL))
+	else if (upgrade_run_cancel(service, NULL))
 		request_done(request, NULL);
 	else
 		refuse_late(service, request);
@@ -219,7 +219,7 @@ void call_set_canary(struct service *service, const struct canary_call *call,
 		request_fail(request, REQUEST_INVALID, "%s", refusal.text);
 		return;
 	}
-	if (!service_is_upgrading(service)) {
+	if (service_busy(service) > SERVICE_RESUMING) {
 		set_canary(service, call, &filter, request);
 		return;
 	}

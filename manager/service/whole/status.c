@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/whole/status.h"
 
-#include "service/change/change_run.h"
 #include "service/change/exclusive_run.h"
 #include "service/failover/failover.h"
 #include "service/keep/pathguard.h"
@@ -71,18 +70,11 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 /* "" = none. */
 static const char *work_name(const struct service *service)
 {
-	switch (service_work(service)) {
-	case SERVICE_UPGRADE:
-	case SERVICE_RESUMING:
+	enum service_work work = service_busy(service);
+
+	if (work == SERVICE_RESUMING)
 		return "upgrade";
-	case SERVICE_CHANGE:
-		return change_run_verb(service->change);
-	case SERVICE_EXCLUSIVE:
-		return exclusive_run_verb(service->exclusive);
-	case SERVICE_IDLE:
-		break;
-	}
-	return "";
+	return work == SERVICE_IDLE ? "" : service->runs[work]->verb;
 }
 
 void service_report(struct service *service, struct service_report *ret_report)
