@@ -493,6 +493,19 @@ int direct_canary(const char *service, const struct canary_request *request,
 	return answer_word(&direct, &message, ret_reply);
 }
 
+/* False: refused. */
+static bool let_go(const struct direct *direct, struct problem *ret_message)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+
+	if (!(hs_word_flags(plane_word(direct->plane)) & HS_FLAG_EXCLUSIVE)) {
+		parking_release(direct->plane, ret_message);
+		return true;
+	}
+	direct_states(direct, states);
+	return parking_give_up(direct->plane, states, direct->config.slots, ret_message);
+}
+
 int direct_park(const char *service, bool hold, struct reply *ret_reply)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
@@ -501,9 +514,8 @@ int direct_park(const char *service, bool hold, struct reply *ret_reply)
 
 	if (direct_open(service, &direct, &message) < 0)
 		return reply_fail(ret_reply, EXIT_FAILED, "%s", message.text);
-	if (!hold)
-		parking_release(direct.plane, &message);
-	else if (!parking_hold(direct.plane, &direct.config, &message))
+	if (hold ? !parking_hold(direct.plane, &direct.config, &message)
+		 : !let_go(&direct, &message))
 		return reply_fail(ret_reply, EXIT_REFUSED, "%s", message.text);
 	object = parking_json(direct.plane, message.text);
 	ret_reply->text = strdup(json_line(object));

@@ -219,6 +219,63 @@ fast() {
 	let_go
 }
 
+# kill_for_good STEP ARG...: hsd is killed as soon as this step of a switchover is told, and no other begins
+kill_for_good() {
+	local step=$1 job
+	shift
+	printf '[Service]\nRestart=no\n' | write /etc/systemd/system/hsd.service.d/no-restart.conf
+	inside systemctl daemon-reload
+	hs switchover app "$@" >"$BATS_TEST_TMPDIR/change" 2>&1 3>&- &
+	job=$!
+	wait_for 5 grep -q "^$step" "$BATS_TEST_TMPDIR/change"
+	inside systemctl kill -s KILL hsd
+	wait "$job" || true
+	wait_for 10 is_unit_state hsd failed
+	inside rm -r /etc/systemd/system/hsd.service.d
+	inside systemctl daemon-reload
+}
+
+@test "released without hsd: the change is over, and the next hsd has nothing to undo" {
+	hold 9801 1
+	kill_for_good drain --drain=20s
+	run -0 --separate-stderr hs release app --json
+	[[ $(jq -r .message <<<"$output") == 'app: the change that an hsd had begun is given up; slot 0 is active, and new connections go there.' ]]
+	jq -e '.active == 0 and .park == false' <<<"$output"
+	answers_from $url 0
+	inside systemctl start hsd
+	wait_for 10 is_at_rest
+	# a whole round of hsd with it
+	hs adopt app@0.service
+	! told switchover | grep -F '(begun by an hsd before this one)' || return 1
+	[[ $(slots) == '0 ready down' ]]
+	ask_again
+	[[ $held == 0 ]]
+	let_go
+}
+
+@test "released without hsd while no slot is ready: refused, and the next hsd finishes it" {
+	slow_until /run/go
+	kill_for_good start
+	run -3 --separate-stderr hs release app
+	[[ $stderr == *'app: no slot is ready, so new connections have nowhere to go'*'finishes that, or undoes it: systemctl start hsd'* ]]
+	[[ $(status app .park) == true ]]
+	inside systemctl start hsd
+	inside touch /run/go
+	wait_for 20 is_at_rest
+	inside rm /run/go
+	fast
+	[[ $(slots) == '1 down ready' ]]
+	told switchover | grep -F '(begun by an hsd before this one)'
+	never_two
+	hs switchover app >/dev/null
+}
+
+slow_until() {
+	printf '[Service]\nExecStartPre=/bin/sh -c "until test -e %s; do sleep 0.1; done"\n' "$1" |
+		write /etc/systemd/system/app@.service.d/aa-slow.conf
+	inside systemctl daemon-reload
+}
+
 @test "hsd killed while it undoes: the old one serves again" {
 	printf 'MORE=--no-such-option\n' | write /etc/app-1.env
 	slow ExecStartPre

@@ -116,6 +116,50 @@ void parking_release(struct plane *plane, struct problem *ret_message)
 		tell(JOURNAL_RELEASE, plane, ret_message);
 }
 
+/* The active one, or another one that is ready. */
+static unsigned who_serves(const struct plane *plane, const enum slot_state *states, unsigned n)
+{
+	unsigned active = hs_word_active(plane_word(plane));
+
+	if (active < n && slots_ready(states, n) & (1U << active))
+		return active;
+	return slot_pick_standby(states, n, active);
+}
+
+/* Back to itself there is no way. */
+static void forget_same(struct plane *plane, unsigned active)
+{
+	uint64_t word, cookie;
+
+	plane_previous(plane, &word, &cookie);
+	if (cookie && hs_word_active(word) == active)
+		plane_remember(plane, 0, 0);
+}
+
+bool parking_give_up(struct plane *plane, const enum slot_state *states, unsigned n,
+		     struct problem *ret_message)
+{
+	const char *service = plane_service(plane);
+	unsigned to = who_serves(plane, states, n);
+
+	if (to >= HS_SLOTS_MAX) {
+		problem_set(ret_message, 0,
+			    "%s: no slot is ready, so new connections have nowhere to go; an hsd "
+			    "had begun to change one slot for another, and the next hsd finishes "
+			    "that, or undoes it: systemctl start hsd",
+			    service);
+		return false;
+	}
+	plane_edit_word(plane, word_release, WORD_ARGS(.to = to), NULL);
+	forget_same(plane, to);
+	problem_set(ret_message, 0,
+		    "%s: the change that an hsd had begun is given up; slot %u is active, and new "
+		    "connections go there.",
+		    service, to);
+	tell(JOURNAL_RELEASE, plane, ret_message);
+	return true;
+}
+
 json_object *parking_json(const struct plane *plane, const char *message)
 {
 	json_object *object = change_word_json(plane, message);
