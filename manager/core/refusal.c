@@ -8,6 +8,7 @@
 
 #include "util/macro.h"
 
+#define LIBBPF	  "libbpf: "
 #define LOG_END	  "-- END PROG LOAD LOG --"
 #define WORDS_MAX 256
 /* A verifier that has an explanation gives it in two lines. */
@@ -51,9 +52,9 @@ static bool is_registers(const struct span *line)
 /* What the verifier prints of its way, and of its work. */
 static bool is_record(const struct span *line)
 {
-	static const char *const beginnings[] = {";",		"processed ", "verification time",
-						 "stack depth", "from ",      "last_idx",
-						 "regs=",	"parent ",    "--"};
+	static const char *const beginnings[] = {
+		";",	    "processed ", "verification time", "stack depth", "from ",
+		"last_idx", "regs=",	  "parent ",	       "--",	      "func#"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++)
 		if (begins(line, beginnings[i]))
@@ -83,6 +84,8 @@ static unsigned last_lines(const char *log, struct span lines[LINES_MAX])
 	while (end && end > log && n < LINES_MAX) {
 		struct span line = line_before(log, &end);
 
+		if (begins(&line, LIBBPF))
+			break; /* the log begins after it */
 		if (!is_record(&line))
 			lines[LINES_MAX - ++n] = line;
 		else if (n)
@@ -107,7 +110,7 @@ static void last_words(const char *log, char words[WORDS_MAX])
 /* "libbpf: prog 'hs_select': failed to load: -22" names it; `fallback` when no line does. */
 static struct span program_of(const char *log, const char *fallback)
 {
-	static const char before[] = "libbpf: prog '";
+	static const char before[] = LIBBPF "prog '";
 	const char *name = strstr(log, before), *end;
 
 	name = name ? name + strlen(before) : NULL;
@@ -118,7 +121,7 @@ static struct span program_of(const char *log, const char *fallback)
 /* The first line that libbpf printed in full about a program or a map. */
 static struct span complaint_of(const char *log)
 {
-	static const char before[] = "libbpf: ";
+	static const char before[] = LIBBPF;
 
 	for (const char *at = log; (at = strstr(at, before)); at++) {
 		struct span line = {at + strlen(before), strcspn(at + strlen(before), "\n")};
@@ -131,8 +134,15 @@ static struct span complaint_of(const char *log)
 
 enum refusal refusal_of(int error, const char *log, bool perfmon)
 {
+	struct span lines[LINES_MAX];
+
+	if (strstr(log, LOG_END) && !perfmon)
+		return REFUSAL_PRIVILEGE;
+	/* the verifier, which always has its reason, has not come to look at it */
+	if (strstr(log, LOG_END) && error == -EPERM && !last_lines(log, lines))
+		return REFUSAL_FORBIDDEN;
 	if (strstr(log, LOG_END))
-		return perfmon ? REFUSAL_VERIFIER : REFUSAL_PRIVILEGE;
+		return REFUSAL_VERIFIER;
 	return error == -EPERM ? REFUSAL_PRIVILEGE : REFUSAL_OTHER;
 }
 
@@ -150,6 +160,12 @@ void refusal_describe(const char *what, int error, const char *log, bool perfmon
 			    "privilege: build hotstandby with another clang, or use another kernel",
 			    (int)program.n, program.from, what,
 			    words[0] ? words : strerror(-error));
+	else if (refusal == REFUSAL_FORBIDDEN)
+		problem_set(ret_sentence, 0,
+			    "the kernel lets nobody load %.*s of %s, as it is locked down for "
+			    "confidentiality, see kernel_lockdown(7), or the like; this is no "
+			    "missing privilege",
+			    (int)program.n, program.from, what);
 	else if (refusal == REFUSAL_PRIVILEGE)
 		problem_set(ret_sentence, 0,
 			    "no permission to load %s: %s; it needs CAP_BPF, CAP_PERFMON and "

@@ -14,6 +14,7 @@
 
 enum refusal {
 	REFUSAL_PRIVILEGE, /* the caller lacks a capability */
+	REFUSAL_FORBIDDEN, /* nobody may load it: it reads what is the kernel's own */
 	REFUSAL_VERIFIER,  /* the program did not pass */
 	REFUSAL_OTHER,	   /* the kernel has no such program or map, no memory, ... */
 };

@@ -2,8 +2,11 @@
 #include "plane/plane_census.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "util/macro.h"
+
+#define BTF "/sys/kernel/btf/vmlinux"
 
 /* From the first question on. */
 static int open_once(struct accounting *accounting, struct census **ret_census,
@@ -17,6 +20,13 @@ static int open_once(struct accounting *accounting, struct census **ret_census,
 				census, problem);
 	*ret_census = *census;
 	return r;
+}
+
+static bool has_btf(void)
+{
+	struct stat st;
+
+	return !stat(BTF, &st) && st.st_size;
 }
 
 int plane_census(const struct plane *plane, uint64_t idle_usec,
@@ -34,10 +44,11 @@ int plane_census(const struct plane *plane, uint64_t idle_usec,
 	if (!r)
 		r = census_take(census, plane_id(plane), idle_usec, ret_places);
 	if (r < 0)
-		return problem_set(problem, r == -ENOMEM ? r : -EOPNOTSUPP,
-				   "what connections are doing cannot be told (%s); the kernel has "
-				   "to describe its structures, see /sys/kernel/btf/vmlinux",
-				   reason.text[0] ? reason.text : strerror(-r));
+		return problem_set(
+			problem, r == -ENOMEM ? r : -EOPNOTSUPP,
+			"what connections are doing cannot be told: %s%s",
+			reason.text[0] ? reason.text : strerror(-r),
+			has_btf() ? "" : "; the kernel has to describe its structures, see " BTF);
 	return 0;
 }
 

@@ -92,6 +92,30 @@ static void test_a_missing_privilege_is_none_of_the_verifiers(void **state)
 	assert_non_null(strstr(described(-EACCES, HEAD WAY WORDS TAIL, false), IN_ONE));
 }
 
+static void test_what_nobody_may_load(void **state)
+{
+	static const char log[] =
+		"libbpf: prog 'hs_census': BPF program load failed: Operation not permitted\n"
+		"libbpf: permission error while running as root; try raising 'ulimit -l'?\n"
+		"libbpf: prog 'hs_census': -- BEGIN PROG LOAD LOG --\n"
+		"func#0 @0\nverification time 206 usec\nstack depth 0\n"
+		"processed 0 insns (limit 1000000) max_states_per_insn 0\n"
+		"-- END PROG LOAD LOG --\n"
+		"libbpf: prog 'hs_census': failed to load: -1\n";
+	const char *text = described(-EPERM, log, true);
+
+	(void)state;
+	assert_int_equal(refusal_of(-EPERM, log, true), REFUSAL_FORBIDDEN);
+	assert_non_null(strstr(text, "the kernel lets nobody load hs_census of "));
+	assert_non_null(strstr(text, "kernel_lockdown(7)"));
+	assert_null(strstr(text, "clang"));
+	assert_null(strstr(text, "ulimit"));
+	/* who may not anyway */
+	assert_int_equal(refusal_of(-EPERM, log, false), REFUSAL_PRIVILEGE);
+	/* the verifier's own refusal has a reason */
+	assert_int_equal(refusal_of(-EPERM, HEAD WAY WORDS TAIL, true), REFUSAL_VERIFIER);
+}
+
 static void test_what_the_kernel_does_not_know(void **state)
 {
 	static const char program[] =
@@ -133,6 +157,7 @@ int main(void)
 		cmocka_unit_test(test_the_verifiers_last_words_are_told),
 		cmocka_unit_test(test_only_what_was_said_last),
 		cmocka_unit_test(test_a_missing_privilege_is_none_of_the_verifiers),
+		cmocka_unit_test(test_what_nobody_may_load),
 		cmocka_unit_test(test_what_the_kernel_does_not_know),
 		cmocka_unit_test(test_every_cut_is_harmless),
 	};

@@ -10,6 +10,9 @@
 #define OTHER_BUILD                                                                       \
 	"Build hotstandby with another release of clang (make CLANG=clang-16), or use a " \
 	"newer kernel"
+/* what reads the kernel's own structures */
+#define NOT_LOCKED   "that is not locked down for confidentiality (kernel_lockdown(7))"
+#define READS_KERNEL OTHER_BUILD ", with CONFIG_DEBUG_INFO_BTF, " NOT_LOCKED
 
 /* ---- what the kernel can do ---- */
 
@@ -58,7 +61,7 @@ static const struct {
 			    "Without that hsctl connections tells no age, no idle ones and no "
 			    "half-open handshakes; all else works",
 			    "Use a kernel with CONFIG_DEBUG_INFO_BTF, which has "
-			    "/sys/kernel/btf/vmlinux"},
+			    "/sys/kernel/btf/vmlinux, " NOT_LOCKED},
 	[ABILITY_LOADS_SELECTOR] = {"The kernel loads the selector",
 				    "Without it nothing can be switched", OTHER_BUILD},
 	[ABILITY_LOADS_UDP] = {"The kernel loads the selector for UDP",
@@ -71,15 +74,15 @@ static const struct {
 	[ABILITY_LOADS_CENSUS] = {"The kernel loads the census",
 				  "Without it hsctl connections tells no age, no idle ones and no "
 				  "half-open handshakes; all else works",
-				  OTHER_BUILD ", and with CONFIG_DEBUG_INFO_BTF"},
+				  READS_KERNEL},
 	[ABILITY_LOADS_QUEUES] = {"The kernel loads the look at accept queues",
 				  "Without it all sockets are listed to find instances that hang: "
 				  "less often, and at a cost for everybody; all else works",
-				  OTHER_BUILD ", and with CONFIG_DEBUG_INFO_BTF"},
+				  READS_KERNEL},
 	[ABILITY_LOADS_MOTION] =
 		{"The kernel loads the look at what moves",
 		 "Without it an instance that hangs is left, but restarted only when it is halted",
-		 OTHER_BUILD ", and with CONFIG_DEBUG_INFO_BTF"},
+		 READS_KERNEL},
 	[ABILITY_LOADS_FORCE] = {"The kernel loads the bind programs",
 				 "Without them Intake=forced does nothing: a server has to set "
 				 "SO_REUSEPORT itself, or to be given its sockets by a socket unit",

@@ -82,7 +82,7 @@ static int error_of(int error, enum refusal refusal)
 {
 	if (refusal == REFUSAL_PRIVILEGE)
 		return -EPERM;
-	return refusal == REFUSAL_VERIFIER ? -ENOEXEC : error;
+	return refusal == REFUSAL_OTHER ? error : -ENOEXEC;
 }
 
 int load_object(struct bpf_object *object, const char *what, struct problem *problem)
