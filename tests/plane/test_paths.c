@@ -756,9 +756,11 @@ static int open_app(void)
 	return fd;
 }
 
-static pid_t start_holder(void)
+/* `holds`: nothing can be removed; else it is merely its turn. */
+static pid_t start_holder(bool holds)
 {
-	int told[2], mark;
+	struct folderlock lock;
+	int told[2];
 	pid_t pid;
 	char byte;
 
@@ -766,7 +768,8 @@ static pid_t start_holder(void)
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		rig_check(folderflag_set(open("/run/app", O_RDONLY | O_CLOEXEC), &mark) == 0);
+		rig_check(folderflag_take(open_app(), &lock) == 0);
+		rig_check(!holds || folderflag_set(&lock) == 0);
 		rig_check(write(told[1], "", 1) == 1);
 		pause();
 		_exit(0);
@@ -780,14 +783,14 @@ static pid_t start_holder(void)
 static void a_killed_holder_leaves_nothing_for_long(void **state)
 {
 	_cleanup_(close_fdp) int folder = open_app();
-	pid_t holder = start_holder();
-	int mark;
+	pid_t holder = start_holder(true);
+	struct folderlock lock;
 
 	(void)state;
 	/* as long as it lives */
 	assert_true(folderflag_settle(folder));
 	assert_false(folderflag_is_left(folder));
-	assert_int_equal(folderflag_set(folder, &mark), -EALREADY);
+	assert_int_equal(folderflag_take(folder, &lock), -EALREADY);
 	assert_int_equal(unlink(PUBLIC), -1);
 	end(holder);
 	assert_true(folderflag_is_left(folder));
@@ -796,10 +799,25 @@ static void a_killed_holder_leaves_nothing_for_long(void **state)
 	assert_int_equal(unlink(PUBLIC), 0);
 	assert_int_equal(access("/run/app/" FOLDERFLAG_MARK, F_OK), -1);
 	/* or the next holder has it */
-	end(start_holder());
-	assert_int_equal(folderflag_set(folder, &mark), 0);
-	folderflag_clear(folder, mark);
+	end(start_holder(true));
+	assert_int_equal(folderflag_take(folder, &lock), 0);
+	folderflag_release(&lock);
 	assert_false(folderflag_settle(folder));
+}
+
+static void one_at_a_time_changes_a_folder(void **state)
+{
+	_cleanup_(close_fdp) int folder = open_app();
+	pid_t other = start_holder(false);
+	struct folderlock lock;
+
+	(void)state;
+	assert_int_equal(folderflag_take(folder, &lock), -EBUSY);
+	assert_false(folderflag_settle(folder));
+	end(other);
+	assert_int_equal(folderflag_take(folder, &lock), 0);
+	folderflag_release(&lock);
+	assert_int_equal(access("/run/app/" FOLDERFLAG_MARK, F_OK), -1);
 }
 
 static void put_mark(uid_t owner)
@@ -813,19 +831,20 @@ static void put_mark(uid_t owner)
 static void the_flag_of_others_stays(void **state)
 {
 	_cleanup_(close_fdp) int folder = open_app();
-	int flags = FS_APPEND_FL, none = 0, mark;
+	int flags = FS_APPEND_FL, none = 0;
+	struct folderlock lock;
 
 	(void)state;
 	assert_int_equal(ioctl(folder, FS_IOC_SETFLAGS, &flags), 0);
-	assert_int_equal(folderflag_set(folder, &mark), -EALREADY);
+	assert_int_equal(folderflag_take(folder, &lock), -EALREADY);
 	assert_true(folderflag_settle(folder));
 	assert_false(folderflag_is_left(folder));
 	/* also where the folder's owner says that it was ours */
 	put_mark(5);
 	assert_true(folderflag_settle(folder));
 	assert_int_equal(ioctl(folder, FS_IOC_SETFLAGS, &none), 0);
-	assert_int_equal(folderflag_set(folder, &mark), 0);
-	folderflag_clear(folder, mark);
+	assert_int_equal(folderflag_take(folder, &lock), 0);
+	folderflag_release(&lock);
 	assert_int_equal(access("/run/app/" FOLDERFLAG_MARK, F_OK), -1);
 }
 
@@ -939,6 +958,7 @@ int main(void)
 		PATH_CASE(who_keeps_the_kernel_waiting_does_not_keep_us),
 		PATH_CASE(who_asks_holds_nothing_of_ours),
 		PATH_CASE(a_killed_holder_leaves_nothing_for_long),
+		PATH_CASE(one_at_a_time_changes_a_folder),
 		PATH_CASE(the_flag_of_others_stays),
 		PATH_CASE(more_may_wait_than_a_page_names),
 		PATH_CASE(who_has_ended_is_left),

@@ -169,7 +169,7 @@ gone() {
 	wait_for 10 is_unit_state fseven.service failed
 	inside systemctl restart fseven@0
 	folder_is_free fseven
-	[[ $(inside ls -A /run/fseven) == fseven.sock ]]
+	wait_for 5 has_only fseven
 	[[ $(inside curl -sSf --unix-socket /run/fseven/fseven.sock http://app/) == slot=[01]* ]]
 	inside rm -r /etc/systemd/system/fseven.service.d
 	gone fseven
@@ -199,7 +199,7 @@ left() { inside bash -c 'install -m 600 /dev/null "/run/$1/.hotstandby.held" && 
 	wait $holder || true
 	inside systemctl restart hsd
 	wait_for 5 folder_is_free fnine
-	[[ $(inside ls -A /run/fnine) == fnine.sock ]]
+	wait_for 5 has_only fnine
 	run hs doctor fnine
 	[[ $output != *service.folder* ]]
 	[[ $(inside curl -sSf --unix-socket /run/fnine/fnine.sock http://app/) == slot=[01]* ]]
@@ -209,6 +209,28 @@ no_links_are_made() { [[ -z $(inside systemctl list-units --no-legend --plain 'h
 
 # ended, well or not
 is_over() { [[ $(unit_state "$1") == @(inactive|failed) ]]; }
+@test "who is about to hold a folder is waited for, and no link is made beside him" {
+	local holder
+	gunicorn ften
+	up ften
+	inside bash -c 'install -m 600 /dev/null /run/ften/.hotstandby.held'
+	inside flock /run/ften/.hotstandby.held sleep 60 3>&- &
+	holder=$!
+	wait_for 5 inside bash -c '! flock -n /run/ften/.hotstandby.held true'
+	inside rm /run/ften/ften.sock
+	run -0 --separate-stderr hs adopt ften@0.service
+	[[ $stderr == *'/run/ften/ften.sock cannot be made a link to the active slot: Device or resource busy'* ]]
+	inside test ! -e /run/ften/ften.sock
+	inside pkill -x sleep
+	wait $holder || true
+	hs adopt ften@0.service
+	wait_for 5 has_only ften
+	[[ $(inside curl -sSf --unix-socket /run/ften/ften.sock http://app/) == slot=[01]* ]]
+	gone ften
+}
+
+# has_only NAME: its socket, or link, and nothing of ours beside it
+has_only() { [[ $(inside ls -A "/run/$1") == "$1.sock" ]]; }
 folder_is_held() { [[ $(inside lsattr -d "/run/$1") == *a*' '* ]]; }
 folder_is_free() { [[ $(inside lsattr -d "/run/$1" | cut -d' ' -f1) != *a* ]]; }
 
@@ -223,7 +245,7 @@ folder_is_free() { [[ $(inside lsattr -d "/run/$1" | cut -d' ' -f1) != *a* ]]; }
 	[[ $stderr == *'the move was undone'*'fsix.service serves as before'* ]]
 	[[ $(inside curl -sSf --unix-socket /run/fsix/fsix.sock http://app/) == slot=none* ]]
 	lost_nothing 'a move to paths that was undone'
-	[[ $(inside ls -A /run/fsix) == fsix.sock ]] || fail "left: $(inside ls -lA /run/fsix)"
+	wait_for 5 has_only fsix || fail "left: $(inside ls -lA /run/fsix)"
 	folder_is_free fsix
 	inside systemctl stop proxy-fsix
 	inside rm -r /etc/systemd/system/fsix@.service.d

@@ -7,12 +7,16 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "util/macro.h"
 
 /* It may be taken off by another while we wait for nothing. */
 #define TRIES 3
+/* Another changes a name or two: for the time of 1 s it is looked again. */
+#define LOOKS	   100
+#define LOOK_EVERY 10000000 /* ns */
 
 static bool has_flag(int folder)
 {
@@ -95,34 +99,50 @@ static int take_mark(int folder, int *ret_mark)
 	return r;
 }
 
-/* ---- the flag ---- */
+/* ---- the turn ---- */
 
-int folderflag_set(int folder, int *ret_mark)
+static int try_to_take(int folder, int *ret_mark)
 {
-	_cleanup_(close_fdp) int mark = -1;
-	int r;
-
 	folderflag_settle(folder);
 	/* what was so before stays so */
-	if (has_flag(folder))
-		return -EALREADY;
-	r = take_mark(folder, &mark);
+	return has_flag(folder) ? -EALREADY : take_mark(folder, ret_mark);
+}
+
+int folderflag_take(int folder, struct folderlock *ret_lock)
+{
+	static const struct timespec pause = {.tv_nsec = LOOK_EVERY};
+	_cleanup_(close_fdp) int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int mark, r = fd < 0 ? -errno : try_to_take(fd, &mark);
+
+	for (unsigned i = 0; r == -EBUSY && i < LOOKS; i++) {
+		nanosleep(&pause, NULL);
+		r = try_to_take(fd, &mark);
+	}
 	if (r < 0)
 		return r;
-	r = set_flag(folder, true);
-	if (r < 0) {
-		unlinkat(folder, FOLDERFLAG_MARK, 0);
-		return r;
-	}
-	*ret_mark = steal_fd(&mark);
+	*ret_lock = (struct folderlock) {steal_fd(&fd), mark};
 	return 0;
 }
 
-void folderflag_clear(int folder, int mark)
+int folderflag_set(const struct folderlock *lock)
+{
+	return set_flag(lock->folder, true);
+}
+
+static void give_up(int folder, int mark)
 {
 	set_flag(folder, false);
 	unlinkat(folder, FOLDERFLAG_MARK, 0);
 	close_fd(mark);
+}
+
+void folderflag_release(struct folderlock *lock)
+{
+	if (lock->folder < 0)
+		return;
+	give_up(lock->folder, lock->mark);
+	close_fd(lock->folder);
+	*lock = FOLDERLOCK_NONE;
 }
 
 bool folderflag_is_left(int folder)
@@ -139,6 +159,6 @@ bool folderflag_settle(int folder)
 	int mark;
 
 	if (fd >= 0 && !lock_mark(fd, &mark))
-		folderflag_clear(fd, mark);
+		give_up(fd, mark);
 	return fd >= 0 && has_flag(fd);
 }

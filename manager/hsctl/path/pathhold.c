@@ -12,50 +12,68 @@
 #include "hsctl/path/pathsetup.h"
 #include "util/macro.h"
 
-/* A folder, and the mark of its holder (hsctl/path/folderflag.h). */
-struct held {
-	int folder, mark;
-};
-
-/* The folder, open for reading. */
-static int open_folder(const char *path)
+static struct folderlock take_folder(const char *path)
 {
+	struct folderlock lock = FOLDERLOCK_NONE;
 	_cleanup_(close_fdp) int public = -1;
 	char folder[HS_PATH_MAX];
 
 	path_folder(path, folder);
 	public = pathsetup_open_public(folder);
-	return public < 0 ? -1 : openat(public, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (public >= 0)
+		(void)folderflag_take(public, &lock);
+	return lock;
 }
 
-static struct held hold_folder(const char *path)
+/* Two paths may be in one folder. */
+static bool is_first_there(const struct config *config, unsigned i)
 {
-	struct held held = {.folder = open_folder(path), .mark = -1};
+	char folder[HS_PATH_MAX], other[HS_PATH_MAX];
 
-	if (held.folder >= 0 && folderflag_set(held.folder, &held.mark) < 0)
-		held.folder = close_fd(held.folder);
-	return held;
+	path_folder(config->paths[i], folder);
+	for (unsigned before = 0; before < i; before++) {
+		path_folder(config->paths[before], other);
+		if (!strcmp(folder, other))
+			return false;
+	}
+	return true;
+}
+
+/* Who makes links meanwhile has ended before the paths are given back, and does not begin after. */
+static int hold_folders(const struct config *config, bool back, struct folderlock *locks)
+{
+	struct problem problem;
+	int r = 0;
+
+	for (unsigned i = 0; i < config->n_paths; i++)
+		if (is_first_there(config, i))
+			locks[i] = take_folder(config->paths[i]);
+	if (back)
+		r = pathsetup_back(config, &problem);
+	for (unsigned i = 0; i < config->n_paths; i++)
+		if (locks[i].folder >= 0 && (r < 0 || folderflag_set(&locks[i]) < 0))
+			folderflag_release(&locks[i]);
+	return r;
 }
 
 /* Ends when the other side closes its end. */
 static void hold(const struct config *config, bool back, int other)
 {
-	struct held held[HS_PATHS_MAX];
+	struct folderlock locks[HS_PATHS_MAX];
 	struct problem problem;
 	char byte = 0;
 	int r;
 
+	for (unsigned i = 0; i < HS_PATHS_MAX; i++)
+		locks[i] = FOLDERLOCK_NONE;
 	r = pathsetup_enter_machine(&problem);
-	if (r >= 0 && back)
-		r = pathsetup_back(config, &problem);
-	for (unsigned i = 0; i < config->n_paths; i++)
-		held[i] = r < 0 ? (struct held) {-1, -1} : hold_folder(config->paths[i]);
+	if (r >= 0)
+		r = hold_folders(config, back, locks);
 	if (write(other, &r, sizeof(r)) == sizeof(r))
 		while (read(other, &byte, 1) < 0 && errno == EINTR)
 			;
-	for (unsigned i = 0; i < config->n_paths; i++)
-		if (held[i].folder >= 0)
-			folderflag_clear(held[i].folder, held[i].mark);
+	for (unsigned i = 0; i < HS_PATHS_MAX; i++)
+		folderflag_release(&locks[i]);
 }
 
 static void run_child(const struct config *config, bool back, int other)

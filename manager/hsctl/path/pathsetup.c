@@ -269,9 +269,6 @@ static int may_replace(int folder, const char *name, const char *own, const char
 {
 	struct stat st;
 
-	/* what would be left behind could not be removed either */
-	if (folderflag_settle(folder))
-		return -EPERM;
 	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 1 : -errno;
 	if (S_ISLNK(st.st_mode))
@@ -281,15 +278,30 @@ static int may_replace(int folder, const char *name, const char *own, const char
 	return !is_served(folder, name) || (!stat(target, &st) && S_ISSOCK(st.st_mode));
 }
 
+/* Not while somebody holds the folder: what would be left behind could not be removed either. */
+static int put_link(int folder, const char *service, const char *name, const char *target)
+{
+	struct folderlock lock;
+	char own[PATH_FILE_MAX];
+	int r = folderflag_take(folder, &lock);
+
+	if (r < 0)
+		return r == -EALREADY ? -EPERM : r;
+	snprintf(own, sizeof(own), PATH_ROOT "/%s/", service);
+	r = may_replace(folder, name, own, target);
+	if (r > 0)
+		r = replace(folder, name, target);
+	folderflag_release(&lock);
+	return r;
+}
+
 static int make_link(const char *service, const char *path)
 {
 	_cleanup_(close_fdp) int fd = -1;
-	char folder[HS_PATH_MAX], target[PATH_FILE_MAX], own[PATH_FILE_MAX];
-	int r;
+	char folder[HS_PATH_MAX], target[PATH_FILE_MAX];
 
 	path_folder(path, folder);
 	path_of_active(service, path, target);
-	snprintf(own, sizeof(own), PATH_ROOT "/%s/", service);
 	fd = make_public(folder);
 	if (fd < 0)
 		return fd;
@@ -297,8 +309,7 @@ static int make_link(const char *service, const char *path)
 		folderflag_settle(fd);
 		return 0;
 	}
-	r = may_replace(fd, path_base(path), own, target);
-	return r > 0 ? replace(fd, path_base(path), target) : r;
+	return put_link(fd, service, path_base(path), target);
 }
 
 static int make_links(struct task *task)
