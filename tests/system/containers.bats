@@ -33,6 +33,19 @@ scope() {
 	down one
 }
 
+@test "a command that asks a daemon for a container is named, with what finds the container" {
+	inside cp /bin/sleep /usr/local/bin/docker
+	printf '[Service]\nExecStart=/usr/local/bin/docker 1000\n' | write /etc/systemd/system/my-one@.service
+	inside systemctl daemon-reload
+	hs enable my-one@.service
+	inside systemctl start my-one@0
+	wait_for 5 is_state my-one 0 not-adopted
+	[[ $(status my-one '.slots[0].problem') == *'docker run --cgroup-parent=my-one-%i.slice where it is found with Cgroup=/my.slice/my-one.slice/my-one-%i.slice in my-one.conf' ]]
+	inside systemctl stop my-one@0
+	inside rm /usr/local/bin/docker
+	down my-one
+}
+
 @test "with Cgroup= it is adopted from there, forced if need be, and switched without a loss" {
 	write /etc/hotstandby/two.conf <<-END
 		[Service]

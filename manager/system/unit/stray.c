@@ -56,11 +56,24 @@ static bool is_client(const struct holder *holder)
 	return false;
 }
 
+/* The folders of the slice SERVICE-%i.slice: each dash in a slice's name is one more. */
+static void slice_setting(const char *service, char *text, size_t size)
+{
+	size_t used = 0;
+
+	for (const char *dash = strchr(service, '-'); dash && used < size;
+	     dash = strchr(dash + 1, '-'))
+		used += snprintf(text + used, size - used, "/%.*s.slice", (int)(dash - service),
+				 service);
+	if (used < size)
+		snprintf(text + used, size - used, "/%s.slice/%s-%%i.slice", service, service);
+}
+
 void stray_describe(const char *service, unsigned slot, const struct unit_facts *facts,
 		    struct problem *ret_sentence)
 {
 	struct holder main_process = {.pid = facts->main_pid};
-	char cgroup[PATH_MAX];
+	char cgroup[PATH_MAX], setting[256];
 
 	problem_set(ret_sentence, 0, "%s", "");
 	if (!facts->main_pid || cgroup_of_process(facts->main_pid, cgroup) < 0)
@@ -70,11 +83,13 @@ void stray_describe(const char *service, unsigned slot, const struct unit_facts 
 		return;
 	}
 	holder_read_comm(&main_process);
-	if (is_client(&main_process))
-		problem_set(
-			ret_sentence, 0,
-			"its container is not in the control group of its unit, so its sockets are "
-			"not seen; podman run --cgroups=split puts it there, and with docker run "
-			"--cgroup-parent=%s-%u.slice it is found by Cgroup= in %s.conf",
-			service, slot, service);
+	if (!is_client(&main_process))
+		return;
+	slice_setting(service, setting, sizeof(setting));
+	problem_set(ret_sentence, 0,
+		    "its container is not in the control group of its unit, so its sockets are not "
+		    "seen; podman run --cgroups=split puts it there, and docker run "
+		    "--cgroup-parent=%.60s-%%i.slice where it is found with Cgroup=%.160s in "
+		    "%.60s.conf",
+		    service, setting, service);
 }
