@@ -27,6 +27,11 @@ struct direct {
 	sd_bus *systemd; /* NULL: systemd cannot be asked */
 };
 
+/* Says that this needs root. Returns `error`. */
+int direct_need_root(struct problem *problem, int error);
+/* Goes where hsd is, and opens the counts; NULL: there are none. -EPERM or -EACCES, and a sentence.
+ */
+int direct_enter(struct accounting **ret_accounting, struct problem *problem);
 /* Opens the pins of a service. -ENOENT: it has none. With every error there is a sentence. */
 int direct_open(const char *service, struct direct *ret_direct, struct problem *problem);
 void direct_close(struct direct *direct);
@@ -48,32 +53,6 @@ int direct_shed(const struct direct *direct, unsigned slot, const char *cgroup);
 void direct_nudge(const struct direct *direct, unsigned from);
 /* States of all slots, `config.slots` of them. */
 void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_MAX]);
-
-/* Status objects: of one service, or an array of all (service NULL). */
-int direct_describe(const char *service, struct reply *ret_reply);
-int direct_connections(const char *service, const struct connections_query *query,
-		       struct reply *ret_reply);
-
-/* What a change is to be; what was not asked for stands as in the bus call: USEC_INFINITY,
- * THEN_COUNT. */
-struct direct_order {
-	enum switchover_verb verb;
-	int to; /* a slot, or GATE_STANDBY */
-	uint64_t settle_usec, drain_usec, timeout_usec;
-	enum switchover_then then;
-	bool no_block;
-	/* told each step as JSON; may be NULL */
-	int (*on_progress)(const char *json, void *userdata);
-	void *userdata;
-};
-int direct_change(const char *service, const struct direct_order *order, struct reply *ret_reply);
-
-int direct_policy(const char *service, enum hs_policy policy, struct reply *ret_reply);
-/* Without hsd the flag alone: what waits is handed over by the next one. */
-int direct_park(const char *service, bool hold, struct reply *ret_reply);
-/* `request` without its states, which are found out here. */
-int direct_canary(const char *service, const struct canary_request *request,
-		  struct reply *ret_reply);
 
 /* Gives the sockets of the other slots to the user of this one, before its server runs. Waits that
  * long for others that have just been started. Returns how many had another owner, or -errno and a

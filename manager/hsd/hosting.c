@@ -4,8 +4,8 @@
 #include <systemd/sd-bus.h>
 
 #include "hsd/bus.h"
-#include "hsd/workers.h"
 #include "service/whole/assembly.h"
+#include "service/workers.h"
 
 static const struct manager *of(const struct host *host)
 {

@@ -12,7 +12,6 @@
 #include "hsd/door.h"
 #include "hsd/hosting.h"
 #include "hsd/listens.h"
-#include "hsd/workers.h"
 #include "plane/bpf/accounting.h"
 #include "plane/kernel/diag.h"
 #include "service/slot/adoption.h"
@@ -26,6 +25,7 @@
 #include "service/watch/outdated_watch.h"
 #include "service/whole/assembly.h"
 #include "service/whole/exec_run.h"
+#include "service/workers.h"
 #include "system/configfile.h"
 #include "system/fdstore.h"
 #include "system/journal.h"
@@ -342,6 +342,7 @@ int manager_new(sd_event *event, const struct manager_options *options,
 		return -ENOMEM;
 	}
 	manager->host.ops = &hosting_ops;
+	manager->host.parts = HOST_ALL;
 	manager->host.debug = options->debug ? hosting_debug : NULL;
 	manager->host.event = event;
 	manager->host.nudge = &manager->nudge;

@@ -39,6 +39,13 @@ static struct event take(struct events *events)
 	return event;
 }
 
+static bool concerns(const struct events *events, const struct feature *feature,
+		     const struct event *event)
+{
+	return feature->hears & HEARS(event->kind) &&
+	       (feature->part == HOST_ANY || host_has(events->host, feature->part));
+}
+
 static void hear(const struct events *events, const struct event *event)
 {
 	/* with fewer Slots= than before nobody is there whom it could be about */
@@ -46,7 +53,7 @@ static void hear(const struct events *events, const struct event *event)
 		return;
 	tell(events, event);
 	for (size_t i = 0; i < events->n_features; i++)
-		if (events->features[i].hears & HEARS(event->kind))
+		if (concerns(events, &events->features[i], event))
 			events->features[i].heard(events->service, event);
 }
 

@@ -44,6 +44,7 @@ struct event {
 struct feature {
 	unsigned hears; /* HEARS() of each kind that concerns it */
 	void (*heard)(struct service *service, const struct event *event);
+	enum host_part part; /* of which it is */
 };
 
 /* One of a kind for each slot waits at a time: it says all that two would. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a service needs of whoever hosts it: an event loop, the bus to systemd, somebody who does
- * what may hang, and somebody who is told. hsd hosts all services of a machine. All of it outlives
- * the services.
+ * what may hang, and somebody who is told. hsd hosts all services of a machine, hsctl one for as
+ * long as it works without hsd. All of it outlives the services.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -48,10 +49,22 @@ struct host_ops {
 	struct service *const *(*services)(const struct host *host, size_t *ret_n);
 };
 
+/* What a host wants of a service beyond what it is asked for. hsd keeps services, and wants all of
+ * it; hsctl looks at one, or does one thing with it, and goes. */
+enum host_part {
+	HOST_ANY = 0,		/* what each of them needs */
+	HOST_MAKES = 1U << 0,	/* pins and programs that are not there yet */
+	HOST_PARKS = 1U << 1,	/* places where connections wait */
+	HOST_WATCHES = 1U << 2, /* hangs, probes, events of the selectors, files, others' sockets */
+	HOST_TENDS = 1U << 3,	/* does what is due without having been asked, and tells of it */
+	HOST_ALL = HOST_MAKES | HOST_PARKS | HOST_WATCHES | HOST_TENDS
+};
+
 struct host {
 	const struct host_ops *ops;
+	unsigned parts; /* enum host_part */
 	sd_event *event;
-	sd_bus *bus;			 /* to systemd */
+	sd_bus *bus;			 /* to systemd; NULL: it cannot be asked */
 	struct accounting *accounting;	 /* NULL: this kernel has none */
 	struct hang_watch *hangs;	 /* NULL: hangs are not looked for */
 	struct filewatch *filewatch;	 /* NULL: no file is watched */
@@ -75,6 +88,11 @@ int host_order(const struct host *host, const struct work_order *order, const in
 unsigned host_busy(const struct host *host);
 /* All services that it hosts. */
 struct service *const *host_services(const struct host *host, size_t *ret_n);
+
+static inline bool host_has(const struct host *host, enum host_part part)
+{
+	return host->parts & part;
+}
 
 /* For who looks for a fault in us: a line for each event of a service. */
 void host_debug(const struct host *host, const char *template, ...)

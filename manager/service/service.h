@@ -69,6 +69,7 @@ struct service {
 	struct config config;
 	uint64_t config_stamp;	/* of the files that were read; see configfile_stamp() */
 	struct plane *plane;	/* NULL: see `problem` */
+	int plane_error;	/* why it is NULL, if a host that makes none has looked */
 	struct force *force;	/* bind programs. NULL: not wanted, or see the journal */
 	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
 	struct instance *instances[HS_SLOTS_MAX];

@@ -6,13 +6,13 @@
 #include <sys/stat.h>
 
 #include "core/word.h"
-#include "hsd/workers.h"
 #include "plane/bpf/accounting.h"
 #include "service/slot/adoption.h"
 #include "service/slot/netns_stock.h"
 #include "service/slot/states.h"
 #include "service/watch/hang.h"
 #include "service/whole/assembly.h"
+#include "service/workers.h"
 #include "sources.h"
 #include "system/configfile.h"
 
@@ -195,11 +195,14 @@ static void open_host(struct engine *engine, int work_host)
 	rig_check(sd_event_new(&engine->event) >= 0);
 	*host = (struct host) {
 		.ops = &host_ops,
+		.parts = HOST_ALL,
 		.event = engine->event,
 		.nudge = &engine->nudge,
 		.next_revisit = &engine->next_revisit,
 		.debug = on_debug,
 	};
+	/* leads nowhere: what would be asked over it is with units.h */
+	rig_check(sd_bus_new(&host->bus) >= 0);
 	rig_check(workers_new(engine->event, work_host, on_released, engine, &engine->workers) >=
 		  0);
 	netns_stock_begin(host);
@@ -221,7 +224,7 @@ struct engine *engine_begin(const char *settings)
 	engine->rig = rig_begin();
 	engine->is_loud = getenv("ENGINE_DEBUG");
 	make_root(settings);
-	rig_check(work_host_new(&work_host) == 0);
+	rig_check(work_host_new(true, &work_host) == 0);
 	open_host(engine, work_host);
 	for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
 		struct actor *actor = &engine->actors[i];
@@ -258,6 +261,7 @@ static void close_host(struct engine *engine)
 	workers_free(engine->workers);
 	accounting_free(engine->host.accounting);
 	units_end();
+	sd_bus_unref(engine->host.bus);
 	if (sources_count())
 		rig_fail(__FILE__, __LINE__, "%u sources are left", sources_count());
 	sd_event_unref(engine->event);

@@ -3,10 +3,13 @@
  */
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../plane/cases.h"
 #include "engine.h"
+#include "plane/bpf/pins.h"
 #include "service/slot/retirement.h"
+#include "service/slot/states.h"
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
 #include "sources.h"
@@ -579,6 +582,89 @@ static void a_service_that_is_left_in_an_upgrade_answers(void **state)
 	engine_end(engine);
 }
 
+/* ---- a host that wants nothing beyond what it asks for, as hsctl without hsd ---- */
+
+static void stand_in(struct engine *engine)
+{
+	engine_leave(engine);
+	engine->host.parts = HOST_ANY;
+	rig_check(service_new(&engine->host, "web", &engine->service) == 0);
+	rig_check(engine->service->plane && !engine->service->park);
+	engine_until(engine, service_is_known(engine->service));
+}
+
+static void end_as_hsd(struct engine *engine)
+{
+	engine_leave(engine);
+	engine->host.parts = HOST_ALL;
+	engine_manage(engine);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+static void turn_for_a_while(struct engine *engine)
+{
+	for (unsigned i = 0; i < 20; i++)
+		engine_turn(engine);
+}
+
+static void who_stands_in_changes_what_it_is_asked_to(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	uint64_t word;
+
+	(void)state;
+	stand_in(engine);
+	word = plane_word(engine->service->plane);
+	turn_for_a_while(engine);
+	assert_int_equal(plane_word(engine->service->plane), word);
+	assert_int_equal(engine_state(engine, 0), SLOT_READY);
+	assert_int_equal(engine_state(engine, 1), SLOT_READY);
+	wait_for(engine, switch_over(engine, GATE_STANDBY, ""));
+	assert_int_equal(who_serves(), 'B');
+	wait_for(engine, switch_over(engine, GATE_STANDBY, "keep"));
+	assert_int_equal(who_serves(), 'A');
+	expect_refusal(switch_over(engine, 0, ""), "active one already");
+	end_as_hsd(engine);
+}
+
+static void who_stands_in_does_nothing_about_a_loss(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	uint64_t word;
+
+	(void)state;
+	stand_in(engine);
+	word = plane_word(engine->service->plane);
+	actor_crash(engine, 0);
+	engine_until(engine, engine->actors[0].play == PLAY_FAILED);
+	turn_for_a_while(engine);
+	assert_int_equal(plane_word(engine->service->plane), word);
+	assert_int_equal(engine->actors[0].play, PLAY_FAILED);
+	/* the kernel goes by the sockets that there are */
+	assert_int_equal(who_serves(), 'B');
+	end_as_hsd(engine);
+}
+
+static void who_stands_in_makes_no_pins(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct service *other;
+
+	(void)state;
+	engine_leave(engine);
+	engine->host.parts = HOST_ANY;
+	assert_int_equal(service_new(&engine->host, "other", &other), 0);
+	assert_null(other->plane);
+	assert_int_equal(other->plane_error, -ENOENT);
+	assert_non_null(strstr(other->problem.text, "nothing is pinned in the kernel for other"));
+	service_free(other);
+	assert_int_equal(access(HS_PIN_ROOT "/other", F_OK), -1);
+	engine->host.parts = HOST_ALL;
+	engine_manage(engine);
+	engine_end(engine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -608,6 +694,9 @@ int main(void)
 		cmocka_unit_test(other_settings_take_effect),
 		cmocka_unit_test(a_service_that_is_left_in_a_change_answers),
 		cmocka_unit_test(a_service_that_is_left_in_an_upgrade_answers),
+		cmocka_unit_test(who_stands_in_changes_what_it_is_asked_to),
+		cmocka_unit_test(who_stands_in_does_nothing_about_a_loss),
+		cmocka_unit_test(who_stands_in_makes_no_pins),
 	};
 
 	return cases_run("service", tests);

@@ -81,10 +81,32 @@ said_so() { grep -q 'hsd is not running; done directly through the kernel' <<<"$
 	[[ $output == *'nothing is pinned in the kernel for nothing'* ]]
 }
 
-@test "to stop or restart the old instance needs hsd, and says so" {
-	run -1 hs switchover app --then=restart
-	[[ $output == *'to restart the old instance afterwards needs hsd; start it (systemctl start hsd), or use --then=keep'* ]]
+@test "the old instance is restarted or stopped afterwards, and nothing is lost" {
+	local before
+	before=$(inside systemctl show -P MainPID app@0)
+	begin_load $url slot=
+	run -0 --separate-stderr hs switchover app --drain=0 --then=restart
+	said_so
+	[[ ${lines[-1]} == *'slot 0 was restarted and stands by.' ]]
+	[[ $(inside systemctl show -P MainPID app@0) != "$before" && $(active app) == 1 ]]
+	[[ $(slot_state app 0) == ready ]]
+	run -0 --separate-stderr hs switchover app --drain=0 --then=stop --json
+	jq -e '.outcome == "done" and .from == 1 and .to == 0' <<<"$output"
+	lost_nothing 'the old instance restarted, then stopped, without hsd'
+	baseline
+	[[ $(inside systemctl show -P ActiveState app@1) == inactive ]]
+	inside systemctl start app@1
+}
+
+@test "nobody goes on with it when hsctl has gone: to end the old instance is waited for" {
+	run -1 hs switchover app --then=restart --no-block
+	[[ $output == *'to restart the old instance afterwards without waiting for it needs hsd; start it (systemctl start hsd), or leave out --no-block'* ]]
 	[[ $(active app) == 0 ]]
+	hold 9901 1
+	run -1 hs switchover app --then=stop --timeout=1s --drain=60s --settle=0
+	[[ $output == *'the time is over: slot 1 is active since the flip, and what the old instance had to finish was not waited for'* ]]
+	[[ $(active app) == 1 && $(inside systemctl show -P ActiveState app@0) == active ]]
+	let_go
 }
 
 @test "undone when the target dies meanwhile" {
@@ -125,6 +147,14 @@ said_so() { grep -q 'hsd is not running; done directly through the kernel' <<<"$
 	[[ $output == *'another change of this service is running'* ]]
 	wait $job
 	hs rollback app
+}
+
+@test "whether a slot is healthy is not known without hsd, and is no reason against it" {
+	printf '[Health]\nProbe=tcp\n' | write /etc/hotstandby/app.conf.d/health.conf
+	[[ $(status app '[.slots[] | .health, .health_reason] | unique | join(", ")') == 'not asked without hsd, unknown' ]]
+	hs switchover app --drain=0
+	[[ $(active app) == 1 ]]
+	inside rm /etc/hotstandby/app.conf.d/health.conf
 }
 
 @test "policy and canary" {

@@ -43,6 +43,13 @@ static void on_second(struct service *service, const struct event *event)
 		service_post(service, EVENT_LOST, event->slot, false);
 }
 
+/* Of a part that this host does not have. */
+static void on_part(struct service *service, const struct event *event)
+{
+	(void)service;
+	note('c', event);
+}
+
 static void on_line(const char *line)
 {
 	strncat(lines, line, sizeof(lines) - strlen(lines) - 1);
@@ -50,9 +57,10 @@ static void on_line(const char *line)
 }
 
 static const struct feature features[] = {
-	{HEARS(EVENT_CHANGE_ENDED), run_ended_heard},
-	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_LOST), on_first},
-	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_VERDICT) | HEARS(EVENT_LOST), on_second},
+	{HEARS(EVENT_CHANGE_ENDED), run_ended_heard, HOST_ANY},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_LOST), on_first, HOST_ANY},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_VERDICT) | HEARS(EVENT_LOST), on_second, HOST_ANY},
+	{HEARS(EVENT_ADOPTED), on_part, HOST_TENDS},
 };
 
 static int set_up(void **state)

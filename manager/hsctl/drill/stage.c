@@ -8,6 +8,7 @@
 #include "hsctl/client.h"
 #include "hsctl/drill/drill.h"
 #include "hsctl/json.h"
+#include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
 #include "util/clock.h"
 #include "util/files.h"
@@ -228,7 +229,7 @@ static int describe(struct drill *drill, struct reply *reply)
 	drill->bus = NULL;
 	reply_done(reply);
 	*reply = (struct reply) {0};
-	return direct_describe(drill->service, reply);
+	return standin_describe(drill->service, reply);
 }
 
 int drill_look(struct drill *drill)

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "hsctl/direct.h"
 #include "hsctl/json.h"
+#include "hsctl/standin.h"
 #include "hsctl/wrap.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -100,7 +100,7 @@ int verb_describe(const struct arguments *arguments, const char *service, struct
 	if (!*ret_direct)
 		return ret_reply->exit;
 	*ret_reply = (struct reply) {0};
-	return direct_describe(service, ret_reply);
+	return standin_describe(service, ret_reply);
 }
 
 int verb_inspect(const struct arguments *arguments, const char *service,
@@ -119,7 +119,7 @@ int verb_inspect(const struct arguments *arguments, const char *service,
 	if (!*ret_direct)
 		return ret_reply->exit;
 	*ret_reply = (struct reply) {0};
-	return direct_connections(service, query, ret_reply);
+	return standin_connections(service, query, ret_reply);
 }
 
 bool verb_tell_manager(const struct arguments *arguments)

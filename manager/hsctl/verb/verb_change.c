@@ -2,12 +2,17 @@
 /* switchover, rollback, failover */
 #include <signal.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "hsctl/direct.h"
 #include "hsctl/json.h"
 #include "hsctl/show/progress.h"
+#include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
+#include "service/whole/calls.h"
+#include "system/journal.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 /* On top of settling and draining: the time that systemd may need to stop or restart a unit. */
@@ -54,24 +59,97 @@ static enum client_answer ask_hsd(const struct arguments *a, enum switchover_ver
 	}
 }
 
+/* ---- without hsd ---- */
+
+/* Nobody else goes on with it when we leave. To keep the old instance there is no need; to end it
+ * there is. */
+static bool may_leave_it(const struct arguments *a, const char *service, enum switchover_then then,
+			 struct reply *reply)
+{
+	if (then == THEN_KEEP || !a->no_block)
+		return true;
+	reply_fail(
+		reply, EXIT_FAILED,
+		"%s: to %s the old instance afterwards without waiting for it needs hsd; start it "
+		"(systemctl start hsd), or leave out --no-block",
+		service, switchover_then_to_string(then));
+	return false;
+}
+
+static void ask_switchover(const struct arguments *a, struct standin *standin, struct reply *reply,
+			   uint64_t *deadline)
+{
+	struct service *service = standin_service(standin);
+	const struct config *config = &service->config;
+	enum switchover_then then = a->then == THEN_COUNT ? config->then : a->then;
+	struct switchover_call call = {
+		.to = a->to,
+		.settle_usec = a->settle_usec,
+		.drain_usec = a->drain_usec == USEC_INFINITY ? config->drain_usec : a->drain_usec,
+		.then = switchover_then_to_string(then),
+	};
+
+	if (!may_leave_it(a, service->name, then, reply))
+		return;
+	if (then != THEN_KEEP && a->timeout_usec != USEC_INFINITY)
+		*deadline = now_usec() + a->timeout_usec;
+	else if (then == THEN_KEEP)
+		call.drain_usec = a->no_block ? 0 : MIN(call.drain_usec, a->timeout_usec);
+	call_switchover(service, &call, standin_ask(standin, reply));
+}
+
+static void ask_here(const struct arguments *a, enum switchover_verb verb, struct standin *standin,
+		     struct reply *reply, uint64_t *deadline)
+{
+	struct service *service = standin_service(standin);
+
+	switch (verb) {
+	case VERB_ROLLBACK:
+		call_rollback(service, standin_ask(standin, reply));
+		return;
+	case VERB_FAILOVER:
+		call_failover(service, a->to, standin_ask(standin, reply));
+		return;
+	default:
+		ask_switchover(a, standin, reply, deadline);
+	}
+}
+
+/* What is left when the waiting was cut short: the word is as the flip left it. */
+static void tell_cut_short(const char *service, const struct progress *progress,
+			   struct reply *reply)
+{
+	struct journal_scope scope = {service, progress->to, LOG_WARNING};
+	const char *why = interrupted ? "interrupted" : "the time is over";
+
+	if (!progress->flipped) {
+		reply_fail(reply, EXIT_FAILED, "%s: %s before anything was changed", service, why);
+		return;
+	}
+	reply_fail(reply, EXIT_FAILED,
+		   "%s: %s: slot %d is active since the flip, and what the old instance had to "
+		   "finish was not waited for",
+		   service, why, progress->to);
+	journal_log(JOURNAL_SWITCHOVER, &scope, "%s", reply->problem.text);
+}
+
 static void do_directly(const struct arguments *a, enum switchover_verb verb, const char *service,
 			struct progress *progress, struct reply *reply)
 {
-	struct direct_order order = {
-		.verb = verb,
-		.to = a->to,
-		.settle_usec = a->settle_usec,
-		.drain_usec = a->drain_usec,
-		.timeout_usec = a->timeout_usec,
-		.then = a->then,
-		.no_block = a->no_block,
-		.on_progress = progress_on_step,
-		.userdata = progress,
-	};
+	_cleanup_(standin_freep) struct standin *standin = NULL;
+	uint64_t deadline = USEC_INFINITY;
 
-	*reply = (struct reply) {0};
-	direct_change(service, &order, reply);
+	standin = standin_new(service, reply);
+	if (!standin)
+		return;
+	standin_on_progress(standin, progress_on_step, progress);
+	ask_here(a, verb, standin, reply, &deadline);
+	if (!standin_wait(standin, &interrupted, deadline))
+		tell_cut_short(service, progress, reply);
+	standin_settle(standin);
 }
+
+/* ---- hsd has begun it ---- */
 
 /* hsd went away in the middle: only the kernel knows how far it came. */
 static void tell_what_holds(const struct arguments *a, const char *service,

@@ -2,12 +2,25 @@
 /* policy, canary: the fields of the routing word beside the active slot. */
 #include <string.h>
 
+#include "core/canary.h"
 #include "core/word.h"
-#include "hsctl/direct.h"
+#include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
+#include "service/whole/calls.h"
 #include "util/macro.h"
 #include "util/parse.h"
+
+static void set_policy(const char *service, enum hs_policy policy, struct reply *reply)
+{
+	_cleanup_(standin_freep) struct standin *standin = standin_new(service, reply);
+
+	if (!standin)
+		return;
+	call_set_policy(standin_service(standin), policy_to_string(policy),
+			standin_ask(standin, reply));
+	standin_wait(standin, NULL, USEC_INFINITY);
+}
 
 int verb_policy(const struct arguments *arguments)
 {
@@ -29,8 +42,7 @@ int verb_policy(const struct arguments *arguments)
 	}
 	answer = client_ask(arguments, &call, &reply, "s", policy_to_string(policy));
 	if (verb_may_do_directly(arguments, answer)) {
-		reply = (struct reply) {0};
-		direct_policy(service, policy, &reply);
+		set_policy(service, policy, &reply);
 		verb_tell_direct(arguments, &reply);
 	}
 	return verb_end(arguments, &reply);
@@ -62,6 +74,16 @@ static int read_filter(const struct arguments *arguments, struct canary_filter *
 	return EXIT_DONE;
 }
 
+static void set_canary(const char *service, const struct canary_call *call, struct reply *reply)
+{
+	_cleanup_(standin_freep) struct standin *standin = standin_new(service, reply);
+
+	if (!standin)
+		return;
+	call_set_canary(standin_service(standin), call, standin_ask(standin, reply));
+	standin_wait(standin, NULL, USEC_INFINITY);
+}
+
 int verb_canary(const struct arguments *arguments)
 {
 	char service[SERVICE_NAME_MAX];
@@ -88,11 +110,14 @@ int verb_canary(const struct arguments *arguments)
 	answer = client_ask(arguments, &call, &reply, "uiss", share, arguments->to,
 			    canary_by(&filter), from ?: "");
 	if (verb_may_do_directly(arguments, answer)) {
-		struct canary_request request = {
-			.share = share, .to = arguments->to, .filter = &filter};
+		struct canary_call wanted = {
+			.share = share,
+			.to = arguments->to,
+			.by = canary_by(&filter),
+			.from = from ?: "",
+		};
 
-		reply = (struct reply) {0};
-		direct_canary(service, &request, &reply);
+		set_canary(service, &wanted, &reply);
 		verb_tell_direct(arguments, &reply);
 	}
 	return verb_end(arguments, &reply);

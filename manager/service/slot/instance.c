@@ -12,7 +12,9 @@ struct journal_scope instance_scope(const struct instance *instance, int priorit
 
 const struct unit_facts *instance_facts(const struct instance *instance)
 {
-	return unit_watch_facts(instance->watch);
+	static const struct unit_facts unknown = {.state = UNIT_UNKNOWN};
+
+	return instance->watch ? unit_watch_facts(instance->watch) : &unknown;
 }
 
 bool instance_is_up(enum unit_state state)

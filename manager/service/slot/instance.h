@@ -58,7 +58,7 @@ struct instance {
 	struct service *service;
 	unsigned slot;
 	char unit[UNIT_NAME_MAX];
-	struct unit_watch *watch;
+	struct unit_watch *watch;	/* NULL: systemd cannot be asked */
 	char cgroup[CONFIG_CGROUP_MAX]; /* Cgroup= for this slot; "" = that of the unit */
 	bool known;			/* systemd has told about it */
 	int silence;			/* 0, or why systemd did not tell when it was asked last */

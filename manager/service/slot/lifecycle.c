@@ -74,7 +74,7 @@ static int on_main_exit(sd_event_source *source, int fd, uint32_t events, void *
 	unit_watch_refresh(instance->watch);
 	/* but not at paths: systemd ends those processes in a moment, and what waits there then is
 	 * lost, for the kernel moves none of it */
-	if (service->plane)
+	if (service->plane && host_has(service->host, HOST_TENDS))
 		paths_set_aside(plane_paths(service->plane), instance->slot);
 	if (!service->plane || plane_slot_sockets(service->plane, instance->slot))
 		return 0;
@@ -265,14 +265,10 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	service_post(instance->service, EVENT_UNIT_CHANGED, instance->slot, first);
 }
 
-void lifecycle_heard(struct service *service, const struct event *event)
+static void tend(struct instance *instance, const struct unit_facts *facts, bool first)
 {
-	struct instance *instance = service->instances[event->slot];
-	const struct unit_facts *facts = instance_facts(instance);
 	bool up = instance_is_up(facts->state), new_run;
 
-	if (service->plane)
-		plane_set_cgroup(service->plane, instance->slot, facts->control_group);
 	note_end(instance, facts);
 	preparation_run(instance, facts);
 	reaching_follow(instance);
@@ -280,7 +276,7 @@ void lifecycle_heard(struct service *service, const struct event *event)
 	new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
 	watch_main(instance, up ? facts->main_pid : 0);
 	/* a run that nobody announced: hsd was not there, or ExecStartPost= is missing */
-	if (facts->state == UNIT_RUNNING && new_run && !(event->anew && revisit_later(instance)))
+	if (facts->state == UNIT_RUNNING && new_run && !(first && revisit_later(instance)))
 		instance->adopt_wanted = true;
 	if (goes_on_without_main(instance, facts))
 		instance->adopt_wanted = true;
@@ -291,12 +287,25 @@ void lifecycle_heard(struct service *service, const struct event *event)
 		on_down(instance, facts);
 }
 
+void lifecycle_heard(struct service *service, const struct event *event)
+{
+	struct instance *instance = service->instances[event->slot];
+	const struct unit_facts *facts = instance_facts(instance);
+
+	if (service->plane)
+		plane_set_cgroup(service->plane, instance->slot, facts->control_group);
+	if (host_has(service->host, HOST_TENDS))
+		tend(instance, facts, event->anew);
+	else
+		watch_main(instance, instance_is_up(facts->state) ? facts->main_pid : 0);
+}
+
 void instance_reload(struct instance *instance)
 {
 	char cgroup[CONFIG_CGROUP_MAX] = "";
 
 	(void)config_cgroup(&instance->service->config, instance->slot, cgroup);
-	if (strcmp(cgroup, instance->cgroup))
+	if (instance->watch && strcmp(cgroup, instance->cgroup))
 		unit_watch_set_cgroup(instance->watch, cgroup);
 	memcpy(instance->cgroup, cgroup, sizeof(cgroup));
 }
@@ -311,10 +320,12 @@ int instance_new(struct service *service, unsigned slot, struct instance **ret_i
 	instance->service = service;
 	instance->slot = slot;
 	name_unit(service->name, slot, instance->unit, sizeof(instance->unit));
-	r = unit_watch_new(service->host->bus, instance->unit, on_unit_changed, instance,
-			   &instance->watch);
-	if (r < 0)
-		return r;
+	if (service->host->bus) {
+		r = unit_watch_new(service->host->bus, instance->unit, on_unit_changed, instance,
+				   &instance->watch);
+		if (r < 0)
+			return r;
+	}
 	instance_reload(instance);
 	*ret_instance = steal_ptr(&instance);
 	return 0;

@@ -65,6 +65,18 @@ bool roles_telling(const struct roles *roles, unsigned slot)
 	return false;
 }
 
+bool roles_rest(const struct roles *roles)
+{
+	if (!roles)
+		return true;
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		for (unsigned role = 0; role < ROLE_CHANGES; role++)
+			if (roles->tellings[role][i] &&
+			    !telling_has_ended(roles->tellings[role][i]))
+				return false;
+	return !roles->timer;
+}
+
 /* ---- how things are ---- */
 
 static const struct unit_facts *facts_of(const struct roles *roles, unsigned slot)

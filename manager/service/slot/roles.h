@@ -26,3 +26,5 @@ void roles_hurry(struct roles *roles);
 /* Whether systemd has yet to take what the slot is being told: should it be about to end, it is to
  * hear that first. */
 bool roles_telling(const struct roles *roles, unsigned slot);
+/* Nobody is about to be told, and all that was told has ended. */
+bool roles_rest(const struct roles *roles);

@@ -46,12 +46,23 @@ bool service_is_put_down(const struct service *service)
 	return !activated || (asked && !unasked);
 }
 
+/* Where systemd does not answer who only looks goes by what the sockets tell. */
+static enum unit_state unit_state_of(const struct instance *instance)
+{
+	const struct service *service = instance->service;
+
+	if (instance->known || host_has(service->host, HOST_TENDS) || !service->plane ||
+	    !plane_slot_sockets(service->plane, instance->slot))
+		return instance_facts(instance)->state;
+	return UNIT_RUNNING;
+}
+
 void service_states(const struct service *service, enum slot_state states[HS_SLOTS_MAX])
 {
 	for (unsigned i = 0; i < service->n_slots; i++) {
 		const struct instance *instance = service->instances[i];
 		struct slot_facts facts = {
-			.unit = instance_facts(instance)->state,
+			.unit = unit_state_of(instance),
 			.unproven = instance_facts(instance)->has_post_commands,
 		};
 

@@ -55,40 +55,42 @@ static void tell_host(struct service *service, const struct event *event)
 /* In the order in which they hear of an event. */
 static const struct feature features[] = {
 	/* whoever waits for the end of something goes on with that before it hears anything else */
-	{HEARS(EVENT_CHANGE_ENDED), run_ended_heard},
+	{HEARS(EVENT_CHANGE_ENDED), run_ended_heard, HOST_ANY},
 	/* whether somebody else is to serve is decided before anybody looks who does: a change that
 	 * runs sees to its own slots */
-	{HEARS(EVENT_VERDICT) | HEARS(EVENT_ADOPTED), failover_heard},
-	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), run_heard},
+	{HEARS(EVENT_VERDICT) | HEARS(EVENT_ADOPTED), failover_heard, HOST_TENDS},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), run_heard, HOST_ANY},
 	/* what those have left to do; only then is it clear who waits for whom in the park */
-	{HEARS(EVENT_LOST) | HEARS(EVENT_ADOPTED), lost_heard},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_ADOPTED), lost_heard, HOST_TENDS},
 	/* clients wait: before anybody is told that the slot was adopted */
-	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_LOST), park_heard},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_LOST), park_heard, HOST_PARKS},
 	/* the slot itself: from here on it may be adopted again, and what it is, is known */
-	{HEARS(EVENT_ADOPTED), adoption_heard},
-	{HEARS(EVENT_UNIT_CHANGED), lifecycle_heard},
-	{HEARS(EVENT_MAY_PREPARE), preparation_heard},
+	{HEARS(EVENT_ADOPTED), adoption_heard, HOST_ANY},
+	{HEARS(EVENT_UNIT_CHANGED), lifecycle_heard, HOST_ANY},
+	{HEARS(EVENT_MAY_PREPARE), preparation_heard, HOST_ANY},
 	/* who watches it begins anew with another instance */
-	{HEARS(EVENT_NEW_RUN) | HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED), hang_heard},
-	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_LOST), health_heard},
-	{HEARS(EVENT_ADOPTED), outdated_heard},
-	{HEARS(EVENT_ADOPTED), ownership_heard},
-	{HEARS(EVENT_ADOPTED), settling_heard},
+	{HEARS(EVENT_NEW_RUN) | HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED), hang_heard,
+	 HOST_WATCHES},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_LOST), health_heard,
+	 HOST_WATCHES},
+	{HEARS(EVENT_ADOPTED), outdated_heard, HOST_WATCHES},
+	{HEARS(EVENT_ADOPTED), ownership_heard, HOST_ANY},
+	{HEARS(EVENT_ADOPTED), settling_heard, HOST_TENDS},
 	/* others that wait for it: one that is to stop, then those that are to take over */
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_UNIT_CHANGED),
-	 retirement_heard},
-	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED), run_heard},
-	{HEARS(EVENT_UNIT_CHANGED), exclusive_run_heard},
+	 retirement_heard, HOST_ANY},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED), run_heard, HOST_ANY},
+	{HEARS(EVENT_UNIT_CHANGED), exclusive_run_heard, HOST_ANY},
 	/* behind all that may become ready, or be under way, by the same event */
-	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_VERDICT),
-	 change_hold_heard},
-	{HEARS(EVENT_MOVED), nudging_heard},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_VERDICT), change_hold_heard,
+	 HOST_ANY},
+	{HEARS(EVENT_MOVED), nudging_heard, HOST_ANY},
 	/* nobody waits for these */
-	{HEARS(EVENT_UNIT_CHANGED), narrowing_heard},
-	{HEARS(EVENT_ADOPTED), foreign_watch_heard},
-	{HEARS(EVENT_ADOPTED), pathguard_heard},
+	{HEARS(EVENT_UNIT_CHANGED), narrowing_heard, HOST_TENDS},
+	{HEARS(EVENT_ADOPTED), foreign_watch_heard, HOST_WATCHES},
+	{HEARS(EVENT_ADOPTED), pathguard_heard, HOST_WATCHES},
 	/* the last: who looks now sees what has become of it */
-	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), tell_host},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), tell_host, HOST_ANY},
 };
 
 /* ---- the kernel side ---- */
@@ -97,7 +99,8 @@ static void set_problem(struct service *service, const struct problem *problem)
 {
 	struct journal_scope scope = {service->name, -1, LOG_ERR};
 
-	if (strcmp(service->problem.text, problem->text) && problem->text[0])
+	if (strcmp(service->problem.text, problem->text) && problem->text[0] &&
+	    host_has(service->host, HOST_TENDS))
 		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem->text);
 	service->problem = *problem;
 }
@@ -108,27 +111,24 @@ static bool load_config(struct service *service)
 {
 	struct problem problem = {0};
 	struct config config;
-	bool good;
+	int r;
 
 	/* first: what is changed while it is read is read again */
 	service->config_stamp = configfile_stamp(service->name);
-	good = !configfile_load(service->name, &config, &problem);
-
-	if (good)
+	r = configfile_load(service->name, &config, &problem);
+	if (!r)
 		service->config = config;
+	/* what is pinned of one that was disabled can be looked at */
+	if (r == -ENOENT && !host_has(service->host, HOST_TENDS))
+		problem.text[0] = '\0';
 	set_problem(service, &problem);
-	return good;
+	return !r;
 }
 
 /* What the pins are watched with. Each of these the service can do without, but for the park, which
  * may have been left by the hsd before. */
 static void open_watches(struct service *service)
 {
-	/* what commands and an earlier hsd have left */
-	preview_sweep(service->plane);
-	plane_lead_paths(service->plane);
-	if (nudging_new(service, &service->nudging) < 0)
-		service->nudging = NULL; /* most kernels do without */
 	if (failover_new(service, &service->failover) < 0 ||
 	    hang_new(service, service->host->hangs, &failover_told, &service->hang) < 0)
 		service->hang = NULL; /* crashes are the kernel's business */
@@ -140,8 +140,40 @@ static void open_watches(struct service *service)
 		service->event_log = NULL; /* the counters go on without the stories */
 	if (pathguard_new(service, &service->pathguard) < 0)
 		service->pathguard = NULL;
+}
+
+static void open_parts(struct service *service)
+{
+	/* what commands and an earlier hsd have left */
+	if (host_has(service->host, HOST_TENDS)) {
+		preview_sweep(service->plane);
+		plane_lead_paths(service->plane);
+	}
+	if (nudging_new(service, &service->nudging) < 0)
+		service->nudging = NULL; /* most kernels do without */
+	if (host_has(service->host, HOST_WATCHES))
+		open_watches(service);
 	if (roles_new(service, &service->roles) < 0)
 		service->roles = NULL;
+}
+
+/* Opens what is pinned. What is not there a host that only looks does not make. */
+static int find_plane(struct service *service, struct problem *problem)
+{
+	struct accounting *accounting = service->host->accounting;
+	int r;
+
+	if (host_has(service->host, HOST_MAKES))
+		return plane_create(service->name, accounting, &service->plane, problem);
+	r = plane_open(service->name, accounting, &service->plane, problem);
+	service->plane_error = r;
+	if (r != -ENOENT)
+		return r;
+	return problem_set(
+		problem, r,
+		"nothing is pinned in the kernel for %s; see hsctl list, or put it under "
+		"hotstandby: hsctl enable %s@.service",
+		service->name, service->name);
 }
 
 static void open_plane(struct service *service)
@@ -151,18 +183,19 @@ static void open_plane(struct service *service)
 
 	if (service->plane)
 		return;
-	r = plane_create(service->name, service->host->accounting, &service->plane, &problem);
+	r = find_plane(service, &problem);
 	if (r < 0 && !problem.text[0])
 		problem_set(&problem, r, "its kernel side could not be made: %s", strerror(-r));
 	if (r < 0)
 		set_problem(service, &problem);
 	else
-		open_watches(service);
+		open_parts(service);
 }
 
 static void open_park(struct service *service)
 {
-	if (service->plane && !service->park && park_new(service, &service->park) < 0)
+	if (host_has(service->host, HOST_PARKS) && service->plane && !service->park &&
+	    park_new(service, &service->park) < 0)
 		service->park = NULL;
 }
 
@@ -181,6 +214,10 @@ static void open_force(struct service *service)
 	struct journal_scope scope = {service->name, -1, LOG_WARNING};
 	struct problem problem = {0};
 
+	if (!host_has(service->host, HOST_MAKES)) {
+		(void)force_open(service->name, &service->force);
+		return;
+	}
 	if (!service->plane || !intake_needs_force(&facts))
 		return;
 	if (!service->force && force_create(service->name, &service->force, &problem) < 0) {
@@ -202,7 +239,7 @@ static void load(struct service *service)
 	open_park(service);
 	open_force(service);
 	pins_set_waiting(true);
-	if (good && service->plane)
+	if (good && service->plane && host_has(service->host, HOST_TENDS))
 		plane_set_flow(service->plane, &service->config);
 }
 
@@ -269,7 +306,8 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 static void retry_later(struct service *service)
 {
 	service->retry_source = sd_event_source_disable_unref(service->retry_source);
-	if (service_is_open(service) && !lacks_force(service)) {
+	if ((service_is_open(service) && !lacks_force(service)) ||
+	    !host_has(service->host, HOST_TENDS)) {
 		service->retry_delay = 0;
 		return;
 	}
@@ -319,7 +357,7 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 	retry_later(service);
 	r = set_slots(service, service->config.slots);
 	begin_watching(service);
-	if (r >= 0)
+	if (r >= 0 && host_has(host, HOST_TENDS))
 		r = upgrade_resume_watch(service);
 	if (r < 0)
 		return r;

@@ -52,10 +52,22 @@ void call_connections(struct service *service, const struct connections_query *q
 
 /* ---- changes ---- */
 
+/* Whoever stops the one instance before the other one runs has to have clients wait meanwhile. */
+static bool may_stop_first(const struct service *service, struct request *request)
+{
+	if (!service->config.exclusive || host_has(service->host, HOST_PARKS))
+		return true;
+	request_fail(request, REQUEST_FAILED,
+		     "%s: Exclusive=yes: to stop the one instance and start the other needs hsd; "
+		     "start it: systemctl start hsd",
+		     service->name);
+	return false;
+}
+
 static void start_change(struct service *service, const struct change_order *order,
 			 struct request *request)
 {
-	if (!may_change(service, request))
+	if (!may_change(service, request) || !may_stop_first(service, request))
 		return;
 	if (order->to < GATE_STANDBY || order->to >= HS_SLOTS_MAX)
 		request_fail(request, REQUEST_REFUSED, "%s has no slot %d", service->name,
@@ -227,6 +239,21 @@ void call_set_canary(struct service *service, const struct canary_call *call,
 	refuse(request, &refusal);
 }
 
+/* Of an exclusive change there is nobody here to carry it out where there are no parks. False:
+ * refused. */
+static bool let_go(const struct service *service, struct problem *ret_message)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+
+	if (host_has(service->host, HOST_PARKS) ||
+	    !(hs_word_flags(plane_word(service->plane)) & HS_FLAG_EXCLUSIVE)) {
+		parking_release(service->plane, ret_message);
+		return true;
+	}
+	service_states(service, states);
+	return parking_give_up(service->plane, states, service->n_slots, ret_message);
+}
+
 void call_hold(struct service *service, bool held, struct request *request)
 {
 	struct problem message = {0};
@@ -234,14 +261,13 @@ void call_hold(struct service *service, bool held, struct request *request)
 	if (!may_change(service, request))
 		return;
 	if (exclusive_run_blocks(service, &message) ||
-	    (held && !parking_hold(service->plane, &service->config, &message))) {
+	    (held ? !parking_hold(service->plane, &service->config, &message)
+		  : !let_go(service, &message))) {
 		refuse(request, &message);
 		return;
 	}
-	if (!held) {
-		parking_release(service->plane, &message);
+	if (!held)
 		park_look(service->park);
-	}
 	service_changed(service);
 	request_done(request, parking_json(service->plane, message.text));
 }

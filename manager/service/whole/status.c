@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/whole/status.h"
 
+#include "plane/act/foreign.h"
+#include "plane/borrow/borrow.h"
+#include "plane/pathlink.h"
 #include "service/change/exclusive_run.h"
 #include "service/failover/failover.h"
 #include "service/keep/pathguard.h"
@@ -30,10 +33,63 @@ static void report_health(const struct service *service, struct service_report *
 	}
 }
 
+/* ---- where nobody has watched ---- */
+
+static void find_foreign(const struct service *service, struct foreign_list *ret_list)
+{
+	struct foreign_scope scope = {.n_slots = service->n_slots};
+
+	for (unsigned i = 0; i < scope.n_slots; i++) {
+		const struct unit_facts *facts = instance_facts(service->instances[i]);
+
+		scope.cgroups[i] = facts->control_group;
+		scope.activated |= unit_has_socket(facts);
+	}
+	foreign_find(service->plane, &scope, ret_list);
+}
+
+static void describe_paths(const struct plane *plane, struct problem *ret_sentence)
+{
+	const char *wrong = pathlink_find_wrong(plane, NULL);
+
+	pathlink_describe(plane, ret_sentence);
+	if (wrong && !ret_sentence->text[0])
+		pathlink_describe_wrong(plane, wrong, ret_sentence);
+}
+
+/* What is known elsewhere by then. Whether a slot is well nobody knows who has not asked it. */
+static void look_now(const struct service *service, struct service_report *report)
+{
+	bool probed = service->config.health.n_probes;
+
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		const struct unit_facts *facts = instance_facts(service->instances[i]);
+		struct slot_report *out = &report->slots[i];
+
+		if (facts->control_group[0])
+			borrow_judge_outdated(facts->control_group, &out->outdated);
+		out->probed = probed;
+		out->health = HEALTH_UNKNOWN;
+		problem_set(&out->health_reason, 0, "%s", probed ? "not asked without hsd" : "");
+	}
+	if (!service->plane)
+		return;
+	if (!report->problem.text[0])
+		describe_paths(service->plane, &report->problem);
+	find_foreign(service, &report->foreign);
+}
+
+/* ---- the slots ---- */
+
 /* A state that says that something is wrong has a reason, always. */
 static void describe_unadopted(const struct instance *instance, struct problem *ret_sentence)
 {
-	if (instance->service->problem.text[0])
+	if (!host_has(instance->service->host, HOST_TENDS))
+		problem_set(ret_sentence, 0,
+			    "none of its sockets is in the kernel's map of the service, and there "
+			    "is no hsd to tell why: hsctl adopt %s tries again, and says",
+			    instance->unit);
+	else if (instance->service->problem.text[0])
 		*ret_sentence = instance->service->problem;
 	else if (instance_is_adopting(instance) || !instance->unadopted.text[0])
 		problem_set(ret_sentence, 0, "its sockets are being looked for");
@@ -84,7 +140,7 @@ void service_report(struct service *service, struct service_report *ret_report)
 	foreign_watch_confirm(service);
 
 	report_init(ret_report, service->name, service->n_slots);
-	ret_report->manager = true;
+	ret_report->manager = host_has(service->host, HOST_TENDS);
 	ret_report->known = service_is_known(service);
 	ret_report->problem = service->problem;
 	ret_report->foreign = service->foreign;
@@ -104,21 +160,28 @@ void service_report(struct service *service, struct service_report *ret_report)
 	service_states(service, states);
 	for (unsigned i = 0; i < service->n_slots; i++)
 		report_slot(service, i, states[i], ret_report);
-	report_health(service, ret_report);
+	if (host_has(service->host, HOST_WATCHES))
+		report_health(service, ret_report);
+	else
+		look_now(service, ret_report);
 }
 
-static char *describe(struct service *service, bool may_see)
+json_object *service_to_json(struct service *service, bool may_see)
 {
 	_cleanup_(freep) struct service_report *report = malloc(sizeof(*report));
-	json_object *object;
-	char *text;
 
 	if (!report)
 		return NULL;
 	service_report(service, report);
 	report->withheld = !may_see;
-	object = report_to_json(report);
-	text = report_text(object);
+	return report_to_json(report);
+}
+
+static char *describe(struct service *service, bool may_see)
+{
+	json_object *object = service_to_json(service, may_see);
+	char *text = object ? report_text(object) : NULL;
+
 	json_object_put(object);
 	return text;
 }

@@ -9,3 +9,5 @@ void service_report(struct service *service, struct service_report *ret_report);
 /* The same as JSON, as in the answer of Describe(). Who may not see everything may see what was so
  * a moment ago, too. NULL: no memory. Belongs to the service. */
 const char *service_describe(struct service *service, bool may_see);
+/* The same, made now. The caller's; NULL: no memory. */
+json_object *service_to_json(struct service *service, bool may_see);

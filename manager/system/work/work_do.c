@@ -495,7 +495,8 @@ static int carry_out(struct job *job, struct accounting *accounting)
 	return r < 0 ? r : doers[job->order->kind](job);
 }
 
-int work_do(int socket, int file, const int *fds, size_t n_fds, struct accounting *accounting)
+int work_do(int socket, int file, const int *fds, size_t n_fds, struct accounting *accounting,
+	    bool borrows)
 {
 	_cleanup_(freep) struct work_order *order = calloc(1, sizeof(*order));
 	_cleanup_(freep) char(*cgroups)[PATH_MAX] = NULL;
@@ -506,8 +507,10 @@ int work_do(int socket, int file, const int *fds, size_t n_fds, struct accountin
 	if (r < 0)
 		return r;
 	tell_begun(socket);
-	borrow_use(order->service);
-	netns_use(open_by_borrowing);
+	if (borrows) {
+		borrow_use(order->service);
+		netns_use(open_by_borrowing);
+	}
 	socket_to_tell = socket;
 	scan_on_borrow(tell_held);
 	if (ftruncate(file, 0) < 0)

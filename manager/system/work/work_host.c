@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The process that makes those that do the work. */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -72,7 +73,8 @@ static int receive(int host_fd, struct rights *ret_rights)
 	return 1;
 }
 
-static void begin(const struct rights *rights, int host_fd, struct accounting *accounting)
+static void begin(const struct rights *rights, int host_fd, struct accounting *accounting,
+		  bool borrows)
 {
 	pid_t child = fork();
 
@@ -81,11 +83,12 @@ static void begin(const struct rights *rights, int host_fd, struct accounting *a
 	close_fd(host_fd);
 	signal(SIGCHLD, SIG_DFL);
 	alarm(WORK_TIME_MAX);
-	work_do(rights->fds[0], rights->fds[1], rights->fds + 2, rights->n - 2, accounting);
+	work_do(rights->fds[0], rights->fds[1], rights->fds + 2, rights->n - 2, accounting,
+		borrows);
 	_exit(0);
 }
 
-static void serve(int host_fd)
+static void serve(int host_fd, bool borrows)
 {
 	struct accounting *accounting = NULL;
 	struct rights rights;
@@ -99,27 +102,38 @@ static void serve(int host_fd)
 		if (!accounting)
 			(void)accounting_attach(&accounting);
 		if (rights.n >= 2)
-			begin(&rights, host_fd, accounting);
+			begin(&rights, host_fd, accounting, borrows);
 		close_all(&rights);
 	}
 }
 
-static void be_host(int host_fd)
+/* Whoever waits for the end of a command's output is not to wait for what it has given up. */
+static void be_silent(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int i = STDIN_FILENO; fd >= 0 && i <= STDERR_FILENO; i++)
+		dup2(fd, i);
+}
+
+static void be_host(int host_fd, bool borrows)
 {
 	sigset_t none;
 
 	/* what others are waiting to see closed is not for this process and its children to hold */
 	dup2(host_fd, 3);
+	if (!borrows)
+		be_silent();
 	syscall(SYS_close_range, 4, ~0U, 0);
 	prctl(PR_SET_NAME, "hsd-work");
 	unsetenv("NOTIFY_SOCKET");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGCHLD, SIG_IGN);
-	serve(3);
+	serve(3, borrows);
 }
 
-int work_host_new(int *ret_fd)
+int work_host_new(bool borrows, int *ret_fd)
 {
 	_cleanup_(close_fdp) int here = -1, there = -1;
 	int ends[2];
@@ -133,7 +147,7 @@ int work_host_new(int *ret_fd)
 	if (child < 0)
 		return -errno;
 	if (!child) {
-		be_host(there);
+		be_host(there, borrows);
 		_exit(0);
 	}
 	*ret_fd = steal_fd(&here);

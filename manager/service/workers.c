@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hsd/workers.h"
+#include "service/workers.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -107,7 +107,7 @@ static void answer(struct task *task, int result)
 	if (result < 0)
 		taken.result = result;
 	if (taken.result < 0 && !taken.problem.text[0])
-		problem_set(&taken.problem, 0, "hsd could not %s: %s",
+		problem_set(&taken.problem, 0, "it was not possible to %s: %s",
 			    work_kind_describe(task->kind), strerror(-taken.result));
 	if (on_done)
 		on_done(&taken, task->work.userdata);
@@ -148,12 +148,13 @@ static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userd
 	if (task->step[0])
 		describe_held(task);
 	else
-		problem_set(&task->answer.problem, 0,
-			    "hsd could not %s: its processes have too many descriptors to be "
-			    "looked through within %d s, or, before Linux 6.9, the kernel tells "
-			    "nobody about sockets because somebody on this machine holds the lock "
-			    "of one (see LIMITS in hotstandby(7))",
-			    work_kind_describe(task->kind), (int)(LOOK_PATIENCE / USEC_PER_SEC));
+		problem_set(
+			&task->answer.problem, 0,
+			"it was not possible to %s: its processes have too many descriptors to be "
+			"looked through within %d s, or, before Linux 6.9, the kernel tells "
+			"nobody about sockets because somebody on this machine holds the lock "
+			"of one (see LIMITS in hotstandby(7))",
+			work_kind_describe(task->kind), (int)(LOOK_PATIENCE / USEC_PER_SEC));
 	answer(task, -ETIMEDOUT);
 	kick(task->workers);
 	return 0;
@@ -332,7 +333,8 @@ static bool may_begin(const struct task *task)
 static void refuse(struct task *task, const struct task *stuck)
 {
 	problem_set(&task->answer.problem, 0,
-		    "hsd could not %s: the lock of its socket%s%.200s is held since an earlier "
+		    "it was not possible to %s: the lock of its socket%s%.200s is held since an "
+		    "earlier "
 		    "attempt; restart the instance",
 		    work_kind_describe(task->kind), stuck->step[0] ? " on " : "", stuck->step);
 	finish(task, -EBUSY);
