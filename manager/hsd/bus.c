@@ -223,6 +223,34 @@ static int bus_method_cancel_upgrade(sd_bus_message *m, void *userdata, sd_bus_e
 	return 1;
 }
 
+static int bus_method_drain(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct request *request;
+	uint64_t deadline;
+	uint32_t slot;
+	int r = sd_bus_message_read(m, "ut", &slot, &deadline);
+
+	(void)error;
+	if (r >= 0)
+		r = new_request(userdata, m, &request);
+	if (r < 0)
+		return r;
+	call_drain(userdata, slot, deadline, request);
+	return 1;
+}
+
+static int bus_method_cancel_drain(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct request *request;
+	int r = new_request(userdata, m, &request);
+
+	(void)error;
+	if (r < 0)
+		return r;
+	call_cancel_drain(userdata, request);
+	return 1;
+}
+
 /* ---- properties ---- */
 
 static int bus_get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -280,6 +308,10 @@ const sd_bus_vtable bus_service_vtable[] = {
 				SD_BUS_RESULT("s", json), bus_method_upgrade, 0),
 	SD_BUS_METHOD_WITH_ARGS("CancelUpgrade", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
 				bus_method_cancel_upgrade, 0),
+	SD_BUS_METHOD_WITH_ARGS("Drain", SD_BUS_ARGS("u", slot, "t", deadline_usec),
+				SD_BUS_RESULT("s", json), bus_method_drain, 0),
+	SD_BUS_METHOD_WITH_ARGS("CancelDrain", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
+				bus_method_cancel_drain, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetPolicy", SD_BUS_ARGS("s", policy), SD_BUS_RESULT("s", json),
 				bus_method_set_policy, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetCanary", SD_BUS_ARGS("u", share, "i", to, "s", by, "s", from),

@@ -34,6 +34,7 @@ static const struct {
 	[JOURNAL_FAILOVER] = {"failover", "296b122b29e44d33bf6147665bba34df"},
 	[JOURNAL_ROLLBACK] = {"rollback", "dcfed13ea20a43de8cd40657532725ee"},
 	[JOURNAL_UPGRADE] = {"upgrade", "2650aa5baa9849d485467fd9e01aad5d"},
+	[JOURNAL_DRAIN] = {"drain", "c7c0c02d7b404e80b9dfdbe3fe4fd149"},
 	[JOURNAL_POLICY] = {"policy", "9a850366469f4d7c8f775f0233dd378e"},
 	[JOURNAL_CANARY] = {"canary", "23afe1e81b2b4895a86d917c2f1a3ab5"},
 	[JOURNAL_EXEC] = {"exec", "b0c6f5d1a4514c6f9a3f0de4d27c9b61"},

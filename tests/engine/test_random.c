@@ -100,6 +100,17 @@ static void cancel(struct engine *engine)
 	call_cancel_upgrade(engine->service, &engine_ask(engine)->request);
 }
 
+static void drain(struct engine *engine)
+{
+	call_drain(engine->service, chance(3), chance(50) * USEC_PER_MSEC,
+		   &engine_ask(engine)->request);
+}
+
+static void cancel_drain(struct engine *engine)
+{
+	call_cancel_drain(engine->service, &engine_ask(engine)->request);
+}
+
 static void set_canary(struct engine *engine)
 {
 	struct canary_call call = {
@@ -182,6 +193,8 @@ static void happen(struct engine *engine)
 		{"failover", 2, fail_over},
 		{"upgrade", 3, upgrade},
 		{"cancel", 2, cancel},
+		{"drain", 2, drain},
+		{"a drain is cancelled", 1, cancel_drain},
 		{"canary", 3, set_canary},
 		{"policy", 1, set_policy},
 		{"hold", 2, hold},

@@ -8,6 +8,7 @@
 #include "../plane/cases.h"
 #include "engine.h"
 #include "plane/bpf/pins.h"
+#include "service/slot/adoption.h"
 #include "service/slot/retirement.h"
 #include "service/slot/states.h"
 #include "service/whole/assembly.h"
@@ -401,6 +402,107 @@ static void an_upgrade_whose_new_one_ends_at_once_is_undone(void **state)
 	engine_end(engine);
 }
 
+/* ---- drain ---- */
+
+static struct asked *drain(struct engine *engine, unsigned slot, uint64_t patience_usec)
+{
+	struct asked *asked = engine_ask(engine);
+
+	call_drain(engine->service, slot, patience_usec, &asked->request);
+	return asked;
+}
+
+static int connect_to_a(void)
+{
+	struct address address = engine_address();
+	int fd = client_connect(&address);
+
+	assert_int_equal(client_ask(fd), 'A');
+	return fd;
+}
+
+static void a_drain_ends_with_the_last_connection(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	int fd = connect_to_a();
+	struct asked *asked = drain(engine, 0, USEC_PER_SEC * 3600);
+
+	(void)state;
+	engine_until(engine, engine_state(engine, 0) == SLOT_LEAVING);
+	assert_int_equal(who_serves(), 'B');
+	assert_int_equal(service_busy(engine->service), SERVICE_DRAIN);
+	expect_refusal(switch_over(engine, 0, "keep"), "is running");
+	expect_refusal(drain(engine, 0, 0), "is running");
+	assert_false(asked->answered);
+	close_fd(fd);
+	wait_for(engine, asked);
+	assert_non_null(strstr(asked->text, "\"outcome\":\"drained\",\"finished\":1"));
+	assert_int_equal(service_busy(engine->service), SERVICE_IDLE);
+	engine_end(engine);
+}
+
+static void what_is_left_at_the_deadline_of_a_drain_stops_with_its_slot(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	int fd = connect_to_a();
+	struct asked *asked = drain(engine, 0, 0);
+
+	(void)state;
+	wait_for(engine, asked);
+	assert_non_null(strstr(asked->text, "\"outcome\":\"stopped\""));
+	assert_int_equal(engine->actors[0].play, PLAY_DOWN);
+	assert_int_equal(engine_active(engine), 1);
+	close_fd(fd);
+	engine_end(engine);
+}
+
+static void a_drain_that_is_cancelled_does_nothing_more(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	int fd = connect_to_a();
+	struct asked *asked = drain(engine, 0, USEC_PER_SEC * 3600), *cancel = engine_ask(engine);
+
+	(void)state;
+	engine_until(engine, engine_state(engine, 0) == SLOT_LEAVING);
+	call_cancel_drain(engine->service, &cancel->request);
+	assert_true(cancel->done);
+	assert_true(asked->answered && !asked->done);
+	assert_non_null(strstr(asked->text, "interrupted; slot 0 of web stays out of service"));
+	assert_int_equal(client_ask(fd), 'A');
+	close_fd(fd);
+	engine_end(engine);
+}
+
+static void a_drained_slot_that_is_taken_back_is_not_stopped(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	int fd = connect_to_a();
+	struct asked *asked = drain(engine, 0, USEC_PER_SEC * 3600), *adopt = engine_ask(engine);
+
+	(void)state;
+	engine_until(engine, engine_state(engine, 0) == SLOT_LEAVING &&
+				     !instance_is_retiring(engine->service->instances[0]));
+	instance_adopt(engine->service->instances[0], &adopt->request);
+	engine_until(engine, asked->answered);
+	assert_int_equal(asked->failure, REQUEST_UNDONE);
+	engine_until(engine, engine_rests(engine));
+	close_fd(fd);
+	engine_end(engine);
+}
+
+static void a_drain_takes_nobody_away(void **state)
+{
+	struct engine *engine = engine_begin(QUICK);
+
+	(void)state;
+	actor_start(engine, 0);
+	expect_refusal(drain(engine, 0, 0), "no other slot is ready to take over");
+	expect_refusal(drain(engine, 1, 0), "slot 1 is down, there is nothing to drain");
+	expect_refusal(drain(engine, 7, 0), "has no slot 7");
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
 /* ---- where one may run at a time ---- */
 
 #define EXCLUSIVE QUICK "Exclusive=yes\n"
@@ -685,6 +787,11 @@ int main(void)
 		cmocka_unit_test(an_upgrade_restarts_both),
 		cmocka_unit_test(an_upgrade_whose_new_one_fails_is_undone),
 		cmocka_unit_test(an_upgrade_whose_new_one_ends_at_once_is_undone),
+		cmocka_unit_test(a_drain_ends_with_the_last_connection),
+		cmocka_unit_test(what_is_left_at_the_deadline_of_a_drain_stops_with_its_slot),
+		cmocka_unit_test(a_drain_that_is_cancelled_does_nothing_more),
+		cmocka_unit_test(a_drained_slot_that_is_taken_back_is_not_stopped),
+		cmocka_unit_test(a_drain_takes_nobody_away),
 		cmocka_unit_test(one_takes_turns_with_another),
 		cmocka_unit_test(a_second_turn_is_refused_also_while_the_first_one_comes_up),
 		cmocka_unit_test(one_whose_turn_fails_gives_it_back),

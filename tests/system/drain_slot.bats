@@ -54,6 +54,32 @@ DrainEnd=$1"
 	jq -e '.finished == 5 and .oldest_ms == null' <<<"$output"
 }
 
+@test "it is a change: shown, one at a time, with its steps, and in the history" {
+	hold $port 2
+	hs drain app 0 >"$BATS_TEST_TMPDIR/out" 3>&- &
+	local job=$!
+	wait_for 5 grep -q '^drain: 2 connections left on slot 0, about ? at this pace, deadline in ' "$BATS_TEST_TMPDIR/out"
+	[[ $(status app .change) == drain ]]
+	run -3 hs switchover app --to=0
+	[[ $output == *'another change of this service is running'* ]]
+	let_go
+	wait "$job"
+	[[ $(status app .change) == null ]]
+	[[ $(hs history app --json -n 1 | jq -r '"\(.verb) \(.from) \(.to) \(.outcome)"') == 'drain 0 null done' ]]
+}
+
+@test "one that is taken back is drained no more" {
+	hold $port 2
+	hs drain app 0 >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	local job=$! code=0
+	wait_for 5 is_state app 0 leaving
+	hs adopt app@0.service
+	wait "$job" || code=$?
+	((code == 4))
+	grep -q 'slot 0 is in service, so it is drained no more' "$BATS_TEST_TMPDIR/out"
+	let_go
+}
+
 @test "at the deadline the instance is stopped" {
 	hold $port 3
 	run -0 --separate-stderr hs drain app 0 --deadline=300ms

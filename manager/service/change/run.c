@@ -78,14 +78,14 @@ static void log_end(const struct run *run)
 		[RUN_DONE] = "done", [RUN_UNDONE] = "undone", [RUN_FAILED] = "failed"};
 	struct journal_scope scope = {
 		.service = run->service->name,
-		.slot = (int)run->to,
+		.slot = (int)(run->to < HS_SLOTS_MAX ? run->to : run->from),
 		.priority = run->result == RUN_DONE ? LOG_NOTICE : LOG_WARNING,
 	};
 	struct journal_deed deed = {
 		.verb = run->verb,
 		.outcome = outcomes[run->result],
 		.from = run->from < HS_SLOTS_MAX ? (int)run->from : -1,
-		.to = (int)run->to,
+		.to = run->to < HS_SLOTS_MAX ? (int)run->to : -1,
 		.uid = run->uid,
 		.duration_usec = now_usec() - run->begun,
 	};

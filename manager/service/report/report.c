@@ -471,6 +471,41 @@ json_object *report_upgrade_progress(const struct upgrade *u, const char *servic
 	return object;
 }
 
+json_object *report_drain(const struct drain *d, const char *service, uint64_t now,
+			  json_object *last, const char *message)
+{
+	static const char *const keys[] = {"oldest_ms", "idle", "longest_idle_ms"};
+	json_object *object = json_object_new_object();
+
+	add_text(object, "service", service);
+	add_slot(object, "slot", d->plan.slot);
+	add_text(object, "outcome", drain_outcome(d));
+	add_number(object, "finished", d->at_first > d->left ? d->at_first - d->left : 0);
+	add_number(object, "remaining", d->left);
+	add_number(object, "duration_us", now - d->begun);
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		json_object *value = NULL;
+
+		json_object_object_get_ex(last, keys[i], &value);
+		json_object_object_add(object, keys[i], json_object_get(value));
+	}
+	add_text(object, "message", message);
+	return object;
+}
+
+json_object *report_drain_progress(const struct drain *d, const char *service, uint64_t now)
+{
+	json_object *object =
+		new_step(service, drain_step_name(d), d->plan.slot, HS_SLOT_NONE, now - d->begun);
+	struct problem line = {0};
+
+	drain_progress(d, now, &line);
+	add_slot(object, "slot", d->plan.slot);
+	add_number(object, "remaining", d->left);
+	add_text(object, "text", line.text);
+	return object;
+}
+
 char *report_text(json_object *object)
 {
 	const char *text = json_object_to_json_string_ext(

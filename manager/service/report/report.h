@@ -8,6 +8,7 @@
 
 #include <json-c/json.h>
 
+#include "core/change/drain.h"
 #include "core/change/exclusive.h"
 #include "core/change/slot.h"
 #include "core/change/switchover.h"
@@ -109,6 +110,12 @@ json_object *report_upgrade(const struct upgrade *u, const char *service, uint64
 json_object *report_upgrade_back(const struct upgrade *u, const char *service, uint64_t now);
 json_object *report_upgrade_progress(const struct upgrade *u, const char *service, uint64_t now,
 				     uint64_t remaining);
+
+/* A drain that is done, and one step of it. `last`: what is said of the slot by
+ * connections_report() (service/report/connections.h), as it was at the deadline; NULL: nothing. */
+json_object *report_drain(const struct drain *d, const char *service, uint64_t now,
+			  json_object *last, const char *message);
+json_object *report_drain_progress(const struct drain *d, const char *service, uint64_t now);
 
 /* Serialised; the caller frees. */
 char *report_text(json_object *object);

@@ -291,7 +291,7 @@ static void try_retire(struct instance *instance)
 		retire_now(instance);
 }
 
-static bool is_retiring(const struct instance *instance)
+bool instance_is_retiring(const struct instance *instance)
 {
 	return instance->settle_source || instance->retire_work || instance->patience_source ||
 	       instance->news_source;
@@ -310,7 +310,7 @@ static void go_on(struct instance *instance)
 {
 	/* what is just being put into the map would be there afterwards */
 	if ((instance->retirers.n || ends_unasked(instance)) && !instance->adopt_work &&
-	    !is_retiring(instance))
+	    !instance_is_retiring(instance))
 		try_retire(instance);
 }
 
@@ -353,7 +353,7 @@ static void on_news(struct instance *instance)
 
 void instance_retire(struct instance *instance, struct request *request)
 {
-	if (!requests_add(&instance->retirers, request) || is_retiring(instance))
+	if (!requests_add(&instance->retirers, request) || instance_is_retiring(instance))
 		return;
 	instance->retire_begun = now_usec();
 	if (request)

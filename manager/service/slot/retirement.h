@@ -7,5 +7,6 @@
 
 /* Whoever asks (may be NULL) is answered at the end. */
 void instance_retire(struct instance *instance, struct request *request);
+bool instance_is_retiring(const struct instance *instance);
 /* Retirements that wait for this slot to be adopted, or for another, look again. */
 void retirement_heard(struct service *service, const struct event *event);

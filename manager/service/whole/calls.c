@@ -4,6 +4,7 @@
 #include "core/canary.h"
 #include "plane/preview/exec.h"
 #include "service/change/change_hold.h"
+#include "service/change/drain_run.h"
 #include "service/change/exclusive_run.h"
 #include "service/change/parking.h"
 #include "service/host.h"
@@ -157,6 +158,29 @@ void call_cancel_upgrade(struct service *service, struct request *request)
 		request_done(request, NULL);
 	else
 		refuse_late(service, request);
+}
+
+void call_drain(struct service *service, unsigned slot, uint64_t patience_usec,
+		struct request *request)
+{
+	if (!may_change(service, request))
+		return;
+	if (patience_usec > CONFIG_DRAIN_MAX)
+		request_fail(request, REQUEST_INVALID, "the deadline may be 7 days at the most");
+	else
+		drain_run_start(service, slot, patience_usec, request);
+}
+
+void call_cancel_drain(struct service *service, struct request *request)
+{
+	if (!service->runs[SERVICE_DRAIN])
+		request_fail(request, REQUEST_REFUSED, "%s: no drain is under way", service->name);
+	else if (drain_run_cancel(service))
+		request_done(request, NULL);
+	else
+		request_fail(request, REQUEST_REFUSED,
+			     "%s: the deadline has passed, what is left is being ended",
+			     service->name);
 }
 
 /* ---- the word ---- */

@@ -30,6 +30,10 @@ void call_upgrade(struct service *service, const struct upgrade_order *order,
 		  struct request *request);
 void call_cancel_upgrade(struct service *service, struct request *request);
 
+void call_drain(struct service *service, unsigned slot, uint64_t patience_usec,
+		struct request *request);
+void call_cancel_drain(struct service *service, struct request *request);
+
 void call_set_policy(struct service *service, const char *policy, struct request *request);
 
 struct canary_call {

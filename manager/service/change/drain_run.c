@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/change/drain_run.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/change/drain.h"
+#include "plane/peers.h"
+#include "service/report/connections.h"
+#include "service/report/report.h"
+#include "service/slot/instance.h"
+#include "service/slot/orders.h"
+#include "service/slot/retirement.h"
+#include "service/slot/states.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+struct drain_run {
+	struct run run;
+	struct drain machine;
+	struct work *reset;
+	json_object *last; /* what those left at the deadline are doing; NULL: none, or not known */
+	struct problem details;
+};
+
+static struct drain_run *drain_of(const struct run *run)
+{
+	return container_of(run, struct drain_run, run);
+}
+
+/* ---- looking ---- */
+
+/* Of UDP, where the server has a socket for each: those stay with it. -errno: they could not be
+ * listed. */
+static int count_clients(const struct run *run, uint64_t *ret_n)
+{
+	uint64_t peers[HS_SLOTS_MAX];
+	int r = plane_peers(run->service->plane, peers);
+
+	*ret_n = r < 0 ? 0 : peers[run->from];
+	return r;
+}
+
+static uint64_t count_left(const struct run *run)
+{
+	struct slot_totals totals = {0};
+	uint64_t clients;
+
+	plane_slot_totals(run->service->plane, run->from, &totals);
+	count_clients(run, &clients);
+	return totals.connections + clients;
+}
+
+static struct instance *instance_of(const struct run *run)
+{
+	return run->from < run->service->n_slots ? run->service->instances[run->from] : NULL;
+}
+
+static uint64_t wake(const struct run *run, uint64_t now)
+{
+	return drain_wake(&drain_of(run)->machine, now);
+}
+
+static struct drain_input look_at(const struct run *run)
+{
+	const struct instance *instance = instance_of(run);
+	struct drain_input input = {
+		.now = now_usec(),
+		.is_busy = instance && instance_is_adopting(instance),
+		.is_leaving = instance && instance_is_retiring(instance),
+		.left = count_left(run),
+	};
+
+	input.is_out = !input.is_leaving && !plane_slot_sockets(run->service->plane, run->from);
+	return input;
+}
+
+static unsigned step(struct run *run, enum drain_event event, const char *failure)
+{
+	struct drain_input input = look_at(run);
+
+	input.event = event;
+	input.failure = failure;
+	return drain_step(&drain_of(run)->machine, &input);
+}
+
+static unsigned look(struct run *run)
+{
+	return step(run, DRAIN_LOOK, NULL);
+}
+
+/* ---- telling ---- */
+
+/* " The oldest: 2h 5min. Idle for 1min or longer: 2, the idlest for 12min." */
+static void describe_last(struct drain_run *drain)
+{
+	static const char *const keys[] = {"oldest_ms", "idle", "longest_idle_ms"};
+	char age[SPAN_TEXT_MAX], after[SPAN_TEXT_MAX], span[SPAN_TEXT_MAX];
+	json_object *value[ARRAY_SIZE(keys)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (!json_object_object_get_ex(drain->last, keys[i], &value[i]) || !value[i])
+			return;
+	problem_set(
+		&drain->details, 0,
+		" The oldest: %s. Idle for %s or longer: %" PRId64 ", the idlest for %s.",
+		span_format(json_object_get_int64(value[0]) * USEC_PER_MSEC, age, sizeof(age)),
+		span_format(CONNECTIONS_IDLE_USEC, after, sizeof(after)),
+		json_object_get_int64(value[1]),
+		span_format(json_object_get_int64(value[2]) * USEC_PER_MSEC, span, sizeof(span)));
+}
+
+/* Who holds on, and are they doing anything? Too late to look afterwards; not while it goes on, for
+ * that would be dear with very many. */
+static void examine(struct run *run)
+{
+	static const struct connections_query query = {.idle_usec = CONNECTIONS_IDLE_USEC};
+	struct drain_run *drain = drain_of(run);
+	json_object *slots, *all = connections_report(run->service->plane, run->from + 1, &query);
+
+	if (json_object_object_get_ex(all, "slots", &slots))
+		drain->last = json_object_get(json_object_array_get_idx(slots, run->from));
+	json_object_put(all);
+	describe_last(drain);
+}
+
+static json_object *progress(struct run *run)
+{
+	return report_drain_progress(&drain_of(run)->machine, run->service->name, now_usec());
+}
+
+static enum run_result describe(struct run *run, struct problem *ret_sentence)
+{
+	const struct drain_run *drain = drain_of(run);
+	struct drain_rest rest = {.details = drain->details.text};
+
+	rest.blind = count_clients(run, &rest.clients) < 0;
+	drain_describe(&drain->machine, run->service->name, &rest, ret_sentence);
+	if (drain->machine.state == DRAIN_DONE)
+		return RUN_DONE;
+	return drain->machine.state == DRAIN_UNDONE ? RUN_UNDONE : RUN_FAILED;
+}
+
+static json_object *outcome(struct run *run)
+{
+	return report_drain(&drain_of(run)->machine, run->service->name, now_usec(),
+			    drain_of(run)->last, run->sentence.text);
+}
+
+/* ---- doing ---- */
+
+static void prepare(struct run *run, unsigned actions)
+{
+	if (actions & DRAIN_DO_EXAMINE)
+		examine(run);
+}
+
+static unsigned on_job_ended(struct run *run, const char *failure)
+{
+	return step(run, failure ? DRAIN_NOT_ENDED : DRAIN_ENDED, failure);
+}
+
+static void on_reset(struct work_answer *answer, void *userdata)
+{
+	struct run *run = userdata;
+	struct drain_input input = {
+		.event = answer->result < 0 ? DRAIN_NOT_ENDED : DRAIN_ENDED,
+		.now = now_usec(),
+		.reset = MAX(answer->result, 0),
+		.failure = answer->problem.text,
+	};
+
+	drain_of(run)->reset = NULL;
+	run_go_on(run, drain_step(&drain_of(run)->machine, &input));
+}
+
+/* To end a connection takes its lock, which the instance may hold: another process does it. */
+static unsigned reset_them(struct run *run)
+{
+	struct work_order order = {.kind = WORK_RESET};
+	struct instance *instance = instance_of(run);
+	int r = -ENOENT;
+
+	if (instance)
+		r = instance_order(instance, &order, on_reset, run, &drain_of(run)->reset);
+	return r < 0 ? step(run, DRAIN_NOT_ENDED, strerror(-r)) : 0;
+}
+
+static unsigned carry_out(struct run *run, unsigned actions)
+{
+	if (actions & DRAIN_DO_LEAVE)
+		instance_retire(instance_of(run), NULL);
+	if (actions & DRAIN_DO_STOP)
+		return run_start_job(run, UNIT_STOP, run->from);
+	return actions & DRAIN_DO_RESET ? reset_them(run) : 0;
+}
+
+static void ended(struct run *run)
+{
+	drain_of(run)->reset = work_forget(drain_of(run)->reset);
+}
+
+static void done(struct run *run)
+{
+	ended(run);
+	json_object_put(drain_of(run)->last);
+}
+
+static const struct run_kind kind = {
+	.work = SERVICE_DRAIN,
+	.size = sizeof(struct drain_run),
+	.do_tell = DRAIN_DO_TELL,
+	.do_end = DRAIN_DO_END,
+	.wake = wake,
+	.look = look,
+	.prepare = prepare,
+	.carry_out = carry_out,
+	.job_ended = on_job_ended,
+	.progress = progress,
+	.describe = describe,
+	.outcome = outcome,
+	.ended = ended,
+	.done = done,
+};
+
+bool drain_run_cancel(struct service *service)
+{
+	struct run *run = service->runs[SERVICE_DRAIN];
+
+	if (!drain_can_cancel(&drain_of(run)->machine))
+		return false;
+	run_go_on(run, step(run, DRAIN_CANCEL, NULL));
+	return true;
+}
+
+/* ---- beginning ---- */
+
+/* A drain must not take the service away. False: refused, with the sentence. */
+static bool gate(const struct service *service, unsigned slot, struct problem *ret_refusal)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+	const char *name = service->name;
+
+	service_states(service, states);
+	if (slot >= service->n_slots)
+		problem_set(ret_refusal, 0, "%s has no slot %u; see hsctl status %s", name, slot,
+			    name);
+	else if (service_busy(service) != SERVICE_IDLE)
+		gate_describe(GATE_BUSY, name, slot, SLOT_DOWN, ret_refusal);
+	else if (states[slot] != SLOT_READY && states[slot] != SLOT_LEAVING)
+		problem_set(ret_refusal, 0, "%s: slot %u is %s, there is nothing to drain", name,
+			    slot, slot_state_to_string(states[slot]));
+	else if (!(slots_ready(states, service->n_slots) & ~(1U << slot)))
+		problem_set(ret_refusal, 0,
+			    "%s: no other slot is ready to take over from slot %u; start one: "
+			    "systemctl start %s@N",
+			    name, slot, name);
+	else
+		return true;
+	return false;
+}
+
+void drain_run_start(struct service *service, unsigned slot, uint64_t patience_usec,
+		     struct request *request)
+{
+	static const unsigned at_deadline[DRAIN_END_COUNT] = {
+		[DRAIN_END_STOP] = DRAIN_DO_STOP,
+		[DRAIN_END_RESET] = DRAIN_DO_RESET,
+	};
+	struct drain_plan plan = {
+		.slot = slot,
+		.patience_usec = patience_usec,
+		.at_deadline = at_deadline[service->config.drain_end],
+	};
+	struct problem refusal = {0};
+	struct drain_input input;
+	struct run *run;
+	int r;
+
+	if (!gate(service, slot, &refusal)) {
+		request_fail(request, REQUEST_REFUSED, "%s", refusal.text);
+		return;
+	}
+	r = run_new(&kind, service, &run);
+	if (r < 0) {
+		request_fail_errno(request, r);
+		return;
+	}
+	run->journal = JOURNAL_DRAIN;
+	run->verb = "drain";
+	run->from = slot;
+	run->to = HS_SLOT_NONE;
+	input = look_at(run);
+	run_begin(run, &request, drain_begin(&drain_of(run)->machine, &plan, &input));
+}
