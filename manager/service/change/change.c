@@ -115,7 +115,7 @@ void change_init(struct service_change *change, struct plane *plane,
 	}
 	if (plan->verb != VERB_SWITCHOVER)
 		checked.then = THEN_KEEP;
-	*change = (struct service_change) {.plane = plane, .uid = JOURNAL_UID_NONE};
+	*change = (struct service_change) {.plane = plane};
 	switchover_init(&change->machine, &checked);
 }
 
@@ -261,34 +261,6 @@ void change_result(const struct service_change *change, uint64_t now,
 		result.remaining = plane_remaining(change->plane, plan->from);
 	}
 	*ret_result = result;
-}
-
-void change_log(const struct service_change *change, const struct switchover_result *result)
-{
-	static const enum journal_kind kinds[VERB_COUNT] = {
-		[VERB_SWITCHOVER] = JOURNAL_SWITCHOVER,
-		[VERB_ROLLBACK] = JOURNAL_ROLLBACK,
-		[VERB_FAILOVER] = JOURNAL_FAILOVER,
-	};
-	const struct switchover *machine = &change->machine;
-	const char *service = plane_service(change->plane);
-	struct journal_scope scope = {
-		.service = service,
-		.slot = machine->plan.to,
-		.priority = machine->state == SWITCHOVER_DONE ? LOG_NOTICE : LOG_WARNING,
-	};
-	struct journal_deed deed = {
-		.verb = switchover_verb_to_string(machine->plan.verb),
-		.outcome = switchover_step_name(machine),
-		.from = machine->plan.from < HS_SLOTS_MAX ? (int)machine->plan.from : -1,
-		.to = machine->plan.to,
-		.uid = change->uid,
-		.duration_usec = result->duration_usec,
-	};
-	struct problem sentence = {0};
-
-	switchover_describe(machine, service, result, &sentence);
-	journal_log_deed(kinds[machine->plan.verb], &scope, &deed, "%s", sentence.text);
 }
 
 /* ---- policy and canary ---- */

@@ -49,7 +49,6 @@ struct service_change {
 	uint64_t flip_nsec;
 	struct plane_undo undo; /* to take it all back; its word is 0 until the flip */
 	uint64_t closed_before, migrated_before;
-	uint32_t uid; /* of who asked for it, or JOURNAL_UID_NONE: for the driver to set */
 };
 
 void change_init(struct service_change *change, struct plane *plane,
@@ -69,8 +68,6 @@ unsigned change_give_up(struct service_change *change, uint64_t now, const char 
 /* Figures, at any time after the flip; before it they are 0. */
 void change_result(const struct service_change *change, uint64_t now,
 		   struct switchover_result *ret_result);
-/* Writes what became of it to the journal. */
-void change_log(const struct service_change *change, const struct switchover_result *result);
 
 /* True, and a refusal, for a service that listens at paths alone: a path leads to one slot at a
  * time, and nothing but the link stands between clients and that. Of one with other listeners, too,
