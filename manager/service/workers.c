@@ -166,16 +166,20 @@ static int keep_fds(struct task *task, const struct msghdr *message)
 {
 	struct work_answer *to = &task->answer;
 	struct cmsghdr *rights = CMSG_FIRSTHDR(message);
+	int *more, *came;
 	size_t n;
-	int *more;
 
 	if (!rights || rights->cmsg_type != SCM_RIGHTS)
 		return 0;
 	n = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	came = (int *)CMSG_DATA(rights);
 	more = realloc(to->fds, (to->n_fds + n) * sizeof(*more));
-	if (!more)
+	if (!more) {
+		for (size_t i = 0; i < n; i++)
+			close_fd(came[i]);
 		return -ENOMEM;
-	memcpy(more + to->n_fds, CMSG_DATA(rights), n * sizeof(*more));
+	}
+	memcpy(more + to->n_fds, came, n * sizeof(*more));
 	to->fds = more;
 	to->n_fds += n;
 	return 0;

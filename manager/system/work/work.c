@@ -78,20 +78,26 @@ int work_write_order(const struct work_order *order, int *ret_file)
 
 int work_read_answer(int file, struct work_answer *answer)
 {
+	_cleanup_(freep) void *data = NULL;
 	struct work_head head;
 	struct stat st;
+	size_t size;
 	int r = work_read(file, 0, &head, sizeof(head));
 
 	if (r < 0 || fstat(file, &st) < 0)
 		return r ? r : -errno;
-	answer->size = st.st_size - sizeof(head);
-	answer->data = malloc(answer->size + 1);
-	if (!answer->data)
+	size = st.st_size - sizeof(head);
+	data = malloc(size + 1);
+	if (!data)
 		return -ENOMEM;
-	r = work_read(file, sizeof(head), answer->data, answer->size);
+	r = work_read(file, sizeof(head), data, size);
+	if (r < 0)
+		return r;
+	answer->data = steal_ptr(&data);
+	answer->size = size;
 	answer->result = head.result;
 	answer->problem = head.problem;
-	return r;
+	return 0;
 }
 
 /* ---- an adoption ---- */
