@@ -153,8 +153,11 @@ static int judge_all(struct plane *plane, const struct adopt_scope *scope,
 					   "no permission to borrow a socket of process %d; this "
 					   "needs root with CAP_SYS_PTRACE",
 					   adoption->sockets[i].held.pid);
-		if (!r)
-			adoption->sockets[kept++] = adoption->sockets[i];
+		if (r == -ESTALE)
+			continue;
+		if (r < 0)
+			adopt_refuse(&adoption->sockets[i], r);
+		adoption->sockets[kept++] = adoption->sockets[i];
 	}
 	adoption->n = kept;
 	return 0;

@@ -142,7 +142,7 @@ int lend_find(const char *cgroup, const uint32_t *inodes, size_t n, struct lent_
 
 /* The number may name something else by now. An MPTCP socket shares only its inode number with the
  * TCP socket in it, which is the one that sock_diag shows. */
-static bool is_still(int fd, const struct lent_socket *socket)
+static int check_still(int fd, const struct lent_socket *socket)
 {
 	socklen_t cookie_size = sizeof(uint64_t), protocol_size = sizeof(int);
 	uint64_t cookie = 0;
@@ -151,20 +151,24 @@ static bool is_still(int fd, const struct lent_socket *socket)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_size) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &protocol_size) < 0)
-		return false;
-	if (protocol == IPPROTO_MPTCP)
-		return fstat(fd, &st) == 0 && st.st_ino == socket->place.inode;
-	return cookie == socket->cookie;
+		return errno == ENOTSOCK ? -ESTALE : -errno;
+	if (protocol != IPPROTO_MPTCP)
+		return cookie == socket->cookie ? 0 : -ESTALE;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return st.st_ino == socket->place.inode ? 0 : -ESTALE;
 }
 
 int lend_socket_by(int pidfd, const struct lent_socket *socket, int *ret_fd)
 {
 	_cleanup_(close_fdp) int fd = syscall(SYS_pidfd_getfd, pidfd, socket->place.fd, 0);
+	int r;
 
 	if (fd < 0)
 		return errno == ESRCH || errno == EBADF ? -ESTALE : -errno;
-	if (!is_still(fd, socket))
-		return -ESTALE;
+	r = check_still(fd, socket);
+	if (r < 0)
+		return r;
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }

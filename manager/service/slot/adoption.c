@@ -53,6 +53,8 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 /* When it could not be done at all. */
 #define RETRY_MIN (1 * USEC_PER_SEC)
 #define RETRY_MAX (30 * USEC_PER_SEC)
+/* No more than three times, if that is not known to help. */
+#define RETRY_UNKNOWN (4 * USEC_PER_SEC)
 
 static void remember_sockets(struct instance *instance)
 {
@@ -141,16 +143,26 @@ static void tell_end(struct instance *instance, struct problem *ret_sentence)
 
 static void retry_later(struct instance *instance);
 
-/* What was wrong with a socket may be over in a moment: another process makes pins, say. */
-static bool has_passing_error(const struct adoption *adoption)
+static bool passes(int error)
 {
 	static const int passing[] = {-EBUSY, -EAGAIN, -EMFILE, -ENFILE, -ENOMEM};
 
+	for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
+		if (error == passing[i])
+			return true;
+	return false;
+}
+
+/* What was wrong with a socket may be over in a moment: another process makes pins, say. Of other
+ * errors nobody knows, and they are tried some times. */
+static bool has_passing_error(const struct instance *instance)
+{
+	const struct adoption *adoption = instance->adoption;
+
 	for (size_t i = 0; i < adoption->n; i++)
-		for (size_t k = 0; k < ARRAY_SIZE(passing); k++)
-			if (adoption->sockets[i].verdict == ADOPT_ERROR &&
-			    adoption->sockets[i].error == passing[k])
-				return true;
+		if (adoption->sockets[i].verdict == ADOPT_ERROR &&
+		    (passes(adoption->sockets[i].error) || instance->retry_delay < RETRY_UNKNOWN))
+			return true;
 	return false;
 }
 
@@ -190,7 +202,7 @@ void adoption_heard(struct service *service, const struct event *event)
 	remember_sockets(instance);
 	schedule_look(instance);
 	tell_end(instance, &sentence);
-	if (has_passing_error(instance->adoption))
+	if (has_passing_error(instance))
 		retry_later(instance);
 	else
 		instance->retry_delay = 0;
