@@ -75,6 +75,12 @@ static bool must_stay_down(const struct instance *instance)
 	return service->runs[SERVICE_EXCLUSIVE];
 }
 
+static int restart(struct instance *instance)
+{
+	return unit_job_new(instance->service->host->bus, UNIT_START, instance->unit, on_restarted,
+			    instance, &instance->restart_job);
+}
+
 static int on_restart_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -90,8 +96,8 @@ static int on_restart_due(sd_event_source *source, uint64_t usec, void *userdata
 			restart_later(instance);
 		return 0;
 	}
-	unit_job_new(instance->service->host->bus, UNIT_START, instance->unit, on_restarted,
-		     instance, &instance->restart_job);
+	if (restart(instance) < 0)
+		restart_later(instance);
 	return 0;
 }
 
@@ -107,7 +113,10 @@ void restart_later(struct instance *instance)
 		instance->restart_delay = 0;
 	instance->ready_since = 0;
 	instance->restart_delay = MIN(MAX(2 * instance->restart_delay, least), RESTART_DELAY_MAX);
-	sd_event_add_time_relative(instance->service->host->event, &instance->restart_source,
-				   CLOCK_MONOTONIC, instance->restart_delay, USEC_PER_MSEC,
-				   on_restart_due, instance);
+	/* no memory for a timer: at once rather than never */
+	if (sd_event_add_time_relative(instance->service->host->event, &instance->restart_source,
+				       CLOCK_MONOTONIC, instance->restart_delay, USEC_PER_MSEC,
+				       on_restart_due, instance) < 0 &&
+	    !instance->restart_job && !must_stay_down(instance))
+		restart(instance);
 }
