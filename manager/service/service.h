@@ -89,8 +89,9 @@ struct service {
 	struct pathguard *pathguard; /* NULL: there was no memory for one */
 	struct waking waking;
 	sd_event_source *settling;     /* see service/slot/settling.h */
-	sd_event_source *retry_source; /* its kernel side could not be opened */
+	sd_event_source *retry_source; /* something of it could not be opened */
 	uint64_t retry_delay;
+	bool unread, lacking; /* its settings; something that it can do without */
 	struct hang *hang;
 	struct failover *failover;
 	struct trouble troubles[HS_SLOTS_MAX];

@@ -44,11 +44,19 @@ bool configfile_is_masked(const char *path)
 	return stat(path, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }
 
-static bool is_there(const char *path)
+/* What cannot be told is an error: settings that are not read would not hold. */
+static int is_there(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0 && !configfile_is_masked(path);
+	if (stat(path, &st) == 0)
+		return !configfile_is_masked(path);
+	return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+}
+
+static int explain_read(const char *path, int error, struct problem *problem)
+{
+	return problem_set(problem, error, "Cannot read %s: %s.", path, strerror(-error));
 }
 
 /* Applies the text of one file. */
@@ -77,10 +85,10 @@ static int apply_text(struct config *config, const char *path, char *text, struc
 static int apply_file(struct config *config, const char *path, struct problem *problem)
 {
 	_cleanup_(freep) char *text = NULL;
-	int r;
+	int r = is_there(path);
 
-	if (!is_there(path))
-		return 0;
+	if (r <= 0)
+		return r ? explain_read(path, r, problem) : 0;
 	r = file_read(path, FILE_SIZE_MAX, &text);
 	if (r == -ENOENT)
 		return 0;
@@ -90,7 +98,7 @@ static int apply_file(struct config *config, const char *path, struct problem *p
 	if (r == -EBADMSG)
 		return problem_set(problem, -EINVAL, "%s: The file is not text.", path);
 	if (r < 0)
-		return problem_set(problem, r, "Cannot read %s: %s.", path, strerror(-r));
+		return explain_read(path, r, problem);
 	return apply_text(config, path, text, problem);
 }
 

@@ -116,6 +116,7 @@ static bool load_config(struct service *service)
 	/* first: what is changed while it is read is read again */
 	service->config_stamp = configfile_stamp(service->name);
 	r = configfile_load(service->name, &config, &problem);
+	service->unread = r < 0 && r != -EINVAL && r != -ENOENT;
 	if (!r)
 		service->config = config;
 	/* what is pinned of one that was disabled can be looked at */
@@ -129,20 +130,38 @@ static bool load_config(struct service *service)
  * may have been left by the hsd before. */
 static void open_watches(struct service *service)
 {
-	if (failover_new(service, &service->failover) < 0 ||
-	    hang_new(service, service->host->hangs, &failover_told, &service->hang) < 0)
-		service->hang = NULL; /* crashes are the kernel's business */
-	if (service->host->prober && health_new(service, &service->health) < 0)
-		service->health = NULL;
-	if (selection_new(service, &service->selection) < 0)
-		service->selection = NULL;
-	if (event_log_new(service, &service->event_log) < 0)
-		service->event_log = NULL; /* the counters go on without the stories */
-	if (pathguard_new(service, &service->pathguard) < 0)
-		service->pathguard = NULL;
+	bool lacking = false;
+
+	/* crashes are the kernel's business */
+	if (!service->failover)
+		lacking |= failover_new(service, &service->failover) < 0;
+	if (service->failover && !service->hang)
+		lacking |=
+			hang_new(service, service->host->hangs, &failover_told, &service->hang) < 0;
+	if (service->host->prober && !service->health)
+		lacking |= health_new(service, &service->health) < 0;
+	if (!service->selection)
+		lacking |= selection_new(service, &service->selection) < 0;
+	/* the counters go on without the stories */
+	if (!service->event_log)
+		lacking |= event_log_new(service, &service->event_log) < 0;
+	if (!service->pathguard)
+		lacking |= pathguard_new(service, &service->pathguard) < 0;
+	service->lacking |= lacking;
 }
 
 static void open_parts(struct service *service)
+{
+	service->lacking = false;
+	if (host_has(service->host, HOST_WATCHES))
+		open_watches(service);
+	if (!service->roles)
+		service->lacking |= roles_new(service, &service->roles) < 0;
+	if (host_has(service->host, HOST_PARKS) && !service->park)
+		service->lacking |= park_new(service, &service->park) < 0;
+}
+
+static void tidy_plane(struct service *service)
 {
 	/* what commands and an earlier hsd have left */
 	if (host_has(service->host, HOST_TENDS)) {
@@ -151,10 +170,6 @@ static void open_parts(struct service *service)
 	}
 	if (nudging_new(service, &service->nudging) < 0)
 		service->nudging = NULL; /* most kernels do without */
-	if (host_has(service->host, HOST_WATCHES))
-		open_watches(service);
-	if (roles_new(service, &service->roles) < 0)
-		service->roles = NULL;
 }
 
 /* Opens what is pinned. What is not there a host that only looks does not make. */
@@ -189,14 +204,7 @@ static void open_plane(struct service *service)
 	if (r < 0)
 		set_problem(service, &problem);
 	else
-		open_parts(service);
-}
-
-static void open_park(struct service *service)
-{
-	if (host_has(service->host, HOST_PARKS) && service->plane && !service->park &&
-	    park_new(service, &service->park) < 0)
-		service->park = NULL;
+		tidy_plane(service);
 }
 
 static bool lacks_force(const struct service *service)
@@ -236,7 +244,8 @@ static void load(struct service *service)
 	/* one that is held is tried again */
 	pins_set_waiting(false);
 	open_plane(service);
-	open_park(service);
+	if (service->plane)
+		open_parts(service);
 	open_force(service);
 	pins_set_waiting(true);
 	if (good && service->plane && host_has(service->host, HOST_TENDS))
@@ -258,12 +267,18 @@ static int set_slots(struct service *service, unsigned n)
 	return r;
 }
 
+static bool is_complete(const struct service *service)
+{
+	return service_is_open(service) && !lacks_force(service) && !service->unread &&
+	       service->n_slots == service->config.slots;
+}
+
 static bool is_current(const struct service *service)
 {
 	uint64_t stamp = configfile_stamp(service->name);
 
-	return stamp && stamp == service->config_stamp && service_is_open(service) &&
-	       !service->problem.text[0] && !lacks_force(service);
+	return stamp && stamp == service->config_stamp && is_complete(service) &&
+	       !service->problem.text[0];
 }
 
 /* ---- what could not be opened ----
@@ -282,6 +297,20 @@ static void begin_watching(struct service *service)
 	pathguard_look(service->pathguard);
 }
 
+/* What settings are for, behind load(). */
+static void take_effect(struct service *service)
+{
+	set_slots(service, service->config.slots);
+	for (unsigned i = 0; i < service->n_slots; i++) {
+		instance_reload(service->instances[i]);
+		reaching_follow(service->instances[i]);
+	}
+	begin_watching(service);
+	narrowing_look(service);
+	settling_follow(service);
+	retry_later(service);
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct service *service = userdata;
@@ -291,26 +320,26 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 	sd_event_source_disable_unref(source);
 	service->retry_source = NULL;
 	load(service);
-	if (!service_is_open(service) || lacks_force(service)) {
-		retry_later(service);
+	take_effect(service);
+	if (!is_complete(service))
 		return 0;
-	}
 	journal_log(JOURNAL_MANAGER, &scope, "%s: its kernel side could be opened now",
 		    service->name);
-	begin_watching(service);
 	for (unsigned i = 0; i < service->n_slots; i++)
 		unit_watch_refresh(service->instances[i]->watch);
 	return service->resume_source ? 0 : upgrade_resume_watch(service);
 }
 
+/* What it can do without is tried some times only: this kernel may not have it. */
 static void retry_later(struct service *service)
 {
 	service->retry_source = sd_event_source_disable_unref(service->retry_source);
-	if ((service_is_open(service) && !lacks_force(service)) ||
-	    !host_has(service->host, HOST_TENDS)) {
-		service->retry_delay = 0;
+	if (!host_has(service->host, HOST_TENDS))
 		return;
-	}
+	if (is_complete(service) && !service->lacking)
+		service->retry_delay = 0;
+	if (is_complete(service) && (!service->lacking || service->retry_delay == RETRY_MAX))
+		return;
 	service->retry_delay = MIN(MAX(2 * service->retry_delay, RETRY_MIN), RETRY_MAX);
 	sd_event_add_time_relative(service->host->event, &service->retry_source, CLOCK_MONOTONIC,
 				   service->retry_delay, 0, on_retry, service);
@@ -321,15 +350,7 @@ void service_reload(struct service *service)
 	if (is_current(service))
 		return;
 	load(service);
-	retry_later(service);
-	set_slots(service, service->config.slots);
-	for (unsigned i = 0; i < service->n_slots; i++) {
-		instance_reload(service->instances[i]);
-		reaching_follow(service->instances[i]);
-	}
-	begin_watching(service);
-	narrowing_look(service);
-	settling_follow(service);
+	take_effect(service);
 }
 
 int service_new(const struct host *host, const char *name, struct service **ret_service)
@@ -354,8 +375,8 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 	if (r < 0)
 		return r;
 	load(service);
-	retry_later(service);
 	r = set_slots(service, service->config.slots);
+	retry_later(service);
 	begin_watching(service);
 	if (r >= 0 && host_has(host, HOST_TENDS))
 		r = upgrade_resume_watch(service);
