@@ -150,8 +150,9 @@ $(BUILD)/tests/plane/test_decide_tc.o: $(BUILD)/bpf/decide_tc.skel.h
 $(BUILD)/tests/plane/test_objects.o: $(BUILD)/bpf/refused.skel.h
 $(BUILD)/bpf/decide_tc.bpf.o: tests/plane/decide_tc.h
 
-# tests/engine/units.c stands in for two files of the library, and these are for its sources.c and engine.c
-ENGINE_WRAP := $(foreach f,$(foreach kind,io time time_relative defer,sd_event_add_$(kind)) borrow_use,-Wl,--wrap=$(f))
+# tests/engine/units.c stands in for two files of the library, and these are for its sources.c, engine.c and nth.c
+NTH_WRAP := $(shell sed -n 's/^CALL.\([a-z_0-9]*\),.*/\1/p' tests/engine/nth.c)
+ENGINE_WRAP := $(foreach f,$(foreach kind,io time time_relative defer,sd_event_add_$(kind)) borrow_use $(NTH_WRAP),-Wl,--wrap=$(f))
 $(BUILD)/tests/engine/test_%: $(BUILD)/tests/engine/test_%.o $(ENGINE_RIG) $(PLANE_RIG) $(BUILD)/libhotstandby.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ENGINE_WRAP) $^ $(LDLIBS) -lcmocka -o $@

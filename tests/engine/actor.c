@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "engine.h"
+#include "nth.h"
 #include "service/slot/adoption.h"
 #include "service/slot/preparation.h"
 #include "service/slot/retirement.h"
@@ -29,7 +30,9 @@ static void run_hook(struct engine *engine, struct actor *actor,
 	if (!engine->service)
 		return;
 	actor->hook = engine_ask(engine);
+	nth_enter();
 	call(engine->service->instances[slot], &actor->hook->request);
+	nth_leave();
 }
 
 static bool is_waiting(const struct actor *actor)
@@ -158,7 +161,7 @@ void actor_order(struct engine *engine, unsigned slot, enum unit_action action)
 {
 	struct actor *actor = &engine->actors[slot];
 
-	unit_job_new(NULL, action, actor->unit, NULL, NULL, NULL);
+	rig_check(unit_job_new(NULL, action, actor->unit, NULL, NULL, NULL) == 0);
 	say(actor, actor->play, actor->facts.state);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "core/word.h"
+#include "nth.h"
 #include "plane/bpf/accounting.h"
 #include "service/slot/adoption.h"
 #include "service/slot/netns_stock.h"
@@ -187,10 +188,22 @@ static void make_root(const char *settings)
 	engine_configure(settings);
 }
 
-static void open_host(struct engine *engine, int work_host)
+/* Workers are the engine's as well. */
+static int begin_work(void)
+{
+	int fd;
+
+	nth_enter();
+	rig_check(work_host_new(true, &fd) == 0);
+	nth_leave();
+	return fd;
+}
+
+static void open_host(struct engine *engine)
 {
 	struct host *host = &engine->host;
 	struct problem problem = {0};
+	int work_host = begin_work();
 
 	rig_check(sd_event_new(&engine->event) >= 0);
 	*host = (struct host) {
@@ -210,13 +223,12 @@ static void open_host(struct engine *engine, int work_host)
 		rig_fail(__FILE__, __LINE__, "no accounting: %s", problem.text);
 	accounting_load_queues(host->accounting);
 	rig_check(hang_watch_new(engine->event, &host->hangs) >= 0);
-	units_begin(engine->event);
+	units_tell_by(engine->event);
 }
 
 struct engine *engine_begin(const char *settings)
 {
 	struct engine *engine = calloc(1, sizeof(*engine));
-	int work_host;
 
 	rig_check(engine);
 	hosted = engine;
@@ -224,8 +236,9 @@ struct engine *engine_begin(const char *settings)
 	engine->rig = rig_begin();
 	engine->is_loud = getenv("ENGINE_DEBUG");
 	make_root(settings);
-	rig_check(work_host_new(true, &work_host) == 0);
-	open_host(engine, work_host);
+	nth_begin();
+	units_begin();
+	open_host(engine);
 	for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
 		struct actor *actor = &engine->actors[i];
 
@@ -248,7 +261,9 @@ void engine_leave(struct engine *engine)
 	struct service *service = engine->service;
 
 	engine->service = NULL;
+	nth_enter();
 	service_free(service);
+	nth_leave();
 	rig_check(!engine_unanswered(engine));
 }
 
@@ -260,7 +275,6 @@ static void close_host(struct engine *engine)
 	netns_stock_done();
 	workers_free(engine->workers);
 	accounting_free(engine->host.accounting);
-	units_end();
 	sd_bus_unref(engine->host.bus);
 	if (sources_count())
 		rig_fail(__FILE__, __LINE__, "%u sources are left", sources_count());
@@ -273,6 +287,7 @@ void engine_end(struct engine *engine)
 
 	engine_leave(engine);
 	close_host(engine);
+	units_end();
 	for (struct asked *asked = engine->asked; asked; asked = next) {
 		next = asked->next;
 		free(asked);
@@ -284,10 +299,26 @@ void engine_end(struct engine *engine)
 
 /* ---- the middle ---- */
 
+/* As systemd does with hsd when hsd has ended because something was wrong. */
+static void begin_anew(struct engine *engine)
+{
+	engine_leave(engine);
+	close_host(engine);
+	open_host(engine);
+	engine_manage(engine);
+}
+
 void engine_turn(struct engine *engine)
 {
-	rig_check(sd_event_run(engine->event, 10 * USEC_PER_MSEC) >= 0);
+	int r;
+
+	nth_enter();
+	r = sd_event_run(engine->event, 10 * USEC_PER_MSEC);
+	nth_leave();
+	rig_check(r >= 0);
 	check_word(engine);
+	if (sd_event_get_state(engine->event) == SD_EVENT_FINISHED)
+		begin_anew(engine);
 	for (unsigned i = 0; !engine->by_hand && i < ENGINE_SLOTS; i++)
 		actor_step(engine, i);
 }
@@ -339,7 +370,7 @@ static void print_actor(const struct engine *engine, unsigned slot)
 		instance->problem.text);
 }
 
-void engine_give_up(const struct engine *engine, const char *file, int line, const char *condition)
+void engine_describe(const struct engine *engine)
 {
 	const struct service *service = engine->service;
 
@@ -350,5 +381,10 @@ void engine_give_up(const struct engine *engine, const char *file, int line, con
 			(unsigned long long)plane_word(service->plane), service_busy(service),
 			service->holds != NULL, engine_unanswered(engine),
 			host_busy(&engine->host));
+}
+
+void engine_give_up(const struct engine *engine, const char *file, int line, const char *condition)
+{
+	engine_describe(engine);
 	rig_fail(file, line, "in vain: %s", condition);
 }

@@ -87,7 +87,9 @@ void engine_turn(struct engine *engine);
 			if (now_usec() > end_)                                             \
 				engine_give_up(engine, __FILE__, __LINE__, "" #condition); \
 	} while (0)
-/* Prints how things are, and fails. */
+/* Prints how things are. */
+void engine_describe(const struct engine *engine);
+/* The same, and fails. */
 void engine_give_up(const struct engine *engine, const char *file, int line, const char *condition)
 	__attribute__((noreturn));
 

@@ -4,6 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "../plane/rig.h"
+#include "nth.h"
 
 static unsigned count;
 static bool refused;
@@ -39,17 +40,17 @@ static int note(int r, sd_event_source **source)
 }
 
 /* NAME, its parameters, and how they are handed on. Nobody here makes a source without a name. */
-#define WRAP(name, parameters, ...)                                             \
-	int __real_sd_event_add_##name parameters;                              \
-	int __wrap_sd_event_add_##name parameters;                              \
-	int __wrap_sd_event_add_##name parameters                               \
-	{                                                                       \
-		rig_check(source);                                              \
-		if (refused)                                                    \
-			return -ENOMEM;                                         \
-		int r = __real_sd_event_add_##name(event, source, __VA_ARGS__); \
-                                                                                \
-		return note(r, source);                                         \
+#define WRAP(name, parameters, ...)                                                           \
+	int __real_sd_event_add_##name parameters;                                            \
+	int __wrap_sd_event_add_##name parameters;                                            \
+	int __wrap_sd_event_add_##name parameters                                             \
+	{                                                                                     \
+		rig_check(source);                                                            \
+		if (refused || nth_fails("sd_event_add_" #name, __builtin_return_address(0))) \
+			return -ENOMEM;                                                       \
+		int r = __real_sd_event_add_##name(event, source, __VA_ARGS__);               \
+                                                                                              \
+		return note(r, source);                                                       \
 	}
 
 WRAP(io,

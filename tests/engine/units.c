@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 
 #include "../plane/rig.h"
+#include "nth.h"
 #include "util/macro.h"
 
 #define UNITS_MAX 32
@@ -40,12 +41,17 @@ static struct {
 	TAILQ_HEAD(, unit_job) jobs;
 } all;
 
-void units_begin(sd_event *event)
+void units_begin(void)
 {
 	memset(&all, 0, sizeof(all));
-	all.event = event;
 	LIST_INIT(&all.watches);
 	TAILQ_INIT(&all.jobs);
+}
+
+void units_tell_by(sd_event *event)
+{
+	rig_check(LIST_EMPTY(&all.watches));
+	all.event = event;
 }
 
 void units_end(void)
@@ -58,7 +64,17 @@ void units_end(void)
 		TAILQ_REMOVE(&all.jobs, job, entry);
 		free(job);
 	}
-	all.event = NULL;
+}
+
+/* For the engine, but no call of its: never fails. */
+static void *alloc(size_t size)
+{
+	bool inside = nth_pause();
+	void *p = calloc(1, size);
+
+	rig_check(p);
+	nth_resume(inside);
+	return p;
 }
 
 static struct unit *find(const char *name)
@@ -104,14 +120,19 @@ static int on_telling(sd_event_source *source, void *userdata)
 int unit_watch_new(sd_bus *bus, const char *unit, unit_changed_fn on_changed, void *userdata,
 		   struct unit_watch **ret_watch)
 {
-	struct unit_watch *watch = calloc(1, sizeof(*watch));
+	struct unit_watch *watch;
+	bool inside;
 
 	(void)bus;
-	rig_check(watch);
+	if (nth_fails("unit_watch_new", __builtin_return_address(0)))
+		return -ENOMEM;
+	watch = alloc(sizeof(*watch));
 	watch->unit = find(unit);
 	watch->on_changed = on_changed;
 	watch->userdata = userdata;
+	inside = nth_pause();
 	rig_check(sd_event_add_defer(all.event, &watch->telling, on_telling, watch) >= 0);
+	nth_resume(inside);
 	LIST_INSERT_HEAD(&all.watches, watch, entry);
 	*ret_watch = watch;
 	return 0;
@@ -148,10 +169,12 @@ void unit_watch_set_cgroup(struct unit_watch *watch, const char *cgroup)
 int unit_job_new(sd_bus *bus, enum unit_action action, const char *unit, unit_job_fn on_end,
 		 void *userdata, struct unit_job **ret_job)
 {
-	struct unit_job *job = calloc(1, sizeof(*job));
+	struct unit_job *job;
 
 	(void)bus;
-	rig_check(job);
+	if (nth_fails("unit_job_new", __builtin_return_address(0)))
+		return -ENOTCONN;
+	job = alloc(sizeof(*job));
 	snprintf(job->unit, sizeof(job->unit), "%s", unit);
 	job->action = action;
 	job->on_end = on_end;

@@ -11,8 +11,10 @@
 
 #include "system/unit/units.h"
 
-/* One at a time. */
-void units_begin(sd_event *event);
+/* All are down. */
+void units_begin(void);
+/* From now on who watches is told by this event loop. Nobody may watch yet. */
+void units_tell_by(sd_event *event);
 /* Nobody may watch any more. Jobs that have not ended are forgotten. */
 void units_end(void);
 
