@@ -8,7 +8,7 @@
 #   make demo                             nginx under load, with hotstandby and without (scripts/demo)
 #   make bench                            what each thing costs (scripts/bench)
 #   make fuzz                             the fuzz targets with clang's libFuzzer, into build/fuzz/tests/fuzz
-#   make coverage                         which lines the unit and plane tests reach, by folder (scripts/coverage)
+#   make coverage                         which lines the unit, plane and engine tests reach, by folder (scripts/coverage)
 #   make unit-tests                       builds tests/unit; scripts/check unit runs them
 #   make plane-tests                      builds tests/plane; scripts/check plane runs them
 #   make engine-tests                     builds tests/engine; scripts/check engine runs them
