@@ -2,18 +2,22 @@
 #include "core/config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/near.h"
 #include "core/path.h"
 #include "hs_abi.h"
 #include "util/clock.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
-#define BLANKS	" \t\r\n"
-#define SERVICE CONFIG_SECTION
+/* A key, and words around it. */
+#define GUESS_MAX 64
+#define BLANKS	  " \t\r\n"
+#define SERVICE	  CONFIG_SECTION
 
 static const char *const intake_words[] = {
 	[INTAKE_AUTO] = "auto",
@@ -381,10 +385,29 @@ void config_init(struct config *config)
 		(void)set_key(config, key, "", NULL);
 }
 
+/* "perhaps Drain= is meant; ", or nothing. */
+static const char *guess_key(const char *section, const char *name, char text[GUESS_MAX])
+{
+	const struct setting *key, *nearest = NULL;
+	int best = INT_MAX;
+
+	for (size_t i = 0; (key = config_key(i)); i++) {
+		int d = strcmp(key->section, section) ? -1 : near_distance(name, key->name);
+
+		if (d < 0 || d >= best)
+			continue;
+		best = d;
+		nearest = key;
+	}
+	snprintf(text, GUESS_MAX, nearest ? "perhaps %s= is meant; " : "%s",
+		 nearest ? nearest->name : "");
+	return text;
+}
+
 /* Names the keys that there are. */
 static int refuse_key(const char *section, const char *name, struct problem *problem)
 {
-	char quoted[SETTING_QUOTED_MAX], known[384] = "";
+	char quoted[SETTING_QUOTED_MAX], guess[GUESS_MAX], known[384] = "";
 	const struct setting *key;
 	size_t n = 0;
 
@@ -392,9 +415,9 @@ static int refuse_key(const char *section, const char *name, struct problem *pro
 		if (!strcmp(key->section, section))
 			n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s=", n ? ", " : "",
 					      key->name);
-	return problem_set(problem, -EINVAL,
-			   "%s= is not a setting of section [%s]; allowed are %s.",
-			   setting_quote(name, quoted), section, known);
+	return problem_set(
+		problem, -EINVAL, "%s= is not a setting of section [%s]; %sallowed are %s.",
+		setting_quote(name, quoted), section, guess_key(section, name, guess), known);
 }
 
 int config_check_section(const char *section, struct problem *problem)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/change/slot.h"
-#include "hsctl/near.h"
+#include "core/near.h"
 #include "hsctl/verbs.h"
 #include "util/macro.h"
 #include "util/parse.h"

@@ -12,6 +12,7 @@
 #include "util/macro.h"
 
 #define LOOK_EVERY (200 * USEC_PER_MSEC)
+#define HSD_ABSENT "hsd is not running; start it: systemctl start hsd"
 
 /* What answers may mean, by the name of the error. */
 static const struct {
@@ -22,8 +23,8 @@ static const struct {
 } errors[] = {
 	{BUS_ERROR_REFUSED, CLIENT_REFUSED, EXIT_REFUSED, NULL},
 	{BUS_ERROR_UNDONE, CLIENT_REFUSED, EXIT_UNDONE, NULL},
-	{SD_BUS_ERROR_SERVICE_UNKNOWN, CLIENT_ABSENT, EXIT_FAILED, "hsd is not running"},
-	{SD_BUS_ERROR_NAME_HAS_NO_OWNER, CLIENT_ABSENT, EXIT_FAILED, "hsd is not running"},
+	{SD_BUS_ERROR_SERVICE_UNKNOWN, CLIENT_ABSENT, EXIT_FAILED, HSD_ABSENT},
+	{SD_BUS_ERROR_NAME_HAS_NO_OWNER, CLIENT_ABSENT, EXIT_FAILED, HSD_ABSENT},
 	{SD_BUS_ERROR_NO_REPLY, CLIENT_LOST, EXIT_FAILED, "hsd went away before it answered"},
 	{SD_BUS_ERROR_DISCONNECTED, CLIENT_LOST, EXIT_FAILED, "the bus went away"},
 	{SD_BUS_ERROR_ACCESS_DENIED, CLIENT_REFUSED, EXIT_FAILED,

@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "hsctl/near.h"
+#include "core/near.h"
 #include "util/macro.h"
 
 /* Of verbs that the drop-in of a service calls. */

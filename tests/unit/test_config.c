@@ -309,7 +309,8 @@ static const struct {
 	{"Service", "Failover", "yes", "is not known; allowed is auto or manual."},
 	{"Service", "OnHang", "stop", "is not known; allowed is restart or keep."},
 	{"Service", "slots", "2",
-	 "slots= is not a setting of section [Service]; allowed are Slots=, "
+	 "slots= is not a setting of section [Service]; perhaps Slots= is meant; allowed are "
+	 "Slots=, "
 	 "Ports=, Paths=, Cgroup=, Intake=, MPTCP=, Self=, Settle=, Drain=, DrainEnd=, "
 	 "Then=, "
 	 "RestartOnCrash=, "
@@ -348,6 +349,8 @@ static const struct {
 	{"Health", "Slots", "2",
 	 "Slots= is not a setting of section [Health]; allowed are Probe=, Interval=, Timeout=, "
 	 "Fall=, Rise=, Proxy=, Host=, Status=, Text=, User=."},
+	{"Service", "Drian", "5s", "; perhaps Drain= is meant; allowed are Slots="},
+	{"Health", "Intervall", "5s", "; perhaps Interval= is meant; allowed are Probe="},
 	{"Service", "Probe", "tcp", "Probe= is not a setting of section [Service]"},
 	/* whatever stands there: printable, and not endless */
 	{"Service", "Slots", "\x1b[2J\xff\n", "Slots=?[2J?? is not a number"},

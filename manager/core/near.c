@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hsctl/near.h"
+#include "core/near.h"
 
 #include <stdbool.h>
 #include <string.h>
