@@ -162,9 +162,9 @@ void refusal_describe(const char *what, int error, const char *log, bool perfmon
 			    words[0] ? words : strerror(-error));
 	else if (refusal == REFUSAL_FORBIDDEN)
 		problem_set(ret_sentence, 0,
-			    "the kernel lets nobody load %.*s of %s, as it is locked down for "
-			    "confidentiality, see kernel_lockdown(7), or the like; this is no "
-			    "missing privilege",
+			    "the kernel lets nobody load %.*s of %s: it refuses such programs "
+			    "before it looks at them, being locked down (kernel_lockdown(7)) or "
+			    "built so; this is no missing privilege",
 			    (int)program.n, program.from, what);
 	else if (refusal == REFUSAL_PRIVILEGE)
 		problem_set(ret_sentence, 0,

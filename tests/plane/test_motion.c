@@ -15,8 +15,10 @@
 static struct place_motion look(const struct rig *rig, unsigned slot)
 {
 	struct place_motion places[HS_PLACES_MAX];
-	struct motion *motion = accounting_motion(rig->accounting);
+	struct motion *motion;
 
+	case_needs_iterators();
+	motion = accounting_motion(rig->accounting);
 	assert_non_null(motion);
 	assert_int_equal(motion_take(motion, plane_id(rig->plane), places), 0);
 	return places[slot];

@@ -21,12 +21,23 @@
 
 DEFINE_CLEANUP(struct refused_bpf, refused_bpf__destroy)
 
+static bool has_iterators(struct bpf_object *object)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, object) if (bpf_program__type(program) ==
+							  BPF_PROG_TYPE_TRACING) return true;
+	return false;
+}
+
 static void it_is_loaded(void **state)
 {
 	struct bpf_object *object = bpf_object__open(*state);
 	struct problem problem;
 
 	assert_non_null(object);
+	if (has_iterators(object))
+		case_needs_iterators();
 	if (load_object(object, "it", &problem) < 0)
 		fail_msg("%s: %s", (char *)*state, problem.text);
 	bpf_object__close(object);

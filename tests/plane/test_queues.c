@@ -20,6 +20,7 @@ static struct queues *open_queues(const struct rig *rig)
 {
 	struct queues *queues;
 
+	case_needs_iterators();
 	assert_int_equal(queues_open(accounting_tags_fd(rig->accounting), &queues), 0);
 	assert_int_equal(queues_learn(queues), 0);
 	return queues;

@@ -11,7 +11,7 @@
 	"Build hotstandby with another release of clang (make CLANG=clang-16), or use a " \
 	"newer kernel"
 /* what reads the kernel's own structures */
-#define NOT_LOCKED   "that is not locked down for confidentiality (kernel_lockdown(7))"
+#define NOT_LOCKED   "that lets root load iterators over maps"
 #define READS_KERNEL OTHER_BUILD ", with CONFIG_DEBUG_INFO_BTF, " NOT_LOCKED
 
 /* ---- what the kernel can do ---- */
