@@ -17,7 +17,7 @@ setup_file() {
 		ExecStart=/usr/bin/python3 $tools/pool.py $port %i 8
 	END
 	up pool
-	BATS_TEST_TIMEOUT=180
+	BATS_TEST_TIMEOUT=360
 }
 
 setup() {

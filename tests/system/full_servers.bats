@@ -16,7 +16,7 @@ setup_file() {
 
 setup() {
 	rig_began=${EPOCHREALTIME/,/.}
-	BATS_TEST_TIMEOUT=150
+	BATS_TEST_TIMEOUT=300
 }
 
 # server NAME: [Service] of its template from stdin; both slots run then, and slot 0 is active
@@ -204,6 +204,7 @@ loses_nothing() {
 
 @test "HAProxy: one frontend at its maxconn, the other serves; both slots" {
 	local port=9882 before clients moves
+	needs_iterators
 	inside systemd-run -q --unit=behind-two /usr/bin/python3 $tools/pool.py 9880 x 32
 	write /etc/haproxy/two.cfg <<-END
 		defaults
@@ -255,6 +256,7 @@ fds() {
 
 @test "a limit of descriptors: clients that keep their connections" {
 	local before kept
+	needs_iterators
 	fds
 	before=$(pids fds)
 	hold $port 40
@@ -277,6 +279,7 @@ fds() {
 
 @test "a limit of descriptors, both slots full: nothing is moved to and fro" {
 	local before clients used
+	needs_iterators
 	fds
 	before=$(pids fds)
 	inside python3 $tools/idle.py $port 80 25 >"$BATS_TEST_TMPDIR/idle" 2>&1 3>&- &

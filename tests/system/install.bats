@@ -8,7 +8,7 @@ load lib/rig
 
 policy=/usr/share/dbus-1/system.d/org.hotstandby1.conf
 # each installation asks systemd, the bus, the journal and the index of the pages to look
-export BATS_TEST_TIMEOUT=300
+export BATS_TEST_TIMEOUT=600
 
 # Installed by each test itself.
 setup_file() {

@@ -8,7 +8,7 @@
 
 load lib/rig
 
-BATS_TEST_TIMEOUT=240
+BATS_TEST_TIMEOUT=480
 
 # restart_at_random NAME SECONDS: two loops, one a slot, with pauses of up to 0.3 s
 restart_at_random() {

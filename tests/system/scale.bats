@@ -7,7 +7,7 @@
 
 load lib/rig
 
-export BATS_TEST_TIMEOUT=300
+export BATS_TEST_TIMEOUT=600
 
 services=${SERVICES:-300}
 slots=$((2 * services))

@@ -7,7 +7,7 @@
 
 load lib/rig
 
-export BATS_TEST_TIMEOUT=400 LOAD_SECONDS=300
+export BATS_TEST_TIMEOUT=800 LOAD_SECONDS=600
 
 services=${SERVICES:-20}
 slots=$((2 * services))

@@ -80,7 +80,7 @@ static const struct feature features[] = {
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_UNIT_CHANGED),
 	 retirement_heard, HOST_ANY},
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED), run_heard, HOST_ANY},
-	{HEARS(EVENT_UNIT_CHANGED), exclusive_run_heard, HOST_ANY},
+	{HEARS(EVENT_UNIT_CHANGED), exclusive_run_heard, HOST_TENDS},
 	/* behind all that may become ready, or be under way, by the same event */
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_VERDICT), change_hold_heard,
 	 HOST_ANY},
