@@ -2,8 +2,8 @@
 /*
  * One call that the engine makes of the kernel, of libc or of systemd fails, at each place from
  * which it makes any, in all that can be asked of a service and that can happen to it: nothing
- * ends that should not, the word stays sound, each request is answered once, whoever connects is
- * answered as long as a slot is there, and the service is whole again by itself.
+ * ends that should not, the word stays sound, each request is answered once, and the service is
+ * whole again by itself, whereupon who connects is answered.
  *
  * Of the places only some are tried, and each once; ENGINE_NTH=places tries all, and takes minutes;
  * ENGINE_NTH=calls has each single call fail, with two errors each. ENGINE_VERB= leaves out all but
