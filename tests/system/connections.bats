@@ -86,6 +86,7 @@ ss_idle() {
 counts='[.slots[] | [.connections, .queued, .half_open, .idle]]'
 
 @test "idle, busy, queued and half-open connections of both slots, as ss counts them" {
+	needs_iterators
 	local begun=$SECONDS
 	is "$counts" '[[0,0,0,0],[0,0,0,0]]'
 	hold $port 5
@@ -139,6 +140,7 @@ counts='[.slots[] | [.connections, .queued, .half_open, .idle]]'
 }
 
 @test "the park" {
+	needs_iterators
 	hs park app >/dev/null
 	queue 3
 	handshakes 2

@@ -111,7 +111,7 @@ said_so() { grep -q 'hsd is not running; done directly through the kernel' <<<"$
 
 @test "a drain needs hsd, and says so" {
 	run -1 hs drain app 1
-	[[ $output == *'slot 1 of app could not be taken out of service: hsd is not running; start it: systemctl start hsd'* ]]
+	[[ $output == *'a drain needs hsd; start it: systemctl start hsd'* ]]
 	[[ $(slot_state app 1) == ready ]]
 }
 

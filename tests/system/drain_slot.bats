@@ -83,7 +83,8 @@ DrainEnd=$1"
 @test "at the deadline the instance is stopped" {
 	hold $port 3
 	run -0 --separate-stderr hs drain app 0 --deadline=300ms
-	[[ $output == *'3 connections were left on slot 0; it was stopped. The oldest: '*'s. Idle for 1min or longer: 0, the idlest for '* ]]
+	[[ $output == *'3 connections were left on slot 0; it was stopped.'* ]]
+	lacks_iterators || [[ $output == *' The oldest: '*'s. Idle for 1min or longer: 0, the idlest for '* ]]
 	is_unit_state app@0 inactive
 	let_go
 }
@@ -103,8 +104,9 @@ DrainEnd=$1"
 	drain_end keep
 	hold $port 3
 	run -0 --separate-stderr hs drain app 0 --deadline=300ms --json
-	jq -e '(.message | test("3 connections are left on slot 0; they go on")) and .idle == 0
-		and .oldest_ms >= 300 and .oldest_ms >= .longest_idle_ms' <<<"$output"
+	jq -e '.message | test("3 connections are left on slot 0; they go on")' <<<"$output"
+	lacks_iterators ||
+		jq -e '.idle == 0 and .oldest_ms >= 300 and .oldest_ms >= .longest_idle_ms' <<<"$output"
 	ask_again
 	[[ $held == '0 0 0' ]]
 	let_go
