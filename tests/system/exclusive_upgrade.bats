@@ -8,6 +8,9 @@
 
 load lib/rig
 
+# clients wait here for as long as it takes to stop one and start the other
+export LOAD_TIMEOUT=20
+
 url=http://127.0.0.1:9851/
 
 setup_file() {

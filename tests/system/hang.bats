@@ -95,7 +95,9 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 }
 
 @test "frozen: the standby answers within Stall= and a moment" {
-	local ms times='' slow=0
+	local ms times='' slow=0 most=1100
+	# where all listening sockets have to be listed the verdict comes later by up to an eighth
+	! lacks_iterators || most=1225
 	for _ in {1..4}; do
 		prefer app 0
 		fetch $url >/dev/null
@@ -105,7 +107,7 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 			echo \$(((\${EPOCHREALTIME/./} - \${begun/./}) / 1000))")
 		[[ $(inside cat /run/answer) == slot=1* ]]
 		times+=" $ms"
-		((ms <= 1100)) || slow=$((slow + 1))
+		((ms <= most)) || slow=$((slow + 1))
 		wait_for 20 is_ready app
 	done
 	say "from SIGSTOP to the standby's answer, Stall=1s:$times ms"

@@ -97,16 +97,18 @@ bystander_hang() {
 
 # The bound is a contract of hsd's. A busy machine may delay the client: of three hangs one must be within it.
 bystander_fails_over() {
-	local all=''
+	local all='' most=1100
+	# where all listening sockets have to be listed the verdict comes later by up to an eighth
+	! lacks_iterators || most=1225
 	for _ in 1 2 3; do
 		wait_for 20 is_ready bystander || return 1
 		fetch $bystander_url >/dev/null || return 1
 		bystander_hang "$(active bystander)" || return 1
 		all+=" $bystander_ms"
-		((bystander_ms > 1100)) || break
+		((bystander_ms > most)) || break
 	done
 	say "the bystander hangs (Stall=1s), answer after:$all ms"
-	((bystander_ms <= 1100)) || fail "the bystander's clients waited$all ms, allowed are 1100"
+	((bystander_ms <= most)) || fail "the bystander's clients waited$all ms, allowed are $most"
 }
 
 bystander_is_well() {
