@@ -78,6 +78,7 @@ downloads_end() {
 }
 
 @test "five idle clients, four downloads of a minute, eight workers" {
+	needs_iterators
 	local pids
 	pids="$(main_pid pool@0) $(main_pid pool@1)"
 	begin_attack 60 5

@@ -69,8 +69,9 @@ hsd_is_awake() {
 }
 
 @test "connections are told with all their figures, and nobody waits" {
-	needs_iterators
+	# also for those that follow
 	take_hold
+	needs_iterators
 	bystander_watch
 	took_at_most 3000 hs connections grip >/dev/null
 	took_at_most 3000 hs connections grip --list --json >"$BATS_TEST_TMPDIR/list"
