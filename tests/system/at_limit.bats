@@ -117,6 +117,7 @@ nobody_was_restarted() {
 }
 
 @test "both slots are full: told once, left alone until one has room, and all are answered" {
+	needs_iterators
 	for _ in 1 2 3 4; do ask '/wait?5'; done
 	wait_for 5 has_connections 4
 	for _ in 1 2 3 4 5; do ask '/wait?5'; done
@@ -131,6 +132,7 @@ nobody_was_restarted() {
 }
 
 @test "stuck in a lock, with requests that nobody reads: left, and restarted when that lasts" {
+	needs_iterators
 	local pid
 	settings FailoverHold=0 Drain=3s
 	pid=$(main_pid pool@0)
@@ -148,6 +150,7 @@ nobody_was_restarted() {
 }
 
 @test "DrainEnd=keep: what stands still is not restarted as long as it has connections" {
+	needs_iterators
 	settings FailoverHold=0 Drain=2s DrainEnd=keep
 	ask /deadlock 4
 	wait_for 5 has_connections 1
@@ -163,6 +166,7 @@ nobody_was_restarted() {
 }
 
 @test "DrainEnd=reset: its clients are told before what stands still is restarted" {
+	needs_iterators
 	local pid
 	# it does not obey, and is killed only after a while
 	write /etc/systemd/system/pool@.service.d/stubborn.conf <<<'[Service]
@@ -187,6 +191,7 @@ TimeoutStopSec=8s'
 }
 
 @test "it accepts nothing though it has nothing in work: left and restarted" {
+	needs_iterators
 	local pid
 	write /usr/lib/system-tests/absent.py <<-'END'
 		import signal, socket, sys, time
@@ -218,6 +223,7 @@ TimeoutStopSec=8s'
 }
 
 @test "full, and stuck only later: restarted when it stands still" {
+	needs_iterators
 	local pid
 	settings FailoverHold=0 Drain=4s
 	pid=$(main_pid pool@0)

@@ -71,7 +71,8 @@ narrow() {
 }
 
 @test "at 80 columns lines end between words" {
-	run -0 on_terminal hsctl doctor
+	run on_terminal hsctl doctor
+	((status == 0)) || { ((status == 1)) && lacks_iterators; }
 	narrow "$output"
 	[[ $output == *kernel.migration* ]]
 	run -2 on_terminal hsctl restart app
