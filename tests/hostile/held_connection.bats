@@ -110,6 +110,7 @@ waits_in_park() { [[ $(hs connections --json grip | jq '.park.queued') -ge 1 ]];
 }
 
 @test "a drain that ends in resets gives up the one that is held, by name" {
+	needs_iterators
 	local slot
 	slot=$(holder)
 	bystander_watch
