@@ -188,8 +188,11 @@ static unsigned reset_them(struct run *run)
 
 static unsigned carry_out(struct run *run, unsigned actions)
 {
-	if (actions & DRAIN_DO_LEAVE)
-		instance_retire(instance_of(run), NULL);
+	struct instance *instance = instance_of(run);
+
+	/* with fewer Slots= than before nobody is there who could, and it ends at the next look */
+	if (actions & DRAIN_DO_LEAVE && instance)
+		instance_retire(instance, NULL);
 	if (actions & DRAIN_DO_STOP)
 		return run_start_job(run, UNIT_STOP, run->from);
 	return actions & DRAIN_DO_RESET ? reset_them(run) : 0;
