@@ -7,6 +7,7 @@
 
 #include "probe/ask.h"
 #include "util/clock.h"
+#include "util/fdpass.h"
 
 /* ---- the end ---- */
 
@@ -112,36 +113,19 @@ static int ask_new(struct asking *asking, const struct errand *errand, int *conn
 
 /* ---- hsd ---- */
 
-static int take_fd(struct msghdr *message)
-{
-	struct cmsghdr *header = CMSG_FIRSTHDR(message);
-	int fd = -1;
-
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(fd)))
-		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-	return fd;
-}
-
 /* 1 = there was one, 0 = none is there, -errno: hsd is gone, or is another than we know. */
 static int receive(struct asking *asking, struct errand *ret_errand, int *ret_connection)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec part = {ret_errand, sizeof(*ret_errand)};
-	struct msghdr message = {.msg_iov = &part,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(asking->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	size_t n_fds = 1;
+	ssize_t n;
 
+	*ret_connection = -1;
+	n = fdpass_receive(asking->fd, ret_errand, sizeof(*ret_errand), ret_connection, &n_fds,
+			   MSG_DONTWAIT);
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		return n == -EAGAIN || n == -EINTR ? 0 : (int)n;
 	if (n != sizeof(*ret_errand))
 		return -ECONNRESET;
-	*ret_connection = take_fd(&message);
 	return 1;
 }
 

@@ -10,6 +10,7 @@
 #include <syslog.h>
 
 #include "system/journal.h"
+#include "util/fdpass.h"
 #include "util/macro.h"
 
 /* How long it may be about one socket before it is given up: nothing that is done with one takes
@@ -162,24 +163,20 @@ static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userd
 
 /* ---- messages ---- */
 
-static int keep_fds(struct task *task, const struct msghdr *message)
+static int keep_fds(struct task *task, const int *fds, size_t n)
 {
 	struct work_answer *to = &task->answer;
-	struct cmsghdr *rights = CMSG_FIRSTHDR(message);
-	int *more, *came;
-	size_t n;
+	int *more;
 
-	if (!rights || rights->cmsg_type != SCM_RIGHTS)
+	if (!n)
 		return 0;
-	n = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	came = (int *)CMSG_DATA(rights);
 	more = realloc(to->fds, (to->n_fds + n) * sizeof(*more));
 	if (!more) {
 		for (size_t i = 0; i < n; i++)
-			close_fd(came[i]);
+			close_fd(fds[i]);
 		return -ENOMEM;
 	}
-	memcpy(more + to->n_fds, came, n * sizeof(*more));
+	memcpy(more + to->n_fds, fds, n * sizeof(*more));
 	to->fds = more;
 	to->n_fds += n;
 	return 0;
@@ -188,21 +185,14 @@ static int keep_fds(struct task *task, const struct msghdr *message)
 /* Its type; 0 = the process has ended; -EAGAIN: there is none yet. */
 static int receive(struct task *task, int fd, char text[WORK_MESSAGE_MAX])
 {
-	char control[CMSG_SPACE(WORK_FDS_AT_ONCE * sizeof(int))];
-	struct iovec part = {text, WORK_MESSAGE_MAX - 1};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	int r;
+	int fds[WORK_FDS_AT_ONCE], r;
+	size_t n_fds = ARRAY_SIZE(fds);
+	ssize_t n = fdpass_receive(fd, text, WORK_MESSAGE_MAX - 1, fds, &n_fds, MSG_DONTWAIT);
 
 	if (n <= 0)
-		return n < 0 && (errno == EAGAIN || errno == EINTR) ? -EAGAIN : 0;
+		return n == -EAGAIN || n == -EINTR ? -EAGAIN : 0;
 	text[n] = '\0';
-	r = keep_fds(task, &message);
+	r = keep_fds(task, fds, n_fds);
 	return r < 0 ? 0 : text[0];
 }
 

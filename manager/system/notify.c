@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
+#include "util/fdpass.h"
 #include "util/macro.h"
 
 /* Before whatever else is to be done: the watchdog has no patience. */
@@ -93,22 +94,7 @@ static int reach(int *ret_fd)
 
 static int send_to(int to, const char *text, int fd)
 {
-	struct iovec part = {.iov_base = (void *)text, .iov_len = strlen(text)};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-
-	if (fd >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
-		control.header = (struct cmsghdr) {.cmsg_len = CMSG_LEN(sizeof(int)),
-						   .cmsg_level = SOL_SOCKET,
-						   .cmsg_type = SCM_RIGHTS};
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	return sendmsg(to, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return fdpass_send(to, text, strlen(text), &fd, fd >= 0, 0);
 }
 
 /* ---- later ---- */

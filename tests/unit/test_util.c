@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "util/clock.h"
+#include "util/fdpass.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/parse.h"
@@ -493,6 +495,77 @@ static void test_text(void **state)
 	}
 }
 
+static bool same_file(int a, int b)
+{
+	struct stat one, other;
+
+	return !fstat(a, &one) && !fstat(b, &other) && one.st_dev == other.st_dev &&
+	       one.st_ino == other.st_ino;
+}
+
+static unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void test_fdpass(void **state)
+{
+	int pair[2], passed[3], came[3] = {-1, -1, -1};
+	unsigned before = open_descriptors();
+	size_t n = 3;
+	char text[16];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	for (unsigned i = 0; i < 3; i++)
+		passed[i] = open(i == 1 ? "/dev/null" : "/dev/zero", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fdpass_send(pair[0], "three", 5, passed, 3, 0), 0);
+	assert_int_equal(fdpass_receive(pair[1], text, sizeof(text), came, &n, 0), 5);
+	assert_memory_equal(text, "three", 5);
+	assert_int_equal(n, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(same_file(came[i], passed[i]) && came[i] != passed[i]);
+		assert_int_equal(fcntl(came[i], F_GETFD), FD_CLOEXEC);
+		close_fd(came[i]);
+	}
+	/* room for one: the others do not stay open unseen */
+	assert_int_equal(fdpass_send(pair[0], "one", 3, passed, 3, 0), 0);
+	n = 1;
+	assert_int_equal(fdpass_receive(pair[1], text, sizeof(text), came, &n, 0), 3);
+	assert_int_equal(n, 1);
+	close_fd(came[0]);
+	/* none expected, none sent, nothing there, the other end closed */
+	assert_int_equal(fdpass_send(pair[0], "none", 4, passed, 2, 0), 0);
+	assert_int_equal(fdpass_receive(pair[1], text, sizeof(text), NULL, NULL, 0), 4);
+	assert_int_equal(open_descriptors(), before + 5);
+	assert_int_equal(fdpass_send(pair[0], "none", 4, NULL, 0, 0), 0);
+	n = 3;
+	assert_int_equal(fdpass_receive(pair[1], text, sizeof(text), came, &n, 0), 4);
+	assert_int_equal(n, 0);
+	assert_int_equal(fdpass_receive(pair[1], text, sizeof(text), came, &n, MSG_DONTWAIT),
+			 -EAGAIN);
+	for (unsigned i = 0; i < 3; i++)
+		close_fd(passed[i]);
+	close_fd(pair[0]);
+	assert_int_equal(fdpass_receive(pair[1], text, sizeof(text), came, &n, 0), 0);
+	assert_int_equal(fdpass_send(pair[1], "late", 4, NULL, 0, 0), -EPIPE);
+	close_fd(pair[1]);
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void test_fdpass_too_many(void **state)
+{
+	int fds[FDPASS_MAX + 1] = {0};
+
+	(void)state;
+	assert_int_equal(fdpass_send(-1, "x", 1, fds, FDPASS_MAX + 1, 0), -E2BIG);
+	assert_int_equal(fdpass_send(-1, "x", 1, fds, FDPASS_MAX, 0), -EBADF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -516,6 +589,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_make_folders, make_folder, remove_folder),
 		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_strings),
+		cmocka_unit_test(test_fdpass),
+		cmocka_unit_test(test_fdpass_too_many),
 	};
 
 	return cmocka_run_group_tests_name("util", tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "plane/bpf/guard.h"
 #include "plane/claim.h"
 #include "plane/kernel/cgroup.h"
+#include "plane/kernel/program.h"
 #include "util/macro.h"
 
 static bool differ_in(const struct plane *plane, const struct netns *netns, uid_t uid)
@@ -167,17 +168,6 @@ static bool program_exists(uint32_t id)
 {
 	/* what cannot be told is taken for no group */
 	return borrow_program(id) > 0;
-}
-
-static int program_id(int fd, uint32_t *ret_id)
-{
-	struct bpf_prog_info info = {0};
-	uint32_t size = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &size))
-		return -errno;
-	*ret_id = info.id;
-	return 0;
 }
 
 int owners_same_group(struct plane *plane, struct listener *listener, int one_fd, int other_fd)

@@ -13,6 +13,7 @@
 #include "plane/bpf/pins.h"
 #include "plane/bpf/pinset.h"
 #include "plane/kernel/cgroup.h"
+#include "plane/kernel/program.h"
 #include "util/macro.h"
 
 #define PIN(name) HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/" name
@@ -246,17 +247,16 @@ int own_cgroup(const struct own *own, const char *cgroup, const struct own_place
 	return r ? r : set_place(own, id, place);
 }
 
-static uint32_t program_id(int fd)
+static bool is_program(int fd, uint32_t id)
 {
-	struct bpf_prog_info info = {0};
-	uint32_t size = sizeof(info);
+	uint32_t its_id;
 
-	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+	return !program_id(fd, &its_id) && its_id == id;
 }
 
 bool own_has_program(const struct own *own, uint32_t id)
 {
-	return id == program_id(own->egress_fd) || id == program_id(own->release_fd);
+	return is_program(own->egress_fd, id) || is_program(own->release_fd, id);
 }
 
 int own_leave_cgroup(const struct own *own, const char *cgroup)

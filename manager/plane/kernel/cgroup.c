@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "plane/kernel/program.h"
 #include "util/macro.h"
 
 /* Units nest a few levels (Delegate=); deeper trees are not servers of ours. */
@@ -252,17 +253,6 @@ int cgroup_open(const char *cgroup, int *ret_fd)
 	if (fd < 0)
 		return -errno;
 	*ret_fd = fd;
-	return 0;
-}
-
-static int program_id(int fd, uint32_t *ret_id)
-{
-	struct bpf_prog_info info = {0};
-	uint32_t size = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &size))
-		return -errno;
-	*ret_id = info.id;
 	return 0;
 }
 

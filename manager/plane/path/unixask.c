@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "util/fdpass.h"
 #include "util/macro.h"
 
 /* Microseconds do, unless the machine is very busy or the kernel is kept waiting. */
@@ -38,45 +39,18 @@ bool unixask_is_needed(void)
 
 /* ---- the messages: a request, with the socket that it is sent by; its result ---- */
 
-union rights {
-	struct cmsghdr header;
-	char space[CMSG_SPACE(sizeof(int))];
-};
-
 static int pass(int fd, int socket_fd, const void *request, size_t size)
 {
-	union rights rights = {.header = {.cmsg_level = SOL_SOCKET,
-					  .cmsg_type = SCM_RIGHTS,
-					  .cmsg_len = CMSG_LEN(sizeof(int))}};
-	struct iovec part = {(void *)request, size};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &rights,
-		.msg_controllen = sizeof(rights),
-	};
-
-	memcpy(CMSG_DATA(&rights.header), &socket_fd, sizeof(socket_fd));
-	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return fdpass_send(fd, request, size, &socket_fd, 1, MSG_DONTWAIT);
 }
 
 /* Its size; 0 = nobody will ask any more. */
 static ssize_t take(int fd, char request[REQUEST_MAX], int *ret_socket)
 {
-	union rights rights = {0};
-	struct iovec part = {request, REQUEST_MAX};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &rights,
-		.msg_controllen = sizeof(rights),
-	};
-	ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	size_t n_fds = 1;
 
 	*ret_socket = -1;
-	if (n > 0 && CMSG_FIRSTHDR(&message))
-		memcpy(ret_socket, CMSG_DATA(&rights.header), sizeof(*ret_socket));
-	return n;
+	return fdpass_receive(fd, request, REQUEST_MAX, ret_socket, &n_fds, 0);
 }
 
 /* ---- who asks ---- */

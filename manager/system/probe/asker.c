@@ -11,6 +11,7 @@
 #include "core/name.h"
 #include "system/probe/confined.h"
 #include "system/unit/units.h"
+#include "util/fdpass.h"
 #include "util/macro.h"
 
 /* systemd may be busy; a probe that waits for it says nothing of a slot. */
@@ -241,23 +242,6 @@ const char *asker_cgroup(const struct asker *asker)
 
 int asker_send(struct asker *asker, const void *packet, size_t size, int fd)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec part = {(void *)packet, size};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
-		control.header = (struct cmsghdr) {.cmsg_level = SOL_SOCKET,
-						   .cmsg_type = SCM_RIGHTS,
-						   .cmsg_len = CMSG_LEN(sizeof(fd))};
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	if (sendmsg(sd_event_source_get_io_fd(asker->io), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >=
-	    0)
-		return 0;
-	return -errno;
+	return fdpass_send(sd_event_source_get_io_fd(asker->io), packet, size, &fd, fd >= 0,
+			   MSG_DONTWAIT);
 }

@@ -20,6 +20,7 @@
 #include "system/work/work.h"
 #include "system/work/work_file.h"
 #include "util/clock.h"
+#include "util/fdpass.h"
 #include "util/macro.h"
 
 #define READ_EVERY_MS 5
@@ -43,23 +44,12 @@ static int socket_to_tell = -1;
 
 static void send_message(int socket, char type, const char *text, const int *fds, size_t n_fds)
 {
-	char buffer[WORK_MESSAGE_MAX], control[CMSG_SPACE(WORK_FDS_AT_ONCE * sizeof(int))] = {0};
-	struct iovec part = {buffer, 1 + strnlen(text, sizeof(buffer) - 2)};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-	struct cmsghdr *rights;
+	char buffer[WORK_MESSAGE_MAX];
+	size_t length = strnlen(text, sizeof(buffer) - 2);
 
 	buffer[0] = type;
-	memcpy(buffer + 1, text, part.iov_len - 1);
-	if (n_fds) {
-		message.msg_control = control;
-		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		rights = CMSG_FIRSTHDR(&message);
-		rights->cmsg_level = SOL_SOCKET;
-		rights->cmsg_type = SCM_RIGHTS;
-		rights->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(rights), fds, n_fds * sizeof(int));
-	}
-	(void)!sendmsg(socket, &message, MSG_NOSIGNAL);
+	memcpy(buffer + 1, text, length);
+	(void)fdpass_send(socket, buffer, 1 + length, fds, n_fds, 0);
 }
 
 static void send_fds(const struct job *job, const int *fds, size_t n)

@@ -9,6 +9,7 @@
 
 #include "system/work/work.h"
 #include "system/work/work_do.h"
+#include "util/fdpass.h"
 #include "util/macro.h"
 
 /* The socket, the file, and a park for each listener. */
@@ -29,48 +30,24 @@ static void close_all(struct rights *rights)
 
 int work_host_order(int host_fd, const int *fds, size_t n_fds)
 {
-	char byte = 0, control[CMSG_SPACE(ORDER_FDS_MAX * sizeof(int))] = {0};
-	struct iovec part = {&byte, 1};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = CMSG_SPACE(n_fds * sizeof(int)),
-	};
-	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+	char byte = 0;
 
 	if (n_fds > ORDER_FDS_MAX)
 		return -E2BIG;
-	rights->cmsg_level = SOL_SOCKET;
-	rights->cmsg_type = SCM_RIGHTS;
-	rights->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-	memcpy(CMSG_DATA(rights), fds, n_fds * sizeof(int));
-	return sendmsg(host_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return fdpass_send(host_fd, &byte, 1, fds, n_fds, MSG_DONTWAIT);
 }
 
 /* 0 = nobody will ask any more. */
 static int receive(int host_fd, struct rights *ret_rights)
 {
-	char byte, control[CMSG_SPACE(ORDER_FDS_MAX * sizeof(int))];
-	struct iovec part = {&byte, 1};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *rights;
-	ssize_t n = recvmsg(host_fd, &message, MSG_CMSG_CLOEXEC);
+	char byte;
+	ssize_t n;
 
-	ret_rights->n = 0;
+	ret_rights->n = ARRAY_SIZE(ret_rights->fds);
+	n = fdpass_receive(host_fd, &byte, 1, ret_rights->fds, &ret_rights->n, 0);
 	if (n <= 0)
-		return n < 0 ? -errno : 0;
-	rights = CMSG_FIRSTHDR(&message);
-	if (rights && rights->cmsg_type == SCM_RIGHTS) {
-		ret_rights->n = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(ret_rights->fds, CMSG_DATA(rights), ret_rights->n * sizeof(int));
-	}
-	return 1;
+		ret_rights->n = 0;
+	return n < 0 ? (int)n : n > 0;
 }
 
 static void begin(const struct rights *rights, int host_fd, struct accounting *accounting,
