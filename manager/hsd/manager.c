@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/manager.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <syslog.h>
@@ -36,6 +37,8 @@
 
 /* How often it is looked whether all services have what the hsd before has left for them. */
 #define SETTLE_USEC (1 * USEC_PER_SEC)
+/* How long a service that could not be taken up waits for the next try. */
+#define MISSING_USEC (10 * USEC_PER_SEC)
 
 DEFINE_CLEANUP(struct manager, manager_free)
 
@@ -89,12 +92,29 @@ static void tell_count(const struct manager *manager)
 		    manager->n_services == 1 ? "" : "s");
 }
 
-/* Takes an old service over if there is one, else makes it. NULL when that fails: told. */
-static struct service *keep_or_make(struct manager *manager, const char *name)
+/* NULL when that fails: told. */
+static struct service *make(struct manager *manager, const char *name)
 {
 	struct journal_scope scope = {name, -1, LOG_ERR};
 	struct service *service = NULL;
-	int r;
+	int r = service_new(&manager->host, name, &service);
+
+	if (r >= 0)
+		r = hosting_publish(service);
+	if (r < 0) {
+		service = hosting_free(service);
+		journal_log(JOURNAL_PROBLEM, &scope,
+			    "%s cannot be managed: %s; it is tried again every %" PRIu64 " s", name,
+			    strerror(-r), MISSING_USEC / USEC_PER_SEC);
+	}
+	manager->n_missing += !service;
+	return service;
+}
+
+/* Takes an old service over if there is one, else makes it. */
+static struct service *keep_or_make(struct manager *manager, const char *name)
+{
+	struct service *service;
 
 	for (size_t i = 0; i < manager->n_services; i++) {
 		if (!manager->services[i] || strcmp(manager->services[i]->name, name))
@@ -103,15 +123,7 @@ static struct service *keep_or_make(struct manager *manager, const char *name)
 		service_reload(service);
 		return service;
 	}
-	r = service_new(&manager->host, name, &service);
-	if (r >= 0)
-		r = hosting_publish(service);
-	if (r < 0)
-		service = hosting_free(service);
-	if (r < 0)
-		journal_log(JOURNAL_PROBLEM, &scope, "%s cannot be managed: %s", name,
-			    strerror(-r));
-	return service;
+	return make(manager, name);
 }
 
 static void forget_all(struct manager *manager)
@@ -121,6 +133,59 @@ static void forget_all(struct manager *manager)
 	free(manager->services);
 	manager->services = NULL;
 	manager->n_services = 0;
+}
+
+/* Where its name sorts. There is room. */
+static void insert(struct manager *manager, struct service *service)
+{
+	size_t at = manager->n_services++;
+
+	for (; at && strcmp(manager->services[at - 1]->name, service->name) > 0; at--)
+		manager->services[at] = manager->services[at - 1];
+	manager->services[at] = service;
+}
+
+static void take_up_missing(struct manager *manager)
+{
+	_cleanup_(strings_freep) char **names = NULL;
+	struct service **room, *service;
+
+	if (configfile_list(&names) < 0)
+		return;
+	room = reallocarray(manager->services, manager->n_services + strings_count(names) + 1,
+			    sizeof(*room));
+	if (!room)
+		return;
+	manager->services = room;
+	manager->n_missing = 0;
+	for (char **name = names; name && *name; name++) {
+		service = manager_find(manager, *name) ? NULL : make(manager, *name);
+		if (service)
+			insert(manager, service);
+	}
+	watch_roles(manager);
+	tell_count(manager);
+}
+
+static int on_missing(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	take_up_missing(manager);
+	sd_event_source_set_time(source, usec + MISSING_USEC);
+	return sd_event_source_set_enabled(source,
+					   manager->n_missing ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+/* What they lack may be there later. Without memory for that, too, the next reload does it. */
+static void await_missing(struct manager *manager)
+{
+	if (!manager->n_missing)
+		return;
+	manager->missing_source = sd_event_source_disable_unref(manager->missing_source);
+	(void)sd_event_add_time_relative(manager->host.event, &manager->missing_source,
+					 CLOCK_MONOTONIC, MISSING_USEC, USEC_PER_SEC, on_missing,
+					 manager);
 }
 
 int manager_reload(struct manager *manager)
@@ -138,7 +203,6 @@ int manager_reload(struct manager *manager)
 	manager->n_missing = 0;
 	for (char **name = names; name && *name; name++) {
 		services[n] = keep_or_make(manager, *name);
-		manager->n_missing += !services[n];
 		n += services[n] != NULL;
 	}
 	for (size_t i = 0; i < manager->n_services; i++)
@@ -146,6 +210,7 @@ int manager_reload(struct manager *manager)
 	forget_all(manager);
 	manager->services = services;
 	manager->n_services = n;
+	await_missing(manager);
 	watch_roles(manager);
 	tell_count(manager);
 	return 0;
@@ -377,6 +442,7 @@ struct manager *manager_free(struct manager *manager)
 	scope_watch_free(manager->scopes);
 	sd_event_source_disable_unref(manager->roles_source);
 	sd_event_source_disable_unref(manager->settle_source);
+	sd_event_source_disable_unref(manager->missing_source);
 	outdated_watch_free(manager->host.outdated);
 	forget_all(manager);
 	fdstore_free(manager->host.fdstore);

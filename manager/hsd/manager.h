@@ -20,7 +20,7 @@ struct manager {
 	struct service **services; /* sorted by name */
 	size_t n_services;
 	size_t n_missing; /* configured, and could not be taken up */
-	sd_event_source *roles_source, *settle_source;
+	sd_event_source *roles_source, *settle_source, *missing_source;
 	struct listens *listens; /* NULL without accounting */
 	sd_bus_slot *bus_object;
 	struct scope_watch *scopes;

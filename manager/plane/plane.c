@@ -210,10 +210,10 @@ static int make_pins(const char *service, struct problem *problem)
 	if (!r)
 		r = init_control(plane);
 	if (r < 0)
-		return problem_set(problem, r,
-				   "cannot make the maps of service %s below %s: %s; this needs "
-				   "root with CAP_BPF",
-				   service, plane->folder.text, strerror(-r));
+		return problem_set(problem, r, "cannot make the maps of service %s below %s: %s%s",
+				   service, plane->folder.text, strerror(-r),
+				   r == -EPERM || r == -EACCES ? "; this needs root with CAP_BPF"
+							       : "");
 	return 0;
 }
 

@@ -348,3 +348,21 @@ is_told() { hs status "$1" | grep -q '^!'; }
 	run -2 hs enable -H somewhere app
 	[[ $output == *'works on the machine itself'* ]]
 }
+
+says_too_many() { [[ $(status later .problem) == *'Too many open files'* && $(status later .problem) != *CAP_BPF* ]]; }
+
+@test "a service that hsd has no descriptors left for is taken up when there are some" {
+	local pid
+	pid=$(main_pid hsd)
+	write /etc/hotstandby/later.conf <<<'[Service]'
+	inside prlimit --nofile="$(inside bash -c "ls /proc/$pid/fd | wc -l"):" --pid "$pid"
+	inside systemctl reload hsd
+	wait_for 5 says_too_many
+	[[ $(answering_slot http://127.0.0.1:9012/) == 0 ]]
+	inside prlimit --nofile=1024: --pid "$pid"
+	wait_for 15 has_no_problem later
+	[[ $(main_pid hsd) == "$pid" ]]
+	inside rm /etc/hotstandby/later.conf
+	inside systemctl reload hsd
+}
+has_no_problem() { [[ $(status "$1" .problem) == null ]]; }

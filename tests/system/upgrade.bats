@@ -96,7 +96,7 @@ ExecStart=/bin/sleep 1000'
 is_canary() { status app .canary_share | awk -v want="$1" '{ exit !($1 > want - 0.01 && $1 < want + 0.01) }'; }
 
 @test "a canary goes before it, step by step" {
-	hs upgrade app --canary=10%,50% --hold=500ms --probation=100ms >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	hs upgrade app --canary=10%,50% --hold=4s --probation=100ms >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	local job=$!
 	wait_for 10 is_canary 0.1
 	wait_for 10 is_canary 0.5
