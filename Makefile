@@ -3,7 +3,7 @@
 #   make all                              everything that is installed, into build/; without a target, the same
 #   make install DESTDIR= PREFIX=/usr     no network, no compiler needed after `make`
 #   make uninstall                        with the same PREFIX; refuses as long as something is in use
-#   make check                            installs what is missing, and runs every test (scripts/check)
+#   make check                            installs what is missing, and runs the tests (scripts/check)
 #   make lint                             the rules that scripts/lint holds
 #   make demo                             nginx under load, with hotstandby and without (scripts/demo)
 #   make bench                            what each thing costs (scripts/bench)

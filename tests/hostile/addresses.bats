@@ -3,6 +3,7 @@
 #
 # A service with as many addresses as one may have: each of them is a selector to be loaded, of which hsd's loop must
 # not be held.
+# Thorough: it makes as many addresses as there may be.
 
 load lib/bystander
 

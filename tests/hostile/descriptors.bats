@@ -3,6 +3,7 @@
 #
 # Instances that make it long to look for their sockets: very many descriptors in very many processes.
 # Long: begun with the first.
+# Thorough: it makes very many descriptors.
 
 load lib/bystander
 

@@ -4,6 +4,7 @@
 # A remote client that opens a few connections and says nothing, until all workers of a server wait for it. New
 # clients are served by the other slot; what is in work goes on; hsd restarts nobody, and does not go to and fro.
 # Long: begun with the first.
+# Thorough: hang holds the rule.
 
 load lib/bystander
 

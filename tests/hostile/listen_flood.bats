@@ -4,6 +4,7 @@
 # Somebody who listens, and ceases to, without a pause. hsd is told of listens where services listen, and has time
 # for all else.
 # Long: begun with the first.
+# Thorough: a flood beside its bystander.
 
 load lib/bystander
 

@@ -3,6 +3,7 @@
 #
 # A plugin of Probe=exec: speaks to an instance, and may have been taken over by it. It is nobody, may do nothing,
 # leaves nothing behind, and what it does to the process that runs it says nothing of the slot.
+# Thorough: one program in its walls; prober has its sibling.
 
 load lib/bystander
 

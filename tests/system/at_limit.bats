@@ -3,6 +3,7 @@
 #
 # Servers that accept nothing: those that are full are left, but what they have in work goes on to its end; those
 # that stand still are restarted.
+# Thorough: the rule is held by the unit tests of standstill and stall, and by hang.
 
 load lib/rig
 

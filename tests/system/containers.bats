@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Servers that are not in the control group of their unit, or not in it alone: scopes, conmon, containers of podman.
+# Thorough: servers that are elsewhere than their unit, each kind in turn.
 
 load lib/rig
 

@@ -3,6 +3,7 @@
 #
 # hsctl doctor: nothing is found where nothing is wrong, and each fault by its id.
 # Long: begun with the first.
+# Thorough: the other Debian's run has it.
 
 load lib/rig
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Drills of services that are broken: each scenario must be able to fail, for the right reason, and say so.
+# Thorough: drill has the scenarios.
 
 load lib/rig.bash
 

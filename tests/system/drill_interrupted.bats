@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Drills that are interrupted or killed at the worst moment of each scenario: everything is put back.
+# Thorough: drill has the scenarios.
 
 load lib/rig.bash
 

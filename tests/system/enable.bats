@@ -3,6 +3,7 @@
 #
 # hsctl enable and disable: what they write, what they refuse, and that disabling loses nothing.
 # Long: begun with the first.
+# Thorough: the other Debian's run has it.
 
 load lib/rig
 

@@ -5,6 +5,7 @@
 # clients wait, and goes away again when it is no good. Its versions are installed per slot, so that there is a
 # way back.
 # Long: begun with the first.
+# Thorough: exclusive and upgrade hold its two halves.
 
 load lib/rig
 

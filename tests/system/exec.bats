@@ -3,6 +3,7 @@
 #
 # hsctl exec: a command whose connections to a service land on a slot that was asked for. Slot 0 is active in
 # all tests; nothing that a command does may send anybody else to slot 1, and nothing is left when it has ended.
+# Thorough: plane tests hold it; a smoke test of upgrade goes the same way.
 
 load lib/rig
 load lib/servers

@@ -4,6 +4,7 @@
 # From a plain unit that serves to the slots of a template: it is named, it is taken over from without a loss, and its
 # name goes on to be understood.
 # Long: begun with the first.
+# Thorough: each kind of unit that serves already, in turn.
 
 load lib/rig
 load lib/servers

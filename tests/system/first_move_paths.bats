@@ -4,6 +4,7 @@
 # From a plain unit that listens at a path to the slots of a template: nothing is lost on the way, and the path goes on
 # answering when the plain server removes what it finds there at its end.
 # Long: begun with the first.
+# Thorough: first_move by a path.
 
 load lib/rig
 load lib/servers

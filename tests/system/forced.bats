@@ -4,6 +4,7 @@
 # Forced intake: servers of the distribution that never heard of SO_REUSEPORT, with their packages' own
 # units and configuration; only ports and paths are changed, so that two instances do not meet there.
 # Long: begun with the first.
+# Thorough: servers, health and the other Debian's run force servers, too.
 
 load lib/rig
 load lib/servers

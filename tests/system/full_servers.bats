@@ -5,6 +5,7 @@
 # workers ask for what takes long; each is answered, hsd restarts nobody, and in front of each the same with one plain
 # restart shows that what is cut would be seen. Then pauses: of the runtime, and by the freezer.
 # Long: begun with the first.
+# Thorough: servers nobody here wrote, at their limit; hang holds the rule.
 
 load lib/rig
 

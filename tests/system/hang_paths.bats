@@ -4,6 +4,7 @@
 # Servers at a path that accept nothing: one that was stopped is left as soon as one in the network, one that is full
 # is left at most while the other is not, and never restarted.
 # Long: begun with the first.
+# Thorough: hang holds the rule.
 
 load lib/rig
 load lib/servers

@@ -4,6 +4,7 @@
 # hsctl adopt and retire as ExecStartPost= and ExecStop= of a unit: whatever is the matter with
 # hotstandby, the unit starts and stops, and is held up for 5 s at the most.
 # Long: begun with the first.
+# Thorough: the other Debian's run has it.
 
 load lib/rig
 

@@ -3,6 +3,7 @@
 #
 # make install and make uninstall as an administrator runs them, on a machine whose bus and systemd are there.
 # Long: begun with the first.
+# Thorough: it builds and installs again and again; every other file begins with an installation.
 
 load lib/rig
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Names of services as they occur: with dots, dashes, colons, escapes, and long ones.
+# Thorough: unit tests hold names.
 
 load lib/rig
 

@@ -4,6 +4,7 @@
 # Services whose servers are in another network namespace than hsd: one that systemd makes for them
 # (PrivateNetwork=) and one that is there (NetworkNamespacePath=). Clients are in it, too.
 # Long: begun with the first.
+# Thorough: plane tests look into other network namespaces as well.
 
 load lib/rig
 

@@ -4,6 +4,7 @@
 # One owner for each address: a second service that comes to it, by a wrong port, is refused by name, and nothing
 # of the first is touched.
 # Long: begun with the first.
+# Thorough: plane tests of claim hold it.
 
 load lib/rig
 

@@ -3,6 +3,7 @@
 #
 # A package with a server is upgraded: by its own scripts and the alias, by apt's hook, and by needrestart.
 # Long: begun with the first.
+# Thorough: packages are upgraded as apt does it; upgrade has the verb.
 
 load lib/rig
 

@@ -4,6 +4,7 @@
 # The park: while no instance is left, or everything is held on purpose, clients wait instead of being refused,
 # and are served when one is there. Whatever becomes of hsd meanwhile.
 # Long: begun with the first.
+# Thorough: the other Debian's run has it.
 
 load lib/rig
 

@@ -4,6 +4,7 @@
 # Plain systemd commands and signals under load: what is planned loses nothing, a crash loses no more than
 # what was in flight. Each with the same done to two instances that share the address by SO_REUSEPORT alone.
 # Long: begun with the first.
+# Thorough: the other Debian's run has it.
 
 load lib/rig
 

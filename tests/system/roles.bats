@@ -4,6 +4,7 @@
 # OnDemote= and OnPromote=: the instances are told their role by signals, or by units that are started;
 # once, the old one first, whoever makes the change and whatever dies in between.
 # Long: begun with the first.
+# Thorough: each way of telling; unit and engine tests hold who is told what.
 
 load lib/rig
 

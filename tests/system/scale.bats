@@ -4,6 +4,7 @@
 # Hundreds of services: a hsd that starts anew knows them all, calls none down that it has not been told of, and
 # loses no park, whatever is short or silent just then.
 # Long: begun with the first.
+# Thorough: hundreds of services take minutes to make; engine and plane tests hold what they count on.
 
 load lib/rig
 

@@ -4,6 +4,7 @@
 # PID 1, then the bus, stands still under load, for longer than a question of hsd's waits for its answer. Nothing is
 # lost, hsd goes on, nothing is called down that is not, and afterwards all is as it was by itself.
 # Long: begun with the first.
+# Thorough: it waits for what does not answer.
 
 load lib/rig
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Addresses that nobody serves any more: whether hsd keeps them, and who is told.
+# Thorough: it waits for addresses that nobody serves any more.
 
 load lib/rig
 

@@ -3,6 +3,7 @@
 #
 # A thousand switchovers each, under load: one server of each kind of intake, and of UDP. scripts/check has
 # less time and sets SWITCHOVERS=.
+# Thorough: switchover and random have fewer.
 
 load lib/rig
 load lib/servers

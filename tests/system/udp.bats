@@ -4,6 +4,7 @@
 # UDP: name servers of the distribution under a load of queries while their slots are switched and
 # restarted, servers from a socket unit, servers that bind late; and what users see of flows.
 # Long: begun with the first.
+# Thorough: the other Debian's run has it.
 
 load lib/rig
 load lib/servers

@@ -3,6 +3,7 @@
 #
 # Servers that listen at a path: as their packages set them up, and behind the proxies that they stand behind.
 # Long: begun with the first.
+# Thorough: each proxy in turn; disable_paths and hostile/paths meet a path as well.
 
 load lib/rig
 load lib/servers

@@ -4,6 +4,7 @@
 # hsctl upgrade, and in each of its steps something happens to hsd, or to the hsctl that waits for it. What
 # triggers it is the line that tells of the step. Clients never notice, both slots are ready in the end, and
 # what serves is what the journal says.
+# Thorough: hsd_killed has the same for a switchover.
 
 load lib/rig
 

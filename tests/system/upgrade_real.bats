@@ -3,6 +3,7 @@
 #
 # hsctl upgrade of servers to another version, good and bad, under two loads that know nothing of each other:
 # wrk, which reads what it is answered, and h2load, which counts. What else would be lost is in each baseline.
+# Thorough: two servers nobody here wrote; upgrade has the verb.
 
 load lib/rig
 load lib/servers
