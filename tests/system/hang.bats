@@ -82,6 +82,7 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 	has_said app restart 'restarting slot 0, which hung: done'
 }
 
+# bats test_tags=thorough
 @test "without looking for hangs clients wait for ever" {
 	settings app Stall=0
 	LOAD_SECONDS=12 begin_load $url slot=
@@ -115,6 +116,7 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 	((slow <= 1))
 }
 
+# bats test_tags=thorough
 @test "a shorter Stall=" {
 	settings app FailoverHold=0 Stall=200ms
 	freeze app@0
@@ -238,6 +240,7 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 	wait_for 20 is_ready app
 }
 
+# bats test_tags=thorough
 @test "when FailoverHold= has passed it is done" {
 	settings app FailoverHold=4s
 	freeze app@0
@@ -282,11 +285,13 @@ crowd() {
 	never_touched slow crowd 9811 64 8
 }
 
+# bats test_tags=thorough
 @test "slow: one connection in 0.9 s, the backlog is full" {
 	slow_service slow 9812 0.9 1 1
 	never_touched slow crowd 9812 64 8
 }
 
+# bats test_tags=thorough
 @test "slow: 4 sockets in turns" {
 	# each socket once in 0.8 s
 	slow_service slow 9813 0.2 16 4
@@ -312,6 +317,7 @@ impatient() {
 	never_touched slow impatient 9815
 }
 
+# bats test_tags=thorough
 @test "slow: the clients reset while they wait, 2 sockets" {
 	slow_service slow 9816 0.4 8 2
 	never_touched slow impatient 9816
@@ -348,6 +354,7 @@ freeze_worker() { inside bash -c "kill -STOP \$(pgrep -P $(main_pid nginx@0) | h
 	lost_nothing 'a worker of nginx frozen'
 }
 
+# bats test_tags=thorough
 @test "nginx: one worker of two frozen, while the other serves" {
 	prefer nginx 0
 	freeze_worker
@@ -397,6 +404,7 @@ freeze_worker() { inside bash -c "kill -STOP \$(pgrep -P $(main_pid nginx@0) | h
 	lost_nothing 'hsd killed while the active one hangs'
 }
 
+# bats test_tags=thorough
 @test "hsd killed at any moment of a fail-over" {
 	local pid hsd
 	for _ in {1..6}; do
@@ -458,6 +466,7 @@ dawdling_service() {
 	END
 }
 
+# bats test_tags=thorough
 @test "who listens long before it serves is not restarted for that" {
 	local pids
 	dawdling_service dawdle 9813 3
