@@ -72,9 +72,8 @@ switch() {
 	nsd_template 9604
 	printf '[Service]\nPorts=9604\nFlow=none\n' | write /etc/hotstandby/nsd.conf
 	up nsd
-	begin_queries 9604 600
+	begin_queries 9604 0
 	switch nsd
-	inside pkill -INT -x dnsperf
 	lost_no_query "nsd: $switchovers switchovers"
 	down nsd
 }

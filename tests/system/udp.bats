@@ -64,7 +64,7 @@ flow() {
 
 	flow nsd 5301 connection
 	# longer than all that: what has flows at the end is what serves then
-	begin_queries 5301 25
+	begin_queries 5301 10
 	switch_often nsd 3
 	restart_both nsd
 	restart_both nsd

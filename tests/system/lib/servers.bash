@@ -36,17 +36,21 @@ redis_config() {
 # ---- queries ----
 #
 #   begin_queries PORT SECONDS [RATE [TIMEOUT]]   dnsperf, 20 clients
-#   end_queries                          waits for its end, sets sent and lost
+#   end_queries                          ends it, not before its seconds have passed; sets sent and lost
 
 begin_queries() {
 	queries_file=$BATS_TEST_TMPDIR/queries.$RANDOM
 	echo 'www.example.test A' | write /tmp/queries
-	inside timeout "${LOAD_SECONDS:-100}" dnsperf -s 127.0.0.1 -p "$1" -d /tmp/queries -c 20 -T 1 -t "${4:-4}" -l "$2" -Q "${3:-4000}" \
+	inside timeout "${LOAD_SECONDS:-400}" dnsperf -s 127.0.0.1 -p "$1" -d /tmp/queries -c 20 -T 1 -t "${4:-4}" -l 1000 -Q "${3:-4000}" \
 		>"$queries_file" 2>&1 </dev/null 3>&- &
 	queries_job=$!
+	queries_until=$((EPOCHSECONDS + $2))
 }
 
+# What it waits for when it is interrupted it counts by itself, neither as answered nor as lost.
 end_queries() {
+	while ((EPOCHSECONDS < queries_until)) && queries_run; do sleep 0.2; done
+	inside pkill -INT -x dnsperf || true
 	wait "$queries_job" || fail "dnsperf: $(cat "$queries_file")"
 	sent=$(awk '/Queries sent:/ { print $3 }' "$queries_file")
 	lost=$(awk '/Queries lost:/ { print $3 }' "$queries_file")
