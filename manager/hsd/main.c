@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "hsd/manager.h"
+#include "hsd/turns.h"
 #include "plane/bpf/load.h"
 #include "plane/path/unixask.h"
 #include "plane/selftest/selftest.h"
@@ -188,7 +189,7 @@ static int run(struct manager_options *options)
 	if (r >= 0)
 		r = tell_ready(event, &start);
 	if (r >= 0) {
-		r = sd_event_loop(event);
+		r = options->debug ? turns_loop(event) : sd_event_loop(event);
 		(void)notify_send("STOPPING=1", -1);
 	}
 	sd_event_source_disable_unref(start.source);

@@ -204,3 +204,32 @@ is_open() { [[ $(status "$1" .problem) == null ]]; }
 }
 knows_nothing() { [[ $(states 2>/dev/null) == "unknown $slots" ]]; }
 tells_of_silence() { [[ $(status m001 '.slots[0].problem') == *'systemd does not answer'* ]]; }
+
+# long_turns: of the loop, since the test began, in microseconds, the longest last
+long_turns() { inside journalctl -q -o cat -u hsd --since="@$rig_began" | sed -n 's/^a turn of the loop took \([0-9]*\) us.*/\1/p' | sort -n; }
+
+@test "no turn of hsd's loop takes 50 ms, whatever happens" {
+	local i longest
+	limits ExecStart= 'ExecStart=/usr/sbin/hsd --debug'
+	inside systemctl restart hsd
+	wait_for 40 all_ready
+	for i in 1 2 3 4 5; do
+		hs switchover "m00$i" >/dev/null
+		inside systemctl restart "m00$i@0" "m01$i@1"
+		inside systemctl kill -s KILL "m02$i@0"
+	done
+	hs list >/dev/null
+	hs status >/dev/null
+	hs connections m001 >/dev/null
+	inside systemctl reload hsd
+	inside systemctl daemon-reload
+	inside systemctl stop "m03*@0"
+	inside systemctl start m03{1..9}@0
+	wait_for 40 all_ready
+	longest=$(long_turns | tail -n 1)
+	say "$services services: $(long_turns | wc -l) turns of 10 ms or more, the longest ${longest:-0} us"
+	((${longest:-0} < 50000))
+	limits
+	inside systemctl restart hsd
+	wait_for 40 all_ready
+}
