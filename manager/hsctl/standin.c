@@ -63,30 +63,15 @@ static int need_workers(struct standin *standin)
 				   &standin->workers);
 }
 
-/* Nobody else is here to be told, and to wake those to whom it has moved. */
-static void on_moved(struct work_answer *answer, void *userdata)
-{
-	struct service *service = standin_service(userdata);
-
-	if (answer->result < 0)
-		complain("what waits there could not be moved: %s", answer->problem.text);
-	for (unsigned i = 0; answer->result > 0 && i < service->n_slots; i++)
-		if (plane_slot_sockets(service->plane, i))
-			service_post(service, EVENT_MOVED, i, false);
-}
-
 static int order(const struct host *host, const struct work_order *work_order, const int *fds,
 		 size_t n_fds, const struct work *work, struct work **ret_work)
 {
 	struct standin *standin = of(host);
-	struct work moving = {on_moved, standin};
-	bool unheard = work_order->kind == WORK_BOUNCE && !work->on_done;
 	int r = need_workers(standin);
 
 	if (r < 0)
 		return r;
-	return workers_order(standin->workers, work_order, fds, n_fds, unheard ? &moving : work,
-			     ret_work);
+	return workers_order(standin->workers, work_order, fds, n_fds, work, ret_work);
 }
 
 static unsigned busy(const struct host *host)

@@ -18,6 +18,7 @@ static void tell(const struct events *events, const struct event *event)
 		[EVENT_UNADOPTED] = "not adopted",
 		[EVENT_LOST] = "lost",
 		[EVENT_MOVED] = "connections move to it",
+		[EVENT_EMPTIED] = "its queue was moved",
 		[EVENT_VERDICT] = "verdict",
 		[EVENT_CHANGE_ENDED] = "a change has ended",
 	};

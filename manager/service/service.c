@@ -14,6 +14,13 @@ void service_post(struct service *service, enum event_kind kind, unsigned slot, 
 	events_post(&service->events, kind, slot, anew);
 }
 
+void service_post_moved(struct service *service)
+{
+	for (unsigned i = 0; i < service->n_slots && !host_has(service->host, HOST_WATCHES); i++)
+		if (plane_slot_sockets(service->plane, i))
+			service_post(service, EVENT_MOVED, i, false);
+}
+
 void service_changed(const struct service *service)
 {
 	service->host->ops->changed(service);

@@ -120,6 +120,23 @@ static void a_switchover_is_answered_once(void **state)
 	engine_end(engine);
 }
 
+static void a_change_waits_until_the_queue_of_the_one_before_has_moved(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct asked *there = fail_over(engine, 1), *back;
+
+	(void)state;
+	wait_for(engine, there);
+	assert_non_null(engine->service->instances[0]->move_work);
+	back = fail_over(engine, 0);
+	assert_int_equal(engine_active(engine), 1);
+	engine_until(engine, engine_active(engine) == 0);
+	assert_null(engine->service->instances[0]->move_work);
+	wait_for(engine, back);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
 static void the_old_one_is_restarted_by_a_switchover(void **state)
 {
 	struct engine *engine = begin_started(QUICK);
@@ -773,6 +790,7 @@ int main(void)
 		cmocka_unit_test(both_come_up_and_are_adopted),
 		cmocka_unit_test(those_that_run_already_are_taken_up),
 		cmocka_unit_test(a_switchover_is_answered_once),
+		cmocka_unit_test(a_change_waits_until_the_queue_of_the_one_before_has_moved),
 		cmocka_unit_test(the_old_one_is_restarted_by_a_switchover),
 		cmocka_unit_test(a_switchover_whose_target_is_lost_is_undone),
 		cmocka_unit_test(the_active_one_that_is_lost_is_followed_and_comes_back),

@@ -74,13 +74,26 @@ static int begin(struct change_hold *hold, enum gate_answer *ret_answer,
 	return exclusive_run_start(service, &exclusive, &hold->request, ret_answer, ret_refusal);
 }
 
+/* Of an earlier change. For a moment the slot's sockets are in no map then, which would pass for
+ * the loss of the slot. */
+static bool is_moving(const struct service *service)
+{
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (service->instances[i]->move_work)
+			return true;
+	return false;
+}
+
 /* True when it has begun or is refused: the request is, or will be, answered. */
 static bool try_to_begin(struct change_hold *hold)
 {
 	struct problem refusal = {0};
 	enum gate_answer answer;
-	int r = begin(hold, &answer, &refusal);
+	int r;
 
+	if (is_moving(hold->service) && !hold->last_call)
+		return false;
+	r = begin(hold, &answer, &refusal);
 	if (r < 0)
 		hold->request = request_fail_errno(hold->request, r);
 	else if (may_open(hold->service, answer) && !hold->last_call)

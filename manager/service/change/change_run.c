@@ -75,16 +75,30 @@ static unsigned end_old(struct run *run, enum unit_action action)
 	return run_start_job(run, action, run->from);
 }
 
+static void on_moved(struct work_answer *answer, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	instance->move_work = NULL;
+	instance_moved(instance, answer);
+	service_post(instance->service, EVENT_EMPTIED, instance->slot, false);
+}
+
+/* This change does not wait for it: what is still queued when the old one ends moves then. The next
+ * one does, see change_hold.c. */
 static void move_queue(const struct run *run)
 {
 	struct work_order order = {
 		.kind = WORK_BOUNCE,
 		.keep_in_map = !plane_is_retired(run->service->plane, run->from),
 	};
+	struct instance *instance;
 
-	/* nobody waits for it: what is still queued when the old one ends moves then */
-	if (run->from < run->service->n_slots)
-		instance_order(run->service->instances[run->from], &order, NULL, NULL, NULL);
+	if (run->from >= run->service->n_slots)
+		return;
+	instance = run->service->instances[run->from];
+	if (!instance->move_work)
+		instance_order(instance, &order, on_moved, instance, &instance->move_work);
 }
 
 static void prepare(struct run *run, unsigned actions)

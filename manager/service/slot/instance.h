@@ -117,6 +117,7 @@ struct instance {
 	/* retired, and waiting for handshakes in flight, then for datagrams to be read */
 	sd_event_source *settle_source;
 	sd_event_source *news_source; /* it is to retire, and why is still to be told */
+	struct work *move_work;	      /* of a switchover away from it: what waits is being moved */
 	struct work *retire_work;     /* the queue is being moved, or datagrams are being read */
 	struct retire_queues queues;
 	uint64_t retire_begun, read_until;

@@ -349,6 +349,7 @@ struct instance *instance_free(struct instance *instance)
 	work_forget(instance->shed_work);
 	work_forget(instance->adopt_work);
 	work_forget(instance->look_work);
+	work_forget(instance->move_work);
 	work_forget(instance->retire_work);
 	adoption_free(instance->adoption);
 	reaching_done(instance);

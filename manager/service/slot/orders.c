@@ -2,6 +2,7 @@
 #include "service/slot/orders.h"
 
 #include <string.h>
+#include <syslog.h>
 
 #include "util/macro.h"
 
@@ -20,6 +21,17 @@ int instance_order(struct instance *instance, struct work_order *order, work_fn 
 	order->cgroups = &instance_facts(instance)->control_group;
 	order->n_cgroups = 1;
 	return host_order(instance->service->host, order, NULL, 0, on_done, userdata, ret_work);
+}
+
+void instance_moved(struct instance *instance, const struct work_answer *answer)
+{
+	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+
+	if (answer->result < 0 && answer->result != -ENOENT)
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
+			    instance->slot, answer->problem.text);
+	if (answer->result > 0)
+		service_post_moved(instance->service);
 }
 
 int service_order(struct service *service, const struct order_scope *scope,

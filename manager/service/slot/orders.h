@@ -9,6 +9,9 @@
 int instance_order(struct instance *instance, struct work_order *order, work_fn on_done,
 		   void *userdata, struct work **ret_work);
 
+/* What waited on it has moved, or not: the latter is told. */
+void instance_moved(struct instance *instance, const struct work_answer *answer);
+
 /* About all slots, in their cgroups; those of which `left_out` has the bit are left out (with `all`
  * their place is empty). `fds`: see host_order(). */
 struct order_scope {

@@ -77,15 +77,6 @@ static uint64_t time_to_read(const struct instance *instance, uint64_t now)
 	return end > now ? end - now : 0;
 }
 
-static void tell_unmoved(struct instance *instance, const struct work_answer *answer)
-{
-	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
-
-	if (answer->result < 0 && answer->result != -ENOENT)
-		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
-			    instance->slot, answer->problem.text);
-}
-
 static void on_bounced(struct work_answer *answer, void *userdata)
 {
 	struct instance *instance = userdata;
@@ -98,7 +89,7 @@ static void on_bounced(struct work_answer *answer, void *userdata)
 
 	instance->retire_work = NULL;
 	instance->queues = (struct retire_queues) {.moved = answer->result};
-	tell_unmoved(instance, answer);
+	instance_moved(instance, answer);
 	roles_hurry(service->roles);
 	instance->read_until = now + order.patience_usec + READ_LATE;
 	if (retire_has_left(service->plane))

@@ -82,8 +82,9 @@ static const struct feature features[] = {
 	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED), run_heard, HOST_ANY},
 	{HEARS(EVENT_UNIT_CHANGED), exclusive_run_heard, HOST_TENDS},
 	/* behind all that may become ready, or be under way, by the same event */
-	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_VERDICT), change_hold_heard,
-	 HOST_ANY},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_EMPTIED) |
+		 HEARS(EVENT_VERDICT),
+	 change_hold_heard, HOST_ANY},
 	{HEARS(EVENT_MOVED), nudging_heard, HOST_ANY},
 	/* nobody waits for these */
 	{HEARS(EVENT_UNIT_CHANGED), narrowing_heard, HOST_TENDS},

@@ -32,6 +32,7 @@ setup_file() {
 teardown_file() {
 	local status=0
 	end_sanitized || status=$?
+	end_valgrind || status=$?
 	container_stop "$rig"
 	return $status
 }
@@ -55,6 +56,33 @@ rig_up() {
 	mkdir -p "$(container_root "$rig")$tools"
 	cp "$top"/tests/system/lib/*.{lua,py} "$(container_root "$rig")$tools/"
 	! is_sanitized || allow_leak_check
+	[[ -z ${VALGRIND:-} ]] || hsd_under_valgrind
+}
+
+# ---- VALGRIND=1: hsd under valgrind ----
+#
+# Slow: a test that measures how soon something happens may fail for that. What it finds fails the file.
+
+hsd_under_valgrind() {
+	write /etc/systemd/system/hsd.service.d/valgrind.conf <<-'END'
+		[Service]
+		ExecStart=
+		ExecStart=/usr/bin/valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+			--child-silent-after-fork=yes --log-file=/dev/shm/valgrind.%%p /usr/sbin/hsd
+		SystemCallFilter=
+		MemoryDenyWriteExecute=no
+		TimeoutStartSec=2min
+		TimeoutStopSec=1min
+	END
+	inside systemctl daemon-reload
+}
+
+end_valgrind() {
+	local found
+	[[ -n ${VALGRIND:-} ]] || return 0
+	inside systemctl stop hsd
+	found=$(inside bash -c 'ls /dev/shm/valgrind.* >/dev/null && cat /dev/shm/valgrind.*') || fail 'hsd did not run under valgrind'
+	[[ -z $found ]] || fail "--- valgrind says ---"$'\n'"$found"
 }
 
 # ---- programs made with SANITIZE=1 ----
