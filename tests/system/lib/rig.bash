@@ -64,10 +64,12 @@ rig_up() {
 # Slow: a test that measures how soon something happens may fail for that. What it finds fails the file.
 
 hsd_under_valgrind() {
-	write /etc/systemd/system/hsd.service.d/valgrind.conf <<-'END'
+	cp "$top/tests/sanitize/valgrind.supp" "$(container_root "$rig")$tools/"
+	write /etc/systemd/system/hsd.service.d/valgrind.conf <<-END
 		[Service]
 		ExecStart=
-		ExecStart=/usr/bin/valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+		ExecStart=/usr/bin/valgrind --quiet --leak-check=full --show-leak-kinds=definite \\
+			--errors-for-leak-kinds=definite --suppressions=$tools/valgrind.supp \\
 			--child-silent-after-fork=yes --log-file=/dev/shm/valgrind.%%p /usr/sbin/hsd
 		SystemCallFilter=
 		MemoryDenyWriteExecute=no
@@ -81,7 +83,7 @@ end_valgrind() {
 	local found
 	[[ -n ${VALGRIND:-} ]] || return 0
 	inside systemctl stop hsd
-	found=$(inside bash -c 'ls /dev/shm/valgrind.* >/dev/null && cat /dev/shm/valgrind.*') || fail 'hsd did not run under valgrind'
+	found=$(inside bash -c 'grep -h ^== /dev/shm/valgrind.* || (($? == 1))') || fail 'hsd did not run under valgrind'
 	[[ -z $found ]] || fail "--- valgrind says ---"$'\n'"$found"
 }
 
