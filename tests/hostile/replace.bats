@@ -147,7 +147,10 @@ slot_now() { slots 1 | sed -n 's/.* of slot //p'; }
 
 # keep_asking: connections all the time, as clients make them; stop_asking ends that
 keep_asking() {
-	inside bash -c "exec -a keep-asking bash -c 'while :; do curl -sS --max-time 2 $1; sleep 0.02; done'" \
+	# one after the other would be few where processes are slow to start
+	inside bash -c "exec -a keep-asking bash -c 'for _ in 1 2 3 4; do
+		while :; do curl -sS --max-time 2 $1; sleep 0.05; done &
+	done; wait'" \
 		>/dev/null 2>&1 3>&- &
 	asking=$!
 }
