@@ -212,6 +212,27 @@ static void one_that_stops_is_retired_before(void **state)
 	engine_end(engine);
 }
 
+/* What it binds late nobody tells. */
+static void a_new_run_is_looked_at_again_soon(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct instance *instance = engine->service->instances[1];
+	char run[sizeof(instance->adopted_run)];
+	uint64_t at;
+
+	(void)state;
+	memcpy(run, instance->adopted_run, sizeof(run));
+	/* the next look of this run is far away */
+	engine_until(engine, instance->look_delay >= 800 * USEC_PER_MSEC);
+	actor_order(engine, 1, UNIT_RESTART);
+	engine_until(engine, strcmp(instance->adopted_run, run) && instance->look_source &&
+				     !instance_is_adopting(instance));
+	assert_int_equal(sd_event_source_get_time(instance->look_source, &at), 0);
+	assert_true(at < now_usec() + 100 * USEC_PER_MSEC);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
 /* It has no main process whose end could be seen, and what systemd tells comes after ExecStop= has
  * called. */
 static void one_that_ends_by_itself_is_started_again(void **state)
@@ -795,6 +816,7 @@ int main(void)
 		cmocka_unit_test(a_switchover_whose_target_is_lost_is_undone),
 		cmocka_unit_test(the_active_one_that_is_lost_is_followed_and_comes_back),
 		cmocka_unit_test(one_that_stops_is_retired_before),
+		cmocka_unit_test(a_new_run_is_looked_at_again_soon),
 		cmocka_unit_test(one_that_ends_by_itself_is_started_again),
 		cmocka_unit_test(one_that_ends_by_itself_while_it_is_adopted_is_left),
 		cmocka_unit_test(who_retires_one_by_hand_does_not_wait_for_its_end),

@@ -413,6 +413,9 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		service_post(service, EVENT_NEW_RUN, instance->slot, false);
 		/* a manager that was not there when it was prepared */
 		instance->ownership.other_than_root |= !owner_is_root(facts);
+		/* what is left of the run before would come late, or find a slot that is retired
+		 * still, and be the last */
+		instance->look_source = sd_event_source_disable_unref(instance->look_source);
 		instance->look_delay = is_recent(facts) ? LOOK_FIRST : 0;
 	}
 	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
