@@ -3,6 +3,7 @@
 #
 # Completion for bash offers all that the command takes. Needs no container: "hsctl help" is all that it asks, and
 # services are made up here.
+# Thorough: each word of each verb, one completion after the other.
 
 bats_require_minimum_version 1.5.0
 
