@@ -52,29 +52,14 @@ void apart_pause(void)
 		atomic_store(&shared->paused, true);
 }
 
-void apart_resume(void)
-{
-	if (!shared)
-		return;
-	atomic_fetch_add(&shared->steps, 1);
-	atomic_store(&shared->paused, false);
-}
-
-void apart_step(const char *name)
-{
-	if (!shared)
-		return;
-	snprintf(shared->step, sizeof(shared->step), "%s", name);
-	apart_resume();
-}
-
 static void on_borrow(const struct held_socket *held)
 {
-	char address[ADDRESS_TEXT_MAX], name[ADDRESS_TEXT_MAX + 32];
+	char address[ADDRESS_TEXT_MAX];
 
-	snprintf(name, sizeof(name), "%s of process %d",
+	snprintf(shared->step, sizeof(shared->step), "%s of process %d",
 		 address_describe(&held->socket.address, address), held->pid);
-	apart_step(name);
+	atomic_fetch_add(&shared->steps, 1);
+	atomic_store(&shared->paused, false);
 }
 
 /* Whoever waits for the end of our output is not to wait for this process. */

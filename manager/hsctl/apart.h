@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What hsctl does itself with the sockets of instances, in a process of its own: who touches a
- * socket whose other owner holds its lock waits for as long as that owner likes, and not even
- * SIGKILL ends the wait (system/work/work.h). That process is given up instead.
+ * What hsctl does itself with the sockets of instances of which no service is taken up, in a
+ * process of its own: who touches a socket whose other owner holds its lock waits for as long as
+ * that owner likes, and not even SIGKILL ends the wait (system/work/work.h). That process is given
+ * up instead.
  */
 #pragma once
 
@@ -22,9 +23,6 @@ typedef int (*apart_fn)(void *data);
  */
 int apart_run(apart_fn work, void *data, size_t size, struct problem *problem);
 
-/* In `work`: what is touched next, as a name; sockets that are borrowed tell that by themselves. */
-void apart_step(const char *name);
 /* In `work`: what follows has nothing to do with a socket, and may take its time; until the next
- * socket is borrowed, or apart_resume(). */
+ * socket is borrowed. */
 void apart_pause(void);
-void apart_resume(void);

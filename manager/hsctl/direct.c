@@ -3,18 +3,9 @@
 
 #include <string.h>
 
-#include "hsctl/apart.h"
-#include "hsctl/json.h"
-#include "plane/act/nudge.h"
-#include "plane/act/retire.h"
-#include "plane/act/shed.h"
-#include "plane/borrow/borrow.h"
 #include "plane/bpf/pins.h"
-#include "plane/pathlink.h"
 #include "system/configfile.h"
-#include "system/unit/stray.h"
 #include "util/macro.h"
-#include "util/strings.h"
 
 #define SYSTEMD_SOCKET "unix:path=/run/systemd/private"
 
@@ -157,72 +148,6 @@ static bool lacks_listener(const struct plane *plane, unsigned slot)
 	unsigned active = hs_word_active(plane_word(plane));
 
 	return slot != active && active < HS_SLOTS_MAX && plane_is_missing(plane, slot, active);
-}
-
-/* What is to be done with the sockets of one slot. */
-struct touch {
-	const struct direct *direct;
-	const char *cgroup;
-	unsigned slot;
-	bool keep_in_map;
-};
-
-static int do_bounce(void *data)
-{
-	const struct touch *touch = data;
-
-	return bounce(touch->direct->plane, touch->slot, touch->cgroup, touch->keep_in_map);
-}
-
-int direct_bounce(const struct direct *direct, unsigned slot, const char *cgroup, bool keep_in_map,
-		  struct problem *problem)
-{
-	struct touch touch = {direct, cgroup, slot, keep_in_map};
-	int r;
-
-	problem_set(problem, 0, "%s", "");
-	r = apart_run(do_bounce, &touch, sizeof(touch), problem);
-	return r < 0 && !problem->text[0] ? problem_set(problem, r, "%s", strerror(-r)) : r;
-}
-
-static int do_shed(void *data)
-{
-	const struct touch *touch = data;
-
-	return shed_sockets(touch->direct->plane, touch->slot, touch->cgroup);
-}
-
-int direct_shed(const struct direct *direct, unsigned slot, const char *cgroup)
-{
-	struct touch touch = {direct, cgroup, slot, false};
-
-	return apart_run(do_shed, &touch, sizeof(touch), NULL);
-}
-
-static int do_nudge(void *data)
-{
-	const struct touch *touch = data;
-
-	return nudge(touch->direct->plane, touch->cgroup);
-}
-
-/* Most kernels do that by themselves, and it is not worth a test here: it does no harm. */
-void direct_nudge(const struct direct *direct, unsigned from)
-{
-	struct touch touch = {.direct = direct};
-	struct problem problem;
-
-	for (unsigned i = 0; i < direct->config.slots; i++) {
-		struct unit_facts facts = {0};
-
-		if (i == from || !plane_slot_sockets(direct->plane, i))
-			continue;
-		direct_unit(direct, i, &facts);
-		touch.cgroup = facts.control_group;
-		if (apart_run(do_nudge, &touch, sizeof(touch), &problem) == -ETIMEDOUT)
-			complain("slot %u was not woken: %s", i, problem.text);
-		unit_facts_done(&facts);
-	}
 }
 
 void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_MAX])

@@ -5,8 +5,11 @@
 
 #include "hsctl/direct.h"
 #include "plane/bpf/accounting.h"
+#include "plane/kernel/netns.h"
 #include "service/change/run.h"
+#include "service/keep/nudging.h"
 #include "service/slot/instance.h"
+#include "service/slot/retirement.h"
 #include "service/slot/roles.h"
 #include "service/slot/states.h"
 #include "service/whole/assembly.h"
@@ -17,8 +20,6 @@
 
 /* How often a change looks at its slots: nobody tells us of their sockets. */
 #define LOOK_EVERY (20 * USEC_PER_MSEC)
-/* systemd answers at once, or something is wrong with it. */
-#define SYSTEMD_TIMEOUT (5 * USEC_PER_SEC)
 /* How long those who are told their role may take: what is queued is accepted, and then units that
  * are started then come up. */
 #define ROLES_TIME (3 * USEC_PER_SEC)
@@ -181,8 +182,10 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct standin *standin = userdata;
 
-	for (size_t i = 0; i < standin->n; i++)
+	for (size_t i = 0; i < standin->n; i++) {
 		run_look(standin->services[i]->runs[SERVICE_CHANGE]);
+		retirement_look(standin->services[i]);
+	}
 	sd_event_source_set_time(source, usec + LOOK_EVERY);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -203,28 +206,47 @@ bool standin_wait(struct standin *standin, const volatile sig_atomic_t *interrup
 	return !standin->reply;
 }
 
-static bool one_hears(const struct standin *standin)
+static bool is_at_it(const struct standin *standin)
 {
 	bool hears = false;
 
 	for (size_t i = 0; i < standin->n; i++)
-		hears |= standin->services[i]->events.n;
+		hears |= standin->services[i]->events.n ||
+			 nudging_waits(standin->services[i]->nudging);
 	return hears;
+}
+
+static bool is_telling(const struct service *service)
+{
+	bool telling = false;
+
+	for (unsigned i = 0; i < service->n_slots; i++)
+		telling |= roles_telling(service->roles, i);
+	return telling;
+}
+
+/* What is told is the start of a unit, perhaps, and that one waits for the unit whose hook we are.
+ */
+static bool is_told(const struct standin *standin)
+{
+	const struct service *service = standin_service(standin);
+
+	return standin->host.until ? !is_telling(service) : roles_rest(service->roles);
 }
 
 void standin_settle(struct standin *standin)
 {
 	struct service *service = standin_service(standin);
-	uint64_t deadline;
+	uint64_t deadline = standin->host.until ?: USEC_INFINITY;
 
 	/* each ends, or is given up */
-	while (host_busy(&standin->host) || one_hears(standin))
-		run_once(standin, USEC_INFINITY);
-	deadline = now_usec() + ROLES_TIME;
-	/* of a change that was not waited for */
-	if (service->runs[SERVICE_CHANGE])
+	while ((host_busy(&standin->host) || is_at_it(standin)) && now_usec() < deadline)
+		run_once(standin, deadline);
+	deadline = MIN(deadline, now_usec() + ROLES_TIME);
+	/* of a change that was not waited for, or of no change */
+	if (service->runs[SERVICE_CHANGE] || standin->host.until)
 		roles_hurry(service->roles);
-	while (!roles_rest(service->roles) && now_usec() < deadline)
+	while (!is_told(standin) && now_usec() < deadline)
 		run_once(standin, deadline);
 }
 
@@ -244,14 +266,14 @@ static bool all_have_been_told(const struct standin *standin)
 	return true;
 }
 
-void standin_await_facts(struct standin *standin)
+void standin_await_facts(struct standin *standin, uint64_t patience_usec)
 {
-	uint64_t deadline = now_usec() + SYSTEMD_TIMEOUT;
+	uint64_t deadline = now_usec() + patience_usec;
 
 	while (standin->host.bus && !all_have_been_told(standin) && now_usec() < deadline)
 		run_once(standin, deadline);
 	/* what they have told is heard before anything is asked */
-	while (one_hears(standin))
+	while (is_at_it(standin))
 		run_once(standin, deadline);
 }
 
@@ -288,18 +310,34 @@ int standin_add(struct standin *standin, const char *name, struct service **ret_
 	return 0;
 }
 
-int standin_open(struct standin **ret_standin, struct problem *problem)
+/* It does with what there is. */
+static void enter_and_make(struct host *host)
+{
+	struct problem problem = {0};
+
+	if (netns_join_init() < 0)
+		complain("the network namespace of PID 1 cannot be entered: %m");
+	if (accounting_open(&host->accounting, &problem) < 0)
+		complain("connections are not counted: %s", problem.text);
+}
+
+static int open_standin(const struct host *like, struct standin **ret_standin,
+			struct problem *problem)
 {
 	_cleanup_(standin_freep) struct standin *standin = calloc(1, sizeof(*standin));
-	int r;
+	int r = 0;
 
 	if (!standin)
 		return problem_set(problem, -ENOMEM, "out of memory");
 	standin->nudge = true;
+	standin->host = *like;
 	standin->host.ops = &host_ops;
 	standin->host.nudge = &standin->nudge;
 	standin->host.next_revisit = &standin->next_revisit;
-	r = direct_enter(&standin->host.accounting, problem);
+	if (host_has(&standin->host, HOST_MAKES))
+		enter_and_make(&standin->host);
+	else
+		r = direct_enter(&standin->host.accounting, problem);
 	if (r < 0)
 		return r;
 	r = open_loop(standin);
@@ -307,6 +345,21 @@ int standin_open(struct standin **ret_standin, struct problem *problem)
 		return problem_set(problem, r, "cannot make ready: %s", strerror(-r));
 	*ret_standin = steal_ptr(&standin);
 	return 0;
+}
+
+int standin_open(struct standin **ret_standin, struct problem *problem)
+{
+	struct host looks = {0};
+
+	return open_standin(&looks, ret_standin, problem);
+}
+
+int standin_open_hook(uint64_t until, bool resumes, struct standin **ret_standin,
+		      struct problem *problem)
+{
+	struct host makes = {.parts = HOST_MAKES, .until = until, .resumes = resumes};
+
+	return open_standin(&makes, ret_standin, problem);
 }
 
 static int begin(const char *name, struct standin **ret_standin, struct problem *problem)
@@ -322,7 +375,7 @@ static int begin(const char *name, struct standin **ret_standin, struct problem 
 		return problem_set(problem, r, "%s cannot be taken up: %s", name, strerror(-r));
 	if (!service->plane)
 		return problem_set(problem, -ENOENT, "%s", service->problem.text);
-	standin_await_facts(standin);
+	standin_await_facts(standin, STANDIN_PATIENCE);
 	*ret_standin = steal_ptr(&standin);
 	return 0;
 }
@@ -349,7 +402,10 @@ struct standin *standin_free(struct standin *standin)
 	sd_event_source_disable_unref(standin->look);
 	workers_free(standin->workers);
 	accounting_free(standin->host.accounting);
-	sd_bus_flush_close_unref(standin->host.bus);
+	/* one that has never answered would be waited for */
+	if (standin->host.bus && sd_bus_is_ready(standin->host.bus) > 0)
+		sd_bus_flush(standin->host.bus);
+	sd_bus_close_unref(standin->host.bus);
 	sd_event_unref(standin->host.event);
 	free(standin);
 	return NULL;

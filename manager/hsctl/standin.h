@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * hsctl as the host of a service (service/host.h), where there is no hsd: the engine runs here for
- * as long as one call takes. It does what it is asked for, and keeps nothing: it makes no pins, has
- * no parks, watches no probes and nobody who hangs, adopts and restarts nothing by itself.
+ * as long as one call takes. It does what it is asked for, and keeps nothing: it has no parks,
+ * watches no probes and nobody who hangs, adopts and restarts nothing by itself, and makes pins for
+ * the hooks of units only.
  *
  * Safe beside a hsd that comes meanwhile: the word is changed by compare-and-swap, and a change
  * holds the lock of the service.
@@ -29,9 +30,15 @@ struct service *standin_service(const struct standin *standin);
 
 /* Several: none at first; -errno and a sentence. The facts of all are waited for together. */
 int standin_open(struct standin **ret_standin, struct problem *problem);
+/* For a hook: what is not there it makes. `until`, `resumes`: see struct host. */
+int standin_open_hook(uint64_t until, bool resumes, struct standin **ret_standin,
+		      struct problem *problem);
 /* One without a kernel side, too: it says why. */
 int standin_add(struct standin *standin, const char *name, struct service **ret_service);
-void standin_await_facts(struct standin *standin);
+/* Of a systemd that is silent for so long nothing is waited for any more. */
+void standin_await_facts(struct standin *standin, uint64_t patience_usec);
+/* systemd answers at once, or something is wrong with it. */
+#define STANDIN_PATIENCE (5 * USEC_PER_SEC)
 struct service *const *standin_services(const struct standin *standin, size_t *ret_n);
 
 /* ---- one call ---- */
@@ -50,7 +57,7 @@ void standin_on_progress(struct standin *standin, int (*on_progress)(const char 
 bool standin_wait(struct standin *standin, const volatile sig_atomic_t *interrupted,
 		  uint64_t deadline);
 /* What nobody goes on with once we are gone: waits for orders that were given, and until the slots
- * have been told their roles. */
+ * have been told their roles; in a hook, which units wait for, until systemd has taken that. */
 void standin_settle(struct standin *standin);
 
 /* ---- looking ---- */

@@ -91,7 +91,7 @@ static int describe_one(struct standin *standin, const char *name, json_object *
 		return problem_set(problem, r, "%s cannot be looked at: %s", name, strerror(-r));
 	if (explain_missing(service) < 0)
 		return problem_set(problem, -ENOENT, "%s", service->problem.text);
-	standin_await_facts(standin);
+	standin_await_facts(standin, STANDIN_PATIENCE);
 	*ret_object = describe(service);
 	return *ret_object ? 0 : problem_set(problem, -ENOMEM, "out of memory");
 }
@@ -110,7 +110,7 @@ static int describe_all(struct standin *standin, json_object **ret_array, struct
 	/* one that there is no memory for must not hide the others */
 	for (char **name = names; name && *name; name++)
 		(void)standin_add(standin, *name, &service);
-	standin_await_facts(standin);
+	standin_await_facts(standin, STANDIN_PATIENCE);
 	array = json_object_new_array();
 	services = standin_services(standin, &n);
 	for (size_t i = 0; i < n; i++)

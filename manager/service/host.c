@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 
+#include "util/clock.h"
 #include "util/macro.h"
 
 struct work *work_forget(struct work *work)
@@ -23,6 +24,13 @@ int host_order(const struct host *host, const struct work_order *order, const in
 unsigned host_busy(const struct host *host)
 {
 	return host->ops->busy(host);
+}
+
+uint64_t host_time(const struct host *host, uint64_t usec, uint64_t spare_usec)
+{
+	uint64_t at = now_usec() + usec;
+
+	return host->until ? MIN(at, host->until - MIN(spare_usec, host->until)) : at;
 }
 
 struct service *const *host_services(const struct host *host, size_t *ret_n)

@@ -75,6 +75,10 @@ struct host {
 	/* what the hsd before has left, until all services have taken what is theirs; then NULL */
 	struct fdstore *fdstore;
 	void (*debug)(const char *line); /* NULL: nobody looks on */
+	/* 0; or it goes at this time (now_usec()), and whoever asks has had an answer by then */
+	uint64_t until;
+	/* another one was asked before, and may have begun what this one is asked for */
+	bool resumes;
 };
 
 /*
@@ -86,6 +90,9 @@ int host_order(const struct host *host, const struct work_order *order, const in
 	       size_t n_fds, work_fn on_done, void *userdata, struct work **ret_work);
 /* How many orders wait or are carried out; those given up are not among them. */
 unsigned host_busy(const struct host *host);
+/* `usec` from now on, or sooner, so that `spare_usec` are left before the host goes. May be over.
+ */
+uint64_t host_time(const struct host *host, uint64_t usec, uint64_t spare_usec);
 /* All services that it hosts. */
 struct service *const *host_services(const struct host *host, size_t *ret_n);
 

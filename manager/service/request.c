@@ -92,6 +92,12 @@ void requests_done(struct requests *requests, const char *service, unsigned slot
 	}
 }
 
+void requests_fail(struct requests *requests, const char *sentence)
+{
+	while (requests->n)
+		request_fail(requests->waiting[--requests->n], REQUEST_FAILED, "%s", sentence);
+}
+
 void requests_leave(struct requests *requests)
 {
 	while (requests->n)

@@ -74,5 +74,7 @@ bool requests_add(struct requests *requests, struct request *request);
 /* Answers all with {"service","slot","message"}. */
 void requests_done(struct requests *requests, const char *service, unsigned slot,
 		   const char *message);
+/* None has what it wants. */
+void requests_fail(struct requests *requests, const char *sentence);
 /* What they wait for will not be done here. */
 void requests_leave(struct requests *requests);

@@ -133,12 +133,29 @@ uint32_t journal_own_uid(void)
 	return getuid();
 }
 
+static const char *signature = "";
+static char last_message[MESSAGE_MAX];
+
+void journal_sign(const char *text)
+{
+	signature = text;
+}
+
+bool journal_said_last(const char *message)
+{
+	return !strncmp(last_message, message, sizeof(last_message) - 1);
+}
+
 static void write_entry(enum journal_kind kind, const struct journal_scope *scope,
 			const struct journal_deed *deed, const char *message)
 {
 	_cleanup_(freep) char *fields = NULL, *done = deed_fields(deed);
+	_cleanup_(freep) char *signed_message = NULL;
 	char slot[32] = "";
 
+	snprintf(last_message, sizeof(last_message), "%s", message);
+	if (kind != JOURNAL_PROBLEM)
+		signed_message = format("%s%s", message, signature);
 	if (scope->slot >= 0)
 		snprintf(slot, sizeof(slot), "HS_SLOT=%d\n", scope->slot);
 	fields = format("PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE_ID=%s\nHS_EVENT=%s\n%s%s%s%s%s",
@@ -146,7 +163,7 @@ static void write_entry(enum journal_kind kind, const struct journal_scope *scop
 			journal_kind_to_string(kind), scope->service ? "HS_SERVICE=" : "",
 			scope->service ?: "", scope->service ? "\n" : "", slot, done ?: "");
 	if (fields)
-		send_entry(fields, message);
+		send_entry(fields, signed_message ?: message);
 }
 
 void journal_log(enum journal_kind kind, const struct journal_scope *scope, const char *template,

@@ -71,6 +71,11 @@ uint32_t journal_own_uid(void);
 void journal_log(enum journal_kind kind, const struct journal_scope *scope, const char *template,
 		 ...) __attribute__((format(printf, 3, 4)));
 
+/* From now on that stands behind each message that is not of a problem; it stays the caller's. */
+void journal_sign(const char *text);
+/* Whether the last entry of this process says that, its signature apart. */
+bool journal_said_last(const char *message);
+
 /* The same for something that somebody did. */
 void journal_log_deed(enum journal_kind kind, const struct journal_scope *scope,
 		      const struct journal_deed *deed, const char *template, ...)

@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "plane/bpf/pins.h"
 #include "service/slot/adoption.h"
+#include "service/slot/preparation.h"
 #include "service/slot/retirement.h"
 #include "service/slot/states.h"
 #include "service/whole/assembly.h"
@@ -805,6 +806,206 @@ static void who_stands_in_makes_no_pins(void **state)
 	engine_end(engine);
 }
 
+/* ---- the same in the hook of a unit: it makes what is not there, and goes soon ---- */
+
+#define HOOK_SPAN (4 * USEC_PER_SEC)
+
+typedef void (*hook_fn)(struct instance *instance, struct request *request);
+
+static struct asked *begin_hook(struct engine *engine, unsigned slot, hook_fn call)
+{
+	struct asked *asked;
+
+	engine->host.parts = HOST_MAKES;
+	if (!engine->host.until)
+		engine->host.until = now_usec() + HOOK_SPAN;
+	rig_check(service_new(&engine->host, "web", &engine->service) == 0);
+	engine_until(engine, !engine->host.bus || service_is_known(engine->service));
+	asked = engine_ask(engine);
+	call(engine->service->instances[slot], &asked->request);
+	return asked;
+}
+
+static void leave_hook(struct engine *engine, const struct asked *asked, const char *words)
+{
+	engine_until(engine, asked->answered);
+	assert_true(now_usec() < engine->host.until);
+	if (!strstr(asked->text, words))
+		fail_msg("\"%s\" does not say \"%s\"", asked->text, words);
+	engine_until(engine, !host_busy(&engine->host));
+	engine_leave(engine);
+	engine->host.until = 0;
+	engine->host.resumes = false;
+}
+
+static void end_hook(struct engine *engine, const struct asked *asked, const char *words)
+{
+	leave_hook(engine, asked, words);
+	assert_true(asked->done);
+}
+
+static void fail_hook(struct engine *engine, unsigned slot, hook_fn call, const char *words)
+{
+	const struct asked *asked = begin_hook(engine, slot, call);
+
+	leave_hook(engine, asked, words);
+	assert_false(asked->done);
+}
+
+static void run_hook(struct engine *engine, unsigned slot, hook_fn call, const char *words)
+{
+	end_hook(engine, begin_hook(engine, slot, call), words);
+}
+
+static void start_by_hooks(struct engine *engine, unsigned slot)
+{
+	actor_order(engine, slot, UNIT_START);
+	actor_step(engine, slot);
+	assert_int_equal(engine->actors[slot].play, PLAY_STARTING);
+	run_hook(engine, slot, instance_prepare, "is prepared");
+	actor_step(engine, slot);
+	run_hook(engine, slot, instance_adopt, "1 socket");
+	actor_step(engine, slot);
+	assert_int_equal(engine->actors[slot].play, PLAY_RUNNING);
+}
+
+/* Nobody manages the service, and units run hooks by the test alone. */
+static struct engine *begin_without(const char *settings)
+{
+	struct engine *engine = engine_begin(settings);
+
+	engine_leave(engine);
+	engine->by_hand = true;
+	return engine;
+}
+
+static void end_by_hand(struct engine *engine)
+{
+	engine->by_hand = false;
+	engine->host.parts = HOST_ALL;
+	engine_manage(engine);
+	for (unsigned i = 0; i < ENGINE_SLOTS; i++)
+		if (engine->actors[i].play == PLAY_DOWN)
+			actor_start(engine, i);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+static void hooks_bring_up_and_take_down(void **state)
+{
+	struct engine *engine = begin_without(QUICK);
+
+	(void)state;
+	start_by_hooks(engine, 0);
+	assert_int_equal(who_serves(), 'A');
+	start_by_hooks(engine, 1);
+	assert_int_equal(who_serves(), 'A');
+	actor_order(engine, 0, UNIT_STOP);
+	actor_step(engine, 0);
+	run_hook(engine, 0, instance_retire, "slot 0 is retired, slot 1 is active; 0 waiting");
+	assert_int_equal(who_serves(), 'B');
+	run_hook(engine, 0, instance_retire, "had no socket to retire");
+	actor_step(engine, 0);
+	run_hook(engine, 0, instance_adopt, "its unit is not running");
+	end_by_hand(engine);
+}
+
+static void a_hook_waits_for_a_late_listener(void **state)
+{
+	struct engine *engine = begin_without(QUICK);
+	struct actor *actor = &engine->actors[0];
+	struct address address = engine_address();
+	struct asked *asked;
+
+	(void)state;
+	actor_order(engine, 0, UNIT_START);
+	actor_step(engine, 0);
+	run_hook(engine, 0, instance_prepare, "is prepared");
+	actor->facts.state = UNIT_START_POST;
+	units_say(actor->unit, &actor->facts);
+	asked = begin_hook(engine, 0, instance_adopt);
+	for (uint64_t end = now_usec() + 200 * USEC_PER_MSEC; now_usec() < end;)
+		engine_turn(engine);
+	assert_false(asked->answered);
+	rig_check(server_listen(actor->server, &address, 0) >= 0);
+	server_serve(actor->server, true);
+	end_hook(engine, asked, "1 socket");
+	assert_int_equal(who_serves(), 'A');
+	actor->facts.was_active = true;
+	actor->facts.ready_usec = now_usec();
+	actor->play = PLAY_START_POST;
+	actor_step(engine, 0);
+	end_by_hand(engine);
+}
+
+static void a_hook_does_not_wait_until_it_is_too_late(void **state)
+{
+	struct engine *engine = begin_without("Settle=3s\n");
+
+	(void)state;
+	start_by_hooks(engine, 0);
+	actor_order(engine, 1, UNIT_START);
+	actor_step(engine, 1);
+	actor_order(engine, 0, UNIT_STOP);
+	actor_step(engine, 0);
+	engine->host.until = now_usec() + USEC_PER_SEC;
+	run_hook(engine, 0, instance_retire, "no other slot is ready");
+	/* and it takes its turn where the other comes in time */
+	actor_step(engine, 1);
+	engine->host.until = now_usec() + USEC_PER_SEC;
+	run_hook(engine, 1, instance_adopt, "1 socket");
+	actor_step(engine, 1);
+	engine->host.until = now_usec() + USEC_PER_SEC;
+	run_hook(engine, 0, instance_retire, "slot 0 is retired, slot 1 is active");
+	actor_step(engine, 0);
+	end_by_hand(engine);
+}
+
+static void a_hook_does_without_systemd(void **state)
+{
+	struct engine *engine = begin_without(QUICK);
+	sd_bus *bus = engine->host.bus;
+
+	(void)state;
+	start_by_hooks(engine, 0);
+	start_by_hooks(engine, 1);
+	engine->host.bus = NULL;
+	run_hook(engine, 0, instance_retire, "slot 0 is retired, slot 1 is active");
+	assert_int_equal(who_serves(), 'B');
+	fail_hook(engine, 0, instance_adopt, "systemd does not answer");
+	run_hook(engine, 0, instance_prepare, "slot 0 is");
+	engine->host.bus = bus;
+	run_hook(engine, 0, instance_adopt, "1 socket");
+	end_by_hand(engine);
+}
+
+/* hsd has left in the middle, or hangs: the slot is out of the map, and its queue still there. */
+static void a_hook_goes_on_where_another_has_stopped(void **state)
+{
+	struct engine *engine = begin_started("Settle=5s\n");
+	struct address address = engine_address();
+	struct asked *asked;
+	int fd;
+
+	(void)state;
+	server_serve(engine->actors[0].server, false);
+	fd = client_connect(&address);
+	client_send(fd, '?');
+	asked = engine_ask(engine);
+	instance_retire(engine->service->instances[0], &asked->request);
+	engine_until(engine, engine_active(engine) == 1);
+	engine_leave(engine);
+	assert_int_equal(asked->failure, REQUEST_LEFT);
+	engine->host.until = now_usec() + USEC_PER_SEC;
+	engine->host.resumes = true;
+	run_hook(engine, 0, instance_retire, "slot 1 is active; 1 waiting moved");
+	assert_int_equal(client_read(fd), 'B');
+	close_fd(fd);
+	server_serve(engine->actors[0].server, true);
+	run_hook(engine, 0, instance_adopt, "1 socket");
+	end_by_hand(engine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -844,6 +1045,11 @@ int main(void)
 		cmocka_unit_test(who_stands_in_changes_what_it_is_asked_to),
 		cmocka_unit_test(who_stands_in_does_nothing_about_a_loss),
 		cmocka_unit_test(who_stands_in_makes_no_pins),
+		cmocka_unit_test(hooks_bring_up_and_take_down),
+		cmocka_unit_test(a_hook_waits_for_a_late_listener),
+		cmocka_unit_test(a_hook_does_not_wait_until_it_is_too_late),
+		cmocka_unit_test(a_hook_does_without_systemd),
+		cmocka_unit_test(a_hook_goes_on_where_another_has_stopped),
 	};
 
 	return cases_run("service", tests);

@@ -93,7 +93,7 @@ is_told_of_borrow() { hs status held 2>&1 | grep -q 'hs-borrow, which looks for 
 	inside rm /run/held.1
 	since=$(inside date '+%F %T')
 	took_at_most 6000 inside systemctl start held@1
-	inside journalctl -q -o cat --since="$since" | grep 'slot 1 is not adopted: the lock of its socket on .* of process'
+	inside journalctl -q -o cat --since="$since" | grep 'slot 1 is not adopted: it could not adopt its sockets: the lock of its socket on .* of process'
 	run -1 took_at_most 4000 hs adopt held@1.service
 	[[ $output == *"the lock of its socket on "*" of process "* ]]
 	[[ $(fetch $url) == slot=0 ]]
@@ -119,7 +119,7 @@ is_told_of_borrow() { hs status held 2>&1 | grep -q 'hs-borrow, which looks for 
 	inside sleep 0.3
 	since=$(inside date '+%F %T')
 	took_at_most 18000 inside systemctl stop held@1
-	inside journalctl -q -o cat --since="$since" | grep 'waits on slot 1 could not be moved: the lock of its socket on .* of process'
+	inside journalctl -q -o cat --since="$since" | grep 'slot 1: it could not move its queue: the lock of its socket on .* of process'
 	[[ $(fetch $url) == slot=0 ]]
 	wait $client || true
 	inside rm /run/held.1

@@ -169,11 +169,41 @@ same_view() {
 	diff -u "$BATS_TEST_TMPDIR/hsd" "$BATS_TEST_TMPDIR/direct"
 }
 
-# What the units' own hooks do.
-@test "retire, adopt, and units that stop and start" {
+# What the units' own hooks do. Not that the last one is retired: with hsd go the parks.
+@test "prepare, adopt and retire" {
+	both_ways prepare app@1.service
+	[[ $(exit_of) == 0 ]]
+	both_ways adopt app@1.service --json
+	[[ $(exit_of) == 0 ]]
 	both_ways retire app@1.service
 	both_ways -b retire_1 adopt app@1.service
-	both_ways retire app@0.service
+	both_ways -b retire_1 retire app@1.service
+	both_ways retire app@0.service --json
 	[[ $(exit_of) == 0 ]]
+	both_ways -b stop_1 adopt app@1.service
+	both_ways -b stop_1 prepare app@1.service
+	[[ $(exit_of) == 0 ]]
+	both_ways adopt app@5.service
+	[[ $(exit_of) == 3 ]]
 }
 retire_1() { hs retire app@1.service >/dev/null 2>&1; }
+
+# unit_ways COMMAND...: units that are told this, with hsd and without, end alike
+unit_ways() {
+	local way before
+	for way in hsd direct; do
+		start_over
+		[[ $way == hsd ]] || inside systemctl stop hsd
+		before=$(generation app 2>/dev/null)
+		inside systemctl "$@"
+		look "$before" >"$BATS_TEST_TMPDIR/$way"
+	done
+	diff -u "$BATS_TEST_TMPDIR/hsd" "$BATS_TEST_TMPDIR/direct" || fail "systemctl $*: not the same with hsd (-) and without (+)"
+}
+
+@test "units that stop and start" {
+	unit_ways stop app@1
+	unit_ways stop app@0
+	unit_ways restart app@1
+	unit_ways restart app@0
+}

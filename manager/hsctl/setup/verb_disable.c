@@ -14,6 +14,7 @@
 #include "hsctl/setup/filelist.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
+#include "plane/act/force.h"
 #include "plane/borrow/scan.h"
 #include "plane/bpf/accounting.h"
 #include "plane/bpf/guard.h"

@@ -8,20 +8,29 @@
 #include <sys/un.h>
 #include <syslog.h>
 
+#include "hsctl/client.h"
 #include "hsctl/json.h"
 #include "hsctl/path/pathsetup.h"
+#include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
 #include "system/configfile.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
+/* All that is done here has to be so by then, counted from the start: a little before the alarm. */
+#define WHOLE_TIME (HOOK_TIME - 200 * USEC_PER_MSEC)
+/* How long systemd may take to tell of the slots. */
+#define FACTS_TIME (1500 * USEC_PER_MSEC)
+
+static const char too_long[] = "it takes too long and is given up; the unit goes on, and hsd does "
+			       "the rest when it can";
+
 static void on_alarm(int number)
 {
-	static const char text[] =
-		"hsctl: it takes too long and is given up; the unit goes on, and "
-		"hsd does the rest when it can\n";
-	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+	ssize_t n = write(STDERR_FILENO, "hsctl: ", 7) +
+		    write(STDERR_FILENO, too_long, sizeof(too_long) - 1) +
+		    write(STDERR_FILENO, "\n", 1);
 
 	(void)number;
 	(void)n;
@@ -70,13 +79,6 @@ int hook_begin(struct hook *hook, const struct arguments *arguments)
 	return EXIT_DONE;
 }
 
-uint64_t hook_left(const struct hook *hook, uint64_t usec)
-{
-	uint64_t used = now_usec() - hook->begun;
-
-	return used < usec ? usec - used : 0;
-}
-
 /* As systemd runs us, what is printed becomes an entry of the unit's journal. Not by
  * JOURNAL_STREAM: what a unit's environment says is its user's. */
 static bool prints_to_journal(void)
@@ -119,7 +121,9 @@ static void refuse(struct hook *hook, int exit, const struct problem *problem)
 		complain("%s", problem->text);
 }
 
-enum client_answer hook_ask(struct hook *hook, const char *method, uint64_t timeout_usec)
+/* CLIENT_ANSWERED: it is settled, and the sentence told. CLIENT_ABSENT: nobody was asked. With the
+ * others hsd may have begun and not come to the end. */
+static enum client_answer ask(struct hook *hook, const char *method, uint64_t timeout_usec)
 {
 	_cleanup_(reply_done) struct reply reply = {0};
 	_cleanup_(json_object_putp) json_object *object = NULL;
@@ -140,44 +144,91 @@ enum client_answer hook_ask(struct hook *hook, const char *method, uint64_t time
 	return answer;
 }
 
-bool hook_open(struct hook *hook, struct direct *ret_direct)
-{
-	struct direct direct = {0};
-	struct problem problem = {0};
-	int r, config;
+/* ---- without hsd ---- */
 
-	snprintf(direct.service, sizeof(direct.service), "%s", hook->service);
-	config = configfile_load(hook->service, &direct.config, NULL);
-	if (config == -ENOENT) {
-		problem_set(&problem, config, "%s is not enabled; nothing to do", hook->service);
-		refuse(hook, EXIT_FAILED, &problem);
-		return false;
-	}
-	if (config < 0) /* better a service with the defaults than none */
-		config_init(&direct.config);
-	else if (hook->slot >= direct.config.slots) {
+/* Nothing is made for one that is not. */
+static bool is_enabled(struct hook *hook)
+{
+	struct problem problem = {0};
+	struct config config;
+
+	if (configfile_load(hook->service, &config, NULL) != -ENOENT)
+		return true;
+	problem_set(&problem, 0, "%s is not enabled; nothing to do", hook->service);
+	refuse(hook, EXIT_FAILED, &problem);
+	return false;
+}
+
+static struct standin *open_standin(struct hook *hook, bool resumes)
+{
+	_cleanup_(standin_freep) struct standin *standin = NULL;
+	uint64_t until = hook->begun + WHOLE_TIME, now;
+	struct problem problem = {0};
+	struct service *service;
+	int r = standin_open_hook(until, resumes, &standin, &problem);
+
+	if (r >= 0)
+		r = standin_add(standin, hook->service, &service);
+	if (r >= 0 && hook->slot >= service->n_slots) {
 		problem_set(&problem, 0, "%s has %u slots and no slot %u; raise Slots= in %s.conf",
-			    hook->service, direct.config.slots, hook->slot, hook->service);
+			    hook->service, service->n_slots, hook->slot, hook->service);
 		refuse(hook, EXIT_REFUSED, &problem);
-		return false;
+		return NULL;
 	}
-	if (netns_join_init() < 0)
-		complain("the network namespace of PID 1 cannot be entered: %m");
-	if (accounting_open(&direct.accounting, &problem) < 0)
-		complain("connections are not counted: %s", problem.text);
-	problem_set(&problem, 0, "%s: its kernel side could not be made", hook->service);
-	r = plane_create(hook->service, direct.accounting, &direct.plane, &problem);
 	if (r < 0) {
-		direct_close(&direct);
-		hook->exit = EXIT_FAILED;
-		hook_tell(hook, JOURNAL_PROBLEM, LOG_ERR, &problem);
-		return false;
+		problem_set(&problem, r, "%s cannot be taken up: %s", hook->service, strerror(-r));
+		refuse(hook, EXIT_FAILED, &problem);
+		return NULL;
 	}
-	if (!config)
-		plane_set_flow(direct.plane, &direct.config);
-	direct.systemd = direct_systemd();
-	*ret_direct = direct;
-	return true;
+	now = now_usec();
+	standin_await_facts(standin, MIN(FACTS_TIME, (until - MIN(now, until)) / 2));
+	return steal_ptr(&standin);
+}
+
+static void tell(struct hook *hook, const struct reply *reply)
+{
+	_cleanup_(json_object_putp) json_object *object = json_parse(reply->text);
+	const char *sentence = json_text(object, "message");
+	struct journal_scope scope = {hook->service, hook->slot, LOG_ERR};
+
+	if (reply->exit)
+		sentence = reply->problem.text;
+	if (reply->exit && !journal_said_last(sentence))
+		journal_log(JOURNAL_PROBLEM, &scope, "%s", sentence);
+	/* once is enough */
+	if (journal_said_last(sentence) && prints_to_journal())
+		hook->exit = reply->exit;
+	else if (reply->exit)
+		refuse(hook, reply->exit, &reply->problem);
+	else
+		print(hook, sentence);
+}
+
+static void do_here(struct hook *hook, hook_fn deed, bool resumes)
+{
+	_cleanup_(standin_freep) struct standin *standin = NULL;
+	_cleanup_(reply_done) struct reply reply = {0};
+
+	if (!is_enabled(hook))
+		return;
+	journal_sign(" (done by hsctl, without hsd)");
+	standin = open_standin(hook, resumes);
+	if (!standin)
+		return;
+	deed(standin_service(standin)->instances[hook->slot], standin_ask(standin, &reply));
+	if (!standin_wait(standin, NULL, hook->begun + WHOLE_TIME))
+		reply_fail(&reply, EXIT_FAILED, "%s: slot %u: %s", hook->service, hook->slot,
+			   too_long);
+	tell(hook, &reply);
+	standin_settle(standin);
+}
+
+void hook_do(struct hook *hook, const char *method, uint64_t timeout_usec, hook_fn deed)
+{
+	enum client_answer answer = ask(hook, method, timeout_usec);
+
+	if (answer != CLIENT_ANSWERED)
+		do_here(hook, deed, answer != CLIENT_ABSENT);
 }
 
 void hook_make_paths(const struct hook *hook, bool folders)
@@ -200,21 +251,12 @@ void hook_make_paths(const struct hook *hook, bool folders)
 	complain("%s", problem.text);
 }
 
-void hook_note(const struct hook *hook, int priority, const struct problem *sentence)
-{
-	struct journal_scope scope = {hook->service, hook->slot, priority};
-
-	journal_log(JOURNAL_PREPARE, &scope, "%s", sentence->text);
-	if (!prints_to_journal())
-		print(hook, sentence->text);
-}
-
-void hook_tell(const struct hook *hook, enum journal_kind kind, int priority,
+void hook_note(const struct hook *hook, enum journal_kind kind, int priority,
 	       const struct problem *sentence)
 {
 	struct journal_scope scope = {hook->service, hook->slot, priority};
 
-	journal_log(kind, &scope, "%s (done by hsctl, without hsd)", sentence->text);
-	if (!prints_to_journal()) /* once is enough */
+	journal_log(kind, &scope, "%s", sentence->text);
+	if (!prints_to_journal())
 		print(hook, sentence->text);
 }

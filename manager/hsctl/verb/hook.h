@@ -9,9 +9,8 @@
 #include <systemd/sd-bus.h>
 
 #include "core/name.h"
-#include "hsctl/client.h"
-#include "hsctl/direct.h"
-#include "system/journal.h"
+#include "hsctl/arguments.h"
+#include "service/slot/instance.h"
 
 #define HOOK_TIME (UINT64_C(4800000)) /* microseconds */
 
@@ -26,25 +25,19 @@ struct hook {
 
 /* Reads the unit's name and sets the alarm that ends it all. 0, or EXIT_USAGE after a complaint. */
 int hook_begin(struct hook *hook, const struct arguments *arguments);
-/* How much of the first `usec` microseconds is left. */
-uint64_t hook_left(const struct hook *hook, uint64_t usec);
-
 /* What to end with. */
 int hook_end(const struct hook *hook);
 
-/* Asks hsd. CLIENT_ANSWERED: it is settled, and the sentence told. CLIENT_ABSENT: nobody was asked.
- * With the others hsd may have begun and not come to the end. */
-enum client_answer hook_ask(struct hook *hook, const char *method, uint64_t timeout_usec);
-/* Opens what is pinned for the service, or makes it. False if it is not enabled, has no
- * such slot or cannot be opened, and then that is told. */
-bool hook_open(struct hook *hook, struct direct *ret_direct);
+typedef void (*hook_fn)(struct instance *instance, struct request *request);
+/* Asks hsd for it by that method, and tells its answer. Where there is no hsd, or it has not come
+ * to the end within `timeout_usec`, `deed` is done here: with what is pinned for the service, or is
+ * made. Not for one that is not enabled, or has no such slot. */
+void hook_do(struct hook *hook, const char *method, uint64_t timeout_usec, hook_fn deed);
 
 /* The slot's folders (with `folders`) and the links for the service's public paths, see
  * hsctl/path/pathsetup.h: by root, which hsd is not in all respects. What fails is told. */
 void hook_make_paths(const struct hook *hook, bool folders);
 
-/* Something besides that was done before hsd is asked. */
-void hook_note(const struct hook *hook, int priority, const struct problem *sentence);
-/* The end of the work that was done here: one sentence, on stdout and in the journal. */
-void hook_tell(const struct hook *hook, enum journal_kind kind, int priority,
+/* Something besides that hsd is not asked for: told on stdout and in the journal. */
+void hook_note(const struct hook *hook, enum journal_kind kind, int priority,
 	       const struct problem *sentence);

@@ -3,6 +3,7 @@
  * kernel leads their clients to another slot, and hsd may be away. */
 #include <syslog.h>
 
+#include "hsctl/direct.h"
 #include "hsctl/path/pathleave.h"
 #include "hsctl/verb/hook.h"
 #include "hsctl/verb/verb.h"
@@ -15,12 +16,17 @@ static void leave(struct hook *hook)
 	_cleanup_(direct_close) struct direct direct = {0};
 	struct problem sentence;
 	unsigned to;
+	int r = direct_open(hook->service, &direct, &sentence);
 
-	if (!hook_open(hook, &direct) || !retire_gone(direct.plane, hook->slot, &to))
+	if (r < 0 && r != -ENOENT) {
+		complain("%s", sentence.text);
+		hook->exit = EXIT_FAILED;
+	}
+	if (r < 0 || !retire_gone(direct.plane, hook->slot, &to))
 		return;
 	problem_set(&sentence, 0, "%s: slot %u is lost; slot %u is active now", hook->service,
 		    hook->slot, to);
-	hook_tell(hook, JOURNAL_FAILOVER, LOG_NOTICE, &sentence);
+	hook_note(hook, JOURNAL_FAILOVER, LOG_NOTICE, &sentence);
 }
 
 /* Of a service that was taken out: see hsctl/path/pathleave.h. */

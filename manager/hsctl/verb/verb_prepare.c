@@ -3,83 +3,18 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "hsctl/direct.h"
 #include "hsctl/verb/hook.h"
 #include "hsctl/verb/room.h"
 #include "hsctl/verbs.h"
-#include "plane/act/prepare.h"
 #include "plane/kernel/cgroup.h"
+#include "service/slot/preparation.h"
 #include "system/configfile.h"
 #include "util/files.h"
 #include "util/macro.h"
 
 /* How long hsd has to answer: it may wait for another slot that has just been started. */
 #define ASK_TIME (4 * USEC_PER_SEC)
-/* The same wait without hsd, of the time for all. */
-#define WAIT_TIME (3 * USEC_PER_SEC)
-
-static void give_owner(const struct hook *hook, const struct direct *direct)
-{
-	struct problem sentence, problem;
-	int n = direct_give(direct, hook->slot, hook_left(hook, WAIT_TIME), &problem);
-
-	if (n < 0)
-		problem_set(&sentence, n,
-			    "%s: the sockets of the other slots could not be given to the user of "
-			    "slot %u: %.350s",
-			    hook->service, hook->slot, problem.text);
-	else
-		problem_set(&sentence, 0,
-			    "%s: %d sockets of the other slots were given to the user of slot %u",
-			    hook->service, n, hook->slot);
-	if (n)
-		hook_tell(hook, JOURNAL_PREPARE, n < 0 ? LOG_WARNING : LOG_INFO, &sentence);
-}
-
-/* A new run begins. */
-static void shed(const struct hook *hook, const struct direct *direct, const char *cgroup)
-{
-	struct problem sentence;
-	int n = cgroup[0] ? direct_shed(direct, hook->slot, cgroup) : 0;
-
-	plane_set_suspect(direct->plane, hook->slot, false);
-	if (n <= 0)
-		return;
-	problem_set(
-		&sentence, 0,
-		"%s: processes that an earlier run of slot %u has left hold %d of its listening "
-		"sockets; they are out of service",
-		hook->service, hook->slot, n);
-	hook_tell(hook, JOURNAL_PREPARE, LOG_NOTICE, &sentence);
-}
-
-static void prepare_directly(struct hook *hook)
-{
-	_cleanup_(direct_close) struct direct direct = {0};
-	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
-	struct intake_facts intake = {0};
-	struct prepare_scope scope = {
-		.cgroup = facts.control_group,
-		.slot = hook->slot,
-		.config = &direct.config,
-	};
-	struct problem sentence;
-	int r;
-
-	if (!hook_open(hook, &direct))
-		return;
-	direct_unit(&direct, hook->slot, &facts);
-	intake.wanted = direct.config.intake;
-	intake.socket_units = unit_has_socket(&facts);
-	scope.forced = intake_needs_force(&intake);
-	shed(hook, &direct, facts.control_group);
-	if (facts.conditions) {
-		prepare_early(direct.plane, &scope);
-		return;
-	}
-	give_owner(hook, &direct);
-	r = prepare_slot(direct.plane, &scope, &sentence);
-	hook_tell(hook, JOURNAL_PREPARE, r < 0 ? LOG_WARNING : LOG_INFO, &sentence);
-}
 
 /* Told by the tree of control groups: in most starts there is none, and nobody has to be asked.
  * Where it would be: beside the slot, or where systemd puts what names no slice. */
@@ -122,7 +57,7 @@ static void share_with_plain(const struct hook *hook)
 			    "start beside it. New connections go to the slots; stop it",
 			    hook->service, plain, n, n == 1 ? "" : "s", hook->slot);
 	if (n)
-		hook_note(hook, n < 0 ? LOG_WARNING : LOG_NOTICE, &sentence);
+		hook_note(hook, JOURNAL_PREPARE, n < 0 ? LOG_WARNING : LOG_NOTICE, &sentence);
 }
 
 /* The processes come into it later, by another's hand: what is attached to it is there before. */
@@ -149,7 +84,6 @@ int verb_prepare(const struct arguments *arguments)
 	hook_make_paths(&hook, true);
 	make_cgroup(&hook);
 	share_with_plain(&hook);
-	if (hook_ask(&hook, "Prepare", ASK_TIME) != CLIENT_ANSWERED)
-		prepare_directly(&hook);
+	hook_do(&hook, "Prepare", ASK_TIME, instance_prepare);
 	return hook_end(&hook);
 }

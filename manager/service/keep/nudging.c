@@ -170,6 +170,11 @@ void nudging_on_moved(struct nudging *nudging, unsigned slot)
 		nudging->slots = 0;
 }
 
+bool nudging_waits(const struct nudging *nudging)
+{
+	return nudging && nudging->slots;
+}
+
 void nudging_heard(struct service *service, const struct event *event)
 {
 	nudging_on_moved(service->nudging, event->slot);

@@ -31,5 +31,7 @@ struct nudging *nudging_free(struct nudging *nudging);
 
 /* EVENT_MOVED. */
 void nudging_heard(struct service *service, const struct event *event);
+/* Orders for that are about to be given. NULL: none. */
+bool nudging_waits(const struct nudging *nudging);
 /* The same, of a move that the kernel does not tell of. `nudging` may be NULL. */
 void nudging_on_moved(struct nudging *nudging, unsigned slot);

@@ -55,6 +55,10 @@ static void tell_problems(struct instance *instance, const struct adoption *adop
 #define RETRY_MAX (30 * USEC_PER_SEC)
 /* No more than three times, if that is not known to help. */
 #define RETRY_UNKNOWN (4 * USEC_PER_SEC)
+/* How long a server may take to listen after it has reported ready, where nobody tells of it when
+ * it does; and what is left for the rest, whatever was waited for. */
+#define LISTEN_TIME (2 * USEC_PER_SEC)
+#define SPARE_TIME  (500 * USEC_PER_MSEC)
 
 static void remember_sockets(struct instance *instance)
 {
@@ -209,16 +213,21 @@ void adoption_heard(struct service *service, const struct event *event)
 	instance->adoption = adoption_free(instance->adoption);
 	requests_done(&instance->adopters, service->name, instance->slot, sentence.text);
 	if (instance->adopt_wanted)
-		unit_watch_refresh(instance->watch);
+		instance_refresh(instance);
 }
 
-static void refuse_adoption(struct instance *instance, const char *reason)
+/* `failed`: it was to be possible. */
+static void refuse_adoption(struct instance *instance, bool failed, const char *reason)
 {
+	const char *service = instance->service->name;
 	struct problem sentence;
 
-	problem_set(&sentence, 0, "%s: slot %u is not adopted: %.400s", instance->service->name,
-		    instance->slot, reason);
-	requests_done(&instance->adopters, instance->service->name, instance->slot, sentence.text);
+	problem_set(&sentence, 0, "%s: slot %u is not adopted: %.400s", service, instance->slot,
+		    reason);
+	if (failed)
+		requests_fail(&instance->adopters, sentence.text);
+	else
+		requests_done(&instance->adopters, service, instance->slot, sentence.text);
 }
 
 /* ---- when it fails ---- */
@@ -277,17 +286,24 @@ static void fail_adoption(struct instance *instance, int error, const struct pro
 			    instance->slot, problem->text);
 	instance->problem = instance->unadopted = *problem;
 	instance->adoption = adoption_free(instance->adoption);
-	refuse_adoption(instance, problem->text);
+	refuse_adoption(instance, true, problem->text);
 	schedule_retry(instance, error);
 	instance->barred |= is_final(instance, error);
 	if (instance->adopt_wanted)
-		unit_watch_refresh(instance->watch);
+		instance_refresh(instance);
 	service_post(instance->service, EVENT_UNADOPTED, instance->slot, false);
 }
 
 /* ---- the steps ---- */
 
 static void order_adoption(struct instance *instance, bool commit);
+
+static void end_stopping(struct instance *instance)
+{
+	instance->stopping_sockets = 0;
+	instance->stop_source = sd_event_source_disable_unref(instance->stop_source);
+	order_adoption(instance, true);
+}
 
 static void on_socket_stopped(const char *result, const struct problem *problem, void *userdata)
 {
@@ -304,7 +320,23 @@ static void on_socket_stopped(const char *result, const struct problem *problem,
 			    problem ? problem->text : "");
 	}
 	if (!--instance->stopping_sockets)
-		order_adoption(instance, true);
+		end_stopping(instance);
+}
+
+static int on_stopping_late(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+	struct journal_scope scope = instance_scope(instance, LOG_WARNING);
+
+	(void)source;
+	(void)usec;
+	for (unsigned i = 0; i < INSTANCE_SOCKET_UNITS_MAX; i++)
+		instance->socket_stops[i].job = unit_job_free(instance->socket_stops[i].job);
+	journal_log(JOURNAL_PROBLEM, &scope,
+		    "%s: the socket unit of slot %u was not stopped in time; systemd is busy",
+		    instance->service->name, instance->slot);
+	end_stopping(instance);
+	return 0;
 }
 
 static bool is_to_be_stopped(const struct unit_facts *facts, const char *unit)
@@ -324,6 +356,7 @@ static bool has_sockets_to_stop(const struct unit_facts *facts)
  * One that the service requires is left alone, for its stop would stop the service. */
 static void stop_socket_units(struct instance *instance, const struct unit_facts *facts)
 {
+	const struct host *host = instance->service->host;
 	unsigned n = 0;
 
 	for (char **unit = facts->triggered_by; unit && *unit; unit++) {
@@ -332,13 +365,17 @@ static void stop_socket_units(struct instance *instance, const struct unit_facts
 		if (n == INSTANCE_SOCKET_UNITS_MAX || !is_to_be_stopped(facts, *unit))
 			continue;
 		stop->instance = instance;
-		if (!unit_job_new(instance->service->host->bus, UNIT_LET_GO, *unit,
-				  on_socket_stopped, stop, &stop->job))
+		if (!unit_job_new(host->bus, UNIT_LET_GO, *unit, on_socket_stopped, stop,
+				  &stop->job))
 			n++;
 	}
 	instance->stopping_sockets = n;
 	if (n && !instance->let_go_run[0])
 		memcpy(instance->let_go_run, facts->invocation, sizeof(instance->let_go_run));
+	if (n && host->until)
+		sd_event_add_time(host->event, &instance->stop_source, CLOCK_MONOTONIC,
+				  host->until - SPARE_TIME, USEC_PER_MSEC, on_stopping_late,
+				  instance);
 }
 
 static void on_adopted(struct work_answer *answer, void *userdata)
@@ -369,6 +406,13 @@ static void on_adopted(struct work_answer *answer, void *userdata)
 		order_adoption(instance, true);
 }
 
+static uint64_t time_to_listen(const struct host *host)
+{
+	uint64_t now = now_usec(), end = host_time(host, LISTEN_TIME, 2 * SPARE_TIME);
+
+	return host_has(host, HOST_TENDS) || end < now ? 0 : end - now;
+}
+
 static void order_adoption(struct instance *instance, bool commit)
 {
 	struct service *service = instance->service;
@@ -378,6 +422,7 @@ static void order_adoption(struct instance *instance, bool commit)
 		.twins = service->config.park && service->park,
 		.late = preparation_is_forced(instance, instance_facts(instance)),
 		.settled = settling_is_over(instance),
+		.patience_usec = time_to_listen(service->host),
 	};
 	struct problem problem = {"no process could be told to do it: no memory"};
 	int r;
@@ -394,20 +439,30 @@ static bool is_recent(const struct unit_facts *facts)
 	return !facts->was_active || now_usec() - facts->ready_usec < LOOKS;
 }
 
+/* False: who has asked was told why not. */
+static bool may_begin(struct instance *instance, const struct unit_facts *facts)
+{
+	const struct service *service = instance->service;
+
+	if (!service->plane)
+		refuse_adoption(instance, true, service->problem.text);
+	else if (!instance->known)
+		refuse_adoption(instance, true, "systemd does not answer about its unit.");
+	else if (!instance_is_up(facts->state))
+		refuse_adoption(instance, false, "its unit is not running.");
+	else
+		return true;
+	return false;
+}
+
 void adoption_start(struct instance *instance, const struct unit_facts *facts)
 {
 	struct service *service = instance->service;
 	struct problem problem = {0};
 
 	instance->adopt_wanted = false;
-	if (!instance_is_up(facts->state)) {
-		refuse_adoption(instance, "its unit is not running.");
+	if (!may_begin(instance, facts))
 		return;
-	}
-	if (!service->plane) {
-		refuse_adoption(instance, service->problem.text);
-		return;
-	}
 	if (strcmp(instance->adopted_run, facts->invocation)) {
 		instance->crash_told = instance->barred = false;
 		service_post(service, EVENT_NEW_RUN, instance->slot, false);

@@ -56,6 +56,14 @@ bool instance_serves_unadopted(const struct instance *instance)
 	return instance->barred && instance_is_up(instance_facts(instance)->state);
 }
 
+void instance_refresh(struct instance *instance)
+{
+	if (host_has(instance->service->host, HOST_TENDS))
+		unit_watch_refresh(instance->watch);
+	else
+		service_post(instance->service, EVENT_UNIT_CHANGED, instance->slot, false);
+}
+
 void instance_adopt(struct instance *instance, struct request *request)
 {
 	if (!requests_add(&instance->adopters, request))
@@ -63,5 +71,5 @@ void instance_adopt(struct instance *instance, struct request *request)
 	instance->adopt_wanted = true;
 	/* one that is under way began before this was asked: it runs once more afterwards */
 	if (!instance_is_adopting(instance))
-		unit_watch_refresh(instance->watch);
+		instance_refresh(instance);
 }

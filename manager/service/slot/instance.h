@@ -98,7 +98,8 @@ struct instance {
 	sd_event_source *retry_source;
 	sd_event_source *revisit_source; /* it serves, and is adopted again when it is its turn */
 	struct adoption *adoption;
-	unsigned stopping_sockets; /* socket units whose stop is awaited */
+	unsigned stopping_sockets;    /* socket units whose stop is awaited, */
+	sd_event_source *stop_source; /* but not for ever */
 	struct socket_stop socket_stops[INSTANCE_SOCKET_UNITS_MAX];
 	struct requests adopters;
 
@@ -134,6 +135,9 @@ struct instance {
 	struct unit_job *restart_job;
 };
 
+/* Has systemd asked anew: EVENT_UNIT_CHANGED comes with the answer. A host that goes again has
+ * asked a moment ago, and does not wait for a systemd that hangs: there it comes at once. */
+void instance_refresh(struct instance *instance);
 /* Finds and takes over the sockets of the running instance. Whoever asks (may be NULL) is answered
  * at the end. */
 void instance_adopt(struct instance *instance, struct request *request);

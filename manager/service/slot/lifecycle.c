@@ -236,7 +236,7 @@ static bool goes_on_without_main(const struct instance *instance, const struct u
 static void on_unasked(struct instance *instance)
 {
 	instance->unasked = true;
-	if (instance->service->plane &&
+	if (host_has(instance->service->host, HOST_TENDS) && instance->service->plane &&
 	    plane_slot_sockets(instance->service->plane, instance->slot))
 		instance_retire(instance, NULL);
 }
@@ -265,39 +265,39 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	service_post(instance->service, EVENT_UNIT_CHANGED, instance->slot, first);
 }
 
+/* What nobody has asked for. */
 static void tend(struct instance *instance, const struct unit_facts *facts, bool first)
 {
-	bool up = instance_is_up(facts->state), new_run;
+	bool new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
 
-	note_end(instance, facts);
-	preparation_run(instance, facts);
 	reaching_follow(instance);
 	tell_seen_crash(instance, facts);
-	new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
-	watch_main(instance, up ? facts->main_pid : 0);
 	/* a run that nobody announced: hsd was not there, or ExecStartPost= is missing */
 	if (facts->state == UNIT_RUNNING && new_run && !(first && revisit_later(instance)))
 		instance->adopt_wanted = true;
 	if (goes_on_without_main(instance, facts))
 		instance->adopt_wanted = true;
-	if (instance->adopt_wanted && !instance_is_adopting(instance) && may_be_adopted(facts))
-		adoption_start(instance, facts);
-	restart_check(instance, facts);
-	if (!up)
-		on_down(instance, facts);
 }
 
 void lifecycle_heard(struct service *service, const struct event *event)
 {
 	struct instance *instance = service->instances[event->slot];
 	const struct unit_facts *facts = instance_facts(instance);
+	bool up = instance_is_up(facts->state), tends = host_has(service->host, HOST_TENDS);
 
 	if (service->plane)
 		plane_set_cgroup(service->plane, instance->slot, facts->control_group);
-	if (host_has(service->host, HOST_TENDS))
+	note_end(instance, facts);
+	preparation_run(instance, facts);
+	watch_main(instance, up ? facts->main_pid : 0);
+	if (tends)
 		tend(instance, facts, event->anew);
-	else
-		watch_main(instance, instance_is_up(facts->state) ? facts->main_pid : 0);
+	if (instance->adopt_wanted && !instance_is_adopting(instance) && may_be_adopted(facts))
+		adoption_start(instance, facts);
+	if (tends)
+		restart_check(instance, facts);
+	if (tends && !up)
+		on_down(instance, facts);
 }
 
 void instance_reload(struct instance *instance)
@@ -342,6 +342,7 @@ struct instance *instance_free(struct instance *instance)
 	sd_event_source_disable_unref(instance->news_source);
 	sd_event_source_disable_unref(instance->patience_source);
 	sd_event_source_disable_unref(instance->restart_source);
+	sd_event_source_disable_unref(instance->stop_source);
 	unit_job_free(instance->restart_job);
 	for (unsigned i = 0; i < INSTANCE_SOCKET_UNITS_MAX; i++)
 		unit_job_free(instance->socket_stops[i].job);

@@ -131,7 +131,7 @@ void netns_stock_expect(const struct netns *netns)
 			     .type = SOCK_RAW | SOCK_CLOEXEC,
 			     .protocol = NETLINK_SOCK_DIAG};
 
-	if (!find(netns, &like) && add(netns, &like))
+	if (host && !find(netns, &like) && add(netns, &like))
 		refill(first);
 }
 

@@ -14,6 +14,10 @@
 #define BINDING_MAX (10 * USEC_PER_SEC)
 /* and how long after one of them more of them: those of other workers. */
 #define QUIET (100 * USEC_PER_MSEC)
+/* How often that is looked at where nobody tells of it. */
+#define LOOK_EVERY (20 * USEC_PER_MSEC)
+/* What is left for the rest of a preparation. */
+#define SPARE_TIME (500 * USEC_PER_MSEC)
 
 static void again(struct instance *instance)
 {
@@ -72,6 +76,14 @@ static bool find_uid(struct instance *instance, const struct unit_facts *facts)
 	return own->known;
 }
 
+/* Of a run that began unseen its unit tells. */
+static bool is_other_than_root(const struct instance *instance)
+{
+	const struct unit_facts *facts = instance_facts(instance);
+
+	return instance->ownership.other_than_root || (unit_lives(facts) && !owner_is_root(facts));
+}
+
 /* A server of root's may take another user before it opens its sockets. Where all of them are like
  * that, what they do is alike. */
 static bool all_are_root(const struct service *service, const struct unit_facts *facts)
@@ -79,8 +91,31 @@ static bool all_are_root(const struct service *service, const struct unit_facts 
 	bool root = owner_is_root(facts);
 
 	for (unsigned i = 0; i < service->n_slots; i++)
-		root &= !service->instances[i]->ownership.other_than_root;
+		root &= !is_other_than_root(service->instances[i]);
 	return root;
+}
+
+/* It is starting, and has no sockets yet. */
+static bool is_to_bind(const struct instance *instance)
+{
+	enum unit_state state = instance_facts(instance)->state;
+
+	return (state == UNIT_STARTING || state == UNIT_START_POST) &&
+	       !plane_slot_sockets(instance->service->plane, instance->slot);
+}
+
+/* As others_bind_until(), for a host that has not seen them begin: of those that start at the same
+ * time the one with the lower number goes first. */
+static uint64_t first_binds_until(const struct instance *instance)
+{
+	const struct service *service = instance->service;
+	const char *user = instance_facts(instance)->user;
+
+	for (unsigned i = 0; i < instance->slot; i++)
+		if (is_to_bind(service->instances[i]) &&
+		    strcmp(instance_facts(service->instances[i])->user, user))
+			return now_usec() + LOOK_EVERY;
+	return 0;
 }
 
 /* Until when another one, with another user, may open sockets; 0 = none will. */
@@ -89,6 +124,8 @@ static uint64_t others_bind_until(const struct instance *instance)
 	const struct service *service = instance->service;
 	uint64_t until = 0;
 
+	if (!host_has(service->host, HOST_TENDS))
+		return first_binds_until(instance);
 	for (unsigned i = 0; i < service->n_slots; i++) {
 		const struct ownership *other = &service->instances[i]->ownership;
 
@@ -112,16 +149,19 @@ static int on_turn(sd_event_source *source, uint64_t usec, void *userdata)
 
 static bool wait_for_turn(struct instance *instance)
 {
+	struct service *service = instance->service;
 	struct ownership *own = &instance->ownership;
 	uint64_t now = now_usec(), until;
 
 	if (!own->deadline)
-		own->deadline = now + PATIENCE;
+		own->deadline = host_time(service->host, PATIENCE, SPARE_TIME);
+	if (!host_has(service->host, HOST_TENDS))
+		plane_refresh(service->plane);
 	until = MIN(others_bind_until(instance), own->deadline);
 	own->turn_source = sd_event_source_disable_unref(own->turn_source);
 	return until > now &&
-	       sd_event_add_time(instance->service->host->event, &own->turn_source, CLOCK_MONOTONIC,
-				 until, USEC_PER_MSEC, on_turn, instance) >= 0;
+	       sd_event_add_time(service->host->event, &own->turn_source, CLOCK_MONOTONIC, until,
+				 USEC_PER_MSEC, on_turn, instance) >= 0;
 }
 
 static void on_given(struct work_answer *answer, void *userdata)
@@ -177,7 +217,7 @@ static uint32_t left_out(const struct service *service, uid_t uid)
 	uint32_t slots = 0;
 
 	for (unsigned i = 0; !uid && i < service->n_slots; i++)
-		if (!service->instances[i]->ownership.other_than_root)
+		if (!is_other_than_root(service->instances[i]))
 			slots |= 1U << i;
 	return slots;
 }
@@ -205,6 +245,8 @@ static bool give_all(struct instance *instance, uid_t uid)
 	/* what systemd opens is root's, and so is the park beside it */
 	if (!unit_has_socket(instance_facts(instance)) && service->park_sockets)
 		scope.n_fds = service->park_sockets(service->park, parks);
+	else if (!unit_has_socket(instance_facts(instance)))
+		order.all = !host_has(service->host, HOST_PARKS);
 	/* from now on: others with another user wait until this one has its sockets */
 	own->binding_until = now_usec() + BINDING_MAX;
 	own->bound_uid = uid;
@@ -300,7 +342,7 @@ static void set_until(struct instance *instance, uint64_t until)
 	instance->ownership.binding_until = until;
 	for (unsigned i = 0; i < service->n_slots; i++)
 		if (service->instances[i]->ownership.turn_source)
-			unit_watch_refresh(service->instances[i]->watch);
+			instance_refresh(service->instances[i]);
 }
 
 void ownership_bound(struct instance *instance)

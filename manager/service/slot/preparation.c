@@ -16,7 +16,7 @@ void instance_prepare(struct instance *instance, struct request *request)
 	instance->began = true;
 	instance->served = false;
 	if (requests_add(&instance->preparers, request))
-		unit_watch_refresh(instance->watch);
+		instance_refresh(instance);
 }
 
 /* What goes well is not worth a line in the journal. */
@@ -108,7 +108,7 @@ static void on_shed(struct work_answer *answer, void *userdata)
 			    "unit)",
 			    instance->service->name, instance->slot, answer->result,
 			    answer->result == 1 ? "" : "s");
-	unit_watch_refresh(instance->watch);
+	instance_refresh(instance);
 }
 
 /* Of a new run: what was held against the one before is over, and so are its sockets. */
@@ -118,9 +118,12 @@ static bool has_shed(struct instance *instance, const struct unit_facts *facts)
 
 	if (instance->shed_work)
 		return false;
-	if (!strcmp(instance->shed_run, facts->invocation))
+	if (instance->known && !strcmp(instance->shed_run, facts->invocation))
 		return true;
 	memcpy(instance->shed_run, facts->invocation, sizeof(instance->shed_run));
+	/* by hand, in the middle of it */
+	if (instance_is_up(facts->state))
+		return true;
 	plane_set_suspect(instance->service->plane, instance->slot, false);
 	return !is_anything_left(facts) ||
 	       instance_order(instance, &order, on_shed, instance, &instance->shed_work) < 0;
@@ -147,7 +150,7 @@ void preparation_run(struct instance *instance, const struct unit_facts *facts)
 {
 	struct service *service = instance->service;
 	struct problem sentence;
-	int given = 0;
+	int given = 0, r;
 
 	if (!instance->preparers.n || (service->plane && !has_shed(instance, facts)))
 		return;
@@ -155,11 +158,15 @@ void preparation_run(struct instance *instance, const struct unit_facts *facts)
 		prepare_own_way(instance, facts);
 		return;
 	}
-	if (service->plane && !ownership_prepare(instance, facts, &given))
+	if (service->plane && instance->known && !ownership_prepare(instance, facts, &given))
 		return;
 	tell_given(instance, given);
-	tell(instance, preparation_make(instance, facts, &sentence), &sentence);
-	requests_done(&instance->preparers, service->name, instance->slot, sentence.text);
+	r = preparation_make(instance, facts, &sentence);
+	tell(instance, r, &sentence);
+	if (service->plane)
+		requests_done(&instance->preparers, service->name, instance->slot, sentence.text);
+	else
+		requests_fail(&instance->preparers, sentence.text);
 }
 
 void preparation_explain_failure(struct instance *instance)

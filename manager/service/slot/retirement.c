@@ -24,6 +24,12 @@
 #define READ_LATE  (100 * USEC_PER_MSEC)
 #define WHOLE_TIME (4100 * USEC_PER_MSEC)
 
+/* How long after it was ready a server may begin to listen. */
+#define LISTEN_TIME (2 * USEC_PER_SEC)
+#define SETTLE_MAX  (3 * USEC_PER_SEC)
+/* What is left for moving the queue, whatever was waited for. */
+#define MOVE_TIME (200 * USEC_PER_MSEC)
+
 static void end_retirement(struct instance *instance)
 {
 	struct service *service = instance->service;
@@ -71,9 +77,10 @@ static void on_read(struct work_answer *answer, void *userdata)
 static uint64_t time_to_read(const struct instance *instance, uint64_t now)
 {
 	bool has_paths = plane_paths(instance->service->plane)->entries;
-	uint64_t end = MIN(now + (has_paths ? WHOLE_TIME : READ_TIME),
-			   instance->retire_begun + WHOLE_TIME);
+	uint64_t end = host_time(instance->service->host, has_paths ? WHOLE_TIME : READ_TIME,
+				 2 * READ_LATE);
 
+	end = MIN(end, instance->retire_begun + WHOLE_TIME);
 	return end > now ? end - now : 0;
 }
 
@@ -145,8 +152,13 @@ static void answer_unretired(struct instance *instance, enum retire_answer answe
 
 	if (answer == RETIRE_NOT_HERE && service->plane)
 		keep_reach(instance);
-	if (service->plane)
-		retire_describe(answer, service->plane, instance->slot, NULL, &sentence);
+	if (!service->plane) {
+		problem_set(&sentence, 0, "%s: slot %u is not retired: %.400s", service->name,
+			    instance->slot, service->problem.text);
+		requests_fail(&instance->retirers, sentence.text);
+		return;
+	}
+	retire_describe(answer, service->plane, instance->slot, NULL, &sentence);
 	if (answer == RETIRE_LAST)
 		journal_log(JOURNAL_RETIRE, &scope, "%s", sentence.text);
 	requests_done(&instance->retirers, service->name, instance->slot, sentence.text);
@@ -156,36 +168,45 @@ static enum retire_answer leave(struct instance *instance)
 {
 	struct service *service = instance->service;
 	enum slot_state states[HS_SLOTS_MAX];
+	enum retire_answer answer;
 	unsigned to;
 
 	if (!service->plane)
 		return RETIRE_NOT_HERE;
 	service_states(service, states);
-	return retire_leave(service->plane, instance->slot, slots_ready(states, service->n_slots),
-			    &to);
+	answer = retire_leave(service->plane, instance->slot, slots_ready(states, service->n_slots),
+			      &to);
+	/* so far the other one has come */
+	if (answer == RETIRE_NOT_HERE && service->host->resumes)
+		answer = plane_live_slots(service->plane) ? RETIRE_DONE : RETIRE_PARKED;
+	return answer;
 }
 
 static void settle(struct instance *instance, enum retire_answer answer)
 {
 	struct service *service = instance->service;
+	uint64_t time = MIN(service->config.settle_usec, SETTLE_MAX);
 
 	keep_reach(instance);
-
 	instance->retire_answer = answer;
 	service_post(service, EVENT_LOST, instance->slot, false);
-	if (sd_event_add_time_relative(service->host->event, &instance->settle_source,
-				       CLOCK_MONOTONIC,
-				       MIN(service->config.settle_usec, 3 * USEC_PER_SEC), 1,
-				       on_settled, instance) < 0)
+	if (sd_event_add_time(service->host->event, &instance->settle_source, CLOCK_MONOTONIC,
+			      host_time(service->host, time, MOVE_TIME), 1, on_settled,
+			      instance) < 0)
 		move_queue(instance);
 }
 
 /* Started, and its sockets are still to come; one whose sockets cannot be switched waits for
- * nothing. */
+ * nothing. Who has not seen it be adopted does not know that, and goes by the time. */
 static bool will_listen(const struct instance *instance)
 {
-	return instance_facts(instance)->state == UNIT_RUNNING && !instance->problem.text[0] &&
-	       !plane_slot_sockets(instance->service->plane, instance->slot);
+	const struct unit_facts *facts = instance_facts(instance);
+
+	if (facts->state != UNIT_RUNNING || instance->problem.text[0] ||
+	    plane_slot_sockets(instance->service->plane, instance->slot))
+		return false;
+	return host_has(instance->service->host, HOST_TENDS) ||
+	       now_usec() - facts->ready_usec < LISTEN_TIME;
 }
 
 static bool is_moving(const struct instance *instance)
@@ -270,15 +291,18 @@ static bool is_to_wait(const struct instance *instance)
 
 static void try_retire(struct instance *instance)
 {
+	const struct service *service = instance->service;
+	uint64_t spare = MIN(service->config.settle_usec, SETTLE_MAX) + 2 * MOVE_TIME;
+
 	if (!is_to_wait(instance)) {
 		retire_now(instance);
 		return;
 	}
-	plane_set_retired(instance->service->plane, instance->slot, true);
+	plane_set_retired(service->plane, instance->slot, true);
 	if (!instance->patience_source &&
-	    sd_event_add_time_relative(instance->service->host->event, &instance->patience_source,
-				       CLOCK_MONOTONIC, PATIENCE, USEC_PER_MSEC, on_patience_ended,
-				       instance) < 0)
+	    sd_event_add_time(service->host->event, &instance->patience_source, CLOCK_MONOTONIC,
+			      host_time(service->host, PATIENCE, spare), USEC_PER_MSEC,
+			      on_patience_ended, instance) < 0)
 		retire_now(instance);
 }
 
@@ -331,7 +355,7 @@ static void await_news(struct instance *instance)
 	    sd_event_add_time_relative(instance->service->host->event, &instance->news_source,
 				       CLOCK_MONOTONIC, NEWS_WITHIN, USEC_PER_MSEC, on_no_news,
 				       instance) >= 0)
-		unit_watch_refresh(instance->watch);
+		instance_refresh(instance);
 }
 
 static void on_news(struct instance *instance)
@@ -353,6 +377,14 @@ void instance_retire(struct instance *instance, struct request *request)
 		try_retire(instance);
 }
 
+/* Those that wait for another than themselves. */
+static void look(struct service *service, unsigned slot)
+{
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (i != slot && service->instances[i]->patience_source)
+			try_retire(service->instances[i]);
+}
+
 void retirement_heard(struct service *service, const struct event *event)
 {
 	if (event->kind == EVENT_UNIT_CHANGED)
@@ -360,7 +392,21 @@ void retirement_heard(struct service *service, const struct event *event)
 	else
 		go_on(service->instances[event->slot]);
 	/* the slot came to be ready, or to rest */
+	look(service, event->slot);
+}
+
+static bool one_waits(const struct service *service)
+{
 	for (unsigned i = 0; i < service->n_slots; i++)
-		if (i != event->slot && service->instances[i]->patience_source)
-			try_retire(service->instances[i]);
+		if (service->instances[i]->patience_source)
+			return true;
+	return false;
+}
+
+void retirement_look(struct service *service)
+{
+	if (!one_waits(service))
+		return;
+	plane_refresh(service->plane);
+	look(service, HS_SLOT_NONE);
 }

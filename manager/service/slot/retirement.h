@@ -10,3 +10,5 @@ void instance_retire(struct instance *instance, struct request *request);
 bool instance_is_retiring(const struct instance *instance);
 /* Retirements that wait for this slot to be adopted, or for another, look again. */
 void retirement_heard(struct service *service, const struct event *event);
+/* Likewise, where nobody tells of adoptions. */
+void retirement_look(struct service *service);

@@ -237,19 +237,30 @@ static void open_force(struct service *service)
 	force_set_ports(service->force, service->config.ports, service->config.n_ports);
 }
 
+/* Settings that were never good do not say how many there are; those that serve are there. */
+static void count_slots(struct service *service)
+{
+	uint32_t live = plane_live_slots(service->plane);
+
+	while (service->config.slots < HS_SLOTS_MAX && live >> service->config.slots)
+		service->config.slots++;
+}
+
 /* The settings, and what of them the kernel side goes by. */
 static void load(struct service *service)
 {
 	bool good = load_config(service);
 
 	/* one that is held is tried again */
-	pins_set_waiting(false);
+	pins_set_waiting(!host_has(service->host, HOST_TENDS));
 	open_plane(service);
 	if (service->plane)
 		open_parts(service);
+	if (service->plane && !good && !service->n_slots)
+		count_slots(service);
 	open_force(service);
 	pins_set_waiting(true);
-	if (good && service->plane && host_has(service->host, HOST_TENDS))
+	if (good && service->plane && host_has(service->host, HOST_MAKES))
 		plane_set_flow(service->plane, &service->config);
 }
 

@@ -25,12 +25,14 @@
 #include "util/problem.h"
 
 enum work_kind {
-	WORK_ADOPT,  /* adoption_begin(); with `commit` also the second half, then twins */
-	WORK_LOOK,   /* a mark of the set of sockets: it differs when the set does */
+	WORK_ADOPT, /* adoption_begin(), within `patience_usec` again as long as there is no socket;
+		     * with `commit` also the second half, then twins */
+	WORK_LOOK,  /* a mark of the set of sockets: it differs when the set does */
 	WORK_BOUNCE, /* bounce() */
 	WORK_READ,   /* waits until what cannot be moved has gone, at most `patience_usec` */
 	WORK_NUDGE,  /* nudge(), nudge_all() with `all` */
-	WORK_GIVE,   /* owners_give() for each of the cgroups, and to the descriptors given along */
+	WORK_GIVE,   /* owners_give() for each of the cgroups, and to the descriptors given along;
+		      * with `all` owners_give_park() */
 	WORK_CLOSE,  /* owners_close_datagrams() */
 	WORK_AWAKE, /* 1 = its processes wake when they are nudged, see service/failover/recovery.h;
 		       else 0 */

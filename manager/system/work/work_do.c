@@ -23,7 +23,8 @@
 #include "util/fdpass.h"
 #include "util/macro.h"
 
-#define READ_EVERY_MS 5
+#define READ_EVERY_MS	5
+#define LISTEN_EVERY_MS 20
 /* How often processes go to sleep by themselves in this time, and when they were woken before. */
 #define AWAKE_SPAN_MS 5
 
@@ -101,6 +102,14 @@ static int put(struct job *job, const void *data, size_t size)
 
 /* ---- the kinds ---- */
 
+/* Lets the time pass. False: whoever gave the order has gone. */
+static bool is_awaited(const struct job *job, int ms)
+{
+	struct pollfd wait = {.fd = job->socket};
+
+	return poll(&wait, 1, ms) == 0;
+}
+
 /* What adoption_free() would close goes to who waits. */
 static int put_adoption(struct job *job, const struct adoption *adoption)
 {
@@ -117,6 +126,22 @@ static int put_adoption(struct job *job, const struct adoption *adoption)
 		if (has)
 			send_fds(job, &adoption->twins[i], 1);
 	}
+	return r;
+}
+
+static int find_sockets(struct job *job, const struct adopt_scope *scope,
+			struct adoption **ret_adoption)
+{
+	uint64_t begun = now_usec();
+	struct adoption *adoption;
+	int r;
+
+	while (!(r = adoption_begin(job->plane, scope, &adoption, &job->head.problem)) &&
+	       !adoption->n && !adoption->n_paths &&
+	       now_usec() - begun < job->order->patience_usec && is_awaited(job, LISTEN_EVERY_MS))
+		adoption_free(adoption);
+	if (!r)
+		*ret_adoption = adoption;
 	return r;
 }
 
@@ -137,7 +162,7 @@ static int do_adopt(struct job *job)
 	int r;
 
 	plane_set_flow(job->plane, &order->config);
-	r = adoption_begin(job->plane, &scope, &adoption, &job->head.problem);
+	r = find_sockets(job, &scope, &adoption);
 	if (!r && order->commit)
 		r = adoption_commit(job->plane, order->slot, adoption);
 	if (!r && order->commit && order->twins)
@@ -183,14 +208,6 @@ static int do_bounce(struct job *job)
 		      job->order->keep_in_map);
 }
 
-/* Lets the time pass. False: whoever gave the order has gone. */
-static bool is_awaited(const struct job *job, int ms)
-{
-	struct pollfd wait = {.fd = job->socket};
-
-	return poll(&wait, 1, ms) == 0;
-}
-
 static int do_read(struct job *job)
 {
 	uint64_t begun = now_usec(), now = begun;
@@ -222,6 +239,8 @@ static int do_give(struct job *job)
 	}
 	for (size_t i = 0; r >= 0 && i < job->n_fds; i++)
 		r = owners_give_socket(job->fds[i], order->uid);
+	if (r >= 0 && order->all)
+		r = owners_give_park(job->plane, order->uid);
 	return r < 0 ? r : changed;
 }
 
