@@ -19,6 +19,9 @@
 #define AGAIN_MAX (60 * USEC_PER_SEC)
 /* One burst: after so much longer without, it is told again. */
 #define BURST_FACTOR 10
+/* It is told so much later: a process that listens there, too, may have come with it, and is found
+ * a moment after that. */
+#define TELL_AFTER (300 * USEC_PER_MSEC)
 /* So long it is shown. */
 #define SHOWN_USEC (600 * USEC_PER_SEC)
 
@@ -35,6 +38,9 @@ struct selection {
 	uint64_t again, delay; /* it is not attached again before */
 	uint64_t shown_until;
 	struct problem problem;
+	sd_event_source *telling; /* about what follows */
+	struct problem how;
+	unsigned gained; /* a slot, HS_SLOT_PARK or HS_SLOT_NONE */
 };
 
 /* ---- counts ---- */
@@ -125,24 +131,49 @@ static bool somebody_is_in_front(const struct service *service)
 	return false;
 }
 
-static void tell(struct selection *selection, const char *how, unsigned slot)
+static void tell(struct selection *selection)
 {
 	struct service *service = selection->service;
+	unsigned slot = selection->gained;
 	struct journal_scope scope = {service->name, slot < service->n_slots ? (int)slot : -1,
 				      LOG_WARNING};
 	struct problem gained, others;
 
+	if (somebody_is_in_front(service))
+		return;
 	describe_gainer(selection, slot, &gained);
 	describe_others(service, &others);
 	problem_set(&selection->problem, 0,
 		    "the selector was replaced or taken off: %s%s. It is attached again; each "
 		    "instance can do that%s",
-		    how, gained.text, others.text);
+		    selection->how.text, gained.text, others.text);
+	selection->shown_until = now_usec() + SHOWN_USEC;
 	journal_log(JOURNAL_REPLACED, &scope, "%s: %s", service->name, selection->problem.text);
 }
 
+static int on_telling(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct selection *selection = userdata;
+
+	(void)usec;
+	selection->telling = sd_event_source_disable_unref(source);
+	tell(selection);
+	return 0;
+}
+
+static void tell_soon(struct selection *selection, const char *how, unsigned gained)
+{
+	problem_set(&selection->how, 0, "%s", how);
+	selection->gained = gained;
+	if (!selection->telling &&
+	    sd_event_add_time_relative(selection->service->host->event, &selection->telling,
+				       CLOCK_MONOTONIC, TELL_AFTER, USEC_PER_MSEC, on_telling,
+				       selection) < 0)
+		tell(selection);
+}
+
 /* False: that was tried a moment ago. */
-static bool attach_again(struct selection *selection, const char *how, unsigned slot)
+static bool attach_again(struct selection *selection, const char *how, unsigned gained)
 {
 	struct service *service = selection->service;
 	uint64_t now = now_usec();
@@ -154,8 +185,7 @@ static bool attach_again(struct selection *selection, const char *how, unsigned 
 	} else {
 		selection->delay = AGAIN_MIN;
 		selection->problem.text[0] = '\0';
-		if (!somebody_is_in_front(service))
-			tell(selection, how, slot);
+		tell_soon(selection, how, gained);
 	}
 	selection->again = now + selection->delay;
 	selection->shown_until = now + SHOWN_USEC;
@@ -232,6 +262,9 @@ int selection_new(struct service *service, struct selection **ret_selection)
 
 struct selection *selection_free(struct selection *selection)
 {
+	if (!selection)
+		return NULL;
+	sd_event_source_disable_unref(selection->telling);
 	free(selection);
 	return NULL;
 }
