@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Other programs on a service's address: they get nothing, or stand in front, and are named either way.
+# Thorough: plane tests hold the rules.
 
 load lib/rig
 

@@ -3,6 +3,7 @@
 #
 # Listening sockets that outlive the server: in a child that inherited them, in systemd's store; and
 # servers that end or pause by themselves.
+# Thorough: plane tests hold the rules.
 
 load lib/rig
 

@@ -4,6 +4,7 @@
 # Adoption: which sockets of an instance are found and when, and what is said of those that cannot be
 # switched.
 # Long: begun with the first.
+# Thorough: plane tests of listeners and adoption hold the rules.
 
 load lib/rig
 
