@@ -180,9 +180,9 @@ static int on_missing(sd_event_source *source, uint64_t usec, void *userdata)
 /* What they lack may be there later. Without memory for that, too, the next reload does it. */
 static void await_missing(struct manager *manager)
 {
+	manager->missing_source = sd_event_source_disable_unref(manager->missing_source);
 	if (!manager->n_missing)
 		return;
-	manager->missing_source = sd_event_source_disable_unref(manager->missing_source);
 	(void)sd_event_add_time_relative(manager->host.event, &manager->missing_source,
 					 CLOCK_MONOTONIC, MISSING_USEC, USEC_PER_SEC, on_missing,
 					 manager);
