@@ -64,5 +64,7 @@ void standin_settle(struct standin *standin);
 
 /* Status objects: of one service, or an array of all (service NULL). These return the exit code. */
 int standin_describe(const char *service, struct reply *ret_reply);
+/* What `hsctl list` shows of each; see report_to_row(). */
+int standin_list(struct reply *ret_reply);
 int standin_connections(const char *service, const struct connections_query *query,
 			struct reply *ret_reply);

@@ -81,6 +81,12 @@ static json_object *describe(struct service *service)
 	return service_to_json(service, true);
 }
 
+static json_object *describe_brief(struct service *service)
+{
+	locate(service);
+	return service_to_row(service);
+}
+
 static int describe_one(struct standin *standin, const char *name, json_object **ret_object,
 			struct problem *problem)
 {
@@ -96,7 +102,9 @@ static int describe_one(struct standin *standin, const char *name, json_object *
 	return *ret_object ? 0 : problem_set(problem, -ENOMEM, "out of memory");
 }
 
-static int describe_all(struct standin *standin, json_object **ret_array, struct problem *problem)
+/* Makes an array of what `make` makes of each. */
+static int describe_all(struct standin *standin, json_object *(*make)(struct service *service),
+			json_object **ret_array, struct problem *problem)
 {
 	_cleanup_(strings_freep) char **names = NULL;
 	json_object *array;
@@ -115,12 +123,13 @@ static int describe_all(struct standin *standin, json_object **ret_array, struct
 	services = standin_services(standin, &n);
 	for (size_t i = 0; i < n; i++)
 		if (!explain_missing(services[i]))
-			json_object_array_add(array, describe(services[i]));
+			json_object_array_add(array, make(services[i]));
 	*ret_array = array;
 	return 0;
 }
 
-int standin_describe(const char *service, struct reply *ret_reply)
+static int look(const char *service, json_object *(*make)(struct service *service),
+		struct reply *ret_reply)
 {
 	_cleanup_(standin_freep) struct standin *standin = NULL;
 	_cleanup_(json_object_putp) json_object *object = NULL;
@@ -129,11 +138,21 @@ int standin_describe(const char *service, struct reply *ret_reply)
 
 	if (r >= 0)
 		r = service ? describe_one(standin, service, &object, &problem)
-			    : describe_all(standin, &object, &problem);
+			    : describe_all(standin, make, &object, &problem);
 	if (r < 0)
 		return reply_fail(ret_reply, EXIT_FAILED, "%s", problem.text);
 	ret_reply->text = strdup(json_line(object));
 	return ret_reply->exit = EXIT_DONE;
+}
+
+int standin_describe(const char *service, struct reply *ret_reply)
+{
+	return look(service, describe, ret_reply);
+}
+
+int standin_list(struct reply *ret_reply)
+{
+	return look(NULL, describe_brief, ret_reply);
 }
 
 int standin_connections(const char *service, const struct connections_query *query,

@@ -158,8 +158,22 @@ enum { FIELDS = sizeof(struct hs_counters) / sizeof(uint64_t) };
 _Static_assert(offsetof(struct hs_counters, recent) == (FIELDS - 1) * sizeof(uint64_t),
 	       "the last word is no count");
 
-/* Reads one entry of the per-CPU map: one value for each CPU. */
-static int read_entry(int counters_fd, uint32_t index, struct hs_counters **ret_values, int *ret_n)
+/* Adds up one entry: one value for each CPU. `sum` has as many fields as a value has words. The
+ * last one is not summed: it becomes the number of connections in the last whole period. */
+static void sum_values(const struct hs_counters *values, int n_cpus, uint64_t sum[FIELDS])
+{
+	uint32_t period = hs_recent_period(now_coarse_nsec());
+
+	for (int cpu = 0; cpu < n_cpus; cpu++) {
+		const uint64_t *words = (const uint64_t *)&values[cpu];
+
+		for (int field = 0; field < FIELDS - 1; field++)
+			sum[field] += words[field];
+		sum[FIELDS - 1] += hs_recent_of(values[cpu].recent, period);
+	}
+}
+
+static int sum_entry(int counters_fd, uint32_t index, uint64_t sum[FIELDS])
 {
 	_cleanup_(freep) struct hs_counters *values = NULL;
 	int r, n = libbpf_num_possible_cpus();
@@ -170,31 +184,52 @@ static int read_entry(int counters_fd, uint32_t index, struct hs_counters **ret_
 	if (!values)
 		return -ENOMEM;
 	r = bpf_map_lookup_elem(counters_fd, &index, values);
-	if (r < 0)
+	if (!r)
+		sum_values(values, n, sum);
+	return r;
+}
+
+/* All entries, asked for at once: who describes hundreds of services would else spend most of the
+ * time on system calls. Per-CPU arrays are read so since Linux 5.13. */
+static int sum_all(int counters_fd, uint64_t sums[HS_COUNTERS_MAX][FIELDS])
+{
+	_cleanup_(freep) struct hs_counters *values = NULL;
+	uint32_t keys[HS_COUNTERS_MAX], n_entries = HS_COUNTERS_MAX, next;
+	int r, n = libbpf_num_possible_cpus();
+
+	if (n < 0)
+		return n;
+	values = calloc((size_t)n * HS_COUNTERS_MAX, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	r = bpf_map_lookup_batch(counters_fd, NULL, &next, keys, values, &n_entries, NULL);
+	/* -ENOENT: that was the last of them */
+	if (r < 0 && r != -ENOENT)
 		return r;
-	*ret_values = steal_ptr(&values);
-	*ret_n = n;
+	if (n_entries != HS_COUNTERS_MAX)
+		return -EIO;
+	for (uint32_t i = 0; i < n_entries; i++)
+		sum_values(values + (size_t)i * n, n, sums[keys[i]]);
 	return 0;
 }
 
-/* Sums one entry; `sum` has as many fields as a value has words. The last one is not summed: it
- * becomes the number of connections in the last whole period. */
-static int sum_entry(int counters_fd, uint32_t index, uint64_t sum[FIELDS])
+static void read_totals(const struct hs_counters *c, struct slot_totals *ret_totals)
 {
-	uint32_t period = hs_recent_period(now_coarse_nsec());
-	_cleanup_(freep) struct hs_counters *values = NULL;
-	int n, r = read_entry(counters_fd, index, &values, &n);
-
-	if (r < 0)
-		return r;
-	for (int cpu = 0; cpu < n; cpu++) {
-		const uint64_t *words = (const uint64_t *)&values[cpu];
-
-		for (int field = 0; field < FIELDS - 1; field++)
-			sum[field] += words[field];
-		sum[FIELDS - 1] += hs_recent_of(values[cpu].recent, period);
-	}
-	return 0;
+	*ret_totals = (struct slot_totals) {
+		.chosen = c->chosen,
+		.fell_through = c->fell_through,
+		.migrated_in = c->migrated_in,
+		.select_failed = c->select_failed,
+		.opened = c->opened,
+		.closed = c->closed,
+		.moved_in = c->moved_in,
+		.moved_out = c->moved_out,
+		.connections = c->opened + c->moved_in - c->moved_out - c->closed,
+		.opened_per_second = (double)c->recent * NSEC_PER_SEC / (1 << HS_RECENT_SHIFT),
+	};
+	/* read while it changes, the CPUs' sums may be off by those in flight: never below zero */
+	if ((int64_t)ret_totals->connections < 0)
+		ret_totals->connections = 0;
 }
 
 int plane_slot_counted(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
@@ -202,24 +237,9 @@ int plane_slot_counted(const struct plane *plane, unsigned slot, struct slot_tot
 	struct hs_counters c = {0};
 	int r = sum_entry(plane_counters_fd(plane), slot, (uint64_t *)&c);
 
-	if (r < 0)
-		return r;
-	*ret_totals = (struct slot_totals) {
-		.chosen = c.chosen,
-		.fell_through = c.fell_through,
-		.migrated_in = c.migrated_in,
-		.select_failed = c.select_failed,
-		.opened = c.opened,
-		.closed = c.closed,
-		.moved_in = c.moved_in,
-		.moved_out = c.moved_out,
-		.connections = c.opened + c.moved_in - c.moved_out - c.closed,
-		.opened_per_second = (double)c.recent * NSEC_PER_SEC / (1 << HS_RECENT_SHIFT),
-	};
-	/* read while it changes, the CPUs' sums may be off by those in flight: never below zero */
-	if ((int64_t)ret_totals->connections < 0)
-		ret_totals->connections = 0;
-	return 0;
+	if (!r)
+		read_totals(&c, ret_totals);
+	return r;
 }
 
 int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
@@ -245,15 +265,20 @@ int plane_asked_otherwise(const struct plane *plane, uint64_t *ret_asked)
 
 int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 {
-	struct hs_service_counters c = {0};
+	union {
+		struct hs_counters slots[HS_COUNTERS_MAX];
+		uint64_t words[HS_COUNTERS_MAX][FIELDS];
+	} sums = {0};
+	struct hs_service_counters c;
 	struct plane_totals totals = {0};
 	uint64_t at_paths[HS_SLOTS_MAX];
-	int r = sum_entry(plane_counters_fd(plane), HS_COUNTERS_SERVICE, (uint64_t *)&c);
+	int r = sum_all(plane_counters_fd(plane), sums.words);
 
-	for (unsigned slot = 0; !r && slot < HS_PLACES_MAX; slot++)
-		r = plane_slot_counted(plane, slot, &totals.slots[slot]);
 	if (r < 0)
 		return r;
+	memcpy(&c, &sums.slots[HS_COUNTERS_SERVICE], sizeof(c));
+	for (unsigned slot = 0; slot < HS_PLACES_MAX; slot++)
+		read_totals(&sums.slots[slot], &totals.slots[slot]);
 	paths_connections(plane_paths(plane), at_paths);
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
 		totals.slots[slot].connections += at_paths[slot];

@@ -28,12 +28,10 @@ static void check_shown(const char *text)
 static void fuzz_shown(json_object *object, FILE *out)
 {
 	struct render render = {.out = out, .now_usec = 1700000000 * USEC_PER_SEC};
-	_cleanup_(json_object_putp) json_object *list = NULL;
 
 	render_status(&render, object);
 	render_connections(&render, object);
-	list = list_from_statuses(object);
-	render_list(&render, list);
+	render_list(&render, object);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

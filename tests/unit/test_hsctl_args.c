@@ -391,44 +391,27 @@ static void test_odd_status(void **state)
 
 static void test_list(void **state)
 {
-	_cleanup_(json_object_putp) json_object *statuses = json_object_new_array();
-	_cleanup_(json_object_putp) json_object *list = NULL;
-	_cleanup_(freep) char *text = NULL;
+	static const struct {
+		const char *json, *shows;
+	} cases[] = {
+		{"[{\"service\":\"app\",\"policy\":\"standby\",\"active\":0,\"ready\":1,\"slots\":"
+		 "2,"
+		 "\"connections\":12,\"parked\":null,\"listeners\":[{\"protocol\":\"tcp\","
+		 "\"address\":\"0.0.0.0:8080\"},{\"protocol\":\"tcp\",\"address\":\"[::]:8080\"}]}"
+		 "]",
+		 "app     standby      0   1/2    12      - 0.0.0.0:8080 [::]:8080"},
+		{"[{\"service\":\"dim\",\"ready\":1,\"unknown\":1,\"slots\":2}]", "1?/2"},
+		/* one that is left, and one that could not be */
+		{"[{\"service\":\"app\",\"ready\":1,\"full\":2,\"slots\":2}]", "1/2, 2 full"},
+		{"[{}, null]", "0/0"},
+	};
 
 	(void)state;
-	json_object_array_add(statuses, json_parse(good_status));
-	json_object_array_add(statuses, json_parse("{}"));
-	json_object_array_add(statuses, NULL);
-	json_object_array_add(statuses, json_parse("{\"service\":\"dim\",\"slots\":"
-						   "[{\"state\":\"unknown\"},"
-						   "{\"state\":\"ready\"}]}"));
-	list = list_from_statuses(statuses);
-	assert_int_equal(json_count(list), 4);
-	assert_string_equal(
-		json_line(json_object_array_get_idx(list, 0)),
-		"{\"service\":\"app\",\"policy\":\"standby\",\"active\":0,\"ready\":1,"
-		"\"unknown\":0,\"full\":0,\"slots\":2,\"connections\":12,\"outdated\":0,\"park\":"
-		"null,\"parked\":null,"
-		"\"listeners\":[{\"protocol\":\"tcp\","
-		"\"address\":\"0.0.0.0:8080\"},{\"protocol\":\"tcp\",\"address\":"
-		"\"[::]:8080\"}],\"problem\":\"Settings are wrong.\"}");
-	text = render_text(render_list, json_line(list));
-	assert_shows(text, "app     standby      0   1/2    12      - 0.0.0.0:8080 [::]:8080");
-	assert_shows(text, "0/0");
-	assert_shows(text, "1?/2");
-}
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(freep) char *text = render_text(render_list, cases[i].json);
 
-/* One that is left, and one that could not be. */
-static void test_list_full(void **state)
-{
-	_cleanup_(json_object_putp) json_object *statuses =
-		json_parse("[{\"service\":\"app\",\"slots\":[{\"state\":\"ready\",\"full\":true},"
-			   "{\"state\":\"full\",\"full\":true}]}]");
-	_cleanup_(json_object_putp) json_object *list = list_from_statuses(statuses);
-	_cleanup_(freep) char *text = render_text(render_list, json_line(list));
-
-	(void)state;
-	assert_shows(text, "1/2, 2 full");
+		assert_shows(text, cases[i].shows);
+	}
 }
 
 static void test_connections(void **state)
@@ -530,14 +513,14 @@ static void test_command(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_values),
-		cmocka_unit_test(test_order),	   cmocka_unit_test(test_help),
-		cmocka_unit_test(test_bad),	   cmocka_unit_test(test_bad_text),
-		cmocka_unit_test(test_service),	   cmocka_unit_test(test_verbs),
-		cmocka_unit_test(test_status),	   cmocka_unit_test(test_unknown_queue),
-		cmocka_unit_test(test_odd_status), cmocka_unit_test(test_list),
-		cmocka_unit_test(test_list_full),  cmocka_unit_test(test_connections),
-		cmocka_unit_test(test_progress),   cmocka_unit_test(test_command),
+		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_values),
+		cmocka_unit_test(test_order),	    cmocka_unit_test(test_help),
+		cmocka_unit_test(test_bad),	    cmocka_unit_test(test_bad_text),
+		cmocka_unit_test(test_service),	    cmocka_unit_test(test_verbs),
+		cmocka_unit_test(test_status),	    cmocka_unit_test(test_unknown_queue),
+		cmocka_unit_test(test_odd_status),  cmocka_unit_test(test_list),
+		cmocka_unit_test(test_connections), cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_command),
 	};
 
 	return cmocka_run_group_tests_name("hsctl_args", tests, NULL, NULL);

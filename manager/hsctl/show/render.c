@@ -320,57 +320,6 @@ void render_status(const struct render *render, json_object *status)
 		      render->out);
 }
 
-/* ---- shorter objects ---- */
-
-static void copy(json_object *to, json_object *from, const char *key)
-{
-	json_object *value = NULL;
-
-	if (json_object_is_type(from, json_type_object))
-		json_object_object_get_ex(from, key, &value);
-	json_object_object_add(to, key, json_object_get(value));
-}
-
-static json_object *list_entry(json_object *status)
-{
-	json_object *entry = json_object_new_object(), *slots = json_array(status, "slots");
-	json_object *value = NULL;
-	int64_t ready = 0, unknown = 0, full = 0, connections = 0, outdated = 0;
-
-	for (size_t i = 0; i < json_count(slots); i++) {
-		json_object *slot = json_object_array_get_idx(slots, i);
-
-		ready += !strcmp(json_text(slot, "state"), "ready");
-		unknown += !strcmp(json_text(slot, "state"), "unknown");
-		full += json_is_true(slot, "full");
-		connections += json_number(slot, "connections", 0);
-		outdated += json_object_object_get_ex(slot, "outdated", &value) && value;
-	}
-	copy(entry, status, "service");
-	copy(entry, status, "policy");
-	copy(entry, status, "active");
-	json_object_object_add(entry, "ready", json_object_new_int64(ready));
-	json_object_object_add(entry, "unknown", json_object_new_int64(unknown));
-	json_object_object_add(entry, "full", json_object_new_int64(full));
-	json_object_object_add(entry, "slots", json_object_new_int64(json_count(slots)));
-	json_object_object_add(entry, "connections", json_object_new_int64(connections));
-	json_object_object_add(entry, "outdated", json_object_new_int64(outdated));
-	copy(entry, status, "park");
-	copy(entry, status, "parked");
-	copy(entry, status, "listeners");
-	copy(entry, status, "problem");
-	return entry;
-}
-
-json_object *list_from_statuses(json_object *statuses)
-{
-	json_object *list = json_object_new_array();
-
-	for (size_t i = 0; i < json_count(statuses); i++)
-		json_object_array_add(list, list_entry(json_object_array_get_idx(statuses, i)));
-	return list;
-}
-
 /* ---- list ---- */
 
 static void addresses(json_object *listeners, char *text, size_t size)

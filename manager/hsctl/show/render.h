@@ -18,7 +18,5 @@ struct render {
 void render_status(const struct render *render, json_object *status);
 /* What connections_report() makes, or a part of it; see render_connections.c. */
 void render_connections(const struct render *render, json_object *connections);
-/* What render_list() shows, from an array of status objects: [{"service","policy","active","ready",
- * "slots","connections","park","parked","listeners","problem"}]. The caller owns it. */
-json_object *list_from_statuses(json_object *statuses);
+/* What report_to_row() makes of each service. */
 void render_list(const struct render *render, json_object *list);

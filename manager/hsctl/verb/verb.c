@@ -103,6 +103,22 @@ int verb_describe(const struct arguments *arguments, const char *service, struct
 	return standin_describe(service, ret_reply);
 }
 
+int verb_ask_list(const struct arguments *arguments, struct reply *ret_reply, bool *ret_direct)
+{
+	struct client_call call = {
+		.method = "List",
+		.timeout_usec = verb_timeout(arguments, VERB_TIMEOUT),
+	};
+	enum client_answer answer = client_ask(arguments, &call, ret_reply, "");
+
+	*ret_direct =
+		verb_may_do_directly(arguments, answer == CLIENT_LOST ? CLIENT_ABSENT : answer);
+	if (!*ret_direct)
+		return ret_reply->exit;
+	*ret_reply = (struct reply) {0};
+	return standin_list(ret_reply);
+}
+
 int verb_inspect(const struct arguments *arguments, const char *service,
 		 const struct connections_query *query, struct reply *ret_reply, bool *ret_direct)
 {

@@ -40,6 +40,9 @@ void verb_look(const struct arguments *arguments, const char *service);
 int verb_describe(const struct arguments *arguments, const char *service, struct reply *ret_reply,
 		  bool *ret_direct);
 
+/* What is listed of all (report_to_row()): likewise. */
+int verb_ask_list(const struct arguments *arguments, struct reply *ret_reply, bool *ret_direct);
+
 /* What connections_report() makes of a service: likewise. */
 int verb_inspect(const struct arguments *arguments, const char *service,
 		 const struct connections_query *query, struct reply *ret_reply, bool *ret_direct);

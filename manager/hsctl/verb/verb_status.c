@@ -17,25 +17,34 @@ static int fail(struct reply *reply)
 	return exit;
 }
 
-/* A status object or an array of them. NULL after a complaint; *ret_exit says how bad. */
-static json_object *look(const struct arguments *arguments, const char *service, int *ret_exit)
+/* What there is of an answer (whose exit code is `exit`). NULL after a complaint; *ret_exit says
+ * how bad. */
+static json_object *take(const struct arguments *arguments, int exit, bool direct,
+			 struct reply *reply, int *ret_exit)
 {
-	json_object *object = NULL;
-	struct reply reply = {0};
-	bool direct;
+	json_object *object = exit ? NULL : json_parse(reply->text);
 
-	verb_look(arguments, service);
-	*ret_exit = verb_describe(arguments, service, &reply, &direct);
-	if (!*ret_exit)
-		object = json_parse(reply.text);
+	*ret_exit = exit;
 	if (!object) {
-		*ret_exit = fail(&reply);
+		*ret_exit = fail(reply);
 		return NULL;
 	}
 	if (direct)
-		verb_tell_direct(arguments, &reply);
-	reply_done(&reply);
+		verb_tell_direct(arguments, reply);
+	reply_done(reply);
 	return object;
+}
+
+/* A status object or an array of them; see take(). */
+static json_object *look(const struct arguments *arguments, const char *service, int *ret_exit)
+{
+	struct reply reply = {0};
+	bool direct;
+	int exit;
+
+	verb_look(arguments, service);
+	exit = verb_describe(arguments, service, &reply, &direct);
+	return take(arguments, exit, direct, &reply, ret_exit);
 }
 
 /* What a table or a sentence has too much for the terminal goes to the next line, by whole words.
@@ -57,19 +66,22 @@ static void render_wrapped(const struct arguments *arguments, json_object *objec
 
 int verb_list(const struct arguments *arguments)
 {
-	_cleanup_(json_object_putp) json_object *statuses = NULL, *list = NULL;
+	_cleanup_(json_object_putp) json_object *list = NULL;
+	struct reply reply = {0};
+	bool direct;
 	int exit;
 
-	statuses = look(arguments, NULL, &exit);
-	if (!statuses)
+	verb_look(arguments, NULL);
+	exit = verb_ask_list(arguments, &reply, &direct);
+	list = take(arguments, exit, direct, &reply, &exit);
+	if (!list)
 		return exit;
-	list = list_from_statuses(statuses);
 	if (arguments->json)
 		puts(json_line(list));
 	else if (json_count(list))
 		render_wrapped(arguments, list, render_list);
-	else
-		render_wrapped(arguments, statuses, render_status);
+	else /* says what to do */
+		render_wrapped(arguments, list, render_status);
 	return EXIT_DONE;
 }
 

@@ -345,6 +345,39 @@ json_object *report_to_json(const struct service_report *report)
 	return object;
 }
 
+/* "connections" is 0 where they are not counted, as a sum of what is not there. */
+json_object *report_to_row(const struct service_report *report)
+{
+	json_object *object = json_object_new_object();
+	uint64_t ready = 0, unknown = 0, full = 0, connections = 0, outdated = 0;
+
+	for (unsigned i = 0; i < report->n_slots; i++) {
+		const struct slot_report *slot = &report->slots[i];
+
+		ready += slot->state == SLOT_READY;
+		unknown += slot->state == SLOT_UNKNOWN;
+		full += slot->full;
+		connections += report->accounting ? slot->totals.connections : 0;
+		outdated += slot->outdated.files > 0;
+	}
+	add_text(object, "service", report->service);
+	add_text(object, "policy", policy_to_string(hs_word_policy(report->word)));
+	add_slot(object, "active", hs_word_active(report->word));
+	add_number(object, "ready", ready);
+	add_number(object, "unknown", unknown);
+	add_number(object, "full", full);
+	add_number(object, "slots", report->n_slots);
+	add_number(object, "connections", connections);
+	add_number(object, "outdated", outdated);
+	json_object_object_add(
+		object, "park",
+		json_object_new_boolean(hs_word_flags(report->word) & HS_FLAG_PARK_ALL));
+	add_count(object, "parked", report->parked);
+	json_object_object_add(object, "listeners", listeners_to_json(report));
+	add_text(object, "problem", report->problem.text);
+	return object;
+}
+
 json_object *report_change(const struct switchover *s, const char *service,
 			   const struct switchover_result *result)
 {

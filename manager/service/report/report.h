@@ -93,6 +93,10 @@ void report_canary(json_object *object, const struct canary_filter *filter);
 /* The object of `hsctl status --json`. The caller owns it (json_object_put). */
 json_object *report_to_json(const struct service_report *report);
 
+/* What `hsctl list --json` has of it: of hundreds of services the whole would be too much for a
+ * look. Likewise. */
+json_object *report_to_row(const struct service_report *report);
+
 /* The result of a finished change, and one step of it. */
 json_object *report_change(const struct switchover *s, const char *service,
 			   const struct switchover_result *result);

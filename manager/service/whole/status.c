@@ -177,6 +177,16 @@ json_object *service_to_json(struct service *service, bool may_see)
 	return report_to_json(report);
 }
 
+json_object *service_to_row(struct service *service)
+{
+	_cleanup_(freep) struct service_report *report = malloc(sizeof(*report));
+
+	if (!report)
+		return NULL;
+	service_report(service, report);
+	return report_to_row(report);
+}
+
 static char *describe(struct service *service, bool may_see)
 {
 	json_object *object = service_to_json(service, may_see);

@@ -11,3 +11,5 @@ void service_report(struct service *service, struct service_report *ret_report);
 const char *service_describe(struct service *service, bool may_see);
 /* The same, made now. The caller's; NULL: no memory. */
 json_object *service_to_json(struct service *service, bool may_see);
+/* The line of `hsctl list`, made now: likewise. */
+json_object *service_to_row(struct service *service);
