@@ -58,7 +58,7 @@ static int need_workers(struct standin *standin)
 
 	if (standin->workers)
 		return 0;
-	r = work_host_new(false, &host_fd);
+	r = work_host_new(false, standin->host.until, &host_fd);
 	return r < 0 ? r
 		     : workers_new(standin->host.event, host_fd, on_released, standin,
 				   &standin->workers);

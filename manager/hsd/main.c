@@ -174,7 +174,7 @@ static int run(struct manager_options *options)
 	struct problem problem = {0};
 	struct start start = {0};
 	/* while there is nothing open that its children should not have */
-	int r = work_host_new(true, &options->work_host);
+	int r = work_host_new(true, 0, &options->work_host);
 
 	/* without it the loop asks for itself */
 	if (r >= 0 && unixask_is_needed())

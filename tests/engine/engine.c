@@ -194,7 +194,7 @@ static int begin_work(void)
 	int fd;
 
 	nth_enter();
-	rig_check(work_host_new(true, &fd) == 0);
+	rig_check(work_host_new(true, 0, &fd) == 0);
 	nth_leave();
 	return fd;
 }

@@ -140,9 +140,11 @@ int work_read_answer(int file, struct work_answer *answer);
 /*
  * Forks it. To be called while nothing is open that must not be held by a process that may never
  * end. It ends when the last copy of `*ret_fd` is closed; what was begun goes on to its end.
- * `borrows`: what needs more than it may is asked of hs-borrow (plane/borrow/borrow.h).
+ * `borrows`: what needs more than it may is asked of hs-borrow (plane/borrow/borrow.h). `until`
+ * (now_usec(), 0 = no such time): then nobody is there any more who would end what hangs, and it is
+ * ended by itself, unless it waits for a lock in the kernel.
  */
-int work_host_new(bool borrows, int *ret_fd);
+int work_host_new(bool borrows, uint64_t until, int *ret_fd);
 /* Has it begin. `fds`: the socket, the file, and what belongs to the order. -EAGAIN: it has more to
  * do than it can hold; later. */
 int work_host_order(int host_fd, const int *fds, size_t n_fds);

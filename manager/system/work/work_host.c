@@ -6,16 +6,25 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 #include "system/work/work.h"
 #include "system/work/work_do.h"
+#include "util/clock.h"
 #include "util/fdpass.h"
 #include "util/macro.h"
 
 /* The socket, the file, and a park for each listener. */
 #define ORDER_FDS_MAX (2 + PLANE_LISTENERS_MAX)
-/* Nobody waits that long: what is not done then is not wanted any more. Seconds. */
-#define WORK_TIME_MAX 60
+/* Nobody waits that long: what is not done then is not wanted any more. */
+#define WORK_TIME_MAX (60 * USEC_PER_SEC)
+
+struct work_host {
+	int fd;
+	bool borrows;
+	uint64_t until;
+	struct accounting *accounting; /* NULL: not made yet */
+};
 
 struct rights {
 	int fds[ORDER_FDS_MAX];
@@ -50,36 +59,47 @@ static int receive(int host_fd, struct rights *ret_rights)
 	return n < 0 ? (int)n : n > 0;
 }
 
-static void begin(const struct rights *rights, int host_fd, struct accounting *accounting,
-		  bool borrows)
+static void set_alarm(uint64_t until)
+{
+	uint64_t now = now_usec(), time = WORK_TIME_MAX;
+	struct itimerval timer = {0};
+
+	if (until)
+		time = until > now ? MIN(time, until - now) : 1;
+	timer.it_value.tv_sec = (time_t)(time / USEC_PER_SEC);
+	timer.it_value.tv_usec = (suseconds_t)(time % USEC_PER_SEC);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void begin(const struct work_host *host, const struct rights *rights)
 {
 	pid_t child = fork();
 
 	if (child)
 		return;
-	close_fd(host_fd);
+	close_fd(host->fd);
 	signal(SIGCHLD, SIG_DFL);
-	alarm(WORK_TIME_MAX);
-	work_do(rights->fds[0], rights->fds[1], rights->fds + 2, rights->n - 2, accounting,
-		borrows);
+	signal(SIGALRM, SIG_DFL);
+	set_alarm(host->until);
+	work_do(rights->fds[0], rights->fds[1], rights->fds + 2, rights->n - 2, host->accounting,
+		host->borrows);
 	_exit(0);
 }
 
-static void serve(int host_fd, bool borrows)
+static void serve(struct work_host *host)
 {
-	struct accounting *accounting = NULL;
 	struct rights rights;
 	int r;
 
-	while ((r = receive(host_fd, &rights)) != 0) {
+	while ((r = receive(host->fd, &rights)) != 0) {
 		/* no memory, say: the next order may find some */
 		if (r < 0)
 			continue;
 		/* the daemon has made it by the time of its first order */
-		if (!accounting)
-			(void)accounting_attach(&accounting);
+		if (!host->accounting)
+			(void)accounting_attach(&host->accounting);
 		if (rights.n >= 2)
-			begin(&rights, host_fd, accounting, borrows);
+			begin(host, &rights);
 		close_all(&rights);
 	}
 }
@@ -93,13 +113,14 @@ static void be_silent(void)
 		dup2(fd, i);
 }
 
-static void be_host(int host_fd, bool borrows)
+static void be_host(struct work_host *host)
 {
 	sigset_t none;
 
 	/* what others are waiting to see closed is not for this process and its children to hold */
-	dup2(host_fd, 3);
-	if (!borrows)
+	dup2(host->fd, 3);
+	host->fd = 3;
+	if (!host->borrows)
 		be_silent();
 	syscall(SYS_close_range, 4, ~0U, 0);
 	prctl(PR_SET_NAME, "hsd-work");
@@ -107,10 +128,10 @@ static void be_host(int host_fd, bool borrows)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGCHLD, SIG_IGN);
-	serve(3, borrows);
+	serve(host);
 }
 
-int work_host_new(bool borrows, int *ret_fd)
+int work_host_new(bool borrows, uint64_t until, int *ret_fd)
 {
 	_cleanup_(close_fdp) int here = -1, there = -1;
 	int ends[2];
@@ -124,7 +145,9 @@ int work_host_new(bool borrows, int *ret_fd)
 	if (child < 0)
 		return -errno;
 	if (!child) {
-		be_host(there, borrows);
+		struct work_host host = {.fd = there, .borrows = borrows, .until = until};
+
+		be_host(&host);
 		_exit(0);
 	}
 	*ret_fd = steal_fd(&here);
