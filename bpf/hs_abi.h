@@ -71,7 +71,8 @@ struct hs_control {
 	 */
 	__u32 service_id;
 	/* bit N: slot N has been retired, or was never adopted: it ended, if it ends, on purpose.
-	 * Writers: retire sets, adoption clears, atomically */
+	 * Bit 16 + N: it was drained, and is to stay out of service, also for the next hsd.
+	 * Writers: retire and drain set, adoption clears both, a new run the latter; atomically */
 	__u32 retired;
 	/* bit N: slot N hangs: it is no standby until it serves again or is a new instance.
 	 * Writers: hsd sets; hsd and adoption clear, atomically */
@@ -92,13 +93,17 @@ struct hs_control {
 	__u8 canary_mode;
 	/* how long a flow may be idle, in units of 2^HS_FLOW_TICK_SHIFT ns; at least 1 */
 	__u32 flow_idle;
-	/* an upgrade that is under way: bits 0-7 its state, 8-15 the old slot, 16-23 the new one,
-	 * 24-55 the user who asked for it, all ones = nobody, bit 63 set; 0 = none. Writer: hsd */
+	/* a change that is under way and that the next hsd goes on with; 0 = none. An upgrade: bits
+	 * 0-7 its state, 8-15 the old slot, 16-23 the new one, 24-55 the user who asked for it, all
+	 * ones = nobody, bit 63 set. A drain: bits 0-3 its slot, 4-28 its deadline in seconds of
+	 * CLOCK_MONOTONIC, modulo 2^25, 29-60 the user, bit 62 set. Writers: hsd; of a drain hsctl,
+	 * too */
 	__u64 upgrade;
 };
 _Static_assert(sizeof(struct hs_control) == 72, "layout of map control");
 _Static_assert(__builtin_offsetof(struct hs_control, flow_mode) == 56, "layout of map control");
 _Static_assert(__builtin_offsetof(struct hs_control, abi) == 32, "layout of map control");
+_Static_assert(2 * HS_SLOTS_MAX <= 32, "room in hs_control.retired");
 
 /* What a datagram follows, when its service has UDP listeners. */
 enum hs_flow_mode {

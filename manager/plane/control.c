@@ -9,6 +9,7 @@
 
 #include "plane/path/activelink.h"
 #include "plane/plane_state.h"
+#include "util/clock.h"
 
 uint64_t plane_word(const struct plane *plane)
 {
@@ -81,13 +82,25 @@ static bool has_bit(const uint32_t *bits, unsigned slot)
 	return __atomic_load_n(bits, __ATOMIC_SEQ_CST) & (1U << slot);
 }
 
+static void set_bits(uint32_t *bits, uint32_t which, bool on)
+{
+	if (on)
+		__atomic_fetch_or(bits, which, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(bits, ~which, __ATOMIC_SEQ_CST);
+}
+
 static void set_bit(uint32_t *bits, unsigned slot, bool on)
 {
 	assert(slot < HS_SLOTS_MAX);
-	if (on)
-		__atomic_fetch_or(bits, 1U << slot, __ATOMIC_SEQ_CST);
-	else
-		__atomic_fetch_and(bits, ~(1U << slot), __ATOMIC_SEQ_CST);
+	set_bits(bits, 1U << slot, on);
+}
+
+/* In the upper half of `retired`. */
+static uint32_t drained_bit(unsigned slot)
+{
+	assert(slot < HS_SLOTS_MAX);
+	return 1U << (slot + HS_SLOTS_MAX);
 }
 
 bool plane_is_retired(const struct plane *plane, unsigned slot)
@@ -97,7 +110,19 @@ bool plane_is_retired(const struct plane *plane, unsigned slot)
 
 void plane_set_retired(struct plane *plane, unsigned slot, bool retired)
 {
-	set_bit(&plane->control->retired, slot, retired);
+	uint32_t drained = drained_bit(slot);
+
+	set_bits(&plane->control->retired, 1U << slot | (retired ? 0 : drained), retired);
+}
+
+bool plane_is_drained(const struct plane *plane, unsigned slot)
+{
+	return __atomic_load_n(&plane->control->retired, __ATOMIC_SEQ_CST) & drained_bit(slot);
+}
+
+void plane_set_drained(struct plane *plane, unsigned slot, bool drained)
+{
+	set_bits(&plane->control->retired, drained_bit(slot), drained);
 }
 
 bool plane_is_suspect(const struct plane *plane, unsigned slot)
@@ -168,4 +193,59 @@ bool plane_upgrade(const struct plane *plane, struct plane_upgrade *ret_upgrade)
 	*ret_upgrade = upgrade;
 	return upgrade.from < HS_SLOTS_MAX && upgrade.to < HS_SLOTS_MAX &&
 	       upgrade.from != upgrade.to;
+}
+
+#define DRAIN_NOTED	     (UINT64_C(1) << 62)
+#define DRAIN_DEADLINE_SHIFT 4
+#define DRAIN_DEADLINE_BITS  25
+#define DRAIN_UID_SHIFT	     (DRAIN_DEADLINE_SHIFT + DRAIN_DEADLINE_BITS)
+
+static uint64_t drain_note(const struct plane_drain *drain)
+{
+	uint64_t deadline = drain->deadline_sec & ((UINT64_C(1) << DRAIN_DEADLINE_BITS) - 1);
+
+	assert(drain->slot < HS_SLOTS_MAX);
+	return DRAIN_NOTED | drain->slot | deadline << DRAIN_DEADLINE_SHIFT |
+	       (uint64_t)drain->uid << DRAIN_UID_SHIFT;
+}
+
+/* The time near to now that is meant: half a year before, or after it. */
+static uint64_t near(uint64_t deadline, uint64_t now)
+{
+	uint64_t half = UINT64_C(1) << (DRAIN_DEADLINE_BITS - 1);
+	uint64_t ahead = (deadline - now + half) & (2 * half - 1);
+
+	return now + ahead > half ? now + ahead - half : 0;
+}
+
+void plane_note_drain(struct plane *plane, const struct plane_drain *drain)
+{
+	__atomic_store_n(&plane->control->upgrade, drain_note(drain), __ATOMIC_SEQ_CST);
+}
+
+bool plane_drain(const struct plane *plane, struct plane_drain *ret_drain)
+{
+	uint64_t noted = __atomic_load_n(&plane->control->upgrade, __ATOMIC_SEQ_CST);
+
+	if (!(noted & DRAIN_NOTED) || noted & UPGRADE_NOTED)
+		return false;
+	*ret_drain = (struct plane_drain) {
+		.slot = noted & (HS_SLOTS_MAX - 1),
+		.deadline_sec = near(noted >> DRAIN_DEADLINE_SHIFT, now_usec() / USEC_PER_SEC),
+		.uid = (uint32_t)(noted >> DRAIN_UID_SHIFT),
+	};
+	return true;
+}
+
+bool plane_is_noted(const struct plane *plane, const struct plane_drain *drain)
+{
+	return __atomic_load_n(&plane->control->upgrade, __ATOMIC_SEQ_CST) == drain_note(drain);
+}
+
+void plane_forget_drain(struct plane *plane, const struct plane_drain *drain)
+{
+	__u64 noted = drain_note(drain);
+
+	__atomic_compare_exchange_n(&plane->control->upgrade, &noted, 0, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
 }

@@ -41,6 +41,11 @@ int plane_lead_paths(const struct plane *plane);
 bool plane_is_retired(const struct plane *plane, unsigned slot);
 void plane_set_retired(struct plane *plane, unsigned slot, bool retired);
 
+/* Whether it was drained, or is to be: the instance that runs stays out of service until somebody
+ * takes it back, whoever manages it. Over when it is not retired any more. */
+bool plane_is_drained(const struct plane *plane, unsigned slot);
+void plane_set_drained(struct plane *plane, unsigned slot, bool drained);
+
 /* Whether the slot was found hanging. Kept in the kernel for the same reason. */
 bool plane_is_suspect(const struct plane *plane, unsigned slot);
 void plane_set_suspect(struct plane *plane, unsigned slot, bool suspect);
@@ -58,6 +63,19 @@ struct plane_upgrade {
 };
 void plane_set_upgrade(struct plane *plane, const struct plane_upgrade *upgrade);
 bool plane_upgrade(const struct plane *plane, struct plane_upgrade *ret_upgrade);
+
+/* The drain that is under way, likewise; of the two there is one at a time. */
+struct plane_drain {
+	unsigned slot;
+	uint64_t deadline_sec; /* now_usec(), in seconds */
+	uint32_t uid;	       /* as above */
+};
+void plane_note_drain(struct plane *plane, const struct plane_drain *drain);
+bool plane_drain(const struct plane *plane, struct plane_drain *ret_drain);
+/* It is still the one that is noted: nobody has ended it, or begun another change. */
+bool plane_is_noted(const struct plane *plane, const struct plane_drain *drain);
+/* It has ended. What somebody else has noted stays. */
+void plane_forget_drain(struct plane *plane, const struct plane_drain *drain);
 
 /* What rollback needs to know of the last switchover. */
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie);

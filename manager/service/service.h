@@ -77,7 +77,7 @@ struct service {
 	struct run *runs[SERVICE_IDLE]; /* NULL: none of the kind; see service/change/run.h */
 	struct run *ended;		/* those that have */
 	bool settles;			/* a change is about to flip, or has a moment ago */
-	sd_event_source *resume_source; /* see service/upgrade/upgrade_resume.h */
+	sd_event_source *resume_source; /* see service/whole/resume.h */
 	uint64_t resume_until;
 	struct smoke *smoke;
 	bool loss_told; /* that no slot is left; until the next adoption */

@@ -17,6 +17,7 @@
 #include "nth.h"
 #include "service/slot/adoption.h"
 #include "service/slot/retirement.h"
+#include "service/slot/states.h"
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
 
@@ -188,6 +189,34 @@ static void retire_and_adopt(struct engine *engine)
 	wait_for(engine, adopted);
 }
 
+static struct asked *begin_drain(struct engine *engine, unsigned slot, uint64_t patience_usec)
+{
+	struct asked *asked = engine_ask(engine);
+
+	nth_enter();
+	call_drain(engine->service, slot, patience_usec, &asked->request);
+	nth_leave();
+	return asked;
+}
+
+static void take_back(struct engine *engine, unsigned slot)
+{
+	struct asked *adopted = engine_ask(engine);
+
+	nth_enter();
+	instance_adopt(engine->service->instances[slot], &adopted->request);
+	nth_leave();
+	wait_for(engine, adopted);
+}
+
+static void drain_and_take_back(struct engine *engine)
+{
+	unsigned active = engine_active(engine);
+
+	wait_for(engine, begin_drain(engine, active, USEC_PER_SEC));
+	take_back(engine, active);
+}
+
 static void restart_unit(struct engine *engine)
 {
 	unsigned runs = engine->runs;
@@ -248,6 +277,26 @@ static void manage_anew(struct engine *engine)
 		r = service_new(&engine->host, "web", &engine->service);
 		nth_leave();
 	} while (r < 0);
+}
+
+/* Somebody stays until the next host has come; where it was not begun nothing is left. */
+static void drain_and_manage_anew(struct engine *engine)
+{
+	unsigned active = engine_active(engine);
+	struct address address = engine_address();
+	int fd = client_connect(&address);
+
+	rig_check(client_ask(fd) == (char)('A' + active));
+	begin_drain(engine, active, USEC_PER_SEC * 3600);
+	engine_until(engine, engine_state(engine, active) == SLOT_LEAVING ||
+				     service_busy(engine->service) == SERVICE_IDLE);
+	manage_anew(engine);
+	engine_until(engine, service_is_open(engine->service) &&
+				     service_is_known(engine->service) &&
+				     service_busy(engine->service) != SERVICE_RESUMING);
+	close_fd(fd);
+	engine_until(engine, service_busy(engine->service) == SERVICE_IDLE);
+	take_back(engine, active);
 }
 
 /* ---- whole ---- */
@@ -482,6 +531,8 @@ int main(void)
 		VERB("cancel", upgrade_and_cancel, QUICK),
 		VERB("canary and policy", share_out, QUICK),
 		VERB("hold", hold_and_release, QUICK),
+		VERB("drain", drain_and_take_back, QUICK),
+		VERB("drain managed anew", drain_and_manage_anew, QUICK),
 		VERB("retire and adopt", retire_and_adopt, QUICK),
 		VERB("restart", restart_unit, QUICK),
 		VERB("stop and start", stop_and_start, QUICK),

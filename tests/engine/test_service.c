@@ -441,6 +441,32 @@ static void an_upgrade_whose_new_one_ends_at_once_is_undone(void **state)
 	engine_end(engine);
 }
 
+/* ---- a host that wants nothing beyond what it asks for, as hsctl without hsd ---- */
+
+static void stand_in(struct engine *engine)
+{
+	engine_leave(engine);
+	engine->host.parts = HOST_ANY;
+	rig_check(service_new(&engine->host, "web", &engine->service) == 0);
+	rig_check(engine->service->plane && !engine->service->park);
+	engine_until(engine, service_is_known(engine->service));
+}
+
+static void end_as_hsd(struct engine *engine)
+{
+	engine_leave(engine);
+	engine->host.parts = HOST_ALL;
+	engine_manage(engine);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+static void turn_for_a_while(struct engine *engine)
+{
+	for (unsigned i = 0; i < 20; i++)
+		engine_turn(engine);
+}
+
 /* ---- drain ---- */
 
 static struct asked *drain(struct engine *engine, unsigned slot, uint64_t patience_usec)
@@ -540,6 +566,216 @@ static void a_drain_takes_nobody_away(void **state)
 	expect_refusal(drain(engine, 7, 0), "has no slot 7");
 	assert_int_equal(who_serves(), 'A');
 	engine_end(engine);
+}
+
+/* ---- a drain that the next host finds ---- */
+
+/* Slot 0 is being drained, and one connection is left. Nobody manages the service. */
+static int leave_in_a_drain(struct engine *engine, uint64_t patience_usec)
+{
+	int fd = connect_to_a();
+	struct asked *asked = drain(engine, 0, patience_usec);
+
+	engine_until(engine, engine_state(engine, 0) == SLOT_LEAVING &&
+				     !instance_is_retiring(engine->service->instances[0]));
+	engine_leave(engine);
+	assert_int_equal(asked->failure, REQUEST_LEFT);
+	assert_non_null(strstr(asked->text, "the next hsd goes on"));
+	return fd;
+}
+
+static void take_back(struct engine *engine, unsigned slot)
+{
+	struct asked *asked = engine_ask(engine);
+
+	instance_adopt(engine->service->instances[slot], &asked->request);
+	wait_for(engine, asked);
+}
+
+/* Nothing is noted for the next host. */
+static void end_undrained(struct engine *engine)
+{
+	struct plane_drain drain;
+
+	engine_until(engine, engine_rests(engine));
+	assert_false(plane_drain(engine->service->plane, &drain));
+	assert_false(plane_is_drained(engine->service->plane, 0));
+	engine_end(engine);
+}
+
+static void a_drain_goes_on_with_the_next(void **state)
+{
+	struct engine *engine = begin_started("Settle=1ms\nDrainEnd=keep\n");
+	int fd = leave_in_a_drain(engine, USEC_PER_SEC * 3600);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		engine_manage(engine);
+		engine_until(engine, engine->service->runs[SERVICE_DRAIN]);
+		assert_int_equal(engine_state(engine, 0), SLOT_LEAVING);
+		expect_refusal(switch_over(engine, 0, "keep"), "is running");
+		assert_int_equal(client_ask(fd), 'A');
+		assert_int_equal(who_serves(), 'B');
+		if (!i)
+			engine_leave(engine);
+	}
+	close_fd(fd);
+	engine_until(engine, service_busy(engine->service) == SERVICE_IDLE);
+	/* it is drained, and stays so for whoever comes */
+	engine_leave(engine);
+	engine_manage(engine);
+	turn_for_a_while(engine);
+	assert_int_equal(engine_state(engine, 0), SLOT_LEAVING);
+	assert_int_equal(service_busy(engine->service), SERVICE_IDLE);
+	take_back(engine, 0);
+	assert_int_equal(engine_active(engine), 1);
+	end_undrained(engine);
+}
+
+static void its_deadline_is_the_one_that_was_asked_for(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	uint64_t begun = now_usec();
+	int fd = leave_in_a_drain(engine, 2 * USEC_PER_SEC);
+
+	(void)state;
+	engine_manage(engine);
+	engine_until(engine, engine->actors[0].play == PLAY_DOWN);
+	assert_in_range(now_usec() - begun, 2 * USEC_PER_SEC, 5 * USEC_PER_SEC);
+	engine_until(engine, service_busy(engine->service) == SERVICE_IDLE);
+	close_fd(fd);
+	actor_start(engine, 0);
+	end_undrained(engine);
+}
+
+static void a_deadline_that_has_passed_meanwhile_is_over(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	int fd = leave_in_a_drain(engine, 0);
+
+	(void)state;
+	engine_manage(engine);
+	engine_until(engine, engine->actors[0].play == PLAY_DOWN);
+	close_fd(fd);
+	actor_start(engine, 0);
+	end_undrained(engine);
+}
+
+static void one_that_runs_anew_meanwhile_is_drained_no_more(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	int fd = leave_in_a_drain(engine, USEC_PER_SEC * 3600);
+
+	(void)state;
+	close_fd(fd);
+	stand_in(engine);
+	engine_leave(engine);
+	actor_order(engine, 0, UNIT_RESTART);
+	engine_until(engine, engine->runs == 3 && engine->actors[0].play == PLAY_RUNNING);
+	stand_in(engine);
+	take_back(engine, 0);
+	end_as_hsd(engine);
+}
+
+static void one_that_is_to_leave_still_leaves(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct plane *plane = engine->service->plane;
+	struct plane_drain noted = {.slot = 0, .deadline_sec = now_usec() / USEC_PER_SEC + 3600};
+	int fd = connect_to_a();
+
+	(void)state;
+	plane_note_drain(plane, &noted);
+	plane_set_drained(plane, 0, true);
+	engine_leave(engine);
+	engine_manage(engine);
+	engine_until(engine, engine->service->runs[SERVICE_DRAIN]);
+	engine_until(engine, engine_state(engine, 0) == SLOT_LEAVING);
+	assert_int_equal(who_serves(), 'B');
+	close_fd(fd);
+	engine_until(engine, service_busy(engine->service) == SERVICE_IDLE);
+	take_back(engine, 0);
+	end_undrained(engine);
+}
+
+static void one_that_would_leave_nobody_stays(void **state)
+{
+	struct engine *engine = begin_started("RestartOnCrash=no\n" QUICK);
+	struct plane *plane = engine->service->plane;
+	struct plane_drain noted = {.slot = 0, .deadline_sec = now_usec() / USEC_PER_SEC + 3600};
+
+	(void)state;
+	plane_note_drain(plane, &noted);
+	plane_set_drained(plane, 0, true);
+	engine_leave(engine);
+	actor_order(engine, 1, UNIT_STOP);
+	engine_until(engine, engine->actors[1].play == PLAY_DOWN);
+	engine_manage(engine);
+	engine_until(engine, service_is_known(engine->service) &&
+				     service_busy(engine->service) == SERVICE_IDLE &&
+				     engine_state(engine, 0) == SLOT_READY);
+	assert_int_equal(who_serves(), 'A');
+	actor_start(engine, 1);
+	end_undrained(engine);
+}
+
+/* Two go on with it: who has it told to end has it ended for both. */
+static void one_that_is_noted_no_more_ends(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	int fd = connect_to_a();
+	struct asked *asked = drain(engine, 0, USEC_PER_SEC * 3600);
+	struct plane_drain drain;
+
+	(void)state;
+	engine_until(engine, engine_state(engine, 0) == SLOT_LEAVING);
+	assert_true(plane_drain(engine->service->plane, &drain));
+	plane_forget_drain(engine->service->plane, &drain);
+	engine_until(engine, asked->answered);
+	assert_non_null(strstr(asked->text, "interrupted; slot 0 of web stays out of service"));
+	assert_int_equal(engine->actors[0].play, PLAY_RUNNING);
+	close_fd(fd);
+	take_back(engine, 0);
+	end_undrained(engine);
+}
+
+static void who_stands_in_drains(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct asked *asked;
+	int fd = connect_to_a();
+
+	(void)state;
+	stand_in(engine);
+	asked = drain(engine, 0, USEC_PER_SEC * 3600);
+	engine_until(engine, engine_state(engine, 0) == SLOT_LEAVING);
+	assert_int_equal(who_serves(), 'B');
+	/* it is gone before the end */
+	engine_leave(engine);
+	assert_false(asked->done);
+	stand_in(engine);
+	expect_refusal(drain(engine, 1, 0), "no other slot is ready");
+	asked = drain(engine, 0, 0);
+	wait_for(engine, asked);
+	assert_non_null(strstr(asked->text, "\"outcome\":\"stopped\""));
+	assert_int_equal(engine->actors[0].play, PLAY_DOWN);
+	close_fd(fd);
+	actor_order(engine, 0, UNIT_START);
+	engine_until(engine, engine->actors[0].play == PLAY_RUNNING);
+	end_as_hsd(engine);
+}
+
+static void who_stands_in_leaves_an_upgrade_to_hsd(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct plane_upgrade upgrade = {.state = UPGRADE_READY, .from = 0, .to = 1};
+
+	(void)state;
+	plane_set_upgrade(engine->service->plane, &upgrade);
+	stand_in(engine);
+	expect_refusal(drain(engine, 0, 0), "hsd was gone in the middle of an upgrade");
+	plane_set_upgrade(engine->service->plane, NULL);
+	end_as_hsd(engine);
 }
 
 /* ---- where one may run at a time ---- */
@@ -723,31 +959,7 @@ static void a_service_that_is_left_in_an_upgrade_answers(void **state)
 	engine_end(engine);
 }
 
-/* ---- a host that wants nothing beyond what it asks for, as hsctl without hsd ---- */
-
-static void stand_in(struct engine *engine)
-{
-	engine_leave(engine);
-	engine->host.parts = HOST_ANY;
-	rig_check(service_new(&engine->host, "web", &engine->service) == 0);
-	rig_check(engine->service->plane && !engine->service->park);
-	engine_until(engine, service_is_known(engine->service));
-}
-
-static void end_as_hsd(struct engine *engine)
-{
-	engine_leave(engine);
-	engine->host.parts = HOST_ALL;
-	engine_manage(engine);
-	engine_until(engine, engine_rests(engine));
-	engine_end(engine);
-}
-
-static void turn_for_a_while(struct engine *engine)
-{
-	for (unsigned i = 0; i < 20; i++)
-		engine_turn(engine);
-}
+/* ---- who stands in ---- */
 
 static void who_stands_in_changes_what_it_is_asked_to(void **state)
 {
@@ -1033,6 +1245,15 @@ int main(void)
 		cmocka_unit_test(a_drain_that_is_cancelled_does_nothing_more),
 		cmocka_unit_test(a_drained_slot_that_is_taken_back_is_not_stopped),
 		cmocka_unit_test(a_drain_takes_nobody_away),
+		cmocka_unit_test(a_drain_goes_on_with_the_next),
+		cmocka_unit_test(its_deadline_is_the_one_that_was_asked_for),
+		cmocka_unit_test(a_deadline_that_has_passed_meanwhile_is_over),
+		cmocka_unit_test(one_that_runs_anew_meanwhile_is_drained_no_more),
+		cmocka_unit_test(one_that_is_to_leave_still_leaves),
+		cmocka_unit_test(one_that_would_leave_nobody_stays),
+		cmocka_unit_test(one_that_is_noted_no_more_ends),
+		cmocka_unit_test(who_stands_in_drains),
+		cmocka_unit_test(who_stands_in_leaves_an_upgrade_to_hsd),
 		cmocka_unit_test(one_takes_turns_with_another),
 		cmocka_unit_test(a_second_turn_is_refused_also_while_the_first_one_comes_up),
 		cmocka_unit_test(one_whose_turn_fails_gives_it_back),

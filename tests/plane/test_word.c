@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "util/clock.h"
+
 #define EDITS	20000
 #define COOKIE	4711
 #define EDITORS 4
@@ -273,6 +275,55 @@ static void a_note_of_an_upgrade_that_cannot_be_is_none(void **state)
 	assert_false(plane_upgrade(rig->plane, &got));
 }
 
+static void a_drain_is_noted_where_an_upgrade_would_be(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t now = now_usec() / USEC_PER_SEC;
+	struct plane_drain drain = {.slot = 15, .deadline_sec = now + 604800, .uid = UINT32_MAX};
+	struct plane_drain other = {.slot = 1, .deadline_sec = now, .uid = 0}, got;
+	struct plane_upgrade upgrade = {.state = 5, .from = 1, .to = 2, .uid = 77};
+
+	assert_false(plane_drain(rig->plane, &got));
+	plane_note_drain(rig->plane, &drain);
+	assert_true(plane_drain(rig->plane, &got));
+	assert_int_equal(got.slot, drain.slot);
+	assert_int_equal(got.deadline_sec, drain.deadline_sec);
+	assert_int_equal(got.uid, drain.uid);
+	assert_true(plane_is_noted(rig->plane, &drain));
+	assert_false(plane_upgrade(rig->plane, &upgrade));
+	/* nobody was there for long */
+	drain.deadline_sec = now > 1000000 ? now - 1000000 : 0;
+	plane_note_drain(rig->plane, &drain);
+	assert_true(plane_drain(rig->plane, &got));
+	assert_int_equal(got.deadline_sec, drain.deadline_sec);
+	/* another one is */
+	plane_forget_drain(rig->plane, &other);
+	assert_true(plane_is_noted(rig->plane, &drain));
+	plane_set_upgrade(rig->plane, &upgrade);
+	assert_false(plane_drain(rig->plane, &got));
+	plane_forget_drain(rig->plane, &drain);
+	assert_true(plane_upgrade(rig->plane, &upgrade));
+	plane_note_drain(rig->plane, &drain);
+	plane_forget_drain(rig->plane, &drain);
+	assert_false(plane_drain(rig->plane, &got));
+}
+
+static void a_drained_slot_is_so_until_it_is_not_retired(void **state)
+{
+	struct rig *rig = *state;
+
+	plane_set_retired(rig->plane, 15, true);
+	assert_false(plane_is_drained(rig->plane, 15));
+	plane_set_drained(rig->plane, 15, true);
+	plane_set_drained(rig->plane, 0, true);
+	assert_true(plane_is_drained(rig->plane, 15) && plane_is_retired(rig->plane, 15));
+	plane_set_retired(rig->plane, 15, false);
+	assert_false(plane_is_drained(rig->plane, 15) || plane_is_retired(rig->plane, 15));
+	assert_true(plane_is_drained(rig->plane, 0));
+	plane_set_drained(rig->plane, 0, false);
+	assert_false(plane_is_drained(rig->plane, 0));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -283,6 +334,8 @@ int main(void)
 		CASE(what_would_break_the_word_is_not_written),
 		CASE(what_another_has_left_there_is_put_in_order),
 		CASE(a_note_of_an_upgrade_that_cannot_be_is_none),
+		CASE(a_drain_is_noted_where_an_upgrade_would_be),
+		CASE(a_drained_slot_is_so_until_it_is_not_retired),
 	};
 
 	return cases_run("word", tests);

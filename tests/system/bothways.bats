@@ -15,10 +15,13 @@ setup_file() {
 	up app
 }
 
+is_known() { [[ $(status app '.manager and .known') == true ]]; }
+
 # Both slots ready, slot 0 active, nothing else said; and a switchover from 1 to 0 as the last change.
 start_over() {
 	local slot
 	inside systemctl start hsd app@0 app@1
+	wait_for 10 is_known
 	for slot in 0 1; do
 		! is_state app $slot leaving || hs adopt app@$slot.service >/dev/null
 	done
@@ -44,7 +47,7 @@ look() {
 # Of an answer what does not depend on the clock, nor on who gave it.
 timeless() {
 	sed -E '/done directly through the kernel/d; s/ \(done by hsctl, without hsd\)//; s/[0-9.]+(us|ms|s)\b/T/g;
-		s/"(duration_us|flip_ns|generation)": *[0-9]+/"\1": 0/g'
+		s/"(duration_us|flip_ns|generation|oldest_ms|longest_idle_ms)": *[0-9]+/"\1": 0/g'
 }
 
 # one_way HSD|DIRECT VERB...: prints all that came of it
@@ -109,6 +112,25 @@ restart_1() { inside systemctl restart app@1; }
 	both_ways failover app --to=0
 	[[ $(exit_of) == 3 ]]
 	both_ways -b stop_1 failover app
+	[[ $(exit_of) == 3 ]]
+}
+
+hold_2() {
+	[[ ! ${holder_PID:-} ]] || let_go
+	hold 9901 2
+}
+
+@test "drain" {
+	both_ways drain app 0 --json
+	[[ $(exit_of) == 0 ]]
+	both_ways drain app 1
+	[[ $(exit_of) == 0 ]]
+	both_ways -b hold_2 drain app 0 --deadline=300ms --json
+	[[ $(exit_of) == 0 ]]
+	let_go
+	both_ways -b stop_1 drain app 0
+	[[ $(exit_of) == 3 ]]
+	both_ways drain app 7
 	[[ $(exit_of) == 3 ]]
 }
 

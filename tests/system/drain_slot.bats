@@ -16,6 +16,7 @@ setup_file() {
 
 setup() {
 	rig_began=${EPOCHREALTIME/,/.}
+	inside systemctl start hsd
 	inside rm -f /etc/hotstandby/app.conf.d/end.conf
 	inside systemctl reload hsd
 	inside systemctl start app@0 app@1
@@ -110,6 +111,115 @@ DrainEnd=$1"
 	ask_again
 	[[ $held == '0 0 0' ]]
 	let_go
+}
+
+# Three clients are on slot 0, which is being drained.
+begin_drain() {
+	hold $port 3
+	hs drain app 0 "$@" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	drain_job=$!
+	wait_for 5 is_state app 0 leaving
+	wait_for 5 grep -q '^drain: 3 connections left' "$BATS_TEST_TMPDIR/out"
+}
+
+# end_drain STATUS
+end_drain() {
+	local code=0
+	wait "$drain_job" || code=$?
+	output=$(<"$BATS_TEST_TMPDIR/out")
+	((code == $1)) || fail "exit $code: $output"
+}
+
+is_drained_by_hsd() { [[ $(status app .change) == drain ]] && is_state app 0 leaving; }
+is_idle() { [[ $(status app .change) == null ]]; }
+is_known() { [[ $(status app '.manager and .known') == true ]]; }
+
+@test "hsd is killed in the middle: the next one goes on with it, to the end" {
+	begin_drain
+	inside systemctl kill -s KILL hsd
+	end_drain 1
+	[[ $output == *'hsd went away in the middle of it; the next hsd goes on with the drain of slot 0'* ]]
+	wait_for 10 is_drained_by_hsd
+	ask_again
+	[[ $held == '0 0 0' ]]
+	[[ $(answering_slot http://127.0.0.1:$port/) == 1 ]]
+	let_go
+	wait_for 5 is_idle
+	is_state app 0 leaving
+	[[ $(hs history app --json -n 1 | jq -r '"\(.verb) \(.outcome) \(.by)"') == 'drain done root' ]]
+	# and for whoever comes
+	inside systemctl restart hsd
+	wait_for 10 is_known
+	is_state app 0 leaving
+	hs adopt app@0.service
+	is_state app 0 ready
+}
+
+@test "hsd is restarted in the middle: the deadline stays the same" {
+	begin_drain --deadline=4s
+	inside systemctl restart hsd
+	end_drain 1
+	[[ $output == *'the next hsd goes on'* ]]
+	wait_for 10 is_unit_state app@0 inactive
+	run -0 hs events app
+	[[ $output == *'hsd was gone in the middle of a drain of slot 0; it goes on'* ]]
+	[[ $output == *'3 connections were left on slot 0; it was stopped.'* ]]
+	let_go
+}
+
+@test "an instance that is restarted while there is no hsd is drained no more" {
+	begin_drain
+	inside systemctl stop hsd
+	end_drain 1
+	let_go
+	inside systemctl restart app@0
+	inside systemctl start hsd
+	wait_for 10 is_ready app
+	wait_for 5 is_idle
+	is_state app 0 ready
+	run -0 hs events app
+	[[ $output == *'slot 0 is in service, so it is drained no more'* ]]
+}
+
+@test "without hsd hsctl waits itself, and hsd that comes goes on with it as well" {
+	inside systemctl stop hsd
+	begin_drain
+	inside systemctl start hsd
+	wait_for 10 is_drained_by_hsd
+	let_go
+	end_drain 0
+	[[ $output == *'slot 0 has no connection left (3 finished)'* ]]
+	wait_for 5 is_idle
+	is_state app 0 leaving
+}
+
+@test "without hsd: Ctrl-C is its end" {
+	inside systemctl stop hsd
+	begin_drain
+	inside pkill -INT -x hsctl
+	end_drain 1
+	[[ $output == *'interrupted; slot 0 of app stays out of service with 3 connections'* ]]
+	ask_again
+	[[ $held == '0 0 0' ]]
+	let_go
+	inside systemctl start hsd
+	wait_for 10 is_known
+	is_idle
+	is_state app 0 leaving
+}
+
+@test "without hsd: when hsctl is killed another goes on, and the deadline is kept" {
+	inside systemctl stop hsd
+	begin_drain
+	inside pkill -KILL -x hsctl
+	end_drain 137
+	run -0 --separate-stderr hs drain app 0 --deadline=300ms
+	[[ $output == *'3 connections were left on slot 0; it was stopped.'* ]]
+	[[ $stderr == *'hsd is not running; done directly'* ]]
+	is_unit_state app@0 inactive
+	let_go
+	run -3 hs drain app 1
+	[[ $output == *'no other slot is ready'* ]]
 }
 
 @test "it is refused where nobody would take over" {

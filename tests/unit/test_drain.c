@@ -223,6 +223,29 @@ static void progress_tells_pace_and_deadline(void **state)
 	assert_true(drain_wake(&d, 20 * S) > 20 * S && drain_wake(&d, 20 * S) < 21 * S);
 }
 
+static void goes_on_where_another_has_left_it(void **state)
+{
+	struct drain_plan plan = {.slot = 1, .patience_usec = 2 * S, .at_deadline = STOP};
+	struct drain_input input = {.now = 9 * S, .is_out = true, .left = 3};
+	struct drain d;
+
+	(void)state;
+	assert_int_equal(drain_resume(&d, &plan, &input), TELL);
+	assert_int_equal(d.state, DRAIN_WAIT);
+	assert_int_equal(d.deadline, 11 * S);
+	/* the deadline has passed meanwhile */
+	plan.patience_usec = 0;
+	assert_int_equal(drain_resume(&d, &plan, &input), EXAMINE | TELL | STOP);
+	assert_int_equal(d.state, DRAIN_FINISH);
+	input.left = 0;
+	assert_int_equal(drain_resume(&d, &plan, &input), TELL | END);
+	assert_int_equal(d.state, DRAIN_DONE);
+	/* somebody has taken it back */
+	input = (struct drain_input) {.now = 9 * S, .left = 3};
+	assert_int_equal(drain_resume(&d, &plan, &input), TELL | END);
+	assert_int_equal(d.state, DRAIN_UNDONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +258,7 @@ int main(void)
 		cmocka_unit_test(who_interrupts_is_told_how_to_go_back),
 		cmocka_unit_test(each_wait_has_an_end),
 		cmocka_unit_test(progress_tells_pace_and_deadline),
+		cmocka_unit_test(goes_on_where_another_has_left_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,12 +60,17 @@ static unsigned begin_to_leave(struct drain *d, const struct drain_input *input)
 	return d->begun_to_leave ? DRAIN_DO_LEAVE : 0;
 }
 
-unsigned drain_begin(struct drain *d, const struct drain_plan *plan,
-		     const struct drain_input *input)
+static void init(struct drain *d, const struct drain_plan *plan, const struct drain_input *input)
 {
 	assert(plan->slot < HS_SLOTS_MAX);
 	*d = (struct drain) {
 		.plan = *plan, .begun = input->now, .at_first = input->left, .left = input->left};
+}
+
+unsigned drain_begin(struct drain *d, const struct drain_plan *plan,
+		     const struct drain_input *input)
+{
+	init(d, plan, input);
 	return set_state(d, DRAIN_LEAVE, input->now, LEAVE_DEADLINE) | begin_to_leave(d, input);
 }
 
@@ -94,16 +99,27 @@ static unsigned on_waiting(struct drain *d, const struct drain_input *input)
 	return DRAIN_DO_TELL;
 }
 
-static unsigned on_leaving(struct drain *d, const struct drain_input *input)
+static unsigned begin_to_wait(struct drain *d, const struct drain_input *input)
 {
 	uint64_t end = d->begun + d->plan.patience_usec;
 
-	if (input->is_out) {
-		set_state(d, DRAIN_WAIT, input->now, end > input->now ? end - input->now : 0);
-		/* shown only if there is anything to wait for */
-		d->told = 0;
-		return on_waiting(d, input);
-	}
+	set_state(d, DRAIN_WAIT, input->now, end > input->now ? end - input->now : 0);
+	/* shown only if there is anything to wait for */
+	d->told = 0;
+	return on_waiting(d, input);
+}
+
+unsigned drain_resume(struct drain *d, const struct drain_plan *plan,
+		      const struct drain_input *input)
+{
+	init(d, plan, input);
+	return begin_to_wait(d, input);
+}
+
+static unsigned on_leaving(struct drain *d, const struct drain_input *input)
+{
+	if (input->is_out)
+		return begin_to_wait(d, input);
 	if (!d->begun_to_leave && input->now < d->deadline)
 		return begin_to_leave(d, input);
 	/* taken back at once; or nobody was left to leave it to, which the journal tells */

@@ -73,9 +73,12 @@ struct drain_input {
 	const char *failure; /* with DRAIN_NOT_ENDED: a sentence */
 };
 
-/* Both return the actions. */
+/* All of these return the actions. */
 unsigned drain_begin(struct drain *d, const struct drain_plan *plan,
 		     const struct drain_input *input);
+/* One that another has begun: the slot has left. */
+unsigned drain_resume(struct drain *d, const struct drain_plan *plan,
+		      const struct drain_input *input);
 unsigned drain_step(struct drain *d, const struct drain_input *input);
 /* When to send the next DRAIN_LOOK; USEC_INFINITY when it has ended. */
 uint64_t drain_wake(const struct drain *d, uint64_t now);

@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "hsctl/json.h"
+#include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
 #include "hsctl/wrap.h"
+#include "service/change/drain_run.h"
+#include "service/whole/calls.h"
 #include "util/clock.h"
 #include "util/macro.h"
 #include "util/parse.h"
@@ -85,6 +88,38 @@ static void on_refusal(const char *sentence, void *userdata)
 	complain("%s", sentence);
 }
 
+/* ---- without hsd ---- */
+
+/* As it is with hsd: too late, it goes on. */
+static void cancel(struct standin *standin, uint64_t deadline)
+{
+	if (!drain_run_cancel(standin_service(standin)))
+		complain("the deadline has passed, what is left is being ended");
+	standin_wait(standin, NULL, deadline);
+}
+
+static void do_directly(const struct arguments *arguments, const char *service, unsigned slot,
+			uint64_t patience, struct show *show, struct reply *reply)
+{
+	_cleanup_(standin_freep) struct standin *standin = standin_new(service, reply);
+	uint64_t deadline = now_usec() + verb_timeout(arguments, patience + FINISH_TIMEOUT);
+
+	if (!standin)
+		return;
+	standin_on_progress(standin, on_step, show);
+	call_drain(standin_service(standin), slot, patience, standin_ask(standin, reply));
+	if (!standin_wait(standin, &interrupted, deadline) && interrupted)
+		cancel(standin, deadline);
+	if (!standin_wait(standin, NULL, 0))
+		reply_fail(reply, EXIT_FAILED,
+			   "%s: the time is over; slot %u stays out of service, and hsd goes on "
+			   "with it, as soon as it runs",
+			   service, slot);
+	standin_settle(standin);
+}
+
+/* ---- the verb ---- */
+
 int verb_drain(const struct arguments *arguments)
 {
 	char service[SERVICE_NAME_MAX];
@@ -108,15 +143,16 @@ int verb_drain(const struct arguments *arguments)
 	catch_signals();
 	call.timeout_usec = verb_timeout(arguments, patience + FINISH_TIMEOUT);
 	answer = client_ask(arguments, &call, &reply, "ut", slot, patience);
+	if (verb_may_do_directly(arguments, answer))
+		do_directly(arguments, service, slot, patience, &show, &reply);
 	if (show.terminal && !show.quiet)
 		fputs("\r\033[K", stdout);
-	if (answer == CLIENT_ABSENT)
-		reply_fail(&reply, EXIT_FAILED, "a drain needs hsd; start it: systemctl start hsd");
+	if (verb_may_do_directly(arguments, answer))
+		verb_tell_direct(arguments, &reply);
 	else if (answer == CLIENT_LOST)
-		reply_fail(
-			&reply, EXIT_FAILED,
-			"%s: hsd went away in the middle of it; slot %u stays out of service, if "
-			"it has left, and nobody waits for its connections; see hsctl status %s",
-			service, slot, service);
+		reply_fail(&reply, EXIT_FAILED,
+			   "%s: hsd went away in the middle of it; the next hsd goes on with the "
+			   "drain of slot %u, see hsctl status %s",
+			   service, slot, service);
 	return verb_end(arguments, &reply);
 }

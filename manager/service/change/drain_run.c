@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "core/change/drain.h"
 #include "plane/peers.h"
@@ -18,6 +19,7 @@
 struct drain_run {
 	struct run run;
 	struct drain machine;
+	struct plane_drain noted; /* for the next hsd */
 	struct work *reset;
 	json_object *last; /* what those left at the deadline are doing; NULL: none, or not known */
 	struct problem details;
@@ -84,9 +86,14 @@ static unsigned step(struct run *run, enum drain_event event, const char *failur
 	return drain_step(&drain_of(run)->machine, &input);
 }
 
+/* Another host that goes on with it, too, may have been told to let it be, or has ended it. */
 static unsigned look(struct run *run)
 {
-	return step(run, DRAIN_LOOK, NULL);
+	const struct drain_run *drain = drain_of(run);
+	bool left = drain_can_cancel(&drain->machine) &&
+		    !plane_is_noted(run->service->plane, &drain->noted);
+
+	return step(run, left && count_left(run) ? DRAIN_CANCEL : DRAIN_LOOK, NULL);
 }
 
 /* ---- telling ---- */
@@ -191,8 +198,10 @@ static unsigned carry_out(struct run *run, unsigned actions)
 	struct instance *instance = instance_of(run);
 
 	/* with fewer Slots= than before nobody is there who could, and it ends at the next look */
-	if (actions & DRAIN_DO_LEAVE && instance)
+	if (actions & DRAIN_DO_LEAVE && instance) {
+		plane_set_drained(run->service->plane, run->from, true);
 		instance_retire(instance, NULL);
+	}
 	if (actions & DRAIN_DO_STOP)
 		return run_start_job(run, UNIT_STOP, run->from);
 	return actions & DRAIN_DO_RESET ? reset_them(run) : 0;
@@ -200,12 +209,18 @@ static unsigned carry_out(struct run *run, unsigned actions)
 
 static void ended(struct run *run)
 {
-	drain_of(run)->reset = work_forget(drain_of(run)->reset);
+	struct drain_run *drain = drain_of(run);
+	struct plane *plane = run->service->plane;
+
+	plane_forget_drain(plane, &drain->noted);
+	if (plane_slot_sockets(plane, run->from))
+		plane_set_drained(plane, run->from, false);
+	drain->reset = work_forget(drain->reset);
 }
 
 static void done(struct run *run)
 {
-	ended(run);
+	work_forget(drain_of(run)->reset);
 	json_object_put(drain_of(run)->last);
 }
 
@@ -214,6 +229,7 @@ static const struct run_kind kind = {
 	.size = sizeof(struct drain_run),
 	.do_tell = DRAIN_DO_TELL,
 	.do_end = DRAIN_DO_END,
+	.next_goes_on = true,
 	.wake = wake,
 	.look = look,
 	.prepare = prepare,
@@ -238,6 +254,28 @@ bool drain_run_cancel(struct service *service)
 
 /* ---- beginning ---- */
 
+/* Where nobody has said what is under way: hsd was gone in the middle of it, and hsctl does not
+ * know how to go on. False: there is none that would be in the way. */
+static bool is_left(const struct service *service, unsigned slot, struct problem *ret_refusal)
+{
+	struct plane_upgrade upgrade;
+	struct plane_drain drain;
+
+	if (plane_upgrade(service->plane, &upgrade))
+		problem_set(ret_refusal, 0,
+			    "%s: hsd was gone in the middle of an upgrade, and the next one "
+			    "finishes or undoes it; start it: systemctl start hsd",
+			    service->name);
+	else if (plane_drain(service->plane, &drain) && drain.slot != slot &&
+		 plane_is_drained(service->plane, drain.slot))
+		problem_set(ret_refusal, 0,
+			    "%s: slot %u is being drained, with which hsd goes on; start it: "
+			    "systemctl start hsd; or take the slot back: hsctl adopt "
+			    "%s@%u.service",
+			    service->name, drain.slot, service->name, drain.slot);
+	return ret_refusal->text[0];
+}
+
 /* A drain must not take the service away. False: refused, with the sentence. */
 static bool gate(const struct service *service, unsigned slot, struct problem *ret_refusal)
 {
@@ -259,21 +297,48 @@ static bool gate(const struct service *service, unsigned slot, struct problem *r
 			    "systemctl start %s@N",
 			    name, slot, name);
 	else
-		return true;
+		return !is_left(service, slot, ret_refusal);
 	return false;
 }
 
-void drain_run_start(struct service *service, unsigned slot, uint64_t patience_usec,
-		     struct request *request)
+static int new_drain(struct service *service, const struct plane_drain *noted, struct run **ret_run)
+{
+	int r = run_new(&kind, service, ret_run);
+
+	if (r < 0)
+		return r;
+	(*ret_run)->journal = JOURNAL_DRAIN;
+	(*ret_run)->verb = "drain";
+	(*ret_run)->from = noted->slot;
+	(*ret_run)->to = HS_SLOT_NONE;
+	(*ret_run)->uid = noted->uid;
+	drain_of(*ret_run)->noted = *noted;
+	return 0;
+}
+
+static struct drain_plan make_plan(const struct service *service, unsigned slot,
+				   uint64_t patience_usec)
 {
 	static const unsigned at_deadline[DRAIN_END_COUNT] = {
 		[DRAIN_END_STOP] = DRAIN_DO_STOP,
 		[DRAIN_END_RESET] = DRAIN_DO_RESET,
 	};
-	struct drain_plan plan = {
+
+	return (struct drain_plan) {
 		.slot = slot,
 		.patience_usec = patience_usec,
 		.at_deadline = at_deadline[service->config.drain_end],
+	};
+}
+
+void drain_run_start(struct service *service, unsigned slot, uint64_t patience_usec,
+		     struct request *request)
+{
+	struct drain_plan plan = make_plan(service, slot, patience_usec);
+	struct plane_drain noted = {
+		.slot = slot,
+		.deadline_sec = (now_usec() + patience_usec + USEC_PER_SEC - 1) / USEC_PER_SEC,
+		.uid = request_uid(request),
 	};
 	struct problem refusal = {0};
 	struct drain_input input;
@@ -284,15 +349,79 @@ void drain_run_start(struct service *service, unsigned slot, uint64_t patience_u
 		request_fail(request, REQUEST_REFUSED, "%s", refusal.text);
 		return;
 	}
-	r = run_new(&kind, service, &run);
+	r = new_drain(service, &noted, &run);
 	if (r < 0) {
 		request_fail_errno(request, r);
 		return;
 	}
-	run->journal = JOURNAL_DRAIN;
-	run->verb = "drain";
-	run->from = slot;
-	run->to = HS_SLOT_NONE;
+	plane_note_drain(service->plane, &noted);
 	input = look_at(run);
 	run_begin(run, &request, drain_begin(&drain_of(run)->machine, &plan, &input));
+}
+
+/* ---- one that the hsd before has left in the middle ---- */
+
+static void tell_left(const struct service *service, const struct plane_drain *noted,
+		      const char *what)
+{
+	struct journal_scope scope = {service->name, (int)noted->slot, LOG_WARNING};
+
+	journal_log(JOURNAL_DRAIN, &scope,
+		    "%s: hsd was gone in the middle of a drain of slot %u; %s", service->name,
+		    noted->slot, what);
+}
+
+/* It is to leave, and has not yet. */
+static bool is_to_leave(const struct service *service, unsigned slot)
+{
+	return plane_is_drained(service->plane, slot) && plane_slot_sockets(service->plane, slot);
+}
+
+static void give_up(struct service *service, const struct plane_drain *noted, const char *why)
+{
+	tell_left(service, noted, why);
+	plane_forget_drain(service->plane, noted);
+	if (noted->slot < service->n_slots && is_to_leave(service, noted->slot))
+		instance_adopt(service->instances[noted->slot], NULL);
+}
+
+static uint64_t time_left(const struct plane_drain *noted, uint64_t now)
+{
+	uint64_t deadline = noted->deadline_sec * USEC_PER_SEC;
+
+	return deadline > now ? deadline - now : 0;
+}
+
+static unsigned begin_again(struct run *run, bool leaves)
+{
+	struct drain_run *drain = drain_of(run);
+	struct drain_input input = look_at(run);
+	struct drain_plan plan =
+		make_plan(run->service, run->from, time_left(&drain->noted, input.now));
+
+	return leaves ? drain_begin(&drain->machine, &plan, &input)
+		      : drain_resume(&drain->machine, &plan, &input);
+}
+
+int drain_run_resume(struct service *service)
+{
+	struct problem refusal = {0};
+	struct plane_drain noted;
+	struct run *run;
+	bool leaves;
+	int r;
+
+	if (!plane_drain(service->plane, &noted))
+		return 0;
+	leaves = is_to_leave(service, noted.slot);
+	if (leaves && !gate(service, noted.slot, &refusal)) {
+		give_up(service, &noted, refusal.text);
+		return 0;
+	}
+	r = new_drain(service, &noted, &run);
+	if (r < 0)
+		return r;
+	tell_left(service, &noted, "it goes on");
+	run_begin(run, NULL, begin_again(run, leaves));
+	return 0;
 }

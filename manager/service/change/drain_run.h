@@ -10,5 +10,8 @@
  * "longest_idle_ms","message"}. */
 void drain_run_start(struct service *service, unsigned slot, uint64_t patience_usec,
 		     struct request *request);
+/* One that another hsd has left in the middle goes on, if one is noted in the kernel. -errno: it
+ * could not be begun, and is noted still. */
+int drain_run_resume(struct service *service);
 /* Nobody waits any more, and nothing is done to those that are left. False: it is too late. */
 bool drain_run_cancel(struct service *service);

@@ -142,6 +142,8 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 		preparation_explain_failure(instance);
 	if (!service->plane)
 		return;
+	/* that was about the instance, not its slot */
+	plane_set_drained(service->plane, instance->slot, false);
 	/* the way to it, for the commands that stopped it */
 	if (plane_has_preview(service->plane))
 		preview_sweep(service->plane);
@@ -265,11 +267,23 @@ static void on_unit_changed(const struct unit_facts *facts, int error, void *use
 	service_post(instance->service, EVENT_UNIT_CHANGED, instance->slot, first);
 }
 
+/* The hsd before has seen it come, and leave. */
+static void take_up_drained(struct instance *instance, const struct unit_facts *facts)
+{
+	const struct plane *plane = instance->service->plane;
+
+	if (!instance->adopted_run[0] && facts->state == UNIT_RUNNING && plane &&
+	    plane_is_drained(plane, instance->slot))
+		memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
+}
+
 /* What nobody has asked for. */
 static void tend(struct instance *instance, const struct unit_facts *facts, bool first)
 {
-	bool new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
+	bool new_run;
 
+	take_up_drained(instance, facts);
+	new_run = strcmp(instance->adopted_run, facts->invocation) != 0;
 	reaching_follow(instance);
 	tell_seen_crash(instance, facts);
 	/* a run that nobody announced: hsd was not there, or ExecStartPost= is missing */

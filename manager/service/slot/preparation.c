@@ -125,6 +125,7 @@ static bool has_shed(struct instance *instance, const struct unit_facts *facts)
 	if (instance_is_up(facts->state))
 		return true;
 	plane_set_suspect(instance->service->plane, instance->slot, false);
+	plane_set_drained(instance->service->plane, instance->slot, false);
 	return !is_anything_left(facts) ||
 	       instance_order(instance, &order, on_shed, instance, &instance->shed_work) < 0;
 }

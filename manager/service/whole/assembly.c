@@ -26,7 +26,6 @@
 #include "service/slot/retirement.h"
 #include "service/slot/roles.h"
 #include "service/slot/settling.h"
-#include "service/upgrade/upgrade_resume.h"
 #include "service/watch/event_log.h"
 #include "service/watch/foreign_watch.h"
 #include "service/watch/hang.h"
@@ -34,6 +33,7 @@
 #include "service/watch/outdated_watch.h"
 #include "service/watch/selection.h"
 #include "service/whole/exec_run.h"
+#include "service/whole/resume.h"
 #include "system/configfile.h"
 #include "system/journal.h"
 #include "util/macro.h"
@@ -339,7 +339,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 		    service->name);
 	for (unsigned i = 0; i < service->n_slots; i++)
 		unit_watch_refresh(service->instances[i]->watch);
-	return service->resume_source ? 0 : upgrade_resume_watch(service);
+	return service->resume_source ? 0 : resume_watch(service);
 }
 
 /* What it can do without is tried some times only: this kernel may not have it. */
@@ -391,7 +391,7 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 	retry_later(service);
 	begin_watching(service);
 	if (r >= 0 && host_has(host, HOST_TENDS))
-		r = upgrade_resume_watch(service);
+		r = resume_watch(service);
 	if (r < 0)
 		return r;
 	*ret_service = steal_ptr(&service);

@@ -14,6 +14,7 @@
 #include "service/watch/health.h"
 #include "service/watch/outdated_watch.h"
 #include "service/watch/selection.h"
+#include "service/whole/resume.h"
 #include "system/unit/stray.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -129,7 +130,7 @@ static const char *work_name(const struct service *service)
 	enum service_work work = service_busy(service);
 
 	if (work == SERVICE_RESUMING)
-		return "upgrade";
+		return resume_verb(service);
 	return work == SERVICE_IDLE ? "" : service->runs[work]->verb;
 }
 
