@@ -52,6 +52,8 @@ static const char *const on_hang_words[] = {
 	[ON_HANG_KEEP] = "keep",
 };
 _Static_assert(ARRAY_SIZE(on_hang_words) == ON_HANG_COUNT, "a word for each");
+/* set_park() knows them, and the other spellings of the first two. */
+static const char *const park_words[] = {"no", "yes", "always"};
 static const char *const flow_words[] = {
 	[HS_FLOW_CONNECTION] = "connection",
 	[HS_FLOW_NONE] = "none",
@@ -281,6 +283,7 @@ bool config_is_cgroup(const struct config *config, const char *cgroup)
 #define SPAN(field, from, to)	FIELD(SPAN, field), .min = from, .max = to
 #define NUMBER(field, from, to) FIELD(NUMBER, field), .min = from, .max = to
 #define WORD(field, list)	FIELD(WORD, field), .words = list, .n_words = ARRAY_SIZE(list)
+#define OTHER(function, what)	.kind = SETTING_OTHER, .parse = function, .form = what
 
 /* The keys in the order of the manual. */
 static const struct setting settings[] = {
@@ -288,14 +291,14 @@ static const struct setting settings[] = {
 	 NUMBER(slots, CONFIG_SLOTS_MIN, HS_SLOTS_MAX)},
 	{SERVICE, "Ports", "",
 	 "Ports to switch, like \"80 443/tcp 53/udp\". Empty: all that the instances listen on.",
-	 .kind = SETTING_OTHER, .parse = set_ports},
+	 OTHER(set_ports, "ports")},
 	{SERVICE, "Paths", "",
 	 "Paths of AF_UNIX sockets to switch, like /run/app/app.sock; see hsctl enable --path=.",
-	 .kind = SETTING_OTHER, .parse = set_paths},
+	 OTHER(set_paths, "paths")},
 	{SERVICE, "Cgroup", "",
 	 "Control group of a slot's processes where it is not the unit's: "
 	 "/system.slice/app-%i.scope.",
-	 .kind = SETTING_OTHER, .parse = set_cgroup},
+	 OTHER(set_cgroup, "control group")},
 	{SERVICE, "Intake", "auto",
 	 "Where SO_REUSEPORT comes from: auto, socket (unit), own (the server sets it) or forced.",
 	 WORD(intake, intake_words)},
@@ -324,7 +327,8 @@ static const struct setting settings[] = {
 	{SERVICE, "Park", "yes",
 	 "New connections wait while no instance is ready: yes, no, or always (stopped on "
 	 "purpose).",
-	 .kind = SETTING_OTHER, .parse = set_park},
+	 .kind = SETTING_OTHER, .parse = set_park, .words = park_words,
+	 .n_words = ARRAY_SIZE(park_words)},
 	{SERVICE, "ParkMax", "0",
 	 "How many may wait on each address. 0: as many as the server's own backlog.",
 	 NUMBER(park_max, 0, CONFIG_PARK_MAX)},
@@ -355,10 +359,10 @@ static const struct setting settings[] = {
 	 SPAN(failover_hold_usec, 0, CONFIG_HOLD_MAX)},
 	{SERVICE, "OnDemote", "",
 	 "Tells an instance that it is not the active one any more: a signal, or a unit to start.",
-	 .kind = SETTING_OTHER, .parse = set_demote},
+	 OTHER(set_demote, "signal or unit")},
 	{SERVICE, "OnPromote", "",
 	 "Tells an instance that it is the active one now: a signal, or a unit to start.",
-	 .kind = SETTING_OTHER, .parse = set_promote},
+	 OTHER(set_promote, "signal or unit")},
 };
 
 const struct setting *config_key(size_t index)
@@ -450,6 +454,21 @@ int config_set(struct config *config, const char *section, const char *key, cons
 		if (!strcmp(section, setting->section) && !strcmp(key, setting->name))
 			return set_key(config, setting, value, problem);
 	return refuse_key(section, key, problem);
+}
+
+const void *config_field(const struct config *config, const struct setting *key)
+{
+	bool of_health = !strcmp(key->section, CONFIG_HEALTH_SECTION);
+	const char *object = of_health ? (const char *)&config->health : (const char *)config;
+
+	return object + key->offset;
+}
+
+const char *config_implied_by(const struct config *config, const struct setting *key)
+{
+	bool implied = !strcmp(key->name, "Exclusive") && config->mptcp == MPTCP_KEEP;
+
+	return implied ? "MPTCP" : NULL;
 }
 
 void config_settle(struct config *config)

@@ -115,6 +115,11 @@ int config_set(struct config *config, const char *section, const char *key, cons
 /* Behind the last assignment: what one setting means for others. */
 void config_settle(struct config *config);
 
+/* What a key is set to, of the type that its kind says; nothing useful of SETTING_OTHER. */
+const void *config_field(const struct config *config, const struct setting *key);
+/* The key by which this one holds whatever its own value says, see config_settle(); or NULL. */
+const char *config_implied_by(const struct config *config, const struct setting *key);
+
 /* -EINVAL and a sentence unless this is a section of the file: also one without settings can be a
  * mistake. */
 int config_check_section(const char *section, struct problem *problem);

@@ -153,13 +153,13 @@ bool config_health_takes(const struct config_health *health, unsigned status)
 #define FIELD(type, member)	.kind = SETTING_##type, PLACE(member)
 #define SPAN(field, from, to)	FIELD(SPAN, field), .min = from, .max = to
 #define NUMBER(field, from, to) FIELD(NUMBER, field), .min = from, .max = to
-#define OTHER(function)		.kind = SETTING_OTHER, .parse = function
+#define OTHER(function, what)	.kind = SETTING_OTHER, .parse = function, .form = what
 
 /* The keys in the order of the manual. */
 static const struct setting settings[] = {
 	{HEALTH, "Probe", "",
 	 "tcp, http:/PATH, https:/PATH or exec:PLUGIN. May stand several times. Empty: none.",
-	 OTHER(add_probe)},
+	 OTHER(add_probe, "probe"), .list = true},
 	{HEALTH, "Interval", "1s", "How often each instance is asked.",
 	 SPAN(interval_usec, CONFIG_INTERVAL_MIN, CONFIG_INTERVAL_MAX)},
 	{HEALTH, "Timeout", "1s", "How long an answer may take.",
@@ -172,13 +172,13 @@ static const struct setting settings[] = {
 	 "tcp and HTTP: the header of the PROXY protocol that the server expects: no, v1 or v2.",
 	 FIELD(WORD, proxy), .words = proxy_words, .n_words = ARRAY_SIZE(proxy_words)},
 	{HEALTH, "Host", "", "HTTP: whom to ask for (Host: and TLS SNI). Empty: the address.",
-	 OTHER(set_host)},
+	 OTHER(set_host, "name")},
 	{HEALTH, "Status", "200-399", "HTTP: which status is good, like \"200-299 404\".",
-	 OTHER(set_status)},
+	 OTHER(set_status, "numbers")},
 	{HEALTH, "Text", "", "HTTP: must occur in the first 64 KiB of the answer. Empty: any.",
-	 OTHER(set_text)},
+	 OTHER(set_text, "text")},
 	{HEALTH, "User", "", "exec: whom plugins run as. Empty: a user of their own.",
-	 OTHER(set_user)},
+	 OTHER(set_user, "user")},
 };
 
 const struct setting *config_health_key(size_t index)

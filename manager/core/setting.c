@@ -9,6 +9,16 @@
 #include "util/clock.h"
 #include "util/parse.h"
 
+const char *setting_type(const struct setting *setting)
+{
+	static const char *const types[SETTING_KINDS] = {
+		[SETTING_SPAN] = "span", [SETTING_NUMBER] = "number", [SETTING_SWITCH] = "switch",
+		[SETTING_WORD] = "word", [SETTING_OTHER] = "word",
+	};
+
+	return setting->form ?: types[setting->kind];
+}
+
 const char *setting_quote(const char *text, char quoted[SETTING_QUOTED_MAX])
 {
 	size_t n = 0;

@@ -3,6 +3,7 @@
  * is none. Pure. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ enum setting_kind {
 	SETTING_SWITCH, /* bool */
 	SETTING_WORD,	/* an enum of the size of unsigned: index in `words` */
 	SETTING_OTHER,	/* `parse` knows */
+	SETTING_KINDS
 };
 
 struct setting {
@@ -34,7 +36,13 @@ struct setting {
 	const char *const *words;
 	unsigned n_words;
 	int (*parse)(void *object, const struct setting_text *text);
+	/* what SETTING_OTHER takes, in a word; NULL: one of `words` */
+	const char *form;
+	bool list; /* may stand several times; an empty one takes back those before it */
 };
+
+/* "span", "number", "switch", "word", or its form. */
+const char *setting_type(const struct setting *setting);
 
 /* Reads the value into the object's field. -EINVAL: the field is as it was, and `problem` says the
  * assignment, the reason and what is allowed, in printable ASCII whatever stood in the file. */

@@ -36,6 +36,8 @@ enum {
 	LONG_ALIAS,
 	LONG_NO_ALIAS,
 	LONG_MUST_CONNECT,
+	LONG_CAT,
+	LONG_SCHEMA,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -68,6 +70,8 @@ static const struct option long_options[] = {
 	{"alias", optional_argument, NULL, LONG_ALIAS},
 	{"no-alias", no_argument, NULL, LONG_NO_ALIAS},
 	{"must-connect", no_argument, NULL, LONG_MUST_CONNECT},
+	{"cat", no_argument, NULL, LONG_CAT},
+	{"schema", no_argument, NULL, LONG_SCHEMA},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -240,6 +244,8 @@ static void note_special(struct arguments *a, int option)
 		{LONG_ALIAS, OPTION_ALIAS},
 		{LONG_NO_ALIAS, OPTION_ALIAS},
 		{LONG_MUST_CONNECT, OPTION_EXEC},
+		{LONG_CAT, OPTION_CONFIG},
+		{LONG_SCHEMA, OPTION_CONFIG},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
@@ -265,6 +271,10 @@ static bool *special_switch(struct arguments *a, int option)
 		return &a->no_alias;
 	case LONG_MUST_CONNECT:
 		return &a->must_connect;
+	case LONG_CAT:
+		return &a->cat;
+	case LONG_SCHEMA:
+		return &a->schema;
 	default:
 		return NULL;
 	}
@@ -416,6 +426,8 @@ static const char *option_name(unsigned bits)
 		return "--alias";
 	if (bits & OPTION_EXEC)
 		return "--must-connect";
+	if (bits & OPTION_CONFIG)
+		return "option of config";
 	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
 					    "--watch", "--list",   "-f",      "-n"};
 

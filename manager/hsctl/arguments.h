@@ -31,7 +31,8 @@ enum verb_option {
 	OPTION_PATH = 1 << 22,
 	OPTION_FROM = 1 << 23,
 	OPTION_ALIAS = 1 << 24,
-	OPTION_EXEC = 1 << 25, /* all that exec takes */
+	OPTION_EXEC = 1 << 25,	 /* all that exec takes */
+	OPTION_CONFIG = 1 << 26, /* all that config takes */
 };
 
 /* Values that stay text until their verb reads them. */
@@ -78,7 +79,7 @@ struct arguments {
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then; /* THEN_COUNT = not given */
 	bool watch, list, follow, all, yes, put_back, smoke_may_be_silent;
-	bool alias, no_alias, must_connect;
+	bool alias, no_alias, must_connect, cat, schema;
 	const char *alias_name;	       /* NULL = that of the service */
 	bool outdated;		       /* then there may be any number of services */
 	const char *texts[TEXT_COUNT]; /* NULL = not given */

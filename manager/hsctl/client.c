@@ -2,13 +2,13 @@
 #include "hsctl/client.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/files.h"
 #include "util/macro.h"
 
 #define LOOK_EVERY (200 * USEC_PER_MSEC)
@@ -41,26 +41,12 @@ struct wait {
 	bool ended, cancelled;
 };
 
-/* libsystemd runs ssh, and would only say that the connection was lost. */
-static bool is_installed(const char *program)
-{
-	char path[PATH_MAX];
-	const char *folders = getenv("PATH") ?: "/usr/bin:/bin";
-
-	for (size_t length; *folders; folders += length + (folders[length] == ':')) {
-		length = strcspn(folders, ":");
-		snprintf(path, sizeof(path), "%.*s/%s", (int)length, folders, program);
-		if (!access(path, X_OK))
-			return true;
-	}
-	return false;
-}
-
 int client_open(const struct arguments *arguments, sd_bus **ret_bus, struct problem *problem)
 {
 	int r;
 
-	if (arguments->host && !getenv("SYSTEMD_SSH") && !is_installed("ssh"))
+	if (arguments->host && !getenv("SYSTEMD_SSH") && !program_is_installed("ssh"))
+		/* libsystemd runs ssh, and would only say that the connection was lost */
 		return problem_set(problem, -ENOENT,
 				   "-H reaches %s by ssh, which is not installed here; install it "
 				   "(openssh-client), or run hsctl there",

@@ -231,6 +231,36 @@ static const struct verb verbs[] = {
 		.run = verb_doctor,
 	},
 	{
+		.name = "config",
+		.arguments = "SERVICE | check [FILE...] | --schema",
+		.summary = "the settings that hold, and which line of which file each is from",
+		.details =
+			"      --cat            the files instead, in the order in which they "
+			"count\n"
+			"      --schema         all settings that there are, as JSON: type, unit, "
+			"default,\n"
+			"                       bounds, help\n"
+			"config check says what is wrong in these files, or in those of all "
+			"services, with\nline, reason and remedy. Exit code 3: something is "
+			"wrong.\n",
+		.max = ARGUMENTS_MAX,
+		.options = OPTION_CONFIG,
+		.local = true,
+		.run = verb_config,
+	},
+	{
+		.name = "edit",
+		.arguments = "SERVICE",
+		.summary = "edit a drop-in for its settings, which is checked before it counts",
+		.details = "The editor is $SYSTEMD_EDITOR, $EDITOR, $VISUAL, or one that is there. "
+			   "What is\nwrong is edited again, or kept aside: exit code 3. What is "
+			   "right, hsd reads at once.\nAn empty drop-in is removed.\n",
+		.min = 1,
+		.max = 1,
+		.local = true,
+		.run = verb_edit,
+	},
+	{
 		.name = "park",
 		.arguments = "SERVICE",
 		.summary = "hold new connections until release",
@@ -402,6 +432,8 @@ static const struct {
 	{"pause", "hsctl park SERVICE"},
 	{"resume", "hsctl release SERVICE"},
 	{"version", "hsctl --version"},
+	{"cat", "hsctl config SERVICE --cat"},
+	{"settings", "hsctl config SERVICE"},
 };
 
 const char *verb_hint(const char *name)

@@ -54,5 +54,7 @@ int verb_disable(const struct arguments *arguments);
 int verb_prepare(const struct arguments *arguments);
 int verb_adopt(const struct arguments *arguments);
 int verb_doctor(const struct arguments *arguments);
+int verb_config(const struct arguments *arguments);
+int verb_edit(const struct arguments *arguments);
 int verb_retire(const struct arguments *arguments);
 int verb_leave(const struct arguments *arguments);

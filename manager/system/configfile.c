@@ -54,52 +54,123 @@ static int is_there(const char *path)
 	return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
 }
 
-static int explain_read(const char *path, int error, struct problem *problem)
+static const struct configfile_visitor nobody = {};
+
+/* What comes of the files while they are read. */
+struct reader {
+	struct config config;
+	const struct configfile_visitor *visitor;
+	struct problem *problem; /* of the first fault */
+	int fault;
+};
+
+/* Tells of a fault; what is returned ends the reading, unless all faults are asked for. */
+static int fault_at(struct reader *reader, const char *path, unsigned line, int error,
+		    const char *sentence)
 {
-	return problem_set(problem, error, "Cannot read %s: %s.", path, strerror(-error));
+	const struct configfile_visitor *visitor = reader->visitor;
+
+	if (!reader->fault && line)
+		problem_set(reader->problem, error, "%s:%u: %s", path, line, sentence);
+	else if (!reader->fault)
+		problem_set(reader->problem, error, "%s", sentence);
+	reader->fault = reader->fault ?: error;
+	if (!visitor->on_fault)
+		return error;
+	visitor->on_fault(path, line, sentence, visitor->userdata);
+	return 0;
+}
+
+static int cannot_read(struct reader *reader, const char *path, int error)
+{
+	struct problem reason;
+
+	problem_set(&reason, error, "Cannot read %s: %s.", path, strerror(-error));
+	return fault_at(reader, path, 0, error, reason.text);
+}
+
+static int apply_line(struct reader *reader, const char *path, enum ini_kind kind,
+		      const struct ini *ini)
+{
+	const struct configfile_visitor *visitor = reader->visitor;
+	struct assignment assignment = {path, ini->line, ini->section, ini->key, ini->value};
+	struct problem reason = {};
+	int r;
+
+	if (kind == INI_SECTION)
+		r = config_check_section(ini->section, &reason);
+	else if (kind == INI_ASSIGNMENT && *ini->section &&
+		 config_check_section(ini->section, NULL) < 0)
+		return 0; /* its section has been told */
+	else if (kind == INI_ASSIGNMENT)
+		r = config_set(&reader->config, ini->section, ini->key, ini->value, &reason);
+	else
+		r = problem_set(&reason, -EINVAL,
+				"This line is neither a [section], nor KEY=VALUE, nor a comment "
+				"with # in front.");
+	if (r < 0)
+		return fault_at(reader, path, ini->line, r, reason.text);
+	if (kind == INI_ASSIGNMENT && visitor->on_assignment)
+		visitor->on_assignment(&assignment, visitor->userdata);
+	return 0;
 }
 
 /* Applies the text of one file. */
-static int apply_text(struct config *config, const char *path, char *text, struct problem *problem)
+static int apply_text(struct reader *reader, const char *path, char *text)
 {
-	struct problem reason = {};
 	enum ini_kind kind;
 	struct ini ini;
 	int r = 0;
 
+	if (reader->visitor->on_file)
+		reader->visitor->on_file(path, false, reader->visitor->userdata);
 	ini_init(&ini, text);
-	while (r >= 0 && (kind = ini_next(&ini)) != INI_END) {
-		if (kind == INI_SECTION)
-			r = config_check_section(ini.section, &reason);
-		else if (kind == INI_ASSIGNMENT)
-			r = config_set(config, ini.section, ini.key, ini.value, &reason);
-		else
-			r = problem_set(&reason, -EINVAL,
-					"This line is neither a [section], nor KEY=VALUE, nor a "
-					"comment with # in front.");
+	while (r >= 0 && (kind = ini_next(&ini)) != INI_END)
+		r = apply_line(reader, path, kind, &ini);
+	return r;
+}
+
+static int apply_trial(struct reader *reader)
+{
+	_cleanup_(freep) char *text = strdup(reader->visitor->trial_text);
+
+	return text ? apply_text(reader, reader->visitor->trial_path, text) : -ENOMEM;
+}
+
+static int apply_read(struct reader *reader, const char *path)
+{
+	_cleanup_(freep) char *text = NULL;
+	struct problem reason;
+	int r = file_read(path, FILE_SIZE_MAX, &text);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r == -EFBIG || r == -EBADMSG) {
+		problem_set(&reason, r,
+			    r == -EFBIG ? "%s: The file is larger than %u bytes."
+					: "%s: The file is not text.",
+			    path, FILE_SIZE_MAX);
+		return fault_at(reader, path, 0, -EINVAL, reason.text);
 	}
-	return r < 0 ? problem_set(problem, r, "%s:%u: %s", path, ini.line, reason.text) : 0;
+	return r < 0 ? cannot_read(reader, path, r) : apply_text(reader, path, text);
 }
 
 /* Applies one file. One that is not there, or no longer, is fine. */
-static int apply_file(struct config *config, const char *path, struct problem *problem)
+static int apply_file(struct reader *reader, const char *path)
 {
-	_cleanup_(freep) char *text = NULL;
-	int r = is_there(path);
+	const struct configfile_visitor *visitor = reader->visitor;
+	int r;
 
-	if (r <= 0)
-		return r ? explain_read(path, r, problem) : 0;
-	r = file_read(path, FILE_SIZE_MAX, &text);
-	if (r == -ENOENT)
-		return 0;
-	if (r == -EFBIG)
-		return problem_set(problem, -EINVAL, "%s: The file is larger than %u bytes.", path,
-				   FILE_SIZE_MAX);
-	if (r == -EBADMSG)
-		return problem_set(problem, -EINVAL, "%s: The file is not text.", path);
+	if (visitor->trial_path && !strcmp(visitor->trial_path, path))
+		return apply_trial(reader);
+	r = is_there(path);
 	if (r < 0)
-		return explain_read(path, r, problem);
-	return apply_text(config, path, text, problem);
+		return cannot_read(reader, path, r);
+	if (r)
+		return apply_read(reader, path);
+	if (visitor->on_file && configfile_is_masked(path))
+		visitor->on_file(path, true, visitor->userdata);
+	return 0;
 }
 
 /* Adds the names of the folder's *.conf to the list, each once. No folder, no names. */
@@ -126,8 +197,31 @@ static int list_folder(const char *folder, char ***names, struct problem *proble
 	return r;
 }
 
+/* The names of the drop-ins in both folders. */
+static int list_drop_ins(struct reader *reader, const char *admin, const char *vendor,
+			 char ***names)
+{
+	const struct configfile_visitor *visitor = reader->visitor;
+	const char *trial = visitor->trial_path ? strrchr(visitor->trial_path, '/') : NULL;
+	int r = list_folder(admin, names, reader->problem);
+
+	if (r >= 0)
+		r = list_folder(vendor, names, reader->problem);
+	/* one that is not on the disk yet */
+	if (r >= 0 && trial && !strncmp(visitor->trial_path, admin, strlen(admin)) &&
+	    trial == visitor->trial_path + strlen(admin) && !strings_contain(*names, trial + 1))
+		r = strings_add(names, trial + 1);
+	strings_sort(*names);
+	return r;
+}
+
+static bool is_trial(const struct reader *reader, const char *path)
+{
+	return reader->visitor->trial_path && !strcmp(reader->visitor->trial_path, path);
+}
+
 /* Applies the drop-ins of both folders, in the order of their names. */
-static int apply_drop_ins(struct config *config, const char *service, struct problem *problem)
+static int apply_drop_ins(struct reader *reader, const char *service)
 {
 	_cleanup_(freep) char *admin = format("%s" ADMIN_FOLDER "/%s" SUFFIX ".d", root, service);
 	_cleanup_(freep) char *vendor = format("%s" VENDOR_FOLDER "/%s" SUFFIX ".d", root, service);
@@ -136,28 +230,55 @@ static int apply_drop_ins(struct config *config, const char *service, struct pro
 
 	if (!admin || !vendor)
 		return -ENOMEM;
-	r = list_folder(admin, &names, problem);
-	if (r >= 0)
-		r = list_folder(vendor, &names, problem);
-	strings_sort(names);
-
+	r = list_drop_ins(reader, admin, vendor, &names);
 	for (size_t i = 0; r >= 0 && names && names[i]; i++) {
 		_cleanup_(freep) char *path = format("%s/%s", admin, names[i]);
 		struct stat st;
 
-		if (path && lstat(path, &st) < 0) {
+		if (path && !is_trial(reader, path) && lstat(path, &st) < 0) {
 			free(path);
 			path = format("%s/%s", vendor, names[i]);
 		}
-		r = path ? apply_file(config, path, problem) : -ENOMEM;
+		r = path ? apply_file(reader, path) : -ENOMEM;
 	}
 	return r;
 }
 
-int configfile_load(const char *service, struct config *ret, struct problem *problem)
+/* -ENOENT: it is masked, or there is neither. */
+static int find_main(const char *service, char **ret_vendor, char **ret_admin)
+{
+	_cleanup_(freep) char *vendor = configfile_vendor_path(service);
+	_cleanup_(freep) char *admin = configfile_path(service, "");
+
+	if (!vendor || !admin)
+		return -ENOMEM;
+	if (configfile_is_masked(admin) || (!is_there(admin) && !is_there(vendor)))
+		return -ENOENT;
+	*ret_vendor = steal_ptr(&vendor);
+	*ret_admin = steal_ptr(&admin);
+	return 0;
+}
+
+static int read_all(struct reader *reader, const char *service)
 {
 	_cleanup_(freep) char *vendor = NULL, *admin = NULL;
-	struct config config;
+	int r = find_main(service, &vendor, &admin);
+
+	if (r < 0)
+		return r;
+	config_init(&reader->config);
+	r = apply_file(reader, vendor);
+	if (r >= 0)
+		r = apply_file(reader, admin);
+	if (r >= 0)
+		r = apply_drop_ins(reader, service);
+	return r < 0 ? r : reader->fault;
+}
+
+int configfile_read(const char *service, const struct configfile_visitor *visitor,
+		    struct config *ret, struct problem *problem)
+{
+	struct reader reader = {.visitor = visitor ?: &nobody, .problem = problem};
 	int r;
 
 	if (!name_is_valid(service))
@@ -165,26 +286,34 @@ int configfile_load(const char *service, struct config *ret, struct problem *pro
 			problem, -EINVAL,
 			"This is not the name of a service; allowed are letters, digits and "
 			": - _ . \\.");
-	vendor = configfile_vendor_path(service);
-	admin = configfile_path(service, "");
-	if (!vendor || !admin)
-		return problem_set(problem, -ENOMEM, "Out of memory.");
-	if (configfile_is_masked(admin) || (!is_there(admin) && !is_there(vendor)))
-		return -ENOENT;
-
-	config_init(&config);
-	r = apply_file(&config, vendor, problem);
-	if (r >= 0)
-		r = apply_file(&config, admin, problem);
-	if (r >= 0)
-		r = apply_drop_ins(&config, service, problem);
+	r = read_all(&reader, service);
 	if (r == -ENOMEM)
 		return problem_set(problem, r, "Out of memory.");
 	if (r < 0)
 		return r;
-	config_settle(&config);
-	*ret = config;
+	config_settle(&reader.config);
+	*ret = reader.config;
 	return 0;
+}
+
+int configfile_load(const char *service, struct config *ret, struct problem *problem)
+{
+	return configfile_read(service, NULL, ret, problem);
+}
+
+int configfile_check(const char *path, const struct configfile_visitor *visitor,
+		     struct problem *problem)
+{
+	struct reader reader = {.visitor = visitor ?: &nobody, .problem = problem};
+	int r = is_there(path);
+
+	config_init(&reader.config);
+	if (!r && !configfile_is_masked(path))
+		return problem_set(problem, -ENOENT, "There is no file %s.", path);
+	r = apply_file(&reader, path);
+	if (r == -ENOMEM)
+		return problem_set(problem, r, "Out of memory.");
+	return r < 0 ? r : reader.fault;
 }
 
 struct stamp {

@@ -12,7 +12,31 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "core/config.h"
+#include "core/ini.h"
+
+/* Who looks on while settings are read. Each function may be NULL. */
+struct configfile_visitor {
+	/* each file that is there, in the order in which they count */
+	void (*on_file)(const char *path, bool masked, void *userdata);
+	/* each assignment that was taken over */
+	void (*on_assignment)(const struct assignment *assignment, void *userdata);
+	/* what is wrong; line 0: the whole file. Reading goes on behind it */
+	void (*on_fault)(const char *path, unsigned line, const char *sentence, void *userdata);
+	/* this file has this text, whatever is on the disk */
+	const char *trial_path, *trial_text;
+	void *userdata;
+};
+
+/* As configfile_load(), while somebody looks on. */
+int configfile_read(const char *service, const struct configfile_visitor *visitor,
+		    struct config *ret, struct problem *problem);
+/* One file by itself, wherever it stands: what is wrong in it. -ENOENT, with a sentence, when it is
+ * not there. */
+int configfile_check(const char *path, const struct configfile_visitor *visitor,
+		     struct problem *problem);
 
 /* Reads them all. 0; -ENOENT if the service is not configured; -EINVAL if anything in them is
  * wrong: then nothing of them holds. With every error but -ENOENT `problem` (may be NULL) says

@@ -188,3 +188,17 @@ char *format(const char *template, ...)
 	va_end(list);
 	return n < 0 ? NULL : text;
 }
+
+bool program_is_installed(const char *program)
+{
+	const char *folders = getenv("PATH") ?: "/usr/bin:/bin";
+	char path[PATH_MAX];
+
+	for (size_t length; *folders; folders += length + (folders[length] == ':')) {
+		length = strcspn(folders, ":");
+		snprintf(path, sizeof(path), "%.*s/%s", (int)length, folders, program);
+		if (!access(path, X_OK))
+			return true;
+	}
+	return false;
+}

@@ -2,6 +2,7 @@
 /* Whole files and folders. 0 on success, negative errno on failure. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,9 @@ int file_write(const char *path, const char *text, mode_t mode);
 /* mkdir -p; folders that exist are left as they are, new ones get exactly this mode, whatever the
  * umask. -ENOTDIR when something else is in the way. */
 int make_folders(const char *path, mode_t mode);
+
+/* Whether there is such a command in $PATH. */
+bool program_is_installed(const char *program);
 
 /* asprintf that returns NULL on failure and nothing undefined. The caller frees. */
 char *format(const char *template, ...) __attribute__((format(printf, 1, 2)));

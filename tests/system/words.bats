@@ -1,0 +1,23 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What the command says of itself is what its manuals say. Needs no container.
+
+bats_require_minimum_version 1.5.0
+
+top=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+hsctl=$top/${BUILD:-build}/hsctl
+
+@test "every setting is in the manual with its default, its bounds and its words, and no other is" {
+	"$hsctl" config --schema | python3 "$top/tests/system/lib/manual_keys.py" "$top/man/hotstandby.conf.5"
+}
+
+@test "that comparison sees what differs" {
+	local edit
+	for edit in 's/^At most 10min/At most 9min/' 's/^Default: 65536/Default: 6/' 's/^.It Va Text=/.It Va Texts=/' \
+		's/^.It Cm forced/.It Cm forcibly/'; do
+		sed "$edit" "$top/man/hotstandby.conf.5" >"$BATS_TEST_TMPDIR/manual"
+		! "$hsctl" config --schema | python3 "$top/tests/system/lib/manual_keys.py" "$BATS_TEST_TMPDIR/manual" ||
+			return 1
+	done
+}
