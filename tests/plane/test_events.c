@@ -139,23 +139,25 @@ static void what_does_not_fit_is_counted(void **state)
 	struct address at = rig_any(PORT);
 	struct pair pair = start_pair(rig, &at);
 	struct heard heard = {0};
-	uint64_t lost;
+	uint64_t lost, fell;
 	int fd;
 
 	serve_pair(&pair);
 	server_kill(pair.a);
 	assert_int_equal(ask_often(&at, FLOWS).of['B'], FLOWS);
 	lost = rig_totals(rig).events_lost;
-	assert_in_range(lost, FLOWS - ROOM, FLOWS - ROOM + 1);
-	assert_int_equal(rig_slot(rig, 1).fell_through, FLOWS);
+	/* on a slow machine a SYN or two are sent again, and chosen for again */
+	fell = rig_slot(rig, 1).fell_through;
+	assert_in_range(fell, FLOWS, FLOWS + FLOWS / 50);
+	assert_in_range(lost, fell - ROOM, fell - ROOM + 1);
 	assert_int_equal(plane_events_watch(rig->plane, on_event, &heard, &fd), 0);
 	assert_true(is_readable(fd));
 	plane_events_consume(rig->plane);
-	assert_int_equal(heard.n + lost, FLOWS);
+	assert_int_equal(heard.n + lost, fell);
 	/* once read there is room again */
 	assert_int_equal(ask(&at), 'B');
 	plane_events_consume(rig->plane);
-	assert_int_equal(heard.n + lost, FLOWS + 1);
+	assert_in_range(heard.n + lost, fell + 1, fell + 1 + FLOWS / 50);
 }
 
 /* Listens on it are told, whoever's they are: a port that no other test uses. */
