@@ -107,6 +107,8 @@ all_told_outdated() {
 	[[ $(inside bash $tools/watch-list.sh "$slots" 60) == *" ready $slots down 0" ]]
 	inside journalctl -q -u hsd -o cat --since="@$rig_began" | grep -q 'connection to the system bus is gone'
 	inside journalctl -q -u hsd -o cat --since="@$rig_began" | grep -q 'code=exited, status=1'
+	# told once, not of each service
+	[[ $(inside journalctl -q -u hsd -o cat --since="@$rig_began") != *'is not connected); it is asked again'* ]]
 	[[ $(parks) == "$services" ]]
 }
 restarts_above() { (($(inside systemctl show -P NRestarts hsd) > $1)); }

@@ -160,6 +160,12 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 		restart_later(instance);
 }
 
+/* With the bus itself gone: our host says that, once, instead of each of hundreds of services. */
+static bool is_of_the_bus(int error)
+{
+	return error == -ENOTCONN || error == -ECONNRESET;
+}
+
 /* Told once for all slots, not with every question. */
 static void note_silence(struct instance *instance, int error)
 {
@@ -171,7 +177,7 @@ static void note_silence(struct instance *instance, int error)
 	for (unsigned i = 0; i < service->n_slots; i++)
 		told |= service->instances[i]->silence;
 	instance->silence = error;
-	if (!error || told)
+	if (!error || told || is_of_the_bus(error))
 		return;
 	instance_describe_silence(instance, &sentence);
 	journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
