@@ -203,6 +203,8 @@ $(BUILD)/man/%: man/% $(BUILD)/prefix
 
 # Where dbus looks: its own /usr/share for what is installed below /usr, else what belongs to the machine.
 BUS_FOLDER := $(if $(filter /usr,$(PREFIX)),/usr/share,$(SYSCONFDIR))
+# Where zsh looks: in a folder for packages, and in one for what the machine's owner installs.
+ZSH_FOLDER := share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 UNITS    := $(patsubst %,$(BUILD)/%,$(wildcard units/*.service units/*.socket units/*.timer units/*.target))
 EXAMPLES := $(patsubst %,$(BUILD)/%,$(wildcard units/examples/*))
 PACKAGES := $(patsubst %,$(BUILD)/%,$(wildcard units/packages/*))
@@ -223,6 +225,8 @@ INSTALLED := \
 	0644:$(BUILD)/units/packages/needrestart.conf:$(SYSCONFDIR)/needrestart/conf.d/hotstandby.conf \
 	0755:$(BUILD)/units/packages/upgrade-slot:lib/hotstandby/upgrade-slot \
 	0644:scripts/completion/hsctl.bash:share/bash-completion/completions/hsctl \
+	0644:scripts/completion/hsctl.zsh:$(ZSH_FOLDER)/_hsctl \
+	0644:scripts/completion/hsctl.fish:share/fish/vendor_completions.d/hsctl.fish \
 	$(foreach f,$(EXAMPLES),0644:$(f):share/hotstandby/examples/$(notdir $(f))) \
 	$(foreach f,$(PAGES),0644:$(f):share/man/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
 

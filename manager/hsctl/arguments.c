@@ -22,6 +22,7 @@ enum {
 	LONG_DIRECT,
 	LONG_NO_COLOR,
 	LONG_VERSION,
+	LONG_LIST_VERBS,
 	LONG_TO,
 	LONG_SETTLE,
 	LONG_DRAIN,
@@ -47,6 +48,7 @@ enum {
 static const struct option long_options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, LONG_VERSION},
+	{"list-verbs", no_argument, NULL, LONG_LIST_VERBS},
 	{"json", no_argument, NULL, LONG_JSON},
 	{"timeout", required_argument, NULL, LONG_TIMEOUT},
 	{"no-block", no_argument, NULL, LONG_NO_BLOCK},
@@ -200,6 +202,9 @@ static int set_common(struct arguments *a, int option, const char *value, struct
 	case LONG_VERSION:
 		a->version = true;
 		return 0;
+	case LONG_LIST_VERBS:
+		a->list_verbs = true;
+		return 0;
 	case LONG_JSON:
 		a->json = true;
 		return 0;
@@ -223,34 +228,59 @@ static int set_common(struct arguments *a, int option, const char *value, struct
 	}
 }
 
-static void note_special(struct arguments *a, int option)
-{
-	static const struct {
-		int option, bit;
-	} bits[] = {
-		{LONG_TO, OPTION_TO},
-		{LONG_SETTLE, OPTION_SETTLE},
-		{LONG_DRAIN, OPTION_DRAIN},
-		{LONG_THEN, OPTION_THEN},
-		{LONG_WATCH, OPTION_WATCH},
-		{LONG_LIST, OPTION_LIST},
-		{'f', OPTION_FOLLOW},
-		{'n', OPTION_LINES},
-		{LONG_ALL, OPTION_DRILL},
-		{LONG_YES, OPTION_DRILL},
-		{LONG_PUT_BACK, OPTION_DRILL},
-		{LONG_OUTDATED, OPTION_OUTDATED},
-		{LONG_SMOKE_MAY_BE_SILENT, OPTION_UPGRADE},
-		{LONG_ALIAS, OPTION_ALIAS},
-		{LONG_NO_ALIAS, OPTION_ALIAS},
-		{LONG_MUST_CONNECT, OPTION_EXEC},
-		{LONG_CAT, OPTION_CONFIG},
-		{LONG_SCHEMA, OPTION_CONFIG},
-	};
+/* Of options without a place in texts[]. */
+static const struct {
+	int option;
+	unsigned bit;
+} special_bits[] = {
+	{LONG_TO, OPTION_TO},
+	{LONG_SETTLE, OPTION_SETTLE},
+	{LONG_DRAIN, OPTION_DRAIN},
+	{LONG_THEN, OPTION_THEN},
+	{LONG_WATCH, OPTION_WATCH},
+	{LONG_LIST, OPTION_LIST},
+	{'f', OPTION_FOLLOW},
+	{'n', OPTION_LINES},
+	{LONG_ALL, OPTION_DRILL},
+	{LONG_YES, OPTION_DRILL},
+	{LONG_PUT_BACK, OPTION_DRILL},
+	{LONG_OUTDATED, OPTION_OUTDATED},
+	{LONG_SMOKE_MAY_BE_SILENT, OPTION_UPGRADE},
+	{LONG_ALIAS, OPTION_ALIAS},
+	{LONG_NO_ALIAS, OPTION_ALIAS},
+	{LONG_MUST_CONNECT, OPTION_EXEC},
+	{LONG_CAT, OPTION_CONFIG},
+	{LONG_SCHEMA, OPTION_CONFIG},
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
-		if (bits[i].option == option)
-			a->options |= bits[i].bit;
+/* Which verbs take it; 0: all. */
+static unsigned bits_of(int option)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(special_bits); i++)
+		if (special_bits[i].option == option)
+			return special_bits[i].bit;
+	return option >= LONG_TEXT ? text_options[option - LONG_TEXT] : 0;
+}
+
+bool arguments_option(unsigned index, struct argument_option *ret_option)
+{
+	static const enum argument_value values[] = {
+		[no_argument] = ARGUMENT_SWITCH,
+		[optional_argument] = ARGUMENT_MAY_HAVE_VALUE,
+		[required_argument] = ARGUMENT_VALUE,
+	};
+	const struct option *option = &long_options[index];
+
+	if (index + 1 >= ARRAY_SIZE(long_options))
+		return false;
+	*ret_option = (struct argument_option) {
+		.name = option->name,
+		.letter = option->val < 256 ? (char)option->val : '\0',
+		.value = values[option->has_arg],
+		.bits = bits_of(option->val),
+		.alone = option->val == LONG_VERSION || option->val == LONG_LIST_VERBS,
+	};
+	return true;
 }
 
 /* NULL: it has a value, or is told by its bit alone. */
@@ -287,10 +317,10 @@ static int set_special(struct arguments *a, int option, const char *value, struc
 
 	if (option >= LONG_TEXT) {
 		a->texts[option - LONG_TEXT] = value;
-		a->options |= text_options[option - LONG_TEXT];
+		a->options |= bits_of(option);
 		return 0;
 	}
-	note_special(a, option);
+	a->options |= bits_of(option);
 	if (on)
 		*on = true;
 	switch (option) {
@@ -457,7 +487,7 @@ static int check(struct arguments *a, struct problem *problem)
 {
 	unsigned wrong;
 
-	if (a->help || a->version)
+	if (a->help || a->version || a->list_verbs)
 		return 0;
 	if (!a->verb)
 		return problem_set(problem, -EINVAL, "what is to be done? See hsctl --help");

@@ -66,7 +66,7 @@ struct arguments {
 	const char *given[ARGUMENTS_MAX];
 	unsigned n;
 	char **command; /* of verbs that take one: ends with NULL, at least one word */
-	bool help, version;
+	bool help, version, list_verbs;
 	bool by_unit; /* run by hs-hook, as a command of a unit that starts or stops */
 
 	bool json, no_block, direct, color;
@@ -85,6 +85,19 @@ struct arguments {
 	const char *texts[TEXT_COUNT]; /* NULL = not given */
 	uint32_t lines;		       /* 0 = all */
 };
+
+/* A long option, and its letter if it has one. */
+enum argument_value { ARGUMENT_SWITCH, ARGUMENT_MAY_HAVE_VALUE, ARGUMENT_VALUE };
+struct argument_option {
+	const char *name;
+	char letter;
+	enum argument_value value;
+	unsigned bits; /* enum verb_option; 0: all verbs take it */
+	bool alone;    /* stands without a verb */
+};
+
+/* False behind the last. */
+bool arguments_option(unsigned index, struct argument_option *ret_option);
 
 /*
  * Reads a command line; `argv` is permuted no further than getopt_long(3) does. -EINVAL, and a

@@ -26,6 +26,10 @@ static int run(const struct arguments *arguments)
 		puts("hsctl " HS_VERSION);
 		return EXIT_DONE;
 	}
+	if (arguments->list_verbs) {
+		verb_list_names(stdout);
+		return EXIT_DONE;
+	}
 	return arguments->verb->run(arguments);
 }
 

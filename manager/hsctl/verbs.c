@@ -362,6 +362,22 @@ static const struct verb verbs[] = {
 		.local = true,
 		.run = verb_leave,
 	},
+	{
+		.name = "version",
+		.arguments = "",
+		.summary = "which version of hotstandby this is",
+		.local = true,
+		.run = verb_version,
+	},
+	{
+		.name = "__complete",
+		.arguments = "-- WORD...",
+		.summary = "what may come next, for shells",
+		.command = true,
+		.hidden = true,
+		.local = true,
+		.run = verb_complete,
+	},
 };
 
 const struct verb *verb_at(unsigned index)
@@ -385,7 +401,7 @@ const struct verb *verb_nearest(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
 		int d = near_distance(name, verbs[i].name);
 
-		if (d < 0 || d >= best)
+		if (d < 0 || d >= best || verbs[i].hidden)
 			continue;
 		best = d;
 		nearest = &verbs[i];
@@ -431,7 +447,6 @@ static const struct {
 	{"test", "hsctl doctor, or hsctl drill SERVICE"},
 	{"pause", "hsctl park SERVICE"},
 	{"resume", "hsctl release SERVICE"},
-	{"version", "hsctl --version"},
 	{"cat", "hsctl config SERVICE --cat"},
 	{"settings", "hsctl config SERVICE"},
 };
@@ -454,7 +469,15 @@ static const char common_options[] =
 	"  -H, --host=[USER@]HOST   over ssh\n"
 	"  -M, --machine=CONTAINER  in a container of this machine\n"
 	"  -h, --help           this, or about one verb\n"
-	"      --version\n";
+	"      --version\n"
+	"      --list-verbs     the names of all verbs\n";
+
+void verb_list_names(FILE *out)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (!verbs[i].hidden)
+			fprintf(out, "%s\n", verbs[i].name);
+}
 
 static void help_all(FILE *out)
 {
@@ -462,7 +485,8 @@ static void help_all(FILE *out)
 	      "Two instances of a server on one address; which of them gets new connections.\n\n",
 	      out);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		fprintf(out, "  %-12s %s\n", verbs[i].name, verbs[i].summary);
+		if (!verbs[i].hidden)
+			fprintf(out, "  %-12s %s\n", verbs[i].name, verbs[i].summary);
 	fprintf(out,
 		"\n%s\nExit codes: 0 done, 1 failed, 2 usage, 3 refused and nothing changed,\n"
 		"            4 undone, traffic is back where it was.\n"

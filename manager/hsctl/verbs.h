@@ -13,6 +13,7 @@ struct verb {
 	unsigned min, max;   /* how many arguments */
 	unsigned options;    /* enum verb_option */
 	bool command;	     /* a command follows its arguments */
+	bool hidden;	     /* for programs of ours: no help tells of it */
 	bool local;	     /* works on this machine only: no -H, no -M */
 	int (*run)(const struct arguments *arguments); /* returns an exit code */
 };
@@ -26,6 +27,8 @@ const char *verb_hint(const char *name);
 /* NULL behind the last. */
 const struct verb *verb_at(unsigned index);
 
+/* Their names, a line each. */
+void verb_list_names(FILE *out);
 /* `verb` NULL: the command as a whole. */
 void verb_help(const struct verb *verb, FILE *out);
 
@@ -56,5 +59,7 @@ int verb_adopt(const struct arguments *arguments);
 int verb_doctor(const struct arguments *arguments);
 int verb_config(const struct arguments *arguments);
 int verb_edit(const struct arguments *arguments);
+int verb_complete(const struct arguments *arguments);
+int verb_version(const struct arguments *arguments);
 int verb_retire(const struct arguments *arguments);
 int verb_leave(const struct arguments *arguments);

@@ -174,3 +174,19 @@ setting() { hs config app --json | jq -c ".settings[] | select(.key == \"$1\") |
 	inside systemctl start hsd
 	[[ $(slots) == 3 ]]
 }
+
+# offers WORD...: by completion, as one line
+offers() { hs __complete -- "$@" | cut -f1 | paste -sd' '; }
+
+@test "completion knows services, slots, templates and units, with hsd and without" {
+	[[ $(offers status '') == app ]]
+	[[ $(offers exec app '') == '0 1' ]]
+	[[ $(offers connections app --slot=) == '--slot=0 --slot=1 --slot=park' ]]
+	[[ " $(offers enable '') " == *' app@.service '* ]]
+	[[ " $(offers enable app@.service --from '') " == *' app@0.service '* ]]
+	[[ $(offers exec other '') == '' ]]
+	printf '[Service]\nSlots=3\n' | write /etc/hotstandby/app.conf.d/20.conf
+	inside systemctl stop hsd
+	[[ $(as_nobody hsctl __complete -- drain app '' | paste -sd' ') == '0 1 2' ]]
+	inside systemctl start hsd
+}

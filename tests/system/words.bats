@@ -21,3 +21,26 @@ hsctl=$top/${BUILD:-build}/hsctl
 			return 1
 	done
 }
+
+# offers WORD...: what may come in place of the last of them, as one line
+offers() { "$hsctl" __complete -- "$@" | cut -f1 | paste -sd' '; }
+
+# in_shell COMMAND...: with the command in $PATH
+in_shell() { env PATH="$(dirname "$hsctl"):$PATH" "$@" | cut -f1 | paste -sd' '; }
+
+@test "completion, in bash, zsh and fish; completion.bats has all of it" {
+	[[ $(offers '') == "$("$hsctl" --list-verbs | paste -sd' ') help" ]]
+	[[ $(offers switchover app --the) == --then= ]]
+	[[ $(offers policy app '') == 'standby parity hash' ]]
+	[[ $(in_shell fish --no-config -c "source '$top/scripts/completion/hsctl.fish'; complete -C 'hsctl policy app '") \
+		== 'hash parity standby' ]]
+	# shellcheck disable=SC2016 # for that bash
+	[[ $(in_shell bash -c "source '$top/scripts/completion/hsctl.bash'"';
+		COMP_WORDS=(hsctl switchover app --then = r) COMP_CWORD=5; _hsctl; echo "${COMPREPLY[@]}"') == restart ]]
+	zsh -n "$top/scripts/completion/hsctl.zsh"
+}
+
+@test "version" {
+	[[ $("$hsctl" version) == "$("$hsctl" --version)" ]]
+	[[ $("$hsctl" version --json | jq -r .version) == "$("$hsctl" --version | cut -d' ' -f2)" ]]
+}

@@ -282,7 +282,7 @@ static void test_verbs(void **state)
 		assert_non_null(verb->run);
 		assert_true(verb->min <= verb->max && verb->max <= ARGUMENTS_MAX);
 		assert_ptr_equal(verb_find(verb->name), verb);
-		assert_ptr_equal(verb_nearest(verb->name), verb);
+		assert_ptr_equal(verb_nearest(verb->name), verb->hidden ? NULL : verb);
 		verb_help(verb, out);
 		fclose(out);
 		assert_non_null(strstr(text, verb->summary));
