@@ -8,7 +8,7 @@
 #   make demo                             nginx under load, with hotstandby and without (scripts/demo)
 #   make bench                            what each thing costs (scripts/bench)
 #   make fuzz                             the fuzz targets with clang's libFuzzer, into build/fuzz/tests/fuzz
-#   make coverage                         which lines the unit, plane and engine tests reach, by folder (scripts/coverage)
+#   make coverage                         which lines the tests reach, by folder (scripts/coverage)
 #   make unit-tests                       builds tests/unit; scripts/check unit runs them
 #   make plane-tests                      builds tests/plane; scripts/check plane runs them
 #   make engine-tests                     builds tests/engine; scripts/check engine runs them
@@ -108,7 +108,8 @@ $(BUILD)/hsctl: $(BUILD)/manager/hsctl/main.o $(BUILD)/libhotstandby.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # static and without a C library, so that nothing reads the environment: see manager/hook/main.c
-HOOK_FLAGS := -fno-sanitize=all -ffreestanding -fno-stack-protector -fcf-protection=none -fno-pie -U_FORTIFY_SOURCE
+HOOK_FLAGS := -fno-sanitize=all -fno-profile-arcs -fno-test-coverage -ffreestanding -fno-stack-protector \
+	-fcf-protection=none -fno-pie -U_FORTIFY_SOURCE
 $(BUILD)/manager/hook/main.o: CFLAGS += $(HOOK_FLAGS)
 $(BUILD)/hs-hook: $(BUILD)/manager/hook/main.o
 	$(call say,LD)
