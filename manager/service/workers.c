@@ -57,10 +57,15 @@ struct workers {
 
 DEFINE_CLEANUP(struct workers, workers_free)
 
+static void unwatch(struct task *task)
+{
+	task->socket = sd_event_source_disable_unref(task->socket);
+	task->timer = sd_event_source_disable_unref(task->timer);
+}
+
 static void task_free(struct task *task)
 {
-	sd_event_source_disable_unref(task->socket);
-	sd_event_source_disable_unref(task->timer);
+	unwatch(task);
 	work_answer_done(&task->answer);
 	for (size_t i = 0; i < task->n_fds; i++)
 		close_fd(task->fds[i]);
@@ -257,15 +262,17 @@ static int watch(struct task *task, int fd)
 	sd_event *event = task->workers->event;
 	int r = sd_event_add_io(event, &task->socket, fd, EPOLLIN, on_message, task);
 
-	if (r >= 0)
-		r = sd_event_source_set_io_fd_own(task->socket, true);
-	if (r >= 0)
-		r = sd_event_add_time_relative(event, &task->timer, CLOCK_MONOTONIC, task->patience,
-					       USEC_PER_MSEC, on_patience_ended, task);
+	if (r < 0) {
+		close_fd(fd);
+		return r;
+	}
+	sd_event_source_set_io_fd_own(task->socket, true);
+	r = sd_event_add_time_relative(event, &task->timer, CLOCK_MONOTONIC, task->patience,
+				       USEC_PER_MSEC, on_patience_ended, task);
 	return MIN(r, 0);
 }
 
-/* -EAGAIN: later. */
+/* Who cannot be watched does not begin: nobody would know what he does. -EAGAIN: later. */
 static int begin(struct task *task)
 {
 	int ends[2], fds[2 + ARRAY_SIZE(task->fds)], r;
@@ -275,12 +282,12 @@ static int begin(struct task *task)
 	fds[0] = ends[1];
 	fds[1] = task->file;
 	memcpy(fds + 2, task->fds, task->n_fds * sizeof(*fds));
-	r = work_host_order(task->workers->host_fd, fds, 2 + task->n_fds);
-	close_fd(ends[1]);
+	r = watch(task, ends[0]);
 	if (!r)
-		r = watch(task, ends[0]);
-	if (r < 0 && !task->socket)
-		close_fd(ends[0]);
+		r = work_host_order(task->workers->host_fd, fds, 2 + task->n_fds);
+	close_fd(ends[1]);
+	if (r < 0)
+		unwatch(task);
 	return r;
 }
 

@@ -25,6 +25,8 @@
 #define EXCLUSIVE QUICK "Exclusive=yes\n"
 /* So many places are tried of each, if not all are. */
 #define PLACES 4
+/* Within this time it is whole again, counted from what is asked for or happens. */
+#define WHOLE_USEC (5 * USEC_PER_SEC)
 /* So many sockets may be kept ready (service/slot/netns_stock.c); what leaks is soon more. */
 #define STOCK 4
 
@@ -323,6 +325,9 @@ static bool is_whole(const struct engine *engine)
 
 	if (!service_is_open(service) || !is_equipped(service))
 		return false;
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (service->instances[i]->retry_source)
+			return false;
 	if (service->config.exclusive)
 		return serves_alone(engine, 0) || serves_alone(engine, 1);
 	return engine_rests(engine);
@@ -356,11 +361,9 @@ static void rest(struct engine *engine)
 	assert_int_equal(ask(&address), 'A' + engine_active(engine));
 }
 
-static bool becomes_whole(struct engine *engine)
+static bool becomes_whole(struct engine *engine, uint64_t begun)
 {
-	uint64_t end = now_usec() + RIG_DEADLINE_USEC;
-
-	while (!is_whole(engine) && now_usec() < end)
+	while (!is_whole(engine) && now_usec() < begun + WHOLE_USEC)
 		engine_turn(engine);
 	return is_whole(engine);
 }
@@ -378,7 +381,7 @@ static void make_whole(struct engine *engine, const struct verb *verb)
 }
 
 struct figures {
-	unsigned tried, in_vain;
+	unsigned places, tried, in_vain;
 	uint64_t longest;
 };
 
@@ -391,7 +394,7 @@ static bool try(struct engine *engine, const struct verb *verb, unsigned fds,
 	bool whole;
 
 	verb->act(engine);
-	whole = becomes_whole(engine);
+	whole = becomes_whole(engine, begun);
 	nth_disarm();
 	failed = nth_failed();
 	if (!whole) {
@@ -451,6 +454,7 @@ static void try_places(struct engine *engine, const struct verb *verb, unsigned 
 	if (!all)
 		n = leave_out_tried(places, n);
 	step = all ? 1 : n / PLACES + 1;
+	figures->places = n;
 	for (size_t i = 0; i < n; i += step) {
 		note_tried(places[i]);
 		nth_arm_place(places[i], i % 2 ? EIO : ENOMEM);
@@ -496,8 +500,9 @@ static void try_verb(const struct verb *verb)
 		try_places(engine, verb, fds, which, &figures);
 	else
 		try_numbers(engine, verb, fds, &figures);
-	fprintf(stderr, "# %s: %u calls failed, whole again after %llu ms at most\n", verb->name,
-		figures.tried, (unsigned long long)(figures.longest / USEC_PER_MSEC));
+	fprintf(stderr, "# %s: %u places, %u calls failed, whole again after %llu ms at most\n",
+		verb->name, figures.places, figures.tried,
+		(unsigned long long)(figures.longest / USEC_PER_MSEC));
 	assert_int_equal(figures.in_vain, 0);
 	engine_end(engine);
 }
