@@ -319,6 +319,11 @@ static bool serves_alone(const struct engine *engine, unsigned slot)
 	       !host_busy(&engine->host);
 }
 
+static bool is_tried_again(const struct instance *instance)
+{
+	return instance->retry_source || instance->adopt_wanted || instance_is_adopting(instance);
+}
+
 static bool is_whole(const struct engine *engine)
 {
 	const struct service *service = engine->service;
@@ -326,7 +331,7 @@ static bool is_whole(const struct engine *engine)
 	if (!service_is_open(service) || !is_equipped(service))
 		return false;
 	for (unsigned i = 0; i < service->n_slots; i++)
-		if (service->instances[i]->retry_source)
+		if (is_tried_again(service->instances[i]))
 			return false;
 	if (service->config.exclusive)
 		return serves_alone(engine, 0) || serves_alone(engine, 1);

@@ -285,6 +285,8 @@ static void fail_adoption(struct instance *instance, int error, const struct pro
 		journal_log(JOURNAL_PROBLEM, &scope, "%s: slot %u: %s", instance->service->name,
 			    instance->slot, problem->text);
 	instance->problem = instance->unadopted = *problem;
+	/* so far it may have come */
+	instance->served |= plane_slot_sockets(instance->service->plane, instance->slot) > 0;
 	instance->adoption = adoption_free(instance->adoption);
 	refuse_adoption(instance, true, problem->text);
 	schedule_retry(instance, error);
