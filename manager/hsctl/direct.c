@@ -38,6 +38,11 @@ static int open_private(sd_bus **ret_bus)
 /* It did not answer once: it is not waited for again, about hundreds of units. */
 static bool systemd_is_silent;
 
+void direct_give_systemd_up(void)
+{
+	systemd_is_silent = true;
+}
+
 sd_bus *direct_systemd(void)
 {
 	sd_bus *bus = NULL;
@@ -137,36 +142,10 @@ void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *
 	if (!r)
 		return;
 	if (r == -ETIMEDOUT) {
-		systemd_is_silent = true;
+		direct_give_systemd_up();
 		sd_bus_close(direct->systemd);
 	}
 	*ret_facts = (struct unit_facts) {.state = live ? UNIT_RUNNING : UNIT_UNKNOWN};
-}
-
-static bool lacks_listener(const struct plane *plane, unsigned slot)
-{
-	unsigned active = hs_word_active(plane_word(plane));
-
-	return slot != active && active < HS_SLOTS_MAX && plane_is_missing(plane, slot, active);
-}
-
-void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_MAX])
-{
-	for (unsigned i = 0; i < direct->config.slots; i++) {
-		struct unit_facts unit = {0};
-		struct slot_facts facts = {
-			.retired = plane_is_retired(direct->plane, i),
-			.suspect = plane_is_suspect(direct->plane, i),
-			.sockets = plane_slot_sockets(direct->plane, i),
-			.incomplete = lacks_listener(direct->plane, i),
-		};
-
-		direct_unit(direct, i, &unit);
-		facts.unit = unit.state;
-		facts.unproven = unit.has_post_commands;
-		states[i] = slot_state_of(&facts);
-		unit_facts_done(&unit);
-	}
 }
 
 /* Where listeners in other network namespaces are, the units' processes tell. */

@@ -8,7 +8,6 @@
 
 #include <systemd/sd-bus.h>
 
-#include "core/change/slot.h"
 #include "core/config.h"
 #include "hsctl/hsctl.h"
 #include "plane/plane.h"
@@ -35,9 +34,9 @@ void direct_close(struct direct *direct);
 /* Connects to systemd: over the system bus, or without it by systemd's own socket. NULL if neither.
  */
 sd_bus *direct_systemd(void);
+/* It did not answer in time: from now on that is NULL. */
+void direct_give_systemd_up(void);
 /* What systemd knows of the unit of a slot; where it cannot be asked, what the sockets tell. */
 void direct_unit(const struct direct *direct, unsigned slot, struct unit_facts *ret_facts);
 /* Finds the network namespaces of its listeners: see plane_locate(). */
 void direct_locate(const struct direct *direct);
-/* States of all slots, `config.slots` of them. */
-void direct_states(const struct direct *direct, enum slot_state states[HS_SLOTS_MAX]);

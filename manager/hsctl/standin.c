@@ -272,6 +272,8 @@ void standin_await_facts(struct standin *standin, uint64_t patience_usec)
 
 	while (standin->host.bus && !all_have_been_told(standin) && now_usec() < deadline)
 		run_once(standin, deadline);
+	if (!all_have_been_told(standin))
+		direct_give_systemd_up();
 	/* what they have told is heard before anything is asked */
 	while (is_at_it(standin))
 		run_once(standin, deadline);

@@ -9,12 +9,15 @@
 #include "hsctl/path/folderflag.h"
 #include "hsctl/path/pathsetup.h"
 #include "hsctl/setup/enable.h"
+#include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
 #include "plane/act/filters.h"
 #include "plane/act/foreign.h"
 #include "plane/act/inspect.h"
 #include "plane/borrow/borrow.h"
 #include "plane/selftest/selftest.h"
+#include "service/slot/instance.h"
+#include "service/slot/states.h"
 #include "system/configfile.h"
 #include "system/machine.h"
 #include "util/macro.h"
@@ -93,7 +96,8 @@ static bool examine_machine(const struct arguments *arguments, struct doctor_rep
 
 /* One service, and what its facts point into. */
 struct examination {
-	struct direct direct;
+	struct standin *standin;
+	struct service *service; /* of standin */
 	struct doctor_service facts;
 	struct doctor_socket *sockets;
 	struct doctor_foreign foreign[FOREIGN_MAX];
@@ -104,8 +108,14 @@ static void examination_free(struct examination *e)
 {
 	free(e->sockets);
 	enable_plan_free(e->plan);
-	direct_close(&e->direct);
+	standin_free(e->standin);
 	free(e);
+}
+
+/* NULL: it cannot be asked. */
+static sd_bus *systemd_of(const struct examination *e)
+{
+	return e->service->host->bus;
 }
 
 /* hsd knows why sockets were not adopted; the rest is asked from the kernel and systemd. */
@@ -114,7 +124,7 @@ static void read_problems(const struct arguments *arguments, struct examination 
 	_cleanup_(json_object_putp) json_object *status = NULL;
 	_cleanup_(reply_done) struct reply reply = {0};
 	struct client_call call = {
-		.service = e->direct.service, .method = "Describe", .timeout_usec = HSD_TIME};
+		.service = e->service->name, .method = "Describe", .timeout_usec = HSD_TIME};
 	json_object *slots;
 
 	if (client_ask(arguments, &call, &reply, "") == CLIENT_ANSWERED)
@@ -130,7 +140,7 @@ static void read_foreign(struct examination *e, const struct foreign_scope *scop
 	struct foreign_list list = {0};
 	char text[FOREIGN_TEXT_MAX];
 
-	if (foreign_find(e->direct.plane, scope, &list) < 0)
+	if (foreign_find(e->service->plane, scope, &list) < 0)
 		return;
 	for (unsigned i = 0; i < list.n; i++) {
 		e->foreign[i].in_front = list.found[i].in_front;
@@ -142,7 +152,7 @@ static void read_foreign(struct examination *e, const struct foreign_scope *scop
 /* By a slice that it is in, or by the socket unit that its sockets were made for. */
 static bool is_filtered_outside(const struct examination *e, const struct unit_facts *unit)
 {
-	struct own *own = e->direct.plane ? plane_own(e->direct.plane) : NULL;
+	struct own *own = plane_own(e->service->plane);
 	struct filters filters = {0};
 	bool filtered = false;
 
@@ -151,54 +161,56 @@ static bool is_filtered_outside(const struct examination *e, const struct unit_f
 	for (char **one = unit->triggered_by; one && *one; one++)
 		if (unit_is_socket(*one))
 			filters_add_unit(&filters, *one);
-	for (size_t i = 0; !filtered && e->direct.systemd && i < filters.n; i++) {
+	for (size_t i = 0; !filtered && systemd_of(e) && i < filters.n; i++) {
 		_cleanup_(unit_facts_done) struct unit_facts facts = {0};
 
-		if (!units_query(e->direct.systemd, filters.units[i], &facts, NULL))
+		if (!units_query(systemd_of(e), filters.units[i], &facts, NULL))
 			filtered = facts.filtered;
 	}
 	return filtered;
 }
 
+static int read_slot(struct examination *e, unsigned i, struct foreign_scope *scope)
+{
+	const struct unit_facts *unit = instance_facts(e->service->instances[i]);
+	struct doctor_slot *slot = &e->facts.slots[i];
+
+	(void)name_unit(e->service->name, i, slot->unit, sizeof(slot->unit));
+	machine_read_slot(systemd_of(e), slot);
+	scope->cgroups[i] = unit->control_group;
+	scope->activated |= unit_has_socket(unit);
+	if (unit->control_group[0])
+		borrow_judge_outdated(unit->control_group, &slot->outdated);
+	e->facts.filtered |= unit->filtered || is_filtered_outside(e, unit);
+	return inspect_slot(unit->control_group, i, &e->service->config, &e->sockets,
+			    &e->facts.n_sockets);
+}
+
 static int read_slots(struct examination *e)
 {
-	struct foreign_scope scope = {.n_slots = e->direct.config.slots};
-	struct unit_facts units[HS_SLOTS_MAX] = {0};
+	struct foreign_scope scope = {.n_slots = e->service->n_slots};
 	enum slot_state states[HS_SLOTS_MAX];
 	int r = 0;
 
-	direct_states(&e->direct, states);
-	for (unsigned i = 0; i < scope.n_slots; i++) {
-		struct doctor_slot *slot = &e->facts.slots[i];
-
-		slot->state = states[i];
-		(void)name_unit(e->direct.service, i, slot->unit, sizeof(slot->unit));
-		machine_read_slot(e->direct.systemd, slot);
-		direct_unit(&e->direct, i, &units[i]);
-		scope.cgroups[i] = units[i].control_group;
-		if (units[i].control_group[0])
-			borrow_judge_outdated(units[i].control_group, &slot->outdated);
-		scope.activated |= unit_has_socket(&units[i]);
-		e->facts.filtered |= units[i].filtered || is_filtered_outside(e, &units[i]);
-		if (!r)
-			r = inspect_slot(units[i].control_group, i, &e->direct.config, &e->sockets,
-					 &e->facts.n_sockets);
+	service_states(e->service, states);
+	for (unsigned i = 0; !r && i < scope.n_slots; i++) {
+		e->facts.slots[i].state = states[i];
+		r = read_slot(e, i, &scope);
 	}
-	read_foreign(e, &scope);
-	for (unsigned i = 0; i < scope.n_slots; i++)
-		unit_facts_done(&units[i]);
+	if (!r)
+		read_foreign(e, &scope);
 	return r;
 }
 
 static void read_plain(struct examination *e)
 {
-	struct plainunit_scope scope = {&e->direct.config, &e->plan->paths};
+	struct plainunit_scope scope = {&e->service->config, &e->plan->paths};
 	struct plainunit *plain = &e->plan->plain;
 	char text[PLAINUNIT_TEXT_MAX];
 
 	/* where slots serve, who else does so is found by the addresses */
-	plainunit_find(e->direct.systemd, e->direct.service, &scope,
-		       !plane_live_slots(e->direct.plane), plain);
+	plainunit_find(systemd_of(e), e->service->name, &scope,
+		       !plane_live_slots(e->service->plane), plain);
 	if (!plain->name[0])
 		return;
 	problem_set(&e->facts.plain, 0, "%s", plainunit_describe(plain, text));
@@ -224,9 +236,9 @@ static int read_units(struct examination *e, struct problem *problem)
 {
 	int r;
 
-	if (!e->direct.systemd)
+	if (!systemd_of(e))
 		return 0;
-	r = enable_plan_new(e->direct.systemd, e->direct.service, NULL, &e->plan, problem);
+	r = enable_plan_new(systemd_of(e), e->service->name, NULL, &e->plan, problem);
 	if (r < 0)
 		return r;
 	read_plain(e);
@@ -241,7 +253,7 @@ static void read_parks(const struct arguments *arguments, struct examination *e)
 {
 	uint64_t cookies[HS_SHARDS_MAX];
 	size_t n;
-	struct listener **listeners = plane_listeners(e->direct.plane, &n);
+	struct listener **listeners = plane_listeners(e->service->plane, &n);
 
 	if (arguments->direct || e->facts.active >= HS_SLOTS_MAX)
 		return;
@@ -261,7 +273,7 @@ static void read_parks(const struct arguments *arguments, struct examination *e)
 static int read_sysctls(struct examination *e)
 {
 	size_t n;
-	struct listener **listeners = plane_listeners(e->direct.plane, &n);
+	struct listener **listeners = plane_listeners(e->service->plane, &n);
 
 	return machine_read_sysctls(n ? &listeners[0]->netns : NULL, &e->facts.sysctls);
 }
@@ -269,13 +281,16 @@ static int read_sysctls(struct examination *e)
 static int gather(const struct arguments *arguments, const char *service, struct examination *e,
 		  struct problem *problem)
 {
-	int r = direct_open(service, &e->direct, problem);
+	struct reply reply = {0};
+	int r;
 
-	if (r < 0)
-		return r;
-	e->facts.config = e->direct.config;
+	e->standin = standin_new(service, &reply);
+	if (!e->standin)
+		return problem_set(problem, -ENOENT, "%s", reply.problem.text);
+	e->service = standin_service(e->standin);
+	e->facts.config = e->service->config;
 	(void)configfile_load(service, &e->facts.config, &e->facts.config_problem);
-	e->facts.active = hs_word_active(plane_word(e->direct.plane));
+	e->facts.active = hs_word_active(plane_word(e->service->plane));
 	r = read_units(e, problem);
 	if (r < 0)
 		return r;
