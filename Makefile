@@ -1,9 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # hotstandby: build, install, check. `make help` prints these lines; scripts/lint holds that each target has one.
 #
 #   make all                              everything that is installed, into build/; without a target, the same
 #   make install DESTDIR= PREFIX=/usr     no network, no compiler needed after `make`
 #   make uninstall                        with the same PREFIX; refuses as long as something is in use
+#   make deb                              packages of Debian, into build/deb; needs no root (scripts/package)
+#   make rpm                              packages for rpm, into build/rpm
+#   make dist                             build/hotstandby-VERSION.tar.xz, of what is committed
 #   make check                            installs what is missing, and runs the tests (scripts/check)
+#   make check-installed                  the system tests with the hotstandby that is installed on this machine
 #   make lint                             the rules that scripts/lint holds
 #   make demo                             nginx under load, with hotstandby and without (scripts/demo)
 #   make bench                            what each thing costs (scripts/bench)
@@ -56,7 +61,8 @@ LDFLAGS  ?= -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lm
 # clang has no such option in every release
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null || gcc -print-multiarch)
-BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 $(WARNINGS) \
+# the objects are in the programs as they are: no trace of where they were compiled
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -ffile-prefix-map=$(CURDIR)=. -std=gnu11 $(WARNINGS) \
               -Ibpf -I/usr/include/$(MULTIARCH)
 
 BPF_SRC  := $(wildcard bpf/*.bpf.c)
@@ -240,6 +246,12 @@ uninstall:
 check lint demo bench coverage:
 	./scripts/$@
 
+check-installed:
+	./scripts/check installed
+
+deb rpm dist:
+	$(Q)scripts/package $@ '$(BUILD)' '$(VERSION)'
+
 help:
 	@sed -n 's/^#   make/make/p; s/^# With all/\nWith all/p; s/^# SANITIZE/SANITIZE/p' Makefile
 
@@ -252,7 +264,7 @@ fuzz:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all objects unit-tests plane-tests engine-tests hostile-tools fuzzers fuzz benches check lint demo bench coverage install \
-	uninstall clean help always
+.PHONY: all objects unit-tests plane-tests engine-tests hostile-tools fuzzers fuzz benches check check-installed lint demo bench coverage install \
+	uninstall deb rpm dist clean help always
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -9,6 +9,7 @@ set -eu
 
 name=$1 state=$2 top=$3
 fs=$state/fs root=$state/fs/root
+base=${CONTAINER_BASE:-/}
 
 # Nothing of the host's own configuration runs inside: no enabled unit, no init script, no fstab.
 isolate_configuration() {
@@ -49,9 +50,9 @@ make_root() {
 	mkdir -p "$fs"
 	mount -t tmpfs -o mode=0755 rig "$fs"
 	mkdir -p "$root" "$fs/bpf"
-	overlay / "$root"
+	overlay "$base" "$root"
 	for folder in /usr /etc /var /opt /srv; do
-		! mountpoint -q "$folder" || overlay "$folder" "$root$folder"
+		[[ $base != / ]] || ! mountpoint -q "$folder" || overlay "$folder" "$root$folder"
 	done
 	isolate_configuration
 	mount -t bpf -o mode=0755 bpf "$fs/bpf"

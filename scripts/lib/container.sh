@@ -3,7 +3,8 @@
 #
 # Throw-away systemd containers of the running system, for tests and the demo. To be sourced, as root.
 #
-#   container_start NAME           boots one; its root is an overlay of / on a tmpfs, its network is its own
+#   container_start NAME           boots one; its root is an overlay of / on a tmpfs, its network is its own. With
+#                                  CONTAINER_BASE=FOLDER, of debian_root, it is one of that folder
 #   container_run NAME CMD...      runs a command inside, with a clean environment; stdin and status pass through
 #   container_root NAME            prints a path outside that leads to the container's /
 #   container_install NAME         make install into it, and lets systemd and the bus read what is new

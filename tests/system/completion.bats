@@ -3,6 +3,7 @@
 #
 # Completion in bash, zsh and fish offers all that the command takes. Needs no container: services and slots are looked
 # at in settings.bats, and the essential of all this in words.bats.
+# Built: by make, of this tree
 # Thorough: each word of each verb, one completion after the other, and real shells at a terminal.
 
 bats_require_minimum_version 1.5.0

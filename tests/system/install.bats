@@ -3,6 +3,7 @@
 #
 # make install and make uninstall as an administrator runs them, on a machine whose bus and systemd are there.
 # Long: begun with the first.
+# Built: by make, of this tree
 # Thorough: it builds and installs again and again; every other file begins with an installation.
 
 load lib/rig

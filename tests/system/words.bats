@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # What the command says of itself is what its manuals say. Needs no container.
+# Built: by make, of this tree
 
 bats_require_minimum_version 1.5.0
 

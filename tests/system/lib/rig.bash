@@ -53,7 +53,11 @@ teardown() {
 # boots and installs
 rig_up() {
 	container_start "$rig" || return 1
-	container_install "$rig" BUILD="${BUILD:-build}" || return 1
+	if [[ -n ${INSTALLED:-} ]]; then
+		is_installed || return 1
+	else
+		container_install "$rig" BUILD="${BUILD:-build}" || return 1
+	fi
 	mkdir -p "$(container_root "$rig")$tools"
 	cp "$top"/tests/system/lib/*.{lua,py} "$(container_root "$rig")$tools/"
 	! is_sanitized || allow_leak_check
@@ -88,6 +92,22 @@ end_covered() {
 	inside systemctl stop hsd hs-borrow.service || true
 	counts=$(container_root "$rig")$(realpath "$top/$BUILD") || return
 	(cd "$counts" && find . -name '*.gcda' -print0 | tar --null -cf - -T -) | tar -C "$top/$BUILD" -xf -
+}
+
+# With INSTALLED=yes the tests are those of the hotstandby that this machine has, which the container has from it; with
+# INSTALLED=FILE of the package of Debian in this file. Either way hsd does not run yet, as behind `make install`.
+is_installed() {
+	[[ $INSTALLED == yes ]] || install_file "$INSTALLED" || return 1
+	inside test -x /usr/sbin/hsd -a -x /usr/bin/hsctl -a -x /usr/lib/hotstandby/hs-example-server ||
+		fail 'INSTALLED=yes: hotstandby is not installed on this machine' || return 1
+	[[ $(inside systemctl show -P FragmentPath hsd) == */lib/systemd/system/hsd.service ]] ||
+		fail 'INSTALLED=yes: hsd.service is not that of a package'
+}
+
+install_file() {
+	cp "$1" "$(container_root "$rig")/root/hotstandby.deb"
+	# what the machine's index of pages has is nothing to wait for
+	inside dpkg --no-triggers --install /root/hotstandby.deb && inside systemctl --quiet disable --now hsd
 }
 
 # ---- VALGRIND=1: hsd under valgrind ----

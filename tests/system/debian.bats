@@ -1,0 +1,98 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Packages as a distribution builds them, and what becomes of a minimal Debian 12 and 13 into which they are installed.
+# Long: begun with the first.
+# Thorough: it compiles everything four times; deb has the package's life.
+# Built: by make, of this tree
+
+load lib/rig
+load lib/debian
+# shellcheck source=scripts/lib/debian-root.sh
+source "$top/scripts/lib/debian-root.sh"
+
+export BATS_TEST_TIMEOUT=2400
+made=${BUILD:-build}/debian
+
+setup_file() { :; }
+teardown() { :; }
+
+# built_in RELEASE: builds the packages there, once, and prints where they are
+built_in() {
+	local place=$made/$1
+	if [[ ! -e $BATS_FILE_TMPDIR/built-$1 ]]; then
+		if [[ $1 == "$(debian_release)" ]]; then
+			make -s -C "$top" BUILD="$place" deb >&2 || return 1
+		else
+			# shellcheck disable=SC2046 # a list of words
+			"$top/scripts/lib/debian-run.sh" "$(debian_root "$1" $("$top/scripts/setup" --list="$1" all))" \
+				make -s BUILD="$place" deb >&2 || return 1
+		fi
+		touch "$BATS_FILE_TMPDIR/built-$1"
+	fi
+	echo "$top/$place/deb"
+}
+
+# minimal RELEASE DEB: a root with what the package depends on, and a server and clients to try it with
+minimal() {
+	local needed
+	needed=$(dpkg-deb --field "$2" Depends | tr ',' '\n' | sed -E 's/^ *//; s/[ |(].*//; /^$/d')
+	# shellcheck disable=SC2086 # a list of words
+	debian_root "$1" systemd-sysv nginx wrk curl procps $needed
+}
+
+# in_minimal RELEASE
+in_minimal() {
+	local folder root deb
+	folder=$(built_in "$1")
+	deb=$(one_of "$folder" hotstandby)
+	root=$(minimal "$1" "$deb")
+	CONTAINER_BASE=$root container_start "$rig"
+	life "$folder"
+	container_stop "$rig"
+}
+
+@test "a minimal Debian 12: installed, upgraded under load, and purged; nothing is lost, nothing left" {
+	in_minimal bookworm
+}
+
+@test "a minimal Debian 13: likewise" {
+	in_minimal trixie
+}
+
+@test "two builds, by another user's habits and elsewhere, give equal bytes" {
+	local first file second=$BATS_TEST_TMPDIR/second
+	first=$(built_in "$(debian_release)")
+	(umask 077 && TZ=Pacific/Auckland LC_ALL=C.UTF-8 HOME=/nonexistent make -s -C "$top" BUILD="$second" deb)
+	for file in "$first"/*.{deb,dsc,tar.xz}; do
+		cmp "$file" "$second/deb/${file##*/}"
+	done
+}
+
+# names of files, whatever the way in which a format packs documentation and pages
+plainly() {
+	grep -vE '^/usr/(share/(doc|licenses|lintian)|lib/\.build-id)/' | sed -E 's,^/lib/,/usr/lib/,; s,(/man/.*)\.gz$,\1,' | sort
+}
+
+@test "make rpm: rpmbuild accepts the spec, its packages have the files of Debian's, and two builds give equal bytes" {
+	local file folder second=$BATS_TEST_TMPDIR/second
+	folder=$(built_in "$(debian_release)")
+	make -s -C "$top" BUILD="$made" rpm
+	diff <(dpkg-deb --contents "$(one_of "$folder" hotstandby)" | sed -n 's/^-.* \.\//\//p' | plainly) \
+		<(rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$top/$made/rpm/hotstandby-$version"-*."$(uname -m).rpm" |
+			sed -n 's/^-[^ ]* //p' | plainly)
+	make -s -C "$top" BUILD="$second" rpm
+	for file in "$top/$made/rpm"/*.rpm; do
+		cmp "$file" "$second/rpm/${file##*/}"
+	done
+}
+
+@test "make dist: twice the same bytes, with what is committed and nothing else" {
+	git -C "$top" rev-parse --git-dir >/dev/null 2>&1 || skip 'this is no checkout of git'
+	local one=$BATS_TEST_TMPDIR/one two=$BATS_TEST_TMPDIR/two
+	make -s -C "$top" BUILD="$one" dist
+	(umask 077 && TZ=Pacific/Auckland make -s -C "$top" BUILD="$two" dist)
+	cmp "$one/hotstandby-$version.tar.xz" "$two/hotstandby-$version.tar.xz"
+	diff <(tar -tf "$one/hotstandby-$version.tar.xz" | sed "s,^hotstandby-$version/,," | grep -v '/$' | sed '/^$/d' | sort) \
+		<(git -C "$top" ls-tree -r --name-only HEAD | sort)
+}

@@ -1,0 +1,72 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Packages of Debian, installed in a container as an operator does it. For files that have loaded lib/rig.
+
+# shellcheck disable=SC2154 # of lib/rig
+version=$(sed -n 's/^VERSION *:= *//p' "$top/Makefile")
+
+# one_of FOLDER NAME: the file of this package in it
+one_of() {
+	local found=("$1/$2"_*.deb)
+	[[ -e ${found[0]} ]] || fail "no $2 in $1" || return 1
+	echo "${found[0]}"
+}
+
+# renamed FILE VERSION FOLDER: the same package in another version, into FOLDER
+renamed() {
+	local work=$BATS_FILE_TMPDIR/renamed
+	mkdir -p "$3"
+	rm -rf "$work"
+	dpkg-deb --raw-extract "$1" "$work"
+	sed -i "s/^Version: .*/Version: $2/" "$work/DEBIAN/control"
+	dpkg-deb --build -Znone "$work" "$3" >/dev/null
+	rm -rf "$work"
+}
+
+# bring FOLDER: the packages in it, a newer one, and what is run in an installed system
+bring() {
+	local root work=/root/source
+	# shellcheck disable=SC2154 # of lib/rig
+	root=$(container_root "$rig")
+	mkdir -p "$root$work/debian" "$root$work/tests/system/lib" "$root$work/new"
+	cp -r "$top/debian/tests" "$root$work/debian/"
+	cp "$top/tests/system/lib/load.lua" "$root$work/tests/system/lib/"
+	cp "$1"/*.deb "$root$work/"
+	renamed "$(one_of "$1" hotstandby)" "$version+next" "$root$work/new"
+}
+
+apt_inside() {
+	inside env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -q -y -o Dpkg::Use-Pty=0 "$@"
+}
+
+# as README says
+install_packages() {
+	apt_inside install "/root/source/hotstandby_${version}_$(dpkg --print-architecture).deb" \
+		"/root/source/hotstandby-doc_${version}_all.deb"
+	[[ $(inside systemctl show -P ActiveState hsd) == active ]] || fail 'hsd does not run behind the installation'
+	[[ $(hs --version) == "hsctl $version" ]]
+}
+
+upgraded_under_load() {
+	inside env UPGRADE='apt-get -q -y -o Dpkg::Use-Pty=0 install /root/source/new/hotstandby_*.deb' \
+		DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 /root/source/debian/tests/switchover
+}
+
+removed_wholly() {
+	inside env NEEDRESTART_SUSPEND=1 /root/source/debian/tests/removal
+}
+
+# life FOLDER: from installation to purge
+life() {
+	local before
+	before=$(files_of_etc)
+	bring "$1"
+	install_packages
+	upgraded_under_load | tee "$BATS_TEST_TMPDIR/load"
+	say "$(grep '^# requests=' "$BATS_TEST_TMPDIR/load") in the package's own test"
+	removed_wholly
+	diff <(echo "$before") <(files_of_etc)
+}
+
+files_of_etc() { inside find /etc /lib/systemd /var/lib/systemd/deb-systemd-helper-enabled ! -name ld.so.cache ! -type d | sort; }
