@@ -39,6 +39,8 @@ enum {
 	LONG_MUST_CONNECT,
 	LONG_CAT,
 	LONG_SCHEMA,
+	LONG_WITH_ADDRESSES,
+	LONG_WITH_ENVIRONMENT,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -74,6 +76,8 @@ static const struct option long_options[] = {
 	{"must-connect", no_argument, NULL, LONG_MUST_CONNECT},
 	{"cat", no_argument, NULL, LONG_CAT},
 	{"schema", no_argument, NULL, LONG_SCHEMA},
+	{"with-addresses", no_argument, NULL, LONG_WITH_ADDRESSES},
+	{"with-environment", no_argument, NULL, LONG_WITH_ENVIRONMENT},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -93,6 +97,8 @@ static const struct option long_options[] = {
 	{"slot", required_argument, NULL, LONG_TEXT + TEXT_SLOT},
 	{"idle", required_argument, NULL, LONG_TEXT + TEXT_IDLE},
 	{"path", required_argument, NULL, LONG_TEXT + TEXT_PATH},
+	{"since", required_argument, NULL, LONG_TEXT + TEXT_SINCE},
+	{"output", required_argument, NULL, LONG_TEXT + TEXT_OUTPUT},
 	{},
 };
 
@@ -105,6 +111,7 @@ static const unsigned text_options[TEXT_COUNT] = {
 	[TEXT_BY] = OPTION_CANARY,
 	[TEXT_SLOT... TEXT_IDLE] = OPTION_CONNECTIONS,
 	[TEXT_PATH] = OPTION_PATH,
+	[TEXT_SINCE... TEXT_OUTPUT] = OPTION_REPORT,
 };
 
 /* Text that was typed goes into our sentences cut short, and without what a terminal would obey. */
@@ -251,6 +258,8 @@ static const struct {
 	{LONG_MUST_CONNECT, OPTION_EXEC},
 	{LONG_CAT, OPTION_CONFIG},
 	{LONG_SCHEMA, OPTION_CONFIG},
+	{LONG_WITH_ADDRESSES, OPTION_REPORT},
+	{LONG_WITH_ENVIRONMENT, OPTION_REPORT},
 };
 
 /* Which verbs take it; 0: all. */
@@ -305,6 +314,10 @@ static bool *special_switch(struct arguments *a, int option)
 		return &a->cat;
 	case LONG_SCHEMA:
 		return &a->schema;
+	case LONG_WITH_ADDRESSES:
+		return &a->with_addresses;
+	case LONG_WITH_ENVIRONMENT:
+		return &a->with_environment;
 	default:
 		return NULL;
 	}
@@ -458,6 +471,8 @@ static const char *option_name(unsigned bits)
 		return "--must-connect";
 	if (bits & OPTION_CONFIG)
 		return "option of config";
+	if (bits & OPTION_REPORT)
+		return "option of report";
 	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
 					    "--watch", "--list",   "-f",      "-n"};
 

@@ -231,6 +231,23 @@ static const struct verb verbs[] = {
 		.run = verb_doctor,
 	},
 	{
+		.name = "report",
+		.arguments = "[SERVICE]",
+		.summary = "all that a look at a fault needs, in one file, without secrets",
+		.details =
+			"      --since=WHEN     of journals: a span or a time (default 24h)\n"
+			"      --output=FILE    .tar.zst, .tar.gz or .tar; or a folder\n"
+			"      --with-addresses    do not leave out the addresses of clients\n"
+			"      --with-environment  do not leave out Environment= of units\n"
+			"Left out are besides: credentials, and what is called a password, secret, "
+			"token\nor key. What cannot be had is told in the report, and does not end "
+			"it.\n",
+		.max = 1,
+		.options = OPTION_REPORT,
+		.local = true,
+		.run = verb_report,
+	},
+	{
 		.name = "config",
 		.arguments = "SERVICE | check [FILE...] | --schema",
 		.summary = "the settings that hold, and which line of which file each is from",

@@ -59,6 +59,7 @@ int verb_adopt(const struct arguments *arguments);
 int verb_doctor(const struct arguments *arguments);
 int verb_config(const struct arguments *arguments);
 int verb_edit(const struct arguments *arguments);
+int verb_report(const struct arguments *arguments);
 int verb_complete(const struct arguments *arguments);
 int verb_version(const struct arguments *arguments);
 int verb_retire(const struct arguments *arguments);

@@ -35,6 +35,7 @@ static const struct option_help rows[] = {
 	{"no-block", "do not wait for the end of a change", OFFER_NONE, NULL},
 	{"no-color", "without colour", OFFER_NONE, NULL},
 	{"outdated", "what runs files that were replaced since", OFFER_NONE, NULL},
+	{"output", "where to write it", OFFER_FILES, NULL},
 	{"path", "of an AF_UNIX socket", OFFER_FILES, NULL},
 	{"probation", "how long the new one is watched", OFFER_WORDS, SPANS},
 	{"probe", "what the prober asks", OFFER_WORDS, "tcp|http:/"},
@@ -46,6 +47,7 @@ static const struct option_help rows[] = {
 	{"scenario", "what is done to the service", OFFER_SCENARIOS, NULL},
 	{"schema", "all settings that there are, as JSON", OFFER_NONE, NULL},
 	{"settle", "wait for handshakes under way", OFFER_WORDS, "50ms|100ms|1s|5s"},
+	{"since", "from when on", OFFER_WORDS, "1h|24h|7d"},
 	{"slot", "of this slot only", OFFER_SLOTS, "park"},
 	{"smoke", "a command that tests the new one first", OFFER_COMMAND, NULL},
 	{"smoke-may-be-silent", "also a test that connects to nothing passes", OFFER_NONE, NULL},
@@ -55,6 +57,8 @@ static const struct option_help rows[] = {
 	{"to", "to this slot", OFFER_SLOTS, NULL},
 	{"version", "which version this is", OFFER_NONE, NULL},
 	{"watch", "paint it anew every second", OFFER_NONE, NULL},
+	{"with-addresses", "do not leave out the addresses of clients", OFFER_NONE, NULL},
+	{"with-environment", "do not leave out Environment= of units", OFFER_NONE, NULL},
 	{"yes", "do not ask", OFFER_NONE, NULL},
 };
 

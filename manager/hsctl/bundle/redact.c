@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/bundle/redact.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "util/macro.h"
+
+#define LEFT_OUT	"[left out]"
+#define BLANKS		" \t"
+#define NAME_MAX_LENGTH 64
+
+void redact_done(struct redact *redact)
+{
+	free(redact->addresses);
+	redact->addresses = NULL;
+	redact->n_known = 0;
+}
+
+static bool is_name(char c)
+{
+	return isalnum((unsigned char)c) || c == '_' || c == '-';
+}
+
+/* ---- settings of units ---- */
+
+static const char *const hidden_keys[] = {"Environment", "SetCredential", "SetCredentialEncrypted"};
+
+/* Length of "Environment=" at the start of the line; 0 if it is no such line. */
+static size_t hidden_key(const char *line)
+{
+	size_t blank = strspn(line, BLANKS);
+
+	for (size_t i = 0; i < ARRAY_SIZE(hidden_keys); i++) {
+		size_t length = strlen(hidden_keys[i]);
+
+		if (!strncmp(line + blank, hidden_keys[i], length) && line[blank + length] == '=' &&
+		    line[blank + length + 1] > ' ')
+			return blank + length + 1;
+	}
+	return 0;
+}
+
+/* ---- secrets by name ---- */
+
+static bool contains(const char *name, const char *part)
+{
+	return strcasestr(name, part);
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+	size_t length = strlen(name), n = strlen(end);
+
+	return length >= n && !strcasecmp(name + length - n, end);
+}
+
+static bool is_secret(const char *name)
+{
+	static const char *const parts[] = {
+		"password",    "passwd",	"passphrase", "secret",	    "token",
+		"apikey",      "api_key",	"api-key",    "credential", "private_key",
+		"private-key", "authorization", "cookie"};
+
+	/* only a path, which is no secret */
+	if (contains(name, "LoadCredential") || contains(name, "ImportCredential"))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (contains(name, parts[i]))
+			return true;
+	return ends_with(name, "pass") || ends_with(name, "pwd");
+}
+
+/* Behind the value that begins here: a quoted one, the rest of a header, or a word. */
+static const char *end_of_value(const char *value, const char *name)
+{
+	bool header = contains(name, "authorization") || contains(name, "cookie");
+
+	if (*value == '"' || *value == '\'') {
+		const char *end = strchr(value + 1, *value);
+
+		return end ? end + 1 : value + strlen(value);
+	}
+	return value + strcspn(value, header ? "\"'" : " \t\"',;}");
+}
+
+/* The value that goes with a name that has ended here; NULL: none. */
+static const char *value_behind(const char *end, bool option)
+{
+	const char *p = end + (*end == '"' || *end == '\'');
+
+	p += strspn(p, BLANKS);
+	if (*p == '=' || *p == ':')
+		return p + 1 + strspn(p + 1, BLANKS);
+	return option && p > end && *p && *p != '-' ? p : NULL;
+}
+
+/* Copies a name, and leaves its value out if it is a secret. Returns what was read. */
+static size_t take_name(struct redact *redact, const char *text, FILE *out)
+{
+	char name[NAME_MAX_LENGTH];
+	const char *end = text, *value;
+	int quoted;
+
+	while (is_name(*end))
+		end++;
+	snprintf(name, sizeof(name), "%.*s", (int)MIN((size_t)(end - text), sizeof(name) - 1),
+		 text);
+	value = is_secret(name) ? value_behind(end, text[0] == '-') : NULL;
+	if (!value || !*value) {
+		fwrite(text, 1, (size_t)(end - text), out);
+		return (size_t)(end - text);
+	}
+	fwrite(text, 1, (size_t)(value - text), out);
+	quoted = *value == '"' || *value == '\'';
+	fprintf(out, "%.*s" LEFT_OUT "%.*s", quoted, value, quoted, value);
+	redact->n_secrets++;
+	return (size_t)(end_of_value(value, name) - text);
+}
+
+/* "user:password" up to where it has to end, the password left out. 0: it is none. */
+static size_t take_pair(struct redact *redact, const char *text, const char *ends, bool before_at,
+			FILE *out)
+{
+	size_t length = strcspn(text, ends), colon = strcspn(text, ":");
+
+	if (colon + 1 >= length || (before_at && text[length] != '@'))
+		return 0;
+	fwrite(text, 1, colon + 1, out);
+	fputs(LEFT_OUT, out);
+	redact->n_secrets++;
+	return length;
+}
+
+/* "-u NAME:" and "--user NAME:", of curl and others. */
+static size_t take_user(struct redact *redact, const char *text, FILE *out)
+{
+	static const char *const options[] = {"-u ", "--user ", "--user=", "--proxy-user "};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		size_t n = strlen(options[i]), rest;
+		char *pair = NULL;
+		size_t size;
+		FILE *copy;
+
+		if (strncmp(text, options[i], n))
+			continue;
+		copy = open_memstream(&pair, &size);
+		rest = copy ? take_pair(redact, text + n, " \t\"'", false, copy) : 0;
+		if (copy)
+			fclose(copy);
+		if (rest)
+			fprintf(out, "%s%s", options[i], pair);
+		free(pair);
+		return rest ? n + rest : 0;
+	}
+	return 0;
+}
+
+static void hide_secrets(struct redact *redact, const char *line, FILE *out)
+{
+	size_t n;
+
+	for (const char *p = line; *p; p += n) {
+		bool begins = p == line || !is_name(p[-1]);
+
+		n = 0;
+		if (!strncmp(p, "://", 3)) {
+			fputs("://", out);
+			n = 3 + take_pair(redact, p + 3, "/@ \t\"'", true, out);
+		} else if (begins && is_name(*p)) {
+			n = take_user(redact, p, out);
+			n = n ?: take_name(redact, p, out);
+		}
+		if (!n) {
+			fputc(*p, out);
+			n = 1;
+		}
+	}
+}
+
+/* ---- addresses ---- */
+
+static bool is_address(char c)
+{
+	return isxdigit((unsigned char)c) || c == ':' || c == '.';
+}
+
+/* Reads an address of `length` characters; false if it is none. */
+static bool read_address(const char *text, size_t length, char ret_address[INET6_ADDRSTRLEN])
+{
+	struct in6_addr address;
+	char word[INET6_ADDRSTRLEN];
+
+	if (!length || length >= sizeof(word))
+		return false;
+	snprintf(word, sizeof(word), "%.*s", (int)length, text);
+	if (inet_pton(AF_INET, word, &address) == 1)
+		return inet_ntop(AF_INET, &address, ret_address, INET6_ADDRSTRLEN);
+	return inet_pton(AF_INET6, word, &address) == 1 &&
+	       inet_ntop(AF_INET6, &address, ret_address, INET6_ADDRSTRLEN);
+}
+
+/* How much of the text is an address: all of it, or without ":80" or a full stop behind. */
+static size_t find_address(const char *text, size_t length, char ret_address[INET6_ADDRSTRLEN])
+{
+	static const char *const ends[] = {"", ".", ":"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		const char *end = text + length;
+
+		while (*ends[i] && end > text && end[-1] != *ends[i])
+			end--;
+		if (*ends[i])
+			end -= end > text;
+		if (read_address(text, (size_t)(end - text), ret_address))
+			return (size_t)(end - text);
+	}
+	return 0;
+}
+
+/* Those that tell nothing of anybody. */
+static bool is_common(const struct redact *redact, const char *address)
+{
+	static const char *const common[] = {"0.0.0.0", "255.255.255.255", "::", "::1",
+					     "::ffff:0.0.0.0"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(common); i++)
+		if (!strcmp(address, common[i]))
+			return true;
+	for (char *const *own = redact->own; own && *own; own++)
+		if (!strcmp(address, *own))
+			return true;
+	return !strncmp(address, "127.", 4) || !strncmp(address, "::ffff:127.", 11);
+}
+
+/* From 1; 0 without memory. */
+static size_t number_of(struct redact *redact, const char *address)
+{
+	void *grown;
+
+	for (size_t i = 0; i < redact->n_known; i++)
+		if (!strcmp(redact->addresses[i], address))
+			return i + 1;
+	grown = realloc(redact->addresses, (redact->n_known + 1) * sizeof(*redact->addresses));
+	if (!grown)
+		return 0;
+	redact->addresses = grown;
+	strcpy(redact->addresses[redact->n_known], address);
+	return ++redact->n_known;
+}
+
+static size_t take_address(struct redact *redact, const char *text, FILE *out)
+{
+	char address[INET6_ADDRSTRLEN];
+	size_t length = 0, n;
+
+	while (is_address(text[length]))
+		length++;
+	/* part of a word: nothing of it */
+	n = is_name(text[length]) ? 0 : find_address(text, length, address);
+	if (!n || is_common(redact, address)) {
+		fwrite(text, 1, length, out);
+		return length;
+	}
+	fprintf(out, "[address-%zu]", number_of(redact, address));
+	redact->n_addresses++;
+	return n;
+}
+
+static void hide_addresses(struct redact *redact, const char *line, FILE *out)
+{
+	size_t n;
+
+	for (const char *p = line; *p; p += n) {
+		bool begins = p == line || !(is_name(p[-1]) || p[-1] == '.');
+
+		n = begins && is_address(*p) ? take_address(redact, p, out) : 0;
+		if (!n) {
+			fputc(*p, out);
+			n = 1;
+		}
+	}
+}
+
+/* ---- the whole ---- */
+
+static void redact_line(struct redact *redact, const char *line, FILE *out)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *copy = open_memstream(&text, &size);
+
+	if (!copy)
+		return;
+	hide_secrets(redact, line, copy);
+	fclose(copy);
+	if (redact->keep_addresses)
+		fputs(text, out);
+	else
+		hide_addresses(redact, text, out);
+	free(text);
+}
+
+/* *hiding: a line before goes on in this one, and nothing of it may be told. */
+static void take_line(struct redact *redact, char *line, bool *hiding, FILE *out)
+{
+	size_t length = strlen(line), key = *hiding ? 0 : hidden_key(line);
+	bool goes_on = length && line[length - 1] == '\\';
+
+	if (*hiding) {
+		*hiding = goes_on;
+		return;
+	}
+	if (!key || (redact->keep_environment && strstr(line, "Environment="))) {
+		redact_line(redact, line, out);
+	} else {
+		fprintf(out, "%.*s" LEFT_OUT, (int)key, line);
+		redact->n_environment++;
+		*hiding = goes_on;
+	}
+	fputc('\n', out);
+}
+
+char *redact_text(struct redact *redact, const char *text)
+{
+	char *result = NULL, *copy = strdup(text), *rest = copy, *line;
+	bool hiding = false;
+	size_t size;
+	FILE *out = copy ? open_memstream(&result, &size) : NULL;
+
+	while (out && (line = strsep(&rest, "\n")))
+		if (rest || *line)
+			take_line(redact, line, &hiding, out);
+	free(copy);
+	if (!out || fclose(out))
+		return NULL;
+	return result;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hsctl/bundle/redact: what is left out of text that goes to others, and what is not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "hsctl/bundle/redact.h"
+#include "util/macro.h"
+
+#define OUT "[left out]"
+
+static void test_text(void **state)
+{
+	static const struct {
+		const char *text, *expected;
+	} cases[] = {
+		{"", ""},
+		{"ExecStart=/usr/bin/app --port=80\n", "ExecStart=/usr/bin/app --port=80\n"},
+		/* units */
+		{"Environment=A=1 B=2\nUser=x\n", "Environment=" OUT "\nUser=x\n"},
+		{"  Environment=\"A=1\" \\\n  \"B=2\" \\\n  C=3\nUser=x\n",
+		 "  Environment=" OUT "\nUser=x\n"},
+		{"Environment=\n", "Environment=\n"},
+		{"EnvironmentFile=/etc/app.env\n", "EnvironmentFile=/etc/app.env\n"},
+		{"PassEnvironment=HOME\n", "PassEnvironment=HOME\n"},
+		{"SetCredential=key:hunter2\n", "SetCredential=" OUT "\n"},
+		{"SetCredentialEncrypted=key: \\\n  abc \\\n  def\n[Unit]\n",
+		 "SetCredentialEncrypted=" OUT "\n[Unit]\n"},
+		{"LoadCredential=key:/etc/app.key\n", "LoadCredential=key:/etc/app.key\n"},
+		/* command lines */
+		{"app --password=hunter2 -v\n", "app --password=" OUT " -v\n"},
+		{"app --password hunter2 -v\n", "app --password " OUT " -v\n"},
+		{"app --password -v\n", "app --password -v\n"},
+		{"app --db-pass 'a b' -v\n", "app --db-pass '" OUT "' -v\n"},
+		{"app DB_PASSWORD=x y\n", "app DB_PASSWORD=" OUT " y\n"},
+		{"{\"api_key\": \"abc\", \"a\": 1}\n", "{\"api_key\": \"" OUT "\", \"a\": 1}\n"},
+		{"curl -H 'Authorization: Bearer abc def' x\n",
+		 "curl -H 'Authorization: " OUT "' x\n"},
+		{"Cookie: a=1; b=2\n", "Cookie: " OUT "\n"},
+		{"curl -u me:hunter2 x\n", "curl -u me:" OUT " x\n"},
+		{"journalctl -u app.service\n", "journalctl -u app.service\n"},
+		{"redis://:hunter2@db:6379/0\n", "redis://:" OUT "@db:6379/0\n"},
+		{"http://me:hunter2@web/x:y@z\n", "http://me:" OUT "@web/x:y@z\n"},
+		{"http://web:80/me@x\n", "http://web:80/me@x\n"},
+		{"the compass=5\n", "the compass=" OUT "\n"},
+		{"no password here\n", "no password here\n"},
+		/* addresses */
+		{"from 192.0.2.7:4321 to 0.0.0.0:80\n", "from [address-1]:4321 to 0.0.0.0:80\n"},
+		{"192.0.2.8, 192.0.2.7. 192.0.2.8\n", "[address-2], [address-1]. [address-2]\n"},
+		{"[2001:db8::1]:443 and ::1\n", "[[address-3]]:443 and ::1\n"},
+		{"::ffff:192.0.2.9 ::ffff:127.0.0.1\n", "[address-4] ::ffff:127.0.0.1\n"},
+		{"fe80::1%eth0 127.0.0.53 10.0.0.1\n", "[address-5]%eth0 127.0.0.53 10.0.0.1\n"},
+		{"peer=198.51.100.1\n", "peer=[address-6]\n"},
+		{"\"peer\":\"198.51.100.1:80\"\n", "\"peer\":\"[address-6]:80\"\n"},
+		{"198.51.100.0/24\n", "[address-7]/24\n"},
+		/* what only looks like it */
+		{"at 12:34:56 in 1.2.3 and std::move, abc\n",
+		 "at 12:34:56 in 1.2.3 and std::move, abc\n"},
+		{"Linux 6.1.0-18 v1.2.3.4x 300.1.1.1\n", "Linux 6.1.0-18 v1.2.3.4x 300.1.1.1\n"},
+		{"without an end", "without an end\n"},
+	};
+	char own_address[] = "10.0.0.1", *own[] = {own_address, NULL};
+	struct redact redact = {.own = own};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(freep) char *text = redact_text(&redact, cases[i].text);
+
+		if (strcmp(text, cases[i].expected))
+			fail_msg("%s became %s", cases[i].text, text);
+	}
+	assert_int_equal(redact.n_environment, 4);
+	assert_int_equal(redact.n_known, 7);
+	assert_int_equal(redact.n_addresses, 10);
+	assert_int_equal(redact.n_secrets, 11);
+	redact_done(&redact);
+}
+
+static void test_kept(void **state)
+{
+	static const char text[] = "Environment=A=1\nfrom 192.0.2.7\n";
+	struct redact redact = {.keep_environment = true, .keep_addresses = true};
+	_cleanup_(freep) char *result = redact_text(&redact, text);
+	_cleanup_(freep) char *secret = redact_text(&redact, "Environment=DB_PASSWORD=x\n");
+	_cleanup_(freep) char *credential = redact_text(&redact, "SetCredential=a:b\n");
+
+	(void)state;
+	assert_string_equal(result, text);
+	/* what is secret by its name stays left out */
+	assert_string_equal(secret, "Environment=DB_PASSWORD=" OUT "\n");
+	assert_string_equal(credential, "SetCredential=" OUT "\n");
+	redact_done(&redact);
+}
+
+/* Whatever the text is, it is read to its end. */
+static void test_odd(void **state)
+{
+	static const char *const texts[] = {"password=",
+					    "password:",
+					    "--password ",
+					    "password='",
+					    "://",
+					    "://a:",
+					    "://a:@",
+					    "-u ",
+					    "-u :",
+					    "Environment=\\",
+					    "Environment=a\\",
+					    ":",
+					    ":::",
+					    "....",
+					    "%",
+					    "\xff\xfe=\x80",
+					    "authorization",
+					    "password==x",
+					    "\n\n\n"};
+	struct redact redact = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_cleanup_(freep) char *text = redact_text(&redact, texts[i]);
+
+		assert_non_null(text);
+	}
+	redact_done(&redact);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_odd),
+	};
+
+	return cmocka_run_group_tests_name("redact", tests, NULL, NULL);
+}
