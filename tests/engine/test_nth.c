@@ -321,7 +321,8 @@ static bool serves_alone(const struct engine *engine, unsigned slot)
 
 static bool is_tried_again(const struct instance *instance)
 {
-	return instance->retry_source || instance->adopt_wanted || instance_is_adopting(instance);
+	return instance_is_up(instance_facts(instance)->state) &&
+	       (instance->retry_source || instance->adopt_wanted || instance_is_adopting(instance));
 }
 
 static bool is_whole(const struct engine *engine)

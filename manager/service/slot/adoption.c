@@ -474,6 +474,8 @@ void adoption_start(struct instance *instance, const struct unit_facts *facts)
 		 * still, and be the last */
 		instance->look_source = sd_event_source_disable_unref(instance->look_source);
 		instance->look_delay = is_recent(facts) ? LOOK_FIRST : 0;
+		instance->retry_source = sd_event_source_disable_unref(instance->retry_source);
+		instance->retry_delay = 0;
 	}
 	memcpy(instance->adopted_run, facts->invocation, sizeof(instance->adopted_run));
 	/* for what it binds from now on: it may run since before it was enabled. Whether that
