@@ -490,11 +490,18 @@ static int check_places(const struct arguments *a, struct problem *problem)
 				   "--direct works on this machine only; run it there: "
 				   "ssh HOST hsctl --direct %s",
 				   a->verb->name);
-	if (a->verb->local)
+	if (a->verb->stays && a->host)
 		return problem_set(problem, -EINVAL,
-				   "%s works on the machine itself; run it there, for instance "
-				   "ssh HOST hsctl %s",
-				   a->verb->name, a->verb->name);
+				   "%s works on the machine itself: %s; run it there: "
+				   "ssh %.64s hsctl %s",
+				   a->verb->name, a->verb->stays, show(a->host).text,
+				   a->verb->name);
+	if (a->verb->stays)
+		return problem_set(problem, -EINVAL,
+				   "%s works on the machine itself: %s; run it there: "
+				   "systemd-run --machine=%.64s --pty hsctl %s",
+				   a->verb->name, a->verb->stays, show(a->machine).text,
+				   a->verb->name);
 	return 0;
 }
 
@@ -521,6 +528,13 @@ static int check(struct arguments *a, struct problem *problem)
 	return check_places(a, problem);
 }
 
+/* For the hsctl of another machine. */
+static void keep_words(struct arguments *a, char **argv, int from, int to)
+{
+	for (; from < to && a->n_words < ARGUMENTS_WORDS_MAX; from++)
+		a->words[a->n_words++] = argv[from];
+}
+
 int arguments_parse(int argc, char **argv, struct arguments *ret_arguments, struct problem *problem)
 {
 	struct arguments a = {
@@ -532,13 +546,17 @@ int arguments_parse(int argc, char **argv, struct arguments *ret_arguments, stru
 		.drain_usec = USEC_INFINITY,
 		.then = THEN_COUNT,
 	};
-	int option, r = 0;
+	int option, from = 1, r = 0;
 
 	opterr = 0;
 	optind = 0; /* begin anew, whatever was read before */
-	while (!r && !a.command &&
-	       (option = getopt_long(argc, argv, LETTERS, long_options, NULL)) != -1)
+	while (!r && !a.command && (from = MAX(optind, 1)) &&
+	       (option = getopt_long(argc, argv, LETTERS, long_options, NULL)) != -1) {
 		r = on_option(&a, option, argv, problem);
+		if (option != 'H' && option != 'M')
+			keep_words(&a, argv, from, optind);
+	}
+	keep_words(&a, argv, from, argc);
 	for (; !r && !a.command && optind < argc; optind++) /* behind "--" */
 		r = add_argument(&a, &argv[optind], problem);
 	if (!r)

@@ -11,6 +11,8 @@
 
 /* Names of services; most verbs take one or two. */
 #define ARGUMENTS_MAX 512
+/* All words of a command line that another machine may be handed. */
+#define ARGUMENTS_WORDS_MAX (ARGUMENTS_MAX + 64)
 
 /* Options that only some verbs take, as a bit mask. */
 enum verb_option {
@@ -75,6 +77,8 @@ struct arguments {
 	bool json, no_block, direct, color;
 	uint64_t timeout_usec; /* USEC_INFINITY = not given */
 	const char *host, *machine;
+	const char *words[ARGUMENTS_WORDS_MAX]; /* all that was said, without -H and -M */
+	unsigned n_words;
 
 	unsigned options; /* those of enum verb_option that were given */
 	int to;		  /* GATE_STANDBY = not given */

@@ -41,26 +41,43 @@ struct wait {
 	bool ended, cancelled;
 };
 
+static bool is_far(const struct arguments *arguments)
+{
+	return arguments->host || arguments->machine;
+}
+
+static int explain_machine(const char *machine, int error, struct problem *problem)
+{
+	if (error == -EHOSTDOWN || error == -ENXIO)
+		return problem_set(problem, error,
+				   "there is no container %s on this machine; see machinectl list",
+				   machine);
+	if (error == -EPERM || error == -EACCES)
+		return problem_set(problem, error,
+				   "only root may go into container %s; run it with sudo", machine);
+	return problem_set(problem, error, "cannot reach the system bus of container %s: %s",
+			   machine, strerror(-error));
+}
+
 int client_open(const struct arguments *arguments, sd_bus **ret_bus, struct problem *problem)
 {
 	int r;
 
 	if (arguments->host && !getenv("SYSTEMD_SSH") && !program_is_installed("ssh"))
 		/* libsystemd runs ssh, and would only say that the connection was lost */
-		return problem_set(problem, -ENOENT,
-				   "-H reaches %s by ssh, which is not installed here; install it "
-				   "(openssh-client), or run hsctl there",
-				   arguments->host);
+		return problem_set(problem, -ENOENT, CLIENT_NO_SSH, arguments->host);
 	if (arguments->host)
 		r = sd_bus_open_system_remote(ret_bus, arguments->host);
 	else if (arguments->machine)
 		r = sd_bus_open_system_machine(ret_bus, arguments->machine);
 	else
 		r = sd_bus_open_system(ret_bus);
+	if (r < 0 && arguments->machine)
+		return explain_machine(arguments->machine, r, problem);
 	if (r < 0)
 		return problem_set(problem, r, "cannot reach the system bus%s%s: %s",
-				   arguments->host || arguments->machine ? " of " : "",
-				   arguments->host ?: arguments->machine ?: "", strerror(-r));
+				   arguments->host ? " of " : "", arguments->host ?: "",
+				   strerror(-r));
 	return 0;
 }
 
@@ -308,13 +325,19 @@ enum client_answer client_call(sd_bus *bus, const struct client_call *call, stru
 	return answer;
 }
 
-/* Whose hsd it is that cannot be reached. */
-static void name_place(const struct arguments *arguments, struct reply *reply)
+/* Whose hsd it is that cannot be reached; `lost`: nothing was heard of its bus. */
+static void name_place(const struct arguments *arguments, bool lost, struct reply *reply)
 {
 	struct problem problem = reply->problem;
 
-	reply_fail(reply, reply->exit, "%.100s: %.400s", arguments->host ?: arguments->machine,
-		   problem.text);
+	if (lost && arguments->host)
+		reply_fail(reply, reply->exit,
+			   "%.100s cannot be reached by ssh, or has no systemd-stdio-bridge; what "
+			   "ssh says of it stands above",
+			   arguments->host);
+	else
+		reply_fail(reply, reply->exit, "%.100s: %.400s",
+			   arguments->host ?: arguments->machine, problem.text);
 }
 
 /* Root's own way: no bus is needed, and nobody else's calls are in front. Only the bus knows which
@@ -325,7 +348,7 @@ static int open_door(const struct arguments *arguments, const struct client_call
 	_cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
 	int r;
 
-	if (geteuid() != 0 || arguments->host || arguments->machine || call->ret_fd)
+	if (geteuid() != 0 || is_far(arguments) || call->ret_fd)
 		return -EPERM;
 	r = sd_bus_new(&bus);
 	if (r >= 0)
@@ -340,25 +363,46 @@ static int open_door(const struct arguments *arguments, const struct client_call
 	return 0;
 }
 
+/* All that is asked of another machine goes by one connection: each would be an ssh. */
+static int open_far(const struct arguments *arguments, sd_bus **ret_bus, struct problem *problem)
+{
+	static sd_bus *far;
+	int r = far ? 0 : client_open(arguments, &far, problem);
+
+	if (r >= 0)
+		*ret_bus = sd_bus_ref(far);
+	return r;
+}
+
+static int open_any(const struct arguments *arguments, const struct client_call *call,
+		    sd_bus **ret_bus, struct problem *problem)
+{
+	if (is_far(arguments))
+		return open_far(arguments, ret_bus, problem);
+	return open_door(arguments, call, ret_bus) < 0 ? client_open(arguments, ret_bus, problem)
+						       : 0;
+}
+
 enum client_answer client_ask(const struct arguments *arguments, const struct client_call *call,
 			      struct reply *ret_reply, const char *types, ...)
 {
-	/* without a flush, which would wait for a bus that hangs */
-	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+	/* closed without a flush, which would wait for a bus that hangs */
+	_cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
 	enum client_answer answer;
 	va_list args;
 
 	if (arguments->direct)
 		return CLIENT_ABSENT;
-	if (open_door(arguments, call, &bus) < 0 &&
-	    client_open(arguments, &bus, &ret_reply->problem) < 0) {
+	if (open_any(arguments, call, &bus, &ret_reply->problem) < 0) {
 		ret_reply->exit = EXIT_FAILED;
 		return CLIENT_ABSENT;
 	}
 	va_start(args, types);
 	answer = call_with(bus, call, ret_reply, types, args);
 	va_end(args);
-	if (answer == CLIENT_ABSENT && (arguments->host || arguments->machine))
-		name_place(arguments, ret_reply);
+	if (answer == CLIENT_ABSENT && is_far(arguments))
+		name_place(arguments, !sd_bus_is_ready(bus), ret_reply);
+	if (!is_far(arguments))
+		sd_bus_close(bus);
 	return answer;
 }

@@ -36,6 +36,10 @@ struct client_call {
 	void (*on_refusal)(const char *sentence, void *userdata);
 };
 
+#define CLIENT_NO_SSH                                                                             \
+	"-H reaches %s by ssh, which is not installed here; install it (openssh-client), or run " \
+	"hsctl there"
+
 /* Opens the bus that the arguments mean. Negative errno, and a sentence. */
 int client_open(const struct arguments *arguments, sd_bus **ret_bus, struct problem *problem);
 

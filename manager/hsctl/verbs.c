@@ -51,6 +51,7 @@ static const struct verb verbs[] = {
 			"  -n, --lines=N        the last N, 0 for all (default 50, with -f 10)\n",
 		.max = 1,
 		.options = OPTION_FOLLOW | OPTION_LINES,
+		.local = true,
 		.run = verb_events,
 	},
 	{
@@ -139,7 +140,6 @@ static const struct verb verbs[] = {
 		.min = 2,
 		.max = 2,
 		.options = OPTION_DEADLINE,
-		.local = true,
 		.run = verb_drain,
 	},
 	{
@@ -170,6 +170,8 @@ static const struct verb verbs[] = {
 		.max = 1,
 		.options = OPTION_DRILL,
 		.local = true,
+		.stays = "it harms and puts back by the right of root there, and measures from "
+			 "there",
 		.run = verb_drill,
 	},
 	{
@@ -217,6 +219,8 @@ static const struct verb verbs[] = {
 		.options = OPTION_EXEC,
 		.command = true,
 		.local = true,
+		.stays = "its command is told by its control group, which another machine has no "
+			 "part in",
 		.run = verb_exec,
 	},
 	{
@@ -245,6 +249,7 @@ static const struct verb verbs[] = {
 		.max = 1,
 		.options = OPTION_REPORT,
 		.local = true,
+		.stays = "it is written where it is made",
 		.run = verb_report,
 	},
 	{
@@ -275,6 +280,7 @@ static const struct verb verbs[] = {
 		.min = 1,
 		.max = 1,
 		.local = true,
+		.stays = "an editor needs the files and a terminal",
 		.run = verb_edit,
 	},
 	{
@@ -315,6 +321,7 @@ static const struct verb verbs[] = {
 		.max = 1,
 		.options = OPTION_FROM | OPTION_DRAIN | OPTION_ALIAS | OPTION_PATH,
 		.local = true,
+		.stays = "it reads and writes the files of units",
 		.run = verb_enable,
 	},
 	{
@@ -324,6 +331,7 @@ static const struct verb verbs[] = {
 		.min = 2,
 		.max = 2,
 		.local = true,
+		.stays = "the unit itself calls it",
 		.run = verb_alias,
 	},
 	{
@@ -333,6 +341,7 @@ static const struct verb verbs[] = {
 		.min = 1,
 		.max = 1,
 		.local = true,
+		.stays = "it writes the files of units",
 		.run = verb_disable,
 	},
 	{
@@ -343,6 +352,7 @@ static const struct verb verbs[] = {
 		.min = 1,
 		.max = 1,
 		.local = true,
+		.stays = "the unit itself calls it",
 		.run = verb_prepare,
 	},
 	{
@@ -353,6 +363,7 @@ static const struct verb verbs[] = {
 		.min = 1,
 		.max = 1,
 		.local = true,
+		.stays = "the unit itself calls it",
 		.run = verb_adopt,
 	},
 	{
@@ -363,6 +374,7 @@ static const struct verb verbs[] = {
 		.min = 1,
 		.max = 1,
 		.local = true,
+		.stays = "the unit itself calls it",
 		.run = verb_retire,
 	},
 	{
@@ -377,6 +389,7 @@ static const struct verb verbs[] = {
 		.max = 1,
 		.options = OPTION_PATH,
 		.local = true,
+		.stays = "the unit itself calls it",
 		.run = verb_leave,
 	},
 	{
@@ -393,6 +406,7 @@ static const struct verb verbs[] = {
 		.command = true,
 		.hidden = true,
 		.local = true,
+		.stays = "shells call it",
 		.run = verb_complete,
 	},
 };

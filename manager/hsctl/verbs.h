@@ -14,7 +14,10 @@ struct verb {
 	unsigned options;    /* enum verb_option */
 	bool command;	     /* a command follows its arguments */
 	bool hidden;	     /* for programs of ours: no help tells of it */
-	bool local;	     /* works on this machine only: no -H, no -M */
+	/* works on this machine only, without a bus: with -H and -M it is run there by the hsctl
+	 * there, or refused, for this reason */
+	bool local;
+	const char *stays;			       /* NULL: it is run there */
 	int (*run)(const struct arguments *arguments); /* returns an exit code */
 };
 

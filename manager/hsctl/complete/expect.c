@@ -80,7 +80,7 @@ bool expect_takes(const struct expect *expect, const struct argument_option *opt
 	const struct verb *verb = expect->verb;
 	bool far = !strcmp(option->name, "host") || !strcmp(option->name, "machine");
 
-	if (was_given(expect, option) || (far && verb && verb->local))
+	if (was_given(expect, option) || (far && verb && verb->stays))
 		return false;
 	if (!option->bits)
 		return !verb || !option->alone;

@@ -5,6 +5,7 @@
 
 #include "hsctl/doctor/doctor.h"
 #include "hsctl/json.h"
+#include "hsctl/verb/elsewhere.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
 #include "hsctl/wrap.h"
@@ -124,6 +125,8 @@ int verb_doctor(const struct arguments *arguments)
 	struct problem problem = {0};
 	int exit;
 
+	if (arguments->host || arguments->machine)
+		return elsewhere_run(arguments);
 	if (geteuid()) {
 		complain("this needs root, as it looks into processes and tries the kernel out; "
 			 "run it with sudo");

@@ -9,6 +9,7 @@
 #include "hsctl/settings/schema.h"
 #include "hsctl/settings/settings.h"
 #include "hsctl/show/table.h"
+#include "hsctl/verb/elsewhere.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
 #include "util/files.h"
@@ -182,6 +183,8 @@ int verb_config(const struct arguments *arguments)
 {
 	bool checks = arguments->n && !strcmp(arguments->given[0], "check");
 
+	if (arguments->host || arguments->machine)
+		return elsewhere_run(arguments);
 	if (arguments->schema && !arguments->n && !arguments->cat)
 		return show_schema();
 	if (checks && !arguments->schema && !arguments->cat)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "hsctl/json.h"
+#include "hsctl/verb/elsewhere.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
 #include "system/journal.h"
@@ -80,44 +81,6 @@ static int on_entry(const struct journal_entry *entry, void *userdata)
 	return fflush(stdout) ? -EPIPE : 0;
 }
 
-/* The journal of another machine is read there, by the hsctl there. */
-static int run_elsewhere(const struct arguments *arguments, const char *service)
-{
-	const char *argv[16];
-	char lines[16];
-	int n = 0;
-
-	if (arguments->host) {
-		argv[n++] = "ssh";
-		argv[n++] = "-xT";
-		argv[n++] = "--";
-		argv[n++] = arguments->host;
-	} else {
-		argv[n++] = "systemd-run";
-		argv[n++] = "--quiet";
-		argv[n++] = "--pipe";
-		argv[n++] = "--wait";
-		argv[n++] = "--machine";
-		argv[n++] = arguments->machine;
-	}
-	argv[n++] = "hsctl";
-	argv[n++] = "events";
-	if (service)
-		argv[n++] = service;
-	if (arguments->json)
-		argv[n++] = "--json";
-	if (arguments->follow)
-		argv[n++] = "--follow";
-	if (arguments->options & OPTION_LINES) {
-		snprintf(lines, sizeof(lines), "--lines=%" PRIu32, arguments->lines);
-		argv[n++] = lines;
-	}
-	argv[n] = NULL;
-	execvp(argv[0], (char **)argv);
-	complain("cannot run %s: %m", argv[0]);
-	return EXIT_FAILED;
-}
-
 static unsigned wanted_lines(const struct arguments *arguments)
 {
 	if (arguments->options & OPTION_LINES)
@@ -139,7 +102,7 @@ int verb_events(const struct arguments *arguments)
 		service = name;
 	}
 	if (arguments->host || arguments->machine)
-		return run_elsewhere(arguments, service);
+		return elsewhere_run(arguments);
 	query = (struct journal_query) {
 		.service = service,
 		.lines = wanted_lines(arguments),

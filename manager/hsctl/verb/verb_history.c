@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "hsctl/json.h"
+#include "hsctl/verb/elsewhere.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
 #include "system/journal.h"
@@ -137,6 +138,8 @@ int verb_history(const struct arguments *arguments)
 			return EXIT_USAGE;
 		query.service = name;
 	}
+	if (arguments->host || arguments->machine)
+		return elsewhere_run(arguments);
 	if (arguments->options & OPTION_LINES)
 		query.lines = arguments->lines;
 	r = journal_read(&query, on_entry, &show);
