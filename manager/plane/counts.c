@@ -159,13 +159,14 @@ _Static_assert(offsetof(struct hs_counters, recent) == (FIELDS - 1) * sizeof(uin
 	       "the last word is no count");
 
 /* Adds up one entry: one value for each CPU. `sum` has as many fields as a value has words. The
- * last one is not summed: it becomes the number of connections in the last whole period. */
-static void sum_values(const struct hs_counters *values, int n_cpus, uint64_t sum[FIELDS])
+ * last one is not summed: it becomes the number of connections in the last whole period. The type
+ * is that of the fields: of another one the compiler might take them for untouched. */
+static void sum_values(const struct hs_counters *values, int n_cpus, __u64 sum[FIELDS])
 {
 	uint32_t period = hs_recent_period(now_coarse_nsec());
 
 	for (int cpu = 0; cpu < n_cpus; cpu++) {
-		const uint64_t *words = (const uint64_t *)&values[cpu];
+		const __u64 *words = (const __u64 *)&values[cpu];
 
 		for (int field = 0; field < FIELDS - 1; field++)
 			sum[field] += words[field];
@@ -173,7 +174,7 @@ static void sum_values(const struct hs_counters *values, int n_cpus, uint64_t su
 	}
 }
 
-static int sum_entry(int counters_fd, uint32_t index, uint64_t sum[FIELDS])
+static int sum_entry(int counters_fd, uint32_t index, __u64 sum[FIELDS])
 {
 	_cleanup_(freep) struct hs_counters *values = NULL;
 	int r, n = libbpf_num_possible_cpus();
@@ -191,7 +192,7 @@ static int sum_entry(int counters_fd, uint32_t index, uint64_t sum[FIELDS])
 
 /* All entries, asked for at once: who describes hundreds of services would else spend most of the
  * time on system calls. Per-CPU arrays are read so since Linux 5.13. */
-static int sum_all(int counters_fd, uint64_t sums[HS_COUNTERS_MAX][FIELDS])
+static int sum_all(int counters_fd, __u64 sums[HS_COUNTERS_MAX][FIELDS])
 {
 	_cleanup_(freep) struct hs_counters *values = NULL;
 	uint32_t keys[HS_COUNTERS_MAX], n_entries = HS_COUNTERS_MAX, next;
@@ -235,7 +236,7 @@ static void read_totals(const struct hs_counters *c, struct slot_totals *ret_tot
 int plane_slot_counted(const struct plane *plane, unsigned slot, struct slot_totals *ret_totals)
 {
 	struct hs_counters c = {0};
-	int r = sum_entry(plane_counters_fd(plane), slot, (uint64_t *)&c);
+	int r = sum_entry(plane_counters_fd(plane), slot, (__u64 *)&c);
 
 	if (!r)
 		read_totals(&c, ret_totals);
@@ -257,7 +258,7 @@ int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_tota
 int plane_asked_otherwise(const struct plane *plane, uint64_t *ret_asked)
 {
 	struct hs_service_counters c = {0};
-	int r = sum_entry(plane_counters_fd(plane), HS_COUNTERS_SERVICE, (uint64_t *)&c);
+	int r = sum_entry(plane_counters_fd(plane), HS_COUNTERS_SERVICE, (__u64 *)&c);
 
 	*ret_asked = c.nothing_to_choose + c.previewed;
 	return r;
@@ -267,7 +268,7 @@ int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 {
 	union {
 		struct hs_counters slots[HS_COUNTERS_MAX];
-		uint64_t words[HS_COUNTERS_MAX][FIELDS];
+		__u64 words[HS_COUNTERS_MAX][FIELDS];
 	} sums = {0};
 	struct hs_service_counters c;
 	struct plane_totals totals = {0};
