@@ -2,7 +2,8 @@
 /*
  * What the kernel side and user space agree on: the layout of every pinned map, the routing word,
  * the reasons that are counted and the events that are sent. Whoever changes a layout raises
- * HS_ABI_VERSION; a manager refuses to adopt pins of another version and leaves them working.
+ * HS_ABI_VERSION, and has plane/bpf/handover.c take over what the version before has pinned, and
+ * write it back. A manager refuses pins of any other version and leaves them working.
  *
  * Fixed-width fields, host byte order unless a field says otherwise, padding written out.
  */
@@ -10,7 +11,12 @@
 
 #include <linux/types.h>
 
-#define HS_ABI_VERSION 3
+/*
+ * 3  as release 0.1 had it
+ * 4  map "room" of each service, with which it is told what a manager has to know
+ */
+#define HS_ABI_VERSION 4
+#define HS_ABI_BEFORE  3
 
 #define HS_SLOTS_MAX  16
 #define HS_SHARDS_MAX 64
@@ -104,6 +110,29 @@ _Static_assert(sizeof(struct hs_control) == 72, "layout of map control");
 _Static_assert(__builtin_offsetof(struct hs_control, flow_mode) == 56, "layout of map control");
 _Static_assert(__builtin_offsetof(struct hs_control, abi) == 32, "layout of map control");
 _Static_assert(2 * HS_SLOTS_MAX <= 32, "room in hs_control.retired");
+
+/*
+ * The one value of map "room" (array, one entry, mmapable, one map per service): what comes to be
+ * stored beside the word gets its place here, so that it is no new version. Selectors of this
+ * version do not look at it.
+ *
+ * A manager that has never heard of a field leaves it as it is. One that must not work with the
+ * service without knowing of it finds a bit of `needs` that it does not know, and refuses.
+ */
+struct hs_room {
+	/* how much of this its maker has heard of; what is behind is 0. Writer: who makes the map,
+	 * before hs_control.abi */
+	__u32 size;
+	/* enum hs_need. Writer: who begins to use what it is about; before that */
+	__u32 needs;
+	__u64 reserved[511];
+};
+_Static_assert(sizeof(struct hs_room) == 4096, "layout of map room");
+#define HS_ROOM_SIZE __builtin_offsetof(struct hs_room, reserved)
+
+enum hs_need {
+	HS_NEEDS_KNOWN = 0, /* all bits of this version */
+};
 
 /* What a datagram follows, when its service has UDP listeners. */
 enum hs_flow_mode {
@@ -562,8 +591,10 @@ _Static_assert(__builtin_offsetof(struct hs_ports, tcp) == 64, "layout of map po
 
 /* Where things are pinned. bpffs allows no '.' in a name; '%' cannot occur in a unit name. */
 #define HS_PIN_ROOT "/sys/fs/bpf/hotstandby"
-/* ends with HS_ABI_VERSION: what another version has pinned is left alone */
-#define HS_PIN_ACCOUNTING "%accounting-3"
+/* ends with HS_ABI_VERSION: an older manager that is started by mistake finds nothing there */
+#define HS_PIN_ACCOUNTING "%accounting-4"
+/* ends with HS_ABI_BEFORE */
+#define HS_PIN_ACCOUNTING_BEFORE "%accounting-3"
 /* folder in a service's, with the map "rules" */
 #define HS_PIN_PREVIEW "preview"
 /* Folder of a service for map "told" (array, one entry, made when it is needed): a word of user

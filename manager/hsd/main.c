@@ -7,6 +7,7 @@
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
+#include "hsd/giveback.h"
 #include "hsd/manager.h"
 #include "hsd/turns.h"
 #include "plane/bpf/load.h"
@@ -208,7 +209,7 @@ static int run(struct manager_options *options)
 
 static int usage(FILE *to, int code)
 {
-	fputs("usage: hsd [--debug|--help|--version]\n\n"
+	fputs("usage: hsd [--debug|--hand-over=VERSION|--help|--version]\n\n"
 	      "The daemon of hotstandby, started by systemd (systemctl start hsd). See hsd(8).\n",
 	      to);
 	return code;
@@ -220,6 +221,7 @@ int main(int argc, char **argv)
 						{"version", no_argument, NULL, 'V'},
 						{"nudge", required_argument, NULL, 'n'},
 						{"debug", no_argument, NULL, 'd'},
+						{"hand-over", required_argument, NULL, 'o'},
 						{0}};
 	struct manager_options manager = {.nudging = NUDGING_AUTO, .work_host = -1};
 	int c;
@@ -229,6 +231,8 @@ int main(int argc, char **argv)
 			return puts("hsd " HS_VERSION) < 0;
 		if (c == 'h')
 			return usage(stdout, EXIT_SUCCESS);
+		if (c == 'o')
+			return giveback_ask(optarg);
 		manager.debug |= c == 'd';
 		if (c == 'd')
 			continue;
@@ -243,5 +247,9 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (!wait_before_start())
 		return EXIT_SUCCESS;
-	return is_refused() ? EXIT_UNFIT : run(&manager);
+	if (is_refused())
+		return EXIT_UNFIT;
+	c = run(&manager);
+	giveback_end();
+	return c;
 }

@@ -267,18 +267,23 @@ static void open_door(struct manager *manager)
 		journal_log(JOURNAL_PROBLEM, &scope, "%s", problem.text);
 }
 
-static void open_accounting(struct manager *manager)
+static int open_accounting(struct manager *manager, struct problem *problem)
 {
 	struct journal_scope scope = {NULL, -1, LOG_WARNING};
+	struct problem *why = &manager->accounting_problem;
+	int r = accounting_open(&manager->host.accounting, why);
 
-	if (accounting_open(&manager->host.accounting, &manager->accounting_problem) < 0) {
+	/* pins of an earlier release are taken over as a whole, or another time */
+	if (r == -ETXTBSY)
+		return problem_set(problem, r, "%s", why->text);
+	if (r < 0)
 		journal_log(JOURNAL_PROBLEM, &scope,
 			    "connections are not counted and late listeners not noticed: %s",
-			    manager->accounting_problem.text);
-		return;
-	}
-	/* so that hangs are found and services described without a question to sock_diag */
-	accounting_load_queues(manager->host.accounting);
+			    why->text);
+	else
+		/* so that hangs are found and services described without a question to sock_diag */
+		accounting_load_queues(manager->host.accounting);
+	return 0;
 }
 
 static bool all_are_open(const struct manager *manager)
@@ -366,7 +371,9 @@ static int open_context(struct manager *manager, const struct manager_options *o
 	r = open_bus(manager, problem);
 	if (r < 0)
 		return r;
-	open_accounting(manager);
+	r = open_accounting(manager, problem);
+	if (r < 0)
+		return r;
 	if (hang_watch_new(event, &host->hangs) < 0)
 		return problem_set(problem, -ENOMEM, "cannot watch for hangs: no memory");
 	r = prober_new(event, host->bus, &host->prober);

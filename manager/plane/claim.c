@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "plane/bpf/handover.h"
 #include "plane/bpf/pins.h"
 #include "util/macro.h"
 
@@ -29,7 +30,8 @@ static uint32_t id_in(const char *pin)
 	control = calloc(1, info.value_size);
 	if (!control || bpf_map_lookup_elem(fd, &zero, control))
 		return 0;
-	return control->abi == HS_ABI_VERSION ? control->service_id : 0;
+	/* also one that is still to be taken over */
+	return handover_is_readable(control->abi) ? control->service_id : 0;
 }
 
 static int compare_id(const char *pin, void *userdata)

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "plane/bpf/handover.h"
 #include "plane/bpf/load.h"
 #include "plane/bpf/maps.h"
 #include "plane/bpf/own.h"
@@ -98,19 +99,43 @@ static int open_maps(struct plane *plane)
 	return r ? r : pin_open(pin_path("%s/prefixes", folder).text, &plane->prefixes_fd);
 }
 
+/* Of what a later release has begun to use. */
+static int check_needs(const struct plane *plane, struct problem *problem)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	struct hs_room room = {0};
+	uint32_t zero = 0, unknown;
+	int r = pin_open(pin_path("%s/room", plane->folder.text).text, &fd);
+
+	if (!r && bpf_map_lookup_elem(fd, &zero, &room))
+		r = -errno;
+	unknown = room.needs & ~(uint32_t)HS_NEEDS_KNOWN;
+	if (r || !unknown)
+		return r;
+	return problem_set(problem, -EPROTO,
+			   "service %s makes use of what a later hotstandby has brought (bits %#x) "
+			   "and this one knows nothing of; traffic goes on, but to manage it run "
+			   "the later one",
+			   plane->service, unknown);
+}
+
 static int check_version(const struct plane *plane, struct problem *problem)
 {
 	uint32_t abi = __atomic_load_n(&plane->control->abi, __ATOMIC_ACQUIRE);
 
-	if (abi == HS_ABI_VERSION)
-		return 0;
 	if (!abi)
 		return -ENOENT;
+	if (abi == HS_ABI_VERSION)
+		return check_needs(plane, problem);
+	/* whoever only looks finds all that there is; who makes pins has taken it over before */
+	if (handover_is_readable(abi))
+		return 0;
 	return problem_set(problem, -EPROTO,
 			   "the pins of service %s are of version %u and this hotstandby knows "
-			   "version %u; traffic goes on, but to manage it run the hotstandby that "
-			   "made them, or stop both instances and remove %s",
-			   plane->service, abi, HS_ABI_VERSION, plane->folder.text);
+			   "versions %u and %u; traffic goes on, but to manage it run the "
+			   "hotstandby that made them, or one of the release next to it, or stop "
+			   "both instances and remove %s",
+			   plane->service, abi, HS_ABI_BEFORE, HS_ABI_VERSION, plane->folder.text);
 }
 
 /* To the programs that serve all services. */
@@ -217,6 +242,11 @@ static int make_pins(const char *service, struct problem *problem)
 	return 0;
 }
 
+static bool is_of_before(const char *service)
+{
+	return handover_version(pin_service_path(service).text) == HS_ABI_BEFORE;
+}
+
 int plane_create(const char *service, struct accounting *accounting, struct plane **ret_plane,
 		 struct problem *problem)
 {
@@ -226,10 +256,14 @@ int plane_create(const char *service, struct accounting *accounting, struct plan
 	if (r < 0)
 		return r;
 	/* the lock is for those who make them */
-	r = plane_open(service, accounting, ret_plane, problem);
-	if (r != -ENOENT)
-		return r;
+	if (!is_of_before(service)) {
+		r = plane_open(service, accounting, ret_plane, problem);
+		if (r != -ENOENT)
+			return r;
+	}
 	r = pins_enter(&lock, problem);
+	if (!r)
+		r = handover_take_service(pin_service_path(service).text, problem);
 	if (r < 0)
 		return r;
 	r = plane_open(service, accounting, ret_plane, problem);

@@ -22,11 +22,13 @@
 
 struct plane;
 
-/* Opens what is pinned. -ENOENT when the service has no pins; -EPROTO when they are of another
- * version. `accounting` may be NULL and must outlive the plane. */
+/* Opens what is pinned, also what the version before has pinned. -ENOENT when the service has no
+ * pins; -EPROTO when they are of any other version. `accounting` may be NULL and must outlive the
+ * plane. */
 int plane_open(const char *service, struct accounting *accounting, struct plane **ret_plane,
 	       struct problem *problem);
-/* Opens, or makes and pins. */
+/* Opens, or makes and pins. What the version before has pinned is taken over: -ETXTBSY, see
+ * plane/bpf/handover.h. */
 int plane_create(const char *service, struct accounting *accounting, struct plane **ret_plane,
 		 struct problem *problem);
 struct plane *plane_free(struct plane *plane);

@@ -42,9 +42,9 @@ do_as_instance() {
 
 # guard_off UNIT: it may do what the kernel lets it
 guard_off() {
-	inside rm -f "$pins/%accounting-3/guard-link"
+	inside rm -f "$pins/%accounting-4/guard-link"
 	inside bpftool cgroup detach "/sys/fs/cgroup$(inside systemctl show -P ControlGroup "$1")" \
-		setsockopt pinned "$pins/%accounting-3/guard"
+		setsockopt pinned "$pins/%accounting-4/guard"
 }
 
 # hsd that has just started adopts the slots again, and puts the guard back
@@ -227,7 +227,7 @@ nobody_was_blamed() {
 	printf '[Service]\nIntake=forced\n[Health]\nProbe=http:/\nInterval=200ms\n' | write /etc/hotstandby/stand.conf
 	up stand
 	prefer stand 0
-	inside rm -f "$pins/%accounting-3/guard-link"
+	inside rm -f "$pins/%accounting-4/guard-link"
 	inside setpriv --reuid=games --regid=games --clear-groups python3 $tools/takeover.py keep $forced_port \
 		>/dev/null 2>&1 3>&- &
 	wait_for 5 eval '[[ -n $(told stand) ]]'

@@ -338,6 +338,10 @@ is_told() { hs status "$1" | grep -q '^!'; }
 	run -2 inside /usr/sbin/hsd extra
 	run -0 inside /usr/sbin/hsd --version
 	run -0 inside /usr/sbin/hsd --help
+	run -2 inside /usr/sbin/hsd --hand-over=old
+	[[ $output == *'takes the version of what is pinned'* ]]
+	run -1 inside /usr/sbin/hsd --hand-over=2
+	[[ $output == *'to version 3, the one before 4, and to no other'* ]]
 	run -2 hs "$(printf 'x%.0s' {1..3000})"
 	run -2 hs status "$(printf '\e[31mred')"
 	[[ $output != *$'\e'* ]]

@@ -12,6 +12,7 @@
 #include "hs_abi.h"
 #include "plane/bpf/load.h"
 #include "plane/bpf/pins.h"
+#include "plane/bpf/pinset.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/kernel/ephemeral.h"
 #include "util/macro.h"
@@ -103,7 +104,7 @@ int force_open(const char *service, struct force **ret_force)
 	return open_pins(pin_service_path(service).text, ret_force);
 }
 
-/* The map stays when programs are made anew, for those that are attached go on with it. */
+/* The map stays when programs are made anew, with what was counted. */
 static int reuse_ports(const char *folder, struct force_bpf *skel)
 {
 	_cleanup_(close_fdp) int fd = -1;
@@ -132,8 +133,8 @@ static int pin_all(const char *folder, const struct force_bpf *skel)
 
 	_Static_assert(ARRAY_SIZE(made) == ARRAY_SIZE(programs), "one pin a program");
 	for (size_t i = 0; !r && i < ARRAY_SIZE(programs); i++)
-		r = pin_object(bpf_program__fd(made[i]),
-			       pin_path("%s/%s", folder, programs[i].pin).text);
+		r = pinset_program(pin_path("%s/%s", folder, programs[i].pin).text,
+				   (int)programs[i].type, bpf_program__fd(made[i]));
 	return r;
 }
 
@@ -201,9 +202,9 @@ static int make_pins(const char *folder, struct problem *problem)
 			"%s; without them servers have to set SO_REUSEPORT themselves, or "
 			"use a socket unit",
 			refusal.text);
-	r = mark_made(bpf_map__fd(skel->maps.hs_ports));
+	r = pin_all(folder, skel);
 	if (!r)
-		r = pin_all(folder, skel);
+		r = mark_made(bpf_map__fd(skel->maps.hs_ports));
 	if (r < 0)
 		return problem_set(problem, r, "cannot pin the bind programs below %s: %s", folder,
 				   strerror(-r));

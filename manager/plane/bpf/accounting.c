@@ -12,10 +12,12 @@
 #include "accounting.skel.h"
 #include "plane/bpf/census.h"
 #include "plane/bpf/guard.h"
+#include "plane/bpf/handover.h"
 #include "plane/bpf/load.h"
 #include "plane/bpf/motion.h"
 #include "plane/bpf/own.h"
 #include "plane/bpf/pins.h"
+#include "plane/bpf/pinset.h"
 #include "plane/bpf/queues.h"
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
@@ -182,7 +184,8 @@ static int reuse_maps(struct bpf_map *maps[])
 
 static int pin_all(struct accounting_bpf *skel, struct bpf_map *maps[], struct problem *problem)
 {
-	int r = pin_object(bpf_program__fd(skel->progs.hs_listening), PIN("listening"));
+	int r = pinset_program(PIN("listening"), BPF_CGROUP_SOCK_OPS,
+			       bpf_program__fd(skel->progs.hs_listening));
 
 	for (size_t i = 0; !r && i < ARRAY_SIZE(pinned_maps); i++)
 		if (access(pinned_maps[i].path, F_OK) < 0)
@@ -235,7 +238,7 @@ static int hold(struct accounting *a, struct problem *problem)
 /* The lock of all pins is for those who make some: these are there, and nobody takes them away. */
 static bool open_made(struct accounting *a)
 {
-	if (!hold(a, NULL) && !open_pins(a) && !is_outdated(a))
+	if (!handover_is_due() && !hold(a, NULL) && !open_pins(a) && !is_outdated(a))
 		return true;
 	close_pins(a);
 	return false;
@@ -256,6 +259,8 @@ int accounting_open(struct accounting **ret_accounting, struct problem *problem)
 		return 0;
 	}
 	r = pins_enter(&lock, problem);
+	if (!r)
+		r = handover_take_accounting(problem);
 	if (r < 0)
 		return r;
 	if (mkdir(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 0750) < 0 && errno != EEXIST)

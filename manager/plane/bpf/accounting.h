@@ -20,8 +20,9 @@ struct own;
 struct queues;
 
 /*
- * Opens what is pinned, or loads, attaches and pins it. Failures are described in `problem`; a
- * manager can go on without (no live counts, no news of listen()).
+ * Opens what is pinned, or loads, attaches and pins it; what the version before has pinned is taken
+ * over. Failures are described in `problem`; a manager can go on without (no live counts, no news
+ * of listen()), but for -ETXTBSY: see plane/bpf/handover.h.
  */
 int accounting_open(struct accounting **ret_accounting, struct problem *problem);
 /* Opens what is pinned, and makes nothing. -ENOENT when there is none. */

@@ -87,7 +87,7 @@ static int pin_programs(const void *userdata)
 	const struct guard_bpf *skel = userdata;
 	int program = bpf_program__fd(skel->progs.hs_guard), r = replace_link(program);
 
-	return r ? r : pin_object(program, PIN("guard"));
+	return r ? r : pinset_program(PIN("guard"), BPF_CGROUP_SETSOCKOPT, program);
 }
 
 static int make_pins(struct problem *problem)

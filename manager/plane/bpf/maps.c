@@ -29,13 +29,35 @@ static const struct shared_map maps[] = {
 	 sizeof(struct hs_preview_rule), HS_PREVIEW_MAX, BPF_F_NO_PREALLOC},
 };
 
-static int make(const struct shared_map *map, const char *folder)
+static int create(const struct shared_map *map)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = map->flags);
-	_cleanup_(close_fdp) int fd =
-		bpf_map_create(map->type, map->name, map->key, map->value, map->n, &opts);
+	int fd = bpf_map_create(map->type, map->name, map->key, map->value, map->n, &opts);
 
-	return fd < 0 ? -errno : pin_object(fd, pin_path("%s/%s", folder, map->pin).text);
+	return fd < 0 ? -errno : fd;
+}
+
+static int make(const struct shared_map *map, const char *folder)
+{
+	_cleanup_(close_fdp) int fd = create(map);
+
+	return fd < 0 ? fd : pin_object(fd, pin_path("%s/%s", folder, map->pin).text);
+}
+
+int maps_make_room(const char *folder)
+{
+	static const struct shared_map map = {
+		"room", "hs_room",     BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(struct hs_room),
+		1,	BPF_F_MMAPABLE};
+	_cleanup_(close_fdp) int fd = create(&map);
+	struct hs_room room = {.size = HS_ROOM_SIZE};
+	uint32_t zero = 0;
+
+	if (fd < 0)
+		return fd;
+	if (bpf_map_update_elem(fd, &zero, &room, BPF_ANY))
+		return -errno;
+	return pin_object(fd, pin_path("%s/%s", folder, map.pin).text);
 }
 
 int maps_create(const char *folder)
@@ -46,5 +68,5 @@ int maps_create(const char *folder)
 		return -errno;
 	for (size_t i = 0; !r && i < ARRAY_SIZE(maps); i++)
 		r = make(&maps[i], folder);
-	return r;
+	return r ? r : maps_make_room(folder);
 }

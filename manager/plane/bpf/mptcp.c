@@ -33,13 +33,28 @@ static int open_pins(void *ret_program)
 	return pin_open(PIN("mptcp"), ret_program);
 }
 
-static int load(bool tells_error, struct mptcp_bpf **ret_skel, struct problem *problem)
+/* What was counted before goes on. */
+static int reuse_asked(const struct mptcp_bpf *skel)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	int r = pin_open(PIN("mptcp-asked"), &fd);
+
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	return bpf_map__reuse_fd(skel->maps.hs_mptcp_asked, fd);
+}
+
+/* With `tries` nothing that is pinned is touched. */
+static int load(bool tries, bool tells_error, struct mptcp_bpf **ret_skel, struct problem *problem)
 {
 	_cleanup_(mptcp_bpf__destroyp) struct mptcp_bpf *skel = mptcp_bpf__open();
-	int r;
+	int r = skel ? 0 : -errno;
 
-	if (!skel)
-		return problem_set(problem, -errno, "cannot open the program against MPTCP: %m");
+	if (!r && !tries)
+		r = reuse_asked(skel);
+	if (r < 0)
+		return problem_set(problem, r, "cannot open the program against MPTCP: %s",
+				   strerror(-r));
 	skel->rodata->hs_tells_error = tells_error;
 	r = load_object(skel->obj, "the program against MPTCP", problem);
 	if (r < 0)
@@ -48,17 +63,16 @@ static int load(bool tells_error, struct mptcp_bpf **ret_skel, struct problem *p
 	return 0;
 }
 
-/* Maps of an earlier build are not taken, as pinset_make() would: its program goes on in cgroups
- * where it is attached, beside this one, and each socket would be counted twice. */
 static int pin_all(const struct mptcp_bpf *skel)
 {
 	int build_fd = bpf_map__fd(skel->maps.hs_mptcp_build);
 	uint64_t build = own_build();
 	uint32_t zero = 0;
-	int r = pin_object(bpf_program__fd(skel->progs.hs_mptcp), PIN("mptcp"));
+	int r = pin_object(bpf_map__fd(skel->maps.hs_mptcp_asked), PIN("mptcp-asked"));
 
 	if (!r)
-		r = pin_object(bpf_map__fd(skel->maps.hs_mptcp_asked), PIN("mptcp-asked"));
+		r = pinset_program(PIN("mptcp"), BPF_CGROUP_INET_SOCK_CREATE,
+				   bpf_program__fd(skel->progs.hs_mptcp));
 	if (!r)
 		r = pin_object(build_fd, PIN("mptcp-build"));
 	if (!r && bpf_map_update_elem(build_fd, &zero, &build, BPF_ANY))
@@ -66,24 +80,24 @@ static int pin_all(const struct mptcp_bpf *skel)
 	return r;
 }
 
-static int load_as_can_be(struct mptcp_bpf **ret_skel, struct problem *problem)
+static int load_as_can_be(bool tries, struct mptcp_bpf **ret_skel, struct problem *problem)
 {
-	int r = load(true, ret_skel, problem);
+	int r = load(tries, true, ret_skel, problem);
 
-	return r && r != -EPERM ? load(false, ret_skel, problem) : r;
+	return r && r != -EPERM ? load(tries, false, ret_skel, problem) : r;
 }
 
 int mptcp_try(struct problem *problem)
 {
 	_cleanup_(mptcp_bpf__destroyp) struct mptcp_bpf *skel = NULL;
 
-	return load_as_can_be(&skel, problem);
+	return load_as_can_be(true, &skel, problem);
 }
 
 static int make_pins(struct problem *problem)
 {
 	_cleanup_(mptcp_bpf__destroyp) struct mptcp_bpf *skel = NULL;
-	int r = load_as_can_be(&skel, problem);
+	int r = load_as_can_be(false, &skel, problem);
 
 	if (r < 0)
 		return r;

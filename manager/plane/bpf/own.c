@@ -101,9 +101,12 @@ static int open_pins(void *ret)
 static int pin_programs(const void *userdata)
 {
 	const struct own_bpf *skel = userdata;
-	int r = pin_object(bpf_program__fd(skel->progs.hs_own_release), PIN("own-release"));
+	int release = bpf_program__fd(skel->progs.hs_own_release), r;
 
-	return r ? r : pin_object(bpf_program__fd(skel->progs.hs_own_egress), PIN("own-egress"));
+	r = pinset_program(PIN("own-release"), BPF_CGROUP_INET_SOCK_RELEASE, release);
+	return r ? r
+		 : pinset_program(PIN("own-egress"), BPF_CGROUP_INET_EGRESS,
+				  bpf_program__fd(skel->progs.hs_own_egress));
 }
 
 static int make_pins(struct problem *problem)

@@ -7,6 +7,7 @@
 
 #include "plane/bpf/load.h"
 #include "plane/bpf/pins.h"
+#include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
 bool pinset_is_made(const char *path, uint64_t build)
@@ -77,4 +78,33 @@ int pinset_make(const struct pinset *set, struct problem *problem)
 		return r;
 	r = pin_all(set);
 	return r ? problem_set(problem, r, "cannot pin %s: %s", set->what, strerror(-r)) : 0;
+}
+
+/* ---- programs in control groups ---- */
+
+/* The one that is pinned as the next takes the place of the one before. */
+static int succeed(const char *path, const char *next, int type)
+{
+	_cleanup_(close_fdp) int from = -1, to = -1;
+	int r = pin_open(next, &to);
+
+	if (!r)
+		r = pin_open(path, &from);
+	if (!r)
+		r = cgroup_replace_program(type, from, to);
+	if (r && r != -ENOENT)
+		return r;
+	return to >= 0 && rename(next, path) < 0 ? -errno : 0;
+}
+
+int pinset_program(const char *path, int type, int program_fd)
+{
+	struct pin_path next = pin_path("%s-next", path);
+	int r = succeed(path, next.text, type);
+
+	/* a program that is attached anywhere and pinned nowhere could never be replaced: so it is
+	 * pinned first */
+	if (!r)
+		r = pin_object(program_fd, next.text);
+	return r ? r : succeed(path, next.text, type);
 }

@@ -44,3 +44,11 @@ int pinset_open(int (*open_pins)(void *ret), int (*make_pins)(struct problem *pr
 /* Loads and pins. What programs of an earlier build go on to look at or to write stays: a map that
  * is pinned already is taken. With every error `problem` (may be NULL) is set; as load_object(). */
 int pinset_make(const struct pinset *set, struct problem *problem);
+
+/*
+ * Pins a program that is attached to control groups by itself (enum bpf_attach_type), not by a
+ * link. Where one was pinned there before, this one takes its place in all of them, in each in one
+ * step; who dies meanwhile leaves a second pin, and whoever pins the next one goes on with it. With
+ * the lock of all pins held.
+ */
+int pinset_program(const char *path, int type, int program_fd);

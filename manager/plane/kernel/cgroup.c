@@ -270,3 +270,33 @@ int cgroup_has_program(int cgroup_fd, int type, int program_fd)
 			return 1;
 	return 0;
 }
+
+struct replacement {
+	int type, from, to;
+};
+
+static int replace_in(const char *folder, void *userdata)
+{
+	const struct replacement *replacement = userdata;
+	_cleanup_(close_fdp) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	LIBBPF_OPTS(bpf_prog_attach_opts, opts, .flags = BPF_F_ALLOW_MULTI | BPF_F_REPLACE,
+		    .replace_prog_fd = replacement->from);
+
+	if (fd < 0)
+		return 0;
+	if (replacement->to >= 0)
+		(void)bpf_prog_attach_opts(replacement->to, fd, replacement->type, &opts);
+	else
+		(void)bpf_prog_detach2(replacement->from, fd, replacement->type);
+	return 0;
+}
+
+int cgroup_replace_program(int type, int program_fd, int to_fd)
+{
+	struct replacement replacement = {type, program_fd, to_fd};
+	struct walk all = {replace_in, &replacement, UINT_MAX};
+	char mount[PATH_MAX];
+	int r = cgroup_mount(mount, sizeof(mount));
+
+	return r ? r : walk(mount, DEPTH_MAX, &all);
+}

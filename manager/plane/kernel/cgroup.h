@@ -37,3 +37,10 @@ int cgroup_open(const char *cgroup, int *ret_fd);
 /* Whether the very program is attached to this cgroup (enum bpf_attach_type): 1 or 0, or -errno;
  * what those above it have does not count. */
 int cgroup_has_program(int cgroup_fd, int type, int program_fd);
+
+/*
+ * Wherever this program is attached by itself, not by a link, `to_fd` takes its place in one step;
+ * with `to_fd` -1 it is detached. In all cgroups, the root among them. -errno when they cannot be
+ * gone through; what the kernel refuses in one of them stays as it is there.
+ */
+int cgroup_replace_program(int type, int program_fd, int to_fd);

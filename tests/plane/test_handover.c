@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Pins go from one version to the next and back while connections live and come: nothing is lost,
+ * no count begins anew, and who dies in the middle, at each step of it, is followed by one that
+ * ends it. Programs in control groups are replaced where they are.
+ *
+ * There of all steps only some are tried, each time others; with HANDOVER_ALL=1 all.
+ */
+#include "cases.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "plane/act/force.h"
+#include "plane/bpf/guard.h"
+#include "plane/bpf/handover.h"
+#include "plane/bpf/load.h"
+#include "plane/bpf/mptcp.h"
+#include "plane/bpf/own.h"
+#include "plane/kernel/cgroup.h"
+#include "plane/kernel/program.h"
+
+#define PORT   8080
+#define EVERY  10
+#define FOLDER HS_PIN_ROOT "/web"
+#define ROOM   FOLDER "/room"
+#define NOW    HS_PIN_ROOT "/" HS_PIN_ACCOUNTING
+#define BEFORE HS_PIN_ROOT "/" HS_PIN_ACCOUNTING_BEFORE
+
+/* ---- the two versions ---- */
+
+static void drop(struct rig *rig)
+{
+	rig->plane = plane_free(rig->plane);
+	rig->accounting = accounting_free(rig->accounting);
+}
+
+static void give_back(void)
+{
+	struct problem problem = {0};
+
+	if (handover_give_back(HS_ABI_BEFORE, false, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "not given back: %s", problem.text);
+}
+
+static void assert_before(void)
+{
+	assert_int_equal(handover_version(FOLDER), HS_ABI_BEFORE);
+	assert_int_equal(access(BEFORE "/link", F_OK), 0);
+	assert_int_not_equal(access(NOW, F_OK), 0);
+	assert_int_not_equal(access(ROOM, F_OK), 0);
+}
+
+static void assert_now(void)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	struct hs_room room;
+	uint32_t zero = 0;
+
+	assert_int_equal(handover_version(FOLDER), HS_ABI_VERSION);
+	assert_int_equal(access(NOW "/link", F_OK), 0);
+	assert_int_not_equal(access(BEFORE, F_OK), 0);
+	assert_int_equal(pin_open(ROOM, &fd), 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &room), 0);
+	assert_int_equal(room.size, HS_ROOM_SIZE);
+	assert_int_equal(room.needs, 0);
+}
+
+static void go_back(struct rig *rig)
+{
+	drop(rig);
+	give_back();
+	assert_before();
+}
+
+static uint32_t pinned_map(const char *path)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+
+	assert_int_equal(pin_open(path, &fd), 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
+	return info.id;
+}
+
+/* ---- dying ---- */
+
+/* What changes something that others see. */
+static bool is_step(const struct __ptrace_syscall_info *info)
+{
+	switch (info->entry.nr) {
+#ifdef SYS_rename
+	case SYS_rename:
+	case SYS_unlink:
+	case SYS_rmdir:
+	case SYS_mkdir:
+#endif
+	case SYS_renameat2:
+	case SYS_unlinkat:
+	case SYS_mkdirat:
+		return true;
+	case SYS_bpf:
+		switch (info->entry.args[0]) {
+		case BPF_MAP_UPDATE_ELEM:
+		case BPF_OBJ_PIN:
+		case BPF_PROG_ATTACH:
+		case BPF_PROG_DETACH:
+		case BPF_LINK_CREATE:
+		case BPF_LINK_UPDATE:
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool has_taken_step(pid_t pid, bool *entered)
+{
+	struct __ptrace_syscall_info info;
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) <= 0)
+		return false;
+	if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
+		*entered = is_step(&info);
+	return info.op == PTRACE_SYSCALL_INFO_EXIT && *entered && info.exit.rval >= 0;
+}
+
+static pid_t begin_traced(void (*task)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		task();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(
+		ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL), 0);
+	return pid;
+}
+
+/* Runs `task` in a child and kills it when it has taken its n-th step, from 1 on. False when it has
+ * ended before. */
+static bool dies_at(unsigned nth, void (*task)(void))
+{
+	pid_t pid = begin_traced(task);
+	bool entered = false;
+	int status;
+
+	for (;;) {
+		assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (WIFEXITED(status)) {
+			assert_int_equal(status, 0);
+			return false;
+		}
+		assert_true(WIFSTOPPED(status));
+		if (has_taken_step(pid, &entered) && !--nth)
+			break;
+	}
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	return true;
+}
+
+static void take_over(void)
+{
+	struct accounting *accounting;
+	struct plane *plane;
+
+	if (accounting_open(&accounting, NULL) < 0 ||
+	    plane_create("web", accounting, &plane, NULL) < 0)
+		_exit(1);
+}
+
+/* ---- the tests ---- */
+
+static void nothing_is_lost_forward_and_back(void **state)
+{
+	static const char *const kept[] = {"control", "counters", "tcp4-0_0_0_0-8080/sockets"};
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), client = rig_local(PORT);
+	struct pair pair = start_pair(rig, &at);
+	uint32_t ids[ARRAY_SIZE(kept)];
+	int held, ended;
+	uint64_t word;
+
+	serve_pair(&pair);
+	held = client_connect(&client);
+	ended = client_connect(&client);
+	assert_int_equal(client_ask(held), 'A');
+	assert_int_equal(client_ask(ended), 'A');
+	rig_until(rig_slot(rig, 0).opened == 2);
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		ids[i] = pinned_map(pin_path(FOLDER "/%s", kept[i]).text);
+	word = plane_word(rig->plane);
+
+	go_back(rig);
+	assert_int_equal(client_ask(held), 'A');
+	assert_int_equal(ask_often(&client, 10).of['A'], 10);
+	client_reset(ended);
+
+	rig_planes(rig);
+	assert_now();
+	assert_int_equal(plane_word(rig->plane), word);
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		assert_int_equal(pinned_map(pin_path(FOLDER "/%s", kept[i]).text), ids[i]);
+	/* what happened meanwhile was counted, and what began before is counted to its end */
+	rig_until(rig_slot(rig, 0).opened == 12 && rig_slot(rig, 0).closed == 11);
+	rig_flip(rig, 1);
+	assert_int_equal(ask_often(&client, 10).of['B'], 10);
+	assert_int_equal(client_ask(held), 'A');
+	assert_int_equal(rig_adopt(rig, pair.a), 0);
+	assert_int_equal(rig_adopt(rig, pair.b), 0);
+	client_reset(held);
+	rig_until(rig_slot(rig, 0).closed == 12 && rig_slot(rig, 1).closed == 10);
+}
+
+/* A look changes nothing, and finds what there is. */
+static void who_looks_finds_the_version_before(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	struct problem problem = {0};
+
+	serve_pair(&pair);
+	rig_flip(rig, 1);
+	go_back(rig);
+	assert_int_equal(plane_open("web", NULL, &rig->plane, &problem), 0);
+	assert_int_equal(hs_word_active(plane_word(rig->plane)), 1);
+	assert_before();
+	rig->plane = plane_free(rig->plane);
+	rig_planes(rig);
+}
+
+/* An hsd of the version before, say: it would find pins that it refuses. */
+static void pins_in_use_are_left_alone(void **state)
+{
+	struct rig *rig = *state;
+	_cleanup_(close_fdp) int user = -1;
+	struct accounting *accounting;
+	struct problem problem = {0};
+	struct plane *plane;
+
+	assert_int_equal(handover_give_back(HS_ABI_BEFORE, false, &problem), -ETXTBSY);
+	assert_non_null(strstr(problem.text, "fuser -v"));
+	assert_now();
+	go_back(rig);
+	user = open(BEFORE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(flock(user, LOCK_SH), 0);
+	assert_int_equal(accounting_open(&accounting, &problem), -ETXTBSY);
+	assert_non_null(strstr(problem.text, "systemctl restart hsd"));
+	assert_int_equal(plane_create("web", NULL, &plane, &problem), -ETXTBSY);
+	assert_before();
+	user = close_fd(user);
+	rig_planes(rig);
+	assert_now();
+}
+
+static void a_service_alone_is_taken_over_without_accounting(void **state)
+{
+	struct rig *rig = *state;
+
+	go_back(rig);
+	assert_int_equal(plane_create("web", NULL, &rig->plane, NULL), 0);
+	assert_now();
+}
+
+static void who_dies_is_followed_by_one_that_ends_it(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), client = rig_local(PORT);
+	struct pair pair = start_pair(rig, &at);
+	unsigned nth = 0, active = 0;
+	int held;
+	bool died;
+
+	serve_pair(&pair);
+	held = client_connect(&client);
+	do {
+		go_back(rig);
+		died = dies_at(++nth, take_over);
+		assert_int_equal(ask_often(&client, 4).of['A' + active], 4);
+		rig_planes(rig);
+		assert_now();
+		active = !active;
+		rig_flip(rig, active);
+		assert_int_equal(ask_often(&client, 4).of['A' + active], 4);
+		assert_int_equal(client_ask(held), 'A');
+	} while (died);
+	print_message("# killed at %u steps\n", nth - 1);
+	assert_true(nth > 4);
+	client_reset(held);
+	rig_until(rig_slot(rig, 0).opened == rig_slot(rig, 0).closed &&
+		  rig_slot(rig, 1).opened == rig_slot(rig, 1).closed);
+}
+
+static struct hs_control *the_control(void)
+{
+	_cleanup_(close_fdp) int fd = bpf_obj_get(FOLDER "/control");
+	struct hs_control *control = load_memory(fd, sizeof(*control));
+
+	assert_non_null(control);
+	return control;
+}
+
+/* It would leave them, and when we are back they are long past. */
+static void what_the_version_before_knows_nothing_of_is_forgotten(void **state)
+{
+	struct rig *rig = *state;
+	struct hs_control *control = the_control();
+
+	control->retired = 1U << HS_SLOTS_MAX | 1U << 2;
+	control->upgrade = UINT64_C(1) << 62 | 1;
+	go_back(rig);
+	assert_int_equal(control->retired, 1U << 2);
+	assert_int_equal(control->upgrade, 0);
+	control->upgrade = UINT64_C(1) << 63 | 1;
+	rig_planes(rig);
+	go_back(rig);
+	assert_int_equal(control->upgrade, UINT64_C(1) << 63 | 1);
+	control->upgrade = 0;
+	munmap(control, sizeof(*control));
+	rig_planes(rig);
+}
+
+/* Whichever way it is gone on with. */
+static void who_dies_on_the_way_back_is_followed_likewise(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), client = rig_local(PORT);
+	struct pair pair = start_pair(rig, &at);
+	unsigned nth = 0;
+	bool died;
+
+	serve_pair(&pair);
+	do {
+		drop(rig);
+		died = dies_at(++nth, give_back);
+		assert_int_equal(ask_often(&client, 4).of['A'], 4);
+		if (nth % 2) {
+			give_back();
+			assert_before();
+			give_back();
+			assert_before();
+		}
+		rig_planes(rig);
+		assert_now();
+	} while (died);
+	print_message("# killed at %u steps\n", nth - 1);
+	assert_true(nth > 2);
+}
+
+/* ---- what is refused ---- */
+
+static void need(uint32_t needs)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	struct hs_room room = {.size = HS_ROOM_SIZE + 8, .needs = needs, .reserved = {[0] = 7}};
+	uint32_t zero = 0;
+
+	assert_int_equal(pin_open(ROOM, &fd), 0);
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &room, BPF_ANY), 0);
+}
+
+static void what_one_does_not_know_of_is_refused(void **state)
+{
+	struct rig *rig = *state;
+	struct problem problem = {0};
+
+	drop(rig);
+	need(1U << 31);
+	assert_int_equal(plane_create("web", NULL, &rig->plane, &problem), -EPROTO);
+	assert_non_null(strstr(problem.text, "0x80000000"));
+	assert_int_equal(handover_give_back(HS_ABI_BEFORE, false, &problem), -EPROTO);
+	assert_non_null(strstr(problem.text, FOLDER));
+	assert_int_equal(handover_version(FOLDER), HS_ABI_VERSION);
+	/* more fields alone are no reason */
+	need(0);
+	rig_planes(rig);
+}
+
+static void no_other_version_is_given_back_to(void **state)
+{
+	struct problem problem = {0};
+
+	drop(*state);
+	assert_int_equal(handover_give_back(HS_ABI_BEFORE - 1, false, &problem), -EINVAL);
+	assert_int_equal(handover_give_back(HS_ABI_VERSION, false, &problem), -EINVAL);
+	assert_non_null(strstr(problem.text, "to version 3, the one before 4"));
+	assert_now();
+	rig_planes(*state);
+}
+
+/* The older one was installed without a word, and its hsd has begun anew beside. */
+static void an_older_one_that_was_started_by_mistake_leaves_nothing(void **state)
+{
+	struct rig *rig = *state;
+	struct plane *plane;
+	struct problem problem = {0};
+
+	drop(rig);
+	assert_int_equal(mkdir(BEFORE, 0750), 0);
+	rig_planes(rig);
+	assert_now();
+	/* but if it has a service, that one's connections are counted there */
+	assert_int_equal(plane_create("db", NULL, &plane, NULL), 0);
+	drop(rig);
+	plane_free(plane);
+	give_back();
+	assert_int_equal(mkdir(NOW, 0750), 0);
+	rig->accounting = NULL;
+	assert_int_equal(plane_create("db", NULL, &plane, &problem), -EPROTO);
+	assert_non_null(strstr(problem.text, "older hotstandby"));
+	assert_int_equal(handover_give_back(HS_ABI_BEFORE, false, &problem), -EPROTO);
+	assert_int_equal(rmdir(NOW), 0);
+	rig_planes(rig);
+	assert_now();
+}
+
+/* ---- programs in control groups ---- */
+
+static const struct {
+	enum bpf_attach_type type;
+	const char *pin;
+} attached[] = {
+	{BPF_CGROUP_SOCK_OPS, NOW "/listening"},
+	{BPF_CGROUP_SETSOCKOPT, NOW "/guard"},
+	{BPF_CGROUP_INET_EGRESS, NOW "/own-egress"},
+	{BPF_CGROUP_INET_SOCK_RELEASE, NOW "/own-release"},
+	{BPF_CGROUP_INET_SOCK_CREATE, NOW "/mptcp"},
+	{BPF_CGROUP_INET4_BIND, FOLDER "/bind4"},
+	{BPF_CGROUP_INET6_BIND, FOLDER "/bind6"},
+};
+
+static void attach_all(struct rig *rig, const struct server *server)
+{
+	struct own_place place = {.service_id = plane_id(rig->plane), .slot = server->slot};
+	struct force *force;
+
+	rig_check(!accounting_watch_cgroup(rig->accounting, server->cgroup));
+	rig_check(!guard_cgroup(accounting_guard(rig->accounting), server->cgroup));
+	rig_check(!own_cgroup(plane_own(rig->plane), server->cgroup, &place));
+	rig_check(!mptcp_refuse(server->cgroup, NULL));
+	rig_check(!force_create("web", &force, NULL));
+	rig_check(force_attach(force, server->cgroup, NULL) >= 0);
+	force_free(force);
+}
+
+/* Each once, and what is pinned. */
+static void assert_attached(const struct server *server)
+{
+	_cleanup_(close_fdp) int cgroup = -1;
+
+	assert_int_equal(cgroup_open(server->cgroup, &cgroup), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(attached); i++) {
+		_cleanup_(close_fdp) int pin = -1;
+		uint32_t ids[8], n = ARRAY_SIZE(ids), id;
+
+		assert_int_equal(bpf_prog_query(cgroup, attached[i].type, 0, NULL, ids, &n), 0);
+		assert_int_equal(n, 1);
+		assert_int_equal(pin_open(attached[i].pin, &pin), 0);
+		assert_int_equal(program_id(pin, &id), 0);
+		assert_int_equal(ids[0], id);
+		assert_int_not_equal(access(pin_path("%s-next", attached[i].pin).text, F_OK), 0);
+	}
+}
+
+/* As if another release had made them. */
+static void forge_builds(void)
+{
+	static const char *const builds[] = {"build", "guard-build", "own-build", "mptcp-build"};
+	uint32_t zero = 0;
+	uint64_t other = 1;
+	_cleanup_(close_fdp) int ports = -1;
+	struct hs_ports *map;
+
+	for (size_t i = 0; i < ARRAY_SIZE(builds); i++) {
+		_cleanup_(close_fdp) int fd = -1;
+
+		rig_check(!pin_open(pin_path("%s/%s", NOW, builds[i]).text, &fd));
+		rig_check(!bpf_map_update_elem(fd, &zero, &other, BPF_ANY));
+	}
+	ports = bpf_obj_get(FOLDER "/ports");
+	map = load_memory(ports, sizeof(*map));
+	rig_check(map);
+	map->build = 1;
+	munmap(map, sizeof(*map));
+}
+
+static uint32_t pinned_program(const char *path)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	uint32_t id;
+
+	rig_check(!pin_open(path, &fd));
+	rig_check(!program_id(fd, &id));
+	return id;
+}
+
+static void open_all(void)
+{
+	struct accounting *accounting;
+	struct plane *plane;
+	struct force *force;
+
+	if (accounting_open(&accounting, NULL) < 0 || !accounting_guard(accounting) ||
+	    plane_create("web", accounting, &plane, NULL) < 0 || !plane_own(plane) ||
+	    mptcp_refuse("/no/such/cgroup", NULL) != -ENOENT ||
+	    force_create("web", &force, NULL) < 0)
+		_exit(1);
+}
+
+static void programs_in_control_groups_are_replaced(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	uint32_t ids[ARRAY_SIZE(attached)];
+
+	attach_all(rig, pair.a);
+	attach_all(rig, pair.b);
+	assert_attached(pair.a);
+	for (size_t i = 0; i < ARRAY_SIZE(attached); i++)
+		ids[i] = pinned_program(attached[i].pin);
+	forge_builds();
+	drop(rig);
+	assert_false(dies_at(UINT32_MAX, open_all));
+	rig_planes(rig);
+	for (size_t i = 0; i < ARRAY_SIZE(attached); i++)
+		assert_int_not_equal(pinned_program(attached[i].pin), ids[i]);
+	assert_attached(pair.a);
+	assert_attached(pair.b);
+	attach_all(rig, pair.a);
+	assert_attached(pair.a);
+}
+
+static void who_dies_in_the_middle_leaves_none_behind(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), client = rig_local(PORT);
+	struct pair pair = start_pair(rig, &at);
+	unsigned every = getenv("HANDOVER_ALL") ? 1 : EVERY;
+	unsigned nth = 1 + now_usec() % every;
+	bool died;
+
+	print_message("# from step %u on, each %u-th\n", nth, every);
+	serve_pair(&pair);
+	attach_all(rig, pair.a);
+	do {
+		forge_builds();
+		drop(rig);
+		died = dies_at(nth, open_all);
+		nth += every;
+		assert_int_equal(ask_often(&client, 4).of['A'], 4);
+		assert_false(dies_at(UINT32_MAX, open_all));
+		assert_attached(pair.a);
+		rig_planes(rig);
+	} while (died);
+	assert_true(nth > 20);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		CASE(nothing_is_lost_forward_and_back),
+		CASE(who_looks_finds_the_version_before),
+		CASE(pins_in_use_are_left_alone),
+		CASE(a_service_alone_is_taken_over_without_accounting),
+		CASE(who_dies_is_followed_by_one_that_ends_it),
+		CASE(who_dies_on_the_way_back_is_followed_likewise),
+		CASE(what_the_version_before_knows_nothing_of_is_forgotten),
+		CASE(what_one_does_not_know_of_is_refused),
+		CASE(no_other_version_is_given_back_to),
+		CASE(an_older_one_that_was_started_by_mistake_leaves_nothing),
+		CASE(programs_in_control_groups_are_replaced),
+		CASE(who_dies_in_the_middle_leaves_none_behind),
+	};
+
+	return cases_run("handover", tests);
+}
