@@ -52,6 +52,25 @@ static int map_shards(struct listener *listener, int fd)
 	return listener->shards ? 0 : -errno;
 }
 
+static uint64_t build_of(const struct listener *listener)
+{
+	return __atomic_load_n(&listener->shards->build, __ATOMIC_SEQ_CST);
+}
+
+/* Whoever renews a selector pins it, and then notes its build: so the build is asked for first. */
+static int open_selector(struct listener *listener, const char *folder)
+{
+	uint64_t build = build_of(listener);
+	int fd, r = pin_open(pin_path("%s/selector", folder).text, &fd);
+
+	if (r)
+		return r;
+	close_fd(listener->selector_fd);
+	listener->selector_fd = fd;
+	listener->build = build;
+	return 0;
+}
+
 int listener_open(const char *folder, const struct address *address, struct listener **ret_listener)
 {
 	_cleanup_(listener_freep) struct listener *listener = listener_new(address);
@@ -60,10 +79,7 @@ int listener_open(const char *folder, const struct address *address, struct list
 
 	if (!listener)
 		return -ENOMEM;
-	/* the selector is pinned last: without it the set is half made */
-	r = pin_open(pin_path("%s/selector", folder).text, &listener->selector_fd);
-	if (!r)
-		r = pin_open(pin_path("%s/sockets", folder).text, &listener->sockets_fd);
+	r = pin_open(pin_path("%s/sockets", folder).text, &listener->sockets_fd);
 	/* a UDP socket never hands over what it has */
 	if (!r && !address->udp)
 		r = pin_open(pin_path("%s/owners", folder).text, &listener->owners_fd);
@@ -71,6 +87,9 @@ int listener_open(const char *folder, const struct address *address, struct list
 		r = pin_open(pin_path("%s/shards", folder).text, &shards);
 	if (!r)
 		r = map_shards(listener, shards);
+	/* the selector is pinned last: without it the set is half made */
+	if (!r)
+		r = open_selector(listener, folder);
 	if (r < 0)
 		return r;
 	*ret_listener = steal_ptr(&listener);
@@ -79,8 +98,13 @@ int listener_open(const char *folder, const struct address *address, struct list
 
 bool listener_is_outdated(const struct listener *listener)
 {
-	return __atomic_load_n(&listener->shards->build, __ATOMIC_SEQ_CST) !=
-	       selector_build(listener->address.udp);
+	return build_of(listener) != selector_build(listener->address.udp);
+}
+
+void listener_follow(struct listener *listener, const char *folder)
+{
+	if (build_of(listener) != listener->build)
+		(void)open_selector(listener, folder);
 }
 
 int listener_create(const char *folder, const struct address *address,
@@ -95,6 +119,7 @@ int listener_create(const char *folder, const struct address *address,
 	if (r < 0)
 		return problem_set(problem, r, "cannot open the pins below %s: %s", folder,
 				   strerror(-r));
+	(*ret_listener)->build = selector_build(address->udp);
 	(*ret_listener)->shards->build = selector_build(address->udp);
 	return 0;
 }
@@ -115,7 +140,8 @@ int listener_renew(struct listener *listener, const char *folder,
 		return r;
 	close_fd(listener->selector_fd);
 	listener->selector_fd = fd;
-	__atomic_store_n(&listener->shards->build, selector_build(udp), __ATOMIC_SEQ_CST);
+	listener->build = selector_build(udp);
+	__atomic_store_n(&listener->shards->build, listener->build, __ATOMIC_SEQ_CST);
 	return 0;
 }
 

@@ -22,6 +22,7 @@ struct listener {
 	int selector_fd, sockets_fd;
 	int owners_fd;		  /* -1 for UDP, where nothing migrates */
 	struct hs_shards *shards; /* mapped */
+	uint64_t build;		  /* of which the selector is that this process has opened */
 };
 
 /* Opens the pins in `folder`. -ENOENT when they are missing or incomplete. */
@@ -41,6 +42,9 @@ int listener_create(const char *folder, const struct address *address,
 bool listener_is_outdated(const struct listener *listener);
 int listener_renew(struct listener *listener, const char *folder,
 		   const struct selector_shared *shared, struct problem *problem);
+/* Takes the selector that another process has pinned by listener_renew(), and lets the old one go.
+ */
+void listener_follow(struct listener *listener, const char *folder);
 /* Loads one more selector with the same maps, pinned nowhere. */
 int listener_load_copy(const struct listener *listener, const char *folder,
 		       const struct selector_shared *shared, int *ret_fd);

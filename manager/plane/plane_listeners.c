@@ -42,8 +42,13 @@ static int open_listener(const char *name, void *userdata)
 	struct address address;
 	int r;
 
-	if (address_from_pin(name, &address) || plane_find(plane, &address))
+	if (address_from_pin(name, &address))
 		return 0;
+	listener = plane_find(plane, &address);
+	if (listener) {
+		listener_follow(listener, listener_path(plane, &address).text);
+		return 0;
+	}
 	if (plane->n_listeners == PLANE_LISTENERS_MAX)
 		return -ENOSPC;
 	r = listener_open(listener_path(plane, &address).text, &address, &listener);

@@ -620,6 +620,36 @@ static void an_old_selector_is_replaced(void **state)
 	assert_int_equal(rig_slot(rig, 0).chosen, 2);
 }
 
+static void renew_it(struct rig *rig, struct report *report)
+{
+	struct address at = rig_any(PORT);
+	struct listener *listener;
+
+	(void)rig;
+	report->r = plane_open("web", NULL, &rig->plane, &report->problem);
+	if (!report->r)
+		report->r = plane_listener_get(rig->plane, &at, &listener, &report->problem);
+}
+
+/* What has a program in its hands keeps it in the kernel, and might attach it again. */
+static void who_had_the_old_selector_lets_it_go(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct listener *listener;
+	uint32_t old;
+
+	assert_int_equal(plane_listener_get(rig->plane, &at, &listener, NULL), 0);
+	old = program_id(listener->selector_fd);
+	listener->shards->build = listener->build = 1;
+	assert_int_equal(in_process(renew_it, rig).r, 0);
+	assert_int_equal(program_id(listener->selector_fd), old);
+	assert_int_equal(plane_refresh(rig->plane), 0);
+	assert_int_not_equal(program_id(listener->selector_fd), old);
+	assert_false(listener_is_outdated(listener));
+	rig_until(bpf_prog_get_fd_by_id(old) < 0);
+}
+
 /* More at one time are refused, each with a sentence; the others work. */
 static void live_listeners_have_a_limit(void **state)
 {
@@ -698,6 +728,7 @@ int main(void)
 		CASE(a_process_that_may_not_be_looked_into_is_named),
 		CASE(a_change_holds_the_lock),
 		CASE(an_old_selector_is_replaced),
+		CASE(who_had_the_old_selector_lets_it_go),
 		CASE(dead_listeners_make_room),
 		CASE(live_listeners_have_a_limit),
 		CASE(who_was_told_is_kept),

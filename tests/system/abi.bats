@@ -147,9 +147,21 @@ all_ends_well() {
 # each connection that was counted as begun was counted as ended, whoever had counted it
 none_is_left() { [[ $(status nginx '[.slots[].connections] | add') == 0 && $(status app '[.slots[].connections] | add') == 0 ]]; }
 
+# The ids of all programs that are pinned; and that none of those is anywhere any more: a group of sockets or a control
+# group would hold it.
+programs() {
+	inside find $pins -type f -exec bpftool -j prog show pinned {} \; 2>/dev/null | jq -rs '[.[] | .id? // empty] | unique | .[]'
+}
+are_gone() {
+	local id
+	for id in "$@"; do
+		! inside bpftool prog show id "$id" >/dev/null 2>&1 || return 1
+	done
+}
+
 @test "upgrade to this release under load, and back" {
 	declare -A counted=([nginx]=0 [nsd]=0)
-	declare -a waiting
+	declare -a waiting before
 	inside bash -c "systemctl stop hsd; rm -rf $pins/*"
 	released_install
 	begin_services
@@ -157,11 +169,14 @@ none_is_left() { [[ $(status nginx '[.slots[].connections] | add') == 0 && $(sta
 	wait_in_park
 	[[ $(pinned) == %accounting-3 ]]
 	counts_go_on
+	mapfile -t before < <(programs)
+	((${#before[@]} >= 15))
 
 	upgrade
 	[[ $(pinned) == %accounting-4 ]]
 	inside test -e $pins/nginx/room
 	all_goes_on
+	wait_for 5 are_gone "${before[@]}"
 
 	downgrade
 	[[ $(pinned) == %accounting-3 ]]
