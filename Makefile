@@ -212,6 +212,9 @@ $(BUILD)/man/%: man/% $(BUILD)/prefix
 BUS_FOLDER := $(if $(filter /usr,$(PREFIX)),/usr/share,$(SYSCONFDIR))
 # Where zsh looks: in a folder for packages, and in one for what the machine's owner installs.
 ZSH_FOLDER := share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+# polkit looks nowhere else, wherever the rest is
+POLKIT_FOLDER := /usr/share/polkit-1/actions
+INTERFACES := $(wildcard data/org.hotstandby1.*.xml)
 UNITS    := $(patsubst %,$(BUILD)/%,$(wildcard units/*.service units/*.socket units/*.timer units/*.target))
 EXAMPLES := $(patsubst %,$(BUILD)/%,$(wildcard units/examples/*))
 PACKAGES := $(patsubst %,$(BUILD)/%,$(wildcard units/packages/*))
@@ -227,6 +230,8 @@ INSTALLED := \
 	0755:$(BUILD)/hs-example-server:lib/hotstandby/hs-example-server \
 	$(foreach f,$(UNITS),0644:$(f):lib/systemd/system/$(notdir $(f))) \
 	0644:units/org.hotstandby1.conf:$(BUS_FOLDER:/usr/%=%)/dbus-1/system.d/org.hotstandby1.conf \
+	$(foreach f,$(INTERFACES),0644:$(f):share/dbus-1/interfaces/$(notdir $(f))) \
+	0644:data/org.hotstandby1.policy:$(POLKIT_FOLDER)/org.hotstandby1.policy \
 	0644:units/hotstandby.catalog:lib/systemd/catalog/hotstandby.catalog \
 	0644:$(BUILD)/units/packages/80hotstandby:$(SYSCONFDIR)/apt/apt.conf.d/80hotstandby \
 	0644:$(BUILD)/units/packages/needrestart.conf:$(SYSCONFDIR)/needrestart/conf.d/hotstandby.conf \
@@ -235,6 +240,7 @@ INSTALLED := \
 	0644:scripts/completion/hsctl.zsh:$(ZSH_FOLDER)/_hsctl \
 	0644:scripts/completion/hsctl.fish:share/fish/vendor_completions.d/hsctl.fish \
 	$(foreach f,$(EXAMPLES),0644:$(f):share/hotstandby/examples/$(notdir $(f))) \
+	0644:examples/polkit/50-hotstandby.rules:share/hotstandby/examples/50-hotstandby.rules \
 	$(foreach f,$(PAGES),0644:$(f):share/man/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
 
 install: all $(UNITS) $(EXAMPLES) $(PACKAGES) $(PAGES)

@@ -21,6 +21,7 @@ enum {
 	LONG_NO_BLOCK,
 	LONG_DIRECT,
 	LONG_NO_COLOR,
+	LONG_NO_ASK_PASSWORD,
 	LONG_VERSION,
 	LONG_LIST_VERBS,
 	LONG_TO,
@@ -56,6 +57,7 @@ static const struct option long_options[] = {
 	{"no-block", no_argument, NULL, LONG_NO_BLOCK},
 	{"direct", no_argument, NULL, LONG_DIRECT},
 	{"no-color", no_argument, NULL, LONG_NO_COLOR},
+	{"no-ask-password", no_argument, NULL, LONG_NO_ASK_PASSWORD},
 	{"host", required_argument, NULL, 'H'},
 	{"machine", required_argument, NULL, 'M'},
 	{"to", required_argument, NULL, LONG_TO},
@@ -223,6 +225,9 @@ static int set_common(struct arguments *a, int option, const char *value, struct
 		return 0;
 	case LONG_NO_COLOR:
 		a->color = false;
+		return 0;
+	case LONG_NO_ASK_PASSWORD:
+		a->no_ask_password = true;
 		return 0;
 	case LONG_TIMEOUT:
 		return set_timeout(a, value, problem);

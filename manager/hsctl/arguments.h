@@ -74,7 +74,7 @@ struct arguments {
 	bool help, version, list_verbs;
 	bool by_unit; /* run by hs-hook, as a command of a unit that starts or stops */
 
-	bool json, no_block, direct, color;
+	bool json, no_block, direct, color, no_ask_password;
 	uint64_t timeout_usec; /* USEC_INFINITY = not given */
 	const char *host, *machine;
 	const char *words[ARGUMENTS_WORDS_MAX]; /* all that was said, without -H and -M */

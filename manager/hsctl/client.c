@@ -7,12 +7,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/right.h"
+#include "hsctl/agent.h"
 #include "util/clock.h"
 #include "util/files.h"
 #include "util/macro.h"
 
 #define LOOK_EVERY (200 * USEC_PER_MSEC)
-#define HSD_ABSENT "hsd is not running; start it: systemctl start hsd"
+/* For who is asked for a password, in which hsd waits for polkit. */
+#define PASSWORD_TIME (125 * USEC_PER_SEC)
+#define HSD_ABSENT    "hsd is not running; start it: systemctl start hsd"
 
 /* What answers may mean, by the name of the error. */
 static const struct {
@@ -27,10 +31,6 @@ static const struct {
 	{SD_BUS_ERROR_NAME_HAS_NO_OWNER, CLIENT_ABSENT, EXIT_FAILED, HSD_ABSENT},
 	{SD_BUS_ERROR_NO_REPLY, CLIENT_LOST, EXIT_FAILED, "hsd went away before it answered"},
 	{SD_BUS_ERROR_DISCONNECTED, CLIENT_LOST, EXIT_FAILED, "the bus went away"},
-	{SD_BUS_ERROR_ACCESS_DENIED, CLIENT_REFUSED, EXIT_FAILED,
-	 "only root may do this; run it with sudo"},
-	{SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, CLIENT_REFUSED, EXIT_FAILED,
-	 "only root may do this; run it with sudo"},
 };
 
 /* What a call waits for. */
@@ -108,6 +108,20 @@ static enum client_answer read_error(const struct client_call *call, const sd_bu
 	return answer_with(reply, CLIENT_REFUSED, EXIT_FAILED, error->message ?: error->name);
 }
 
+/* hsd says why; the bus, which lets no call through that is for root alone, speaks of its rules. */
+static enum client_answer read_refusal(sd_bus_message *m, const struct client_call *call,
+				       struct reply *reply)
+{
+	const sd_bus_error *error = sd_bus_message_get_error(m);
+	const char *sender = sd_bus_message_get_sender(m);
+
+	if (sender && !strcmp(sender, "org.freedesktop.DBus") &&
+	    !strcmp(error->name, SD_BUS_ERROR_ACCESS_DENIED))
+		return answer_with(reply, CLIENT_REFUSED, EXIT_FAILED,
+				   "only root may do this; run it with sudo");
+	return read_error(call, error, reply);
+}
+
 static const char not_understood[] = "hsd's answer is not understood; is it of another version?";
 
 /* The message owns its own. */
@@ -127,7 +141,7 @@ static enum client_answer read_answer(const struct client_call *call, sd_bus_mes
 	const char *text;
 
 	if (sd_bus_message_is_method_error(m, NULL))
-		return read_error(call, sd_bus_message_get_error(m), reply);
+		return read_refusal(m, call, reply);
 	if (sd_bus_message_is_empty(m) > 0)
 		return CLIENT_ANSWERED;
 	if (sd_bus_message_read(m, "s", &text) < 0)
@@ -252,6 +266,8 @@ static int make_message(sd_bus *bus, const struct client_call *call, const char 
 	/* hsd is not to be started by a look at it */
 	if (r >= 0)
 		r = sd_bus_message_set_auto_start(m, false);
+	if (r >= 0)
+		r = sd_bus_message_set_allow_interactive_authorization(m, call->may_ask_people);
 	if (r >= 0)
 		r = sd_bus_message_appendv(m, types, args);
 	if (r < 0)
@@ -383,23 +399,40 @@ static int open_any(const struct arguments *arguments, const struct client_call 
 						       : 0;
 }
 
-enum client_answer client_ask(const struct arguments *arguments, const struct client_call *call,
+/* Over the bus polkit may have to be asked, and then people. The other machine's ask by themselves,
+ * if they can. */
+static bool open_agent(const struct arguments *arguments, struct client_call *call)
+{
+	if (!geteuid() || !right_of_method(call->method) || arguments->no_ask_password)
+		return false;
+	call->may_ask_people = true;
+	if (call->timeout_usec < USEC_INFINITY - PASSWORD_TIME)
+		call->timeout_usec += PASSWORD_TIME;
+	return !is_far(arguments) && agent_open();
+}
+
+enum client_answer client_ask(const struct arguments *arguments, const struct client_call *asked,
 			      struct reply *ret_reply, const char *types, ...)
 {
 	/* closed without a flush, which would wait for a bus that hangs */
 	_cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
+	struct client_call call = *asked;
 	enum client_answer answer;
+	bool asks_people;
 	va_list args;
 
 	if (arguments->direct)
 		return CLIENT_ABSENT;
-	if (open_any(arguments, call, &bus, &ret_reply->problem) < 0) {
+	if (open_any(arguments, &call, &bus, &ret_reply->problem) < 0) {
 		ret_reply->exit = EXIT_FAILED;
 		return CLIENT_ABSENT;
 	}
+	asks_people = open_agent(arguments, &call);
 	va_start(args, types);
-	answer = call_with(bus, call, ret_reply, types, args);
+	answer = call_with(bus, &call, ret_reply, types, args);
 	va_end(args);
+	if (asks_people)
+		agent_close();
 	if (answer == CLIENT_ABSENT && is_far(arguments))
 		name_place(arguments, !sd_bus_is_ready(bus), ret_reply);
 	if (!is_far(arguments))

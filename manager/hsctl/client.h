@@ -25,6 +25,7 @@ struct client_call {
 	const char *service; /* NULL: a method of the manager */
 	const char *method;
 	uint64_t timeout_usec;		/* for all of it, also for reaching the bus */
+	bool may_ask_people;		/* for a password, where polkit wants one */
 	client_progress_fn on_progress; /* may be NULL */
 	void *userdata;
 	int *ret_fd; /* NULL, or for the descriptor that comes with the answer: the caller's */

@@ -30,6 +30,10 @@ static int run(const struct arguments *arguments)
 		verb_list_names(stdout);
 		return EXIT_DONE;
 	}
+	if (arguments->verb->root && geteuid()) {
+		complain("only root may do this: %s; run it with sudo", arguments->verb->root);
+		return EXIT_FAILED;
+	}
 	return arguments->verb->run(arguments);
 }
 

@@ -142,10 +142,10 @@ static void on_fail(struct request *request, enum request_failure failure, const
 		reply_fail(reply, exits[failure], "%s", sentence);
 }
 
-static uint32_t on_uid(const struct request *request)
+static void on_actor(const struct request *request, struct journal_actor *ret_actor)
 {
 	(void)request;
-	return journal_own_uid();
+	journal_own_actor(ret_actor);
 }
 
 /* Only root comes so far. */
@@ -158,7 +158,7 @@ static bool on_may_see(const struct request *request)
 static const struct request_ops request_ops = {
 	.done = on_done,
 	.fail = on_fail,
-	.uid = on_uid,
+	.actor = on_actor,
 	.may_see = on_may_see,
 };
 

@@ -172,6 +172,8 @@ static const struct verb verbs[] = {
 		.local = true,
 		.stays = "it harms and puts back by the right of root there, and measures from "
 			 "there",
+		.root = "it kills and stops processes of the service, and puts back what it has "
+			"done",
 		.run = verb_drill,
 	},
 	{
@@ -210,8 +212,8 @@ static const struct verb verbs[] = {
 			"Connections and datagrams that COMMAND and its children open to the "
 			"service's addresses\nland on the slot, whichever is active; nobody "
 			"else's do. Exits with COMMAND's status, 128+N\nafter signal N, 126 or "
-			"127 when it cannot be run; otherwise as below. For root and the group\n"
-			"hotstandby.\n\n"
+			"127 when it cannot be run; otherwise as below. For root, the group\n"
+			"hotstandby, and whom polkit lets.\n\n"
 			"      --must-connect  a COMMAND that made no connection to the slot has "
 			"failed: status 1\n",
 		.min = 2,
@@ -281,6 +283,7 @@ static const struct verb verbs[] = {
 		.max = 1,
 		.local = true,
 		.stays = "an editor needs the files and a terminal",
+		.root = "it writes settings, by which units and plugins are run",
 		.run = verb_edit,
 	},
 	{
@@ -322,6 +325,7 @@ static const struct verb verbs[] = {
 		.options = OPTION_FROM | OPTION_DRAIN | OPTION_ALIAS | OPTION_PATH,
 		.local = true,
 		.stays = "it reads and writes the files of units",
+		.root = "it writes units and settings, and starts and stops units",
 		.run = verb_enable,
 	},
 	{
@@ -342,6 +346,7 @@ static const struct verb verbs[] = {
 		.max = 1,
 		.local = true,
 		.stays = "it writes the files of units",
+		.root = "it removes drop-ins of units, and settings",
 		.run = verb_disable,
 	},
 	{
@@ -497,6 +502,7 @@ static const char common_options[] =
 	"      --no-block       do not wait for the end of a change\n"
 	"      --direct         without hsd, through what is pinned in the kernel\n"
 	"      --no-color       also by NO_COLOR in the environment\n"
+	"      --no-ask-password  of who is not root: what takes a password is refused\n"
 	"  -H, --host=[USER@]HOST   over ssh\n"
 	"  -M, --machine=CONTAINER  in a container of this machine\n"
 	"  -h, --help           this, or about one verb\n"

@@ -17,7 +17,8 @@ struct verb {
 	/* works on this machine only, without a bus: with -H and -M it is run there by the hsctl
 	 * there, or refused, for this reason */
 	bool local;
-	const char *stays;			       /* NULL: it is run there */
+	const char *stays; /* NULL: it is run there */
+	const char *root;  /* why it is for root alone, whatever polkit says; NULL = it is not */
 	int (*run)(const struct arguments *arguments); /* returns an exit code */
 };
 

@@ -4,6 +4,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "hsd/bus_properties.h"
 #include "hsd/bus_request.h"
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
@@ -202,6 +203,10 @@ static int bus_method_upgrade(sd_bus_message *m, void *userdata, sd_bus_error *e
 		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
 					 "at most %u canary steps, each below 100%%",
 					 UPGRADE_CANARY_STEPS_MAX);
+	if (r >= 0 && order.smoke[0] && !callers_is_root(manager_of(userdata)->callers, m))
+		return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+					 "a smoke test is a command that is run as root, so only "
+					 "root may name one; leave it out, or run it with sudo");
 	if (r >= 0)
 		r = new_request(userdata, m, &request);
 	if (r < 0)
@@ -251,34 +256,10 @@ static int bus_method_cancel_drain(sd_bus_message *m, void *userdata, sd_bus_err
 	return 1;
 }
 
-/* ---- properties ---- */
-
-static int bus_get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
-			sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	struct service *service = userdata;
-	uint64_t word = service->plane ? plane_word(service->plane) : WORD_INITIAL;
-
-	(void)bus, (void)path, (void)interface, (void)error;
-	if (!strcmp(property, "Policy"))
-		return sd_bus_message_append(reply, "s", policy_to_string(hs_word_policy(word)));
-	return sd_bus_message_append(reply, "s", service->name);
-}
-
-static int bus_get_number(sd_bus *bus, const char *path, const char *interface,
-			  const char *property, sd_bus_message *reply, void *userdata,
-			  sd_bus_error *error)
-{
-	struct service *service = userdata;
-	uint64_t word = service->plane ? plane_word(service->plane) : WORD_INITIAL;
-
-	(void)bus, (void)path, (void)interface, (void)error;
-	if (!strcmp(property, "Generation"))
-		return sd_bus_message_append(reply, "u", word_generation(word));
-	return sd_bus_message_append(reply, "u", hs_word_active(word));
-}
-
 /* ---- the object ---- */
+
+/* What is not SD_BUS_VTABLE_UNPRIVILEGED is for root, and for who has the right that core/right.h
+ * names: hsd/bus_dispatch.c asks. */
 
 const sd_bus_vtable bus_service_vtable[] = {
 	SD_BUS_VTABLE_START(0),
@@ -287,6 +268,11 @@ const sd_bus_vtable bus_service_vtable[] = {
 	/* 255 = none */
 	SD_BUS_PROPERTY("Active", "u", bus_get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Generation", "u", bus_get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Canary", "u", bus_get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("CanaryShare", "u", bus_get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Held", "b", bus_get_held, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Slots", "a(uss)", bus_get_slots, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Change", "s", bus_get_text, 0, 0),
 	SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
 				bus_method_describe, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Connections", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
@@ -316,10 +302,8 @@ const sd_bus_vtable bus_service_vtable[] = {
 				bus_method_set_policy, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetCanary", SD_BUS_ARGS("u", share, "i", to, "s", by, "s", from),
 				SD_BUS_RESULT("s", json), bus_method_set_canary, 0),
-	/* not for root alone: exec_run_start() sees who it is */
 	SD_BUS_METHOD_WITH_ARGS("Exec", SD_BUS_ARGS("u", slot),
-				SD_BUS_RESULT("s", json, "h", counts), bus_method_exec,
-				SD_BUS_VTABLE_UNPRIVILEGED),
+				SD_BUS_RESULT("s", json, "h", counts), bus_method_exec, 0),
 	SD_BUS_METHOD_WITH_ARGS("Park", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), bus_method_park,
 				0),
 	SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
@@ -364,12 +348,16 @@ void bus_emit_progress(const struct service *service, const char *json)
 	door_emit_progress(manager_of(service)->door, path, json);
 }
 
-void bus_emit_changed(const struct service *service)
+void bus_emit_changed(const struct service *service, struct bus_told *told)
 {
 	_cleanup_(freep) char *path = NULL;
+	const char *names[BUS_PROPERTIES_MAX];
+	struct bus_told now;
 
-	if (service_path(service, &path) >= 0)
-		sd_bus_emit_properties_changed(manager_of(service)->api, path,
-					       BUS_SERVICE_INTERFACE, "Active", "Policy",
-					       "Generation", NULL);
+	bus_look(service, &now);
+	bus_compare(told, &now, names);
+	*told = now;
+	if (names[0] && service_path(service, &path) >= 0)
+		sd_bus_emit_properties_changed_strv(manager_of(service)->api, path,
+						    BUS_SERVICE_INTERFACE, (char **)names);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/contract.h"
+#include "hsd/bus_properties.h"
 #include "hsd/manager.h"
 #include "service/service.h"
 
@@ -12,5 +13,7 @@ int bus_publish_manager(struct manager *manager);
 int bus_publish_service(struct service *service, sd_bus_slot **ret_object);
 
 void bus_emit_progress(const struct service *service, const char *json);
-/* The properties that follow the routing word have changed. */
-void bus_emit_changed(const struct service *service);
+/* Tells which of its properties are not any more as they were told, if any. */
+void bus_emit_changed(const struct service *service, struct bus_told *told);
+/* Services have come or gone. */
+void bus_emit_services(const struct manager *manager);

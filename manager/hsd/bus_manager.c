@@ -14,19 +14,23 @@
 #include "service/whole/status.h"
 #include "util/macro.h"
 
+static int append_services(sd_bus_message *m, const struct manager *manager)
+{
+	int r = sd_bus_message_open_container(m, 'a', "s");
+
+	for (size_t i = 0; r >= 0 && i < manager->n_services; i++)
+		r = sd_bus_message_append(m, "s", manager->services[i]->name);
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int bus_method_list_services(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct manager *manager = userdata;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	int r = sd_bus_message_new_method_return(m, &reply);
 
 	(void)error;
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "s");
-	for (size_t i = 0; r >= 0 && i < manager->n_services; i++)
-		r = sd_bus_message_append(reply, "s", manager->services[i]->name);
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
+		r = append_services(reply, userdata);
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
@@ -97,9 +101,26 @@ static int bus_method_list(sd_bus_message *m, void *userdata, sd_bus_error *erro
 static int refuse_service(sd_bus_error *error, const char *name)
 {
 	return sd_bus_error_setf(error, BUS_ERROR_NO_SERVICE,
-				 "%s is not managed by hotstandby; enable it: hsctl enable "
-				 "%s@.service",
+				 "%.200s is not managed by hotstandby; enable it: hsctl enable "
+				 "%.200s@.service",
 				 name, name);
+}
+
+/* Where a service is: its name is not what stands there for each. */
+static int bus_method_get_service(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(freep) char *path = NULL;
+	const struct service *service;
+	const char *name;
+	int r = sd_bus_message_read(m, "s", &name);
+
+	if (r < 0)
+		return r;
+	service = manager_find(userdata, name);
+	if (!service)
+		return refuse_service(error, name);
+	r = sd_bus_path_encode(BUS_SERVICE_PATH, service->name, &path);
+	return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
 }
 
 /* The instance that a unit name means; an error on the bus when there is none. */
@@ -215,10 +236,21 @@ static int bus_get_version(sd_bus *bus, const char *path, const char *interface,
 	return sd_bus_message_append(reply, "s", HS_VERSION);
 }
 
-/* A method without SD_BUS_VTABLE_UNPRIVILEGED is for root: sd-bus checks the sender. */
+static int bus_get_services(sd_bus *bus, const char *path, const char *interface,
+			    const char *property, sd_bus_message *reply, void *userdata,
+			    sd_bus_error *error)
+{
+	(void)bus, (void)path, (void)interface, (void)property, (void)error;
+	return append_services(reply, userdata);
+}
+
+/* See hsd/bus.c. */
 const sd_bus_vtable bus_manager_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Version", "s", bus_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Services", "as", bus_get_services, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_METHOD_WITH_ARGS("GetService", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", path),
+				bus_method_get_service, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListServices", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", services),
 				bus_method_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
@@ -245,4 +277,12 @@ int bus_publish_manager(struct manager *manager)
 	if (r >= 0)
 		r = sd_bus_request_name(manager->api, BUS_NAME, 0);
 	return r < 0 ? r : 0;
+}
+
+void bus_emit_services(const struct manager *manager)
+{
+	/* at first nobody knows us, and has not asked */
+	if (manager->bus_object)
+		sd_bus_emit_properties_changed(manager->api, BUS_PATH, BUS_MANAGER_INTERFACE,
+					       "Services", NULL);
 }

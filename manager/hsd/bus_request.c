@@ -9,7 +9,8 @@ struct bus_request {
 	struct request request; /* the first: see of() */
 	sd_bus_message *message;
 	struct callers *callers;
-	sd_bus *bus; /* to who knows them */
+	struct journal_actor by; /* who may have left the bus by the time that it is needed */
+	sd_bus *bus;		 /* to who knows them */
 };
 
 static struct bus_request *of(const struct request *request)
@@ -47,9 +48,9 @@ static void fail(struct request *request, enum request_failure failure, const ch
 	end(request);
 }
 
-static uint32_t uid(const struct request *request)
+static void actor(const struct request *request, struct journal_actor *ret_actor)
 {
-	return callers_uid(of(request)->callers, of(request)->message);
+	*ret_actor = of(request)->by;
 }
 
 static bool may_see(const struct request *request)
@@ -57,17 +58,17 @@ static bool may_see(const struct request *request)
 	return callers_may_see(of(request)->callers, of(request)->message);
 }
 
-static int ask_peer(struct request *request, const char *group, peer_fn on_answer, void *userdata,
+static int ask_peer(struct request *request, peer_fn on_answer, void *userdata,
 		    struct peer_question **ret_question)
 {
-	return peer_question_new(of(request)->bus, of(request)->message, group, on_answer, userdata,
+	return peer_question_new(of(request)->bus, of(request)->message, on_answer, userdata,
 				 ret_question);
 }
 
 static const struct request_ops ops = {
 	.done = done,
 	.fail = fail,
-	.uid = uid,
+	.actor = actor,
 	.may_see = may_see,
 	.ask_peer = ask_peer,
 };
@@ -84,6 +85,7 @@ int bus_request_new(const struct manager *manager, sd_bus_message *m, struct req
 		.callers = manager->callers,
 		.bus = manager->host.bus,
 	};
+	callers_actor(manager->callers, m, &made->by);
 	*ret_request = &made->request;
 	return 0;
 }

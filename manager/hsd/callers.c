@@ -3,10 +3,11 @@
 
 #include <grp.h>
 #include <string.h>
+#include <systemd/sd-login.h>
 #include <time.h>
 
 #include "core/watch/quota.h"
-#include "hsd/bus_dispatch.h"
+#include "hsd/bus_methods.h"
 #include "hsd/refusals.h"
 #include "system/journal.h"
 #include "util/clock.h"
@@ -15,7 +16,6 @@
 #include "util/parse.h"
 #include "util/problem.h"
 
-#define GROUP "hotstandby"
 /* Names on the bus that are remembered, and users. A bus has at most some thousands, of 256 a user;
  * who was forgotten is asked about again. */
 #define CALLERS_MAX 512
@@ -23,6 +23,8 @@
 /* Calls of one that is not known yet: as many as a bus lets one have unanswered. And of all. */
 #define HELD_MAX     128
 #define HELD_ALL_MAX 8192
+/* With texts of so many bytes in all. */
+#define HELD_BYTES_MAX (8U << 20)
 /* And those that cannot be held. */
 #define PASSED_MAX 8
 #define NAME_SIZE  32
@@ -38,11 +40,13 @@ struct caller {
 	struct callers *callers;
 	char name[NAME_SIZE]; /* ":1.42"; "" = this place is free */
 	bool known, member;
-	uid_t uid, login; /* as whom it runs; who has logged in */
-	uint64_t seen;	  /* counts up: who has the lowest has asked for nothing for longest */
+	uid_t uid, login;	  /* as whom it runs; who has logged in */
+	char unit[UNIT_NAME_MAX]; /* in which it was when it first asked; "" = not known */
+	uint64_t seen; /* counts up: who has the lowest has asked for nothing for longest */
 	sd_bus_slot *question;
 	sd_bus_message *held[HELD_MAX];
 	unsigned n_held, n_passed;
+	size_t n_bytes; /* of those that are held */
 };
 
 struct callers {
@@ -53,11 +57,13 @@ struct callers {
 	sd_event_source *post;
 	struct refusals *refusals;
 	unsigned n_held;
+	size_t n_bytes;
 	uint64_t clock;
 	struct caller callers[CALLERS_MAX];
 	struct user users[USERS_MAX];
 	struct quota all;
-	struct user *charged; /* whose call is being carried out */
+	struct user *charged;		    /* whose call is being carried out */
+	const struct journal_actor *acting; /* see callers_begin() */
 	uint64_t begun_usec;
 };
 
@@ -144,12 +150,27 @@ static int admit(struct callers *callers, const struct caller *caller, sd_bus_me
 
 /* ---- who it is ---- */
 
+/* They are kept no longer. Returns how many there were. */
+static unsigned take_held(struct caller *caller, sd_bus_message *ret_held[HELD_MAX])
+{
+	unsigned n = caller->n_held;
+
+	memcpy(ret_held, caller->held, n * sizeof(*ret_held));
+	if (n) {
+		caller->callers->n_held -= n;
+		caller->callers->n_bytes -= caller->n_bytes;
+	}
+	caller->n_held = 0;
+	caller->n_bytes = 0;
+	return n;
+}
+
 static void drop_held(struct caller *caller)
 {
-	while (caller->n_held) {
-		sd_bus_message_unref(caller->held[--caller->n_held]);
-		caller->callers->n_held--;
-	}
+	sd_bus_message *held[HELD_MAX];
+
+	for (unsigned n = take_held(caller, held); n--;)
+		sd_bus_message_unref(held[n]);
 }
 
 static void forget(struct caller *caller)
@@ -167,7 +188,7 @@ static bool find_group(gid_t *ret_gid)
 	const struct group *group;
 
 	while (file && (group = fgetgrent(file)))
-		if (!strcmp(group->gr_name, GROUP)) {
+		if (!strcmp(group->gr_name, RIGHT_GROUP)) {
 			*ret_gid = group->gr_gid;
 			return true;
 		}
@@ -201,6 +222,14 @@ static uid_t login_of(pid_t pid, uid_t otherwise)
 		return otherwise;
 	text[strcspn(text, "\n")] = '\0';
 	return parse_unsigned(text, 0, UINT32_MAX - 1, &uid) < 0 ? otherwise : (uid_t)uid;
+}
+
+static void read_unit(pid_t pid, struct caller *caller)
+{
+	_cleanup_(freep) char *unit = NULL;
+
+	if (pid > 0 && sd_pid_get_unit(pid, &unit) >= 0)
+		snprintf(caller->unit, sizeof(caller->unit), "%s", unit);
 }
 
 static int read_credential(sd_bus_message *m, const char *key, struct caller *caller,
@@ -237,13 +266,23 @@ static int read_credentials(sd_bus_message *m, struct caller *caller)
 	if (r < 0 || !has_uid)
 		return r < 0 ? r : -ENODATA;
 	caller->login = login_of((pid_t)pid, caller->uid);
+	read_unit((pid_t)pid, caller);
 	return 0;
+}
+
+/* The bus does not count calls that want no answer: nobody but root may have so many of them, and
+ * of what others ask for they are to hear what has become. */
+static bool is_for_nobody(const struct caller *caller, sd_bus_message *m)
+{
+	return caller->uid && sd_bus_message_get_expect_reply(m) == 0;
 }
 
 static void carry_out(struct callers *callers, struct caller *caller, sd_bus_message *m)
 {
+	if (is_for_nobody(caller, m))
+		return;
 	if (!admit(callers, caller, m))
-		callers->dispatch(m, !caller->uid, callers->userdata);
+		callers->dispatch(m, callers->userdata);
 	settle(callers);
 }
 
@@ -251,7 +290,7 @@ static int on_credentials(sd_bus_message *answer, void *userdata, sd_bus_error *
 {
 	struct caller *caller = userdata;
 	sd_bus_message *held[HELD_MAX];
-	unsigned n = caller->n_held;
+	unsigned n;
 
 	(void)error;
 	caller->question = sd_bus_slot_unref(caller->question);
@@ -261,9 +300,7 @@ static int on_credentials(sd_bus_message *answer, void *userdata, sd_bus_error *
 		return 0;
 	}
 	caller->known = true;
-	memcpy(held, caller->held, sizeof(held));
-	caller->n_held = 0;
-	caller->callers->n_held -= n;
+	n = take_held(caller, held);
 	for (unsigned i = 0; i < n; i++) {
 		carry_out(caller->callers, caller, held[i]);
 		sd_bus_message_unref(held[i]);
@@ -330,12 +367,16 @@ static int refuse_unknown(struct callers *callers, sd_bus_message *m)
 static int hold(struct caller *caller, sd_bus_message *m)
 {
 	struct callers *callers = caller->callers;
+	int length = bus_length(m);
 
-	if (!bus_may_hold(m))
+	if (length < 0 && length != -E2BIG)
 		return caller->n_passed++ < PASSED_MAX ? 0 : refuse_unknown(callers, m);
-	if (caller->n_held == HELD_MAX || callers->n_held == HELD_ALL_MAX)
+	if (length < 0 || caller->n_held == HELD_MAX || callers->n_held == HELD_ALL_MAX ||
+	    callers->n_bytes + (size_t)length > HELD_BYTES_MAX)
 		return refuse_unknown(callers, m);
 	caller->held[caller->n_held++] = sd_bus_message_ref(m);
+	caller->n_bytes += (size_t)length;
+	callers->n_bytes += (size_t)length;
 	callers->n_held++;
 	return 1;
 }
@@ -354,9 +395,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (!caller)
 		return refuse_unknown(callers, m);
 	caller->seen = ++callers->clock;
-	/* there is nothing that others can do but read: then nobody reads it, and the bus does not
-	 * count such calls */
-	if (caller->known && caller->uid && sd_bus_message_get_expect_reply(m) == 0)
+	if (caller->known && is_for_nobody(caller, m))
 		return 1;
 	if (!caller->known)
 		return hold(caller, m);
@@ -369,41 +408,105 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return admit(callers, caller, m);
 }
 
-static uint32_t uid_at_door(sd_bus_message *m)
+/* Of the socket, not of a name on a bus: that is known since it was connected. */
+static void actor_at_door(sd_bus_message *m, struct journal_actor *ret_actor)
 {
+	const char *unit;
 	sd_bus_creds *creds = NULL;
-	uid_t uid = JOURNAL_UID_NONE;
+	uid_t uid;
 
-	/* of the socket, not of a name on a bus: that is known since it was connected */
+	snprintf(ret_actor->right, sizeof(ret_actor->right), RIGHT_OF_ROOT);
 	if (sd_bus_get_owner_creds(sd_bus_message_get_bus(m),
 				   SD_BUS_CREDS_EUID | SD_BUS_CREDS_AUDIT_LOGIN_UID |
-					   SD_BUS_CREDS_AUGMENT,
+					   SD_BUS_CREDS_UNIT | SD_BUS_CREDS_AUGMENT,
 				   &creds) < 0)
-		return uid;
-	if (sd_bus_creds_get_audit_login_uid(creds, &uid) < 0)
-		(void)sd_bus_creds_get_euid(creds, &uid);
+		return;
+	if (sd_bus_creds_get_audit_login_uid(creds, &uid) >= 0 ||
+	    sd_bus_creds_get_euid(creds, &uid) >= 0)
+		ret_actor->uid = uid;
+	if (sd_bus_creds_get_unit(creds, &unit) >= 0)
+		snprintf(ret_actor->unit, sizeof(ret_actor->unit), "%s", unit);
 	sd_bus_creds_unref(creds);
-	return uid;
+}
+
+static const struct caller *find_sender(struct callers *callers, sd_bus_message *m)
+{
+	const struct caller *caller = find(callers, sd_bus_message_get_sender(m) ?: "");
+
+	return caller && caller->known ? caller : NULL;
+}
+
+static bool is_at_door(const struct callers *callers, sd_bus_message *m)
+{
+	return sd_bus_message_get_bus(m) != callers->api;
 }
 
 uint32_t callers_uid(struct callers *callers, sd_bus_message *m)
 {
-	const struct caller *caller;
+	const struct caller *caller = find_sender(callers, m);
 
-	if (sd_bus_message_get_bus(m) != callers->api)
-		return uid_at_door(m);
-	caller = find(callers, sd_bus_message_get_sender(m) ?: "");
-	return caller && caller->known ? caller->login : JOURNAL_UID_NONE;
+	if (is_at_door(callers, m))
+		return 0;
+	return caller ? caller->uid : JOURNAL_UID_NONE;
+}
+
+bool callers_is_root(struct callers *callers, sd_bus_message *m)
+{
+	return !callers_uid(callers, m);
+}
+
+void callers_actor(struct callers *callers, sd_bus_message *m, struct journal_actor *ret_actor)
+{
+	const struct caller *caller = find_sender(callers, m);
+	const char *right;
+
+	*ret_actor = JOURNAL_NOBODY;
+	if (is_at_door(callers, m)) {
+		actor_at_door(m, ret_actor);
+	} else if (callers->acting) {
+		*ret_actor = *callers->acting;
+	} else if (caller) {
+		right = !caller->uid ? RIGHT_OF_ROOT : caller->member ? RIGHT_OF_GROUP : "";
+		ret_actor->uid = caller->login;
+		snprintf(ret_actor->right, sizeof(ret_actor->right), "%s", right);
+		snprintf(ret_actor->unit, sizeof(ret_actor->unit), "%s", caller->unit);
+	}
 }
 
 bool callers_may_see(struct callers *callers, sd_bus_message *m)
 {
-	const struct caller *caller;
+	const struct caller *caller = find_sender(callers, m);
 
-	if (sd_bus_message_get_bus(m) != callers->api)
-		return true;
-	caller = find(callers, sd_bus_message_get_sender(m) ?: "");
-	return caller && caller->known && (!caller->uid || caller->member);
+	return is_at_door(callers, m) || (caller && (!caller->uid || caller->member));
+}
+
+/* ---- what is carried out later ---- */
+
+void callers_begin(struct callers *callers, uid_t uid, const struct journal_actor *by)
+{
+	settle(callers);
+	callers->acting = by;
+	callers->charged = find_user(callers, uid, now_usec());
+	callers->begun_usec = own_usec();
+}
+
+void callers_end(struct callers *callers)
+{
+	settle(callers);
+	callers->acting = NULL;
+}
+
+void callers_charge(struct callers *callers, uint64_t usec)
+{
+	if (!callers->charged)
+		return;
+	quota_charge(&callers->charged->quota, usec);
+	quota_charge(&callers->all, usec);
+}
+
+void callers_refuse(struct callers *callers, sd_bus_message *m, const char *sentence)
+{
+	refusals_add(callers->refusals, m, sentence);
 }
 
 /* ---- the whole ---- */

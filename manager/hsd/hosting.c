@@ -7,6 +7,12 @@
 #include "service/whole/assembly.h"
 #include "service/workers.h"
 
+/* On the bus. */
+struct hosted {
+	sd_bus_slot *object;
+	struct bus_told told;
+};
+
 static const struct manager *of(const struct host *host)
 {
 	return container_of(host, struct manager, host);
@@ -32,8 +38,10 @@ static struct service *const *services(const struct host *host, size_t *ret_n)
 /* Nobody can have looked at it before it was published. */
 static void changed(const struct service *service)
 {
-	if (service->hosting)
-		bus_emit_changed(service);
+	struct hosted *hosted = service->hosting;
+
+	if (hosted)
+		bus_emit_changed(service, &hosted->told);
 }
 
 const struct host_ops hosting_ops = {
@@ -51,16 +59,21 @@ void hosting_debug(const char *line)
 
 int hosting_publish(struct service *service)
 {
-	sd_bus_slot *object = NULL;
-	int r = bus_publish_service(service, &object);
+	struct hosted *hosted = calloc(1, sizeof(*hosted));
 
-	service->hosting = object;
-	return r;
+	if (!hosted)
+		return -ENOMEM;
+	service->hosting = hosted;
+	bus_look(service, &hosted->told);
+	return bus_publish_service(service, &hosted->object);
 }
 
 struct service *hosting_free(struct service *service)
 {
-	if (service)
-		service->hosting = sd_bus_slot_unref(service->hosting);
+	struct hosted *hosted = service ? steal_ptr(&service->hosting) : NULL;
+
+	if (hosted)
+		sd_bus_slot_unref(hosted->object);
+	free(hosted);
 	return service_free(service);
 }

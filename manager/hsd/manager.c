@@ -13,6 +13,7 @@
 #include "hsd/door.h"
 #include "hsd/hosting.h"
 #include "hsd/listens.h"
+#include "hsd/polkit.h"
 #include "plane/bpf/accounting.h"
 #include "plane/kernel/diag.h"
 #include "service/slot/adoption.h"
@@ -90,6 +91,7 @@ static void tell_count(const struct manager *manager)
 
 	journal_log(JOURNAL_MANAGER, &scope, "%zu service%s managed", manager->n_services,
 		    manager->n_services == 1 ? "" : "s");
+	bus_emit_services(manager);
 }
 
 /* NULL when that fails: told. */
@@ -250,6 +252,8 @@ static int open_bus(struct manager *manager, struct problem *problem)
 		r = connect_bus(host->event, API_PRIORITY, &manager->api);
 	if (r >= 0)
 		r = callers_new(manager->api, host->bus, bus_dispatch, manager, &manager->callers);
+	if (r >= 0)
+		r = polkit_new(host->bus, bus_dispatch_asked, manager, &manager->polkit);
 	if (r >= 0)
 		r = scope_watch_new(host->bus, on_scope_ended, manager, &manager->scopes);
 	if (r < 0)
@@ -444,6 +448,7 @@ struct manager *manager_free(struct manager *manager)
 	unused = !manager->n_services;
 
 	door_close(manager->door);
+	polkit_free(manager->polkit);
 	callers_free(manager->callers);
 	sd_bus_slot_unref(manager->bus_object);
 	scope_watch_free(manager->scopes);

@@ -9,6 +9,7 @@
 struct callers;
 struct door;
 struct listens;
+struct polkit;
 struct scope_watch;
 struct workers;
 
@@ -16,6 +17,7 @@ struct manager {
 	struct host host;	 /* what its services stand on */
 	sd_bus *api;		 /* where others ask, and are told */
 	struct callers *callers; /* who they are */
+	struct polkit *polkit;	 /* what they may, if they are not root */
 	struct problem accounting_problem;
 	struct service **services; /* sorted by name */
 	size_t n_services;

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "service/report/report.h"
-#include "system/journal.h"
 #include "util/macro.h"
 
 struct request *request_done_with(struct request *request, json_object *outcome, int fd)
@@ -52,9 +51,11 @@ struct request *request_free(struct request *request)
 	return request_fail(request, REQUEST_LEFT, "hsd stops, or manages this service no longer");
 }
 
-uint32_t request_uid(const struct request *request)
+void request_actor(const struct request *request, struct journal_actor *ret_actor)
 {
-	return request ? request->ops->uid(request) : JOURNAL_UID_NONE;
+	*ret_actor = JOURNAL_NOBODY;
+	if (request)
+		request->ops->actor(request, ret_actor);
 }
 
 bool request_may_see(const struct request *request)

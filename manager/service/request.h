@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "system/journal.h"
 #include "system/peer.h"
 
 enum request_failure {
@@ -32,13 +33,13 @@ struct request_ops {
 	 * caller's, -1 = none. */
 	void (*done)(struct request *request, const char *json, int fd);
 	void (*fail)(struct request *request, enum request_failure failure, const char *sentence);
-	/* JOURNAL_UID_NONE: not known. Asks nobody. */
-	uint32_t (*uid)(const struct request *request);
+	/* As far as it is known. Asks nobody. */
+	void (*actor)(const struct request *request, struct journal_actor *ret_actor);
 	/* Who connects, and what processes of others are called. */
 	bool (*may_see)(const struct request *request);
 	/* Of the process that asks; see system/peer.h. */
-	int (*ask_peer)(struct request *request, const char *group, peer_fn on_answer,
-			void *userdata, struct peer_question **ret_question);
+	int (*ask_peer)(struct request *request, peer_fn on_answer, void *userdata,
+			struct peer_question **ret_question);
 };
 
 struct request {
@@ -55,7 +56,7 @@ struct request *request_fail_errno(struct request *request, int error);
 /* Nobody goes on with it. */
 struct request *request_free(struct request *request);
 
-uint32_t request_uid(const struct request *request);
+void request_actor(const struct request *request, struct journal_actor *ret_actor);
 bool request_may_see(const struct request *request);
 /* From now on the caller sees to it. `request` may be NULL, too. */
 struct request *request_take(struct request **request);

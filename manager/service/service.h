@@ -119,7 +119,8 @@ struct service {
 void service_post(struct service *service, enum event_kind kind, unsigned slot, bool anew);
 /* Connections have moved from one slot to others. Who watches the selectors is told by them. */
 void service_post_moved(struct service *service);
-/* What follows the routing word has changed: whoever looks at the service may look again. */
+/* What follows the routing word, or a state, may have changed: whoever looks at the service may
+ * look again. */
 void service_changed(const struct service *service);
 /* A change of the service has come so far. Takes the object. */
 void service_progress(const struct service *service, json_object *step);

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <systemd/sd-journal.h>
+#include <systemd/sd-login.h>
 
 #include "util/files.h"
 #include "util/macro.h"
@@ -109,17 +110,26 @@ static void send_entry(const char *fields, const char *message)
 	errno = saved;
 }
 
-static char *deed_fields(const struct journal_deed *deed)
+static char *actor_fields(const struct journal_actor *by)
 {
 	char uid[32] = "";
 
+	if (by->uid != JOURNAL_UID_NONE)
+		snprintf(uid, sizeof(uid), "HS_UID=%u\n", by->uid);
+	return format("%s%s%s%s%s%s%s", uid, by->right[0] ? "HS_RIGHT=" : "", by->right,
+		      by->right[0] ? "\n" : "", by->unit[0] ? "HS_UNIT=" : "", by->unit,
+		      by->unit[0] ? "\n" : "");
+}
+
+static char *deed_fields(const struct journal_deed *deed)
+{
+	_cleanup_(freep) char *by = deed ? actor_fields(&deed->by) : NULL;
+
 	if (!deed)
 		return strdup("");
-	if (deed->uid != JOURNAL_UID_NONE)
-		snprintf(uid, sizeof(uid), "HS_UID=%u\n", deed->uid);
-	return format("HS_VERB=%s\nHS_OUTCOME=%s\nHS_FROM=%d\nHS_TO=%d\nHS_DURATION_US=%" PRIu64
-		      "\n%s",
-		      deed->verb, deed->outcome, deed->from, deed->to, deed->duration_usec, uid);
+	return format(
+		"HS_VERB=%s\nHS_OUTCOME=%s\nHS_FROM=%d\nHS_TO=%d\nHS_DURATION_US=%" PRIu64 "\n%s",
+		deed->verb, deed->outcome, deed->from, deed->to, deed->duration_usec, by ?: "");
 }
 
 uint32_t journal_own_uid(void)
@@ -131,6 +141,15 @@ uint32_t journal_own_uid(void)
 	    !parse_unsigned(text, 0, UINT32_MAX - 1, &uid))
 		return uid;
 	return getuid();
+}
+
+void journal_own_actor(struct journal_actor *ret_actor)
+{
+	_cleanup_(freep) char *unit = NULL;
+
+	*ret_actor = (struct journal_actor) {.uid = journal_own_uid(), .right = RIGHT_OF_ROOT};
+	if (sd_pid_get_unit(0, &unit) >= 0)
+		snprintf(ret_actor->unit, sizeof(ret_actor->unit), "%s", unit);
 }
 
 static const char *signature = "";
@@ -218,6 +237,13 @@ static int64_t number_field(sd_journal *journal, const char *name, int64_t missi
 
 typedef int (*each_fn)(const struct journal_entry *entry, void *userdata);
 
+static void read_actor(sd_journal *journal, struct journal_actor *ret_actor)
+{
+	ret_actor->uid = number_field(journal, "HS_UID", JOURNAL_UID_NONE);
+	field(journal, "HS_RIGHT", ret_actor->right, sizeof(ret_actor->right));
+	field(journal, "HS_UNIT", ret_actor->unit, sizeof(ret_actor->unit));
+}
+
 static int read_entry(sd_journal *journal, each_fn each, void *userdata)
 {
 	char service[256], event[64], message[4 * MESSAGE_MAX], verb[32], outcome[32];
@@ -234,12 +260,12 @@ static int read_entry(sd_journal *journal, each_fn each, void *userdata)
 				.outcome = field(journal, "HS_OUTCOME", outcome, sizeof(outcome)),
 				.from = number_field(journal, "HS_FROM", -1),
 				.to = number_field(journal, "HS_TO", -1),
-				.uid = number_field(journal, "HS_UID", JOURNAL_UID_NONE),
 				.duration_usec = number_field(journal, "HS_DURATION_US", 0),
 			},
 	};
 	int r = sd_journal_get_realtime_usec(journal, &entry.time_usec);
 
+	read_actor(journal, &entry.deed.by);
 	return r < 0 ? r : each(&entry, userdata);
 }
 

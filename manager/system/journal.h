@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/name.h"
+#include "core/right.h"
+
 /* What can happen. The name is in HS_EVENT=. */
 enum journal_kind {
 	JOURNAL_ENABLE,
@@ -49,12 +52,21 @@ const char *journal_message_id(enum journal_kind kind);
 
 #define JOURNAL_UID_NONE UINT32_MAX
 
+/* Who asked for something. */
+struct journal_actor {
+	uint32_t uid; /* who has logged in, or as whom it runs; JOURNAL_UID_NONE = nobody asked */
+	char right[RIGHT_NAME_MAX]; /* by which they may; see core/right.h. "" = not known */
+	char unit[UNIT_NAME_MAX];   /* that the process is in: "session-2.scope"; likewise */
+};
+/* What is done without having been asked for. */
+#define JOURNAL_NOBODY ((struct journal_actor) {.uid = JOURNAL_UID_NONE})
+
 /* Something that somebody did, in fields of its own: hsctl history is made of these. */
 struct journal_deed {
 	const char *verb;    /* "switchover", ... */
 	const char *outcome; /* "done", "undone" or "failed" */
 	int from, to;	     /* slots; -1 = none */
-	uint32_t uid;	     /* of who asked for it; JOURNAL_UID_NONE = nobody, by itself */
+	struct journal_actor by;
 	uint64_t duration_usec;
 };
 
@@ -67,6 +79,8 @@ struct journal_scope {
 
 /* The user behind this process: who logged in, also behind sudo; else the one that it runs as. */
 uint32_t journal_own_uid(void);
+/* The same with all that is known of it, of a process that does itself what only root can. */
+void journal_own_actor(struct journal_actor *ret_actor);
 
 void journal_log(enum journal_kind kind, const struct journal_scope *scope, const char *template,
 		 ...) __attribute__((format(printf, 3, 4)));

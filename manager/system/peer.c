@@ -2,7 +2,6 @@
 #include "system/peer.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,11 +14,8 @@
 #define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 #define BUS		"org.freedesktop.DBus"
 
-#define NO_GROUP ((gid_t)-1)
-
 struct peer_question {
 	sd_bus *bus;
-	gid_t group; /* NO_GROUP: there is none */
 	struct peer peer;
 	bool has_uid, has_pid;
 	peer_fn on_answer;
@@ -37,17 +33,6 @@ struct peer_question *peer_question_free(struct peer_question *question)
 	close_fd(question->peer.pidfd);
 	free(question);
 	return NULL;
-}
-
-/* From the file: a group that gives rights on this machine is one of this machine. */
-static gid_t find_group(const char *name)
-{
-	_cleanup_(fclosep) FILE *file = fopen("/etc/group", "re");
-	const struct group *group = NULL;
-
-	while (file && (group = fgetgrent(file)) && strcmp(group->gr_name, name))
-		;
-	return file && group ? group->gr_gid : NO_GROUP;
 }
 
 bool peer_lives(int pidfd)
@@ -132,20 +117,6 @@ static int on_unit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 /* ---- who it is ---- */
 
-static int read_groups(struct peer_question *question, sd_bus_message *m)
-{
-	const uint32_t *groups;
-	size_t size;
-	int r = sd_bus_message_enter_container(m, 'v', "au");
-
-	if (r > 0)
-		r = sd_bus_message_read_array(m, 'u', (const void **)&groups, &size);
-	for (size_t i = 0; r > 0 && i < size / sizeof(*groups); i++)
-		question->peer.in_group |=
-			question->group != NO_GROUP && groups[i] == question->group;
-	return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
 static int read_pidfd(struct peer_question *question, sd_bus_message *m)
 {
 	int fd, r = sd_bus_message_read(m, "v", "h", &fd);
@@ -160,8 +131,6 @@ static int read_credential(struct peer_question *question, sd_bus_message *m, co
 	uint32_t number;
 	int r;
 
-	if (!strcmp(name, "UnixGroupIDs"))
-		return read_groups(question, m);
 	if (!strcmp(name, "ProcessFD") && question->peer.pidfd < 0)
 		return read_pidfd(question, m);
 	if (strcmp(name, "UnixUserID") && strcmp(name, "ProcessID"))
@@ -218,8 +187,8 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *error
 	return 0;
 }
 
-int peer_question_new(sd_bus *bus, sd_bus_message *message, const char *group, peer_fn on_answer,
-		      void *userdata, struct peer_question **ret_question)
+int peer_question_new(sd_bus *bus, sd_bus_message *message, peer_fn on_answer, void *userdata,
+		      struct peer_question **ret_question)
 {
 	struct peer_question *question = calloc(1, sizeof(*question));
 	int r;
@@ -228,7 +197,6 @@ int peer_question_new(sd_bus *bus, sd_bus_message *message, const char *group, p
 		return -ENOMEM;
 	question->bus = bus;
 	question->peer.pidfd = -1;
-	question->group = find_group(group);
 	question->on_answer = on_answer;
 	question->userdata = userdata;
 	r = sd_bus_call_method_async(bus, &question->call, BUS, "/org/freedesktop/DBus", BUS,

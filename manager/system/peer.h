@@ -16,7 +16,6 @@ struct peer {
 	pid_t pid;
 	int pidfd; /* of it: the number may be another's later. Closed after the callback */
 	uid_t uid;
-	bool in_group;		   /* of the group that was asked for; root need not be */
 	char unit[UNIT_NAME_MAX];  /* "session-2.scope", "app@0.service"; "" = of none */
 	char slice[UNIT_NAME_MAX]; /* "user-1000.slice", "system.slice"; likewise */
 };
@@ -26,9 +25,8 @@ struct peer_question;
  * freed after the call. */
 typedef void (*peer_fn)(const struct peer *peer, const struct problem *problem, void *userdata);
 
-/* `group`: of /etc/group; one that is not there has no members. */
-int peer_question_new(sd_bus *bus, sd_bus_message *message, const char *group, peer_fn on_answer,
-		      void *userdata, struct peer_question **ret_question);
+int peer_question_new(sd_bus *bus, sd_bus_message *message, peer_fn on_answer, void *userdata,
+		      struct peer_question **ret_question);
 struct peer_question *peer_question_free(struct peer_question *question);
 
 /* It is in a session of its own user, or in what that user's systemd runs: where it is gives it

@@ -127,10 +127,10 @@ static void on_fail(struct request *request, enum request_failure failure, const
 	answer(request, sentence)->failure = failure;
 }
 
-static uint32_t on_uid(const struct request *request)
+static void on_actor(const struct request *request, struct journal_actor *ret_actor)
 {
 	(void)request;
-	return 0;
+	ret_actor->uid = 0;
 }
 
 static bool on_may_see(const struct request *request)
@@ -140,7 +140,7 @@ static bool on_may_see(const struct request *request)
 }
 
 static const struct request_ops request_ops = {
-	.done = on_done, .fail = on_fail, .uid = on_uid, .may_see = on_may_see};
+	.done = on_done, .fail = on_fail, .actor = on_actor, .may_see = on_may_see};
 
 struct asked *engine_ask(struct engine *engine)
 {

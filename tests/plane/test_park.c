@@ -292,7 +292,7 @@ static void who_waits_may_be_unknown(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	waiting = parking_waiting(rig->plane);
 	asked = parking_json(rig->plane, "");
-	parking_release(rig->plane, &message);
+	parking_release(rig->plane, NULL, &message);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(waiting, QUEUED_UNKNOWN);
 	assert_null(json_object_object_get(asked, "parked"));

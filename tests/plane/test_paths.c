@@ -465,7 +465,7 @@ static void there_is_no_canary_and_no_other_policy(void **state)
 	word = plane_word(rig->plane);
 	assert_int_not_equal(change_set_canary(rig->plane, &request, &message), GATE_OPEN);
 	assert_non_null(strstr(message.text, PUBLIC " is a link"));
-	assert_false(change_set_policy(rig->plane, HS_POLICY_HASH, &message));
+	assert_false(change_set_policy(rig->plane, HS_POLICY_HASH, NULL, &message));
 	assert_true(plane_word(rig->plane) == word);
 	/* to end one is nothing new */
 	request.share = 0;

@@ -302,9 +302,9 @@ in_session() {
 @test "for the group, in a session, and for nobody else" {
 	[[ $(in_session smoketester hsctl exec app 1 -- curl -sSf --max-time 10 http://127.0.0.1:9301/) == 'slot=1 '* ]]
 	run -1 --separate-stderr in_session nobody hsctl exec app 1 -- touch /tmp/was-run
-	[[ $stderr == *'only root and members of the group hotstandby may do this'* ]]
+	[[ $stderr == *'only root may do this without the right org.hotstandby1.exec'* ]]
 	run -1 --separate-stderr as_nobody hsctl exec app 1 -- touch /tmp/was-run
-	[[ $stderr == *'only root and members of the group hotstandby may do this'* ]]
+	[[ $stderr == *'only root may do this without the right org.hotstandby1.exec'* ]]
 	# a member outside of a session of their own
 	run -1 --separate-stderr inside setpriv --reuid=smoketester --regid=smoketester --init-groups \
 		hsctl exec app 1 -- touch /tmp/was-run

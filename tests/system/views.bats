@@ -303,7 +303,7 @@ denied() {
 	denied busctl call $app_bus Rollback
 	denied busctl call $app_bus Failover i -- -1
 	denied busctl call $app_bus SetPolicy s hash
-	denied busctl call $app_bus SetCanary ui 100 1
+	denied busctl call $app_bus SetCanary uiss 100 1 connection ''
 	denied busctl set-property $app_bus Active u 1
 	own_service other 9802
 	inside systemctl daemon-reload

@@ -58,7 +58,8 @@ static void test_defaults(void **state)
 	assert_true(a.settle_usec == USEC_INFINITY && a.drain_usec == USEC_INFINITY);
 	assert_true(a.timeout_usec == USEC_INFINITY);
 	assert_int_equal(a.then, THEN_COUNT);
-	assert_false(a.json || a.direct || a.no_block || a.watch || a.list || a.follow);
+	assert_false(a.json || a.direct || a.no_block || a.no_ask_password || a.watch || a.list ||
+		     a.follow);
 	assert_true(a.color);
 	assert_null(a.host);
 	assert_null(a.machine);
@@ -66,8 +67,9 @@ static void test_defaults(void **state)
 
 static void test_values(void **state)
 {
-	struct arguments a = parse_good("switchover app --to=15 --settle=50ms --drain 1min --then "
-					"restart --timeout=2s --json --no-block --no-color");
+	struct arguments a =
+		parse_good("switchover app --to=15 --settle=50ms --drain 1min --then "
+			   "restart --timeout=2s --json --no-block --no-color --no-ask-password");
 
 	(void)state;
 	assert_int_equal(a.to, 15);
@@ -75,7 +77,7 @@ static void test_values(void **state)
 	assert_int_equal(a.drain_usec, 60 * USEC_PER_SEC);
 	assert_int_equal(a.then, THEN_RESTART);
 	assert_int_equal(a.timeout_usec, 2 * USEC_PER_SEC);
-	assert_true(a.json && a.no_block && !a.color);
+	assert_true(a.json && a.no_block && !a.color && a.no_ask_password);
 
 	a = parse_good("switchover app --settle=0 --drain=0");
 	assert_int_equal(a.settle_usec, 0);

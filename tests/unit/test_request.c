@@ -41,10 +41,10 @@ static void on_fail(struct request *request, enum request_failure failure, const
 	answer(request, words);
 }
 
-static uint32_t on_uid(const struct request *request)
+static void on_actor(const struct request *request, struct journal_actor *ret_actor)
 {
 	(void)request;
-	return 1000;
+	ret_actor->uid = 1000;
 }
 
 static bool on_may_see(const struct request *request)
@@ -54,7 +54,7 @@ static bool on_may_see(const struct request *request)
 }
 
 static const struct request_ops ops = {
-	.done = on_done, .fail = on_fail, .uid = on_uid, .may_see = on_may_see};
+	.done = on_done, .fail = on_fail, .actor = on_actor, .may_see = on_may_see};
 
 static struct request *ask(void)
 {
@@ -104,23 +104,29 @@ static void with_why_there_is_none(void **state)
 
 static void nobody_is_fine(void **state)
 {
+	struct journal_actor by;
+
 	(void)state;
 	assert_null(request_done(NULL, json_object_new_object()));
 	assert_null(request_fail(NULL, REQUEST_FAILED, "for nobody"));
 	assert_null(request_free(NULL));
 	assert_null(request_take(NULL));
 	assert_false(request_may_see(NULL));
-	assert_int_equal(request_uid(NULL), UINT32_MAX);
+	request_actor(NULL, &by);
+	assert_int_equal(by.uid, JOURNAL_UID_NONE);
+	assert_string_equal(by.right, "");
 	answered("");
 }
 
 static void it_is_taken_once(void **state)
 {
 	struct request *request = ask(), *taken = request_take(&request);
+	struct journal_actor by;
 
 	(void)state;
 	assert_null(request);
-	assert_int_equal(request_uid(taken), 1000);
+	request_actor(taken, &by);
+	assert_int_equal(by.uid, 1000);
 	assert_true(request_may_see(taken));
 	assert_null(request_take(&request));
 	request_done(taken, NULL);

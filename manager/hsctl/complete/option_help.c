@@ -32,6 +32,7 @@ static const struct option_help rows[] = {
 	{"max-lost", "connections that may be lost", OFFER_WORDS, "0|1|10"},
 	{"must-connect", "a command that connected to nothing has failed", OFFER_NONE, NULL},
 	{"no-alias", "the plain unit is only disabled", OFFER_NONE, NULL},
+	{"no-ask-password", "refuse what takes a password", OFFER_NONE, NULL},
 	{"no-block", "do not wait for the end of a change", OFFER_NONE, NULL},
 	{"no-color", "without colour", OFFER_NONE, NULL},
 	{"outdated", "what runs files that were replaced since", OFFER_NONE, NULL},

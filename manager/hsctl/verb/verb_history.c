@@ -18,7 +18,7 @@
 
 DEFINE_CLEANUP(struct libscols_table, scols_unref_table)
 
-enum column { TIME, SERVICE, WHAT, SLOTS, BY, TOOK, OUTCOME, COLUMN_COUNT };
+enum column { TIME, SERVICE, WHAT, SLOTS, BY, TOOK, OUTCOME, RIGHT, COLUMN_COUNT };
 
 struct show {
 	struct libscols_table *table; /* NULL: JSON, a line each */
@@ -49,6 +49,14 @@ static const char *who(uint32_t uid, char text[64])
 	return text;
 }
 
+/* The actions of polkit that are ours begin all alike. */
+static const char *shorten(const char *right)
+{
+	size_t n = strlen(BUS_NAME ".");
+
+	return strncmp(right, BUS_NAME ".", n) ? right : right + n;
+}
+
 static void add_slot(json_object *object, const char *key, int slot)
 {
 	json_object_object_add(object, key, slot < 0 ? NULL : json_object_new_int(slot));
@@ -71,7 +79,12 @@ static void print_json(const struct journal_entry *entry)
 	add_text(object, "verb", deed->verb);
 	add_slot(object, "from", deed->from);
 	add_slot(object, "to", deed->to);
-	add_text(object, "by", who(deed->uid, name));
+	add_text(object, "by", who(deed->by.uid, name));
+	json_object_object_add(
+		object, "uid",
+		deed->by.uid == JOURNAL_UID_NONE ? NULL : json_object_new_uint64(deed->by.uid));
+	add_text(object, "right", deed->by.right);
+	add_text(object, "unit", deed->by.unit);
 	json_object_object_add(object, "duration_us", json_object_new_uint64(deed->duration_usec));
 	add_text(object, "outcome", deed->outcome);
 	add_text(object, "message", entry->message);
@@ -94,9 +107,10 @@ static void add_line(struct libscols_table *table, const struct journal_entry *e
 		snprintf(text, sizeof(text), "%d to %d", deed->from, deed->to);
 		scols_line_set_data(line, SLOTS, text);
 	}
-	scols_line_set_data(line, BY, who(deed->uid, text));
+	scols_line_set_data(line, BY, who(deed->by.uid, text));
 	scols_line_set_data(line, TOOK, span_format(deed->duration_usec, text, sizeof(text)));
 	scols_line_set_data(line, OUTCOME, deed->outcome);
+	scols_line_set_data(line, RIGHT, shorten(deed->by.right));
 }
 
 static int on_entry(const struct journal_entry *entry, void *userdata)
@@ -115,7 +129,7 @@ static struct libscols_table *new_table(void)
 {
 	static const char *const names[COLUMN_COUNT] = {
 		[TIME] = "TIME", [SERVICE] = "SERVICE", [WHAT] = "WHAT",       [SLOTS] = "SLOTS",
-		[BY] = "BY",	 [TOOK] = "TOOK",	[OUTCOME] = "OUTCOME",
+		[BY] = "BY",	 [TOOK] = "TOOK",	[OUTCOME] = "OUTCOME", [RIGHT] = "RIGHT",
 	};
 	struct libscols_table *table = scols_new_table();
 

@@ -266,12 +266,19 @@ void change_result(const struct service_change *change, uint64_t now,
 /* ---- policy and canary ---- */
 
 static void log_word(enum journal_kind kind, const struct plane *plane, int slot,
-		     const struct problem *message)
+		     const struct journal_actor *by, const struct problem *message)
 {
 	struct journal_scope scope = {
 		.service = plane_service(plane), .slot = slot, .priority = LOG_NOTICE};
+	struct journal_deed deed = {
+		.verb = journal_kind_to_string(kind),
+		.outcome = "done",
+		.from = -1,
+		.to = slot,
+		.by = by ? *by : JOURNAL_NOBODY,
+	};
 
-	journal_log(kind, &scope, "%s", message->text);
+	journal_log_deed(kind, &scope, &deed, "%s", message->text);
 }
 
 static const char *policy_meaning(enum hs_policy policy)
@@ -304,7 +311,8 @@ bool change_refuses_paths(const struct plane *plane, const char *what, struct pr
 	return true;
 }
 
-bool change_set_policy(struct plane *plane, enum hs_policy policy, struct problem *ret_message)
+bool change_set_policy(struct plane *plane, enum hs_policy policy, const struct journal_actor *by,
+		       struct problem *ret_message)
 {
 	bool is;
 
@@ -315,7 +323,7 @@ bool change_set_policy(struct plane *plane, enum hs_policy policy, struct proble
 	problem_set(ret_message, 0, "%s: the policy is %s%s: %s.", plane_service(plane),
 		    policy_to_string(policy), is ? " already" : " now", policy_meaning(policy));
 	if (!is)
-		log_word(JOURNAL_POLICY, plane, -1, ret_message);
+		log_word(JOURNAL_POLICY, plane, -1, by, ret_message);
 	return true;
 }
 
@@ -380,7 +388,7 @@ enum gate_answer change_set_canary(struct plane *plane, const struct canary_requ
 		return GATE_BUSY;
 	}
 	describe_canary(plane, slot, request, ret_message);
-	log_word(JOURNAL_CANARY, plane, request->share ? (int)slot : -1, ret_message);
+	log_word(JOURNAL_CANARY, plane, request->share ? (int)slot : -1, request->by, ret_message);
 	return GATE_OPEN;
 }
 

@@ -75,8 +75,9 @@ void change_result(const struct service_change *change, uint64_t now,
 bool change_refuses_paths(const struct plane *plane, const char *what, struct problem *ret_refusal);
 
 /* The routing word's other fields. Both say in `ret_message` what is so now, or why not, and log.
- * False: refused. */
-bool change_set_policy(struct plane *plane, enum hs_policy policy, struct problem *ret_message);
+ * False: refused. `by`: who asks; NULL = nobody. */
+bool change_set_policy(struct plane *plane, enum hs_policy policy, const struct journal_actor *by,
+		       struct problem *ret_message);
 
 struct canary_request {
 	const enum slot_state *states;
@@ -85,6 +86,7 @@ struct canary_request {
 	int to;				    /* a slot, or GATE_STANDBY */
 	uint32_t share;			    /* in 1/65536; 0 = no canary */
 	const struct canary_filter *filter; /* whom it is for; NULL = anybody, by connection */
+	const struct journal_actor *by;	    /* who asks; NULL = nobody */
 };
 /* Refused unless the slot is ready and not the active one; share 0 is never refused. */
 enum gate_answer change_set_canary(struct plane *plane, const struct canary_request *request,

@@ -164,7 +164,7 @@ static int begin(struct service *service, const struct change_order *order,
 	run->verb = switchover_verb_to_string(plan->verb);
 	run->from = plan->from;
 	run->to = plan->to;
-	run->uid = order->uid;
+	run->by = order->by ? *order->by : JOURNAL_NOBODY;
 	run->of_upgrade = order->of_upgrade;
 	run->lock_fd = steal_fd(lock);
 	change = &change_of(run)->change;

@@ -11,7 +11,8 @@ struct change_order {
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then;
 	bool of_upgrade; /* it is a part of the one that runs */
-	uint32_t uid;	 /* of who is behind it, if there is no request */
+	/* who is behind it, if there is no request; NULL = nobody */
+	const struct journal_actor *by;
 };
 
 /*

@@ -311,7 +311,7 @@ static int new_drain(struct service *service, const struct plane_drain *noted, s
 	(*ret_run)->verb = "drain";
 	(*ret_run)->from = noted->slot;
 	(*ret_run)->to = HS_SLOT_NONE;
-	(*ret_run)->uid = noted->uid;
+	(*ret_run)->by.uid = noted->uid;
 	drain_of(*ret_run)->noted = *noted;
 	return 0;
 }
@@ -338,13 +338,15 @@ void drain_run_start(struct service *service, unsigned slot, uint64_t patience_u
 	struct plane_drain noted = {
 		.slot = slot,
 		.deadline_sec = (now_usec() + patience_usec + USEC_PER_SEC - 1) / USEC_PER_SEC,
-		.uid = request_uid(request),
 	};
+	struct journal_actor by;
 	struct problem refusal = {0};
 	struct drain_input input;
 	struct run *run;
 	int r;
 
+	request_actor(request, &by);
+	noted.uid = by.uid;
 	if (!gate(service, slot, &refusal)) {
 		request_fail(request, REQUEST_REFUSED, "%s", refusal.text);
 		return;

@@ -227,7 +227,7 @@ static int begin(struct service *service, const struct exclusive_order *order,
 	run->verb = switchover_verb_to_string(plan->verb);
 	run->from = plan->from;
 	run->to = plan->to;
-	run->uid = order->uid;
+	run->by = order->by ? *order->by : JOURNAL_NOBODY;
 	run->of_upgrade = order->of_upgrade;
 	run->smoke_may_be_silent = order->smoke_may_be_silent;
 	run->smoke_command = strdup(order->smoke ?: "");
@@ -326,8 +326,7 @@ int exclusive_run_back(struct service *service, const struct exclusive_order *or
 /* Of a switchover by itself; one in an upgrade is the upgrade's. */
 static void resume_switchover(struct service *service)
 {
-	static const struct exclusive_order order = {.verb = VERB_SWITCHOVER,
-						     .uid = JOURNAL_UID_NONE};
+	static const struct exclusive_order order = {.verb = VERB_SWITCHOVER};
 	struct exclusive_plan plan = plan_of(service, &order, HS_SLOT_NONE, HS_SLOT_NONE);
 	enum slot_state states[HS_SLOTS_MAX];
 	enum exclusive_state state;

@@ -16,7 +16,8 @@ struct exclusive_order {
 	uint64_t smoke_usec;
 	bool smoke_may_be_silent;
 	bool of_upgrade; /* it is a part of the one that runs */
-	uint32_t uid;	 /* of who is behind it, if there is no request */
+	/* who is behind it, if there is no request; NULL = nobody */
+	const struct journal_actor *by;
 };
 
 /* Asks the gate and begins, as change_run_start(). */

@@ -31,11 +31,19 @@ static bool set_held(struct plane *plane, bool held)
 	return plane_edit_word(plane, word_park, WORD_ARGS(.on = held), NULL);
 }
 
-static void tell(enum journal_kind kind, const struct plane *plane, const struct problem *message)
+static void tell(enum journal_kind kind, const struct plane *plane, const struct journal_actor *by,
+		 const struct problem *message)
 {
 	struct journal_scope scope = {plane_service(plane), -1, LOG_NOTICE};
+	struct journal_deed deed = {
+		.verb = journal_kind_to_string(kind),
+		.outcome = "done",
+		.from = -1,
+		.to = -1,
+		.by = by ? *by : JOURNAL_NOBODY,
+	};
 
-	journal_log(kind, &scope, "%s", message->text);
+	journal_log_deed(kind, &scope, &deed, "%s", message->text);
 }
 
 /* Listeners that the service serves and that have no park. */
@@ -74,7 +82,8 @@ static bool may_hold(const struct plane *plane, const struct config *config,
 	return false;
 }
 
-bool parking_hold(struct plane *plane, const struct config *config, struct problem *ret_message)
+bool parking_hold(struct plane *plane, const struct config *config, const struct journal_actor *by,
+		  struct problem *ret_message)
 {
 	const char *service = plane_service(plane);
 	char span[SPAN_TEXT_MAX];
@@ -89,11 +98,12 @@ bool parking_hold(struct plane *plane, const struct config *config, struct probl
 		    service, is_new ? " from now on" : " already",
 		    span_format(config->park_timeout_usec, span, sizeof(span)), service);
 	if (is_new)
-		tell(JOURNAL_PARK, plane, ret_message);
+		tell(JOURNAL_PARK, plane, by, ret_message);
 	return true;
 }
 
-void parking_release(struct plane *plane, struct problem *ret_message)
+void parking_release(struct plane *plane, const struct journal_actor *by,
+		     struct problem *ret_message)
 {
 	const char *service = plane_service(plane);
 	uint32_t waiting = parking_waiting(plane);
@@ -113,7 +123,7 @@ void parking_release(struct plane *plane, struct problem *ret_message)
 			    "on until one is: systemctl start %s@N",
 			    service, is_known ? number : "all", service);
 	if (was_held)
-		tell(JOURNAL_RELEASE, plane, ret_message);
+		tell(JOURNAL_RELEASE, plane, by, ret_message);
 }
 
 /* The active one, or another one that is ready. */
@@ -137,7 +147,7 @@ static void forget_same(struct plane *plane, unsigned active)
 }
 
 bool parking_give_up(struct plane *plane, const enum slot_state *states, unsigned n,
-		     struct problem *ret_message)
+		     const struct journal_actor *by, struct problem *ret_message)
 {
 	const char *service = plane_service(plane);
 	unsigned to = who_serves(plane, states, n);
@@ -156,7 +166,7 @@ bool parking_give_up(struct plane *plane, const enum slot_state *states, unsigne
 		    "%s: the change that an hsd had begun is given up; slot %u is active, and new "
 		    "connections go there.",
 		    service, to);
-	tell(JOURNAL_RELEASE, plane, ret_message);
+	tell(JOURNAL_RELEASE, plane, by, ret_message);
 	return true;
 }
 

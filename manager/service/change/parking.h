@@ -8,17 +8,21 @@
 #include "core/change/slot.h"
 #include "core/config.h"
 #include "plane/plane.h"
+#include "system/journal.h"
 
 /* From now on all new TCP connections of the service wait. False: refused, as there is no park; and
- * then nothing has changed. `ret_message` has the sentence in either case; again is no harm. */
-bool parking_hold(struct plane *plane, const struct config *config, struct problem *ret_message);
+ * then nothing has changed. `ret_message` has the sentence in either case; again is no harm. `by`:
+ * who asks; NULL = nobody. */
+bool parking_hold(struct plane *plane, const struct config *config, const struct journal_actor *by,
+		  struct problem *ret_message);
 /* No longer. What waits is handed over by hsd. */
-void parking_release(struct plane *plane, struct problem *ret_message);
+void parking_release(struct plane *plane, const struct journal_actor *by,
+		     struct problem *ret_message);
 
 /* Where an exclusive change has them wait, and there is no hsd to carry it out: it is over, with a
  * slot that is ready as the active one. False: there is none, and nothing has changed. */
 bool parking_give_up(struct plane *plane, const enum slot_state *states, unsigned n,
-		     struct problem *ret_message);
+		     const struct journal_actor *by, struct problem *ret_message);
 
 /* {"service",...,"park","parked","message"}: the fields of change_word_json(), whether connections
  * are held on purpose, and how many wait (null: not known). */

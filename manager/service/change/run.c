@@ -86,7 +86,7 @@ static void log_end(const struct run *run)
 		.outcome = outcomes[run->result],
 		.from = run->from < HS_SLOTS_MAX ? (int)run->from : -1,
 		.to = run->to < HS_SLOTS_MAX ? (int)run->to : -1,
-		.uid = run->uid,
+		.by = run->by,
 		.duration_usec = now_usec() - run->begun,
 	};
 
@@ -294,7 +294,7 @@ int run_new(const struct run_kind *kind, struct service *service, struct run **r
 	run->kind = kind;
 	run->service = service;
 	run->lock_fd = -1;
-	run->uid = JOURNAL_UID_NONE;
+	run->by = JOURNAL_NOBODY;
 	run->job_slot = HS_SLOT_NONE;
 	r = sd_event_add_time(service->host->event, &run->timer, CLOCK_MONOTONIC, USEC_INFINITY,
 			      USEC_PER_MSEC, on_wake, run);
@@ -309,7 +309,7 @@ void run_begin(struct run *run, struct request **request, unsigned actions)
 	assert(!run->service->runs[run->kind->work]);
 	run->request = request_take(request);
 	if (run->request)
-		run->uid = request_uid(run->request);
+		request_actor(run->request, &run->by);
 	run->begun = now_usec();
 	run->service->runs[run->kind->work] = run;
 	run_go_on(run, actions);

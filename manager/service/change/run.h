@@ -64,10 +64,10 @@ struct run {
 	/* set by whoever makes it: as in the history */
 	enum journal_kind journal;
 	const char *verb;
-	unsigned from, to; /* slots; HS_SLOT_NONE: none */
-	uint32_t uid;	   /* of who asked for it, or JOURNAL_UID_NONE */
-	bool of_upgrade;   /* it is a part of the upgrade that runs, which is told the end */
-	int lock_fd;	   /* plane_lock(), or -1 */
+	unsigned from, to;	 /* slots; HS_SLOT_NONE: none */
+	struct journal_actor by; /* who asked for it */
+	bool of_upgrade;	 /* it is a part of the upgrade that runs, which is told the end */
+	int lock_fd;		 /* plane_lock(), or -1 */
 	char *smoke_command;
 	bool smoke_may_be_silent;
 

@@ -445,7 +445,6 @@ static void replace(struct stuck *stuck, unsigned to, const char *reason)
 		.verb = VERB_FAILOVER,
 		.to = (int)to,
 		.settle_usec = service->config.settle_usec,
-		.uid = JOURNAL_UID_NONE,
 	};
 	struct problem what, refusal = {0};
 	enum gate_answer answer;

@@ -83,7 +83,7 @@ static void log_end(struct telling *telling, const char *outcome, int priority,
 		.outcome = outcome,
 		.from = promoted ? telling->other : (int)telling->slot,
 		.to = promoted ? (int)telling->slot : telling->other,
-		.uid = telling->uid,
+		.by = {.uid = telling->uid},
 		.duration_usec = now_usec() - telling->begun,
 	};
 

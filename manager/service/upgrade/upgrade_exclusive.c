@@ -43,7 +43,7 @@ unsigned upgrade_exclusive_switch(struct upgrade_run *upgrade)
 		.smoke_usec = plan->smoke_usec,
 		.smoke_may_be_silent = run->smoke_may_be_silent,
 		.of_upgrade = true,
-		.uid = run->uid,
+		.by = &run->by,
 	};
 	struct problem refusal = {0};
 	enum gate_answer gate;
@@ -113,7 +113,7 @@ static bool go_back(const struct upgrade_run *upgrade)
 		.verb = VERB_ROLLBACK,
 		.to = (int)run->from,
 		.of_upgrade = true,
-		.uid = run->uid,
+		.by = &run->by,
 	};
 
 	/* if there was none that could be started, there is none now */

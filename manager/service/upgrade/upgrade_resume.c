@@ -30,7 +30,7 @@ static int resume(struct service *service, const struct plane_upgrade *noted)
 
 	if (!upgrade)
 		return -ENOMEM;
-	upgrade->run.uid = noted->uid;
+	upgrade->run.by.uid = noted->uid;
 	actions = upgrade_resume(&upgrade->machine, noted->state, has_taken_over(upgrade),
 				 now_usec());
 	journal_log(JOURNAL_UPGRADE, &scope,

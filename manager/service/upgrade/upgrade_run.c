@@ -55,7 +55,7 @@ static void prepare(struct run *run, unsigned actions)
 {
 	const struct upgrade *machine = &upgrade_of(run)->machine;
 	struct plane_upgrade noted = {
-		.state = machine->state, .from = run->from, .to = run->to, .uid = run->uid};
+		.state = machine->state, .from = run->from, .to = run->to, .uid = run->by.uid};
 
 	if (actions & UPGRADE_DO_TELL)
 		plane_set_upgrade(run->service->plane, upgrade_ended(machine) ? NULL : &noted);
@@ -308,7 +308,7 @@ static unsigned switch_over(struct run *run)
 		.drain_usec = service->config.drain_usec,
 		.then = THEN_KEEP,
 		.of_upgrade = true,
-		.uid = run->uid,
+		.by = &run->by,
 	};
 	struct problem refusal = {0};
 	enum gate_answer gate;

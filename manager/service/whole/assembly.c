@@ -91,7 +91,9 @@ static const struct feature features[] = {
 	{HEARS(EVENT_ADOPTED), foreign_watch_heard, HOST_WATCHES},
 	{HEARS(EVENT_ADOPTED), pathguard_heard, HOST_WATCHES},
 	/* the last: who looks now sees what has become of it */
-	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), tell_host, HOST_ANY},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED) |
+		 HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_UNIT_CHANGED),
+	 tell_host, HOST_ANY},
 };
 
 /* ---- the kernel side ---- */

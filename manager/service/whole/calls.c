@@ -189,6 +189,7 @@ void call_set_policy(struct service *service, const char *policy, struct request
 {
 	enum hs_policy wanted = policy_from_string(policy);
 	struct problem message = {0};
+	struct journal_actor by;
 
 	if (!may_change(service, request))
 		return;
@@ -197,7 +198,8 @@ void call_set_policy(struct service *service, const char *policy, struct request
 			     policy);
 		return;
 	}
-	if (!change_set_policy(service->plane, wanted, &message)) {
+	request_actor(request, &by);
+	if (!change_set_policy(service->plane, wanted, &by, &message)) {
 		refuse(request, &message);
 		return;
 	}
@@ -224,6 +226,7 @@ static void set_canary(struct service *service, const struct canary_call *call,
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	struct slot_health health[HS_SLOTS_MAX];
+	struct journal_actor by;
 	struct canary_request wanted = {
 		.states = states,
 		.n = service->n_slots,
@@ -231,9 +234,11 @@ static void set_canary(struct service *service, const struct canary_call *call,
 		.to = call->to,
 		.share = call->share,
 		.filter = filter,
+		.by = &by,
 	};
 	struct problem message = {0};
 
+	request_actor(request, &by);
 	service_states(service, states);
 	if (change_set_canary(service->plane, &wanted, &message) != GATE_OPEN) {
 		refuse(request, &message);
@@ -265,28 +270,31 @@ void call_set_canary(struct service *service, const struct canary_call *call,
 
 /* Of an exclusive change there is nobody here to carry it out where there are no parks. False:
  * refused. */
-static bool let_go(const struct service *service, struct problem *ret_message)
+static bool let_go(const struct service *service, const struct journal_actor *by,
+		   struct problem *ret_message)
 {
 	enum slot_state states[HS_SLOTS_MAX];
 
 	if (host_has(service->host, HOST_PARKS) ||
 	    !(hs_word_flags(plane_word(service->plane)) & HS_FLAG_EXCLUSIVE)) {
-		parking_release(service->plane, ret_message);
+		parking_release(service->plane, by, ret_message);
 		return true;
 	}
 	service_states(service, states);
-	return parking_give_up(service->plane, states, service->n_slots, ret_message);
+	return parking_give_up(service->plane, states, service->n_slots, by, ret_message);
 }
 
 void call_hold(struct service *service, bool held, struct request *request)
 {
 	struct problem message = {0};
+	struct journal_actor by;
 
 	if (!may_change(service, request))
 		return;
+	request_actor(request, &by);
 	if (exclusive_run_blocks(service, &message) ||
-	    (held ? !parking_hold(service->plane, &service->config, &message)
-		  : !let_go(service, &message))) {
+	    (held ? !parking_hold(service->plane, &service->config, &by, &message)
+		  : !let_go(service, &by, &message))) {
 		refuse(request, &message);
 		return;
 	}
@@ -300,14 +308,9 @@ void call_exec(struct service *service, unsigned slot, struct request *request)
 {
 	struct problem refusal = {0};
 
-	/* exec_run_start() looks closer, which costs more */
-	if (!request_may_see(request))
-		request_fail(request, REQUEST_FAILED,
-			     "only root and members of the group hotstandby may do this; run it "
-			     "with sudo");
-	else if (!may_change(service, request))
+	if (!may_change(service, request))
 		return;
-	else if (slot >= service->n_slots)
+	if (slot >= service->n_slots)
 		request_fail(request, REQUEST_REFUSED, "%s has no slot %u", service->name, slot);
 	else if (!exec_may(service->plane, slot, &refusal))
 		refuse(request, &refusal);

@@ -15,8 +15,6 @@
 #include "system/unit/scope.h"
 #include "util/macro.h"
 
-#define GROUP "hotstandby"
-
 /* On their way at a time, of one service: everybody may ask. */
 #define RUNS_MAX 64
 
@@ -74,10 +72,18 @@ void exec_run_forget_all(struct service *service)
 static void tell(const struct exec_run *run, const char *cgroup)
 {
 	struct journal_scope scope = {run->service->name, run->slot, LOG_INFO};
+	struct journal_deed deed = {
+		.verb = journal_kind_to_string(JOURNAL_EXEC),
+		.outcome = "done",
+		.from = -1,
+		.to = (int)run->slot,
+	};
 
-	journal_log(JOURNAL_EXEC, &scope,
-		    "%s: what process %d of user %u starts sends its connections to slot %u (%s)",
-		    run->service->name, (int)run->peer.pid, run->peer.uid, run->slot, cgroup);
+	request_actor(run->request, &deed.by);
+	journal_log_deed(
+		JOURNAL_EXEC, &scope, &deed,
+		"%s: what process %d of user %u starts sends its connections to slot %u (%s)",
+		run->service->name, (int)run->peer.pid, run->peer.uid, run->slot, cgroup);
 }
 
 static void answer(struct exec_run *run, const char *cgroup, int counts)
@@ -157,23 +163,17 @@ static void on_scope(const char *cgroup, const struct problem *problem, void *us
 
 /* ---- who may ---- */
 
-/* A unit's restrictions are those of its control group, which the command leaves. */
+/* Whoever has the right to ask. A unit's restrictions are those of its control group, which the
+ * command leaves. */
 static bool may(const struct peer *peer, struct problem *ret_refusal)
 {
-	if (!peer->uid)
+	if (!peer->uid || peer_is_in_session(peer))
 		return true;
-	if (!peer->in_group)
-		problem_set(ret_refusal, 0,
-			    "only root and members of the group " GROUP
-			    " may do this; run it with sudo");
-	else if (!peer_is_in_session(peer))
-		problem_set(ret_refusal, 0,
-			    "the command would leave %s, and with it what that unit may not do, "
-			    "which is for root only; run it in a session of your own (ssh, login, "
-			    "systemd-run --user), or with sudo",
-			    peer->unit[0] ? peer->unit : "the control group that it is in");
-	else
-		return true;
+	problem_set(ret_refusal, 0,
+		    "the command would leave %s, and with it what that unit may not do, which is "
+		    "for root only; run it in a session of your own (ssh, login, systemd-run "
+		    "--user), or with sudo",
+		    peer->unit[0] ? peer->unit : "the control group that it is in");
 	return false;
 }
 
@@ -237,7 +237,7 @@ void exec_run_start(struct service *service, unsigned slot, struct request *requ
 	run->peer.pidfd = -1;
 	run->slot = slot;
 	run->request = request;
-	r = request->ops->ask_peer(request, GROUP, on_peer, run, &run->question);
+	r = request->ops->ask_peer(request, on_peer, run, &run->question);
 	if (r < 0) {
 		run->request = request_fail_errno(request, r);
 		return;

@@ -23,7 +23,9 @@ ALIGN = {"y": 1, "b": 4, "n": 2, "q": 2, "i": 4, "u": 4, "x": 8, "t": 8, "d": 8,
 PACK = {"y": "B", "b": "I", "n": "h", "q": "H", "i": "i", "u": "I", "x": "q", "t": "Q", "d": "d", "h": "I"}
 PENDING = 16  # unanswered calls
 HUGE = 1 << 20
-OPEN = ("Describe", "ListServices", "Connections", "InspectConnections", "Exec", "Introspect", "Get", "GetAll")  # to all
+OPEN = ("Describe", "ListServices", "GetService", "Connections", "InspectConnections", "Introspect", "Get", "GetAll",
+        "LookForOutdated", "Switchover", "Rollback", "Failover", "Upgrade", "CancelUpgrade", "Drain", "CancelDrain", "Park",
+        "Release", "SetCanary", "SetPolicy", "Exec", "Reload")  # to all: hsd asks polkit, or refuses
 
 
 def split(signature):
