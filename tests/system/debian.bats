@@ -82,7 +82,8 @@ plainly() {
 		<(rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$top/$made/rpm/hotstandby-$version"-*."$(uname -m).rpm" |
 			sed -n 's/^-[^ ]* //p' | plainly)
 	make -s -C "$top" BUILD="$second" rpm
-	for file in "$top/$made/rpm"/*.rpm; do
+	# but for the source package, which says where it was made
+	for file in "$top/$made/rpm"/*.{"$(uname -m)",noarch}.rpm; do
 		cmp "$file" "$second/rpm/${file##*/}"
 	done
 }
