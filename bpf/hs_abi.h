@@ -600,3 +600,6 @@ _Static_assert(__builtin_offsetof(struct hs_ports, tcp) == 64, "layout of map po
 /* Folder of a service for map "told" (array, one entry, made when it is needed): a word of user
  * space, see core/role.h. Writer: who holds the lock of the folder */
 #define HS_PIN_ROLE "role"
+/* Map of a service (array, one entry, mmapable, made when it is needed): counts of user space, see
+ * core/ledger.h, which has the number of its layout. Writers: who ends a change, atomically */
+#define HS_PIN_LEDGER "ledger"

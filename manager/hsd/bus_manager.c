@@ -98,6 +98,25 @@ static int bus_method_list(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	return reply_of_all(m, userdata, write_rows);
 }
 
+static int bus_method_describe_manager(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const struct manager *manager = userdata;
+	const struct manager_report report = {
+		.version = HS_VERSION,
+		.started_usec = manager->started_usec,
+		.starts = manager->starts,
+		.longest_turn_usec = manager->longest_turn_usec,
+		.n_services = manager->n_services,
+		.n_missing = manager->n_missing,
+	};
+	json_object *object = report_manager(&report);
+	_cleanup_(freep) char *text = object ? report_text(object) : NULL;
+
+	(void)error;
+	json_object_put(object);
+	return text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
+}
+
 static int refuse_service(sd_bus_error *error, const char *name)
 {
 	return sd_bus_error_setf(error, BUS_ERROR_NO_SERVICE,
@@ -257,6 +276,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
 				bus_method_describe_all, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), bus_method_list,
 				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("DescribeManager", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json),
+				bus_method_describe_manager, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("LookForOutdated", SD_BUS_ARGS("s", service), SD_BUS_NO_RESULT,
 				bus_method_look, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Prepare", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("s", json),

@@ -187,10 +187,12 @@ static int run(struct manager_options *options)
 	if (r >= 0)
 		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, manager);
 	start.manager = manager;
-	if (r >= 0)
-		r = tell_ready(event, &start);
 	if (r >= 0) {
-		r = options->debug ? turns_loop(event) : sd_event_loop(event);
+		manager->starts = startlog_count();
+		r = tell_ready(event, &start);
+	}
+	if (r >= 0) {
+		r = turns_loop(event, options->debug, &manager->longest_turn_usec);
 		(void)notify_send("STOPPING=1", -1);
 	}
 	sd_event_source_disable_unref(start.source);

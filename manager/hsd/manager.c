@@ -33,6 +33,7 @@
 #include "system/journal.h"
 #include "system/probe/prober.h"
 #include "system/unit/scope.h"
+#include "util/clock.h"
 #include "util/macro.h"
 #include "util/strings.h"
 
@@ -423,6 +424,7 @@ int manager_new(sd_event *event, const struct manager_options *options,
 	manager->host.event = event;
 	manager->host.nudge = &manager->nudge;
 	manager->host.next_revisit = &manager->next_revisit;
+	manager->started_usec = now_real_usec();
 	r = open_context(manager, options, problem);
 	if (!r)
 		r = open_watches(manager, problem);

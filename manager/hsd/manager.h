@@ -28,7 +28,11 @@ struct manager {
 	struct scope_watch *scopes;
 	struct door *door; /* NULL: there is the bus alone */
 	struct workers *workers;
-	bool nudge; /* see service/keep/nudging.h */
+	/* for monitoring */
+	uint64_t starts;	    /* how often hsd was started, this time among them */
+	uint64_t started_usec;	    /* CLOCK_REALTIME */
+	uint64_t longest_turn_usec; /* see hsd/turns.h */
+	bool nudge;		    /* see service/keep/nudging.h */
 	uint64_t next_revisit;
 	struct nudging_test *nudging_test;
 };

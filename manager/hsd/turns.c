@@ -17,12 +17,13 @@ struct moment {
 	uint64_t waited; /* usec, for a CPU, so far */
 };
 
+/* `schedstat` -1: what was waited is not asked for. */
 static struct moment look(int schedstat)
 {
 	struct moment moment = {.now = now_usec()};
 	uint64_t waited_nsec;
 	char text[128];
-	ssize_t n = pread(schedstat, text, sizeof(text) - 1, 0);
+	ssize_t n = schedstat < 0 ? 0 : pread(schedstat, text, sizeof(text) - 1, 0);
 
 	/* Documentation/scheduler/sched-stats.rst: time on the CPU, then on a runqueue, both in ns
 	 */
@@ -32,26 +33,34 @@ static struct moment look(int schedstat)
 	return moment;
 }
 
-static int turn(sd_event *event, int schedstat)
+static void tell_turn(const struct moment *begun, const struct moment *ended)
 {
-	struct moment begun = look(schedstat), ended;
-	int r = sd_event_dispatch(event);
-	uint64_t waited, took;
+	uint64_t waited = ended->waited - begun->waited;
+	uint64_t took = ended->now - begun->now - MIN(waited, ended->now - begun->now);
 
-	ended = look(schedstat);
-	waited = ended.waited - begun.waited;
-	took = ended.now - begun.now - MIN(waited, ended.now - begun.now);
 	if (took >= LONG_USEC)
 		fprintf(stderr,
 			"a turn of the loop took %" PRIu64 " us, without %" PRIu64
 			" us of waiting for a CPU\n",
 			took, waited);
+}
+
+static int turn(sd_event *event, int schedstat, uint64_t *longest_usec)
+{
+	struct moment begun = look(schedstat), ended;
+	int r = sd_event_dispatch(event);
+
+	ended = look(schedstat);
+	*longest_usec = MAX(*longest_usec, ended.now - begun.now);
+	if (schedstat >= 0)
+		tell_turn(&begun, &ended);
 	return r;
 }
 
-int turns_loop(sd_event *event)
+int turns_loop(sd_event *event, bool tell, uint64_t *longest_usec)
 {
-	_cleanup_(close_fdp) int schedstat = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
+	_cleanup_(close_fdp) int schedstat =
+		tell ? open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC) : -1;
 	int code = 0, r = 0;
 
 	while (r >= 0 && sd_event_get_state(event) != SD_EVENT_FINISHED) {
@@ -59,7 +68,7 @@ int turns_loop(sd_event *event)
 		if (!r)
 			r = sd_event_wait(event, UINT64_MAX);
 		if (r > 0)
-			r = turn(event, schedstat);
+			r = turn(event, schedstat, longest_usec);
 	}
 	if (r >= 0)
 		r = sd_event_get_exit_code(event, &code);

@@ -412,3 +412,41 @@ void plane_flows(const struct plane *plane, struct slot_flows flows[HS_SLOTS_MAX
 		if (flows[slot].n && !serves_udp(plane, slot))
 			flows[slot] = (struct slot_flows) {0};
 }
+
+static int add_drops(const struct plane *plane, const struct listener *listener,
+		     uint64_t drops[HS_SLOTS_MAX])
+{
+	_cleanup_(freep) struct listening_socket *sockets = NULL;
+	int r, seen = 0;
+	size_t n;
+
+	if (!listener->address.udp || (listener->address.netns && listener->netns.fd < 0))
+		return 0;
+	r = diag_listening_at(&listener->netns, true, listener->address.port, -1, &sockets, &n);
+	for (size_t i = 0; !r && i < n; i++)
+		for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
+			if (!address_equal(&sockets[i].address, &listener->address) ||
+			    !plane_slot_has(plane, slot, sockets[i].cookie))
+				continue;
+			drops[slot] += sockets[i].dropped;
+			seen++;
+			break;
+		}
+	return r < 0 ? r : seen;
+}
+
+int plane_drops(const struct plane *plane, uint64_t drops[HS_SLOTS_MAX])
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+	int r, seen = 0;
+
+	memset(drops, 0, HS_SLOTS_MAX * sizeof(*drops));
+	for (size_t i = 0; i < n; i++) {
+		r = add_drops(plane, listeners[i], drops);
+		if (r < 0)
+			return r;
+		seen += r;
+	}
+	return seen;
+}

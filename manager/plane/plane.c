@@ -45,6 +45,7 @@ struct plane *plane_free(struct plane *plane)
 		listener_free(plane->listeners[i]);
 	if (plane->control)
 		munmap(plane->control, sizeof(*plane->control));
+	plane_close_ledger(plane);
 	flows_done(&plane->flows);
 	paths_done(&plane->paths);
 	close_fd(plane->control_fd);
@@ -164,6 +165,8 @@ static int open_pins(struct plane *plane, struct problem *problem)
 	if (!r)
 		make_known(plane);
 	if (!r)
+		plane_open_ledger(plane);
+	if (!r)
 		r = plane_refresh(plane);
 	if (r == -EACCES || r == -EPERM)
 		return problem_set(problem, r, "no permission to open %s; run as root",
@@ -247,8 +250,8 @@ static bool is_of_before(const char *service)
 	return handover_version(pin_service_path(service).text) == HS_ABI_BEFORE;
 }
 
-int plane_create(const char *service, struct accounting *accounting, struct plane **ret_plane,
-		 struct problem *problem)
+static int open_or_make(const char *service, struct accounting *accounting,
+			struct plane **ret_plane, struct problem *problem)
 {
 	_cleanup_(close_fdp) int lock = -1;
 	int r = pins_prepare(problem);
@@ -271,6 +274,17 @@ int plane_create(const char *service, struct accounting *accounting, struct plan
 		return r;
 	r = make_pins(service, problem);
 	return r ? r : plane_open(service, accounting, ret_plane, problem);
+}
+
+int plane_create(const char *service, struct accounting *accounting, struct plane **ret_plane,
+		 struct problem *problem)
+{
+	int r = open_or_make(service, accounting, ret_plane, problem);
+
+	/* also where an earlier hotstandby has made the rest */
+	if (!r)
+		plane_make_ledger(*ret_plane);
+	return r;
 }
 
 int plane_destroy(struct plane *plane)

@@ -68,6 +68,9 @@ const char *plane_cgroup(const struct plane *plane, unsigned slot);
 
 /* Whether UDP flows are remembered: there is a UDP listener, and not Flow=none. */
 bool plane_has_flows(const struct plane *plane);
+/* Datagrams that the UDP sockets of each slot had no room for, since each was opened. How many
+ * sockets were seen; -errno. */
+int plane_drops(const struct plane *plane, uint64_t drops[HS_SLOTS_MAX]);
 /* UDP flows per slot that are not idle yet. */
 void plane_flows(const struct plane *plane, struct slot_flows flows[HS_SLOTS_MAX]);
 

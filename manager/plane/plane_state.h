@@ -21,7 +21,8 @@ struct plane {
 	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd;
 	struct flows flows;
 	struct paths paths;
-	unsigned flow_max; /* room of the table, should this process be the one to make it */
+	struct ledger *ledger; /* mapped; NULL: there is none */
+	unsigned flow_max;   /* room of the table, should this process be the one to make it */
 	struct listener *listeners[CONFIG_LISTENERS_MAX];
 	size_t n_listeners;
 	char *cgroups[HS_SLOTS_MAX]; /* of the slots' units; NULL = none */

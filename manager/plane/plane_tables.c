@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/plane_tables.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
+#include <sys/mman.h>
 
+#include "core/ledger.h"
 #include "plane/bpf/accounting.h"
+#include "plane/bpf/load.h"
 #include "plane/plane_state.h"
+#include "util/macro.h"
 
 struct own *plane_own(const struct plane *plane)
 {
@@ -45,4 +50,49 @@ int plane_paths_get(struct plane *plane, struct paths **ret_paths)
 	}
 	*ret_paths = &plane->paths;
 	return r;
+}
+
+struct ledger *plane_ledger(const struct plane *plane)
+{
+	return plane->ledger;
+}
+
+void plane_close_ledger(struct plane *plane)
+{
+	if (plane->ledger)
+		munmap(plane->ledger, sizeof(*plane->ledger));
+	plane->ledger = NULL;
+}
+
+static struct pin_path ledger_path(const struct plane *plane)
+{
+	return pin_path("%s/" HS_PIN_LEDGER, plane->folder.text);
+}
+
+void plane_open_ledger(struct plane *plane)
+{
+	_cleanup_(close_fdp) int fd = -1;
+
+	if (plane->ledger || pin_open(ledger_path(plane).text, &fd) < 0)
+		return;
+	plane->ledger = load_memory(fd, sizeof(*plane->ledger));
+	if (plane->ledger && plane->ledger->layout != LEDGER_LAYOUT)
+		plane_close_ledger(plane);
+}
+
+void plane_make_ledger(struct plane *plane)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	const struct ledger fresh = {.layout = LEDGER_LAYOUT};
+	_cleanup_(close_fdp) int fd = -1;
+	uint32_t key = 0;
+
+	plane_open_ledger(plane);
+	if (plane->ledger)
+		return;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "hs_ledger", sizeof(key), sizeof(fresh), 1, &opts);
+	/* not by pin_object(), which would put it in the place of one that others count in */
+	if (fd >= 0 && !bpf_map_update_elem(fd, &key, &fresh, BPF_ANY))
+		(void)bpf_obj_pin(fd, ledger_path(plane).text);
+	plane_open_ledger(plane);
 }

@@ -12,16 +12,22 @@
 #include "util/clock.h"
 #include "util/files.h"
 #include "util/macro.h"
+#include "util/parse.h"
 
 #define FILE_SIZE_MAX 4096
 
 /* False without a runtime folder. */
-static bool log_path(char path[PATH_MAX])
+static bool path_of(const char *name, char path[PATH_MAX])
 {
 	const char *folder = getenv("RUNTIME_DIRECTORY");
 
 	return folder && folder[0] == '/' &&
-	       snprintf(path, PATH_MAX, "%s/starts", folder) < PATH_MAX;
+	       snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
+}
+
+static bool log_path(char path[PATH_MAX])
+{
+	return path_of("starts", path);
 }
 
 /* A file that is not understood counts as none. */
@@ -68,6 +74,24 @@ uint64_t startlog_begin(struct startlog *ret_log)
 	next.ends = ret_log->ends + 1;
 	write_log(path, &next, now + delay);
 	return delay;
+}
+
+uint64_t startlog_count(void)
+{
+	_cleanup_(freep) char *before = NULL, *text = NULL;
+	char path[PATH_MAX];
+	uint64_t n = 0;
+
+	if (!path_of("started", path))
+		return 1;
+	if (!file_read(path, FILE_SIZE_MAX, &before))
+		before[strcspn(before, "\n")] = '\0';
+	/* one that is not understood counts as none */
+	(void)parse_unsigned(before, 0, UINT64_MAX - 1, &n);
+	text = format("%" PRIu64 "\n", ++n);
+	if (text)
+		(void)file_write(path, text, 0600);
+	return n;
 }
 
 void startlog_fail(const char *last_words)

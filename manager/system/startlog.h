@@ -19,6 +19,10 @@ struct startlog {
  * folder, as when it is started by hand. */
 uint64_t startlog_begin(struct startlog *ret_log);
 
+/* How often it was started since it was last stopped on purpose, this time among them: 1 where that
+ * cannot be written down. For monitoring: called once. */
+uint64_t startlog_count(void);
+
 /* Why this one ends badly. */
 void startlog_fail(const char *last_words);
 

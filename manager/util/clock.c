@@ -31,6 +31,11 @@ uint64_t now_usec(void)
 	return now_nsec() / NSEC_PER_USEC;
 }
 
+uint64_t now_real_usec(void)
+{
+	return now_by(CLOCK_REALTIME) / NSEC_PER_USEC;
+}
+
 uint64_t cpu_usec(void)
 {
 	return now_by(CLOCK_PROCESS_CPUTIME_ID) / NSEC_PER_USEC;

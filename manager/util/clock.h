@@ -13,6 +13,8 @@ uint64_t now_nsec(void);
 /* The same clock as programs in the kernel read it when they are in a hurry: up to a tick behind.
  */
 uint64_t now_coarse_nsec(void);
+/* CLOCK_REALTIME in microseconds. */
+uint64_t now_real_usec(void);
 /* What this process has used of the CPU so far, in microseconds. */
 uint64_t cpu_usec(void);
 

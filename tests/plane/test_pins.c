@@ -4,6 +4,7 @@
  * is half made, left alone when it is another version's; and the sentence when it cannot be.
  */
 #include "cases.h"
+#include "core/ledger.h"
 #include "plane/act/told.h"
 
 #include <bpf/bpf.h>
@@ -705,6 +706,46 @@ static void who_was_told_is_kept(void **state)
 	assert_int_equal(access(FOLDER, F_OK), -1);
 }
 
+/* Counted by whoever has the plane, and there for the next. */
+static void what_was_done_is_counted_for_all(void **state)
+{
+	struct rig *rig = *state;
+	struct plane *other;
+	struct problem problem;
+
+	assert_non_null(plane_ledger(rig->plane));
+	ledger_change(plane_ledger(rig->plane), LEDGER_DRAIN, LEDGER_DONE, 7, 100);
+	assert_int_equal(plane_open("web", NULL, &other, &problem), 0);
+	assert_int_equal(plane_ledger(other)->changes[LEDGER_DRAIN].ended[LEDGER_DONE], 1);
+	ledger_change(plane_ledger(other), LEDGER_DRAIN, LEDGER_DONE, 7, 200);
+	assert_int_equal(plane_ledger(rig->plane)->changes[LEDGER_DRAIN].ended[LEDGER_DONE], 2);
+	assert_int_equal(plane_ledger(rig->plane)->last_usec, 200);
+	plane_free(other);
+}
+
+/* Pins of a hotstandby that knew no such counts get them, with all else as it is; counts of
+ * another layout are left alone. */
+static void counts_are_made_where_they_are_missing(void **state)
+{
+	struct rig *rig = *state;
+	struct plane *other;
+	struct problem problem;
+	uint64_t word = plane_word(rig->plane);
+
+	assert_int_equal(unlink(FOLDER "/" HS_PIN_LEDGER), 0);
+	assert_int_equal(plane_open("web", NULL, &other, &problem), 0);
+	assert_null(plane_ledger(other));
+	plane_free(other);
+	assert_int_equal(plane_create("web", NULL, &other, &problem), 0);
+	assert_non_null(plane_ledger(other));
+	assert_int_equal(plane_word(other), word);
+	plane_ledger(other)->layout = LEDGER_LAYOUT + 1;
+	plane_free(other);
+	assert_int_equal(plane_create("web", NULL, &other, &problem), 0);
+	assert_null(plane_ledger(other));
+	plane_free(other);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -732,6 +773,8 @@ int main(void)
 		CASE(dead_listeners_make_room),
 		CASE(live_listeners_have_a_limit),
 		CASE(who_was_told_is_kept),
+		CASE(what_was_done_is_counted_for_all),
+		CASE(counts_are_made_where_they_are_missing),
 	};
 
 	return cases_run("pins", tests);

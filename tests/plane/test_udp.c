@@ -407,6 +407,27 @@ static void what_waits_can_be_waited_for(void **state)
 	close(fd);
 }
 
+/* Who does not read loses what its socket has no room for: of that slot it is told. */
+static void what_is_dropped_is_told_by_slot(void **state)
+{
+	struct rig *rig = *state;
+	struct pair pair = start_serving(rig, HS_FLOW_CONNECTION);
+	static const char datagram[1024] = "Q";
+	uint64_t drops[HS_SLOTS_MAX];
+	int fd = open_flow(0);
+
+	assert_int_equal(plane_drops(rig->plane, drops), 2);
+	assert_int_equal(drops[0], 0);
+	server_serve(pair.a, false);
+	/* a receive buffer of the kernel's own size has room for some hundreds */
+	for (unsigned i = 0; i < 2000; i++)
+		assert_int_equal(send(fd, datagram, sizeof(datagram), 0), sizeof(datagram));
+	assert_int_equal(plane_drops(rig->plane, drops), 2);
+	assert_in_range(drops[0], 1, 1999);
+	assert_int_equal(drops[1], 0);
+	close(fd);
+}
+
 static void without_any_slot_the_kernel_chooses(void **state)
 {
 	struct rig *rig = *state;
@@ -740,6 +761,7 @@ int main(void)
 		CASE(epochs_wrap),
 		CASE(a_slot_that_leaves_gives_its_flows_away),
 		CASE(what_waits_can_be_waited_for),
+		CASE(what_is_dropped_is_told_by_slot),
 		CASE(without_any_slot_the_kernel_chooses),
 		CASE(what_is_told_is_bounded),
 		CASE(a_full_table_forgets_old_flows_and_counts),

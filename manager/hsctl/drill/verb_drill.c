@@ -5,11 +5,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/ledger.h"
 #include "hsctl/drill/drill.h"
 #include "hsctl/drill/order.h"
 #include "hsctl/json.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 /* Once it is clear that the limit is missed, by how much matters little: the harm ends. */
@@ -124,14 +126,6 @@ static void note_before(struct drill *drill)
 
 /* ---- one run ---- */
 
-static uint64_t now_realtime(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * USEC_PER_SEC + now.tv_nsec / NSEC_PER_USEC;
-}
-
 static uint64_t moved_so_far(const struct drill *drill)
 {
 	struct plane_totals totals;
@@ -148,7 +142,7 @@ static void prepare_run(struct drill *drill, const struct drill_order *order)
 {
 	struct drill_run *run = drill->run;
 
-	run->began_usec = now_realtime();
+	run->began_usec = now_real_usec();
 	run->limits = drill_order_limits(order, run->scenario);
 	run->of = order->repeat;
 	run->rate = order->target.rate;
@@ -163,6 +157,15 @@ static void prepare_run(struct drill *drill, const struct drill_order *order)
 	if (run->limits.max_gap < FLIP_WITHIN_MAX)
 		drill->flip_within =
 			MIN(FLIP_WITHIN_MAX, 3 * run->limits.max_gap + 2 * USEC_PER_SEC);
+}
+
+/* For monitoring: the next look at the service has it. */
+static void count_run(const struct drill *drill)
+{
+	struct ledger *ledger = plane_ledger(drill->direct.plane);
+
+	if (ledger)
+		ledger_drill(ledger, drill->run->verdict, now_real_usec());
 }
 
 static void finish_run(struct drill *drill)
@@ -181,6 +184,7 @@ static void finish_run(struct drill *drill)
 	if (r < 0)
 		problem_set(&drill->unmeasured, 0, "out of memory");
 	run->verdict = drill_judge(&run->summary, &run->limits, &course, &run->sentence);
+	count_run(drill);
 }
 
 static int measure(struct drill *drill, const struct drill_order *order)

@@ -40,6 +40,9 @@ static struct nlmsghdr *build_request(char *buffer, uint8_t family, const struct
 	request->sdiag_protocol = query->udp ? IPPROTO_UDP : IPPROTO_TCP;
 	request->idiag_states = query->states;
 	request->id.idiag_sport = htons(query->port);
+	/* of a few sockets; of all listening ones it would only make the answer longer */
+	if (query->udp && query->states == 1 << TCP_CLOSE)
+		request->idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1);
 	if (query->tags_fd >= 0) {
 		nest = mnl_attr_nest_start(header, INET_DIAG_REQ_SK_BPF_STORAGES);
 		mnl_attr_put_u32(header, STORAGE_REQ_MAP_FD, query->tags_fd);
@@ -157,6 +160,15 @@ static void read_tag(const struct nlattr *storages, struct hs_tag *tag)
 		memcpy(tag, mnl_attr_get_payload(attr), sizeof(*tag));
 }
 
+/* Array of SK_MEMINFO_VARS words, of which an old kernel has fewer. */
+static uint32_t read_dropped(const struct nlattr *attr)
+{
+	const uint32_t *words = mnl_attr_get_payload(attr);
+	size_t n = mnl_attr_get_payload_len(attr) / sizeof(*words);
+
+	return n > SK_MEMINFO_DROPS ? words[SK_MEMINFO_DROPS] : 0;
+}
+
 static void read_listening_attributes(const struct nlmsghdr *header,
 				      struct listening_socket *socket)
 {
@@ -170,6 +182,8 @@ static void read_listening_attributes(const struct nlmsghdr *header,
 			socket->cgroup_id = mnl_attr_get_u64(attr);
 		else if (mnl_attr_get_type(attr) == INET_DIAG_SK_BPF_STORAGES)
 			read_tag(attr, &socket->tag);
+		else if (mnl_attr_get_type(attr) == INET_DIAG_SKMEMINFO)
+			socket->dropped = read_dropped(attr);
 	}
 }
 

@@ -25,6 +25,7 @@ struct listening_socket {
 	uint32_t inode;
 	uint32_t uid;
 	uint32_t queued;   /* connections that wait for accept(); UDP: bytes in the receive queue */
+	uint32_t dropped;  /* UDP: datagrams for which there was no room; TCP: 0 */
 	uint32_t backlog;  /* what listen() asked for, as cut by the kernel; UDP: 0 */
 	struct hs_tag tag; /* of diag_listening_at() and TCP only; service_id 0 = no tag */
 };

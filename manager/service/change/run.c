@@ -5,6 +5,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "core/ledger.h"
 #include "service/slot/instance.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -72,10 +73,22 @@ static void answer(struct run *run)
 			     "%s", run->sentence.text);
 }
 
+static const enum ledger_outcome outcomes[] = {
+	[RUN_DONE] = LEDGER_DONE, [RUN_UNDONE] = LEDGER_UNDONE, [RUN_FAILED] = LEDGER_FAILED};
+
+/* Before anybody hears of it: who ends right then has counted it. */
+static void count_end(const struct run *run)
+{
+	const struct plane *plane = run->service->plane;
+	struct ledger *ledger = plane ? plane_ledger(plane) : NULL;
+
+	if (ledger)
+		ledger_change(ledger, ledger_verb_from_string(run->verb), outcomes[run->result],
+			      now_usec() - run->begun, now_real_usec());
+}
+
 static void log_end(const struct run *run)
 {
-	static const char *const outcomes[] = {
-		[RUN_DONE] = "done", [RUN_UNDONE] = "undone", [RUN_FAILED] = "failed"};
 	struct journal_scope scope = {
 		.service = run->service->name,
 		.slot = (int)(run->to < HS_SLOTS_MAX ? run->to : run->from),
@@ -83,7 +96,7 @@ static void log_end(const struct run *run)
 	};
 	struct journal_deed deed = {
 		.verb = run->verb,
-		.outcome = outcomes[run->result],
+		.outcome = ledger_outcome_to_string(outcomes[run->result]),
 		.from = run->from < HS_SLOTS_MAX ? (int)run->from : -1,
 		.to = run->to < HS_SLOTS_MAX ? (int)run->to : -1,
 		.by = run->by,
@@ -108,6 +121,7 @@ static void add_ended(struct run *run)
 static void end(struct run *run)
 {
 	run->result = run->kind->describe(run, &run->sentence);
+	count_end(run);
 	log_end(run);
 	answer(run);
 	run->timer = sd_event_source_disable_unref(run->timer);

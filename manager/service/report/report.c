@@ -63,7 +63,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	uint32_t queued[HS_PLACES_MAX] = {0};
 	struct plane_totals totals = {0};
 	struct slot_flows flows[HS_SLOTS_MAX];
-	uint64_t peers[HS_SLOTS_MAX];
+	uint64_t peers[HS_SLOTS_MAX], drops[HS_SLOTS_MAX];
 
 	if (!plane)
 		return;
@@ -78,6 +78,10 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	plane_flows(plane, flows);
 	report->has_flows = plane_has_flows(plane);
 	report->has_peers = plane_peers(plane, peers) > 0;
+	report->has_drops = plane_drops(plane, drops) > 0;
+	report->has_ledger = plane_ledger(plane);
+	if (report->has_ledger)
+		report->ledger = *plane_ledger(plane);
 	report->flows_evicted = totals.flows_evicted;
 	report->park_ready = plane_has_park(plane);
 	report->parked = queued[HS_SLOT_PARK];
@@ -92,6 +96,7 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 		report->slots[i].totals = totals.slots[i];
 		report->slots[i].flows = flows[i].n;
 		report->slots[i].peers = peers[i];
+		report->slots[i].drops = drops[i];
 		report->slots[i].queued = queued[i];
 		report->slots[i].retired = plane_is_retired(plane, i);
 		report->slots[i].suspect = plane_is_suspect(plane, i);
@@ -225,6 +230,11 @@ static json_object *slot_to_json(const struct service_report *report, unsigned s
 	json_object_object_add(object, "full", json_object_new_boolean(in->full));
 	add_number(object, "chosen", in->totals.chosen);
 	add_number(object, "fell_through", in->totals.fell_through);
+	json_object_object_add(object, "opened",
+			       report->accounting ? json_object_new_uint64(in->totals.opened)
+						  : NULL);
+	json_object_object_add(object, "datagrams_dropped",
+			       report->has_drops ? json_object_new_uint64(in->drops) : NULL);
 	add_number(object, "migrated_in", in->totals.migrated_in);
 	add_text(object, "health", in->probed ? health_state_to_string(in->health) : NULL);
 	add_text(object, "health_reason", in->probed ? in->health_reason.text : NULL);
@@ -291,6 +301,68 @@ static json_object *foreign_to_json(const struct foreign_list *list, bool withhe
 	return array;
 }
 
+static json_object *bounds_to_json(void)
+{
+	json_object *list = json_object_new_array();
+
+	for (unsigned i = 0; i < LEDGER_BOUNDS; i++)
+		json_object_array_add(list, json_object_new_uint64(ledger_bound(i)));
+	return list;
+}
+
+/* How many took no longer, by bound. NULL: there was none. */
+static json_object *within_to_json(const struct ledger_changes *changes)
+{
+	json_object *list;
+	uint64_t n = 0;
+
+	if (!changes->longest_usec)
+		return NULL;
+	list = json_object_new_array();
+	for (unsigned i = 0; i < LEDGER_BOUNDS; i++) {
+		n += changes->within[i];
+		json_object_array_add(list, json_object_new_uint64(n));
+	}
+	return list;
+}
+
+static json_object *verb_to_json(const struct ledger *ledger, enum ledger_verb verb)
+{
+	const struct ledger_changes *changes = &ledger->changes[verb];
+	json_object *object = json_object_new_object();
+
+	add_text(object, "verb", ledger_verb_to_string(verb));
+	for (unsigned i = 0; i < LEDGER_OUTCOME_COUNT; i++)
+		add_number(object, ledger_outcome_to_string(i), changes->ended[i]);
+	add_number(object, "duration_us", changes->duration_usec);
+	add_number(object, "longest_us", changes->longest_usec);
+	json_object_object_add(object, "within", within_to_json(changes));
+	return object;
+}
+
+static json_object *changes_to_json(const struct ledger *ledger)
+{
+	json_object *object = json_object_new_object(), *verbs = json_object_new_array();
+
+	for (unsigned i = 0; i < LEDGER_VERB_COUNT; i++)
+		json_object_array_add(verbs, verb_to_json(ledger, i));
+	add_time(object, "last", ledger->last_usec);
+	json_object_object_add(object, "bounds_us", bounds_to_json());
+	json_object_object_add(object, "verbs", verbs);
+	return object;
+}
+
+static json_object *drills_to_json(const struct ledger *ledger)
+{
+	json_object *object = json_object_new_object();
+
+	add_time(object, "last", ledger->drill_usec);
+	add_time(object, "last_passed", ledger->drill_passed_usec);
+	for (unsigned i = 0; i < DRILL_VERDICT_COUNT; i++)
+		add_number(object, drill_verdict_to_string(i), ledger->drills[i]);
+	return object;
+}
+
 void report_canary(json_object *object, const struct canary_filter *filter)
 {
 	json_object *from = json_object_new_array();
@@ -325,7 +397,12 @@ json_object *report_to_json(const struct service_report *report)
 	add_text(object, "failover", config_failover_to_string(report->failover));
 	add_number(object, "hold_ms", report->hold_usec / USEC_PER_MSEC);
 	add_text(object, "intake", config_intake_to_string(intake_of(&report->intake)));
+	json_object_object_add(object, "exclusive", json_object_new_boolean(report->exclusive));
 	add_text(object, "change", report->change);
+	json_object_object_add(object, "changes",
+			       report->has_ledger ? changes_to_json(&report->ledger) : NULL);
+	json_object_object_add(object, "drills",
+			       report->has_ledger ? drills_to_json(&report->ledger) : NULL);
 	json_object_object_add(object, "listeners", listeners_to_json(report));
 	json_object_object_add(object, "slots", slots);
 	json_object_object_add(object, "foreign",
@@ -375,6 +452,19 @@ json_object *report_to_row(const struct service_report *report)
 	add_count(object, "parked", report->parked);
 	json_object_object_add(object, "listeners", listeners_to_json(report));
 	add_text(object, "problem", report->problem.text);
+	return object;
+}
+
+json_object *report_manager(const struct manager_report *report)
+{
+	json_object *object = json_object_new_object();
+
+	add_text(object, "version", report->version);
+	add_time(object, "started", report->started_usec);
+	add_number(object, "starts", report->starts);
+	add_number(object, "longest_turn_us", report->longest_turn_usec);
+	add_number(object, "services", report->n_services);
+	add_number(object, "missing", report->n_missing);
 	return object;
 }
 

@@ -14,6 +14,7 @@
 #include "core/change/switchover.h"
 #include "core/change/upgrade.h"
 #include "core/config.h"
+#include "core/ledger.h"
 #include "core/name.h"
 #include "core/outdated.h"
 #include "core/setup/intake.h"
@@ -31,6 +32,7 @@ struct slot_report {
 	unsigned sockets;
 	struct slot_totals totals;
 	uint64_t flows; /* UDP */
+	uint64_t drops; /* datagrams for which its sockets had no room */
 	uint64_t peers; /* see plane_peers() */
 	uint32_t queued;
 	bool retired;	       /* see plane_is_retired() */
@@ -66,9 +68,13 @@ struct service_report {
 	struct canary_filter canary;	    /* whom the canary is for */
 	bool has_flows;			    /* see plane_has_flows() */
 	uint64_t flows_evicted;
-	bool has_peers;	 /* they were counted */
-	bool park_ready; /* there is a park on some listener */
-	unsigned n_held; /* addresses that no slot serves, and a park keeps */
+	bool has_peers; /* they were counted */
+	bool has_drops; /* likewise */
+	bool has_ledger;
+	struct ledger ledger; /* what was done with it */
+	bool exclusive;	      /* see config.h */
+	bool park_ready;      /* there is a park on some listener */
+	unsigned n_held;      /* addresses that no slot serves, and a park keeps */
 	struct address held[PLANE_LISTENERS_MAX];
 	uint32_t parked; /* connections that wait there */
 	enum config_failover failover;
@@ -96,6 +102,16 @@ json_object *report_to_json(const struct service_report *report);
 /* What `hsctl list --json` has of it: of hundreds of services the whole would be too much for a
  * look. Likewise. */
 json_object *report_to_row(const struct service_report *report);
+
+/* hsd itself. */
+struct manager_report {
+	const char *version;
+	uint64_t started_usec; /* CLOCK_REALTIME */
+	uint64_t starts;       /* see system/startlog.h */
+	uint64_t longest_turn_usec;
+	size_t n_services, n_missing; /* that it manages; configured, and could not be taken up */
+};
+json_object *report_manager(const struct manager_report *report);
 
 /* The result of a finished change, and one step of it. */
 json_object *report_change(const struct switchover *s, const char *service,

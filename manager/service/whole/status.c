@@ -147,6 +147,7 @@ void service_report(struct service *service, struct service_report *ret_report)
 	ret_report->foreign = service->foreign;
 	ret_report->intake.wanted = service->config.intake;
 	ret_report->failover = service->config.failover;
+	ret_report->exclusive = service->config.exclusive;
 	if (service->failover)
 		ret_report->hold_usec = failover_hold(service->failover);
 	report_read_plane(ret_report, service->plane);
