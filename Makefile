@@ -70,8 +70,8 @@ SKELS    := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
 C_SRC    := $(wildcard manager/*/*.c manager/*/*/*.c)
 LIB_SRC  := $(filter-out %/main.c,$(C_SRC))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
-# those that speak to servers, without any privilege
-OWN_PROGRAMS := hs-probe hs-plugin
+# those that speak to servers, and to Prometheus, without any privilege
+OWN_PROGRAMS := hs-probe hs-plugin hotstandby-exporter
 PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-borrow $(BUILD)/hs-hook $(OWN_PROGRAMS:%=$(BUILD)/%) $(BUILD)/hs-example-server
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 PLANE_TESTS := $(patsubst tests/plane/%.c,$(BUILD)/tests/plane/%,$(wildcard tests/plane/test_*.c))
@@ -125,6 +125,11 @@ $(BUILD)/hs-hook: $(BUILD)/manager/hook/main.o
 $(BUILD)/hs-probe: $(BUILD)/manager/probe/main.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd $(shell pkg-config --libs libcurl) -o $@
+
+# the only one with libmicrohttpd
+$(BUILD)/hotstandby-exporter: $(BUILD)/manager/exporter/main.o $(BUILD)/libhotstandby.a
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) $(shell pkg-config --libs libmicrohttpd) -o $@
 
 $(BUILD)/hs-borrow: $(BUILD)/manager/borrow/main.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
@@ -232,6 +237,7 @@ INSTALLED := \
 	0644:units/org.hotstandby1.conf:$(BUS_FOLDER:/usr/%=%)/dbus-1/system.d/org.hotstandby1.conf \
 	$(foreach f,$(INTERFACES),0644:$(f):share/dbus-1/interfaces/$(notdir $(f))) \
 	0644:data/org.hotstandby1.policy:$(POLKIT_FOLDER)/org.hotstandby1.policy \
+	0644:units/hotstandby-exporter.sysusers:lib/sysusers.d/hotstandby-exporter.conf \
 	0644:units/hotstandby.catalog:lib/systemd/catalog/hotstandby.catalog \
 	0644:$(BUILD)/units/packages/80hotstandby:$(SYSCONFDIR)/apt/apt.conf.d/80hotstandby \
 	0644:$(BUILD)/units/packages/needrestart.conf:$(SYSCONFDIR)/needrestart/conf.d/hotstandby.conf \

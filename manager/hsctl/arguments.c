@@ -42,6 +42,7 @@ enum {
 	LONG_SCHEMA,
 	LONG_WITH_ADDRESSES,
 	LONG_WITH_ENVIRONMENT,
+	LONG_OPENMETRICS,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -80,6 +81,7 @@ static const struct option long_options[] = {
 	{"schema", no_argument, NULL, LONG_SCHEMA},
 	{"with-addresses", no_argument, NULL, LONG_WITH_ADDRESSES},
 	{"with-environment", no_argument, NULL, LONG_WITH_ENVIRONMENT},
+	{"openmetrics", no_argument, NULL, LONG_OPENMETRICS},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -265,6 +267,7 @@ static const struct {
 	{LONG_SCHEMA, OPTION_CONFIG},
 	{LONG_WITH_ADDRESSES, OPTION_REPORT},
 	{LONG_WITH_ENVIRONMENT, OPTION_REPORT},
+	{LONG_OPENMETRICS, OPTION_OPENMETRICS},
 };
 
 /* Which verbs take it; 0: all. */
@@ -323,6 +326,8 @@ static bool *special_switch(struct arguments *a, int option)
 		return &a->with_addresses;
 	case LONG_WITH_ENVIRONMENT:
 		return &a->with_environment;
+	case LONG_OPENMETRICS:
+		return &a->openmetrics;
 	default:
 		return NULL;
 	}
@@ -478,6 +483,8 @@ static const char *option_name(unsigned bits)
 		return "option of config";
 	if (bits & OPTION_REPORT)
 		return "option of report";
+	if (bits & OPTION_OPENMETRICS)
+		return "--openmetrics";
 	static const char *const names[] = {"--to",    "--settle", "--drain", "--then",
 					    "--watch", "--list",   "-f",      "-n"};
 

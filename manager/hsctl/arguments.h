@@ -36,6 +36,7 @@ enum verb_option {
 	OPTION_EXEC = 1 << 25,	 /* all that exec takes */
 	OPTION_CONFIG = 1 << 26, /* all that config takes */
 	OPTION_REPORT = 1 << 27, /* all that report takes */
+	OPTION_OPENMETRICS = 1 << 28,
 };
 
 /* Values that stay text until their verb reads them. */
@@ -87,7 +88,7 @@ struct arguments {
 	enum switchover_then then; /* THEN_COUNT = not given */
 	bool watch, list, follow, all, yes, put_back, smoke_may_be_silent;
 	bool alias, no_alias, must_connect, cat, schema;
-	bool with_addresses, with_environment;
+	bool with_addresses, with_environment, openmetrics;
 	const char *alias_name;	       /* NULL = that of the service */
 	bool outdated;		       /* then there may be any number of services */
 	const char *texts[TEXT_COUNT]; /* NULL = not given */

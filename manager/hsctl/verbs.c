@@ -65,6 +65,19 @@ static const struct verb verbs[] = {
 		.run = verb_history,
 	},
 	{
+		.name = "metrics",
+		.arguments = "",
+		.summary = "what is counted, for Prometheus",
+		.details =
+			"      --openmetrics    as OpenMetrics 1.0 has it; by default in the text "
+			"format that\n"
+			"                       promtool checks and node_exporter reads from "
+			"files\n"
+			"hotstandby-exporter(8) gives the same to who asks by HTTP.\n",
+		.options = OPTION_OPENMETRICS,
+		.run = verb_metrics,
+	},
+	{
 		.name = "switchover",
 		.arguments = "SERVICE",
 		.summary = "new connections to the standby, the old instance finishes",
@@ -468,6 +481,8 @@ static const struct {
 	{"ls", "hsctl list"},
 	{"top", "hsctl status --watch"},
 	{"watch", "hsctl status --watch"},
+	{"stats", "hsctl status, or hsctl metrics"},
+	{"prometheus", "hsctl metrics"},
 	{"log", "hsctl events SERVICE"},
 	{"logs", "hsctl events SERVICE"},
 	{"journal", "hsctl events SERVICE"},

@@ -42,6 +42,7 @@ int verb_status(const struct arguments *arguments);
 int verb_connections(const struct arguments *arguments);
 int verb_events(const struct arguments *arguments);
 int verb_upgrade(const struct arguments *arguments);
+int verb_metrics(const struct arguments *arguments);
 int verb_history(const struct arguments *arguments);
 int verb_drain(const struct arguments *arguments);
 int verb_drill(const struct arguments *arguments);

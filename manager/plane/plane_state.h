@@ -22,7 +22,7 @@ struct plane {
 	struct flows flows;
 	struct paths paths;
 	struct ledger *ledger; /* mapped; NULL: there is none */
-	unsigned flow_max;   /* room of the table, should this process be the one to make it */
+	unsigned flow_max;     /* room of the table, should this process be the one to make it */
 	struct listener *listeners[CONFIG_LISTENERS_MAX];
 	size_t n_listeners;
 	char *cgroups[HS_SLOTS_MAX]; /* of the slots' units; NULL = none */

@@ -35,6 +35,7 @@ static const struct option_help rows[] = {
 	{"no-ask-password", "refuse what takes a password", OFFER_NONE, NULL},
 	{"no-block", "do not wait for the end of a change", OFFER_NONE, NULL},
 	{"no-color", "without colour", OFFER_NONE, NULL},
+	{"openmetrics", "as OpenMetrics 1.0 has it", OFFER_NONE, NULL},
 	{"outdated", "what runs files that were replaced since", OFFER_NONE, NULL},
 	{"output", "where to write it", OFFER_FILES, NULL},
 	{"path", "of an AF_UNIX socket", OFFER_FILES, NULL},
