@@ -222,6 +222,7 @@ POLKIT_FOLDER := /usr/share/polkit-1/actions
 INTERFACES := $(wildcard data/org.hotstandby1.*.xml)
 UNITS    := $(patsubst %,$(BUILD)/%,$(wildcard units/*.service units/*.socket units/*.timer units/*.target))
 EXAMPLES := $(patsubst %,$(BUILD)/%,$(wildcard units/examples/*))
+MONITORING := $(wildcard examples/monitoring/*)
 PACKAGES := $(patsubst %,$(BUILD)/%,$(wildcard units/packages/*))
 PAGES    := $(patsubst %,$(BUILD)/%,$(wildcard man/*.[1-8]))
 
@@ -247,6 +248,7 @@ INSTALLED := \
 	0644:scripts/completion/hsctl.fish:share/fish/vendor_completions.d/hsctl.fish \
 	$(foreach f,$(EXAMPLES),0644:$(f):share/hotstandby/examples/$(notdir $(f))) \
 	0644:examples/polkit/50-hotstandby.rules:share/hotstandby/examples/50-hotstandby.rules \
+	$(foreach f,$(MONITORING),0644:$(f):share/hotstandby/monitoring/$(notdir $(f))) \
 	$(foreach f,$(PAGES),0644:$(f):share/man/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
 
 install: all $(UNITS) $(EXAMPLES) $(PACKAGES) $(PAGES)
