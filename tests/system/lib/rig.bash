@@ -69,7 +69,7 @@ rig_up() {
 #
 # They add to files beside their objects when they end, as those of unit tests do; inside, that is a layer over the
 # host's folder, out of which they are taken at the end. Files of tests have to come one after the other therefore.
-# What is killed, and workers of hsd's, which end by _exit(), are not seen.
+# What is killed is not seen.
 
 allow_counting() {
 	local unit
