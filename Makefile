@@ -34,7 +34,7 @@ CC         ?= gcc
 CLANG      ?= clang
 BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
 PKGS       := libbpf libsystemd libmnl smartcols json-c
-VERSION    := 0.1
+VERSION    := 0.2
 
 Q   := $(if $(V),,@)
 say  = @$(if $(V),:,printf '  %-6s %s\n' $(1) $@)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* scripts/coverage: what ends by _exit(2), as workers and children of tests do, tells first which lines it
- * has reached. Linked in place of _exit(). */
+/* scripts/coverage: what ends by _exit(2), as workers and children of tests do, tells first which
+ * lines it has reached. Linked in place of _exit(). */
 #include <gcov.h>
 
 void __real__exit(int code);
