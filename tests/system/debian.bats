@@ -33,10 +33,10 @@ built_in() {
 	echo "$top/$place/deb"
 }
 
-# minimal RELEASE DEB: a root with what the package depends on, and a server and clients to try it with
+# minimal RELEASE DEB: a root with what the packages depend on, and a server and clients to try it with
 minimal() {
-	local needed
-	needed=$(dpkg-deb --field "$2" Depends | tr ',' '\n' | sed -E 's/^ *//; s/[ |(].*//; /^$/d')
+	local deb needed
+	needed=$(for deb in "${2%/*}"/hotstandby{,-exporter}_*.deb; do dpkg-deb --field "$deb" Depends | tr ',' '\n' | sed -E 's/^ *//; s/[ |(].*//; /^$/d; /^hotstandby$/d'; done)
 	# shellcheck disable=SC2086 # a list of words
 	debian_root "$1" systemd-sysv nginx wrk curl procps $needed
 }
@@ -75,12 +75,14 @@ plainly() {
 }
 
 @test "make rpm: rpmbuild accepts the spec, its packages have the files of Debian's, and two builds give equal bytes" {
-	local file folder second=$BATS_TEST_TMPDIR/second
+	local file folder package second=$BATS_TEST_TMPDIR/second
 	folder=$(built_in "$(debian_release)")
 	make -s -C "$top" BUILD="$made" rpm
-	diff <(dpkg-deb --contents "$(one_of "$folder" hotstandby)" | sed -n 's/^-.* \.\//\//p' | plainly) \
-		<(rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$top/$made/rpm/hotstandby-$version"-*."$(uname -m).rpm" |
-			sed -n 's/^-[^ ]* //p' | plainly)
+	for package in hotstandby hotstandby-exporter; do
+		diff <(dpkg-deb --contents "$(one_of "$folder" $package)" | sed -n 's/^-.* \.\//\//p' | plainly) \
+			<(rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$top/$made/rpm/$package-$version"-*."$(uname -m).rpm" |
+				sed -n 's/^-[^ ]* //p' | plainly)
+	done
 	make -s -C "$top" BUILD="$second" rpm
 	# but for the source package, which says where it was made
 	for file in "$top/$made/rpm"/*.{"$(uname -m)",noarch}.rpm; do

@@ -19,7 +19,7 @@ renamed() {
 	mkdir -p "$3"
 	rm -rf "$work"
 	dpkg-deb --raw-extract "$1" "$work"
-	sed -i "s/^Version: .*/Version: $2/" "$work/DEBIAN/control"
+	sed -i "s/^Version: .*/Version: $2/; s/hotstandby (= $version)/hotstandby (= $2)/" "$work/DEBIAN/control"
 	dpkg-deb --build -Znone "$work" "$3" >/dev/null
 	rm -rf "$work"
 }
@@ -34,6 +34,7 @@ bring() {
 	cp "$top/tests/system/lib/load.lua" "$root$work/tests/system/lib/"
 	cp "$1"/*.deb "$root$work/"
 	renamed "$(one_of "$1" hotstandby)" "$version+next" "$root$work/new"
+	renamed "$(one_of "$1" hotstandby-exporter)" "$version+next" "$root$work/new"
 }
 
 apt_inside() {
@@ -43,8 +44,10 @@ apt_inside() {
 # as README says
 install_packages() {
 	apt_inside install "/root/source/hotstandby_${version}_$(dpkg --print-architecture).deb" \
+		"/root/source/hotstandby-exporter_${version}_$(dpkg --print-architecture).deb" \
 		"/root/source/hotstandby-doc_${version}_all.deb"
 	[[ $(inside systemctl show -P ActiveState hsd) == active ]] || fail 'hsd does not run behind the installation'
+	inside curl -sSf http://127.0.0.1:9960/metrics | grep -q '^# EOF' || fail 'nobody answers Prometheus'
 	[[ $(hs --version) == "hsctl $version" ]]
 }
 
