@@ -281,4 +281,5 @@ clean:
 .PHONY: all objects unit-tests plane-tests engine-tests hostile-tools fuzzers fuzz benches check check-installed lint demo bench coverage install \
 	uninstall deb rpm dist clean help always
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# beside objects alone: a folder of a package may be called so, too
+-include $(shell find $(BUILD)/manager $(BUILD)/bpf $(BUILD)/examples $(BUILD)/tests -type f -name '*.d' 2>/dev/null)

@@ -33,6 +33,8 @@ bring() {
 	cp -r "$top/debian/tests" "$root$work/debian/"
 	cp "$top/tests/system/lib/load.lua" "$root$work/tests/system/lib/"
 	cp "$1"/*.deb "$root$work/"
+	renamed "$(one_of "$1" hotstandby)" 0.1 "$root$work/old"
+	renamed "$(one_of "$1" hotstandby-exporter)" 0.1 "$root$work/old"
 	renamed "$(one_of "$1" hotstandby)" "$version+next" "$root$work/new"
 	renamed "$(one_of "$1" hotstandby-exporter)" "$version+next" "$root$work/new"
 }
@@ -51,9 +53,19 @@ install_packages() {
 	[[ $(hs --version) == "hsctl $version" ]]
 }
 
-upgraded_under_load() {
-	inside env UPGRADE='apt-get -q -y -o Dpkg::Use-Pty=0 install /root/source/new/hotstandby_*.deb' \
+# under_load ARGUMENT...: the package's own test, in which apt installs so
+under_load() {
+	inside env UPGRADE="apt-get -q -y -o Dpkg::Use-Pty=0 install $*" \
 		DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 /root/source/debian/tests/switchover
+}
+upgraded_under_load() { under_load '/root/source/new/*.deb'; }
+
+# What it installs as an older one is this one, as far as it goes: that what is pinned is given back to a real one is in
+# abi.bats.
+downgraded_under_load() {
+	under_load --allow-downgrades '/root/source/old/*.deb' | tee "$BATS_TEST_TMPDIR/back"
+	grep -q 'hsd runs, and hands over to version 3 when it ends' "$BATS_TEST_TMPDIR/back" ||
+		fail 'what is pinned is not given back to the older release'
 }
 
 removed_wholly() {
@@ -68,6 +80,7 @@ life() {
 	install_packages
 	upgraded_under_load | tee "$BATS_TEST_TMPDIR/load"
 	say "$(grep '^# requests=' "$BATS_TEST_TMPDIR/load") in the package's own test"
+	downgraded_under_load
 	removed_wholly
 	diff <(echo "$before") <(files_of_etc)
 }
