@@ -109,12 +109,6 @@ said_so() { grep -q 'hsd is not running; done directly through the kernel' <<<"$
 	let_go
 }
 
-@test "a drain needs hsd, and says so" {
-	run -1 hs drain app 1
-	[[ $output == *'a drain needs hsd; start it: systemctl start hsd'* ]]
-	[[ $(slot_state app 1) == ready ]]
-}
-
 @test "undone when the target dies meanwhile" {
 	local job status=0
 	hs switchover app --settle=10s >"$BATS_TEST_TMPDIR/change" 2>&1 3>&- &

@@ -166,7 +166,7 @@ setting() { hs config app --json | jq -c ".settings[] | select(.key == \"$1\") |
 	run -1 hs edit other
 	[[ $output == *'other is not managed by hotstandby'* ]]
 	run -1 as_nobody env EDITOR=true hsctl edit app
-	[[ $output == *'Permission denied; run it with sudo'* ]]
+	[[ $output == *'only root may do this: '*'; run it with sudo'* ]]
 	edits '[Service]\nSlots=3\n'
 	inside systemctl stop hsd
 	run -0 edit
