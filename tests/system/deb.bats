@@ -4,6 +4,7 @@
 # The package of Debian in its whole life on this release: installed, upgraded under load, refused to go while it is in
 # use, purged. What is in it is what make has made already; debian.bats builds it as a distribution does, and has other
 # releases.
+# Thorough: the machine is told of a package three times, and nothing else depends on packages.
 # Built: by make, of this tree
 
 load lib/rig

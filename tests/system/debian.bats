@@ -3,7 +3,7 @@
 #
 # Packages as a distribution builds them, and what becomes of a minimal Debian 12 and 13 into which they are installed.
 # Long: begun with the first.
-# Thorough: it compiles everything four times; deb has the package's life.
+# Thorough: it compiles everything four times.
 # Built: by make, of this tree
 
 load lib/rig
