@@ -146,7 +146,8 @@ restart_both() {
 	run -2 hs doctor own sock
 	run -2 hs doctor ../etc
 	run -2 hs doctor --to=1
-	run -2 hs doctor -M somewhere
+	run -1 hs doctor -M somewhere
+	[[ $output == *'container somewhere'* ]]
 }
 
 @test "sysctls that hurt" {
