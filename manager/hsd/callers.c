@@ -40,7 +40,7 @@ struct caller {
 	struct callers *callers;
 	char name[NAME_SIZE]; /* ":1.42"; "" = this place is free */
 	bool known, member;
-	uid_t uid, login;	  /* as whom it runs; who has logged in */
+	uid_t uid, login;	  /* as whom it runs; if that is root, who has logged in */
 	char unit[UNIT_NAME_MAX]; /* in which it was when it first asked; "" = not known */
 	uint64_t seen; /* counts up: who has the lowest has asked for nothing for longest */
 	sd_bus_slot *question;
@@ -210,7 +210,8 @@ static int read_groups(sd_bus_message *m, struct caller *caller)
 	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-/* Of a process of another user's, or with more privileges than ours, we may not see it. */
+/* Who is behind a process of root's. Of any other it says nothing: where nobody has logged in each
+ * process may write there whom it likes. */
 static uid_t login_of(pid_t pid, uid_t otherwise)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -218,7 +219,7 @@ static uid_t login_of(pid_t pid, uid_t otherwise)
 	uint64_t uid;
 
 	snprintf(path, sizeof(path), "/proc/%d/loginuid", pid);
-	if (pid <= 0 || file_read(path, 32, &text) < 0)
+	if (otherwise || pid <= 0 || file_read(path, 32, &text) < 0)
 		return otherwise;
 	text[strcspn(text, "\n")] = '\0';
 	return parse_unsigned(text, 0, UINT32_MAX - 1, &uid) < 0 ? otherwise : (uid_t)uid;

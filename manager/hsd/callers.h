@@ -28,8 +28,8 @@ struct callers *callers_free(struct callers *callers);
  * asked for it. */
 uint32_t callers_uid(struct callers *callers, sd_bus_message *m);
 bool callers_is_root(struct callers *callers, sd_bus_message *m);
-/* Who it is for the history: who has logged in, where the kernel tells us, else as whom the sender
- * runs, in which unit; and by which right they may what is not for everybody. */
+/* Who it is for the history: as whom the sender runs, and if that is root who has logged in, where
+ * the kernel tells us; in which unit; and by which right they may what is not for everybody. */
 void callers_actor(struct callers *callers, sd_bus_message *m, struct journal_actor *ret_actor);
 /* Whether the sender may see who connects, and what processes of others are called: root, and
  * members of the group hotstandby. */

@@ -54,7 +54,7 @@ const char *journal_message_id(enum journal_kind kind);
 
 /* Who asked for something. */
 struct journal_actor {
-	uint32_t uid; /* who has logged in, or as whom it runs; JOURNAL_UID_NONE = nobody asked */
+	uint32_t uid; /* as whom it runs; of root who has logged in; JOURNAL_UID_NONE = nobody */
 	char right[RIGHT_NAME_MAX]; /* by which they may; see core/right.h. "" = not known */
 	char unit[UNIT_NAME_MAX];   /* that the process is in: "session-2.scope"; likewise */
 };

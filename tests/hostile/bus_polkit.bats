@@ -143,6 +143,32 @@ to_slot_1=(int32:1 uint64:0 uint64:0 string:keep)
 	nothing_was_done
 }
 
+# Where nobody has logged in, any process may write there who has.
+@test "who began a drain may end it, who says that it had logged in as that user may not" {
+	local carla job
+	carla=$(inside id -u carla)
+	hold 9811 1
+	[[ $held == 0 ]]
+	ask carla Drain uint32:0 uint64:60000000 >"$BATS_TEST_TMPDIR/drain" 2>&1 3>&- &
+	job=$!
+	wait_for 10 is_draining
+	run as_nobody sh -c "echo $carla >/proc/self/loginuid && cat /proc/self/loginuid && echo &&
+		exec dbus-send --system --print-reply --dest=${app[*]:0:2} ${app[2]}.CancelDrain"
+	[[ ${lines[0]} == "$carla" && $output == *'without the right org.hotstandby1.drain'* ]] || fail "said: $output"
+	is_draining
+	polkit_stands
+	ask carla CancelDrain
+	wait_for 10 is_idle
+	wait $job || true
+	grep -q 'interrupted; slot 0 of app stays out of service' "$BATS_TEST_TMPDIR/drain"
+	let_go
+	hs adopt app@0.service
+	inside pkill -CONT -x polkitd
+	prefer app 0
+}
+is_draining() { [[ $(status app .change) == drain ]] && is_state app 0 leaving; }
+is_idle() { [[ $(status app .change) != drain ]]; }
+
 has_askers() { (($(inside pgrep -c -x dbus-send) >= $1)); }
 
 @test "texts without end" {
