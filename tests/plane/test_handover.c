@@ -8,10 +8,12 @@
  */
 #include "cases.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -478,6 +480,32 @@ static void assert_attached(const struct server *server)
 	}
 }
 
+/* Without hsd, between the two releases. */
+static void who_disables_takes_the_bind_programs_of_the_version_before_away(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	_cleanup_(close_fdp) int cgroup = -1;
+	struct force *force;
+
+	attach_all(rig, pair.a);
+	assert_int_equal(cgroup_open(pair.a->cgroup, &cgroup), 0);
+	go_back(rig);
+	assert_int_equal(force_open("web", &force), 0);
+	assert_int_equal(force_detach(force, pair.a->cgroup), 0);
+	force_free(force);
+	for (size_t i = 0; i < ARRAY_SIZE(attached); i++) {
+		bool binds = strstr(attached[i].pin, "/bind");
+		uint32_t ids[8], n = ARRAY_SIZE(ids);
+
+		assert_int_equal(bpf_prog_query(cgroup, attached[i].type, 0, NULL, ids, &n), 0);
+		assert_int_equal(n, binds || attached[i].type == BPF_CGROUP_SOCK_OPS ? 0 : 1);
+	}
+	assert_before();
+	rig_planes(rig);
+}
+
 /* As if another release had made them. */
 static void forge_builds(void)
 {
@@ -547,6 +575,27 @@ static void programs_in_control_groups_are_replaced(void **state)
 	assert_attached(pair.a);
 }
 
+/* Whoever has had one delegated to may close it to others, and must not stop an upgrade. */
+static void a_closed_control_group_is_passed_over(void **state)
+{
+	struct rig *rig = *state;
+	_cleanup_(close_fdp) int pin = -1;
+	char mount[PATH_MAX];
+	struct pin_path closed;
+	uid_t was;
+
+	rig_check(mptcp_refuse("/no/such/cgroup", NULL) == -ENOENT);
+	assert_int_equal(pin_open(NOW "/mptcp", &pin), 0);
+	assert_int_equal(cgroup_mount(mount, sizeof(mount)), 0);
+	closed = pin_path("%s%s/closed", mount, rig->group);
+	rig_check(!mkdir(closed.text, 0700));
+	was = setfsuid(65534);
+	assert_null(opendir(closed.text));
+	assert_int_equal(cgroup_replace_program(BPF_CGROUP_INET_SOCK_CREATE, pin, -1), 0);
+	setfsuid(was);
+	rig_check(!rmdir(closed.text));
+}
+
 static void who_dies_in_the_middle_leaves_none_behind(void **state)
 {
 	struct rig *rig = *state;
@@ -585,7 +634,9 @@ int main(void)
 		CASE(what_one_does_not_know_of_is_refused),
 		CASE(no_other_version_is_given_back_to),
 		CASE(an_older_one_that_was_started_by_mistake_leaves_nothing),
+		CASE(who_disables_takes_the_bind_programs_of_the_version_before_away),
 		CASE(programs_in_control_groups_are_replaced),
+		CASE(a_closed_control_group_is_passed_over),
 		CASE(who_dies_in_the_middle_leaves_none_behind),
 	};
 

@@ -10,6 +10,7 @@
 
 #include "force.skel.h"
 #include "hs_abi.h"
+#include "plane/bpf/handover.h"
 #include "plane/bpf/load.h"
 #include "plane/bpf/pins.h"
 #include "plane/bpf/pinset.h"
@@ -89,7 +90,8 @@ static int open_pins(const char *folder, struct force **ret_force)
 	if (!force)
 		return -ENOMEM;
 	r = open_ports(folder, &ports, &force->ports);
-	if (!r && __atomic_load_n(&force->ports->abi, __ATOMIC_ACQUIRE) != HS_ABI_VERSION)
+	/* of the version before they do the same; another build is made anew before it is used */
+	if (!r && !handover_is_readable(__atomic_load_n(&force->ports->abi, __ATOMIC_ACQUIRE)))
 		r = -ENOENT;
 	for (size_t i = 0; !r && i < ARRAY_SIZE(programs); i++)
 		r = pin_open(pin_path("%s/%s", folder, programs[i].pin).text,

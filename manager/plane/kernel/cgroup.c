@@ -55,6 +55,7 @@ struct walk {
 	folder_fn each;
 	void *userdata;
 	unsigned left; /* folders that may still come */
+	bool passes;   /* over folders that we may not open, with what is below them */
 };
 
 static int walk(const char *path, unsigned depth, struct walk *rest)
@@ -68,7 +69,7 @@ static int walk(const char *path, unsigned depth, struct walk *rest)
 		return r;
 	dir = opendir(path);
 	if (!dir)
-		return -errno;
+		return rest->passes && errno == EACCES ? 0 : -errno;
 	while (!r && depth && (entry = readdir(dir))) {
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
@@ -84,7 +85,7 @@ static int walk(const char *path, unsigned depth, struct walk *rest)
 
 static int walk_cgroup(const char *cgroup, folder_fn each, void *userdata)
 {
-	struct walk rest = {each, userdata, FOLDERS_MAX};
+	struct walk rest = {each, userdata, FOLDERS_MAX, false};
 	char mount[PATH_MAX], path[2 * PATH_MAX];
 	int r;
 
@@ -173,7 +174,7 @@ static int compare_and_keep(const char *folder, void *userdata)
 int cgroup_find(uint64_t id, char cgroup[PATH_MAX])
 {
 	struct search search = {.id = id};
-	struct walk all = {compare_and_keep, &search, UINT_MAX};
+	struct walk all = {compare_and_keep, &search, UINT_MAX, true};
 	char mount[PATH_MAX];
 	int r = cgroup_mount(mount, sizeof(mount));
 
@@ -294,7 +295,7 @@ static int replace_in(const char *folder, void *userdata)
 int cgroup_replace_program(int type, int program_fd, int to_fd)
 {
 	struct replacement replacement = {type, program_fd, to_fd};
-	struct walk all = {replace_in, &replacement, UINT_MAX};
+	struct walk all = {replace_in, &replacement, UINT_MAX, true};
 	char mount[PATH_MAX];
 	int r = cgroup_mount(mount, sizeof(mount));
 

@@ -25,7 +25,8 @@ bool cgroup_contains(const char *cgroup, uint64_t id);
 
 /* The id of a cgroup, which no other gets later. -ENOENT. */
 int cgroup_id(const char *cgroup, uint64_t *ret_id);
-/* Where the cgroup with this id is, from the mount on. -ENOENT when it is no more. */
+/* Where the cgroup with this id is, from the mount on. -ENOENT when it is no more, or is below one
+ * that we may not look into. */
 int cgroup_find(uint64_t id, char cgroup[PATH_MAX]);
 /* Whether a process is in it, or below it; zombies do not count. */
 bool cgroup_is_populated(const char *cgroup);
@@ -40,7 +41,8 @@ int cgroup_has_program(int cgroup_fd, int type, int program_fd);
 
 /*
  * Wherever this program is attached by itself, not by a link, `to_fd` takes its place in one step;
- * with `to_fd` -1 it is detached. In all cgroups, the root among them. -errno when they cannot be
- * gone through; what the kernel refuses in one of them stays as it is there.
+ * with `to_fd` -1 it is detached. In all cgroups, the root among them, but for those that we may
+ * not open (who has had one delegated may close it, also to a root without CAP_DAC_OVERRIDE, and
+ * must not stop us) and what the kernel refuses. -errno when there are no cgroups.
  */
 int cgroup_replace_program(int type, int program_fd, int to_fd);
