@@ -53,17 +53,14 @@ sd_bus *direct_systemd(void)
 	return bus;
 }
 
-/* Counts are there if they were there before: a look at things makes nothing. */
+/* Counts are there if they were there before. */
 static int open_accounting(struct accounting **ret_accounting, struct problem *problem)
 {
-	_cleanup_(close_fdp) int link = -1;
-	int r = pin_open(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/link", &link);
+	int r = accounting_look(ret_accounting);
 
-	if (r == -EACCES || r == -EPERM)
-		return direct_need_root(problem, r);
-	if (!r && accounting_open(ret_accounting, NULL) < 0)
+	if (r < 0)
 		*ret_accounting = NULL;
-	return 0;
+	return r == -EACCES || r == -EPERM ? direct_need_root(problem, r) : 0;
 }
 
 int direct_enter(struct accounting **ret_accounting, struct problem *problem)

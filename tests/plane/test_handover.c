@@ -233,17 +233,23 @@ static void nothing_is_lost_forward_and_back(void **state)
 static void who_looks_finds_the_version_before(void **state)
 {
 	struct rig *rig = *state;
-	struct address at = rig_any(PORT);
+	struct address at = rig_any(PORT), client = rig_local(PORT);
 	struct pair pair = start_pair(rig, &at);
 	struct problem problem = {0};
 
 	serve_pair(&pair);
 	rig_flip(rig, 1);
 	go_back(rig);
-	assert_int_equal(plane_open("web", NULL, &rig->plane, &problem), 0);
+	assert_int_equal(accounting_look(&rig->accounting), 0);
+	assert_int_equal(plane_open("web", rig->accounting, &rig->plane, &problem), 0);
 	assert_int_equal(hs_word_active(plane_word(rig->plane)), 1);
+	assert_int_equal(ask_often(&client, 3).of['B'], 3);
+	rig_until(rig_slot(rig, 1).closed == 3);
+	assert_non_null(plane_own(rig->plane));
+	assert_non_null(accounting_guard(rig->accounting));
 	assert_before();
-	rig->plane = plane_free(rig->plane);
+	drop(rig);
+	assert_int_not_equal(access(NOW, F_OK), 0);
 	rig_planes(rig);
 }
 
@@ -575,6 +581,33 @@ static void programs_in_control_groups_are_replaced(void **state)
 	assert_attached(pair.a);
 }
 
+/* The release to whose build they belong may be at work still, or again. */
+static void who_looks_leaves_another_build_as_it_is(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+	uint32_t ids[ARRAY_SIZE(attached)];
+	struct force *force;
+
+	attach_all(rig, pair.a);
+	for (size_t i = 0; i < ARRAY_SIZE(attached); i++)
+		ids[i] = pinned_program(attached[i].pin);
+	forge_builds();
+	drop(rig);
+	assert_int_equal(accounting_look(&rig->accounting), 0);
+	assert_int_equal(plane_open("web", rig->accounting, &rig->plane, NULL), 0);
+	assert_non_null(plane_own(rig->plane));
+	assert_non_null(accounting_guard(rig->accounting));
+	assert_int_equal(force_open("web", &force), 0);
+	force_free(force);
+	for (size_t i = 0; i < ARRAY_SIZE(attached); i++)
+		assert_int_equal(pinned_program(attached[i].pin), ids[i]);
+	assert_attached(pair.a);
+	drop(rig);
+	rig_planes(rig);
+}
+
 /* Whoever has had one delegated to may close it to others, and must not stop an upgrade. */
 static void a_closed_control_group_is_passed_over(void **state)
 {
@@ -636,6 +669,7 @@ int main(void)
 		CASE(an_older_one_that_was_started_by_mistake_leaves_nothing),
 		CASE(who_disables_takes_the_bind_programs_of_the_version_before_away),
 		CASE(programs_in_control_groups_are_replaced),
+		CASE(who_looks_leaves_another_build_as_it_is),
 		CASE(a_closed_control_group_is_passed_over),
 		CASE(who_dies_in_the_middle_leaves_none_behind),
 	};

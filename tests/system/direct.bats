@@ -38,6 +38,26 @@ said_so() { grep -q 'hsd is not running; done directly through the kernel' <<<"$
 	let_go
 }
 
+# What is pinned may belong to another release's hsd, which is at work still, or again after `hsd --hand-over`.
+@test "who looks, or changes the word, leaves the programs of another build as they are" {
+	local build=$pins/%accounting-4/build key=(00 00 00 00) other=(01 00 00 00 00 00 00 00) before
+	inside bpftool map update pinned "$build" key hex "${key[@]}" value hex "${other[@]}"
+	before=$(programs)
+	run -0 --separate-stderr hs status --json app
+	said_so
+	jq -e '.slots[0].connections == 0' <<<"$output"
+	hs connections app >/dev/null
+	hs switchover app >/dev/null
+	hs switchover app >/dev/null
+	inside bpftool -j map lookup pinned "$build" key hex "${key[@]}" | jq -e '[.value[]] == ["0x01"] + [range(7) | "0x00"]'
+	[[ $(programs) == "$before" ]]
+	inside systemctl start hsd
+	wait_for 10 is_ready app
+	[[ $(programs) != "$before" ]]
+}
+# the ids of those that all services share
+programs() { inside find "$pins/%accounting-4" -type f -exec bpftool -j prog show pinned {} \; 2>/dev/null | jq -s '[.[] | .id? // empty]'; }
+
 @test "the same names in JSON as hsd answers" {
 	local direct
 	direct=$(hs status --json app | jq -c '[paths | map(tostring) | join(".")] | sort')

@@ -33,7 +33,7 @@ static int do_make(void *data)
 	struct problem problem;
 	int r;
 
-	(void)accounting_open(&accounting, &problem);
+	(void)accounting_look(&accounting);
 	(void)plane_open(room->service, accounting, &plane, &problem);
 	r = room_make(plane, room->cgroup, room->config, room->uid, &helpers);
 	apart_pause();

@@ -22,7 +22,9 @@
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
-#define PIN(name) HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/" name
+#define FOLDER	  HS_PIN_ROOT "/" HS_PIN_ACCOUNTING
+#define BEFORE	  HS_PIN_ROOT "/" HS_PIN_ACCOUNTING_BEFORE
+#define PIN(name) FOLDER "/" name
 
 struct accounting {
 	int tags_fd, services_fd, moved_fd, listens_fd;
@@ -41,21 +43,27 @@ struct accounting {
 	struct guard *guard;
 	struct own *own;
 	bool own_refused;
+	const char *looks; /* into this folder, and makes nothing; NULL: makes what is missing */
 };
 
 /* The pins of the maps, and where their descriptors belong. */
 static const struct pinned_map {
-	const char *path;
+	const char *name;
 	size_t offset;
 } pinned_maps[] = {
-	{PIN("tags"), offsetof(struct accounting, tags_fd)},
-	{PIN("services"), offsetof(struct accounting, services_fd)},
-	{PIN("moved"), offsetof(struct accounting, moved_fd)},
-	{PIN("listens"), offsetof(struct accounting, listens_fd)},
-	{PIN("ports"), offsetof(struct accounting, watched_fd)},
-	{PIN("telling"), offsetof(struct accounting, telling_fd)},
-	{PIN("build"), offsetof(struct accounting, build_fd)},
+	{"tags", offsetof(struct accounting, tags_fd)},
+	{"services", offsetof(struct accounting, services_fd)},
+	{"moved", offsetof(struct accounting, moved_fd)},
+	{"listens", offsetof(struct accounting, listens_fd)},
+	{"ports", offsetof(struct accounting, watched_fd)},
+	{"telling", offsetof(struct accounting, telling_fd)},
+	{"build", offsetof(struct accounting, build_fd)},
 };
+
+static struct pin_path map_path(const char *folder, const struct pinned_map *map)
+{
+	return pin_path("%s/%s", folder, map->name);
+}
 
 static int *fd_of(struct accounting *a, const struct pinned_map *map)
 {
@@ -100,14 +108,14 @@ static struct accounting *accounting_new(void)
 }
 
 /* The link is pinned last: without it the pins are a half-made set, to be made again. */
-static int open_pins(struct accounting *a)
+static int open_pins(struct accounting *a, const char *folder)
 {
 	_cleanup_(close_fdp) int link = -1;
-	int r = pin_open(PIN("link"), &link);
+	int r = pin_open(pin_path("%s/link", folder).text, &link);
 
 	for (size_t i = 0; !r && i < ARRAY_SIZE(pinned_maps); i++)
-		r = pin_open(pinned_maps[i].path, fd_of(a, &pinned_maps[i]));
-	return r ? r : pin_open(PIN("listening"), &a->listening_fd);
+		r = pin_open(map_path(folder, &pinned_maps[i]).text, fd_of(a, &pinned_maps[i]));
+	return r ? r : pin_open(pin_path("%s/listening", folder).text, &a->listening_fd);
 }
 
 static uint64_t own_build(void)
@@ -174,7 +182,7 @@ static int reuse_maps(struct bpf_map *maps[])
 	for (size_t i = 0; !r && i < ARRAY_SIZE(pinned_maps); i++) {
 		_cleanup_(close_fdp) int fd = -1;
 
-		r = pin_open(pinned_maps[i].path, &fd);
+		r = pin_open(map_path(FOLDER, &pinned_maps[i]).text, &fd);
 		if (!r)
 			r = bpf_map__reuse_fd(maps[i], fd);
 		r = r == -ENOENT ? 0 : r;
@@ -187,9 +195,12 @@ static int pin_all(struct accounting_bpf *skel, struct bpf_map *maps[], struct p
 	int r = pinset_program(PIN("listening"), BPF_CGROUP_SOCK_OPS,
 			       bpf_program__fd(skel->progs.hs_listening));
 
-	for (size_t i = 0; !r && i < ARRAY_SIZE(pinned_maps); i++)
-		if (access(pinned_maps[i].path, F_OK) < 0)
-			r = pin_object(bpf_map__fd(maps[i]), pinned_maps[i].path);
+	for (size_t i = 0; !r && i < ARRAY_SIZE(pinned_maps); i++) {
+		struct pin_path path = map_path(FOLDER, &pinned_maps[i]);
+
+		if (access(path.text, F_OK) < 0)
+			r = pin_object(bpf_map__fd(maps[i]), path.text);
+	}
 	return r ? problem_set(problem, r, "cannot make the accounting pins: %s", strerror(-r)) : 0;
 }
 
@@ -222,14 +233,14 @@ static int load_and_pin(struct accounting *a, struct problem *problem)
 	if (!r)
 		r = attach(skel, problem);
 	if (!r)
-		r = open_pins(a);
+		r = open_pins(a, FOLDER);
 	return r ? r : mark_build(a);
 }
 
 /* Who uses it shares a lock, so that nobody takes the pins for unused. */
-static int hold(struct accounting *a, struct problem *problem)
+static int hold(struct accounting *a, const char *folder, struct problem *problem)
 {
-	a->used_fd = open(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	a->used_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (a->used_fd < 0 || flock(a->used_fd, LOCK_SH | LOCK_NB) < 0)
 		return problem_set(problem, -errno, "cannot lock the accounting pins: %m");
 	return 0;
@@ -238,7 +249,8 @@ static int hold(struct accounting *a, struct problem *problem)
 /* The lock of all pins is for those who make some: these are there, and nobody takes them away. */
 static bool open_made(struct accounting *a)
 {
-	if (!handover_is_due() && !hold(a, NULL) && !open_pins(a) && !is_outdated(a))
+	if (!handover_is_due() && !hold(a, FOLDER, NULL) && !open_pins(a, FOLDER) &&
+	    !is_outdated(a))
 		return true;
 	close_pins(a);
 	return false;
@@ -263,17 +275,17 @@ int accounting_open(struct accounting **ret_accounting, struct problem *problem)
 		r = handover_take_accounting(problem);
 	if (r < 0)
 		return r;
-	if (mkdir(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 0750) < 0 && errno != EEXIST)
+	if (mkdir(FOLDER, 0750) < 0 && errno != EEXIST)
 		return problem_set(problem, -errno,
 				   "cannot make the accounting pins: %m; this needs root");
-	r = open_pins(a);
+	r = open_pins(a, FOLDER);
 	if (r == -ENOENT || (!r && is_outdated(a))) {
 		close_pins(a);
 		r = load_and_pin(a, problem);
 	} else if (r < 0)
 		problem_set(problem, r, "cannot open the accounting pins: %s", strerror(-r));
 	if (!r)
-		r = hold(a, problem);
+		r = hold(a, FOLDER, problem);
 	if (r < 0)
 		return r;
 	*ret_accounting = steal_ptr(&a);
@@ -283,7 +295,7 @@ int accounting_open(struct accounting **ret_accounting, struct problem *problem)
 int accounting_attach(struct accounting **ret_accounting)
 {
 	_cleanup_(accounting_freep) struct accounting *a = accounting_new();
-	int r = a ? open_pins(a) : -ENOMEM;
+	int r = a ? open_pins(a, FOLDER) : -ENOMEM;
 
 	if (r < 0)
 		return r;
@@ -291,9 +303,24 @@ int accounting_attach(struct accounting **ret_accounting)
 	return 0;
 }
 
+int accounting_look(struct accounting **ret_accounting)
+{
+	_cleanup_(accounting_freep) struct accounting *a = accounting_new();
+	const char *folder = access(FOLDER "/link", F_OK) && errno == ENOENT ? BEFORE : FOLDER;
+	int r = a ? open_pins(a, folder) : -ENOMEM;
+
+	if (!r)
+		r = hold(a, folder, NULL);
+	if (r < 0)
+		return r;
+	a->looks = folder;
+	*ret_accounting = steal_ptr(&a);
+	return 0;
+}
+
 int accounting_destroy(void)
 {
-	return pins_remove(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING);
+	return pins_remove(FOLDER);
 }
 
 static int is_service(const char *name, void *userdata)
@@ -310,7 +337,7 @@ void accounting_drop_unused(void)
 	/* nobody makes a service's pins meanwhile */
 	if (pins_lock(HS_PIN_ROOT, 1, &lock) < 0 || pins_each_folder(HS_PIN_ROOT, is_service, NULL))
 		return;
-	r = pins_lock(HS_PIN_ROOT "/" HS_PIN_ACCOUNTING, 0, &unused);
+	r = pins_lock(FOLDER, 0, &unused);
 	if (r < 0 && r != -ENOENT)
 		return;
 	accounting_destroy();
@@ -383,10 +410,13 @@ struct motion *accounting_motion(struct accounting *a)
 
 struct guard *accounting_guard(struct accounting *a)
 {
+	int r;
+
+	if (a->guard)
+		return a->guard;
 	/* what stood against it may be over: another process was making pins */
-	if (!a->guard && guard_open(&a->guard, NULL) < 0)
-		a->guard = NULL;
-	return a->guard;
+	r = a->looks ? guard_attach(a->looks, &a->guard) : guard_open(&a->guard, NULL);
+	return r < 0 ? NULL : a->guard;
 }
 
 struct own *accounting_own(struct accounting *a)
@@ -395,7 +425,7 @@ struct own *accounting_own(struct accounting *a)
 
 	if (a->own || a->own_refused)
 		return a->own;
-	r = own_open(&a->own, NULL);
+	r = a->looks ? own_attach(a->looks, &a->own) : own_open(&a->own, NULL);
 	/* what stood against it may be over: another process was making pins */
 	a->own_refused = r < 0 && r != -EBUSY;
 	return r < 0 ? NULL : a->own;

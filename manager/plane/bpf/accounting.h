@@ -27,6 +27,10 @@ struct queues;
 int accounting_open(struct accounting **ret_accounting, struct problem *problem);
 /* Opens what is pinned, and makes nothing. -ENOENT when there is none. */
 int accounting_attach(struct accounting **ret_accounting);
+/* For who looks at things: opens what is pinned as it is, of whatever build, and that of the
+ * version before where it is all that there is; so are guard and own way. Nothing is made, replaced
+ * or taken over. -ENOENT, or -EACCES or -EPERM for who is not root. */
+int accounting_look(struct accounting **ret_accounting);
 struct accounting *accounting_free(struct accounting *accounting);
 /* Detaches the program and removes the pins. */
 int accounting_destroy(void);

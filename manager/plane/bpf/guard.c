@@ -20,7 +20,8 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-#define PIN(name) HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/" name
+#define FOLDER	  HS_PIN_ROOT "/" HS_PIN_ACCOUNTING
+#define PIN(name) FOLDER "/" name
 
 /* Two of our processes may attach through one socket: the first takes the mark away from under the
  * second. */
@@ -52,7 +53,7 @@ static uint64_t own_build(void)
 	return load_build(bytes, n);
 }
 
-static int open_pins(void *ret)
+int guard_attach(const char *folder, struct guard **ret_guard)
 {
 	_cleanup_(guard_freep) struct guard *guard = calloc(1, sizeof(*guard));
 	int r;
@@ -60,14 +61,18 @@ static int open_pins(void *ret)
 	if (!guard)
 		return -ENOMEM;
 	guard->program_fd = guard->guarded_fd = -1;
-	if (!pinset_is_made(PIN("guard-build"), own_build()))
-		return -ENOENT;
-	r = pin_open(PIN("guard"), &guard->program_fd);
+	r = pin_open(pin_path("%s/guard", folder).text, &guard->program_fd);
 	if (!r)
-		r = pin_open(PIN("guarded"), &guard->guarded_fd);
+		r = pin_open(pin_path("%s/guarded", folder).text, &guard->guarded_fd);
 	if (!r)
-		*(struct guard **)ret = steal_ptr(&guard);
+		*ret_guard = steal_ptr(&guard);
 	return r;
+}
+
+static int open_pins(void *ret)
+{
+	return pinset_is_made(PIN("guard-build"), own_build()) ? guard_attach(FOLDER, ret)
+							       : -ENOENT;
 }
 
 /* ---- making ---- */

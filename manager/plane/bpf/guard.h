@@ -17,6 +17,8 @@ struct guard;
 /* Opens what is pinned, or loads and pins it; the accounting's pins are there. Without it all goes
  * on, and whoever is in a group can take the selector off it. */
 int guard_open(struct guard **ret_guard, struct problem *problem);
+/* Opens what is pinned, of whatever build, in this folder of accounting. -ENOENT. */
+int guard_attach(const char *folder, struct guard **ret_guard);
 struct guard *guard_free(struct guard *guard);
 
 /* From now on, for sockets on the address in the network namespace of the socket. */

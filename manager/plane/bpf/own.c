@@ -16,7 +16,8 @@
 #include "plane/kernel/program.h"
 #include "util/macro.h"
 
-#define PIN(name) HS_PIN_ROOT "/" HS_PIN_ACCOUNTING "/" name
+#define FOLDER	  HS_PIN_ROOT "/" HS_PIN_ACCOUNTING
+#define PIN(name) FOLDER "/" name
 
 struct own {
 	int egress_fd, release_fd, own_fd, rules_fd, ports_fd, marks_fd;
@@ -27,15 +28,15 @@ struct own {
 
 /* What is pinned, and where its descriptor belongs. */
 static const struct pinned {
-	const char *path;
+	const char *name;
 	size_t offset;
 } pins[] = {
-	{PIN("own-egress"), offsetof(struct own, egress_fd)},
-	{PIN("own-release"), offsetof(struct own, release_fd)},
-	{PIN("own"), offsetof(struct own, own_fd)},
-	{PIN("own-rules"), offsetof(struct own, rules_fd)},
-	{PIN("own-ports"), offsetof(struct own, ports_fd)},
-	{PIN("own-marks"), offsetof(struct own, marks_fd)},
+	{"own-egress", offsetof(struct own, egress_fd)},
+	{"own-release", offsetof(struct own, release_fd)},
+	{"own", offsetof(struct own, own_fd)},
+	{"own-rules", offsetof(struct own, rules_fd)},
+	{"own-ports", offsetof(struct own, ports_fd)},
+	{"own-marks", offsetof(struct own, marks_fd)},
 };
 
 DEFINE_CLEANUP(struct own, own_free)
@@ -76,24 +77,25 @@ static uint64_t own_build(void)
 	return load_build(bytes, n);
 }
 
-static int open_pins(void *ret)
+int own_attach(const char *folder, struct own **ret_own)
 {
 	_cleanup_(own_freep) struct own *own = own_new();
-	int r = 0;
+	int r = own ? 0 : -ENOMEM;
 
-	if (!own)
-		return -ENOMEM;
-	if (!pinset_is_made(PIN("own-build"), own_build()))
-		return -ENOENT;
 	for (size_t i = 0; !r && i < ARRAY_SIZE(pins); i++)
-		r = pin_open(pins[i].path, fd_of(own, &pins[i]));
+		r = pin_open(pin_path("%s/%s", folder, pins[i].name).text, fd_of(own, &pins[i]));
 	if (r)
 		return r;
 	own->marks = load_memory(own->marks_fd, MARKS_SIZE);
 	if (!own->marks)
 		return -errno;
-	*(struct own **)ret = steal_ptr(&own);
+	*ret_own = steal_ptr(&own);
 	return 0;
+}
+
+static int open_pins(void *ret)
+{
+	return pinset_is_made(PIN("own-build"), own_build()) ? own_attach(FOLDER, ret) : -ENOENT;
 }
 
 /* ---- making ---- */

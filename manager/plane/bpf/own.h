@@ -18,6 +18,8 @@ struct own;
  * process is making pins. Without it all goes on, and an instance that connects to its service
  * reaches the active slot. */
 int own_open(struct own **ret_own, struct problem *problem);
+/* Opens what is pinned, of whatever build, in this folder of accounting. -ENOENT. */
+int own_attach(const char *folder, struct own **ret_own);
 struct own *own_free(struct own *own);
 
 /* The map "own-marks", for selectors. Stays the own's. */
