@@ -72,7 +72,10 @@ LIB_SRC  := $(filter-out %/main.c,$(C_SRC))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
 # those that speak to servers, and to Prometheus, without any privilege
 OWN_PROGRAMS := hs-probe hs-plugin hotstandby-exporter
-PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-borrow $(BUILD)/hs-hook $(OWN_PROGRAMS:%=$(BUILD)/%) $(BUILD)/hs-example-server
+# examples/echo
+ECHO := hs-echo-server hs-echo-client
+PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-borrow $(BUILD)/hs-hook $(OWN_PROGRAMS:%=$(BUILD)/%) $(BUILD)/hs-example-server \
+	$(ECHO:%=$(BUILD)/%)
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 PLANE_TESTS := $(patsubst tests/plane/%.c,$(BUILD)/tests/plane/%,$(wildcard tests/plane/test_*.c))
 PLANE_RIG   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/plane/test_% %.bpf.c,$(wildcard tests/plane/*.c)))
@@ -140,6 +143,10 @@ $(BUILD)/hs-plugin: $(BUILD)/manager/plugin/main.o $(BUILD)/libhotstandby.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@
 
 $(BUILD)/hs-example-server: $(patsubst %,$(BUILD)/examples/%.o,example-server example-http)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd -o $@
+
+$(BUILD)/hs-echo-%: $(BUILD)/examples/echo/echo-%.o $(BUILD)/examples/echo/echo-address.o
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd -o $@
 
@@ -234,6 +241,7 @@ INSTALLED := \
 	0755:$(BUILD)/hs-hook:lib/hotstandby/hs-hook \
 	$(foreach f,$(OWN_PROGRAMS),0755:$(BUILD)/$(f):lib/hotstandby/$(f)) \
 	0755:$(BUILD)/hs-example-server:lib/hotstandby/hs-example-server \
+	$(foreach f,$(ECHO),0755:$(BUILD)/$(f):lib/hotstandby/$(f)) \
 	$(foreach f,$(UNITS),0644:$(f):lib/systemd/system/$(notdir $(f))) \
 	0644:units/org.hotstandby1.conf:$(BUS_FOLDER:/usr/%=%)/dbus-1/system.d/org.hotstandby1.conf \
 	$(foreach f,$(INTERFACES),0644:$(f):share/dbus-1/interfaces/$(notdir $(f))) \
