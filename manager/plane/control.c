@@ -242,10 +242,10 @@ bool plane_is_noted(const struct plane *plane, const struct plane_drain *drain)
 	return __atomic_load_n(&plane->control->upgrade, __ATOMIC_SEQ_CST) == drain_note(drain);
 }
 
-void plane_forget_drain(struct plane *plane, const struct plane_drain *drain)
+bool plane_forget_drain(struct plane *plane, const struct plane_drain *drain)
 {
 	__u64 noted = drain_note(drain);
 
-	__atomic_compare_exchange_n(&plane->control->upgrade, &noted, 0, false, __ATOMIC_SEQ_CST,
-				    __ATOMIC_SEQ_CST);
+	return __atomic_compare_exchange_n(&plane->control->upgrade, &noted, 0, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }

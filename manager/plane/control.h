@@ -74,8 +74,8 @@ void plane_note_drain(struct plane *plane, const struct plane_drain *drain);
 bool plane_drain(const struct plane *plane, struct plane_drain *ret_drain);
 /* It is still the one that is noted: nobody has ended it, or begun another change. */
 bool plane_is_noted(const struct plane *plane, const struct plane_drain *drain);
-/* It has ended. What somebody else has noted stays. */
-void plane_forget_drain(struct plane *plane, const struct plane_drain *drain);
+/* It has ended. What somebody else has noted stays. False: it was noted no more. */
+bool plane_forget_drain(struct plane *plane, const struct plane_drain *drain);
 
 /* What rollback needs to know of the last switchover. */
 void plane_remember(struct plane *plane, uint64_t previous_word, uint64_t previous_cookie);

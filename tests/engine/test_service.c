@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../plane/cases.h"
+#include "core/ledger.h"
 #include "engine.h"
 #include "plane/bpf/pins.h"
 #include "service/slot/adoption.h"
@@ -538,6 +539,32 @@ static void a_drain_that_is_cancelled_does_nothing_more(void **state)
 	engine_end(engine);
 }
 
+/* Its sockets are still in the map: who is to take over went away as the drain began, and comes
+ * back. */
+static void one_that_is_cancelled_before_it_has_left_stays_out(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	const struct instance *instance = engine->service->instances[0];
+	struct plane *plane = engine->service->plane;
+	struct asked *adopt = engine_ask(engine), *cancel = engine_ask(engine), *asked;
+
+	(void)state;
+	instance_adopt(engine->service->instances[0], &adopt->request);
+	engine_until(engine, instance_is_adopting(instance));
+	asked = drain(engine, 0, USEC_PER_SEC * 3600);
+	actor_crash(engine, 1);
+	engine->actors[1].held = true;
+	engine_until(engine, instance->patience_source);
+	call_cancel_drain(engine->service, &cancel->request);
+	assert_true(cancel->done && asked->answered && !asked->done);
+	assert_true(plane_slot_sockets(plane, 0));
+	engine->actors[1].held = false;
+	engine_until(engine, !plane_slot_sockets(plane, 0) && !instance_is_retiring(instance));
+	assert_true(plane_is_drained(plane, 0));
+	assert_int_equal(who_serves(), 'B');
+	engine_end(engine);
+}
+
 static void a_drained_slot_that_is_taken_back_is_not_stopped(void **state)
 {
 	struct engine *engine = begin_started(QUICK);
@@ -719,22 +746,64 @@ static void one_that_would_leave_nobody_stays(void **state)
 	end_undrained(engine);
 }
 
+static uint64_t drains_counted(struct engine *engine)
+{
+	const struct ledger *ledger = plane_ledger(engine->service->plane);
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < LEDGER_OUTCOME_COUNT; i++)
+		n += ledger->changes[LEDGER_DRAIN].ended[i];
+	return n;
+}
+
+/* What another host does that goes on with it, too. */
+static void end_for_another(struct engine *engine)
+{
+	struct plane_drain drain;
+
+	engine_until(engine, engine_state(engine, 0) == SLOT_LEAVING);
+	assert_true(plane_drain(engine->service->plane, &drain));
+	assert_true(plane_forget_drain(engine->service->plane, &drain));
+	assert_false(plane_forget_drain(engine->service->plane, &drain));
+}
+
 /* Two go on with it: who has it told to end has it ended for both. */
 static void one_that_is_noted_no_more_ends(void **state)
 {
 	struct engine *engine = begin_started(QUICK);
 	int fd = connect_to_a();
 	struct asked *asked = drain(engine, 0, USEC_PER_SEC * 3600);
-	struct plane_drain drain;
 
 	(void)state;
-	engine_until(engine, engine_state(engine, 0) == SLOT_LEAVING);
-	assert_true(plane_drain(engine->service->plane, &drain));
-	plane_forget_drain(engine->service->plane, &drain);
+	end_for_another(engine);
 	engine_until(engine, asked->answered);
 	assert_non_null(strstr(asked->text, "interrupted; slot 0 of web stays out of service"));
 	assert_int_equal(engine->actors[0].play, PLAY_RUNNING);
 	close_fd(fd);
+	take_back(engine, 0);
+	end_undrained(engine);
+}
+
+/* At the deadline the other was faster: it ends for both as it is to end, and is one drain. */
+static void two_that_end_it_at_the_deadline_count_once(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	int fd = leave_in_a_drain(engine, 3 * USEC_PER_SEC / 2);
+	struct plane_drain noted;
+
+	(void)state;
+	engine_manage(engine);
+	engine_until(engine, engine->service->runs[SERVICE_DRAIN]);
+	assert_true(plane_drain(engine->service->plane, &noted));
+	engine_until(engine, now_usec() / USEC_PER_SEC + 1 >= noted.deadline_sec);
+	end_for_another(engine);
+	engine_until(engine, engine->actors[0].play == PLAY_DOWN);
+	engine_until(engine, service_busy(engine->service) == SERVICE_IDLE);
+	assert_int_equal(drains_counted(engine), 0);
+	close_fd(fd);
+	actor_start(engine, 0);
+	wait_for(engine, drain(engine, 0, 0));
+	assert_int_equal(drains_counted(engine), 1);
 	take_back(engine, 0);
 	end_undrained(engine);
 }
@@ -1243,6 +1312,7 @@ int main(void)
 		cmocka_unit_test(a_drain_ends_with_the_last_connection),
 		cmocka_unit_test(what_is_left_at_the_deadline_of_a_drain_stops_with_its_slot),
 		cmocka_unit_test(a_drain_that_is_cancelled_does_nothing_more),
+		cmocka_unit_test(one_that_is_cancelled_before_it_has_left_stays_out),
 		cmocka_unit_test(a_drained_slot_that_is_taken_back_is_not_stopped),
 		cmocka_unit_test(a_drain_takes_nobody_away),
 		cmocka_unit_test(a_drain_goes_on_with_the_next),
@@ -1252,6 +1322,7 @@ int main(void)
 		cmocka_unit_test(one_that_is_to_leave_still_leaves),
 		cmocka_unit_test(one_that_would_leave_nobody_stays),
 		cmocka_unit_test(one_that_is_noted_no_more_ends),
+		cmocka_unit_test(two_that_end_it_at_the_deadline_count_once),
 		cmocka_unit_test(who_stands_in_drains),
 		cmocka_unit_test(who_stands_in_leaves_an_upgrade_to_hsd),
 		cmocka_unit_test(one_takes_turns_with_another),

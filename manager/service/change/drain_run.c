@@ -86,11 +86,13 @@ static unsigned step(struct run *run, enum drain_event event, const char *failur
 	return drain_step(&drain_of(run)->machine, &input);
 }
 
-/* Another host that goes on with it, too, may have been told to let it be, or has ended it. */
+/* Another host that goes on with it, too, may have been told to let it be, or has ended it. Near to
+ * the deadline, which is noted in seconds, it has ended it, and so do we. */
 static unsigned look(struct run *run)
 {
 	const struct drain_run *drain = drain_of(run);
 	bool left = drain_can_cancel(&drain->machine) &&
+		    now_usec() / USEC_PER_SEC + 1 < drain->noted.deadline_sec &&
 		    !plane_is_noted(run->service->plane, &drain->noted);
 
 	return step(run, left && count_left(run) ? DRAIN_CANCEL : DRAIN_LOOK, NULL);
@@ -207,15 +209,21 @@ static unsigned carry_out(struct run *run, unsigned actions)
 	return actions & DRAIN_DO_RESET ? reset_them(run) : 0;
 }
 
-static void ended(struct run *run)
+/* The note goes last: should we end before, the next host finds it, and ends this. A slot that is
+ * still about to leave is out of service then, and stays so. */
+static bool claim(struct run *run)
 {
-	struct drain_run *drain = drain_of(run);
+	const struct instance *instance = instance_of(run);
 	struct plane *plane = run->service->plane;
 
-	plane_forget_drain(plane, &drain->noted);
-	if (plane_slot_sockets(plane, run->from))
+	if (plane_slot_sockets(plane, run->from) && !(instance && instance_is_retiring(instance)))
 		plane_set_drained(plane, run->from, false);
-	drain->reset = work_forget(drain->reset);
+	return plane_forget_drain(plane, &drain_of(run)->noted);
+}
+
+static void ended(struct run *run)
+{
+	drain_of(run)->reset = work_forget(drain_of(run)->reset);
 }
 
 static void done(struct run *run)
@@ -238,6 +246,7 @@ static const struct run_kind kind = {
 	.progress = progress,
 	.describe = describe,
 	.outcome = outcome,
+	.claim = claim,
 	.ended = ended,
 	.done = done,
 };

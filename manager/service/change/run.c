@@ -121,8 +121,10 @@ static void add_ended(struct run *run)
 static void end(struct run *run)
 {
 	run->result = run->kind->describe(run, &run->sentence);
-	count_end(run);
-	log_end(run);
+	if (!run->kind->claim || run->kind->claim(run)) {
+		count_end(run);
+		log_end(run);
+	}
 	answer(run);
 	run->timer = sd_event_source_disable_unref(run->timer);
 	run_stop_waiting(run);

@@ -52,6 +52,9 @@ struct run_kind {
 	/* How it has ended, with the sentence; and for who has asked, once that is RUN_DONE. */
 	enum run_result (*describe)(struct run *run, struct problem *ret_sentence);
 	json_object *(*outcome)(struct run *run);
+	/* It has ended, and nobody knows of it yet. False: another host that went on with it, too,
+	 * has had the end before, and it is in the history. NULL: there is no other. */
+	bool (*claim)(struct run *run);
 	/* It has ended, and was told: lets go of what it waits for. May be NULL. */
 	void (*ended)(struct run *run);
 	/* What else it owns is freed. May be NULL. */
