@@ -60,6 +60,10 @@ enum hs_word_flag {
 				     * under way: whoever finds it without one undoes it */
 };
 
+/* in hs_control.upgrade */
+#define HS_UPGRADE_NOTED (1ULL << 63)
+#define HS_DRAIN_NOTED	 (1ULL << 62)
+
 /* The one value of map "control" (array, one entry, mmapable). */
 struct hs_control {
 	/* the routing word. Writers: hsd and hsctl, by compare-and-swap only */
@@ -101,9 +105,9 @@ struct hs_control {
 	__u32 flow_idle;
 	/* a change that is under way and that the next hsd goes on with; 0 = none. An upgrade: bits
 	 * 0-7 its state, 8-15 the old slot, 16-23 the new one, 24-55 the user who asked for it, all
-	 * ones = nobody, bit 63 set. A drain: bits 0-3 its slot, 4-28 its deadline in seconds of
-	 * CLOCK_MONOTONIC, modulo 2^25, 29-60 the user, bit 62 set. Writers: hsd; of a drain hsctl,
-	 * too */
+	 * ones = nobody, and HS_UPGRADE_NOTED. A drain: bits 0-3 its slot, 4-28 its deadline in
+	 * seconds of CLOCK_MONOTONIC, modulo 2^25, 29-60 the user, and HS_DRAIN_NOTED. Writers:
+	 * hsd; of a drain hsctl, too */
 	__u64 upgrade;
 };
 _Static_assert(sizeof(struct hs_control) == 72, "layout of map control");

@@ -6,6 +6,7 @@
 #include "core/word.h"
 #include "service/change/run.h"
 #include "service/slot/states.h"
+#include "service/whole/resume.h"
 #include "util/macro.h"
 
 static uint64_t word_of(const struct service *service)
@@ -21,7 +22,7 @@ static const char *change_of(const struct service *service)
 	enum service_work work = service_busy(service);
 
 	if (work == SERVICE_RESUMING)
-		return "upgrade";
+		return resume_verb(service);
 	return work == SERVICE_IDLE ? "" : service->runs[work]->verb;
 }
 

@@ -209,6 +209,13 @@ static int run(struct manager_options *options)
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int start(struct manager_options *options)
+{
+	if (!wait_before_start())
+		return EXIT_SUCCESS;
+	return is_refused() ? EXIT_UNFIT : run(options);
+}
+
 static int usage(FILE *to, int code)
 {
 	fputs("usage: hsd [--debug|--hand-over=VERSION|--help|--version]\n\n"
@@ -247,11 +254,7 @@ int main(int argc, char **argv)
 	/* the folders of pins are for root's group as well, whatever the unit says of files */
 	umask(0027);
 	signal(SIGPIPE, SIG_IGN);
-	if (!wait_before_start())
-		return EXIT_SUCCESS;
-	if (is_refused())
-		return EXIT_UNFIT;
-	c = run(&manager);
+	c = start(&manager);
 	giveback_end();
 	return c;
 }

@@ -168,15 +168,13 @@ void plane_set_canary_mode(struct plane *plane, unsigned mode)
 	__atomic_store_n(&plane->control->canary_mode, (uint8_t)mode, __ATOMIC_SEQ_CST);
 }
 
-#define UPGRADE_NOTED (UINT64_C(1) << 63)
-
 void plane_set_upgrade(struct plane *plane, const struct plane_upgrade *upgrade)
 {
 	uint64_t noted = 0;
 
 	assert(!upgrade || (upgrade->from < HS_SLOTS_MAX && upgrade->to < HS_SLOTS_MAX));
 	if (upgrade)
-		noted = UPGRADE_NOTED | upgrade->state | (uint64_t)upgrade->from << 8 |
+		noted = HS_UPGRADE_NOTED | upgrade->state | (uint64_t)upgrade->from << 8 |
 			(uint64_t)upgrade->to << 16 | (uint64_t)upgrade->uid << 24;
 	__atomic_store_n(&plane->control->upgrade, noted, __ATOMIC_SEQ_CST);
 }
@@ -188,14 +186,13 @@ bool plane_upgrade(const struct plane *plane, struct plane_upgrade *ret_upgrade)
 	struct plane_upgrade upgrade = {noted & 0xff, noted >> 8 & 0xff, noted >> 16 & 0xff,
 					(uint32_t)(noted >> 24)};
 
-	if (!(noted & UPGRADE_NOTED))
+	if (!(noted & HS_UPGRADE_NOTED))
 		return false;
 	*ret_upgrade = upgrade;
 	return upgrade.from < HS_SLOTS_MAX && upgrade.to < HS_SLOTS_MAX &&
 	       upgrade.from != upgrade.to;
 }
 
-#define DRAIN_NOTED	     (UINT64_C(1) << 62)
 #define DRAIN_DEADLINE_SHIFT 4
 #define DRAIN_DEADLINE_BITS  25
 #define DRAIN_UID_SHIFT	     (DRAIN_DEADLINE_SHIFT + DRAIN_DEADLINE_BITS)
@@ -205,7 +202,7 @@ static uint64_t drain_note(const struct plane_drain *drain)
 	uint64_t deadline = drain->deadline_sec & ((UINT64_C(1) << DRAIN_DEADLINE_BITS) - 1);
 
 	assert(drain->slot < HS_SLOTS_MAX);
-	return DRAIN_NOTED | drain->slot | deadline << DRAIN_DEADLINE_SHIFT |
+	return HS_DRAIN_NOTED | drain->slot | deadline << DRAIN_DEADLINE_SHIFT |
 	       (uint64_t)drain->uid << DRAIN_UID_SHIFT;
 }
 
@@ -227,7 +224,7 @@ bool plane_drain(const struct plane *plane, struct plane_drain *ret_drain)
 {
 	uint64_t noted = __atomic_load_n(&plane->control->upgrade, __ATOMIC_SEQ_CST);
 
-	if (!(noted & DRAIN_NOTED) || noted & UPGRADE_NOTED)
+	if (!(noted & HS_DRAIN_NOTED) || noted & HS_UPGRADE_NOTED)
 		return false;
 	*ret_drain = (struct plane_drain) {
 		.slot = noted & (HS_SLOTS_MAX - 1),

@@ -330,15 +330,18 @@ static void what_the_version_before_knows_nothing_of_is_forgotten(void **state)
 	struct rig *rig = *state;
 	struct hs_control *control = the_control();
 
-	control->retired = 1U << HS_SLOTS_MAX | 1U << 2;
-	control->upgrade = UINT64_C(1) << 62 | 1;
-	go_back(rig);
-	assert_int_equal(control->retired, 1U << 2);
-	assert_int_equal(control->upgrade, 0);
-	control->upgrade = UINT64_C(1) << 63 | 1;
+	/* and when it is done again, as hsctl has drained a slot since */
+	for (unsigned i = 0; i < 2; i++) {
+		control->retired = 1U << HS_SLOTS_MAX | 1U << 2;
+		control->upgrade = HS_DRAIN_NOTED | 1;
+		go_back(rig);
+		assert_int_equal(control->retired, 1U << 2);
+		assert_int_equal(control->upgrade, 0);
+	}
+	control->upgrade = HS_UPGRADE_NOTED | 1;
 	rig_planes(rig);
 	go_back(rig);
-	assert_int_equal(control->upgrade, UINT64_C(1) << 63 | 1);
+	assert_int_equal(control->upgrade, HS_UPGRADE_NOTED | 1);
 	control->upgrade = 0;
 	munmap(control, sizeof(*control));
 	rig_planes(rig);
@@ -557,6 +560,48 @@ static void open_all(void)
 		_exit(1);
 }
 
+static unsigned count_attached(const struct server *server, int type)
+{
+	_cleanup_(close_fdp) int cgroup = -1;
+	uint32_t ids[8], n = ARRAY_SIZE(ids);
+
+	assert_int_equal(cgroup_open(server->cgroup, &cgroup), 0);
+	assert_int_equal(bpf_prog_query(cgroup, type, 0, NULL, ids, &n), 0);
+	return n;
+}
+
+/* In one control group it is the next one, in the other still the one before. */
+static void leave_half_replaced(struct rig *rig, const struct server *server)
+{
+	_cleanup_(close_fdp) int now = -1, cgroup = -1, next = -1;
+
+	drop(rig);
+	assert_int_equal(pin_open(NOW "/listening", &now), 0);
+	forge_builds();
+	assert_false(dies_at(UINT32_MAX, open_all));
+	assert_int_equal(rename(NOW "/listening", NOW "/listening-next"), 0);
+	assert_int_equal(pin_object(now, NOW "/listening"), 0);
+	assert_int_equal(pin_open(NOW "/listening-next", &next), 0);
+	assert_int_equal(cgroup_open(server->cgroup, &cgroup), 0);
+	assert_int_equal(bpf_prog_detach2(next, cgroup, BPF_CGROUP_SOCK_OPS), 0);
+	assert_int_equal(bpf_prog_attach(now, cgroup, BPF_CGROUP_SOCK_OPS, BPF_F_ALLOW_MULTI), 0);
+}
+
+static void one_that_was_being_replaced_is_detached(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
+
+	attach_all(rig, pair.a);
+	attach_all(rig, pair.b);
+	leave_half_replaced(rig, pair.a);
+	give_back();
+	assert_int_equal(count_attached(pair.a, BPF_CGROUP_SOCK_OPS), 0);
+	assert_int_equal(count_attached(pair.b, BPF_CGROUP_SOCK_OPS), 0);
+	rig_planes(rig);
+}
+
 static void programs_in_control_groups_are_replaced(void **state)
 {
 	struct rig *rig = *state;
@@ -668,6 +713,7 @@ int main(void)
 		CASE(no_other_version_is_given_back_to),
 		CASE(an_older_one_that_was_started_by_mistake_leaves_nothing),
 		CASE(who_disables_takes_the_bind_programs_of_the_version_before_away),
+		CASE(one_that_was_being_replaced_is_detached),
 		CASE(programs_in_control_groups_are_replaced),
 		CASE(who_looks_leaves_another_build_as_it_is),
 		CASE(a_closed_control_group_is_passed_over),

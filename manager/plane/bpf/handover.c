@@ -44,9 +44,6 @@
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
-/* in hs_control.upgrade */
-#define UPGRADE_NOTED (UINT64_C(1) << 63)
-
 #define NOW    HS_PIN_ROOT "/" HS_PIN_ACCOUNTING
 #define BEFORE HS_PIN_ROOT "/" HS_PIN_ACCOUNTING_BEFORE
 
@@ -208,7 +205,7 @@ static int forget_news(const char *folder)
 	if (r)
 		return r;
 	__atomic_fetch_and(&control->retired, (1U << HS_SLOTS_MAX) - 1, __ATOMIC_SEQ_CST);
-	if (!(control->upgrade & UPGRADE_NOTED))
+	if (!(control->upgrade & HS_UPGRADE_NOTED))
 		__atomic_store_n(&control->upgrade, 0, __ATOMIC_SEQ_CST);
 	munmap(control, sizeof(*control));
 	return 0;
@@ -219,7 +216,7 @@ static int give_back_service(const char *name, void *userdata)
 	struct pin_path folder = pin_path(HS_PIN_ROOT "/%s", name), room;
 	struct problem *problem = userdata;
 	uint32_t abi;
-	int r = 0;
+	int r;
 
 	if (name[0] == '%')
 		return 0;
@@ -227,8 +224,10 @@ static int give_back_service(const char *name, void *userdata)
 	if (!handover_is_readable(abi))
 		return 0;
 	give_back_ports(folder.text);
-	if (abi == HS_ABI_VERSION)
-		r = forget_news(folder.text) ?: set_version(folder.text, HS_ABI_BEFORE);
+	/* also where the version is that one already: hsctl may have drained a slot since */
+	r = forget_news(folder.text);
+	if (!r && abi == HS_ABI_VERSION)
+		r = set_version(folder.text, HS_ABI_BEFORE);
 	room = pin_path("%s/room", folder.text);
 	if (!r && unlink(room.text) < 0 && errno != ENOENT)
 		r = -errno;
@@ -237,13 +236,18 @@ static int give_back_service(const char *name, void *userdata)
 		 : 0;
 }
 
-/* An older manager attaches its own beside, and each listen would be told twice. */
+/* An older manager attaches its own beside, and each listen would be told twice. Of one that was
+ * being replaced by the next, both may be attached: see pinset_program(). */
 static void detach_listening(void)
 {
-	_cleanup_(close_fdp) int fd = -1;
+	static const char *const pins[] = {NOW "/listening", NOW "/listening-next"};
 
-	if (!pin_open(NOW "/listening", &fd))
-		cgroup_replace_program(BPF_CGROUP_SOCK_OPS, fd, -1);
+	for (size_t i = 0; i < ARRAY_SIZE(pins); i++) {
+		_cleanup_(close_fdp) int fd = -1;
+
+		if (!pin_open(pins[i], &fd))
+			cgroup_replace_program(BPF_CGROUP_SOCK_OPS, fd, -1);
+	}
 }
 
 static int check_needs(struct problem *problem)
@@ -307,16 +311,17 @@ int handover_give_back(unsigned abi, bool wait, struct problem *problem)
 				   HS_ABI_BEFORE, HS_ABI_VERSION);
 	if (access(HS_PIN_ROOT, F_OK))
 		return 0;
-	r = check_needs(problem);
-	if (!r)
-		r = pins_enter(&lock, problem);
-	if (!r)
-		r = lock_unused(NOW, wait, &now, problem);
+	r = pins_enter(&lock, problem);
+	if (r < 0)
+		return r;
+	r = lock_unused(NOW, wait, &now, problem);
 	if (!r || r == -ENOENT)
 		r = lock_unused(BEFORE, wait, &before, problem);
 	if (r && r != -ENOENT)
 		return r;
-	r = check_one_accounting(problem);
+	r = check_needs(problem);
+	if (!r)
+		r = check_one_accounting(problem);
 	if (!r)
 		r = give_back_services(problem);
 	return r ? r : give_back_accounting(problem);
