@@ -58,6 +58,23 @@ said_so() { grep -q 'hsd is not running; done directly through the kernel' <<<"$
 # the ids of those that all services share
 programs() { inside find "$pins/%accounting-4" -type f -exec bpftool -j prog show pinned {} \; 2>/dev/null | jq -s '[.[] | .id? // empty]'; }
 
+# A package that is replaced by an older one may find hsd as it fails again and again.
+@test "an hsd that is ended before it has begun gives back, too, what it was asked to" {
+	local job
+	inside sh -c "mkdir -p /run/hsd; echo 17 99999999999999 it failed >/run/hsd/starts; echo 3 >/run/hsd/hand-over"
+	inside env RUNTIME_DIRECTORY=/run/hsd /usr/sbin/hsd >"$BATS_TEST_TMPDIR/hsd" 2>&1 3>&- &
+	job=$!
+	wait_for 5 grep -q 'waits .* now' "$BATS_TEST_TMPDIR/hsd"
+	inside test -e "$pins/%accounting-4"
+	inside pkill -TERM -x hsd
+	wait $job
+	inside test -e "$pins/%accounting-3"
+	inside test ! -e "$pins/%accounting-4" -a ! -e /run/hsd/hand-over
+	inside systemctl start hsd
+	wait_for 10 is_ready app
+	inside test -e "$pins/%accounting-4"
+}
+
 @test "the same names in JSON as hsd answers" {
 	local direct
 	direct=$(hs status --json app | jq -c '[paths | map(tostring) | join(".")] | sort')
