@@ -25,6 +25,11 @@ static void test_text(void **state)
 		{"  Environment=\"A=1\" \\\n  \"B=2\" \\\n  C=3\nUser=x\n",
 		 "  Environment=" OUT "\nUser=x\n"},
 		{"Environment=\n", "Environment=\n"},
+		{"Environment = A=1\nUser=x\n", "Environment = " OUT "\nUser=x\n"},
+		{"Environment=\xc3\xa4=1\n", "Environment=" OUT "\n"},
+		{"Environment= \\\n A=1 \\\n# not \\\n ; nor this\n B=2\nUser=x\n",
+		 "Environment= " OUT "\nUser=x\n"},
+		{"Environment= \nUser=x\n", "Environment= \nUser=x\n"},
 		{"EnvironmentFile=/etc/app.env\n", "EnvironmentFile=/etc/app.env\n"},
 		{"PassEnvironment=HOME\n", "PassEnvironment=HOME\n"},
 		{"SetCredential=key:hunter2\n", "SetCredential=" OUT "\n"},
@@ -38,6 +43,19 @@ static void test_text(void **state)
 		{"app --db-pass 'a b' -v\n", "app --db-pass '" OUT "' -v\n"},
 		{"app DB_PASSWORD=x y\n", "app DB_PASSWORD=" OUT " y\n"},
 		{"{\"api_key\": \"abc\", \"a\": 1}\n", "{\"api_key\": \"" OUT "\", \"a\": 1}\n"},
+		{"password = hunter2 x\n", "password = " OUT " x\n"},
+		{"--password=a,b;c}d -v\n", "--password=" OUT " -v\n"},
+		{"{password: abc, a: 1}\n", "{password: " OUT ", a: 1}\n"},
+		{"{\"password\":\"a\\\"b\\\\\",\"a\":1}\n", "{\"password\":\"" OUT "\",\"a\":1}\n"},
+		{"\"{\\\"password\\\": \\\"a b\\\\\\\"c\\\", \\\"a\\\": 1}\"\n",
+		 "\"{\\\"password\\\": \\\"" OUT "\\\", \\\"a\\\": 1}\"\n"},
+		{"\"\\\"token\\\": \\\"a\\\\\\\\\\\", b\"\n",
+		 "\"\\\"token\\\": \\\"" OUT "\\\", b\"\n"},
+		{"SIGNING_KEY=abc --tls-key abc monkey=1 key=1\n",
+		 "SIGNING_KEY=" OUT " --tls-key " OUT " monkey=1 key=1\n"},
+		{"A_NAME_THAT_IS_LONGER_THAN_ANYBODY_WOULD_THINK_THAT_A_NAME_COULD_BE_PASSWORD=x\n",
+		 "A_NAME_THAT_IS_LONGER_THAN_ANYBODY_WOULD_THINK_THAT_A_NAME_COULD_BE_PASSWORD=" OUT
+		 "\n"},
 		{"curl -H 'Authorization: Bearer abc def' x\n",
 		 "curl -H 'Authorization: " OUT "' x\n"},
 		{"Cookie: a=1; b=2\n", "Cookie: " OUT "\n"},
@@ -57,6 +75,8 @@ static void test_text(void **state)
 		{"peer=198.51.100.1\n", "peer=[address-6]\n"},
 		{"\"peer\":\"198.51.100.1:80\"\n", "\"peer\":\"[address-6]:80\"\n"},
 		{"198.51.100.0/24\n", "[address-7]/24\n"},
+		{"ip-192.0.2.7 192.0.2.7-up db_192.0.2.7_a\n",
+		 "ip-[address-1] [address-1]-up db_[address-1]_a\n"},
 		/* what only looks like it */
 		{"at 12:34:56 in 1.2.3 and std::move, abc\n",
 		 "at 12:34:56 in 1.2.3 and std::move, abc\n"},
@@ -73,10 +93,10 @@ static void test_text(void **state)
 		if (strcmp(text, cases[i].expected))
 			fail_msg("%s became %s", cases[i].text, text);
 	}
-	assert_int_equal(redact.n_environment, 4);
+	assert_int_equal(redact.n_environment, 7);
 	assert_int_equal(redact.n_known, 7);
-	assert_int_equal(redact.n_addresses, 10);
-	assert_int_equal(redact.n_secrets, 11);
+	assert_int_equal(redact.n_addresses, 13);
+	assert_int_equal(redact.n_secrets, 20);
 	redact_done(&redact);
 }
 
@@ -86,7 +106,7 @@ static void test_kept(void **state)
 	struct redact redact = {.keep_environment = true, .keep_addresses = true};
 	_cleanup_(freep) char *result = redact_text(&redact, text);
 	_cleanup_(freep) char *secret = redact_text(&redact, "Environment=DB_PASSWORD=x\n");
-	_cleanup_(freep) char *credential = redact_text(&redact, "SetCredential=a:b\n");
+	_cleanup_(freep) char *credential = redact_text(&redact, "SetCredential=a:Environment=b\n");
 
 	(void)state;
 	assert_string_equal(result, text);
@@ -103,6 +123,10 @@ static void test_odd(void **state)
 					    "password:",
 					    "--password ",
 					    "password='",
+					    "password=\"\\",
+					    "password=\\\"a\\\\",
+					    "password\\",
+					    "Environment =",
 					    "://",
 					    "://a:",
 					    "://a:@",

@@ -9,9 +9,8 @@
 
 #include "util/macro.h"
 
-#define LEFT_OUT	"[left out]"
-#define BLANKS		" \t"
-#define NAME_MAX_LENGTH 64
+#define LEFT_OUT "[left out]"
+#define BLANKS	 " \t"
 
 void redact_done(struct redact *redact)
 {
@@ -27,21 +26,33 @@ static bool is_name(char c)
 
 /* ---- settings of units ---- */
 
+/* Environment comes first: it may be kept. */
 static const char *const hidden_keys[] = {"Environment", "SetCredential", "SetCredentialEncrypted"};
 
-/* Length of "Environment=" at the start of the line; 0 if it is no such line. */
-static size_t hidden_key(const char *line)
+/* Length of "Environment = " at the start of the line, or of another that has a value to be hidden;
+ * 0 if it is no such line. */
+static size_t hidden_key(const char *line, bool keep_environment)
 {
 	size_t blank = strspn(line, BLANKS);
 
-	for (size_t i = 0; i < ARRAY_SIZE(hidden_keys); i++) {
-		size_t length = strlen(hidden_keys[i]);
+	for (size_t i = keep_environment; i < ARRAY_SIZE(hidden_keys); i++) {
+		size_t n = blank + strlen(hidden_keys[i]);
 
-		if (!strncmp(line + blank, hidden_keys[i], length) && line[blank + length] == '=' &&
-		    line[blank + length + 1] > ' ')
-			return blank + length + 1;
+		if (strncmp(line + blank, hidden_keys[i], n - blank))
+			continue;
+		n += strspn(line + n, BLANKS);
+		if (line[n] != '=')
+			continue;
+		n += 1 + strspn(line + n + 1, BLANKS);
+		return line[n] ? n : 0;
 	}
 	return 0;
+}
+
+static bool is_comment(const char *line)
+{
+	line += strspn(line, BLANKS);
+	return *line == '#' || *line == ';';
 }
 
 /* ---- secrets by name ---- */
@@ -71,54 +82,102 @@ static bool is_secret(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (contains(name, parts[i]))
 			return true;
-	return ends_with(name, "pass") || ends_with(name, "pwd");
+	return ends_with(name, "pass") || ends_with(name, "pwd") || ends_with(name, "_key") ||
+	       ends_with(name, "-key");
 }
 
-/* Behind the value that begins here: a quoted one, the rest of a header, or a word. */
-static const char *end_of_value(const char *value, const char *name)
+/* A quote, or one that is itself in a quoted text (\\"): its length; 0: it is none. */
+static size_t quote_at(const char *p)
 {
-	bool header = contains(name, "authorization") || contains(name, "cookie");
+	size_t escape = *p == '\\';
 
-	if (*value == '"' || *value == '\'') {
-		const char *end = strchr(value + 1, *value);
+	return p[escape] == '"' || p[escape] == '\'' ? escape + 1 : 0;
+}
 
-		return end ? end + 1 : value + strlen(value);
+/* Whether so many backslashes leave the quote behind them one that ends the text. */
+static bool is_end(size_t backslashes, bool nested)
+{
+	/* nested: each is written twice, and with none the text around has ended */
+	if (nested && backslashes % 2 == 0)
+		return true;
+	return (nested ? backslashes / 2 : backslashes) % 2 == 0;
+}
+
+/* Where what begins behind that quote ends, its closing quote not counted. */
+static const char *end_of_quoted(const char *p, const char *quote, size_t n)
+{
+	bool nested = n > 1;
+	size_t run;
+
+	for (; *p; p += run + !!p[run]) {
+		run = strspn(p, "\\");
+		if (p[run] == quote[n - 1] && is_end(run, nested))
+			return p + run - (nested && run % 2);
 	}
-	return value + strcspn(value, header ? "\"'" : " \t\"',;}");
+	return p;
 }
 
-/* The value that goes with a name that has ended here; NULL: none. */
-static const char *value_behind(const char *end, bool option)
+/* The value that goes with a name. */
+struct value {
+	const char *text; /* NULL: there is none */
+	char separator;	  /* '=', ':', or ' ' behind an option */
+	size_t quote;	  /* its length */
+};
+
+/* Behind a name that has ended here. */
+static struct value value_behind(const char *end, bool option)
 {
-	const char *p = end + (*end == '"' || *end == '\'');
+	const char *p = end + quote_at(end);
+	struct value value = {.separator = ' '};
 
 	p += strspn(p, BLANKS);
 	if (*p == '=' || *p == ':')
-		return p + 1 + strspn(p + 1, BLANKS);
-	return option && p > end && *p && *p != '-' ? p : NULL;
+		value.separator = *p++;
+	else if (!option || p == end || *p == '-')
+		return value;
+	p += strspn(p, BLANKS);
+	if (*p)
+		value.text = p;
+	value.quote = quote_at(p);
+	return value;
+}
+
+/* Behind the value: a quoted one, the rest of a header, what JSON and lists end, or a word. */
+static const char *end_of_value(const struct value *value, const char *name)
+{
+	bool header = contains(name, "authorization") || contains(name, "cookie");
+	const char *ends = header		     ? "\"'"
+			   : value->separator == ':' ? BLANKS "\"',;}"
+						     : BLANKS "\"'";
+	const char *end;
+
+	if (!value->quote)
+		return value->text + strcspn(value->text, ends);
+	end = end_of_quoted(value->text + value->quote, value->text, value->quote);
+	return end + (strncmp(end, value->text, value->quote) ? 0 : value->quote);
 }
 
 /* Copies a name, and leaves its value out if it is a secret. Returns what was read. */
 static size_t take_name(struct redact *redact, const char *text, FILE *out)
 {
-	char name[NAME_MAX_LENGTH];
-	const char *end = text, *value;
-	int quoted;
+	_cleanup_(freep) char *name = NULL;
+	struct value value = {0};
+	const char *end = text;
 
 	while (is_name(*end))
 		end++;
-	snprintf(name, sizeof(name), "%.*s", (int)MIN((size_t)(end - text), sizeof(name) - 1),
-		 text);
-	value = is_secret(name) ? value_behind(end, text[0] == '-') : NULL;
-	if (!value || !*value) {
+	name = strndup(text, (size_t)(end - text));
+	if (!name || is_secret(name))
+		value = value_behind(end, text[0] == '-');
+	if (!value.text) {
 		fwrite(text, 1, (size_t)(end - text), out);
 		return (size_t)(end - text);
 	}
-	fwrite(text, 1, (size_t)(value - text), out);
-	quoted = *value == '"' || *value == '\'';
-	fprintf(out, "%.*s" LEFT_OUT "%.*s", quoted, value, quoted, value);
+	fwrite(text, 1, (size_t)(value.text - text), out);
+	fprintf(out, "%.*s" LEFT_OUT "%.*s", (int)value.quote, value.text, (int)value.quote,
+		value.text);
 	redact->n_secrets++;
-	return (size_t)(end_of_value(value, name) - text);
+	return (size_t)(end_of_value(&value, name ?: "") - text);
 }
 
 /* "user:password" up to where it has to end, the password left out. 0: it is none. */
@@ -261,7 +320,7 @@ static size_t take_address(struct redact *redact, const char *text, FILE *out)
 	while (is_address(text[length]))
 		length++;
 	/* part of a word: nothing of it */
-	n = is_name(text[length]) ? 0 : find_address(text, length, address);
+	n = isalnum((unsigned char)text[length]) ? 0 : find_address(text, length, address);
 	if (!n || is_common(redact, address)) {
 		fwrite(text, 1, length, out);
 		return length;
@@ -276,7 +335,7 @@ static void hide_addresses(struct redact *redact, const char *line, FILE *out)
 	size_t n;
 
 	for (const char *p = line; *p; p += n) {
-		bool begins = p == line || !(is_name(p[-1]) || p[-1] == '.');
+		bool begins = p == line || !(isalnum((unsigned char)p[-1]) || p[-1] == '.');
 
 		n = begins && is_address(*p) ? take_address(redact, p, out) : 0;
 		if (!n) {
@@ -305,17 +364,19 @@ static void redact_line(struct redact *redact, const char *line, FILE *out)
 	free(text);
 }
 
-/* *hiding: a line before goes on in this one, and nothing of it may be told. */
+/* *hiding: a line before goes on in this one, and nothing of it may be told. Comments between do
+ * not end it. */
 static void take_line(struct redact *redact, char *line, bool *hiding, FILE *out)
 {
-	size_t length = strlen(line), key = *hiding ? 0 : hidden_key(line);
+	size_t length = strlen(line);
+	size_t key = *hiding ? 0 : hidden_key(line, redact->keep_environment);
 	bool goes_on = length && line[length - 1] == '\\';
 
 	if (*hiding) {
-		*hiding = goes_on;
+		*hiding = goes_on || is_comment(line);
 		return;
 	}
-	if (!key || (redact->keep_environment && strstr(line, "Environment="))) {
+	if (!key) {
 		redact_line(redact, line, out);
 	} else {
 		fprintf(out, "%.*s" LEFT_OUT, (int)key, line);

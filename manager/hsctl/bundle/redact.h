@@ -27,9 +27,9 @@ void redact_done(struct redact *redact);
 /*
  * The text without
  *   - what Environment=, SetCredential= and SetCredentialEncrypted= of a unit say,
- *   - values of what is called a password, secret, token, key of an API, credential, cookie or
- *     authorization, as "NAME=VALUE", "NAME: VALUE" or "--NAME VALUE"; user:PASSWORD in addresses
- *     of the web and behind -u and --user,
+ *   - values of what is called a password, secret, token, key, credential, cookie or authorization,
+ *     as "NAME=VALUE", "NAME: VALUE" or "--NAME VALUE"; user:PASSWORD in addresses of the web and
+ *     behind -u and --user,
  *   - addresses, but for those that every machine has and `own`.
  * NULL without memory. Free it.
  */
