@@ -20,6 +20,18 @@
 #define PACK_TIMEOUT  (600 * USEC_PER_SEC)
 #define OPEN_MAX_TREE 16
 
+/* NULL: of an interface that has none. */
+static bool read_address(const struct sockaddr *address, char text[INET6_ADDRSTRLEN])
+{
+	const void *bytes = NULL;
+
+	if (address && address->sa_family == AF_INET)
+		bytes = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+	else if (address && address->sa_family == AF_INET6)
+		bytes = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+	return bytes && inet_ntop(address->sa_family, bytes, text, INET6_ADDRSTRLEN);
+}
+
 static int list_own_addresses(char ***ret_addresses)
 {
 	_cleanup_(strings_freep) char **addresses = NULL;
@@ -29,18 +41,9 @@ static int list_own_addresses(char ***ret_addresses)
 	if (getifaddrs(&all) < 0)
 		return -errno;
 	for (struct ifaddrs *one = all; r >= 0 && one; one = one->ifa_next) {
-		int family = one->ifa_addr ? one->ifa_addr->sa_family : AF_UNSPEC;
 		char text[INET6_ADDRSTRLEN];
-		const void *address =
-			family == AF_INET
-				? (const void *)&(
-					  (const struct sockaddr_in *)(const void *)one->ifa_addr)
-					  ->sin_addr
-				: &((const struct sockaddr_in6 *)(const void *)one->ifa_addr)
-					   ->sin6_addr;
 
-		if ((family == AF_INET || family == AF_INET6) &&
-		    inet_ntop(family, address, text, sizeof(text)))
+		if (read_address(one->ifa_addr, text))
 			r = strings_add(&addresses, text);
 	}
 	freeifaddrs(all);

@@ -15,6 +15,9 @@
 #define LOOK_EVERY  200 /* ms */
 #define STATUS_NONE 127
 #define ERRORS_MAX  4096
+/* One that is killed is gone at once, unless it hangs in the kernel, which may be for good. */
+#define KILLED_TIME (2 * USEC_PER_SEC)
+#define KILLED_LOOK 10 /* ms */
 
 /* Nothing that is asked shall ask somebody, page, or paint. A group of its own ends as a whole. */
 static void become(const char *const *command, int out, int errors)
@@ -81,13 +84,18 @@ static int read_all(int fd, uint64_t deadline, const volatile sig_atomic_t *inte
 	return 0;
 }
 
-static int wait_for(pid_t child)
+static int wait_for(pid_t child, bool killed)
 {
+	uint64_t deadline = now_usec() + KILLED_TIME;
 	int status;
+	pid_t r;
 
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
+	while ((r = waitpid(child, &status, killed ? WNOHANG : 0)) <= 0) {
+		if ((r < 0 && errno != EINTR) || (killed && now_usec() >= deadline))
 			return STATUS_NONE;
+		if (!r)
+			poll(NULL, 0, KILLED_LOOK);
+	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -156,7 +164,7 @@ int capture_run(const char *const *command, uint64_t timeout_usec,
 	r = read_all(in, now_usec() + timeout_usec, interrupted, &text);
 	if (r < 0)
 		kill(-child, SIGKILL);
-	capture.status = wait_for(child);
+	capture.status = wait_for(child, r < 0);
 	capture.cut = r == -EFBIG;
 	capture.late = r == -ETIMEDOUT;
 	capture.text = end_text(&text);

@@ -76,6 +76,7 @@ static int write_copy(struct edit *edit)
 	_cleanup_(freep) char *text = NULL, *path = NULL;
 	_cleanup_(close_fdp) int fd = -1;
 	struct problem problem = {};
+	ssize_t n;
 
 	(void)effective_read(edit->service, &effective, &problem);
 	text = draft_compose(edit->path, edit->before, effective, problem.text);
@@ -87,8 +88,9 @@ static int write_copy(struct edit *edit)
 	if (fd < 0)
 		return fail("write in", edit->folder, -errno);
 	edit->copy = steal_ptr(&path);
-	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		return fail("write", edit->copy, -errno);
+	n = write(fd, text, strlen(text));
+	if (n != (ssize_t)strlen(text))
+		return fail("write", edit->copy, n < 0 ? -errno : -ENOSPC);
 	return EXIT_DONE;
 }
 
