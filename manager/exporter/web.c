@@ -11,9 +11,11 @@
 
 #include "exporter/facts.h"
 
-/* Who sends nothing for so long, or does not read, is sent away; and there is room for so many. */
-#define PATIENCE_SECONDS 10
-#define CLIENTS_MAX	 32
+/* Who sends nothing for so long, or does not read, is sent away; and there is room for so many, of
+ * one address for half of them. */
+#define PATIENCE_SECONDS	10
+#define CLIENTS_MAX		32
+#define CLIENTS_PER_ADDRESS_MAX 16U
 /* For the head of a request, and our answer's. */
 #define CLIENT_MEMORY 16384
 
@@ -146,7 +148,8 @@ int web_new(int listen_fd, struct web **ret_web)
 	web->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL, 0, NULL, NULL, on_request, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
 		MHD_OPTION_CONNECTION_TIMEOUT, PATIENCE_SECONDS, MHD_OPTION_CONNECTION_LIMIT,
-		CLIENTS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CLIENT_MEMORY,
+		CLIENTS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT, CLIENTS_PER_ADDRESS_MAX,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CLIENT_MEMORY,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, web, MHD_OPTION_END);
 	if (!web->daemon)
 		return errno ? -errno : -EIO;

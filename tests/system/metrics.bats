@@ -160,6 +160,24 @@ none_lower() {
 	[[ $output == *'hotstandby_up 1'* ]]
 }
 
+@test "one address that keeps all connections for itself does not keep others from the exporter" {
+	run -0 inside python3 - <<-'END'
+		import socket
+		def ask(source):
+		    s = socket.create_connection(("127.0.0.1", 9960), 5, (source, 0))
+		    s.sendall(b"GET /metrics HTTP/1.0\r\n")
+		    return s
+		held = [ask("127.0.0.1") for _ in range(40)]
+		s = ask("127.0.0.2")
+		s.sendall(b"\r\n")
+		answer = b""
+		while part := s.recv(65536):
+		    answer += part
+		assert b"\r\n\r\n# HELP hotstandby_up" in answer, answer[:200]
+	END
+	[[ $(inside systemctl show -P MemoryMax hotstandby-exporter.service) == $((128 << 20)) ]]
+}
+
 @test "hsd away is an answer" {
 	inside systemctl stop hsd
 	gone() { [[ $(inside curl -sf "$url/metrics" | value hotstandby_up) == 0 ]]; }
