@@ -413,6 +413,7 @@ void plane_flows(const struct plane *plane, struct slot_flows flows[HS_SLOTS_MAX
 			flows[slot] = (struct slot_flows) {0};
 }
 
+/* Of all listeners with this port. */
 static int add_drops(const struct plane *plane, const struct listener *listener,
 		     uint64_t drops[HS_SLOTS_MAX])
 {
@@ -420,12 +421,12 @@ static int add_drops(const struct plane *plane, const struct listener *listener,
 	int r, seen = 0;
 	size_t n;
 
-	if (!listener->address.udp || (listener->address.netns && listener->netns.fd < 0))
+	if (listener->address.netns && listener->netns.fd < 0)
 		return 0;
 	r = diag_listening_at(&listener->netns, true, listener->address.port, -1, &sockets, &n);
 	for (size_t i = 0; !r && i < n; i++)
 		for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
-			if (!address_equal(&sockets[i].address, &listener->address) ||
+			if (!plane_find(plane, &sockets[i].address) ||
 			    !plane_slot_has(plane, slot, sockets[i].cookie))
 				continue;
 			drops[slot] += sockets[i].dropped;
@@ -443,6 +444,8 @@ int plane_drops(const struct plane *plane, uint64_t drops[HS_SLOTS_MAX])
 
 	memset(drops, 0, HS_SLOTS_MAX * sizeof(*drops));
 	for (size_t i = 0; i < n; i++) {
+		if (!listeners[i]->address.udp || !listener_is_first(listeners, i))
+			continue;
 		r = add_drops(plane, listeners[i], drops);
 		if (r < 0)
 			return r;

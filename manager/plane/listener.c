@@ -363,3 +363,14 @@ void listener_tidy(struct listener *listener, unsigned slot)
 			__atomic_fetch_or(live, bit, __ATOMIC_SEQ_CST);
 	}
 }
+
+bool listener_is_first(struct listener *const *listeners, size_t index)
+{
+	const struct address *address = &listeners[index]->address;
+
+	for (size_t i = 0; i < index; i++)
+		if (listeners[i]->address.udp && listeners[i]->address.port == address->port &&
+		    listeners[i]->address.netns == address->netns)
+			return false;
+	return true;
+}

@@ -99,3 +99,7 @@ void listener_tidy(struct listener *listener, unsigned slot);
 /* Forgets which sockets earlier instances of the slot had. Not before those have ended: what waits
  * on a withdrawn socket is accounted for by this. */
 void listener_tidy_owners(struct listener *listener, unsigned slot);
+
+/* Whether no listener before this one of the array has the same port of UDP in the same namespace:
+ * where the sockets of a port are listed, those of all are. */
+bool listener_is_first(struct listener *const *listeners, size_t index);

@@ -54,18 +54,6 @@ static int add(const struct connection *connection, void *userdata)
 	return ++count->total >= PEERS_MAX;
 }
 
-/* Several listeners may share a port. */
-static bool is_first(struct listener *const *listeners, size_t index)
-{
-	const struct address *address = &listeners[index]->address;
-
-	for (size_t i = 0; i < index; i++)
-		if (listeners[i]->address.udp && listeners[i]->address.port == address->port &&
-		    listeners[i]->address.netns == address->netns)
-			return false;
-	return true;
-}
-
 int plane_peers(const struct plane *plane, uint64_t peers[HS_SLOTS_MAX])
 {
 	struct count count = {.plane = plane, .peers = peers};
@@ -78,7 +66,7 @@ int plane_peers(const struct plane *plane, uint64_t peers[HS_SLOTS_MAX])
 	for (size_t i = 0; !r && i < n; i++) {
 		const struct listener *listener = listeners[i];
 
-		if (!listener->address.udp || !is_first(listeners, i))
+		if (!listener->address.udp || !listener_is_first(listeners, i))
 			continue;
 		any = true;
 		/* a namespace that is not known any more, or not yet */

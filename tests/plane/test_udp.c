@@ -428,6 +428,20 @@ static void what_is_dropped_is_told_by_slot(void **state)
 	close(fd);
 }
 
+/* Two addresses with one port: the sockets are listed once. */
+static void each_socket_counts_once_for_what_is_dropped(void **state)
+{
+	struct rig *rig = *state;
+	struct pair pair = start_serving(rig, HS_FLOW_CONNECTION);
+	struct address other = rig_only6(any().port);
+	uint64_t drops[HS_SLOTS_MAX];
+
+	other.udp = true;
+	rig_check(server_listen(pair.a, &other, 0) >= 0);
+	assert_int_equal(rig_adopt(rig, pair.a), 1);
+	assert_int_equal(plane_drops(rig->plane, drops), 3);
+}
+
 static void without_any_slot_the_kernel_chooses(void **state)
 {
 	struct rig *rig = *state;
@@ -762,6 +776,7 @@ int main(void)
 		CASE(a_slot_that_leaves_gives_its_flows_away),
 		CASE(what_waits_can_be_waited_for),
 		CASE(what_is_dropped_is_told_by_slot),
+		CASE(each_socket_counts_once_for_what_is_dropped),
 		CASE(without_any_slot_the_kernel_chooses),
 		CASE(what_is_told_is_bounded),
 		CASE(a_full_table_forgets_old_flows_and_counts),
