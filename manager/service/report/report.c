@@ -62,8 +62,6 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 {
 	uint32_t queued[HS_PLACES_MAX] = {0};
 	struct plane_totals totals = {0};
-	struct slot_flows flows[HS_SLOTS_MAX];
-	uint64_t peers[HS_SLOTS_MAX], drops[HS_SLOTS_MAX];
 
 	if (!plane)
 		return;
@@ -75,13 +73,6 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 	read_held(report, plane);
 	plane_totals(plane, &totals);
 	plane_queued(plane, queued);
-	plane_flows(plane, flows);
-	report->has_flows = plane_has_flows(plane);
-	report->has_peers = plane_peers(plane, peers) > 0;
-	report->has_drops = plane_drops(plane, drops) > 0;
-	report->has_ledger = plane_ledger(plane);
-	if (report->has_ledger)
-		report->ledger = *plane_ledger(plane);
 	report->flows_evicted = totals.flows_evicted;
 	report->park_ready = plane_has_park(plane);
 	report->parked = queued[HS_SLOT_PARK];
@@ -94,12 +85,30 @@ void report_read_plane(struct service_report *report, const struct plane *plane)
 		report->slots[i].role = slot_role_of(report->word, i);
 		report->slots[i].sockets = plane_slot_sockets(plane, i);
 		report->slots[i].totals = totals.slots[i];
-		report->slots[i].flows = flows[i].n;
-		report->slots[i].peers = peers[i];
-		report->slots[i].drops = drops[i];
 		report->slots[i].queued = queued[i];
 		report->slots[i].retired = plane_is_retired(plane, i);
 		report->slots[i].suspect = plane_is_suspect(plane, i);
+	}
+}
+
+void report_read_rest(struct service_report *report, const struct plane *plane)
+{
+	uint64_t peers[HS_SLOTS_MAX], drops[HS_SLOTS_MAX];
+	struct slot_flows flows[HS_SLOTS_MAX];
+
+	if (!plane)
+		return;
+	plane_flows(plane, flows);
+	report->has_flows = plane_has_flows(plane);
+	report->has_peers = plane_peers(plane, peers) > 0;
+	report->has_drops = plane_drops(plane, drops) > 0;
+	report->has_ledger = plane_ledger(plane);
+	if (report->has_ledger)
+		report->ledger = *plane_ledger(plane);
+	for (unsigned i = 0; i < report->n_slots; i++) {
+		report->slots[i].flows = flows[i].n;
+		report->slots[i].peers = peers[i];
+		report->slots[i].drops = drops[i];
 	}
 }
 

@@ -85,6 +85,8 @@ struct service_report {
 
 /* Reads the kernel side into a report whose names are set; `plane` may be NULL. */
 void report_read_plane(struct service_report *report, const struct plane *plane);
+/* And what only the whole has, not the row: to list clients and sockets of UDP takes time. */
+void report_read_rest(struct service_report *report, const struct plane *plane);
 /* What the bind programs have seen; `force` may be NULL. `intake.wanted` is the caller's. */
 void report_read_force(struct service_report *report, const struct force *force);
 /* What the unit contributes to one slot, after the kernel side was read, and the state that follows

@@ -175,6 +175,7 @@ json_object *service_to_json(struct service *service, bool may_see)
 	if (!report)
 		return NULL;
 	service_report(service, report);
+	report_read_rest(report, service->plane);
 	report->withheld = !may_see;
 	return report_to_json(report);
 }
