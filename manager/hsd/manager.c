@@ -14,6 +14,7 @@
 #include "hsd/hosting.h"
 #include "hsd/listens.h"
 #include "hsd/polkit.h"
+#include "plane/act/force.h"
 #include "plane/bpf/accounting.h"
 #include "plane/kernel/diag.h"
 #include "service/slot/adoption.h"
@@ -281,13 +282,16 @@ static int open_accounting(struct manager *manager, struct problem *problem)
 	/* pins of an earlier release are taken over as a whole, or another time */
 	if (r == -ETXTBSY)
 		return problem_set(problem, r, "%s", why->text);
-	if (r < 0)
+	if (r < 0) {
 		journal_log(JOURNAL_PROBLEM, &scope,
 			    "connections are not counted and late listeners not noticed: %s",
 			    why->text);
-	else
-		/* so that hangs are found and services described without a question to sock_diag */
-		accounting_load_queues(manager->host.accounting);
+		return 0;
+	}
+	/* so that hangs are found and services described without a question to sock_diag */
+	accounting_load_queues(manager->host.accounting);
+	/* before they are taken up, when each would go through all control groups by itself */
+	force_renew();
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -26,6 +27,7 @@
 #include "plane/bpf/load.h"
 #include "plane/bpf/mptcp.h"
 #include "plane/bpf/own.h"
+#include "plane/bpf/pinset.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/kernel/program.h"
 
@@ -547,12 +549,17 @@ static uint32_t pinned_program(const char *path)
 	return id;
 }
 
+/* As hsd does, for all services at once; else as hsctl for one. */
+static bool as_hsd;
+
 static void open_all(void)
 {
 	struct accounting *accounting;
 	struct plane *plane;
 	struct force *force;
 
+	if (as_hsd)
+		force_renew();
 	if (accounting_open(&accounting, NULL) < 0 || !accounting_guard(accounting) ||
 	    plane_create("web", accounting, &plane, NULL) < 0 || !plane_own(plane) ||
 	    mptcp_refuse("/no/such/cgroup", NULL) != -ENOENT ||
@@ -653,24 +660,38 @@ static void who_looks_leaves_another_build_as_it_is(void **state)
 	rig_planes(rig);
 }
 
+static int count_one(int cgroup_fd, int type, uint32_t id, void *userdata)
+{
+	unsigned *n = userdata;
+
+	(void)cgroup_fd, (void)type, (void)id;
+	++*n;
+	return 0;
+}
+
 /* Whoever has had one delegated to may close it to others, and must not stop an upgrade. */
 static void a_closed_control_group_is_passed_over(void **state)
 {
+	static const int type = BPF_CGROUP_INET_SOCK_CREATE;
 	struct rig *rig = *state;
-	_cleanup_(close_fdp) int pin = -1;
+	struct address at = rig_any(PORT);
+	struct pair pair = start_pair(rig, &at);
 	char mount[PATH_MAX];
 	struct pin_path closed;
+	unsigned n = 0;
 	uid_t was;
+	int r;
 
-	rig_check(mptcp_refuse("/no/such/cgroup", NULL) == -ENOENT);
-	assert_int_equal(pin_open(NOW "/mptcp", &pin), 0);
+	rig_check(!mptcp_refuse(pair.b->cgroup, NULL));
 	assert_int_equal(cgroup_mount(mount, sizeof(mount)), 0);
 	closed = pin_path("%s%s/closed", mount, rig->group);
 	rig_check(!mkdir(closed.text, 0700));
 	was = setfsuid(65534);
 	assert_null(opendir(closed.text));
-	assert_int_equal(cgroup_replace_program(BPF_CGROUP_INET_SOCK_CREATE, pin, -1), 0);
+	r = cgroup_each_program(&type, 1, count_one, &n);
 	setfsuid(was);
+	assert_int_equal(r, 0);
+	assert_true(n >= 1);
 	rig_check(!rmdir(closed.text));
 }
 
@@ -689,6 +710,7 @@ static void who_dies_in_the_middle_leaves_none_behind(void **state)
 	do {
 		forge_builds();
 		drop(rig);
+		as_hsd = !as_hsd;
 		died = dies_at(nth, open_all);
 		nth += every;
 		assert_int_equal(ask_often(&client, 4).of['A'], 4);
@@ -697,6 +719,107 @@ static void who_dies_in_the_middle_leaves_none_behind(void **state)
 		rig_planes(rig);
 	} while (died);
 	assert_true(nth > 20);
+}
+
+/* ---- hundreds of services ---- */
+
+static unsigned services(void)
+{
+	return getenv("HANDOVER_SERVICES") ? (unsigned)atoi(getenv("HANDOVER_SERVICES")) : 5;
+}
+
+static struct pin_path ports_of(unsigned number)
+{
+	return pin_path(HS_PIN_ROOT "/many-%u/ports", number);
+}
+
+/* As if another release had made them. */
+static void forge_build(const char *path)
+{
+	_cleanup_(close_fdp) int fd = bpf_obj_get(path);
+	struct hs_ports *map = load_memory(fd, sizeof(*map));
+
+	rig_check(map);
+	map->build = 1;
+	munmap(map, sizeof(*map));
+}
+
+/* Each with an instance in a control group of its own. */
+static void make_service(struct rig *rig, unsigned number)
+{
+	struct pin_path cgroup = pin_path("%s/many-%u", rig->group, number), folder;
+	char mount[PATH_MAX], name[32];
+	struct force *force;
+	struct plane *plane;
+
+	snprintf(name, sizeof(name), "many-%u", number);
+	rig_check(!cgroup_mount(mount, sizeof(mount)));
+	folder = pin_path("%s%s", mount, cgroup.text);
+	rig_check(!mkdir(folder.text, 0755));
+	rig_check(!plane_create(name, rig->accounting, &plane, NULL));
+	rig_check(!force_create(name, &force, NULL));
+	rig_check(force_attach(force, cgroup.text, NULL) >= 0);
+	force_free(force);
+	plane_free(plane);
+	forge_build(ports_of(number).text);
+}
+
+static uint32_t attached_to(struct rig *rig, unsigned number, int type)
+{
+	_cleanup_(close_fdp) int cgroup = -1;
+	uint32_t ids[8], n = ARRAY_SIZE(ids);
+
+	rig_check(!cgroup_open(pin_path("%s/many-%u", rig->group, number).text, &cgroup));
+	rig_check(!bpf_prog_query(cgroup, type, 0, NULL, ids, &n));
+	assert_int_equal(n, 1);
+	return ids[0];
+}
+
+/* As hsd does it when it starts after an upgrade. */
+static uint64_t take_up(unsigned n)
+{
+	uint64_t begun = now_usec();
+	struct force *force;
+	char name[32];
+
+	force_renew();
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "many-%u", i);
+		rig_check(!force_create(name, &force, NULL));
+		force_free(force);
+	}
+	return now_usec() - begun;
+}
+
+/* HANDOVER_SERVICES=300 shows how long it takes. */
+static void all_services_are_renewed_at_once(void **state)
+{
+	struct rig *rig = *state;
+	unsigned n = services();
+	uint32_t id;
+
+	for (unsigned i = 0; i < n; i++)
+		make_service(rig, i);
+	id = attached_to(rig, 0, BPF_CGROUP_INET6_BIND);
+	force_renew();
+	assert_int_not_equal(attached_to(rig, 0, BPF_CGROUP_INET6_BIND), id);
+	id = attached_to(rig, 0, BPF_CGROUP_INET6_BIND);
+	/* nothing is left to do for each */
+	take_up(1);
+	assert_int_equal(attached_to(rig, 0, BPF_CGROUP_INET6_BIND), id);
+	for (unsigned i = 0; i < n; i++)
+		forge_build(ports_of(i).text);
+	print_message("# %u services are taken up in %" PRIu64 " ms\n", n, take_up(n) / 1000);
+	for (unsigned i = 0; i < n; i++) {
+		struct pin_path bind4 = pin_path(HS_PIN_ROOT "/many-%u/bind4", i);
+		struct pin_path bind6 = pin_path(HS_PIN_ROOT "/many-%u/bind6", i);
+
+		assert_int_equal(attached_to(rig, i, BPF_CGROUP_INET4_BIND),
+				 pinned_program(bind4.text));
+		assert_int_equal(attached_to(rig, i, BPF_CGROUP_INET6_BIND),
+				 pinned_program(bind6.text));
+	}
+	assert_int_not_equal(attached_to(rig, 0, BPF_CGROUP_INET6_BIND), id);
 }
 
 int main(void)
@@ -718,6 +841,7 @@ int main(void)
 		CASE(who_looks_leaves_another_build_as_it_is),
 		CASE(a_closed_control_group_is_passed_over),
 		CASE(who_dies_in_the_middle_leaves_none_behind),
+		CASE(all_services_are_renewed_at_once),
 	};
 
 	return cases_run("handover", tests);

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -16,6 +17,7 @@
 #include "plane/bpf/pinset.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/kernel/ephemeral.h"
+#include "plane/kernel/program.h"
 #include "util/macro.h"
 
 struct force {
@@ -128,16 +130,33 @@ static int reuse_tags(struct force_bpf *skel)
 	return bpf_map__reuse_fd(skel->maps.hs_tags, fd);
 }
 
-static int pin_all(const char *folder, const struct force_bpf *skel)
+static void set_attached(const char *folder, struct pinset_attached attached[])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		attached[i] = (struct pinset_attached) {pin_path("%s/%s", folder, programs[i].pin),
+							(int)programs[i].type};
+}
+
+static int pin_next(const struct pinset_attached attached[], const struct force_bpf *skel)
 {
 	const struct bpf_program *made[] = {skel->progs.hs_bind4, skel->progs.hs_bind6};
-	int r = pin_object(bpf_map__fd(skel->maps.hs_ports), pin_path("%s/ports", folder).text);
+	int r = 0;
 
 	_Static_assert(ARRAY_SIZE(made) == ARRAY_SIZE(programs), "one pin a program");
 	for (size_t i = 0; !r && i < ARRAY_SIZE(programs); i++)
-		r = pinset_program(pin_path("%s/%s", folder, programs[i].pin).text,
-				   (int)programs[i].type, bpf_program__fd(made[i]));
+		r = pinset_next(&attached[i], bpf_program__fd(made[i]));
 	return r;
+}
+
+static int pin_all(const char *folder, const struct force_bpf *skel)
+{
+	struct pinset_attached attached[ARRAY_SIZE(programs)];
+	int r = pin_object(bpf_map__fd(skel->maps.hs_ports), pin_path("%s/ports", folder).text);
+
+	set_attached(folder, attached);
+	if (!r)
+		r = pin_next(attached, skel);
+	return r ? r : pinset_succeed(attached, ARRAY_SIZE(programs));
 }
 
 /* Until `abi` is set it is half made. A new set is all ports: a server that starts at this very
@@ -239,6 +258,100 @@ int force_create(const char *service, struct force **ret_force, struct problem *
 	r = make_pins(folder.text, problem);
 	return r ? r : open_pins(folder.text, ret_force);
 }
+
+/* ---- all services ---- */
+
+/* One of another build. */
+struct renewed {
+	struct pin_path folder;
+	uint32_t id; /* of the last program of ours that is pinned as the next; 0 = none */
+};
+
+struct renewal {
+	struct renewed *all;
+	size_t n;
+};
+
+static bool is_outdated(const char *folder)
+{
+	_cleanup_(force_freep) struct force *force = NULL;
+
+	return !open_pins(folder, &force) && force->ports->build != own_build();
+}
+
+static int add_outdated(const char *name, void *userdata)
+{
+	struct renewal *renewal = userdata;
+	struct pin_path folder = pin_path("%s/%s", HS_PIN_ROOT, name);
+	struct renewed *more;
+
+	if (name[0] == '%' || !is_outdated(folder.text))
+		return 0;
+	more = reallocarray(renewal->all, renewal->n + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	renewal->all = more;
+	more[renewal->n++] = (struct renewed) {.folder = folder};
+	return 0;
+}
+
+/* With a lock for each: units that start meanwhile want it, too, and wait for a second only. */
+static void make_next(struct renewed *one)
+{
+	struct pinset_attached attached[ARRAY_SIZE(programs)];
+	_cleanup_(force_bpf__destroyp) struct force_bpf *skel = NULL;
+	_cleanup_(close_fdp) int lock = -1;
+
+	if (pins_enter(&lock, NULL) < 0 || !is_outdated(one->folder.text) ||
+	    load_as_can_be(one->folder.text, &skel, NULL) < 0)
+		return;
+	set_attached(one->folder.text, attached);
+	if (!pin_next(attached, skel))
+		(void)program_id(bpf_program__fd(skel->progs.hs_bind6), &one->id);
+}
+
+/* Unless somebody else has put another one there since. */
+static void mark_renewed(const struct renewed *one)
+{
+	_cleanup_(close_fdp) int program = -1, ports = -1;
+	uint32_t id;
+
+	if (one->id && !pin_open(pin_path("%s/bind6", one->folder.text).text, &program) &&
+	    !program_id(program, &id) && id == one->id &&
+	    !pin_open(pin_path("%s/ports", one->folder.text).text, &ports))
+		(void)mark_made(ports);
+}
+
+static void succeed_all(const struct renewal *renewal)
+{
+	_cleanup_(freep) struct pinset_attached *attached = NULL;
+	_cleanup_(close_fdp) int lock = -1;
+	size_t n = renewal->n * ARRAY_SIZE(programs);
+
+	attached = calloc(n, sizeof(*attached));
+	if (!attached || pins_enter(&lock, NULL) < 0)
+		return;
+	for (size_t i = 0; i < renewal->n; i++)
+		set_attached(renewal->all[i].folder.text, &attached[i * ARRAY_SIZE(programs)]);
+	if (pinset_succeed(attached, n) < 0)
+		return;
+	for (size_t i = 0; i < renewal->n; i++)
+		mark_renewed(&renewal->all[i]);
+}
+
+void force_renew(void)
+{
+	struct renewal renewal = {0};
+
+	(void)pins_each_folder(HS_PIN_ROOT, add_outdated, &renewal);
+	for (size_t i = 0; i < renewal.n; i++)
+		make_next(&renewal.all[i]);
+	if (renewal.n)
+		succeed_all(&renewal);
+	free(renewal.all);
+}
+
+/* ---- the ports ---- */
 
 static void set_word(uint64_t *word, uint64_t bits)
 {

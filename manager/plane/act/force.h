@@ -32,8 +32,12 @@ struct force_counts {
 /* Opens what is pinned. -ENOENT when it is not, or is half made. */
 int force_open(const char *service, struct force **ret_force);
 /* Opens, or makes and pins; the folder of the service's pins is there already. Programs of another
- * build are replaced: what is attached stays as it was until its unit starts anew. */
+ * build are replaced, also where they are attached. */
 int force_create(const char *service, struct force **ret_force, struct problem *problem);
+/* The same for all services whose programs are of another build, of which there may be hundreds
+ * after an upgrade: the control groups are gone through once. Accounting is open. What is not done
+ * here force_create() does, and tells. */
+void force_renew(void);
 /* Loads the programs as it would for a service, and lets go of them: whether this kernel can. */
 int force_try(struct problem *problem);
 struct force *force_free(struct force *force);

@@ -41,7 +41,7 @@
 #include "plane/bpf/load.h"
 #include "plane/bpf/maps.h"
 #include "plane/bpf/pins.h"
-#include "plane/kernel/cgroup.h"
+#include "plane/bpf/pinset.h"
 #include "util/macro.h"
 
 #define NOW    HS_PIN_ROOT "/" HS_PIN_ACCOUNTING
@@ -236,18 +236,12 @@ static int give_back_service(const char *name, void *userdata)
 		 : 0;
 }
 
-/* An older manager attaches its own beside, and each listen would be told twice. Of one that was
- * being replaced by the next, both may be attached: see pinset_program(). */
+/* An older manager attaches its own beside, and each listen would be told twice. */
 static void detach_listening(void)
 {
-	static const char *const pins[] = {NOW "/listening", NOW "/listening-next"};
+	struct pinset_attached listening = {pin_path("%s", NOW "/listening"), BPF_CGROUP_SOCK_OPS};
 
-	for (size_t i = 0; i < ARRAY_SIZE(pins); i++) {
-		_cleanup_(close_fdp) int fd = -1;
-
-		if (!pin_open(pins[i], &fd))
-			cgroup_replace_program(BPF_CGROUP_SOCK_OPS, fd, -1);
-	}
+	pinset_detach(&listening);
 }
 
 static int check_needs(struct problem *problem)

@@ -3,11 +3,14 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plane/bpf/load.h"
 #include "plane/bpf/pins.h"
 #include "plane/kernel/cgroup.h"
+#include "plane/kernel/program.h"
 #include "util/macro.h"
 
 bool pinset_is_made(const char *path, uint64_t build)
@@ -82,29 +85,134 @@ int pinset_make(const struct pinset *set, struct problem *problem)
 
 /* ---- programs in control groups ---- */
 
-/* The one that is pinned as the next takes the place of the one before. */
-static int succeed(const char *path, const char *next, int type)
+static struct pin_path next_path(const struct pinset_attached *attached)
 {
-	_cleanup_(close_fdp) int from = -1, to = -1;
-	int r = pin_open(next, &to);
+	return pin_path("%s-next", attached->path.text);
+}
 
-	if (!r)
-		r = pin_open(path, &from);
-	if (!r)
-		r = cgroup_replace_program(type, from, to);
-	if (r && r != -ENOENT)
-		return r;
-	return to >= 0 && rename(next, path) < 0 ? -errno : 0;
+/* One that goes, and what takes its place. */
+struct going {
+	const struct pinset_attached *attached;
+	uint32_t id;
+};
+
+struct going_all {
+	struct going *all;
+	size_t n;
+};
+
+static struct going *find_going(const struct going_all *going, int type, uint32_t id)
+{
+	for (size_t i = 0; i < going->n; i++)
+		if (going->all[i].id == id && going->all[i].attached->type == type)
+			return &going->all[i];
+	return NULL;
+}
+
+/* Descriptors are for the moment: of hundreds of services they would be more than we may have. What
+ * the kernel refuses in one control group stays as it is there. */
+static int replace(int cgroup_fd, int type, uint32_t id, void *userdata)
+{
+	const struct going *going = find_going(userdata, type, id);
+	_cleanup_(close_fdp) int from = -1, to = -1;
+
+	if (going && !pin_open(going->attached->path.text, &from) &&
+	    !pin_open(next_path(going->attached).text, &to))
+		(void)cgroup_replace_program(cgroup_fd, type, from, to);
+	return 0;
+}
+
+/* False: nothing goes, for there is no next one, or none before. */
+static bool is_going(const struct pinset_attached *attached, struct going *ret_going)
+{
+	_cleanup_(close_fdp) int fd = -1;
+
+	*ret_going = (struct going) {.attached = attached};
+	if (access(next_path(attached).text, F_OK))
+		return false;
+	return !pin_open(attached->path.text, &fd) && !program_id(fd, &ret_going->id);
+}
+
+/* Each once. */
+static size_t list_types(const struct going_all *going, int types[])
+{
+	size_t n = 0, k;
+
+	for (size_t i = 0; i < going->n; i++) {
+		for (k = 0; k < n && types[k] != going->all[i].attached->type; k++)
+			;
+		if (k == n)
+			types[n++] = going->all[i].attached->type;
+	}
+	return n;
+}
+
+static int replace_all(struct going_all *going)
+{
+	_cleanup_(freep) int *types = calloc(going->n, sizeof(*types));
+
+	if (!types)
+		return -ENOMEM;
+	return cgroup_each_program(types, list_types(going, types), replace, going);
+}
+
+static int rename_next(const struct pinset_attached *attached)
+{
+	if (rename(next_path(attached).text, attached->path.text) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+int pinset_succeed(const struct pinset_attached *attached, size_t n)
+{
+	_cleanup_(freep) struct going *all = calloc(n, sizeof(*all));
+	struct going_all going = {.all = all};
+	int r = 0;
+
+	if (!all)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		going.n += is_going(&attached[i], &all[going.n]);
+	if (going.n)
+		r = replace_all(&going);
+	for (size_t i = 0; !r && i < n; i++)
+		r = rename_next(&attached[i]);
+	return r;
+}
+
+int pinset_next(const struct pinset_attached *attached, int program_fd)
+{
+	int r = pinset_succeed(attached, 1);
+
+	/* a program that is attached anywhere and pinned nowhere could never be replaced: so it is
+	 * pinned before */
+	return r ? r : pin_object(program_fd, next_path(attached).text);
 }
 
 int pinset_program(const char *path, int type, int program_fd)
 {
-	struct pin_path next = pin_path("%s-next", path);
-	int r = succeed(path, next.text, type);
+	struct pinset_attached attached = {pin_path("%s", path), type};
+	int r = pinset_next(&attached, program_fd);
 
-	/* a program that is attached anywhere and pinned nowhere could never be replaced: so it is
-	 * pinned first */
-	if (!r)
-		r = pin_object(program_fd, next.text);
-	return r ? r : succeed(path, next.text, type);
+	return r ? r : pinset_succeed(&attached, 1);
+}
+
+static int detach(int cgroup_fd, int type, uint32_t id, void *userdata)
+{
+	const int *fds = userdata;
+	uint32_t its_id;
+
+	for (unsigned i = 0; i < 2; i++)
+		if (fds[i] >= 0 && !program_id(fds[i], &its_id) && its_id == id)
+			(void)cgroup_replace_program(cgroup_fd, type, fds[i], -1);
+	return 0;
+}
+
+int pinset_detach(const struct pinset_attached *attached)
+{
+	_cleanup_(close_fdp) int now = -1, next = -1;
+
+	(void)pin_open(attached->path.text, &now);
+	(void)pin_open(next_path(attached).text, &next);
+	return cgroup_each_program(&attached->type, 1, detach, (int[]) {now, next});
 }

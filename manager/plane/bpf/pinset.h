@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plane/bpf/pins.h"
 #include "util/problem.h"
 
 struct bpf_map;
@@ -45,10 +46,23 @@ int pinset_open(int (*open_pins)(void *ret), int (*make_pins)(struct problem *pr
  * is pinned already is taken. With every error `problem` (may be NULL) is set; as load_object(). */
 int pinset_make(const struct pinset *set, struct problem *problem);
 
+/* A pinned program that is attached to control groups by itself, not by a link. */
+struct pinset_attached {
+	struct pin_path path;
+	int type; /* enum bpf_attach_type */
+};
+
 /*
- * Pins a program that is attached to control groups by itself (enum bpf_attach_type), not by a
- * link. Where one was pinned there before, this one takes its place in all of them, in each in one
- * step; who dies meanwhile leaves a second pin, and whoever pins the next one goes on with it. With
- * the lock of all pins held.
+ * Pins a program as the next one of those that are pinned there and attached. With
+ * pinset_succeed() it takes the place of the one before, in all control groups, in each in one
+ * step. One that was pinned as the next before does so at once. With the lock of all pins held, as
+ * for all of these.
  */
+int pinset_next(const struct pinset_attached *attached, int program_fd);
+/* For all that have a next one: the control groups are gone through once. Who dies meanwhile leaves
+ * a second pin, and whoever does this next goes on with it. */
+int pinset_succeed(const struct pinset_attached *attached, size_t n);
+/* Both, for one. */
 int pinset_program(const char *path, int type, int program_fd);
+/* Detaches it and its next one from all control groups; the pins stay. */
+int pinset_detach(const struct pinset_attached *attached);

@@ -272,32 +272,55 @@ int cgroup_has_program(int cgroup_fd, int type, int program_fd)
 	return 0;
 }
 
-struct replacement {
-	int type, from, to;
+struct attached_walk {
+	const int *types;
+	size_t n_types;
+	cgroup_program_fn each;
+	void *userdata;
 };
 
-static int replace_in(const char *folder, void *userdata)
+static int each_of_type(int fd, int type, const struct attached_walk *walk)
 {
-	const struct replacement *replacement = userdata;
-	_cleanup_(close_fdp) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	LIBBPF_OPTS(bpf_prog_attach_opts, opts, .flags = BPF_F_ALLOW_MULTI | BPF_F_REPLACE,
-		    .replace_prog_fd = replacement->from);
+	uint32_t ids[ATTACHED_MAX], n = ARRAY_SIZE(ids);
+	int r = 0;
 
-	if (fd < 0)
+	/* none of this type can be attached, say */
+	if (bpf_prog_query(fd, type, 0, NULL, ids, &n))
 		return 0;
-	if (replacement->to >= 0)
-		(void)bpf_prog_attach_opts(replacement->to, fd, replacement->type, &opts);
-	else
-		(void)bpf_prog_detach2(replacement->from, fd, replacement->type);
-	return 0;
+	for (uint32_t i = 0; !r && i < n; i++)
+		r = walk->each(fd, type, ids[i], walk->userdata);
+	return r;
 }
 
-int cgroup_replace_program(int type, int program_fd, int to_fd)
+static int each_attached(const char *folder, void *userdata)
 {
-	struct replacement replacement = {type, program_fd, to_fd};
-	struct walk all = {replace_in, &replacement, UINT_MAX, true};
+	const struct attached_walk *walk = userdata;
+	_cleanup_(close_fdp) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = 0;
+
+	if (fd < 0)
+		return errno == EACCES || errno == ENOENT ? 0 : -errno;
+	for (size_t i = 0; !r && i < walk->n_types; i++)
+		r = each_of_type(fd, walk->types[i], walk);
+	return r;
+}
+
+int cgroup_each_program(const int *types, size_t n_types, cgroup_program_fn each, void *userdata)
+{
+	struct attached_walk attached = {types, n_types, each, userdata};
+	struct walk all = {each_attached, &attached, UINT_MAX, true};
 	char mount[PATH_MAX];
 	int r = cgroup_mount(mount, sizeof(mount));
 
 	return r ? r : walk(mount, DEPTH_MAX, &all);
+}
+
+int cgroup_replace_program(int cgroup_fd, int type, int program_fd, int to_fd)
+{
+	LIBBPF_OPTS(bpf_prog_attach_opts, opts, .flags = BPF_F_ALLOW_MULTI | BPF_F_REPLACE,
+		    .replace_prog_fd = program_fd);
+
+	if (to_fd < 0)
+		return bpf_prog_detach2(program_fd, cgroup_fd, type) ? -errno : 0;
+	return bpf_prog_attach_opts(to_fd, cgroup_fd, type, &opts) ? -errno : 0;
 }

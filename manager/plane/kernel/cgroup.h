@@ -40,9 +40,14 @@ int cgroup_open(const char *cgroup, int *ret_fd);
 int cgroup_has_program(int cgroup_fd, int type, int program_fd);
 
 /*
- * Wherever this program is attached by itself, not by a link, `to_fd` takes its place in one step;
- * with `to_fd` -1 it is detached. In all cgroups, the root among them, but for those that we may
- * not open (who has had one delegated may close it, also to a root without CAP_DAC_OVERRIDE, and
- * must not stop us) and what the kernel refuses. -errno when there are no cgroups.
+ * Calls `each` for each program of these types (enum bpf_attach_type) that is attached to a cgroup,
+ * with the cgroup's descriptor and the program's id, until it returns non-zero, which is returned.
+ * In all cgroups, the root among them, but for those that we may not open: who has had one
+ * delegated may close it, also to a root without CAP_DAC_OVERRIDE, and must not stop us. -errno
+ * when there are no cgroups.
  */
-int cgroup_replace_program(int type, int program_fd, int to_fd);
+typedef int (*cgroup_program_fn)(int cgroup_fd, int type, uint32_t program_id, void *userdata);
+int cgroup_each_program(const int *types, size_t n_types, cgroup_program_fn each, void *userdata);
+/* Where this program is attached to the cgroup by itself, not by a link, `to_fd` takes its place in
+ * one step; with `to_fd` -1 it is detached. -ENOENT where it is not. */
+int cgroup_replace_program(int cgroup_fd, int type, int program_fd, int to_fd);
