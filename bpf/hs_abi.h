@@ -48,12 +48,14 @@
 enum hs_policy {
 	HS_POLICY_STANDBY = 0, /* the active slot, or the canary slot for its share */
 	HS_POLICY_PARITY = 1,  /* client port even: slot 0, odd: slot 1 */
-	HS_POLICY_HASH = 2,    /* keyed hash of the flow over all ready slots */
+	HS_POLICY_HASH = 2,    /* as the service's table says (struct hs_table); without one a keyed
+				* hash of the flow over all ready slots */
 	HS_POLICY_COUNT
 };
 
 enum hs_word_flag {
 	HS_FLAG_TRACE = 1 << 0, /* reserved: send an event for every choice */
+	HS_FLAG_COPY = 1 << 1,	/* the second copy of the service's table holds, else the first */
 	HS_FLAG_PARK_ALL =
 		1 << 2, /* all new TCP connections wait in the park, where there is one */
 	HS_FLAG_EXCLUSIVE = 1 << 3, /* a change of a service whose slots must not run together is
@@ -240,7 +242,7 @@ struct hs_service_counters {
 	__u64 previewed; /* look-ups that a preview rule sent to its slot */
 	__u64 preview_misses; /* look-ups with a preview rule whose slot had no live socket */
 	__u64 traffic_tick;   /* no count: when this CPU last had traffic (hs_listen.service_id) */
-	__u64 pad;
+	__u64 placed;	      /* look-ups that a table was asked for, by client */
 };
 _Static_assert(sizeof(struct hs_service_counters) == sizeof(struct hs_counters), "one value size");
 
@@ -397,6 +399,94 @@ struct hs_prefix {
 	__u8 ip[16];  /* network byte order; IPv4 as ::ffff:a.b.c.d */
 };
 _Static_assert(sizeof(struct hs_prefix) == 20, "layout of map prefixes");
+
+/*
+ * Spread: under HS_POLICY_HASH all slots are at work, and each client, or each connection, belongs
+ * to one of HS_BUCKETS buckets by a keyed hash of its address (hs_spread.h), which all listeners of
+ * the service share. The table names a first and a second slot for each bucket: the latter is for
+ * as long as the first has no socket. How it is filled says core/spread.h.
+ *
+ * Map "tables" (array of maps, one entry, one per service) holds the table of the service, an array
+ * of one entry, mmapable; nothing as long as the service has had no need of one. Map "pinned" (LPM
+ * trie, one per service) holds the clients that belong to a slot whatever their bucket.
+ *
+ * Of both there are two copies. Which one holds says HS_FLAG_COPY in the routing word, so all that
+ * a change touches is changed by one compare-and-swap. What a change wants is in the copy, too:
+ * who dies before it has changed nothing.
+ */
+#define HS_BUCKETS	  65536
+#define HS_PINNED_MAX	  64
+#define HS_MOVED_MAX	  512
+#define HS_TABLE_LAYOUT	  1
+#define HS_HITS_SHIFT	  3
+#define HS_WEIGHT_DEFAULT 100 /* percent */
+#define HS_WEIGHT_MAX	  1000
+
+/* What stays together. */
+enum hs_by {
+	HS_BY_CLIENT = 1,     /* all that comes from one address */
+	HS_BY_CONNECTION = 2, /* all that comes from one address and port */
+	HS_BY_COUNT
+};
+
+/* Key and value of map "pinned". */
+struct hs_pinned_key {
+	__u32 length; /* in bits of what follows: an IPv4 prefix /N is 8 + 96 + N */
+	__u8 copy;    /* 0 or 1 */
+	__u8 ip[16];  /* network byte order; IPv4 as ::ffff:a.b.c.d */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct hs_pinned_key) == 24, "layout of map pinned");
+
+/* A prefix that was pinned. */
+struct hs_pinned {
+	__u8 ip[16];
+	__u8 length; /* in bits of `ip` */
+	__u8 slot;
+	__u8 pad[2];
+};
+
+/* A bucket that rebalancing has given to another slot than its hash names. */
+struct hs_moved_bucket {
+	__u16 bucket;
+	__u8 slot;
+	__u8 pad;
+};
+
+/* What a table is made from, beside the slots that take part. Writer: who changes the table, in
+ * the copy that does not hold. */
+struct hs_spread {
+	__u64 key;		     /* of the hash; random, or out of HashKey= */
+	__u64 made_ns;		     /* CLOCK_MONOTONIC */
+	__u32 by;		     /* enum hs_by */
+	__u32 slots;		     /* those below this take part */
+	__u32 members;		     /* of these, the ones that do now, as a bit mask */
+	__u32 key_given;	     /* 1 = by HashKey= */
+	__u16 weights[HS_SLOTS_MAX]; /* percent, 0 to HS_WEIGHT_MAX */
+	__u32 n_pinned, n_moved;
+	__u32 pinned_live; /* how many of map "pinned" belong to this copy */
+	__u32 pad;
+	struct hs_pinned pinned[HS_PINNED_MAX];
+	struct hs_moved_bucket moved[HS_MOVED_MAX];
+};
+
+struct hs_table_copy {
+	struct hs_spread spread;
+	/* bits 0-3: the first slot, bits 4-7: the second; the same twice: there is no other */
+	__u8 buckets[HS_BUCKETS];
+};
+
+struct hs_table {
+	__u32 layout; /* HS_TABLE_LAYOUT. Writer: who makes it, last */
+	__u32 pad[15];
+	struct hs_table_copy copies[2];
+	/* of the look-ups that went by each bucket, by client, one in 2^HS_HITS_SHIFT. Writer:
+	 * selectors; who rebalances sets them to 0 */
+	__u32 hits[HS_BUCKETS];
+};
+_Static_assert(sizeof(struct hs_table_copy) % 8 == 0, "layout of map tables");
+_Static_assert(sizeof(struct hs_spread) == 80 + 20 * HS_PINNED_MAX + 4 * HS_MOVED_MAX,
+	       "layout of map tables");
 
 /* Records of the ring buffer "events", one ring per service: the rare cases only. What goes into
  * the park and comes out of it is counted, not told. */

@@ -123,16 +123,16 @@ static __always_inline struct hs_preview_rule *hs_preview_rule(struct sk_reusepo
 }
 
 /* What a canary by address needs to know of this flow. An address that cannot be read is left out.
- */
-static __always_inline void hs_classify(struct sk_reuseport_md *md, struct bpf_sock *moving,
-					const struct hs_control *control, struct hs_flow *flow)
+ * Apart, for the verifier adds up what the callers of the slow paths have on the stack. */
+static __noinline int hs_classify(struct sk_reuseport_md *md, struct bpf_sock *moving,
+				  const struct hs_control *control, struct hs_flow *flow)
 {
 	struct hs_preview_key key = {};
 	struct hs_prefix prefix = {.length = 128};
 
 	if (hs_ends(md, moving, &key)) {
 		flow->left_out = 1;
-		return;
+		return 0;
 	}
 	if (control->canary_mode & HS_CANARY_FROM) {
 		__builtin_memcpy(prefix.ip, key.source, sizeof(prefix.ip));
@@ -142,6 +142,7 @@ static __always_inline void hs_classify(struct sk_reuseport_md *md, struct bpf_s
 		flow->by_client = 1;
 		flow->client = hs_client_hash(control->hash_key, (const __u32 *)key.source);
 	}
+	return 0;
 }
 
 /* The slot that a preview rule sends this connection to, once it has been sent; HS_SLOT_REFUSED

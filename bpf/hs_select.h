@@ -12,11 +12,14 @@
 
 #include <bpf/bpf_endian.h>
 
+/* Two places in one number: the wanted one, and the one for as long as it has no socket. */
+#define HS_PLACES(first, second) ((first) | (second) << 8)
+
 int hs_pick(__u64 bits, __u32 hash);
 int hs_next(__u64 word, __u32 ready);
 int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash);
 int hs_try_aside(struct sk_reuseport_md *md, __u32 slot);
-int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wanted, __u32 hash);
+int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 places, __u32 hash);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -150,11 +153,20 @@ __noinline int hs_try_aside(struct sk_reuseport_md *md, __u32 slot)
 	return -1;
 }
 
-/* What is left when the wanted slot's chosen socket is gone: its other sockets, then the active
- * slot, then any other, then the park. Returns the place, or HS_SLOT_NONE. */
-__noinline int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wanted, __u32 hash)
+/* Whose turn it is behind slot number `tried`: the second place of a bucket, then as hs_next(). */
+static __always_inline __u32 after(__u64 word, __u32 ready, __u32 second, int tried)
 {
-	__u32 zero = 0, ready, slot = wanted;
+	if (!tried && second < HS_SLOTS_MAX && ready & (1U << second))
+		return second;
+	return hs_next(word, ready);
+}
+
+/* What is left when the wanted slot's chosen socket is gone: its other sockets, then those of the
+ * second place (HS_PLACES()), then the active slot, then any other, then the park. Returns the
+ * place, or HS_SLOT_NONE. */
+__noinline int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 places, __u32 hash)
+{
+	__u32 zero = 0, ready, slot = places & 0xff, second = places >> 8 & 0xff;
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 
 	if (!md || !shards)
@@ -168,7 +180,7 @@ __noinline int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 wan
 		}
 		if (!ready)
 			break;
-		slot = hs_next(word, ready);
+		slot = after(word, ready, second, i);
 	}
 	return hs_try_slot(md, HS_SLOT_PARK, hash) ? HS_SLOT_NONE : HS_SLOT_PARK;
 }
@@ -206,5 +218,5 @@ static __always_inline void count_chosen(__u32 slot)
 	struct hs_counters *counters = counters_of(slot);
 
 	if (counters)
-		hs_count(counters->chosen);
+		counters->chosen++;
 }

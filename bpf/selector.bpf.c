@@ -13,7 +13,7 @@
  * socket there (HS_PREVIEW_OWN).
  */
 #include "hs_moved.h"
-#include "hs_preview.h"
+#include "hs_place.h"
 
 #define TCP_CLOSE	 7
 #define TCP_NEW_SYN_RECV 12
@@ -123,7 +123,7 @@ int hs_select(struct sk_reuseport_md *md)
 {
 	struct bpf_sock *moving =
 		md->migrating_sk; /* once: the verifier tracks this very register */
-	__u32 zero = 0, wanted, got, slot;
+	__u32 zero = 0, wanted, got, slot, places;
 	struct hs_control *control = bpf_map_lookup_elem(&hs_control, &zero);
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 	struct hs_flow flow;
@@ -140,15 +140,14 @@ int hs_select(struct sk_reuseport_md *md)
 		on_selected(md, moving, &flow, word, slot);
 		return SK_PASS;
 	}
-	if (control->canary_mode && hs_word_share(word))
-		hs_classify(md, moving, control, &flow);
 	/* on purpose, so no fall-through; where there is no park it is as if it had not been said
 	 */
 	if (hs_word_flags(word) & HS_FLAG_PARK_ALL && !hs_try_slot(md, HS_SLOT_PARK, flow.hash)) {
 		on_selected(md, moving, &flow, word, HS_SLOT_PARK);
 		return SK_PASS;
 	}
-	wanted = hs_wanted_slot(word, control->hash_key, &flow, shards);
+	places = hs_places(md, moving, control, word, &flow, shards);
+	wanted = places & 0xff;
 	/* clang 19 else proves the bound by another register, which the verifier does not follow */
 	barrier_var(wanted);
 	if (wanted < HS_SLOTS_MAX &&
@@ -156,7 +155,7 @@ int hs_select(struct sk_reuseport_md *md)
 		on_selected(md, moving, &flow, word, wanted);
 		return SK_PASS;
 	}
-	got = hs_fall_through(md, word, wanted, flow.hash);
+	got = hs_fall_through(md, word, places, flow.hash);
 	if (got != wanted) {
 		count_fall(got);
 		tell_fall(shards, &flow, word, wanted, got);

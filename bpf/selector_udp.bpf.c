@@ -17,7 +17,7 @@
  * selector.bpf.c.
  */
 #include "hs_flow.h"
-#include "hs_preview.h"
+#include "hs_place.h"
 
 #define UDP_HEADER 8
 
@@ -26,6 +26,7 @@ int hs_fitness(__u64 word, __u64 print, __u64 epochs, __u32 tick, __u32 idle);
 int hs_remember(__u64 mix, __u32 tick, __u32 slot);
 int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 named, __u32 known);
 int hs_quic_far(struct sk_reuseport_md *md, __u32 offset);
+int hs_fall_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 places, __u64 word);
 int hs_decide_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport);
 
 /* As many buckets as the service's settings want: the map is made by user space. */
@@ -152,32 +153,49 @@ static __always_inline int told_lately(void)
 	return 0;
 }
 
-/* As the routing word wants it. Returns the slot, or HS_SLOT_NONE: then the kernel chooses. */
-__noinline int hs_decide_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport)
+/* The socket that was wanted is gone. */
+__noinline int hs_fall_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 places,
+			   __u64 word)
 {
 	struct hs_flow flow = {.hash = hash, .sport = (__u16)sport};
-	struct hs_control *control = the_control();
-	__u32 zero = 0, wanted, got;
+	__u32 zero = 0, wanted = places & 0xff, got;
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
-	__u64 word;
 
-	if (!md || !control || !shards)
+	if (!md || !shards)
 		return HS_SLOT_NONE;
-	word = *(volatile __u64 *)&control->word;
-	if (control->canary_mode && hs_word_share(word))
-		hs_classify(md, NULL, control, &flow);
-	wanted = hs_wanted_slot(word, control->hash_key, &flow, shards);
 	barrier_var(wanted);
-	if (wanted < HS_SLOTS_MAX &&
-	    !try_shard(md, wanted, hs_pick_shard(shards->live[wanted], flow.hash)))
-		return wanted;
-	got = hs_fall_through(md, word, wanted, flow.hash);
+	got = hs_fall_through(md, word, places, hash);
 	if (got != wanted) {
 		count_fall(got);
 		if (!told_lately())
 			tell_fall(shards, &flow, word, wanted, got);
 	}
 	return got;
+}
+
+/* As the routing word wants it. Returns the slot, or HS_SLOT_NONE: then the kernel chooses. */
+static __always_inline __u32 decide(struct sk_reuseport_md *md, const struct hs_control *control,
+				    const struct hs_shards *shards, struct hs_flow *flow)
+{
+	__u64 word = *(const volatile __u64 *)&control->word;
+	__u32 places = hs_places(md, NULL, control, word, flow, shards), wanted = places & 0xff;
+
+	barrier_var(wanted);
+	if (wanted < HS_SLOTS_MAX &&
+	    !try_shard(md, wanted, hs_pick_shard(shards->live[wanted], flow->hash)))
+		return wanted;
+	return hs_fall_udp(md, flow->hash, flow->sport, places, word);
+}
+
+/* The same for a flow that is not known yet, or not any more. */
+__noinline int hs_decide_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport)
+{
+	struct hs_flow flow = {.hash = hash, .sport = (__u16)sport};
+	struct hs_control *control = the_control();
+	__u32 zero = 0;
+	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
+
+	return md && control && shards ? (int)decide(md, control, shards, &flow) : HS_SLOT_NONE;
 }
 
 static __always_inline struct hs_flow udp_flow_of(struct sk_reuseport_md *md)
@@ -246,9 +264,10 @@ __noinline int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 sport, _
 }
 
 /* Nothing is remembered. */
-static __always_inline int select_each(struct sk_reuseport_md *md, const struct hs_flow *flow)
+static __always_inline int select_each(struct sk_reuseport_md *md, const struct hs_control *control,
+				       const struct hs_shards *shards, struct hs_flow *flow)
 {
-	__u32 slot = hs_decide_udp(md, flow->hash, flow->sport);
+	__u32 slot = decide(md, control, shards, flow);
 
 	if (slot < HS_SLOTS_MAX)
 		count_chosen(slot);
@@ -276,7 +295,7 @@ int hs_select_udp(struct sk_reuseport_md *md)
 		return SK_PASS;
 	}
 	if (control->flow_mode == HS_FLOW_NONE)
-		return select_each(md, &flow);
+		return select_each(md, control, shards, &flow);
 	tick = present_tick();
 	mix = hs_flow_mix(control->hash_key, &flow);
 	known = recall(control, mix, tick);

@@ -44,7 +44,7 @@ static void drop_bits(struct hs_prefix *prefix)
 		prefix->ip[bit / 8] &= ~(0x80 >> bit % 8);
 }
 
-static int parse_prefix(const char *text, struct hs_prefix *ret_prefix)
+int prefix_parse(const char *text, struct hs_prefix *ret_prefix)
 {
 	char address[INET6_ADDRSTRLEN];
 	const char *slash = strchr(text, '/');
@@ -83,7 +83,7 @@ void canary_sort(struct canary_filter *filter)
 int canary_add(struct canary_filter *filter, const char *text)
 {
 	struct hs_prefix prefix;
-	int r = parse_prefix(text, &prefix);
+	int r = prefix_parse(text, &prefix);
 
 	if (r < 0)
 		return r;

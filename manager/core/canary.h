@@ -33,6 +33,9 @@ bool canary_equal(const struct canary_filter *a, const struct canary_filter *b);
 /* Puts prefixes in order that came in any. */
 void canary_sort(struct canary_filter *filter);
 
+/* "10.1.0.0/16", "2001:db8::/32", or an address alone. Bits behind the length are dropped. -EINVAL:
+ * it is none. */
+int prefix_parse(const char *text, struct hs_prefix *ret_prefix);
 /* "10.1.0.0/16", "2001:db8::1/128". Returns `text`. */
 const char *prefix_format(const struct hs_prefix *prefix, char text[PREFIX_TEXT_MAX]);
 /* The same for all of them, with commas; as many as there is room for, then "...". */

@@ -73,6 +73,10 @@ word_edit word_set_canary;
 word_edit word_drop_canary;
 
 word_edit word_set_policy;
+/* The policy is hash, by the second copy of the table if `on`, else by the first. */
+word_edit word_spread;
+/* The same, and the policy is what it was. */
+word_edit word_set_copy;
 /* New connections wait in the park, or not any more. */
 word_edit word_park;
 

@@ -13,6 +13,7 @@
 #include "plane/bpf/maps.h"
 #include "plane/bpf/own.h"
 #include "plane/plane_state.h"
+#include "plane/table.h"
 #include "util/macro.h"
 
 DEFINE_CLEANUP(struct plane, plane_free)
@@ -33,6 +34,7 @@ static struct plane *plane_new(const char *service, struct accounting *accountin
 	plane->accounting = accounting;
 	plane->control_fd = plane->counters_fd = plane->events_fd = -1;
 	plane->preview_fd = plane->prefixes_fd = -1;
+	plane->tables_fd = plane->pinned_fd = -1;
 	return plane;
 }
 
@@ -46,6 +48,7 @@ struct plane *plane_free(struct plane *plane)
 	if (plane->control)
 		munmap(plane->control, sizeof(*plane->control));
 	plane_close_ledger(plane);
+	plane_table_close(plane);
 	flows_done(&plane->flows);
 	paths_done(&plane->paths);
 	close_fd(plane->control_fd);
@@ -164,8 +167,10 @@ static int open_pins(struct plane *plane, struct problem *problem)
 		r = open_maps(plane);
 	if (!r)
 		make_known(plane);
-	if (!r)
+	if (!r) {
 		plane_open_ledger(plane);
+		plane_table_open(plane);
+	}
 	if (!r)
 		r = plane_refresh(plane);
 	if (r == -EACCES || r == -EPERM)
@@ -284,6 +289,9 @@ int plane_create(const char *service, struct accounting *accounting, struct plan
 	/* also where an earlier hotstandby has made the rest */
 	if (!r)
 		plane_make_ledger(*ret_plane);
+	/* without these it cannot be spread, which is no reason not to manage it */
+	if (!r)
+		(void)plane_table_prepare(*ret_plane);
 	return r;
 }
 

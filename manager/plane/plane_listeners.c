@@ -180,6 +180,8 @@ static struct selector_shared shared_maps(const struct plane *plane, const struc
 		.events_fd = plane->events_fd,
 		.preview_fd = plane->preview_fd,
 		.prefixes_fd = plane->prefixes_fd,
+		.tables_fd = plane->tables_fd,
+		.pinned_fd = plane->pinned_fd,
 		.moved_fd = plane->accounting ? accounting_moved_fd(plane->accounting) : -1,
 		.marks_fd = marks_fd(plane),
 		.flows_fd = plane->flows.fd,

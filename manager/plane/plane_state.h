@@ -19,6 +19,9 @@ struct plane {
 	struct accounting *accounting; /* not owned, may be NULL */
 	struct hs_control *control;    /* mapped */
 	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd;
+	/* see plane/table.h; -1, and no table: it has none */
+	int tables_fd, pinned_fd;
+	struct hs_table *table; /* mapped */
 	struct flows flows;
 	struct paths paths;
 	struct ledger *ledger; /* mapped; NULL: there is none */

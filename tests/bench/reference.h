@@ -5,6 +5,8 @@
 #include <bpf/bpf.h>
 
 #include "bench.h"
+#include "plane/bpf/pins.h"
+#include "plane/table.h"
 
 static inline int reference_load(const char *name, const struct bpf_insn *code, size_t n)
 {
@@ -64,4 +66,45 @@ static inline _unused_ struct bpf_prog_info reference_statistics(int program)
 
 	rig_check(bpf_obj_get_info_by_fd(program, &info, &size) == 0);
 	return info;
+}
+
+static inline int reference_set_by(struct hs_spread *spread, void *userdata,
+				   struct problem *problem)
+{
+	(void)problem;
+	if (*(enum hs_by *)userdata)
+		spread->by = *(enum hs_by *)userdata;
+	return 0;
+}
+
+/* Policy hash for two slots, by a table; 0: by none. Selectors find that out for themselves, so it
+ * is taken away and put back under the plane's eyes. */
+static inline _unused_ void reference_spread(struct rig *rig, enum hs_by by)
+{
+	struct table_change change = {.edit = reference_set_by,
+				      .userdata = &by,
+				      .in_service = 0x3,
+				      .take_policy = true,
+				      .by = HS_BY_CLIENT,
+				      .slots = 2};
+	static int table = -1;
+	struct table_outcome outcome;
+	struct problem problem;
+	uint32_t zero = 0, id;
+	int tables;
+
+	rig_check(!pin_open(HS_PIN_ROOT "/web/tables", &tables));
+	if (table < 0) {
+		rig_check(!plane_table_change(rig->plane, &change, &outcome, &problem));
+		rig_check(!bpf_map_lookup_elem(tables, &zero, &id));
+		table = bpf_map_get_fd_by_id(id);
+	}
+	if (by) {
+		rig_check(!bpf_map_update_elem(tables, &zero, &table, BPF_ANY));
+		rig_check(!plane_table_change(rig->plane, &change, &outcome, &problem));
+	} else {
+		bpf_map_delete_elem(tables, &zero);
+		rig_policy(rig, HS_POLICY_HASH);
+	}
+	close(tables);
 }

@@ -26,19 +26,22 @@ struct selector_case {
 	enum hs_policy policy;
 	unsigned shards;
 	struct samples samples;
-	bool preview; /* there are preview rules, of others */
+	bool preview;  /* there are preview rules, of others */
+	enum hs_by by; /* 0: without a table */
 };
 
 static struct selector_case cases[] = {
-	{"standby, 1 shard", HS_POLICY_STANDBY, 1, {0}, false},
-	{"standby, 4 shards", HS_POLICY_STANDBY, 4, {0}, false},
-	{"standby, 16 shards", HS_POLICY_STANDBY, 16, {0}, false},
-	{"standby, preview rules", HS_POLICY_STANDBY, 1, {0}, true},
-	{"parity, 1 shard", HS_POLICY_PARITY, 1, {0}, false},
-	{"hash, 1 shard", HS_POLICY_HASH, 1, {0}, false},
-	{"hash, 16 shards", HS_POLICY_HASH, 16, {0}, false},
-	{"bare select", HS_POLICY_STANDBY, BARE, {0}, false},
-	{"empty program", HS_POLICY_STANDBY, EMPTY, {0}, false},
+	{"standby, 1 shard", HS_POLICY_STANDBY, 1, {0}, false, 0},
+	{"standby, 4 shards", HS_POLICY_STANDBY, 4, {0}, false, 0},
+	{"standby, 16 shards", HS_POLICY_STANDBY, 16, {0}, false, 0},
+	{"standby, preview rules", HS_POLICY_STANDBY, 1, {0}, true, 0},
+	{"parity, 1 shard", HS_POLICY_PARITY, 1, {0}, false, 0},
+	{"hash, 1 shard", HS_POLICY_HASH, 1, {0}, false, 0},
+	{"table, by client", HS_POLICY_HASH, 1, {0}, false, HS_BY_CLIENT},
+	{"table, by connection", HS_POLICY_HASH, 1, {0}, false, HS_BY_CONNECTION},
+	{"hash, 16 shards", HS_POLICY_HASH, 16, {0}, false, 0},
+	{"bare select", HS_POLICY_STANDBY, BARE, {0}, false, 0},
+	{"empty program", HS_POLICY_STANDBY, EMPTY, {0}, false, 0},
 };
 
 /* A server of its own, which is never adopted, holds the socket with such a program. */
@@ -101,7 +104,10 @@ static void measure(struct rig *rig, struct selector_case *c, int program)
 	char port[8];
 
 	snprintf(port, sizeof(port), "%u", PORT(c->shards));
-	rig_policy(rig, c->policy);
+	if (c->policy == HS_POLICY_HASH)
+		reference_spread(rig, c->by);
+	else
+		rig_policy(rig, c->policy);
 	plane_set_preview(rig->plane, c->preview);
 	before = reference_statistics(program);
 	load = load_start(port, PARALLEL, WINDOW);

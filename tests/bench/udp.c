@@ -35,15 +35,18 @@ struct udp_case {
 	enum port port;
 	uint8_t first; /* byte of a datagram */
 	struct samples samples;
+	enum hs_by by; /* 0: policy standby */
 };
 
 static struct udp_case cases[] = {
-	{"connection", HS_FLOW_CONNECTION, SELECTOR, '?', {0}},
-	{"quic, long headers", HS_FLOW_QUIC, SELECTOR, LONG_HEADER, {0}},
-	{"quic, short headers", HS_FLOW_QUIC, SELECTOR, SHORT_HEADER, {0}},
-	{"none", HS_FLOW_NONE, SELECTOR, '?', {0}},
-	{"bare select", HS_FLOW_NONE, BARE, '?', {0}},
-	{"empty program", HS_FLOW_NONE, EMPTY, '?', {0}},
+	{"connection", HS_FLOW_CONNECTION, SELECTOR, '?', {0}, 0},
+	{"quic, long headers", HS_FLOW_QUIC, SELECTOR, LONG_HEADER, {0}, 0},
+	{"quic, short headers", HS_FLOW_QUIC, SELECTOR, SHORT_HEADER, {0}, 0},
+	{"none", HS_FLOW_NONE, SELECTOR, '?', {0}, 0},
+	{"none, table by client", HS_FLOW_NONE, SELECTOR, '?', {0}, HS_BY_CLIENT},
+	{"none, table by connection", HS_FLOW_NONE, SELECTOR, '?', {0}, HS_BY_CONNECTION},
+	{"bare select", HS_FLOW_NONE, BARE, '?', {0}, 0},
+	{"empty program", HS_FLOW_NONE, EMPTY, '?', {0}, 0},
 };
 
 static struct address at(enum port port)
@@ -117,6 +120,10 @@ static void measure_call(struct rig *rig, struct udp_case *c, int program)
 	struct bpf_prog_info before, after;
 
 	set_mode(rig, c->mode);
+	if (c->by)
+		reference_spread(rig, c->by);
+	else
+		rig_policy(rig, HS_POLICY_STANDBY);
 	open_clients(c->port);
 	ask_all(c->first);
 	before = reference_statistics(program);

@@ -96,7 +96,11 @@ static int share_maps(const struct selector *selector, const struct selector_sha
 
 	for (size_t i = 0; !r && i < ARRAY_SIZE(maps); i++)
 		r = bpf_map__reuse_fd(map_of(selector, maps[i].name), maps[i].fd);
-	/* else a map of its own, in which nothing is marked */
+	/* else maps of its own, in which nothing is */
+	if (!r && shared->tables_fd >= 0)
+		r = bpf_map__reuse_fd(map_of(selector, "hs_tables"), shared->tables_fd);
+	if (!r && shared->pinned_fd >= 0)
+		r = bpf_map__reuse_fd(map_of(selector, "hs_pinned"), shared->pinned_fd);
 	if (!r && shared->marks_fd >= 0)
 		r = bpf_map__reuse_fd(map_of(selector, "hs_own_marks"), shared->marks_fd);
 	if (r < 0)

@@ -14,6 +14,8 @@
  * says so. */
 struct selector_shared {
 	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd;
+	/* negative: the service cannot be spread (plane/table.h) */
+	int tables_fd, pinned_fd;
 	int moved_fd;	/* -1: connections are not counted */
 	int marks_fd;	/* -1: instances have no own way (plane/bpf/own.h) */
 	int flows_fd;	/* -1: no UDP listener yet */

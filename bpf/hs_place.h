@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where the service's table wants a flow: which slot, and which one if that has no socket. Included
+ * by selectors only: the maps are theirs.
+ */
+#pragma once
+
+#include "hs_preview.h"
+#include "hs_spread.h"
+
+struct hs_table_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(key_size, sizeof(__u32));
+	/* not by its type: what is pointed at alone has none in the program's type information */
+	__uint(value_size, sizeof(struct hs_table));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct hs_table_map);
+} hs_tables SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 2 * HS_PINNED_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hs_pinned_key);
+	__type(value, __u8);
+} hs_pinned SEC(".maps");
+
+/* So often at the most: who changes the word all the time cannot hold up a packet. */
+#define TABLE_READS_MAX 4
+
+static __always_inline struct hs_table *the_table(void)
+{
+	__u32 zero = 0;
+	void *tables = bpf_map_lookup_elem(&hs_tables, &zero);
+
+	return tables ? bpf_map_lookup_elem(tables, &zero) : NULL;
+}
+
+/* The client's address, in numbers: bytes that are written one by one and read as words would have
+ * to wait for one another. 0 when it could be read. */
+static __always_inline int client_of(struct sk_reuseport_md *md, struct bpf_sock *moving,
+				     struct hs_client *client)
+{
+	struct hs_preview_key ends;
+	__be64 ipv6[2];
+	__be32 ipv4;
+
+	if (moving) {
+		hs_socket_ends(moving, &ends);
+		*client = hs_client_of(ends.source);
+	} else if (md->eth_protocol == bpf_htons(ETH_P_IP)) {
+		if (bpf_skb_load_bytes_relative(md, 12, &ipv4, sizeof(ipv4), BPF_HDR_START_NET))
+			return -1;
+		*client = hs_client_ipv4(bpf_ntohl(ipv4));
+	} else {
+		if (md->eth_protocol != bpf_htons(ETH_P_IPV6) ||
+		    bpf_skb_load_bytes_relative(md, 8, ipv6, sizeof(ipv6), BPF_HDR_START_NET))
+			return -1;
+		client->high = bpf_be64_to_cpu(ipv6[0]);
+		client->low = bpf_be64_to_cpu(ipv6[1]);
+	}
+	return 0;
+}
+
+/* The slot that a client is pinned to; HS_SLOT_NONE for most. */
+static __noinline __u32 pinned_slot(__u32 copy, __u64 high, __u64 low)
+{
+	struct hs_pinned_key key = {.length = 8 * 17, .copy = (__u8)copy};
+	__be64 ip[2] = {bpf_cpu_to_be64(high), bpf_cpu_to_be64(low)};
+	__u8 *slot;
+
+	__builtin_memcpy(key.ip, ip, sizeof(key.ip));
+	slot = bpf_map_lookup_elem(&hs_pinned, &key);
+	return slot && *slot < HS_SLOTS_MAX ? *slot : HS_SLOT_NONE;
+}
+
+/* One look-up in 2^HS_HITS_SHIFT is counted, and not atomically: it is to tell heavy clients from
+ * light ones, and all CPUs share the counts. Which one falls to the golden ratio, so that no rhythm
+ * of clients can agree with it. Connections of one client are as light as any other. */
+static __always_inline void count_hit(struct hs_table *table, const struct hs_table_copy *copy,
+				      __u32 index)
+{
+	struct hs_service_counters *counters;
+
+	if (copy->spread.by != HS_BY_CLIENT)
+		return;
+	counters = service_counters();
+	if (counters &&
+	    !((__u32)(++counters->placed * 0x9e3779b97f4a7c15ULL >> 32) >> (32 - HS_HITS_SHIFT)))
+		table->hits[index]++;
+}
+
+/* By one copy of the table. */
+static __always_inline __u32 by_copy(struct hs_table *table, int second,
+				     const struct hs_client *client, __u32 sport)
+{
+	struct hs_table_copy *copy = second ? &table->copies[1] : &table->copies[0];
+	__u32 index, slot = HS_SLOT_NONE;
+	__u8 bucket;
+
+	if (copy->spread.pinned_live)
+		slot = pinned_slot(!!second, client->high, client->low);
+	index = hs_bucket(copy->spread.key, client,
+			  copy->spread.by == HS_BY_CONNECTION ? (__u16)sport : 0);
+	barrier_var(index);
+	index &= HS_BUCKETS - 1;
+	bucket = *(volatile __u8 *)&copy->buckets[index];
+	if (slot < HS_SLOTS_MAX)
+		return HS_PLACES(slot, hs_bucket_first(bucket));
+	count_hit(table, copy, index);
+	return HS_PLACES(hs_bucket_first(bucket), hs_bucket_second(bucket));
+}
+
+/*
+ * As the table says; both HS_SLOT_NONE when it says nothing.
+ *
+ * A copy is filled only while the word names the other one. So what was read of it holds if the
+ * word is still the same behind that; if it is not, it is read again. (Loads of one CPU may come in
+ * another order on some machines; there a writer waits, see plane/spread.c.)
+ */
+static __always_inline __u32 places_by_table(struct sk_reuseport_md *md, struct bpf_sock *moving,
+					     const struct hs_control *control, __u64 word,
+					     __u32 sport)
+{
+	__u32 places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE);
+	struct hs_table *table = the_table();
+	struct hs_client client;
+	__u64 read = word;
+
+	if (!table || client_of(md, moving, &client))
+		return places;
+	for (int i = 0; i < TABLE_READS_MAX; i++) {
+		places = by_copy(table, hs_word_flags(read) & HS_FLAG_COPY, &client, sport);
+		word = *(const volatile __u64 *)&control->word;
+		if (word == read)
+			break;
+		read = word;
+	}
+	return places;
+}
+
+/* Where the word wants the flow. `shards` is read under HS_POLICY_HASH without a table only. */
+static __always_inline __u32 hs_places(struct sk_reuseport_md *md, struct bpf_sock *moving,
+				       const struct hs_control *control, __u64 word,
+				       struct hs_flow *flow, const struct hs_shards *shards)
+{
+	__u32 places;
+
+	if (hs_word_policy(word) == HS_POLICY_HASH) {
+		places = places_by_table(md, moving, control, word, flow->sport);
+		if ((places & 0xff) < HS_SLOTS_MAX)
+			return places;
+	}
+	if (control->canary_mode && hs_word_share(word))
+		hs_classify(md, moving, control, flow);
+	return HS_PLACES(hs_wanted_slot(word, control->hash_key, flow, shards), HS_SLOT_NONE);
+}
