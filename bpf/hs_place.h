@@ -8,6 +8,9 @@
 #include "hs_preview.h"
 #include "hs_spread.h"
 
+int hs_pinned_slot(__u32 copy, __u64 high, __u64 low);
+int hs_places_again(__u64 high, __u64 low, __u32 sport);
+
 struct hs_table_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -70,7 +73,7 @@ static __always_inline int client_of(struct sk_reuseport_md *md, struct bpf_sock
 }
 
 /* The slot that a client is pinned to; HS_SLOT_NONE for most. */
-static __noinline __u32 pinned_slot(__u32 copy, __u64 high, __u64 low)
+__noinline int hs_pinned_slot(__u32 copy, __u64 high, __u64 low)
 {
 	struct hs_pinned_key key = {.length = 8 * 17, .copy = (__u8)copy};
 	__be64 ip[2] = {bpf_cpu_to_be64(high), bpf_cpu_to_be64(low)};
@@ -106,7 +109,7 @@ static __always_inline __u32 by_copy(struct hs_table *table, int second,
 	__u8 bucket;
 
 	if (copy->spread.pinned_live)
-		slot = pinned_slot(!!second, client->high, client->low);
+		slot = (__u32)hs_pinned_slot(!!second, client->high, client->low);
 	index = hs_bucket(copy->spread.key, client,
 			  copy->spread.by == HS_BY_CONNECTION ? (__u16)sport : 0);
 	barrier_var(index);
@@ -118,12 +121,34 @@ static __always_inline __u32 by_copy(struct hs_table *table, int second,
 	return HS_PLACES(hs_bucket_first(bucket), hs_bucket_second(bucket));
 }
 
+/* The word has changed meanwhile. */
+__noinline int hs_places_again(__u64 high, __u64 low, __u32 sport)
+{
+	const struct hs_client client = {.high = high, .low = low};
+	__u32 zero = 0, places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE);
+	struct hs_control *control = bpf_map_lookup_elem(&hs_control, &zero);
+	struct hs_table *table = the_table();
+	__u64 word, read;
+
+	if (!control || !table)
+		return (int)places;
+	read = *(volatile __u64 *)&control->word;
+	for (int i = 0; i < TABLE_READS_MAX; i++) {
+		word = read;
+		places = by_copy(table, hs_word_flags(word) & HS_FLAG_COPY, &client, sport);
+		read = *(volatile __u64 *)&control->word;
+		if (word == read)
+			break;
+	}
+	return (int)places;
+}
+
 /*
  * As the table says; both HS_SLOT_NONE when it says nothing.
  *
  * A copy is filled only while the word names the other one. So what was read of it holds if the
  * word is still the same behind that; if it is not, it is read again. (Loads of one CPU may come in
- * another order on some machines; there a writer waits, see plane/spread.c.)
+ * another order on some machines; there a writer waits, see plane/table.c.)
  */
 static __always_inline __u32 places_by_table(struct sk_reuseport_md *md, struct bpf_sock *moving,
 					     const struct hs_control *control, __u64 word,
@@ -132,18 +157,13 @@ static __always_inline __u32 places_by_table(struct sk_reuseport_md *md, struct 
 	__u32 places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE);
 	struct hs_table *table = the_table();
 	struct hs_client client;
-	__u64 read = word;
 
 	if (!table || client_of(md, moving, &client))
 		return places;
-	for (int i = 0; i < TABLE_READS_MAX; i++) {
-		places = by_copy(table, hs_word_flags(read) & HS_FLAG_COPY, &client, sport);
-		word = *(const volatile __u64 *)&control->word;
-		if (word == read)
-			break;
-		read = word;
-	}
-	return places;
+	places = by_copy(table, hs_word_flags(word) & HS_FLAG_COPY, &client, sport);
+	if (*(const volatile __u64 *)&control->word == word)
+		return places;
+	return (__u32)hs_places_again(client.high, client.low, sport);
 }
 
 /* Where the word wants the flow. `shards` is read under HS_POLICY_HASH without a table only. */
