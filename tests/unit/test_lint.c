@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/setup/collector.h"
 #include "core/setup/commands.h"
 #include "core/setup/lint.h"
 #include "core/setup/shared.h"
@@ -387,6 +388,63 @@ static void test_long_names(void **state)
 	lint_service(&(struct lint_report) {}, &unit, sockets);
 }
 
+/* Whether a collector is told, by the line that starts it and by the ports, with this Flow=. */
+static const char *collector_told(const char *command, unsigned port, enum hs_flow_mode flow,
+				  char *text, size_t size)
+{
+	struct lint_report report = {};
+	struct config config;
+	struct unit unit;
+	char file[256];
+
+	config_init(&config);
+	config.flow = flow;
+	if (port)
+		config.ports[config.n_ports++] =
+			(struct config_port) {.port = (uint16_t)port, .udp = true};
+	snprintf(file, sizeof(file), "[Service]\nExecStart=%s\n", command);
+	unit_init(&unit, "app@0.service", "/app", file);
+	collector_lint(&report, &unit.lint, &config);
+	summary(&report, text, size);
+	assert_false(report.refused);
+	if (report.n)
+		assert_non_null(strstr(report.items[0].remedy, "Flow=none"));
+	return text;
+}
+
+/* Exporters are never idle: what is told is the line, or the port where the program says nothing.
+ */
+static void test_collector(void **state)
+{
+	static const struct {
+		const char *command;
+		unsigned port;
+		const char *told;
+	} rows[] = {
+		{"/usr/sbin/nfacctd -f /etc/nfacctd.conf", 0,
+		 "note /app:2 ExecStart=/usr/sbin/nfacctd -f /etc/nfacctd.conf\n"},
+		{"-@/usr/sbin/nfacctd x", 2100, "note /app:2 ExecStart=-@/usr/sbin/nfacctd x\n"},
+		{"goflow2", 0, "note /app:2 ExecStart=goflow2\n"},
+		{"/usr/bin/own", 4739, "note -:0 Flow=connection with port 4739/udp, of IPFIX\n"},
+		{"/usr/bin/own", 53, ""},
+		{"/usr/bin/own nfacctd", 0, ""},
+		{"/usr/sbin/nfacctd-like", 0, ""},
+		{"/usr/sbin/nfacctd/own", 0, ""},
+		{"", 0, ""},
+	};
+	char text[1024];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_string_equal(collector_told(rows[i].command, rows[i].port,
+						   HS_FLOW_CONNECTION, text, sizeof(text)),
+				    rows[i].told);
+		assert_string_equal(collector_told(rows[i].command, rows[i].port, HS_FLOW_NONE,
+						   text, sizeof(text)),
+				    "");
+	}
+}
+
 static void test_name(void **state)
 {
 	static const struct {
@@ -729,6 +787,7 @@ int main(void)
 		cmocka_unit_test(test_hidden_paths),
 		cmocka_unit_test(test_per_connection),
 		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_collector),
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_format),

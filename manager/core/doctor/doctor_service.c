@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/doctor/doctor.h"
+#include "core/setup/collector.h"
 #include "util/clock.h"
 #include "util/macro.h"
 #include "util/parse.h"
@@ -423,13 +424,20 @@ static bool has_earlier_shard(const struct doctor_service *service,
 static void judge_flow(struct doctor_report *report, const struct doctor_service *service)
 {
 	static const struct doctor_advice stays = {.id = "service.flow"};
+	const char *protocol = NULL;
 	bool udp = false;
 
-	for (size_t i = 0; i < service->n_sockets; i++)
-		udp |= service->sockets[i].address.udp;
+	for (size_t i = 0; i < service->n_sockets; i++) {
+		const struct address *address = &service->sockets[i].address;
+
+		udp |= address->udp;
+		if (address->udp && !protocol)
+			protocol = collector_protocol(address->port);
+	}
 	if (udp && service->config.flow == HS_FLOW_CONNECTION)
-		doctor_add(report, DOCTOR_OK, &stays, "UDP, Flow=connection: %s",
-			   CONFIG_FLOW_STAYS);
+		doctor_add(report, DOCTOR_OK, &stays, "UDP, Flow=connection: %s%s%s%s",
+			   CONFIG_FLOW_STAYS, protocol ? "; here is a port of " : "",
+			   protocol ? protocol : "", protocol ? ": " COLLECTOR_REMEDY : "");
 }
 
 static void judge_sockets(struct doctor_report *report, const struct doctor_service *service)

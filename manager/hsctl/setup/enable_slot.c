@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/setup/collector.h"
 #include "core/setup/dropin.h"
 #include "system/unit/units.h"
 #include "util/files.h"
@@ -296,6 +297,7 @@ int enable_add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, struct
 		return r;
 	unit.stopped_by = load.stopped_by;
 	lint_service(&plan->report, &unit, (const char *const *)sockets);
+	collector_lint(&plan->report, &unit, &plan->config);
 	shared_look(&plan->shared, &unit, slot);
 	if (slot + 1 == plan->config.slots)
 		shared_lint(&plan->shared, &plan->report, &unit);
