@@ -44,6 +44,14 @@ static void assert_found(const char *id, size_t times)
 	assert_int_equal(report.findings, times);
 }
 
+static bool is_checked(const char *id)
+{
+	for (size_t i = 0; i < report.n; i++)
+		if (!strcmp(report.items[i].id, id))
+			return true;
+	return false;
+}
+
 static const struct doctor_check *found(const char *id)
 {
 	for (size_t i = 0; i < report.n; i++)
@@ -276,6 +284,30 @@ static void judge(const struct example *example)
 {
 	begin();
 	doctor_service(&report, &example->service);
+}
+
+/* What is said of UDP: nothing, what Flow=connection means, and besides that for a port of
+ * collectors. */
+static void flows_that_stay(void **state)
+{
+	struct example *example = healthy();
+
+	(void)state;
+	judge(example);
+	assert_false(is_checked("service.flow"));
+	for (unsigned i = 0; i < 4; i++)
+		example->sockets[i].address.udp = true;
+	judge(example);
+	assert_non_null(strstr(found("service.flow")->what, CONFIG_FLOW_STAYS));
+	assert_null(strstr(found("service.flow")->what, "a port of"));
+	example->sockets[1].address.port = example->sockets[3].address.port = 4739;
+	judge(example);
+	assert_int_equal(status_of("service.flow"), DOCTOR_OK);
+	assert_non_null(strstr(found("service.flow")->what,
+			       "a port of IPFIX: Flow=none is what exporters want"));
+	example->service.config.flow = HS_FLOW_NONE;
+	judge(example);
+	assert_false(is_checked("service.flow"));
 }
 
 static void a_healthy_service_has_no_findings(void **state)
@@ -603,6 +635,7 @@ int main(void)
 		cmocka_unit_test(sysctls_that_hurt),
 		cmocka_unit_test(faults_of_the_machine),
 		cmocka_unit_test(a_healthy_service_has_no_findings),
+		cmocka_unit_test(flows_that_stay),
 		cmocka_unit_test(an_exclusive_service_has_one_instance),
 		cmocka_unit_test(each_fault_is_found_once),
 		cmocka_unit_test(options_that_differ_are_named),
