@@ -97,6 +97,17 @@ $(collected_by 192.0.2.3 0 1 2 3) of 700, nfprobe v9 $(collected_by 192.0.2.4 0 
 	[[ $(collected 0 1 2 3) == 3500 && $(undecodable 0 1 2 3) == 0 ]]
 }
 
+@test "many exporters at a time, of IPFIX and by IPv6: each one's flows are counted" {
+	forget_collected 0 1 2 3
+	record 10 1000 ipfix
+	begin_export 400 3 from=ipfix to=$collector6 first=$exporters_first6
+	end_export
+	wait_for 10 has_collected "$sent_flows" 0 1 2 3
+	[[ $(collected 0 1 2 3) == "$sent_flows" && $(undecodable 0 1 2 3) == 0 ]]
+	((${#sent_by[@]} == 16))
+	[[ $(collected_by 2001:db8:2::10 0 1 2 3) == "${sent_by[2001:db8:2::10]}" ]]
+}
+
 # initiate ADDRESS: a router's first message of BMP, with its description and its name, and the end
 initiate() {
 	exporter bash -c "exec 3<>/dev/tcp/$1/1790; printf '\\x03\\0\\0\\0\\x16\\x04\\0\\x01\\0\\x04desc\\0\\x02\\0\\x04rtr1' >&3; sleep 1"
