@@ -36,6 +36,18 @@ static const char *const self_words[] = {
 	[SELF_ACTIVE] = "active",
 };
 _Static_assert(ARRAY_SIZE(self_words) == SELF_COUNT, "a word for each");
+static const char *const config_policy_words[] = {
+	[CONFIG_POLICY_KEEP] = "keep",
+	[CONFIG_POLICY_STANDBY] = "standby",
+	[CONFIG_POLICY_PARITY] = "parity",
+	[CONFIG_POLICY_HASH] = "hash",
+};
+_Static_assert(ARRAY_SIZE(config_policy_words) == CONFIG_POLICY_COUNT, "a word for each");
+static const char *const config_by_words[] = {
+	[CONFIG_BY_CONNECTION] = "connection",
+	[CONFIG_BY_CLIENT] = "client",
+};
+_Static_assert(ARRAY_SIZE(config_by_words) == CONFIG_BY_COUNT, "a word for each");
 static const char *const failover_words[] = {
 	[FAILOVER_AUTO] = "auto",
 	[FAILOVER_MANUAL] = "manual",
@@ -252,6 +264,33 @@ static int set_cgroup(void *object, const struct setting_text *text)
 	return 0;
 }
 
+static int set_hash_key(void *object, const struct setting_text *text)
+{
+	struct config *config = object;
+	size_t length = strlen(text->value);
+
+	if (length && *text->value != '/')
+		return setting_refuse(text, "is no path; it takes the file with the key, such as "
+					    "/etc/hotstandby/app.key, or nothing.");
+	if (length >= sizeof(config->hash_key))
+		return setting_refuse(text, "is too long");
+	memset(config->hash_key, 0, sizeof(config->hash_key));
+	memcpy(config->hash_key, text->value, length);
+	return 0;
+}
+
+enum hs_policy config_policy(const struct config *config)
+{
+	return config->policy == CONFIG_POLICY_PARITY ? HS_POLICY_PARITY
+	       : config->policy == CONFIG_POLICY_HASH ? HS_POLICY_HASH
+						      : HS_POLICY_STANDBY;
+}
+
+enum hs_by config_by(const struct config *config)
+{
+	return config->by == CONFIG_BY_CLIENT ? HS_BY_CLIENT : HS_BY_CONNECTION;
+}
+
 bool config_cgroup(const struct config *config, unsigned slot, char ret_cgroup[CONFIG_CGROUP_MAX])
 {
 	const char *place = strstr(config->cgroup, "%i");
@@ -289,6 +328,15 @@ bool config_is_cgroup(const struct config *config, const char *cgroup)
 static const struct setting settings[] = {
 	{SERVICE, "Slots", "2", "How many instances the service may have, 2 to 16.",
 	 NUMBER(slots, CONFIG_SLOTS_MIN, HS_SLOTS_MAX)},
+	{SERVICE, "Policy", "keep",
+	 "How new connections are spread from the start: standby, parity, hash, or keep.",
+	 WORD(policy, config_policy_words)},
+	{SERVICE, "By", "connection",
+	 "What stays together with policy hash: connection (address and port) or client (address).",
+	 WORD(by, config_by_words)},
+	{SERVICE, "HashKey", "",
+	 "File with the key of policy hash, for machines that must agree. Empty: a random one.",
+	 OTHER(set_hash_key, "path")},
 	{SERVICE, "Ports", "",
 	 "Ports to switch, like \"80 443/tcp 53/udp\". Empty: all that the instances listen on.",
 	 OTHER(set_ports, "ports")},

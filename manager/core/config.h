@@ -19,6 +19,7 @@
 #define CONFIG_PORTS_MAX     32
 #define CONFIG_LISTENERS_MAX 64 /* addresses that a service may have */
 #define CONFIG_CGROUP_MAX    256
+#define CONFIG_HASH_KEY_MAX  256
 /* What people do not expect of UDP with Flow=connection. */
 #define CONFIG_FLOW_STAYS                                                                         \
 	"a sender that keeps one port (syslog, statsd, traps, tunnels) stays with the slot that " \
@@ -60,6 +61,15 @@ enum config_self {
 	SELF_ACTIVE, /* the service; itself only while it starts and stops */
 	SELF_COUNT
 };
+/* How new connections are spread over the slots from the start. */
+enum config_policy {
+	CONFIG_POLICY_KEEP, /* as hsctl policy has said; else standby */
+	CONFIG_POLICY_STANDBY,
+	CONFIG_POLICY_PARITY,
+	CONFIG_POLICY_HASH,
+	CONFIG_POLICY_COUNT
+};
+enum config_by { CONFIG_BY_CONNECTION, CONFIG_BY_CLIENT, CONFIG_BY_COUNT };
 enum config_on_hang { ON_HANG_RESTART, ON_HANG_KEEP, ON_HANG_COUNT };
 
 /* One port of Ports=, host byte order. */
@@ -73,6 +83,9 @@ struct config {
 	unsigned n_ports; /* Ports=: 0 = whatever the instances listen on */
 	struct config_port ports[CONFIG_PORTS_MAX]; /* ascending, each once */
 	char cgroup[CONFIG_CGROUP_MAX];		    /* Cgroup=: see config_cgroup() */
+	enum config_policy policy;		    /* Policy= */
+	enum config_by by;			    /* By= */
+	char hash_key[CONFIG_HASH_KEY_MAX];	    /* HashKey=: a file; "" = none */
 	enum config_intake intake;		    /* Intake= */
 	enum config_mptcp mptcp;		    /* MPTCP= */
 	enum config_self self;			    /* Self= */
@@ -135,6 +148,10 @@ bool config_has_port(const struct config *config, uint16_t port, bool udp);
 const char *config_intake_to_string(enum config_intake intake);
 const char *config_mptcp_to_string(enum config_mptcp mptcp);
 const char *config_failover_to_string(enum config_failover failover);
+
+/* Of Policy=, which is not to be CONFIG_POLICY_KEEP; and of By=. */
+enum hs_policy config_policy(const struct config *config);
+enum hs_by config_by(const struct config *config);
 
 /* Where the processes of a slot are, if not in the control group of its unit. False: they are. */
 bool config_cgroup(const struct config *config, unsigned slot, char ret_cgroup[CONFIG_CGROUP_MAX]);

@@ -38,6 +38,13 @@ static const struct guarded methods[] = {
 	{"SetCanary", "canary", RIGHT_CANARY, "ui"},
 	{"Exec", "exec", RIGHT_EXEC, "u"},
 	{"SetPolicy", "policy", RIGHT_CONFIGURE, ""},
+	{"SetHash", "policy", RIGHT_CONFIGURE, ""},
+	{"SetWeight", "weight", RIGHT_CONFIGURE, "u"},
+	{"SetPinned", "pin", RIGHT_CONFIGURE, ""},
+	{"SetSlots", "scale", RIGHT_CONFIGURE, ""},
+	{"Rebalance", "rebalance", RIGHT_CONFIGURE, ""},
+	{"Table", "table", RIGHT_CONFIGURE, ""},
+	{"Where", "where", RIGHT_CONFIGURE, ""},
 	{"Reload", "reload", RIGHT_CONFIGURE, ""},
 };
 

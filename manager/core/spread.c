@@ -402,6 +402,18 @@ static int compare_pinned(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct hs_pinned));
 }
 
+int spread_key_of(const char *text, uint64_t *ret_key)
+{
+	size_t n = strlen(text);
+
+	while (n && strchr(" \t\r\n", text[n - 1]))
+		n--;
+	if (n < SPREAD_KEY_MIN)
+		return -EINVAL;
+	*ret_key = hs_mix64(add_bytes(0xcbf29ce484222325ULL, text, n));
+	return 0;
+}
+
 uint64_t spread_fingerprint(const struct hs_table_copy *copy)
 {
 	const struct hs_spread *spread = &copy->spread;

@@ -26,6 +26,11 @@ const char *spread_by_to_string(uint32_t by);
 /* 0 when it is neither. */
 enum hs_by spread_by_from_string(const char *text);
 
+/* The key that the text of a file stands for; blanks at its end do not count. -EINVAL: it is too
+ * short to be one. */
+#define SPREAD_KEY_MIN 8
+int spread_key_of(const char *text, uint64_t *ret_key);
+
 /* Weights as they are unless said otherwise, nobody pinned, nothing moved. */
 void spread_init(struct hs_spread *spread, uint64_t key, enum hs_by by, unsigned slots);
 /* Whether it can be worked with, whoever has written it: all numbers are in range. */

@@ -43,6 +43,8 @@ enum {
 	LONG_WITH_ADDRESSES,
 	LONG_WITH_ENVIRONMENT,
 	LONG_OPENMETRICS,
+	LONG_DRY_RUN,
+	LONG_HASH,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -82,6 +84,8 @@ static const struct option long_options[] = {
 	{"with-addresses", no_argument, NULL, LONG_WITH_ADDRESSES},
 	{"with-environment", no_argument, NULL, LONG_WITH_ENVIRONMENT},
 	{"openmetrics", no_argument, NULL, LONG_OPENMETRICS},
+	{"dry-run", no_argument, NULL, LONG_DRY_RUN},
+	{"hash", no_argument, NULL, LONG_HASH},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -112,7 +116,7 @@ static const unsigned text_options[TEXT_COUNT] = {
 	[TEXT_SMOKE... TEXT_READY] = OPTION_UPGRADE,
 	[TEXT_DEADLINE] = OPTION_DEADLINE,
 	[TEXT_FROM] = OPTION_FROM,
-	[TEXT_BY] = OPTION_CANARY,
+	[TEXT_BY] = OPTION_BY,
 	[TEXT_SLOT... TEXT_IDLE] = OPTION_CONNECTIONS,
 	[TEXT_PATH] = OPTION_PATH,
 	[TEXT_SINCE... TEXT_OUTPUT] = OPTION_REPORT,
@@ -268,6 +272,8 @@ static const struct {
 	{LONG_WITH_ADDRESSES, OPTION_REPORT},
 	{LONG_WITH_ENVIRONMENT, OPTION_REPORT},
 	{LONG_OPENMETRICS, OPTION_OPENMETRICS},
+	{LONG_DRY_RUN, OPTION_DRY_RUN},
+	{LONG_HASH, OPTION_HASH},
 };
 
 /* Which verbs take it; 0: all. */
@@ -328,6 +334,10 @@ static bool *special_switch(struct arguments *a, int option)
 		return &a->with_environment;
 	case LONG_OPENMETRICS:
 		return &a->openmetrics;
+	case LONG_DRY_RUN:
+		return &a->dry_run;
+	case LONG_HASH:
+		return &a->hash;
 	default:
 		return NULL;
 	}
@@ -465,8 +475,12 @@ static const char *option_name(unsigned bits)
 		return "option of upgrade";
 	if (bits & OPTION_DEADLINE)
 		return "--deadline";
-	if (bits & OPTION_CANARY)
-		return "option of canary";
+	if (bits & OPTION_BY)
+		return "--by";
+	if (bits & OPTION_DRY_RUN)
+		return "--dry-run";
+	if (bits & OPTION_HASH)
+		return "--hash";
 	if (bits & OPTION_CONNECTIONS)
 		return "option of connections";
 	if (bits & OPTION_OUTDATED)

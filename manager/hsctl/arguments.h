@@ -24,10 +24,12 @@ enum verb_option {
 	OPTION_LIST = 1 << 5,
 	OPTION_FOLLOW = 1 << 6,
 	OPTION_LINES = 1 << 7,
+	OPTION_DRY_RUN = 1 << 8,
+	OPTION_HASH = 1 << 9,
 	OPTION_DRILL = 1 << 16,	  /* all that drill takes */
 	OPTION_UPGRADE = 1 << 17, /* all that upgrade takes */
 	OPTION_DEADLINE = 1 << 18,
-	OPTION_CANARY = 1 << 19, /* all that only canary takes */
+	OPTION_BY = 1 << 19,
 	OPTION_CONNECTIONS = 1 << 20,
 	OPTION_OUTDATED = 1 << 21,
 	OPTION_PATH = 1 << 22,
@@ -88,7 +90,7 @@ struct arguments {
 	enum switchover_then then; /* THEN_COUNT = not given */
 	bool watch, list, follow, all, yes, put_back, smoke_may_be_silent;
 	bool alias, no_alias, must_connect, cat, schema;
-	bool with_addresses, with_environment, openmetrics;
+	bool with_addresses, with_environment, openmetrics, dry_run, hash;
 	const char *alias_name;	       /* NULL = that of the service */
 	bool outdated;		       /* then there may be any number of services */
 	const char *texts[TEXT_COUNT]; /* NULL = not given */

@@ -193,12 +193,92 @@ static const struct verb verbs[] = {
 		.name = "policy",
 		.arguments = "SERVICE standby|parity|hash",
 		.summary = "how new connections are spread over the slots",
-		.details = "  standby   all to the active slot (or the canary, for its share)\n"
-			   "  parity    even client ports to slot 0, odd ones to slot 1\n"
-			   "  hash      over all slots that are ready\n",
+		.details =
+			"  standby   all to the active slot (or the canary, for its share)\n"
+			"  parity    even client ports to slot 0, odd ones to slot 1\n"
+			"  hash      over all slots that are ready, by a table: hsctl table\n"
+			"      --by=client      with hash: all that comes from one address goes to "
+			"one slot\n"
+			"      --by=connection  all that comes from one address and port; default: "
+			"By= of\n"
+			"                       the settings\n",
 		.min = 2,
 		.max = 2,
+		.options = OPTION_BY,
 		.run = verb_policy,
+	},
+	{
+		.name = "scale",
+		.arguments = "SERVICE N",
+		.summary = "have N slots at work under policy hash",
+		.details =
+			"Upwards: starts the instances that are missing, and when they are ready "
+			"they get\ntheir part of the clients. Downwards: the clients of the last "
+			"slots go to the others\nfirst, then their connections are waited for, "
+			"then they are stopped. Sets Slots= in a\ndrop-in; units are enabled or "
+			"disabled as that of slot 0 is.\n"
+			"      --deadline=SPAN  wait at most this long for connections (default "
+			"5min)\n",
+		.min = 2,
+		.max = 2,
+		.options = OPTION_DEADLINE,
+		.local = true,
+		.stays = "it writes settings there",
+		.root = "it writes settings, starts and stops units",
+		.run = verb_scale,
+	},
+	{
+		.name = "weight",
+		.arguments = "SERVICE SLOT PERCENT%",
+		.summary = "how much a slot gets under policy hash, measured by the others",
+		.details = "100% is what each slot has unless said otherwise; 0% is nothing, as "
+			   "long as others are\nready. Only those move who have to.\n",
+		.min = 3,
+		.max = 3,
+		.run = verb_weight,
+	},
+	{
+		.name = "pin",
+		.arguments = "SERVICE [PREFIX SLOT|none]",
+		.summary = "clients with these addresses go to this slot; or who is pinned",
+		.details = "While the slot is not in service they go by the table. Prefixes may "
+			   "not overlap.\n",
+		.min = 1,
+		.max = 3,
+		.run = verb_pin,
+	},
+	{
+		.name = "where",
+		.arguments = "SERVICE CLIENT",
+		.summary = "which slot a client goes to, and why",
+		.details = "CLIENT is an address, with a port behind it where that counts: "
+			   "192.0.2.7,\n192.0.2.7:4711, 2001:db8::7, [2001:db8::7]:4711.\n",
+		.min = 2,
+		.max = 2,
+		.run = verb_where,
+	},
+	{
+		.name = "rebalance",
+		.arguments = "SERVICE",
+		.summary = "give heavy clients of full slots to others, by what really came",
+		.details = "Of policy hash by client. What came is counted from the last time on. "
+			   "As few clients\nmove as that takes.\n"
+			   "      --dry-run        show the effect, do nothing\n",
+		.min = 1,
+		.max = 1,
+		.options = OPTION_DRY_RUN,
+		.run = verb_rebalance,
+	},
+	{
+		.name = "table",
+		.arguments = "SERVICE",
+		.summary = "by what clients are spread under policy hash: shares, weights, pins",
+		.details = "      --hash           only the fingerprint, which machines share that "
+			   "have the same table\n",
+		.min = 1,
+		.max = 1,
+		.options = OPTION_HASH,
+		.run = verb_table,
 	},
 	{
 		.name = "canary",
@@ -214,7 +294,7 @@ static const struct verb verbs[] = {
 			"                       of connections\n",
 		.min = 2,
 		.max = 2,
-		.options = OPTION_TO | OPTION_CANARY | OPTION_FROM,
+		.options = OPTION_TO | OPTION_BY | OPTION_FROM,
 		.run = verb_canary,
 	},
 	{

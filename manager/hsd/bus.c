@@ -10,6 +10,7 @@
 #include "hsd/callers.h"
 #include "hsd/door.h"
 #include "service/whole/calls.h"
+#include "service/whole/calls_spread.h"
 #include "service/whole/status.h"
 #include "util/macro.h"
 
@@ -119,6 +120,108 @@ static int bus_method_set_policy(sd_bus_message *m, void *userdata, sd_bus_error
 	if (r < 0)
 		return r;
 	call_set_policy(userdata, policy, request);
+	return 1;
+}
+
+static int bus_method_set_hash(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct request *request;
+	const char *by;
+	int r = sd_bus_message_read(m, "s", &by);
+
+	(void)error;
+	if (r >= 0)
+		r = new_request(userdata, m, &request);
+	if (r < 0)
+		return r;
+	call_set_hash(userdata, by, request);
+	return 1;
+}
+
+static int bus_method_set_weight(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct request *request;
+	uint32_t slot, percent;
+	int r = sd_bus_message_read(m, "uu", &slot, &percent);
+
+	(void)error;
+	if (r >= 0)
+		r = new_request(userdata, m, &request);
+	if (r < 0)
+		return r;
+	call_set_weight(userdata, slot, percent, request);
+	return 1;
+}
+
+static int bus_method_set_pinned(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct request *request;
+	const char *prefix;
+	uint32_t slot;
+	int r = sd_bus_message_read(m, "su", &prefix, &slot);
+
+	(void)error;
+	if (r >= 0)
+		r = new_request(userdata, m, &request);
+	if (r < 0)
+		return r;
+	call_set_pinned(userdata, prefix, slot, request);
+	return 1;
+}
+
+static int bus_method_set_slots(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct request *request;
+	uint32_t slots;
+	int r = sd_bus_message_read(m, "u", &slots);
+
+	(void)error;
+	if (r >= 0)
+		r = new_request(userdata, m, &request);
+	if (r < 0)
+		return r;
+	call_set_slots(userdata, slots, request);
+	return 1;
+}
+
+static int bus_method_rebalance(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct request *request;
+	int dry_run, r = sd_bus_message_read(m, "b", &dry_run);
+
+	(void)error;
+	if (r >= 0)
+		r = new_request(userdata, m, &request);
+	if (r < 0)
+		return r;
+	call_rebalance(userdata, dry_run, request);
+	return 1;
+}
+
+static int bus_method_table(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct request *request;
+	int r = new_request(userdata, m, &request);
+
+	(void)error;
+	if (r < 0)
+		return r;
+	call_table(userdata, request);
+	return 1;
+}
+
+static int bus_method_where(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct request *request;
+	const char *client;
+	int r = sd_bus_message_read(m, "s", &client);
+
+	(void)error;
+	if (r >= 0)
+		r = new_request(userdata, m, &request);
+	if (r < 0)
+		return r;
+	call_where(userdata, client, request);
 	return 1;
 }
 
@@ -300,6 +403,20 @@ const sd_bus_vtable bus_service_vtable[] = {
 				bus_method_cancel_drain, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetPolicy", SD_BUS_ARGS("s", policy), SD_BUS_RESULT("s", json),
 				bus_method_set_policy, 0),
+	SD_BUS_METHOD_WITH_ARGS("SetHash", SD_BUS_ARGS("s", by), SD_BUS_RESULT("s", json),
+				bus_method_set_hash, 0),
+	SD_BUS_METHOD_WITH_ARGS("SetWeight", SD_BUS_ARGS("u", slot, "u", percent),
+				SD_BUS_RESULT("s", json), bus_method_set_weight, 0),
+	SD_BUS_METHOD_WITH_ARGS("SetPinned", SD_BUS_ARGS("s", prefix, "u", slot),
+				SD_BUS_RESULT("s", json), bus_method_set_pinned, 0),
+	SD_BUS_METHOD_WITH_ARGS("SetSlots", SD_BUS_ARGS("u", slots), SD_BUS_RESULT("s", json),
+				bus_method_set_slots, 0),
+	SD_BUS_METHOD_WITH_ARGS("Rebalance", SD_BUS_ARGS("b", dry_run), SD_BUS_RESULT("s", json),
+				bus_method_rebalance, 0),
+	SD_BUS_METHOD_WITH_ARGS("Table", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), bus_method_table,
+				0),
+	SD_BUS_METHOD_WITH_ARGS("Where", SD_BUS_ARGS("s", client), SD_BUS_RESULT("s", json),
+				bus_method_where, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetCanary", SD_BUS_ARGS("u", share, "i", to, "s", by, "s", from),
 				SD_BUS_RESULT("s", json), bus_method_set_canary, 0),
 	SD_BUS_METHOD_WITH_ARGS("Exec", SD_BUS_ARGS("u", slot),

@@ -26,17 +26,13 @@ static struct pin_path pin_of(const struct plane *plane, const char *name)
 	return pin_path("%s/%s", plane->folder.text, name);
 }
 
-/* Also when another process has made it since, or instead of this one. */
+/* Also when another process has made it since. By a pin of its own: to open by its number what the
+ * map of tables holds takes more privilege than hsd has. */
 static void map_table(struct plane *plane)
 {
 	_cleanup_(close_fdp) int fd = -1;
-	uint32_t zero = 0, id;
 
-	if (plane->table || plane->tables_fd < 0 ||
-	    bpf_map_lookup_elem(plane->tables_fd, &zero, &id))
-		return;
-	fd = bpf_map_get_fd_by_id(id);
-	if (fd >= 0)
+	if (!plane->table && !pin_open(pin_of(plane, "table").text, &fd))
 		plane->table = load_memory(fd, sizeof(*plane->table));
 }
 
@@ -251,11 +247,10 @@ static int random_key(uint64_t *ret_key)
 	return getrandom(ret_key, sizeof(*ret_key), 0) == sizeof(*ret_key) ? 0 : -EIO;
 }
 
-/* Nobody reads it before it is in the map of tables. */
+/* It is pinned when it is whole. With the lock: there is none. */
 static int make_table(struct plane *plane, const struct table_change *change)
 {
 	_cleanup_(close_fdp) int fd = create_table();
-	uint32_t zero = 0;
 	struct hs_table *table;
 	uint64_t key;
 	int r;
@@ -269,13 +264,23 @@ static int make_table(struct plane *plane, const struct table_change *change)
 	for (unsigned i = 0; i < ARRAY_SIZE(table->copies); i++)
 		spread_init(&table->copies[i].spread, key, change->by, change->slots);
 	__atomic_store_n(&table->layout, HS_TABLE_LAYOUT, __ATOMIC_RELEASE);
-	if (bpf_map_update_elem(plane->tables_fd, &zero, &fd, BPF_ANY)) {
+	munmap(table, sizeof(*table));
+	return pin_object(fd, pin_of(plane, "table").text);
+}
+
+/* Where selectors find it. Who made it may not have come as far as that. */
+static int offer_table(struct plane *plane)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	uint32_t zero = 0, id;
+	int r;
+
+	if (!bpf_map_lookup_elem(plane->tables_fd, &zero, &id))
+		return 0;
+	r = pin_open(pin_of(plane, "table").text, &fd);
+	if (!r && bpf_map_update_elem(plane->tables_fd, &zero, &fd, BPF_ANY))
 		r = -errno;
-		munmap(table, sizeof(*table));
-		return r;
-	}
-	plane->table = table;
-	return 0;
+	return r;
 }
 
 static int get_table(struct plane *plane, const struct table_change *change,
@@ -293,13 +298,15 @@ static int get_table(struct plane *plane, const struct table_change *change,
 			"goes on as it says; run the hotstandby that made it, or have "
 			"it made anew: stop the instances, then hsctl disable and enable",
 			plane->table->layout, HS_TABLE_LAYOUT);
-	if (plane->table)
-		return 0;
-	if (!change->take_policy)
+	if (!plane->table && !change->take_policy)
 		return problem_set(problem, -ENOENT,
 				   "the service has no table; it gets one by "
 				   "hsctl policy SERVICE hash");
-	r = make_table(plane, change);
+	if (!plane->table)
+		r = make_table(plane, change);
+	map_table(plane);
+	if (!r)
+		r = plane->table ? offer_table(plane) : -ENOENT;
 	return r ? problem_set(problem, r, "its table cannot be made: %s", strerror(-r)) : 0;
 }
 

@@ -16,6 +16,7 @@ static void tell(const struct events *events, const struct event *event)
 		[EVENT_NEW_RUN] = "new run",
 		[EVENT_ADOPTED] = "adopted",
 		[EVENT_UNADOPTED] = "not adopted",
+		[EVENT_LEFT] = "left",
 		[EVENT_LOST] = "lost",
 		[EVENT_MOVED] = "connections move to it",
 		[EVENT_EMPTIED] = "its queue was moved",

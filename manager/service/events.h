@@ -25,6 +25,7 @@ enum event_kind {
 	EVENT_NEW_RUN,	    /* it is about to be adopted, and was never before */
 	EVENT_ADOPTED,	    /* its sockets are in the map; anew: some were not until now */
 	EVENT_UNADOPTED,    /* it could not be adopted */
+	EVENT_LEFT,	    /* nothing new goes there any more, though it has its sockets */
 	EVENT_LOST,	    /* it has lost its sockets, or is about to */
 	EVENT_MOVED,	    /* connections have moved, or are just moving, to it */
 	EVENT_EMPTIED,	    /* what waited on it after a switchover has moved, or stays */

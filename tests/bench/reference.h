@@ -90,14 +90,13 @@ static inline _unused_ void reference_spread(struct rig *rig, enum hs_by by)
 	static int table = -1;
 	struct table_outcome outcome;
 	struct problem problem;
-	uint32_t zero = 0, id;
+	uint32_t zero = 0;
 	int tables;
 
 	rig_check(!pin_open(HS_PIN_ROOT "/web/tables", &tables));
 	if (table < 0) {
 		rig_check(!plane_table_change(rig->plane, &change, &outcome, &problem));
-		rig_check(!bpf_map_lookup_elem(tables, &zero, &id));
-		table = bpf_map_get_fd_by_id(id);
+		rig_check(!pin_open(HS_PIN_ROOT "/web/table", &table));
 	}
 	if (by) {
 		rig_check(!bpf_map_update_elem(tables, &zero, &table, BPF_ANY));

@@ -29,6 +29,13 @@ static void methods_have_their_right(void **state)
 		{"SetCanary", "canary", "ui", RIGHT_CANARY},
 		{"Exec", "exec", "u", RIGHT_EXEC},
 		{"SetPolicy", "policy", "", RIGHT_CONFIGURE},
+		{"SetHash", "policy", "", RIGHT_CONFIGURE},
+		{"SetWeight", "weight", "u", RIGHT_CONFIGURE},
+		{"SetPinned", "pin", "", RIGHT_CONFIGURE},
+		{"SetSlots", "scale", "", RIGHT_CONFIGURE},
+		{"Rebalance", "rebalance", "", RIGHT_CONFIGURE},
+		{"Table", "table", "", RIGHT_CONFIGURE},
+		{"Where", "where", "", RIGHT_CONFIGURE},
 		{"Reload", "reload", "", RIGHT_CONFIGURE},
 	};
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "hsctl/json.h"
+#include "hsctl/show/render_spread.h"
 #include "hsctl/show/table.h"
 #include "plane/act/foreign.h"
 #include "util/clock.h"
@@ -168,9 +169,12 @@ static void print_canary(const struct render *render, json_object *status)
 
 static void print_header(const struct render *render, json_object *status)
 {
-	fprintf(render->out, "%s%s%s: policy %s, generation %" PRId64 ", ",
+	const char *by = json_text(status, "by");
+
+	fprintf(render->out, "%s%s%s: policy %s%s%s, generation %" PRId64 ", ",
 		render->color ? BOLD : "", json_text(status, "service"), render->color ? PLAIN : "",
-		json_text(status, "policy"), json_number(status, "generation", 0));
+		json_text(status, "policy"), by[0] ? " by " : "", by,
+		json_number(status, "generation", 0));
 	print_canary(render, status);
 	if (json_text(status, "intake")[0])
 		fprintf(render->out, "intake %s, ", json_text(status, "intake"));
@@ -296,6 +300,7 @@ static void print_status(const struct render *render, json_object *status)
 {
 	print_header(render, status);
 	print_slots(render, json_array(status, "slots"));
+	render_shares(render, status);
 	print_evicted(render, status);
 	print_park(render, status);
 	print_held(render, json_array(status, "held"));

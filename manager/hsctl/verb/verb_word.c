@@ -3,33 +3,40 @@
 #include <string.h>
 
 #include "core/canary.h"
+#include "core/spread.h"
 #include "core/word.h"
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
 #include "service/whole/calls.h"
+#include "service/whole/calls_spread.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
-static void set_policy(const char *service, enum hs_policy policy, struct reply *reply)
+static void set_policy(const char *service, enum hs_policy policy, const char *by,
+		       struct reply *reply)
 {
 	_cleanup_(standin_freep) struct standin *standin = standin_new(service, reply);
 
 	if (!standin)
 		return;
-	call_set_policy(standin_service(standin), policy_to_string(policy),
-			standin_ask(standin, reply));
+	if (policy == HS_POLICY_HASH)
+		call_set_hash(standin_service(standin), by, standin_ask(standin, reply));
+	else
+		call_set_policy(standin_service(standin), policy_to_string(policy),
+				standin_ask(standin, reply));
 	standin_wait(standin, NULL, USEC_INFINITY);
 }
 
 int verb_policy(const struct arguments *arguments)
 {
 	enum hs_policy policy = policy_from_string(arguments->given[1]);
+	const char *by = arguments->texts[TEXT_BY] ?: "";
 	char service[SERVICE_NAME_MAX];
 	struct reply reply = {0};
 	struct client_call call = {
 		.service = service,
-		.method = "SetPolicy",
+		.method = policy == HS_POLICY_HASH ? "SetHash" : "SetPolicy",
 		.timeout_usec = verb_timeout(arguments, VERB_TIMEOUT),
 	};
 	enum client_answer answer;
@@ -40,9 +47,16 @@ int verb_policy(const struct arguments *arguments)
 		complain("there is no such policy; hsctl policy %s standby|parity|hash", service);
 		return EXIT_USAGE;
 	}
-	answer = client_ask(arguments, &call, &reply, "s", policy_to_string(policy));
+	if (by[0] && (policy != HS_POLICY_HASH || !spread_by_from_string(by))) {
+		complain("--by takes client or connection, and is for policy hash: hsctl policy %s "
+			 "hash --by=client",
+			 service);
+		return EXIT_USAGE;
+	}
+	answer = client_ask(arguments, &call, &reply, "s",
+			    policy == HS_POLICY_HASH ? by : policy_to_string(policy));
 	if (verb_may_do_directly(arguments, answer)) {
-		set_policy(service, policy, &reply);
+		set_policy(service, policy, by, &reply);
 		verb_tell_direct(arguments, &reply);
 	}
 	return verb_end(arguments, &reply);

@@ -289,6 +289,7 @@ static void leave(struct stuck *stuck, unsigned to)
 
 	stuck->left.in_part &= has_several_sockets(plane, stuck->slot);
 	waiting_leave(plane, stuck->slot, to);
+	service_post(stuck->failover->service, EVENT_LEFT, stuck->slot, false);
 	if (active)
 		stuck->failover->last = now_usec();
 	go_on(stuck);

@@ -10,6 +10,7 @@
 #include "service/change/change_hold.h"
 #include "service/change/exclusive_run.h"
 #include "service/change/run.h"
+#include "service/change/spread.h"
 #include "service/failover/failover.h"
 #include "service/failover/lost.h"
 #include "service/keep/narrowing.h"
@@ -86,6 +87,10 @@ static const struct feature features[] = {
 		 HEARS(EVENT_VERDICT),
 	 change_hold_heard, HOST_ANY},
 	{HEARS(EVENT_MOVED), nudging_heard, HOST_ANY},
+	/* who serves is settled; the kernel has sent clients on already */
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_LEFT) | HEARS(EVENT_LOST) |
+		 HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED),
+	 spread_heard, HOST_TENDS},
 	/* nobody waits for these */
 	{HEARS(EVENT_UNIT_CHANGED), narrowing_heard, HOST_TENDS},
 	{HEARS(EVENT_ADOPTED), foreign_watch_heard, HOST_WATCHES},
@@ -108,6 +113,22 @@ static void set_problem(struct service *service, const struct problem *problem)
 	service->problem = *problem;
 }
 
+/* Clients would be without their slots. */
+static int check_slots(const struct service *service, const struct config *config,
+		       struct problem *problem)
+{
+	struct hs_spread spread;
+
+	if (!service->plane || !plane_is_spread(service->plane) ||
+	    !plane_table_spread(service->plane, &spread) || config->slots >= spread.slots)
+		return 0;
+	return problem_set(
+		problem, -EINVAL,
+		"Slots=%u is fewer than the %u slots that clients are spread over; hsctl "
+		"scale %s %u moves them, and sets it",
+		config->slots, spread.slots, service->name, config->slots);
+}
+
 /* Settings that are wrong do not take a running service out of management: the last good ones hold.
  */
 static bool load_config(struct service *service)
@@ -120,6 +141,8 @@ static bool load_config(struct service *service)
 	service->config_stamp = configfile_stamp(service->name);
 	r = configfile_load(service->name, &config, &problem);
 	service->unread = r < 0 && r != -EINVAL && r != -ENOENT;
+	if (!r)
+		r = check_slots(service, &config, &problem);
 	if (!r)
 		service->config = config;
 	/* what is pinned of one that was disabled can be looked at */
@@ -361,10 +384,13 @@ static void retry_later(struct service *service)
 
 void service_reload(struct service *service)
 {
+	struct config before = service->config;
+
 	if (is_current(service))
 		return;
 	load(service);
 	take_effect(service);
+	spread_settle(service, &before);
 }
 
 int service_new(const struct host *host, const char *name, struct service **ret_service)
@@ -392,6 +418,7 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 	r = set_slots(service, service->config.slots);
 	retry_later(service);
 	begin_watching(service);
+	spread_settle(service, NULL);
 	if (r >= 0 && host_has(host, HOST_TENDS))
 		r = resume_watch(service);
 	if (r < 0)

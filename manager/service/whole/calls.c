@@ -11,6 +11,7 @@
 #include "service/keep/park.h"
 #include "service/slot/states.h"
 #include "service/watch/health.h"
+#include "service/whole/calls_spread.h"
 #include "service/whole/exec_run.h"
 #include "util/macro.h"
 
@@ -196,6 +197,10 @@ void call_set_policy(struct service *service, const char *policy, struct request
 	if (wanted == HS_POLICY_COUNT) {
 		request_fail(request, REQUEST_INVALID, "\"%s\" is not standby, parity or hash",
 			     policy);
+		return;
+	}
+	if (wanted == HS_POLICY_HASH) {
+		call_set_hash(service, "", request);
 		return;
 	}
 	request_actor(request, &by);

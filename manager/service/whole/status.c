@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/whole/status.h"
+#include "service/report/placement.h"
 
 #include "plane/act/foreign.h"
 #include "plane/borrow/borrow.h"
@@ -171,13 +172,17 @@ void service_report(struct service *service, struct service_report *ret_report)
 json_object *service_to_json(struct service *service, bool may_see)
 {
 	_cleanup_(freep) struct service_report *report = malloc(sizeof(*report));
+	json_object *object, *slots;
 
 	if (!report)
 		return NULL;
 	service_report(service, report);
 	report_read_rest(report, service->plane);
 	report->withheld = !may_see;
-	return report_to_json(report);
+	object = report_to_json(report);
+	if (service->plane && json_object_object_get_ex(object, "slots", &slots))
+		placement_add(service->plane, object, slots);
+	return object;
 }
 
 json_object *service_to_row(struct service *service)

@@ -25,7 +25,7 @@ PENDING = 16  # unanswered calls
 HUGE = 1 << 20
 OPEN = ("Describe", "ListServices", "GetService", "Connections", "InspectConnections", "Introspect", "Get", "GetAll",
         "LookForOutdated", "Switchover", "Rollback", "Failover", "Upgrade", "CancelUpgrade", "Drain", "CancelDrain", "Park",
-        "Release", "SetCanary", "SetPolicy", "Exec", "Reload")  # to all: hsd asks polkit, or refuses
+        "Release", "SetCanary", "SetPolicy", "SetHash", "SetWeight", "SetPinned", "SetSlots", "Rebalance", "Table", "Where", "Exec", "Reload")  # to all: hsd asks polkit, or refuses
 
 
 def split(signature):

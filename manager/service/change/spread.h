@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Policy hash: all slots are at work, by a table (core/spread.h) that says which clients are whose.
+ * Whoever is not in service has no part in it: the kernel sends its clients to their second slots
+ * at once, and the table follows; when it is back, so are its clients.
+ */
+#pragma once
+
+#include "core/rebalance.h"
+#include "plane/table.h"
+#include "service/service.h"
+#include "system/journal.h"
+
+/* The slots that can take clients: ready, and not known to be unhealthy if any other is not; as a
+ * bit mask. */
+uint32_t spread_in_service(const struct service *service);
+
+/* Everything that a slot may have come or gone by. */
+void spread_heard(struct service *service, const struct event *event);
+/* The same without an event. */
+void spread_follow(struct service *service);
+/* The settings were read: what they say of the policy holds if the service is new, or if they say
+ * something else than `before` (NULL: they are read for the first time). */
+void spread_settle(struct service *service, const struct config *before);
+
+/* What a verb wants: an edit of the table, and what is said of it. */
+struct spread_order {
+	const char *verb; /* for the history */
+	const char *what; /* for people: "slot 2 has weight 50%" */
+	table_edit *edit; /* NULL: none */
+	void *userdata;
+	bool take_policy; /* the policy is hash from then on */
+	enum hs_by by;	  /* with that: 0 = as the settings say */
+	int slot;	  /* that it is about; -1 = none */
+	struct journal_actor actor;
+};
+
+/* Carries it out. -errno and a sentence that begins with the service's name: nothing has changed.
+ */
+int spread_change(struct service *service, const struct spread_order *order,
+		  struct table_outcome *ret_outcome, struct problem *ret_refusal);
+
+/* What moving heavy buckets would do, or does, by what buckets got since the last time. The caller
+ * owns the answer. */
+int spread_rebalance(struct service *service, bool dry_run, const struct journal_actor *actor,
+		     json_object **ret_answer, struct problem *ret_refusal);

@@ -1,0 +1,264 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Policy hash: all slots at work, each client on one of them with all that it sends; who moves when slots come, go,
+# are drained, restarted, killed, hang or are weighed, and that all others stay; as operators say it.
+
+load lib/rig
+
+client=/usr/lib/hotstandby/hs-echo-client
+
+setup_file() {
+	rig_up
+	inside systemctl start hsd
+	inside cp $examples/echo@.service /etc/systemd/system/
+	printf '[Service]\nSlots=4\nFlow=none\nPolicy=hash\nBy=client\n' | write /etc/hotstandby/echo.conf
+	inside systemctl daemon-reload
+	hs enable echo@.service
+	inside systemctl start echo@0 echo@1 echo@2 echo@3
+	wait_for 10 is_ready echo
+	all_in_service 4
+}
+
+in_service() { hs table echo --json | jq -r '[.slots[] | select(.in_service) | .slot] | join(" ")'; }
+is_in_service() { [[ $(in_service) == "$1" ]]; }
+all_in_service() { wait_for 10 is_in_service "$(seq -s' ' 0 $(($1 - 1)))"; }
+
+# answers WAY...: "SLOT SLOT ...": of 64 clients, in the order of their addresses
+answers() {
+	inside $client --count=64 --from=127.0.0.10+64 "$@" >"$BATS_TEST_TMPDIR/asked" ||
+		fail "$(cat "$BATS_TEST_TMPDIR/asked")" || return
+	sed -n 's/.* slot=\([0-9]*\) .*/\1/p' "$BATS_TEST_TMPDIR/asked" | paste -sd' '
+}
+by_tcp() { answers 127.0.0.1:7777; }
+by_udp() { answers --udp 127.0.0.1:7777; }
+
+# named: the same by hsctl where
+named() {
+	local i
+	for i in $(seq 10 73); do
+		echo "$1 where --json echo 127.0.0.$i"
+	done | inside bash -c 'while read -r line; do hsctl $line; done' | jq .slot | paste -sd' '
+}
+
+# differ BEFORE AFTER [SLOT]: how many clients moved, and with SLOT only of those that were not on it
+differ() {
+	local -a a b
+	local i n=0
+	read -ra a <<<"$1"
+	read -ra b <<<"$2"
+	((${#a[@]} == 64 && ${#b[@]} == 64)) || return 1
+	for i in "${!a[@]}"; do
+		[[ ${a[i]} == "${b[i]}" || ${a[i]} == "${3:-none}" ]] || n=$((n + 1))
+	done
+	echo $n
+}
+
+# who is on SLOT
+on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
+
+@test "Policy= and By= of the settings hold from the first start on" {
+	[[ $(status echo '"\(.policy) \(.by)"') == 'hash client' ]]
+	run -0 hs table echo
+	[[ ${lines[0]} == 'echo: policy hash by client, fingerprint '* && ${lines[2]} =~ ^' '*0' '+yes' '+100% ]]
+	run -0 hs status echo
+	[[ $output == *'policy hash by client'*'shares: slot 0 2'* ]]
+}
+
+@test "by TCP and UDP, IPv4 and dual stack, each client is where hsctl where says" {
+	local tcp udp
+	tcp=$(by_tcp)
+	udp=$(by_udp)
+	[[ $tcp == "$udp" && $tcp == "$(named)" ]]
+	[[ $(tr ' ' '\n' <<<"$tcp" | sort -u | paste -sd' ') == '0 1 2 3' ]]
+	run -0 hs where echo 127.0.0.10
+	[[ $output =~ ^'echo: 127.0.0.10 goes to slot '[0-3]': bucket '[0-9]+", its bucket's first slot."$ ]]
+}
+
+@test "a restart, a kill and a drain move the clients of that slot alone, and they come back" {
+	local before
+	before=$(by_udp)
+	inside systemctl kill --signal=KILL echo@2
+	wait_for 10 is_in_service '0 1 3'
+	[[ $(differ "$before" "$(by_udp)" 2) == 0 ]]
+	all_in_service 4
+	[[ $(by_udp) == "$before" ]]
+	inside systemctl restart echo@1
+	all_in_service 4
+	[[ $(by_tcp) == "$before" ]]
+	hs drain echo 3
+	is_in_service '0 1 2'
+	[[ $(differ "$before" "$(by_tcp)" 3) == 0 && $(on "$(by_udp)" 3) == 0 ]]
+	hs adopt echo 3 2>/dev/null || inside systemctl restart echo@3
+	all_in_service 4
+	[[ $(by_udp) == "$before" ]]
+}
+
+@test "a slot that hangs or is unhealthy loses its clients, whatever its role" {
+	local before
+	before=$(by_tcp)
+	inside systemctl kill --signal=STOP echo@3
+	# somebody has to wait there for it to be seen
+	inside timeout 5 $client --quiet --count=64 --rate=200 --from=127.0.0.10+64 127.0.0.1:7777 || true
+	wait_for 10 is_in_service '0 1 2'
+	[[ $(differ "$before" "$(by_tcp)" 3) == 0 ]]
+	inside systemctl kill --signal=CONT echo@3 || true
+	wait_for 20 is_ready echo
+	all_in_service 4
+	[[ $(by_tcp) == "$before" ]]
+}
+
+@test "weight, pin and unpin, with what is refused" {
+	local before
+	before=$(by_udp)
+	run -0 hs weight echo 2 50%
+	[[ $output == 'echo: slot 2 has weight 50%; '*'% of the clients have moved.' ]]
+	[[ $(differ "$before" "$(by_udp)" 2) == 0 ]]
+	run -3 --separate-stderr hs weight echo 7 50%
+	[[ $stderr == *'slot 7 takes no part'*'hsctl scale'* ]]
+	run -2 --separate-stderr hs weight echo 2 50%%
+	run -2 --separate-stderr hs weight echo 2 1001%
+	hs weight echo 2 100%
+	[[ $(by_udp) == "$before" ]]
+	run -0 hs pin echo 127.0.0.16/28 3
+	[[ $output == 'echo: 127.0.0.16/28 is pinned to slot 3; '* ]]
+	[[ $(by_tcp | cut -d' ' -f7-22) == '3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3' ]]
+	[[ $(hs where --json echo 127.0.0.17 | jq -r .why) == 'pinned by 127.0.0.16/28' ]]
+	run -3 --separate-stderr hs pin echo 127.0.0.0/24 1
+	[[ $stderr == *'overlaps 127.0.0.16/28'*'pin'*'none'* ]]
+	run -0 hs pin echo
+	[[ $output == '127.0.0.16/28 is pinned to slot 3' ]]
+	run -3 --separate-stderr hs pin echo 10.0.0.0/8 none
+	run -2 --separate-stderr hs pin echo nonsense 1
+	hs pin echo 127.0.0.16/28 none
+	[[ $(by_udp) == "$before" ]]
+}
+
+@test "weights that add to nothing are refused, and nothing changes" {
+	local before
+	hs weight echo 0 0% && hs weight echo 1 0% && hs weight echo 2 0%
+	before=$(hs table echo --hash)
+	run -3 --separate-stderr hs weight echo 3 0%
+	[[ $stderr == *'add up to nothing'*'drain'* ]]
+	[[ $(hs table echo --hash) == "$before" ]]
+	[[ $(on "$(by_udp)" 3) == 64 ]]
+	hs weight echo 0 100 && hs weight echo 1 100 && hs weight echo 2 100
+}
+
+@test "scale up and down: who moves are those who have to, and nothing is lost" {
+	local before after
+	before=$(by_udp)
+	inside $client --quiet --udp --count=4000 --rate=400 --from=127.0.0.10+64 127.0.0.1:7777 >"$BATS_TEST_TMPDIR/udp" 3>&- &
+	local job=$!
+	run -0 hs scale echo 6
+	[[ $output == *'slots 0 to 5 take part'* ]]
+	is_in_service '0 1 2 3 4 5'
+	after=$(by_udp)
+	(($(differ "$before" "$after") == $(on "$after" 4) + $(on "$after" 5)))
+	[[ $(status echo '.slots | length') == 6 ]]
+	# by hand it may not be fewer than clients are spread over
+	printf '[Service]\nSlots=3\n' | write /etc/hotstandby/echo.conf.d/zzz.conf
+	inside systemctl reload hsd
+	[[ $(status echo .problem) == *'Slots=3 is fewer than the 6 slots'*'hsctl scale echo 3'* ]]
+	[[ $(status echo '.slots | length') == 6 ]]
+	inside rm /etc/hotstandby/echo.conf.d/zzz.conf
+	inside systemctl reload hsd
+	run -0 hs scale echo 4
+	[[ $(by_udp) == "$before" ]]
+	[[ $(unit_state echo@4) == inactive && $(unit_state echo@5) == inactive ]]
+	[[ $(status echo '.slots | length') == 4 ]]
+	wait $job || fail "$(cat "$BATS_TEST_TMPDIR/udp")"
+	run -2 --separate-stderr hs scale echo 17
+	[[ $stderr == *'1 to 16'* ]]
+	run -2 --separate-stderr hs scale echo 0
+}
+
+@test "rebalance: shows the effect first, and then moves the heavy ones" {
+	# one client sends ten times what others do
+	inside $client --quiet --udp --count=4000 --from=127.0.0.10 127.0.0.1:7777
+	inside $client --quiet --udp --count=4000 --from=127.0.0.11+16 127.0.0.1:7777
+	local before
+	before=$(hs table echo --hash)
+	run -0 hs rebalance echo --dry-run
+	[[ $output == *'would get'*'Nothing was done'* ]]
+	[[ $(hs table echo --hash) == "$before" ]]
+	run -0 hs rebalance --json echo
+	jq -e '.moved_buckets > 0 and .fullest_after < .fullest_before and .dry_run == false' <<<"$output"
+	[[ $(hs table echo --hash) != "$before" ]]
+	[[ $(by_udp) == "$(named)" ]]
+	hs policy echo hash --by=connection
+	run -3 --separate-stderr hs rebalance echo
+	[[ $stderr == *'by connection'* ]]
+	hs policy echo hash --by=client
+}
+
+@test "by connection the port decides, and where wants to know it" {
+	hs policy echo hash --by=connection
+	[[ $(status echo .by) == connection ]]
+	run -3 --separate-stderr hs where echo 127.0.0.1
+	[[ $stderr == *'say it, too'* ]]
+	inside $client --udp --count=40 --from=127.0.0.1 --from-port=5300+40 127.0.0.1:7777 >"$BATS_TEST_TMPDIR/asked"
+	[[ $(sed -n 's/.* slot=\([0-9]*\) .*/\1/p' "$BATS_TEST_TMPDIR/asked" | paste -sd' ') == \
+		"$(for i in $(seq 5300 5339); do echo "where --json echo 127.0.0.1:$i"; done |
+			inside bash -c 'while read -r line; do hsctl $line; done' | jq .slot | paste -sd' ')" ]]
+	hs policy echo hash --by=client
+}
+
+@test "a key that others may read is refused; one file on two services gives one table" {
+	inside sh -c 'umask 022; echo correct-horse-battery >/etc/hotstandby/echo.key'
+	local before
+	before=$(hs table echo --hash)
+	printf '[Service]\nHashKey=/etc/hotstandby/echo.key\n' | write /etc/hotstandby/echo.conf.d/key.conf
+	inside systemctl reload hsd
+	[[ $(hs table echo --hash) == "$before" ]]
+	has_event echo problem 'can be read by others'
+	inside chmod 0600 /etc/hotstandby/echo.key
+	run -0 hs policy echo hash
+	[[ $(hs table echo --json | jq .shared_key) == true && $(hs table echo --hash) != "$before" ]]
+	inside rm /etc/hotstandby/echo.conf.d/key.conf
+	inside systemctl reload hsd
+}
+
+@test "without hsd the same verbs do the same, and hsd that comes goes on" {
+	local before
+	before=$(by_udp)
+	inside systemctl stop hsd
+	run -0 --separate-stderr hs where --json echo 127.0.0.10
+	[[ $(jq .slot <<<"$output") == "${before%% *}" ]]
+	hs pin echo 127.0.0.16/28 1
+	hs weight echo 0 10
+	[[ $(by_udp) == "$(named)" ]]
+	hs weight echo 0 100
+	hs pin echo 127.0.0.16/28 none
+	[[ $(by_udp) == "$before" ]]
+	run -1 --separate-stderr hs scale echo 5
+	[[ $stderr == *'systemctl start hsd'* ]]
+	inside systemctl start hsd
+	[[ $(by_udp) == "$before" ]]
+}
+
+@test "hsd killed with -9 changes nothing for any client, and the table stays" {
+	local before print
+	before=$(by_udp)
+	print=$(hs table echo --hash)
+	inside systemctl kill --signal=KILL hsd
+	[[ $(by_udp) == "$before" ]]
+	wait_for 10 inside busctl status org.hotstandby1
+	[[ $(hs table echo --hash) == "$print" ]]
+}
+
+@test "other policies, and back: what was weighed and pinned is still there" {
+	hs weight echo 1 200
+	hs policy echo standby
+	run -3 --separate-stderr hs weight echo 1 100
+	[[ $stderr == *'the policy is standby'*'hsctl policy echo hash'* ]]
+	run -3 --separate-stderr hs table echo
+	run -3 --separate-stderr hs scale echo 3
+	[[ $(by_tcp | tr ' ' '\n' | sort -u | wc -l) == 1 ]]
+	hs policy echo parity
+	run -3 --separate-stderr hs where echo 127.0.0.1
+	[[ $(hs where --json echo 127.0.0.1:4711 | jq .slot) == 1 ]]
+	hs policy echo hash
+	[[ $(hs table echo --json | jq '.slots[1].weight') == 200 ]]
+	hs weight echo 1 100
+}
