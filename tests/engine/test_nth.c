@@ -13,13 +13,16 @@
 #include <string.h>
 
 #include "../plane/cases.h"
+#include "core/spread.h"
 #include "engine.h"
 #include "nth.h"
+#include "plane/table.h"
 #include "service/slot/adoption.h"
 #include "service/slot/retirement.h"
 #include "service/slot/states.h"
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
+#include "service/whole/calls_spread.h"
 
 #define QUICK	  "Settle=1ms\nDrain=0\n"
 #define EXCLUSIVE QUICK "Exclusive=yes\n"
@@ -170,6 +173,71 @@ static void share_out(struct engine *engine)
 	set_canary(engine, 0);
 }
 
+static void set_hash(struct engine *engine)
+{
+	struct asked *asked = engine_ask(engine);
+
+	nth_enter();
+	call_set_hash(engine->service, "client", &asked->request);
+	nth_leave();
+	wait_for(engine, asked);
+}
+
+static void weigh(struct engine *engine, unsigned percent)
+{
+	struct asked *asked = engine_ask(engine);
+
+	nth_enter();
+	call_set_weight(engine->service, 0, percent, &asked->request);
+	nth_leave();
+	wait_for(engine, asked);
+}
+
+static void pin(struct engine *engine, unsigned slot)
+{
+	struct asked *asked = engine_ask(engine);
+
+	nth_enter();
+	call_set_pinned(engine->service, "10.0.0.0/8", slot, &asked->request);
+	nth_leave();
+	wait_for(engine, asked);
+}
+
+static void set_slots(struct engine *engine, unsigned slots)
+{
+	struct asked *asked = engine_ask(engine);
+
+	nth_enter();
+	call_set_slots(engine->service, slots, &asked->request);
+	nth_leave();
+	wait_for(engine, asked);
+}
+
+static void look_at_table(struct engine *engine)
+{
+	struct asked *table = engine_ask(engine), *where = engine_ask(engine),
+		     *rebalance = engine_ask(engine);
+
+	nth_enter();
+	call_table(engine->service, &table->request);
+	call_where(engine->service, "127.0.0.1", &where->request);
+	call_rebalance(engine->service, false, &rebalance->request);
+	nth_leave();
+	wait_for(engine, rebalance);
+}
+
+static void spread(struct engine *engine)
+{
+	set_hash(engine);
+	weigh(engine, 0);
+	pin(engine, 1);
+	set_slots(engine, 1);
+	look_at_table(engine);
+	weigh(engine, 100);
+	pin(engine, HS_SLOT_NONE);
+	set_slots(engine, 2);
+}
+
 static void hold_and_release(struct engine *engine)
 {
 	hold(engine, true);
@@ -244,6 +312,18 @@ static void lose_active(struct engine *engine)
 
 	actor_crash(engine, active);
 	engine_until(engine, engine->runs > runs);
+}
+
+static void spread_and_lose(struct engine *engine)
+{
+	set_hash(engine);
+	lose_active(engine);
+}
+
+static void spread_and_restart(struct engine *engine)
+{
+	set_hash(engine);
+	restart_unit(engine);
 }
 
 static void lose_both(struct engine *engine)
@@ -325,11 +405,24 @@ static bool is_tried_again(const struct instance *instance)
 	       (instance->retry_source || instance->adopt_wanted || instance_is_adopting(instance));
 }
 
+/* Those that are ready share the clients, if they are spread. */
+static bool is_shared(const struct engine *engine)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+	struct hs_spread now;
+
+	if (!plane_is_spread(engine->service->plane))
+		return true;
+	service_states(engine->service, states);
+	return plane_table_spread(engine->service->plane, &now) &&
+	       now.members == spread_members(&now, slots_ready(states, engine->service->n_slots));
+}
+
 static bool is_whole(const struct engine *engine)
 {
 	const struct service *service = engine->service;
 
-	if (!service_is_open(service) || !is_equipped(service))
+	if (!service_is_open(service) || !is_equipped(service) || !is_shared(engine))
 		return false;
 	for (unsigned i = 0; i < service->n_slots; i++)
 		if (is_tried_again(service->instances[i]))
@@ -362,9 +455,12 @@ static unsigned count_fds(void)
 static void rest(struct engine *engine)
 {
 	struct address address = engine_address();
+	char answer;
 
 	engine_until(engine, is_whole(engine));
-	assert_int_equal(ask(&address), 'A' + engine_active(engine));
+	answer = ask(&address);
+	if (!plane_is_spread(engine->service->plane))
+		assert_int_equal(answer, 'A' + engine_active(engine));
 }
 
 static bool becomes_whole(struct engine *engine, uint64_t begun)
@@ -541,6 +637,9 @@ int main(void)
 		VERB("upgrade", upgrade, QUICK),
 		VERB("cancel", upgrade_and_cancel, QUICK),
 		VERB("canary and policy", share_out, QUICK),
+		VERB("spread", spread, QUICK),
+		VERB("loss of one of spread", spread_and_lose, QUICK),
+		VERB("restart of one of spread", spread_and_restart, QUICK),
 		VERB("hold", hold_and_release, QUICK),
 		VERB("drain", drain_and_take_back, QUICK),
 		VERB("drain managed anew", drain_and_manage_anew, QUICK),

@@ -9,11 +9,15 @@
 #include <string.h>
 
 #include "../plane/cases.h"
+#include "core/spread.h"
 #include "engine.h"
+#include "plane/table.h"
 #include "service/slot/adoption.h"
 #include "service/slot/retirement.h"
+#include "service/slot/states.h"
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
+#include "service/whole/calls_spread.h"
 
 #define SECONDS 20
 /* How much happens between two times of rest. */
@@ -127,6 +131,50 @@ static void set_policy(struct engine *engine)
 			&engine_ask(engine)->request);
 }
 
+static void set_hash(struct engine *engine)
+{
+	static const char *const bys[] = {"client", "client", "connection", "", "none"};
+
+	call_set_hash(engine->service, bys[chance(ARRAY_SIZE(bys))], &engine_ask(engine)->request);
+}
+
+static void weigh(struct engine *engine)
+{
+	static const unsigned percents[] = {0, 50, 100, 1000, 1001};
+
+	call_set_weight(engine->service, chance(4), percents[chance(ARRAY_SIZE(percents))],
+			&engine_ask(engine)->request);
+}
+
+static void pin(struct engine *engine)
+{
+	static const char *const prefixes[] = {"127.0.0.0/8", "127.0.0.1", "::/0", "10.0.0.0/8",
+					       "none"};
+	static const unsigned slots[] = {0, 1, 1, 2, HS_SLOTS_MAX, HS_SLOT_NONE, HS_SLOT_NONE};
+
+	call_set_pinned(engine->service, prefixes[chance(ARRAY_SIZE(prefixes))],
+			slots[chance(ARRAY_SIZE(slots))], &engine_ask(engine)->request);
+}
+
+static void set_slots(struct engine *engine)
+{
+	call_set_slots(engine->service, chance(5), &engine_ask(engine)->request);
+}
+
+static void rebalance(struct engine *engine)
+{
+	call_rebalance(engine->service, chance(2), &engine_ask(engine)->request);
+}
+
+static void look_at_table(struct engine *engine)
+{
+	static const char *const clients[] = {"127.0.0.1", "127.0.0.1:8000", "[::1]:1", "", "x"};
+
+	call_table(engine->service, &engine_ask(engine)->request);
+	call_where(engine->service, clients[chance(ARRAY_SIZE(clients))],
+		   &engine_ask(engine)->request);
+}
+
 static void hold(struct engine *engine)
 {
 	call_hold(engine->service, chance(2), &engine_ask(engine)->request);
@@ -153,6 +201,9 @@ static void reload(struct engine *engine)
 		"Settle=1ms\nDrain=20ms\nPark=no\n",
 		"Settle=1ms\nDrain=20ms\nExclusive=perhaps\n",
 		"Settle=1ms\nDrain=20ms\nRestartOnCrash=no\nFailover=manual\n",
+		"Settle=1ms\nDrain=20ms\nPolicy=hash\nBy=client\nSlots=3\n",
+		"Settle=1ms\nDrain=20ms\nPolicy=parity\nBy=connection\n",
+		"Settle=1ms\nDrain=20ms\nHashKey=/nonexistent\n",
 	};
 
 	engine_configure(settings[chance(ARRAY_SIZE(settings))]);
@@ -197,6 +248,12 @@ static void happen(struct engine *engine)
 		{"a drain is cancelled", 1, cancel_drain},
 		{"canary", 3, set_canary},
 		{"policy", 1, set_policy},
+		{"hash", 3, set_hash},
+		{"weight", 2, weigh},
+		{"pin", 2, pin},
+		{"slots", 1, set_slots},
+		{"rebalance", 1, rebalance},
+		{"table", 1, look_at_table},
 		{"hold", 2, hold},
 		{"adopt", 2, adopt},
 		{"retire", 1, retire},
@@ -222,7 +279,8 @@ static void let_go(struct engine *engine)
 	engine_configure("Settle=1ms\nDrain=20ms\n");
 	service_reload(engine->service);
 	call_hold(engine->service, false, &engine_ask(engine)->request);
-	call_set_policy(engine->service, "standby", &engine_ask(engine)->request);
+	call_set_policy(engine->service, chance(2) ? "standby" : "hash",
+			&engine_ask(engine)->request);
 	for (unsigned i = 0; i < ENGINE_SLOTS; i++)
 		if (engine->actors[i].server && engine->actors[i].play != PLAY_CRASHED)
 			server_hang(engine->actors[i].server, false);
@@ -243,11 +301,42 @@ static void bring_up(struct engine *engine)
 	}
 }
 
+static bool is_hash(const struct engine *engine)
+{
+	return hs_word_policy(plane_word(engine->service->plane)) == HS_POLICY_HASH;
+}
+
+/* Those that are ready share the clients. */
+static void check_table(const struct engine *engine)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+	struct hs_table_copy *copy = malloc(sizeof(*copy)), *made = malloc(sizeof(*made));
+	uint32_t ready;
+
+	service_states(engine->service, states);
+	ready = slots_ready(states, engine->service->n_slots);
+	assert_true(plane_table_read(engine->service->plane, copy));
+	assert_int_equal(copy->spread.members, spread_members(&copy->spread, ready));
+	spread_fill(&copy->spread, copy->spread.members, made->buckets);
+	assert_memory_equal(copy->buckets, made->buckets, sizeof(made->buckets));
+	free(copy);
+	free(made);
+}
+
+static void check_answer(const struct engine *engine, char answer)
+{
+	uint64_t word = plane_word(engine->service->plane);
+
+	if (is_hash(engine))
+		assert_in_range(answer, 'A', 'A' + ENGINE_SLOTS - 1);
+	else if (hs_word_canary(word) == HS_SLOT_NONE)
+		assert_int_equal(answer, 'A' + engine_active(engine));
+}
+
 static void come_to_rest(struct engine *engine)
 {
 	struct address address = engine_address();
 	uint64_t end = now_usec() + 2 * RIG_DEADLINE_USEC;
-	char answer;
 
 	let_go(engine);
 	while (!engine_rests(engine)) {
@@ -256,9 +345,9 @@ static void come_to_rest(struct engine *engine)
 		if (now_usec() > end)
 			engine_give_up(engine, __FILE__, __LINE__, "it comes to rest");
 	}
-	answer = ask(&address);
-	if (hs_word_canary(plane_word(engine->service->plane)) == HS_SLOT_NONE)
-		assert_int_equal(answer, 'A' + engine_active(engine));
+	check_answer(engine, ask(&address));
+	if (is_hash(engine))
+		check_table(engine);
 }
 
 /* The other one takes over before systemd says a word. */
