@@ -464,8 +464,8 @@ struct hs_spread {
 	__u32 key_given;	     /* 1 = by HashKey= */
 	__u16 weights[HS_SLOTS_MAX]; /* percent, 0 to HS_WEIGHT_MAX */
 	__u32 n_pinned, n_moved;
+	__u32 held; /* those that get no clients for now though they are ready, as a bit mask */
 	__u32 pinned_live; /* how many of map "pinned" belong to this copy */
-	__u32 pad;
 	struct hs_pinned pinned[HS_PINNED_MAX];
 	struct hs_moved_bucket moved[HS_MOVED_MAX];
 };

@@ -233,12 +233,13 @@ int spread_set_slots(struct hs_spread *spread, unsigned slots, struct problem *p
 uint32_t spread_members(const struct hs_spread *spread, uint32_t in_service)
 {
 	uint32_t taking_part = in_service & first_slots(spread->slots), weighty = 0;
+	uint32_t free = taking_part & ~spread->held;
 
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
 		weighty |= (uint32_t) !!spread->weights[slot] << slot;
-	if (taking_part & weighty)
-		return taking_part & weighty;
-	return taking_part ?: in_service;
+	if (free & weighty)
+		return free & weighty;
+	return free ?: taking_part ?: in_service;
 }
 
 /* log2(1 + n / LOG_PIECES) for all n, with LOG_SHIFT bits: bit by bit, by squaring. */

@@ -52,8 +52,9 @@ int spread_pin(struct hs_spread *spread, const struct hs_prefix *prefix, unsigne
 /* Slots below `slots` take part. Not below a slot that somebody is pinned to. */
 int spread_set_slots(struct hs_spread *spread, unsigned slots, struct problem *problem);
 
-/* The slots that get buckets, of those that are in service: they take part, and have a weight. If
- * that leaves none, all that take part; if none does, all that are in service. */
+/* The slots that get buckets, of those that are in service: they take part, are not held, and have
+ * a weight. If that leaves none, all that take part and are not held, then all that take part; if
+ * none does, all that are in service. */
 uint32_t spread_members(const struct hs_spread *spread, uint32_t in_service);
 
 /* Fills the buckets for these members, at least one. */

@@ -211,7 +211,7 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	printf '[Service]\nHashKey=/etc/hotstandby/echo.key\n' | write /etc/hotstandby/echo.conf.d/key.conf
 	inside systemctl reload hsd
 	[[ $(hs table echo --hash) == "$before" ]]
-	has_event echo problem 'can be read by others'
+	has_said problem 'can be read by others'
 	inside chmod 0600 /etc/hotstandby/echo.key
 	run -0 hs policy echo hash
 	[[ $(hs table echo --json | jq .shared_key) == true && $(hs table echo --hash) != "$before" ]]
@@ -262,3 +262,81 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	[[ $(hs table echo --json | jq '.slots[1].weight') == 200 ]]
 	hs weight echo 1 100
 }
+
+# ---- upgrades ----
+
+# at_work: the start times of all instances, by slot
+at_work() { for i in 0 1 2 3; do main_pid echo@$i; done | paste -sd' '; }
+
+@test "upgrade goes slot by slot: each is tested alone, all others serve, nobody else moves, nothing is lost" {
+	local before pids
+	before=$(by_udp)
+	pids=$(at_work)
+	inside $client --quiet --udp --count=4000 --rate=400 --from=127.0.0.10+64 127.0.0.1:7777 >"$BATS_TEST_TMPDIR/udp" 3>&- &
+	local udp=$!
+	inside $client --quiet --count=4000 --rate=400 --from=127.0.0.10+64 127.0.0.1:7777 >"$BATS_TEST_TMPDIR/tcp" 3>&- &
+	local tcp=$!
+	run -0 hs upgrade echo --probation=1s --smoke="$client --count=1 127.0.0.1:7777"
+	[[ $output == *'smoke: testing slot 0'*'probation: slot 0'*'smoke: testing slot 3'*'upgraded in'*'all 4 that run'* ]]
+	wait $udp || fail "$(cat "$BATS_TEST_TMPDIR/udp")"
+	wait $tcp || fail "$(cat "$BATS_TEST_TMPDIR/tcp")"
+	# shellcheck disable=SC2046 # words
+	(($(printf '%s\n' $pids $(at_work) | sort -u | wc -l) == 8))
+	[[ $(by_udp) == "$before" ]]
+	[[ $(hs history --json echo | jq -r '.verb' | tail -1) == upgrade ]]
+}
+
+@test "the first slot that fails its test is undone, the rest left alone, and the others have its clients" {
+	local before pids
+	before=$(by_udp)
+	pids=$(at_work)
+	# slot 1 fails
+	run -4 --separate-stderr hs upgrade echo --probation=0 \
+		--smoke="$client --count=1 127.0.0.1:7777 | { ! grep -q slot=1; }"
+	[[ $stderr == *'undone at slot 1 in its step "smoke"'*'systemctl restart echo@1'*'1 before it has been upgraded, 2 behind it left alone'* ]]
+	is_in_service '0 2 3'
+	[[ $(at_work | cut -d' ' -f3,4) == $(cut -d' ' -f3,4 <<<"$pids") ]]
+	[[ $(differ "$before" "$(by_udp)" 1) == 0 && $(on "$(by_tcp)" 1) == 0 ]]
+	inside systemctl restart echo@1
+	all_in_service 4
+	[[ $(by_udp) == "$before" ]]
+}
+
+@test "one that does not start, canary steps, one that is cancelled, and hsd that dies in the middle" {
+	local before
+	before=$(by_udp)
+	run -3 --separate-stderr hs upgrade echo --canary=5%
+	[[ $stderr == *'leave --canary out'* ]]
+	inside mkdir -p /etc/systemd/system/echo@0.service.d
+	printf '[Service]\nExecStart=\nExecStart=/bin/false\n' | write /etc/systemd/system/echo@0.service.d/broken.conf
+	inside systemctl daemon-reload
+	run -4 --separate-stderr hs upgrade echo --probation=0
+	[[ $stderr == *'undone at slot 0 in its step "restart"'* ]]
+	[[ $(differ "$before" "$(by_udp)" 0) == 0 ]]
+	inside rm /etc/systemd/system/echo@0.service.d/broken.conf
+	inside systemctl daemon-reload
+	inside systemctl reset-failed echo@0 || true
+	inside systemctl restart echo@0
+	all_in_service 4
+	# cancelled while the clients of slot 0 are on probation: it keeps them
+	pid_was=$(main_pid echo@0)
+	hs upgrade echo --probation=60s --no-block
+	wait_for 20 on_probation
+	hs rollback echo
+	all_in_service 4
+	[[ $(by_udp) == "$before" ]]
+	# without a test the next hsd goes on
+	pid_was=$(main_pid echo@0)
+	hs upgrade echo --probation=8s --no-block
+	wait_for 20 on_probation
+	inside systemctl kill --signal=KILL hsd
+	wait_for 60 has_resumed
+	all_in_service 4
+	[[ $(by_udp) == "$before" ]]
+}
+
+on_probation() { [[ $(main_pid echo@0) != "$pid_was" ]] && is_in_service '0 1 2 3'; }
+has_resumed() { has_said upgrade 'all 4 that run have the new version'; }
+
+# has_said KIND TEXT: since the test began
+has_said() { inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=echo HS_EVENT="$1" | grep -qF "$2"; }

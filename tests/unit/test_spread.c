@@ -180,6 +180,11 @@ static void test_members(void **state)
 	assert_int_equal(spread_members(&spread, 0xff), 0xd);
 	assert_int_equal(spread_members(&spread, 0x02), 0x2);
 	assert_int_equal(spread_members(&spread, 0x30), 0x30);
+	spread.held = 0x1;
+	assert_int_equal(spread_members(&spread, 0xff), 0xc);
+	/* better one that is held than none */
+	assert_int_equal(spread_members(&spread, 0x01), 0x1);
+	spread.held = 0;
 	assert_int_equal(spread_members(&spread, 0), 0);
 	/* a slot without weight alone has all of it */
 	spread_fill(&spread, 0x2, before);

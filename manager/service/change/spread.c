@@ -265,6 +265,37 @@ void spread_settle(struct service *service, const struct config *before)
 		settle_table(service, before);
 }
 
+/* ---- holding ---- */
+
+struct holding {
+	uint32_t slot;
+	bool held;
+};
+
+static int set_held(struct hs_spread *spread, void *userdata, struct problem *problem)
+{
+	const struct holding *holding = userdata;
+
+	(void)problem;
+	spread->held &= ~holding->slot;
+	if (holding->held)
+		spread->held |= holding->slot;
+	return 0;
+}
+
+int spread_hold(struct service *service, unsigned slot, bool held, struct problem *problem)
+{
+	struct holding holding = {1U << slot, held};
+	struct table_change change = {
+		.edit = set_held, .userdata = &holding, .in_service = spread_in_service(service)};
+	struct table_outcome outcome = {0};
+	int r = plane_table_change(service->plane, &change, &outcome, problem);
+
+	if (r >= 0 && outcome.changed)
+		service_changed(service);
+	return r;
+}
+
 /* ---- rebalancing ---- */
 
 struct balancing {

@@ -40,6 +40,10 @@ struct spread_order {
 int spread_change(struct service *service, const struct spread_order *order,
 		  struct table_outcome *ret_outcome, struct problem *ret_refusal);
 
+/* The slot gets no clients for now, though it may be ready; or does again. -errno, and a sentence
+ * (`problem` may be NULL). */
+int spread_hold(struct service *service, unsigned slot, bool held, struct problem *problem);
+
 /* What moving heavy buckets would do, or does, by what buckets got since the last time. The caller
  * owns the answer. */
 int spread_rebalance(struct service *service, bool dry_run, const struct journal_actor *actor,

@@ -588,6 +588,39 @@ json_object *report_upgrade_back(const struct upgrade *u, const char *service, u
 	return object;
 }
 
+json_object *report_rolling(const struct rolling *r, const char *service, uint64_t now)
+{
+	json_object *object = json_object_new_object();
+	struct problem sentence = {0};
+
+	rolling_describe(r, service, now, &sentence);
+	add_text(object, "service", service);
+	add_text(object, "verb", "upgrade");
+	add_slot(object, "from", HS_SLOT_NONE);
+	add_slot(object, "to", HS_SLOT_NONE);
+	add_text(object, "outcome", r->state == ROLLING_DONE ? "done" : "undone");
+	add_number(object, "upgraded", r->upgraded);
+	add_number(object, "duration_us", now - r->begun);
+	add_text(object, "message", sentence.text);
+	return object;
+}
+
+json_object *report_rolling_progress(const struct rolling *r, const char *service, uint64_t now,
+				     uint64_t left)
+{
+	json_object *object = new_step(service, rolling_state_to_string(r->state), HS_SLOT_NONE,
+				       rolling_slot(r), now - r->begun);
+	struct problem line = {0};
+
+	rolling_progress(r, left, &line);
+	add_slot(object, "slot", rolling_slot(r));
+	add_number(object, "remaining", left);
+	json_object_object_add(object, "share", json_object_new_double(0));
+	add_number(object, "upgraded", r->upgraded);
+	add_text(object, "text", line.text);
+	return object;
+}
+
 json_object *report_upgrade_progress(const struct upgrade *u, const char *service, uint64_t now,
 				     uint64_t remaining)
 {

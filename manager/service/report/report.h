@@ -10,6 +10,7 @@
 
 #include "core/change/drain.h"
 #include "core/change/exclusive.h"
+#include "core/change/rolling.h"
 #include "core/change/slot.h"
 #include "core/change/switchover.h"
 #include "core/change/upgrade.h"
@@ -132,6 +133,11 @@ json_object *report_upgrade(const struct upgrade *u, const char *service, uint64
 json_object *report_upgrade_back(const struct upgrade *u, const char *service, uint64_t now);
 json_object *report_upgrade_progress(const struct upgrade *u, const char *service, uint64_t now,
 				     uint64_t remaining);
+
+/* The same of one that goes slot by slot. `left`: see rolling_progress(). */
+json_object *report_rolling(const struct rolling *r, const char *service, uint64_t now);
+json_object *report_rolling_progress(const struct rolling *r, const char *service, uint64_t now,
+				     uint64_t left);
 
 /* A drain that is done, and one step of it. `last`: what is said of the slot by
  * connections_report() (service/report/connections.h), as it was at the deadline; NULL: nothing. */

@@ -29,5 +29,9 @@ struct upgrade_run {
 /* One that is to begin with its machine at the start. NULL: out of memory. */
 struct upgrade_run *upgrade_run_new(struct service *service, const struct upgrade_order *order,
 				    unsigned from, unsigned to);
+/* Why a slot is not well, as a sentence; false when it is. `was_ready`: in this upgrade, so that it
+ * has its sockets no more, and not: not yet. */
+bool upgrade_is_unwell(const struct service *service, unsigned slot, bool was_ready,
+		       struct problem *ret_why);
 /* Why the slot that it is about is not well, as a sentence; false when it is. */
 bool upgrade_run_is_unwell(const struct upgrade_run *upgrade, struct problem *ret_why);

@@ -4,6 +4,7 @@
 #include <syslog.h>
 
 #include "service/slot/instance.h"
+#include "service/upgrade/rolling_run.h"
 #include "service/upgrade/upgrade_parts.h"
 #include "service/watch/health.h"
 #include "system/journal.h"
@@ -49,6 +50,9 @@ bool upgrade_run_may_resume(const struct service *service)
 
 	if (!plane_upgrade(service->plane, &noted))
 		return true;
+	/* of one that goes slot by slot the slot is the first one */
+	if (rolling_run_is_noted(&noted))
+		noted.to = noted.from;
 	return !health || noted.to >= service->n_slots ||
 	       !instance_is_up(instance_facts(service->instances[noted.to])->state) ||
 	       health[noted.to].state != HEALTH_UNKNOWN;
@@ -58,5 +62,8 @@ int upgrade_run_resume(struct service *service)
 {
 	struct plane_upgrade noted;
 
-	return plane_upgrade(service->plane, &noted) ? resume(service, &noted) : 0;
+	if (!plane_upgrade(service->plane, &noted))
+		return 0;
+	return rolling_run_is_noted(&noted) ? rolling_run_resume(service, &noted)
+					    : resume(service, &noted);
 }

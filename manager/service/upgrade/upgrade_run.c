@@ -110,37 +110,43 @@ static void describe_unready(const struct service *service, unsigned slot, enum 
 		    missing.text[0] ? ": " : "", missing.text);
 }
 
-bool upgrade_run_is_unwell(const struct upgrade_run *upgrade, struct problem *ret_why)
+bool upgrade_is_unwell(const struct service *service, unsigned slot, bool was_ready,
+		       struct problem *ret_why)
 {
-	const struct service *service = upgrade->run.service;
 	enum slot_state states[HS_SLOTS_MAX];
 	struct slot_health buffer[HS_SLOTS_MAX];
 	const struct slot_health *health = service_health(service, buffer);
-	unsigned to = upgrade_slot(&upgrade->machine);
 
-	if (to >= service->n_slots) {
-		problem_set(ret_why, 0, "slot %u is not there any more", to);
+	if (slot >= service->n_slots) {
+		problem_set(ret_why, 0, "slot %u is not there any more", slot);
 		return true;
 	}
-	if (service->troubles[to].problem.text[0]) {
-		problem_set(ret_why, 0, "slot %u: %.300s", to, service->troubles[to].problem.text);
+	if (service->troubles[slot].problem.text[0]) {
+		problem_set(ret_why, 0, "slot %u: %.300s", slot,
+			    service->troubles[slot].problem.text);
 		return true;
 	}
 	service_states(service, states);
-	if (states[to] == SLOT_UNADOPTED && upgrade->machine.state > UPGRADE_READY) {
-		problem_set(ret_why, 0, "slot %u has ended, or closed its sockets", to);
+	if (states[slot] == SLOT_UNADOPTED && was_ready) {
+		problem_set(ret_why, 0, "slot %u has ended, or closed its sockets", slot);
 		return true;
 	}
-	if (states[to] != SLOT_READY) {
-		describe_unready(service, to, states[to], ret_why);
+	if (states[slot] != SLOT_READY) {
+		describe_unready(service, slot, states[slot], ret_why);
 		return true;
 	}
-	if (!health || health[to].state == HEALTH_GOOD)
+	if (!health || health[slot].state == HEALTH_GOOD)
 		return false;
-	problem_set(ret_why, 0, "slot %u is %s%s%s", to,
-		    health[to].state == HEALTH_BAD ? "unhealthy" : "not known to be healthy yet",
-		    health[to].reason[0] ? ": " : "", health[to].reason);
+	problem_set(ret_why, 0, "slot %u is %s%s%s", slot,
+		    health[slot].state == HEALTH_BAD ? "unhealthy" : "not known to be healthy yet",
+		    health[slot].reason[0] ? ": " : "", health[slot].reason);
 	return true;
+}
+
+bool upgrade_run_is_unwell(const struct upgrade_run *upgrade, struct problem *ret_why)
+{
+	return upgrade_is_unwell(upgrade->run.service, upgrade_slot(&upgrade->machine),
+				 upgrade->machine.state > UPGRADE_READY, ret_why);
 }
 
 static enum unit_state unit_state_of(const struct run *run, unsigned slot)

@@ -3,6 +3,7 @@
 
 #include "core/canary.h"
 #include "plane/preview/exec.h"
+#include "plane/table.h"
 #include "service/change/change_hold.h"
 #include "service/change/drain_run.h"
 #include "service/change/exclusive_run.h"
@@ -10,6 +11,7 @@
 #include "service/host.h"
 #include "service/keep/park.h"
 #include "service/slot/states.h"
+#include "service/upgrade/rolling_run.h"
 #include "service/watch/health.h"
 #include "service/whole/calls_spread.h"
 #include "service/whole/exec_run.h"
@@ -112,6 +114,14 @@ static void refuse_late(const struct service *service, struct request *request)
 		     service->name);
 }
 
+static bool cancel_upgrade(struct service *service, struct request **recall)
+{
+	if (!rolling_run_is(service->runs[SERVICE_UPGRADE]))
+		return upgrade_run_cancel(service, recall);
+	rolling_run_cancel(service, recall);
+	return true;
+}
+
 void call_rollback(struct service *service, struct request *request)
 {
 	struct change_order order = {
@@ -122,7 +132,7 @@ void call_rollback(struct service *service, struct request *request)
 
 	if (!service->runs[SERVICE_UPGRADE])
 		start_change(service, &order, request);
-	else if (!upgrade_run_cancel(service, &request))
+	else if (!cancel_upgrade(service, &request))
 		refuse_late(service, request);
 }
 
@@ -146,6 +156,8 @@ void call_upgrade(struct service *service, const struct upgrade_order *order,
 	    order->smoke_usec > CONFIG_DRAIN_MAX ||
 	    (order->ready_usec > CONFIG_DRAIN_MAX && order->ready_usec != USEC_INFINITY))
 		request_fail(request, REQUEST_INVALID, "a time is longer than 7d");
+	else if (plane_is_spread(service->plane))
+		rolling_run_start(service, order, request);
 	else
 		upgrade_run_start(service, order, request);
 }
@@ -155,7 +167,7 @@ void call_cancel_upgrade(struct service *service, struct request *request)
 	if (!service->runs[SERVICE_UPGRADE])
 		request_fail(request, REQUEST_REFUSED, "%s: no upgrade is under way",
 			     service->name);
-	else if (upgrade_run_cancel(service, NULL))
+	else if (cancel_upgrade(service, NULL))
 		request_done(request, NULL);
 	else
 		refuse_late(service, request);
