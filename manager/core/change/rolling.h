@@ -13,7 +13,8 @@
  *
  * and then of the next one; at last DONE. The first one that fails, and a cancel, end it as UNDONE:
  * that slot has no clients until it is ready, or, if it was tested, until it is taken back or
- * restarted, unless it was not touched yet or is well; those behind it were left alone. FAILED: it could not even be told to leave.
+ * restarted, unless it was not touched yet or is well; those behind it were left alone. FAILED: it
+ * could not even be told to leave.
  */
 #pragma once
 
