@@ -414,13 +414,16 @@ _Static_assert(sizeof(struct hs_prefix) == 20, "layout of map prefixes");
  * a change touches is changed by one compare-and-swap. What a change wants is in the copy, too:
  * who dies before it has changed nothing.
  */
-#define HS_BUCKETS	  65536
-#define HS_PINNED_MAX	  64
-#define HS_MOVED_MAX	  512
-#define HS_TABLE_LAYOUT	  1
-#define HS_HITS_SHIFT	  3
-#define HS_WEIGHT_DEFAULT 100 /* percent */
-#define HS_WEIGHT_MAX	  1000
+#define HS_BUCKETS	     65536
+#define HS_PINNED_MAX	     64
+#define HS_MOVED_MAX	     512
+#define HS_TABLE_LAYOUT	     1
+#define HS_HITS_SHIFT	     3
+#define HS_RECALL_BITS	     12
+#define HS_RECALL_MAX	     (1 << HS_RECALL_BITS)
+#define HS_RECALL_EPOCH_BITS 12
+#define HS_WEIGHT_DEFAULT    100 /* percent */
+#define HS_WEIGHT_MAX	     1000
 
 /* What stays together. */
 enum hs_by {
@@ -466,6 +469,9 @@ struct hs_spread {
 	__u32 n_pinned, n_moved;
 	__u32 held; /* those that get no clients for now though they are ready, as a bit mask */
 	__u32 pinned_live; /* how many of map "pinned" belong to this copy */
+	/* another one whenever `key` or `by` is, modulo 2^HS_RECALL_EPOCH_BITS; never 0 */
+	__u32 epoch;
+	__u32 pad;
 	struct hs_pinned pinned[HS_PINNED_MAX];
 	struct hs_moved_bucket moved[HS_MOVED_MAX];
 };
@@ -483,9 +489,11 @@ struct hs_table {
 	/* of the look-ups that went by each bucket, by client, one in 2^HS_HITS_SHIFT. Writer:
 	 * selectors; who rebalances sets them to 0 */
 	__u32 hits[HS_BUCKETS];
+	/* buckets of senders of datagrams, see hs_spread.h. Writer: selectors */
+	__u64 recall[HS_RECALL_MAX];
 };
 _Static_assert(sizeof(struct hs_table_copy) % 8 == 0, "layout of map tables");
-_Static_assert(sizeof(struct hs_spread) == 80 + 20 * HS_PINNED_MAX + 4 * HS_MOVED_MAX,
+_Static_assert(sizeof(struct hs_spread) == 88 + 20 * HS_PINNED_MAX + 4 * HS_MOVED_MAX,
 	       "layout of map tables");
 
 /* Records of the ring buffer "events", one ring per service: the rare cases only. What goes into

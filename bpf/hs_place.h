@@ -100,32 +100,45 @@ static __always_inline void count_hit(struct hs_table *table, const struct hs_ta
 		table->hits[index]++;
 }
 
-/* By one copy of the table. */
-static __always_inline __u32 by_copy(struct hs_table *table, int second,
-				     const struct hs_client *client, __u32 sport)
+/* By one bucket of a copy. */
+static __always_inline __u32 by_bucket(struct hs_table *table, const struct hs_table_copy *copy,
+				       __u32 index)
 {
-	struct hs_table_copy *copy = second ? &table->copies[1] : &table->copies[0];
-	__u32 index, slot = HS_SLOT_NONE;
 	__u8 bucket;
 
-	if (copy->spread.pinned_live)
-		slot = (__u32)hs_pinned_slot(!!second, client->high, client->low);
-	index = hs_bucket(copy->spread.key, client,
-			  copy->spread.by == HS_BY_CONNECTION ? (__u16)sport : 0);
 	barrier_var(index);
 	index &= HS_BUCKETS - 1;
-	bucket = *(volatile __u8 *)&copy->buckets[index];
-	if (slot < HS_SLOTS_MAX)
-		return HS_PLACES(slot, hs_bucket_first(bucket));
+	bucket = *(const volatile __u8 *)&copy->buckets[index];
 	count_hit(table, copy, index);
 	return HS_PLACES(hs_bucket_first(bucket), hs_bucket_second(bucket));
+}
+
+static __always_inline struct hs_table_copy *copy_of(struct hs_table *table, __u64 word)
+{
+	return hs_word_flags(word) & HS_FLAG_COPY ? &table->copies[1] : &table->copies[0];
+}
+
+/* By one copy of the table; `ret_index`: of the bucket. */
+static __always_inline __u32 by_copy(struct hs_table *table, __u64 word,
+				     const struct hs_client *client, __u32 sport, __u32 *ret_index)
+{
+	struct hs_table_copy *copy = copy_of(table, word);
+	__u32 slot = HS_SLOT_NONE, places;
+
+	if (copy->spread.pinned_live)
+		slot = (__u32)hs_pinned_slot(!!(hs_word_flags(word) & HS_FLAG_COPY), client->high,
+					     client->low);
+	*ret_index = hs_bucket(copy->spread.key, client,
+			       copy->spread.by == HS_BY_CONNECTION ? (__u16)sport : 0);
+	places = by_bucket(table, copy, *ret_index);
+	return slot < HS_SLOTS_MAX ? HS_PLACES(slot, places & 0xff) : places;
 }
 
 /* The word has changed meanwhile. */
 __noinline int hs_places_again(__u64 high, __u64 low, __u32 sport)
 {
 	const struct hs_client client = {.high = high, .low = low};
-	__u32 zero = 0, places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE);
+	__u32 zero = 0, places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE), index;
 	struct hs_control *control = bpf_map_lookup_elem(&hs_control, &zero);
 	struct hs_table *table = the_table();
 	__u64 word, read;
@@ -135,7 +148,7 @@ __noinline int hs_places_again(__u64 high, __u64 low, __u32 sport)
 	read = *(volatile __u64 *)&control->word;
 	for (int i = 0; i < TABLE_READS_MAX; i++) {
 		word = read;
-		places = by_copy(table, hs_word_flags(word) & HS_FLAG_COPY, &client, sport);
+		places = by_copy(table, word, &client, sport, &index);
 		read = *(volatile __u64 *)&control->word;
 		if (word == read)
 			break;
@@ -143,8 +156,20 @@ __noinline int hs_places_again(__u64 high, __u64 low, __u32 sport)
 	return (int)places;
 }
 
+/* Datagrams of one sender come one after the other, and to ask for its address is most of what the
+ * table costs; so its bucket is remembered. HS_BUCKETS when it is not. */
+static __always_inline __u32 recalled(const struct hs_table *table,
+				      const struct hs_table_copy *copy, const struct hs_flow *flow)
+{
+	__u64 word = *(const volatile __u64 *)&table->recall[hs_recall_place(flow)];
+
+	if (copy->spread.pinned_live || (word ^ hs_recall_word(copy->spread.epoch, flow)) >> 16)
+		return HS_BUCKETS;
+	return word & 0xffff;
+}
+
 /*
- * As the table says; both HS_SLOT_NONE when it says nothing.
+ * As the table says; both HS_SLOT_NONE when it says nothing. `recall`: of datagrams.
  *
  * A copy is filled only while the word names the other one. So what was read of it holds if the
  * word is still the same behind that; if it is not, it is read again. (Loads of one CPU may come in
@@ -152,29 +177,44 @@ __noinline int hs_places_again(__u64 high, __u64 low, __u32 sport)
  */
 static __always_inline __u32 places_by_table(struct sk_reuseport_md *md, struct bpf_sock *moving,
 					     const struct hs_control *control, __u64 word,
-					     __u32 sport)
+					     const struct hs_flow *flow, int recall)
 {
-	__u32 places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE);
+	__u32 places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE), index = HS_BUCKETS;
 	struct hs_table *table = the_table();
 	struct hs_client client;
+	__u32 epoch;
 
-	if (!table || client_of(md, moving, &client))
+	if (!table)
 		return places;
-	places = by_copy(table, hs_word_flags(word) & HS_FLAG_COPY, &client, sport);
-	if (*(const volatile __u64 *)&control->word == word)
-		return places;
-	return (__u32)hs_places_again(client.high, client.low, sport);
+	if (recall)
+		index = recalled(table, copy_of(table, word), flow);
+	if (index < HS_BUCKETS) {
+		places = by_bucket(table, copy_of(table, word), index);
+		if (*(const volatile __u64 *)&control->word == word)
+			return places;
+	}
+	if (client_of(md, moving, &client))
+		return HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE);
+	epoch = copy_of(table, word)->spread.epoch;
+	places = by_copy(table, word, &client, flow->sport, &index);
+	if (*(const volatile __u64 *)&control->word != word)
+		return (__u32)hs_places_again(client.high, client.low, flow->sport);
+	if (recall)
+		*(volatile __u64 *)&table->recall[hs_recall_place(flow)] =
+			hs_recall_word(epoch, flow) | index;
+	return places;
 }
 
 /* Where the word wants the flow. `shards` is read under HS_POLICY_HASH without a table only. */
 static __always_inline __u32 hs_places(struct sk_reuseport_md *md, struct bpf_sock *moving,
 				       const struct hs_control *control, __u64 word,
-				       struct hs_flow *flow, const struct hs_shards *shards)
+				       struct hs_flow *flow, const struct hs_shards *shards,
+				       int recall)
 {
 	__u32 places;
 
 	if (hs_word_policy(word) == HS_POLICY_HASH) {
-		places = places_by_table(md, moving, control, word, flow->sport);
+		places = places_by_table(md, moving, control, word, flow, recall);
 		if ((places & 0xff) < HS_SLOTS_MAX)
 			return places;
 	}

@@ -60,6 +60,29 @@ HS_PURE __u32 hs_bucket(__u64 key, const struct hs_client *client, __u16 port)
 	return x >> 48;
 }
 
+/*
+ * Where the bucket of a sender of datagrams is remembered, hs_table.recall: a word is
+ *
+ *   bits  0-15  the bucket            bits 16-31  the sender's port
+ *   bits 32-51  the upper bits of the kernel's hash of the 4-tuple, whose lower ones are the place
+ *   bits 52-63  hs_spread.epoch, so that what was remembered by another key is nobody's
+ *
+ * written by one store. That hash is keyed with a secret of this boot; two senders with the same
+ * hash and port are one of 2^48 pairs, nobody can look for them, and all they would have in common
+ * is a slot.
+ */
+HS_PURE __u32 hs_recall_place(const struct hs_flow *flow)
+{
+	return flow->hash & (HS_RECALL_MAX - 1);
+}
+
+/* Without the bucket. */
+HS_PURE __u64 hs_recall_word(__u32 epoch, const struct hs_flow *flow)
+{
+	return (__u64)epoch << (64 - HS_RECALL_EPOCH_BITS) |
+	       (__u64)(flow->hash >> HS_RECALL_BITS) << 32 | (__u64)flow->sport << 16;
+}
+
 HS_PURE __u32 hs_bucket_first(__u8 bucket)
 {
 	return bucket & 0xf;

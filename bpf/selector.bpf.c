@@ -146,7 +146,7 @@ int hs_select(struct sk_reuseport_md *md)
 		on_selected(md, moving, &flow, word, HS_SLOT_PARK);
 		return SK_PASS;
 	}
-	places = hs_places(md, moving, control, word, &flow, shards);
+	places = hs_places(md, moving, control, word, &flow, shards, 0);
 	wanted = places & 0xff;
 	/* clang 19 else proves the bound by another register, which the verifier does not follow */
 	barrier_var(wanted);

@@ -178,7 +178,7 @@ static __always_inline __u32 decide(struct sk_reuseport_md *md, const struct hs_
 				    const struct hs_shards *shards, struct hs_flow *flow)
 {
 	__u64 word = *(const volatile __u64 *)&control->word;
-	__u32 places = hs_places(md, NULL, control, word, flow, shards), wanted = places & 0xff;
+	__u32 places = hs_places(md, NULL, control, word, flow, shards, 1), wanted = places & 0xff;
 
 	barrier_var(wanted);
 	if (wanted < HS_SLOTS_MAX &&

@@ -223,6 +223,16 @@ static int write_pinned(const struct plane *plane, uint8_t copy, struct hs_sprea
 	return r;
 }
 
+/* What is remembered of senders goes by key and kind alone. From 1 on: a word of 0 is nobody's. */
+static uint32_t next_epoch(const struct hs_spread *held, const struct hs_spread *next)
+{
+	uint32_t epoch = held->epoch;
+
+	if (held->key != next->key || held->by != next->by || !epoch)
+		epoch = epoch % ((1U << HS_RECALL_EPOCH_BITS) - 1) + 1;
+	return epoch;
+}
+
 int plane_table_publish(struct plane *plane, const struct hs_table_copy *copy, bool take_policy)
 {
 	unsigned held = copy_of(plane_word(plane));
@@ -235,6 +245,7 @@ int plane_table_publish(struct plane *plane, const struct hs_table_copy *copy, b
 	if (r < 0)
 		return r;
 	other->spread.made_ns = now_nsec();
+	other->spread.epoch = next_epoch(&plane->table->copies[held].spread, &other->spread);
 	plane_edit_word(plane, take_policy ? word_spread : word_set_copy, WORD_ARGS(.on = !held),
 			NULL);
 	return 0;
@@ -318,6 +329,7 @@ static bool is_same(const struct hs_table_copy *a, const struct hs_table_copy *b
 
 	left.made_ns = right.made_ns = 0;
 	left.pinned_live = right.pinned_live = 0;
+	left.epoch = right.epoch = 0;
 	return !memcmp(&left, &right, sizeof(left)) &&
 	       !memcmp(a->buckets, b->buckets, sizeof(a->buckets));
 }

@@ -410,6 +410,41 @@ static void what_buckets_got_is_counted(void **state)
 	assert_in_range(plane_table_hits(rig->plane)[bucket], 75, 85);
 }
 
+static int change_key(struct hs_spread *spread, void *userdata, struct problem *problem)
+{
+	(void)problem;
+	spread->key += *(unsigned *)userdata;
+	return 0;
+}
+
+/* One that sends all the time from one port, whose bucket is remembered: it goes by another key, by
+ * its port, and where it is pinned to, from the change on. */
+static void what_is_remembered_of_a_sender_follows_changes(void **state)
+{
+	struct rig *rig = *state;
+	struct fleet fleet = start_fleet(rig, HS_BY_CLIENT);
+	_cleanup_(close_fdp) int fd = open_client(&fleet.udp4, 20, 0);
+	struct tally tally = {0};
+	unsigned step = 1, slot = 2;
+
+	for (unsigned i = 0; i < 60; i++) {
+		char want;
+
+		change(rig, &(struct table_change) {.edit = change_key, .userdata = &step});
+		read_table(rig);
+		want = first_of(20, false, 0);
+		tally.of[(unsigned char)want]++;
+		assert_int_equal(client_ask(fd), want);
+		assert_int_equal(client_ask(fd), want);
+	}
+	for (slot = 0; slot < SLOTS; slot++)
+		assert_in_range(tally.of['A' + slot], 1, 59);
+	for (slot = 0; slot < SLOTS; slot++) {
+		change(rig, &(struct table_change) {.edit = pin_to, .userdata = &slot});
+		assert_int_equal(client_ask(fd), 'A' + (char)slot);
+	}
+}
+
 /* ---- nobody sees half a change ---- */
 
 #define SIDES 3
@@ -519,6 +554,7 @@ int main(void)
 		CASE(a_refused_edit_changes_nothing),
 		CASE(a_table_of_another_layout_is_refused),
 		CASE(what_buckets_got_is_counted),
+		CASE(what_is_remembered_of_a_sender_follows_changes),
 		CASE(nobody_sees_half_a_change),
 		CASE(policies_come_and_go_with_the_table_kept),
 	};
