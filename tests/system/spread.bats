@@ -247,6 +247,17 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	[[ $(hs table echo --hash) == "$print" ]]
 }
 
+@test "there is nothing to switch over to, and no canary; failing over is for hsd" {
+	local word
+	word=$(generation echo)
+	run -3 --separate-stderr hs switchover echo
+	[[ $stderr == *'all slots are at work'*'hsctl drain'* ]]
+	run -3 --separate-stderr hs canary echo 5%
+	[[ $stderr == *'there is no canary'* ]]
+	hs canary echo off
+	[[ $(generation echo) == "$word" ]]
+}
+
 @test "other policies, and back: what was weighed and pinned is still there" {
 	hs weight echo 1 200
 	hs policy echo standby

@@ -14,7 +14,7 @@
 
 static bool can_take(enum slot_state state)
 {
-	/* one that is full goes on with what it has, and frees itself; systemd may not answer */
+	/* systemd may not answer, and is no reason to leave those who serve */
 	return state == SLOT_READY || state == SLOT_UNKNOWN;
 }
 

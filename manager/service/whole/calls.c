@@ -68,10 +68,25 @@ static bool may_stop_first(const struct service *service, struct request *reques
 	return false;
 }
 
+/* Under policy hash the active slot means nothing to clients. False: the request was told so. */
+static bool has_active(const struct service *service, const char *what, struct request *request)
+{
+	if (!plane_is_spread(service->plane))
+		return true;
+	request_fail(request, REQUEST_REFUSED,
+		     "%s: under policy hash all slots are at work, so there is no %s; hsctl drain "
+		     "takes the clients of a slot away, hsctl upgrade goes slot by slot, and hsctl "
+		     "policy %s standby has one slot serve all",
+		     service->name, what, service->name);
+	return false;
+}
+
 static void start_change(struct service *service, const struct change_order *order,
 			 struct request *request)
 {
 	if (!may_change(service, request) || !may_stop_first(service, request))
+		return;
+	if (order->verb != VERB_FAILOVER && !has_active(service, "switching over", request))
 		return;
 	if (order->to < GATE_STANDBY || order->to >= HS_SLOTS_MAX)
 		request_fail(request, REQUEST_REFUSED, "%s has no slot %d", service->name,
@@ -277,6 +292,8 @@ void call_set_canary(struct service *service, const struct canary_call *call,
 		request_fail(request, REQUEST_INVALID, "%s", refusal.text);
 		return;
 	}
+	if (call->share && !has_active(service, "canary", request))
+		return;
 	if (service_busy(service) > SERVICE_RESUMING) {
 		set_canary(service, call, &filter, request);
 		return;

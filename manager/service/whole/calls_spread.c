@@ -2,6 +2,7 @@
 #include "service/whole/calls_spread.h"
 
 #include "core/canary.h"
+#include "service/change/change.h"
 #include "service/change/spread.h"
 #include "service/report/placement.h"
 #include "util/macro.h"
@@ -47,15 +48,37 @@ static void change(struct service *service, struct spread_order *order, struct p
 		answer(service, &outcome, what, request);
 }
 
+/* What stays where it is all the same. */
+static const char *note_flows(const struct service *service)
+{
+	return plane_has_flows(service->plane) ? " UDP: " CONFIG_FLOW_STAYS "." : "";
+}
+
+static void answer_policy(const struct service *service, const struct spread_order *order,
+			  bool changed, struct request *request)
+{
+	const char *by = spread_by_to_string(order->by);
+	json_object *object;
+	struct problem message;
+
+	problem_set(&message, 0,
+		    "%s: the policy is hash%s, by %s: all slots that are ready share the %ss.%s",
+		    service->name, changed ? " now" : " already", by, by, note_flows(service));
+	object = change_word_json(service->plane, message.text);
+	json_object_object_add(object, "by", json_object_new_string(by));
+	request_done(request, object);
+}
+
 void call_set_hash(struct service *service, const char *by, struct request *request)
 {
+	struct table_outcome outcome = {0};
+	struct problem what, refusal = {0};
 	struct spread_order order = {
 		.verb = "policy",
 		.take_policy = true,
 		.by = by[0] ? spread_by_from_string(by) : config_by(&service->config),
 		.slot = -1,
 	};
-	struct problem what;
 
 	if (!may_change(service, request))
 		return;
@@ -63,9 +86,13 @@ void call_set_hash(struct service *service, const char *by, struct request *requ
 		request_fail(request, REQUEST_INVALID, "\"%.40s\" is not client or connection", by);
 		return;
 	}
-	problem_set(&what, 0, "the policy is hash by %s: all slots that are ready share the %ss",
-		    spread_by_to_string(order.by), spread_by_to_string(order.by));
-	change(service, &order, &what, request);
+	problem_set(&what, 0, "the policy is hash now, by %s", spread_by_to_string(order.by));
+	order.what = what.text;
+	request_actor(request, &order.actor);
+	if (spread_change(service, &order, &outcome, &refusal) < 0)
+		refuse(request, &refusal);
+	else
+		answer_policy(service, &order, outcome.changed, request);
 }
 
 /* ---- weight ---- */
