@@ -255,6 +255,8 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	run -3 --separate-stderr hs canary echo 5%
 	[[ $stderr == *'there is no canary'* ]]
 	hs canary echo off
+	run -3 --separate-stderr hs drill echo --scenario=crash --yes
+	[[ $stderr == *'no active slot'* ]]
 	[[ $(generation echo) == "$word" ]]
 }
 

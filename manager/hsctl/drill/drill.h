@@ -21,6 +21,7 @@ struct drill_view {
 	char problems[HS_SLOTS_MAX][160]; /* in hsd's words; "" = none */
 	char change[32];		  /* that runs; "" = none */
 	bool canary, parked;
+	bool spread; /* policy hash: all slots are at work */
 };
 
 struct drill {

@@ -137,6 +137,7 @@ static void read_view(json_object *status, struct drill_view *view)
 		.n = MIN(json_count(slots), (size_t)HS_SLOTS_MAX),
 		.canary = json_number(status, "canary", HS_SLOT_NONE) != HS_SLOT_NONE,
 		.parked = json_is_true(status, "park"),
+		.spread = json_text(status, "by")[0],
 	};
 	snprintf(view->change, sizeof(view->change), "%.31s", json_text(status, "change"));
 	for (unsigned i = 0; i < view->n; i++)

@@ -98,6 +98,11 @@ static int gate(struct drill *drill)
 	}
 	if (!seen->manager)
 		return refuse(drill, "hsd does not run", "start it: systemctl start hsd");
+	if (seen->spread)
+		return refuse(drill,
+			      "under policy hash there is no active slot whose loss a drill could "
+			      "measure",
+			      "kill a slot under load and see hsctl status and hsctl where");
 	snprintf(remedy, sizeof(remedy), "see hsctl status %s", drill->service);
 	if (!drill_is_ready(drill, seen->active) || drill_standby(drill) >= HS_SLOTS_MAX)
 		return refuse(drill,
