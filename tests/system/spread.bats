@@ -151,7 +151,7 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	inside $client --quiet --udp --count=4000 --rate=400 --from=127.0.0.10+64 127.0.0.1:7777 >"$BATS_TEST_TMPDIR/udp" 3>&- &
 	local job=$!
 	run -0 hs scale echo 6
-	[[ $output == *'slots 0 to 5 take part'* ]]
+	[[ $output == 'echo: slots 0 to 5 are at work, and have all clients.' ]]
 	is_in_service '0 1 2 3 4 5'
 	after=$(by_udp)
 	(($(differ "$before" "$after") == $(on "$after" 4) + $(on "$after" 5)))

@@ -356,6 +356,7 @@ int verb_scale(const struct arguments *arguments)
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *systemd = NULL;
 	struct scale scale = {.arguments = arguments};
 	struct problem problem = {0};
+	char range[24] = " is";
 
 	if (verb_service(arguments, scale.service) || read_order(arguments, &scale))
 		return EXIT_USAGE;
@@ -370,7 +371,14 @@ int verb_scale(const struct arguments *arguments)
 		return EXIT_FAILED;
 	}
 	scale.systemd = systemd;
+	if (scale.wanted > 1)
+		snprintf(range, sizeof(range), " to %u are", scale.wanted - 1);
 	scale.at_boot = is_at_boot(&scale);
-	run(&scale);
-	return verb_end(arguments, &scale.reply);
+	if (run(&scale) != EXIT_DONE || arguments->json)
+		return verb_end(arguments, &scale.reply);
+	/* who asks again has it said, too */
+	printf("%s: slot%s 0%s at work, and ha%s all clients.\n", scale.service,
+	       scale.wanted > 1 ? "s" : "", range, scale.wanted > 1 ? "ve" : "s");
+	reply_done(&scale.reply);
+	return EXIT_DONE;
 }
