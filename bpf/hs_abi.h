@@ -54,7 +54,7 @@ enum hs_policy {
 };
 
 enum hs_word_flag {
-	HS_FLAG_TRACE = 1 << 0, /* reserved: send an event for every choice */
+	HS_FLAG_TRACE = 1 << 0, /* somebody traces: see struct hs_trace_record */
 	HS_FLAG_COPY = 1 << 1,	/* the second copy of the service's table holds, else the first */
 	HS_FLAG_PARK_ALL =
 		1 << 2, /* all new TCP connections wait in the park, where there is one */
@@ -519,6 +519,81 @@ struct hs_event {
 _Static_assert(sizeof(struct hs_event) == 32, "layout of ring events");
 
 /*
+ * Trace: while HS_FLAG_TRACE is set, selectors tell what they have decided, and why; at most so
+ * often, and about some clients only, if so wanted. What is decided does not depend on it.
+ *
+ * Below HS_PIN_TRACE, a folder of a service that is the lock of whoever traces it: map "rings"
+ * (array of maps, one entry) holds the ring of the one who does, nothing as long as nobody does;
+ * map "terms" (per-CPU array, one entry) says what is told. The flag is taken away by whoever has
+ * set it, or by the next one who gets the lock.
+ */
+#define HS_TRACE_LAYOUT	    1
+#define HS_TRACE_RING_BYTES (1024 * 1024)
+
+/* Each CPU has its own; they count without the others. */
+struct hs_trace_terms {
+	/* a client is told of if its address, IPv4 as ::ffff:a.b.c.d, is these bits under this
+	 * mask, the first byte highest. Writer of all down to `span_ns`: who traces, before the
+	 * flag is set */
+	__u64 mask_high, mask_low, high, low;
+	/* one decision is told in `cost_ns` on average, and after a pause as many at once as fit
+	 * into `span_ns`, at least one */
+	__u64 cost_ns, span_ns;
+	/* until when it is paid for what was told. Writers from here on: selectors; who traces sets
+	 * them to 0 */
+	__u64 paid_ns;
+	__u64 matched; /* decisions about such clients */
+	__u64 skipped; /* of these: there were too many at a time */
+	__u64 lost;    /* of these: the ring was full */
+};
+_Static_assert(sizeof(struct hs_trace_terms) == 80, "layout of map terms");
+
+/* Why a place was chosen. */
+enum hs_trace_why {
+	HS_WHY_ACTIVE = 1,    /* policy standby: the active slot */
+	HS_WHY_CANARY = 2,    /* policy standby: it is of the canary's share */
+	HS_WHY_PARITY = 3,    /* policy parity: by the client's port */
+	HS_WHY_HASH = 4,      /* policy hash without a table */
+	HS_WHY_FIRST = 5,     /* the first slot of its bucket */
+	HS_WHY_SECOND = 6,    /* the second one: the one that was wanted has no socket */
+	HS_WHY_PINNED = 7,    /* the client is pinned to it */
+	HS_WHY_FLOW = 8,      /* its flow is known there */
+	HS_WHY_QUIC = 9,      /* its connection id names it */
+	HS_WHY_PREVIEW = 10,  /* a preview rule */
+	HS_WHY_OWN = 11,      /* a preview rule of the instance's own */
+	HS_WHY_FELL = 12,     /* it fell through: the one that was wanted has no socket */
+	HS_WHY_PARK_ALL = 13, /* all connections are to wait */
+	HS_WHY_PARK = 14,     /* no slot has a socket: it waits */
+	HS_WHY_NOTHING = 15,  /* nor is there a park: the kernel chose */
+	HS_WHY_REFUSED = 16,  /* an instance that asks itself and has no socket there */
+	HS_WHY_COUNT
+};
+
+/* What a record says beside that. */
+enum hs_trace_mark {
+	HS_TRACE_MOVED = 1 << 0,  /* it waited already, and has moved away from `from` */
+	HS_TRACE_BUCKET = 1 << 1, /* a table was asked: `bucket` holds */
+};
+
+/* Records of such a ring. */
+struct hs_trace_record {
+	__u64 time_ns;		       /* CLOCK_MONOTONIC */
+	__u8 client[16], local[16];    /* network byte order; IPv4 as ::ffff:a.b.c.d */
+	__u16 client_port, local_port; /* host byte order */
+	__u32 listener;		       /* names its address, see plane/trace.h */
+	__u16 bucket;
+	__u8 layout; /* HS_TRACE_LAYOUT: a selector may be of another build than who reads */
+	__u8 why;    /* enum hs_trace_why */
+	__u8 slot;   /* these three: or HS_SLOT_PARK, or HS_SLOT_NONE */
+	__u8 wanted; /* where it would have gone, had there been a socket */
+	__u8 from;
+	__u8 marks;    /* enum hs_trace_mark */
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 pad[7];
+};
+_Static_assert(sizeof(struct hs_trace_record) == 64, "layout of ring trace");
+
+/*
  * Accounting, shared by all services (pins below HS_PIN_ACCOUNTING).
  *
  * Value of map "tags" (socket storage with clone): set on a listener by user space, inherited by
@@ -699,6 +774,8 @@ _Static_assert(__builtin_offsetof(struct hs_ports, tcp) == 64, "layout of map po
 #define HS_PIN_ACCOUNTING_BEFORE "%accounting-3"
 /* folder in a service's, with the map "rules" */
 #define HS_PIN_PREVIEW "preview"
+/* likewise, with the maps "rings" and "terms" */
+#define HS_PIN_TRACE "trace"
 /* Folder of a service for map "told" (array, one entry, made when it is needed): a word of user
  * space, see core/role.h. Writer: who holds the lock of the folder */
 #define HS_PIN_ROLE "role"

@@ -14,6 +14,8 @@
 
 /* Two places in one number: the wanted one, and the one for as long as it has no socket. */
 #define HS_PLACES(first, second) ((first) | (second) << 8)
+/* What came of it: the place that was chosen, below those that were wanted. */
+#define HS_CHOICE(place, places) (((place)&0xff) | (places) << 8)
 
 int hs_pick(__u64 bits, __u32 hash);
 int hs_next(__u64 word, __u32 ready);

@@ -14,10 +14,12 @@
  */
 #include "hs_moved.h"
 #include "hs_place.h"
+#include "hs_trace.h"
 
 #define TCP_CLOSE	 7
 #define TCP_NEW_SYN_RECV 12
 
+int hs_trace_tcp(struct sk_reuseport_md *md, __u64 word, __u32 choice);
 int hs_select(struct sk_reuseport_md *md);
 
 /* Slot of a listening socket, by cookie: asked only when it closes with connections waiting.
@@ -96,13 +98,29 @@ static __always_inline void on_migrated(struct sk_reuseport_md *md, struct bpf_s
 		event(word, flow, HS_EVENT_MIGRATED, from, to);
 }
 
-static __always_inline void on_selected(struct sk_reuseport_md *md, struct bpf_sock *moving,
-					const struct hs_flow *flow, __u64 word, __u32 slot)
+__noinline int hs_trace_tcp(struct sk_reuseport_md *md, __u64 word, __u32 choice)
 {
+	struct bpf_sock *moving = md ? md->migrating_sk : NULL;
+
+	return md ? trace(md, moving, moving ? owner_of(md->sk) : HS_SLOT_NONE, word, choice) : 0;
+}
+
+static __always_inline void on_chosen(struct sk_reuseport_md *md, __u64 word, __u32 choice)
+{
+	if (is_traced(word))
+		hs_trace_tcp(md, word, choice);
+}
+
+static __always_inline void on_selected(struct sk_reuseport_md *md, struct bpf_sock *moving,
+					const struct hs_flow *flow, __u64 word, __u32 choice)
+{
+	__u32 slot = choice & 0xff;
+
 	if (moving)
 		on_migrated(md, moving, flow, word, slot);
 	else
 		count_chosen(slot);
+	on_chosen(md, word, choice);
 }
 
 static __always_inline struct hs_flow flow_of(struct sk_reuseport_md *md, struct bpf_sock *moving)
@@ -134,16 +152,18 @@ int hs_select(struct sk_reuseport_md *md)
 	word = *(volatile __u64 *)&control->word;
 	flow = flow_of(md, moving);
 	slot = hs_try_preview(md, moving, &flow, control);
-	if (slot == HS_SLOT_REFUSED)
+	if (slot == HS_SLOT_REFUSED) {
+		on_chosen(md, word, HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_REFUSED));
 		return SK_DROP;
+	}
 	if (slot < HS_SLOTS_MAX) {
-		on_selected(md, moving, &flow, word, slot);
+		on_selected(md, moving, &flow, word, HS_CHOICE_BY(slot, HS_WHY_PREVIEW));
 		return SK_PASS;
 	}
 	/* on purpose, so no fall-through; where there is no park it is as if it had not been said
 	 */
 	if (hs_word_flags(word) & HS_FLAG_PARK_ALL && !hs_try_slot(md, HS_SLOT_PARK, flow.hash)) {
-		on_selected(md, moving, &flow, word, HS_SLOT_PARK);
+		on_selected(md, moving, &flow, word, HS_CHOICE_BY(HS_SLOT_PARK, HS_WHY_PARK_ALL));
 		return SK_PASS;
 	}
 	places = hs_places(md, moving, control, word, &flow, shards, 0);
@@ -152,7 +172,7 @@ int hs_select(struct sk_reuseport_md *md)
 	barrier_var(wanted);
 	if (wanted < HS_SLOTS_MAX &&
 	    !try_shard(md, wanted, hs_pick_shard(shards->live[wanted], flow.hash))) {
-		on_selected(md, moving, &flow, word, wanted);
+		on_selected(md, moving, &flow, word, HS_CHOICE(wanted, places));
 		return SK_PASS;
 	}
 	got = hs_fall_through(md, word, places, flow.hash);
@@ -161,7 +181,9 @@ int hs_select(struct sk_reuseport_md *md)
 		tell_fall(shards, &flow, word, wanted, got);
 	}
 	if (got < HS_PLACES_MAX)
-		on_selected(md, moving, &flow, word, got);
+		on_selected(md, moving, &flow, word, HS_CHOICE(got, places));
+	else
+		on_chosen(md, word, HS_CHOICE(got, places));
 	return SK_PASS;
 }
 

@@ -18,9 +18,11 @@
  */
 #include "hs_flow.h"
 #include "hs_place.h"
+#include "hs_trace.h"
 
 #define UDP_HEADER 8
 
+int hs_trace_udp(struct sk_reuseport_md *md, __u64 word, __u32 choice);
 int hs_select_udp(struct sk_reuseport_md *md);
 int hs_fitness(__u64 word, __u64 print, __u64 epochs, __u32 tick, __u32 idle);
 int hs_remember(__u64 mix, __u32 tick, __u32 slot);
@@ -173,7 +175,7 @@ __noinline int hs_fall_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport, 
 	return got;
 }
 
-/* As the routing word wants it. Returns the slot, or HS_SLOT_NONE: then the kernel chooses. */
+/* As the routing word wants it. Returns HS_CHOICE(); with HS_SLOT_NONE the kernel chooses. */
 static __always_inline __u32 decide(struct sk_reuseport_md *md, const struct hs_control *control,
 				    const struct hs_shards *shards, struct hs_flow *flow)
 {
@@ -183,8 +185,8 @@ static __always_inline __u32 decide(struct sk_reuseport_md *md, const struct hs_
 	barrier_var(wanted);
 	if (wanted < HS_SLOTS_MAX &&
 	    !try_shard(md, wanted, hs_pick_shard(shards->live[wanted], flow->hash)))
-		return wanted;
-	return hs_fall_udp(md, flow->hash, flow->sport, places, word);
+		return HS_CHOICE(wanted, places);
+	return HS_CHOICE(hs_fall_udp(md, flow->hash, flow->sport, places, word), places);
 }
 
 /* The same for a flow that is not known yet, or not any more. */
@@ -195,7 +197,8 @@ __noinline int hs_decide_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport
 	__u32 zero = 0;
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 
-	return md && control && shards ? (int)decide(md, control, shards, &flow) : HS_SLOT_NONE;
+	return md && control && shards ? (int)decide(md, control, shards, &flow)
+				       : (int)HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_NOTHING);
 }
 
 static __always_inline struct hs_flow udp_flow_of(struct sk_reuseport_md *md)
@@ -247,7 +250,7 @@ static __always_inline __u64 live_of(const struct hs_shards *shards, __u32 slot)
 }
 
 /* When the socket that a datagram should have got is gone: the others of the slot that its id
- * names, of the slot where its flow is known, then as if it were the first. */
+ * names, of the slot where its flow is known, then as if it were the first. Returns a choice. */
 __noinline int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 named,
 			  __u32 known)
 {
@@ -255,29 +258,35 @@ __noinline int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 sport, _
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 
 	if (!md || !shards)
-		return HS_SLOT_NONE;
+		return HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_NOTHING);
 	if (live_of(shards, named) && !hs_try_slot(md, named, hash))
-		return (int)named;
+		return (int)HS_CHOICE_BY(named, HS_WHY_QUIC);
 	if (live_of(shards, known) && !hs_try_slot(md, known, hash))
-		return (int)known;
+		return (int)HS_CHOICE_BY(known, HS_WHY_FLOW);
 	return hs_decide_udp(md, hash, sport);
 }
 
-/* Nothing is remembered. */
-static __always_inline int select_each(struct sk_reuseport_md *md, const struct hs_control *control,
-				       const struct hs_shards *shards, struct hs_flow *flow)
+__noinline int hs_trace_udp(struct sk_reuseport_md *md, __u64 word, __u32 choice)
 {
-	__u32 slot = decide(md, control, shards, flow);
+	return md ? trace(md, NULL, HS_SLOT_NONE, word, choice) : 0;
+}
 
-	if (slot < HS_SLOTS_MAX)
-		count_chosen(slot);
-	return SK_PASS;
+/* The word is asked for that here, as a flow that is known does without it otherwise. */
+static __always_inline void on_chosen(struct sk_reuseport_md *md, const struct hs_control *control,
+				      __u32 choice)
+{
+	__u64 word = *(const volatile __u64 *)&control->word;
+
+	if ((choice & 0xff) < HS_SLOTS_MAX)
+		count_chosen(choice & 0xff);
+	if (is_traced(word))
+		hs_trace_udp(md, word, choice);
 }
 
 SEC("sk_reuseport")
 int hs_select_udp(struct sk_reuseport_md *md)
 {
-	__u32 zero = 0, slot, known, named = HS_SLOT_NONE, tick;
+	__u32 zero = 0, slot, choice, known, named = HS_SLOT_NONE, tick;
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 	struct hs_control *control = the_control();
 	struct hs_flow flow;
@@ -288,14 +297,18 @@ int hs_select_udp(struct sk_reuseport_md *md)
 	flow = udp_flow_of(md);
 	/* not remembered: the next one with the same ends may be another's */
 	slot = hs_try_preview(md, NULL, &flow, control);
-	if (slot == HS_SLOT_REFUSED)
+	if (slot == HS_SLOT_REFUSED) {
+		on_chosen(md, control, HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_REFUSED));
 		return SK_DROP;
+	}
 	if (slot < HS_SLOTS_MAX) {
-		count_chosen(slot);
+		on_chosen(md, control, HS_CHOICE_BY(slot, HS_WHY_PREVIEW));
 		return SK_PASS;
 	}
-	if (control->flow_mode == HS_FLOW_NONE)
-		return select_each(md, control, shards, &flow);
+	if (control->flow_mode == HS_FLOW_NONE) {
+		on_chosen(md, control, decide(md, control, shards, &flow));
+		return SK_PASS;
+	}
 	tick = present_tick();
 	mix = hs_flow_mix(control->hash_key, &flow);
 	known = recall(control, mix, tick);
@@ -304,13 +317,13 @@ int hs_select_udp(struct sk_reuseport_md *md)
 	slot = named < HS_SLOTS_MAX ? named : known;
 	barrier_var(slot);
 	live = live_of(shards, slot);
+	choice = HS_CHOICE_BY(slot, named < HS_SLOTS_MAX ? HS_WHY_QUIC : HS_WHY_FLOW);
 	if (!live || try_shard(md, slot, hs_pick_shard(live, flow.hash)))
-		slot = hs_reroute(md, flow.hash, flow.sport, named, known);
-	if (slot >= HS_SLOTS_MAX)
-		return SK_PASS;
-	if (slot != known)
+		choice = hs_reroute(md, flow.hash, flow.sport, named, known);
+	slot = choice & 0xff;
+	if (slot < HS_SLOTS_MAX && slot != known)
 		hs_remember(mix, tick, slot);
-	count_chosen(slot);
+	on_chosen(md, control, choice);
 	return SK_PASS;
 }
 

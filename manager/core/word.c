@@ -13,7 +13,7 @@ static const char *const policy_names[] = {
 };
 _Static_assert(ARRAY_SIZE(policy_names) == HS_POLICY_COUNT, "a name for each policy");
 
-#define FLAGS_KNOWN (HS_FLAG_COPY | HS_FLAG_PARK_ALL | HS_FLAG_EXCLUSIVE)
+#define FLAGS_KNOWN (HS_FLAG_TRACE | HS_FLAG_COPY | HS_FLAG_PARK_ALL | HS_FLAG_EXCLUSIVE)
 
 static uint64_t set_field(uint64_t word, unsigned shift, unsigned bits, uint64_t value)
 {
@@ -155,6 +155,11 @@ uint64_t word_spread(uint64_t word, const struct word_args *args)
 	uint64_t next = set_field(word, HS_WORD_POLICY_SHIFT, 4, HS_POLICY_HASH);
 
 	return seal(word, set_flags(next, HS_FLAG_COPY, args->on));
+}
+
+uint64_t word_trace(uint64_t word, const struct word_args *args)
+{
+	return seal(word, set_flags(word, HS_FLAG_TRACE, args->on));
 }
 
 uint64_t word_park(uint64_t word, const struct word_args *args)

@@ -77,6 +77,8 @@ word_edit word_set_policy;
 word_edit word_spread;
 /* The same, and the policy is what it was. */
 word_edit word_set_copy;
+/* Selectors tell what they decide, or not any more. */
+word_edit word_trace;
 /* New connections wait in the park, or not any more. */
 word_edit word_park;
 

@@ -14,6 +14,7 @@
 #include "plane/bpf/own.h"
 #include "plane/plane_state.h"
 #include "plane/table.h"
+#include "plane/trace.h"
 #include "util/macro.h"
 
 DEFINE_CLEANUP(struct plane, plane_free)
@@ -35,6 +36,7 @@ static struct plane *plane_new(const char *service, struct accounting *accountin
 	plane->control_fd = plane->counters_fd = plane->events_fd = -1;
 	plane->preview_fd = plane->prefixes_fd = -1;
 	plane->tables_fd = plane->pinned_fd = -1;
+	plane->trace_rings_fd = plane->trace_terms_fd = -1;
 	return plane;
 }
 
@@ -49,6 +51,7 @@ struct plane *plane_free(struct plane *plane)
 		munmap(plane->control, sizeof(*plane->control));
 	plane_close_ledger(plane);
 	plane_table_close(plane);
+	plane_trace_close(plane);
 	flows_done(&plane->flows);
 	paths_done(&plane->paths);
 	close_fd(plane->control_fd);
@@ -170,6 +173,7 @@ static int open_pins(struct plane *plane, struct problem *problem)
 	if (!r) {
 		plane_open_ledger(plane);
 		plane_table_open(plane);
+		plane_trace_open(plane);
 	}
 	if (!r)
 		r = plane_refresh(plane);
@@ -289,9 +293,11 @@ int plane_create(const char *service, struct accounting *accounting, struct plan
 	/* also where an earlier hotstandby has made the rest */
 	if (!r)
 		plane_make_ledger(*ret_plane);
-	/* without these it cannot be spread, which is no reason not to manage it */
-	if (!r)
+	/* without these it cannot be spread or traced, which is no reason not to manage it */
+	if (!r) {
 		(void)plane_table_prepare(*ret_plane);
+		(void)plane_trace_prepare(*ret_plane);
+	}
 	return r;
 }
 

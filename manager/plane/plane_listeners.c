@@ -7,6 +7,7 @@
 #include "plane/bpf/own.h"
 #include "plane/plane_state.h"
 #include "plane/plane_tables.h"
+#include "plane/trace.h"
 #include "util/macro.h"
 
 static struct pin_path listener_path(const struct plane *plane, const struct address *address)
@@ -185,7 +186,10 @@ static struct selector_shared shared_maps(const struct plane *plane, const struc
 		.moved_fd = plane->accounting ? accounting_moved_fd(plane->accounting) : -1,
 		.marks_fd = marks_fd(plane),
 		.flows_fd = plane->flows.fd,
+		.trace_rings_fd = plane->trace_rings_fd,
+		.trace_terms_fd = plane->trace_terms_fd,
 		.netns = address->netns,
+		.trace_listener = trace_name(address),
 	};
 }
 

@@ -22,6 +22,8 @@ struct plane {
 	/* see plane/table.h; -1, and no table: it has none */
 	int tables_fd, pinned_fd;
 	struct hs_table *table; /* mapped */
+	/* see plane/trace.h; -1: it cannot be traced */
+	int trace_rings_fd, trace_terms_fd;
 	struct flows flows;
 	struct paths paths;
 	struct ledger *ledger; /* mapped; NULL: there is none */

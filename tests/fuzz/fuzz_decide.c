@@ -121,9 +121,10 @@ static void fuzz_word(const struct input *in)
 				 .share = in->hash,
 				 .policy = in->value >> 4 & 1,
 				 .on = in->value >> 5 & 1};
-	word_edit *const edits[] = {
-		word_activate,	  word_leave,	   word_replace, word_abandon, word_set_canary,
-		word_drop_canary, word_set_policy, word_park,	 word_hold,    word_release};
+	word_edit *const edits[] = {word_activate,   word_leave,      word_replace,
+				    word_abandon,    word_set_canary, word_drop_canary,
+				    word_set_policy, word_park,	      word_hold,
+				    word_release,    word_trace};
 
 	for (size_t i = 0; i < ARRAY_SIZE(edits); i++)
 		check_edit(in->word, edits[i], &args);

@@ -56,9 +56,10 @@ struct row {
 	uint64_t before, after; /* without the generation; the same: nothing is changed */
 };
 
-#define NONE HS_SLOT_NONE
-#define PARK HS_FLAG_PARK_ALL
-#define BOTH (HS_FLAG_PARK_ALL | HS_FLAG_EXCLUSIVE)
+#define NONE   HS_SLOT_NONE
+#define PARK   HS_FLAG_PARK_ALL
+#define BOTH   (HS_FLAG_PARK_ALL | HS_FLAG_EXCLUSIVE)
+#define TRACED HS_FLAG_TRACE
 
 /* active, canary and share, flags */
 #define PLAIN(a)	    WORD(0, 0, 0, 0, NONE, a)
@@ -117,6 +118,12 @@ static const struct row rows[] = {
 	{"again", word_park, {.on = true}, FLAGS(0, PARK), FLAGS(0, PARK)},
 	{"no more", word_park, {.on = false}, FLAGS(0, BOTH), FLAGS(0, HS_FLAG_EXCLUSIVE)},
 	{"never was", word_park, {.on = false}, PLAIN(0), PLAIN(0)},
+
+	{"traced", word_trace, {.on = true}, PLAIN(0), FLAGS(0, TRACED)},
+	{"by another", word_trace, {.on = true}, FLAGS(0, TRACED), FLAGS(0, TRACED)},
+	{"while it is held", word_trace, {.on = true}, FLAGS(0, BOTH), FLAGS(0, BOTH | TRACED)},
+	{"not any more", word_trace, {0}, FLAGS(0, BOTH | TRACED), FLAGS(0, BOTH)},
+	{"nobody does", word_trace, {0}, PLAIN(0), PLAIN(0)},
 
 	{"hold", word_hold, {0}, PLAIN(0), FLAGS(0, BOTH)},
 	{"parked before", word_hold, {0}, FLAGS(0, PARK), FLAGS(0, BOTH)},
@@ -190,8 +197,8 @@ static bool may_be_given(word_edit *edit, const struct word_args *args)
 }
 
 static word_edit *const edits[] = {
-	word_activate,	  word_leave,	   word_replace, word_abandon, word_set_canary,
-	word_drop_canary, word_set_policy, word_park,	 word_hold,    word_release,
+	word_activate,	 word_leave, word_replace, word_abandon, word_set_canary, word_drop_canary,
+	word_set_policy, word_park,  word_hold,	   word_release, word_trace,
 };
 
 static void assert_kept(word_edit *edit, uint64_t before, const struct word_args *args)
@@ -277,11 +284,11 @@ static void test_what_may_follow(void **state)
 	/* none any more */
 	assert_false(word_may_follow(PLAIN(0), PLAIN(NONE) | next));
 	assert_true(word_may_follow(PLAIN(HS_SLOTS_MAX), PLAIN(NONE) | next));
-	/* flags and policies of a later version */
+	/* of the flags none is left to a later version */
 	assert_true(word_may_follow(FLAGS(0, 0xf), FLAGS(1, 0xf) | next));
-	assert_true(word_may_follow(FLAGS(0, 0xf), FLAGS(0, 0x1) | next));
-	assert_false(word_may_follow(FLAGS(0, 0xf), FLAGS(0, 0xe) | next));
-	assert_false(word_may_follow(FLAGS(0, 0), FLAGS(0, 1) | next));
+	assert_true(word_may_follow(FLAGS(0, 0xf), FLAGS(0, 0) | next));
+	assert_true(word_may_follow(FLAGS(0, 0), FLAGS(0, 0xf) | next));
+	/* policies of one */
 	assert_true(word_may_follow(POLICY(0, 9), POLICY(1, 9) | next));
 	assert_false(word_may_follow(POLICY(0, 9), POLICY(0, 8) | next));
 }

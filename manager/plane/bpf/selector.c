@@ -50,6 +50,7 @@ static int open_tcp(struct selector *selector, const struct selector_shared *sha
 		return -errno;
 	selector->tcp_skel->rodata->hs_accounted = shared->moved_fd >= 0;
 	selector->tcp_skel->rodata->hs_netns = shared->netns;
+	selector->tcp_skel->rodata->hs_trace_listener = shared->trace_listener;
 	selector->object = selector->tcp_skel->obj;
 	selector->program = selector->tcp_skel->progs.hs_select;
 	return 0;
@@ -67,6 +68,7 @@ static int open_udp(struct selector *selector, const struct selector_shared *sha
 		return -errno;
 	selector->udp_skel->rodata->hs_flow_mask = info.max_entries - 1;
 	selector->udp_skel->rodata->hs_netns = shared->netns;
+	selector->udp_skel->rodata->hs_trace_listener = shared->trace_listener;
 	selector->object = selector->udp_skel->obj;
 	selector->program = selector->udp_skel->progs.hs_select_udp;
 	return 0;
@@ -87,22 +89,24 @@ static int share_maps(const struct selector *selector, const struct selector_sha
 	const struct {
 		const char *name;
 		int fd;
+		bool may_lack; /* then it has a map of its own, in which nothing is */
 	} maps[] = {
-		{"hs_control", shared->control_fd},   {"hs_counters", shared->counters_fd},
-		{"hs_events", shared->events_fd},     {"hs_preview", shared->preview_fd},
-		{"hs_prefixes", shared->prefixes_fd},
+		{"hs_control", shared->control_fd, false},
+		{"hs_counters", shared->counters_fd, false},
+		{"hs_events", shared->events_fd, false},
+		{"hs_preview", shared->preview_fd, false},
+		{"hs_prefixes", shared->prefixes_fd, false},
+		{"hs_tables", shared->tables_fd, true},
+		{"hs_pinned", shared->pinned_fd, true},
+		{"hs_own_marks", shared->marks_fd, true},
+		{"hs_trace_rings", shared->trace_rings_fd, true},
+		{"hs_trace_terms", shared->trace_terms_fd, true},
 	};
 	int r = 0;
 
 	for (size_t i = 0; !r && i < ARRAY_SIZE(maps); i++)
-		r = bpf_map__reuse_fd(map_of(selector, maps[i].name), maps[i].fd);
-	/* else maps of its own, in which nothing is */
-	if (!r && shared->tables_fd >= 0)
-		r = bpf_map__reuse_fd(map_of(selector, "hs_tables"), shared->tables_fd);
-	if (!r && shared->pinned_fd >= 0)
-		r = bpf_map__reuse_fd(map_of(selector, "hs_pinned"), shared->pinned_fd);
-	if (!r && shared->marks_fd >= 0)
-		r = bpf_map__reuse_fd(map_of(selector, "hs_own_marks"), shared->marks_fd);
+		if (maps[i].fd >= 0 || !maps[i].may_lack)
+			r = bpf_map__reuse_fd(map_of(selector, maps[i].name), maps[i].fd);
 	if (r < 0)
 		return r;
 	if (selector->udp)

@@ -6,6 +6,7 @@
 #include "core/watch/stall.h"
 #include "plane/act/waiting.h"
 #include "plane/kernel/alive.h"
+#include "plane/trace.h"
 #include "service/slot/instance.h"
 #include "service/watch/look.h"
 #include "service/watch/selection.h"
@@ -170,6 +171,7 @@ static void begin_look(struct hang *hang, uint64_t now)
 	if (due) {
 		hang->counted = now;
 		selection_look(hang->service->selection, now);
+		trace_sweep(plane);
 	}
 	for (unsigned slot = 0; slot < hang->service->n_slots; slot++) {
 		struct slot_watch *watch = &hang->slots[slot];

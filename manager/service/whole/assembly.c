@@ -7,6 +7,7 @@
 #include "core/setup/intake.h"
 #include "plane/bpf/pins.h"
 #include "plane/preview/preview.h"
+#include "plane/trace.h"
 #include "service/change/change_hold.h"
 #include "service/change/exclusive_run.h"
 #include "service/change/run.h"
@@ -192,6 +193,7 @@ static void tidy_plane(struct service *service)
 	/* what commands and an earlier hsd have left */
 	if (host_has(service->host, HOST_TENDS)) {
 		preview_sweep(service->plane);
+		trace_sweep(service->plane);
 		plane_lead_paths(service->plane);
 	}
 	if (nudging_new(service, &service->nudging) < 0)
