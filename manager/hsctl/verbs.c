@@ -43,6 +43,23 @@ static const struct verb verbs[] = {
 		.run = verb_connections,
 	},
 	{
+		.name = "trace",
+		.arguments = "SERVICE",
+		.summary = "which slot each connection or datagram is given to, and why, as it "
+			   "falls",
+		.details =
+			"      --from=PREFIX    of clients with such an address only: 10.1.0.0/16\n"
+			"  -n, --lines=N        ends after N of them (default 0: at Ctrl-C)\n"
+			"      --timeout=SPAN   ends after this time\n"
+			"At most some 1000 a second and CPU are shown; how many were not is said "
+			"at the end.\nNeeds no hsd. Where they go does not depend on it.\n",
+		.min = 1,
+		.max = 1,
+		.options = OPTION_FROM | OPTION_LINES,
+		.local = true,
+		.run = verb_trace,
+	},
+	{
 		.name = "events",
 		.arguments = "[SERVICE]",
 		.summary = "what happened, from the journal",

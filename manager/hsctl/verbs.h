@@ -40,6 +40,7 @@ void verb_help(const struct verb *verb, FILE *out);
 int verb_list(const struct arguments *arguments);
 int verb_status(const struct arguments *arguments);
 int verb_connections(const struct arguments *arguments);
+int verb_trace(const struct arguments *arguments);
 int verb_events(const struct arguments *arguments);
 int verb_upgrade(const struct arguments *arguments);
 int verb_metrics(const struct arguments *arguments);

@@ -26,7 +26,7 @@ static const struct option_help rows[] = {
 	{"host", "on another machine, over ssh", OFFER_HOSTS, NULL},
 	{"idle", "from when on a connection is idle", OFFER_WORDS, SPANS},
 	{"json", "for programs", OFFER_NONE, NULL},
-	{"lines", "the last so many, 0 for all", OFFER_WORDS, "0|10|100|1000"},
+	{"lines", "so many, 0 for all", OFFER_WORDS, "0|10|100|1000"},
 	{"list", "each one, too", OFFER_NONE, NULL},
 	{"list-verbs", "the names of all verbs", OFFER_NONE, NULL},
 	{"machine", "in a container of this machine", OFFER_MACHINES, NULL},
