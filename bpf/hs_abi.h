@@ -131,7 +131,10 @@ struct hs_room {
 	__u32 size;
 	/* enum hs_need. Writer: who begins to use what it is about; before that */
 	__u32 needs;
-	__u64 reserved[511];
+	/* 1: this host takes no new clients of the service, and tells balancers so. Writer: hsctl
+	 * leave and join */
+	__u64 left;
+	__u64 reserved[510];
 };
 _Static_assert(sizeof(struct hs_room) == 4096, "layout of map room");
 #define HS_ROOM_SIZE __builtin_offsetof(struct hs_room, reserved)

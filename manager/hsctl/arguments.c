@@ -45,6 +45,9 @@ enum {
 	LONG_OPENMETRICS,
 	LONG_DRY_RUN,
 	LONG_HASH,
+	LONG_HTTP,
+	LONG_EXIT,
+	LONG_SERVE,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -86,6 +89,9 @@ static const struct option long_options[] = {
 	{"openmetrics", no_argument, NULL, LONG_OPENMETRICS},
 	{"dry-run", no_argument, NULL, LONG_DRY_RUN},
 	{"hash", no_argument, NULL, LONG_HASH},
+	{"http", no_argument, NULL, LONG_HTTP},
+	{"exit", no_argument, NULL, LONG_EXIT},
+	{"serve", no_argument, NULL, LONG_SERVE},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -274,6 +280,9 @@ static const struct {
 	{LONG_OPENMETRICS, OPTION_OPENMETRICS},
 	{LONG_DRY_RUN, OPTION_DRY_RUN},
 	{LONG_HASH, OPTION_HASH},
+	{LONG_HTTP, OPTION_AGENT},
+	{LONG_EXIT, OPTION_AGENT},
+	{LONG_SERVE, OPTION_AGENT},
 };
 
 /* Which verbs take it; 0: all. */
@@ -338,6 +347,12 @@ static bool *special_switch(struct arguments *a, int option)
 		return &a->dry_run;
 	case LONG_HASH:
 		return &a->hash;
+	case LONG_HTTP:
+		return &a->http;
+	case LONG_EXIT:
+		return &a->by_exit;
+	case LONG_SERVE:
+		return &a->serve;
 	default:
 		return NULL;
 	}
@@ -479,6 +494,8 @@ static const char *option_name(unsigned bits)
 		return "--by";
 	if (bits & OPTION_DRY_RUN)
 		return "--dry-run";
+	if (bits & OPTION_AGENT)
+		return "option of agent";
 	if (bits & OPTION_HASH)
 		return "--hash";
 	if (bits & OPTION_CONNECTIONS)

@@ -26,6 +26,7 @@ enum verb_option {
 	OPTION_LINES = 1 << 7,
 	OPTION_DRY_RUN = 1 << 8,
 	OPTION_HASH = 1 << 9,
+	OPTION_AGENT = 1 << 10,	  /* all that agent takes */
 	OPTION_DRILL = 1 << 16,	  /* all that drill takes */
 	OPTION_UPGRADE = 1 << 17, /* all that upgrade takes */
 	OPTION_DEADLINE = 1 << 18,
@@ -91,6 +92,7 @@ struct arguments {
 	bool watch, list, follow, all, yes, put_back, smoke_may_be_silent;
 	bool alias, no_alias, must_connect, cat, schema;
 	bool with_addresses, with_environment, openmetrics, dry_run, hash;
+	bool http, by_exit, serve;
 	const char *alias_name;	       /* NULL = that of the service */
 	bool outdated;		       /* then there may be any number of services */
 	const char *texts[TEXT_COUNT]; /* NULL = not given */

@@ -493,18 +493,58 @@ static const struct verb verbs[] = {
 		.run = verb_retire,
 	},
 	{
-		.name = "leave",
-		.arguments = "UNIT",
-		.summary = "lead clients of AF_UNIX sockets away from an instance that has ended",
-		.details = "      --path=PATH      of a service that was disabled and whose "
-			   "instances still serve\n"
-			   "The unit itself calls this (ExecStopPost=), if it has such sockets. It "
-			   "never\nfails a unit and takes at most 5 s.\n",
+		.name = "agent",
+		.arguments = "SERVICE",
+		.summary = "what this host says of itself to balancers: up, drain or down",
+		.details =
+			"Without an option the line of HAProxy's agent-check.\n"
+			"      --http           an answer by HTTP: 200, or 503 with the reason\n"
+			"      --exit           and the exit code of keepalived's scripts: 0 up, 1 "
+			"down,\n"
+			"                       2 + weight (misc_dynamic)\n"
+			"      --serve          to all who connect to the socket that systemd "
+			"hands over\n"
+			"Goes by what is pinned: works without hsd.\n",
 		.min = 1,
 		.max = 1,
-		.options = OPTION_PATH,
+		.options = OPTION_AGENT,
 		.local = true,
-		.stays = "the unit itself calls it",
+		.stays = "it is about the machine that it runs on",
+		.run = verb_agent,
+	},
+	{
+		.name = "join",
+		.arguments = "[SERVICE...]",
+		.summary = "this host takes new clients again; see leave",
+		.max = ARGUMENTS_MAX,
+		.local = true,
+		.stays = "it is about the machine that it runs on",
+		.root = "it changes what balancers are told",
+		.run = verb_join,
+	},
+	{
+		.name = "leave",
+		.arguments = "[SERVICE...]",
+		.summary = "tell balancers that this host leaves, and wait for its connections",
+		.details =
+			"      --settle=SPAN    at least so long, for balancers to notice (default "
+			"5s)\n"
+			"      --deadline=SPAN  at most so long (default 30s)\n"
+			"Of these services, or of all; hsctl join takes it back. Traffic that "
+			"comes "
+			"is served.\n"
+			"With the unit of a slot (app@0.service) it is a command of that unit's "
+			"own, "
+			"which\nleads clients of AF_UNIX sockets away from an instance that has "
+			"ended:\n"
+			"      --path=PATH      of a service that was disabled and whose "
+			"instances still serve\n"
+			"The unit itself calls this (ExecStopPost=), if it has such sockets. It "
+			"never\nfails a unit and takes at most 5 s.\n",
+		.max = ARGUMENTS_MAX,
+		.options = OPTION_PATH | OPTION_DEADLINE | OPTION_SETTLE,
+		.local = true,
+		.stays = "it is about the machine that it runs on",
 		.run = verb_leave,
 	},
 	{

@@ -76,3 +76,5 @@ int verb_complete(const struct arguments *arguments);
 int verb_version(const struct arguments *arguments);
 int verb_retire(const struct arguments *arguments);
 int verb_leave(const struct arguments *arguments);
+int verb_join(const struct arguments *arguments);
+int verb_agent(const struct arguments *arguments);

@@ -7,6 +7,7 @@
 #include "hsctl/path/pathleave.h"
 #include "hsctl/verb/hook.h"
 #include "hsctl/verb/verb.h"
+#include "hsctl/verb/verb_join.h"
 #include "hsctl/verbs.h"
 #include "plane/act/retire.h"
 #include "system/configfile.h"
@@ -53,8 +54,11 @@ int verb_leave(const struct arguments *arguments)
 	struct config config;
 	struct hook hook;
 
+	unsigned slot;
 	int r;
 
+	if (!arguments->n || name_from_unit(arguments->given[0], hook.service, &slot))
+		return leave_host(arguments);
 	if (hook_begin(&hook, arguments))
 		return EXIT_USAGE;
 	r = configfile_load(hook.service, &config, NULL);

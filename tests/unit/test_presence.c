@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* core/presence: what a host says of itself, and how each kind of balancer hears it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/presence.h"
+#include "util/macro.h"
+
+static const struct {
+	struct presence_facts facts;
+	const char *line;
+	int exit;
+} cases[] = {
+	{{.live = 1, .slots = 2, .weight = 100}, "up ready 100%\n", 0},
+	{{.live = 3, .slots = 4, .weight = 75}, "up ready 75%\n", 77},
+	{{.live = 1, .slots = 16, .weight = 0}, "up ready 1%\n", 3},
+	{{.live = 1, .slots = 2, .weight = 100, .left = true}, "up drain\n", 2},
+	{{.live = 2, .slots = 2, .weight = 100, .held = true},
+	 "down #new connections are held by hsctl park\n",
+	 1},
+	/* who has left and is held is down all the same */
+	{{.live = 2, .slots = 2, .held = true, .left = true},
+	 "down #new connections are held by hsctl park\n",
+	 1},
+	{{.slots = 2, .retired = 1}, "down #no slot is ready\n", 1},
+	{{.slots = 2, .retired = 2}, "down #it is stopped on purpose\n", 1},
+	{{.unknown = true}, "down #there is no such service here\n", 1},
+};
+
+static void each_is_told(void **state)
+{
+	char text[PRESENCE_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct presence presence = presence_judge(&cases[i].facts);
+
+		presence_line(&presence, text);
+		assert_string_equal(text, cases[i].line);
+		assert_int_equal(presence_exit(&presence), cases[i].exit);
+	}
+}
+
+static void by_http_only_up_is_200(void **state)
+{
+	char text[PRESENCE_TEXT_MAX], *body;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct presence presence = presence_judge(&cases[i].facts);
+		bool up = presence.state == PRESENCE_UP;
+
+		presence_http(&presence, text);
+		assert_int_equal(strncmp(text, up ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 503 ", 13),
+				 0);
+		body = strstr(text, "\r\n\r\n");
+		assert_non_null(body);
+		assert_int_equal(atoi(strstr(text, "Content-Length: ") + 16), strlen(body + 4));
+		assert_non_null(strstr(body, presence.reason));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_is_told),
+		cmocka_unit_test(by_http_only_up_is_200),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
