@@ -26,9 +26,9 @@ int hs_trace_udp(struct sk_reuseport_md *md, __u64 word, __u32 choice);
 int hs_select_udp(struct sk_reuseport_md *md);
 int hs_fitness(__u64 word, __u64 print, __u64 epochs, __u32 tick, __u32 idle);
 int hs_remember(__u64 mix, __u32 tick, __u32 slot);
-int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 named, __u32 known);
+int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 named, __u32 known);
 int hs_quic_far(struct sk_reuseport_md *md, __u32 offset);
-int hs_fall_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 places, __u64 word);
+int hs_fall_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 choice, __u64 word);
 int hs_decide_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport);
 
 /* As many buckets as the service's settings want: the map is made by user space. */
@@ -155,16 +155,18 @@ static __always_inline int told_lately(void)
 	return 0;
 }
 
-/* The socket that was wanted is gone. */
-__noinline int hs_fall_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 places,
+/* The socket that was wanted is gone: what comes of a choice of none. It is the caller of all who
+ * asks for this, not who finds it out: each frame of the stack that lies between takes 32 bytes of
+ * its 512 at least, and many kernels round them up to multiples of that. */
+__noinline int hs_fall_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 choice,
 			   __u64 word)
 {
 	struct hs_flow flow = {.hash = hash, .sport = (__u16)sport};
-	__u32 zero = 0, wanted = places & 0xff, got;
+	__u32 zero = 0, places = choice >> 8, wanted = places & 0xff, got;
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 
 	if (!md || !shards)
-		return HS_SLOT_NONE;
+		return (int)choice;
 	barrier_var(wanted);
 	got = hs_fall_through(md, word, places, hash);
 	if (got != wanted) {
@@ -172,24 +174,26 @@ __noinline int hs_fall_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport, 
 		if (!told_lately())
 			tell_fall(shards, &flow, word, wanted, got);
 	}
-	return got;
+	return (int)HS_CHOICE(got, places & 0xffff);
 }
 
-/* As the routing word wants it. Returns HS_CHOICE(); with HS_SLOT_NONE the kernel chooses. */
+/* As the routing word wants it. Returns HS_CHOICE(), of HS_SLOT_NONE if the socket is gone. */
 static __always_inline __u32 decide(struct sk_reuseport_md *md, const struct hs_control *control,
-				    const struct hs_shards *shards, struct hs_flow *flow)
+				    const struct hs_shards *shards, struct hs_flow *flow,
+				    int recall)
 {
 	__u64 word = *(const volatile __u64 *)&control->word;
-	__u32 places = hs_places(md, NULL, control, word, flow, shards, 1), wanted = places & 0xff;
+	__u32 places = hs_places(md, NULL, control, word, flow, shards, recall),
+	      wanted = places & 0xff;
 
 	barrier_var(wanted);
 	if (wanted < HS_SLOTS_MAX &&
 	    !try_shard(md, wanted, hs_pick_shard(shards->live[wanted], flow->hash)))
 		return HS_CHOICE(wanted, places);
-	return HS_CHOICE(hs_fall_udp(md, flow->hash, flow->sport, places, word), places);
+	return HS_CHOICE(HS_SLOT_NONE, places);
 }
 
-/* The same for a flow that is not known yet, or not any more. */
+/* The same for a flow that is not known yet, or not any more: nor is its bucket, then. */
 __noinline int hs_decide_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport)
 {
 	struct hs_flow flow = {.hash = hash, .sport = (__u16)sport};
@@ -197,8 +201,8 @@ __noinline int hs_decide_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport
 	__u32 zero = 0;
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 
-	return md && control && shards ? (int)decide(md, control, shards, &flow)
-				       : (int)HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_NOTHING);
+	return md && control && shards ? (int)decide(md, control, shards, &flow, 0)
+				       : (int)HS_CHOICE_BY(HS_SLOT_NONE, 0);
 }
 
 static __always_inline struct hs_flow udp_flow_of(struct sk_reuseport_md *md)
@@ -250,25 +254,47 @@ static __always_inline __u64 live_of(const struct hs_shards *shards, __u32 slot)
 }
 
 /* When the socket that a datagram should have got is gone: the others of the slot that its id
- * names, of the slot where its flow is known, then as if it were the first. Returns a choice. */
-__noinline int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 named,
-			  __u32 known)
+ * names, of the slot where its flow is known. Returns a choice, of none if they are gone, too. */
+__noinline int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 named, __u32 known)
 {
 	__u32 zero = 0;
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 
 	if (!md || !shards)
-		return HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_NOTHING);
+		return HS_CHOICE_BY(HS_SLOT_NONE, 0);
 	if (live_of(shards, named) && !hs_try_slot(md, named, hash))
 		return (int)HS_CHOICE_BY(named, HS_WHY_QUIC);
 	if (live_of(shards, known) && !hs_try_slot(md, known, hash))
 		return (int)HS_CHOICE_BY(known, HS_WHY_FLOW);
-	return hs_decide_udp(md, hash, sport);
+	return HS_CHOICE_BY(HS_SLOT_NONE, 0);
 }
 
 __noinline int hs_trace_udp(struct sk_reuseport_md *md, __u64 word, __u32 choice)
 {
 	return md ? trace(md, NULL, HS_SLOT_NONE, word, choice) : 0;
+}
+
+/* A choice of none: those who come next are tried. */
+static __always_inline __u32 fall(struct sk_reuseport_md *md, const struct hs_control *control,
+				  const struct hs_flow *flow, __u32 choice)
+{
+	if ((choice & 0xff) < HS_SLOTS_MAX)
+		return choice;
+	return hs_fall_udp(md, flow->hash, flow->sport, choice,
+			   *(const volatile __u64 *)&control->word);
+}
+
+/* A socket is gone, or there was none: then as if the datagram were the first of its flow. */
+static __always_inline __u32 reroute(struct sk_reuseport_md *md, const struct hs_control *control,
+				     const struct hs_flow *flow, __u32 named, __u32 known)
+{
+	__u32 choice = HS_CHOICE_BY(HS_SLOT_NONE, 0);
+
+	if (named < HS_SLOTS_MAX || known < HS_SLOTS_MAX)
+		choice = hs_reroute(md, flow->hash, named, known);
+	if ((choice & 0xff) < HS_SLOTS_MAX)
+		return choice;
+	return fall(md, control, flow, hs_decide_udp(md, flow->hash, flow->sport));
 }
 
 /* The word is asked for that here, as a flow that is known does without it otherwise. */
@@ -306,7 +332,8 @@ int hs_select_udp(struct sk_reuseport_md *md)
 		return SK_PASS;
 	}
 	if (control->flow_mode == HS_FLOW_NONE) {
-		on_chosen(md, control, decide(md, control, shards, &flow));
+		choice = decide(md, control, shards, &flow, 1);
+		on_chosen(md, control, fall(md, control, &flow, choice));
 		return SK_PASS;
 	}
 	tick = present_tick();
@@ -319,7 +346,7 @@ int hs_select_udp(struct sk_reuseport_md *md)
 	live = live_of(shards, slot);
 	choice = HS_CHOICE_BY(slot, named < HS_SLOTS_MAX ? HS_WHY_QUIC : HS_WHY_FLOW);
 	if (!live || try_shard(md, slot, hs_pick_shard(live, flow.hash)))
-		choice = hs_reroute(md, flow.hash, flow.sport, named, known);
+		choice = reroute(md, control, &flow, named, known);
 	slot = choice & 0xff;
 	if (slot < HS_SLOTS_MAX && slot != known)
 		hs_remember(mix, tick, slot);
