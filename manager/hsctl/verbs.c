@@ -256,7 +256,7 @@ static const struct verb verbs[] = {
 	},
 	{
 		.name = "pin",
-		.arguments = "SERVICE [PREFIX SLOT|none]",
+		.arguments = "SERVICE [PREFIX] [SLOT|none]",
 		.summary = "clients with these addresses go to this slot; or who is pinned",
 		.details = "While the slot is not in service they go by the table. Prefixes may "
 			   "not overlap.\n",

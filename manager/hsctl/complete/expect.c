@@ -113,6 +113,8 @@ static void offer_argument(struct expect *expect, const char *token)
 		{"SERVICE", OFFER_SERVICES, NULL},
 		{"TEMPLATE", OFFER_TEMPLATES, NULL},
 		{"SLOT", OFFER_SLOTS, NULL},
+		{"SLOT|none", OFFER_SLOTS, "none"},
+		{"PERCENT%", OFFER_WORDS, "0%|50%|100%|200%"},
 		{"FILE", OFFER_FILES, NULL},
 		{"SHARE%|off", OFFER_WORDS, "off|1%|5%|10%|50%"},
 		{"check", OFFER_WORDS, "check"},

@@ -7,12 +7,18 @@
 #include "hsctl/show/table.h"
 #include "util/macro.h"
 
+/* What was not counted is not there. */
+static bool has(json_object *slot, const char *key)
+{
+	return json_object_object_get_ex(slot, key, NULL);
+}
+
 static void set_percent(struct libscols_line *line, unsigned column, json_object *slot,
 			const char *key)
 {
 	char text[32] = "-";
 
-	if (!json_is_null(slot, key))
+	if (has(slot, key))
 		snprintf(text, sizeof(text), "%.1f%%", 100 * json_double(slot, key));
 	cell_set_text(line, column, text);
 }
@@ -119,11 +125,11 @@ void render_shares(const struct render *render, json_object *status)
 	for (size_t i = 0; i < json_count(slots); i++) {
 		json_object *slot = json_object_array_get_idx(slots, i);
 
-		if (json_is_null(slot, "share"))
+		if (!has(slot, "share"))
 			continue;
 		fprintf(render->out, "%sslot %" PRId64 " %.1f%%", any ? ", " : "",
 			json_number(slot, "slot", -1), 100 * json_double(slot, "share"));
-		if (!json_is_null(slot, "share_got"))
+		if (has(slot, "share_got"))
 			fprintf(render->out, " (got %.1f%%)", 100 * json_double(slot, "share_got"));
 		if (json_number(slot, "drops", 0) > 0)
 			fprintf(render->out, " (%" PRId64 " datagrams dropped)",
