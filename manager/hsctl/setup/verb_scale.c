@@ -196,9 +196,13 @@ static int run_job(struct scale *scale, enum unit_action action, unsigned slot)
 	char unit[UNIT_NAME_MAX];
 
 	(void)name_unit(scale->service, slot, unit, sizeof(unit));
-	if (units_run_job(scale->systemd, action, unit, START_TIMEOUT, &problem) < 0)
-		return fail(scale, &problem);
-	return EXIT_DONE;
+	if (units_run_job(scale->systemd, action, unit, START_TIMEOUT, &problem) >= 0)
+		return EXIT_DONE;
+	reply_fail(&scale->reply, EXIT_FAILED,
+		   "%s: %.200s; the others serve all clients; see journalctl -u %s, mend it, and "
+		   "say the same again",
+		   scale->service, problem.text, unit);
+	return EXIT_FAILED;
 }
 
 /* ---- upwards ---- */
