@@ -75,6 +75,22 @@ none_lower() {
 	awk -v longest="$(value hotstandby_manager_longest_turn_seconds <<<"$metrics")" 'BEGIN { exit !(longest > 0) }'
 }
 
+@test "weights and shares are those of the table, and of no other policy" {
+	local table metrics
+	[[ $(hs metrics) != *hotstandby_slot_share_ratio* ]]
+	hs policy app hash --by=client
+	hs weight app 1 50%
+	table=$(hs table app --json)
+	metrics=$(hs metrics)
+	[[ $(value 'hotstandby_slot_weight_ratio{service="app",slot="1"}' <<<"$metrics") == 0.5 ]]
+	jq -e --argjson share "$(value 'hotstandby_slot_share_ratio{service="app",slot="1"}' <<<"$metrics")" \
+		'.slots[1] | .buckets / 65536 == $share and $share > 0.3 and $share < 0.37' <<<"$table"
+	run -0 promtool check metrics <<<"$metrics"
+	[[ -z $output ]]
+	hs weight app 1 100%
+	hs policy app standby
+}
+
 @test "a change is counted when it is done, with hsd and without, also when hsd is killed then" {
 	local before done_at
 	before=$(counted "$switched")

@@ -113,7 +113,7 @@ static const char one_service[] =
 	"\"listeners\":[{\"protocol\":\"udp\",\"address\":\"0.0.0.0:53\"}],"
 	"\"slots\":["
 	"{\"slot\":0,\"role\":\"active\",\"state\":\"ready\",\"health\":\"unhealthy\","
-	"\"connections\":null,\"chosen\":12,\"stalled_ms\":2500,\"outdated\":{\"files\":1,"
+	"\"weight\":50,\"share\":0.125,\"connections\":null,\"chosen\":12,\"stalled_ms\":2500,\"outdated\":{\"files\":1,"
 	"\"since\":\"2026-01-31T12:00:00.000Z\"},"
 	"\"problem\":null},"
 	"{\"slot\":1,\"role\":\"standby\",\"state\":\"ready\",\"health\":null,"
@@ -178,6 +178,8 @@ static void test_service(void **state)
 		"hotstandby_slot_connections{service=\"app\",slot=\"1\"} 5",
 		"hotstandby_slot_chosen_total{service=\"app\",slot=\"0\"} 12",
 		"hotstandby_slot_datagrams_total{service=\"app\",slot=\"0\"} 12",
+		"hotstandby_slot_weight_ratio{service=\"app\",slot=\"0\"} 0.5",
+		"hotstandby_slot_share_ratio{service=\"app\",slot=\"0\"} 0.125",
 		"hotstandby_slot_stalled_seconds{service=\"app\",slot=\"0\"} 2.5",
 		"hotstandby_slot_stalled_seconds{service=\"app\",slot=\"1\"} 0",
 		"hotstandby_slot_outdated{service=\"app\",slot=\"0\"} 1",
@@ -204,6 +206,7 @@ static void test_unknown(void **state)
 		"hotstandby_slot_connections{service=\"app\",slot=\"0\"}",
 		"hotstandby_slot_health{service=\"app\",slot=\"1\"",
 		"hotstandby_slot_queued_connections",
+		"hotstandby_slot_share_ratio{service=\"app\",slot=\"1\"}",
 		"hotstandby_drill_last_timestamp_seconds",
 		"hotstandby_change_duration_seconds_bucket{service=\"app\",verb=\"drain\"",
 		"hotstandby_build_info",
