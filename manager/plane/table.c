@@ -374,7 +374,8 @@ static int change_locked(struct plane *plane, const struct table_change *change,
 	*ret_outcome = (struct table_outcome) {0};
 	if (!takes && is_same(held, next))
 		return 0;
-	ret_outcome->moved = spread_moved(held->buckets, next->buckets);
+	if (!takes && next->spread.key == held->spread.key && next->spread.by == held->spread.by)
+		ret_outcome->moved = spread_moved(held->buckets, next->buckets);
 	ret_outcome->changed = true;
 	r = plane_table_publish(plane, next, takes);
 	return r ? problem_set(problem, r, "its table cannot be written: %s", strerror(-r)) : 0;

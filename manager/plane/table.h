@@ -41,8 +41,10 @@ struct table_change {
 
 /* What came of it. */
 struct table_outcome {
-	bool changed;	/* anything at all */
-	uint32_t moved; /* buckets that have another first slot than before */
+	bool changed; /* anything at all */
+	/* buckets that have another first slot than before; 0 also where clients are in other
+	 * buckets now, so that it would say nothing */
+	uint32_t moved;
 };
 
 /*

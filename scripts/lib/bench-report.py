@@ -80,6 +80,10 @@ def worst(row):
     return max(sample for case in row.cases for sample in case["samples"]) if row.cases else None
 
 
+def slowest(row):
+    return max(row.median(f"hsctl {verb}") for verb in ("scale", "weight", "pin"))
+
+
 def enable_beyond(row):
     """systemd reads all its units again; what hsctl and hsd add to that."""
     beyond = [row.median(f"hsctl enable, {which}") - row.median(f"systemctl daemon-reload until it answers, {which}")
@@ -100,6 +104,15 @@ def make_rows():
         Row("command", "hsctl switchover, whole command", ("<=", 10, "ms"), median_of("switchover")),
         Row("flip", "flip itself, inside hsd", ("<=", 1000, "ns"), median_of("inside hsd")),
         Row("upgrade", "hsctl upgrade, beyond two restarts and settling", ("<=", 200, "ms"), median_of(UPGRADE)),
+        Row("spread-moves", "policy hash: clients that move, 4 to 5 slots", ("<=", 22, "%"),
+            median_of("clients that move, 4 to 5 slots")),
+        Row("spread-more", "policy hash: clients that move, 8 to 9 slots", ("<=", 13, "%"),
+            median_of("clients that move, 8 to 9 slots")),
+        Row("spread-others", "policy hash: clients of the others that move when one dies", ("<=", 0, "%"),
+            median_of("clients of the others that move when one of 4 dies")),
+        Row("spread-command", "hsctl scale, weight, pin, whole command, the slowest", ("<=", 20, "ms"), slowest),
+        Row("spread-flows", "datagrams for a CPU second of nfacctd, slots / one alone", (">=", 0.95, ""),
+            lambda row: min(row.median("two slots / one alone"), row.median("four slots / one alone"))),
         Row("health", "CPU of hsd, probing two slots by HTTP once a second", ("<=", 5, "%"),
             median_of("two slots, by HTTP, Interval=1s")),
         Row("adopt", "adoption of a slot with 4 sockets, the first time", ("<=", 10, "ms"),
@@ -156,10 +169,17 @@ def derive_upgrade(row):
         row.add_case(UPGRADE, "ms", [a - b - SETTLE_MS for a, b in zip(*sides)])
 
 
+def derive_spread(row):
+    for slots in ("two slots", "four slots") if row.cases else ():
+        pairs = zip(row.samples(slots), row.samples("one nfacctd without hotstandby"))
+        row.add_case(f"{slots} / one alone", "", [a / b for a, b in pairs])
+
+
 def derive(rows):
     """Cases that follow from others: differences and ratios, round by round."""
     by_name = {row.name: row for row in rows}
     derive_upgrade(by_name["upgrade"])
+    derive_spread(by_name["spread-flows"])
     connect, datagrams = by_name["connect"], by_name["datagrams"]
     for row, case in ((by_name["selector"], "standby, 1 shard"), (by_name["udp"], "connection")):
         for base in ("empty program", "bare select") if row.cases else ():

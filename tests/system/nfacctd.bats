@@ -12,45 +12,10 @@ load lib/exporters
 setup_file() {
 	rig_up
 	inside systemctl start hsd
-	# what the example says, with a log that tells of templates, and written every two seconds
-	inside cp $examples/nfacctd@.service /etc/systemd/system/
-	inside mkdir -p /etc/pmacct /etc/hotstandby
-	configured
-	settings /etc/hotstandby/nfacctd.conf
-	inside systemctl daemon-reload
-	exporters_up 16
-	record 9 3000
-	hs enable nfacctd@.service >"$BATS_FILE_TMPDIR/enable" 2>&1
-	inside systemctl start nfacctd@0 nfacctd@1 nfacctd@2 nfacctd@3
-	wait_for 20 is_ready nfacctd
-}
-
-# configured [SED-COMMAND...]: nfacctd's own configuration, as of the example
-configured() {
-	inside sed -e 's/^print_refresh_time.*/print_refresh_time[flows]: 2/' "${@/#/-e}" $examples/nfacctd@.conf |
-		cat - <(printf 'debug: true\nlogfile: /var/lib/nfacctd/%%i/log\n') | write /etc/pmacct/nfacctd@.conf
-}
-
-# settings FILE: the example's, without what this hotstandby does not know yet
-settings() {
-	local known
-	known=$(hs config --schema | jq -r '[.. | .key? // empty] | join("|")')
-	inside grep -E "^(#|\[|($known)=|$)" $examples/nfacctd-service.conf | write "$1"
+	nfacctd_up
 }
 
 has_sockets() { [[ $(status nfacctd '[.slots[].sockets] | join(" ")') == "$1" ]]; }
-
-# alone [SED-COMMAND...]: one instance of the example that nothing watches over, as the service "plain"
-alone() {
-	configured "$@" 's/2100/2101/' 's/1790/1791/' 's,/nfacctd-%i/,/plain-%i/,' 's,/var/lib/nfacctd/,/var/lib/plain/,'
-	inside sed -i -e 's,/var/lib/nfacctd/,/var/lib/plain/,' /etc/pmacct/nfacctd@.conf
-	inside mv /etc/pmacct/nfacctd@.conf /etc/pmacct/plain@.conf
-	configured
-	inside bash -c "sed 's/nfacctd-%i/plain-%i/g; s,nfacctd/%i,plain/%i,; s,pmacct/nfacctd@,pmacct/plain@,' \\
-		$examples/nfacctd@.service >/etc/systemd/system/plain@.service; systemctl daemon-reload; rm -rf /var/lib/plain"
-	nfacctd_state=/var/lib/plain/%i
-	inside systemctl start plain@0
-}
 
 # restarted_alone: flows, and one restart among them, until it is plain what became of those behind it
 restarted_alone() {

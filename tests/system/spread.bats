@@ -121,7 +121,7 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	hs weight echo 2 100%
 	[[ $(by_udp) == "$before" ]]
 	run -0 hs pin echo 127.0.0.16/28 3
-	[[ $output == 'echo: 127.0.0.16/28 is pinned to slot 3; '* ]]
+	[[ $output == 'echo: 127.0.0.16/28 is pinned to slot 3.' ]]
 	[[ $(by_tcp | cut -d' ' -f7-22) == '3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3' ]]
 	[[ $(hs where --json echo 127.0.0.17 | jq -r .why) == 'pinned by 127.0.0.16/28' ]]
 	run -3 --separate-stderr hs pin echo 127.0.0.0/24 1
@@ -132,6 +132,50 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	run -2 --separate-stderr hs pin echo nonsense 1
 	hs pin echo 127.0.0.16/28 none
 	[[ $(by_udp) == "$before" ]]
+}
+
+@test "odd texts are told what is wrong with them, by hsctl and by the bus, and nothing changes" {
+	local text before service=(org.hotstandby1 /org/hotstandby1/service/echo org.hotstandby1.Service)
+	before=$(hs table echo --json)
+	for text in '' x 1.2.3 1.2.3.4/24 '[::1' '[::1]x' 1.2.3.4:0 1.2.3.4:65536 ::1%lo '1.2.3.4%n' 01.2.3.4 "$(printf 'x%.0s' {1..3000})"; do
+		run -2 --separate-stderr hs where echo "$text"
+		[[ $stderr == *'is no client; it takes an address'* && ${#stderr} -lt 300 ]]
+		run -1 --separate-stderr inside busctl call "${service[@]}" Where s "$text"
+		[[ $stderr == *'is no client; it takes an address'* && ${#stderr} -lt 300 ]]
+	done
+	for text in '' x 1.2.3.4/33 ::/129 1.2.3.4/ 1.2.3.4/-1 1.2.3.4/24/3 "$(printf 'x%.0s' {1..3000})"; do
+		run -2 --separate-stderr hs pin echo "$text" 1
+		[[ $stderr == *'is not a prefix of addresses'* && ${#stderr} -lt 300 ]]
+		run -1 --separate-stderr inside busctl call "${service[@]}" SetPinned su "$text" 1
+		[[ $stderr == *'is not a prefix of addresses'* && ${#stderr} -lt 300 ]]
+	done
+	for text in '' x 16 None 1.0; do
+		run -2 --separate-stderr hs pin echo 192.0.2.0/24 "$text"
+		[[ $stderr == *'is not the number of a slot, 0 to 15'* ]]
+		run -2 --separate-stderr hs weight echo "$text" 50%
+	done
+	for text in '' % 1e3 0x10 100.5% 99999999999999999999; do
+		run -2 --separate-stderr hs weight echo 1 "$text"
+		[[ $stderr == *'is no weight; it takes 0% to 1000%'* ]]
+	done
+	for text in 16 254 256 4294967295; do
+		run -1 inside busctl call "${service[@]}" SetPinned su 192.0.2.0/24 "$text"
+		run -1 inside busctl call "${service[@]}" SetWeight uu "$text" 50
+	done
+	run -1 inside busctl call "${service[@]}" SetWeight uu 1 1001
+	for text in 0 5 17 4294967295; do
+		run -1 inside busctl call "${service[@]}" SetSlots u "$text"
+		[[ $output == *'it has 4 slots by its settings (Slots=); between 1 and as many'* ]]
+	done
+	run -1 inside busctl call "${service[@]}" SetHash s nobody
+	# IPv4 is in there, too
+	hs pin echo 192.0.2.0/24 1
+	run -3 --separate-stderr hs pin echo ::/0 2
+	[[ $stderr == *'::/0 overlaps 192.0.2.0/24, which is pinned to slot 1; unpin that first: hsctl pin '* ]]
+	run -3 --separate-stderr hs scale echo 1
+	[[ $stderr == *'192.0.2.0/24 is pinned to slot 1; pin it to another slot first'* ]]
+	hs pin echo 192.0.2.0/24 none
+	diff <(hs table echo --json | jq 'del(.generation, .slots[].share_got)') <(jq 'del(.generation, .slots[].share_got)' <<<"$before")
 }
 
 @test "weights that add to nothing are refused, and nothing changes" {
@@ -163,6 +207,8 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	[[ $(status echo '.slots | length') == 6 ]]
 	inside rm /etc/hotstandby/echo.conf.d/zzz.conf
 	inside systemctl reload hsd
+	run -0 hs scale echo 4
+	[[ $output == 'echo: slots 0 to 3 are at work, and have all clients.' ]]
 	run -0 hs scale echo 4
 	[[ $(by_udp) == "$before" ]]
 	[[ $(unit_state echo@4) == inactive && $(unit_state echo@5) == inactive ]]
@@ -212,7 +258,20 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	inside systemctl reload hsd
 	[[ $(hs table echo --hash) == "$before" ]]
 	has_said problem 'can be read by others'
-	inside chmod 0600 /etc/hotstandby/echo.key
+	inside sh -c 'cd /etc/hotstandby; chmod 0600 echo.key; mv echo.key kept; mkfifo -m 0600 echo.key'
+	run -3 --separate-stderr hs policy echo hash
+	[[ $stderr == *'HashKey=/etc/hotstandby/echo.key is no file'* ]]
+	inside sh -c 'cd /etc/hotstandby; rm echo.key; umask 077; echo short >echo.key'
+	run -3 --separate-stderr hs policy echo hash
+	[[ $stderr == *'has no key in it: it takes text of 8 to '* ]]
+	inside rm /etc/hotstandby/echo.key
+	run -3 --separate-stderr hs policy echo hash
+	[[ $stderr == *'cannot be read: No such file or directory; write it with: '* ]]
+	inside sh -c 'cd /etc/hotstandby; cp -p kept echo.key; chown 1 echo.key'
+	run -3 --separate-stderr hs policy echo hash
+	[[ $stderr == *'HashKey=/etc/hotstandby/echo.key '* ]]
+	[[ $(hs table echo --hash) == "$before" ]]
+	inside sh -c 'cd /etc/hotstandby; mv kept echo.key'
 	run -0 hs policy echo hash
 	[[ $(hs table echo --json | jq .shared_key) == true && $(hs table echo --hash) != "$before" ]]
 	inside rm /etc/hotstandby/echo.conf.d/key.conf

@@ -10,6 +10,7 @@
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
+#include "service/report/placement.h"
 #include "service/whole/calls_spread.h"
 #include "util/macro.h"
 #include "util/parse.h"
@@ -217,11 +218,16 @@ int verb_where(const struct arguments *arguments)
 	struct question question = {.text = arguments->given[1]};
 	struct client_call call;
 	char service[SERVICE_NAME_MAX];
+	struct problem problem = {0};
 	struct reply reply = {0};
 	enum client_answer answer;
 
 	if (verb_service(arguments, service))
 		return EXIT_USAGE;
+	if (placement_check_client(question.text, &problem) < 0) {
+		complain("%s", problem.text);
+		return EXIT_USAGE;
+	}
 	call = call_of(arguments, service, "Where");
 	answer = client_ask(arguments, &call, &reply, "s", question.text);
 	finish_asking(arguments, answer, service, where_here, &question, &reply);

@@ -109,6 +109,18 @@ static void log_change(const struct service *service, const struct spread_order 
 	journal_log_deed(JOURNAL_POLICY, &scope, &deed, "%s", message);
 }
 
+void spread_describe(const struct service *service, const char *what,
+		     const struct table_outcome *outcome, struct problem *ret_message)
+{
+	if (!outcome->changed)
+		problem_set(ret_message, 0, "%s: %.200s, as it was", service->name, what);
+	else if (outcome->moved)
+		problem_set(ret_message, 0, "%s: %.200s; %.1f%% of the clients have moved",
+			    service->name, what, outcome->moved * 100.0 / HS_BUCKETS);
+	else
+		problem_set(ret_message, 0, "%s: %.200s", service->name, what);
+}
+
 int spread_change(struct service *service, const struct spread_order *order,
 		  struct table_outcome *ret_outcome, struct problem *ret_refusal)
 {
@@ -131,8 +143,7 @@ int spread_change(struct service *service, const struct spread_order *order,
 		return problem_set(ret_refusal, r, "%s: %.400s", service->name, why.text);
 	if (!ret_outcome->changed)
 		return 0;
-	problem_set(&message, 0, "%s: %.200s; %.1f%% of the clients have moved", service->name,
-		    order->what, ret_outcome->moved * 100.0 / HS_BUCKETS);
+	spread_describe(service, order->what, ret_outcome, &message);
 	log_change(service, order, message.text);
 	service_changed(service);
 	return 0;

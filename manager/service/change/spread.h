@@ -44,6 +44,10 @@ int spread_change(struct service *service, const struct spread_order *order,
  * (`problem` may be NULL). */
 int spread_hold(struct service *service, unsigned slot, bool held, struct problem *problem);
 
+/* What came of it, without a full stop. */
+void spread_describe(const struct service *service, const char *what,
+		     const struct table_outcome *outcome, struct problem *ret_message);
+
 /* What moving heavy buckets would do, or does, by what buckets got since the last time. The caller
  * owns the answer. */
 int spread_rebalance(struct service *service, bool dry_run, const struct journal_actor *actor,

@@ -243,8 +243,8 @@ static void fall(uint64_t word, uint32_t live, struct place_found *found, unsign
 	if (found->slot == HS_SLOT_NONE)
 		snprintf(found->why, sizeof(found->why), "no slot has a socket");
 	else
-		snprintf(found->why, sizeof(found->why), "%.60s, which is slot %u, has no socket",
-			 found->slot == second ? "its bucket's first slot" : why, found->wanted);
+		snprintf(found->why, sizeof(found->why), "%.60s, but slot %u has no socket", why,
+			 found->wanted);
 }
 
 static void find_by_table(const struct hs_table_copy *copy, const struct client *client,
@@ -334,6 +334,20 @@ static void describe(const struct plane *plane, const char *client, const struct
 			    client, bucket, found->why);
 }
 
+int placement_check_client(const char *text, struct problem *ret_problem)
+{
+	struct client client;
+
+	return parse_client(text, &client) < 0
+		       ? problem_set(
+				 ret_problem, -EINVAL,
+				 "\"%.60s\" is no client; it takes an address, with a port where "
+				 "that counts: 192.0.2.7, 192.0.2.7:4711, 2001:db8::7 or "
+				 "[2001:db8::7]:4711",
+				 text)
+		       : 0;
+}
+
 int placement_where(const struct plane *plane, const char *client, json_object **ret_answer,
 		    struct problem *ret_refusal)
 {
@@ -343,11 +357,9 @@ int placement_where(const struct plane *plane, const char *client, json_object *
 	json_object *object;
 	int r;
 
-	if (parse_client(client, &parsed) < 0)
-		return problem_set(ret_refusal, -EINVAL,
-				   "%s: \"%.60s\" is no client; it takes an address, with a port "
-				   "where that counts: 192.0.2.7, 192.0.2.7:4711, 2001:db8::7 or "
-				   "[2001:db8::7]:4711",
+	r = parse_client(client, &parsed);
+	if (r < 0)
+		return problem_set(ret_refusal, r, "%s: \"%.60s\" is no client",
 				   plane_service(plane), client);
 	r = find(plane, &parsed, &found, ret_refusal);
 	if (r < 0)

@@ -18,8 +18,10 @@ json_object *placement_json(const struct plane *plane, const char *message);
  * (`slots`, an array) "weight", "share" and, if anything was counted, "share_got". */
 void placement_add(const struct plane *plane, json_object *service, json_object *slots);
 
-/* Where new connections of a client go: "192.0.2.7", "2001:db8::7"; where the port counts, it is
- * said, too: "192.0.2.7:4711", "[2001:db8::7]:4711". -EINVAL and a sentence: that is none. */
+/* Whether that is a client: "192.0.2.7", "2001:db8::7"; where the port counts, it is said, too:
+ * "192.0.2.7:4711", "[2001:db8::7]:4711". -EINVAL and a sentence: it is none. */
+int placement_check_client(const char *text, struct problem *ret_problem);
+/* Where new connections of a client go. -EINVAL and a sentence: that cannot be said. */
 int placement_where(const struct plane *plane, const char *client, json_object **ret_answer,
 		    struct problem *ret_refusal);
 

@@ -24,13 +24,10 @@ static void refuse(struct request *request, const struct problem *sentence)
 static void answer(const struct service *service, const struct table_outcome *outcome,
 		   struct problem *what, struct request *request)
 {
-	struct problem message;
+	struct problem sentence, message;
 
-	if (outcome->changed)
-		problem_set(&message, 0, "%s: %.200s; %.1f%% of the clients have moved.",
-			    service->name, what->text, outcome->moved * 100.0 / HS_BUCKETS);
-	else
-		problem_set(&message, 0, "%s: %.200s, as it was.", service->name, what->text);
+	spread_describe(service, what->text, outcome, &sentence);
+	problem_set(&message, 0, "%s.", sentence.text);
 	request_done(request, placement_json(service->plane, message.text));
 }
 
@@ -236,7 +233,9 @@ void call_where(struct service *service, const char *client, struct request *req
 
 	if (!may_change(service, request))
 		return;
-	if (placement_where(service->plane, client, &found, &refusal) < 0)
+	if (placement_check_client(client, &refusal) < 0)
+		request_fail(request, REQUEST_INVALID, "%s", refusal.text);
+	else if (placement_where(service->plane, client, &found, &refusal) < 0)
 		refuse(request, &refusal);
 	else
 		request_done(request, found);

@@ -7,7 +7,9 @@
 # They are in a network namespace behind a veth, at the addresses $exporters_first and those behind it, IPv4 and IPv6,
 # and send to $collector or $collector6.
 #
-#   exporters_up N                makes all that
+#   nfacctd_up                    makes all that for 16 exporters; the example is enabled, and its four slots are ready
+#   alone [SED-COMMAND...]        one instance of it that nothing watches over, plain@0.service, at port 2101
+#   exporters_up N                makes the exporters
 #   record VERSION FLOWS [NAME]   has softflowd export so many flows, as version 9 or 10 (IPFIX), and keeps what it said
 #   begin_export RATE SECONDS [OPTION=VALUE]...
 #                                 sends what was kept from many exporters, RATE datagrams in a second in all:
@@ -153,3 +155,36 @@ forget_collected() {
 
 # has_collected NUMBER SLOT...
 has_collected() { (($(collected "${@:2}") >= $1)); }
+
+# ---- nfacctd ----
+
+nfacctd_up() {
+	# what the example says, with a log that tells of templates, and written every two seconds
+	inside cp $examples/nfacctd@.service /etc/systemd/system/
+	inside mkdir -p /etc/pmacct /etc/hotstandby
+	configured
+	inside cp $examples/nfacctd-service.conf /etc/hotstandby/nfacctd.conf
+	inside systemctl daemon-reload
+	exporters_up 16
+	record 9 3000
+	hs enable nfacctd@.service >"$BATS_FILE_TMPDIR/enable" 2>&1
+	inside systemctl start nfacctd@0 nfacctd@1 nfacctd@2 nfacctd@3
+	wait_for 20 is_ready nfacctd
+}
+
+# configured [SED-COMMAND...]: nfacctd's own configuration, as of the example
+configured() {
+	inside sed -e 's/^print_refresh_time.*/print_refresh_time[flows]: 2/' "${@/#/-e}" $examples/nfacctd@.conf |
+		cat - <(printf 'debug: true\nlogfile: /var/lib/nfacctd/%%i/log\n') | write /etc/pmacct/nfacctd@.conf
+}
+
+alone() {
+	configured "$@" 's/2100/2101/' 's/1790/1791/' 's,/nfacctd-%i/,/plain-%i/,' 's,/var/lib/nfacctd/,/var/lib/plain/,'
+	inside sed -i -e 's,/var/lib/nfacctd/,/var/lib/plain/,' /etc/pmacct/nfacctd@.conf
+	inside mv /etc/pmacct/nfacctd@.conf /etc/pmacct/plain@.conf
+	configured
+	inside bash -c "sed 's/nfacctd-%i/plain-%i/g; s,nfacctd/%i,plain/%i,; s,pmacct/nfacctd@,pmacct/plain@,' \\
+		$examples/nfacctd@.service >/etc/systemd/system/plain@.service; systemctl daemon-reload; rm -rf /var/lib/plain"
+	nfacctd_state=/var/lib/plain/%i
+	inside systemctl start plain@0
+}
