@@ -357,6 +357,13 @@ void spread_fill(const struct hs_spread *spread, uint32_t members, uint8_t bucke
 			move_bucket(&buckets[spread->moved[i].bucket], spread->moved[i].slot);
 }
 
+bool spread_fills_alike(const struct hs_spread *a, const struct hs_spread *b)
+{
+	return a->key == b->key && a->members == b->members &&
+	       !memcmp(a->weights, b->weights, sizeof(a->weights)) && a->n_moved == b->n_moved &&
+	       !memcmp(a->moved, b->moved, a->n_moved * sizeof(a->moved[0]));
+}
+
 /* ---- looking ---- */
 
 void spread_count(const uint8_t buckets[HS_BUCKETS], uint32_t counts[HS_SLOTS_MAX])

@@ -60,6 +60,9 @@ uint32_t spread_members(const struct hs_spread *spread, uint32_t in_service);
 /* Fills the buckets for these members, at least one. */
 void spread_fill(const struct hs_spread *spread, uint32_t members, uint8_t buckets[HS_BUCKETS]);
 
+/* Whether both fill them alike: filling takes milliseconds. */
+bool spread_fills_alike(const struct hs_spread *a, const struct hs_spread *b);
+
 /* How many buckets each slot is the first of. */
 void spread_count(const uint8_t buckets[HS_BUCKETS], uint32_t counts[HS_SLOTS_MAX]);
 /* How many go to another slot. */

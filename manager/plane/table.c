@@ -353,7 +353,10 @@ static int plan(const struct hs_table_copy *held, const struct table_change *cha
 	if (!in_service)
 		in_service = next->spread.members ?: (1U << next->spread.slots) - 1;
 	next->spread.members = spread_members(&next->spread, in_service);
-	spread_fill(&next->spread, next->spread.members, next->buckets);
+	if (spread_fills_alike(&next->spread, &held->spread))
+		memcpy(next->buckets, held->buckets, sizeof(next->buckets));
+	else
+		spread_fill(&next->spread, next->spread.members, next->buckets);
 	return 0;
 }
 

@@ -30,6 +30,7 @@
 #include "plane/bpf/pinset.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/kernel/program.h"
+#include "plane/table.h"
 
 #define PORT   8080
 #define EVERY  10
@@ -229,6 +230,66 @@ static void nothing_is_lost_forward_and_back(void **state)
 	assert_int_equal(rig_adopt(rig, pair.b), 0);
 	client_reset(held);
 	rig_until(rig_slot(rig, 0).closed == 12 && rig_slot(rig, 1).closed == 10);
+}
+
+static uint64_t fingerprint(const struct rig *rig)
+{
+	struct hs_table_copy *copy = malloc(sizeof(*copy));
+	uint64_t print;
+
+	assert_non_null(copy);
+	assert_true(plane_table_read(rig->plane, copy));
+	print = spread_fingerprint(copy);
+	free(copy);
+	return print;
+}
+
+static void take_hash(struct rig *rig)
+{
+	const struct table_change hash = {
+		.in_service = 0x3, .take_policy = true, .by = HS_BY_CLIENT, .slots = 2};
+	struct table_outcome outcome;
+	struct problem problem = {0};
+
+	if (plane_table_change(rig->plane, &hash, &outcome, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "%s", problem.text);
+}
+
+/* Of a table the version before knows nothing: it has left all as it was when we are back. */
+static void a_table_comes_when_it_is_wanted_and_is_kept(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), client = rig_local(PORT);
+	struct pair pair = start_pair(rig, &at);
+	uint64_t print;
+	char slot;
+	int held;
+
+	serve_pair(&pair);
+	rig_policy(rig, HS_POLICY_HASH);
+	go_back(rig);
+	held = client_connect(&client);
+	slot = client_ask(held);
+	rig_planes(rig);
+	assert_now();
+	/* as before: over all that are ready, by the connection's own hash */
+	assert_false(plane_is_spread(rig->plane));
+	assert_true(ask_often(&client, 50).of['A'] > 5);
+	assert_true(ask_often(&client, 50).of['B'] > 5);
+	assert_int_equal(rig_adopt(rig, pair.a), 0);
+	assert_int_equal(rig_adopt(rig, pair.b), 0);
+	take_hash(rig);
+	assert_true(plane_is_spread(rig->plane));
+	print = fingerprint(rig);
+	/* a client is on one slot now */
+	assert_int_equal(ask_often(&client, 20).of['A'] % 20, 0);
+	go_back(rig);
+	assert_int_equal(ask_often(&client, 20).of['A'] % 20, 0);
+	rig_planes(rig);
+	assert_now();
+	assert_true(plane_is_spread(rig->plane) && fingerprint(rig) == print);
+	assert_int_equal(client_ask(held), slot);
+	client_reset(held);
 }
 
 /* A look changes nothing, and finds what there is. */
@@ -826,6 +887,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CASE(nothing_is_lost_forward_and_back),
+		CASE(a_table_comes_when_it_is_wanted_and_is_kept),
 		CASE(who_looks_finds_the_version_before),
 		CASE(pins_in_use_are_left_alone),
 		CASE(a_service_alone_is_taken_over_without_accounting),

@@ -216,3 +216,36 @@ refuses() { inside journalctl -q -o cat --since="@$rig_began" -u hsd | grep -q '
 	lost_nothing
 }
 tells_who() { [[ $(inside systemctl show -P StatusText hsd) == *"another process works with $pins/%accounting-3, see fuser -v"* ]]; }
+
+# spread_word: "POLICY BY"
+spread_word() { status nginx '"\(.policy) \(.by)"'; }
+
+@test "policy hash of the release before is taken over as it is, gets a table when it is asked for, and is given back" {
+	local print
+	begin_load http://127.0.0.1:8080/ Welcome 12
+	downgrade
+	hs policy nginx hash
+	upgrade
+	[[ $(spread_word) == 'hash null' ]]
+	run -3 --separate-stderr hs where nginx 192.0.2.7
+	[[ $stderr == *'it has no table'*'hsctl policy nginx hash --by=client'* ]]
+	hs policy nginx hash --by=client
+	hs weight nginx 0 50%
+	[[ $(spread_word) == 'hash client' ]]
+	print=$(hs table nginx --hash)
+	inside systemctl restart nginx@0
+	wait_for 10 has_table "$print"
+
+	# it goes on by the hash that it knows, and knows nothing of a table
+	downgrade
+	[[ $(spread_word) == 'hash null' ]]
+	inside systemctl restart nginx@0
+	wait_for 10 is_ready nginx
+
+	upgrade
+	[[ $(spread_word) == 'hash client' ]]
+	wait_for 10 has_table "$print"
+	hs policy nginx standby
+	lost_nothing
+}
+has_table() { [[ $(hs table nginx --hash) == "$1" ]]; }

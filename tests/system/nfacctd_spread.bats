@@ -41,6 +41,16 @@ tell() {
 	say "$1: $sent_flows flows sent, $(collected "${@:2}") collected, $(undecodable "${@:2}") datagrams undecodable"
 }
 
+# none_lacks: of no exporter fewer flows were collected than sent. A plugin of nfacctd's that is at work when SIGINT comes
+# may write one twice.
+none_lacks() {
+	local address got
+	for address in "${!sent_by[@]}"; do
+		got=$(collected_by "$address" 0 1 2 3 4)
+		((got >= sent_by[$address])) || fail "$address: ${sent_by[$address]} sent, $got collected" || return
+	done
+}
+
 @test "planned changes of all kinds: no flow is lost, where templates are known" {
 	local slot
 	hs scale nfacctd 5
@@ -69,7 +79,9 @@ tell() {
 	end_export now
 	wait_for 10 has_collected "$sent_flows" 0 1 2 3 4 || true
 	tell 'restarts, scale, weight, pin, drain' 0 1 2 3 4
-	[[ $(collected 0 1 2 3 4) == "$sent_flows" && $(undecodable 0 1 2 3 4) == 0 ]]
+	[[ $(undecodable 0 1 2 3 4) == 0 ]]
+	(($(collected 0 1 2 3 4) <= sent_flows + 8))
+	none_lacks
 }
 
 # undecodable_at_home HOMES: datagrams of exporters at the slot that they belong to

@@ -295,6 +295,38 @@ static void test_rebalance_of_nothing(void **state)
 	assert_int_equal(spread.n_moved, 0);
 }
 
+/* What decides about the buckets, and what does not. */
+static void test_fills_alike(void **state)
+{
+	struct hs_spread one = made(1), other = made(1);
+	struct hs_prefix to = prefix("192.0.2.0/24");
+	struct problem problem;
+
+	(void)state;
+	other.made_ns = 1;
+	other.by = HS_BY_CONNECTION;
+	assert_int_equal(spread_pin(&other, &to, 1, &problem), 0);
+	assert_int_equal(spread_set_slots(&other, 4, &problem), 0);
+	assert_true(spread_fills_alike(&one, &other));
+	spread_fill(&one, 0xf, before);
+	spread_fill(&other, 0xf, after);
+	assert_memory_equal(before, after, sizeof(before));
+	other = one;
+	other.members = 0x7;
+	assert_false(spread_fills_alike(&one, &other));
+	other = one;
+	other.key++;
+	assert_false(spread_fills_alike(&one, &other));
+	other = one;
+	assert_int_equal(spread_set_weight(&other, 3, 99, &problem), 0);
+	assert_false(spread_fills_alike(&one, &other));
+	other = one;
+	other.moved[other.n_moved++] = (struct hs_moved_bucket) {.bucket = 7, .slot = 1};
+	assert_false(spread_fills_alike(&one, &other));
+	one.moved[one.n_moved++] = (struct hs_moved_bucket) {.bucket = 7, .slot = 2};
+	assert_false(spread_fills_alike(&one, &other));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_rebalance),
 		cmocka_unit_test(test_rebalance_of_nothing),
+		cmocka_unit_test(test_fills_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,20 +159,27 @@ static int set_setting(struct scale *scale)
 
 /* ---- units ---- */
 
-static void set_boot(const struct scale *scale, unsigned slot, bool on)
+/* Slots from `first` up to below `end`, in one call: systemd looks through all its folders for
+ * each. That they are not started at boot harms nobody now. */
+static void set_boot(const struct scale *scale, unsigned first, unsigned end, bool on)
 {
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
 	char unit[UNIT_NAME_MAX];
 	int off = false;
 
-	(void)name_unit(scale->service, slot, unit, sizeof(unit));
-	if (on)
-		(void)sd_bus_call_method(scale->systemd, SYSTEMD, "/org/freedesktop/systemd1",
-					 SYSTEMD ".Manager", "EnableUnitFiles", NULL, NULL, "asbb",
-					 1, unit, off, off);
-	else
-		(void)sd_bus_call_method(scale->systemd, SYSTEMD, "/org/freedesktop/systemd1",
-					 SYSTEMD ".Manager", "DisableUnitFiles", NULL, NULL, "asb",
-					 1, unit, off);
+	if (first >= end ||
+	    sd_bus_message_new_method_call(scale->systemd, &call, SYSTEMD,
+					   "/org/freedesktop/systemd1", SYSTEMD ".Manager",
+					   on ? "EnableUnitFiles" : "DisableUnitFiles") < 0 ||
+	    sd_bus_message_open_container(call, 'a', "s") < 0)
+		return;
+	for (unsigned slot = first; slot < end; slot++) {
+		(void)name_unit(scale->service, slot, unit, sizeof(unit));
+		(void)sd_bus_message_append(call, "s", unit);
+	}
+	if (sd_bus_message_close_container(call) >= 0 &&
+	    sd_bus_message_append(call, on ? "bb" : "b", off, off) >= 0)
+		(void)sd_bus_call(scale->systemd, call, 0, NULL, NULL);
 }
 
 static bool is_at_boot(const struct scale *scale)
@@ -238,9 +245,9 @@ static int start_missing(struct scale *scale)
 	_cleanup_(json_object_putp) json_object *status = NULL;
 	int exit = describe(scale, &status);
 
+	if (exit == EXIT_DONE && scale->at_boot)
+		set_boot(scale, 0, scale->wanted, true);
 	for (unsigned slot = 0; exit == EXIT_DONE && slot < scale->wanted; slot++) {
-		if (scale->at_boot)
-			set_boot(scale, slot, true);
 		if (is_running(state_of(status, slot)))
 			continue;
 		tell(scale, "starting", slot);
@@ -278,13 +285,17 @@ static int await_ready(struct scale *scale)
 static int end_surplus(struct scale *scale)
 {
 	_cleanup_(json_object_putp) json_object *status = NULL;
-	int exit = describe(scale, &status);
+	int exit;
 
+	if (scale->wanted >= scale->config.slots)
+		return EXIT_DONE;
+	exit = describe(scale, &status);
+	if (exit == EXIT_DONE)
+		set_boot(scale, scale->wanted, scale->config.slots, false);
 	for (unsigned slot = scale->wanted; exit == EXIT_DONE && slot < scale->config.slots;
 	     slot++) {
 		bool serves = !strcmp(state_of(status, slot), "ready");
 
-		set_boot(scale, slot, false);
 		if (serves) {
 			tell(scale, "waiting for the connections of", slot);
 			exit = drain(scale, slot);
