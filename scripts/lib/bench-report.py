@@ -170,7 +170,7 @@ def derive_upgrade(row):
 
 
 def derive_spread(row):
-    for slots in ("two slots", "four slots") if row.cases else ():
+    for slots in ("two slots", "four slots", "four with SO_REUSEPORT, without hotstandby") if row.cases else ():
         pairs = zip(row.samples(slots), row.samples("one nfacctd without hotstandby"))
         row.add_case(f"{slots} / one alone", "", [a / b for a, b in pairs])
 

@@ -92,6 +92,10 @@ takes() {
 @test "arguments and values" {
 	is "$(offers policy web '')" 'standby parity hash'
 	is "$(offers canary web o)" off
+	is "$(offers policy web hash --by=)" '--by=connection --by=client'
+	is "$(offers weight web 1 '')" '0% 25% 50% 100% 200%'
+	is "$(offers pin web 192.0.2.0/24 n)" none
+	is "$(offers where web '')" ''
 	is "$(offers --timeout 3s canary web --by=)" '--by=connection --by=client'
 	is "$(offers switchover web --then=r)" --then=restart
 	is "$(offers switchover web --then r)" restart

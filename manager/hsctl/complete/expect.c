@@ -116,7 +116,10 @@ static void offer_argument(struct expect *expect, const char *token)
 		{"SLOT|none", OFFER_SLOTS, "none"},
 		{"PERCENT%", OFFER_WORDS, "0%|50%|100%|200%"},
 		{"FILE", OFFER_FILES, NULL},
+		{"SLOT|none", OFFER_SLOTS, NULL},
+		{"SLOT|none", OFFER_WORDS, "none"},
 		{"SHARE%|off", OFFER_WORDS, "off|1%|5%|10%|50%"},
+		{"PERCENT%", OFFER_WORDS, "0%|25%|50%|100%|200%"},
 		{"check", OFFER_WORDS, "check"},
 	};
 	static const char *const choices[] = {"standby|parity|hash", "start|stop|reload"};
