@@ -45,8 +45,8 @@ is_right() {
 	jq -e '[.udp_lost_in, .tcp_lost_in] | all(del(.kill) == {})' <<<"$result" || fail "$result"
 }
 
-@test "a dozen events by chance: each datagram and connection is where hsctl where says, and nobody moves who need not" {
-	of 12 20000 500
+@test "events of each kind by chance: each datagram and connection is where hsctl where says, and nobody moves who need not" {
+	of 14 20000 500
 	is_right
 }
 

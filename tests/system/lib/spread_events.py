@@ -254,6 +254,10 @@ class Events:
         self.service, self.placement = service, Placement(service)
         self.slots = 4
         self.weights = [100] * SLOTS_MAX
+        run("hsctl", "scale", service, str(SLOTS_MAX))
+        for slot in range(SLOTS_MAX):
+            run("hsctl", "weight", service, str(slot), "100%")
+        run("hsctl", "scale", service, str(self.slots))
         self.log = []  # begin, end, what, slot, who was where before
 
     def unit(self, slot):
@@ -305,6 +309,10 @@ class Events:
         run("hsctl", "pin", self.service, CLIENTS[one], "none", refused=True)
         return lambda *_: False
 
+    def upgrade(self, _):
+        run("hsctl", "upgrade", self.service, "--probation=0")
+        return lambda *_: False
+
     def expected(self):
         return {slot for slot in range(self.slots) if self.weights[slot]}
 
@@ -317,7 +325,7 @@ class Events:
             time.sleep(0.02)
 
     def one(self, number):
-        kinds = [self.scale, self.restart, self.kill, self.drain, self.weigh, self.pin]
+        kinds = [self.scale, self.restart, self.kill, self.drain, self.weigh, self.pin, self.upgrade]
         # each once in so many, in an order by chance
         if number % len(kinds) == 0:
             self.order = random.sample(kinds, len(kinds))
@@ -363,8 +371,13 @@ def run_all(service, port, seed, n_events, n_datagrams, n_connections):
     # as many as there is time for, so that they fall into all events
     connections = Asking(lambda *how: ask_by_tcp(port, n_connections, 100, *how))
     events = Events(service)
-    for number in range(n_events):
-        events.one(number)
+    try:
+        for number in range(n_events):
+            events.one(number)
+    except BaseException:
+        for asking in (looking, datagrams, connections):
+            os.kill(asking.pid, signal.SIGKILL)
+        raise
     udp, tcp = datagrams.end(), connections.end()
     time.sleep(0.5)
     looks = Looks(looking.end())
