@@ -70,8 +70,8 @@ SKELS    := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
 C_SRC    := $(wildcard manager/*/*.c manager/*/*/*.c)
 LIB_SRC  := $(filter-out %/main.c,$(C_SRC))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
-# those that speak to servers, and to Prometheus, without any privilege
-OWN_PROGRAMS := hs-probe hs-plugin hotstandby-exporter
+# those that speak to servers, to Prometheus and to collectors, with next to no privilege
+OWN_PROGRAMS := hs-probe hs-plugin hs-replay hotstandby-exporter
 # examples/echo
 ECHO := hs-echo-server hs-echo-client
 PROGRAMS := $(BUILD)/hsd $(BUILD)/hsctl $(BUILD)/hs-borrow $(BUILD)/hs-hook $(OWN_PROGRAMS:%=$(BUILD)/%) $(BUILD)/hs-example-server \
@@ -139,6 +139,10 @@ $(BUILD)/hs-borrow: $(BUILD)/manager/borrow/main.o $(BUILD)/libhotstandby.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(shell pkg-config --libs libbpf) -o $@
 
 $(BUILD)/hs-plugin: $(BUILD)/manager/plugin/main.o $(BUILD)/libhotstandby.a
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@
+
+$(BUILD)/hs-replay: $(BUILD)/manager/replay/main.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@
 

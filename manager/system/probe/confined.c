@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/probe/confined.h"
 
+#include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
 
@@ -56,11 +57,9 @@ static const struct sandbox_text texts[] = {
 	{"KeyringMode", "private"},
 };
 
-/* No capability, no namespace of any kind. What it may use at most: a thousand probes under way,
- * and plugins of the size of an interpreter. */
+/* No namespace of any kind. What it may use at most: a thousand probes under way, and plugins of
+ * the size of an interpreter. */
 static const struct sandbox_number numbers[] = {
-	{"CapabilityBoundingSet", 0},
-	{"AmbientCapabilities", 0},
 	{"RestrictNamespaces", 0},
 	{"MemoryMax", 256 * MIB},
 	{"MemorySwapMax", 0},
@@ -88,16 +87,20 @@ static int append_switches(sd_bus_message *m, const struct confined_order *order
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)(sv)", "DynamicUser", "b", !order->user[0],
 					  "PrivateNetwork", "b",
-					  !order->runs_others && !order->network);
+					  !order->runs_others && !order->network && !order->raw);
 	return r;
 }
 
 static int append_values(sd_bus_message *m, const struct confined_order *order)
 {
-	int r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "Description", "s",
-				      "probes of hotstandby", "KillSignal", "i", SIGKILL, "UMask",
-				      "u", 0077U, "OOMScoreAdjust", "i", 500);
+	uint64_t capabilities = order->raw ? UINT64_C(1) << CAP_NET_RAW : 0;
+	int r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "Description", "s", order->description,
+				      "KillSignal", "i", SIGKILL, "UMask", "u", 0077U,
+				      "OOMScoreAdjust", "i", 500);
 
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)(sv)", "CapabilityBoundingSet", "t", capabilities,
+					  "AmbientCapabilities", "t", capabilities);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(texts); i++)
 		r = sd_bus_message_append(m, "(sv)", texts[i].name, "s", texts[i].value);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(numbers); i++)
@@ -112,7 +115,7 @@ static int append_values(sd_bus_message *m, const struct confined_order *order)
 	return r;
 }
 
-/* hs-probe opens no socket at all, but that its libraries want to try. */
+/* hs-probe opens no socket at all, but that its libraries want to try; hs-replay those alone. */
 static int append_lists(sd_bus_message *m, const struct confined_order *order)
 {
 	int r = sd_bus_message_append(m, "(sv)", "SystemCallArchitectures", "as", 1, "native");

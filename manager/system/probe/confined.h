@@ -9,15 +9,21 @@
 
 #define CONFINED_PLUGIN_PREFIX "hotstandby-plugin-"
 #define CONFINED_PROBE_PREFIX  "hotstandby-probe-"
+#define CONFINED_REPLAY_PREFIX "hotstandby-replay-"
+
+#define CONFINED_PROBES "probes of hotstandby"
 
 struct confined_order {
-	const char *prefix;  /* of the unit's name: one of the above */
+	const char *prefix; /* of the unit's name: one of the above */
+	const char *description;
 	const char *program; /* below the folder of our own programs */
 	const char *service; /* NULL: of all */
 	const char *user;    /* "" = one that exists only as long as it does */
 	/* where its network is, a path; NULL: it has none and uses the sockets that it is given */
 	const char *network;
 	bool runs_others; /* a program that is not ours: it may use the network, and start more */
+	bool raw; /* it hears and sends datagrams as they are: this machine's network, CAP_NET_RAW
+		   */
 };
 
 /* Begins to start it with `input_fd` as its standard input. */

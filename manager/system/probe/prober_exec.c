@@ -284,6 +284,7 @@ static void need_asker(struct plugin_group *group)
 	_cleanup_(freep) char *network = NULL;
 	struct confined_order order = {
 		.prefix = CONFINED_PLUGIN_PREFIX,
+		.description = CONFINED_PROBES,
 		.program = "hs-plugin",
 		.service = plane_service(group->plane),
 		.user = group->user,

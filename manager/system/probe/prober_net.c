@@ -173,8 +173,10 @@ static const struct asker_calls calls = {on_ready, on_packet, on_gone};
 
 static void need_asker(struct prober *prober)
 {
-	const struct confined_order order = {
-		.prefix = CONFINED_PROBE_PREFIX, .program = "hs-probe", .user = ""};
+	const struct confined_order order = {.prefix = CONFINED_PROBE_PREFIX,
+					     .description = CONFINED_PROBES,
+					     .program = "hs-probe",
+					     .user = ""};
 	int r;
 
 	if (prober->asker || !retry_is_due(&prober->retry))
