@@ -48,6 +48,11 @@ static const char *const config_by_words[] = {
 	[CONFIG_BY_CLIENT] = "client",
 };
 _Static_assert(ARRAY_SIZE(config_by_words) == CONFIG_BY_COUNT, "a word for each");
+static const char *const config_replay_words[] = {
+	[CONFIG_REPLAY_NO] = "no",
+	[CONFIG_REPLAY_TEMPLATES] = "templates",
+};
+_Static_assert(ARRAY_SIZE(config_replay_words) == CONFIG_REPLAY_COUNT, "a word for each");
 static const char *const failover_words[] = {
 	[FAILOVER_AUTO] = "auto",
 	[FAILOVER_MANUAL] = "manual",
@@ -337,6 +342,9 @@ static const struct setting settings[] = {
 	{SERVICE, "HashKey", "",
 	 "File with the key of policy hash, for machines that must agree. Empty: a random one.",
 	 OTHER(set_hash_key, "path")},
+	{SERVICE, "Replay", "no",
+	 "What a slot is sent once more before clients move to it by policy hash: templates or no.",
+	 WORD(replay, config_replay_words)},
 	{SERVICE, "Ports", "",
 	 "Ports to switch, like \"80 443/tcp 53/udp\". Empty: all that the instances listen on.",
 	 OTHER(set_ports, "ports")},

@@ -70,6 +70,8 @@ enum config_policy {
 	CONFIG_POLICY_COUNT
 };
 enum config_by { CONFIG_BY_CONNECTION, CONFIG_BY_CLIENT, CONFIG_BY_COUNT };
+/* What is sent to a slot once more before clients move there. */
+enum config_replay { CONFIG_REPLAY_NO, CONFIG_REPLAY_TEMPLATES, CONFIG_REPLAY_COUNT };
 enum config_on_hang { ON_HANG_RESTART, ON_HANG_KEEP, ON_HANG_COUNT };
 
 /* One port of Ports=, host byte order. */
@@ -86,6 +88,7 @@ struct config {
 	enum config_policy policy;		    /* Policy= */
 	enum config_by by;			    /* By= */
 	char hash_key[CONFIG_HASH_KEY_MAX];	    /* HashKey=: a file; "" = none */
+	enum config_replay replay;		    /* Replay= */
 	enum config_intake intake;		    /* Intake= */
 	enum config_mptcp mptcp;		    /* MPTCP= */
 	enum config_self self;			    /* Self= */

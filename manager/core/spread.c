@@ -397,6 +397,18 @@ const struct hs_pinned *spread_pinned(const struct hs_spread *spread, uint32_t m
 	return found;
 }
 
+unsigned spread_first(const struct hs_table_copy *copy, const uint8_t ip[16], uint16_t port)
+{
+	const struct hs_spread *spread = &copy->spread;
+	const struct hs_pinned *pinned = spread_pinned(spread, spread->members, ip);
+	struct hs_client client = hs_client_of(ip);
+
+	if (pinned)
+		return pinned->slot;
+	return hs_bucket_first(copy->buckets[hs_bucket(spread->key, &client,
+						       spread->by == HS_BY_CONNECTION ? port : 0)]);
+}
+
 /* FNV-1a */
 static uint64_t add_bytes(uint64_t sum, const void *bytes, size_t n)
 {

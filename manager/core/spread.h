@@ -72,5 +72,9 @@ uint32_t spread_moved(const uint8_t before[HS_BUCKETS], const uint8_t after[HS_B
 const struct hs_pinned *spread_pinned(const struct hs_spread *spread, uint32_t members,
 				      const uint8_t ip[16]);
 
+/* The slot that a client belongs to; `port` (host byte order) counts where connections are spread.
+ */
+unsigned spread_first(const struct hs_table_copy *copy, const uint8_t ip[16], uint16_t port);
+
 /* Names what decides: two tables with the same one lead each client to the same slot. */
 uint64_t spread_fingerprint(const struct hs_table_copy *copy);

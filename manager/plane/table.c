@@ -360,6 +360,18 @@ static int plan(const struct hs_table_copy *held, const struct table_change *cha
 	return 0;
 }
 
+int plane_table_plan(const struct plane *plane, const struct table_change *change,
+		     struct hs_table_copy *ret_next, struct problem *problem)
+{
+	_cleanup_(freep) struct hs_table_copy *held = malloc(sizeof(*held));
+
+	if (!held)
+		return problem_set(problem, -ENOMEM, "there is no memory for its table");
+	if (!plane_table_read(plane, held))
+		return problem_set(problem, -ENOENT, "the service has no table");
+	return plan(held, change, ret_next, problem);
+}
+
 static int change_locked(struct plane *plane, const struct table_change *change,
 			 struct hs_table_copy *next, struct table_outcome *ret_outcome,
 			 struct problem *problem)

@@ -56,6 +56,11 @@ struct table_outcome {
 int plane_table_change(struct plane *plane, const struct table_change *change,
 		       struct table_outcome *ret_outcome, struct problem *problem);
 
+/* What plane_table_change() would have hold; nothing changes. -ENOENT: there is no table yet,
+ * whatever would be made; else as that. */
+int plane_table_plan(const struct plane *plane, const struct table_change *change,
+		     struct hs_table_copy *ret_next, struct problem *problem);
+
 /* Writes the copy that does not hold and has it hold; for plane_table_change(), and for tests that
  * fill it by themselves. With plane_preview_lock(). */
 int plane_table_publish(struct plane *plane, const struct hs_table_copy *copy, bool take_policy);

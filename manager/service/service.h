@@ -27,6 +27,7 @@ struct nudging;
 struct outdated_slots;
 struct park;
 struct pathguard;
+struct replay;
 struct roles;
 struct run;
 struct smoke;
@@ -98,7 +99,7 @@ struct service {
 	struct roles *roles;
 	struct health_watch *health;
 	struct slot_health verdicts[HS_SLOTS_MAX]; /* of health; the reasons are its own */
-	unsigned tastings;	     /* those of service/failover/tasting.h that have rules */
+	unsigned ruled;		     /* parts that have preview rules for now, but for the probes */
 	struct selection *selection; /* NULL: nobody looks whether the selector still decides */
 	struct change_hold *holds;   /* changes that wait for a verdict of the probes */
 	struct foreign_list
@@ -108,6 +109,8 @@ struct service {
 	struct outdated_slots
 		*outdated;	/* NULL: not looked yet; see service/watch/outdated_watch.h */
 	struct exec_run *execs; /* commands whose scope is being made */
+	struct replay *replay;	/* NULL: Replay=no; see service/change/replay.h */
+	bool spread_waits;	/* the table follows when templates have been sent ahead */
 	/* ports that Ports= does not name are being given up: see service/keep/narrowing.h */
 	sd_event_source *outside_source;
 	struct work *outside_work;

@@ -60,6 +60,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.policy, CONFIG_POLICY_KEEP);
 	assert_int_equal(config_by(&config), HS_BY_CONNECTION);
 	assert_string_equal(config.hash_key, "");
+	assert_int_equal(config.replay, CONFIG_REPLAY_NO);
 	assert_int_equal(config.intake, INTAKE_AUTO);
 	assert_int_equal(config.mptcp, MPTCP_NO);
 	assert_false(config.exclusive);
@@ -100,7 +101,7 @@ static void test_keys(void **state)
 	memset(&config, 0xff, sizeof(config));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 39);
+	assert_int_equal(n, 40);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
@@ -313,7 +314,7 @@ static const struct {
 	{"Service", "OnHang", "stop", "is not known; allowed is restart or keep."},
 	{"Service", "slots", "2",
 	 "slots= is not a setting of section [Service]; perhaps Slots= is meant; allowed are "
-	 "Slots=, Policy=, By=, HashKey=, "
+	 "Slots=, Policy=, By=, HashKey=, Replay=, "
 	 "Ports=, Paths=, Cgroup=, Intake=, MPTCP=, Self=, Settle=, Drain=, DrainEnd=, "
 	 "Then=, "
 	 "RestartOnCrash=, "
@@ -359,6 +360,7 @@ static const struct {
 	{"Service", "Policy", "round", "allowed is keep, standby, parity or hash"},
 	{"Service", "By", "port", "allowed is connection or client"},
 	{"Service", "HashKey", "app.key", "is no path"},
+	{"Service", "Replay", "yes", "allowed is no or templates"},
 	{"Service", "Slots", "17", "from 2 to 16"},
 	{"Service", "Slots", "\x1b[2J\xff\n", "Slots=?[2J?? is not a number"},
 	{"\x1b]0;x", "Slots", "2", "[?]0;x] is not a section"},

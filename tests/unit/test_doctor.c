@@ -286,6 +286,29 @@ static void judge(const struct example *example)
 	doctor_service(&report, &example->service);
 }
 
+static void replay_that_works_and_that_does_not(void **state)
+{
+	struct example *example = healthy();
+
+	(void)state;
+	example->service.replays = true;
+	judge(example);
+	assert_false(is_checked("service.replay"));
+	example->service.config.replay = CONFIG_REPLAY_TEMPLATES;
+	example->service.replay_exporters = 7;
+	judge(example);
+	assert_int_equal(status_of("service.replay"), DOCTOR_OK);
+	assert_non_null(strstr(found("service.replay")->what, "of 7 exporters"));
+	problem_set(&example->service.replay_problem, 0, "hs-replay does not run");
+	judge(example);
+	assert_int_equal(status_of("service.replay"), DOCTOR_FINDING);
+	assert_non_null(strstr(found("service.replay")->what, "hs-replay does not run"));
+	/* nobody has told */
+	example->service.replays = false;
+	judge(example);
+	assert_false(is_checked("service.replay"));
+}
+
 /* What is said of UDP: nothing, what Flow=connection means, and besides that for a port of
  * collectors. */
 static void flows_that_stay(void **state)
@@ -636,6 +659,7 @@ int main(void)
 		cmocka_unit_test(faults_of_the_machine),
 		cmocka_unit_test(a_healthy_service_has_no_findings),
 		cmocka_unit_test(flows_that_stay),
+		cmocka_unit_test(replay_that_works_and_that_does_not),
 		cmocka_unit_test(an_exclusive_service_has_one_instance),
 		cmocka_unit_test(each_fault_is_found_once),
 		cmocka_unit_test(options_that_differ_are_named),

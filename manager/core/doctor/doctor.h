@@ -174,6 +174,9 @@ struct doctor_service {
 	char held[HS_PATH_MAX]; /* a path from whose folder nothing can be removed, as a hsctl that
 				   was killed has left it so; "" = none */
 	const struct lint_report *lint; /* what enable says of the units; NULL = not known */
+	bool replays;			/* hsd has told of Replay=; how it does: */
+	struct problem replay_problem;	/* why it does not work; empty = it does */
+	uint32_t replay_exporters;	/* that are remembered */
 	unsigned pending;		/* files that are not as enable writes them */
 	bool needs_reload;		/* systemd has not read the newest files */
 	struct doctor_sysctls sysctls;	/* where its listeners are */

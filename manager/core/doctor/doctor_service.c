@@ -440,6 +440,29 @@ static void judge_flow(struct doctor_report *report, const struct doctor_service
 			   protocol ? protocol : "", protocol ? ": " COLLECTOR_REMEDY : "");
 }
 
+/* What is remembered of exporters. Without hsd nobody knows, and that is found already. */
+static void judge_replay(struct doctor_report *report, const struct doctor_service *service)
+{
+	static const struct doctor_advice fine = {.id = "service.replay"};
+	static const struct doctor_advice broken = {
+		.id = "service.replay",
+		.why = "exporters that move to another slot say their templates again only when "
+		       "they are due, and what they send until then cannot be decoded",
+		.remedy = "it takes policy hash and a UDP address in hsd's own network; see "
+			  "journalctl -u hsd"};
+
+	if (service->config.replay == CONFIG_REPLAY_NO || !service->replays)
+		return;
+	if (service->replay_problem.text[0])
+		doctor_add(report, DOCTOR_FINDING, &broken,
+			   "Replay=templates is set and does not work: %s",
+			   service->replay_problem.text);
+	else
+		doctor_add(report, DOCTOR_OK, &fine,
+			   "Replay=templates works: the templates of %u exporters are remembered",
+			   service->replay_exporters);
+}
+
 static void judge_sockets(struct doctor_report *report, const struct doctor_service *service)
 {
 	static const struct doctor_advice fine = {.id = "service.sockets"};
@@ -587,6 +610,7 @@ void doctor_service(struct doctor_report *report, const struct doctor_service *s
 	judge_sockets(report, service);
 	judge_room(report, service);
 	judge_flow(report, service);
+	judge_replay(report, service);
 	judge_ports(report, service);
 	judge_park(report, service);
 	judge_held(report, service);

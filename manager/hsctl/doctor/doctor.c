@@ -125,7 +125,7 @@ static void read_problems(const struct arguments *arguments, struct examination 
 	_cleanup_(reply_done) struct reply reply = {0};
 	struct client_call call = {
 		.service = e->service->name, .method = "Describe", .timeout_usec = HSD_TIME};
-	json_object *slots;
+	json_object *slots, *replay;
 
 	if (client_ask(arguments, &call, &reply, "") == CLIENT_ANSWERED)
 		status = json_parse(reply.text);
@@ -133,6 +133,11 @@ static void read_problems(const struct arguments *arguments, struct examination 
 	for (size_t i = 0; i < json_count(slots) && i < HS_SLOTS_MAX; i++)
 		snprintf(e->facts.slots[i].problem.text, sizeof(e->facts.slots[i].problem.text),
 			 "%s", json_text(json_object_array_get_idx(slots, i), "problem"));
+	e->facts.replays = json_object_object_get_ex(status, "replay", &replay);
+	if (!e->facts.replays)
+		return;
+	problem_set(&e->facts.replay_problem, 0, "%s", json_text(replay, "problem"));
+	e->facts.replay_exporters = (uint32_t)json_number(replay, "exporters", 0);
 }
 
 static void read_foreign(struct examination *e, const struct foreign_scope *scope)

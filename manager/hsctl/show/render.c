@@ -301,6 +301,7 @@ static void print_status(const struct render *render, json_object *status)
 	print_header(render, status);
 	print_slots(render, json_array(status, "slots"));
 	render_shares(render, status);
+	render_replay(render, status);
 	print_evicted(render, status);
 	print_park(render, status);
 	print_held(render, json_array(status, "held"));

@@ -114,6 +114,30 @@ void render_rebalance(const struct render *render, json_object *answer)
 
 /* ---- status ---- */
 
+void render_replay(const struct render *render, json_object *status)
+{
+	json_object *replay;
+
+	if (!json_object_object_get_ex(status, "replay", &replay))
+		return;
+	if (!json_is_true(replay, "works")) {
+		fprintf(render->out, "! replay: %s\n", json_text(replay, "problem"));
+		return;
+	}
+	fprintf(render->out,
+		"replay: %" PRId64 " templates of %" PRId64 " exporters are remembered, %" PRId64
+		" datagrams were sent ahead of changes",
+		json_number(replay, "templates", 0), json_number(replay, "exporters", 0),
+		json_number(replay, "sent", 0));
+	if (json_number(replay, "late", 0))
+		fprintf(render->out, "; %" PRId64 " changes did not wait for all",
+			json_number(replay, "late", 0));
+	if (json_number(replay, "forgotten", 0))
+		fprintf(render->out, "; %" PRId64 " templates were forgotten for want of room",
+			json_number(replay, "forgotten", 0));
+	fputc('\n', render->out);
+}
+
 void render_shares(const struct render *render, json_object *status)
 {
 	json_object *slots = json_array(status, "slots");

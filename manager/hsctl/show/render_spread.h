@@ -11,3 +11,5 @@ void render_pinned(const struct render *render, json_object *table);
 void render_rebalance(const struct render *render, json_object *answer);
 /* Of a status object: a line of who has which share; nothing where there is no table. */
 void render_shares(const struct render *render, json_object *status);
+/* What Replay= has come to; nothing where it is not set. */
+void render_replay(const struct render *render, json_object *status);

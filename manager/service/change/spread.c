@@ -5,6 +5,7 @@
 #include <syslog.h>
 
 #include "service/change/change.h"
+#include "service/change/replay.h"
 #include "service/report/placement.h"
 #include "service/slot/states.h"
 #include "system/hashkey.h"
@@ -35,6 +36,37 @@ uint32_t spread_in_service(const struct service *service)
 			well |= 1U << slot;
 	}
 	return well ?: able;
+}
+
+/* ---- the table ---- */
+
+/* Where there is no table, or another policy holds, nobody is anywhere by it. */
+static bool read_before(const struct service *service, struct hs_table_copy *ret_before)
+{
+	ret_before->spread.members = 0;
+	return !plane_is_spread(service->plane) || plane_table_read(service->plane, ret_before);
+}
+
+/* What exporters have to say to the slots that get them is said ahead, or else now. */
+static int change_table(struct service *service, const struct table_change *change,
+			struct table_outcome *ret_outcome, struct problem *problem)
+{
+	_cleanup_(freep) struct hs_table_copy *before =
+		service->replay ? malloc(sizeof(*before)) : NULL;
+	bool known = before && read_before(service, before);
+	int r = plane_table_change(service->plane, change, ret_outcome, problem);
+
+	if (known && r >= 0 && ret_outcome->changed)
+		replay_behind(service, before);
+	return r;
+}
+
+static bool plan_change(struct service *service, const struct table_change *change,
+			struct hs_table_copy *before, struct hs_table_copy *next)
+{
+	return read_before(service, before) &&
+	       plane_table_plan(service->plane, change, next, NULL) >= 0 &&
+	       (!before->spread.members || spread_fingerprint(before) != spread_fingerprint(next));
 }
 
 /* ---- changes ---- */
@@ -121,32 +153,76 @@ void spread_describe(const struct service *service, const char *what,
 		problem_set(ret_message, 0, "%s: %.200s", service->name, what);
 }
 
+static struct table_change change_of(struct wish *wish)
+{
+	const struct service *service = wish->service;
+
+	return (struct table_change) {
+		.edit = edit,
+		.userdata = wish,
+		.in_service = spread_in_service(service),
+		.take_policy = wish->order->take_policy,
+		.by = wish->order->by ?: config_by(&service->config),
+		.slots = service->config.slots,
+	};
+}
+
 int spread_change(struct service *service, const struct spread_order *order,
 		  struct table_outcome *ret_outcome, struct problem *ret_refusal)
 {
 	struct wish wish = {service, order};
-	struct table_change change = {
-		.edit = edit,
-		.userdata = &wish,
-		.in_service = spread_in_service(service),
-		.take_policy = order->take_policy,
-		.by = order->by ?: config_by(&service->config),
-		.slots = service->config.slots,
-	};
+	struct table_change change = change_of(&wish);
 	struct problem why = {0}, message;
 	int r = check_policy(service, order, ret_refusal);
 
 	if (r < 0)
 		return r;
-	r = plane_table_change(service->plane, &change, ret_outcome, &why);
+	r = change_table(service, &change, ret_outcome, &why);
 	if (r < 0)
 		return problem_set(ret_refusal, r, "%s: %.400s", service->name, why.text);
 	if (!ret_outcome->changed)
 		return 0;
 	spread_describe(service, order->what, ret_outcome, &message);
 	log_change(service, order, message.text);
+	replay_follow(service);
 	service_changed(service);
 	return 0;
+}
+
+struct ahead {
+	struct wish wish;
+	spread_go_fn *go;
+	void *userdata;
+};
+
+static bool plan_ahead(void *userdata, struct hs_table_copy *before, struct hs_table_copy *next)
+{
+	struct ahead *ahead = userdata;
+	struct table_change change = change_of(&ahead->wish);
+
+	return plan_change(ahead->wish.service, &change, before, next);
+}
+
+static void end_ahead(void *userdata, bool alive)
+{
+	_cleanup_(freep) struct ahead *ahead = userdata;
+
+	ahead->go(ahead->userdata, alive);
+}
+
+bool spread_ahead(struct service *service, const struct spread_order *order, spread_go_fn *go,
+		  void *userdata)
+{
+	struct ahead *ahead = service->replay ? malloc(sizeof(*ahead)) : NULL;
+	struct replay_order sending = {.plan = plan_ahead, .go = end_ahead, .userdata = ahead};
+
+	if (!ahead)
+		return false;
+	*ahead = (struct ahead) {{service, order}, go, userdata};
+	if (replay_ahead(service, &sending))
+		return true;
+	free(ahead);
+	return false;
 }
 
 /* ---- following ---- */
@@ -175,31 +251,110 @@ static void tell_members(const struct service *service, uint32_t moved)
 		    slots, moved * 100.0 / HS_BUCKETS);
 }
 
-void spread_follow(struct service *service)
+/* Who takes part is not who could. */
+static bool is_behind(const struct service *service, struct table_change *ret_change)
 {
-	struct journal_scope scope = {service->name, -1, LOG_WARNING};
-	struct table_change change = {0};
-	struct table_outcome outcome = {0};
-	struct problem problem = {0};
 	struct hs_spread spread;
 
+	*ret_change = (struct table_change) {0};
 	if (!service->plane || !host_has(service->host, HOST_TENDS) || !service_is_known(service) ||
 	    !plane_is_spread(service->plane))
-		return;
+		return false;
 	/* without any there is nothing better than what there was */
-	change.in_service = spread_in_service(service);
-	if (!change.in_service || !plane_table_spread(service->plane, &spread) ||
-	    spread_members(&spread, change.in_service) == spread.members)
+	ret_change->in_service = spread_in_service(service);
+	return ret_change->in_service && plane_table_spread(service->plane, &spread) &&
+	       spread_members(&spread, ret_change->in_service) != spread.members;
+}
+
+static void follow_now(struct service *service)
+{
+	struct journal_scope scope = {service->name, -1, LOG_WARNING};
+	struct table_outcome outcome = {0};
+	struct problem problem = {0};
+	struct table_change change;
+
+	if (!is_behind(service, &change))
 		return;
-	if (plane_table_change(service->plane, &change, &outcome, &problem) < 0)
+	if (change_table(service, &change, &outcome, &problem) < 0)
 		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem.text);
 	else if (outcome.changed)
 		tell_members(service, outcome.moved);
 }
 
+static bool plan_following(void *userdata, struct hs_table_copy *before, struct hs_table_copy *next)
+{
+	struct service *service = userdata;
+	struct table_change change;
+
+	return is_behind(service, &change) && plan_change(service, &change, before, next);
+}
+
+static void end_following(void *userdata, bool alive)
+{
+	struct service *service = userdata;
+
+	service->spread_waits = false;
+	if (alive)
+		follow_now(service);
+}
+
+/* It goes on purpose, and serves what comes to it still. */
+static bool is_leaving(const struct service *service, unsigned slot, enum slot_state state)
+{
+	return (state == SLOT_LEAVING || state == SLOT_STOPPING) &&
+	       plane_slot_sockets(service->plane, slot);
+}
+
+/* Clients of a slot that is lost are with others already, and one that is unhealthy or hangs is to
+ * be left at once. */
+static bool can_wait(const struct service *service, const struct table_change *change)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+	struct hs_spread spread;
+	uint32_t gone;
+
+	if (!plane_table_spread(service->plane, &spread))
+		return false;
+	service_states(service, states);
+	gone = spread.members & ~spread_members(&spread, change->in_service);
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (gone >> slot & 1 &&
+		    (slot >= service->n_slots || !is_leaving(service, slot, states[slot])))
+			return false;
+	return true;
+}
+
+void spread_follow(struct service *service)
+{
+	const struct replay_order sending = {
+		.plan = plan_following, .go = end_following, .userdata = service};
+	struct table_change change;
+
+	if (!is_behind(service, &change))
+		return;
+	if (can_wait(service, &change)) {
+		if (!service->spread_waits)
+			service->spread_waits = replay_ahead(service, &sending);
+		if (service->spread_waits)
+			return;
+	}
+	follow_now(service);
+}
+
+/* One that the table does not know yet is told ahead of the table that does. */
+static bool has_clients(const struct service *service, unsigned slot)
+{
+	struct hs_spread spread;
+
+	return service->plane && plane_is_spread(service->plane) &&
+	       plane_table_spread(service->plane, &spread) && spread.members >> slot & 1;
+}
+
 void spread_heard(struct service *service, const struct event *event)
 {
-	(void)event;
+	replay_follow(service);
+	if (event->kind == EVENT_ADOPTED && event->anew && has_clients(service, event->slot))
+		replay_again(service, event->slot);
 	spread_follow(service);
 }
 
@@ -279,6 +434,7 @@ void spread_settle(struct service *service, const struct config *before)
 /* ---- holding ---- */
 
 struct holding {
+	struct service *service;
 	uint32_t slot;
 	bool held;
 };
@@ -294,17 +450,54 @@ static int set_held(struct hs_spread *spread, void *userdata, struct problem *pr
 	return 0;
 }
 
-int spread_hold(struct service *service, unsigned slot, bool held, struct problem *problem)
+static struct table_change change_held(struct holding *holding)
 {
-	struct holding holding = {1U << slot, held};
-	struct table_change change = {
-		.edit = set_held, .userdata = &holding, .in_service = spread_in_service(service)};
+	return (struct table_change) {.edit = set_held,
+				      .userdata = holding,
+				      .in_service = spread_in_service(holding->service)};
+}
+
+static int hold_now(struct holding *holding, struct problem *problem)
+{
+	struct table_change change = change_held(holding);
 	struct table_outcome outcome = {0};
-	int r = plane_table_change(service->plane, &change, &outcome, problem);
+	int r = change_table(holding->service, &change, &outcome, problem);
 
 	if (r >= 0 && outcome.changed)
-		service_changed(service);
+		service_changed(holding->service);
 	return r;
+}
+
+static bool plan_hold(void *userdata, struct hs_table_copy *before, struct hs_table_copy *next)
+{
+	struct holding *holding = userdata;
+	struct table_change change = change_held(holding);
+
+	return plan_change(holding->service, &change, before, next);
+}
+
+static void end_hold(void *userdata, bool alive)
+{
+	_cleanup_(freep) struct holding *holding = userdata;
+	struct problem problem = {0};
+
+	if (alive && hold_now(holding, &problem) < 0)
+		tell_unsettled(holding->service, &problem);
+}
+
+int spread_hold(struct service *service, unsigned slot, bool held, struct problem *problem)
+{
+	struct holding holding = {service, 1U << slot, held};
+	struct holding *kept = service->replay ? malloc(sizeof(*kept)) : NULL;
+	struct replay_order sending = {.plan = plan_hold, .go = end_hold, .userdata = kept};
+
+	if (kept) {
+		*kept = holding;
+		if (replay_ahead(service, &sending))
+			return 0;
+	}
+	free(kept);
+	return hold_now(&holding, problem);
 }
 
 /* ---- rebalancing ---- */
@@ -368,6 +561,35 @@ static void forget_hits(struct plane *plane)
 
 	if (hits)
 		memset(hits, 0, HS_BUCKETS * sizeof(*hits));
+}
+
+struct balancing_ahead {
+	struct balancing balancing;
+	struct spread_order order;
+	spread_go_fn *go;
+	void *userdata;
+};
+
+static void end_balancing(void *userdata, bool alive)
+{
+	_cleanup_(freep) struct balancing_ahead *ahead = userdata;
+
+	ahead->go(ahead->userdata, alive);
+}
+
+bool spread_rebalance_ahead(struct service *service, spread_go_fn *go, void *userdata)
+{
+	struct balancing_ahead *ahead = malloc(sizeof(*ahead));
+
+	if (!ahead)
+		return false;
+	*ahead = (struct balancing_ahead) {
+		.balancing.plane = service->plane, .go = go, .userdata = userdata};
+	ahead->order = (struct spread_order) {.edit = rebalance, .userdata = &ahead->balancing};
+	if (spread_ahead(service, &ahead->order, end_balancing, ahead))
+		return true;
+	free(ahead);
+	return false;
 }
 
 int spread_rebalance(struct service *service, bool dry_run, const struct journal_actor *actor,

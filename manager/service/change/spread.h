@@ -40,8 +40,17 @@ struct spread_order {
 int spread_change(struct service *service, const struct spread_order *order,
 		  struct table_outcome *ret_outcome, struct problem *ret_refusal);
 
-/* The slot gets no clients for now, though it may be ready; or does again. -errno, and a sentence
- * (`problem` may be NULL). */
+/*
+ * With Replay=templates: true, and go() will be called when the change may be made, within
+ * REPLAY_USEC: those who move send their templates to their new slots before. False: it may be made
+ * now. `alive` is false when the service is about to go. The order stays the caller's until then.
+ */
+typedef void spread_go_fn(void *userdata, bool alive);
+bool spread_ahead(struct service *service, const struct spread_order *order, spread_go_fn *go,
+		  void *userdata);
+
+/* The slot gets no clients for now, though it may be ready; or does again: at once, or when
+ * templates have been sent ahead. -errno, and a sentence (`problem` may be NULL). */
 int spread_hold(struct service *service, unsigned slot, bool held, struct problem *problem);
 
 /* What came of it, without a full stop. */
@@ -50,5 +59,7 @@ void spread_describe(const struct service *service, const char *what,
 
 /* What moving heavy buckets would do, or does, by what buckets got since the last time. The caller
  * owns the answer. */
+/* As spread_ahead(), before spread_rebalance(). */
+bool spread_rebalance_ahead(struct service *service, spread_go_fn *go, void *userdata);
 int spread_rebalance(struct service *service, bool dry_run, const struct journal_actor *actor,
 		     json_object **ret_answer, struct problem *ret_refusal);

@@ -51,8 +51,7 @@ struct tasting *tasting_free(struct tasting *tasting)
 		close_fd(tasting->tastes[i].fd);
 		preview_remove(service->plane, &tasting->tastes[i].key);
 	}
-	if (tasting->has_rules && !--tasting->service->tastings &&
-	    !health_is_probing(service->health))
+	if (tasting->has_rules && !--tasting->service->ruled && !health_is_probing(service->health))
 		preview_end(service->plane, &tasting->owner);
 	free(tasting);
 	return NULL;
@@ -69,7 +68,7 @@ static int begin(struct tasting *tasting)
 	r = preview_begin(tasting->service->plane, &tasting->owner);
 	pins_set_waiting(true);
 	tasting->has_rules = !r;
-	tasting->service->tastings += !r;
+	tasting->service->ruled += !r;
 	return r;
 }
 

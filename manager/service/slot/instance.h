@@ -124,7 +124,9 @@ struct instance {
 	uint64_t retire_begun, read_until;
 	enum retire_answer retire_answer;
 	sd_event_source
-		*patience_source; /* to be retired, and waiting for another slot to be ready */
+		*patience_source;     /* to be retired, and waiting for another slot to be ready */
+	sd_event_source *hand_source; /* likewise, and its clients are given to others first */
+	uint64_t hand_until;
 	struct requests retirers;
 
 	/* this run was seen from its beginning on, and had a socket that was adopted */

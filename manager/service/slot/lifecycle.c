@@ -361,6 +361,7 @@ struct instance *instance_free(struct instance *instance)
 	sd_event_source_disable_unref(instance->settle_source);
 	sd_event_source_disable_unref(instance->news_source);
 	sd_event_source_disable_unref(instance->patience_source);
+	sd_event_source_disable_unref(instance->hand_source);
 	sd_event_source_disable_unref(instance->restart_source);
 	sd_event_source_disable_unref(instance->stop_source);
 	unit_job_free(instance->restart_job);

@@ -7,6 +7,7 @@
 #include <syslog.h>
 
 #include "plane/act/retire.h"
+#include "plane/table.h"
 #include "service/slot/orders.h"
 #include "service/slot/roles.h"
 #include "service/slot/states.h"
@@ -262,6 +263,60 @@ static void retire_now(struct instance *instance)
 		answer_unretired(instance, answer);
 }
 
+/* ---- handing over ----
+ *
+ * With Replay=templates its clients are given to others while it still serves them, for what they
+ * have to say to those is sent ahead: by whoever writes the table, and hears that it is to leave.
+ */
+
+/* Longer than that takes. */
+#define HAND_TIME  (300 * USEC_PER_MSEC)
+#define HAND_EVERY (1 * USEC_PER_MSEC)
+
+/* There are clients of it by the table, and others who could have them. */
+static bool has_clients(const struct instance *instance)
+{
+	const struct service *service = instance->service;
+	uint32_t live, own = 1U << instance->slot;
+	struct hs_spread spread;
+
+	if (!service->replay || !service->plane || !plane_is_spread(service->plane) ||
+	    !plane_table_spread(service->plane, &spread))
+		return false;
+	live = plane_live_slots(service->plane);
+	return live & spread.members & own && live & ~own;
+}
+
+static int on_hand_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct instance *instance = userdata;
+
+	if (has_clients(instance) && usec < instance->hand_until &&
+	    sd_event_source_set_time(source, usec + HAND_EVERY) >= 0 &&
+	    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0)
+		return 0;
+	instance->hand_source = sd_event_source_disable_unref(source);
+	retire_now(instance);
+	return 0;
+}
+
+/* False: there is nothing to wait for. */
+static bool hand_over(struct instance *instance)
+{
+	struct service *service = instance->service;
+
+	if (is_headless(instance) || !has_clients(instance))
+		return false;
+	instance->hand_until = now_usec() + HAND_TIME;
+	if (sd_event_add_time_relative(service->host->event, &instance->hand_source,
+				       CLOCK_MONOTONIC, HAND_EVERY, 1, on_hand_look, instance) < 0)
+		return false;
+	instance->patience_source = sd_event_source_disable_unref(instance->patience_source);
+	plane_set_retired(service->plane, instance->slot, true);
+	service_post(service, EVENT_LEFT, instance->slot, false);
+	return true;
+}
+
 static int on_patience_ended(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void)source;
@@ -295,7 +350,8 @@ static void try_retire(struct instance *instance)
 	uint64_t spare = MIN(service->config.settle_usec, SETTLE_MAX) + 2 * MOVE_TIME;
 
 	if (!is_to_wait(instance)) {
-		retire_now(instance);
+		if (!hand_over(instance))
+			retire_now(instance);
 		return;
 	}
 	plane_set_retired(service->plane, instance->slot, true);
@@ -309,7 +365,7 @@ static void try_retire(struct instance *instance)
 bool instance_is_retiring(const struct instance *instance)
 {
 	return instance->settle_source || instance->retire_work || instance->patience_source ||
-	       instance->news_source;
+	       instance->news_source || instance->hand_source;
 }
 
 /* It ends by itself, which nobody says but systemd, and others have its sockets. */

@@ -10,6 +10,7 @@
 #include "plane/trace.h"
 #include "service/change/change_hold.h"
 #include "service/change/exclusive_run.h"
+#include "service/change/replay.h"
 #include "service/change/run.h"
 #include "service/change/spread.h"
 #include "service/failover/failover.h"
@@ -392,6 +393,7 @@ void service_reload(struct service *service)
 		return;
 	load(service);
 	take_effect(service);
+	replay_follow(service);
 	spread_settle(service, &before);
 }
 
@@ -420,6 +422,7 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 	r = set_slots(service, service->config.slots);
 	retry_later(service);
 	begin_watching(service);
+	replay_follow(service);
 	spread_settle(service, NULL);
 	if (r >= 0 && host_has(host, HOST_TENDS))
 		r = resume_watch(service);
@@ -447,6 +450,7 @@ struct service *service_free(struct service *service)
 	exec_run_forget_all(service);
 	work_forget(service->foreign_work);
 	outdated_forget(service);
+	service->replay = replay_free(service->replay);
 	narrowing_done(service);
 	waking_done(&service->waking);
 	settling_done(service);

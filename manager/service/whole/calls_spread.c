@@ -31,20 +31,6 @@ static void answer(const struct service *service, const struct table_outcome *ou
 	request_done(request, placement_json(service->plane, message.text));
 }
 
-static void change(struct service *service, struct spread_order *order, struct problem *what,
-		   struct request *request)
-{
-	struct table_outcome outcome = {0};
-	struct problem refusal = {0};
-
-	order->what = what->text;
-	request_actor(request, &order->actor);
-	if (spread_change(service, order, &outcome, &refusal) < 0)
-		refuse(request, &refusal);
-	else
-		answer(service, &outcome, what, request);
-}
-
 /* What stays where it is all the same. */
 static const char *note_flows(const struct service *service)
 {
@@ -66,11 +52,75 @@ static void answer_policy(const struct service *service, const struct spread_ord
 	request_done(request, object);
 }
 
-void call_set_hash(struct service *service, const char *by, struct request *request)
+/* ---- a change that may have to wait ---- */
+
+struct weighing {
+	unsigned slot, percent;
+};
+
+struct pinning {
+	struct hs_prefix prefix;
+	unsigned slot;
+};
+
+/* What is asked for, of which the order holds what it needs here. */
+struct call {
+	struct service *service;
+	struct request *request;
+	struct spread_order order;
+	struct problem what;
+	union {
+		struct weighing weighing;
+		struct pinning pinning;
+		unsigned slots;
+	} wanted;
+};
+
+static void carry_out(struct call *call)
 {
 	struct table_outcome outcome = {0};
-	struct problem what, refusal = {0};
-	struct spread_order order = {
+	struct problem refusal = {0};
+
+	if (spread_change(call->service, &call->order, &outcome, &refusal) < 0)
+		refuse(call->request, &refusal);
+	else if (call->order.take_policy)
+		answer_policy(call->service, &call->order, outcome.changed, call->request);
+	else
+		answer(call->service, &outcome, &call->what, call->request);
+}
+
+static void on_go(void *userdata, bool alive)
+{
+	_cleanup_(freep) struct call *call = userdata;
+
+	if (alive)
+		carry_out(call);
+	else
+		request_free(call->request);
+}
+
+/* `wanted` is what the order's edit looks at. */
+static void change(const struct call *wanted)
+{
+	struct call *call = malloc(sizeof(*call));
+
+	if (!call) {
+		request_fail_errno(wanted->request, -ENOMEM);
+		return;
+	}
+	*call = *wanted;
+	call->order.what = call->what.text;
+	call->order.userdata = &call->wanted;
+	request_actor(call->request, &call->order.actor);
+	if (!spread_ahead(call->service, &call->order, on_go, call))
+		on_go(call, true);
+}
+
+void call_set_hash(struct service *service, const char *by, struct request *request)
+{
+	struct call call = {.service = service, .request = request};
+
+	call.order = (struct spread_order) {
 		.verb = "policy",
 		.take_policy = true,
 		.by = by[0] ? spread_by_from_string(by) : config_by(&service->config),
@@ -79,24 +129,16 @@ void call_set_hash(struct service *service, const char *by, struct request *requ
 
 	if (!may_change(service, request))
 		return;
-	if (!order.by) {
+	if (!call.order.by) {
 		request_fail(request, REQUEST_INVALID, "\"%.40s\" is not client or connection", by);
 		return;
 	}
-	problem_set(&what, 0, "the policy is hash now, by %s", spread_by_to_string(order.by));
-	order.what = what.text;
-	request_actor(request, &order.actor);
-	if (spread_change(service, &order, &outcome, &refusal) < 0)
-		refuse(request, &refusal);
-	else
-		answer_policy(service, &order, outcome.changed, request);
+	problem_set(&call.what, 0, "the policy is hash now, by %s",
+		    spread_by_to_string(call.order.by));
+	change(&call);
 }
 
 /* ---- weight ---- */
-
-struct weighing {
-	unsigned slot, percent;
-};
 
 static int weigh(struct hs_spread *spread, void *userdata, struct problem *problem)
 {
@@ -108,10 +150,7 @@ static int weigh(struct hs_spread *spread, void *userdata, struct problem *probl
 void call_set_weight(struct service *service, unsigned slot, unsigned percent,
 		     struct request *request)
 {
-	struct weighing weighing = {slot, percent};
-	struct spread_order order = {
-		.verb = "weight", .edit = weigh, .userdata = &weighing, .slot = (int)slot};
-	struct problem what;
+	struct call call = {.service = service, .request = request};
 
 	if (!may_change(service, request))
 		return;
@@ -120,16 +159,13 @@ void call_set_weight(struct service *service, unsigned slot, unsigned percent,
 			     HS_WEIGHT_MAX, HS_SLOTS_MAX - 1);
 		return;
 	}
-	problem_set(&what, 0, "slot %u has weight %u%%", slot, percent);
-	change(service, &order, &what, request);
+	call.order = (struct spread_order) {.verb = "weight", .edit = weigh, .slot = (int)slot};
+	call.wanted.weighing = (struct weighing) {slot, percent};
+	problem_set(&call.what, 0, "slot %u has weight %u%%", slot, percent);
+	change(&call);
 }
 
 /* ---- pins ---- */
-
-struct pinning {
-	struct hs_prefix prefix;
-	unsigned slot;
-};
 
 static int pin(struct hs_spread *spread, void *userdata, struct problem *problem)
 {
@@ -141,17 +177,13 @@ static int pin(struct hs_spread *spread, void *userdata, struct problem *problem
 void call_set_pinned(struct service *service, const char *prefix, unsigned slot,
 		     struct request *request)
 {
-	struct pinning pinning = {.slot = slot};
-	struct spread_order order = {.verb = "pin",
-				     .edit = pin,
-				     .userdata = &pinning,
-				     .slot = slot < HS_SLOTS_MAX ? (int)slot : -1};
+	struct call call = {.service = service, .request = request};
+	struct pinning *pinning = &call.wanted.pinning;
 	char text[PREFIX_TEXT_MAX];
-	struct problem what;
 
 	if (!may_change(service, request))
 		return;
-	if (prefix_parse(prefix, &pinning.prefix) < 0 ||
+	if (prefix_parse(prefix, &pinning->prefix) < 0 ||
 	    (slot >= HS_SLOTS_MAX && slot != HS_SLOT_NONE)) {
 		request_fail(request, REQUEST_INVALID,
 			     "\"%.60s\" is not a prefix of addresses, such as 10.1.0.0/16 or "
@@ -159,12 +191,15 @@ void call_set_pinned(struct service *service, const char *prefix, unsigned slot,
 			     prefix, slot);
 		return;
 	}
-	prefix_format(&pinning.prefix, text);
+	pinning->slot = slot;
+	call.order = (struct spread_order) {
+		.verb = "pin", .edit = pin, .slot = slot < HS_SLOTS_MAX ? (int)slot : -1};
+	prefix_format(&pinning->prefix, text);
 	if (slot == HS_SLOT_NONE)
-		problem_set(&what, 0, "%s is not pinned any more", text);
+		problem_set(&call.what, 0, "%s is not pinned any more", text);
 	else
-		problem_set(&what, 0, "%s is pinned to slot %u", text, slot);
-	change(service, &order, &what, request);
+		problem_set(&call.what, 0, "%s is pinned to slot %u", text, slot);
+	change(&call);
 }
 
 /* ---- how many ---- */
@@ -176,9 +211,7 @@ static int set_slots(struct hs_spread *spread, void *userdata, struct problem *p
 
 void call_set_slots(struct service *service, unsigned slots, struct request *request)
 {
-	struct spread_order order = {
-		.verb = "scale", .edit = set_slots, .userdata = &slots, .slot = -1};
-	struct problem what;
+	struct call call = {.service = service, .request = request};
 
 	if (!may_change(service, request))
 		return;
@@ -189,25 +222,52 @@ void call_set_slots(struct service *service, unsigned slots, struct request *req
 			     service->name, service->config.slots);
 		return;
 	}
-	problem_set(&what, 0, "slots 0 to %u take part", slots - 1);
-	change(service, &order, &what, request);
+	call.order = (struct spread_order) {.verb = "scale", .edit = set_slots, .slot = -1};
+	call.wanted.slots = slots;
+	problem_set(&call.what, 0, "slots 0 to %u take part", slots - 1);
+	change(&call);
 }
 
 /* ---- rebalancing, and looking ---- */
 
-void call_rebalance(struct service *service, bool dry_run, struct request *request)
+static void carry_out_rebalance(struct call *call, bool dry_run)
 {
 	struct problem refusal = {0};
-	struct journal_actor actor;
 	json_object *outcome;
+
+	if (spread_rebalance(call->service, dry_run, &call->order.actor, &outcome, &refusal) < 0)
+		refuse(call->request, &refusal);
+	else
+		request_done(call->request, outcome);
+}
+
+static void on_go_rebalance(void *userdata, bool alive)
+{
+	_cleanup_(freep) struct call *call = userdata;
+
+	if (alive)
+		carry_out_rebalance(call, false);
+	else
+		request_free(call->request);
+}
+
+void call_rebalance(struct service *service, bool dry_run, struct request *request)
+{
+	struct call *call;
 
 	if (!may_change(service, request))
 		return;
-	request_actor(request, &actor);
-	if (spread_rebalance(service, dry_run, &actor, &outcome, &refusal) < 0)
-		refuse(request, &refusal);
-	else
-		request_done(request, outcome);
+	call = calloc(1, sizeof(*call));
+	if (!call) {
+		request_fail_errno(request, -ENOMEM);
+		return;
+	}
+	*call = (struct call) {.service = service, .request = request};
+	request_actor(request, &call->order.actor);
+	if (!dry_run && spread_rebalance_ahead(service, on_go_rebalance, call))
+		return;
+	carry_out_rebalance(call, dry_run);
+	free(call);
 }
 
 void call_table(struct service *service, struct request *request)

@@ -6,6 +6,7 @@
 #include "plane/borrow/borrow.h"
 #include "plane/pathlink.h"
 #include "service/change/exclusive_run.h"
+#include "service/change/replay.h"
 #include "service/failover/failover.h"
 #include "service/keep/pathguard.h"
 #include "service/slot/instance.h"
@@ -169,6 +170,28 @@ void service_report(struct service *service, struct service_report *ret_report)
 		look_now(service, ret_report);
 }
 
+/* What Replay= has come to; only where it is set. */
+static void add_replay(const struct service *service, json_object *object)
+{
+	struct replay_report report = {.problem =
+					       "only hsd remembers templates, and there is none"};
+	json_object *replay;
+
+	if (!replay_describe(service, &report) && service->config.replay == CONFIG_REPLAY_NO)
+		return;
+	replay = json_object_new_object();
+	json_object_object_add(replay, "works", json_object_new_boolean(!report.problem[0]));
+	json_object_object_add(replay, "problem",
+			       report.problem[0] ? json_object_new_string(report.problem) : NULL);
+	json_object_object_add(replay, "exporters", json_object_new_uint64(report.exporters));
+	json_object_object_add(replay, "templates", json_object_new_uint64(report.templates));
+	json_object_object_add(replay, "bytes", json_object_new_uint64(report.bytes));
+	json_object_object_add(replay, "forgotten", json_object_new_uint64(report.forgotten));
+	json_object_object_add(replay, "sent", json_object_new_uint64(report.sent));
+	json_object_object_add(replay, "late", json_object_new_uint64(report.late));
+	json_object_object_add(object, "replay", replay);
+}
+
 json_object *service_to_json(struct service *service, bool may_see)
 {
 	_cleanup_(freep) struct service_report *report = malloc(sizeof(*report));
@@ -182,6 +205,7 @@ json_object *service_to_json(struct service *service, bool may_see)
 	object = report_to_json(report);
 	if (service->plane && json_object_object_get_ex(object, "slots", &slots))
 		placement_add(service->plane, object, slots);
+	add_replay(service, object);
 	return object;
 }
 
