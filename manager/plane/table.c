@@ -173,6 +173,24 @@ uint32_t *plane_table_hits(const struct plane *plane)
 	return plane_has_table(plane) ? plane->table->hits : NULL;
 }
 
+#define MADE_ANEW "have it made anew: stop the instances, then hsctl disable and enable"
+
+int plane_table_check(const struct plane *plane, struct problem *problem)
+{
+	struct hs_spread spread;
+
+	map_table((struct plane *)plane);
+	if (!plane->table || plane_table_spread(plane, &spread))
+		return 0;
+	if (!plane_has_table(plane))
+		return problem_set(problem, -EPROTO,
+				   "its table is of layout %u and this hotstandby knows %u; "
+				   "traffic goes on as it says; run the hotstandby that made it, "
+				   "or " MADE_ANEW,
+				   plane->table->layout, HS_TABLE_LAYOUT);
+	return problem_set(problem, -EPROTO, "its table is damaged; " MADE_ANEW);
+}
+
 /* ---- writing ---- */
 
 /* A selector may have read the word before it named the other copy, and be reading this one still;
@@ -302,13 +320,9 @@ static int get_table(struct plane *plane, const struct table_change *change,
 	if (r < 0)
 		return problem_set(problem, r, "the maps of its table cannot be made: %s",
 				   strerror(-r));
-	if (plane->table && !plane_has_table(plane))
-		return problem_set(
-			problem, -EPROTO,
-			"its table is of layout %u and this hotstandby knows %u; traffic "
-			"goes on as it says; run the hotstandby that made it, or have "
-			"it made anew: stop the instances, then hsctl disable and enable",
-			plane->table->layout, HS_TABLE_LAYOUT);
+	r = plane_table_check(plane, problem);
+	if (r < 0)
+		return r;
 	if (!plane->table && !change->take_policy)
 		return problem_set(problem, -ENOENT,
 				   "the service has no table; it gets one by "
@@ -342,10 +356,6 @@ static int plan(const struct hs_table_copy *held, const struct table_change *cha
 	int r = 0;
 
 	next->spread = held->spread;
-	if (!spread_is_sound(&next->spread))
-		return problem_set(problem, -EPROTO,
-				   "its table is damaged; have it made anew: stop the instances, "
-				   "then hsctl disable and enable");
 	if (change->edit)
 		r = change->edit(&next->spread, change->userdata, problem);
 	if (r < 0)

@@ -19,6 +19,10 @@ bool plane_has_table(const struct plane *plane);
 /* Whether connections are led by it. */
 bool plane_is_spread(const struct plane *plane);
 
+/* -EPROTO and a sentence without the service's name: there is one, and it cannot be worked with,
+ * for it is of another layout or damaged. */
+int plane_table_check(const struct plane *plane, struct problem *problem);
+
 /* What holds now, copied. False: there is no table, or none that can be worked with. */
 bool plane_table_read(const struct plane *plane, struct hs_table_copy *ret_copy);
 /* The same without the buckets. */

@@ -178,6 +178,36 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	diff <(hs table echo --json | jq 'del(.generation, .slots[].share_got)') <(jq 'del(.generation, .slots[].share_got)' <<<"$before")
 }
 
+# relayout NUMBER: of the table, as another hotstandby might have made it
+relayout() {
+	inside python3 - $pins/echo/table "$1" <<-'END'
+		import ctypes, mmap, os, struct, sys
+		path = ctypes.create_string_buffer(sys.argv[1].encode())
+		attributes = ctypes.create_string_buffer(struct.pack("=QII", ctypes.addressof(path), 0, 0) + bytes(112))
+		call = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+		fd = ctypes.CDLL(None, use_errno=True).syscall(call, 7, attributes, 128)
+		assert fd >= 0, os.strerror(ctypes.get_errno())
+		mmap.mmap(fd, 4096)[:4] = struct.pack("=I", int(sys.argv[2]))
+	END
+}
+
+@test "a table of another layout is named with what can be done, and traffic goes on as it says" {
+	local before verb
+	before=$(by_udp)
+	relayout 77
+	for verb in 'weight echo 1 50%' 'pin echo 10.0.0.0/8 1' 'policy echo hash --by=connection' 'table echo' \
+		'where echo 127.0.0.1' 'rebalance echo' 'scale echo 3'; do
+		# shellcheck disable=SC2086 # words
+		run ! --separate-stderr hs $verb
+		[[ $stderr == *'echo: its table is of layout 77 and this hotstandby knows 1; traffic goes on as it says; run the hotstandby that made it, or '* ]] ||
+			fail "$verb: $stderr"
+	done
+	[[ $(by_udp) == "$before" ]]
+	is_ready echo
+	relayout 1
+	[[ $(by_udp) == "$(named)" ]]
+}
+
 @test "weights that add to nothing are refused, and nothing changes" {
 	local before
 	hs weight echo 0 0% && hs weight echo 1 0% && hs weight echo 2 0%

@@ -303,11 +303,16 @@ static int find_by_word(const struct plane *plane, const struct client *client, 
 static int find(const struct plane *plane, const struct client *client,
 		struct place_found *ret_found, struct problem *ret_refusal)
 {
+	struct problem strange = {0};
 	_cleanup_(freep) struct hs_table_copy *copy =
 		plane_is_spread(plane) ? read_copy(plane) : NULL;
 	uint64_t word = plane_word(plane);
 	uint32_t live = plane_live_slots(plane);
 
+	if (!copy && hs_word_policy(word) == HS_POLICY_HASH &&
+	    plane_table_check(plane, &strange) < 0)
+		return problem_set(ret_refusal, -EPROTO, "%s: %.400s", plane_service(plane),
+				   strange.text);
 	if (!copy)
 		return find_by_word(plane, client, word, live, ret_found, ret_refusal);
 	if (copy->spread.by == HS_BY_CONNECTION && !client->has_port)

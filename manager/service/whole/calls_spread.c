@@ -272,6 +272,7 @@ void call_rebalance(struct service *service, bool dry_run, struct request *reque
 
 void call_table(struct service *service, struct request *request)
 {
+	struct problem strange = {0};
 	json_object *table;
 
 	if (!may_change(service, request))
@@ -279,6 +280,8 @@ void call_table(struct service *service, struct request *request)
 	table = plane_is_spread(service->plane) ? placement_json(service->plane, NULL) : NULL;
 	if (table)
 		request_done(request, table);
+	else if (plane_table_check(service->plane, &strange) < 0)
+		request_fail(request, REQUEST_FAILED, "%s: %s", service->name, strange.text);
 	else
 		request_fail(request, REQUEST_REFUSED,
 			     "%s: there is no table that clients are spread by; hsctl policy %s "
