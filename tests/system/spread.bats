@@ -125,7 +125,7 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	[[ $(by_tcp | cut -d' ' -f7-22) == '3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3' ]]
 	[[ $(hs where --json echo 127.0.0.17 | jq -r .why) == 'pinned by 127.0.0.16/28' ]]
 	run -3 --separate-stderr hs pin echo 127.0.0.0/24 1
-	[[ $stderr == *'overlaps 127.0.0.16/28'*'pin'*'none'* ]]
+	[[ $stderr == *'overlaps 127.0.0.16/28'*'hsctl pin echo 127.0.0.16/28 none'* ]]
 	run -0 hs pin echo
 	[[ $output == '127.0.0.16/28 is pinned to slot 3' ]]
 	run -3 --separate-stderr hs pin echo 10.0.0.0/8 none
@@ -241,6 +241,10 @@ relayout() {
 	[[ $output == 'echo: slots 0 to 3 are at work, and have all clients.' ]]
 	run -0 hs scale echo 4
 	[[ $(by_udp) == "$before" ]]
+	# one that was drained is taken back by the same word
+	hs drain echo 1 >/dev/null
+	run -0 hs scale echo 4
+	is_in_service '0 1 2 3'
 	[[ $(unit_state echo@4) == inactive && $(unit_state echo@5) == inactive ]]
 	[[ $(status echo '.slots | length') == 4 ]]
 	wait $job || fail "$(cat "$BATS_TEST_TMPDIR/udp")"

@@ -240,6 +240,20 @@ static bool is_running(const char *state)
 	       strcmp(state, "unknown");
 }
 
+/* One that was drained is in service again, as by `hsctl adopt`. */
+static int take_back(struct scale *scale, unsigned slot)
+{
+	struct client_call call = {.method = "Adopt",
+				   .timeout_usec = verb_timeout(scale->arguments, VERB_TIMEOUT)};
+	char unit[UNIT_NAME_MAX];
+
+	(void)name_unit(scale->service, slot, unit, sizeof(unit));
+	reply_done(&scale->reply);
+	scale->reply = (struct reply) {0};
+	(void)client_ask(scale->arguments, &call, &scale->reply, "s", unit);
+	return scale->reply.exit;
+}
+
 static int start_missing(struct scale *scale)
 {
 	_cleanup_(json_object_putp) json_object *status = NULL;
@@ -248,6 +262,8 @@ static int start_missing(struct scale *scale)
 	if (exit == EXIT_DONE && scale->at_boot)
 		set_boot(scale, 0, scale->wanted, true);
 	for (unsigned slot = 0; exit == EXIT_DONE && slot < scale->wanted; slot++) {
+		if (!strcmp(state_of(status, slot), "leaving"))
+			exit = take_back(scale, slot);
 		if (is_running(state_of(status, slot)))
 			continue;
 		tell(scale, "starting", slot);

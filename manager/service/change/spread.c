@@ -167,6 +167,20 @@ static struct table_change change_of(struct wish *wish)
 	};
 }
 
+/* What core says does not know the service: the command that it names is made one to be typed. */
+static int refuse_by_name(const struct service *service, const struct problem *why, int error,
+			  struct problem *ret_refusal)
+{
+	static const char placeholder[] = "SERVICE";
+	const char *place = strstr(why->text, placeholder);
+
+	if (!place)
+		return problem_set(ret_refusal, error, "%s: %.400s", service->name, why->text);
+	return problem_set(ret_refusal, error, "%s: %.*s%s%.200s", service->name,
+			   (int)MIN(place - why->text, (ptrdiff_t)300), why->text, service->name,
+			   place + sizeof(placeholder) - 1);
+}
+
 int spread_change(struct service *service, const struct spread_order *order,
 		  struct table_outcome *ret_outcome, struct problem *ret_refusal)
 {
@@ -179,7 +193,7 @@ int spread_change(struct service *service, const struct spread_order *order,
 		return r;
 	r = change_table(service, &change, ret_outcome, &why);
 	if (r < 0)
-		return problem_set(ret_refusal, r, "%s: %.400s", service->name, why.text);
+		return refuse_by_name(service, &why, r, ret_refusal);
 	if (!ret_outcome->changed)
 		return 0;
 	spread_describe(service, order->what, ret_outcome, &message);
