@@ -340,14 +340,11 @@ relayout() {
 	[[ $(hs table echo --hash) == "$print" ]]
 }
 
-@test "there is nothing to switch over to, and no canary; failing over is for hsd" {
+@test "there is nothing to switch over to, nor to drill" {
 	local word
 	word=$(generation echo)
 	run -3 --separate-stderr hs switchover echo
 	[[ $stderr == *'all slots are at work'*'hsctl drain'* ]]
-	run -3 --separate-stderr hs canary echo 5%
-	[[ $stderr == *'there is no canary'* ]]
-	hs canary echo off
 	run -3 --separate-stderr hs drill echo --scenario=crash --yes
 	[[ $stderr == *'no active slot'* ]]
 	[[ $(generation echo) == "$word" ]]

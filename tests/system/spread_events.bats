@@ -40,7 +40,7 @@ of() {
 is_right() {
 	jq -e '(.udp.wrong // 0) == 0 and (.tcp.wrong // 0) == 0 and .strange == [] and .strangers == []' <<<"$result" ||
 		fail "$result" || return
-	jq -e '[.udp, .tcp] | all(.right > 0.8 * ([.[]] | add))' <<<"$result" || fail "$result" || return
+	jq -e '[.udp, .tcp] | all(.right > 0.5 * ([.[]] | add))' <<<"$result" || fail "$result" || return
 	# only a kill ends what it was at
 	jq -e '[.udp_lost_in, .tcp_lost_in] | all(del(.kill) == {})' <<<"$result" || fail "$result"
 }

@@ -356,10 +356,13 @@ static void describe_canary(const struct plane *plane, unsigned slot,
 	if (some)
 		canary_format(filter, from, sizeof(from));
 	if (request->share)
-		problem_set(ret_message, 0, "%s: %.4g%% of %s%s%s go to slot %u.",
+		problem_set(ret_message, 0, "%s: %.4g%% of %s%s%s go to slot %u%s.",
 			    plane_service(plane), request->share * 100.0 / 65536,
 			    filter && filter->by_client ? "clients" : "new connections",
-			    some ? " from " : "", from, slot);
+			    some ? " from " : "", from, slot,
+			    hs_word_policy(plane_word(plane)) == HS_POLICY_STANDBY
+				    ? ""
+				    : ", once the policy is standby");
 	else
 		problem_set(ret_message, 0, "%s: there is no canary.", plane_service(plane));
 }

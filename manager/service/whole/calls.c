@@ -292,8 +292,6 @@ void call_set_canary(struct service *service, const struct canary_call *call,
 		request_fail(request, REQUEST_INVALID, "%s", refusal.text);
 		return;
 	}
-	if (call->share && !has_active(service, "canary", request))
-		return;
 	if (service_busy(service) > SERVICE_RESUMING) {
 		set_canary(service, call, &filter, request);
 		return;
