@@ -84,7 +84,7 @@ none_lower() {
 	metrics=$(hs metrics)
 	[[ $(value 'hotstandby_slot_weight_ratio{service="app",slot="1"}' <<<"$metrics") == 0.5 ]]
 	jq -e --argjson share "$(value 'hotstandby_slot_share_ratio{service="app",slot="1"}' <<<"$metrics")" \
-		'.slots[1] | .buckets / 65536 == $share and $share > 0.3 and $share < 0.37' <<<"$table"
+		'.slots[1] | (.buckets / 65536 - $share | fabs) < 0.001 and $share > 0.3 and $share < 0.37' <<<"$table"
 	run -0 promtool check metrics <<<"$metrics"
 	[[ -z $output ]]
 	hs weight app 1 100%
