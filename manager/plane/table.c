@@ -271,7 +271,7 @@ int plane_table_publish(struct plane *plane, const struct hs_table_copy *copy, b
 
 /* ---- making ---- */
 
-static int random_key(uint64_t *ret_key)
+int plane_table_random_key(uint64_t *ret_key)
 {
 	return getrandom(ret_key, sizeof(*ret_key), 0) == sizeof(*ret_key) ? 0 : -EIO;
 }
@@ -286,7 +286,7 @@ static int make_table(struct plane *plane, const struct table_change *change)
 
 	if (fd < 0)
 		return fd;
-	r = random_key(&key);
+	r = plane_table_random_key(&key);
 	table = r ? NULL : load_memory(fd, sizeof(*table));
 	if (!table)
 		return r ?: -errno;

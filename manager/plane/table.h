@@ -69,6 +69,9 @@ int plane_table_plan(const struct plane *plane, const struct table_change *chang
  * fill it by themselves. With plane_preview_lock(). */
 int plane_table_publish(struct plane *plane, const struct hs_table_copy *copy, bool take_policy);
 
+/* A key that nobody knows. -EIO. */
+int plane_table_random_key(uint64_t *ret_key);
+
 /* ---- for plane.c and plane_listeners.c ---- */
 
 /* Opens what is pinned of it. */

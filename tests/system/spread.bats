@@ -308,8 +308,13 @@ relayout() {
 	inside sh -c 'cd /etc/hotstandby; mv kept echo.key'
 	run -0 hs policy echo hash
 	[[ $(hs table echo --json | jq .shared_key) == true && $(hs table echo --hash) != "$before" ]]
+	# what was said of By= meanwhile stays, and a key that others know does not
+	before=$(hs table echo --hash)
+	hs policy echo hash --by=connection
 	inside rm /etc/hotstandby/echo.conf.d/key.conf
 	inside systemctl reload hsd
+	[[ $(hs table echo --json | jq -c '[.by, .shared_key]') == '["connection",false]' && $(hs table echo --hash) != "$before" ]]
+	hs policy echo hash --by=client
 }
 
 @test "without hsd the same verbs do the same, and hsd that comes goes on" {

@@ -76,20 +76,23 @@ struct wish {
 	const struct spread_order *order;
 };
 
-/* The key of the settings, by which several machines agree. */
+/* The key of the settings, by which several machines agree; one of its own where they name none any
+ * more, for others know the one before. */
 static int take_key(const struct service *service, struct hs_spread *spread,
 		    struct problem *problem)
 {
+	bool given = service->config.hash_key[0];
 	uint64_t key;
 	int r;
 
-	if (!service->config.hash_key[0])
+	if (!given && !spread->key_given)
 		return 0;
-	r = hashkey_read(service->config.hash_key, &key, problem);
+	r = given ? hashkey_read(service->config.hash_key, &key, problem)
+		  : plane_table_random_key(&key);
 	if (r < 0)
-		return r;
+		return given ? r : problem_set(problem, r, "there is no random key to be had");
 	spread->key = key;
-	spread->key_given = 1;
+	spread->key_given = given;
 	return 0;
 }
 
@@ -410,6 +413,16 @@ static void settle_policy(struct service *service)
 		tell_unsettled(service, &problem);
 }
 
+/* By= where that has changed, else what somebody may have said since. */
+static enum hs_by by_of(const struct service *service, const struct config *before)
+{
+	struct hs_spread spread;
+
+	if (service->config.by != before->by || !plane_table_spread(service->plane, &spread))
+		return config_by(&service->config);
+	return spread.by;
+}
+
 /* By=, HashKey= and Slots= of a service that is spread already. */
 static void settle_table(struct service *service, const struct config *before)
 {
@@ -422,6 +435,7 @@ static void settle_table(struct service *service, const struct config *before)
 		.userdata = &slots,
 		.take_policy =
 			config->by != before->by || strcmp(config->hash_key, before->hash_key) != 0,
+		.by = by_of(service, before),
 		.slot = -1,
 		.actor = JOURNAL_NOBODY,
 	};
