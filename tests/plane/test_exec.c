@@ -398,7 +398,7 @@ static void without_room_a_connection_waits(void **state)
 	struct hs_preview_owner_id self;
 
 	serve_pair(&pair);
-	assert_int_equal(preview_of_process(0, &self), 0);
+	assert_int_equal(owner_of_process(0, &self), 0);
 	assert_int_equal(preview_begin(rig->plane, &self), 0);
 	command_to(&command, 1);
 	for (key.source_port = 0; !preview_add(rig->plane, &key, 1, &self); key.source_port++)

@@ -32,7 +32,7 @@ static struct probe probe_begin(struct rig *rig)
 {
 	struct probe probe = {.rig = rig, .fd = -1};
 
-	assert_int_equal(preview_of_process(0, &probe.owner), 0);
+	assert_int_equal(owner_of_process(0, &probe.owner), 0);
 	assert_int_equal(preview_begin(rig->plane, &probe.owner), 0);
 	return probe;
 }
@@ -391,7 +391,7 @@ static void orphan_rule(struct rig *rig, const struct hs_preview_key *key)
 	pid_t child = fork();
 
 	if (!child) {
-		_exit(preview_of_process(0, &owner) || preview_begin(rig->plane, &owner) ||
+		_exit(owner_of_process(0, &owner) || preview_begin(rig->plane, &owner) ||
 		      preview_add(rig->plane, key, 1, &owner));
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -447,10 +447,10 @@ static void a_cgroup_owns_as_long_as_it_lives(void **state)
 
 	assert_int_equal(cgroup_mount(mount, sizeof(mount)), 0);
 	folder = pin_path("%s%s", mount, name.text);
-	assert_int_equal(preview_of_cgroup(name.text, &owner), -ENOENT);
+	assert_int_equal(owner_of_cgroup(name.text, &owner), -ENOENT);
 	assert_int_equal(mkdir(folder.text, 0755), 0);
 	child = sleeper_in(folder.text);
-	assert_int_equal(preview_of_cgroup(name.text, &owner), 0);
+	assert_int_equal(owner_of_cgroup(name.text, &owner), 0);
 	assert_int_equal(cgroup_find(owner.id, found), 0);
 	assert_string_equal(found, name.text);
 	assert_int_equal(preview_begin(rig->plane, &owner), 0);
@@ -472,7 +472,7 @@ static void owners_do_not_take_each_others_rules(void **state)
 	struct hs_preview_owner_id parent;
 	struct probe self = probe_begin(rig);
 
-	assert_int_equal(preview_of_process(getppid(), &parent), 0);
+	assert_int_equal(owner_of_process(getppid(), &parent), 0);
 	assert_int_equal(preview_begin(rig->plane, &parent), 0);
 	assert_int_equal(preview_add(rig->plane, &key, 1, &parent), 0);
 	assert_int_equal(preview_add(rig->plane, &key, 0, &self.owner), -EEXIST);
@@ -518,7 +518,7 @@ static void a_probe_has_room_whatever_commands_have_open(void **state)
 	int r = 0;
 
 	assert_int_equal(cgroup_of_process(getpid(), cgroup), 0);
-	assert_int_equal(preview_of_cgroup(cgroup, &command), 0);
+	assert_int_equal(owner_of_cgroup(cgroup, &command), 0);
 	assert_int_equal(preview_begin(rig->plane, &command), 0);
 	for (unsigned i = 1; !r && i <= HS_PREVIEW_MAX; i++) {
 		key.source_port = i;

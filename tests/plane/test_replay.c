@@ -484,7 +484,7 @@ static void a_rule_leads_it_while_flows_stay(void **state)
 	say(exporter, "127.0.0.1", PORT, &text);
 	assert_int_equal(client_read(exporter), 'A');
 	places = await_places(&helper, 1);
-	assert_int_equal(preview_of_process(0, &owner), 0);
+	assert_int_equal(owner_of_process(0, &owner), 0);
 	assert_int_equal(preview_begin(rig->plane, &owner), 0);
 	address_to_sockaddr(&here, &to);
 	from = to;

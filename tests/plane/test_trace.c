@@ -531,7 +531,7 @@ static char ask_by_rule(struct rig *rig, const struct address *at, unsigned slot
 	int fd = socket(dest.ss_family, at->udp ? SOCK_DGRAM : SOCK_STREAM, 0);
 	char answer;
 
-	rig_check(!preview_of_process(0, &owner) && !preview_begin(rig->plane, &owner));
+	rig_check(!owner_of_process(0, &owner) && !preview_begin(rig->plane, &owner));
 	rig_check(!preview_direct(rig->plane, &wish, fd, (struct sockaddr *)&dest, &key));
 	rig_check(!connect(fd, (struct sockaddr *)&dest, size));
 	answer = client_ask(fd);

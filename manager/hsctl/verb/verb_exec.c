@@ -71,7 +71,7 @@ static void clear_up_directly(struct stage *stage)
 	struct hs_preview_owner_id owner;
 
 	if (stage->counts >= 0 && !cgroup_each_process(stage->cgroup, is_other, NULL) &&
-	    !preview_of_cgroup(stage->cgroup, &owner))
+	    !owner_of_cgroup(stage->cgroup, &owner))
 		preview_end(stage->direct.plane, &owner);
 }
 

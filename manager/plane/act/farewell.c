@@ -47,7 +47,7 @@ static int reach_aside(struct plane *plane, const struct listener *listener, uns
 int farewell(struct plane *plane, const struct listener *listener, unsigned slot)
 {
 	struct hs_preview_owner_id owner;
-	int r = preview_of_process(0, &owner);
+	int r = owner_of_process(0, &owner);
 
 	if (!r)
 		r = preview_begin(plane, &owner);

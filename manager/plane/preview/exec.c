@@ -116,7 +116,7 @@ int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_co
 		return problem_set(problem, -errno, "cannot open the programs for a command: %m");
 	r = open_cgroup(order->cgroup, &cgroup);
 	if (!r)
-		r = preview_of_cgroup(order->cgroup, &owner);
+		r = owner_of_cgroup(order->cgroup, &owner);
 	if (!r)
 		r = prepare(skel, order, &owner);
 	if (r < 0)

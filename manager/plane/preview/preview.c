@@ -2,86 +2,12 @@
 #include "plane/preview/preview.h"
 
 #include <bpf/bpf.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "plane/bpf/own.h"
-#include "plane/kernel/cgroup.h"
-#include "util/files.h"
 #include "util/macro.h"
-
-/* Start time of a process, field 22 of its stat: the name in field 2 may contain anything. */
-static int start_time(pid_t pid, uint64_t *ret_ticks)
-{
-	char path[64], text[1024] = "";
-	_cleanup_(fclosep) FILE *file = NULL;
-	unsigned long long ticks;
-	const char *end;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	if (!file || !fread(text, 1, sizeof(text) - 1, file))
-		return -ESRCH;
-	end = strrchr(text, ')');
-	if (!end || sscanf(end + 1,
-			   " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-			   "%*s %*s %llu",
-			   &ticks) != 1)
-		return -ESRCH;
-	*ret_ticks = ticks;
-	return 0;
-}
-
-int preview_of_process(pid_t pid, struct hs_preview_owner_id *ret_owner)
-{
-	uint64_t ticks;
-	int r;
-
-	if (!pid)
-		pid = getpid();
-	r = start_time(pid, &ticks);
-	if (r < 0)
-		return r;
-	*ret_owner = (struct hs_preview_owner_id) {
-		.kind = HS_PREVIEW_PROCESS,
-		.id = (uint64_t)pid << 32 | (uint32_t)ticks,
-	};
-	return 0;
-}
-
-int preview_of_cgroup(const char *cgroup, struct hs_preview_owner_id *ret_owner)
-{
-	uint64_t id;
-	int r = cgroup_id(cgroup, &id);
-
-	if (r < 0)
-		return r;
-	*ret_owner = (struct hs_preview_owner_id) {.kind = HS_PREVIEW_CGROUP, .id = id};
-	return 0;
-}
-
-bool preview_owner_lives(const struct hs_preview_owner_id *owner)
-{
-	struct hs_preview_owner_id now;
-	char path[PATH_MAX];
-
-	switch (owner->kind) {
-	case HS_PREVIEW_PROCESS:
-		return !preview_of_process((pid_t)(owner->id >> 32), &now) && now.id == owner->id;
-	case HS_PREVIEW_CGROUP:
-		/* without a process nobody can make a socket there */
-		return !cgroup_find(owner->id, path) && cgroup_is_populated(path);
-	default:
-		return false;
-	}
-}
-
-static bool is_same(const struct hs_preview_owner_id *a, const struct hs_preview_owner_id *b)
-{
-	return a->kind == b->kind && a->id == b->id;
-}
 
 /* The entry that stands for the owner itself. */
 static struct hs_preview_key owner_key(const struct hs_preview_owner_id *owner)
@@ -221,9 +147,9 @@ struct removal {
 /* Most rules have the same owner as the one before, and looking for a cgroup is dear. */
 static bool is_dead(struct removal *removal, const struct hs_preview_owner_id *owner)
 {
-	if (!is_same(owner, &removal->asked)) {
+	if (!owner_equal(owner, &removal->asked)) {
 		removal->asked = *owner;
-		removal->lives = preview_owner_lives(owner);
+		removal->lives = owner_lives(owner);
 	}
 	return !removal->lives;
 }
@@ -233,7 +159,7 @@ static bool remove_entry(const struct hs_preview_key *key, const struct hs_previ
 {
 	struct removal *removal = userdata;
 
-	if (removal->owner ? !is_same(&rule->owner, removal->owner)
+	if (removal->owner ? !owner_equal(&rule->owner, removal->owner)
 			   : !is_dead(removal, &rule->owner))
 		return false;
 	preview_remove(removal->plane, key);
@@ -346,8 +272,8 @@ static int add(struct plane *plane, const struct hs_preview_key *key,
 				       .aside = wish->aside},
 			       other;
 
-	if (!get(plane, key, &other) && !is_same(&other.owner, wish->owner) &&
-	    preview_owner_lives(&other.owner))
+	if (!get(plane, key, &other) && !owner_equal(&other.owner, wish->owner) &&
+	    owner_lives(&other.owner))
 		return -EEXIST;
 	return put_in_any_case(plane, key, &rule);
 }

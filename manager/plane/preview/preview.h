@@ -6,7 +6,7 @@
  * An owner makes rules between preview_begin() and preview_end(). It is a process or a cgroup, so
  * that others can see whether it lives: what a dead one has left, preview_sweep() takes away.
  *
- *	preview_of_process(0, &owner);
+ *	owner_of_process(0, &owner);
  *	preview_begin(plane, &owner);
  *	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
  *	preview_direct(plane, &(struct preview_wish) {&owner, slot}, fd, &to, &key);
@@ -23,13 +23,8 @@
 #include <sys/types.h>
 
 #include "plane/kernel/netns.h"
+#include "plane/kernel/owner.h"
 #include "plane/plane.h"
-
-/* pid 0 = the caller. -ESRCH. */
-int preview_of_process(pid_t pid, struct hs_preview_owner_id *ret_owner);
-/* `cgroup` as systemd names it: "/system.slice/x.scope". -ENOENT. */
-int preview_of_cgroup(const char *cgroup, struct hs_preview_owner_id *ret_owner);
-bool preview_owner_lives(const struct hs_preview_owner_id *owner);
 
 /* Makes the owner known, and the selectors of the service look for rules. Again is no harm. -EBUSY:
  * the lock was held for a second. */

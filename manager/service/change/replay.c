@@ -434,7 +434,7 @@ static struct replay *replay_new(struct service *service)
 		return NULL;
 	replay->service = service;
 	replay->helper = replay_helper_new(service, &calls, replay);
-	if (!replay->helper || preview_of_process(0, &replay->owner) < 0)
+	if (!replay->helper || owner_of_process(0, &replay->owner) < 0)
 		return replay_free(replay);
 	return replay;
 }

@@ -170,7 +170,7 @@ int tasting_new(struct service *service, unsigned slot, tasting_fn on_accepted, 
 	tasting->userdata = userdata;
 	tasting->pause = LOOK_FIRST;
 	tasting->begun = now_usec();
-	r = preview_of_process(0, &tasting->owner);
+	r = owner_of_process(0, &tasting->owner);
 	if (!r)
 		r = sd_event_add_time_relative(service->host->event, &tasting->timer,
 					       CLOCK_MONOTONIC, LOOK_FIRST, 1, on_due, tasting);

@@ -14,7 +14,7 @@ int prober_new(sd_event *event, sd_bus *bus, struct prober **ret_prober)
 		return -ENOMEM;
 	prober->event = event;
 	prober->bus = bus;
-	r = preview_of_process(0, &prober->owner);
+	r = owner_of_process(0, &prober->owner);
 	if (r < 0)
 		return r;
 	*ret_prober = steal_ptr(&prober);

@@ -237,7 +237,7 @@ static void on_ready(void *userdata)
 	struct exec_order order = {
 		.cgroup = asker_cgroup(group->asker), .slot = group->slot, .netns = &group->netns};
 	struct problem problem = {0};
-	int r = preview_of_cgroup(order.cgroup, &group->owner);
+	int r = owner_of_cgroup(order.cgroup, &group->owner);
 
 	if (!r)
 		r = exec_attach(group->plane, &order, &group->counts_fd, &problem);
