@@ -101,78 +101,11 @@ bool config_has_port(const struct config *config, uint16_t port, bool udp)
 	return config->n_ports == 0;
 }
 
-static int compare_ports(const void *a, const void *b)
-{
-	return ((const struct config_port *)a)->port - ((const struct config_port *)b)->port;
-}
-
-/* Adds one port, once. -E2BIG when there is no room. */
-static int add_port(struct config *config, const struct config_port *port)
-{
-	for (unsigned i = 0; i < config->n_ports; i++) {
-		if (config->ports[i].port != port->port)
-			continue;
-		config->ports[i].tcp |= port->tcp;
-		config->ports[i].udp |= port->udp;
-		return 0;
-	}
-	if (config->n_ports == CONFIG_PORTS_MAX)
-		return -E2BIG;
-	config->ports[config->n_ports++] = *port;
-	return 0;
-}
-
-/* "80", "443/tcp", "53/udp". */
-static int parse_port(char *word, struct config_port *ret_port)
-{
-	char *protocol = strchr(word, '/');
-	uint64_t number;
-
-	if (protocol)
-		*protocol++ = '\0';
-	if (parse_unsigned(word, 1, UINT16_MAX, &number) < 0 ||
-	    (protocol && strcmp(protocol, "tcp") && strcmp(protocol, "udp")))
-		return -EINVAL;
-	*ret_port = (struct config_port) {
-		.port = (uint16_t)number,
-		.tcp = !protocol || *protocol == 't',
-		.udp = !protocol || *protocol == 'u',
-	};
-	return 0;
-}
-
 static int set_ports(void *object, const struct setting_text *text)
 {
 	struct config *config = object;
-	struct config parsed = {};
 
-	for (const char *p = text->value; *p;) {
-		size_t length = strcspn(p, BLANKS ",");
-		struct config_port port;
-		char word[10] = "";
-
-		/* what is longer than any port stays empty and so is no number */
-		if (length < sizeof(word))
-			memcpy(word, p, length);
-		if (length && parse_port(word, &port) < 0)
-			return setting_refuse(
-				text, "is not a list of ports; allowed are numbers from 1 to 65535 "
-				      "like 80, 443/tcp or 53/udp, with blanks between, or nothing "
-				      "for all ports.");
-		if (length && add_port(&parsed, &port) < 0)
-			return setting_refuse(
-				text,
-				"has too many ports; allowed are up to %u, or nothing for "
-				"all ports.",
-				CONFIG_PORTS_MAX);
-		p += length;
-		p += strspn(p, BLANKS ",");
-	}
-
-	qsort(parsed.ports, parsed.n_ports, sizeof(parsed.ports[0]), compare_ports);
-	memcpy(config->ports, parsed.ports, sizeof(parsed.ports));
-	config->n_ports = parsed.n_ports;
-	return 0;
+	return ports_set(text, "nothing for all ports", config->ports, &config->n_ports);
 }
 
 static bool has_path(const struct config *config, const char *path)
@@ -423,17 +356,42 @@ static const struct setting settings[] = {
 
 const struct setting *config_key(size_t index)
 {
-	return index < ARRAY_SIZE(settings) ? &settings[index]
-					    : config_health_key(index - ARRAY_SIZE(settings));
+	const struct setting *key;
+
+	if (index < ARRAY_SIZE(settings))
+		return &settings[index];
+	index -= ARRAY_SIZE(settings);
+	key = config_health_key(index);
+	if (key)
+		return key;
+	for (size_t i = 0; config_health_key(i); i++)
+		index--;
+	return config_front_key(index);
+}
+
+/* The part that a section's keys are set in. */
+static const struct part {
+	const char *section;
+	size_t offset;
+} parts[] = {
+	{CONFIG_SECTION, 0},
+	{CONFIG_HEALTH_SECTION, offsetof(struct config, health)},
+	{CONFIG_FRONT_SECTION, offsetof(struct config, front)},
+};
+
+static const struct part *find_part(const char *section)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (!strcmp(parts[i].section, section))
+			return &parts[i];
+	return NULL;
 }
 
 /* Reads a value into the part that the key belongs to. */
 static int set_key(struct config *config, const struct setting *key, const char *value,
 		   struct problem *problem)
 {
-	bool of_health = !strcmp(key->section, CONFIG_HEALTH_SECTION);
-
-	return setting_set(key, of_health ? (void *)&config->health : config, value, problem);
+	return setting_set(key, (char *)config + find_part(key->section)->offset, value, problem);
 }
 
 void config_init(struct config *config)
@@ -489,11 +447,12 @@ int config_check_section(const char *section, struct problem *problem)
 			problem, -EINVAL,
 			"A setting stands before the first section; write [%s] above it.",
 			CONFIG_SECTION);
-	if (strcmp(section, CONFIG_SECTION) && strcmp(section, CONFIG_HEALTH_SECTION))
-		return problem_set(problem, -EINVAL,
-				   "[%s] is not a section of this file; there are [%s] and [%s].",
-				   setting_quote(section, quoted), CONFIG_SECTION,
-				   CONFIG_HEALTH_SECTION);
+	if (!find_part(section))
+		return problem_set(
+			problem, -EINVAL,
+			"[%s] is not a section of this file; there are [%s], [%s] and [%s].",
+			setting_quote(section, quoted), CONFIG_SECTION, CONFIG_HEALTH_SECTION,
+			CONFIG_FRONT_SECTION);
 	return 0;
 }
 
@@ -514,10 +473,7 @@ int config_set(struct config *config, const char *section, const char *key, cons
 
 const void *config_field(const struct config *config, const struct setting *key)
 {
-	bool of_health = !strcmp(key->section, CONFIG_HEALTH_SECTION);
-	const char *object = of_health ? (const char *)&config->health : (const char *)config;
-
-	return object + key->offset;
+	return (const char *)config + find_part(key->section)->offset + key->offset;
 }
 
 const char *config_implied_by(const struct config *config, const struct setting *key)
@@ -527,7 +483,10 @@ const char *config_implied_by(const struct config *config, const struct setting 
 	return implied ? "MPTCP" : NULL;
 }
 
-void config_settle(struct config *config)
+int config_settle(struct config *config, struct problem *problem)
 {
 	config->exclusive |= config->mptcp == MPTCP_KEEP;
+	if (config_is_front(&config->front))
+		config->slots = config_front_slots(&config->front);
+	return config_front_check(&config->front, problem);
 }

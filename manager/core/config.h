@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #include "core/change/switchover.h"
+#include "core/config_front.h"
 #include "core/config_health.h"
+#include "core/config_ports.h"
 #include "core/role.h"
 #include "core/setting.h"
 #include "hs_abi.h"
@@ -16,7 +18,6 @@
 
 #define CONFIG_SECTION	     "Service"
 #define CONFIG_SLOTS_MIN     2
-#define CONFIG_PORTS_MAX     32
 #define CONFIG_LISTENERS_MAX 64 /* addresses that a service may have */
 #define CONFIG_CGROUP_MAX    256
 #define CONFIG_HASH_KEY_MAX  256
@@ -74,12 +75,6 @@ enum config_by { CONFIG_BY_CONNECTION, CONFIG_BY_CLIENT, CONFIG_BY_COUNT };
 enum config_replay { CONFIG_REPLAY_NO, CONFIG_REPLAY_TEMPLATES, CONFIG_REPLAY_COUNT };
 enum config_on_hang { ON_HANG_RESTART, ON_HANG_KEEP, ON_HANG_COUNT };
 
-/* One port of Ports=, host byte order. */
-struct config_port {
-	uint16_t port;
-	bool tcp, udp;
-};
-
 struct config {
 	unsigned slots;	  /* Slots=: 2 to 16 */
 	unsigned n_ports; /* Ports=: 0 = whatever the instances listen on */
@@ -112,6 +107,7 @@ struct config {
 	uint64_t failover_hold_usec;   /* FailoverHold= */
 	struct role_action roles[ROLE_CHANGES]; /* OnDemote=, OnPromote= */
 	struct config_health health;		/* section [Health] */
+	struct config_front front;		/* section [Front] */
 
 	/* Paths=: of AF_UNIX sockets, each once */
 	unsigned n_paths;
@@ -128,8 +124,9 @@ void config_init(struct config *config);
 int config_set(struct config *config, const char *section, const char *key, const char *value,
 	       struct problem *problem);
 
-/* Behind the last assignment: what one setting means for others. */
-void config_settle(struct config *config);
+/* Behind the last assignment: what one setting means for others. -EINVAL and a sentence: they do
+ * not go together. */
+int config_settle(struct config *config, struct problem *problem);
 
 /* What a key is set to, of the type that its kind says; nothing useful of SETTING_OTHER. */
 const void *config_field(const struct config *config, const struct setting *key);

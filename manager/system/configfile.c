@@ -275,6 +275,18 @@ static int read_all(struct reader *reader, const char *service)
 	return r < 0 ? r : reader->fault;
 }
 
+/* Behind the last file: what they say together. */
+static int settle(struct reader *reader, const char *service)
+{
+	_cleanup_(freep) char *path = configfile_path(service, "");
+	struct problem reason = {};
+	int r = config_settle(&reader->config, &reason);
+
+	if (!path)
+		return -ENOMEM;
+	return r < 0 ? fault_at(reader, path, 0, r, reason.text) : reader->fault;
+}
+
 int configfile_read(const char *service, const struct configfile_visitor *visitor,
 		    struct config *ret, struct problem *problem)
 {
@@ -291,7 +303,9 @@ int configfile_read(const char *service, const struct configfile_visitor *visito
 		return problem_set(problem, r, "Out of memory.");
 	if (r < 0)
 		return r;
-	config_settle(&reader.config);
+	r = settle(&reader, service);
+	if (r < 0)
+		return r;
 	*ret = reader.config;
 	return 0;
 }

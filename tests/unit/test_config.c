@@ -41,7 +41,8 @@ static bool same(const struct config *a, const struct config *b)
 	       a->health.rule.rise == b->health.rule.rise &&
 	       !strcmp(a->health.host, b->health.host) && !strcmp(a->health.text, b->health.text) &&
 	       a->health.n_status == b->health.n_status &&
-	       !memcmp(a->health.status, b->health.status, sizeof(a->health.status));
+	       !memcmp(a->health.status, b->health.status, sizeof(a->health.status)) &&
+	       !memcmp(&a->front, &b->front, sizeof(a->front));
 }
 
 static void test_defaults(void **state)
@@ -99,9 +100,10 @@ static void test_keys(void **state)
 	(void)state;
 	config_init(&fresh);
 	memset(&config, 0xff, sizeof(config));
+	memset(&config.front, 0, sizeof(config.front)); /* lists are cleared to what is unused */
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 40);
+	assert_int_equal(n, 49);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
@@ -128,6 +130,86 @@ static void test_cgroup(void **state)
 	assert_false(config_is_cgroup(&config, "/x.slice"));
 }
 
+static void set_front(struct config *config, const char *key, const char *value)
+{
+	struct problem problem = {};
+
+	if (config_set(config, "Front", key, value, &problem))
+		fail_msg("%s", problem.text);
+}
+
+static void test_front(void **state)
+{
+	char text[FRONT_ADDRESS_TEXT_MAX];
+	struct config config;
+
+	(void)state;
+	config_init(&config);
+	assert_false(config_is_front(&config.front));
+	assert_int_equal(config.front.agent_port, 9790);
+	set_front(&config, "Address", "198.51.100.10, 2001:db8::10");
+	set_front(&config, "Address", "198.51.100.10");
+	set_front(&config, "Ports", "443/udp 80/tcp 443/tcp");
+	set_front(&config, "Host", "10.0.0.11");
+	set_front(&config, "Host", "10.0.0.14 slot=3 weight=50%");
+	set_front(&config, "Host", "10.0.0.12 weight=2");
+	assert_int_equal(config_settle(&config, NULL), 0);
+	assert_true(config_is_front(&config.front));
+	assert_int_equal(config.slots, 4);
+	assert_int_equal(config.front.n_addresses, 2);
+	assert_string_equal(front_address_format(config.front.addresses[1].ip, text),
+			    "2001:db8::10");
+	assert_int_equal(config.front.n_ports, 2);
+	assert_true(config.front.ports[1].tcp && config.front.ports[1].udp);
+	assert_int_equal(config.front.n_hosts, 3);
+	assert_string_equal(front_address_format(config.front.hosts[1].address.ip, text),
+			    "10.0.0.12");
+	assert_int_equal(config.front.hosts[0].weight, 100);
+	assert_int_equal(config.front.hosts[1].weight, 200);
+	assert_int_equal(config.front.hosts[3].weight, 50);
+	assert_false(config.front.hosts[2].given);
+	/* an empty one takes back those before it */
+	set_front(&config, "Host", "");
+	assert_int_equal(config.front.n_hosts, 0);
+}
+
+/* Each by itself is well, and they do not go together. */
+static void test_front_whole(void **state)
+{
+	static const struct {
+		const char *keys[6][2], *text;
+	} wrong[] = {
+		{{{"Address", "192.0.2.1"}}, "lacks Ports="},
+		{{{"Address", "192.0.2.1"}, {"Ports", "80"}}, "lacks Host="},
+		{{{"Host", "192.0.2.1"}, {"Ports", "80"}}, "lacks Address="},
+		{{{"Address", "192.0.2.1"}, {"Ports", "80"}, {"Host", "192.0.2.1"}},
+		 "Host=192.0.2.1 is an Address= of the service as well"},
+		{{{"Address", "2001:db8::1"},
+		  {"Ports", "80"},
+		  {"Host", "192.0.2.1"},
+		  {"Mode", "nat"}},
+		 "Mode=nat: Address=2001:db8::1 and Host=192.0.2.1 are of two families"},
+		{{{"Address", "192.0.2.1"},
+		  {"Ports", "80"},
+		  {"Host", "192.0.2.2"},
+		  {"Decap", "yes"}},
+		 "Decap=yes is for a host"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		struct problem problem = {};
+		struct config config;
+
+		config_init(&config);
+		for (size_t k = 0; wrong[i].keys[k][0]; k++)
+			set_front(&config, wrong[i].keys[k][0], wrong[i].keys[k][1]);
+		assert_int_equal(config_settle(&config, &problem), -EINVAL);
+		if (!strstr(problem.text, wrong[i].text))
+			fail_msg("row %zu: %s", i, problem.text);
+	}
+}
+
 /* Two that listen by MPTCP cannot be told apart. */
 static void test_settle(void **state)
 {
@@ -135,14 +217,14 @@ static void test_settle(void **state)
 
 	(void)state;
 	config_init(&config);
-	config_settle(&config);
+	assert_int_equal(config_settle(&config, NULL), 0);
 	assert_false(config.exclusive);
 	assert_int_equal(config_set(&config, "Service", "MPTCP", "keep", NULL), 0);
 	assert_int_equal(config_set(&config, "Service", "Exclusive", "no", NULL), 0);
-	config_settle(&config);
+	assert_int_equal(config_settle(&config, NULL), 0);
 	assert_true(config.exclusive);
 	assert_int_equal(config_set(&config, "Service", "MPTCP", "", NULL), 0);
-	config_settle(&config);
+	assert_int_equal(config_settle(&config, NULL), 0);
 	assert_true(config.exclusive);
 }
 
@@ -322,7 +404,7 @@ static const struct {
 	{"Service", "", "", " is not a setting"},
 	{"Service", "Slots ", "2", "is not a setting"},
 	{"service", "Slots", "2",
-	 "[service] is not a section of this file; there are [Service] and [Health]."},
+	 "[service] is not a section of this file; there are [Service], [Health] and [Front]."},
 	{"Unit", "After", "x", "[Unit] is not a section"},
 	{"", "Slots", "2", "before the first section; write [Service] above it."},
 	{NULL, "Slots", "2", "before the first section"},
@@ -361,6 +443,20 @@ static const struct {
 	{"Service", "By", "port", "allowed is connection or client"},
 	{"Service", "HashKey", "app.key", "is no path"},
 	{"Service", "Replay", "yes", "allowed is no or templates"},
+	{"Front", "Address", "host", "does not begin with an address of one machine"},
+	{"Front", "Address", "127.0.0.1", "does not begin with an address"},
+	{"Front", "Address", "192.0.2.1 ff02::1", "does not begin with an address"},
+	{"Front", "Address", "0.0.0.0", "does not begin with an address"},
+	{"Front", "Ports", "443/sctp", "is not a list of ports"},
+	{"Front", "Host", "10.0.0.1 weight=11", "has a word that is not known"},
+	{"Front", "Host", "10.0.0.1 weight=-1%", "has a word that is not known"},
+	{"Front", "Host", "10.0.0.1 slot=16", "has a word that is not known"},
+	{"Front", "Host", "10.0.0.1 backup", "has a word that is not known"},
+	{"Front", "Mode", "tunnel", "allowed is dsr, ipip or nat"},
+	{"Front", "Device", "eth/0", "is no name of a network device"},
+	{"Front", "Device", "muchtoolonganame", "is no name of a network device"},
+	{"Front", "Agent", "65536", "out of range"},
+	{"Front", "Hosts", "10.0.0.1", "; perhaps Host= is meant; allowed are Address="},
 	{"Service", "Slots", "17", "from 2 to 16"},
 	{"Service", "Slots", "\x1b[2J\xff\n", "Slots=?[2J?? is not a number"},
 	{"\x1b]0;x", "Slots", "2", "[?]0;x] is not a section"},
@@ -634,6 +730,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_cgroup),	  cmocka_unit_test(test_settle),
+		cmocka_unit_test(test_front),	  cmocka_unit_test(test_front_whole),
 		cmocka_unit_test(test_good),	  cmocka_unit_test(test_health),
 		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_huge),	  WITH_ROOT(test_load_none),
