@@ -117,11 +117,11 @@ struct hs_front_flow {
 };
 _Static_assert(sizeof(struct hs_front_flow) == 24, "layout of map front/flows");
 
-/* TCP: a SYN that is sent again goes where the first went, when that was seen within this many
- * ticks; and in any case within so many of the flow's begin, if the host does not take any more. */
-#define HS_FRONT_AGAIN_TICKS 480 /* 129 s: the last one that Linux sends comes 64 s after another \
-				  */
-#define HS_FRONT_KEPT_TICKS 8	 /* 2.1 s */
+/* TCP: a SYN that is sent again goes where the first went, when that was seen within so many ticks:
+ * 129 s, and the last one that Linux sends comes 64 s after another. If the host does not take any
+ * more, it does only within 2.1 s of the flow's begin. */
+#define HS_FRONT_AGAIN_TICKS 480
+#define HS_FRONT_KEPT_TICKS  8
 
 /* A value of map "front/traffic" (per-CPU array): of each host, and behind them
  * HS_FRONT_TRAFFIC_SERVICE for what belongs to none. All count since the map was made. */

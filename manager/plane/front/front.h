@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel side of a front, a service whose slots are hosts: maps and program of its own below
+ * the service's folder, and the program of its device, which hands it what is for it. All of it is
+ * pinned and goes on without us. See bpf/hs_front.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hs_abi.h"
+#include "hs_front.h"
+#include "util/problem.h"
+
+struct config_front;
+struct front;
+
+/* Pins of the service that the front's program reads and writes as well; they stay the caller's.
+ * -1: it has none. */
+struct front_maps {
+	int control, counters, events, preview, prefixes, tables, pinned, trace_rings, trace_terms;
+};
+
+/* `folder`: of the service's pins. -ENOENT: it has no front. */
+int front_open(const char *folder, struct front **ret_front);
+
+/*
+ * Makes what is missing and brings all of it up to date with the settings; *front is opened, if it
+ * is NULL. Checks everything first: with an error there is a sentence, and nothing has changed.
+ */
+int front_apply(const char *folder, uint32_t service_id, const struct front_maps *maps,
+		const struct config_front *config, struct front **front, struct problem *problem);
+
+/* Traffic goes on. Takes NULL. */
+struct front *front_free(struct front *front);
+
+/* Off its device, its pins away; those of the device, too, if it was the last one there. 0 also
+ * when there is none. */
+int front_remove(const char *folder, uint32_t service_id);
+
+/* Bit masks: the hosts that are in the settings; and those that get flows that begin. */
+uint32_t front_hosts(const struct front *front);
+uint32_t front_taking(const struct front *front);
+/* By one atomic store. */
+void front_set_taking(struct front *front, unsigned host, bool takes);
+/* Names this time of its taking flows; 0 = it never did. */
+uint64_t front_run(const struct front *front, unsigned host);
+
+struct front_host_view {
+	uint8_t ip[16]; /* network byte order; IPv4 as ::ffff:a.b.c.d */
+	bool reached;	/* its next hop answers */
+	uint8_t mac[6]; /* of the next hop; zero: not known */
+	uint32_t ifindex, mtu;
+};
+
+/* False: there is no such host. */
+bool front_host(const struct front *front, unsigned host, struct front_host_view *ret_view);
+
+/* Asks the kernel for route and neighbour of each host, and has the program know; neighbours that
+ * were not heard of lately are asked. Cheap enough for once a second. 0, or -errno. */
+int front_follow_routes(struct front *front);
+
+const char *front_device(const struct front *front);
+/* In the driver, not behind it. */
+bool front_is_native(const struct front *front);
+
+struct front_count {
+	uint64_t packets, bytes, flows; /* flows that began */
+	double flows_per_second;	/* lately */
+};
+
+struct front_totals {
+	struct front_count hosts[HS_SLOTS_MAX];
+	/* see struct hs_front_counts and struct hs_front_device_counts; the latter are of all
+	 * services on the device */
+	uint64_t unknown, unremembered, fragments_lost, too_big, malformed, passed, no_host, no_way;
+};
+
+int front_totals(const struct front *front, struct front_totals *ret_totals);
+
+struct front_live {
+	uint64_t connections; /* TCP: neither end has closed, and heard of within two hours */
+	uint64_t flows;	      /* UDP, not idle */
+};
+
+/* Goes through all flows. */
+int front_live(const struct front *front, struct front_live live[HS_SLOTS_MAX]);
+
+typedef void (*front_flow_fn)(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
+			      void *userdata);
+
+/* Each flow that is known, those among them that have ended or are idle. */
+int front_each_flow(const struct front *front, front_flow_fn on_flow, void *userdata);
+
+/* Of what two fronts must have alike: addresses, ports, hosts by number, mode. */
+uint64_t front_hash(const struct front *front);
