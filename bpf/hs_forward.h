@@ -64,7 +64,8 @@ enum hs_packet_mark {
  * it is about, with its ends exchanged: as an answer to that would have them.
  */
 struct hs_packet {
-	__u8 source[16], dest[16];
+	__u8 source[16] __attribute__((aligned(8)));
+	__u8 dest[16];
 	__u16 source_port, dest_port; /* network byte order */
 	__u32 id;		      /* of a fragment, network byte order */
 	__u16 l3, l4;		      /* where the headers begin */
@@ -88,6 +89,15 @@ HS_PURE __u16 hs_be16(__u16 value)
 #endif
 }
 
+HS_PURE __u32 hs_be32(__u32 value)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return __builtin_bswap32(value);
+#else
+	return value;
+#endif
+}
+
 /* `size` bytes at `offset`, NULL when they are not all there. */
 HS_PURE __u8 *hs_at(const struct hs_frame *frame, __u32 offset, __u32 size)
 {
@@ -104,30 +114,34 @@ HS_PURE __u8 *hs_at(const struct hs_frame *frame, __u32 offset, __u32 size)
 	return at + size <= frame->end ? at : NULL;
 }
 
+/* What lies anywhere. Without telling clang that it is aligned as it should be it would make single
+ * bytes of each. */
+#ifdef __bpf__
+typedef __u16 __attribute__((may_alias)) hs_any16;
+typedef __u32 __attribute__((may_alias)) hs_any32;
+#else
+typedef __u16 __attribute__((may_alias, aligned(1))) hs_any16;
+typedef __u32 __attribute__((may_alias, aligned(1))) hs_any32;
+#endif
+
 HS_PURE __u16 hs_get16(const __u8 *at)
 {
-	__u16 value;
-
-	__builtin_memcpy(&value, at, sizeof(value));
-	return value;
+	return *(const hs_any16 *)at;
 }
 
 HS_PURE __u32 hs_get32(const __u8 *at)
 {
-	__u32 value;
-
-	__builtin_memcpy(&value, at, sizeof(value));
-	return value;
+	return *(const hs_any32 *)at;
 }
 
 HS_PURE void hs_put16(__u8 *at, __u16 value)
 {
-	__builtin_memcpy(at, &value, sizeof(value));
+	*(hs_any16 *)at = value;
 }
 
 HS_PURE void hs_put32(__u8 *at, __u32 value)
 {
-	__builtin_memcpy(at, &value, sizeof(value));
+	*(hs_any32 *)at = value;
 }
 
 /* ---- addresses ---- */
@@ -136,15 +150,13 @@ HS_PURE void hs_set_ipv4(__u8 ip[16], __u32 address)
 {
 	hs_put32(ip, 0);
 	hs_put32(ip + 4, 0);
-	hs_put16(ip + 8, 0);
-	hs_put16(ip + 10, 0xffff);
+	hs_put32(ip + 8, hs_be32(0xffff));
 	hs_put32(ip + 12, address);
 }
 
 HS_PURE int hs_is_ipv4(const __u8 ip[16])
 {
-	return !hs_get32(ip) && !hs_get32(ip + 4) && !hs_get16(ip + 8) &&
-	       hs_get16(ip + 10) == 0xffff;
+	return !(hs_get32(ip) | hs_get32(ip + 4) | (hs_get32(ip + 8) ^ hs_be32(0xffff)));
 }
 
 HS_PURE int hs_same_ip(const __u8 a[16], const __u8 b[16])
@@ -155,7 +167,10 @@ HS_PURE int hs_same_ip(const __u8 a[16], const __u8 b[16])
 
 HS_PURE void hs_copy_ip(__u8 to[16], const __u8 from[16])
 {
-	__builtin_memcpy(to, from, 16);
+	hs_put32(to, hs_get32(from));
+	hs_put32(to + 4, hs_get32(from + 4));
+	hs_put32(to + 8, hs_get32(from + 8));
+	hs_put32(to + 12, hs_get32(from + 12));
 }
 
 /* ---- checksums (RFC 1071, RFC 1624): sums of 16-bit words as they lie in memory ---- */
@@ -503,16 +518,15 @@ HS_PURE int hs_flow_has_host(const struct hs_front *front, const struct hs_front
 	       front->hosts[host].epoch == flow->epoch;
 }
 
-/* Whether a SYN is another one of this flow's, which is still at its host. `in_fresh`: no answer of
- * the client was seen yet. */
+/* Whether a SYN is another one of this flow's, which is still at its host. */
 HS_PURE int hs_is_same_flow(const struct hs_front *front, const struct hs_front_flow *flow,
-			    __u32 tick, int in_fresh)
+			    __u32 tick)
 {
 	if (flow->marks & HS_FRONT_CLOSING || hs_front_age(flow, tick) > HS_FRONT_AGAIN_TICKS)
 		return 0;
 	/* a host that does not take any more may be draining, or dead: if it had answered, no SYN
 	 * would be sent for the third time */
-	return !in_fresh || front->taking >> (flow->host & 0xf) & 1 ||
+	return flow->marks & HS_FRONT_ESTABLISHED || front->taking >> (flow->host & 0xf) & 1 ||
 	       tick - hs_front_tick(flow->begun_ns) <= HS_FRONT_KEPT_TICKS;
 }
 
@@ -553,7 +567,8 @@ HS_PURE int hs_set_macs(const struct hs_frame *frame, __u64 dest, __u64 source)
 
 /* What is put around a packet. */
 struct hs_outer {
-	__u8 source[16], dest[16];
+	__u8 source[16] __attribute__((aligned(8)));
+	__u8 dest[16];
 	__u8 second[16]; /* of the family of `dest`, if has_second */
 	__u32 has_second;
 	__u32 flow_label; /* of IPv6, 20 bits: the same for all packets of a flow */
@@ -659,24 +674,27 @@ HS_PURE int hs_write_ipv6_around(const struct hs_frame *frame, const struct hs_o
 	return 0;
 }
 
+HS_PURE int hs_move_tag(const struct hs_frame *frame, __u32 at, __u32 room)
+{
+	__u8 *to = hs_at(frame, at, HS_VLAN_TAG);
+	const __u8 *from = hs_at(frame, at + room, HS_VLAN_TAG);
+
+	if (!to || !from)
+		return -1;
+	hs_put32(to, hs_get32(from));
+	return 0;
+}
+
 /* The tags of a frame that has got `room` bytes at its front, and the type of what comes next. */
 HS_PURE int hs_move_tags(const struct hs_frame *frame, __u32 l3, __u32 room, __u16 type)
 {
-	__u8 *to, *from;
+	__u8 *to;
 
-#ifdef __bpf__
-#pragma unroll
-#endif
-	for (__u32 at = HS_ETHERNET - 2; at < HS_ETHERNET - 2 + HS_VLAN_TAGS * HS_VLAN_TAG;
-	     at += HS_VLAN_TAG) {
-		if (at + 2 >= l3)
-			break;
-		to = hs_at(frame, at, 4);
-		from = hs_at(frame, at + room, 4);
-		if (!to || !from)
-			return -1;
-		hs_put32(to, hs_get32(from));
-	}
+	if (l3 >= HS_ETHERNET + HS_VLAN_TAG && hs_move_tag(frame, HS_ETHERNET - 2, room))
+		return -1;
+	if (l3 >= HS_ETHERNET + 2 * HS_VLAN_TAG &&
+	    hs_move_tag(frame, HS_ETHERNET - 2 + HS_VLAN_TAG, room))
+		return -1;
 	to = hs_at(frame, l3 - 2, 2);
 	if (!to)
 		return -1;
@@ -699,35 +717,152 @@ HS_PURE int hs_write_outer(const struct hs_frame *frame, const struct hs_outer *
 		    : hs_write_ipv6_around(frame, outer, packet);
 }
 
+/* ---- telling the client that a packet is too big ---- */
+
+#define HS_QUOTE_MAX 128
+
+/* How much of the packet is told; 0: nothing can be. */
+HS_PURE __u32 hs_quote_size(const struct hs_packet *packet)
+{
+	__u32 size = packet->l4 - packet->l3 + 8U;
+
+	return packet->marks & (HS_PACKET_LATER | HS_PACKET_ERROR) || size > HS_QUOTE_MAX ? 0
+											  : size;
+}
+
+/* Bytes that hs_write_too_big() wants before the network header. */
+HS_PURE __u32 hs_too_big_size(const struct hs_packet *packet)
+{
+	return (packet->family == 4 ? HS_IPV4 : HS_IPV6) + HS_ICMP_HEADER;
+}
+
+HS_PURE __u64 hs_sum_quote(const struct hs_frame *frame, __u32 from, __u32 size)
+{
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < HS_QUOTE_MAX; i += 4) {
+		const __u8 *at = i < size ? hs_at(frame, from + i, 4) : NULL;
+
+		if (!at)
+			break;
+		sum += hs_get32(at);
+	}
+	return sum;
+}
+
+HS_PURE int hs_write_too_big4(const struct hs_frame *frame, const struct hs_packet *packet,
+			      __u32 quote, __u32 mtu)
+{
+	__u8 *ip = hs_at(frame, packet->l3, HS_IPV4 + HS_ICMP_HEADER);
+	__u64 sum = hs_sum_quote(frame, packet->l3 + HS_IPV4 + HS_ICMP_HEADER, quote);
+
+	if (!ip)
+		return -1;
+	hs_put32(ip, 0);
+	ip[0] = 0x45;
+	hs_put16(ip + 2, hs_be16((__u16)(HS_IPV4 + HS_ICMP_HEADER + quote)));
+	hs_put32(ip + 4, 0);
+	ip[8] = HS_OUTER_TTL;
+	ip[9] = HS_PROTO_ICMP;
+	hs_put16(ip + 10, 0);
+	hs_put32(ip + 12, hs_get32(packet->dest + 12));
+	hs_put32(ip + 16, hs_get32(packet->source + 12));
+	hs_put16(ip + 10, hs_sum_ipv4(ip, HS_IPV4));
+	ip[20] = 3; /* unreachable: fragmentation needed */
+	ip[21] = 4;
+	hs_put32(ip + 22, 0);
+	hs_put16(ip + 26, hs_be16((__u16)mtu));
+	hs_put16(ip + 22, (__u16)~hs_fold(sum + hs_get32(ip + 20) + hs_get32(ip + 24)));
+	return 0;
+}
+
+HS_PURE int hs_write_too_big6(const struct hs_frame *frame, const struct hs_packet *packet,
+			      __u32 quote, __u32 mtu)
+{
+	__u8 *ip = hs_at(frame, packet->l3, HS_IPV6 + HS_ICMP_HEADER);
+	__u64 sum = hs_sum_quote(frame, packet->l3 + HS_IPV6 + HS_ICMP_HEADER, quote);
+
+	if (!ip)
+		return -1;
+	hs_put32(ip, 0);
+	ip[0] = 0x60;
+	hs_put16(ip + 4, hs_be16((__u16)(HS_ICMP_HEADER + quote)));
+	ip[6] = HS_PROTO_ICMPV6;
+	ip[7] = HS_OUTER_TTL;
+	hs_copy_ip(ip + 8, packet->dest);
+	hs_copy_ip(ip + 24, packet->source);
+	ip[40] = 2; /* packet too big */
+	ip[41] = 0;
+	hs_put16(ip + 42, 0);
+	hs_put16(ip + 44, 0);
+	hs_put16(ip + 46, hs_be16((__u16)mtu));
+	for (int i = 0; i < 16; i += 4)
+		sum += (__u64)hs_get32(packet->dest + i) + hs_get32(packet->source + i);
+	sum += (__u64)hs_be16((__u16)(HS_ICMP_HEADER + quote)) + hs_be16(HS_PROTO_ICMPV6);
+	hs_put16(ip + 42, (__u16)~hs_fold(sum + hs_get32(ip + 40) + hs_get32(ip + 44)));
+	return 0;
+}
+
+/*
+ * Makes an answer of a frame that has got hs_too_big_size() bytes at its front since it was read:
+ * the tags come to the front, the MAC addresses change places. It ends hs_quote_size() behind the
+ * new headers; cutting it there is the caller's. `mtu`: what may come. 0, or -1.
+ */
+HS_PURE int hs_write_too_big(const struct hs_frame *frame, const struct hs_packet *packet,
+			     __u32 mtu)
+{
+	__u32 room = hs_too_big_size(packet), quote = hs_quote_size(packet);
+	const __u8 *old = hs_at(frame, room, HS_ETHERNET);
+	__u64 source, dest;
+
+	if (!old || !quote)
+		return -1;
+	dest = hs_get_mac(old);
+	source = hs_get_mac(old + 6);
+	if (hs_move_tags(frame, packet->l3, room, packet->family == 4 ? 0x0800 : 0x86dd) ||
+	    hs_set_macs(frame, source, dest))
+		return -1;
+	return packet->family == 4 ? hs_write_too_big4(frame, packet, quote, mtu)
+				   : hs_write_too_big6(frame, packet, quote, mtu);
+}
+
+/* ---- another address ---- */
+
 /* Which end of a packet is another one from now on. */
 enum hs_end {
 	HS_END_SOURCE = 0,
 	HS_END_DEST = 1,
 };
 
-/* An address in an IP header, and the header's checksum. Both addresses are of one family. */
-HS_PURE void hs_set_address(__u8 *ip, int family, enum hs_end end, const __u8 from[16],
-			    const __u8 to[16])
+HS_PURE __u32 hs_place4(enum hs_end end)
 {
-	if (family == 6) {
-		hs_copy_ip(ip + (end == HS_END_DEST ? 24 : 8), to);
-		return;
-	}
-	hs_put32(ip + (end == HS_END_DEST ? 16 : 12), hs_get32(to + 12));
+	return end == HS_END_DEST ? 16 : 12;
+}
+
+HS_PURE __u32 hs_place6(enum hs_end end)
+{
+	return end == HS_END_DEST ? 24 : 8;
+}
+
+HS_PURE enum hs_end hs_other_end(enum hs_end end)
+{
+	return end == HS_END_DEST ? HS_END_SOURCE : HS_END_DEST;
+}
+
+/* An address in an IPv4 header, and the header's checksum. */
+HS_PURE void hs_set_address4(__u8 *ip, enum hs_end end, const __u8 from[16], const __u8 to[16])
+{
+	hs_put32(ip + hs_place4(end), hs_get32(to + 12));
 	hs_put16(ip + 10, hs_changed(hs_get16(ip + 10), hs_difference(from, to)));
 }
 
 /* One router more. 0; -1: it has come too far. */
-HS_PURE int hs_lower_ttl(__u8 *ip, int family)
+HS_PURE int hs_lower_ttl4(__u8 *ip)
 {
 	__u16 before = hs_get16(ip + 8);
 
-	if (ip[family == 4 ? 8 : 7] <= 1)
+	if (ip[8] <= 1)
 		return -1;
-	if (family == 6) {
-		ip[7]--;
-		return 0;
-	}
 	ip[8]--;
 	hs_put16(ip + 10, hs_changed(hs_get16(ip + 10), hs_difference16(before, hs_get16(ip + 8))));
 	return 0;
@@ -737,88 +872,102 @@ HS_PURE int hs_lower_ttl(__u8 *ip, int family)
 HS_PURE int hs_fix_transport(const struct hs_frame *frame, const struct hs_packet *packet,
 			     __u64 difference)
 {
-	__u8 *at = hs_at(frame, packet->l4 + (packet->protocol == HS_PROTO_TCP ? 16U : 6U), 2);
+	int udp = packet->protocol == HS_PROTO_UDP;
+	__u8 *at = hs_at(frame, packet->l4 + (udp ? 6U : 16U), 2);
 	__u16 checksum;
 
+	if (packet->marks & HS_PACKET_LATER)
+		return 0;
 	if (!at)
 		return -1;
 	checksum = hs_get16(at);
-	if (packet->protocol == HS_PROTO_UDP && !checksum)
+	if (udp && !checksum)
 		return 0;
 	checksum = hs_changed(checksum, difference);
-	if (packet->protocol == HS_PROTO_UDP && !checksum)
-		checksum = 0xffff;
-	hs_put16(at, checksum);
+	hs_put16(at, udp && !checksum ? 0xffff : checksum);
 	return 0;
-}
-
-HS_PURE __u8 *hs_header_at(const struct hs_frame *frame, __u32 l3, int family)
-{
-	return family == 4 ? hs_at(frame, l3, HS_IPV4) : hs_at(frame, l3, HS_IPV6);
 }
 
 /*
- * The quoted packet in an ICMP error has the other end of it. IPv4: what changes in the quoted
- * header is made up for by that header's checksum, so the sum over both stays. The quoted transport
- * header's checksum stays as it was: nobody can check it, as the rest is missing.
+ * The packet that an ICMP error quotes has the other end of it. IPv4: what changes in the quoted
+ * header is made up for by that header's checksum, so that of ICMP stays. The quoted transport
+ * header's stays as it was: nobody can check it, as the rest is missing.
+ *
+ * An error that a router on the way has sent has the router's source, which stays.
  */
-HS_PURE int hs_nat_quoted(const struct hs_frame *frame, const struct hs_packet *packet,
-			  enum hs_end end, const __u8 from[16], const __u8 to[16],
-			  __u64 *difference)
+HS_PURE int hs_nat_error4(const struct hs_frame *frame, const struct hs_packet *packet,
+			  enum hs_end end, const __u8 from[16], const __u8 to[16])
 {
-	__u8 *inner = hs_header_at(frame, packet->inner_l3, packet->family);
+	__u8 *ip = hs_at(frame, packet->l3, HS_IPV4), *inner;
 
+	if (!ip)
+		return -1;
+	if (hs_get32(ip + hs_place4(end)) == hs_get32(from + 12))
+		hs_set_address4(ip, end, from, to);
+	inner = hs_at(frame, packet->inner_l3, HS_IPV4);
 	if (!inner)
 		return -1;
-	hs_set_address(inner, packet->family, end == HS_END_DEST ? HS_END_SOURCE : HS_END_DEST,
-		       from, to);
-	if (packet->family == 6)
-		*difference += hs_difference(from, to);
+	hs_set_address4(inner, hs_other_end(end), from, to);
 	return 0;
 }
 
-HS_PURE int hs_nat_error(const struct hs_frame *frame, const struct hs_packet *packet, __u8 *ip,
-			 enum hs_end end, const __u8 from[16], const __u8 to[16])
+HS_PURE int hs_nat_error6(const struct hs_frame *frame, const struct hs_packet *packet,
+			  enum hs_end end, const __u8 from[16], const __u8 to[16])
 {
-	__u8 *old = ip + (packet->family == 6 ? (end == HS_END_DEST ? 24 : 8)
-					      : (end == HS_END_DEST ? 16 : 12));
-	int is_its =
-		packet->family == 6 ? hs_same_ip(old, from) : hs_get32(old) == hs_get32(from + 12);
-	__u64 difference = 0;
-	__u8 *checksum;
+	__u8 *ip = hs_at(frame, packet->l3, HS_IPV6), *at;
+	__u64 difference = hs_difference(from, to);
 
-	/* one that a router on the way has sent has the router's source, which stays */
-	if (is_its) {
-		hs_set_address(ip, packet->family, end, from, to);
-		if (packet->family == 6)
-			difference = hs_difference(from, to);
+	if (!ip)
+		return -1;
+	if (hs_same_ip(ip + hs_place6(end), from)) {
+		hs_copy_ip(ip + hs_place6(end), to);
+		difference *= 2;
 	}
-	if (hs_nat_quoted(frame, packet, end, from, to, &difference))
+	at = hs_at(frame, packet->inner_l3, HS_IPV6);
+	if (!at)
 		return -1;
-	checksum = hs_at(frame, packet->l4 + 2U, 2);
-	if (!checksum)
+	hs_copy_ip(at + hs_place6(hs_other_end(end)), to);
+	at = hs_at(frame, packet->l4 + 2U, 2);
+	if (!at)
 		return -1;
-	if (packet->family == 6)
-		hs_put16(checksum, hs_changed(hs_get16(checksum), difference));
+	hs_put16(at, hs_changed(hs_get16(at), difference));
 	return 0;
+}
+
+HS_PURE int hs_nat4(const struct hs_frame *frame, const struct hs_packet *packet, enum hs_end end,
+		    const __u8 from[16], const __u8 to[16])
+{
+	__u8 *ip = hs_at(frame, packet->l3, HS_IPV4);
+
+	if (!ip || hs_lower_ttl4(ip))
+		return -1;
+	if (packet->marks & HS_PACKET_ERROR)
+		return hs_nat_error4(frame, packet, end, from, to);
+	hs_set_address4(ip, end, from, to);
+	return hs_fix_transport(frame, packet, hs_difference(from, to));
+}
+
+HS_PURE int hs_nat6(const struct hs_frame *frame, const struct hs_packet *packet, enum hs_end end,
+		    const __u8 from[16], const __u8 to[16])
+{
+	__u8 *ip = hs_at(frame, packet->l3, HS_IPV6);
+
+	if (!ip || ip[7] <= 1)
+		return -1;
+	ip[7]--;
+	if (packet->marks & HS_PACKET_ERROR)
+		return hs_nat_error6(frame, packet, end, from, to);
+	hs_copy_ip(ip + hs_place6(end), to);
+	return hs_fix_transport(frame, packet, hs_difference(from, to));
 }
 
 /*
  * One end of the packet gets another address of the same family, as a router does it. `from`: the
- * one that hs_parse() has found there. 0; -1: it has come too far, or is too short, and nothing is
- * changed that matters.
+ * one that hs_parse() has found there. 0; -1: it has come too far, and nothing has changed.
  */
 HS_PURE int hs_nat(const struct hs_frame *frame, const struct hs_packet *packet, enum hs_end end,
 		   const __u8 from[16], const __u8 to[16])
 {
-	__u8 *ip = hs_header_at(frame, packet->l3, packet->family);
-
-	if (!ip || hs_lower_ttl(ip, packet->family))
-		return -1;
-	if (packet->marks & HS_PACKET_ERROR)
-		return hs_nat_error(frame, packet, ip, end, from, to);
-	hs_set_address(ip, packet->family, end, from, to);
-	if (packet->marks & HS_PACKET_LATER)
-		return 0;
-	return hs_fix_transport(frame, packet, hs_difference(from, to));
+	return packet->family == 4 ? hs_nat4(frame, packet, end, from, to)
+				   : hs_nat6(frame, packet, end, from, to);
 }

@@ -87,7 +87,7 @@ _Static_assert(sizeof(struct hs_front) == 40 + 256 + 72 * HS_SLOTS_MAX,
 
 /* Key of the maps "front/flows" and "front/fresh". */
 struct hs_front_flow_key {
-	__u8 client[16];
+	__u8 client[16] __attribute__((aligned(8)));
 	__u16 client_port, port; /* network byte order; of the client, of the service */
 	__u8 address;		 /* index into hs_front.addresses */
 	__u8 protocol;		 /* IPPROTO_TCP, IPPROTO_UDP */

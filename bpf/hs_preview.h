@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What selectors need the two ends of a connection for: preview rules, and canaries that go by the
- * client's address. Included by selectors only: the maps are theirs.
+ * client's address. Included by selectors only.
  *
  * The packet begins at its transport header here, so the addresses are read with
  * bpf_skb_load_bytes_relative(). When a waiting connection migrates there is no packet; then they
@@ -9,18 +9,11 @@
  */
 #pragma once
 
+#include "hs_canary.h"
 #include "hs_own_marks.h"
 #include "hs_packet.h"
 #include "hs_rules.h"
 #include "hs_select.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, HS_PREFIXES_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct hs_prefix);
-	__type(value, __u8);
-} hs_prefixes SEC(".maps");
 
 /* A rule says so, and its slot has no socket: the one case in which a selector turns somebody away.
  */
@@ -122,26 +115,16 @@ static __always_inline struct hs_preview_rule *hs_preview_rule(struct sk_reusepo
 	return bpf_map_lookup_elem(&hs_preview, &key);
 }
 
-/* What a canary by address needs to know of this flow. An address that cannot be read is left out.
- * Apart, for the verifier adds up what the callers of the slow paths have on the stack. */
+/* Apart, for the verifier adds up what the callers of the slow paths have on the stack. */
 static __noinline int hs_classify(struct sk_reuseport_md *md, struct bpf_sock *moving,
 				  const struct hs_control *control, struct hs_flow *flow)
 {
 	struct hs_preview_key key = {};
-	struct hs_prefix prefix = {.length = 128};
 
-	if (hs_ends(md, moving, &key)) {
-		flow->left_out = 1;
-		return 0;
-	}
-	if (control->canary_mode & HS_CANARY_FROM) {
-		__builtin_memcpy(prefix.ip, key.source, sizeof(prefix.ip));
-		flow->left_out = !bpf_map_lookup_elem(&hs_prefixes, &prefix);
-	}
-	if (control->canary_mode & HS_CANARY_BY_CLIENT) {
-		flow->by_client = 1;
-		flow->client = hs_client_hash(control->hash_key, (const __u32 *)key.source);
-	}
+	if (hs_ends(md, moving, &key))
+		flow->left_out = 1; /* an address that cannot be read */
+	else
+		hs_classify_client(control, key.source, flow);
 	return 0;
 }
 

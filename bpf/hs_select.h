@@ -1,47 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the selectors for TCP and for UDP have in common: the maps, trying a slot's sockets, what
- * comes when they are gone, counting and telling. Included once by each program.
+ * What the selectors for TCP and for UDP have in common: trying a slot's sockets, and what comes
+ * when they are gone. Included once by each program.
  *
  * The slow paths are global functions: the verifier checks each by itself, for all arguments, and
  * not anew at every call.
  */
 #pragma once
 
-#include "hs_bpf.h"
-
-#include <bpf/bpf_endian.h>
-
-/* Two places in one number: the wanted one, and the one for as long as it has no socket. */
-#define HS_PLACES(first, second) ((first) | (second) << 8)
-/* What came of it: the place that was chosen, below those that were wanted. */
-#define HS_CHOICE(place, places) (((place)&0xff) | (places) << 8)
+#include "hs_service.h"
 
 int hs_pick(__u64 bits, __u32 hash);
 int hs_next(__u64 word, __u32 ready);
 int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash);
 int hs_try_aside(struct sk_reuseport_md *md, __u32 slot);
 int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 places, __u32 hash);
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct hs_control);
-} hs_control SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, HS_COUNTERS_MAX);
-	__type(key, __u32);
-	__type(value, struct hs_counters);
-} hs_counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 64 * 1024);
-} hs_events SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -57,47 +30,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } hs_sockets SEC(".maps");
-
-static __always_inline struct hs_counters *counters_of(__u32 slot)
-{
-	return bpf_map_lookup_elem(&hs_counters, &slot);
-}
-
-static __always_inline struct hs_service_counters *service_counters(void)
-{
-	__u32 index = HS_COUNTERS_SERVICE;
-
-	return bpf_map_lookup_elem(&hs_counters, &index);
-}
-
-static __noinline int tell(__u64 word, __u64 flow, __u32 what)
-{
-	struct hs_event event = {
-		.time_ns = bpf_ktime_get_ns(),
-		.word = word,
-		.flow_hash = (__u32)flow,
-		.sport = (__u16)(flow >> 32),
-		.kind = (__u8)what,
-		.from = (__u8)(what >> 8),
-		.to = (__u8)(what >> 16),
-	};
-	struct hs_service_counters *counters;
-
-	if (!bpf_ringbuf_output(&hs_events, &event, sizeof(event), 0))
-		return 0;
-	counters = service_counters();
-	if (counters)
-		hs_count(counters->events_lost);
-	return 0;
-}
-
-/* The rare path is a function of its own (scalar arguments, for kernels that verify it apart). */
-static __always_inline void event(__u64 word, const struct hs_flow *flow, __u32 kind, __u32 from,
-				  __u32 to)
-{
-	tell(word, flow->hash | ((__u64)flow->sport << 32),
-	     kind | (from & 0xff) << 8 | (to & 0xff) << 16);
-}
 
 static __always_inline int try_shard(struct sk_reuseport_md *md, __u32 slot, __u32 shard)
 {
@@ -213,12 +145,4 @@ static __always_inline void tell_fall(struct hs_shards *shards, const struct hs_
 	 * who wait in the park are seen there */
 	else if (wanted < HS_SLOTS_MAX && got < HS_SLOTS_MAX && shards->live[wanted])
 		event(word, flow, HS_EVENT_FELL_THROUGH, wanted, got);
-}
-
-static __always_inline void count_chosen(__u32 slot)
-{
-	struct hs_counters *counters = counters_of(slot);
-
-	if (counters)
-		counters->chosen++;
 }

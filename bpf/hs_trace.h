@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What selectors tell to whoever traces them (struct hs_trace_record). Included by selectors only.
+ * What is told to whoever traces a service (struct hs_trace_record). Included once by each program
+ * that decides for one.
  *
  * All of it comes when the decision has been made, and knows nothing that could change it. That
- * somebody traces is a bit of the word, which a selector has read anyway; the rest is a function of
- * its own, called then.
+ * somebody traces is a bit of the word, which such a program has read anyway; the rest is a
+ * function of its own, called then.
  */
 #pragma once
 
-#include "hs_place.h"
+#include "hs_rules.h"
+#include "hs_table.h"
 
 struct hs_trace_ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -131,24 +133,20 @@ static __always_inline void fill(struct hs_trace_record *record, const struct hs
 	__builtin_memset(record->pad, 0, sizeof(record->pad));
 }
 
-/* `from`: of one that has moved, else HS_SLOT_NONE. */
-static __always_inline int trace(struct sk_reuseport_md *md, struct bpf_sock *moving, __u32 from,
+/* `from`: of one that has moved, else HS_SLOT_NONE; `marks`: enum hs_trace_mark. */
+static __always_inline int trace(const struct hs_preview_key *ends, __u32 from, __u32 marks,
 				 __u64 word, __u32 choice)
 {
-	struct hs_preview_key ends = {};
+	const struct hs_client client = hs_client_of(ends->source);
 	struct hs_trace_terms *terms;
 	struct hs_trace_record *record;
-	struct hs_client client;
 	__u32 zero = 0;
 	__u64 now;
 	void *ring;
 
 	terms = bpf_map_lookup_elem(&hs_trace_terms, &zero);
 	ring = bpf_map_lookup_elem(&hs_trace_rings, &zero);
-	if (!terms || !ring || hs_ends(md, moving, &ends))
-		return 0;
-	client = hs_client_of(ends.source);
-	if (!is_meant(terms, &client))
+	if (!terms || !ring || !is_meant(terms, &client))
 		return 0;
 	hs_count(terms->matched);
 	now = bpf_ktime_get_ns();
@@ -163,8 +161,8 @@ static __always_inline int trace(struct sk_reuseport_md *md, struct bpf_sock *mo
 	}
 	record->time_ns = now;
 	record->from = (__u8)from;
-	record->marks = moving ? HS_TRACE_MOVED : 0;
-	fill(record, &ends, word, choice);
+	record->marks = (__u8)marks;
+	fill(record, ends, word, choice);
 	bpf_ringbuf_submit(record, 0);
 	return 0;
 }

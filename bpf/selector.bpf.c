@@ -101,8 +101,12 @@ static __always_inline void on_migrated(struct sk_reuseport_md *md, struct bpf_s
 __noinline int hs_trace_tcp(struct sk_reuseport_md *md, __u64 word, __u32 choice)
 {
 	struct bpf_sock *moving = md ? md->migrating_sk : NULL;
+	struct hs_preview_key ends = {};
 
-	return md ? trace(md, moving, moving ? owner_of(md->sk) : HS_SLOT_NONE, word, choice) : 0;
+	if (!md || hs_ends(md, moving, &ends))
+		return 0;
+	return moving ? trace(&ends, owner_of(md->sk), HS_TRACE_MOVED, word, choice)
+		      : trace(&ends, HS_SLOT_NONE, 0, word, choice);
 }
 
 static __always_inline void on_chosen(struct sk_reuseport_md *md, __u64 word, __u32 choice)

@@ -271,7 +271,11 @@ __noinline int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 named, _
 
 __noinline int hs_trace_udp(struct sk_reuseport_md *md, __u64 word, __u32 choice)
 {
-	return md ? trace(md, NULL, HS_SLOT_NONE, word, choice) : 0;
+	struct hs_preview_key ends = {};
+
+	if (!md || hs_ends(md, NULL, &ends))
+		return 0;
+	return trace(&ends, HS_SLOT_NONE, 0, word, choice);
 }
 
 /* A choice of none: those who come next are tried. */

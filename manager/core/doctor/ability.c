@@ -31,6 +31,8 @@ static const char *const names[] = {
 	[ABILITY_LOADS_OWN] = "program.own",
 	[ABILITY_LOADS_EXEC] = "program.exec",
 	[ABILITY_LOADS_MPTCP] = "program.mptcp",
+	[ABILITY_LOADS_FRONT_DEVICE] = "program.front-device",
+	[ABILITY_LOADS_FRONT] = "program.front",
 };
 _Static_assert(ARRAY_SIZE(names) == ABILITY_COUNT, "a name for each ability");
 

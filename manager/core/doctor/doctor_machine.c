@@ -102,6 +102,11 @@ static const struct {
 				 "themselves, cannot be switched",
 				 OTHER_BUILD ", or turn MPTCP off in the servers (Go: "
 					     "GODEBUG=multipathtcp=0)"},
+	[ABILITY_LOADS_FRONT_DEVICE] = {"The kernel loads the program of a front's device",
+					"Without it no service can have hosts for slots",
+					OTHER_BUILD},
+	[ABILITY_LOADS_FRONT] = {"The kernel loads the program of a front",
+				 "Without it no service can have hosts for slots", OTHER_BUILD},
 };
 _Static_assert(ARRAY_SIZE(abilities) == ABILITY_COUNT, "words for each ability");
 

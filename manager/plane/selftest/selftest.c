@@ -57,6 +57,8 @@ static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_LOADS_OWN] = selftest_loads_own,
 	[ABILITY_LOADS_EXEC] = selftest_loads_exec,
 	[ABILITY_LOADS_MPTCP] = selftest_loads_mptcp,
+	[ABILITY_LOADS_FRONT_DEVICE] = selftest_loads_front_device,
+	[ABILITY_LOADS_FRONT] = selftest_loads_front,
 };
 _Static_assert(ARRAY_SIZE(checks) == ABILITY_COUNT, "a function for each test");
 

@@ -36,6 +36,8 @@ void selftest_loads_motion(struct ability_result *result);
 void selftest_loads_force(struct ability_result *result);
 void selftest_loads_guard(struct ability_result *result);
 void selftest_loads_mptcp(struct ability_result *result);
+void selftest_loads_front_device(struct ability_result *result);
+void selftest_loads_front(struct ability_result *result);
 void selftest_loads_own(struct ability_result *result);
 void selftest_loads_exec(struct ability_result *result);
 

@@ -10,6 +10,8 @@
 #include "accounting.skel.h"
 #include "census.skel.h"
 #include "exec.skel.h"
+#include "front.skel.h"
+#include "front_device.skel.h"
 #include "guard.skel.h"
 #include "motion.skel.h"
 #include "own.skel.h"
@@ -60,6 +62,8 @@ SELFTEST_OBJECT(motion, "the look at what moves")
 SELFTEST_OBJECT(guard, "the guard of the selector")
 SELFTEST_OBJECT(own, "the programs of the own way")
 SELFTEST_OBJECT(exec, "the programs for a command")
+SELFTEST_OBJECT(front_device, "the program of a front's device")
+SELFTEST_OBJECT(front, "the program of a front")
 
 /* Those that are loaded in another way where the kernel knows less. */
 #define SELFTEST_OBJECT_BY(name, try)                             \
