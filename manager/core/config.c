@@ -483,10 +483,23 @@ const char *config_implied_by(const struct config *config, const struct setting 
 	return implied ? "MPTCP" : NULL;
 }
 
+/* A host that nobody asks could only be taken for well. */
+static void settle_front(struct config *config)
+{
+	struct config_health *health = &config->health;
+	bool tcp = false;
+
+	config->slots = config_front_slots(&config->front);
+	for (unsigned i = 0; i < config->front.n_ports; i++)
+		tcp |= config->front.ports[i].tcp;
+	if (tcp && !health->n_probes)
+		health->probes[health->n_probes++] = (struct probe_spec) {.kind = PROBE_TCP};
+}
+
 int config_settle(struct config *config, struct problem *problem)
 {
 	config->exclusive |= config->mptcp == MPTCP_KEEP;
 	if (config_is_front(&config->front))
-		config->slots = config_front_slots(&config->front);
+		settle_front(config);
 	return config_front_check(&config->front, problem);
 }

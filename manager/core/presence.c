@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "util/macro.h"
 
@@ -60,4 +61,40 @@ int presence_exit(const struct presence *presence)
 	if (presence->state == PRESENCE_DRAIN)
 		return 2;
 	return presence->weight == 100 ? 0 : 2 + (int)presence->weight;
+}
+
+#define BLANKS " ,\t\r\n"
+
+/* What one word says: a state, or nothing of it. False: it is not known. */
+static bool read_word(const char *word, size_t length, bool *drains, bool *down, bool *up)
+{
+	static const char *const downs[] = {"down", "fail", "failed", "stopped", "maint"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(downs); i++)
+		*down |= strlen(downs[i]) == length && !strncasecmp(word, downs[i], length);
+	*drains |= length == 5 && !strncasecmp(word, "drain", length);
+	*up |= (length == 2 && !strncasecmp(word, "up", length)) ||
+	       (length == 5 && !strncasecmp(word, "ready", length));
+	return *down || *drains || *up || word[length - 1] == '%';
+}
+
+bool presence_read(const char *line, enum presence_state *ret_state, struct problem *ret_reason)
+{
+	bool drains = false, down = false, up = false;
+	const char *p = line + strspn(line, BLANKS);
+
+	ret_reason->text[0] = '\0';
+	for (; *p && *p != '#'; p += strspn(p, BLANKS)) {
+		size_t length = strcspn(p, BLANKS "#");
+
+		if (!read_word(p, length, &drains, &down, &up))
+			return false;
+		p += length;
+	}
+	if (*p == '#')
+		problem_set(ret_reason, 0, "%.*s", (int)strcspn(p + 1, "\r\n"), p + 1);
+	if (!down && !drains && !up)
+		return false;
+	*ret_state = down ? PRESENCE_DOWN : drains ? PRESENCE_DRAIN : PRESENCE_UP;
+	return true;
 }

@@ -40,6 +40,11 @@ struct presence presence_judge(const struct presence_facts *facts);
 
 #define PRESENCE_TEXT_MAX 512
 
+/* What the line of an agent says, by the words that HAProxy knows: "up", "ready", "drain", "maint",
+ * "down", "fail", "stopped", a weight in percent, and #words, `ret_reason`. False: it says nothing
+ * of the kind, or nothing of the state. */
+bool presence_read(const char *line, enum presence_state *ret_state, struct problem *ret_reason);
+
 /* For HAProxy's agent-check: "up ready 100%", "up drain", "down #no slot is ready"; with a line
  * end. */
 void presence_line(const struct presence *presence, char text[PRESENCE_TEXT_MAX]);

@@ -8,9 +8,8 @@
 #include "hsd/callers.h"
 #include "plane/snapshot.h"
 #include "service/slot/instance.h"
-#include "service/slot/preparation.h"
-#include "service/slot/retirement.h"
 #include "service/watch/outdated_watch.h"
+#include "service/whole/calls_slot.h"
 #include "service/whole/status.h"
 #include "util/macro.h"
 
@@ -184,7 +183,7 @@ static int bus_method_prepare(sd_bus_message *m, void *userdata, sd_bus_error *e
 		r = bus_request_new(userdata, m, &request);
 	if (r < 0)
 		return r;
-	instance_prepare(instance, request); /* answered when it is done */
+	call_prepare(instance, request); /* answered when it is done */
 	return 1;
 }
 
@@ -198,7 +197,7 @@ static int bus_method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *err
 		r = bus_request_new(userdata, m, &request);
 	if (r < 0)
 		return r;
-	instance_adopt(instance, request);
+	call_adopt(instance, request);
 	return 1;
 }
 
@@ -212,7 +211,7 @@ static int bus_method_retire(sd_bus_message *m, void *userdata, sd_bus_error *er
 		r = bus_request_new(userdata, m, &request);
 	if (r < 0)
 		return r;
-	instance_retire(instance, request);
+	call_retire(instance, request);
 	return 1;
 }
 

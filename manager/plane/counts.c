@@ -8,9 +8,16 @@
 #include "plane/bpf/flows.h"
 #include "plane/kernel/diag.h"
 #include "plane/plane.h"
+#include "plane/plane_front.h"
 #include "plane/snapshot.h"
 #include "util/clock.h"
 #include "util/macro.h"
+
+/* Of a front. */
+static bool is_taking(const struct plane *plane, unsigned slot)
+{
+	return slot < HS_SLOTS_MAX && front_taking(plane_front(plane)) >> slot & 1;
+}
 
 unsigned plane_slot_sockets(const struct plane *plane, unsigned slot)
 {
@@ -19,6 +26,8 @@ unsigned plane_slot_sockets(const struct plane *plane, unsigned slot)
 	struct listener **listeners = plane_listeners(plane, &n);
 	unsigned sockets = paths_sockets(plane_paths(plane), slot, cookies);
 
+	if (plane_is_front(plane))
+		return is_taking(plane, slot);
 	for (size_t i = 0; i < n; i++)
 		sockets += listener_sockets(listeners[i], slot, cookies);
 	return sockets;
@@ -30,6 +39,8 @@ uint64_t plane_slot_cookie(const struct plane *plane, unsigned slot)
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
 
+	if (plane_is_front(plane))
+		return is_taking(plane, slot) ? front_run(plane_front(plane), slot) : 0;
 	for (size_t i = 0; i < n; i++)
 		if (listener_sockets(listeners[i], slot, cookies))
 			return cookies[0];
@@ -42,6 +53,8 @@ int plane_slot_has(const struct plane *plane, unsigned slot, uint64_t cookie)
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
 
+	if (plane_is_front(plane))
+		return is_taking(plane, slot) && front_run(plane_front(plane), slot) == cookie;
 	for (size_t i = 0; i < n; i++)
 		for (unsigned k = listener_sockets(listeners[i], slot, cookies); k > 0; k--)
 			if (cookies[k - 1] == cookie)
@@ -248,6 +261,8 @@ int plane_slot_totals(const struct plane *plane, unsigned slot, struct slot_tota
 	uint64_t at_paths[HS_SLOTS_MAX];
 	int r = plane_slot_counted(plane, slot, ret_totals);
 
+	if (r >= 0 && plane_is_front(plane) && slot < HS_SLOTS_MAX)
+		ret_totals->connections = plane_front_live(plane)[slot].connections;
 	if (r < 0 || slot >= HS_SLOTS_MAX || !plane_paths(plane)->entries)
 		return r;
 	paths_connections(plane_paths(plane), at_paths);
@@ -283,6 +298,8 @@ int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 	paths_connections(plane_paths(plane), at_paths);
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
 		totals.slots[slot].connections += at_paths[slot];
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX && plane_is_front(plane); slot++)
+		totals.slots[slot].connections = plane_front_live(plane)[slot].connections;
 	totals.nothing_to_choose = c.nothing_to_choose;
 	totals.events_lost = c.events_lost;
 	totals.moves_missed = c.moves_missed;
@@ -378,7 +395,7 @@ bool plane_has_flows(const struct plane *plane)
 {
 	const struct hs_control *control = plane_control(plane);
 
-	return plane_flow_table(plane)->fd >= 0 &&
+	return (plane_flow_table(plane)->fd >= 0 || plane_is_front(plane)) &&
 	       __atomic_load_n(&control->flow_mode, __ATOMIC_SEQ_CST) != HS_FLOW_NONE;
 }
 
@@ -394,6 +411,14 @@ static bool serves_udp(const struct plane *plane, unsigned slot)
 	return false;
 }
 
+static void read_front_flows(const struct plane *plane, struct slot_flows flows[HS_SLOTS_MAX])
+{
+	const struct front_live *live = plane_front_live(plane);
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		flows[slot].n = live[slot].flows;
+}
+
 void plane_flows(const struct plane *plane, struct slot_flows flows[HS_SLOTS_MAX])
 {
 	const struct hs_control *control = plane_control(plane);
@@ -406,6 +431,10 @@ void plane_flows(const struct plane *plane, struct slot_flows flows[HS_SLOTS_MAX
 	memset(flows, 0, HS_SLOTS_MAX * sizeof(*flows));
 	if (!plane_has_flows(plane))
 		return;
+	if (plane_is_front(plane)) {
+		read_front_flows(plane, flows);
+		return;
+	}
 	flows_count(plane_flow_table(plane), &now, flows);
 	/* with no socket there, these will go elsewhere with their next datagram */
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)

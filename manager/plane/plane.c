@@ -12,6 +12,7 @@
 #include "plane/bpf/load.h"
 #include "plane/bpf/maps.h"
 #include "plane/bpf/own.h"
+#include "plane/plane_front.h"
 #include "plane/plane_state.h"
 #include "plane/table.h"
 #include "plane/trace.h"
@@ -49,6 +50,7 @@ struct plane *plane_free(struct plane *plane)
 		listener_free(plane->listeners[i]);
 	if (plane->control)
 		munmap(plane->control, sizeof(*plane->control));
+	plane_front_close(plane);
 	plane_close_ledger(plane);
 	plane_table_close(plane);
 	plane_trace_close(plane);
@@ -174,6 +176,7 @@ static int open_pins(struct plane *plane, struct problem *problem)
 		plane_open_ledger(plane);
 		plane_table_open(plane);
 		plane_trace_open(plane);
+		plane_front_open(plane);
 	}
 	if (!r)
 		r = plane_refresh(plane);
@@ -303,6 +306,10 @@ int plane_create(const char *service, struct accounting *accounting, struct plan
 
 int plane_destroy(struct plane *plane)
 {
+	int r = plane_front_remove(plane);
+
+	if (r < 0)
+		return r;
 	/* a socket is in one map at most, and a map that is still attached goes late: what has been
 	 * taken out can be adopted anew at once */
 	for (size_t i = 0; i < plane->n_listeners; i++)

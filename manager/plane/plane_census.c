@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "plane/plane_front.h"
 #include "util/macro.h"
 
 #define BTF "/sys/kernel/btf/vmlinux"
@@ -37,6 +38,8 @@ int plane_census(const struct plane *plane, uint64_t idle_usec,
 	struct census *census;
 	int r;
 
+	if (plane_is_front(plane))
+		return plane_front_census(plane, idle_usec, ret_places, problem);
 	if (!accounting)
 		return problem_set(problem, -EOPNOTSUPP,
 				   "connections are not counted; start hsd: systemctl start hsd");
@@ -105,6 +108,8 @@ int plane_each_connection(const struct plane *plane,
 	struct problem reason;
 	struct census *census;
 
+	if (plane_is_front(plane))
+		return plane_front_each(plane, each, userdata);
 	if (!plane_accounting(plane))
 		return -EOPNOTSUPP;
 	if (open_once(plane_accounting(plane), &census, &reason) < 0)

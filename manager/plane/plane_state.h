@@ -26,8 +26,9 @@ struct plane {
 	int trace_rings_fd, trace_terms_fd;
 	struct flows flows;
 	struct paths paths;
-	struct ledger *ledger; /* mapped; NULL: there is none */
-	unsigned flow_max;     /* room of the table, should this process be the one to make it */
+	struct plane_front *front; /* see plane/plane_front.h; NULL: its slots are instances */
+	struct ledger *ledger;	   /* mapped; NULL: there is none */
+	unsigned flow_max; /* room of the table, should this process be the one to make it */
 	struct listener *listeners[CONFIG_LISTENERS_MAX];
 	size_t n_listeners;
 	char *cgroups[HS_SLOTS_MAX]; /* of the slots' units; NULL = none */

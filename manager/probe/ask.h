@@ -35,10 +35,11 @@ _printf_(3, 4) void ask_end(struct ask *ask, enum probe_verdict verdict, const c
 /* "connection refused" */
 const char *ask_error_words(int error);
 
-/* ---- ask_tcp.c, ask_http.c, ask_plain.c ---- */
+/* ---- ask_tcp.c, ask_http.c, ask_plain.c, ask_agent.c ---- */
 
 /* The connection is made: what follows. */
 void tcp_ask_connected(struct ask *ask);
+void agent_ask_connected(struct ask *ask);
 void http_ask_connected(struct ask *ask);
 void plain_ask_connected(struct ask *ask);
 struct plain_ask *plain_ask_free(struct plain_ask *plain);

@@ -75,7 +75,7 @@ static int on_connected(sd_event_source *source, int fd, uint32_t events, void *
 	(void)events;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
 		error = errno;
-	if (!error && ask->errand.proxy)
+	if (!error && ask->errand.proxy && ask->errand.kind != PROBE_AGENT)
 		error = send_header(ask, fd);
 	ask->io = NULL;
 	sd_event_source_disable_unref(source);
@@ -83,6 +83,8 @@ static int on_connected(sd_event_source *source, int fd, uint32_t events, void *
 		ask_end(ask, PROBE_BAD, "%s", ask_error_words(error));
 	else if (ask->errand.kind == PROBE_TCP)
 		tcp_ask_connected(ask);
+	else if (ask->errand.kind == PROBE_AGENT)
+		agent_ask_connected(ask);
 	else if (!ask->errand.address[0])
 		plain_ask_connected(ask);
 	else

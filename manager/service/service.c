@@ -57,7 +57,8 @@ bool service_is_full(const struct service *service, unsigned slot)
 const struct slot_health *service_health(const struct service *service,
 					 struct slot_health health[HS_SLOTS_MAX])
 {
-	if (!service->health || !service->config.health.n_probes)
+	if (!service->health ||
+	    !(service->config.health.n_probes || config_is_front(&service->config.front)))
 		return NULL;
 	for (unsigned i = 0; i < HS_SLOTS_MAX; i++) {
 		health[i] = service->verdicts[i];

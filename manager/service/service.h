@@ -107,10 +107,12 @@ struct service {
 	bool foreign_due, foreign_again;
 	struct work *foreign_work; /* it is being looked */
 	struct outdated_slots
-		*outdated;	/* NULL: not looked yet; see service/watch/outdated_watch.h */
-	struct exec_run *execs; /* commands whose scope is being made */
-	struct replay *replay;	/* NULL: Replay=no; see service/change/replay.h */
-	bool spread_waits;	/* the table follows when templates have been sent ahead */
+		*outdated;	 /* NULL: not looked yet; see service/watch/outdated_watch.h */
+	struct exec_run *execs;	 /* commands whose scope is being made */
+	struct replay *replay;	 /* NULL: Replay=no; see service/change/replay.h */
+	uint32_t leaving;	 /* of a front: hosts that say that they leave, as a bit mask */
+	sd_event_source *routes; /* of a front, see service/slot/front_slots.h */
+	bool spread_waits;	 /* the table follows when templates have been sent ahead */
 	/* ports that Ports= does not name are being given up: see service/keep/narrowing.h */
 	sd_event_source *outside_source;
 	struct work *outside_work;

@@ -66,11 +66,49 @@ static void by_http_only_up_is_200(void **state)
 	}
 }
 
+/* What agents say, ours and others'. */
+static void a_line_is_understood(void **state)
+{
+	static const struct {
+		const char *line;
+		int state; /* -1: it says nothing */
+		const char *reason;
+	} lines[] = {
+		{"up ready 100%\n", PRESENCE_UP, ""},
+		{"up drain\r\n", PRESENCE_DRAIN, ""},
+		{"drain", PRESENCE_DRAIN, ""},
+		{"DOWN #no slot is ready\n", PRESENCE_DOWN, "no slot is ready"},
+		{"50% ready", PRESENCE_UP, ""},
+		{"up,ready#x", PRESENCE_UP, "x"},
+		{"maint", PRESENCE_DOWN, ""},
+		{"stopped", PRESENCE_DOWN, ""},
+		{"up down", PRESENCE_DOWN, ""},
+		{"50%", -1, ""},
+		{"", -1, ""},
+		{"HTTP/1.1 400 Bad Request", -1, ""},
+		{"#up", -1, "up"},
+		{"updown", -1, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		enum presence_state said = 99;
+		struct problem reason;
+		bool known = presence_read(lines[i].line, &said, &reason);
+
+		assert_int_equal(known, lines[i].state >= 0);
+		assert_string_equal(reason.text, lines[i].reason);
+		if (known)
+			assert_int_equal(said, lines[i].state);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_is_told),
 		cmocka_unit_test(by_http_only_up_is_200),
+		cmocka_unit_test(a_line_is_understood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,11 @@ static void describe_done(const struct drain *d, const char *service, const stru
 			    "%s: at the deadline %" PRIu64
 			    " connections are left on slot %u; they go on (DrainEnd=keep).%s",
 			    service, d->left, slot, rest->details);
+	else if (rest->front)
+		problem_set(ret_sentence, 0,
+			    "%s: slot %u has no connection left (%" PRIu64
+			    " finished). Back with: hsctl adopt %s@%u",
+			    service, slot, d->at_first, service, slot);
 	else
 		problem_set(ret_sentence, 0,
 			    "%s: slot %u has no connection left (%" PRIu64

@@ -96,6 +96,7 @@ void drain_progress(const struct drain *d, uint64_t now, struct problem *ret_lin
 struct drain_rest {
 	bool blind;	     /* clients of UDP could not be listed */
 	uint64_t clients;    /* of UDP, of those that are left */
+	bool front;	     /* the slot is a host */
 	const char *details; /* of those that were left at the deadline: sentences, or "" */
 };
 /* The sentence at the end. */

@@ -246,3 +246,30 @@ void gate_describe(enum gate_answer answer, const char *service, unsigned to, en
 		problem_set(p, 0, "%s: nothing stands against it", service);
 	}
 }
+
+static const char *host_remedy(enum slot_state state)
+{
+	if (state == SLOT_LEAVING)
+		return "it was drained, or says that it leaves: hsctl adopt takes it back, or "
+		       "hsctl join there";
+	return "see hsctl status for what it says";
+}
+
+void gate_describe_front(enum gate_answer answer, const char *service, unsigned to,
+			 enum slot_state state, struct problem *ret_sentence)
+{
+	if (answer == GATE_NO_STANDBY)
+		problem_set(ret_sentence, 0,
+			    "%s: no other host takes new connections; see hsctl status %s", service,
+			    service);
+	else if (answer == GATE_NOT_READY)
+		problem_set(ret_sentence, 0, "%s: host %u is %s, not ready; %s", service, to,
+			    slot_state_to_string(state), host_remedy(state));
+	else if (answer == GATE_PREVIOUS_GONE)
+		problem_set(ret_sentence, 0,
+			    "%s: host %u that was active before has been away since, so there is "
+			    "nothing to go back to; use hsctl switchover",
+			    service, to);
+	else
+		gate_describe(answer, service, to, state, ret_sentence);
+}

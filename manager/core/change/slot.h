@@ -113,3 +113,6 @@ enum gate_answer gate_check(const struct gate_request *request, unsigned *ret_to
  * matters. */
 void gate_describe(enum gate_answer answer, const char *service, unsigned to, enum slot_state state,
 		   struct problem *ret_sentence);
+/* Of a front, whose slots are hosts. */
+void gate_describe_front(enum gate_answer answer, const char *service, unsigned to,
+			 enum slot_state state, struct problem *ret_sentence);

@@ -11,10 +11,8 @@
 #define BLANKS " \t\r\n"
 
 static const char *const kind_words[] = {
-	[PROBE_TCP] = "tcp",
-	[PROBE_HTTP] = "http",
-	[PROBE_HTTPS] = "https",
-	[PROBE_EXEC] = "exec",
+	[PROBE_TCP] = "tcp",   [PROBE_HTTP] = "http",	[PROBE_HTTPS] = "https",
+	[PROBE_EXEC] = "exec", [PROBE_AGENT] = "agent",
 };
 _Static_assert(ARRAY_SIZE(kind_words) == PROBE_KIND_COUNT, "a word for each kind");
 
@@ -131,7 +129,7 @@ int probe_parse(const char *text, struct probe_spec *ret_spec, struct problem *p
 	/* also what pads it: settings are compared as bytes */
 	memset(&spec, 0, sizeof(spec));
 	spec.kind = PROBE_KIND_COUNT;
-	for (unsigned kind = 0; kind < PROBE_KIND_COUNT; kind++)
+	for (unsigned kind = 0; kind < PROBE_AGENT; kind++)
 		if (strlen(kind_words[kind]) == length && !strncmp(kind_words[kind], text, length))
 			spec.kind = kind;
 	if (spec.kind == PROBE_KIND_COUNT || (!rest && spec.kind != PROBE_TCP))

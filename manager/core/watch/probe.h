@@ -15,10 +15,11 @@ enum probe_kind {
 	PROBE_HTTP,  /* GET: status, and text if asked for */
 	PROBE_HTTPS, /* the same in TLS; the certificate is not verified: it is asked of a slot */
 	PROBE_EXEC,  /* a Nagios plugin */
+	PROBE_AGENT, /* the agent of a host says what it thinks: its line are the words */
 	PROBE_KIND_COUNT
 };
 
-/* One Probe=. */
+/* One Probe=, which is not PROBE_AGENT. */
 struct probe_spec {
 	enum probe_kind kind;
 	uint16_t port;		   /* of the listener to ask; 0 = see probe_port_rank() */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "hsctl/json.h"
+#include "hsctl/show/render_front.h"
 #include "hsctl/show/render_spread.h"
 #include "hsctl/show/table.h"
 #include "plane/act/foreign.h"
@@ -167,15 +168,27 @@ static void print_canary(const struct render *render, json_object *status)
 	fputs(", ", render->out);
 }
 
+/* NULL: its slots are instances. */
+static json_object *front_of(json_object *status)
+{
+	json_object *front = NULL;
+
+	json_object_object_get_ex(status, "front", &front);
+	return front;
+}
+
 static void print_header(const struct render *render, json_object *status)
 {
 	const char *by = json_text(status, "by");
+	json_object *front = front_of(status);
 
 	fprintf(render->out, "%s%s%s: policy %s%s%s, generation %" PRId64 ", ",
 		render->color ? BOLD : "", json_text(status, "service"), render->color ? PLAIN : "",
 		json_text(status, "policy"), by[0] ? " by " : "", by,
 		json_number(status, "generation", 0));
 	print_canary(render, status);
+	if (front)
+		render_front_mode(render, front);
 	if (json_text(status, "intake")[0])
 		fprintf(render->out, "intake %s, ", json_text(status, "intake"));
 	if (json_text(status, "change")[0])
@@ -299,9 +312,14 @@ static void print_held(const struct render *render, json_object *held)
 static void print_status(const struct render *render, json_object *status)
 {
 	print_header(render, status);
-	print_slots(render, json_array(status, "slots"));
+	if (front_of(status))
+		render_hosts(render, json_array(status, "slots"));
+	else
+		print_slots(render, json_array(status, "slots"));
 	render_shares(render, status);
 	render_replay(render, status);
+	if (front_of(status))
+		render_front_counts(render, front_of(status));
 	print_evicted(render, status);
 	print_park(render, status);
 	print_held(render, json_array(status, "held"));

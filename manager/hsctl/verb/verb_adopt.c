@@ -2,7 +2,7 @@
 /* adopt: ExecStartPost= of an instance. */
 #include "hsctl/verb/hook.h"
 #include "hsctl/verbs.h"
-#include "service/slot/instance.h"
+#include "service/whole/calls_slot.h"
 #include "util/macro.h"
 
 /* How long hsd has to answer. */
@@ -14,7 +14,7 @@ int verb_adopt(const struct arguments *arguments)
 
 	if (hook_begin(&hook, arguments))
 		return EXIT_USAGE;
-	hook_do(&hook, "Adopt", ASK_TIME, instance_adopt);
+	hook_do(&hook, "Adopt", ASK_TIME, call_adopt);
 	hook_make_paths(&hook, false);
 	return hook_end(&hook);
 }

@@ -8,7 +8,7 @@
 #include "hsctl/verb/room.h"
 #include "hsctl/verbs.h"
 #include "plane/kernel/cgroup.h"
-#include "service/slot/preparation.h"
+#include "service/whole/calls_slot.h"
 #include "system/configfile.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -84,6 +84,6 @@ int verb_prepare(const struct arguments *arguments)
 	hook_make_paths(&hook, true);
 	make_cgroup(&hook);
 	share_with_plain(&hook);
-	hook_do(&hook, "Prepare", ASK_TIME, instance_prepare);
+	hook_do(&hook, "Prepare", ASK_TIME, call_prepare);
 	return hook_end(&hook);
 }

@@ -2,7 +2,7 @@
 /* retire: ExecStop= of an instance. */
 #include "hsctl/verb/hook.h"
 #include "hsctl/verbs.h"
-#include "service/slot/retirement.h"
+#include "service/whole/calls_slot.h"
 #include "util/macro.h"
 
 /* hsd itself waits up to 4 s for another slot that is coming. */
@@ -14,6 +14,6 @@ int verb_retire(const struct arguments *arguments)
 
 	if (hook_begin(&hook, arguments))
 		return EXIT_USAGE;
-	hook_do(&hook, "Retire", ASK_TIME, instance_retire);
+	hook_do(&hook, "Retire", ASK_TIME, call_retire);
 	return hook_end(&hook);
 }

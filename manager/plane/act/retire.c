@@ -9,6 +9,7 @@
 #include "plane/act/farewell.h"
 #include "plane/bpf/own.h"
 #include "plane/claim.h"
+#include "plane/plane_front.h"
 #include "util/macro.h"
 
 static void set_aside(struct plane *plane, unsigned slot)
@@ -16,6 +17,8 @@ static void set_aside(struct plane *plane, unsigned slot)
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
 
+	if (plane_is_front(plane))
+		front_set_taking(plane_front(plane), slot, false);
 	for (size_t i = 0; i < n; i++)
 		listener_set_aside(listeners[i], slot);
 	paths_set_aside(plane_paths(plane), slot);

@@ -6,6 +6,7 @@
 
 #include "plane/pathlink.h"
 #include "plane/peers.h"
+#include "plane/plane_front.h"
 #include "plane/preview/canary.h"
 #include "service/report/report.h"
 #include "system/journal.h"
@@ -46,6 +47,9 @@ static bool active_is_well(const struct change_request *request, unsigned active
 static void describe_refusal(const struct plane *plane, const struct change_request *request,
 			     enum gate_answer answer, unsigned to, struct problem *ret_refusal)
 {
+	void (*describe)(enum gate_answer, const char *, unsigned, enum slot_state,
+			 struct problem *) =
+		plane_is_front(plane) ? gate_describe_front : gate_describe;
 	const char *service = plane_service(plane);
 	const char *reason = request->health && to < request->n ? request->health[to].reason : "";
 
@@ -58,8 +62,8 @@ static void describe_refusal(const struct plane *plane, const struct change_requ
 			    "%.250s",
 			    service, to, reason);
 	else
-		gate_describe(answer, service, to,
-			      to < request->n ? request->states[to] : SLOT_DOWN, ret_refusal);
+		describe(answer, service, to, to < request->n ? request->states[to] : SLOT_DOWN,
+			 ret_refusal);
 }
 
 enum gate_answer change_gate(const struct plane *plane, const struct change_request *request,

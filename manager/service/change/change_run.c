@@ -3,6 +3,7 @@
 
 #include "plane/act/retire.h"
 #include "service/report/report.h"
+#include "service/slot/front_facts.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
 #include "service/slot/roles.h"
@@ -94,7 +95,7 @@ static void move_queue(const struct run *run)
 	};
 	struct instance *instance;
 
-	if (run->from >= run->service->n_slots)
+	if (run->from >= run->service->n_slots || service_is_front(run->service))
 		return;
 	instance = run->service->instances[run->from];
 	if (!instance->move_work)

@@ -9,6 +9,7 @@
 #include "plane/peers.h"
 #include "service/report/connections.h"
 #include "service/report/report.h"
+#include "service/slot/front_slots.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
 #include "service/slot/retirement.h"
@@ -141,7 +142,8 @@ static json_object *progress(struct run *run)
 static enum run_result describe(struct run *run, struct problem *ret_sentence)
 {
 	const struct drain_run *drain = drain_of(run);
-	struct drain_rest rest = {.details = drain->details.text};
+	struct drain_rest rest = {.details = drain->details.text,
+				  .front = service_is_front(run->service)};
 
 	rest.blind = count_clients(run, &rest.clients) < 0;
 	drain_describe(&drain->machine, run->service->name, &rest, ret_sentence);
@@ -202,7 +204,10 @@ static unsigned carry_out(struct run *run, unsigned actions)
 	/* with fewer Slots= than before nobody is there who could, and it ends at the next look */
 	if (actions & DRAIN_DO_LEAVE && instance) {
 		plane_set_drained(run->service->plane, run->from, true);
-		instance_retire(instance, NULL);
+		if (service_is_front(run->service))
+			front_slot_leave(run->service, run->from);
+		else
+			instance_retire(instance, NULL);
 	}
 	if (actions & DRAIN_DO_STOP)
 		return run_start_job(run, UNIT_STOP, run->from);
@@ -290,6 +295,7 @@ static bool gate(const struct service *service, unsigned slot, struct problem *r
 {
 	enum slot_state states[HS_SLOTS_MAX];
 	const char *name = service->name;
+	bool front = service_is_front(service);
 
 	service_states(service, states);
 	if (slot >= service->n_slots)
@@ -302,9 +308,9 @@ static bool gate(const struct service *service, unsigned slot, struct problem *r
 			    slot, slot_state_to_string(states[slot]));
 	else if (!(slots_ready(states, service->n_slots) & ~(1U << slot)))
 		problem_set(ret_refusal, 0,
-			    "%s: no other slot is ready to take over from slot %u; start one: "
-			    "systemctl start %s@N",
-			    name, slot, name);
+			    "%s: no other slot is ready to take over from slot %u; %s%s%s", name,
+			    slot, front ? "see hsctl status " : "start one: systemctl start ", name,
+			    front ? "" : "@N");
 	else
 		return !is_left(service, slot, ret_refusal);
 	return false;
@@ -336,7 +342,9 @@ static struct drain_plan make_plan(const struct service *service, unsigned slot,
 	return (struct drain_plan) {
 		.slot = slot,
 		.patience_usec = patience_usec,
-		.at_deadline = at_deadline[service->config.drain_end],
+		/* what a host has goes on, whoever waits for its end */
+		.at_deadline =
+			service_is_front(service) ? 0 : at_deadline[service->config.drain_end],
 	};
 }
 
@@ -392,7 +400,11 @@ static void give_up(struct service *service, const struct plane_drain *noted, co
 {
 	tell_left(service, noted, why);
 	plane_forget_drain(service->plane, noted);
-	if (noted->slot < service->n_slots && is_to_leave(service, noted->slot))
+	if (noted->slot >= service->n_slots || !is_to_leave(service, noted->slot))
+		return;
+	if (service_is_front(service))
+		front_slot_return(service, noted->slot);
+	else
 		instance_adopt(service->instances[noted->slot], NULL);
 }
 

@@ -12,6 +12,7 @@
 #include "plane/preview/preview.h"
 #include "service/slot/adoption.h"
 #include "service/slot/filtering.h"
+#include "service/slot/front_facts.h"
 #include "service/slot/ownership.h"
 #include "service/slot/preparation.h"
 #include "service/slot/reaching.h"
@@ -340,7 +341,7 @@ int instance_new(struct service *service, unsigned slot, struct instance **ret_i
 	instance->service = service;
 	instance->slot = slot;
 	name_unit(service->name, slot, instance->unit, sizeof(instance->unit));
-	if (service->host->bus) {
+	if (service->host->bus && !service_is_front(service)) {
 		r = unit_watch_new(service->host->bus, instance->unit, on_unit_changed, instance,
 				   &instance->watch);
 		if (r < 0)

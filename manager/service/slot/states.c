@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/slot/states.h"
 
+#include "service/slot/front_facts.h"
 #include "service/slot/instance.h"
 
 static bool lacks_listener(const struct service *service, unsigned slot)
@@ -14,7 +15,7 @@ static bool lacks_listener(const struct service *service, unsigned slot)
 
 bool service_is_known(const struct service *service)
 {
-	for (unsigned i = 0; i < service->n_slots; i++)
+	for (unsigned i = 0; i < service->n_slots && !service_is_front(service); i++)
 		if (!service->instances[i]->known)
 			return false;
 	return true;
@@ -51,6 +52,8 @@ static enum unit_state unit_state_of(const struct instance *instance)
 {
 	const struct service *service = instance->service;
 
+	if (service_is_front(service))
+		return front_slot_unit(service, instance->slot);
 	if (instance->known || host_has(service->host, HOST_TENDS) || !service->plane ||
 	    !plane_slot_sockets(service->plane, instance->slot))
 		return instance_facts(instance)->state;

@@ -4,10 +4,14 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "core/presence.h"
+#include "plane/plane_front.h"
+#include "service/slot/front_facts.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
 #include "service/watch/selection.h"
 #include "system/journal.h"
+#include "system/probe/agent.h"
 #include "system/probe/prober.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -15,13 +19,22 @@
 /* Between two rounds while nothing is known: a good standby is not to wait for Rise= intervals. */
 #define EAGER_USEC (30 * USEC_PER_MSEC)
 
+/* Between two rounds of a host that was well and has failed once. */
+#define HURRIED_USEC (200 * USEC_PER_MSEC)
+
 /* An adoption takes so long as a rule. */
 #define ATTACHED_USEC (200 * USEC_PER_MSEC)
+
+/* Behind those of Probe= comes the agent. */
+#define CHECKS_MAX (CONFIG_PROBES_MAX + 1)
 
 /* That a slot cannot be probed is not told more often: an instance may be the reason. */
 #define VOID_TOLD_USEC (60 * USEC_PER_SEC)
 
 struct checked_slot;
+
+/* Of a front: the word of its host's agent. */
+static const struct probe_spec agent_spec = {.kind = PROBE_AGENT};
 
 /* One probe of a round. */
 struct check {
@@ -38,7 +51,8 @@ struct checked_slot {
 	struct health health;
 	bool asked; /* since it came */
 	uint64_t due;
-	struct check *checks;	    /* room for CONFIG_PROBES_MAX, from the first round on */
+	struct check *checks;	    /* room for CHECKS_MAX, from the first round on */
+	bool leaves;		    /* as its host's agent has said last */
 	unsigned n_checks, running; /* of this round */
 	struct problem note;	    /* what a good or a void round has said */
 	uint64_t void_told;	    /* when; 0 = not yet */
@@ -55,6 +69,16 @@ struct health_watch {
 static const struct config_health *settings(const struct health_watch *watch)
 {
 	return &watch->service->config.health;
+}
+
+static bool asks_agent(const struct health_watch *watch)
+{
+	return service_is_front(watch->service) && watch->service->config.front.agent_port;
+}
+
+static bool asks_anything(const struct health_watch *watch)
+{
+	return settings(watch)->n_probes || asks_agent(watch);
 }
 
 /* ---- one slot ---- */
@@ -78,8 +102,12 @@ static const char *reason_of(const struct checked_slot *slot)
 /* To who asks the service. */
 static void publish(const struct checked_slot *slot)
 {
-	slot->watch->service->verdicts[slot->number] =
+	struct service *service = slot->watch->service;
+
+	service->verdicts[slot->number] =
 		(struct slot_health) {.state = slot->health.state, .reason = reason_of(slot)};
+	service->leaving &= ~(1U << slot->number);
+	service->leaving |= (uint32_t)slot->leaves << slot->number;
 }
 
 static void forget(struct checked_slot *slot)
@@ -87,7 +115,7 @@ static void forget(struct checked_slot *slot)
 	cancel(slot);
 	health_init(&slot->health, now_usec());
 	slot->note.text[0] = '\0';
-	slot->asked = false;
+	slot->asked = slot->leaves = false;
 	slot->void_told = 0;
 	slot->due = 0;
 	publish(slot);
@@ -97,6 +125,9 @@ static bool is_askable(const struct checked_slot *slot)
 {
 	const struct service *service = slot->watch->service;
 
+	if (service_is_front(service))
+		return service->config.front.hosts[slot->number].given &&
+		       plane_is_front(service->plane);
 	return slot->number < service->n_slots && !plane_is_retired(service->plane, slot->number) &&
 	       instance_is_up(instance_facts(service->instances[slot->number])->state) &&
 	       plane_slot_sockets(service->plane, slot->number);
@@ -154,6 +185,37 @@ static const struct probe_result *worst_of(const struct checked_slot *slot)
 
 static void set_timer(struct health_watch *watch);
 
+/* What the agent says, if it was asked and says anything: of one that does not answer nothing is
+ * known. Where nobody else is asked it has to answer. */
+static void hear_agent(struct checked_slot *slot)
+{
+	struct check *check = &slot->checks[slot->n_checks - 1];
+	struct probe_result *result = &check->result;
+	enum presence_state state;
+	struct problem reason;
+	bool told;
+
+	if (check->spec != &agent_spec)
+		return;
+	told = result->verdict == PROBE_GOOD && presence_read(result->words.text, &state, &reason);
+	if (!told && slot->n_checks == 1) {
+		result->verdict = result->verdict == PROBE_VOID ? PROBE_VOID : PROBE_BAD;
+		problem_set(&reason, 0, "its agent: %.200s", result->words.text);
+		result->words = reason;
+		return;
+	}
+	result->verdict = told && state == PRESENCE_DOWN ? PROBE_BAD : PROBE_GOOD;
+	if (told)
+		slot->leaves = state == PRESENCE_DRAIN;
+	problem_set(&result->words, 0, "%s%.200s",
+		    told && state != PRESENCE_UP ? "its agent says: " : "",
+		    !told		      ? ""
+		    : state == PRESENCE_UP    ? ""
+		    : state == PRESENCE_DRAIN ? "drain"
+		    : reason.text[0]	      ? reason.text
+					      : "down");
+}
+
 /* When it is asked again because the selector has been attached again. */
 static void look_for_strays(struct checked_slot *slot, uint64_t now)
 {
@@ -168,11 +230,14 @@ static void look_for_strays(struct checked_slot *slot, uint64_t now)
 static void judge_round(struct checked_slot *slot)
 {
 	const struct config_health *config = settings(slot->watch);
-	const struct probe_result *worst = worst_of(slot);
 	enum health_state before = slot->health.state;
-	bool bad = worst->verdict == PROBE_BAD, changed = false;
+	bool bad, changed = false, left = slot->leaves;
+	const struct probe_result *worst;
 	uint64_t now = now_usec();
 
+	hear_agent(slot);
+	worst = worst_of(slot);
+	bad = worst->verdict == PROBE_BAD;
 	look_for_strays(slot, now);
 	slot->note = worst->words;
 	if (worst->verdict == PROBE_VOID)
@@ -184,9 +249,12 @@ static void judge_round(struct checked_slot *slot)
 	slot->n_checks = 0;
 	if (slot->health.state == HEALTH_UNKNOWN && worst->verdict != PROBE_VOID)
 		slot->due = MIN(now + EAGER_USEC, MAX(slot->due, now));
+	if (bad && slot->health.state == HEALTH_GOOD && service_is_front(slot->watch->service))
+		slot->due = MIN(slot->due, now + HURRIED_USEC);
 	set_timer(slot->watch);
 	if (changed)
 		tell_verdict(slot, before);
+	changed |= left != slot->leaves;
 	/* as long as it is unhealthy: the reason not to leave it may go away */
 	if (changed || slot->health.state == HEALTH_BAD)
 		service_post(slot->watch->service, EVENT_VERDICT, slot->number, changed);
@@ -288,11 +356,28 @@ static bool is_asked_at_path(const struct check *check)
 	return check->spec->kind != PROBE_EXEC && !n && plane_paths(plane)->entries;
 }
 
+/* At the host's own address: it is what the machine says, not what the service answers. */
+static int begin_agent_check(struct check *check)
+{
+	const struct service *service = check->slot->watch->service;
+	const struct config_front *front = &service->config.front;
+	int r, fd = agent_reach(&front->hosts[check->slot->number].address,
+				(uint16_t)front->agent_port);
+
+	if (fd < 0)
+		return fd;
+	r = start_check(check, &fd);
+	close_fd(fd);
+	return r;
+}
+
 static int begin_check(struct check *check)
 {
 	struct service *service = check->slot->watch->service;
 	struct work_order order = {.kind = WORK_REACH};
 
+	if (check->spec == &agent_spec)
+		return begin_agent_check(check);
 	if (!is_asked_at_path(check))
 		return start_check(check, NULL);
 	return instance_order(service->instances[check->slot->number], &order, on_reached, check,
@@ -308,14 +393,17 @@ static void begin_round(struct checked_slot *slot, uint64_t now)
 	slot->n_checks = slot->running = 0;
 	slot->due = now + config->interval_usec;
 	if (!slot->checks)
-		slot->checks = calloc(CONFIG_PROBES_MAX, sizeof(*slot->checks));
+		slot->checks = calloc(CHECKS_MAX, sizeof(*slot->checks));
 	if (!slot->checks)
 		return;
-	for (unsigned i = 0; i < config->n_probes; i++) {
+	for (unsigned i = 0; i < config->n_probes + asks_agent(watch); i++) {
 		struct check *check = &slot->checks[i];
 
 		*check = (struct check) {
-			.slot = slot, .spec = &config->probes[i], .result.verdict = PROBE_VOID};
+			.slot = slot,
+			.spec = i < config->n_probes ? &config->probes[i] : &agent_spec,
+			.result.verdict = PROBE_VOID,
+		};
 		slot->n_checks++;
 		slot->running += begin_check(check) >= 0;
 	}
@@ -351,7 +439,7 @@ static void look(struct health_watch *watch)
 {
 	uint64_t now = now_usec();
 
-	begin_or_end(watch, settings(watch)->n_probes > 0);
+	begin_or_end(watch, asks_anything(watch));
 	for (unsigned i = 0; i < HS_SLOTS_MAX && watch->begun; i++)
 		look_at(&watch->slots[i], now);
 	set_timer(watch);
@@ -372,7 +460,7 @@ static void set_timer(struct health_watch *watch)
 	for (unsigned i = 0; i < watch->service->n_slots; i++)
 		if (!watch->slots[i].running)
 			due = MIN(due, watch->slots[i].due);
-	if (due == USEC_INFINITY || !settings(watch)->n_probes) {
+	if (due == USEC_INFINITY || !asks_anything(watch)) {
 		sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
 		return;
 	}

@@ -6,6 +6,7 @@
 
 #include "core/setup/intake.h"
 #include "plane/bpf/pins.h"
+#include "plane/plane_front.h"
 #include "plane/preview/preview.h"
 #include "plane/trace.h"
 #include "service/change/change_hold.h"
@@ -21,6 +22,7 @@
 #include "service/keep/pathguard.h"
 #include "service/keep/waking.h"
 #include "service/slot/adoption.h"
+#include "service/slot/front_slots.h"
 #include "service/slot/instance.h"
 #include "service/slot/lifecycle.h"
 #include "service/slot/ownership.h"
@@ -102,6 +104,32 @@ static const struct feature features[] = {
 		 HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNADOPTED) | HEARS(EVENT_UNIT_CHANGED),
 	 tell_host, HOST_ANY},
 };
+
+/* Of a front, whose slots are hosts: no instance is adopted, watched or restarted. */
+static const struct feature front_features[] = {
+	{HEARS(EVENT_CHANGE_ENDED), run_ended_heard, HOST_ANY},
+	/* whether a host gets new flows, before anybody looks who does */
+	{HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), front_slots_heard, HOST_TENDS},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), run_heard, HOST_ANY},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_ADOPTED), lost_heard, HOST_TENDS},
+	{HEARS(EVENT_ADOPTED), run_heard, HOST_ANY},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_VERDICT), change_hold_heard, HOST_ANY},
+	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_LEFT) | HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) |
+		 HEARS(EVENT_CHANGE_ENDED),
+	 spread_heard, HOST_TENDS},
+	{HEARS(EVENT_LOST) | HEARS(EVENT_LEFT) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED) |
+		 HEARS(EVENT_ADOPTED),
+	 tell_host, HOST_ANY},
+};
+
+/* Settings may make it the one or the other. */
+static void choose_features(struct service *service)
+{
+	bool front = service_is_front(service);
+
+	service->events.features = front ? front_features : features;
+	service->events.n_features = front ? ARRAY_SIZE(front_features) : ARRAY_SIZE(features);
+}
 
 /* ---- the kernel side ---- */
 
@@ -240,7 +268,20 @@ static bool lacks_force(const struct service *service)
 {
 	struct intake_facts facts = {.wanted = service->config.intake};
 
+	if (service_is_front(service))
+		return !service->plane || !plane_is_front(service->plane);
 	return service->plane && !service->force && intake_needs_force(&facts);
+}
+
+/* Its hosts, and the program of its device. */
+static void open_front(struct service *service)
+{
+	struct problem problem = {0};
+
+	if (!service->plane || !host_has(service->host, HOST_MAKES))
+		return;
+	if (plane_front_apply(service->plane, &service->config.front, &problem) < 0)
+		set_problem(service, &problem);
 }
 
 /* Made before any instance starts, and also where socket units make the sockets: which it is may
@@ -279,6 +320,7 @@ static void load(struct service *service)
 {
 	bool good = load_config(service);
 
+	choose_features(service);
 	/* one that is held is tried again */
 	pins_set_waiting(!host_has(service->host, HOST_TENDS));
 	open_plane(service);
@@ -286,7 +328,10 @@ static void load(struct service *service)
 		open_parts(service);
 	if (service->plane && !good && !service->n_slots)
 		count_slots(service);
-	open_force(service);
+	if (service_is_front(service))
+		open_front(service);
+	else
+		open_force(service);
 	pins_set_waiting(true);
 	if (good && service->plane && host_has(service->host, HOST_MAKES))
 		plane_set_flow(service->plane, &service->config);
@@ -341,6 +386,7 @@ static void begin_watching(struct service *service)
 static void take_effect(struct service *service)
 {
 	set_slots(service, service->config.slots);
+	front_slots_follow(service);
 	for (unsigned i = 0; i < service->n_slots; i++) {
 		instance_reload(service->instances[i]);
 		reaching_follow(service->instances[i]);
@@ -412,14 +458,14 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 		.service = service,
 		.name = service->name,
 		.n_slots = &service->n_slots,
-		.features = features,
-		.n_features = ARRAY_SIZE(features),
 	};
+	choose_features(service);
 	r = events_init(&service->events);
 	if (r < 0)
 		return r;
 	load(service);
 	r = set_slots(service, service->config.slots);
+	front_slots_follow(service);
 	retry_later(service);
 	begin_watching(service);
 	replay_follow(service);
@@ -454,6 +500,7 @@ struct service *service_free(struct service *service)
 	narrowing_done(service);
 	waking_done(&service->waking);
 	settling_done(service);
+	front_slots_done(service);
 	service->health = health_free(service->health);
 	roles_free(service->roles);
 	service->roles = NULL;

@@ -10,6 +10,7 @@
 #include "service/change/parking.h"
 #include "service/host.h"
 #include "service/keep/park.h"
+#include "service/slot/front_facts.h"
 #include "service/slot/states.h"
 #include "service/upgrade/rolling_run.h"
 #include "service/watch/health.h"
@@ -81,6 +82,17 @@ static bool has_active(const struct service *service, const char *what, struct r
 	return false;
 }
 
+/* What is done to an instance is not done to a host. False: the request was told so. */
+static bool is_of_instances(const struct service *service, const char *what, const char *instead,
+			    struct request *request)
+{
+	if (!service_is_front(service))
+		return true;
+	request_fail(request, REQUEST_REFUSED, "%s: its slots are hosts, so there is no %s; %s",
+		     service->name, what, instead);
+	return false;
+}
+
 static void start_change(struct service *service, const struct change_order *order,
 			 struct request *request)
 {
@@ -112,6 +124,11 @@ void call_switchover(struct service *service, const struct switchover_call *call
 	/* of an exclusive service only when asked for: all that time nobody is served anew */
 	if (order.drain_usec == USEC_INFINITY)
 		order.drain_usec = config->exclusive ? 0 : config->drain_usec;
+	if (order.then != THEN_KEEP && order.then != THEN_COUNT &&
+	    !is_of_instances(service, "--then=stop or restart",
+			     "what a host has goes on: leave that out, and Then= in the settings",
+			     request))
+		return;
 	if (order.then == THEN_COUNT)
 		request_fail(request, REQUEST_INVALID, "\"%s\" is not keep, stop or restart",
 			     call->then);
@@ -165,7 +182,9 @@ void call_failover(struct service *service, int to, struct request *request)
 void call_upgrade(struct service *service, const struct upgrade_order *order,
 		  struct request *request)
 {
-	if (!may_change(service, request))
+	if (!may_change(service, request) ||
+	    !is_of_instances(service, "upgrade",
+			     "upgrade the service on each of them: hsctl -H HOST upgrade", request))
 		return;
 	if (MAX(order->hold_usec, order->probation_usec) > CONFIG_DRAIN_MAX ||
 	    order->smoke_usec > CONFIG_DRAIN_MAX ||
@@ -321,7 +340,8 @@ void call_hold(struct service *service, bool held, struct request *request)
 	struct problem message = {0};
 	struct journal_actor by;
 
-	if (!may_change(service, request))
+	if (!may_change(service, request) ||
+	    !is_of_instances(service, "park", "the park of a host holds its own clients", request))
 		return;
 	request_actor(request, &by);
 	if (exclusive_run_blocks(service, &message) ||

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/whole/status.h"
+#include "service/report/front_report.h"
 #include "service/report/placement.h"
 
 #include "plane/act/foreign.h"
@@ -9,6 +10,7 @@
 #include "service/change/replay.h"
 #include "service/failover/failover.h"
 #include "service/keep/pathguard.h"
+#include "service/slot/front_facts.h"
 #include "service/slot/instance.h"
 #include "service/slot/states.h"
 #include "service/watch/foreign_watch.h"
@@ -106,6 +108,10 @@ static void report_slot(const struct service *service, unsigned slot, enum slot_
 	const struct instance *instance = service->instances[slot];
 	struct slot_report *out = &report->slots[slot];
 
+	if (service_is_front(service)) {
+		out->state = state;
+		return;
+	}
 	report_read_unit(report, slot, instance_facts(instance));
 	out->state = state;
 	if (instance->silence)
@@ -153,6 +159,8 @@ void service_report(struct service *service, struct service_report *ret_report)
 	if (service->failover)
 		ret_report->hold_usec = failover_hold(service->failover);
 	report_read_plane(ret_report, service->plane);
+	if (service_is_front(service))
+		front_report_listeners(&service->config.front, ret_report);
 	report_read_force(ret_report, service->force);
 	snprintf(ret_report->change, sizeof(ret_report->change), "%s", work_name(service));
 	if (!ret_report->problem.text[0] && selection_problem(service->selection))
@@ -205,6 +213,8 @@ json_object *service_to_json(struct service *service, bool may_see)
 	object = report_to_json(report);
 	if (service->plane && json_object_object_get_ex(object, "slots", &slots))
 		placement_add(service->plane, object, slots);
+	if (service_is_front(service) && json_object_object_get_ex(object, "slots", &slots))
+		front_report_add(&service->config.front, service->plane, object, slots);
 	add_replay(service, object);
 	return object;
 }

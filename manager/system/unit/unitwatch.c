@@ -129,7 +129,8 @@ static void ask(struct unit_watch *watch, bool urgent)
 
 void unit_watch_refresh(struct unit_watch *watch)
 {
-	ask(watch, true);
+	if (watch)
+		ask(watch, true);
 }
 
 static void on_told(struct unit_watches *watches, const char *path)

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is known of the slots of a front, which are hosts. */
+#pragma once
+
+#include "service/service.h"
+
+bool service_is_front(const struct service *service);
+/* Something is asked of the hosts: by probes, or their agents. */
+bool front_is_asked(const struct service *service);
+
+/* There is a host of this number in the settings. */
+bool front_slot_is_given(const struct service *service, unsigned slot);
+enum health_state front_slot_health(const struct service *service, unsigned slot);
+/* It gets new flows. */
+bool front_slot_takes(const struct service *service, unsigned slot);
+/* What would be its unit's state. */
+enum unit_state front_slot_unit(const struct service *service, unsigned slot);

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/slot/front_slots.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "plane/act/adopt.h"
+#include "plane/act/retire.h"
+#include "plane/plane_front.h"
+#include "service/slot/front_facts.h"
+#include "service/slot/states.h"
+#include "system/journal.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+/* How often routes and neighbours are looked at. */
+#define ROUTES_EVERY (1 * USEC_PER_SEC)
+
+/* ---- in and out ---- */
+
+static const char *name_of(const struct service *service, unsigned slot,
+			   char text[FRONT_ADDRESS_TEXT_MAX])
+{
+	return front_address_format(service->config.front.hosts[slot].address.ip, text);
+}
+
+static void take(struct service *service, unsigned slot)
+{
+	struct journal_scope scope = {service->name, (int)slot, LOG_NOTICE};
+	char host[FRONT_ADDRESS_TEXT_MAX];
+
+	plane_set_retired(service->plane, slot, false);
+	front_set_taking(plane_front(service->plane), slot, true);
+	adopt_ensure_active(service->plane, slot);
+	journal_log(JOURNAL_ADOPT, &scope, "%s: host %s (slot %u) takes new connections",
+		    service->name, name_of(service, slot, host), slot);
+	service_post(service, EVENT_ADOPTED, slot, true);
+}
+
+static void lose(struct service *service, unsigned slot)
+{
+	struct journal_scope scope = {service->name, (int)slot, LOG_WARNING};
+	char host[FRONT_ADDRESS_TEXT_MAX];
+
+	front_set_taking(plane_front(service->plane), slot, false);
+	journal_log(JOURNAL_RETIRE, &scope, "%s: host %s (slot %u) gets no new connections: %s",
+		    service->name, name_of(service, slot, host), slot,
+		    front_is_asked(service) ? service->verdicts[slot].reason
+					    : "nobody answers at its address");
+	service_post(service, EVENT_LOST, slot, false);
+}
+
+static uint32_t well(const struct service *service)
+{
+	enum slot_state states[HS_SLOTS_MAX];
+
+	service_states(service, states);
+	return slots_ready(states, service->n_slots);
+}
+
+/* On purpose: what it has goes on. */
+static void leave(struct service *service, unsigned slot, const char *why)
+{
+	struct journal_scope scope = {service->name, (int)slot, LOG_NOTICE};
+	char host[FRONT_ADDRESS_TEXT_MAX];
+	unsigned to;
+
+	if (retire_leave(service->plane, slot, well(service), &to) == RETIRE_LAST) {
+		scope.priority = LOG_WARNING;
+		journal_log(JOURNAL_RETIRE, &scope,
+			    "%s: host %s (slot %u) %s, and goes on, for no other host takes "
+			    "connections",
+			    service->name, name_of(service, slot, host), slot, why);
+		return;
+	}
+	journal_log(JOURNAL_RETIRE, &scope, "%s: host %s (slot %u) %s and gets no new connections",
+		    service->name, name_of(service, slot, host), slot, why);
+	service_post(service, EVENT_LEFT, slot, false);
+}
+
+static bool is_leaving(const struct service *service, unsigned slot)
+{
+	return service->leaving >> slot & 1 || plane_is_drained(service->plane, slot);
+}
+
+/* The last one stays, and goes as soon as there is another. */
+static void leave_if_other(struct service *service, unsigned slot)
+{
+	bool told = plane_is_retired(service->plane, slot);
+	uint32_t others = plane_live_slots(service->plane) & ~(1U << slot);
+
+	if (!told || others)
+		leave(service, slot, service->leaving >> slot & 1 ? "leaves" : "is drained");
+}
+
+static void update(struct service *service, unsigned slot)
+{
+	enum health_state health = front_slot_health(service, slot);
+	bool takes = front_slot_takes(service, slot);
+
+	if (!front_slot_is_given(service, slot) || health == HEALTH_UNKNOWN)
+		return;
+	if (health == HEALTH_BAD) {
+		if (takes)
+			lose(service, slot);
+	} else if (is_leaving(service, slot)) {
+		if (takes)
+			leave_if_other(service, slot);
+	} else if (!takes || plane_is_retired(service->plane, slot)) {
+		take(service, slot);
+	}
+}
+
+static void update_all(struct service *service)
+{
+	for (unsigned slot = 0; slot < service->n_slots; slot++)
+		update(service, slot);
+}
+
+void front_slots_heard(struct service *service, const struct event *event)
+{
+	(void)event;
+	/* all: one that leaves may wait for the one that has come */
+	if (service->plane && plane_is_front(service->plane))
+		update_all(service);
+}
+
+void front_slot_leave(struct service *service, unsigned slot)
+{
+	plane_set_drained(service->plane, slot, true);
+	if (front_slot_takes(service, slot))
+		leave(service, slot, "is drained");
+	else
+		plane_set_retired(service->plane, slot, true);
+}
+
+void front_slot_return(struct service *service, unsigned slot)
+{
+	plane_set_drained(service->plane, slot, false);
+	if (host_has(service->host, HOST_TENDS))
+		update(service, slot);
+	else if (!is_leaving(service, slot))
+		take(service, slot);
+}
+
+/* ---- routes ---- */
+
+static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct service *service = userdata;
+
+	(void)front_follow_routes(plane_front(service->plane));
+	if (!front_is_asked(service))
+		update_all(service);
+	sd_event_source_set_time(source, usec + ROUTES_EVERY);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* Those that are not in the settings any more. */
+static void drop_others(struct service *service)
+{
+	struct front *front = plane_front(service->plane);
+	uint32_t taking = front_taking(front);
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
+		if (!(taking >> slot & 1) || front_slot_is_given(service, slot))
+			continue;
+		front_set_taking(front, slot, false);
+		if (slot < service->n_slots)
+			service_post(service, EVENT_LOST, slot, false);
+		else
+			retire_gone(service->plane, slot, &(unsigned) {0});
+	}
+}
+
+void front_slots_follow(struct service *service)
+{
+	bool wanted = service_is_front(service) && service->plane && plane_is_front(service->plane);
+
+	if (!wanted || !host_has(service->host, HOST_TENDS)) {
+		front_slots_done(service);
+		return;
+	}
+	drop_others(service);
+	(void)front_follow_routes(plane_front(service->plane));
+	if (!service->routes)
+		(void)sd_event_add_time_relative(service->host->event, &service->routes,
+						 CLOCK_MONOTONIC, ROUTES_EVERY, 0, on_due, service);
+}
+
+void front_slots_done(struct service *service)
+{
+	service->routes = sd_event_source_disable_unref(service->routes);
+}
