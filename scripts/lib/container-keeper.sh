@@ -7,11 +7,11 @@
 #   container-keeper.sh NAME OWNER-PID STATE-FOLDER PROJECT-TOP BOOT-SECONDS
 #
 # Writes one line to stdout: "ready", or what went wrong. In STATE-FOLDER: keeper, leader (PIDs), cgroup
-# (a control group inside of the container, for commands), log.
+# (a control group inside of the container, for commands), log; of one that is a machine also turns and power (FIFOs).
 set -eu
 
 name=$1 owner=$2 state=$3 top=$4 boot_seconds=$5
-container='' leader='' watcher='' own_cgroup=''
+container='' leader='' watcher='' own_cgroup='' turns=''
 
 unified_mount() {
 	awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
@@ -82,8 +82,31 @@ wait_for_boot() {
 		((SECONDS < deadline)) || { echo "not up after ${boot_seconds} s"; return 1; }
 		sleep 0.02
 	done
+	tell_leader
+}
+
+tell_leader() {
 	mkdir -p "$(<"$state/cgroup")"
-	echo "$leader" >"$state/leader"
+	echo "$leader" >"$state/leader.new"
+	mv "$state/leader.new" "$state/leader"
+}
+
+# One that is a machine comes back by itself after a reboot, and when it is powered on: container-root.sh says when a
+# boot has ended. Until the next has come up there is no leader.
+keep_machine() {
+	local turn ended
+	for (( ; ; )); do
+		setpriv --pdeathsig KILL head -n 1 <&"$turns" >/dev/null &
+		turn=$!
+		wait -n -p ended "$container" "$watcher" "$turn" || true
+		[[ ${ended:-} == "$turn" ]] || return 0
+		rm -f "$state/leader"
+		until booted; do
+			kill -0 "$container" 2>/dev/null && kill -0 "$watcher" 2>/dev/null || return 0
+			sleep 0.1
+		done
+		tell_leader
+	done
 }
 
 remove_cgroup() {
@@ -113,6 +136,11 @@ finish() {
 trap finish EXIT
 trap 'exit 0' TERM INT HUP
 echo $$ >"$state/keeper"
+if [[ ${CONTAINER_MACHINE:-no} == yes ]]; then
+	mkfifo "$state/turns" "$state/power"
+	# for both ways: who tells of a turn does not wait for us
+	exec {turns}<>"$state/turns"
+fi
 enter_cgroup
 start_container
 setpriv --pdeathsig KILL tail --pid="$owner" --sleep-interval=0.2 -f /dev/null >/dev/null 2>&1 &
@@ -120,4 +148,4 @@ watcher=$!
 wait_for_boot
 echo ready
 exec >/dev/null 2>&1 # let go of the owner's pipe
-wait -n "$container" "$watcher" || true
+if [[ -n $turns ]]; then keep_machine; else wait -n "$container" "$watcher" || true; fi

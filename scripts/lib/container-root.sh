@@ -9,7 +9,7 @@ set -eu
 
 name=$1 state=$2 top=$3
 fs=$state/fs root=$state/fs/root
-base=${CONTAINER_BASE:-/}
+base=${CONTAINER_BASE:-/} machine=${CONTAINER_MACHINE:-no} firmware_seconds=${CONTAINER_FIRMWARE_SECONDS:-0}
 
 # Nothing of the host's own configuration runs inside: no enabled unit, no init script, no fstab.
 isolate_configuration() {
@@ -70,13 +70,47 @@ please_nspawn() {
 }
 
 boot() {
-	local args=(-D "$root" -M "$name" --register=no --keep-unit --private-network --capability=all
+	local args=(-D "$root" -M "$name" --register=no --keep-unit --capability=all
 		--kill-signal=SIGRTMIN+3 --console=pipe --bind="$fs/bpf:/sys/fs/bpf" --quiet --boot)
+
+	if [[ $machine == yes ]]; then args+=(--network-namespace-path="$fs/net"); else args+=(--private-network); fi
 
 	# a project tree on another file system would be missing inside, and so would one that lies where a booted
 	# system has file systems of its own
 	[[ -d $root$top/scripts && $top != /tmp/* && $top != /run/* ]] || args+=(--bind-ro="$top")
 	SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_SECCOMP=0 systemd-nspawn "${args[@]}"
+}
+
+# What is attached to control groups is the kernel's as well, and would be there for as long as these.
+forget_groups() {
+	local groups tries
+	groups=$(<"$state/cgroup")
+	for ((tries = 0; tries < 250; tries++)); do
+		find "${groups%/*}" -depth -type d -exec rmdir {} + 2>/dev/null || true
+		[[ -d ${groups%/*} ]] || return 0
+		sleep 0.02
+	done
+	echo "${groups%/*} is still in use"
+}
+
+# A machine has its network namespace and its disk for longer than one boot; what is pinned goes with the kernel, so it
+# is gone at each. 133 is how systemd-nspawn says that what is inside wants to boot anew; what else ended it, killed or
+# powered off, leaves it off until somebody presses the button.
+boot_machine() {
+	local status
+	# by itself nspawn leaves them so only where it has made the namespace
+	export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
+	touch "$fs/net"
+	unshare --net="$fs/net" ip link set lo up
+	for (( ; ; )); do
+		status=0
+		boot || status=$?
+		echo "ended with $status" >"$state/turns"
+		if ((status == 133)); then sleep "$firmware_seconds"; else read -r <"$state/power"; fi
+		forget_groups
+		umount "$fs/bpf"
+		mount -t bpf -o mode=0755 bpf "$fs/bpf"
+	done
 }
 
 if (($$ != 1)); then
@@ -86,4 +120,4 @@ fi
 mount -t proc proc /proc
 make_root
 please_nspawn
-boot
+if [[ $machine == yes ]]; then boot_machine; else boot; fi

@@ -4,11 +4,15 @@
 # Throw-away systemd containers of the running system, for tests and the demo. To be sourced, as root.
 #
 #   container_start NAME           boots one; its root is an overlay of / on a tmpfs, its network is its own. With
-#                                  CONTAINER_BASE=FOLDER, of debian_root, it is one of that folder
+#                                  CONTAINER_BASE=FOLDER, of debian_root, it is one of that folder; with
+#                                  CONTAINER_MACHINE=yes it is a machine: `systemctl reboot` inside boots it again, with
+#                                  the network and the disk that it had, after CONTAINER_FIRMWARE_SECONDS
 #   container_run NAME CMD...      runs a command inside, with a clean environment; stdin and status pass through
 #   container_root NAME            prints a path outside that leads to the container's /
 #   container_install NAME         make install into it, and lets systemd and the bus read what is new
 #   container_journal NAME [ARG..] prints its journal, to say why something failed
+#   container_boots NAME           prints what differs at each boot of it; 1 while it is not up
+#   container_kill NAME            a machine loses its power; container_power NAME boots it again
 #   container_stop NAME            ends it; nothing stays behind. Fine to call twice
 #   container_stop_all             the same for all that this shell started
 #   container_trap                 container_stop_all at EXIT, INT and TERM
@@ -155,6 +159,17 @@ container_journal() {
 	shift
 	container_run "$name" journalctl --no-pager --quiet -o short-monotonic "$@"
 }
+
+container_boots() { _container_leader "$1"; }
+
+container_kill() {
+	local leader
+	leader=$(_container_leader "$1") || { _container_fail "$1" 'is not running'; return 1; }
+	kill -KILL "$leader"
+}
+
+# It waits for that once it is off, which a moment ago it may not have been.
+container_power() { timeout 20 bash -c 'echo on >"$1/power"' - "$(_container_state "$1")"; }
 
 container_stop() {
 	local state keeper=''

@@ -352,7 +352,8 @@ let_go() {
 #                     says other than 'Connection: close'; load_kinds="'A' 'B'" counts answers that match
 #                     A and B as slot0 and slot1. LOAD_PAUSE_MS: how long each rests after an answer; 20, else
 #                     the tests that run at a time would measure how the CPUs are shared out, and take twice
-#                     as long. 0 with connections that are kept: idle ones are what a server may close.
+#                     as long. With connections that are kept LOAD_KEPT_PAUSE_MS, 0: idle ones are what a server
+#                     may close.
 #                     LOAD_TIMEOUT: seconds after which a client counts as hung; 8
 #   end_load                        stops them and sets load[requests], load[lost], ...
 #   lost_nothing                    ends it; every request was answered, and rightly
@@ -364,7 +365,7 @@ load_program='-x wrk'
 begin_load() {
 	load_file=$BATS_TEST_TMPDIR/load.$RANDOM
 	load_clients=${3:-24}
-	[[ -z ${4:-} ]] || local LOAD_PAUSE_MS=0
+	[[ -z ${4:-} ]] || local LOAD_PAUSE_MS=${LOAD_KEPT_PAUSE_MS:-0}
 	inside bash -c "export LOAD_PAUSE_MS=${LOAD_PAUSE_MS:-20}; exec timeout -s INT ${LOAD_SECONDS:-100} wrk -t $load_clients -c $load_clients -d 100 \\
 		--timeout ${LOAD_TIMEOUT:-8} -H '${4:-Connection: close}' -s $tools/load.lua '$1' -- '$2' ${load_kinds:-}" \
 		>"$load_file" 2>&1 </dev/null 3>&- &

@@ -1,0 +1,90 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What tests on a fleet of machines share, besides rig.bash: a machine `client`, where load comes from and `inside` runs
+# commands, on the switch of scripts/lib/fleet.sh. A test names its machines in hosts=() and balancers=(), whose journals
+# are shown when it fails.
+
+load lib/rig
+# shellcheck source=scripts/lib/fleet.sh
+source "$top/scripts/lib/fleet.sh"
+
+# the container of rig.bash
+rig=client
+
+# fleet_client: boots it; at the same time as others
+fleet_client() {
+	fleet_machine client 100 && mkdir -p "$(container_root client)$tools" &&
+		cp "$top"/tests/system/lib/*.{lua,py} "$top/scripts/lib/fleet-clients.py" "$(container_root client)$tools/"
+}
+
+# all_of JOB...: each of them has ended well
+all_of() {
+	local job
+	for job; do
+		wait "$job" || fail 'a machine of the fleet did not come up'
+	done
+}
+
+teardown_file() { fleet_end; }
+
+teardown() {
+	local machine
+	end_load_quietly
+	end_clients_quietly
+	[[ -z ${BATS_TEST_COMPLETED:-} ]] || return 0
+	for machine in "${hosts[@]}" "${balancers[@]}"; do
+		echo "--- journal of $machine ---"
+		container_journal "$machine" --since="@$rig_began" | grep -v -e systemd-journald -e ' Connect from ' | tail -n "${RIG_LINES:-40}"
+	done
+}
+
+on() { container_run "$@"; }
+
+# reboot HOST: and waits until it has come back
+reboot() {
+	local boot
+	boot=$(container_boots "$1")
+	fleet_reboot "$1"
+	wait_for 60 fleet_is_up "$1" "$boot"
+}
+
+# ---- clients at a fixed rate, each with a connection of its own: scripts/lib/fleet-clients.py ----
+#
+#   begin_clients ADDRESS PORT [OPTION...]
+#   end_clients                      and sets seen[requests], seen[lost], ..., seen[at_HOST]
+
+declare -gA seen=()
+
+begin_clients() {
+	clients_file=$BATS_TEST_TMPDIR/clients.$RANDOM
+	inside python3 $tools/fleet-clients.py --started=/run/clients.started "${@:3}" "$1" "$2" \
+		>"$clients_file" 2>&1 </dev/null 3>&- &
+	clients_job=$!
+	wait_for 5 inside test -e /run/clients.started
+}
+
+end_clients() {
+	local word
+	inside pkill -INT -f fleet-clients.py || true
+	wait "$clients_job" || true
+	clients_job=''
+	inside rm -f /run/clients.started
+	declare -gA seen=()
+	for word in $(grep '^requests=' "$clients_file"); do
+		seen[${word%%=*}]=${word#*=}
+	done
+	[[ -n ${seen[requests]:-} ]] || fail "no result of the clients: $(cat "$clients_file")"
+}
+
+end_clients_quietly() {
+	[[ -n ${clients_job:-} ]] || return 0
+	inside pkill -KILL -f fleet-clients.py || true
+	wait "$clients_job" 2>/dev/null || true
+	clients_job=''
+}
+
+clients_line() {
+	echo "$1: ${seen[requests]} connections, ${seen[lost]} lost (refused ${seen[refused]}, reset ${seen[reset]}, no answer ${seen[silent]}," \
+		"cut ${seen[cut]}, wrong ${seen[wrong]}), ${seen[late]} late, the longest ${seen[longest_ms]} ms, bad for ${seen[bad_ms]} ms"
+}
