@@ -239,7 +239,7 @@ static void describe_done(const struct drain *d, const char *service, const stru
 	else if (rest->front)
 		problem_set(ret_sentence, 0,
 			    "%s: slot %u has no connection left (%" PRIu64
-			    " finished). Back with: hsctl adopt %s@%u",
+			    " finished). Back with: hsctl adopt %s@%u.service",
 			    service, slot, d->at_first, service, slot);
 	else
 		problem_set(ret_sentence, 0,

@@ -96,6 +96,22 @@ static int take_key(const struct service *service, struct hs_spread *spread,
 	return 0;
 }
 
+/* Of Host=. */
+static void take_weights(const struct config_front *front, struct hs_spread *spread)
+{
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (front->hosts[slot].given)
+			spread->weights[slot] = (uint16_t)front->hosts[slot].weight;
+}
+
+static bool same_weights(const struct config_front *a, const struct config_front *b)
+{
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (a->hosts[slot].weight != b->hosts[slot].weight)
+			return false;
+	return true;
+}
+
 static int edit(struct hs_spread *spread, void *userdata, struct problem *problem)
 {
 	const struct wish *wish = userdata;
@@ -105,6 +121,9 @@ static int edit(struct hs_spread *spread, void *userdata, struct problem *proble
 	if (order->take_policy) {
 		spread->by = order->by ?: config_by(&wish->service->config);
 		r = take_key(wish->service, spread, problem);
+		/* later ones are said by hsctl weight */
+		if (!spread->members || order->take_weights)
+			take_weights(&wish->service->config.front, spread);
 	}
 	if (!r && order->edit)
 		r = order->edit(spread, order->userdata, problem);
@@ -423,18 +442,20 @@ static enum hs_by by_of(const struct service *service, const struct config *befo
 	return spread.by;
 }
 
-/* By=, HashKey= and Slots= of a service that is spread already. */
+/* By=, HashKey=, Slots= and the weights of Host= of a service that is spread already. */
 static void settle_table(struct service *service, const struct config *before)
 {
 	const struct config *config = &service->config;
 	unsigned slots = config->slots;
 	struct spread_order order = {
 		.verb = "policy",
-		.what = "By=, HashKey= or Slots= have changed",
+		.what = "By=, HashKey=, Slots= or Host= have changed",
 		.edit = slots != before->slots ? take_slots : NULL,
 		.userdata = &slots,
-		.take_policy =
-			config->by != before->by || strcmp(config->hash_key, before->hash_key) != 0,
+		.take_weights = !same_weights(&config->front, &before->front),
+		.take_policy = config->by != before->by ||
+			       strcmp(config->hash_key, before->hash_key) != 0 ||
+			       !same_weights(&config->front, &before->front),
 		.by = by_of(service, before),
 		.slot = -1,
 		.actor = JOURNAL_NOBODY,

@@ -29,6 +29,7 @@ struct spread_order {
 	const char *what; /* for people: "slot 2 has weight 50%" */
 	table_edit *edit; /* NULL: none */
 	void *userdata;
+	bool take_weights; /* with take_policy: those of Host= */
 	bool take_policy; /* the policy is hash from then on */
 	enum hs_by by;	  /* with that: 0 = as the settings say */
 	int slot;	  /* that it is about; -1 = none */
