@@ -30,9 +30,9 @@ struct spread_order {
 	table_edit *edit; /* NULL: none */
 	void *userdata;
 	bool take_weights; /* with take_policy: those of Host= */
-	bool take_policy; /* the policy is hash from then on */
-	enum hs_by by;	  /* with that: 0 = as the settings say */
-	int slot;	  /* that it is about; -1 = none */
+	bool take_policy;  /* the policy is hash from then on */
+	enum hs_by by;	   /* with that: 0 = as the settings say */
+	int slot;	   /* that it is about; -1 = none */
 	struct journal_actor actor;
 };
 

@@ -23,8 +23,8 @@ def paragraphs(page):
     for line in page.split("\n"):
         if line.startswith(".Sh "):
             section = "Service" if line == ".Sh KEYS" else None
-        elif line == ".Ss The section [Health]":
-            section = "Health"
+        elif line in (".Ss The section [Health]", ".Ss The section [Front]"):
+            section = line.split("[")[1].rstrip("]")
         if re.match(r"\.(Sh|Ss) ", line):
             open_keys = []
         if section and line.startswith(".It Va "):
