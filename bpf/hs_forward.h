@@ -470,11 +470,10 @@ HS_PURE __u32 hs_taking_host(__u32 taking, __u32 wanted, __u32 second)
 	return host < HS_SLOTS_MAX ? host : HS_SLOT_NONE;
 }
 
-/* A hash of both ends, keyed, the same for all packets of a flow. */
+/* A hash of a flow, keyed; another front with the same key finds the same. */
 HS_PURE __u32 hs_ends_hash(__u64 key, const struct hs_front_flow_key *flow)
 {
-	__u64 x = key ^ ((__u64)flow->client_port << 32 | (__u64)flow->port << 16 |
-			 (__u64)flow->address << 8 | flow->protocol);
+	__u64 x = key ^ ((__u64)flow->client_port << 32 | (__u64)flow->port << 16 | flow->protocol);
 
 #ifdef __bpf__
 #pragma unroll

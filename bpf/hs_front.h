@@ -34,6 +34,8 @@
 /* pins below HS_PIN_ROOT, and below a service's folder */
 #define HS_PIN_FRONTS "%front"
 #define HS_PIN_FRONT  "front"
+/* of fresh flows there is room for one in so many of the others */
+#define HS_FRONT_FRESH_PART 8
 
 /* How a packet comes to its host. */
 enum hs_front_mode {
@@ -77,12 +79,16 @@ struct hs_front {
 	/* a flow is remembered in `cost_ns` on average on each CPU, and after a pause as many at
 	 * once as fit into `span_ns`; cost 0: all are */
 	__u64 cost_ns, span_ns;
+	__u64 hash;  /* of what two fronts must have alike */
+	__u64 build; /* of the program, see load_build() */
 	__u32 index; /* in the device's map "programs" */
 	__u32 pad;
+	__u8 device[16]; /* its name, NUL behind it; "" = none yet */
+	/* each stays in its place, which flows go by; zero: none */
 	__u8 addresses[HS_FRONT_ADDRESSES_MAX][16];
 	struct hs_front_host hosts[HS_SLOTS_MAX];
 };
-_Static_assert(sizeof(struct hs_front) == 40 + 256 + 72 * HS_SLOTS_MAX,
+_Static_assert(sizeof(struct hs_front) == 72 + 256 + 72 * HS_SLOTS_MAX,
 	       "layout of map front/front");
 
 /* Key of the maps "front/flows" and "front/fresh". */
@@ -196,7 +202,7 @@ struct hs_front_device {
 	__u32 layout;  /* HS_FRONT_LAYOUT. Written last */
 	__u32 ifindex; /* where the program is */
 	__u64 build;   /* of the program, see load_build() */
-	__u32 answers; /* how many services have answers that come back through the front */
+	__u32 answers; /* how many of map "ports" are of answers that come back */
 	__u32 native;  /* 1: in the driver; 0: generic */
 	__u32 users[HS_FRONT_INDICES_MAX]; /* service id of each index, 0 = free */
 };

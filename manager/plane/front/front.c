@@ -3,104 +3,166 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
-struct front {
-	char device[16];
-};
+#include "plane/bpf/load.h"
+#include "plane/front/front_state.h"
+#include "util/macro.h"
 
-int front_open(const char *folder, struct front **ret_front)
-{
-	(void)folder, (void)ret_front;
-	return -ENOENT;
-}
+DEFINE_CLEANUP(struct front, front_free)
 
-int front_apply(const char *folder, uint32_t service_id, const struct front_maps *maps,
-		const struct config_front *config, struct front **front, struct problem *problem)
-{
-	(void)folder, (void)service_id, (void)maps, (void)config, (void)front;
-	return problem_set(problem, -ENOSYS, "this hotstandby has no fronts yet");
-}
+/* ---- opening ---- */
 
 struct front *front_free(struct front *front)
 {
-	(void)front;
+	if (!front)
+		return NULL;
+	if (front->shared)
+		munmap(front->shared, sizeof(*front->shared));
+	if (front->control)
+		munmap(front->control, sizeof(*front->control));
+	close_fd(front->front_fd);
+	close_fd(front->flows);
+	close_fd(front->fresh);
+	close_fd(front->load);
+	close_fd(front->pace);
+	device_pins_close(&front->device);
+	free(front);
 	return NULL;
 }
 
-int front_remove(const char *folder, uint32_t service_id)
+static struct front *front_new(const char *folder)
 {
-	(void)folder, (void)service_id;
+	struct front *front = calloc(1, sizeof(*front));
+
+	if (!front)
+		return NULL;
+	front->folder = pin_path("%s/" HS_PIN_FRONT, folder);
+	front->front_fd = front->flows = front->fresh = front->load = front->pace = -1;
+	front->device = DEVICE_PINS_NONE;
+	return front;
+}
+
+static int open_maps(struct front *front, const char *folder)
+{
+	const struct {
+		const char *pin;
+		int *fd;
+	} maps[] = {{"front", &front->front_fd},
+		    {"flows", &front->flows},
+		    {"fresh", &front->fresh},
+		    {"traffic", &front->load},
+		    {"pace", &front->pace}};
+	_cleanup_(close_fdp) int control = -1;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < ARRAY_SIZE(maps); i++)
+		r = pin_open(front_pin(folder, maps[i].pin).text, maps[i].fd);
+	if (r < 0)
+		return r;
+	front->shared = load_memory(front->front_fd, sizeof(*front->shared));
+	if (!front->shared)
+		return -errno;
+	if (!pin_open(pin_path("%s/control", folder).text, &control))
+		front->control = load_memory(control, sizeof(*front->control));
 	return 0;
 }
 
+static uint32_t layout_of(const struct front *front)
+{
+	return __atomic_load_n(&front->shared->layout, __ATOMIC_ACQUIRE);
+}
+
+int front_open_any(const char *folder, struct front **ret_front)
+{
+	_cleanup_(front_freep) struct front *front = front_new(folder);
+	int r = front ? open_maps(front, folder) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	if (layout_of(front) && layout_of(front) != HS_FRONT_LAYOUT)
+		return -EPROTO;
+	*ret_front = steal_ptr(&front);
+	return 0;
+}
+
+int front_open(const char *folder, struct front **ret_front)
+{
+	_cleanup_(front_freep) struct front *front = NULL;
+	int r = front_open_any(folder, &front);
+
+	if (!r && !layout_of(front))
+		r = -ENOENT;
+	if (!r && *front->shared->device)
+		r = device_pins_open((const char *)front->shared->device, &front->device);
+	if (r < 0)
+		return r;
+	*ret_front = steal_ptr(&front);
+	return 0;
+}
+
+/* ---- asking ---- */
+
 uint32_t front_hosts(const struct front *front)
 {
-	(void)front;
-	return 0;
+	uint32_t hosts = 0;
+
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		if (front->shared->hosts[i].flags & HS_FRONT_CONFIGURED)
+			hosts |= 1U << i;
+	return hosts;
 }
 
 uint32_t front_taking(const struct front *front)
 {
-	(void)front;
-	return 0;
+	return __atomic_load_n(&front->shared->taking, __ATOMIC_SEQ_CST);
 }
 
 void front_set_taking(struct front *front, unsigned host, bool takes)
 {
-	(void)front, (void)host, (void)takes;
+	uint32_t bit = 1U << host;
+
+	if (!takes) {
+		__atomic_and_fetch(&front->shared->taking, ~bit, __ATOMIC_SEQ_CST);
+		return;
+	}
+	if (front_taking(front) & bit)
+		return;
+	__atomic_add_fetch(&front->shared->hosts[host].run, 1, __ATOMIC_SEQ_CST);
+	__atomic_or_fetch(&front->shared->taking, bit, __ATOMIC_SEQ_CST);
 }
 
 uint64_t front_run(const struct front *front, unsigned host)
 {
-	(void)front, (void)host;
-	return 0;
+	return __atomic_load_n(&front->shared->hosts[host].run, __ATOMIC_SEQ_CST);
 }
 
 bool front_host(const struct front *front, unsigned host, struct front_host_view *ret_view)
 {
-	(void)front, (void)host, (void)ret_view;
-	return false;
-}
+	const struct hs_front_host *one = &front->shared->hosts[host];
+	struct front_host_view view = {
+		.reached = one->flags & HS_FRONT_REACHED, .ifindex = one->ifindex, .mtu = one->mtu};
 
-int front_follow_routes(struct front *front)
-{
-	(void)front;
-	return -ENOSYS;
+	if (host >= HS_SLOTS_MAX || !(one->flags & HS_FRONT_CONFIGURED))
+		return false;
+	memcpy(view.ip, one->ip, sizeof(view.ip));
+	for (unsigned i = 0; i < sizeof(view.mac); i++)
+		view.mac[i] = one->next_mac >> (8 * i) & 0xff;
+	*ret_view = view;
+	return true;
 }
 
 const char *front_device(const struct front *front)
 {
-	return front->device;
+	return (const char *)front->shared->device;
 }
 
 bool front_is_native(const struct front *front)
 {
-	(void)front;
-	return false;
-}
-
-int front_totals(const struct front *front, struct front_totals *ret_totals)
-{
-	(void)front;
-	memset(ret_totals, 0, sizeof(*ret_totals));
-	return 0;
-}
-
-int front_live(const struct front *front, struct front_live live[HS_SLOTS_MAX])
-{
-	(void)front;
-	memset(live, 0, HS_SLOTS_MAX * sizeof(*live));
-	return 0;
-}
-
-int front_each_flow(const struct front *front, front_flow_fn on_flow, void *userdata)
-{
-	(void)front, (void)on_flow, (void)userdata;
-	return 0;
+	return front->device.state && front->device.state->native;
 }
 
 uint64_t front_hash(const struct front *front)
 {
-	(void)front;
-	return 0;
+	return front->shared->hash;
 }

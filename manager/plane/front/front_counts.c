@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What a front counts, and its flows. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <time.h>
+
+#include "hs_forward.h"
+#include "hs_recent.h"
+#include "plane/front/front.h"
+#include "plane/front/front_state.h"
+#include "util/clock.h"
+#include "util/macro.h"
+
+#define BATCH 4096U
+/* A connection may be silent for as long as TCP's keep-alive waits: two hours. */
+#define SILENT_TICKS (7200 * NSEC_PER_SEC >> HS_FLOW_TICK_SHIFT)
+
+static void add_count(struct front_count *to, const struct hs_front_traffic *from, uint32_t period)
+{
+	double seconds = (double)(1ULL << HS_RECENT_SHIFT) / (double)NSEC_PER_SEC;
+
+	to->packets += from->packets;
+	to->bytes += from->bytes;
+	to->flows += from->flows;
+	to->flows_per_second += hs_recent_of(from->recent, period) / seconds;
+}
+
+static void add_counts(struct front_totals *to, const struct hs_front_counts *from)
+{
+	to->unknown += from->unknown;
+	to->unremembered += from->unremembered;
+	to->fragments_lost += from->fragments_lost;
+	to->too_big += from->too_big;
+	to->passed += from->passed;
+	to->no_host += from->no_host;
+	to->no_way += from->no_way;
+}
+
+static int add_device(const struct front *front, unsigned cpus, struct front_totals *totals)
+{
+	_cleanup_(freep) struct hs_front_device_counts *values = calloc(cpus, sizeof(*values));
+	uint32_t zero = 0;
+
+	if (!values)
+		return -ENOMEM;
+	if (front->device.counts < 0)
+		return 0;
+	if (bpf_map_lookup_elem(front->device.counts, &zero, values))
+		return -errno;
+	for (unsigned i = 0; i < cpus; i++) {
+		totals->malformed += values[i].malformed;
+		totals->fragments_lost += values[i].fragments_lost;
+		totals->passed += values[i].unserved;
+	}
+	return 0;
+}
+
+int front_totals(const struct front *front, struct front_totals *ret_totals)
+{
+	unsigned cpus = (unsigned)libbpf_num_possible_cpus();
+	_cleanup_(freep) struct hs_front_traffic *values = calloc(cpus, sizeof(*values));
+	uint32_t period = hs_recent_period(now_nsec());
+	struct front_totals totals = {0};
+	int r;
+
+	if (!values)
+		return -ENOMEM;
+	for (uint32_t host = 0; host < HS_FRONT_TRAFFIC_MAX; host++) {
+		if (bpf_map_lookup_elem(front->load, &host, values))
+			return -errno;
+		for (unsigned i = 0; i < cpus; i++)
+			if (host < HS_SLOTS_MAX)
+				add_count(&totals.hosts[host], &values[i], period);
+			else
+				add_counts(&totals, (const void *)&values[i]);
+	}
+	r = add_device(front, cpus, &totals);
+	if (!r)
+		*ret_totals = totals;
+	return r;
+}
+
+/* ---- flows ---- */
+
+static int each_flow(int map, front_flow_fn on_flow, void *userdata)
+{
+	_cleanup_(freep) struct hs_front_flow_key *keys = calloc(BATCH, sizeof(*keys));
+	_cleanup_(freep) struct hs_front_flow *flows = calloc(BATCH, sizeof(*flows));
+	uint32_t token, n;
+	bool first = true;
+	int r = 0;
+
+	if (!keys || !flows)
+		return -ENOMEM;
+	while (!r) {
+		n = BATCH;
+		r = bpf_map_lookup_batch(map, first ? NULL : &token, &token, keys, flows, &n, NULL);
+		first = false;
+		if (r && errno != ENOENT)
+			return -errno;
+		for (uint32_t i = 0; i < n; i++)
+			on_flow(&keys[i], &flows[i], userdata);
+	}
+	return 0;
+}
+
+int front_each_flow(const struct front *front, front_flow_fn on_flow, void *userdata)
+{
+	int r = each_flow(front->flows, on_flow, userdata);
+
+	return r ?: each_flow(front->fresh, on_flow, userdata);
+}
+
+struct living {
+	const struct front *front;
+	struct front_live *live;
+	uint32_t tick, idle;
+};
+
+static void add_living(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
+		       void *userdata)
+{
+	struct living *living = userdata;
+	uint32_t age = hs_front_age(flow, living->tick);
+
+	if (!hs_flow_has_host(living->front->shared, flow) || flow->marks & HS_FRONT_CLOSING ||
+	    !(flow->marks & HS_FRONT_ESTABLISHED))
+		return;
+	if (key->protocol == IPPROTO_UDP)
+		living->live[flow->host].flows += age < living->idle;
+	else
+		living->live[flow->host].connections += age < SILENT_TICKS;
+}
+
+int front_live(const struct front *front, struct front_live live[HS_SLOTS_MAX])
+{
+	struct living living = {.front = front,
+				.live = live,
+				.tick = hs_front_tick(now_nsec()),
+				.idle = front->control ? front->control->flow_idle : 1};
+
+	memset(live, 0, HS_SLOTS_MAX * sizeof(*live));
+	return each_flow(front->flows, add_living, &living);
+}
