@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A front's programs: what comes out of each frame, byte by byte, by BPF_PROG_TEST_RUN of the
+ * device's program, which hands over to the service's. Hosts are 192.0.2.11, .12, .13 and
+ * 2001:db8::11 and on, slots 0, 1, 2; clients' packets come from a router with the MAC address
+ * CLIENT.
+ */
+#include "cases.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "core/config_front.h"
+#include "core/spread.h"
+#include "frames.h"
+#include "hs_front.h"
+#include "plane/front/front.h"
+#include "plane/plane_state.h"
+#include "plane/table.h"
+
+#define DEVICE	   "front0"
+#define OWN_MAC	   "02:00:00:00:00:01"
+#define CLIENT_MAC "02:00:00:00:00:99"
+#define SERVICE	   "198.51.100.10"
+#define SERVICE6   "2001:db8:1::10"
+#define CLIENT	   "203.0.113.5"
+#define CLIENT6	   "2001:db8:2::5"
+#define FIN	   0x01
+#define SYN	   0x02
+#define RST	   0x04
+#define ACK	   0x10
+
+static const char *const hosts[] = {"192.0.2.11", "192.0.2.12", "192.0.2.13"};
+static const char *const hosts6[] = {"2001:db8::11", "2001:db8::12", "2001:db8::13"};
+static const char *const macs[] = {"02:00:00:00:00:11", "02:00:00:00:00:12", "02:00:00:00:00:13"};
+
+struct stand {
+	struct rig *rig;
+	int tap;
+	uint32_t ifindex;
+	struct config_front config;
+	struct front *front;
+	int program; /* of the device */
+};
+
+/* ---- the stand ---- */
+
+static void command(const char *template, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, template);
+	vsnprintf(text, sizeof(text), template, args);
+	va_end(args);
+	if (system(text))
+		fail_msg("this has failed: %s", text);
+}
+
+static int open_tap(const char *name)
+{
+	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	memcpy(request.ifr_name, name, strlen(name));
+	assert_true(fd >= 0);
+	assert_int_equal(ioctl(fd, TUNSETIFF, &request), 0);
+	return fd;
+}
+
+static void make_device(struct stand *stand)
+{
+	stand->tap = open_tap(DEVICE);
+	command("ip link set " DEVICE " address " OWN_MAC " up");
+	command("ip addr add 192.0.2.1/24 dev " DEVICE);
+	command("ip -6 addr add 2001:db8::1/64 dev " DEVICE " nodad");
+	for (unsigned i = 0; i < ARRAY_SIZE(hosts); i++) {
+		command("ip neigh add %s lladdr %s dev " DEVICE " nud permanent", hosts[i],
+			macs[i]);
+		command("ip neigh add %s lladdr %s dev " DEVICE " nud permanent", hosts6[i],
+			macs[i]);
+	}
+	stand->ifindex = if_nametoindex(DEVICE);
+}
+
+static void add_address(struct config_front *config, const char *text)
+{
+	assert_int_equal(front_address_parse(text, config->addresses[config->n_addresses++].ip), 0);
+}
+
+static void set_host(struct config_front *config, unsigned host, const char *text)
+{
+	config->n_hosts += !config->hosts[host].given;
+	config->hosts[host].given = true;
+	config->hosts[host].weight = 100;
+	assert_int_equal(front_address_parse(text, config->hosts[host].address.ip), 0);
+}
+
+static struct config_front config_of(unsigned mode, const char *const given[])
+{
+	struct config_front config = {.mode = mode, .flows = 65536, .new_flows = 100000};
+
+	memcpy(config.device, DEVICE, sizeof(DEVICE));
+	config.ports[0] = (struct config_port) {.port = 443, .tcp = true, .udp = true};
+	config.ports[1] = (struct config_port) {.port = 80, .tcp = true};
+	config.n_ports = 2;
+	for (unsigned i = 0; i < 3; i++)
+		set_host(&config, i, given[i]);
+	return config;
+}
+
+static struct front_maps maps_of(const struct plane *plane)
+{
+	return (struct front_maps) {
+		.control = plane->control_fd,
+		.counters = plane->counters_fd,
+		.events = plane->events_fd,
+		.preview = plane->preview_fd,
+		.prefixes = plane->prefixes_fd,
+		.tables = plane->tables_fd,
+		.pinned = plane->pinned_fd,
+		.trace_rings = plane->trace_rings_fd,
+		.trace_terms = plane->trace_terms_fd,
+	};
+}
+
+static int try_apply(struct stand *stand, struct problem *problem)
+{
+	struct plane *plane = stand->rig->plane;
+	struct front_maps maps = maps_of(plane);
+
+	return front_apply(plane->folder.text, plane->control->service_id, &maps, &stand->config,
+			   &stand->front, problem);
+}
+
+/* Of what is linked to the device now. */
+static int device_program(void)
+{
+	_cleanup_(close_fdp) int link = -1;
+	struct bpf_link_info info = {0};
+	uint32_t size = sizeof(info);
+	int fd;
+
+	assert_int_equal(pin_open(HS_PIN_ROOT "/" HS_PIN_FRONTS "/" DEVICE "/link", &link), 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(link, &info, &size), 0);
+	fd = bpf_prog_get_fd_by_id(info.prog_id);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void apply(struct stand *stand)
+{
+	struct problem problem = {0};
+
+	if (try_apply(stand, &problem))
+		fail_msg("not applied: %s", problem.text);
+	close_fd(stand->program);
+	stand->program = device_program();
+}
+
+static void take_all(struct stand *stand)
+{
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		if (stand->config.hosts[i].given)
+			front_set_taking(stand->front, i, true);
+}
+
+/* Slot 0 is active, all take. */
+static struct stand begin(void **state, unsigned mode, const char *const given[])
+{
+	struct stand stand = {.rig = *state, .tap = -1, .program = -1};
+
+	make_device(&stand);
+	stand.config = config_of(mode, given);
+	if (mode != FRONT_NAT || given == hosts)
+		add_address(&stand.config, SERVICE);
+	if (mode != FRONT_NAT || given == hosts6)
+		add_address(&stand.config, SERVICE6);
+	__atomic_store_n(&stand.rig->plane->control->flow_idle, 100, __ATOMIC_SEQ_CST);
+	rig_flip(stand.rig, 0);
+	apply(&stand);
+	take_all(&stand);
+	return stand;
+}
+
+static void end(struct stand *stand)
+{
+	front_free(stand->front);
+	close_fd(stand->program);
+	close_fd(stand->tap);
+}
+
+/* ---- frames ---- */
+
+/* What the program says of the frame, which it changes. */
+static unsigned run(const struct stand *stand, struct frame *frame)
+{
+	struct xdp_md context = {.data_end = (uint32_t)frame->n, .ingress_ifindex = stand->ifindex};
+	struct frame out;
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame->bytes,
+		    .data_size_in = (uint32_t)frame->n, .data_out = out.bytes,
+		    .data_size_out = sizeof(out.bytes), .ctx_in = &context,
+		    .ctx_size_in = sizeof(context));
+
+	assert_int_equal(bpf_prog_test_run_opts(stand->program, &options), 0);
+	memcpy(frame->bytes, out.bytes, options.data_size_out);
+	frame->n = options.data_size_out;
+	return options.retval;
+}
+
+static struct frame_spec from_client(const char *client, const char *service)
+{
+	return (struct frame_spec) {.to_mac = OWN_MAC,
+				    .from_mac = CLIENT_MAC,
+				    .source = client,
+				    .dest = service,
+				    .source_port = 40000,
+				    .dest_port = 443,
+				    .flags = SYN,
+				    .payload = 10};
+}
+
+static void expect(const struct stand *stand, const struct frame_spec *sent,
+		   const struct frame_spec *wanted, unsigned verdict)
+{
+	struct frame frame = frame_make(sent), other = frame_make(wanted);
+
+	assert_int_equal(run(stand, &frame), verdict);
+	assert_true(frame_equal(&frame, &other));
+}
+
+static void expect_pass(const struct stand *stand, const struct frame_spec *sent)
+{
+	expect(stand, sent, sent, XDP_PASS);
+}
+
+/* The host that a frame is sent to, in dsr; -1: none. */
+static int host_of(const struct stand *stand, const struct frame_spec *sent)
+{
+	struct frame frame = frame_make(sent);
+
+	if (run(stand, &frame) != XDP_TX)
+		return -1;
+	for (unsigned i = 0; i < ARRAY_SIZE(macs); i++)
+		if (frame.bytes[5] == strtoul(macs[i] + 15, NULL, 16))
+			return (int)i;
+	return -1;
+}
+
+static struct front_totals totals_of(const struct stand *stand)
+{
+	struct front_totals totals;
+
+	assert_int_equal(front_totals(stand->front, &totals), 0);
+	return totals;
+}
+
+/* ---- dsr ---- */
+
+/* Each kind of packet that a client may send, to an address of either family. */
+static void every_kind(const struct stand *stand, const char *client, const char *service,
+		       void (*check)(const struct stand *stand, const struct frame_spec *sent))
+{
+	struct frame_spec spec = from_client(client, service);
+
+	check(stand, &spec);
+	spec.flags = ACK;
+	spec.payload = 1;
+	check(stand, &spec);
+	spec.options = 8;
+	spec.tos = 0xb8;
+	check(stand, &spec);
+	spec.vlans[0] = 0;
+	spec.options = 0;
+	spec.protocol = FRAME_UDP;
+	spec.payload = 33;
+	check(stand, &spec);
+	spec.no_checksum = !strchr(client, ':');
+	spec.may_fragment = true;
+	spec.source_port++;
+	check(stand, &spec);
+}
+
+static void check_dsr(const struct stand *stand, const struct frame_spec *sent)
+{
+	struct frame_spec wanted = *sent;
+
+	wanted.to_mac = macs[0];
+	wanted.from_mac = OWN_MAC;
+	expect(stand, sent, &wanted, XDP_TX);
+}
+
+static void dsr_changes_nothing_but_mac_addresses(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+
+	every_kind(&stand, CLIENT, SERVICE, check_dsr);
+	every_kind(&stand, CLIENT6, SERVICE6, check_dsr);
+	end(&stand);
+}
+
+/* ---- ipip ---- */
+
+static uint32_t label_of(const struct frame *frame)
+{
+	size_t l3 = frame_l3(frame);
+
+	return (uint32_t)(frame->bytes[l3 + 1] & 0xf) << 16 | frame->bytes[l3 + 2] << 8 |
+	       frame->bytes[l3 + 3];
+}
+
+/* Around the packet is one from this machine to the host. The label of IPv6 is whatever it is. */
+static void check_ipip(const struct stand *stand, const struct frame_spec *sent)
+{
+	bool ipv4 = front_address_is_ipv4(stand->config.hosts[0].address.ip);
+	struct frame inner = frame_make(sent), frame = inner, wanted;
+	struct frame_spec outer = {.to_mac = macs[0],
+				   .from_mac = OWN_MAC,
+				   .source = ipv4 ? "192.0.2.1" : "2001:db8::1",
+				   .dest = ipv4 ? hosts[0] : hosts6[0],
+				   .tos = sent->tos,
+				   .inner = &inner};
+
+	memcpy(outer.vlans, sent->vlans, sizeof(outer.vlans));
+	assert_int_equal(run(stand, &frame), XDP_TX);
+	outer.flow_label = ipv4 ? 0 : label_of(&frame);
+	wanted = frame_make(&outer);
+	assert_true(frame_equal(&frame, &wanted));
+}
+
+static void ipip_puts_a_packet_around_it(void **state)
+{
+	struct stand stand = begin(state, FRONT_IPIP, hosts);
+
+	every_kind(&stand, CLIENT, SERVICE, check_ipip);
+	every_kind(&stand, CLIENT6, SERVICE6, check_ipip);
+	for (unsigned i = 0; i < 3; i++)
+		front_set_taking(stand.front, i, false);
+	end(&stand);
+}
+
+static void ipip_of_both_families_goes_by_ipv6(void **state)
+{
+	struct stand stand = begin(state, FRONT_IPIP, hosts6);
+
+	every_kind(&stand, CLIENT, SERVICE, check_ipip);
+	every_kind(&stand, CLIENT6, SERVICE6, check_ipip);
+	end(&stand);
+}
+
+/* ---- nat ---- */
+
+static void check_nat(const struct stand *stand, const struct frame_spec *sent)
+{
+	bool ipv4 = front_address_is_ipv4(stand->config.hosts[0].address.ip);
+	struct frame_spec wanted = *sent, answer;
+
+	wanted.to_mac = macs[0];
+	wanted.from_mac = OWN_MAC;
+	wanted.dest = ipv4 ? hosts[0] : hosts6[0];
+	wanted.ttl = 63;
+	expect(stand, sent, &wanted, XDP_TX);
+	/* and back */
+	answer = *sent;
+	answer.to_mac = OWN_MAC;
+	answer.from_mac = macs[0];
+	answer.source = wanted.dest;
+	answer.dest = sent->source;
+	answer.source_port = sent->dest_port;
+	answer.dest_port = sent->source_port;
+	answer.payload = 77;
+	wanted = answer;
+	wanted.to_mac = CLIENT_MAC;
+	wanted.from_mac = OWN_MAC;
+	wanted.source = sent->dest;
+	wanted.ttl = 63;
+	expect(stand, &answer, &wanted, XDP_TX);
+}
+
+static void nat_changes_address_and_checksums_both_ways(void **state)
+{
+	struct stand stand = begin(state, FRONT_NAT, hosts);
+
+	every_kind(&stand, CLIENT, SERVICE, check_nat);
+	end(&stand);
+}
+
+static void nat_of_ipv6(void **state)
+{
+	struct stand stand = begin(state, FRONT_NAT, hosts6);
+
+	every_kind(&stand, CLIENT6, SERVICE6, check_nat);
+	end(&stand);
+}
+
+/* ---- what is not for it ---- */
+
+static void what_is_not_for_it_passes(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct frame_spec spec = from_client(CLIENT, SERVICE);
+	struct frame frame;
+
+	spec.dest_port = 444;
+	expect_pass(&stand, &spec);
+	spec.dest_port = 80;
+	spec.protocol = FRAME_UDP;
+	expect_pass(&stand, &spec);
+	spec = from_client(CLIENT, "198.51.100.11");
+	expect_pass(&stand, &spec);
+	/* echo */
+	spec = from_client(CLIENT, SERVICE);
+	spec.protocol = FRAME_ICMP;
+	spec.type = 8;
+	expect_pass(&stand, &spec);
+	/* short at each place */
+	spec = from_client(CLIENT, SERVICE);
+	frame = frame_make(&spec);
+	for (size_t n = 14; n < 54; n++) {
+		struct frame cut = frame;
+
+		cut.n = n;
+		assert_int_equal(run(&stand, &cut), XDP_PASS);
+		assert_memory_equal(cut.bytes, frame.bytes, n);
+	}
+	assert_true(totals_of(&stand).malformed > 0);
+	end(&stand);
+}
+
+/* ---- flows ---- */
+
+static struct frame_spec with_flags(uint16_t port, uint8_t flags)
+{
+	struct frame_spec spec = from_client(CLIENT, SERVICE);
+
+	spec.source_port = port;
+	spec.flags = flags;
+	return spec;
+}
+
+static int sent_to(const struct stand *stand, uint16_t port, uint8_t flags)
+{
+	struct frame_spec spec = with_flags(port, flags);
+
+	return host_of(stand, &spec);
+}
+
+static int datagram_to(const struct stand *stand, uint16_t port)
+{
+	struct frame_spec spec = with_flags(port, 0);
+
+	spec.protocol = FRAME_UDP;
+	return host_of(stand, &spec);
+}
+
+static void a_flow_stays_when_the_word_changes(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+
+	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
+	assert_int_equal(sent_to(&stand, 1001, SYN), 0);
+	assert_int_equal(sent_to(&stand, 1001, ACK), 0);
+	assert_int_equal(datagram_to(&stand, 1000), 0);
+	rig_flip(stand.rig, 1);
+	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
+	assert_int_equal(sent_to(&stand, 1000, ACK), 0);
+	assert_int_equal(sent_to(&stand, 1001, ACK), 0);
+	assert_int_equal(datagram_to(&stand, 1000), 0);
+	assert_int_equal(sent_to(&stand, 1002, SYN), 1);
+	assert_int_equal(datagram_to(&stand, 1002), 1);
+	/* of no flow */
+	assert_int_equal(sent_to(&stand, 1003, ACK), 1);
+	assert_int_equal(totals_of(&stand).unknown, 1);
+	/* drained: what is in work goes on */
+	front_set_taking(stand.front, 0, false);
+	assert_int_equal(sent_to(&stand, 1001, ACK), 0);
+	assert_int_equal(datagram_to(&stand, 1000), 0);
+	end(&stand);
+}
+
+static void a_flow_that_has_ended_begins_anew(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct front_live live[HS_SLOTS_MAX];
+
+	for (uint16_t port = 1000; port < 1002; port++) {
+		sent_to(&stand, port, SYN);
+		sent_to(&stand, port, ACK);
+	}
+	assert_int_equal(front_live(stand.front, live), 0);
+	assert_int_equal(live[0].connections, 2);
+	assert_int_equal(sent_to(&stand, 1000, FIN | ACK), 0);
+	assert_int_equal(sent_to(&stand, 1001, RST), 0);
+	rig_flip(stand.rig, 1);
+	assert_int_equal(sent_to(&stand, 1000, ACK), 0);
+	for (uint16_t port = 1000; port < 1002; port++) {
+		assert_int_equal(sent_to(&stand, port, SYN), 1);
+		assert_int_equal(sent_to(&stand, port, ACK), 1);
+	}
+	assert_int_equal(front_live(stand.front, live), 0);
+	assert_int_equal(live[0].connections, 0);
+	assert_int_equal(live[1].connections, 2);
+	end(&stand);
+}
+
+static void a_host_that_does_not_take_gets_nothing_new(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+
+	front_set_taking(stand.front, 0, false);
+	assert_int_equal(sent_to(&stand, 1000, SYN), 1);
+	front_set_taking(stand.front, 1, false);
+	assert_int_equal(sent_to(&stand, 1001, SYN), 2);
+	assert_int_equal(rig_slot(stand.rig, 2).fell_through, 1);
+	front_set_taking(stand.front, 2, false);
+	assert_int_equal(sent_to(&stand, 1002, SYN), -1);
+	assert_int_equal(totals_of(&stand).no_host, 1);
+	assert_int_equal(sent_to(&stand, 1001, ACK), 2);
+	assert_int_equal(front_run(stand.front, 2), 1);
+	front_set_taking(stand.front, 2, true);
+	assert_int_equal(front_run(stand.front, 2), 2);
+	assert_int_equal(sent_to(&stand, 1002, SYN), 2);
+	end(&stand);
+}
+
+static void the_canary_gets_its_share(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+	unsigned got = 0;
+
+	rig_canary(stand.rig, 2, 65536 / 5);
+	for (uint16_t port = 1000; port < 2000; port++) {
+		int host = sent_to(&stand, port, SYN);
+
+		assert_true(host == 0 || host == 2);
+		got += host == 2;
+		/* the same again, and behind it by the flow */
+		assert_int_equal(sent_to(&stand, port, SYN), host);
+		assert_int_equal(sent_to(&stand, port, ACK), host);
+	}
+	print_message("# %u of 1000, expected 200 +- 38\n", got);
+	assert_in_range(got, 162, 238);
+	end(&stand);
+}
+
+/* The budget is of 1000 in a second, and nothing is paid back in so short a time. */
+static void beyond_the_budget_nothing_is_remembered(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct front_totals totals;
+
+	stand.config.new_flows = 1000;
+	apply(&stand);
+	for (unsigned port = 1000; port < 21000; port++)
+		assert_int_equal(sent_to(&stand, (uint16_t)port, SYN), 0);
+	totals = totals_of(&stand);
+	print_message("# %" PRIu64 " of 20000 not remembered\n", totals.unremembered);
+	assert_in_range(totals.unremembered, 10000, 19000);
+	assert_int_equal(totals.hosts[0].flows, 20000);
+	end(&stand);
+}
+
+/* More SYNs than all maps have room for: who is established stays. */
+static void a_flood_of_syns_pushes_nobody_out(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+
+	stand.config.flows = 4096;
+	stand.config.new_flows = 10000000;
+	apply(&stand);
+	for (uint16_t port = 1000; port < 1500; port++) {
+		sent_to(&stand, port, SYN);
+		assert_int_equal(sent_to(&stand, port, ACK), 0);
+	}
+	rig_flip(stand.rig, 1);
+	for (unsigned port = 2000; port < 42000; port++)
+		assert_int_equal(sent_to(&stand, (uint16_t)port, SYN), 1);
+	for (uint16_t port = 1000; port < 1500; port++)
+		assert_int_equal(sent_to(&stand, port, ACK), 0);
+	end(&stand);
+}
+
+/* All that is known comes into the new map. */
+static void another_size_loses_no_flow(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+
+	for (uint16_t port = 1000; port < 3000; port++) {
+		sent_to(&stand, port, SYN);
+		sent_to(&stand, port, ACK);
+	}
+	rig_flip(stand.rig, 1);
+	stand.config.flows = 16384;
+	apply(&stand);
+	for (uint16_t port = 1000; port < 3000; port++)
+		assert_int_equal(sent_to(&stand, port, ACK), 0);
+	end(&stand);
+}
+
+static void a_host_that_is_gone_from_the_settings_has_no_flows(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+
+	sent_to(&stand, 1000, SYN);
+	sent_to(&stand, 1000, ACK);
+	rig_flip(stand.rig, 1);
+	/* the same number, another machine */
+	set_host(&stand.config, 0, "192.0.2.14");
+	apply(&stand);
+	assert_int_equal(front_taking(stand.front), 6);
+	front_set_taking(stand.front, 0, true);
+	assert_int_equal(sent_to(&stand, 1000, ACK), 1);
+	stand.config.hosts[0].given = false;
+	apply(&stand);
+	assert_int_equal(front_hosts(stand.front), 6);
+	end(&stand);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(dsr_changes_nothing_but_mac_addresses),
+		CASE(ipip_puts_a_packet_around_it),
+		CASE(ipip_of_both_families_goes_by_ipv6),
+		CASE(nat_changes_address_and_checksums_both_ways),
+		CASE(nat_of_ipv6),
+		CASE(what_is_not_for_it_passes),
+		CASE(a_flow_stays_when_the_word_changes),
+		CASE(a_flow_that_has_ended_begins_anew),
+		CASE(a_host_that_does_not_take_gets_nothing_new),
+		CASE(the_canary_gets_its_share),
+		CASE(beyond_the_budget_nothing_is_remembered),
+		CASE(a_flood_of_syns_pushes_nobody_out),
+		CASE(another_size_loses_no_flow),
+		CASE(a_host_that_is_gone_from_the_settings_has_no_flows),
+	};
+
+	return cases_run("front", tests);
+}
