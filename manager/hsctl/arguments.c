@@ -113,6 +113,7 @@ static const struct option long_options[] = {
 	{"path", required_argument, NULL, LONG_TEXT + TEXT_PATH},
 	{"since", required_argument, NULL, LONG_TEXT + TEXT_SINCE},
 	{"output", required_argument, NULL, LONG_TEXT + TEXT_OUTPUT},
+	{"peer", required_argument, NULL, LONG_TEXT + TEXT_PEER},
 	{},
 };
 
@@ -126,6 +127,7 @@ static const unsigned text_options[TEXT_COUNT] = {
 	[TEXT_SLOT... TEXT_IDLE] = OPTION_CONNECTIONS,
 	[TEXT_PATH] = OPTION_PATH,
 	[TEXT_SINCE... TEXT_OUTPUT] = OPTION_REPORT,
+	[TEXT_PEER] = OPTION_PEER,
 };
 
 /* Text that was typed goes into our sentences cut short, and without what a terminal would obey. */

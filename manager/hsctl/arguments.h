@@ -26,7 +26,8 @@ enum verb_option {
 	OPTION_LINES = 1 << 7,
 	OPTION_DRY_RUN = 1 << 8,
 	OPTION_HASH = 1 << 9,
-	OPTION_AGENT = 1 << 10,	  /* all that agent takes */
+	OPTION_AGENT = 1 << 10, /* all that agent takes */
+	OPTION_PEER = 1 << 11,
 	OPTION_DRILL = 1 << 16,	  /* all that drill takes */
 	OPTION_UPGRADE = 1 << 17, /* all that upgrade takes */
 	OPTION_DEADLINE = 1 << 18,
@@ -65,6 +66,7 @@ enum text_option {
 	TEXT_PATH,
 	TEXT_SINCE,
 	TEXT_OUTPUT,
+	TEXT_PEER,
 	TEXT_COUNT
 };
 

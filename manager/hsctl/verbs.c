@@ -339,10 +339,13 @@ static const struct verb verbs[] = {
 		.name = "doctor",
 		.arguments = "[SERVICE]",
 		.summary = "what is wrong, on this machine or with one service",
-		.details =
-			"Tries out what the kernel can do, and looks at all services; or at one "
-			"service closely.\nExit code 0: all is in order, 1: something was found.\n",
+		.details = "Tries out what the kernel can do, and looks at all services; or at one "
+			   "service closely.\nExit code 0: all is in order, 1: something was "
+			   "found.\n\n"
+			   "      --peer=[USER@]HOST  of a front: whether the one there has the "
+			   "same\n",
 		.max = 1,
+		.options = OPTION_PEER,
 		.local = true,
 		.run = verb_doctor,
 	},

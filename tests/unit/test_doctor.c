@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "core/doctor/doctor.h"
+#include "core/doctor/doctor_front.h"
 #include "util/macro.h"
 
 static struct doctor_report report;
@@ -651,9 +652,83 @@ static void too_many_are_counted(void **state)
 	assert_int_equal(report.findings, DOCTOR_CHECKS_MAX + 5);
 }
 
+static struct doctor_front a_front(void)
+{
+	return (struct doctor_front) {
+		.device = "eth0",
+		.native = true,
+		.hosts = {{.given = true,
+			   .address = "10.0.0.1",
+			   .state = SLOT_READY,
+			   .reached = true},
+			  {.given = true,
+			   .address = "10.0.0.2",
+			   .state = SLOT_READY,
+			   .reached = true},
+			  {.given = true, .address = "10.0.0.3", .state = SLOT_LEAVING}},
+		.own = {.hash = "1", .policy = "hash", .by = "client", .fingerprint = "a"},
+		.other = {.hash = "1", .policy = "hash", .by = "client", .fingerprint = "a"},
+	};
+}
+
+static void judge_front(const struct doctor_front *front, const char *id, size_t times)
+{
+	begin();
+	doctor_front(&report, front);
+	assert_found(id, times);
+}
+
+static void each_fault_of_a_front_is_found(void **state)
+{
+	struct doctor_front front = a_front();
+
+	(void)state;
+	judge_front(&front, "", 0);
+	problem_set(&front.config_problem, 0, "Section [Front] lacks Ports=");
+	judge_front(&front, "service.settings", 1);
+	front = a_front();
+	problem_set(&front.problem, 0, "another XDP program is on eth0");
+	judge_front(&front, "front.device", 1);
+	front = a_front();
+	front.device[0] = '\0';
+	judge_front(&front, "front.device", 1);
+	front = a_front();
+	front.hosts[2].state = SLOT_DOWN;
+	problem_set(&front.hosts[2].reason, 0, "connection refused");
+	judge_front(&front, "front.host", 1);
+	assert_non_null(strstr(found("front.host")->what, "10.0.0.1"));
+	front = a_front();
+	front.hosts[1].state = SLOT_LEAVING;
+	judge_front(&front, "front.standby", 1);
+}
+
+static void a_peer_has_the_same_or_it_is_told(void **state)
+{
+	struct doctor_front front = a_front();
+
+	(void)state;
+	front.peer = "front2";
+	judge_front(&front, "", 0);
+	assert_int_equal(status_of("front.peer"), DOCTOR_OK);
+	problem_set(&front.peer_problem, 0, "no way there");
+	judge_front(&front, "front.peer", 1);
+	front.peer_problem.text[0] = '\0';
+	strcpy(front.other.fingerprint, "b");
+	judge_front(&front, "front.peer", 1);
+	assert_non_null(strstr(found("front.peer")->remedy, "HashKey="));
+	strcpy(front.other.policy, "standby");
+	judge_front(&front, "front.peer", 1);
+	assert_non_null(strstr(found("front.peer")->what, "standby"));
+	strcpy(front.other.hash, "2");
+	judge_front(&front, "front.peer", 1);
+	assert_non_null(strstr(found("front.peer")->what, "ports"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_fault_of_a_front_is_found),
+		cmocka_unit_test(a_peer_has_the_same_or_it_is_told),
 		cmocka_unit_test(each_ability_is_a_check),
 		cmocka_unit_test(sysctls_that_hurt),
 		cmocka_unit_test(faults_of_the_machine),

@@ -43,6 +43,7 @@ static const struct option_help rows[] = {
 	{"outdated", "what runs files that were replaced since", OFFER_NONE, NULL},
 	{"output", "where to write it", OFFER_FILES, NULL},
 	{"path", "of an AF_UNIX socket", OFFER_FILES, NULL},
+	{"peer", "another front, asked over ssh", OFFER_HOSTS, NULL},
 	{"probation", "how long the new one is watched", OFFER_WORDS, SPANS},
 	{"probe", "what the prober asks", OFFER_WORDS, "tcp|http:/"},
 	{"put-back", "only put back what a drill has left", OFFER_NONE, NULL},

@@ -5,6 +5,7 @@
 
 #include "core/path.h"
 #include "hsctl/direct.h"
+#include "hsctl/doctor/examine_front.h"
 #include "hsctl/json.h"
 #include "hsctl/path/folderflag.h"
 #include "hsctl/path/pathsetup.h"
@@ -16,6 +17,7 @@
 #include "plane/act/inspect.h"
 #include "plane/borrow/borrow.h"
 #include "plane/selftest/selftest.h"
+#include "service/slot/front_facts.h"
 #include "service/slot/instance.h"
 #include "service/slot/states.h"
 #include "system/configfile.h"
@@ -296,6 +298,9 @@ static int gather(const struct arguments *arguments, const char *service, struct
 	e->facts.config = e->service->config;
 	(void)configfile_load(service, &e->facts.config, &e->facts.config_problem);
 	e->facts.active = hs_word_active(plane_word(e->service->plane));
+	/* its slots are hosts */
+	if (service_is_front(e->service))
+		return 0;
 	r = read_units(e, problem);
 	if (r < 0)
 		return r;
@@ -323,7 +328,9 @@ static int judge_service(const struct arguments *arguments, const char *service,
 		return problem_set(problem, -ENOMEM, "out of memory");
 	report->service = service;
 	r = gather(arguments, service, e, problem);
-	if (!r)
+	if (!r && service_is_front(e->service))
+		examine_front(arguments, e->service, report);
+	else if (!r)
 		doctor_service(report, &e->facts);
 	/* sysctls of a namespace of its own are nobody else's */
 	if (!r && arguments->n)

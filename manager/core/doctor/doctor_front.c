@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/doctor/doctor_front.h"
+
+#include <string.h>
+
+static void judge_settings(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice wrong = {
+		"service.settings", "The last good settings hold, after a start of hsd none",
+		"Correct the file, then run: systemctl reload hsd"};
+	static const struct doctor_advice fine = {.id = "service.settings"};
+
+	if (front->config_problem.text[0])
+		doctor_add(report, DOCTOR_FINDING, &wrong, "%s", front->config_problem.text);
+	else
+		doctor_add(report, DOCTOR_OK, &fine, "The settings are right");
+}
+
+static void judge_device(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice none = {
+		"front.device", "Packets of clients are not sent on to any host",
+		"Remove the reason, then run: systemctl reload hsd"};
+	static const struct doctor_advice fine = {.id = "front.device"};
+
+	if (front->problem.text[0] || !front->device[0])
+		doctor_add(report, DOCTOR_FINDING, &none, "%s",
+			   front->problem.text[0] ? front->problem.text
+						  : "The program is on no device");
+	else
+		doctor_add(report, DOCTOR_OK, &fine, "Packets are sent on at %s, %s, mode %s",
+			   front->device,
+			   front->native ? "in its driver"
+					 : "behind its driver (generic), which costs more",
+			   front_mode_to_string(front->mode));
+}
+
+static void judge_host(struct doctor_report *report, unsigned slot, const struct doctor_host *host)
+{
+	static const struct doctor_advice away = {
+		"front.host", "It gets no new connections",
+		"See whether it runs, has the service's address and answers there; "
+		"hsctl status has the same"};
+	static const struct doctor_advice fine = {.id = "front.host"};
+	const char *reason = host->reason.text;
+
+	if (host->state == SLOT_READY || host->state == SLOT_LEAVING)
+		doctor_add(report, DOCTOR_OK, &fine, "Host %s (slot %u) is %s", host->address, slot,
+			   slot_state_to_string(host->state));
+	else
+		doctor_add(report, DOCTOR_FINDING, &away, "Host %s (slot %u) is %s%s%.200s%s",
+			   host->address, slot, slot_state_to_string(host->state),
+			   reason[0] ? ": " : "", reason,
+			   host->reached ? "" : "; nothing answers for it on its network");
+}
+
+static void judge_hosts(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice one = {
+		"front.standby", "When it is lost, nobody serves",
+		"Name another host, or find out what is wrong with those that are named"};
+	unsigned ready = 0;
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
+		if (!front->hosts[slot].given)
+			continue;
+		judge_host(report, slot, &front->hosts[slot]);
+		ready += front->hosts[slot].state == SLOT_READY;
+	}
+	if (ready < 2)
+		doctor_add(report, DOCTOR_FINDING, &one, "%s",
+			   ready ? "Only one host takes new connections"
+				 : "No host takes new connections");
+}
+
+/* ---- another front ---- */
+
+static bool judge_alike(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice files = {
+		"front.peer", "A client that comes by the other one may be sent elsewhere",
+		"Let both have the same file, then run on both: systemctl reload hsd"};
+	static const struct doctor_advice keys = {
+		"front.peer", "A client that comes by the other one may be sent elsewhere",
+		"Name the same HashKey= file on both, and give hosts the same weights"};
+	const struct doctor_alike *own = &front->own, *other = &front->other;
+
+	if (strcmp(own->hash, other->hash) != 0)
+		doctor_add(report, DOCTOR_FINDING, &files,
+			   "Addresses, ports, hosts, their numbers or the mode are not those of %s",
+			   front->peer);
+	else if (strcmp(own->policy, other->policy) != 0 || strcmp(own->by, other->by) != 0)
+		doctor_add(report, DOCTOR_FINDING, &files,
+			   "The policy is %s%s%s here and %s%s%s on %s", own->policy,
+			   own->by[0] ? " by " : "", own->by, other->policy,
+			   other->by[0] ? " by " : "", other->by, front->peer);
+	else if (strcmp(own->fingerprint, other->fingerprint) != 0)
+		doctor_add(report, DOCTOR_FINDING, &keys, "The table is not that of %s",
+			   front->peer);
+	else
+		return true;
+	return false;
+}
+
+static void judge_peer(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice unknown = {"front.peer",
+						     "Whether both fronts do the same is not known",
+						     "See whether hsctl status works there"};
+	static const struct doctor_advice fine = {.id = "front.peer"};
+
+	if (!front->peer)
+		return;
+	if (front->peer_problem.text[0])
+		doctor_add(report, DOCTOR_FINDING, &unknown, "%s cannot be asked: %.300s",
+			   front->peer, front->peer_problem.text);
+	else if (judge_alike(report, front))
+		doctor_add(report, DOCTOR_OK, &fine, "%s has the same%s", front->peer,
+			   front->own.fingerprint[0] ? ", and the same table" : "");
+}
+
+void doctor_front(struct doctor_report *report, const struct doctor_front *front)
+{
+	judge_settings(report, front);
+	judge_device(report, front);
+	judge_hosts(report, front);
+	judge_peer(report, front);
+}

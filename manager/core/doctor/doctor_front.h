@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The judgement of hsctl doctor on a front, whose slots are hosts. Pure. */
+#pragma once
+
+#include "core/config_front.h"
+#include "core/doctor/doctor.h"
+
+struct doctor_host {
+	bool given;
+	char address[FRONT_ADDRESS_TEXT_MAX];
+	enum slot_state state;
+	bool reached; /* something answers for it on its network */
+	struct problem reason;
+};
+
+/* What two fronts must have alike. */
+struct doctor_alike {
+	char hash[24]; /* of addresses, ports, hosts and mode; "" = not known */
+	char policy[16], by[16];
+	char fingerprint[40]; /* of the table; "" = there is none */
+};
+
+struct doctor_front {
+	struct problem config_problem, problem; /* "" = none */
+	char device[IFNAMSIZ];			/* "" = the program is on none */
+	bool native;
+	unsigned mode; /* enum front_mode */
+	struct doctor_host hosts[HS_SLOTS_MAX];
+	struct doctor_alike own, other;
+	const char *peer;	     /* another front, to be compared; NULL = none */
+	struct problem peer_problem; /* why it cannot be */
+};
+
+void doctor_front(struct doctor_report *report, const struct doctor_front *front);

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hsctl/doctor/examine_front.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/doctor/doctor_front.h"
+#include "hsctl/client.h"
+#include "hsctl/json.h"
+#include "hsctl/verb/elsewhere.h"
+#include "plane/plane_front.h"
+#include "service/whole/status.h"
+#include "system/configfile.h"
+#include "util/clock.h"
+#include "util/files.h"
+#include "util/macro.h"
+
+#define HSD_TIME   (20 * USEC_PER_SEC)
+#define ANSWER_MAX (1024 * 1024)
+
+/* What hsd says, which knows of probes; else what can be seen without it. NULL: nothing. */
+static json_object *own_status(const struct arguments *arguments, struct service *service)
+{
+	struct client_call call = {
+		.service = service->name, .method = "Describe", .timeout_usec = HSD_TIME};
+	_cleanup_(reply_done) struct reply reply = {0};
+
+	if (client_ask(arguments, &call, &reply, "") == CLIENT_ANSWERED)
+		return json_parse(reply.text);
+	return service_to_json(service, true);
+}
+
+static void read_alike(json_object *status, struct doctor_alike *ret_alike)
+{
+	json_object *front = NULL;
+
+	json_object_object_get_ex(status, "front", &front);
+	snprintf(ret_alike->hash, sizeof(ret_alike->hash), "%s", json_text(front, "hash"));
+	snprintf(ret_alike->policy, sizeof(ret_alike->policy), "%s", json_text(status, "policy"));
+	snprintf(ret_alike->by, sizeof(ret_alike->by), "%s", json_text(status, "by"));
+	snprintf(ret_alike->fingerprint, sizeof(ret_alike->fingerprint), "%s",
+		 json_text(status, "fingerprint"));
+}
+
+static enum slot_state read_state(const char *text)
+{
+	for (enum slot_state state = 0; state < SLOT_STATE_COUNT; state++)
+		if (!strcmp(slot_state_to_string(state), text))
+			return state;
+	return SLOT_UNKNOWN;
+}
+
+static void read_hosts(json_object *status, struct doctor_front *facts)
+{
+	json_object *slots = json_array(status, "slots");
+
+	for (size_t i = 0; i < json_count(slots) && i < HS_SLOTS_MAX; i++) {
+		json_object *slot = json_object_array_get_idx(slots, i);
+		struct doctor_host *host = &facts->hosts[i];
+
+		snprintf(host->address, sizeof(host->address), "%s", json_text(slot, "host"));
+		host->given = host->address[0];
+		host->state = read_state(json_text(slot, "state"));
+		host->reached = json_is_true(slot, "reached");
+		problem_set(&host->reason, 0, "%s", json_text(slot, "health_reason"));
+	}
+}
+
+static void read_own(json_object *status, struct doctor_front *facts)
+{
+	json_object *front = NULL;
+
+	json_object_object_get_ex(status, "front", &front);
+	problem_set(&facts->problem, 0, "%s", json_text(status, "problem"));
+	snprintf(facts->device, sizeof(facts->device), "%s", json_text(front, "device"));
+	facts->native = json_is_true(front, "native");
+	read_hosts(status, facts);
+	read_alike(status, &facts->own);
+}
+
+/* ---- the other one ---- */
+
+/* NULL: a sentence says why. */
+static json_object *ask_peer(const char *peer, const char *service, struct problem *problem)
+{
+	const char *const status[] = {"hsctl", "status", service, "--json"};
+	_cleanup_(freep) char *there = elsewhere_quote(status, ARRAY_SIZE(status));
+	const char *const words[] = {"--", peer, there};
+	_cleanup_(freep) char *quoted = there ? elsewhere_quote(words, ARRAY_SIZE(words)) : NULL;
+	_cleanup_(freep) char *line =
+		quoted ? format("%s -xT %s", getenv("SYSTEMD_SSH") ?: "ssh", quoted) : NULL;
+	_cleanup_(freep) char *answer = calloc(1, ANSWER_MAX);
+	FILE *in = line && answer ? popen(line, "re") : NULL;
+	json_object *object = NULL;
+
+	if (!in) {
+		problem_set(problem, 0, "%s", strerror(errno));
+		return NULL;
+	}
+	(void)!fread(answer, 1, ANSWER_MAX - 1, in);
+	if (pclose(in))
+		problem_set(problem, 0, "hsctl status %s failed there; its words stand above",
+			    service);
+	else
+		object = json_parse(answer);
+	if (!object && !problem->text[0])
+		problem_set(problem, 0, "its answer is none of hsctl's");
+	return object;
+}
+
+static void read_peer(const struct arguments *arguments, const char *service,
+		      struct doctor_front *facts)
+{
+	_cleanup_(json_object_putp) json_object *status = NULL;
+
+	facts->peer = arguments->texts[TEXT_PEER];
+	if (!facts->peer)
+		return;
+	status = ask_peer(facts->peer, service, &facts->peer_problem);
+	read_alike(status, &facts->other);
+	if (status && !facts->other.hash[0])
+		problem_set(&facts->peer_problem, 0, "%s is no front there", service);
+}
+
+void examine_front(const struct arguments *arguments, struct service *service,
+		   struct doctor_report *report)
+{
+	_cleanup_(json_object_putp) json_object *status = own_status(arguments, service);
+	struct doctor_front facts = {.mode = service->config.front.mode};
+	struct config config;
+
+	(void)configfile_load(service->name, &config, &facts.config_problem);
+	read_own(status, &facts);
+	read_peer(arguments, service->name, &facts);
+	doctor_front(report, &facts);
+}
