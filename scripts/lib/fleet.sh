@@ -8,6 +8,9 @@
 #                                hotstandby on it. Several at a time: `fleet_machine a 1 & fleet_machine b 2 & wait`
 #   fleet_host NAME NUMBER       one that serves: nginx at port 80 as app@0 and app@1, which says the host's name, with
 #                                hotstandby, its agent and its unit that leaves first, as an operator would set it up
+#   fleet_behind NAME ADDRESS... a host has these addresses as well, on its loopback device, and answers no ARP for them
+#   fleet_front NAME NUMBER      one that runs hsd, with the settings on stdin as those of the service web, and keepalived,
+#                                with units/examples/keepalived-front.conf
 #   fleet_reboot NAME            systemctl reboot; returns at once
 #   fleet_kill NAME              its power fails; fleet_power NAME boots it again
 #   fleet_cut NAME               pulls its plug; fleet_mend NAME puts it in again
@@ -75,13 +78,24 @@ _fleet_network() {
 	END
 }
 
+# INSTALLED=: as for system tests in general, see tests/system/lib/rig.bash
+_fleet_install() {
+	case ${INSTALLED:-} in
+	'') container_install "$1" BUILD="${BUILD:-build}" ;;
+	yes) ;;
+	*)
+		cp "$INSTALLED" "$(container_root "$1")/root/hotstandby.deb" &&
+			container_run "$1" dpkg --no-triggers --install /root/hotstandby.deb &&
+			container_run "$1" systemctl --quiet disable --now hsd
+		;;
+	esac
+}
+
 fleet_machine() {
 	local name=$1 number=$2 root
 	CONTAINER_MACHINE=yes container_start "$name" && root=$(container_root "$name") || return 1
 	_fleet_network "$root" "$number"
-	if [[ ${install:-no} == yes ]]; then
-		container_install "$name" BUILD="${BUILD:-build}" || return 1
-	fi
+	[[ ${install:-no} != yes ]] || _fleet_install "$name" || return 1
 	_fleet_plug "$name" && container_run "$name" systemctl --quiet enable --now eth0.service
 }
 
@@ -104,7 +118,7 @@ _fleet_nginx() {
 				listen 80 reuseport backlog=4096;
 				listen [::]:80 reuseport backlog=4096;
 				location / { return 200 "host=$name\n"; }
-				location /download/ { root /srv; limit_rate \$arg_rate; }
+				location /download/ { root /srv; limit_rate \$arg_rate; add_header X-Host $name; }
 			}
 		}
 	END
@@ -122,6 +136,42 @@ fleet_host() {
 		systemctl --quiet enable --now hsd
 		hsctl enable app@.service >/dev/null
 		systemctl --quiet enable --now app@0 app@1 hotstandby-agent@app.socket hotstandby-leave@app.service'
+}
+
+fleet_behind() {
+	local name=$1 root address
+	shift
+	root=$(container_root "$name") || return 1
+	{
+		cat <<-'END'
+			[Unit]
+			Before=eth0.service
+			[Service]
+			Type=oneshot
+			RemainAfterExit=yes
+			ExecStart=sysctl -q -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
+		END
+		for address; do
+			echo "ExecStart=ip address replace $address dev lo"
+		done
+		printf '[Install]\nWantedBy=multi-user.target\n'
+	} >"$root/etc/systemd/system/addresses.service"
+	container_run "$name" systemctl --quiet daemon-reload &&
+		container_run "$name" systemctl --quiet enable --now addresses.service
+}
+
+# ---- fronts ----
+
+fleet_front() {
+	local name=$1 number=$2 root
+	install=yes fleet_machine "$name" "$number" && root=$(container_root "$name") || return 1
+	mkdir -p "$root/etc/hotstandby"
+	cat >"$root/etc/hotstandby/web.conf"
+	# the second one yields to the first
+	sed "s/priority 150/priority $((150 - number))/" "$_fleet_lib/../../units/examples/keepalived-front.conf" \
+		>"$root/etc/keepalived/keepalived.conf"
+	container_run "$name" systemctl --quiet daemon-reload &&
+		container_run "$name" systemctl --quiet enable --now hsd keepalived
 }
 
 # ---- what befalls machines ----

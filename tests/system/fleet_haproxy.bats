@@ -3,7 +3,7 @@
 # Long: machines are rebooted
 #
 # Three hosts behind HAProxy as the distribution has it: one of them is rebooted, leaves, is parked, stopped on purpose or
-# dies, under load. HAProxy has examples/balancers/haproxy.cfg at port 80; at 81 the same, but that it tries nothing
+# dies, under load. HAProxy has units/examples/haproxy.cfg at port 80; at 81 the same, but that it tries nothing
 # again, so that nothing that went wrong is made good; at 82 and 83 without the agent, for comparison.
 
 load lib/fleet
@@ -27,7 +27,7 @@ setup_file() {
 }
 
 balance() {
-	local example=$top/examples/balancers/haproxy.cfg once agent='s/ agent-check.*//'
+	local example=$top/units/examples/haproxy.cfg once agent='s/ agent-check.*//'
 	once='/^\tdefault-server/i \\tretries 0\n\tno option redispatch\n\toption http-server-close'
 	{
 		cat "$example"

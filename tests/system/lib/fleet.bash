@@ -14,8 +14,8 @@ rig=client
 
 # fleet_client: boots it; at the same time as others
 fleet_client() {
-	fleet_machine client 100 && mkdir -p "$(container_root client)$tools" &&
-		cp "$top"/tests/system/lib/*.{lua,py} "$top/scripts/lib/fleet-clients.py" "$(container_root client)$tools/"
+	fleet_machine client 200 && mkdir -p "$(container_root client)$tools" &&
+		cp "$top"/tests/system/lib/*.{lua,py} "$top"/scripts/lib/fleet-*.py "$(container_root client)$tools/"
 }
 
 # all_of JOB...: each of them has ended well
@@ -32,6 +32,7 @@ teardown() {
 	local machine
 	end_load_quietly
 	end_clients_quietly
+	end_streams_quietly
 	[[ -z ${BATS_TEST_COMPLETED:-} ]] || return 0
 	for machine in "${hosts[@]}" "${balancers[@]}"; do
 		echo "--- journal of $machine ---"
@@ -88,3 +89,40 @@ clients_line() {
 	echo "$1: ${seen[requests]} connections, ${seen[lost]} lost (refused ${seen[refused]}, reset ${seen[reset]}, no answer ${seen[silent]}," \
 		"cut ${seen[cut]}, wrong ${seen[wrong]}), ${seen[late]} late, the longest ${seen[longest_ms]} ms, bad for ${seen[bad_ms]} ms"
 }
+
+# ---- downloads, which end by themselves: scripts/lib/fleet-streams.py ----
+#
+#   begin_streams ADDRESS PORT [OPTION...]    until all have begun to receive
+#   end_streams                               and sets streams[whole], streams[cut], ...
+
+declare -gA streams=()
+
+begin_streams() {
+	streams_file=$BATS_TEST_TMPDIR/streams.$RANDOM
+	inside rm -f /run/streams.started
+	inside python3 $tools/fleet-streams.py --started=/run/streams.started "${@:3}" "$1" "$2" \
+		>"$streams_file" 2>&1 </dev/null 3>&- &
+	streams_job=$!
+	wait_for 10 inside test -e /run/streams.started
+}
+
+end_streams() {
+	local word
+	wait "$streams_job" || true
+	streams_job=''
+	declare -gA streams=()
+	for word in $(grep '^streams=' "$streams_file"); do
+		streams[${word%%=*}]=${word#*=}
+	done
+	[[ -n ${streams[whole]:-} ]] || fail "no result of the downloads: $(cat "$streams_file")"
+}
+
+end_streams_quietly() {
+	[[ -n ${streams_job:-} ]] || return 0
+	inside pkill -KILL -f fleet-streams.py || true
+	wait "$streams_job" 2>/dev/null || true
+	streams_job=''
+}
+
+streams_line() { echo "$1: ${streams[streams]} downloads, ${streams[whole]} whole, ${streams[reset]} reset, ${streams[cut]} cut," \
+	"${streams[silent]} silent; the longest gap ${streams[gap_ms]} ms"; }
