@@ -333,7 +333,7 @@ static int judge_service(const struct arguments *arguments, const char *service,
 	else if (!r)
 		doctor_service(report, &e->facts);
 	/* sysctls of a namespace of its own are nobody else's */
-	if (!r && arguments->n)
+	if (!r && arguments->n && !service_is_front(e->service))
 		doctor_sysctls(report, &e->facts.sysctls);
 	report->service = NULL;
 	examination_free(e);
