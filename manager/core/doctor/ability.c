@@ -33,6 +33,8 @@ static const char *const names[] = {
 	[ABILITY_LOADS_MPTCP] = "program.mptcp",
 	[ABILITY_LOADS_FRONT_DEVICE] = "program.front-device",
 	[ABILITY_LOADS_FRONT] = "program.front",
+	[ABILITY_LOADS_LED] = "program.led",
+	[ABILITY_LOADS_LED_EXEC] = "program.led-exec",
 };
 _Static_assert(ARRAY_SIZE(names) == ABILITY_COUNT, "a name for each ability");
 

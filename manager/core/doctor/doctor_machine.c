@@ -107,6 +107,13 @@ static const struct {
 					OTHER_BUILD},
 	[ABILITY_LOADS_FRONT] = {"The kernel loads the program of a front",
 				 "Without it no service can have hosts for slots", OTHER_BUILD},
+	[ABILITY_LOADS_LED] = {"The kernel loads the programs for probes of hosts",
+			       "Without them hosts of a front are not probed by the way that "
+			       "clients' packets take",
+			       OTHER_BUILD},
+	[ABILITY_LOADS_LED_EXEC] = {"The kernel loads the programs for a command to a host",
+				    "Without them hsctl exec and plugins reach no host of a front",
+				    OTHER_BUILD},
 };
 _Static_assert(ARRAY_SIZE(abilities) == ABILITY_COUNT, "words for each ability");
 

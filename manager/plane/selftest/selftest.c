@@ -59,6 +59,8 @@ static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_LOADS_MPTCP] = selftest_loads_mptcp,
 	[ABILITY_LOADS_FRONT_DEVICE] = selftest_loads_front_device,
 	[ABILITY_LOADS_FRONT] = selftest_loads_front,
+	[ABILITY_LOADS_LED] = selftest_loads_led,
+	[ABILITY_LOADS_LED_EXEC] = selftest_loads_led_exec,
 };
 _Static_assert(ARRAY_SIZE(checks) == ABILITY_COUNT, "a function for each test");
 

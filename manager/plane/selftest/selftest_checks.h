@@ -40,6 +40,8 @@ void selftest_loads_front_device(struct ability_result *result);
 void selftest_loads_front(struct ability_result *result);
 void selftest_loads_own(struct ability_result *result);
 void selftest_loads_exec(struct ability_result *result);
+void selftest_loads_led(struct ability_result *result);
+void selftest_loads_led_exec(struct ability_result *result);
 
 /* ---- selftest_system.c: system calls ---- */
 void selftest_getfd(struct ability_result *result);

@@ -13,6 +13,8 @@
 #include "front.skel.h"
 #include "front_device.skel.h"
 #include "guard.skel.h"
+#include "led.skel.h"
+#include "led_exec.skel.h"
 #include "motion.skel.h"
 #include "own.skel.h"
 #include "plane/act/force.h"
@@ -64,6 +66,8 @@ SELFTEST_OBJECT(own, "the programs of the own way")
 SELFTEST_OBJECT(exec, "the programs for a command")
 SELFTEST_OBJECT(front_device, "the program of a front's device")
 SELFTEST_OBJECT(front, "the program of a front")
+SELFTEST_OBJECT(led, "the programs for probes of hosts")
+SELFTEST_OBJECT(led_exec, "the programs for a command to a host")
 
 /* Those that are loaded in another way where the kernel knows less. */
 #define SELFTEST_OBJECT_BY(name, try)                             \
