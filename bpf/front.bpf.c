@@ -247,6 +247,15 @@ __noinline int hs_begin(struct passage *passage, __u32 in_place)
 	return host;
 }
 
+/* Whether it is with its host still, and no rule wants it elsewhere. */
+static __always_inline int stays(const struct hs_front *front, const struct passage *passage,
+				 const struct hs_front_flow *flow)
+{
+	__u32 ruled = passage->choice & 0xff;
+
+	return hs_flow_has_host(front, flow) && (ruled >= HS_SLOTS_MAX || ruled == flow->host);
+}
+
 /* Another packet of a flow. */
 static __always_inline __u32 follow(struct passage *passage, struct hs_front_flow *flow)
 {
@@ -299,12 +308,12 @@ static __always_inline __u32 host_of_syn(struct passage *passage)
 	if (!front)
 		return HS_SLOT_NONE;
 	if (flow) {
-		if (hs_flow_has_host(front, flow) && hs_is_same_flow(front, flow, passage->tick))
+		if (stays(front, passage, flow) && hs_is_same_flow(front, flow, passage->tick))
 			return follow(passage, flow);
 		return hs_begin(passage, 1);
 	}
 	fresh = bpf_map_lookup_elem(&hs_front_fresh, &passage->key);
-	if (fresh && hs_flow_has_host(front, fresh) && hs_is_same_flow(front, fresh, passage->tick))
+	if (fresh && stays(front, passage, fresh) && hs_is_same_flow(front, fresh, passage->tick))
 		return follow(passage, fresh);
 	return hs_begin(passage, 0);
 }
@@ -319,7 +328,7 @@ static __always_inline __u32 host_of_stream(struct passage *passage)
 
 	if (!front)
 		return HS_SLOT_NONE;
-	if (flow && hs_flow_has_host(front, flow)) {
+	if (flow && stays(front, passage, flow)) {
 		if (!(flow->marks & HS_FRONT_ESTABLISHED) && !is_error) {
 			flow->marks |= HS_FRONT_ESTABLISHED;
 			count_opened(flow->host, passage->now);
@@ -327,7 +336,7 @@ static __always_inline __u32 host_of_stream(struct passage *passage)
 		return follow(passage, flow);
 	}
 	flow = bpf_map_lookup_elem(&hs_front_fresh, &passage->key);
-	if (!flow || !hs_flow_has_host(front, flow))
+	if (!flow || !stays(front, passage, flow))
 		return hs_unknown(passage);
 	host = follow(passage, flow);
 	if (!is_error)
@@ -347,7 +356,7 @@ static __always_inline __u32 host_of_datagram(const struct hs_control *control,
 	if (control->flow_mode == HS_FLOW_NONE)
 		return is_error ? hs_unknown(passage) : hs_begin(passage, 0);
 	flow = bpf_map_lookup_elem(&hs_front_flows, &passage->key);
-	if (flow && hs_flow_has_host(front, flow) &&
+	if (flow && stays(front, passage, flow) &&
 	    hs_front_age(flow, passage->tick) < control->flow_idle)
 		return follow(passage, flow);
 	return is_error ? hs_unknown(passage) : hs_begin(passage, !!flow);

@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "core/config_front.h"
 #include "core/spread.h"
@@ -622,6 +623,506 @@ static void a_host_that_is_gone_from_the_settings_has_no_flows(void **state)
 	end(&stand);
 }
 
+/* ---- whole tables ---- */
+
+static void change_table(struct rig *rig, const struct table_change *wanted)
+{
+	struct table_outcome outcome = {0};
+	struct problem problem = {0};
+
+	if (plane_table_change(rig->plane, wanted, &outcome, &problem) < 0)
+		fail_msg("%s", problem.text);
+}
+
+static void spread_by(const struct stand *stand, enum hs_by by)
+{
+	change_table(stand->rig,
+		     &(struct table_change) {
+			     .slots = 3, .by = by, .in_service = 7, .take_policy = true});
+	assert_int_equal(hs_word_policy(plane_word(stand->rig->plane)), HS_POLICY_HASH);
+}
+
+static struct frame_spec of_client(unsigned number, uint8_t flags, char text[32])
+{
+	struct frame_spec spec;
+
+	snprintf(text, 32, "203.0.%u.%u", number / 250, 1 + number % 250);
+	spec = from_client(text, SERVICE);
+	spec.flags = flags;
+	return spec;
+}
+
+static unsigned first_of(const struct stand *stand, const char *client)
+{
+	static struct hs_table_copy copy;
+	struct hs_client who;
+	uint8_t ip[16];
+
+	assert_true(plane_table_read(stand->rig->plane, &copy));
+	assert_int_equal(front_address_parse(client, ip), 0);
+	who = hs_client_of(ip);
+	return hs_bucket_first(copy.buckets[hs_bucket(copy.spread.key, &who, 0)]);
+}
+
+static void each_client_is_where_the_table_says(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+	unsigned got[3] = {0};
+	char text[32];
+
+	spread_by(&stand, HS_BY_CLIENT);
+	for (unsigned i = 0; i < 600; i++) {
+		struct frame_spec spec = of_client(i, SYN, text);
+		int host = host_of(&stand, &spec);
+
+		assert_int_equal(host, first_of(&stand, text));
+		got[host]++;
+		spec.protocol = FRAME_UDP;
+		assert_int_equal(host_of(&stand, &spec), host);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		assert_in_range(got[i], 140, 260);
+	end(&stand);
+}
+
+static void who_is_established_stays_when_the_table_changes(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+	int was[300];
+	char text[32];
+
+	spread_by(&stand, HS_BY_CLIENT);
+	for (unsigned i = 0; i < 300; i++) {
+		struct frame_spec spec = of_client(i, SYN, text);
+
+		was[i] = host_of(&stand, &spec);
+		spec.flags = ACK;
+		assert_int_equal(host_of(&stand, &spec), was[i]);
+	}
+	change_table(stand.rig, &(struct table_change) {.in_service = 5});
+	for (unsigned i = 0; i < 300; i++) {
+		struct frame_spec spec = of_client(i, ACK, text);
+
+		assert_int_equal(host_of(&stand, &spec), was[i]);
+		spec.flags = SYN;
+		spec.source_port++;
+		if (was[i] == 1)
+			assert_int_not_equal(host_of(&stand, &spec), 1);
+		else
+			assert_int_equal(host_of(&stand, &spec), was[i]);
+	}
+	end(&stand);
+}
+
+/* ---- who else may know a packet ---- */
+
+static void check_second(const struct stand *stand, const char *client, const char *service,
+			 const char *const given[])
+{
+	bool ipv4 = given == hosts;
+	struct frame_spec sent = from_client(client, service), outer;
+	struct frame inner, frame, wanted;
+
+	sent.flags = ACK;
+	inner = frame = frame_make(&sent);
+	outer = (struct frame_spec) {.to_mac = macs[1],
+				     .from_mac = OWN_MAC,
+				     .source = ipv4 ? "192.0.2.1" : "2001:db8::1",
+				     .dest = given[1],
+				     .second = given[0],
+				     .inner = &inner};
+	assert_int_equal(run(stand, &frame), XDP_TX);
+	outer.flow_label = ipv4 ? 0 : label_of(&frame);
+	wanted = frame_make(&outer);
+	assert_true(frame_equal(&frame, &wanted));
+}
+
+/* Slot 1 is active now, and 0 was before. */
+static void without_a_flow_a_second_host_is_named(void **state)
+{
+	struct stand stand = begin(state, FRONT_IPIP, hosts);
+
+	stand.rig->plane->control->previous_word = plane_word(stand.rig->plane);
+	rig_flip(stand.rig, 1);
+	check_second(&stand, CLIENT, SERVICE, hosts);
+	check_second(&stand, CLIENT6, SERVICE6, hosts);
+	end(&stand);
+}
+
+static void a_second_host_is_named_by_ipv6(void **state)
+{
+	struct stand stand = begin(state, FRONT_IPIP, hosts6);
+
+	stand.rig->plane->control->previous_word = plane_word(stand.rig->plane);
+	rig_flip(stand.rig, 1);
+	check_second(&stand, CLIENT, SERVICE, hosts6);
+	check_second(&stand, CLIENT6, SERVICE6, hosts6);
+	end(&stand);
+}
+
+/* ---- too big ---- */
+
+static void check_too_big(const struct stand *stand, const char *client, const char *service,
+			  unsigned mtu)
+{
+	bool ipv6 = strchr(client, ':');
+	struct frame_spec sent = from_client(client, service);
+	struct frame_spec told = {.to_mac = CLIENT_MAC,
+				  .from_mac = OWN_MAC,
+				  .source = service,
+				  .dest = client,
+				  .protocol = ipv6 ? FRAME_ICMP6 : FRAME_ICMP,
+				  .type = ipv6 ? 2 : 3,
+				  .code = ipv6 ? 0 : 4,
+				  .rest = mtu,
+				  .may_fragment = true,
+				  .quote = ipv6 ? 48 : 28};
+	struct frame quoted;
+
+	sent.flags = ACK;
+	sent.payload = mtu - (ipv6 ? 60 : 40);
+	check_ipip(stand, &(struct frame_spec) {.to_mac = OWN_MAC,
+						.from_mac = CLIENT_MAC,
+						.source = client,
+						.dest = service,
+						.source_port = 40000,
+						.dest_port = 443,
+						.flags = SYN,
+						.payload = sent.payload});
+	sent.payload++;
+	quoted = frame_make(&sent);
+	told.quoted = &quoted;
+	expect(stand, &sent, &told, XDP_TX);
+}
+
+static void what_is_too_big_for_ipip_is_told(void **state)
+{
+	struct stand stand = begin(state, FRONT_IPIP, hosts);
+
+	check_too_big(&stand, CLIENT, SERVICE, 1480);
+	check_too_big(&stand, CLIENT6, SERVICE6, 1480);
+	assert_int_equal(totals_of(&stand).too_big, 2);
+	end(&stand);
+}
+
+static void what_is_too_big_for_ipv6_around_it_is_told(void **state)
+{
+	struct stand stand = begin(state, FRONT_IPIP, hosts6);
+
+	check_too_big(&stand, CLIENT, SERVICE, 1460);
+	check_too_big(&stand, CLIENT6, SERVICE6, 1460);
+	end(&stand);
+}
+
+/* ---- errors ---- */
+
+/* One that a router on the way to the client has sent, about a packet of `server`'s. */
+static struct frame_spec error_about(const struct frame *about, const char *client,
+				     const char *service)
+{
+	bool ipv6 = strchr(client, ':');
+
+	return (struct frame_spec) {.to_mac = OWN_MAC,
+				    .from_mac = CLIENT_MAC,
+				    .source = ipv6 ? "2001:db8:9::9" : "203.0.113.254",
+				    .dest = service,
+				    .protocol = ipv6 ? FRAME_ICMP6 : FRAME_ICMP,
+				    .type = ipv6 ? 2 : 3,
+				    .code = ipv6 ? 0 : 4,
+				    .rest = 1400,
+				    .quoted = about,
+				    .quote = ipv6 ? 48 : 28};
+}
+
+static struct frame packet_of(const char *server, const char *client)
+{
+	struct frame_spec spec = from_client(server, client);
+
+	spec.source_port = 443;
+	spec.dest_port = 40000;
+	spec.flags = ACK;
+	spec.payload = 1000;
+	return frame_make(&spec);
+}
+
+/* It goes to the host of the flow that it is about, which is not the active one any more. */
+static void check_error(const struct stand *stand, const char *client, const char *service)
+{
+	struct frame_spec spec = from_client(client, service), sent, wanted;
+	struct frame about = packet_of(service, client), as_host_sent;
+	bool nat = stand->config.mode == FRONT_NAT;
+	const char *host = strchr(client, ':') ? hosts6[0] : hosts[0];
+
+	rig_flip(stand->rig, 0);
+	assert_int_equal(host_of(stand, &spec), 0);
+	spec.flags = ACK;
+	assert_int_equal(host_of(stand, &spec), 0);
+	rig_flip(stand->rig, 1);
+	sent = wanted = error_about(&about, client, service);
+	wanted.to_mac = macs[0];
+	wanted.from_mac = OWN_MAC;
+	if (nat) {
+		as_host_sent = packet_of(host, client);
+		wanted.dest = host;
+		wanted.quoted = &as_host_sent;
+		wanted.ttl = 63;
+	}
+	expect(stand, &sent, &wanted, XDP_TX);
+}
+
+static void errors_go_to_the_host_of_the_flow(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+
+	check_error(&stand, CLIENT, SERVICE);
+	check_error(&stand, CLIENT6, SERVICE6);
+	end(&stand);
+}
+
+static void errors_are_translated(void **state)
+{
+	struct stand stand = begin(state, FRONT_NAT, hosts);
+
+	check_error(&stand, CLIENT, SERVICE);
+	end(&stand);
+}
+
+static void errors_of_ipv6_are_translated(void **state)
+{
+	struct stand stand = begin(state, FRONT_NAT, hosts6);
+
+	check_error(&stand, CLIENT6, SERVICE6);
+	end(&stand);
+}
+
+/* A host has no socket there, say: the client has to see its own packet in the error. */
+static void check_error_of_host(const struct stand *stand, const char *client, const char *service,
+				const char *host)
+{
+	struct frame_spec spec = from_client(client, service), at_host, sent, wanted;
+	struct frame as_sent, as_it_came;
+
+	spec.protocol = FRAME_UDP;
+	spec.no_checksum = true;
+	assert_int_equal(host_of(stand, &spec), 0);
+	at_host = spec;
+	at_host.dest = host;
+	as_sent = frame_make(&spec);
+	as_it_came = frame_make(&at_host);
+	sent = wanted = error_about(&as_it_came, client, client);
+	sent.from_mac = macs[0];
+	sent.source = host;
+	wanted.to_mac = CLIENT_MAC;
+	wanted.from_mac = OWN_MAC;
+	wanted.source = service;
+	wanted.quoted = &as_sent;
+	wanted.ttl = 63;
+	expect(stand, &sent, &wanted, XDP_TX);
+	/* one of a router between has the router's address */
+	sent.source = wanted.source = strchr(client, ':') ? "2001:db8::77" : "192.0.2.77";
+	expect(stand, &sent, &wanted, XDP_TX);
+}
+
+static void errors_of_hosts_are_translated(void **state)
+{
+	struct stand stand = begin(state, FRONT_NAT, hosts);
+
+	check_error_of_host(&stand, CLIENT, SERVICE, hosts[0]);
+	end(&stand);
+}
+
+static void errors_of_hosts_are_translated_by_ipv6(void **state)
+{
+	struct stand stand = begin(state, FRONT_NAT, hosts6);
+
+	check_error_of_host(&stand, CLIENT6, SERVICE6, hosts6[0]);
+	end(&stand);
+}
+
+/* ---- fragments ---- */
+
+static struct frame_spec fragment(const char *client, const char *service, uint32_t id,
+				  unsigned from)
+{
+	struct frame_spec spec = from_client(client, service);
+
+	spec.protocol = FRAME_UDP;
+	spec.payload = 3000;
+	spec.id = id;
+	spec.from = from;
+	spec.length = 1000;
+	return spec;
+}
+
+static void check_fragments(const struct stand *stand, const char *client, const char *service)
+{
+	struct frame_spec spec = fragment(client, service, 7, 0);
+	uint64_t lost = totals_of(stand).fragments_lost;
+
+	rig_flip(stand->rig, 0);
+	assert_int_equal(host_of(stand, &spec), 0);
+	rig_flip(stand->rig, 1);
+	for (unsigned from = 1000; from < 3008; from += 1000) {
+		spec = fragment(client, service, 7, from);
+		assert_int_equal(host_of(stand, &spec), 0);
+	}
+	assert_int_equal(totals_of(stand).fragments_lost, lost);
+	/* whose first one was not seen */
+	spec = fragment(client, service, 8, 1000);
+	expect_pass(stand, &spec);
+	assert_int_equal(totals_of(stand).fragments_lost, lost + 1);
+	/* of another port of the same address: the kernel has all of them */
+	spec = fragment(client, service, 9, 0);
+	spec.dest_port = 53;
+	expect_pass(stand, &spec);
+	spec = fragment(client, service, 9, 1000);
+	expect_pass(stand, &spec);
+	assert_int_equal(totals_of(stand).fragments_lost, lost + 1);
+}
+
+static void fragments_follow_their_first(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+
+	check_fragments(&stand, CLIENT, SERVICE);
+	check_fragments(&stand, CLIENT6, SERVICE6);
+	end(&stand);
+}
+
+static void fragments_are_translated(void **state)
+{
+	struct stand stand = begin(state, FRONT_NAT, hosts);
+
+	for (unsigned from = 0; from < 3008; from += 1000) {
+		struct frame_spec sent = fragment(CLIENT, SERVICE, 7, from), wanted = sent;
+
+		wanted.to_mac = macs[0];
+		wanted.from_mac = OWN_MAC;
+		wanted.dest = hosts[0];
+		wanted.ttl = 63;
+		expect(&stand, &sent, &wanted, XDP_TX);
+	}
+	end(&stand);
+}
+
+/* By the client alone no port is needed. */
+static void fragments_of_a_client_need_no_first(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+	char text[32];
+
+	spread_by(&stand, HS_BY_CLIENT);
+	for (unsigned i = 0; i < 50; i++) {
+		struct frame_spec spec;
+
+		snprintf(text, sizeof(text), "203.0.113.%u", 1 + i);
+		spec = fragment(text, SERVICE, i, 1000);
+		assert_int_equal(host_of(&stand, &spec), first_of(&stand, text));
+	}
+	assert_int_equal(totals_of(&stand).fragments_lost, 0);
+	end(&stand);
+}
+
+/* ---- VLANs ---- */
+
+static void check_tagged(const struct stand *stand, uint16_t outer, uint16_t inner)
+{
+	struct frame_spec sent = from_client(CLIENT, SERVICE), wanted;
+
+	sent.vlans[0] = outer;
+	sent.vlans[1] = inner;
+	if (stand->config.mode == FRONT_IPIP) {
+		check_ipip(stand, &sent);
+		return;
+	}
+	wanted = sent;
+	wanted.to_mac = macs[0];
+	wanted.from_mac = OWN_MAC;
+	expect(stand, &sent, &wanted, XDP_TX);
+}
+
+/* The hosts' way is written by hand: this kernel may have no VLAN devices. */
+static void use_vlan(const struct stand *stand, uint16_t vlan)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	struct hs_front *shared;
+
+	assert_int_equal(
+		pin_open(pin_path("%s/" HS_PIN_FRONT "/front", stand->rig->plane->folder.text).text,
+			 &fd),
+		0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(shared, MAP_FAILED);
+	for (unsigned i = 0; i < 3; i++)
+		shared->hosts[i].vlan = vlan;
+	munmap(shared, sizeof(*shared));
+}
+
+static void tags_stay(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct frame_spec spec = from_client(CLIENT, SERVICE);
+
+	/* the hosts are not on that VLAN */
+	spec.vlans[0] = 5;
+	expect_pass(&stand, &spec);
+	assert_int_equal(totals_of(&stand).no_way, 1);
+	use_vlan(&stand, 5);
+	check_tagged(&stand, 5, 0);
+	check_tagged(&stand, 5, 7);
+	end(&stand);
+}
+
+static void tags_stay_around_what_is_put_around(void **state)
+{
+	struct stand stand = begin(state, FRONT_IPIP, hosts);
+
+	use_vlan(&stand, 5);
+	check_tagged(&stand, 5, 0);
+	check_tagged(&stand, 5, 7);
+	end(&stand);
+}
+
+static void tags_stay_around_ipv6(void **state)
+{
+	struct stand stand = begin(state, FRONT_IPIP, hosts6);
+
+	use_vlan(&stand, 5);
+	check_tagged(&stand, 5, 0);
+	check_tagged(&stand, 5, 7);
+	end(&stand);
+}
+
+/* ---- rules ---- */
+
+static void a_rule_comes_before_the_word(void **state)
+{
+	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct plane *plane = stand.rig->plane;
+	struct hs_preview_key key = {
+		.source_port = htons(1000), .dest_port = htons(443), .protocol = IPPROTO_TCP};
+	struct hs_preview_rule rule = {.slot = 2};
+
+	front_set_taking(stand.front, 2, false);
+	assert_int_equal(front_address_parse(CLIENT, key.source), 0);
+	assert_int_equal(front_address_parse(SERVICE, key.dest), 0);
+	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
+	assert_int_equal(bpf_map_update_elem(plane->preview_fd, &key, &rule, BPF_ANY), 0);
+	/* nobody is told to look for rules */
+	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
+	plane_set_preview(plane, true);
+	assert_int_equal(sent_to(&stand, 1001, SYN), 0);
+	/* also before what is known of another connection with the same ends */
+	assert_int_equal(sent_to(&stand, 1000, SYN), 2);
+	assert_int_equal(sent_to(&stand, 1000, ACK), 2);
+	assert_int_equal(bpf_map_lookup_elem(plane->preview_fd, &key, &rule), 0);
+	assert_int_equal(rule.hits, 2);
+	/* it goes on when the rule has gone */
+	assert_int_equal(bpf_map_delete_elem(plane->preview_fd, &key), 0);
+	assert_int_equal(sent_to(&stand, 1000, ACK), 2);
+	end(&stand);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -639,6 +1140,24 @@ int main(void)
 		CASE(a_flood_of_syns_pushes_nobody_out),
 		CASE(another_size_loses_no_flow),
 		CASE(a_host_that_is_gone_from_the_settings_has_no_flows),
+		CASE(each_client_is_where_the_table_says),
+		CASE(who_is_established_stays_when_the_table_changes),
+		CASE(without_a_flow_a_second_host_is_named),
+		CASE(a_second_host_is_named_by_ipv6),
+		CASE(what_is_too_big_for_ipip_is_told),
+		CASE(what_is_too_big_for_ipv6_around_it_is_told),
+		CASE(errors_go_to_the_host_of_the_flow),
+		CASE(errors_are_translated),
+		CASE(errors_of_ipv6_are_translated),
+		CASE(errors_of_hosts_are_translated),
+		CASE(errors_of_hosts_are_translated_by_ipv6),
+		CASE(fragments_follow_their_first),
+		CASE(fragments_are_translated),
+		CASE(fragments_of_a_client_need_no_first),
+		CASE(tags_stay),
+		CASE(tags_stay_around_what_is_put_around),
+		CASE(tags_stay_around_ipv6),
+		CASE(a_rule_comes_before_the_word),
 	};
 
 	return cases_run("front", tests);
