@@ -21,13 +21,16 @@
 #define HS_ICMP_HEADER	8
 #define HS_IPV6_HEADERS 6 /* before the transport header, at most */
 
+#define HS_PROTO_HOP	  0
 #define HS_PROTO_ICMP	  1
 #define HS_PROTO_IPIP	  4
 #define HS_PROTO_TCP	  6
 #define HS_PROTO_UDP	  17
 #define HS_PROTO_IPV6	  41
+#define HS_PROTO_ROUTING  43
 #define HS_PROTO_FRAGMENT 44
 #define HS_PROTO_ICMPV6	  58
+#define HS_PROTO_NONE	  59
 #define HS_PROTO_OPTIONS  60
 
 #define HS_TCP_FIN 0x01
@@ -280,13 +283,17 @@ HS_PURE int hs_parse_extension(const struct hs_frame *frame, struct hs_packet *p
 	const __u8 *at;
 	__u16 fragment;
 
-	/* hop by hop, routing, fragment, destination options */
-	if (packet->protocol != 0 && packet->protocol != 43 &&
+	if (packet->protocol != HS_PROTO_HOP && packet->protocol != HS_PROTO_ROUTING &&
 	    packet->protocol != HS_PROTO_FRAGMENT && packet->protocol != HS_PROTO_OPTIONS)
 		return HS_OTHER;
 	at = hs_at(frame, *l4, 8);
 	if (!at)
 		return HS_MALFORMED;
+	/* a routing header that is not used up: it is for another machine in the end */
+	if (packet->protocol == HS_PROTO_ROUTING && at[3]) {
+		packet->protocol = HS_PROTO_NONE;
+		return HS_PARSED;
+	}
 	if (packet->protocol != HS_PROTO_FRAGMENT) {
 		*l4 += 8 + at[1] * 8U;
 	} else {
