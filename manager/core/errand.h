@@ -15,7 +15,7 @@
 
 #include "core/config_health.h"
 
-#define ERRAND_VERSION	   2
+#define ERRAND_VERSION	   3
 #define ERRAND_ADDRESS_MAX 64
 #define ERRAND_OUTPUT_MAX  4096
 #define ERRAND_PACKET_MAX  8192
@@ -29,7 +29,8 @@ struct errand_hello {
 struct errand {
 	uint64_t id;
 	uint64_t timeout_usec;
-	uint32_t kind; /* enum probe_kind; not PROBE_EXEC */
+	uint64_t connect_usec; /* of that, until the connection is made */
+	uint32_t kind;	       /* enum probe_kind; not PROBE_EXEC */
 	uint32_t n_status;
 	struct status_range status[CONFIG_STATUS_MAX];
 	char address[ERRAND_ADDRESS_MAX]; /* where the socket leads: "[::1]"; "": to a path */

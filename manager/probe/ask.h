@@ -21,6 +21,8 @@ struct ask {
 	struct asking *asking;
 	struct errand errand;
 	int fd;			/* the connection; -1 when curl has it */
+	uint64_t limit_usec;	/* of what is waited for now */
+	uint64_t until_usec;	/* of all of it */
 	sd_event_source *timer; /* the timeout, or the end that is already known */
 	sd_event_source *io;	/* until the connection is made; of a TCP probe also later */
 	bool ended;

@@ -39,7 +39,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	if (!ask->ended)
 		ask_end(ask, PROBE_BAD, "no answer in %s",
-			span_format(ask->errand.timeout_usec, span, sizeof(span)));
+			span_format(ask->limit_usec, span, sizeof(span)));
 	end = ask->end;
 	ask_free(ask);
 	if (send(asking->fd, &end, sizeof(end), MSG_NOSIGNAL) < 0)
@@ -79,6 +79,10 @@ static int on_connected(sd_event_source *source, int fd, uint32_t events, void *
 		error = send_header(ask, fd);
 	ask->io = NULL;
 	sd_event_source_disable_unref(source);
+	if (ask->limit_usec < ask->errand.timeout_usec) {
+		ask->limit_usec = ask->errand.timeout_usec;
+		sd_event_source_set_time(ask->timer, ask->until_usec);
+	}
 	if (error)
 		ask_end(ask, PROBE_BAD, "%s", ask_error_words(error));
 	else if (ask->errand.kind == PROBE_TCP)
@@ -103,8 +107,10 @@ static int ask_new(struct asking *asking, const struct errand *errand, int *conn
 	ask->errand = *errand;
 	ask->end.id = errand->id;
 	ask->fd = steal_fd(connection);
+	ask->limit_usec = MIN(errand->connect_usec, errand->timeout_usec);
+	ask->until_usec = now_usec() + errand->timeout_usec;
 	r = sd_event_add_time_relative(asking->event, &ask->timer, CLOCK_MONOTONIC,
-				       errand->timeout_usec, 1, on_timer, ask);
+				       ask->limit_usec, 1, on_timer, ask);
 	if (r >= 0)
 		r = sd_event_add_io(asking->event, &ask->io, ask->fd, EPOLLOUT, on_connected, ask);
 	if (r < 0)

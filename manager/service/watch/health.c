@@ -20,7 +20,10 @@
 #define EAGER_USEC (30 * USEC_PER_MSEC)
 
 /* Between two rounds of a host that was well and has failed once. */
-#define HURRIED_USEC (200 * USEC_PER_MSEC)
+#define HURRIED_USEC (50 * USEC_PER_MSEC)
+/* How long a host may take to answer a SYN, of Interval=, and at least. */
+#define CONNECT_PERCENT 50
+#define CONNECT_MIN	(100 * USEC_PER_MSEC)
 
 /* An adoption takes so long as a rule. */
 #define ATTACHED_USEC (200 * USEC_PER_MSEC)
@@ -286,6 +289,19 @@ static void on_checked(const struct probe_result *result, void *userdata)
 
 /* ---- rounds ---- */
 
+/* A host that is gone is to be left within Fall= times Interval=: to what is left until the next
+ * round comes as many that fail, one behind the other. Where it is alive the kernel answers at
+ * once. */
+static uint64_t connect_time(const struct health_watch *watch)
+{
+	const struct config_health *config = settings(watch);
+
+	if (!service_is_front(watch->service))
+		return 0;
+	return MIN(config->timeout_usec,
+		   MAX(config->interval_usec * CONNECT_PERCENT / 100, CONNECT_MIN));
+}
+
 /* `connection`: to its AF_UNIX socket, which is taken; NULL = none. */
 static int start_check(struct check *check, int *connection)
 {
@@ -296,6 +312,7 @@ static int start_check(struct check *check, int *connection)
 		.slot = slot->number,
 		.health = settings(slot->watch),
 		.spec = check->spec,
+		.connect_usec = connect_time(slot->watch),
 		.is_connected = connection,
 		.fd = connection ? *connection : -1,
 	};

@@ -99,6 +99,7 @@ static void fill(struct errand *errand, const struct probe_run *run)
 	*errand = (struct errand) {
 		.id = run->id,
 		.timeout_usec = health->timeout_usec,
+		.connect_usec = run->target.connect_usec ?: health->timeout_usec,
 		.kind = run->target.spec->kind,
 		.n_status = health->n_status,
 		.proxy = health->proxy,

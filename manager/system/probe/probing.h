@@ -13,6 +13,7 @@ struct probe_target {
 	unsigned slot;
 	const struct config_health *health;
 	const struct probe_spec *spec; /* both outlive the run */
+	uint64_t connect_usec; /* how long it may take to be connected; 0 = as long as Timeout= */
 	/* a connection to the slot's AF_UNIX socket, for prober_start() to take over unless it
 	 * fails; without that one is made, by TCP */
 	bool is_connected;
