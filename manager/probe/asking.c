@@ -109,8 +109,8 @@ static int ask_new(struct asking *asking, const struct errand *errand, int *conn
 	ask->fd = steal_fd(connection);
 	ask->limit_usec = MIN(errand->connect_usec, errand->timeout_usec);
 	ask->until_usec = now_usec() + errand->timeout_usec;
-	r = sd_event_add_time_relative(asking->event, &ask->timer, CLOCK_MONOTONIC,
-				       ask->limit_usec, 1, on_timer, ask);
+	r = sd_event_add_time_relative(asking->event, &ask->timer, CLOCK_MONOTONIC, ask->limit_usec,
+				       1, on_timer, ask);
 	if (r >= 0)
 		r = sd_event_add_io(asking->event, &ask->io, ask->fd, EPOLLOUT, on_connected, ask);
 	if (r < 0)

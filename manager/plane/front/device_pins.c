@@ -125,6 +125,11 @@ static uint32_t linked_program(const struct device_pins *pins, uint32_t ifindex)
 	return info.xdp.ifindex == ifindex ? info.prog_id : 0;
 }
 
+bool device_pins_is_on(const struct device_pins *pins, uint32_t ifindex)
+{
+	return linked_program(pins, ifindex);
+}
+
 int device_pins_check(const char *name, uint32_t ifindex, struct problem *problem)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);

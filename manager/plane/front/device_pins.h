@@ -6,6 +6,7 @@
 #pragma once
 
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "hs_front.h"
@@ -33,6 +34,9 @@ void device_pins_close(struct device_pins *pins);
 
 /* Whether somebody else's XDP program is there, in which case there is a sentence. With -EBUSY. */
 int device_pins_check(const char *name, uint32_t ifindex, struct problem *problem);
+
+/* Whether our program is on the device with this number. */
+bool device_pins_is_on(const struct device_pins *pins, uint32_t ifindex);
 
 /* Makes what is missing, and has the program of this build on the device. With device_pins_enter(),
  * as for all that follow. */

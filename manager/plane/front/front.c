@@ -157,6 +157,13 @@ const char *front_device(const struct front *front)
 	return (const char *)front->shared->device;
 }
 
+bool front_is_attached(const struct front *front)
+{
+	uint32_t ifindex = if_nametoindex(front_device(front));
+
+	return ifindex && device_pins_is_on(&front->device, ifindex);
+}
+
 bool front_is_native(const struct front *front)
 {
 	return front->device.state && front->device.state->native;

@@ -62,6 +62,9 @@ bool front_host(const struct front *front, unsigned host, struct front_host_view
 int front_follow_routes(struct front *front);
 
 const char *front_device(const struct front *front);
+/* Whether the program is there still: a device that goes takes it along, and one that comes under
+ * the same name has none. */
+bool front_is_attached(const struct front *front);
 /* In the driver, not behind it. */
 bool front_is_native(const struct front *front);
 

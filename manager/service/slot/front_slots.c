@@ -145,10 +145,39 @@ void front_slot_return(struct service *service, unsigned slot)
 
 /* ---- routes ---- */
 
+/* It may go, and come again: told once each time. */
+static void follow_device(struct service *service)
+{
+	struct journal_scope scope = {service->name, -1, LOG_WARNING};
+	struct problem problem = {0};
+	const char *device = front_device(plane_front(service->plane));
+
+	if (front_is_attached(plane_front(service->plane))) {
+		service->device_lost = false;
+		return;
+	}
+	if (plane_front_apply(service->plane, &service->config.front, &problem) < 0) {
+		if (!service->device_lost)
+			journal_log(
+				JOURNAL_PROBLEM, &scope,
+				"%s: the program is not on %s any more: %.300s; it is tried again",
+				service->name, device, problem.text);
+		service->device_lost = true;
+		service->problem = problem;
+		return;
+	}
+	journal_log(JOURNAL_MANAGER, &scope, "%s: the program is on %s again", service->name,
+		    device);
+	if (service->device_lost)
+		service->problem.text[0] = '\0';
+	service->device_lost = false;
+}
+
 static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct service *service = userdata;
 
+	follow_device(service);
 	(void)front_follow_routes(plane_front(service->plane));
 	if (!front_is_asked(service))
 		update_all(service);

@@ -273,15 +273,36 @@ static bool lacks_force(const struct service *service)
 	return service->plane && !service->force && intake_needs_force(&facts);
 }
 
+/* Of settings that the kernel side refuses nothing holds: the last good ones do, and for an hsd
+ * that has just come the hosts by the numbers that they have there. */
+static void keep_front(struct service *service, const struct config *before)
+{
+	struct config_front *front = &service->config.front;
+	struct front_host_view view;
+
+	if (config_is_front(&before->front)) {
+		service->config = *before;
+		return;
+	}
+	for (unsigned i = 0; plane_is_front(service->plane) && i < HS_SLOTS_MAX; i++) {
+		front->hosts[i].given = front_host(plane_front(service->plane), i, &view);
+		if (front->hosts[i].given)
+			memcpy(front->hosts[i].address.ip, view.ip, sizeof(view.ip));
+	}
+	service->config.slots = config_front_slots(front);
+}
+
 /* Its hosts, and the program of its device. */
-static void open_front(struct service *service)
+static void open_front(struct service *service, const struct config *before)
 {
 	struct problem problem = {0};
 
 	if (!service->plane || !host_has(service->host, HOST_MAKES))
 		return;
-	if (plane_front_apply(service->plane, &service->config.front, &problem) < 0)
-		set_problem(service, &problem);
+	if (plane_front_apply(service->plane, &service->config.front, &problem) >= 0)
+		return;
+	set_problem(service, &problem);
+	keep_front(service, before);
 }
 
 /* Made before any instance starts, and also where socket units make the sockets: which it is may
@@ -318,6 +339,7 @@ static void count_slots(struct service *service)
 /* The settings, and what of them the kernel side goes by. */
 static void load(struct service *service)
 {
+	struct config before = service->config;
 	bool good = load_config(service);
 
 	choose_features(service);
@@ -329,7 +351,7 @@ static void load(struct service *service)
 	if (service->plane && !good && !service->n_slots)
 		count_slots(service);
 	if (service_is_front(service))
-		open_front(service);
+		open_front(service, &before);
 	else
 		open_force(service);
 	pins_set_waiting(true);
