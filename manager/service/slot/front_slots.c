@@ -150,8 +150,10 @@ static void follow_device(struct service *service)
 {
 	struct journal_scope scope = {service->name, -1, LOG_WARNING};
 	struct problem problem = {0};
-	const char *device = front_device(plane_front(service->plane));
+	char device[IFNAMSIZ];
 
+	/* a front that is made anew takes its texts along */
+	snprintf(device, sizeof(device), "%s", front_device(plane_front(service->plane)));
 	if (front_is_attached(plane_front(service->plane))) {
 		service->device_lost = false;
 		return;
