@@ -11,6 +11,7 @@
 #include "hsctl/json.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
+#include "plane/plane_front.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -357,6 +358,20 @@ static int put_back(struct drill *drill)
 
 /* ---- the whole of it ---- */
 
+/* The prober's connections are this machine's own, and what a front does it does to packets that
+ * come in by its device. */
+static int may_be_measured(const struct drill *drill)
+{
+	if (!drill->direct.plane || !plane_is_front(drill->direct.plane))
+		return EXIT_DONE;
+	return refuse(
+		drill,
+		"its slots are hosts, and connections of this machine itself do not come in by "
+		"the front's device",
+		"let a client on another machine ask on and on, and meanwhile: hsctl "
+		"switchover, or hsctl -H HOST drill on a host");
+}
+
 /* From here on somebody puts things back whatever becomes of us. */
 static int begin(struct drill *drill)
 {
@@ -381,6 +396,8 @@ static int drill_through(struct drill *drill, struct drill_order *order)
 	const struct arguments *a = drill->arguments;
 	int r = put_back(drill);
 
+	if (!r)
+		r = may_be_measured(drill);
 	if (!r)
 		r = drill_order_aim(&drill->direct, order);
 	if (!r)
