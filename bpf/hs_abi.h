@@ -330,7 +330,11 @@ struct hs_exec_counts {
 	/* packets held back because there was no room for a rule: rather than elsewhere they go
 	 * nowhere. TCP sends them again later, for datagrams the sender sees EPERM */
 	__u64 blocked;
-	__u64 pad[3];
+	/* 1: of a front (hs_led.h). Then those that have `arrived` were answered by the host, those
+	 * `missed` were not, those `unseen` left by another way; and what is `blocked` was refused
+	 * with EPERM, or lost packets that could not be led. Writer: who makes the map */
+	__u64 front;
+	__u64 pad[2];
 };
 _Static_assert(sizeof(struct hs_exec_counts) == 64, "layout of map counts");
 

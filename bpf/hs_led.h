@@ -86,6 +86,7 @@ struct hs_led_device {
 
 /*
  * The command's programs (bpf/led_exec.bpf.c): key of their map "ways", the value being a path.
+ * They count as those of other commands do: struct hs_exec_counts.
  */
 struct hs_led_way {
 	__u8 address[16];
@@ -96,16 +97,3 @@ struct hs_led_way {
 _Static_assert(sizeof(struct hs_led_way) == 20, "layout of map ways");
 
 #define HS_LED_WAYS_MAX 1024
-
-/* The one value of their map "counts" (array, mmapable). Writers: these programs. */
-struct hs_led_counts {
-	__u64 begun; /* sockets that were sent to the host */
-	/* of those that have ended: */
-	__u64 answered;	  /* the host has answered */
-	__u64 unanswered; /* packets left on their path, and none came back */
-	__u64 astray;	  /* none left on its path: another device, another network namespace */
-	/* connections and datagrams that were refused, or held back */
-	__u64 blocked;
-	__u64 pad[3];
-};
-_Static_assert(sizeof(struct hs_led_counts) == 64, "layout of map counts");

@@ -38,21 +38,21 @@ struct {
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct hs_led_counts);
+	__type(value, struct hs_exec_counts);
 } hs_led_counts SEC(".maps");
 
 const volatile __u64 hs_owner = 0; /* id of the cgroup */
 const volatile __u64 hs_netns = 0; /* SO_NETNS_COOKIE: programs on devices are there alone */
 const volatile __u32 hs_mss = 0;   /* in ipip, what is left for a packet's data */
 
-static __always_inline struct hs_led_counts *counts(void)
+static __always_inline struct hs_exec_counts *counts(void)
 {
 	return bpf_map_lookup_elem(&hs_led_counts, &(__u32) {0});
 }
 
 static __always_inline int refuse(void)
 {
-	struct hs_led_counts *count = counts();
+	struct hs_exec_counts *count = counts();
 
 	if (count)
 		hs_count(count->blocked);
@@ -118,7 +118,7 @@ static __always_inline int note(struct bpf_sock_addr *ctx, const struct hs_led_p
 	};
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct hs_led_socket *known = bpf_map_lookup_elem(&hs_led_sockets, &cookie);
-	struct hs_led_counts *count = counts();
+	struct hs_exec_counts *count = counts();
 
 	if (known) {
 		known->path = *path;
@@ -261,18 +261,18 @@ int hs_led_peer6(struct bpf_sock_addr *ctx)
 
 static __always_inline void count_end(const struct hs_led_socket *socket)
 {
-	struct hs_led_counts *count = counts();
+	struct hs_exec_counts *count = counts();
 
 	if (!count)
 		return;
 	if (socket->answered)
-		hs_count(count->answered);
-	else if (socket->led)
-		hs_count(count->unanswered);
-	else if (socket->held)
-		hs_count(count->blocked);
+		hs_count(count->arrived);
+	else if (socket->led || socket->held)
+		hs_count(count->missed);
 	else
-		hs_count(count->astray);
+		hs_count(count->unseen);
+	if (socket->held)
+		hs_count(count->blocked);
 }
 
 SEC("cgroup/sock_release")

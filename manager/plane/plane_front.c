@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/config_front.h"
+#include "plane/front/led.h"
 #include "plane/plane_state.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -62,8 +63,13 @@ void plane_front_close(struct plane *plane)
 
 int plane_front_remove(struct plane *plane)
 {
+	bool was = plane_is_front(plane);
+	int r;
+
 	plane_front_close(plane);
-	return front_remove(plane->folder.text, plane->control->service_id);
+	r = front_remove(plane->folder.text, plane->control->service_id);
+	/* was it the last one? */
+	return r || !was || !access(HS_PIN_ROOT "/" HS_PIN_FRONTS, F_OK) ? r : led_remove();
 }
 
 int plane_front_apply(struct plane *plane, const struct config_front *config,

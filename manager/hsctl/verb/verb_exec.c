@@ -43,7 +43,10 @@ static int enter_scope(struct stage *stage, struct problem *problem)
 
 static int prepare_directly(struct stage *stage, struct reply *reply)
 {
-	struct exec_order order = {.slot = stage->slot, .pid = getpid(), .cgroup = stage->cgroup};
+	struct exec_order order = {.slot = stage->slot,
+				   .pid = getpid(),
+				   .cgroup = stage->cgroup,
+				   .front = &stage->config.front};
 	struct problem problem = {0};
 
 	if (direct_open(stage->service, &stage->direct, &problem) < 0)
@@ -51,7 +54,7 @@ static int prepare_directly(struct stage *stage, struct reply *reply)
 	if (!exec_may(stage->direct.plane, stage->slot, &problem))
 		return reply_fail(reply, EXIT_REFUSED, "%s", problem.text);
 	/* what earlier commands have left for want of a hsd */
-	preview_sweep(stage->direct.plane);
+	exec_sweep(stage->direct.plane);
 	if (enter_scope(stage, &problem) < 0 ||
 	    exec_attach(stage->direct.plane, &order, &stage->counts, &problem) < 0)
 		return reply_fail(reply, EXIT_FAILED, "%s", problem.text);
@@ -72,7 +75,7 @@ static void clear_up_directly(struct stage *stage)
 
 	if (stage->counts >= 0 && !cgroup_each_process(stage->cgroup, is_other, NULL) &&
 	    !owner_of_cgroup(stage->cgroup, &owner))
-		preview_end(stage->direct.plane, &owner);
+		exec_end(stage->direct.plane, &owner);
 }
 
 /* ---- both ---- */
@@ -97,10 +100,8 @@ static int enter_paths(struct stage *stage, struct reply *reply)
 {
 	struct problem problem = {0};
 
-	if (configfile_load(stage->service, &stage->config, NULL) < 0) {
-		config_init(&stage->config);
+	if (!stage->config.n_paths)
 		return EXIT_DONE;
-	}
 	if (pathexec_enter(stage->service, stage->slot, &stage->config, &problem) < 0)
 		return reply_fail(reply, EXIT_FAILED, "%s", problem.text);
 	pathexec_note(stage->service, stage->slot, &stage->config, &stage->mark);
@@ -171,6 +172,8 @@ int verb_exec(const struct arguments *arguments)
 		return EXIT_USAGE;
 	}
 	stage.slot = slot;
+	if (configfile_load(stage.service, &stage.config, NULL) < 0)
+		config_init(&stage.config);
 	status = run(arguments, &stage);
 	direct_close(&stage.direct);
 	close_fd(stage.counts);

@@ -32,8 +32,17 @@
 #define IPV6_HEADER 40
 #define TCP_HEADER  20
 
+/* Devices that were looked at a moment ago. */
+#define LOOKED_MAX  8
+#define LOOKED_NSEC NSEC_PER_SEC
+
 struct led {
 	int egress_fd, ingress_fd, sockets_fd, state_fd, owners_fd, devices_fd;
+	struct {
+		uint32_t ifindex;
+		uint64_t at;
+	} looked[LOOKED_MAX];
+	uint64_t found; /* when the pins were last seen to be these */
 };
 
 /* What is pinned, and where its descriptor belongs. */
@@ -100,6 +109,27 @@ int led_attach(struct led **ret_led)
 	return open_pins(ret_led);
 }
 
+static uint32_t map_id(int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+}
+
+bool led_is_stale(struct led *led)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	uint64_t now = now_nsec();
+
+	if (now - led->found < LOOKED_NSEC)
+		return false;
+	if (pin_open(PIN("sockets"), &fd) || map_id(fd) != map_id(led->sockets_fd))
+		return true;
+	led->found = now;
+	return false;
+}
+
 /* ---- devices ---- */
 
 /* Calls `each` for every device that has the programs; it may take the device out. */
@@ -126,7 +156,24 @@ static int put_on(uint32_t ifindex, int ingress_fd, int egress_fd, bool *made_qd
 	return r ?: tc_attach(ifindex, TC_EGRESS, TC_PLACE_LED, egress_fd, made_qdisc);
 }
 
-int led_device(struct led *led, uint32_t ifindex, struct problem *problem)
+/* Whoever probes asks for each probe. */
+static bool was_looked_at(struct led *led, uint32_t ifindex)
+{
+	uint64_t now = now_nsec();
+	unsigned oldest = 0;
+
+	for (unsigned i = 0; i < LOOKED_MAX; i++) {
+		if (led->looked[i].ifindex == ifindex && now - led->looked[i].at < LOOKED_NSEC)
+			return true;
+		if (led->looked[i].at < led->looked[oldest].at)
+			oldest = i;
+	}
+	led->looked[oldest].ifindex = ifindex;
+	led->looked[oldest].at = now;
+	return false;
+}
+
+static int put_programs(struct led *led, uint32_t ifindex, struct problem *problem)
 {
 	struct hs_led_device device = {0};
 	bool known = !bpf_map_lookup_elem(led->devices_fd, &ifindex, &device), made = false;
@@ -143,6 +190,15 @@ int led_device(struct led *led, uint32_t ifindex, struct problem *problem)
 	return bpf_map_update_elem(led->devices_fd, &ifindex, &device, BPF_ANY)
 		       ? problem_set(problem, -errno, "cannot note device %u: %m", ifindex)
 		       : 0;
+}
+
+int led_device(struct led *led, uint32_t ifindex, struct problem *problem)
+{
+	int r = was_looked_at(led, ifindex) ? 0 : put_programs(led, ifindex, problem);
+
+	if (r)
+		memset(led->looked, 0, sizeof(led->looked));
+	return r;
 }
 
 static void take_off(int devices_fd, uint32_t ifindex, void *data)
@@ -169,8 +225,11 @@ static void take_off_all(void)
 int led_remove(void)
 {
 	_cleanup_(close_fdp) int lock = -1;
-	int r = pins_lock(HS_PIN_ROOT, 1, &lock);
+	int r;
 
+	if (access(FOLDER, F_OK))
+		return 0;
+	r = pins_lock(HS_PIN_ROOT, 1, &lock);
 	if (r)
 		return r == -ENOENT ? 0 : r;
 	take_off_all();
@@ -256,7 +315,7 @@ static bool is_ipv4(const uint8_t ip[16])
 	return IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)ip);
 }
 
-static socklen_t to_sockaddr(const uint8_t ip[16], uint16_t port, struct sockaddr_storage *ret)
+socklen_t led_to(const uint8_t ip[16], uint16_t port, struct sockaddr_storage *ret)
 {
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
 	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
@@ -288,7 +347,7 @@ static int open_way(const uint8_t ip[16], uint16_t port)
 {
 	_cleanup_(close_fdp) int fd = -1;
 	struct sockaddr_storage to;
-	socklen_t size = to_sockaddr(ip, port, &to);
+	socklen_t size = led_to(ip, port, &to);
 
 	fd = socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&to, size) < 0)
@@ -456,7 +515,7 @@ static int cookie_of(int socket_fd, uint64_t *ret_cookie)
 static int bind_free(int socket_fd, const uint8_t ip[16])
 {
 	struct sockaddr_storage own;
-	socklen_t size = to_sockaddr(ip, 0, &own);
+	socklen_t size = led_to(ip, 0, &own);
 
 	return bind(socket_fd, (struct sockaddr *)&own, size) < 0 ? -errno : 0;
 }
@@ -484,7 +543,7 @@ int led_direct(struct led *led, const struct hs_preview_owner_id *owner,
 	if (!r && bpf_map_update_elem(led->sockets_fd, &cookie, &noted, BPF_ANY))
 		r = -errno;
 	if (!r)
-		to_sockaddr(path->host, path->port, ret_to);
+		led_to(path->host, path->port, ret_to);
 	return r;
 }
 

@@ -37,8 +37,11 @@ int led_open(struct led **ret_led, struct problem *problem);
 /* What is there. -ENOENT: nothing, or of another build. */
 int led_attach(struct led **ret_led);
 struct led *led_free(struct led *led);
+/* What is pinned is not this any more: it was taken away, and made anew perhaps. It is looked once
+ * in a second. */
+bool led_is_stale(struct led *led);
 
-/* Puts the programs on a device. Again is no harm, and cheap. */
+/* Puts the programs on a device. Again is no harm, and cheap: it is looked once in a second. */
 int led_device(struct led *led, uint32_t ifindex, struct problem *problem);
 /* With the last front: off all devices, and the pins away. 0 also when there is nothing. */
 int led_remove(void);
@@ -54,6 +57,8 @@ struct led_host {
  * family; -errno of connect(2): there is no way to the host. */
 int led_path(const struct led_host *host, const uint8_t address[16], uint16_t port,
 	     uint8_t protocol, struct hs_led_path *ret_path);
+/* An address and a port, network byte order, as a socket's. Returns the size. */
+socklen_t led_to(const uint8_t ip[16], uint16_t port, struct sockaddr_storage *ret_to);
 /* What fits into a packet of such a connection, TCP's headers without options; 0: as without us. */
 unsigned led_mss(const struct hs_led_path *path);
 

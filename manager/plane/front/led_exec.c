@@ -5,9 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "led_exec.skel.h"
 #include "plane/bpf/load.h"
@@ -113,8 +111,10 @@ static int make_ways(void)
 static int load(struct led_exec_bpf *skel, struct led *led, const struct led_order *order,
 		const struct hs_preview_owner_id *owner, struct problem *problem)
 {
+	const struct hs_exec_counts none = {.front = 1};
 	_cleanup_(close_fdp) int ways = make_ways();
 	int r = MIN(ways, 0);
+	uint32_t zero = 0;
 
 	if (!r)
 		r = prepare(skel, order, owner, ways);
@@ -123,7 +123,10 @@ static int load(struct led_exec_bpf *skel, struct led *led, const struct led_ord
 	if (r < 0)
 		return problem_set(problem, r, "there is no way to host %u of %s: %s", order->slot,
 				   order->service, strerror(-r));
-	return load_object(skel->obj, "the programs for a command", problem);
+	r = load_object(skel->obj, "the programs for a command", problem);
+	if (!r && bpf_map_update_elem(bpf_map__fd(skel->maps.hs_led_counts), &zero, &none, BPF_ANY))
+		r = problem_set(problem, -errno, "cannot write the counts of a command: %m");
+	return r;
 }
 
 /* ---- attaching ---- */
@@ -196,52 +199,4 @@ int led_exec_attach(struct led *led, const struct led_order *order, int *ret_cou
 	if (ret_counts_fd)
 		*ret_counts_fd = steal_fd(&counts);
 	return 0;
-}
-
-/* ---- what became of it ---- */
-
-int led_exec_counts(int counts_fd, struct hs_led_counts *ret_counts)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-	void *counts = mmap(NULL, page, PROT_READ, MAP_SHARED, counts_fd, 0);
-
-	if (counts == MAP_FAILED)
-		return -errno;
-	memcpy(ret_counts, counts, sizeof(*ret_counts));
-	munmap(counts, page);
-	return 0;
-}
-
-bool led_exec_has_reached(const struct hs_led_counts *counts)
-{
-	return counts->begun > counts->unanswered + counts->astray;
-}
-
-void led_exec_describe(const char *service, unsigned slot, const struct hs_led_counts *counts,
-		       struct problem *ret_sentence)
-{
-	*ret_sentence = (struct problem) {0};
-	if (counts->astray)
-		problem_set(ret_sentence, 0,
-			    "%" PRIu64 " of %" PRIu64 " connections left by another way than that "
-			    "of clients to host %u of %s; does its route lead by the front's "
-			    "device?",
-			    (uint64_t)counts->astray, (uint64_t)counts->begun, slot, service);
-	else if (counts->unanswered)
-		problem_set(ret_sentence, 0,
-			    "%" PRIu64 " of %" PRIu64 " connections to host %u of %s were not "
-			    "answered by it",
-			    (uint64_t)counts->unanswered, (uint64_t)counts->begun, slot, service);
-	else if (counts->blocked)
-		problem_set(ret_sentence, 0,
-			    "%" PRIu64 " connections or datagrams to %s were refused: host %u has "
-			    "an address of the other family, they were too large, or they were "
-			    "begun in another network",
-			    (uint64_t)counts->blocked, service, slot);
-	else if (!counts->begun)
-		problem_set(
-			ret_sentence, 0,
-			"it made no connection to host %u of %s (what goes by a proxy, ssh, su, "
-			"systemd-run or a container is not its own)",
-			slot, service);
 }

@@ -21,17 +21,7 @@ struct led_order {
  * Connections and datagrams to the addresses and ports of the front, by sockets that processes in
  * the cgroup connect or send by from now on, come to the host, or are refused: EPERM. The devices
  * have the programs already (led_device()). The caller closes `ret_counts_fd` (may be NULL), a map
- * to be read with led_exec_counts().
+ * for struct hs_exec_counts.
  */
 int led_exec_attach(struct led *led, const struct led_order *order, int *ret_counts_fd,
 		    struct problem *problem);
-
-/* Needs no privileges: the descriptor is enough. -errno of mmap(2). */
-int led_exec_counts(int counts_fd, struct hs_led_counts *ret_counts);
-
-/* Whether the host has answered on one of its connections, or may have: what is still open is not
- * counted yet. */
-bool led_exec_has_reached(const struct hs_led_counts *counts);
-/* What is to be told at the end. Empty when there is nothing to tell. */
-void led_exec_describe(const char *service, unsigned slot, const struct hs_led_counts *counts,
-		       struct problem *ret_sentence);

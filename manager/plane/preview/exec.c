@@ -12,8 +12,11 @@
 #include "exec.skel.h"
 #include "plane/bpf/load.h"
 #include "plane/bpf/pins.h"
+#include "plane/front/led_exec.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/kernel/netns.h"
+#include "plane/plane_front.h"
+#include "plane/preview/leading.h"
 #include "plane/preview/preview.h"
 #include "util/macro.h"
 
@@ -104,8 +107,8 @@ static int prepare(struct exec_bpf *skel, const struct exec_order *order,
 	return 0;
 }
 
-int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_counts_fd,
-		struct problem *problem)
+static int attach_to_slot(struct plane *plane, const struct exec_order *order, int *ret_counts_fd,
+			  struct problem *problem)
 {
 	_cleanup_(exec_bpf__destroyp) struct exec_bpf *skel = exec_bpf__open();
 	_cleanup_(close_fdp) int cgroup = -1, counts = -1;
@@ -144,8 +147,57 @@ int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_co
 	return 0;
 }
 
+DEFINE_CLEANUP(struct led, led_free)
+
+static int attach_to_host(struct plane *plane, const struct exec_order *order, int *ret_counts_fd,
+			  struct problem *problem)
+{
+	_cleanup_(led_freep) struct led *led = NULL;
+	const struct led_order led_order = {
+		.cgroup = order->cgroup,
+		.service = plane_service(plane),
+		.front = order->front,
+		.service_id = plane_id(plane),
+		.slot = order->slot,
+	};
+	int r = leading_open(plane, &led, problem);
+
+	return r ?: led_exec_attach(led, &led_order, ret_counts_fd, problem);
+}
+
+int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_counts_fd,
+		struct problem *problem)
+{
+	return plane_is_front(plane) ? attach_to_host(plane, order, ret_counts_fd, problem)
+				     : attach_to_slot(plane, order, ret_counts_fd, problem);
+}
+
+int exec_end(struct plane *plane, const struct hs_preview_owner_id *owner)
+{
+	_cleanup_(led_freep) struct led *led = NULL;
+	int r;
+
+	if (!plane_is_front(plane))
+		return preview_end(plane, owner);
+	r = led_attach(&led);
+	return r ? (r == -ENOENT ? 0 : r) : led_end(led, owner);
+}
+
+int exec_sweep(struct plane *plane)
+{
+	_cleanup_(led_freep) struct led *led = NULL;
+	int r;
+
+	if (!plane_is_front(plane))
+		return plane_has_preview(plane) ? preview_sweep(plane) : 0;
+	r = led_attach(&led);
+	return r ? (r == -ENOENT ? 0 : r) : led_sweep(led);
+}
+
 bool exec_may(const struct plane *plane, unsigned slot, struct problem *ret_refusal)
 {
+	if (plane_is_front(plane))
+		return leading_may(plane, slot, ret_refusal);
 	if (slot < HS_SLOTS_MAX && plane_slot_sockets(plane, slot))
 		return true;
 	problem_set(ret_refusal, 0,
@@ -172,10 +224,31 @@ bool exec_has_reached(const struct hs_exec_counts *counts)
 	return counts->begun > counts->missed + counts->unseen;
 }
 
-void exec_describe(const char *service, unsigned slot, const struct hs_exec_counts *counts,
-		   struct problem *ret_sentence)
+static void describe_front(const char *service, unsigned slot, const struct hs_exec_counts *counts,
+			   struct problem *ret_sentence)
 {
-	*ret_sentence = (struct problem) {0};
+	if (counts->unseen)
+		problem_set(ret_sentence, 0,
+			    "%" PRIu64 " of %" PRIu64 " connections left by another way than that "
+			    "of clients to host %u of %s: does the route to it lead by the front's "
+			    "device?",
+			    (uint64_t)counts->unseen, (uint64_t)counts->begun, slot, service);
+	else if (counts->blocked)
+		problem_set(ret_sentence, 0,
+			    "%" PRIu64 " connections or datagrams to %s could not be sent to host "
+			    "%u: it has no address of that family, they were too large, or they "
+			    "were begun in another network",
+			    (uint64_t)counts->blocked, service, slot);
+	else if (counts->missed)
+		problem_set(ret_sentence, 0,
+			    "%" PRIu64 " of %" PRIu64
+			    " connections were not answered by host %u of %s",
+			    (uint64_t)counts->missed, (uint64_t)counts->begun, slot, service);
+}
+
+static void describe_slot(const char *service, unsigned slot, const struct hs_exec_counts *counts,
+			  struct problem *ret_sentence)
+{
 	if (counts->missed)
 		problem_set(ret_sentence, 0,
 			    "%" PRIu64 " of %" PRIu64 " connections did not reach slot %u of %s, "
@@ -191,10 +264,19 @@ void exec_describe(const char *service, unsigned slot, const struct hs_exec_coun
 			    "%" PRIu64 " packets to %s were held back: at most %u connections at a "
 			    "time can be sent to a slot",
 			    (uint64_t)counts->blocked, service, HS_PREVIEW_MAX);
-	else if (!counts->begun)
-		problem_set(
-			ret_sentence, 0,
-			"it made no connection to slot %u of %s (what goes by a proxy, ssh, su, "
-			"systemd-run or a container is not its own)",
-			slot, service);
+}
+
+void exec_describe(const char *service, unsigned slot, const struct hs_exec_counts *counts,
+		   struct problem *ret_sentence)
+{
+	*ret_sentence = (struct problem) {0};
+	if (!counts->begun && !counts->blocked)
+		problem_set(ret_sentence, 0,
+			    "it made no connection to %s %u of %s (what goes by a proxy, ssh, su, "
+			    "systemd-run or a container is not its own)",
+			    counts->front ? "host" : "slot", slot, service);
+	else if (counts->front)
+		describe_front(service, slot, counts, ret_sentence);
+	else
+		describe_slot(service, slot, counts, ret_sentence);
 }

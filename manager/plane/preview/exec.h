@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hsctl exec: a cgroup whose processes reach one slot of a service on the service's own addresses.
+ * hsctl exec: a cgroup whose processes reach one slot of a service on the service's own addresses;
+ * of a front, one host, by the path that clients' packets take.
  *
  * The programs stay on the cgroup as long as that lives, whatever becomes of who attached them, and
  * take each rule away with its socket. What is left to do at the end is preview_sweep().
@@ -13,14 +14,18 @@
 
 #include "plane/plane.h"
 
+struct config_front;
+
 struct exec_order {
 	const char *cgroup; /* as systemd names it */
 	unsigned slot;
 	pid_t pid; /* the command, or who becomes it: its network namespace counts */
-	const struct netns *netns; /* that, where it is known: then `pid` does not matter */
+	const struct netns *netns;	  /* that, where it is known: then `pid` does not matter */
+	const struct config_front *front; /* the settings of a front; of others not looked at */
 };
 
-/* Whether a command can be sent there: false, and why not, when the slot has no live socket. */
+/* Whether a command can be sent there: false, and why not, when the slot has no live socket; a host
+ * of a front has to be in the settings. */
 bool exec_may(const struct plane *plane, unsigned slot, struct problem *ret_refusal);
 
 /*
@@ -30,6 +35,11 @@ bool exec_may(const struct plane *plane, unsigned slot, struct problem *ret_refu
  */
 int exec_attach(struct plane *plane, const struct exec_order *order, int *ret_counts_fd,
 		struct problem *problem);
+
+/* What an owner has left, when it ends; or what all of the dead have. As preview_end() and
+ * preview_sweep(); of a front as led_end() and led_sweep(). */
+int exec_end(struct plane *plane, const struct hs_preview_owner_id *owner);
+int exec_sweep(struct plane *plane);
 
 /* Needs no privileges: the descriptor is enough. -errno of mmap(2). */
 int exec_counts(int counts_fd, struct hs_exec_counts *ret_counts);

@@ -313,6 +313,7 @@ static int start_check(struct check *check, int *connection)
 		.health = settings(slot->watch),
 		.spec = check->spec,
 		.connect_usec = connect_time(slot->watch),
+		.front = service_is_front(service) ? &service->config.front : NULL,
 		.is_connected = connection,
 		.fd = connection ? *connection : -1,
 	};

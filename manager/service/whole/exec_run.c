@@ -7,7 +7,6 @@
 #include <syslog.h>
 
 #include "plane/preview/exec.h"
-#include "plane/preview/preview.h"
 #include "service/change/smoke.h"
 #include "service/slot/orders.h"
 #include "system/journal.h"
@@ -100,7 +99,10 @@ static int attach(struct exec_run *run, const struct netns *netns, struct proble
 {
 	_cleanup_(close_fdp) int counts = -1;
 	const char *cgroup = run->cgroup;
-	struct exec_order order = {.cgroup = cgroup, .slot = run->slot, .netns = netns};
+	struct exec_order order = {.cgroup = cgroup,
+				   .slot = run->slot,
+				   .netns = netns,
+				   .front = &run->service->config.front};
 	int r;
 
 	/* it may have ended while the scope was made */
@@ -250,6 +252,6 @@ void exec_run_start(struct service *service, unsigned slot, struct request *requ
 
 void exec_run_sweep(struct service *service)
 {
-	if (service->plane && plane_has_preview(service->plane))
-		preview_sweep(service->plane);
+	if (service->plane)
+		exec_sweep(service->plane);
 }

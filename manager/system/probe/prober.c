@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/probe/prober.h"
 
+#include "plane/plane_front.h"
 #include "system/probe/prober_exec.h"
 #include "system/probe/prober_net.h"
 #include "util/macro.h"
@@ -27,19 +28,24 @@ struct prober *prober_free(struct prober *prober)
 		return NULL;
 	plugin_groups_free(prober, NULL);
 	asker_free(prober->asker);
+	if (prober->led)
+		led_end(prober->led, &prober->owner);
+	led_free(prober->led);
 	free(prober);
 	return NULL;
 }
 
+/* What is led is noted by whoever leads it: there is nothing to begin, or to end. */
 int prober_begin(struct prober *prober, struct plane *plane)
 {
-	return preview_begin(plane, &prober->owner);
+	return plane_is_front(plane) ? 0 : preview_begin(plane, &prober->owner);
 }
 
 void prober_end(struct prober *prober, struct plane *plane)
 {
 	plugin_groups_free(prober, plane);
-	preview_end(plane, &prober->owner);
+	if (!plane_is_front(plane))
+		preview_end(plane, &prober->owner);
 }
 
 int prober_start(struct prober *prober, const struct probe_target *target, probe_fn on_end,

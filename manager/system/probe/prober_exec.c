@@ -26,9 +26,10 @@ struct plugin_group {
 	unsigned slot;
 	const struct probe_spec *spec; /* which of the service's probes; not looked at */
 	char user[CONFIG_USER_MAX];
-	uint64_t mark;	     /* of the listeners that the program knows */
-	struct netns netns;  /* theirs; the descriptor is ours */
-	struct asker *asker; /* NULL: see `retry` */
+	uint64_t mark;			  /* of the listeners that the program knows */
+	struct netns netns;		  /* theirs; the descriptor is ours */
+	const struct config_front *front; /* as in struct probe_target */
+	struct asker *asker;		  /* NULL: see `retry` */
 	struct retry retry;
 	bool attached;
 	struct hs_preview_owner_id owner;
@@ -48,7 +49,7 @@ static void end_asker(struct plugin_group *group)
 {
 	group->asker = asker_free(group->asker);
 	if (group->attached)
-		preview_end(group->plane, &group->owner);
+		exec_end(group->plane, &group->owner);
 	group->attached = false;
 	group->counts_fd = close_fd(group->counts_fd);
 }
@@ -76,16 +77,32 @@ void plugin_groups_free(struct prober *prober, const struct plane *plane)
 	}
 }
 
-/* Changes when the ports of the service do. */
-static uint64_t mark_of(const struct plane *plane, const struct netns *netns)
+static uint64_t mix(uint64_t mark, uint64_t value)
+{
+	return (mark ^ value) * UINT64_C(0x100000001b3);
+}
+
+static uint64_t mark_of_front(const struct config_front *front)
+{
+	const uint8_t *bytes = (const uint8_t *)front;
+	uint64_t mark = 0;
+
+	for (size_t i = 0; i < sizeof(*front); i++)
+		mark = mix(mark, bytes[i]);
+	return mark;
+}
+
+/* Changes when the ports of the service do; of a front when anything does. */
+static uint64_t mark_of(const struct probe_run *run, const struct netns *netns)
 {
 	size_t n;
-	struct listener **listeners = plane_listeners(plane, &n);
+	struct listener **listeners = plane_listeners(run->target.plane, &n);
 	uint64_t mark = netns->inode;
 
+	if (run->target.front)
+		return mark_of_front(run->target.front);
 	for (size_t i = 0; i < n; i++)
-		mark = (mark ^ (listeners[i]->address.port | listeners[i]->address.udp << 16)) *
-		       UINT64_C(0x100000001b3);
+		mark = mix(mark, listeners[i]->address.port | listeners[i]->address.udp << 16);
 	return mark;
 }
 
@@ -100,7 +117,8 @@ static struct plugin_group *group_new(const struct probe_run *run, const struct 
 		.plane = run->target.plane,
 		.slot = run->target.slot,
 		.spec = run->target.spec,
-		.mark = mark_of(run->target.plane, netns),
+		.mark = mark_of(run, netns),
+		.front = run->target.front,
 		.netns = *netns,
 		.counts_fd = -1,
 	};
@@ -113,8 +131,7 @@ static struct plugin_group *group_new(const struct probe_run *run, const struct 
 static bool fits(const struct plugin_group *group, const struct probe_run *run,
 		 const struct netns *netns)
 {
-	return group->mark == mark_of(run->target.plane, netns) &&
-	       !strcmp(group->user, run->target.health->user);
+	return group->mark == mark_of(run, netns) && !strcmp(group->user, run->target.health->user);
 }
 
 /* That of the probe and the slot, made if it is new. NULL: no memory. */
@@ -146,7 +163,8 @@ static uint64_t missed(const struct plugin_group *group)
 	struct hs_exec_counts counts = {0};
 
 	exec_counts(group->counts_fd, &counts);
-	return counts.missed;
+	/* a host that does not answer is for the plugin to judge */
+	return counts.front ? counts.unseen + counts.blocked : counts.missed;
 }
 
 static void judge(struct exec_probe *exec, const struct errand_plugin_end *end)
@@ -234,8 +252,10 @@ static void send_run(struct plugin_group *group)
 static void on_ready(void *userdata)
 {
 	struct plugin_group *group = userdata;
-	struct exec_order order = {
-		.cgroup = asker_cgroup(group->asker), .slot = group->slot, .netns = &group->netns};
+	struct exec_order order = {.cgroup = asker_cgroup(group->asker),
+				   .slot = group->slot,
+				   .netns = &group->netns,
+				   .front = group->front};
 	struct problem problem = {0};
 	int r = owner_of_cgroup(order.cgroup, &group->owner);
 
@@ -329,14 +349,30 @@ static void on_late(struct probe_run *run)
 	probe_end(run, PROBE_VOID, "hs-plugin does not answer");
 }
 
+/* Where the plugin has to be. False: the run has ended. */
+static bool find_network(struct probe_run *run, struct netns *ret_netns)
+{
+	const struct listener *listener;
+
+	*ret_netns = NETNS_OWN;
+	if (run->target.front)
+		return probe_find_port(run, true);
+	listener = probe_find_listener(run, true);
+	if (listener)
+		*ret_netns = listener->netns;
+	return listener;
+}
+
 static void start(struct probe_run *run)
 {
-	const struct listener *listener = probe_find_listener(run, true);
-	struct exec_probe *exec = listener ? calloc(1, sizeof(*exec)) : NULL;
-	struct plugin_group *group = exec ? get_group(run, &listener->netns) : NULL;
+	struct exec_probe *exec;
+	struct plugin_group *group;
+	struct netns netns;
 
-	if (!listener)
+	if (!find_network(run, &netns))
 		return;
+	exec = calloc(1, sizeof(*exec));
+	group = exec ? get_group(run, &netns) : NULL;
 	run->exec = exec;
 	if (!group) {
 		probe_end(run, PROBE_VOID, "the plugin cannot be run: out of memory");

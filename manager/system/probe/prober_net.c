@@ -32,12 +32,13 @@ static int open_socket(struct probe_run *run, const struct listener *listener)
 static int take_connection(struct probe_run *run)
 {
 	run->fd = run->target.fd;
-	run->dest.ss_family = AF_UNIX;
+	run->dest.ss_family = run->asked.ss_family = AF_UNIX;
 	run->target.is_connected = false;
 	return 0;
 }
 
-static int begin_connection(struct probe_run *run)
+/* To a slot. With an error the run has ended. */
+static int reach_slot(struct probe_run *run)
 {
 	const struct listener *listener = probe_find_listener(run, false);
 	char text[ADDRESS_TEXT_MAX];
@@ -46,11 +47,57 @@ static int begin_connection(struct probe_run *run)
 	if (!listener)
 		return -ENOENT;
 	r = open_socket(run, listener);
-	if (r < 0) {
+	if (r < 0)
 		probe_end(run, PROBE_VOID, "%s cannot be probed from here: %s",
 			  address_describe(&listener->address, text), strerror(-r));
+	run->asked = run->dest;
+	return r;
+}
+
+static int open_led(struct probe_run *run, uint16_t port)
+{
+	const struct probe_target *target = &run->target;
+	_cleanup_(close_fdp) int fd = -1;
+	struct hs_led_path path;
+	int r = leading_path(target->plane, target->front, target->slot, port, &path);
+
+	if (r < 0)
 		return r;
-	}
+	led_to(path.asked, path.port, &run->asked);
+	fd = socket(run->asked.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	r = led_direct(run->prober->led, &run->prober->owner, &path, fd, &run->dest);
+	if (r < 0)
+		return r;
+	run->fd = steal_fd(&fd);
+	run->is_led = true;
+	return 0;
+}
+
+/* To a host of a front, by the path of clients' packets. Likewise. */
+static int reach_host(struct probe_run *run)
+{
+	uint16_t port = probe_find_port(run, false);
+	int r = -ENOENT;
+
+	if (!port || !probe_can_lead(run))
+		return r;
+	r = open_led(run, port);
+	if (r < 0)
+		probe_end(
+			run, PROBE_VOID, "host %u cannot be probed from here: %s", run->target.slot,
+			r == -EAFNOSUPPORT ? "its address is of another family than all of Address="
+					   : strerror(-r));
+	return r;
+}
+
+static int begin_connection(struct probe_run *run)
+{
+	int r = run->target.front ? reach_host(run) : reach_slot(run);
+
+	if (r < 0)
+		return r;
 	if (connect(run->fd, (struct sockaddr *)&run->dest, reach_size(&run->dest)) < 0 &&
 	    errno != EINPROGRESS) {
 		r = -errno;
@@ -80,6 +127,8 @@ static void take_back(struct probe_run *run)
 	/* ends it, whoever else has a descriptor of it; at a path by the latter */
 	if (run->fd >= 0 && !run->answered && connect(run->fd, &nowhere, sizeof(nowhere)) < 0)
 		shutdown(run->fd, SHUT_RDWR);
+	if (run->is_led && run->prober->led)
+		led_forget(run->prober->led, run->fd);
 	run->fd = close_fd(run->fd);
 }
 
@@ -88,13 +137,13 @@ static void take_back(struct probe_run *run)
 static void fill(struct errand *errand, const struct probe_run *run)
 {
 	const struct config_health *health = run->target.health;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&run->dest;
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&run->dest;
-	bool is_v6 = run->dest.ss_family == AF_INET6;
-	bool at_path = run->dest.ss_family == AF_UNIX;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&run->asked;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&run->asked;
+	bool is_v6 = run->asked.ss_family == AF_INET6;
+	bool at_path = run->asked.ss_family == AF_UNIX;
 	char ip[INET6_ADDRSTRLEN] = "";
 
-	inet_ntop(run->dest.ss_family, is_v6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr, ip,
+	inet_ntop(run->asked.ss_family, is_v6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr, ip,
 		  sizeof(ip));
 	*errand = (struct errand) {
 		.id = run->id,

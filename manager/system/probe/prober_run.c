@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "plane/plane_front.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -70,12 +71,37 @@ static bool is_connected(const struct probe_run *run)
 	       info.tcpi_bytes_acked > 0;
 }
 
+static void make_void(struct probe_run *run, const char *template, unsigned host)
+{
+	run->result.verdict = PROBE_VOID;
+	problem_set(&run->result.words, 0, template, host);
+}
+
+/* Whatever has answered: it counts only by the path that clients' packets take. */
+static void check_path(struct probe_run *run)
+{
+	struct led_landing landing;
+
+	if (run->fd < 0 || !run->prober->led || led_landed(run->prober->led, run->fd, &landing) < 0)
+		return;
+	if (landing.held)
+		make_void(run, "packets could not be sent to host %u as those of clients are",
+			  run->target.slot);
+	else if (!landing.led && (run->result.verdict == PROBE_GOOD || is_connected(run)))
+		make_void(run,
+			  "did not go to host %u as packets of clients do: its route leads by "
+			  "another device, or another program took it",
+			  run->target.slot);
+}
+
 /* Whatever has answered: it counts only if it was the slot. Where the selector was not asked, that
  * is no slot's fault. */
 static void check_landing(struct probe_run *run)
 {
 	struct preview_landing landing = {0};
 
+	if (run->is_led && run->result.verdict != PROBE_VOID)
+		check_path(run);
 	if (!run->has_rule || run->result.verdict == PROBE_VOID ||
 	    preview_landed(run->target.plane, &run->key, &landing) < 0)
 		return;
@@ -179,6 +205,63 @@ const struct listener *probe_find_listener(struct probe_run *run, bool udp)
 		snprintf(port, sizeof(port), "TCP port %u", run->target.spec->port);
 	probe_end(run, PROBE_BAD, "it does not listen on %s", port);
 	return NULL;
+}
+
+/* ---- fronts ---- */
+
+/* 0: none. */
+static uint16_t find_port(const struct probe_run *run, bool udp)
+{
+	const struct config_front *front = run->target.front;
+	const struct probe_spec *spec = run->target.spec;
+	uint16_t best = 0;
+
+	for (unsigned i = 0; i < front->n_ports; i++) {
+		const struct config_port *port = &front->ports[i];
+
+		if ((!port->tcp && !udp) || (spec->port && spec->port != port->port))
+			continue;
+		if (!best || probe_port_rank(spec, port->port) < probe_port_rank(spec, best))
+			best = port->port;
+	}
+	return best;
+}
+
+uint16_t probe_find_port(struct probe_run *run, bool udp)
+{
+	uint16_t port = find_port(run, udp);
+
+	if (!port && run->target.spec->port)
+		probe_end(run, PROBE_VOID, "TCP port %u is none of Ports=", run->target.spec->port);
+	else if (!port)
+		probe_end(run, PROBE_VOID, "none of Ports= is one of TCP");
+	return port;
+}
+
+bool probe_can_lead(struct probe_run *run)
+{
+	struct problem problem = {0};
+	bool first;
+	int r;
+
+	if (run->prober->led && led_is_stale(run->prober->led))
+		run->prober->led = led_free(run->prober->led);
+	first = !run->prober->led;
+	r = plane_is_front(run->target.plane)
+		    ? leading_open(run->target.plane, &run->prober->led, &problem)
+		    : problem_set(&problem, -ENODEV, "its front is not there");
+
+	/* what the hsd before has left */
+	if (!r && first)
+		(void)led_sweep(run->prober->led);
+	if (!r && first)
+		r = led_begin(run->prober->led, &run->prober->owner);
+	if (r && first)
+		run->prober->led = led_free(run->prober->led);
+	if (r)
+		probe_end(run, PROBE_VOID, "host %u cannot be probed: %s", run->target.slot,
+			  problem.text[0] ? problem.text : strerror(-r));
+	return !r;
 }
 
 /* ---- the beginning ---- */

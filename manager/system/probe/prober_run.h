@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 
+#include "plane/preview/leading.h"
 #include "plane/preview/preview.h"
 #include "system/probe/asker.h"
 #include "system/probe/probing.h"
@@ -19,6 +20,7 @@ struct prober {
 	sd_event *event;
 	sd_bus *bus;
 	struct hs_preview_owner_id owner; /* this process */
+	struct led *led;		  /* of fronts; NULL: not needed yet */
 	struct asker *asker;		  /* for TCP and HTTP. NULL: not needed yet, or `retry` */
 	struct retry retry;
 	struct probe_run *net_runs;
@@ -55,8 +57,10 @@ struct probe_run {
 	int fd; /* whoever else has it: with it we can end the connection. -1: none */
 	bool answered;
 	struct sockaddr_storage dest;
+	struct sockaddr_storage asked; /* the service's address; of a front the host's is `dest` */
 	struct hs_preview_key key;
 	bool has_rule;
+	bool is_led; /* noted as a led connection */
 
 	struct exec_probe *exec;
 };
@@ -75,6 +79,12 @@ _printf_(3, 4) void probe_end(struct probe_run *run, enum probe_verdict verdict,
  * slot has a socket.
  * Ends the run and returns NULL when there is none. */
 const struct listener *probe_find_listener(struct probe_run *run, bool udp);
+
+/* The port of a front that is meant, likewise, if `udp` is not asked for by TCP only. 0: the run
+ * was ended. */
+uint16_t probe_find_port(struct probe_run *run, bool udp);
+/* What leads connections to hosts is ready. Else the run was ended. */
+bool probe_can_lead(struct probe_run *run);
 
 /* One has failed: later each time, up to RETRY_MAX. */
 void retry_later(struct retry *retry, const char *why);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "core/config_front.h"
 #include "core/config_health.h"
 #include "plane/plane.h"
 #include "util/problem.h"
@@ -12,8 +13,9 @@ struct probe_target {
 	struct plane *plane;
 	unsigned slot;
 	const struct config_health *health;
-	const struct probe_spec *spec; /* both outlive the run */
 	uint64_t connect_usec; /* how long it may take to be connected; 0 = as long as Timeout= */
+	const struct probe_spec *spec;
+	const struct config_front *front; /* NULL: its slots are no hosts. All outlive the run */
 	/* a connection to the slot's AF_UNIX socket, for prober_start() to take over unless it
 	 * fails; without that one is made, by TCP */
 	bool is_connected;
