@@ -42,7 +42,7 @@ int hs_front_fwd(struct xdp_md *ctx);
 /* What is known of a packet on its way. */
 struct passage {
 	struct hs_packet packet;
-	struct hs_front_flow_key key;
+	struct hs_front_flow_key key __attribute__((aligned(8))); /* read as numbers */
 	__u64 word, now, client_mac;
 	__u32 hash; /* of the flow */
 	__u32 tick;
@@ -71,16 +71,18 @@ static __always_inline struct hs_control *the_control(void)
 /* ---- which host a flow that begins gets ---- */
 
 /* By the table. */
-static __always_inline __u32 places_by_table(const struct passage *passage)
+static __noinline __u32 places_by_table(struct passage *passage)
 {
-	const struct hs_client client = hs_client_of(passage->key.client);
 	struct hs_table *table = the_table();
+	struct hs_client client;
 
 	if (!table)
 		return HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE);
 	/* a fragment without ports */
 	if (!passage->has_ports && copy_of(table, passage->word)->spread.by != HS_BY_CLIENT)
 		return HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE);
+	/* not before the look-ups: it would be kept on the stack meanwhile, and that is short */
+	client = hs_client_of(passage->key.client);
 	return (__u32)hs_places_again(client.high, client.low, bpf_ntohs(passage->key.client_port));
 }
 
