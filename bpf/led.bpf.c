@@ -75,7 +75,8 @@ struct {
 /* A packet, as far as it was read. */
 struct packet {
 	struct hs_led_key key;
-	__u32 transport; /* where its header is */
+	__u32 network;	 /* where its header is; */
+	__u32 transport; /* likewise */
 	__u8 ipv6;
 	__u8 fragment; /* no ports */
 };
@@ -103,14 +104,14 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct packet *packe
 
 	/* what this machine sends has no header between; but for fragments: a header of their own
 	 */
-	if (bpf_skb_load_bytes(skb, ETHERNET + 6, &key->protocol, 1) ||
-	    bpf_skb_load_bytes(skb, ETHERNET + IPV6_SOURCE, ends, sizeof(ends)))
+	if (bpf_skb_load_bytes(skb, packet->network + 6, &key->protocol, 1) ||
+	    bpf_skb_load_bytes(skb, packet->network + IPV6_SOURCE, ends, sizeof(ends)))
 		return -1;
 	__builtin_memcpy(key->incoming ? key->peer : key->own, ends, 16);
 	__builtin_memcpy(key->incoming ? key->own : key->peer, ends + 16, 16);
 	packet->ipv6 = 1;
 	packet->fragment = key->protocol == 44;
-	packet->transport = ETHERNET + IPV6_HEADER;
+	packet->transport = packet->network + IPV6_HEADER;
 	return 0;
 }
 
@@ -121,16 +122,33 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct packet *packe
 	__be16 cut;
 	__be32 ends[2];
 
-	if (bpf_skb_load_bytes(skb, ETHERNET, &first, 1) ||
-	    bpf_skb_load_bytes(skb, ETHERNET + 6, &cut, 2) ||
-	    bpf_skb_load_bytes(skb, ETHERNET + 9, &key->protocol, 1) ||
-	    bpf_skb_load_bytes(skb, ETHERNET + IPV4_SOURCE, ends, sizeof(ends)))
+	if (bpf_skb_load_bytes(skb, packet->network, &first, 1) ||
+	    bpf_skb_load_bytes(skb, packet->network + 6, &cut, 2) ||
+	    bpf_skb_load_bytes(skb, packet->network + 9, &key->protocol, 1) ||
+	    bpf_skb_load_bytes(skb, packet->network + IPV4_SOURCE, ends, sizeof(ends)))
 		return -1;
 	hs_map_ipv4(key->incoming ? key->peer : key->own, ends[0]);
 	hs_map_ipv4(key->incoming ? key->own : key->peer, ends[1]);
 	packet->fragment = (cut & bpf_htons(FRAGMENT)) != 0;
-	packet->transport = ETHERNET + (first & 0xf) * 4;
+	packet->transport = packet->network + (first & 0xf) * 4;
 	return 0;
+}
+
+/*
+ * Where the network header is, for who is handed a packet that came in: behind the Ethernet header,
+ * or, where XDP in generic mode has copied the packet before, at the front. The kernel moves to the
+ * former by skb->mac_len, which such a copy does not get (skb_pp_cow_data(), Linux 6.9 to 6.18).
+ */
+static __always_inline __u32 find_network(struct __sk_buff *skb)
+{
+	__u32 front[3], ethernet[3];
+
+	if (bpf_skb_load_bytes(skb, 0, front, sizeof(front)) ||
+	    bpf_skb_load_bytes_relative(skb, 0, ethernet, sizeof(ethernet), BPF_HDR_START_MAC))
+		return ETHERNET;
+	return front[0] == ethernet[0] && front[1] == ethernet[1] && front[2] == ethernet[2]
+		       ? ETHERNET
+		       : 0;
 }
 
 /* -1: not TCP or UDP over Ethernet. */
@@ -170,12 +188,12 @@ static __always_inline __u64 sum_flags(const struct packet *packet)
 static __always_inline int write_ipv4(struct __sk_buff *skb, const struct packet *packet,
 				      const __u8 from[16], const __u8 to[16])
 {
-	__u32 at = ETHERNET + (packet->key.incoming ? IPV4_SOURCE : IPV4_DEST);
+	__u32 at = packet->network + (packet->key.incoming ? IPV4_SOURCE : IPV4_DEST);
 	__be32 before = ((const __be32 *)from)[3], after = ((const __be32 *)to)[3];
 
 	if (bpf_l4_csum_replace(skb, sum_offset(packet), before, after,
 				sum_flags(packet) | BPF_F_PSEUDO_HDR | 4) ||
-	    bpf_l3_csum_replace(skb, ETHERNET + IPV4_SUM, before, after, 4) ||
+	    bpf_l3_csum_replace(skb, packet->network + IPV4_SUM, before, after, 4) ||
 	    bpf_skb_store_bytes(skb, at, &after, 4, 0))
 		return -1;
 	return 0;
@@ -187,7 +205,7 @@ static __always_inline int write_ipv4(struct __sk_buff *skb, const struct packet
 static __always_inline int write_ipv6(struct __sk_buff *skb, const struct packet *packet,
 				      const __u8 from[16], const __u8 to[16])
 {
-	__u32 at = ETHERNET + (packet->key.incoming ? IPV6_SOURCE : IPV6_DEST);
+	__u32 at = packet->network + (packet->key.incoming ? IPV6_SOURCE : IPV6_DEST);
 	__u64 flags = sum_flags(packet) | (packet->key.incoming ? 0 : BPF_F_PSEUDO_HDR);
 	__s64 change = bpf_csum_diff((__be32 *)from, 16, (__be32 *)to, 16, 0);
 
@@ -334,7 +352,7 @@ SEC("tc")
 int hs_led_egress(struct __sk_buff *skb)
 {
 	struct hs_led_socket *socket;
-	struct packet packet = {};
+	struct packet packet = {.network = ETHERNET};
 	struct hs_led_flow *flow;
 	__u64 cookie;
 
@@ -358,7 +376,10 @@ int hs_led_ingress(struct __sk_buff *skb)
 	struct hs_led_socket *socket;
 	struct hs_led_flow *flow;
 
-	if (!is_on() || read_packet(skb, &packet) || packet.fragment)
+	if (!is_on())
+		return GO_ON;
+	packet.network = find_network(skb);
+	if (read_packet(skb, &packet) || packet.fragment)
 		return GO_ON;
 	flow = bpf_map_lookup_elem(&hs_led_flows, &packet.key);
 	if (!flow)

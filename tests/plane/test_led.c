@@ -7,6 +7,9 @@
 #include "cases.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -159,6 +162,39 @@ static void checksums_that_the_device_makes(void **state)
 static void checksums_that_the_device_makes_ipv6(void **state)
 {
 	goes_to_each(*state, &(struct scene) {.mode = FRONT_DSR, .ipv6 = true}, true);
+}
+
+/* A program of XDP in generic mode, as a front's own on some devices: the kernel hands on a copy of
+ * each packet, in which it finds the network header elsewhere. */
+static void behind_xdp(struct rig *rig, struct scene *scene)
+{
+	static const struct bpf_insn pass[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .prog_flags = BPF_F_XDP_HAS_FRAGS);
+	int ifindex, fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "hs_pass", "GPL", pass, ARRAY_SIZE(pass),
+					&options);
+
+	assert_true(fd >= 0);
+	begin(rig, scene, false);
+	ifindex = (int)scene->hosts.ifindex;
+	assert_int_equal(bpf_xdp_attach(ifindex, fd, XDP_FLAGS_SKB_MODE, NULL), 0);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(ask_led(scene, i % 2), 'A' + i % 2);
+	assert_int_equal(bpf_xdp_detach(ifindex, XDP_FLAGS_SKB_MODE, NULL), 0);
+	close(fd);
+	end(scene);
+}
+
+static void behind_xdp_in_generic_mode(void **state)
+{
+	behind_xdp(*state, &(struct scene) {.mode = FRONT_DSR});
+}
+
+static void behind_xdp_in_generic_mode_ipv6(void **state)
+{
+	behind_xdp(*state, &(struct scene) {.mode = FRONT_DSR, .ipv6 = true});
 }
 
 static void nat(void **state)
@@ -633,6 +669,8 @@ int main(void)
 		BARE_CASE(dsr_datagrams_ipv6),
 		BARE_CASE(checksums_that_the_device_makes),
 		BARE_CASE(checksums_that_the_device_makes_ipv6),
+		BARE_CASE(behind_xdp_in_generic_mode),
+		BARE_CASE(behind_xdp_in_generic_mode_ipv6),
 		BARE_CASE(nat),
 		BARE_CASE(nat_ipv6),
 		BARE_CASE(the_front_has_the_address_itself),
