@@ -43,8 +43,8 @@ int hs_front_fwd(struct xdp_md *ctx);
 struct passage {
 	struct hs_packet packet;
 	struct hs_front_flow_key key __attribute__((aligned(8))); /* read as numbers */
-	__u64 word, now, client_mac;
-	__u32 hash; /* of the flow */
+	__u64 word, client_mac;
+	__u32 hash; /* of the flow; 0: nobody has asked for it */
 	__u32 tick;
 	__u32 choice;	/* HS_CHOICE(), as for traces */
 	__u8 is_known;	/* of a flow that is remembered */
@@ -68,6 +68,16 @@ static __always_inline struct hs_control *the_control(void)
 			its_counts->field++;                         \
 	} while (0)
 
+/* A flow that is known does without. */
+static __always_inline __u32 hash_of(struct passage *passage)
+{
+	struct hs_control *control = the_control();
+
+	if (!passage->hash && control)
+		passage->hash = hs_ends_hash(control->hash_key, &passage->key);
+	return passage->hash;
+}
+
 /* ---- which host a flow that begins gets ---- */
 
 /* By the table. */
@@ -88,7 +98,8 @@ static __noinline __u32 places_by_table(struct passage *passage)
 
 static __noinline __u32 host_by_word(struct passage *passage)
 {
-	struct hs_flow flow = {.hash = passage->hash, .sport = bpf_ntohs(passage->key.client_port)};
+	struct hs_flow flow = {.hash = hash_of(passage),
+			       .sport = bpf_ntohs(passage->key.client_port)};
 	struct hs_control *control = the_control();
 	struct hs_front *front = the_front();
 	__u64 word = passage->word;
@@ -123,7 +134,8 @@ static __noinline int fell(struct passage *passage, __u32 wanted, __u32 got)
 {
 	struct hs_front_counts *counts = front_counts();
 	struct hs_counters *counters = counters_of(got);
-	struct hs_flow flow = {.hash = passage->hash, .sport = bpf_ntohs(passage->key.client_port)};
+	struct hs_flow flow = {.hash = hash_of(passage),
+			       .sport = bpf_ntohs(passage->key.client_port)};
 
 	if (!counts)
 		return 0;
@@ -178,7 +190,7 @@ static __always_inline int is_in_budget(const struct hs_front *front, __u64 now)
 	return 1;
 }
 
-static __always_inline void count_begun(__u32 host, __u64 now)
+static __always_inline void count_begun(__u32 host)
 {
 	struct hs_front_traffic *traffic = traffic_of(host);
 
@@ -186,17 +198,19 @@ static __always_inline void count_begun(__u32 host, __u64 now)
 	if (!traffic)
 		return;
 	traffic->flows++;
-	traffic->recent = hs_recent_add(traffic->recent, hs_recent_period(now));
+	traffic->recent =
+		hs_recent_add(traffic->recent, hs_recent_period(bpf_ktime_get_coarse_ns()));
 }
 
-static __always_inline void count_opened(__u32 host, __u64 now)
+static __always_inline void count_opened(__u32 host)
 {
 	struct hs_counters *counters = counters_of(host);
 
 	if (!counters)
 		return;
 	hs_count(counters->opened);
-	counters->recent = hs_recent_add(counters->recent, hs_recent_period(now));
+	counters->recent =
+		hs_recent_add(counters->recent, hs_recent_period(bpf_ktime_get_coarse_ns()));
 }
 
 /* `in_place`: of one that is remembered already, and costs nobody's place. */
@@ -209,13 +223,13 @@ __noinline int hs_remember(struct passage *passage, __u32 host, __u32 in_place)
 	if (!front || !passage || host >= HS_SLOTS_MAX)
 		return 0;
 	udp = passage->key.protocol == HS_PROTO_UDP;
-	flow.begun_ns = passage->now;
+	flow.begun_ns = bpf_ktime_get_coarse_ns();
 	flow.seen = passage->tick;
 	flow.client_mac = passage->client_mac;
 	flow.epoch = front->hosts[host].epoch;
 	if (udp)
 		flow.marks = HS_FRONT_ESTABLISHED;
-	if (!in_place && !is_in_budget(front, passage->now)) {
+	if (!in_place && !is_in_budget(front, flow.begun_ns)) {
 		count_here(unremembered);
 		return 0;
 	}
@@ -239,11 +253,11 @@ __noinline int hs_begin(struct passage *passage, __u32 in_place)
 	if (host >= HS_SLOTS_MAX || !control)
 		return host;
 	passage->begins = 1;
-	count_begun(host, passage->now);
+	count_begun(host);
 	if (passage->key.protocol == HS_PROTO_UDP) {
 		if (control->flow_mode == HS_FLOW_NONE)
 			return host;
-		count_opened(host, passage->now);
+		count_opened(host);
 	}
 	hs_remember(passage, host, in_place);
 	return host;
@@ -283,7 +297,7 @@ static __noinline int establish(struct passage *passage, struct hs_front_flow *f
 	flow.marks |= HS_FRONT_ESTABLISHED;
 	if (!bpf_map_update_elem(&hs_front_flows, &passage->key, &flow, BPF_ANY))
 		bpf_map_delete_elem(&hs_front_fresh, &passage->key);
-	count_opened(flow.host, passage->now);
+	count_opened(flow.host);
 	return 0;
 }
 
@@ -333,7 +347,7 @@ static __always_inline __u32 host_of_stream(struct passage *passage)
 	if (flow && stays(front, passage, flow)) {
 		if (!(flow->marks & HS_FRONT_ESTABLISHED) && !is_error) {
 			flow->marks |= HS_FRONT_ESTABLISHED;
-			count_opened(flow->host, passage->now);
+			count_opened(flow->host);
 		}
 		return follow(passage, flow);
 	}
@@ -528,7 +542,7 @@ static __always_inline void fill_outer(const struct hs_front *front,
 
 	hs_copy_ip(outer->source, host->outer);
 	hs_copy_ip(outer->dest, host->ip);
-	outer->flow_label = passage->hash & 0xfffff;
+	outer->flow_label = hash_of(passage) & 0xfffff;
 	outer->has_second = 0;
 	if (second >= HS_SLOTS_MAX)
 		return;
@@ -583,7 +597,6 @@ static __always_inline int change(struct xdp_md *ctx, const struct hs_front *fro
 static __always_inline int send(struct xdp_md *ctx, const struct hs_front *front,
 				struct passage *passage, __u32 number)
 {
-	__u32 length = (__u32)bpf_xdp_get_buff_len(ctx);
 	struct hs_front_traffic *traffic = traffic_of(number);
 	struct way way;
 	int r;
@@ -601,7 +614,7 @@ static __always_inline int send(struct xdp_md *ctx, const struct hs_front *front
 	}
 	if (traffic) {
 		traffic->packets++;
-		traffic->bytes += length;
+		traffic->bytes += (__u32)passage->packet.l3 + passage->packet.size;
 	}
 	return leave(ctx, &way);
 }
@@ -713,7 +726,7 @@ static __noinline int answer(struct xdp_md *ctx, struct passage *passage)
 	traffic = traffic_of(host);
 	if (traffic) {
 		traffic->back_packets++;
-		traffic->back_bytes += frame.length;
+		traffic->back_bytes += (__u32)packet->l3 + packet->size;
 	}
 	return leave(ctx, &way);
 }
@@ -728,19 +741,40 @@ __noinline int hs_address(struct passage *passage)
 				: HS_FRONT_ADDRESSES_MAX;
 }
 
+/* The kernel's jiffies, of which there are 100 to 1000 in a second, by 32: a tick is longer, or as
+ * good as that. */
+#define PERIOD_SHIFT 5
+
+static __always_inline __u32 present_tick(void)
+{
+	__u32 zero = 0;
+	struct hs_front_pace *pace = bpf_map_lookup_elem(&hs_front_pace, &zero);
+	__u64 period = (bpf_jiffies64() >> PERIOD_SHIFT) + 1;
+
+	if (!pace)
+		return 0;
+	if (pace->period != period) {
+		pace->tick = hs_front_tick(bpf_ktime_get_coarse_ns());
+		pace->period = period;
+	}
+	return pace->tick;
+}
+
 /* 0: `passage` is filled, but for who the flow is of. -1: it cannot be read. */
 static __noinline int look(struct xdp_md *ctx, struct passage *passage)
 {
 	struct hs_frame frame = frame_of(ctx);
 	const __u8 *ethernet;
+	int r = hs_parse(&frame, &passage->packet);
 
-	if (hs_parse(&frame, &passage->packet) != HS_PARSED)
+	if (r == HS_MALFORMED)
+		r = parse_whole(ctx, &passage->packet);
+	if (r != HS_PARSED)
 		return -1;
 	passage->has_ports = 1;
 	if (passage->packet.marks & HS_PACKET_LATER && recall_fragment(&passage->packet))
 		passage->has_ports = 0;
-	passage->now = bpf_ktime_get_coarse_ns();
-	passage->tick = hs_front_tick(passage->now);
+	passage->tick = present_tick();
 	passage->choice = HS_CHOICE(HS_SLOT_NONE, HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE));
 	passage->key.protocol = passage->packet.protocol;
 	ethernet = hs_at(&frame, 0, HS_ETHERNET);
@@ -757,7 +791,6 @@ static __always_inline int forward(struct xdp_md *ctx, const struct hs_control *
 	hs_copy_ip(passage->key.client, passage->packet.source);
 	passage->key.client_port = passage->packet.source_port;
 	passage->key.port = passage->packet.dest_port;
-	passage->hash = hs_ends_hash(control->hash_key, &passage->key);
 	passage->word = *(const volatile __u64 *)&control->word;
 	if (front->mode != HS_FRONT_NAT)
 		passage->client_mac = 0;
@@ -783,7 +816,7 @@ int hs_front_fwd(struct xdp_md *ctx)
 
 	if (!control || !front || front->layout != HS_FRONT_LAYOUT || look(ctx, &passage))
 		return XDP_PASS;
-	address = hs_address(&passage);
+	address = hs_same_ip(front->addresses[0], passage.packet.dest) ? 0 : hs_address(&passage);
 	if (address < HS_FRONT_ADDRESSES_MAX) {
 		passage.key.address = (__u8)address;
 		return forward(ctx, control, front, &passage);

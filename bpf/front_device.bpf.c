@@ -117,6 +117,8 @@ static __noinline int service_of(struct xdp_md *ctx)
 	int r = hs_parse(&frame, &packet);
 	__u32 *index;
 
+	if (r == HS_MALFORMED)
+		r = parse_whole(ctx, &packet);
 	if (r == HS_MALFORMED) {
 		counts = device_counts();
 		if (counts)
@@ -130,6 +132,28 @@ static __noinline int service_of(struct xdp_md *ctx)
 	return index ? (int)*index : -1;
 }
 
+/* The first ones by jumps that the kernel writes for us: what is looked up costs more, most of all
+ * where indirect jumps are made safe. */
+static __always_inline void hand_over(struct xdp_md *ctx, int index)
+{
+	switch (index) {
+	case 0:
+		bpf_tail_call_static(ctx, &hs_front_progs, 0);
+		break;
+	case 1:
+		bpf_tail_call_static(ctx, &hs_front_progs, 1);
+		break;
+	case 2:
+		bpf_tail_call_static(ctx, &hs_front_progs, 2);
+		break;
+	case 3:
+		bpf_tail_call_static(ctx, &hs_front_progs, 3);
+		break;
+	default:
+		bpf_tail_call(ctx, &hs_front_progs, index);
+	}
+}
+
 SEC("xdp.frags")
 int hs_front_dev(struct xdp_md *ctx)
 {
@@ -138,7 +162,7 @@ int hs_front_dev(struct xdp_md *ctx)
 
 	if (index < 0)
 		return XDP_PASS;
-	bpf_tail_call(ctx, &hs_front_progs, index);
+	hand_over(ctx, index);
 	counts = device_counts();
 	if (counts)
 		hs_count(counts->unserved);

@@ -156,10 +156,17 @@ _Static_assert(sizeof(struct hs_front_counts) == sizeof(struct hs_front_traffic)
 #define HS_FRONT_TRAFFIC_SERVICE HS_SLOTS_MAX
 #define HS_FRONT_TRAFFIC_MAX	 (HS_SLOTS_MAX + 1)
 
-/* The one value of map "front/pace" (per-CPU array): the budget of flows that are remembered. */
+/* The one value of map "front/pace" (per-CPU array): the budget of flows that are remembered, and
+ * the time. Writer: the service's program. */
 struct hs_front_pace {
 	__u64 paid_ns; /* until when it is paid */
+	/* to ask for the time costs as much as to read a packet: it is asked anew when this number
+	 * of the kernel's has changed */
+	__u64 period;
+	__u32 tick; /* as in struct hs_front_flow */
+	__u32 pad;
 };
+_Static_assert(sizeof(struct hs_front_pace) == 24, "layout of map front/pace");
 
 /* ---- of the device ---- */
 

@@ -13,13 +13,28 @@ struct {
 	__type(value, struct hs_front_fragment_ports);
 } hs_front_frags SEC(".maps");
 
+/* What can be read of it: as a rule all of it. */
 static __always_inline struct hs_frame frame_of(struct xdp_md *ctx)
 {
 	return (struct hs_frame) {
 		.data = (__u8 *)(long)ctx->data,
 		.end = (__u8 *)(long)ctx->data_end,
-		.length = (__u32)bpf_xdp_get_buff_len(ctx),
+		.length = (__u32)(ctx->data_end - ctx->data),
 	};
+}
+
+/* A frame that seems to end before its packet does may go on elsewhere: a large one does. Apart, as
+ * it costs more to ask than to read the headers. */
+static __noinline int parse_whole(struct xdp_md *ctx, struct hs_packet *packet)
+{
+	struct hs_frame frame = frame_of(ctx);
+	__u32 length = (__u32)bpf_xdp_get_buff_len(ctx);
+
+	if (length == frame.length)
+		return HS_MALFORMED;
+	frame.length = length;
+	__builtin_memset(packet, 0, sizeof(*packet));
+	return hs_parse(&frame, packet);
 }
 
 static __always_inline void fragment_of(const struct hs_packet *packet,

@@ -8,231 +8,28 @@
 #include "cases.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "core/config_front.h"
 #include "core/spread.h"
-#include "frames.h"
 #include "hs_front.h"
-#include "plane/front/front.h"
 #include "plane/plane_state.h"
 #include "plane/table.h"
+#include "stand.h"
 
-#define DEVICE	   "front0"
-#define OWN_MAC	   "02:00:00:00:00:01"
-#define CLIENT_MAC "02:00:00:00:00:99"
-#define SERVICE	   "198.51.100.10"
-#define SERVICE6   "2001:db8:1::10"
-#define CLIENT	   "203.0.113.5"
-#define CLIENT6	   "2001:db8:2::5"
-#define FIN	   0x01
-#define SYN	   0x02
-#define RST	   0x04
-#define ACK	   0x10
-
-static const char *const hosts[] = {"192.0.2.11", "192.0.2.12", "192.0.2.13"};
-static const char *const hosts6[] = {"2001:db8::11", "2001:db8::12", "2001:db8::13"};
-static const char *const macs[] = {"02:00:00:00:00:11", "02:00:00:00:00:12", "02:00:00:00:00:13"};
-
-struct stand {
-	struct rig *rig;
-	int tap;
-	uint32_t ifindex;
-	struct config_front config;
-	struct front *front;
-	int program; /* of the device */
-};
-
-/* ---- the stand ---- */
-
-static void command(const char *template, ...)
-{
-	char text[256];
-	va_list args;
-
-	va_start(args, template);
-	vsnprintf(text, sizeof(text), template, args);
-	va_end(args);
-	if (system(text))
-		fail_msg("this has failed: %s", text);
-}
-
-static int open_tap(const char *name)
-{
-	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-
-	memcpy(request.ifr_name, name, strlen(name));
-	assert_true(fd >= 0);
-	assert_int_equal(ioctl(fd, TUNSETIFF, &request), 0);
-	return fd;
-}
-
-static void make_device(struct stand *stand)
-{
-	stand->tap = open_tap(DEVICE);
-	command("ip link set " DEVICE " address " OWN_MAC " up");
-	command("ip addr add 192.0.2.1/24 dev " DEVICE);
-	command("ip -6 addr add 2001:db8::1/64 dev " DEVICE " nodad");
-	for (unsigned i = 0; i < ARRAY_SIZE(hosts); i++) {
-		command("ip neigh add %s lladdr %s dev " DEVICE " nud permanent", hosts[i],
-			macs[i]);
-		command("ip neigh add %s lladdr %s dev " DEVICE " nud permanent", hosts6[i],
-			macs[i]);
-	}
-	stand->ifindex = if_nametoindex(DEVICE);
-}
-
-static void add_address(struct config_front *config, const char *text)
-{
-	assert_int_equal(front_address_parse(text, config->addresses[config->n_addresses++].ip), 0);
-}
-
-static void set_host(struct config_front *config, unsigned host, const char *text)
-{
-	config->n_hosts += !config->hosts[host].given;
-	config->hosts[host].given = true;
-	config->hosts[host].weight = 100;
-	assert_int_equal(front_address_parse(text, config->hosts[host].address.ip), 0);
-}
-
-static struct config_front config_of(unsigned mode, const char *const given[])
-{
-	struct config_front config = {.mode = mode, .flows = 65536, .new_flows = 100000};
-
-	memcpy(config.device, DEVICE, sizeof(DEVICE));
-	config.ports[0] = (struct config_port) {.port = 443, .tcp = true, .udp = true};
-	config.ports[1] = (struct config_port) {.port = 80, .tcp = true};
-	config.n_ports = 2;
-	for (unsigned i = 0; i < 3; i++)
-		set_host(&config, i, given[i]);
-	return config;
-}
-
-static struct front_maps maps_of(const struct plane *plane)
-{
-	return (struct front_maps) {
-		.control = plane->control_fd,
-		.counters = plane->counters_fd,
-		.events = plane->events_fd,
-		.preview = plane->preview_fd,
-		.prefixes = plane->prefixes_fd,
-		.tables = plane->tables_fd,
-		.pinned = plane->pinned_fd,
-		.trace_rings = plane->trace_rings_fd,
-		.trace_terms = plane->trace_terms_fd,
-	};
-}
-
-static int try_apply(struct stand *stand, struct problem *problem)
-{
-	struct plane *plane = stand->rig->plane;
-	struct front_maps maps = maps_of(plane);
-
-	return front_apply(plane->folder.text, plane->control->service_id, &maps, &stand->config,
-			   &stand->front, problem);
-}
-
-/* Of what is linked to the device now. */
-static int device_program(void)
-{
-	_cleanup_(close_fdp) int link = -1;
-	struct bpf_link_info info = {0};
-	uint32_t size = sizeof(info);
-	int fd;
-
-	assert_int_equal(pin_open(HS_PIN_ROOT "/" HS_PIN_FRONTS "/" DEVICE "/link", &link), 0);
-	assert_int_equal(bpf_obj_get_info_by_fd(link, &info, &size), 0);
-	fd = bpf_prog_get_fd_by_id(info.prog_id);
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static void apply(struct stand *stand)
-{
-	struct problem problem = {0};
-
-	if (try_apply(stand, &problem))
-		fail_msg("not applied: %s", problem.text);
-	close_fd(stand->program);
-	stand->program = device_program();
-}
-
-static void take_all(struct stand *stand)
-{
-	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
-		if (stand->config.hosts[i].given)
-			front_set_taking(stand->front, i, true);
-}
-
-/* Slot 0 is active, all take. */
-static struct stand begin(void **state, unsigned mode, const char *const given[])
-{
-	struct stand stand = {.rig = *state, .tap = -1, .program = -1};
-
-	make_device(&stand);
-	stand.config = config_of(mode, given);
-	if (mode != FRONT_NAT || given == hosts)
-		add_address(&stand.config, SERVICE);
-	if (mode != FRONT_NAT || given == hosts6)
-		add_address(&stand.config, SERVICE6);
-	__atomic_store_n(&stand.rig->plane->control->flow_idle, 100, __ATOMIC_SEQ_CST);
-	rig_flip(stand.rig, 0);
-	apply(&stand);
-	take_all(&stand);
-	return stand;
-}
-
-static void end(struct stand *stand)
-{
-	front_free(stand->front);
-	close_fd(stand->program);
-	close_fd(stand->tap);
-}
-
-/* ---- frames ---- */
-
-/* What the program says of the frame, which it changes. */
-static unsigned run(const struct stand *stand, struct frame *frame)
-{
-	struct xdp_md context = {.data_end = (uint32_t)frame->n, .ingress_ifindex = stand->ifindex};
-	struct frame out;
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame->bytes,
-		    .data_size_in = (uint32_t)frame->n, .data_out = out.bytes,
-		    .data_size_out = sizeof(out.bytes), .ctx_in = &context,
-		    .ctx_size_in = sizeof(context));
-
-	assert_int_equal(bpf_prog_test_run_opts(stand->program, &options), 0);
-	memcpy(frame->bytes, out.bytes, options.data_size_out);
-	frame->n = options.data_size_out;
-	return options.retval;
-}
-
-static struct frame_spec from_client(const char *client, const char *service)
-{
-	return (struct frame_spec) {.to_mac = OWN_MAC,
-				    .from_mac = CLIENT_MAC,
-				    .source = client,
-				    .dest = service,
-				    .source_port = 40000,
-				    .dest_port = 443,
-				    .flags = SYN,
-				    .payload = 10};
-}
+#define FIN 0x01
+#define SYN 0x02
+#define RST 0x04
+#define ACK 0x10
 
 static void expect(const struct stand *stand, const struct frame_spec *sent,
 		   const struct frame_spec *wanted, unsigned verdict)
 {
 	struct frame frame = frame_make(sent), other = frame_make(wanted);
 
-	assert_int_equal(run(stand, &frame), verdict);
+	assert_int_equal(stand_run(stand, &frame), verdict);
 	assert_true(frame_equal(&frame, &other));
 }
 
@@ -246,10 +43,10 @@ static int host_of(const struct stand *stand, const struct frame_spec *sent)
 {
 	struct frame frame = frame_make(sent);
 
-	if (run(stand, &frame) != XDP_TX)
+	if (stand_run(stand, &frame) != XDP_TX)
 		return -1;
-	for (unsigned i = 0; i < ARRAY_SIZE(macs); i++)
-		if (frame.bytes[5] == strtoul(macs[i] + 15, NULL, 16))
+	for (unsigned i = 0; i < ARRAY_SIZE(stand_macs); i++)
+		if (frame.bytes[5] == strtoul(stand_macs[i] + 15, NULL, 16))
 			return (int)i;
 	return -1;
 }
@@ -268,7 +65,7 @@ static struct front_totals totals_of(const struct stand *stand)
 static void every_kind(const struct stand *stand, const char *client, const char *service,
 		       void (*check)(const struct stand *stand, const struct frame_spec *sent))
 {
-	struct frame_spec spec = from_client(client, service);
+	struct frame_spec spec = frame_from_client(client, service);
 
 	check(stand, &spec);
 	spec.flags = ACK;
@@ -292,18 +89,18 @@ static void check_dsr(const struct stand *stand, const struct frame_spec *sent)
 {
 	struct frame_spec wanted = *sent;
 
-	wanted.to_mac = macs[0];
+	wanted.to_mac = stand_macs[0];
 	wanted.from_mac = OWN_MAC;
 	expect(stand, sent, &wanted, XDP_TX);
 }
 
 static void dsr_changes_nothing_but_mac_addresses(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 
 	every_kind(&stand, CLIENT, SERVICE, check_dsr);
 	every_kind(&stand, CLIENT6, SERVICE6, check_dsr);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* ---- ipip ---- */
@@ -321,15 +118,15 @@ static void check_ipip(const struct stand *stand, const struct frame_spec *sent)
 {
 	bool ipv4 = front_address_is_ipv4(stand->config.hosts[0].address.ip);
 	struct frame inner = frame_make(sent), frame = inner, wanted;
-	struct frame_spec outer = {.to_mac = macs[0],
+	struct frame_spec outer = {.to_mac = stand_macs[0],
 				   .from_mac = OWN_MAC,
 				   .source = ipv4 ? "192.0.2.1" : "2001:db8::1",
-				   .dest = ipv4 ? hosts[0] : hosts6[0],
+				   .dest = ipv4 ? stand_hosts[0] : stand_hosts6[0],
 				   .tos = sent->tos,
 				   .inner = &inner};
 
 	memcpy(outer.vlans, sent->vlans, sizeof(outer.vlans));
-	assert_int_equal(run(stand, &frame), XDP_TX);
+	assert_int_equal(stand_run(stand, &frame), XDP_TX);
 	outer.flow_label = ipv4 ? 0 : label_of(&frame);
 	wanted = frame_make(&outer);
 	assert_true(frame_equal(&frame, &wanted));
@@ -337,22 +134,22 @@ static void check_ipip(const struct stand *stand, const struct frame_spec *sent)
 
 static void ipip_puts_a_packet_around_it(void **state)
 {
-	struct stand stand = begin(state, FRONT_IPIP, hosts);
+	struct stand stand = stand_begin(*state, FRONT_IPIP, stand_hosts);
 
 	every_kind(&stand, CLIENT, SERVICE, check_ipip);
 	every_kind(&stand, CLIENT6, SERVICE6, check_ipip);
 	for (unsigned i = 0; i < 3; i++)
 		front_set_taking(stand.front, i, false);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void ipip_of_both_families_goes_by_ipv6(void **state)
 {
-	struct stand stand = begin(state, FRONT_IPIP, hosts6);
+	struct stand stand = stand_begin(*state, FRONT_IPIP, stand_hosts6);
 
 	every_kind(&stand, CLIENT, SERVICE, check_ipip);
 	every_kind(&stand, CLIENT6, SERVICE6, check_ipip);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* ---- nat ---- */
@@ -362,15 +159,15 @@ static void check_nat(const struct stand *stand, const struct frame_spec *sent)
 	bool ipv4 = front_address_is_ipv4(stand->config.hosts[0].address.ip);
 	struct frame_spec wanted = *sent, answer;
 
-	wanted.to_mac = macs[0];
+	wanted.to_mac = stand_macs[0];
 	wanted.from_mac = OWN_MAC;
-	wanted.dest = ipv4 ? hosts[0] : hosts6[0];
+	wanted.dest = ipv4 ? stand_hosts[0] : stand_hosts6[0];
 	wanted.ttl = 63;
 	expect(stand, sent, &wanted, XDP_TX);
 	/* and back */
 	answer = *sent;
 	answer.to_mac = OWN_MAC;
-	answer.from_mac = macs[0];
+	answer.from_mac = stand_macs[0];
 	answer.source = wanted.dest;
 	answer.dest = sent->source;
 	answer.source_port = sent->dest_port;
@@ -386,26 +183,26 @@ static void check_nat(const struct stand *stand, const struct frame_spec *sent)
 
 static void nat_changes_address_and_checksums_both_ways(void **state)
 {
-	struct stand stand = begin(state, FRONT_NAT, hosts);
+	struct stand stand = stand_begin(*state, FRONT_NAT, stand_hosts);
 
 	every_kind(&stand, CLIENT, SERVICE, check_nat);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void nat_of_ipv6(void **state)
 {
-	struct stand stand = begin(state, FRONT_NAT, hosts6);
+	struct stand stand = stand_begin(*state, FRONT_NAT, stand_hosts6);
 
 	every_kind(&stand, CLIENT6, SERVICE6, check_nat);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* ---- what is not for it ---- */
 
 static void what_is_not_for_it_passes(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
-	struct frame_spec spec = from_client(CLIENT, SERVICE);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	struct frame_spec spec = frame_from_client(CLIENT, SERVICE);
 	struct frame frame;
 
 	spec.dest_port = 444;
@@ -413,32 +210,32 @@ static void what_is_not_for_it_passes(void **state)
 	spec.dest_port = 80;
 	spec.protocol = FRAME_UDP;
 	expect_pass(&stand, &spec);
-	spec = from_client(CLIENT, "198.51.100.11");
+	spec = frame_from_client(CLIENT, "198.51.100.11");
 	expect_pass(&stand, &spec);
 	/* echo */
-	spec = from_client(CLIENT, SERVICE);
+	spec = frame_from_client(CLIENT, SERVICE);
 	spec.protocol = FRAME_ICMP;
 	spec.type = 8;
 	expect_pass(&stand, &spec);
 	/* short at each place */
-	spec = from_client(CLIENT, SERVICE);
+	spec = frame_from_client(CLIENT, SERVICE);
 	frame = frame_make(&spec);
 	for (size_t n = 14; n < 54; n++) {
 		struct frame cut = frame;
 
 		cut.n = n;
-		assert_int_equal(run(&stand, &cut), XDP_PASS);
+		assert_int_equal(stand_run(&stand, &cut), XDP_PASS);
 		assert_memory_equal(cut.bytes, frame.bytes, n);
 	}
 	assert_true(totals_of(&stand).malformed > 0);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* ---- flows ---- */
 
 static struct frame_spec with_flags(uint16_t port, uint8_t flags)
 {
-	struct frame_spec spec = from_client(CLIENT, SERVICE);
+	struct frame_spec spec = frame_from_client(CLIENT, SERVICE);
 
 	spec.source_port = port;
 	spec.flags = flags;
@@ -462,7 +259,7 @@ static int datagram_to(const struct stand *stand, uint16_t port)
 
 static void a_flow_stays_when_the_word_changes(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 
 	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
 	assert_int_equal(sent_to(&stand, 1001, SYN), 0);
@@ -482,12 +279,12 @@ static void a_flow_stays_when_the_word_changes(void **state)
 	front_set_taking(stand.front, 0, false);
 	assert_int_equal(sent_to(&stand, 1001, ACK), 0);
 	assert_int_equal(datagram_to(&stand, 1000), 0);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void a_flow_that_has_ended_begins_anew(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 	struct front_live live[HS_SLOTS_MAX];
 
 	for (uint16_t port = 1000; port < 1002; port++) {
@@ -507,12 +304,12 @@ static void a_flow_that_has_ended_begins_anew(void **state)
 	assert_int_equal(front_live(stand.front, live), 0);
 	assert_int_equal(live[0].connections, 0);
 	assert_int_equal(live[1].connections, 2);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void a_host_that_does_not_take_gets_nothing_new(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 
 	front_set_taking(stand.front, 0, false);
 	assert_int_equal(sent_to(&stand, 1000, SYN), 1);
@@ -527,12 +324,12 @@ static void a_host_that_does_not_take_gets_nothing_new(void **state)
 	front_set_taking(stand.front, 2, true);
 	assert_int_equal(front_run(stand.front, 2), 2);
 	assert_int_equal(sent_to(&stand, 1002, SYN), 2);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void the_canary_gets_its_share(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 	unsigned got = 0;
 
 	rig_canary(stand.rig, 2, 65536 / 5);
@@ -547,34 +344,34 @@ static void the_canary_gets_its_share(void **state)
 	}
 	print_message("# %u of 1000, expected 200 +- 38\n", got);
 	assert_in_range(got, 162, 238);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* The budget is of 1000 in a second, and nothing is paid back in so short a time. */
 static void beyond_the_budget_nothing_is_remembered(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 	struct front_totals totals;
 
 	stand.config.new_flows = 1000;
-	apply(&stand);
+	stand_apply(&stand);
 	for (unsigned port = 1000; port < 21000; port++)
 		assert_int_equal(sent_to(&stand, (uint16_t)port, SYN), 0);
 	totals = totals_of(&stand);
 	print_message("# %" PRIu64 " of 20000 not remembered\n", totals.unremembered);
 	assert_in_range(totals.unremembered, 10000, 19000);
 	assert_int_equal(totals.hosts[0].flows, 20000);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* More SYNs than all maps have room for: who is established stays. */
 static void a_flood_of_syns_pushes_nobody_out(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 
 	stand.config.flows = 4096;
 	stand.config.new_flows = 10000000;
-	apply(&stand);
+	stand_apply(&stand);
 	for (uint16_t port = 1000; port < 1500; port++) {
 		sent_to(&stand, port, SYN);
 		assert_int_equal(sent_to(&stand, port, ACK), 0);
@@ -584,13 +381,13 @@ static void a_flood_of_syns_pushes_nobody_out(void **state)
 		assert_int_equal(sent_to(&stand, (uint16_t)port, SYN), 1);
 	for (uint16_t port = 1000; port < 1500; port++)
 		assert_int_equal(sent_to(&stand, port, ACK), 0);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* All that is known comes into the new map. */
 static void another_size_loses_no_flow(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 
 	for (uint16_t port = 1000; port < 3000; port++) {
 		sent_to(&stand, port, SYN);
@@ -598,29 +395,29 @@ static void another_size_loses_no_flow(void **state)
 	}
 	rig_flip(stand.rig, 1);
 	stand.config.flows = 16384;
-	apply(&stand);
+	stand_apply(&stand);
 	for (uint16_t port = 1000; port < 3000; port++)
 		assert_int_equal(sent_to(&stand, port, ACK), 0);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void a_host_that_is_gone_from_the_settings_has_no_flows(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 
 	sent_to(&stand, 1000, SYN);
 	sent_to(&stand, 1000, ACK);
 	rig_flip(stand.rig, 1);
 	/* the same number, another machine */
-	set_host(&stand.config, 0, "192.0.2.14");
-	apply(&stand);
+	stand_set_host(&stand.config, 0, "192.0.2.14");
+	stand_apply(&stand);
 	assert_int_equal(front_taking(stand.front), 6);
 	front_set_taking(stand.front, 0, true);
 	assert_int_equal(sent_to(&stand, 1000, ACK), 1);
 	stand.config.hosts[0].given = false;
-	apply(&stand);
+	stand_apply(&stand);
 	assert_int_equal(front_hosts(stand.front), 6);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* ---- whole tables ---- */
@@ -647,7 +444,7 @@ static struct frame_spec of_client(unsigned number, uint8_t flags, char text[32]
 	struct frame_spec spec;
 
 	snprintf(text, 32, "203.0.%u.%u", number / 250, 1 + number % 250);
-	spec = from_client(text, SERVICE);
+	spec = frame_from_client(text, SERVICE);
 	spec.flags = flags;
 	return spec;
 }
@@ -666,7 +463,7 @@ static unsigned first_of(const struct stand *stand, const char *client)
 
 static void each_client_is_where_the_table_says(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 	unsigned got[3] = {0};
 	char text[32];
 
@@ -682,12 +479,12 @@ static void each_client_is_where_the_table_says(void **state)
 	}
 	for (unsigned i = 0; i < 3; i++)
 		assert_in_range(got[i], 140, 260);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void who_is_established_stays_when_the_table_changes(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 	int was[300];
 	char text[32];
 
@@ -711,7 +508,7 @@ static void who_is_established_stays_when_the_table_changes(void **state)
 		else
 			assert_int_equal(host_of(&stand, &spec), was[i]);
 	}
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* ---- who else may know a packet ---- */
@@ -719,19 +516,19 @@ static void who_is_established_stays_when_the_table_changes(void **state)
 static void check_second(const struct stand *stand, const char *client, const char *service,
 			 const char *const given[])
 {
-	bool ipv4 = given == hosts;
-	struct frame_spec sent = from_client(client, service), outer;
+	bool ipv4 = given == stand_hosts;
+	struct frame_spec sent = frame_from_client(client, service), outer;
 	struct frame inner, frame, wanted;
 
 	sent.flags = ACK;
 	inner = frame = frame_make(&sent);
-	outer = (struct frame_spec) {.to_mac = macs[1],
+	outer = (struct frame_spec) {.to_mac = stand_macs[1],
 				     .from_mac = OWN_MAC,
 				     .source = ipv4 ? "192.0.2.1" : "2001:db8::1",
 				     .dest = given[1],
 				     .second = given[0],
 				     .inner = &inner};
-	assert_int_equal(run(stand, &frame), XDP_TX);
+	assert_int_equal(stand_run(stand, &frame), XDP_TX);
 	outer.flow_label = ipv4 ? 0 : label_of(&frame);
 	wanted = frame_make(&outer);
 	assert_true(frame_equal(&frame, &wanted));
@@ -740,24 +537,24 @@ static void check_second(const struct stand *stand, const char *client, const ch
 /* Slot 1 is active now, and 0 was before. */
 static void without_a_flow_a_second_host_is_named(void **state)
 {
-	struct stand stand = begin(state, FRONT_IPIP, hosts);
+	struct stand stand = stand_begin(*state, FRONT_IPIP, stand_hosts);
 
 	stand.rig->plane->control->previous_word = plane_word(stand.rig->plane);
 	rig_flip(stand.rig, 1);
-	check_second(&stand, CLIENT, SERVICE, hosts);
-	check_second(&stand, CLIENT6, SERVICE6, hosts);
-	end(&stand);
+	check_second(&stand, CLIENT, SERVICE, stand_hosts);
+	check_second(&stand, CLIENT6, SERVICE6, stand_hosts);
+	stand_end(&stand);
 }
 
 static void a_second_host_is_named_by_ipv6(void **state)
 {
-	struct stand stand = begin(state, FRONT_IPIP, hosts6);
+	struct stand stand = stand_begin(*state, FRONT_IPIP, stand_hosts6);
 
 	stand.rig->plane->control->previous_word = plane_word(stand.rig->plane);
 	rig_flip(stand.rig, 1);
-	check_second(&stand, CLIENT, SERVICE, hosts6);
-	check_second(&stand, CLIENT6, SERVICE6, hosts6);
-	end(&stand);
+	check_second(&stand, CLIENT, SERVICE, stand_hosts6);
+	check_second(&stand, CLIENT6, SERVICE6, stand_hosts6);
+	stand_end(&stand);
 }
 
 /* ---- too big ---- */
@@ -766,7 +563,7 @@ static void check_too_big(const struct stand *stand, const char *client, const c
 			  unsigned mtu)
 {
 	bool ipv6 = strchr(client, ':');
-	struct frame_spec sent = from_client(client, service);
+	struct frame_spec sent = frame_from_client(client, service);
 	struct frame_spec told = {.to_mac = CLIENT_MAC,
 				  .from_mac = OWN_MAC,
 				  .source = service,
@@ -797,21 +594,21 @@ static void check_too_big(const struct stand *stand, const char *client, const c
 
 static void what_is_too_big_for_ipip_is_told(void **state)
 {
-	struct stand stand = begin(state, FRONT_IPIP, hosts);
+	struct stand stand = stand_begin(*state, FRONT_IPIP, stand_hosts);
 
 	check_too_big(&stand, CLIENT, SERVICE, 1480);
 	check_too_big(&stand, CLIENT6, SERVICE6, 1480);
 	assert_int_equal(totals_of(&stand).too_big, 2);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void what_is_too_big_for_ipv6_around_it_is_told(void **state)
 {
-	struct stand stand = begin(state, FRONT_IPIP, hosts6);
+	struct stand stand = stand_begin(*state, FRONT_IPIP, stand_hosts6);
 
 	check_too_big(&stand, CLIENT, SERVICE, 1460);
 	check_too_big(&stand, CLIENT6, SERVICE6, 1460);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* ---- errors ---- */
@@ -836,7 +633,7 @@ static struct frame_spec error_about(const struct frame *about, const char *clie
 
 static struct frame packet_of(const char *server, const char *client)
 {
-	struct frame_spec spec = from_client(server, client);
+	struct frame_spec spec = frame_from_client(server, client);
 
 	spec.source_port = 443;
 	spec.dest_port = 40000;
@@ -848,10 +645,10 @@ static struct frame packet_of(const char *server, const char *client)
 /* It goes to the host of the flow that it is about, which is not the active one any more. */
 static void check_error(const struct stand *stand, const char *client, const char *service)
 {
-	struct frame_spec spec = from_client(client, service), sent, wanted;
+	struct frame_spec spec = frame_from_client(client, service), sent, wanted;
 	struct frame about = packet_of(service, client), as_host_sent;
 	bool nat = stand->config.mode == FRONT_NAT;
-	const char *host = strchr(client, ':') ? hosts6[0] : hosts[0];
+	const char *host = strchr(client, ':') ? stand_hosts6[0] : stand_hosts[0];
 
 	rig_flip(stand->rig, 0);
 	assert_int_equal(host_of(stand, &spec), 0);
@@ -859,7 +656,7 @@ static void check_error(const struct stand *stand, const char *client, const cha
 	assert_int_equal(host_of(stand, &spec), 0);
 	rig_flip(stand->rig, 1);
 	sent = wanted = error_about(&about, client, service);
-	wanted.to_mac = macs[0];
+	wanted.to_mac = stand_macs[0];
 	wanted.from_mac = OWN_MAC;
 	if (nat) {
 		as_host_sent = packet_of(host, client);
@@ -872,34 +669,34 @@ static void check_error(const struct stand *stand, const char *client, const cha
 
 static void errors_go_to_the_host_of_the_flow(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 
 	check_error(&stand, CLIENT, SERVICE);
 	check_error(&stand, CLIENT6, SERVICE6);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void errors_are_translated(void **state)
 {
-	struct stand stand = begin(state, FRONT_NAT, hosts);
+	struct stand stand = stand_begin(*state, FRONT_NAT, stand_hosts);
 
 	check_error(&stand, CLIENT, SERVICE);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void errors_of_ipv6_are_translated(void **state)
 {
-	struct stand stand = begin(state, FRONT_NAT, hosts6);
+	struct stand stand = stand_begin(*state, FRONT_NAT, stand_hosts6);
 
 	check_error(&stand, CLIENT6, SERVICE6);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* A host has no socket there, say: the client has to see its own packet in the error. */
 static void check_error_of_host(const struct stand *stand, const char *client, const char *service,
 				const char *host)
 {
-	struct frame_spec spec = from_client(client, service), at_host, sent, wanted;
+	struct frame_spec spec = frame_from_client(client, service), at_host, sent, wanted;
 	struct frame as_sent, as_it_came;
 
 	spec.protocol = FRAME_UDP;
@@ -910,7 +707,7 @@ static void check_error_of_host(const struct stand *stand, const char *client, c
 	as_sent = frame_make(&spec);
 	as_it_came = frame_make(&at_host);
 	sent = wanted = error_about(&as_it_came, client, client);
-	sent.from_mac = macs[0];
+	sent.from_mac = stand_macs[0];
 	sent.source = host;
 	wanted.to_mac = CLIENT_MAC;
 	wanted.from_mac = OWN_MAC;
@@ -925,18 +722,18 @@ static void check_error_of_host(const struct stand *stand, const char *client, c
 
 static void errors_of_hosts_are_translated(void **state)
 {
-	struct stand stand = begin(state, FRONT_NAT, hosts);
+	struct stand stand = stand_begin(*state, FRONT_NAT, stand_hosts);
 
-	check_error_of_host(&stand, CLIENT, SERVICE, hosts[0]);
-	end(&stand);
+	check_error_of_host(&stand, CLIENT, SERVICE, stand_hosts[0]);
+	stand_end(&stand);
 }
 
 static void errors_of_hosts_are_translated_by_ipv6(void **state)
 {
-	struct stand stand = begin(state, FRONT_NAT, hosts6);
+	struct stand stand = stand_begin(*state, FRONT_NAT, stand_hosts6);
 
-	check_error_of_host(&stand, CLIENT6, SERVICE6, hosts6[0]);
-	end(&stand);
+	check_error_of_host(&stand, CLIENT6, SERVICE6, stand_hosts6[0]);
+	stand_end(&stand);
 }
 
 /* ---- fragments ---- */
@@ -944,7 +741,7 @@ static void errors_of_hosts_are_translated_by_ipv6(void **state)
 static struct frame_spec fragment(const char *client, const char *service, uint32_t id,
 				  unsigned from)
 {
-	struct frame_spec spec = from_client(client, service);
+	struct frame_spec spec = frame_from_client(client, service);
 
 	spec.protocol = FRAME_UDP;
 	spec.payload = 3000;
@@ -982,33 +779,33 @@ static void check_fragments(const struct stand *stand, const char *client, const
 
 static void fragments_follow_their_first(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 
 	check_fragments(&stand, CLIENT, SERVICE);
 	check_fragments(&stand, CLIENT6, SERVICE6);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void fragments_are_translated(void **state)
 {
-	struct stand stand = begin(state, FRONT_NAT, hosts);
+	struct stand stand = stand_begin(*state, FRONT_NAT, stand_hosts);
 
 	for (unsigned from = 0; from < 3008; from += 1000) {
 		struct frame_spec sent = fragment(CLIENT, SERVICE, 7, from), wanted = sent;
 
-		wanted.to_mac = macs[0];
+		wanted.to_mac = stand_macs[0];
 		wanted.from_mac = OWN_MAC;
-		wanted.dest = hosts[0];
+		wanted.dest = stand_hosts[0];
 		wanted.ttl = 63;
 		expect(&stand, &sent, &wanted, XDP_TX);
 	}
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* By the client alone no port is needed. */
 static void fragments_of_a_client_need_no_first(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 	char text[32];
 
 	spread_by(&stand, HS_BY_CLIENT);
@@ -1020,14 +817,14 @@ static void fragments_of_a_client_need_no_first(void **state)
 		assert_int_equal(host_of(&stand, &spec), first_of(&stand, text));
 	}
 	assert_int_equal(totals_of(&stand).fragments_lost, 0);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* ---- VLANs ---- */
 
 static void check_tagged(const struct stand *stand, uint16_t outer, uint16_t inner)
 {
-	struct frame_spec sent = from_client(CLIENT, SERVICE), wanted;
+	struct frame_spec sent = frame_from_client(CLIENT, SERVICE), wanted;
 
 	sent.vlans[0] = outer;
 	sent.vlans[1] = inner;
@@ -1036,7 +833,7 @@ static void check_tagged(const struct stand *stand, uint16_t outer, uint16_t inn
 		return;
 	}
 	wanted = sent;
-	wanted.to_mac = macs[0];
+	wanted.to_mac = stand_macs[0];
 	wanted.from_mac = OWN_MAC;
 	expect(stand, &sent, &wanted, XDP_TX);
 }
@@ -1044,15 +841,8 @@ static void check_tagged(const struct stand *stand, uint16_t outer, uint16_t inn
 /* The hosts' way is written by hand: this kernel may have no VLAN devices. */
 static void use_vlan(const struct stand *stand, uint16_t vlan)
 {
-	_cleanup_(close_fdp) int fd = -1;
-	struct hs_front *shared;
+	struct hs_front *shared = stand_shared(stand);
 
-	assert_int_equal(
-		pin_open(pin_path("%s/" HS_PIN_FRONT "/front", stand->rig->plane->folder.text).text,
-			 &fd),
-		0);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_ptr_not_equal(shared, MAP_FAILED);
 	for (unsigned i = 0; i < 3; i++)
 		shared->hosts[i].vlan = vlan;
 	munmap(shared, sizeof(*shared));
@@ -1060,8 +850,8 @@ static void use_vlan(const struct stand *stand, uint16_t vlan)
 
 static void tags_stay(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
-	struct frame_spec spec = from_client(CLIENT, SERVICE);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	struct frame_spec spec = frame_from_client(CLIENT, SERVICE);
 
 	/* the hosts are not on that VLAN */
 	spec.vlans[0] = 5;
@@ -1070,34 +860,34 @@ static void tags_stay(void **state)
 	use_vlan(&stand, 5);
 	check_tagged(&stand, 5, 0);
 	check_tagged(&stand, 5, 7);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void tags_stay_around_what_is_put_around(void **state)
 {
-	struct stand stand = begin(state, FRONT_IPIP, hosts);
+	struct stand stand = stand_begin(*state, FRONT_IPIP, stand_hosts);
 
 	use_vlan(&stand, 5);
 	check_tagged(&stand, 5, 0);
 	check_tagged(&stand, 5, 7);
-	end(&stand);
+	stand_end(&stand);
 }
 
 static void tags_stay_around_ipv6(void **state)
 {
-	struct stand stand = begin(state, FRONT_IPIP, hosts6);
+	struct stand stand = stand_begin(*state, FRONT_IPIP, stand_hosts6);
 
 	use_vlan(&stand, 5);
 	check_tagged(&stand, 5, 0);
 	check_tagged(&stand, 5, 7);
-	end(&stand);
+	stand_end(&stand);
 }
 
 /* ---- rules ---- */
 
 static void a_rule_comes_before_the_word(void **state)
 {
-	struct stand stand = begin(state, FRONT_DSR, hosts);
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
 	struct plane *plane = stand.rig->plane;
 	struct hs_preview_key key = {
 		.source_port = htons(1000), .dest_port = htons(443), .protocol = IPPROTO_TCP};
@@ -1120,7 +910,7 @@ static void a_rule_comes_before_the_word(void **state)
 	/* it goes on when the rule has gone */
 	assert_int_equal(bpf_map_delete_elem(plane->preview_fd, &key), 0);
 	assert_int_equal(sent_to(&stand, 1000, ACK), 2);
-	end(&stand);
+	stand_end(&stand);
 }
 
 int main(void)
