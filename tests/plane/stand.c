@@ -83,7 +83,7 @@ static struct config_front config_of(unsigned mode, const char *const given[])
 	return config;
 }
 
-static struct front_maps stand_maps(const struct plane *plane)
+struct front_maps stand_maps(const struct plane *plane)
 {
 	return (struct front_maps) {
 		.control = plane->control_fd,

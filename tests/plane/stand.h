@@ -35,6 +35,8 @@ struct stand {
 struct stand stand_begin(struct rig *rig, unsigned mode, const char *const given[]);
 void stand_end(struct stand *stand);
 
+struct plane;
+struct front_maps stand_maps(const struct plane *plane);
 /* As front_apply() with the stand's settings. */
 int stand_try_apply(struct stand *stand, struct problem *problem);
 void stand_apply(struct stand *stand);
