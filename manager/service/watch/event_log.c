@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <syslog.h>
 
+#include "service/slot/front_facts.h"
 #include "service/watch/hang.h"
 #include "system/journal.h"
 #include "util/macro.h"
@@ -50,6 +51,7 @@ static void tell(const struct service *service, unsigned kind, unsigned from, un
 		 uint64_t n)
 {
 	struct journal_scope scope = {service->name, to < HS_SLOTS_MAX ? (int)to : -1, LOG_INFO};
+	bool front = service_is_front(service);
 
 	switch (kind) {
 	case HS_EVENT_MIGRATED:
@@ -59,16 +61,17 @@ static void tell(const struct service *service, unsigned kind, unsigned from, un
 	case HS_EVENT_FELL_THROUGH:
 		scope.priority = LOG_NOTICE;
 		journal_log(JOURNAL_FELL_THROUGH, &scope,
-			    "%s: %" PRIu64 " new connections for %s, whose sockets are gone, "
-			    "went to %s",
-			    service->name, n, name_of(from).text, name_of(to).text);
+			    "%s: %" PRIu64 " new connections for %s, %s, went to %s", service->name,
+			    n, name_of(from).text,
+			    front ? "which takes none" : "whose sockets are gone",
+			    name_of(to).text);
 		break;
 	case HS_EVENT_NOTHING:
 		scope.priority = LOG_WARNING;
 		journal_log(JOURNAL_UNROUTED, &scope,
-			    "%s: for %" PRIu64 " new connections no slot had a socket; the kernel "
-			    "chose by itself",
-			    service->name, n);
+			    "%s: for %" PRIu64 " new connections %s; the kernel %s", service->name,
+			    n, front ? "no host took any" : "no slot had a socket",
+			    front ? "here had them" : "chose by itself");
 		break;
 	}
 }
