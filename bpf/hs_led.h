@@ -21,7 +21,6 @@
 #define HS_LED_SOCKETS_MAX 4096
 #define HS_LED_FLOWS_MAX   16384
 #define HS_LED_OWNERS_MAX  1024
-#define HS_LED_DEVICES_MAX 256
 
 /* Where a connection is to go. Addresses in network byte order, IPv4 as ::ffff:a.b.c.d, all of one
  * family. */
@@ -77,12 +76,6 @@ struct hs_led_state {
 	__u64 idle_ns;
 };
 _Static_assert(sizeof(struct hs_led_state) == 16, "layout of map led/state");
-
-/* Value of map "devices" (hash, key: number of a device). Writer: who attaches the programs. */
-struct hs_led_device {
-	__u32 made_qdisc; /* 1: the place where they are was made for them */
-	__u32 pad;
-};
 
 /*
  * The command's programs (bpf/led_exec.bpf.c): key of their map "ways", the value being a path.

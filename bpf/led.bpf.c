@@ -12,6 +12,7 @@
  */
 #include "hs_led_sockets.h"
 #include "hs_packet.h"
+#include "hs_tc.h"
 
 #define GO_ON	  (-1) /* TC_ACT_UNSPEC: the next one decides */
 #define HOLD_BACK 2    /* TC_ACT_SHOT */
@@ -67,9 +68,9 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, HS_LED_DEVICES_MAX);
+	__uint(max_entries, HS_TC_DEVICES_MAX);
 	__type(key, __u32);
-	__type(value, struct hs_led_device);
+	__type(value, struct hs_tc_device);
 } hs_led_devices SEC(".maps");
 
 /* A packet, as far as it was read. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A service of two slots, from its first instance to its end, by what the engine is told and asked.
  */
+#include <net/if.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 #include "core/ledger.h"
 #include "engine.h"
 #include "plane/bpf/pins.h"
+#include "plane/bpf/tc.h"
+#include "plane/front/decap.h"
 #include "service/slot/adoption.h"
 #include "service/slot/preparation.h"
 #include "service/slot/retirement.h"
@@ -993,6 +996,42 @@ static void other_settings_take_effect(void **state)
 	engine_end(engine);
 }
 
+static uint32_t unpacks_on(const char *device)
+{
+	return tc_program(if_nametoindex(device), TC_INGRESS, TC_PLACE_DECAP);
+}
+
+/* Decap=yes, for the addresses that the service turns out to have. */
+static void a_host_behind_a_front_unpacks(void **state)
+{
+	struct engine *engine = engine_begin(QUICK);
+	struct decap_totals totals;
+	uint32_t id;
+
+	(void)state;
+	rig_check(!system("ip link add front0 type veth peer name wire0; "
+			  "ip addr add 10.9.0.2/24 dev front0"));
+	actor_start_all(engine);
+	id = plane_id(engine->service->plane);
+	assert_int_equal(decap_totals(id, &totals), -ENOENT);
+	engine_configure(QUICK "[Front]\nDecap=yes\n");
+	service_reload(engine->service);
+	assert_string_equal(engine->service->unpacking.text, "");
+	assert_int_equal(decap_totals(id, &totals), 0);
+	assert_true(unpacks_on("front0"));
+	/* what is missing is told, and nothing else is wrong with it */
+	engine_configure(QUICK "[Front]\nDecap=yes\nDevice=none0\n");
+	service_reload(engine->service);
+	assert_non_null(strstr(engine->service->unpacking.text, "none0"));
+	assert_int_equal(who_serves(), 'A');
+	engine_configure(QUICK);
+	service_reload(engine->service);
+	assert_string_equal(engine->service->unpacking.text, "");
+	assert_int_equal(decap_totals(id, &totals), -ENOENT);
+	assert_false(unpacks_on("front0"));
+	engine_end(engine);
+}
+
 static void a_service_that_is_left_in_a_change_answers(void **state)
 {
 	struct engine *engine = begin_started("Settle=5s\n");
@@ -1332,6 +1371,7 @@ int main(void)
 		cmocka_unit_test(an_upgrade_takes_a_turn),
 		cmocka_unit_test(an_upgrade_that_is_cancelled_gives_its_turn_back),
 		cmocka_unit_test(other_settings_take_effect),
+		cmocka_unit_test(a_host_behind_a_front_unpacks),
 		cmocka_unit_test(a_service_that_is_left_in_a_change_answers),
 		cmocka_unit_test(a_service_that_is_left_in_an_upgrade_answers),
 		cmocka_unit_test(who_stands_in_changes_what_it_is_asked_to),

@@ -97,8 +97,8 @@ static void make_tcp(struct frame *to, const struct frame_spec *spec)
 {
 	put16(to, spec->source_port);
 	put16(to, spec->dest_port);
-	put32(to, 0x01020304);
-	put32(to, 0x0a0b0c0d);
+	put32(to, spec->sequence ?: 0x01020304);
+	put32(to, spec->expected ?: 0x0a0b0c0d);
 	put16(to, 0x5000 | spec->flags);
 	put32(to, 0x40000000);
 	put16(to, 0);

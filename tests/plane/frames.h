@@ -28,8 +28,9 @@ struct frame_spec {
 	const char *source, *dest;     /* of both one family */
 	enum frame_protocol protocol;  /* FRAME_TCP */
 	uint16_t source_port, dest_port;
-	uint8_t flags; /* of TCP */
-	uint8_t ttl;   /* 64 */
+	uint8_t flags; /* of TCP; these two likewise: some numbers */
+	uint32_t sequence, expected;
+	uint8_t ttl; /* 64 */
 	uint8_t tos;
 	unsigned options;  /* bytes of options: of IPv4, or of a header for destination options */
 	unsigned payload;  /* bytes behind the transport header */

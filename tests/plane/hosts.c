@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "plane/front/decap.h"
+#include "plane/kernel/netns.h"
 #include "util/macro.h"
 
 void hosts_run(const struct server *where, const char *template, ...)
@@ -144,4 +146,33 @@ struct hosts hosts_begin(struct rig *rig, bool offload)
 	hosts.ifindex = if_nametoindex(HOSTS_DEVICE);
 	rig_check(hosts.ifindex);
 	return hosts;
+}
+
+/* ---- unpacking ---- */
+
+struct unpacking {
+	const struct address *addresses;
+	size_t n;
+};
+
+static int unpack(void *userdata)
+{
+	const struct unpacking *unpacking = userdata;
+	const struct address *all[unpacking->n ?: 1];
+	struct problem problem = {0};
+
+	for (size_t i = 0; i < unpacking->n; i++)
+		all[i] = &unpacking->addresses[i];
+	if (decap_apply(HOSTS_SERVICE_ID, all, unpacking->n, "", &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "%s", problem.text);
+	return 0;
+}
+
+void hosts_unpack(const struct server *host, const struct address *addresses, size_t n)
+{
+	struct netns netns;
+
+	rig_check(netns_of_process(host->pid, &netns) == 0);
+	netns_run(&netns, unpack, &(struct unpacking) {addresses, n});
+	close_fd(netns.fd);
 }

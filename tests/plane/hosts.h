@@ -9,10 +9,11 @@
 #include "rig.h"
 #include "server.h"
 
-#define HOSTS_DEVICE   "front0" /* the front's */
-#define HOST_DEVICE    "host0"	/* of each host */
-#define HOSTS_SERVICE  "198.51.100.10"
-#define HOSTS_SERVICE6 "2001:db8::10"
+#define HOSTS_DEVICE	 "front0" /* the front's */
+#define HOST_DEVICE	 "host0"  /* of each host */
+#define HOSTS_SERVICE	 "198.51.100.10"
+#define HOSTS_SERVICE_ID 7
+#define HOSTS_SERVICE6	 "2001:db8::10"
 
 struct hosts {
 	struct server *a, *b, *wire; /* A and B in slots 0 and 1 */
@@ -30,6 +31,9 @@ void hosts_front(bool ipv6, uint8_t ret_ip[16]);
 void hosts_host(unsigned number, bool ipv6, uint8_t ret_ip[16]);
 /* The same to listen on, or to connect to. */
 struct address hosts_address(const uint8_t ip[16], uint16_t port, bool udp);
+
+/* A host unpacks what comes for these; see plane/front/decap.h. Both have one set of pins here. */
+void hosts_unpack(const struct server *host, const struct address *addresses, size_t n);
 
 /* A command of a shell in the network of a server, or in our own (NULL); it must succeed. */
 void hosts_run(const struct server *where, const char *template, ...)

@@ -21,6 +21,7 @@
 #include "command.h"
 #include "hosts.h"
 #include "plane/bpf/tc.h"
+#include "plane/front/decap.h"
 #include "plane/front/led_exec.h"
 #include "plane/kernel/owner.h"
 #include "plane/preview/exec.h"
@@ -48,6 +49,8 @@ static void listen_on(const struct scene *scene, struct server *server)
 	address = hosts_address(ip, PORT, scene->udp);
 	assert_int_equal(server_listen(server, &address, 0), 0);
 	server_serve(server, true);
+	if (scene->mode == FRONT_IPIP)
+		hosts_unpack(server, &address, 1);
 }
 
 static void begin(struct rig *rig, struct scene *scene, bool offload)
@@ -71,6 +74,7 @@ static void end(struct scene *scene)
 	assert_int_equal(led_end(scene->led, &scene->owner), 0);
 	scene->led = led_free(scene->led);
 	assert_int_equal(led_remove(), 0);
+	assert_int_equal(decap_remove(HOSTS_SERVICE_ID), 0);
 }
 
 static struct hs_led_path path_to(const struct scene *scene, unsigned number)
@@ -207,6 +211,21 @@ static void nat_ipv6(void **state)
 	goes_to_each(*state, &(struct scene) {.mode = FRONT_NAT, .ipv6 = true}, false);
 }
 
+static void ipip(void **state)
+{
+	goes_to_each(*state, &(struct scene) {.mode = FRONT_IPIP}, false);
+}
+
+static void ipip_ipv6(void **state)
+{
+	goes_to_each(*state, &(struct scene) {.mode = FRONT_IPIP, .ipv6 = true}, true);
+}
+
+static void ipip_datagrams(void **state)
+{
+	goes_to_each(*state, &(struct scene) {.mode = FRONT_IPIP, .udp = true}, true);
+}
+
 /* As with keepalived: a packet to it would go over loopback, one from it would be a forgery. */
 static void the_front_has_the_address_itself(void **state)
 {
@@ -251,6 +270,60 @@ static void large_packets(void **state)
 static void large_packets_cut(void **state)
 {
 	much(*state, &(struct scene) {.mode = FRONT_DSR, .ipv6 = true}, false);
+}
+
+static void large_packets_in_others(void **state)
+{
+	much(*state, &(struct scene) {.mode = FRONT_IPIP}, true);
+}
+
+static void large_packets_in_others_cut(void **state)
+{
+	much(*state, &(struct scene) {.mode = FRONT_IPIP, .ipv6 = true}, false);
+}
+
+/* One that is not ours, and what it has to say is long. */
+static void nginx(struct rig *rig, struct scene *scene, bool offload)
+{
+	static char bytes[65536];
+	static const char request[] = "GET /zeros HTTP/1.0\r\n\r\n";
+	size_t n = 0;
+	ssize_t got;
+	int fd;
+
+	if (system("command -v nginx >/dev/null")) {
+		print_message("# needs nginx\n");
+		skip();
+	}
+	begin(rig, scene, offload);
+	server_close(scene->hosts.b, 0);
+	hosts_run(scene->hosts.b,
+		  "mount -t tmpfs tmpfs /mnt; truncate -s 20000000 /mnt/zeros; "
+		  "echo \"daemon on; pid /mnt/pid; error_log /dev/null; events {} http { "
+		  "access_log off; server { listen " HOSTS_SERVICE ":%u; root /mnt; } }\" "
+		  ">/mnt/conf; nginx -e /dev/null -c /mnt/conf",
+		  PORT);
+	fd = connect_led(scene, 1);
+	assert_int_equal(send(fd, request, sizeof(request) - 1, 0), sizeof(request) - 1);
+	while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+		n += got;
+	hosts_run(scene->hosts.b, "kill $(cat /mnt/pid)");
+	assert_int_equal(got, 0);
+	assert_true(n > 20000000 && n < 20001000);
+	assert_int_equal(landing_of(scene, fd).held, 0);
+	led_forget(scene->led, fd);
+	close(fd);
+	end(scene);
+}
+
+static void nginx_answers(void **state)
+{
+	nginx(*state, &(struct scene) {.mode = FRONT_DSR}, false);
+}
+
+static void nginx_answers_through_ipip(void **state)
+{
+	nginx(*state, &(struct scene) {.mode = FRONT_IPIP}, true);
 }
 
 /* Nobody listens: the host's answer is one, too. */
@@ -673,10 +746,17 @@ int main(void)
 		BARE_CASE(behind_xdp_in_generic_mode_ipv6),
 		BARE_CASE(nat),
 		BARE_CASE(nat_ipv6),
+		BARE_CASE(ipip),
+		BARE_CASE(ipip_ipv6),
+		BARE_CASE(ipip_datagrams),
 		BARE_CASE(the_front_has_the_address_itself),
 		BARE_CASE(the_front_has_the_address_itself_ipv6),
 		BARE_CASE(large_packets),
 		BARE_CASE(large_packets_cut),
+		BARE_CASE(large_packets_in_others),
+		BARE_CASE(large_packets_in_others_cut),
+		BARE_CASE(nginx_answers),
+		BARE_CASE(nginx_answers_through_ipip),
 		BARE_CASE(a_refusal_is_an_answer),
 		BARE_CASE(another_way_is_noticed),
 		BARE_CASE(fragments_are_held_back),

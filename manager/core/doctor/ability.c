@@ -35,6 +35,7 @@ static const char *const names[] = {
 	[ABILITY_LOADS_FRONT] = "program.front",
 	[ABILITY_LOADS_LED] = "program.led",
 	[ABILITY_LOADS_LED_EXEC] = "program.led-exec",
+	[ABILITY_LOADS_DECAP] = "program.decap",
 };
 _Static_assert(ARRAY_SIZE(names) == ABILITY_COUNT, "a name for each ability");
 

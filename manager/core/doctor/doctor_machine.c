@@ -114,6 +114,8 @@ static const struct {
 	[ABILITY_LOADS_LED_EXEC] = {"The kernel loads the programs for a command to a host",
 				    "Without them hsctl exec and plugins reach no host of a front",
 				    OTHER_BUILD},
+	[ABILITY_LOADS_DECAP] = {"The kernel loads the program that unpacks",
+				 "Without it Decap=yes does nothing", OTHER_BUILD},
 };
 _Static_assert(ARRAY_SIZE(abilities) == ABILITY_COUNT, "words for each ability");
 

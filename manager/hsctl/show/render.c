@@ -286,6 +286,24 @@ static void print_evicted(const struct render *render, json_object *status)
 			evicted, evicted == 1 ? "" : "s");
 }
 
+static void print_unpacked(const struct render *render, json_object *status)
+{
+	json_object *unpacked;
+
+	if (!json_object_object_get_ex(status, "unpacked", &unpacked) || !unpacked)
+		return;
+	if (!json_is_true(unpacked, "works")) {
+		fprintf(render->out, "Decap=yes does not work: %s\n",
+			json_text(unpacked, "problem"));
+		return;
+	}
+	fprintf(render->out,
+		"front: %" PRId64 " packets were unpacked, %" PRId64 " sent on to another host, "
+		"%" PRId64 " of connections that nobody knows\n",
+		json_number(unpacked, "packets", 0), json_number(unpacked, "passed_on", 0),
+		json_number(unpacked, "strangers", 0));
+}
+
 static void print_park(const struct render *render, json_object *status)
 {
 	int64_t parked = json_number(status, "parked", 0);
@@ -320,6 +338,7 @@ static void print_status(const struct render *render, json_object *status)
 	render_replay(render, status);
 	if (front_of(status))
 		render_front_counts(render, front_of(status));
+	print_unpacked(render, status);
 	print_evicted(render, status);
 	print_park(render, status);
 	print_held(render, json_array(status, "held"));

@@ -13,7 +13,7 @@
 #include "plane/bpf/load.h"
 #include "plane/bpf/pins.h"
 #include "plane/bpf/pinset.h"
-#include "plane/bpf/tc.h"
+#include "plane/bpf/tc_devices.h"
 #include "plane/kernel/owner.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -132,29 +132,11 @@ bool led_is_stale(struct led *led)
 
 /* ---- devices ---- */
 
-/* Calls `each` for every device that has the programs; it may take the device out. */
-static void each_device(int devices_fd, void (*each)(int devices_fd, uint32_t ifindex, void *data),
-			void *data)
-{
-	uint32_t key, next, *previous = NULL;
-
-	while (!bpf_map_get_next_key(devices_fd, previous, &next)) {
-		if (previous)
-			each(devices_fd, key, data);
-		key = next;
-		previous = &key;
-	}
-	if (previous)
-		each(devices_fd, key, data);
-}
-
 /* The one that looks for answers comes first. */
-static int put_on(uint32_t ifindex, int ingress_fd, int egress_fd, bool *made_qdisc)
-{
-	int r = tc_attach(ifindex, TC_INGRESS, TC_PLACE_LED, ingress_fd, made_qdisc);
-
-	return r ?: tc_attach(ifindex, TC_EGRESS, TC_PLACE_LED, egress_fd, made_qdisc);
-}
+#define PROGRAMS(ingress, egress)                                          \
+	((const struct tc_program[]) {{TC_INGRESS, TC_PLACE_LED, ingress}, \
+				      {TC_EGRESS, TC_PLACE_LED, egress}}), \
+		2
 
 /* Whoever probes asks for each probe. */
 static bool was_looked_at(struct led *led, uint32_t ifindex)
@@ -175,21 +157,13 @@ static bool was_looked_at(struct led *led, uint32_t ifindex)
 
 static int put_programs(struct led *led, uint32_t ifindex, struct problem *problem)
 {
-	struct hs_led_device device = {0};
-	bool known = !bpf_map_lookup_elem(led->devices_fd, &ifindex, &device), made = false;
-	int r = put_on(ifindex, led->ingress_fd, led->egress_fd, &made);
+	int r = tc_devices_put(led->devices_fd, ifindex, PROGRAMS(led->ingress_fd, led->egress_fd));
 
-	if (r)
-		return problem_set(problem, r,
-				   "cannot put the programs for probes on device %u: %s; they need "
-				   "a kernel with clsact (modules sch_ingress and cls_bpf)",
-				   ifindex, strerror(-r));
-	device.made_qdisc |= made;
-	if (known && !made)
-		return 0;
-	return bpf_map_update_elem(led->devices_fd, &ifindex, &device, BPF_ANY)
-		       ? problem_set(problem, -errno, "cannot note device %u: %m", ifindex)
-		       : 0;
+	return r ? problem_set(problem, r,
+			       "cannot put the programs for probes on device %u: %s; they need "
+			       "a kernel with clsact (modules sch_ingress and cls_bpf)",
+			       ifindex, strerror(-r))
+		 : 0;
 }
 
 int led_device(struct led *led, uint32_t ifindex, struct problem *problem)
@@ -201,25 +175,12 @@ int led_device(struct led *led, uint32_t ifindex, struct problem *problem)
 	return r;
 }
 
-static void take_off(int devices_fd, uint32_t ifindex, void *data)
-{
-	struct hs_led_device device = {0};
-
-	(void)data;
-	bpf_map_lookup_elem(devices_fd, &ifindex, &device);
-	tc_detach(ifindex, TC_EGRESS, TC_PLACE_LED);
-	tc_detach(ifindex, TC_INGRESS, TC_PLACE_LED);
-	if (device.made_qdisc)
-		tc_clear(ifindex);
-	bpf_map_delete_elem(devices_fd, &ifindex);
-}
-
 static void take_off_all(void)
 {
 	_cleanup_(close_fdp) int devices = -1;
 
 	if (!pin_open(PIN("devices"), &devices))
-		each_device(devices, take_off, NULL);
+		tc_devices_clear(devices, PROGRAMS(-1, -1));
 }
 
 int led_remove(void)
@@ -238,26 +199,17 @@ int led_remove(void)
 
 /* ---- making ---- */
 
-static void renew(int devices_fd, uint32_t ifindex, void *data)
-{
-	const struct led_bpf *skel = data;
-	bool made = false;
-
-	(void)devices_fd;
-	/* one that is no more */
-	(void)put_on(ifindex, bpf_program__fd(skel->progs.hs_led_ingress),
-		     bpf_program__fd(skel->progs.hs_led_egress), &made);
-}
-
 static int pin_programs(const void *userdata)
 {
 	const struct led_bpf *skel = userdata;
-	int r = pin_object(bpf_program__fd(skel->progs.hs_led_ingress), PIN("ingress"));
+	int ingress = bpf_program__fd(skel->progs.hs_led_ingress),
+	    egress = bpf_program__fd(skel->progs.hs_led_egress);
+	int r = pin_object(ingress, PIN("ingress"));
 
 	if (!r)
-		r = pin_object(bpf_program__fd(skel->progs.hs_led_egress), PIN("egress"));
+		r = pin_object(egress, PIN("egress"));
 	if (!r)
-		each_device(bpf_map__fd(skel->maps.hs_led_devices), renew, (void *)skel);
+		tc_devices_renew(bpf_map__fd(skel->maps.hs_led_devices), PROGRAMS(ingress, egress));
 	return r;
 }
 

@@ -9,6 +9,7 @@
 
 #include "accounting.skel.h"
 #include "census.skel.h"
+#include "decap.skel.h"
 #include "exec.skel.h"
 #include "front.skel.h"
 #include "front_device.skel.h"
@@ -68,6 +69,7 @@ SELFTEST_OBJECT(front_device, "the program of a front's device")
 SELFTEST_OBJECT(front, "the program of a front")
 SELFTEST_OBJECT(led, "the programs for probes of hosts")
 SELFTEST_OBJECT(led_exec, "the programs for a command to a host")
+SELFTEST_OBJECT(decap, "the program that unpacks")
 
 /* Those that are loaded in another way where the kernel knows less. */
 #define SELFTEST_OBJECT_BY(name, try)                             \

@@ -20,6 +20,7 @@
 #include "service/keep/nudging.h"
 #include "service/keep/park.h"
 #include "service/keep/pathguard.h"
+#include "service/keep/unpacking.h"
 #include "service/keep/waking.h"
 #include "service/slot/adoption.h"
 #include "service/slot/front_slots.h"
@@ -97,6 +98,7 @@ static const struct feature features[] = {
 	 spread_heard, HOST_TENDS},
 	/* nobody waits for these */
 	{HEARS(EVENT_UNIT_CHANGED), narrowing_heard, HOST_TENDS},
+	{HEARS(EVENT_ADOPTED), unpacking_heard, HOST_TENDS},
 	{HEARS(EVENT_ADOPTED), foreign_watch_heard, HOST_WATCHES},
 	{HEARS(EVENT_ADOPTED), pathguard_heard, HOST_WATCHES},
 	/* the last: who looks now sees what has become of it */
@@ -416,6 +418,7 @@ static void take_effect(struct service *service)
 	}
 	begin_watching(service);
 	narrowing_look(service);
+	unpacking_follow(service);
 	settling_follow(service);
 	retry_later(service);
 }
@@ -489,6 +492,7 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 	load(service);
 	r = set_slots(service, service->config.slots);
 	front_slots_follow(service);
+	unpacking_follow(service);
 	retry_later(service);
 	begin_watching(service);
 	replay_follow(service);

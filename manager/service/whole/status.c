@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/whole/status.h"
+#include "plane/front/decap.h"
 #include "service/report/front_report.h"
 #include "service/report/placement.h"
 
@@ -200,6 +201,29 @@ static void add_replay(const struct service *service, json_object *object)
 	json_object_object_add(object, "replay", replay);
 }
 
+/* What was taken out of a front's packets; only with Decap=yes. */
+static void add_unpacked(const struct service *service, json_object *object)
+{
+	struct decap_totals totals = {0};
+	json_object *unpacked;
+	bool works;
+
+	if (!service->config.front.decap || !service->plane)
+		return;
+	works = !decap_totals(plane_id(service->plane), &totals) && !service->unpacking.text[0];
+	unpacked = json_object_new_object();
+	json_object_object_add(unpacked, "works", json_object_new_boolean(works));
+	json_object_object_add(unpacked, "problem",
+			       service->unpacking.text[0]
+				       ? json_object_new_string(service->unpacking.text)
+				       : NULL);
+	json_object_object_add(unpacked, "packets", json_object_new_uint64(totals.packets));
+	json_object_object_add(unpacked, "bytes", json_object_new_uint64(totals.bytes));
+	json_object_object_add(unpacked, "passed_on", json_object_new_uint64(totals.passed_on));
+	json_object_object_add(unpacked, "strangers", json_object_new_uint64(totals.strangers));
+	json_object_object_add(object, "unpacked", unpacked);
+}
+
 json_object *service_to_json(struct service *service, bool may_see)
 {
 	_cleanup_(freep) struct service_report *report = malloc(sizeof(*report));
@@ -216,6 +240,7 @@ json_object *service_to_json(struct service *service, bool may_see)
 	if (service_is_front(service) && json_object_object_get_ex(object, "slots", &slots))
 		front_report_add(&service->config.front, service->plane, object, slots);
 	add_replay(service, object);
+	add_unpacked(service, object);
 	return object;
 }
 

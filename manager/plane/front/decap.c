@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "plane/front/decap.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "decap.skel.h"
+#include "hs_decap.h"
+#include "plane/bpf/load.h"
+#include "plane/bpf/pins.h"
+#include "plane/bpf/pinset.h"
+#include "plane/bpf/tc_devices.h"
+#include "util/macro.h"
+
+#define FOLDER	  HS_PIN_ROOT "/" HS_PIN_DECAP
+#define PIN(name) FOLDER "/" name
+
+#define PROGRAM(fd) (&(const struct tc_program) {TC_INGRESS, TC_PLACE_DECAP, fd}), 1
+
+struct decap {
+	int program_fd, ports_fd, counts_fd, devices_fd;
+};
+
+DEFINE_CLEANUP(struct decap_bpf, decap_bpf__destroy)
+
+static void decap_close(struct decap *decap)
+{
+	close_fd(decap->program_fd);
+	close_fd(decap->ports_fd);
+	close_fd(decap->counts_fd);
+	close_fd(decap->devices_fd);
+}
+
+/* ---- pins ---- */
+
+static int open_maps(struct decap *decap)
+{
+	int r = pin_open(PIN("ports"), &decap->ports_fd);
+
+	if (!r)
+		r = pin_open(PIN("counts"), &decap->counts_fd);
+	if (!r)
+		r = pin_open(PIN("devices"), &decap->devices_fd);
+	return r ?: pin_open(PIN("program"), &decap->program_fd);
+}
+
+static uint64_t own_build(void)
+{
+	const void *bytes;
+	size_t n;
+
+	bytes = decap_bpf__elf_bytes(&n);
+	return load_build(bytes, n);
+}
+
+static int open_pins(void *ret)
+{
+	return pinset_is_made(PIN("build"), own_build()) ? open_maps(ret) : -ENOENT;
+}
+
+static int pin_programs(const void *userdata)
+{
+	const struct decap_bpf *skel = userdata;
+	int program = bpf_program__fd(skel->progs.hs_decap);
+	int r = pin_object(program, PIN("program"));
+
+	if (!r)
+		tc_devices_renew(bpf_map__fd(skel->maps.hs_decap_devs), PROGRAM(program));
+	return r;
+}
+
+static void take_off_all(void)
+{
+	_cleanup_(close_fdp) int devices = -1;
+
+	if (!pin_open(PIN("devices"), &devices))
+		tc_devices_clear(devices, PROGRAM(-1));
+}
+
+/* Those of another layout are of no use to us, nor is the program that knows it. */
+static int make_folder(void)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	struct hs_decap_state state = {0};
+	uint32_t zero = 0;
+
+	if (!pin_open(PIN("state"), &fd) && !bpf_map_lookup_elem(fd, &zero, &state) &&
+	    state.layout && state.layout != HS_DECAP_LAYOUT) {
+		take_off_all();
+		pins_remove(FOLDER);
+	}
+	return mkdir(FOLDER, 0750) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int make_pins(struct problem *problem)
+{
+	_cleanup_(decap_bpf__destroyp) struct decap_bpf *skel = decap_bpf__open();
+	const struct hs_decap_state state = {.layout = HS_DECAP_LAYOUT};
+	int r = skel ? make_folder() : -errno;
+	uint32_t zero = 0;
+
+	if (r)
+		return problem_set(problem, r, "cannot make the program that unpacks: %s",
+				   strerror(-r));
+	const struct pinset_map maps[] = {
+		{PIN("state"), skel->maps.hs_decap_state},
+		{PIN("ports"), skel->maps.hs_decap_ports},
+		{PIN("counts"), skel->maps.hs_decap_counts},
+		{PIN("devices"), skel->maps.hs_decap_devs},
+		{PIN("build"), skel->maps.hs_decap_build},
+	};
+	struct pinset set = {"the program that unpacks",
+			     skel->obj,
+			     maps,
+			     ARRAY_SIZE(maps),
+			     own_build(),
+			     pin_programs,
+			     skel};
+
+	r = pinset_make(&set, problem);
+	if (!r &&
+	    bpf_map_update_elem(bpf_map__fd(skel->maps.hs_decap_state), &zero, &state, BPF_ANY))
+		r = problem_set(problem, -errno, "cannot note what the program is like: %m");
+	return r;
+}
+
+/* ---- ports ---- */
+
+/* IPv4 as everywhere; a wildcard for both families is two. */
+static void set_ip(struct hs_decap_port *port, const struct address *address)
+{
+	memset(port->ip, 0, sizeof(port->ip));
+	if (address->family == AF_INET6) {
+		memcpy(port->ip, address->ip, sizeof(port->ip));
+		return;
+	}
+	memset(port->ip + 10, 0xff, 2);
+	memcpy(port->ip + 12, address->ip, 4);
+}
+
+static int put(int fd, const struct hs_decap_port *port, uint32_t service_id)
+{
+	return bpf_map_update_elem(fd, port, &service_id, BPF_ANY) ? -errno : 0;
+}
+
+/* With its ports, and without any. */
+static int put_both(int fd, const struct hs_decap_port *port, uint32_t service_id)
+{
+	struct hs_decap_port whole = *port;
+	int r = put(fd, port, service_id);
+
+	whole.port = 0;
+	whole.protocol = 0;
+	return r ?: put(fd, &whole, service_id);
+}
+
+static int add_address(int fd, const struct address *address, uint32_t service_id)
+{
+	static const uint8_t any[16];
+	struct hs_decap_port port = {.port = htons(address->port),
+				     .protocol = address->udp ? IPPROTO_UDP : IPPROTO_TCP};
+	bool dual = address->family == AF_INET6 && !address->v6only &&
+		    !memcmp(address->ip, any, sizeof(any));
+	int r;
+
+	set_ip(&port, address);
+	r = put_both(fd, &port, service_id);
+	if (r || !dual)
+		return r;
+	set_ip(&port, &(struct address) {.family = AF_INET});
+	return put_both(fd, &port, service_id);
+}
+
+/* Addresses without ports may be several services': they are put back by who has them next. */
+static void forget_ports(int fd, uint32_t service_id)
+{
+	struct hs_decap_port port, next, *previous = NULL;
+	uint32_t owner;
+	bool goes = false;
+
+	while (!bpf_map_get_next_key(fd, previous, &next)) {
+		if (goes)
+			bpf_map_delete_elem(fd, &port);
+		port = next;
+		previous = &port;
+		goes = !bpf_map_lookup_elem(fd, &port, &owner) && owner == service_id;
+	}
+	if (goes)
+		bpf_map_delete_elem(fd, &port);
+}
+
+/* Those of addresses that others have, too, were taken away with ours. */
+static void restore_addresses(int fd)
+{
+	struct hs_decap_port port, *previous = NULL;
+	uint32_t owner;
+
+	while (!bpf_map_get_next_key(fd, previous, &port)) {
+		if (port.protocol && !bpf_map_lookup_elem(fd, &port, &owner)) {
+			struct hs_decap_port whole = port;
+
+			whole.port = 0;
+			whole.protocol = 0;
+			bpf_map_update_elem(fd, &whole, &owner, BPF_NOEXIST);
+		}
+		previous = &port;
+	}
+}
+
+static bool is_of(const struct hs_decap_port *port, const struct address *address)
+{
+	struct hs_decap_port its;
+
+	set_ip(&its, address);
+	if (address->family == AF_INET6 && !address->v6only &&
+	    IN6_IS_ADDR_UNSPECIFIED((const struct in6_addr *)address->ip) &&
+	    IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)port->ip))
+		set_ip(&its, &(struct address) {.family = AF_INET});
+	return !memcmp(its.ip, port->ip, sizeof(its.ip)) &&
+	       (!port->protocol || (port->port == htons(address->port) &&
+				    (port->protocol == IPPROTO_UDP) == address->udp));
+}
+
+/* What the service has no more. One that it goes on having is there all the time. */
+static void forget_others(int fd, uint32_t service_id, const struct address *const *addresses,
+			  size_t n)
+{
+	struct hs_decap_port port, next, *previous = NULL;
+	bool goes = false;
+	uint32_t owner;
+
+	while (!bpf_map_get_next_key(fd, previous, &next)) {
+		if (goes)
+			bpf_map_delete_elem(fd, &port);
+		port = next;
+		previous = &port;
+		goes = !bpf_map_lookup_elem(fd, &port, &owner) && owner == service_id;
+		for (size_t i = 0; goes && i < n; i++)
+			goes = addresses[i]->netns || !is_of(&port, addresses[i]);
+	}
+	if (goes)
+		bpf_map_delete_elem(fd, &port);
+	restore_addresses(fd);
+}
+
+static int set_ports(int fd, uint32_t service_id, const struct address *const *addresses, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < n; i++)
+		if (!addresses[i]->netns)
+			r = add_address(fd, addresses[i], service_id);
+	if (!r)
+		forget_others(fd, service_id, addresses, n);
+	return r;
+}
+
+/* ---- counts ---- */
+
+static int add_counts(int fd, uint32_t service_id)
+{
+	int n = libbpf_num_possible_cpus();
+	_cleanup_(freep) struct hs_decap_counts *counts = n > 0 ? calloc(n, sizeof(*counts)) : NULL;
+
+	if (!counts)
+		return -ENOMEM;
+	return bpf_map_update_elem(fd, &service_id, counts, BPF_NOEXIST) && errno != EEXIST ? -errno
+											    : 0;
+}
+
+int decap_totals(uint32_t service_id, struct decap_totals *ret_totals)
+{
+	int n = libbpf_num_possible_cpus();
+	_cleanup_(freep) struct hs_decap_counts *counts = n > 0 ? calloc(n, sizeof(*counts)) : NULL;
+	_cleanup_(close_fdp) int fd = -1;
+	struct decap_totals totals = {0};
+	int r = counts ? pin_open(PIN("counts"), &fd) : -ENOMEM;
+
+	if (!r && bpf_map_lookup_elem(fd, &service_id, counts))
+		r = -errno;
+	for (int i = 0; !r && i < n; i++) {
+		totals.packets += counts[i].packets;
+		totals.bytes += counts[i].bytes;
+		totals.passed_on += counts[i].passed_on;
+		totals.strangers += counts[i].strangers;
+	}
+	if (!r)
+		*ret_totals = totals;
+	return r;
+}
+
+/* ---- devices ---- */
+
+static bool has_ip(const struct ifaddrs *one)
+{
+	return one->ifa_addr &&
+	       (one->ifa_addr->sa_family == AF_INET || one->ifa_addr->sa_family == AF_INET6) &&
+	       !(one->ifa_flags & IFF_LOOPBACK);
+}
+
+/* Else there is no header before that of IP, and the program would look for one. */
+static bool is_ethernet(const char *device)
+{
+	_cleanup_(close_fdp) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {0};
+
+	strncpy(request.ifr_name, device, IFNAMSIZ - 1);
+	return fd >= 0 && !ioctl(fd, SIOCGIFHWADDR, &request) &&
+	       request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+}
+
+static int put_on(const struct decap *decap, const char *device)
+{
+	uint32_t ifindex = if_nametoindex(device);
+
+	return ifindex ? tc_devices_put(decap->devices_fd, ifindex, PROGRAM(decap->program_fd))
+		       : -ENODEV;
+}
+
+static int put_on_all(const struct decap *decap)
+{
+	struct ifaddrs *all;
+	int r = 0;
+
+	if (getifaddrs(&all) < 0)
+		return -errno;
+	for (const struct ifaddrs *one = all; !r && one; one = one->ifa_next)
+		if (has_ip(one) && is_ethernet(one->ifa_name))
+			r = put_on(decap, one->ifa_name);
+	freeifaddrs(all);
+	return r;
+}
+
+/* ---- from outside ---- */
+
+static int apply(const struct decap *decap, uint32_t service_id,
+		 const struct address *const *addresses, size_t n, const char *device)
+{
+	int r = add_counts(decap->counts_fd, service_id);
+
+	if (!r)
+		r = set_ports(decap->ports_fd, service_id, addresses, n);
+	return r ?: *device ? put_on(decap, device) : put_on_all(decap);
+}
+
+int decap_apply(uint32_t service_id, const struct address *const *addresses, size_t n,
+		const char *device, struct problem *problem)
+{
+	_cleanup_(decap_close) struct decap decap = {-1, -1, -1, -1};
+	_cleanup_(close_fdp) int lock = -1;
+	int r = pinset_open(open_pins, make_pins, &decap, problem);
+
+	if (r < 0)
+		return r;
+	r = pins_lock(FOLDER, 1, &lock);
+	if (!r)
+		r = apply(&decap, service_id, addresses, n, device);
+	return r ? problem_set(
+			   problem, r,
+			   "what a front has put its packets into cannot be taken off them%s%s: "
+			   "%s",
+			   *device ? " on device " : "", device, strerror(-r))
+		 : 0;
+}
+
+static bool has_services(int counts_fd)
+{
+	uint32_t id;
+
+	return !bpf_map_get_next_key(counts_fd, NULL, &id);
+}
+
+int decap_remove(uint32_t service_id)
+{
+	_cleanup_(close_fdp) int lock = -1, ports = -1, counts = -1;
+	int r;
+
+	if (access(FOLDER, F_OK))
+		return 0;
+	r = pins_lock(HS_PIN_ROOT, 1, &lock);
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	if (!pin_open(PIN("ports"), &ports)) {
+		forget_ports(ports, service_id);
+		restore_addresses(ports);
+	}
+	if (!pin_open(PIN("counts"), &counts)) {
+		bpf_map_delete_elem(counts, &service_id);
+		if (has_services(counts))
+			return 0;
+	}
+	take_off_all();
+	return pins_remove(FOLDER);
+}

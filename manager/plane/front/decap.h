@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A host behind a front in `ipip` (bpf/hs_decap.h): a program on its devices takes packets out of
+ * those that the front has put them into, for the addresses on which its services listen. One for
+ * all services; it stays when we end. What it does not know of connections it passes on to the
+ * second host that the front has named, once.
+ *
+ * The packets come from the device that they came by, as if they had never been inside: rp_filter
+ * looks at that device. With 1 (strict) it drops what comes by another one than the way back to the
+ * client leads, as it does without a front.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/address.h"
+#include "util/problem.h"
+
+/*
+ * The service listens on these; those in other network namespaces are left out. `device`: the only
+ * one that such packets come by; "": all that have an address. Programs of another build are
+ * replaced. Again is no harm. With an error there is a sentence.
+ */
+int decap_apply(uint32_t service_id, const struct address *const *addresses, size_t n,
+		const char *device, struct problem *problem);
+/* With the last service: off all devices, the pins away. 0 also when there is nothing. */
+int decap_remove(uint32_t service_id);
+
+struct decap_totals {
+	uint64_t packets, bytes; /* taken out */
+	uint64_t passed_on;	 /* to the second host */
+	uint64_t strangers;	 /* of connections that nobody knew, and no second host was named */
+};
+
+/* -ENOENT: the service has none. */
+int decap_totals(uint32_t service_id, struct decap_totals *ret_totals);

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/keep/unpacking.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "plane/front/decap.h"
+#include "system/journal.h"
+#include "util/macro.h"
+
+static void tell(struct service *service, const struct problem *problem)
+{
+	struct journal_scope scope = {service->name, -1, LOG_WARNING};
+
+	if (problem->text[0] && strcmp(problem->text, service->unpacking.text))
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: Decap=yes: %s", service->name,
+			    problem->text);
+	service->unpacking = *problem;
+}
+
+static int apply(struct service *service, struct problem *problem)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(service->plane, &n);
+	_cleanup_(freep) const struct address **addresses = calloc(n ?: 1, sizeof(*addresses));
+
+	if (!addresses)
+		return problem_set(problem, -ENOMEM, "no memory");
+	for (size_t i = 0; i < n; i++)
+		addresses[i] = &listeners[i]->address;
+	return decap_apply(plane_id(service->plane), addresses, n, service->config.front.device,
+			   problem);
+}
+
+void unpacking_follow(struct service *service)
+{
+	struct problem problem = {0};
+	struct decap_totals totals;
+
+	if (!service->plane || !host_has(service->host, HOST_TENDS))
+		return;
+	if (service->config.front.decap)
+		(void)apply(service, &problem);
+	else if (!decap_totals(plane_id(service->plane), &totals))
+		(void)decap_remove(plane_id(service->plane));
+	tell(service, &problem);
+}
+
+void unpacking_heard(struct service *service, const struct event *event)
+{
+	(void)event;
+	if (service->config.front.decap)
+		unpacking_follow(service);
+}

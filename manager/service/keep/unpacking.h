@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Decap=yes: what a front has put its packets into is taken off them, for the addresses that the
+ * service has; see plane/front/decap.h. */
+#pragma once
+
+#include "service/service.h"
+
+/* The settings have been read. */
+void unpacking_follow(struct service *service);
+/* EVENT_ADOPTED: it may have other addresses. */
+void unpacking_heard(struct service *service, const struct event *event);
