@@ -5,6 +5,7 @@
 
 #include "plane/bpf/load.h"
 #include "plane/plane.h"
+#include "plane/plane_front.h"
 #include "plane/plane_state.h"
 #include "plane/table.h"
 #include "util/macro.h"
@@ -44,13 +45,14 @@ int plane_set_left(struct plane *plane, bool left)
 	return 0;
 }
 
-/* Where all slots are at work, what is missing is missing; else any one serves all. */
+/* Where all slots are at work, what is missing is missing; else any one serves all. A front is none
+ * the less of a front when a host is missing, and keepalived takes all but 0 for its end. */
 static unsigned weight_of(const struct plane *plane, uint32_t live)
 {
 	struct hs_spread spread;
 	unsigned all = 0, there = 0;
 
-	if (!plane_is_spread(plane) || !plane_table_spread(plane, &spread))
+	if (plane_is_front(plane) || !plane_is_spread(plane) || !plane_table_spread(plane, &spread))
 		return 100;
 	for (unsigned slot = 0; slot < spread.slots; slot++) {
 		all += spread.weights[slot];
