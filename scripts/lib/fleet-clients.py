@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Clients that come at a fixed rate, whatever became of those before, each with a connection of its own:
 
-    fleet-clients.py [--rate=N] [--patience=SECONDS] [--late=SECONDS] [--body=TEXT] ADDRESS PORT
+    fleet-clients.py [--rate=N] [--patience=SECONDS] [--late=SECONDS] [--body=TEXT] ADDRESS[,ADDRESS...] PORT
 
-until SIGINT or SIGTERM, or --seconds are over. Then prints one line of counts, as key=value:
+in turn to each address, until SIGINT or SIGTERM, or --seconds are over. Then prints one line of counts, as key=value:
 
     requests, lost = refused + reset + silent + cut + wrong: no listener; reset by someone; no answer within the
     patience; an end before the answer was whole; another answer than 200 with TEXT in it
@@ -15,6 +15,7 @@ until SIGINT or SIGTERM, or --seconds are over. Then prints one line of counts, 
 import argparse
 import asyncio
 import errno
+import itertools
 import signal
 import socket
 import time
@@ -39,7 +40,7 @@ def arguments():
 class Clients:
     def __init__(self, options):
         self.options = options
-        self.family = socket.AF_INET6 if ":" in options.address else socket.AF_INET
+        self.addresses = itertools.cycle(options.address.split(","))
         self.head = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
         self.counts = Counter()
         self.longest = 0.0
@@ -48,9 +49,11 @@ class Clients:
 
     async def ask(self):
         loop = asyncio.get_running_loop()
-        with socket.socket(self.family, socket.SOCK_STREAM) as connection:
+        address = next(self.addresses)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
             connection.setblocking(False)
-            await loop.sock_connect(connection, (self.options.address, self.options.port))
+            await loop.sock_connect(connection, (address, self.options.port))
             await loop.sock_sendall(connection, self.head)
             answer = b""
             while part := await loop.sock_recv(connection, 65536):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Downloads at a time, each over a connection of its own, until all have ended:
 
-    fleet-streams.py [--count=N] [--path=PATH] [--patience=SECONDS] [--started=FILE] ADDRESS PORT
+    fleet-streams.py [--count=N] [--path=PATH] [--patience=SECONDS] [--started=FILE] ADDRESS[,ADDRESS...] PORT
 
 Hosts say in X-Host who they are. Prints one line: streams, whole, reset, cut (an end too early), silent (nothing for the
 patience), gap_ms: the longest that one of those that ended whole had to wait for more; at_HOST: how many each host had,
@@ -11,6 +11,7 @@ whole_HOST: how many of these ended whole.
 
 import argparse
 import asyncio
+import itertools
 import re
 import time
 from collections import Counter
@@ -55,10 +56,10 @@ class Streams:
         if self.options.started and self.counts["begun"] == self.options.count:
             open(self.options.started, "w").close()
 
-    async def stream(self):
+    async def stream(self, address):
         host, writer = [], None
         try:
-            reader, writer = await asyncio.open_connection(self.options.address, self.options.port)
+            reader, writer = await asyncio.open_connection(address, self.options.port)
             writer.write(f"GET {self.options.path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             what = await self.receive(reader, host)
         except asyncio.TimeoutError:
@@ -75,7 +76,8 @@ class Streams:
             self.counts["whole_" + name] += what == "whole"
 
     async def run(self):
-        await asyncio.gather(*(self.stream() for _ in range(self.options.count)))
+        addresses = itertools.cycle(self.options.address.split(","))
+        await asyncio.gather(*(self.stream(next(addresses)) for _ in range(self.options.count)))
 
     def tell(self):
         words = {"streams": self.options.count}

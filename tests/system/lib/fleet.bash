@@ -35,6 +35,7 @@ teardown() {
 	end_streams_quietly
 	[[ -z ${BATS_TEST_COMPLETED:-} ]] || return 0
 	for machine in "${hosts[@]}" "${balancers[@]}"; do
+		on "$machine" timeout 10 hsctl status 2>&1 || true
 		echo "--- journal of $machine ---"
 		container_journal "$machine" --since="@$rig_began" | grep -v -e systemd-journald -e ' Connect from ' | tail -n "${RIG_LINES:-40}"
 	done
