@@ -401,6 +401,12 @@ int verb_scale(const struct arguments *arguments)
 					 : "it is not under hotstandby; see hsctl list");
 		return EXIT_FAILED;
 	}
+	if (config_is_front(&scale.config.front)) {
+		complain("%s: its slots are hosts, which are named in its settings: hsctl edit %s; "
+			 "what a host gets says hsctl weight",
+			 scale.service, scale.service);
+		return EXIT_REFUSED;
+	}
 	if (client_open(arguments, &systemd, &problem) < 0) {
 		complain("%s: %s", scale.service, problem.text);
 		return EXIT_FAILED;

@@ -278,13 +278,15 @@ static void tell_members(const struct service *service, uint32_t moved)
 	struct journal_scope scope = {service->name, -1, LOG_NOTICE};
 	struct hs_spread spread;
 	char slots[64];
+	bool one;
 
 	if (!plane_table_spread(service->plane, &spread))
 		return;
 	list_slots(spread.members, slots, sizeof(slots));
+	one = !(spread.members & (spread.members - 1));
 	journal_log(JOURNAL_POLICY, &scope,
-		    "%s: slots %s share the clients now, %.1f%% of them moved", service->name,
-		    slots, moved * 100.0 / HS_BUCKETS);
+		    "%s: slot%s %s %s the clients now, %.1f%% of them moved", service->name,
+		    one ? "" : "s", slots, one ? "has all" : "share", moved * 100.0 / HS_BUCKETS);
 }
 
 /* Who takes part is not who could. */

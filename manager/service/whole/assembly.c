@@ -111,7 +111,8 @@ static const struct feature features[] = {
 static const struct feature front_features[] = {
 	{HEARS(EVENT_CHANGE_ENDED), run_ended_heard, HOST_ANY},
 	/* whether a host gets new flows, before anybody looks who does */
-	{HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), front_slots_heard, HOST_TENDS},
+	{HEARS(EVENT_VERDICT) | HEARS(EVENT_ADOPTED) | HEARS(EVENT_CHANGE_ENDED), front_slots_heard,
+	 HOST_TENDS},
 	{HEARS(EVENT_LOST) | HEARS(EVENT_VERDICT) | HEARS(EVENT_CHANGE_ENDED), run_heard, HOST_ANY},
 	{HEARS(EVENT_LOST) | HEARS(EVENT_ADOPTED), lost_heard, HOST_TENDS},
 	{HEARS(EVENT_ADOPTED), run_heard, HOST_ANY},
