@@ -112,6 +112,7 @@ struct service {
 	struct exec_run *execs;	 /* commands whose scope is being made */
 	struct replay *replay;	 /* NULL: Replay=no; see service/change/replay.h */
 	uint32_t leaving;	 /* of a front: hosts that say that they leave, as a bit mask */
+	uint64_t first_until;	 /* likewise: the lowest of the hosts that come is active */
 	bool device_lost;	 /* likewise: its device is gone, or refuses the program */
 	sd_event_source *routes; /* of a front, see service/slot/front_slots.h */
 	bool spread_waits;	 /* the table follows when templates have been sent ahead */

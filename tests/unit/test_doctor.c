@@ -716,7 +716,14 @@ static void a_peer_has_the_same_or_it_is_told(void **state)
 	strcpy(front.other.fingerprint, "b");
 	judge_front(&front, "front.peer", 1);
 	assert_non_null(strstr(found("front.peer")->remedy, "HashKey="));
+	front.own.fingerprint[0] = front.other.fingerprint[0] = '\0';
+	strcpy(front.own.policy, "standby");
 	strcpy(front.other.policy, "standby");
+	judge_front(&front, "", 0);
+	front.other.active = 1;
+	judge_front(&front, "front.peer", 1);
+	assert_non_null(strstr(found("front.peer")->remedy, "switchover"));
+	strcpy(front.own.policy, "hash");
 	judge_front(&front, "front.peer", 1);
 	assert_non_null(strstr(found("front.peer")->what, "standby"));
 	strcpy(front.other.hash, "2");

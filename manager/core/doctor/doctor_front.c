@@ -80,6 +80,9 @@ static bool judge_alike(struct doctor_report *report, const struct doctor_front 
 	static const struct doctor_advice files = {
 		"front.peer", "A client that comes by the other one may be sent elsewhere",
 		"Let both have the same file, then run on both: systemctl reload hsd"};
+	static const struct doctor_advice actives = {
+		"front.peer", "A client that comes by the other one is sent to another host",
+		"Let both have the same one: hsctl switchover on one of them"};
 	static const struct doctor_advice keys = {
 		"front.peer", "A client that comes by the other one may be sent elsewhere",
 		"Name the same HashKey= file on both, and give hosts the same weights"};
@@ -94,6 +97,10 @@ static bool judge_alike(struct doctor_report *report, const struct doctor_front 
 			   "The policy is %s%s%s here and %s%s%s on %s", own->policy,
 			   own->by[0] ? " by " : "", own->by, other->policy,
 			   other->by[0] ? " by " : "", other->by, front->peer);
+	else if (!strcmp(own->policy, "standby") && own->active != other->active)
+		doctor_add(report, DOCTOR_FINDING, &actives,
+			   "The active slot is %d here and %d on %s", own->active, other->active,
+			   front->peer);
 	else if (strcmp(own->fingerprint, other->fingerprint) != 0)
 		doctor_add(report, DOCTOR_FINDING, &keys, "The table is not that of %s",
 			   front->peer);

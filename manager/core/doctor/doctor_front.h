@@ -17,6 +17,7 @@ struct doctor_host {
 struct doctor_alike {
 	char hash[24]; /* of addresses, ports, hosts and mode; "" = not known */
 	char policy[16], by[16];
+	int active;	      /* with policy standby; -1 = none */
 	char fingerprint[40]; /* of the table; "" = there is none */
 };
 

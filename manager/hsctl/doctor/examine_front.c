@@ -37,6 +37,7 @@ static void read_alike(json_object *status, struct doctor_alike *ret_alike)
 	json_object_object_get_ex(status, "front", &front);
 	snprintf(ret_alike->hash, sizeof(ret_alike->hash), "%s", json_text(front, "hash"));
 	snprintf(ret_alike->policy, sizeof(ret_alike->policy), "%s", json_text(status, "policy"));
+	ret_alike->active = (int)json_number(status, "active", -1);
 	snprintf(ret_alike->by, sizeof(ret_alike->by), "%s", json_text(status, "by"));
 	snprintf(ret_alike->fingerprint, sizeof(ret_alike->fingerprint), "%s",
 		 json_text(status, "fingerprint"));

@@ -16,12 +16,32 @@
 /* How often routes and neighbours are looked at. */
 #define ROUTES_EVERY (1 * USEC_PER_SEC)
 
+/* From the first host that is well to the last one that may be active for being so. */
+#define FIRST_USEC (3 * USEC_PER_SEC)
+
 /* ---- in and out ---- */
 
 static const char *name_of(const struct service *service, unsigned slot,
 			   char text[FRONT_ADDRESS_TEXT_MAX])
 {
 	return front_address_format(service->config.front.hosts[slot].address.ip, text);
+}
+
+/* That two fronts which begin at the same time agree: of the hosts that are found well one after
+ * the other the lowest number is active, unless somebody has said or seen otherwise. Those who have
+ * come to another meanwhile stay there. */
+static void settle_first(struct service *service, unsigned slot)
+{
+	unsigned active = hs_word_active(plane_word(service->plane));
+	uint64_t word, cookie;
+
+	plane_previous(service->plane, &word, &cookie);
+	if (active >= HS_SLOTS_MAX)
+		service->first_until = now_usec() + FIRST_USEC;
+	adopt_ensure_active(service->plane, slot);
+	if (now_usec() > service->first_until || active >= HS_SLOTS_MAX || slot >= active || word)
+		return;
+	plane_edit_word(service->plane, word_replace, WORD_ARGS(.from = active, .to = slot), NULL);
 }
 
 static void take(struct service *service, unsigned slot)
@@ -31,7 +51,7 @@ static void take(struct service *service, unsigned slot)
 
 	plane_set_retired(service->plane, slot, false);
 	front_set_taking(plane_front(service->plane), slot, true);
-	adopt_ensure_active(service->plane, slot);
+	settle_first(service, slot);
 	journal_log(JOURNAL_ADOPT, &scope, "%s: host %s (slot %u) takes new connections",
 		    service->name, name_of(service, slot, host), slot);
 	service_post(service, EVENT_ADOPTED, slot, true);
@@ -42,6 +62,8 @@ static void lose(struct service *service, unsigned slot)
 	struct journal_scope scope = {service->name, (int)slot, LOG_WARNING};
 	char host[FRONT_ADDRESS_TEXT_MAX];
 
+	/* who is active from now on is so for another reason */
+	service->first_until = 0;
 	front_set_taking(plane_front(service->plane), slot, false);
 	journal_log(JOURNAL_RETIRE, &scope, "%s: host %s (slot %u) gets no new connections: %s",
 		    service->name, name_of(service, slot, host), slot,
