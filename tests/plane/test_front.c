@@ -249,6 +249,14 @@ static int sent_to(const struct stand *stand, uint16_t port, uint8_t flags)
 	return host_of(stand, &spec);
 }
 
+static struct frame_spec from_port(uint16_t port, uint16_t to)
+{
+	struct frame_spec spec = with_flags(port, SYN);
+
+	spec.dest_port = to;
+	return spec;
+}
+
 static int datagram_to(const struct stand *stand, uint16_t port)
 {
 	struct frame_spec spec = with_flags(port, 0);
@@ -913,6 +921,137 @@ static void a_rule_comes_before_the_word(void **state)
 	stand_end(&stand);
 }
 
+/* ---- what is refused ---- */
+
+static void expect_refused(struct stand *stand, int error, const char *words)
+{
+	struct problem problem = {0};
+	int r = stand_try_apply(stand, &problem);
+
+	if (r != error || !strstr(problem.text, words))
+		fail_msg("%d: %s", r, problem.text);
+	print_message("# %s\n", problem.text);
+}
+
+/* Nothing has changed: packets go on. */
+static void settings_that_cannot_be_are_refused(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	const struct config_front good = stand.config;
+
+	memcpy(stand.config.device, "nosuch0", 8);
+	expect_refused(&stand, -ENODEV, "no device nosuch0");
+	stand.config = good;
+	stand_set_host(&stand.config, 1, "192.0.2.1");
+	expect_refused(&stand, -EINVAL, "192.0.2.1 is an address of this machine");
+	stand.config = good;
+	stand_set_host(&stand.config, 0, stand_hosts[1]);
+	stand.config.hosts[1].given = false;
+	expect_refused(&stand, -EINVAL, "was slot 1 until now");
+	stand.config = good;
+	stand_command("ip route add 192.0.3.0/24 via 192.0.2.11");
+	stand_set_host(&stand.config, 1, "192.0.3.7");
+	expect_refused(&stand, -EINVAL, "behind the router 192.0.2.11");
+	stand.config.mode = FRONT_IPIP;
+	stand_command("ip route replace 192.0.3.0/24 via 192.0.2.11 mtu 1300");
+	expect_refused(&stand, -EMSGSIZE, "carries 1300 bytes");
+	stand.config = good;
+	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
+	assert_int_equal(front_hosts(stand.front), 7);
+	stand_apply(&stand);
+	stand_end(&stand);
+}
+
+static int empty_program(void)
+{
+	static const struct bpf_insn code[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "hs_empty", "GPL", code, ARRAY_SIZE(code), NULL);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static bool is_pinned(const char *path)
+{
+	return !access(path, F_OK);
+}
+
+static void another_program_on_the_device_is_named(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	const struct plane *plane = stand.rig->plane;
+	_cleanup_(close_fdp) int other = empty_program();
+
+	stand.front = front_free(stand.front);
+	assert_int_equal(front_remove(plane->folder.text, plane->control->service_id), 0);
+	assert_false(is_pinned(HS_PIN_ROOT "/" HS_PIN_FRONTS));
+	assert_false(is_pinned(pin_path("%s/" HS_PIN_FRONT, plane->folder.text).text));
+	assert_int_equal(front_remove(plane->folder.text, plane->control->service_id), 0);
+	assert_int_equal(bpf_xdp_attach((int)stand.ifindex, other, 0, NULL), 0);
+	expect_refused(&stand, -EBUSY, "another XDP program is on " DEVICE);
+	assert_false(is_pinned(pin_path("%s/" HS_PIN_FRONT, plane->folder.text).text));
+	assert_int_equal(bpf_xdp_detach((int)stand.ifindex, 0, NULL), 0);
+	stand_apply(&stand);
+	stand_take_all(&stand);
+	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
+	stand_end(&stand);
+}
+
+/* ---- several services ---- */
+
+static void each_service_has_its_ports(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts), other = stand;
+	struct rig rig = *stand.rig;
+	struct problem problem;
+	struct frame_spec spec = from_port(1000, 8443);
+
+	assert_int_equal(plane_create("api", stand.rig->accounting, &rig.plane, &problem), 0);
+	other.rig = &rig;
+	other.front = NULL;
+	other.program = -1;
+	expect_refused(&other, -EEXIST, "443/tcp already");
+	other.config.ports[0] = (struct config_port) {.port = 8443, .tcp = true};
+	other.config.n_ports = 1;
+	rig_flip(&rig, 2);
+	stand_apply(&other);
+	stand_take_all(&other);
+	assert_int_equal(host_of(&other, &spec), 2);
+	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
+	/* the first goes, the other stays */
+	assert_int_equal(
+		front_remove(stand.rig->plane->folder.text, stand.rig->plane->control->service_id),
+		0);
+	assert_int_equal(sent_to(&other, 1001, SYN), -1);
+	assert_int_equal(host_of(&other, &spec), 2);
+	assert_int_equal(front_remove(rig.plane->folder.text, rig.plane->control->service_id), 0);
+	assert_false(is_pinned(HS_PIN_ROOT "/" HS_PIN_FRONTS));
+	front_free(other.front);
+	close_fd(other.program);
+	plane_free(rig.plane);
+	stand_end(&stand);
+}
+
+/* A port that is taken out is the kernel's again. */
+static void ports_come_and_go(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	struct frame_spec spec = from_port(1000, 80);
+
+	assert_int_equal(host_of(&stand, &spec), 0);
+	stand.config.n_ports = 1;
+	stand_apply(&stand);
+	assert_int_equal(host_of(&stand, &spec), -1);
+	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
+	stand.config.n_ports = 2;
+	stand_apply(&stand);
+	assert_int_equal(host_of(&stand, &spec), 0);
+	stand_end(&stand);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -948,6 +1087,10 @@ int main(void)
 		CASE(tags_stay_around_what_is_put_around),
 		CASE(tags_stay_around_ipv6),
 		CASE(a_rule_comes_before_the_word),
+		CASE(settings_that_cannot_be_are_refused),
+		CASE(another_program_on_the_device_is_named),
+		CASE(each_service_has_its_ports),
+		CASE(ports_come_and_go),
 	};
 
 	return cases_run("front", tests);
