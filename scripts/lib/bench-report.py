@@ -101,6 +101,10 @@ def make_rows():
             median_of("selector alone / plain")),
         Row("accounting", "the same with selector and accounting / plain", (">=", 0.97, ""),
             median_of("selector and accounting / plain")),
+        Row("front", "front, per frame of a known flow, dsr", ("<=", 120, "ns"), median_of("dsr")),
+        Row("front-ipip", "front, the same, ipip: as dsr, and what single runs take longer", ("<=", 180, "ns"),
+            median_of("dsr, and the difference")),
+        Row("front-nat", "front, the same, nat", ("<=", 200, "ns"), median_of("nat")),
         Row("command", "hsctl switchover, whole command", ("<=", 10, "ms"), median_of("switchover")),
         Row("flip", "flip itself, inside hsd", ("<=", 1000, "ns"), median_of("inside hsd")),
         Row("upgrade", "hsctl upgrade, beyond two restarts and settling", ("<=", 200, "ms"), median_of(UPGRADE)),
@@ -175,11 +179,20 @@ def derive_spread(row):
         row.add_case(f"{slots} / one alone", "", [a / b for a, b in pairs])
 
 
+def derive_front(front, ipip):
+    """What ipip puts around a frame makes it another one: only single runs tell, and what they all take more."""
+    if not front.cases:
+        return
+    runs = zip(front.samples("dsr"), ipip.samples("ipip, alone"), front.samples("dsr, alone"))
+    ipip.add_case("dsr, and the difference", "ns", [dsr + alone - dsr_alone for dsr, alone, dsr_alone in runs])
+
+
 def derive(rows):
     """Cases that follow from others: differences and ratios, round by round."""
     by_name = {row.name: row for row in rows}
     derive_upgrade(by_name["upgrade"])
     derive_spread(by_name["spread-flows"])
+    derive_front(by_name["front"], by_name["front-ipip"])
     connect, datagrams = by_name["connect"], by_name["datagrams"]
     for row, case in ((by_name["selector"], "standby, 1 shard"), (by_name["udp"], "connection")):
         for base in ("empty program", "bare select") if row.cases else ():

@@ -129,6 +129,11 @@ static void run_case(struct front_case *c)
 	rig_end(rig);
 }
 
+static const char *row_of(const struct front_case *c)
+{
+	return c->mode == FRONT_IPIP ? "front-ipip" : c->mode == FRONT_NAT ? "front-nat" : "front";
+}
+
 static int run(void *userdata)
 {
 	(void)userdata;
@@ -136,7 +141,7 @@ static int run(void *userdata)
 		for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 			run_case(&cases[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		cases[i].samples.row = "front";
+		cases[i].samples.row = row_of(&cases[i]);
 		cases[i].samples.name = cases[i].name;
 		cases[i].samples.unit = "ns";
 		samples_print(&cases[i].samples);
