@@ -490,7 +490,7 @@ static __always_inline int leave(struct xdp_md *ctx, const struct way *way)
 }
 
 /* Who else may know a packet of which no flow is known: policy hash, the other host of its bucket;
- * else the canary, or who was active before. HS_SLOT_NONE: nobody. */
+ * else the canary, or who was active before, or any other. HS_SLOT_NONE: nobody. */
 static __always_inline __u32 second_host(const struct hs_front *front, struct passage *passage,
 					 __u32 host)
 {
@@ -509,6 +509,10 @@ static __always_inline __u32 second_host(const struct hs_front *front, struct pa
 			other = hs_word_active(before);
 		if (other == host)
 			other = hs_word_active(passage->word);
+		/* another front may have had another one active */
+		if (other >= HS_SLOTS_MAX || other == host)
+			other = hs_taking_host(front->taking & ~(1U << (host & 31)), host,
+					       HS_SLOT_NONE);
 	}
 	if (other >= HS_SLOTS_MAX || other == host ||
 	    !(front->hosts[other].flags & HS_FRONT_CONFIGURED))
