@@ -154,6 +154,20 @@ static __always_inline int read_outer6(struct __sk_buff *skb, struct outer *oute
 	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 ? 0 : -1;
 }
 
+/* Most packets are none, and go by this alone. What is not in one piece is looked at further. */
+static __always_inline int may_be_packed(struct __sk_buff *skb)
+{
+	const __u8 *data = (__u8 *)(long)skb->data, *end = (__u8 *)(long)skb->data_end;
+	__u8 protocol;
+
+	if (skb->pkt_type != PACKET_HOST)
+		return 0;
+	if (data + ETHERNET + IPV4_HEADER > end)
+		return 1;
+	protocol = skb->protocol == bpf_htons(ETH_P_IP) ? data[ETHERNET + 9] : data[ETHERNET + 6];
+	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 || protocol == IPPROTO_DSTOPTS;
+}
+
 /* -1: no packet with another one in it. */
 static __always_inline int read_outer(struct __sk_buff *skb, struct outer *outer)
 {
@@ -408,10 +422,8 @@ int hs_decap(struct __sk_buff *skb)
 	struct outer outer = {};
 	struct inner inner = {};
 	__u32 *service;
-	int stranger;
 
-	if (skb->pkt_type != PACKET_HOST || read_outer(skb, &outer) ||
-	    read_inner(skb, &outer, &inner))
+	if (!may_be_packed(skb) || read_outer(skb, &outer) || read_inner(skb, &outer, &inner))
 		return GO_ON;
 	service = find_service(skb, &inner);
 	if (!service || !is_local(skb, outer.source, outer.dest, outer.ipv6))
@@ -419,13 +431,11 @@ int hs_decap(struct __sk_buff *skb)
 	counts = bpf_map_lookup_elem(&hs_decap_counts, service);
 	if (!counts)
 		return GO_ON;
-	stranger = is_stranger(skb, &inner);
-	if (stranger && outer.has_second && !is_same(outer.second, outer.dest)) {
+	/* where no other host is named there is nothing to be looked for */
+	if (outer.has_second && !is_same(outer.second, outer.dest) && is_stranger(skb, &inner)) {
 		hs_count(counts->passed_on);
 		return pass_on(skb, &outer);
 	}
-	if (stranger)
-		hs_count(counts->strangers);
 	if (take_out(skb, &outer))
 		return GO_ON;
 	hs_count(counts->packets);

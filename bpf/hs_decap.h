@@ -33,9 +33,7 @@ _Static_assert(sizeof(struct hs_decap_port) == 20, "layout of map decap/ports");
 struct hs_decap_counts {
 	__u64 packets, bytes; /* taken out: inner packets */
 	__u64 passed_on;      /* to the second host */
-	/* TCP without SYN that nobody here knows, and no second host is named: it is taken out, and
-	 * refused by the local stack */
-	__u64 strangers;
+	__u64 pad;
 };
 _Static_assert(sizeof(struct hs_decap_counts) == 32, "layout of map decap/counts");
 

@@ -298,10 +298,8 @@ static void print_unpacked(const struct render *render, json_object *status)
 		return;
 	}
 	fprintf(render->out,
-		"front: %" PRId64 " packets were unpacked, %" PRId64 " sent on to another host, "
-		"%" PRId64 " of connections that nobody knows\n",
-		json_number(unpacked, "packets", 0), json_number(unpacked, "passed_on", 0),
-		json_number(unpacked, "strangers", 0));
+		"front: %" PRId64 " packets were unpacked, %" PRId64 " sent on to another host\n",
+		json_number(unpacked, "packets", 0), json_number(unpacked, "passed_on", 0));
 }
 
 static void print_park(const struct render *render, json_object *status)

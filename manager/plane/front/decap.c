@@ -290,7 +290,6 @@ int decap_totals(uint32_t service_id, struct decap_totals *ret_totals)
 		totals.packets += counts[i].packets;
 		totals.bytes += counts[i].bytes;
 		totals.passed_on += counts[i].passed_on;
-		totals.strangers += counts[i].strangers;
 	}
 	if (!r)
 		*ret_totals = totals;

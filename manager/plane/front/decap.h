@@ -30,7 +30,6 @@ int decap_remove(uint32_t service_id);
 struct decap_totals {
 	uint64_t packets, bytes; /* taken out */
 	uint64_t passed_on;	 /* to the second host */
-	uint64_t strangers;	 /* of connections that nobody knew, and no second host was named */
 };
 
 /* -ENOENT: the service has none. */

@@ -220,7 +220,6 @@ static void add_unpacked(const struct service *service, json_object *object)
 	json_object_object_add(unpacked, "packets", json_object_new_uint64(totals.packets));
 	json_object_object_add(unpacked, "bytes", json_object_new_uint64(totals.bytes));
 	json_object_object_add(unpacked, "passed_on", json_object_new_uint64(totals.passed_on));
-	json_object_object_add(unpacked, "strangers", json_object_new_uint64(totals.strangers));
 	json_object_object_add(object, "unpacked", unpacked);
 }
 
