@@ -9,8 +9,8 @@
 #   fleet_host NAME NUMBER       one that serves: nginx at port 80 as app@0 and app@1, which says the host's name, with
 #                                hotstandby, its agent and its unit that leaves first, as an operator would set it up
 #   fleet_behind NAME ADDRESS... a host has these addresses as well, on its loopback device, and answers no ARP for them
-#   fleet_front NAME NUMBER      one that runs hsd, with the settings on stdin as those of the service web, and keepalived,
-#                                with units/examples/keepalived-front.conf
+#   fleet_front NAME NUMBER      one that runs hsd, with the settings on stdin as those of the service web, a key for them in
+#                                /etc/hotstandby/web.key, and keepalived, with units/examples/keepalived-front.conf
 #   fleet_reboot NAME            systemctl reboot; returns at once
 #   fleet_kill NAME              its power fails; fleet_power NAME boots it again
 #   fleet_cut NAME               pulls its plug; fleet_mend NAME puts it in again
@@ -167,6 +167,7 @@ fleet_front() {
 	install=yes fleet_machine "$name" "$number" && root=$(container_root "$name") || return 1
 	mkdir -p "$root/etc/hotstandby"
 	cat >"$root/etc/hotstandby/web.conf"
+	(umask 077 && echo 'all fronts have this one' >"$root/etc/hotstandby/web.key")
 	# the second one yields to the first
 	sed "s/priority 150/priority $((150 - number))/" "$_fleet_lib/../../units/examples/keepalived-front.conf" \
 		>"$root/etc/keepalived/keepalived.conf"
