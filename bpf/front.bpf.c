@@ -218,10 +218,13 @@ __noinline int hs_remember(struct passage *passage, __u32 host, __u32 in_place)
 {
 	struct hs_front *front = the_front();
 	struct hs_front_flow flow = {.host = (__u8)host};
+	struct hs_front_flow_key key;
 	int udp;
 
 	if (!front || !passage || host >= HS_SLOTS_MAX)
 		return 0;
+	/* older kernels take no key out of what a function was handed (until Linux 6.4) */
+	key = passage->key;
 	udp = passage->key.protocol == HS_PROTO_UDP;
 	flow.begun_ns = bpf_ktime_get_coarse_ns();
 	flow.seen = passage->tick;
@@ -234,8 +237,8 @@ __noinline int hs_remember(struct passage *passage, __u32 host, __u32 in_place)
 		return 0;
 	}
 	if (in_place || udp)
-		return bpf_map_update_elem(&hs_front_flows, &passage->key, &flow, BPF_ANY);
-	return bpf_map_update_elem(&hs_front_fresh, &passage->key, &flow, BPF_ANY);
+		return bpf_map_update_elem(&hs_front_flows, &key, &flow, BPF_ANY);
+	return bpf_map_update_elem(&hs_front_fresh, &key, &flow, BPF_ANY);
 }
 
 /* A flow begins. */
@@ -655,6 +658,7 @@ __noinline int hs_asked(struct passage *passage, __u32 host)
 {
 	struct hs_front *front = the_front();
 	__u32 only = HS_FRONT_ADDRESSES_MAX, n = 0;
+	struct hs_front_flow_key key;
 	struct hs_front_flow *flow;
 	int ipv4;
 
@@ -665,9 +669,10 @@ __noinline int hs_asked(struct passage *passage, __u32 host)
 		if (hs_is_ipv4(front->addresses[i]) != ipv4)
 			continue;
 		passage->key.address = (__u8)i;
-		flow = bpf_map_lookup_elem(&hs_front_flows, &passage->key);
+		key = passage->key;
+		flow = bpf_map_lookup_elem(&hs_front_flows, &key);
 		if (!flow)
-			flow = bpf_map_lookup_elem(&hs_front_fresh, &passage->key);
+			flow = bpf_map_lookup_elem(&hs_front_fresh, &key);
 		if (flow && flow->host == host) {
 			if (passage->packet.flags & (HS_TCP_FIN | HS_TCP_RST) &&
 			    !(passage->packet.marks & HS_PACKET_ERROR))
