@@ -285,8 +285,12 @@ static int make(struct making *making, const char *name, struct problem *problem
 
 	memcpy(before, making->front->shared->device, sizeof(before));
 	r = prepare_device(making, name, problem);
-	if (!r && needs_program(making))
-		r = front_program_load(making->front, making->maps, &making->program, problem);
+	if (!r && needs_program(making)) {
+		r = front_try(problem);
+		if (!r)
+			r = front_program_load(making->front, making->maps, &making->program,
+					       problem);
+	}
 	if (!r) {
 		r = put_to_work(making);
 		if (r < 0)

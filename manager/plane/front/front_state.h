@@ -33,6 +33,8 @@ void front_maps_settle(const struct front *front);
 int front_program_load(const struct front *front, const struct front_maps *maps, int *ret_fd,
 		       struct problem *problem);
 uint64_t front_program_build(void);
+/* That the program does on this kernel what it should; else there is a sentence. */
+int front_try(struct problem *problem);
 
 /* That this machine can be the front that the settings want. */
 int front_check(const struct front *front, const struct config_front *config,
