@@ -693,6 +693,11 @@ static void each_fault_of_a_front_is_found(void **state)
 	front.device[0] = '\0';
 	judge_front(&front, "front.device", 1);
 	front = a_front();
+	front.merges = true;
+	judge_front(&front, "", 0);
+	front.mode = FRONT_IPIP;
+	judge_front(&front, "front.merging", 1);
+	front = a_front();
 	front.hosts[2].state = SLOT_DOWN;
 	problem_set(&front.hosts[2].reason, 0, "connection refused");
 	judge_front(&front, "front.host", 1);

@@ -35,6 +35,29 @@ static void judge_device(struct doctor_report *report, const struct doctor_front
 			   front_mode_to_string(front->mode));
 }
 
+static void judge_merging(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice fine = {.id = "front.merging"};
+	struct doctor_advice advice = {
+		"front.merging",
+		"With Mode=ipip it is then taken for too large, and what clients send may stall",
+		NULL};
+	char remedy[IFNAMSIZ + 64];
+
+	if (!front->device[0])
+		return;
+	if (!front->merges || front->mode != FRONT_IPIP) {
+		doctor_add(report, DOCTOR_OK, &fine, "Packets are sent on as they came");
+		return;
+	}
+	snprintf(remedy, sizeof(remedy), "Switch it off: ethtool -K %s gro off lro off",
+		 front->device);
+	advice.remedy = remedy;
+	doctor_add(report, DOCTOR_FINDING, &advice,
+		   "%s makes large packets out of several before they are encapsulated",
+		   front->device);
+}
+
 static void judge_host(struct doctor_report *report, unsigned slot, const struct doctor_host *host)
 {
 	static const struct doctor_advice away = {
@@ -130,6 +153,7 @@ void doctor_front(struct doctor_report *report, const struct doctor_front *front
 {
 	judge_settings(report, front);
 	judge_device(report, front);
+	judge_merging(report, front);
 	judge_hosts(report, front);
 	judge_peer(report, front);
 }

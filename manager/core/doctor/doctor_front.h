@@ -25,6 +25,7 @@ struct doctor_front {
 	struct problem config_problem, problem; /* "" = none */
 	char device[IFNAMSIZ];			/* "" = the program is on none */
 	bool native;
+	bool merges;   /* what came in may have become one large packet before it is sent on */
 	unsigned mode; /* enum front_mode */
 	struct doctor_host hosts[HS_SLOTS_MAX];
 	struct doctor_alike own, other;

@@ -132,6 +132,8 @@ void examine_front(const struct arguments *arguments, struct service *service,
 
 	(void)configfile_load(service->name, &config, &facts.config_problem);
 	read_own(status, &facts);
+	facts.merges = service->plane && plane_is_front(service->plane) &&
+		       front_merges(plane_front(service->plane));
 	read_peer(arguments, service->name, &facts);
 	doctor_front(report, &facts);
 }

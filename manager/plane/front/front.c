@@ -164,6 +164,13 @@ bool front_is_attached(const struct front *front)
 	return ifindex && device_pins_is_on(&front->device, ifindex);
 }
 
+bool front_merges(const struct front *front)
+{
+	struct device_facts facts;
+
+	return !front_is_native(front) && !device_ask(front_device(front), &facts) && facts.merges;
+}
+
 bool front_is_native(const struct front *front)
 {
 	return front->device.state && front->device.state->native;

@@ -65,6 +65,9 @@ const char *front_device(const struct front *front);
 /* Whether the program is there still: a device that goes takes it along, and one that comes under
  * the same name has none. */
 bool front_is_attached(const struct front *front);
+/* Whether packets that came in one by one may have become one before the program sees them: behind
+ * the driver they may. */
+bool front_merges(const struct front *front);
 /* In the driver, not behind it. */
 bool front_is_native(const struct front *front);
 

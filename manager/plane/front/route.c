@@ -223,6 +223,16 @@ int neighbour_probe(uint32_t ifindex, const uint8_t ip[16])
 
 /* ---- devices ---- */
 
+static bool has_feature(int fd, const char *name, uint32_t command, uint32_t bit)
+{
+	struct ethtool_value value = {.cmd = command};
+	struct ifreq request = {0};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	request.ifr_data = (void *)&value;
+	return !ioctl(fd, SIOCETHTOOL, &request) && value.data & bit;
+}
+
 static void ask_driver(int fd, const char *name, struct device_facts *facts)
 {
 	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
@@ -268,6 +278,8 @@ int device_ask(const char *name, struct device_facts *ret_facts)
 	memcpy(facts.mac, request.ifr_hwaddr.sa_data, sizeof(facts.mac));
 	ask_vlan(fd, name, &facts);
 	ask_driver(fd, name, &facts);
+	facts.merges = has_feature(fd, name, ETHTOOL_GGRO, 1) ||
+		       has_feature(fd, name, ETHTOOL_GFLAGS, ETH_FLAG_LRO);
 	*ret_facts = facts;
 	return 0;
 }

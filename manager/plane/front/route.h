@@ -36,6 +36,7 @@ struct device_facts {
 	char lower[IFNAMSIZ]; /* of a VLAN: the device that it is on; else "" */
 	uint16_t vlan;
 	char driver[32]; /* "" = not known */
+	bool merges;	 /* it makes large packets out of several that came in (GRO, LRO) */
 };
 
 /* -ENODEV: there is none of this name. */
