@@ -270,6 +270,16 @@ bool config_is_front(const struct config_front *front)
 	return front->n_addresses || front->n_hosts;
 }
 
+bool config_front_leads(const struct config_front *front, unsigned host)
+{
+	bool ipv4 = front_address_is_ipv4(front->hosts[host].address.ip);
+
+	for (unsigned i = 0; i < front->n_addresses; i++)
+		if (front_address_is_ipv4(front->addresses[i].ip) == ipv4)
+			return true;
+	return false;
+}
+
 unsigned config_front_slots(const struct config_front *front)
 {
 	unsigned n = HS_SLOTS_MAX;

@@ -60,6 +60,8 @@ struct config_front {
 
 /* Whether its slots are hosts. */
 bool config_is_front(const struct config_front *front);
+/* Whether connections of the front's own can be led to a host: by an address of its family. */
+bool config_front_leads(const struct config_front *front, unsigned host);
 /* One more than the highest number. */
 unsigned config_front_slots(const struct config_front *front);
 

@@ -147,6 +147,19 @@ answers() { [[ $(hs exec web "$1" -- curl -s -m 5 "http://$2/") == "h$(($1 + 1))
 	wait_for 10 is_well 1
 }
 
+@test "a host whose family none of the addresses has is judged by what else is known of it" {
+	settings Probe=http:/
+	inside sed -i "/^Address=$address\$/d" /etc/hotstandby/web.conf
+	inside systemctl reload hsd
+	wait_for 20 is_ready web
+	in_host 2 ip link set eth0 down
+	wait_for 30 is_not_well 1
+	is_well 0
+	in_host 2 ip link set eth0 up
+	wait_for 30 is_well 1
+	settings Probe=http:/
+}
+
 @test "in nat the host is asked at its own address, where clients' packets go" {
 	stop_serving 1
 	stop_serving 2

@@ -168,6 +168,12 @@ static void test_front(void **state)
 	assert_int_equal(config.front.hosts[1].weight, 200);
 	assert_int_equal(config.front.hosts[3].weight, 50);
 	assert_false(config.front.hosts[2].given);
+	/* our own connections go by an address of the host's family */
+	assert_true(config_front_leads(&config.front, 0));
+	set_front(&config, "Address", "");
+	assert_false(config_front_leads(&config.front, 0));
+	set_front(&config, "Address", "2001:db8::10");
+	assert_false(config_front_leads(&config.front, 0));
 	/* an empty one takes back those before it */
 	set_front(&config, "Host", "");
 	assert_int_equal(config.front.n_hosts, 0);

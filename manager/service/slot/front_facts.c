@@ -13,9 +13,23 @@ bool front_slot_is_given(const struct service *service, unsigned slot)
 	return slot < HS_SLOTS_MAX && service->config.front.hosts[slot].given;
 }
 
+unsigned front_slot_probes(const struct service *service, unsigned slot)
+{
+	return config_front_leads(&service->config.front, slot) ? service->config.health.n_probes
+								: 0;
+}
+
+bool front_slot_is_asked(const struct service *service, unsigned slot)
+{
+	return front_slot_probes(service, slot) || service->config.front.agent_port;
+}
+
 bool front_is_asked(const struct service *service)
 {
-	return service->config.health.n_probes || service->config.front.agent_port;
+	for (unsigned slot = 0; slot < service->n_slots; slot++)
+		if (front_slot_is_given(service, slot) && !front_slot_is_asked(service, slot))
+			return false;
+	return true;
 }
 
 /* Where nothing is asked, that its address answers to the kernel is all that is known. */
@@ -23,7 +37,7 @@ enum health_state front_slot_health(const struct service *service, unsigned slot
 {
 	struct front_host_view view;
 
-	if (front_is_asked(service))
+	if (front_slot_is_asked(service, slot))
 		return service->verdicts[slot].state;
 	if (!plane_is_front(service->plane) ||
 	    !front_host(plane_front(service->plane), slot, &view))

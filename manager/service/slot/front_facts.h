@@ -5,7 +5,11 @@
 #include "service/service.h"
 
 bool service_is_front(const struct service *service);
-/* Something is asked of the hosts: by probes, or their agents. */
+/* How many probes a host gets: none, where they could not go by the way of clients' packets. */
+unsigned front_slot_probes(const struct service *service, unsigned slot);
+/* Something is asked of it: by probes, or its agent. */
+bool front_slot_is_asked(const struct service *service, unsigned slot);
+/* Of each of them. */
 bool front_is_asked(const struct service *service);
 
 /* There is a host of this number in the settings. */

@@ -67,8 +67,8 @@ static void lose(struct service *service, unsigned slot)
 	front_set_taking(plane_front(service->plane), slot, false);
 	journal_log(JOURNAL_RETIRE, &scope, "%s: host %s (slot %u) gets no new connections: %s",
 		    service->name, name_of(service, slot, host), slot,
-		    front_is_asked(service) ? service->verdicts[slot].reason
-					    : "nobody answers at its address");
+		    front_slot_is_asked(service, slot) ? service->verdicts[slot].reason
+						       : "nobody answers at its address");
 	service_post(service, EVENT_LOST, slot, false);
 }
 

@@ -129,8 +129,8 @@ static bool is_askable(const struct checked_slot *slot)
 	const struct service *service = slot->watch->service;
 
 	if (service_is_front(service))
-		return service->config.front.hosts[slot->number].given &&
-		       plane_is_front(service->plane);
+		return front_slot_is_given(service, slot->number) &&
+		       front_slot_is_asked(service, slot->number) && plane_is_front(service->plane);
 	return slot->number < service->n_slots && !plane_is_retired(service->plane, slot->number) &&
 	       instance_is_up(instance_facts(service->instances[slot->number])->state) &&
 	       plane_slot_sockets(service->plane, slot->number);
@@ -402,10 +402,19 @@ static int begin_check(struct check *check)
 			      &check->work);
 }
 
+static unsigned probes_of(const struct checked_slot *slot)
+{
+	const struct service *service = slot->watch->service;
+
+	return service_is_front(service) ? front_slot_probes(service, slot->number)
+					 : service->config.health.n_probes;
+}
+
 static void begin_round(struct checked_slot *slot, uint64_t now)
 {
 	struct health_watch *watch = slot->watch;
 	const struct config_health *config = settings(watch);
+	unsigned n_probes = probes_of(slot);
 
 	slot->asked = true;
 	slot->n_checks = slot->running = 0;
@@ -414,12 +423,12 @@ static void begin_round(struct checked_slot *slot, uint64_t now)
 		slot->checks = calloc(CHECKS_MAX, sizeof(*slot->checks));
 	if (!slot->checks)
 		return;
-	for (unsigned i = 0; i < config->n_probes + asks_agent(watch); i++) {
+	for (unsigned i = 0; i < n_probes + asks_agent(watch); i++) {
 		struct check *check = &slot->checks[i];
 
 		*check = (struct check) {
 			.slot = slot,
-			.spec = i < config->n_probes ? &config->probes[i] : &agent_spec,
+			.spec = i < n_probes ? &config->probes[i] : &agent_spec,
 			.result.verdict = PROBE_VOID,
 		};
 		slot->n_checks++;
