@@ -8,7 +8,7 @@
 load lib/fleet
 
 hosts=(h1 h2 h3) balancers=(f1)
-address=10.0.0.100
+address=10.0.0.100 address6=fd00::100
 # SWITCHOVERS=1000 is what was promised; check does a fifth
 switchovers=${SWITCHOVERS:-1000}
 
@@ -21,7 +21,7 @@ setup_file() {
 	done
 	fleet_front f1 1 <<-END &
 		[Front]
-		Address=$address
+		Address=$address $address6
 		Ports=80/tcp
 		Host=10.0.0.11
 		Host=10.0.0.12
@@ -37,8 +37,10 @@ setup_file() {
 	jobs+=($!)
 	all_of "${jobs[@]}"
 	for i in 1 2 3; do
-		fleet_behind "h$i" $address/32
+		fleet_behind "h$i" $address/32 $address6/128
 	done
+	# the example of keepalived is for the other one
+	on f1 ip address add $address6/128 dev eth0 nodad
 }
 
 setup() {
@@ -85,6 +87,17 @@ all_whole() {
 		- "$switchovers" "$(front_status .active)"
 	nothing_lost "$switchovers switchovers"
 	((seen[at_h1] > 0 && seen[at_h2] > 0 && seen[at_h3] > 0))
+}
+
+@test "by IPv6, too" {
+	wait_for 5 inside curl -sf -m 2 -o /dev/null "http://[$address6]/"
+	begin_streams $address6 80 --count=3 --path='/download/100M?rate=20m'
+	begin_clients $address6 80
+	# shellcheck disable=SC2016 # for the shell inside
+	on f1 bash -ec 'for ((i = 1; i <= 20; i++)); do hsctl switchover web --drain=0 >/dev/null; done'
+	sleep 2
+	nothing_lost '20 switchovers'
+	all_whole 'over them'
 }
 
 @test "downloads that began before a switchover and a drain end whole" {
