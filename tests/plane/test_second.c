@@ -30,13 +30,13 @@ static bool is_reached(struct front *front, unsigned host)
 	return front_host(front, host, &view) && view.reached;
 }
 
-static void make_front(struct scene *scene)
+static void make_front(const struct scene *scene, unsigned n_hosts)
 {
 	struct config_front config = {
 		.n_addresses = 1,
 		.n_ports = 1,
 		.ports = {{PORT, true, false}},
-		.n_hosts = 2,
+		.n_hosts = n_hosts,
 		.mode = FRONT_IPIP,
 		.device = HOSTS_DEVICE,
 		.flows = CONFIG_FRONT_FLOWS_MIN,
@@ -45,14 +45,14 @@ static void make_front(struct scene *scene)
 	struct problem problem = {0};
 
 	hosts_service(false, config.addresses[0].ip);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < n_hosts; i++) {
 		config.hosts[i].given = true;
 		config.hosts[i].weight = 100;
 		hosts_host(i, false, config.hosts[i].address.ip);
 	}
 	if (plane_front_apply(scene->rig->plane, &config, &problem) < 0)
 		rig_fail(__FILE__, __LINE__, "%s", problem.text);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < n_hosts; i++) {
 		rig_until(is_reached(plane_front(scene->rig->plane), i));
 		front_set_taking(plane_front(scene->rig->plane), i, true);
 	}
@@ -77,7 +77,7 @@ static struct scene begin(struct rig *rig)
 				    "ip route add " HOSTS_SERVICE " via 10.9.0.1");
 	/* it has to be routed to the front, or to be the front's */
 	hosts_run(NULL, "ip addr add " HOSTS_SERVICE "/32 dev lo");
-	make_front(&scene);
+	make_front(&scene, 2);
 	assert_int_equal(netns_of_process(scene.hosts.wire->pid, &scene.clients), 0);
 	rig_flip(rig, 1);
 	return scene;
@@ -166,17 +166,31 @@ static void old_connections_survive_another_front(void **state)
 	end(&scene);
 }
 
-/* Without that they would be lost: the host that does not know them ends them. */
+/* Also when nobody has said who was active before. */
+static void any_other_host_is_a_second_one(void **state)
+{
+	struct scene scene = begin(*state);
+	int fd = connect_client(&scene);
+
+	assert_int_equal(client_ask(fd), 'B');
+	rig_flip(scene.rig, 0);
+	forget_all("flows");
+	forget_all("fresh");
+	assert_int_equal(client_ask(fd), 'B');
+	assert_int_equal(totals().passed_on > 0, 1);
+	close(fd);
+	end(&scene);
+}
+
+/* Without that they are lost: the host that does not know them ends them. */
 static void without_a_second_host_they_are_lost(void **state)
 {
 	struct scene scene = begin(*state);
 	int fd = connect_client(&scene);
 
 	assert_int_equal(client_ask(fd), 'B');
-	/* nobody has said who was active before */
 	rig_flip(scene.rig, 0);
-	forget_all("flows");
-	forget_all("fresh");
+	make_front(&scene, 1);
 	assert_int_equal(client_ask(fd), ANSWER_RESET);
 	assert_int_equal(totals().passed_on, 0);
 	close(fd);
@@ -187,6 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(old_connections_survive_another_front),
+		CASE(any_other_host_is_a_second_one),
 		CASE(without_a_second_host_they_are_lost),
 	};
 
