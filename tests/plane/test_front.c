@@ -392,7 +392,22 @@ static void a_flood_of_syns_pushes_nobody_out(void **state)
 	stand_end(&stand);
 }
 
-/* All that is known comes into the new map. */
+static void count_flow(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
+		       void *userdata)
+{
+	(void)key, (void)flow;
+	++*(unsigned *)userdata;
+}
+
+static unsigned flows_of(const struct stand *stand)
+{
+	unsigned n = 0;
+
+	assert_int_equal(front_each_flow(stand->front, count_flow, &n), 0);
+	return n;
+}
+
+/* All that is known comes into the new map, and what has only begun into the new one of those. */
 static void another_size_loses_no_flow(void **state)
 {
 	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
@@ -401,9 +416,11 @@ static void another_size_loses_no_flow(void **state)
 		sent_to(&stand, port, SYN);
 		sent_to(&stand, port, ACK);
 	}
+	sent_to(&stand, 3000, SYN);
 	rig_flip(stand.rig, 1);
 	stand.config.flows = 16384;
 	stand_apply(&stand);
+	assert_int_equal(flows_of(&stand), 2001);
 	for (uint16_t port = 1000; port < 3000; port++)
 		assert_int_equal(sent_to(&stand, port, ACK), 0);
 	stand_end(&stand);
@@ -1035,6 +1052,38 @@ static void each_service_has_its_ports(void **state)
 	stand_end(&stand);
 }
 
+/* A change of size that is refused for another reason: the program and who reads have one map. */
+static void what_is_refused_leaves_the_maps(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts), other = stand;
+	struct rig rig = *stand.rig;
+	struct problem problem;
+	struct frame_spec spec = from_port(1000, 8443);
+
+	assert_int_equal(plane_create("api", stand.rig->accounting, &rig.plane, &problem), 0);
+	other.rig = &rig;
+	other.front = NULL;
+	other.program = -1;
+	other.config.ports[1].port = 8443;
+	other.config.ports[0] = other.config.ports[1];
+	other.config.n_ports = 1;
+	rig_flip(&rig, 2);
+	stand_apply(&other);
+	stand_take_all(&other);
+	other.config.ports[0].port = 443;
+	other.config.flows = 16384;
+	expect_refused(&other, -EEXIST, "443/tcp already");
+	other.config.ports[0].port = 8443;
+	stand_apply(&other);
+	assert_int_equal(host_of(&other, &spec), 2);
+	assert_int_equal(flows_of(&other), 1);
+	assert_int_equal(front_remove(rig.plane->folder.text, rig.plane->control->service_id), 0);
+	front_free(other.front);
+	close_fd(other.program);
+	plane_free(rig.plane);
+	stand_end(&stand);
+}
+
 /* A port that is taken out is the kernel's again. */
 static void ports_come_and_go(void **state)
 {
@@ -1090,6 +1139,7 @@ int main(void)
 		CASE(settings_that_cannot_be_are_refused),
 		CASE(another_program_on_the_device_is_named),
 		CASE(each_service_has_its_ports),
+		CASE(what_is_refused_leaves_the_maps),
 		CASE(ports_come_and_go),
 	};
 

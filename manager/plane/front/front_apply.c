@@ -333,6 +333,7 @@ int front_apply(const char *folder, uint32_t service_id, const struct front_maps
 				folder, strerror(-r))
 		  : make(&making, name, problem);
 	if (r < 0) {
+		front_maps_undo(folder);
 		if (is_new)
 			(void)pins_remove(pin_path("%s/" HS_PIN_FRONT, folder).text);
 		return r;

@@ -10,7 +10,7 @@
 
 #define FRESH_MIN 128U
 #define BATCH	  4096U
-#define BEFORE	  "flows-before"
+#define BEFORE	  "-before"
 
 struct own_map {
 	const char *pin, *name;
@@ -75,35 +75,66 @@ static void copy_flows(int from, int to)
 	}
 }
 
-/* The one before stays pinned beside it until the program has the new one. */
+static struct pin_path pin_before(const char *folder, const char *pin)
+{
+	return pin_path("%s/" HS_PIN_FRONT "/%s" BEFORE, folder, pin);
+}
+
+/* The one that the program has stays pinned beside it until the program has the new one. Where it
+ * never got that, because what came behind was refused, that is the one before still. */
 static int resize(const char *folder, const struct own_map *map, bool *ret_changed)
 {
 	_cleanup_(close_fdp) int old = -1, new = -1;
-	struct pin_path path = front_pin(folder, map->pin), before = front_pin(folder, BEFORE);
+	struct pin_path path = front_pin(folder, map->pin), before = pin_before(folder, map->pin);
+	bool is_pending = !access(before.text, F_OK);
 	int r = pin_open(path.text, &old);
 
-	if (r < 0 || size_of(old) == map->n)
+	if (r < 0)
 		return r;
+	*ret_changed |= is_pending;
+	if (size_of(old) == map->n)
+		return 0;
 	new = create(map);
 	if (new < 0)
 		return new;
 	copy_flows(old, new);
-	unlink(before.text);
-	if (rename(path.text, before.text) < 0)
+	if (is_pending ? unlink(path.text) : rename(path.text, before.text))
 		return -errno;
 	*ret_changed = true;
 	return bpf_obj_pin(new, path.text) ? -errno : 0;
 }
 
-void front_maps_settle(const struct front *front)
+static void undo(const char *folder, const char *pin)
+{
+	struct pin_path path = front_pin(folder, pin), before = pin_before(folder, pin);
+
+	if (access(before.text, F_OK))
+		return;
+	unlink(path.text);
+	(void)!rename(before.text, path.text);
+}
+
+void front_maps_undo(const char *folder)
+{
+	undo(folder, "flows");
+	undo(folder, "fresh");
+}
+
+static void settle(const struct front *front, const char *pin, int map)
 {
 	_cleanup_(close_fdp) int old = -1;
-	struct pin_path before = pin_path("%s/%s", front->folder.text, BEFORE);
+	struct pin_path before = pin_path("%s/%s" BEFORE, front->folder.text, pin);
 
 	if (pin_open(before.text, &old))
 		return;
-	copy_flows(old, front->flows);
+	copy_flows(old, map);
 	unlink(before.text);
+}
+
+void front_maps_settle(const struct front *front)
+{
+	settle(front, "flows", front->flows);
+	settle(front, "fresh", front->fresh);
 }
 
 int front_maps_make(const char *folder, const struct config_front *config, bool *ret_changed)

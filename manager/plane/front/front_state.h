@@ -26,7 +26,9 @@ struct pin_path front_pin(const char *folder, const char *pin);
  * another size; what is known comes with it. *ret_changed: the program has to be loaded anew.
  */
 int front_maps_make(const char *folder, const struct config_front *config, bool *ret_changed);
-/* What was remembered while the program was being replaced, out of the map before, which goes. */
+/* The program stays with those that it has. */
+void front_maps_undo(const char *folder);
+/* What was remembered while the program was being replaced, out of the maps before, which go. */
 void front_maps_settle(const struct front *front);
 
 /* Loads the program, with these maps. The caller closes it. */
