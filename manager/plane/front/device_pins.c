@@ -455,6 +455,15 @@ static bool has_users(const struct device_pins *pins)
 	return false;
 }
 
+/* By its pin alone it would go a moment later, and stand in the way of the next one. */
+static void detach(const struct device_pins *pins)
+{
+	_cleanup_(close_fdp) int link = -1;
+
+	if (!pin_open(pin_of(pins, "link").text, &link))
+		(void)bpf_link_detach(link);
+}
+
 int device_pins_leave(struct device_pins *pins, uint32_t service_id)
 {
 	int r = 0;
@@ -468,6 +477,7 @@ int device_pins_leave(struct device_pins *pins, uint32_t service_id)
 	}
 	if (has_users(pins))
 		return r;
+	detach(pins);
 	r = pins_remove(pins->folder.text) ?: r;
 	device_pins_close(pins);
 	rmdir(FOLDER);
