@@ -382,7 +382,10 @@ HS_PURE int hs_parse_error(const struct hs_frame *frame, struct hs_packet *packe
 	    packet->marks & (HS_PACKET_FIRST | HS_PACKET_LATER))
 		return HS_OTHER;
 	r = hs_parse_ip(frame, &inner, l4 + HS_ICMP_HEADER, 1, &inner_l4, &inner_end);
-	if (r == HS_PARSED && inner.marks & HS_PACKET_LATER)
+	/* who has sent the one is told of it: what is for another machine is not sent on to a host,
+	 * which would send it back */
+	if (r == HS_PARSED &&
+	    (inner.marks & HS_PACKET_LATER || !hs_same_ip(inner.source, packet->dest)))
 		return HS_OTHER;
 	if (r == HS_PARSED)
 		r = hs_parse_ports(frame, &inner, inner_l4, end, 1);

@@ -701,6 +701,17 @@ static void errors_go_to_the_host_of_the_flow(void **state)
 	stand_end(&stand);
 }
 
+/* One that says that it is about a packet of the service's, and is for somebody else. */
+static void errors_for_others_pass(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	struct frame about = packet_of(SERVICE, CLIENT);
+	struct frame_spec sent = error_about(&about, CLIENT, "192.0.2.1");
+
+	expect_pass(&stand, &sent);
+	stand_end(&stand);
+}
+
 static void errors_are_translated(void **state)
 {
 	struct stand stand = stand_begin(*state, FRONT_NAT, stand_hosts);
@@ -1125,6 +1136,7 @@ int main(void)
 		CASE(what_is_too_big_for_ipip_is_told),
 		CASE(what_is_too_big_for_ipv6_around_it_is_told),
 		CASE(errors_go_to_the_host_of_the_flow),
+		CASE(errors_for_others_pass),
 		CASE(errors_are_translated),
 		CASE(errors_of_ipv6_are_translated),
 		CASE(errors_of_hosts_are_translated),
