@@ -63,6 +63,12 @@ enum service_work {
 	SERVICE_IDLE
 };
 
+/* Of a front, as bit masks: numbers that have got another host, or none; which of them took flows.
+ */
+struct front_moves {
+	uint32_t hosts, took;
+};
+
 struct service {
 	const struct host *host;
 	struct events events;
@@ -108,14 +114,15 @@ struct service {
 	bool foreign_due, foreign_again;
 	struct work *foreign_work; /* it is being looked */
 	struct outdated_slots
-		*outdated;	 /* NULL: not looked yet; see service/watch/outdated_watch.h */
-	struct exec_run *execs;	 /* commands whose scope is being made */
-	struct replay *replay;	 /* NULL: Replay=no; see service/change/replay.h */
-	uint32_t leaving;	 /* of a front: hosts that say that they leave, as a bit mask */
-	uint64_t first_until;	 /* likewise: the lowest of the hosts that come is active */
-	bool device_lost;	 /* likewise: its device is gone, or refuses the program */
-	sd_event_source *routes; /* of a front, see service/slot/front_slots.h */
-	bool spread_waits;	 /* the table follows when templates have been sent ahead */
+		*outdated;	  /* NULL: not looked yet; see service/watch/outdated_watch.h */
+	struct exec_run *execs;	  /* commands whose scope is being made */
+	struct replay *replay;	  /* NULL: Replay=no; see service/change/replay.h */
+	uint32_t leaving;	  /* of a front: hosts that say that they leave, as a bit mask */
+	uint64_t first_until;	  /* likewise: the lowest of the hosts that come is active */
+	bool device_lost;	  /* likewise: its device is gone, or refuses the program */
+	struct front_moves moves; /* likewise; front_slots_follow() sees to them */
+	sd_event_source *routes;  /* of a front, see service/slot/front_slots.h */
+	bool spread_waits;	  /* the table follows when templates have been sent ahead */
 	/* ports that Ports= does not name are being given up: see service/keep/narrowing.h */
 	sd_event_source *outside_source;
 	struct work *outside_work;

@@ -209,16 +209,41 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* Those that are not in the settings any more. */
-static void drop_others(struct service *service)
-{
-	struct front *front = plane_front(service->plane);
-	uint32_t taking = front_taking(front);
+/* ---- settings ---- */
 
+static bool is_moved(const struct service *service, unsigned slot)
+{
+	const struct front_host *host = &service->config.front.hosts[slot];
+	struct front_host_view view;
+	bool was = plane_is_front(service->plane) &&
+		   front_host(plane_front(service->plane), slot, &view);
+
+	return was != host->given ||
+	       (was && memcmp(view.ip, host->address.ip, sizeof(view.ip)) != 0);
+}
+
+struct front_moves front_slots_moves(const struct service *service)
+{
+	struct front_moves moves = {0};
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		moves.hosts |= (uint32_t)is_moved(service, slot) << slot;
+	if (plane_is_front(service->plane))
+		moves.took = front_taking(plane_front(service->plane)) & moves.hosts;
+	return moves;
+}
+
+/* Whoever has the number now was not drained, and the one before is active no more. */
+static void see_to_moves(struct service *service)
+{
+	struct front_moves moves = service->moves;
+
+	service->moves = (struct front_moves) {0};
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
-		if (!(taking >> slot & 1) || front_slot_is_given(service, slot))
+		if (moves.hosts >> slot & 1)
+			plane_set_retired(service->plane, slot, false);
+		if (!(moves.took >> slot & 1))
 			continue;
-		front_set_taking(front, slot, false);
 		if (slot < service->n_slots)
 			service_post(service, EVENT_LOST, slot, false);
 		else
@@ -234,7 +259,7 @@ void front_slots_follow(struct service *service)
 		front_slots_done(service);
 		return;
 	}
-	drop_others(service);
+	see_to_moves(service);
 	(void)front_follow_routes(plane_front(service->plane));
 	if (!service->routes)
 		(void)sd_event_add_time_relative(service->host->event, &service->routes,

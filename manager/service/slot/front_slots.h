@@ -8,6 +8,8 @@
 
 #include "service/slot/front_facts.h"
 
+/* What the settings are about to change of who has which number; before the kernel side knows. */
+struct front_moves front_slots_moves(const struct service *service);
 /* Settings have been read, and the kernel side is up to date with them. */
 void front_slots_follow(struct service *service);
 void front_slots_done(struct service *service);

@@ -51,6 +51,7 @@ struct check {
 struct checked_slot {
 	struct health_watch *watch;
 	unsigned number;
+	struct front_address host; /* of a front: who was asked */
 	struct health health;
 	bool asked; /* since it came */
 	uint64_t due;
@@ -497,10 +498,22 @@ static void set_timer(struct health_watch *watch)
 
 /* ---- from outside ---- */
 
+/* Of another machine nothing is known. */
+static void follow_host(struct checked_slot *slot)
+{
+	const struct front_host *host = &slot->watch->service->config.front.hosts[slot->number];
+
+	if (memcmp(&slot->host, &host->address, sizeof(slot->host)) != 0)
+		forget(slot);
+	slot->host = host->address;
+}
+
 void health_reload(struct health_watch *watch)
 {
 	if (!watch)
 		return;
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		follow_host(&watch->slots[i]);
 	if (memcmp(&watch->used, settings(watch), sizeof(watch->used)))
 		for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
 			forget(&watch->slots[i]);

@@ -152,8 +152,10 @@ static int check_slots(const struct service *service, const struct config *confi
 {
 	struct hs_spread spread;
 
-	if (!service->plane || !plane_is_spread(service->plane) ||
-	    !plane_table_spread(service->plane, &spread) || config->slots >= spread.slots)
+	/* who takes a host out of the settings wants no client there */
+	if (!service->plane || config_is_front(&config->front) ||
+	    !plane_is_spread(service->plane) || !plane_table_spread(service->plane, &spread) ||
+	    config->slots >= spread.slots)
 		return 0;
 	return problem_set(
 		problem, -EINVAL,
@@ -299,11 +301,16 @@ static void keep_front(struct service *service, const struct config *before)
 static void open_front(struct service *service, const struct config *before)
 {
 	struct problem problem = {0};
+	struct front_moves moves;
 
 	if (!service->plane || !host_has(service->host, HOST_MAKES))
 		return;
-	if (plane_front_apply(service->plane, &service->config.front, &problem) >= 0)
+	moves = front_slots_moves(service);
+	if (plane_front_apply(service->plane, &service->config.front, &problem) >= 0) {
+		service->moves.hosts |= moves.hosts;
+		service->moves.took |= moves.took;
 		return;
+	}
 	set_problem(service, &problem);
 	keep_front(service, before);
 }

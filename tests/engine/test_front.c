@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A front as its settings change: who has which number. Hosts are on a device of the rig, and are
+ * well as their MAC addresses are known: nothing is asked of them.
+ */
+#include <string.h>
+
+#include "../plane/cases.h"
+#include "engine.h"
+#include "plane/front/front.h"
+#include "plane/plane_front.h"
+#include "plane/table.h"
+#include "service/whole/assembly.h"
+#include "service/whole/calls.h"
+
+#define QUICK "Settle=1ms\nDrain=0\n"
+#define FRONT "[Front]\nDevice=front0\nAgent=0\nPorts=53/udp\nAddress=198.51.100.10\n"
+#define FIRST "Host=192.0.2.11 slot=0\n"
+#define OTHER "Host=192.0.2.12 slot=1\n"
+#define THIRD "Host=192.0.2.13 slot=2\n"
+
+static void make_device(void)
+{
+	rig_check(!system("ip link add front0 type veth peer name wire0 && ip link set wire0 up && "
+			  "ip link set front0 up && ip addr add 192.0.2.1/24 dev front0"));
+	rig_check(!system("for n in 11 12 13 14; do ip neigh add 192.0.2.$n lladdr "
+			  "02:00:00:00:00:$n dev front0 nud permanent || exit 1; done"));
+}
+
+static uint32_t taking(const struct engine *engine)
+{
+	return plane_is_front(engine->service->plane)
+		       ? front_taking(plane_front(engine->service->plane))
+		       : 0;
+}
+
+static void reload(struct engine *engine, const char *settings)
+{
+	engine_configure(settings);
+	service_reload(engine->service);
+}
+
+static struct engine *begin_front(void)
+{
+	struct engine *engine = engine_begin(QUICK);
+
+	make_device();
+	engine->by_hand = true;
+	reload(engine, QUICK FRONT FIRST OTHER THIRD);
+	assert_string_equal(engine->service->problem.text, "");
+	engine_until(engine, taking(engine) == 7);
+	engine_until(engine, engine_active(engine) == 0);
+	return engine;
+}
+
+static void drain(struct engine *engine, unsigned slot)
+{
+	struct asked *asked = engine_ask(engine);
+
+	call_drain(engine->service, slot, 0, &asked->request);
+	engine_until(engine, asked->answered);
+	if (!asked->done)
+		fail_msg("%s", asked->text);
+}
+
+static void another_host_is_active_when_one_is_taken_out(void **state)
+{
+	struct engine *engine = begin_front();
+
+	(void)state;
+	reload(engine, QUICK FRONT OTHER THIRD);
+	engine_until(engine, engine_active(engine) == 1);
+	assert_int_equal(taking(engine), 6);
+	reload(engine, QUICK FRONT FIRST THIRD);
+	engine_until(engine, taking(engine) == 5 && engine_active(engine) != 1);
+	/* the highest number: there is no slot any more */
+	reload(engine, QUICK FRONT FIRST OTHER);
+	engine_until(engine, taking(engine) == 3 && engine_active(engine) != 2);
+	engine_end(engine);
+}
+
+static void another_machine_under_a_number_begins_anew(void **state)
+{
+	struct engine *engine = begin_front();
+
+	(void)state;
+	drain(engine, 1);
+	assert_int_equal(taking(engine), 5);
+	reload(engine, QUICK FRONT "Host=192.0.2.14 slot=0\n" OTHER THIRD);
+	engine_until(engine, engine_active(engine) == 2);
+	engine_until(engine, taking(engine) == 5);
+	assert_true(plane_is_drained(engine->service->plane, 1));
+	reload(engine, QUICK FRONT FIRST "Host=192.0.2.14 slot=1\n" THIRD);
+	assert_non_null(strstr(engine->service->problem.text, "was slot 0"));
+	reload(engine, QUICK FRONT FIRST THIRD);
+	reload(engine, QUICK FRONT FIRST "Host=192.0.2.14 slot=1\n" THIRD);
+	assert_string_equal(engine->service->problem.text, "");
+	engine_until(engine, taking(engine) == 7);
+	engine_end(engine);
+}
+
+static void the_last_host_of_a_table_can_be_taken_out(void **state)
+{
+	struct engine *engine = begin_front();
+
+	(void)state;
+	reload(engine, QUICK "Policy=hash\n" FRONT FIRST OTHER THIRD);
+	engine_until(engine, plane_is_spread(engine->service->plane));
+	reload(engine, QUICK "Policy=hash\n" FRONT FIRST OTHER);
+	assert_string_equal(engine->service->problem.text, "");
+	engine_until(engine, taking(engine) == 3);
+	engine_end(engine);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(another_host_is_active_when_one_is_taken_out),
+		cmocka_unit_test(another_machine_under_a_number_begins_anew),
+		cmocka_unit_test(the_last_host_of_a_table_can_be_taken_out),
+	};
+
+	return cases_run("front", tests);
+}
