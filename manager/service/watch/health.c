@@ -411,6 +411,27 @@ static unsigned probes_of(const struct checked_slot *slot)
 					 : service->config.health.n_probes;
 }
 
+/* Of connect(2), to who is on the network. */
+static bool is_out_of_reach(int error)
+{
+	return error == -ENETUNREACH || error == -EHOSTUNREACH || error == -ENETDOWN ||
+	       error == -EACCES || error == -EINVAL;
+}
+
+/* An agent that there is no way to is as one that does not answer; what else has failed says
+ * nothing of the slot. */
+static bool may_begin(struct check *check)
+{
+	int r = begin_check(check);
+
+	if (r >= 0)
+		return true;
+	if (check->spec == &agent_spec && is_out_of_reach(r))
+		check->result.verdict = PROBE_BAD;
+	problem_set(&check->result.words, 0, "%s", strerror(-r));
+	return false;
+}
+
 static void begin_round(struct checked_slot *slot, uint64_t now)
 {
 	struct health_watch *watch = slot->watch;
@@ -433,8 +454,10 @@ static void begin_round(struct checked_slot *slot, uint64_t now)
 			.result.verdict = PROBE_VOID,
 		};
 		slot->n_checks++;
-		slot->running += begin_check(check) >= 0;
+		slot->running += may_begin(check);
 	}
+	if (slot->n_checks && !slot->running)
+		judge_round(slot);
 }
 
 static void look_at(struct checked_slot *slot, uint64_t now)
