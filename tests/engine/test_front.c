@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A front as its settings change: who has which number. Hosts are on a device of the rig, and are
- * well as their MAC addresses are known: nothing is asked of them.
+ * A front as its settings change: who has which number, and what does not become a front. Hosts are
+ * on a device of the rig, and are well as their MAC addresses are known: nothing is asked of them.
  */
 #include <string.h>
 
@@ -112,12 +112,55 @@ static void the_last_host_of_a_table_can_be_taken_out(void **state)
 	engine_end(engine);
 }
 
+/* Whatever the settings say, those who serve go on. */
+static void instances_do_not_become_hosts(void **state)
+{
+	struct engine *engine = engine_begin(QUICK);
+	struct address address = engine_address();
+
+	(void)state;
+	make_device();
+	actor_start_all(engine);
+	engine_until(engine, engine_rests(engine));
+	reload(engine, QUICK FRONT FIRST OTHER);
+	assert_non_null(strstr(engine->service->problem.text, "its slots are instances"));
+	assert_int_equal(engine->service->n_slots, 2);
+	assert_false(plane_is_front(engine->service->plane));
+	assert_int_equal(ask(&address), 'A');
+	reload(engine, QUICK);
+	assert_string_equal(engine->service->problem.text, "");
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+static void hosts_do_not_become_instances(void **state)
+{
+	struct engine *engine = begin_front();
+
+	(void)state;
+	reload(engine, QUICK);
+	assert_non_null(strstr(engine->service->problem.text, "its slots are hosts"));
+	assert_int_equal(engine->service->n_slots, 3);
+	assert_int_equal(taking(engine), 7);
+	/* nor for the hsd that comes next, which leaves it alone */
+	engine_leave(engine);
+	rig_check(service_new(&engine->host, "web", &engine->service) == 0);
+	assert_null(engine->service->plane);
+	assert_non_null(strstr(engine->service->problem.text, "its slots are hosts"));
+	reload(engine, QUICK FRONT FIRST OTHER THIRD);
+	engine_until(engine, engine->service->plane && taking(engine) == 7);
+	assert_string_equal(engine->service->problem.text, "");
+	engine_end(engine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(another_host_is_active_when_one_is_taken_out),
 		cmocka_unit_test(another_machine_under_a_number_begins_anew),
 		cmocka_unit_test(the_last_host_of_a_table_can_be_taken_out),
+		cmocka_unit_test(instances_do_not_become_hosts),
+		cmocka_unit_test(hosts_do_not_become_instances),
 	};
 
 	return cases_run("front", tests);

@@ -164,6 +164,38 @@ static int check_slots(const struct service *service, const struct config *confi
 		config->slots, spread.slots, service->name, config->slots);
 }
 
+static bool has_sockets(const struct plane *plane)
+{
+	size_t n;
+
+	plane_listeners(plane, &n);
+	return n || plane_paths(plane)->entries;
+}
+
+/* What is in the kernel is of hosts or of instances, and settings do not make the one of the other:
+ * it would be neither. */
+static int check_kind(const struct service *service, const struct config *config,
+		      struct problem *problem)
+{
+	bool front = config_is_front(&config->front), was;
+
+	if (!service->plane)
+		return 0;
+	was = plane_is_front(service->plane);
+	if (was && !front)
+		return problem_set(problem, -EINVAL,
+				   "its slots are hosts, and its settings have no Address= and "
+				   "Host= any more; hsctl disable %s takes the front away",
+				   service->name);
+	if (!was && front && has_sockets(service->plane))
+		return problem_set(problem, -EINVAL,
+				   "its slots are instances, and Address= and Host= would make "
+				   "hosts of them; give the front another name, or take the "
+				   "instances out first: hsctl disable %s",
+				   service->name);
+	return 0;
+}
+
 /* Settings that are wrong do not take a running service out of management: the last good ones hold.
  */
 static bool load_config(struct service *service)
@@ -178,6 +210,8 @@ static bool load_config(struct service *service)
 	service->unread = r < 0 && r != -EINVAL && r != -ENOENT;
 	if (!r)
 		r = check_slots(service, &config, &problem);
+	if (!r)
+		r = check_kind(service, &config, &problem);
 	if (!r)
 		service->config = config;
 	/* what is pinned of one that was disabled can be looked at */
@@ -263,6 +297,13 @@ static void open_plane(struct service *service)
 	r = find_plane(service, &problem);
 	if (r < 0 && !problem.text[0])
 		problem_set(&problem, r, "its kernel side could not be made: %s", strerror(-r));
+	if (r >= 0 && check_kind(service, &service->config, &problem) < 0) {
+		/* it goes on as it is; settings that cannot be read are the reason, if they are */
+		service->plane = plane_free(service->plane);
+		if (!service->problem.text[0])
+			set_problem(service, &problem);
+		return;
+	}
 	if (r < 0)
 		set_problem(service, &problem);
 	else
