@@ -61,6 +61,10 @@ static int explain_missing(struct service *service)
 		return 0;
 	if (!r)
 		problem_set(&wrong, 0,
+			    "nothing is pinned in the kernel for it yet; start hsd: systemctl "
+			    "start hsd");
+	if (!r && !config_is_front(&config.front))
+		problem_set(&wrong, 0,
 			    "nothing is pinned in the kernel for it yet; start hsd, or an "
 			    "instance: systemctl start %s@0",
 			    service->name);
