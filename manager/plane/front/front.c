@@ -139,12 +139,16 @@ uint64_t front_run(const struct front *front, unsigned host)
 
 bool front_host(const struct front *front, unsigned host, struct front_host_view *ret_view)
 {
-	const struct hs_front_host *one = &front->shared->hosts[host];
-	struct front_host_view view = {
-		.reached = one->flags & HS_FRONT_REACHED, .ifindex = one->ifindex, .mtu = one->mtu};
+	const struct hs_front_host *one;
+	struct front_host_view view;
 
-	if (host >= HS_SLOTS_MAX || !(one->flags & HS_FRONT_CONFIGURED))
+	if (host >= HS_SLOTS_MAX)
 		return false;
+	one = &front->shared->hosts[host];
+	if (!(one->flags & HS_FRONT_CONFIGURED))
+		return false;
+	view = (struct front_host_view) {
+		.reached = one->flags & HS_FRONT_REACHED, .ifindex = one->ifindex, .mtu = one->mtu};
 	memcpy(view.ip, one->ip, sizeof(view.ip));
 	for (unsigned i = 0; i < sizeof(view.mac); i++)
 		view.mac[i] = one->next_mac >> (8 * i) & 0xff;
