@@ -224,6 +224,13 @@ forget() {
 	forget bad
 }
 
+@test "refused: a front, whose slots are hosts" {
+	own_service front 9013
+	printf '[Front]\nAddress=198.51.100.10\nPorts=443/tcp\nHost=192.0.2.11\n' | write /etc/hotstandby/front.conf
+	refused front@.service 'Its slots are hosts' 'systemctl reload hsd'
+	forget front
+}
+
 @test "a usage error is told from a refusal" {
 	run -2 hs enable
 	run -2 hs enable a b

@@ -41,6 +41,21 @@ const char *enable_keep(struct enable_plan *plan, const char *text)
 
 /* ---- the configuration ---- */
 
+/* There is no unit of it, and nothing of it is enabled. */
+static void refuse_front(struct enable_plan *plan, const char *path)
+{
+	struct lint_finding finding = {
+		.refuses = true,
+		.file = enable_keep(plan, path),
+		.what = "Address= and Host= in [Front]",
+		.why = "Its slots are hosts, which no unit of this machine is",
+	};
+
+	snprintf(finding.remedy, sizeof(finding.remedy),
+		 "Give the instances another name; a front needs systemctl reload hsd, no more");
+	lint_add(&plan->report, &finding);
+}
+
 /* Looks at the configuration that is there, and says so if hsd would refuse it. */
 static int check_config(struct enable_plan *plan, struct problem *problem)
 {
@@ -68,6 +83,8 @@ static int check_config(struct enable_plan *plan, struct problem *problem)
 		snprintf(finding.what, sizeof(finding.what), "The configuration is wrong");
 		snprintf(finding.remedy, sizeof(finding.remedy), "Correct it first");
 		lint_add(&plan->report, &finding);
+	} else if (!r && config_is_front(&config.front)) {
+		refuse_front(plan, path);
 	}
 	if (lstat(path, &st) == 0)
 		plan->kept_config = steal_ptr(&path);
