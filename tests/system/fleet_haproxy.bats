@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Long: machines are rebooted
+# Thorough: it takes minutes; front.bats reboots a host, too, and presence.bats looks at what hosts say
 #
 # Three hosts behind HAProxy as the distribution has it: one of them is rebooted, leaves, is parked, stopped on purpose or
 # dies, under load. HAProxy has units/examples/haproxy.cfg at port 80; at 81 the same, but that it tries nothing
