@@ -30,7 +30,7 @@ export CONTAINER_FIRMWARE_SECONDS=${CONTAINER_FIRMWARE_SECONDS:-5}
 _fleet_state=/run/hotstandby-rig/$CONTAINER_OWNER.fleet
 
 fleet_begin() {
-	container_possible || return 1
+	container_possible && _fleet_build || return 1
 	mkdir -p "$_fleet_state"
 	# the switch is there as long as this process, and this as long as we
 	unshare --net tail --pid="$CONTAINER_OWNER" --sleep-interval=1 -f /dev/null </dev/null >/dev/null 2>&1 3>&- &
@@ -38,6 +38,15 @@ fleet_begin() {
 	wait_until 10 _fleet_apart "$!" || return 1
 	_fleet_switch ip link add br0 type bridge mcast_snooping 0 &&
 		_fleet_switch ip link set br0 up
+}
+
+# Machines are installed at the same time, each by make: what is still to be made for that is made before, by one.
+_fleet_build() {
+	local folder
+	[[ -z ${INSTALLED:-} ]] || return 0
+	folder=$(mktemp -d) || return 1
+	make -s -C "$_container_top" install DESTDIR="$folder" BUILD="${BUILD:-build}" >/dev/null || return 1
+	rm -rf "$folder"
 }
 
 _fleet_apart() { [[ $(readlink "/proc/$1/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
