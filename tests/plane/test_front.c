@@ -15,8 +15,10 @@
 
 #include "core/spread.h"
 #include "hs_front.h"
+#include "plane/plane_front.h"
 #include "plane/plane_state.h"
 #include "plane/table.h"
+#include "service/report/placement.h"
 #include "stand.h"
 
 #define FIN 0x01
@@ -504,6 +506,48 @@ static void each_client_is_where_the_table_says(void **state)
 	}
 	for (unsigned i = 0; i < 3; i++)
 		assert_in_range(got[i], 140, 260);
+	stand_end(&stand);
+}
+
+static int said_of(const struct plane *plane, const char *client)
+{
+	json_object *answer = NULL, *slot = NULL;
+	struct problem problem = {0};
+	int said;
+
+	if (placement_where(plane, client, &answer, &problem))
+		fail_msg("%s", problem.text);
+	json_object_object_get_ex(answer, "slot", &slot);
+	said = slot ? json_object_get_int(slot) : -1;
+	json_object_put(answer);
+	return said;
+}
+
+/* Hosts that take nothing are passed over as the program does it. */
+static void where_says_what_the_program_does(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	struct plane *plane = stand.rig->plane;
+	char text[32];
+
+	plane_front_open(plane);
+	for (unsigned hashed = 0; hashed < 2; hashed++) {
+		if (hashed)
+			spread_by(&stand, HS_BY_CLIENT);
+		else
+			rig_flip(stand.rig, 1);
+		for (unsigned taking = 0; taking < 8; taking++) {
+			for (unsigned host = 0; host < 3; host++)
+				front_set_taking(stand.front, host, taking >> host & 1);
+			for (unsigned i = 0; i < 40; i++) {
+				struct frame_spec spec = of_client(i, SYN, text);
+
+				spec.source_port = (uint16_t)(1000 + 8 * hashed + taking);
+				assert_int_equal(said_of(plane, text), host_of(&stand, &spec));
+			}
+		}
+	}
+	plane_front_close(plane);
 	stand_end(&stand);
 }
 
@@ -1130,6 +1174,7 @@ int main(void)
 		CASE(another_size_loses_no_flow),
 		CASE(a_host_that_is_gone_from_the_settings_has_no_flows),
 		CASE(each_client_is_where_the_table_says),
+		CASE(where_says_what_the_program_does),
 		CASE(who_is_established_stays_when_the_table_changes),
 		CASE(without_a_flow_a_second_host_is_named),
 		CASE(a_second_host_is_named_by_ipv6),

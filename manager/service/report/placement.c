@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "core/canary.h"
+#include "hs_forward.h"
+#include "plane/plane_front.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
@@ -230,25 +232,44 @@ static bool is_live(uint32_t live, unsigned slot)
 	return slot < HS_SLOTS_MAX && live >> slot & 1;
 }
 
-/* As the selector goes on when the slot that was wanted has no socket. */
-static void fall(uint64_t word, uint32_t live, struct place_found *found, unsigned second)
+/* What the kernel goes by. */
+struct standing {
+	uint64_t word;
+	uint32_t live;
+	bool front;
+};
+
+static unsigned next_slot(const struct standing *standing, unsigned wanted, unsigned second)
+{
+	if (standing->front)
+		return hs_taking_host(standing->live, wanted, second);
+	return is_live(standing->live, second) ? second
+					       : hs_next_slot(standing->word, standing->live);
+}
+
+/* As the selector, or the front's program, goes on when the slot that was wanted has no socket, or
+ * the host takes nothing. */
+static void fall(const struct standing *standing, struct place_found *found, unsigned second)
 {
 	char why[sizeof(found->why)];
 
 	found->slot = found->wanted;
-	if (is_live(live, found->wanted))
+	if (is_live(standing->live, found->wanted))
 		return;
 	memcpy(why, found->why, sizeof(why));
-	found->slot = is_live(live, second) ? second : hs_next_slot(word, live);
+	found->slot = next_slot(standing, found->wanted, second);
 	if (found->slot == HS_SLOT_NONE)
-		snprintf(found->why, sizeof(found->why), "no slot has a socket");
+		snprintf(found->why, sizeof(found->why), "%s",
+			 standing->front ? "no host takes new connections"
+					 : "no slot has a socket");
 	else
-		snprintf(found->why, sizeof(found->why), "%.60s, but slot %u has no socket", why,
-			 found->wanted);
+		snprintf(found->why, sizeof(found->why), "%.60s, but %s %u %s", why,
+			 standing->front ? "host" : "slot", found->wanted,
+			 standing->front ? "takes none" : "has no socket");
 }
 
 static void find_by_table(const struct hs_table_copy *copy, const struct client *client,
-			  uint64_t word, uint32_t live, struct place_found *ret_found)
+			  const struct standing *standing, struct place_found *ret_found)
 {
 	const struct hs_spread *spread = &copy->spread;
 	struct hs_client numbers = hs_client_of(client->ip);
@@ -265,15 +286,17 @@ static void find_by_table(const struct hs_table_copy *copy, const struct client 
 		found.wanted = pinned->slot;
 		snprintf(found.why, sizeof(found.why), "pinned by %s", prefix);
 	}
-	fall(word, live, &found, pinned ? first : hs_bucket_second(copy->buckets[bucket]));
+	fall(standing, &found, pinned ? first : hs_bucket_second(copy->buckets[bucket]));
 	*ret_found = found;
 }
 
 /* Under another policy. Of a canary it can be said only by the connection itself. */
-static int find_by_word(const struct plane *plane, const struct client *client, uint64_t word,
-			uint32_t live, struct place_found *ret_found, struct problem *ret_refusal)
+static int find_by_word(const struct plane *plane, const struct client *client,
+			const struct standing *standing, struct place_found *ret_found,
+			struct problem *ret_refusal)
 {
 	struct place_found found = {.bucket = -1};
+	uint64_t word = standing->word;
 
 	if (hs_word_policy(word) == HS_POLICY_PARITY) {
 		if (!client->has_port)
@@ -295,7 +318,7 @@ static int find_by_word(const struct plane *plane, const struct client *client, 
 		snprintf(found.why, sizeof(found.why), "the active slot%s",
 			 hs_word_share(word) ? ", unless it falls to the canary" : "");
 	}
-	fall(word, live, &found, HS_SLOT_NONE);
+	fall(standing, &found, HS_SLOT_NONE);
 	*ret_found = found;
 	return 0;
 }
@@ -306,21 +329,22 @@ static int find(const struct plane *plane, const struct client *client,
 	struct problem strange = {0};
 	_cleanup_(freep) struct hs_table_copy *copy =
 		plane_is_spread(plane) ? read_copy(plane) : NULL;
-	uint64_t word = plane_word(plane);
-	uint32_t live = plane_live_slots(plane);
+	struct standing standing = {.word = plane_word(plane),
+				    .live = plane_live_slots(plane),
+				    .front = plane_is_front(plane)};
 
-	if (!copy && hs_word_policy(word) == HS_POLICY_HASH &&
+	if (!copy && hs_word_policy(standing.word) == HS_POLICY_HASH &&
 	    plane_table_check(plane, &strange) < 0)
 		return problem_set(ret_refusal, -EPROTO, "%s: %.400s", plane_service(plane),
 				   strange.text);
 	if (!copy)
-		return find_by_word(plane, client, word, live, ret_found, ret_refusal);
+		return find_by_word(plane, client, &standing, ret_found, ret_refusal);
 	if (copy->spread.by == HS_BY_CONNECTION && !client->has_port)
 		return problem_set(ret_refusal, -EINVAL,
 				   "%s: it is spread by connection, so the client's port decides; "
 				   "say it, too: 192.0.2.7:4711 or [2001:db8::7]:4711",
 				   plane_service(plane));
-	find_by_table(copy, client, word, live, ret_found);
+	find_by_table(copy, client, &standing, ret_found);
 	return 0;
 }
 
