@@ -7,6 +7,7 @@
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
 #include "plane/snapshot.h"
+#include "service/slot/front_facts.h"
 #include "service/slot/instance.h"
 #include "service/watch/outdated_watch.h"
 #include "service/whole/calls_slot.h"
@@ -165,6 +166,8 @@ static int find_instance(struct manager *manager, sd_bus_message *m, sd_bus_erro
 	}
 	if (!service)
 		return refuse_service(error, name);
+	if (slot >= service->n_slots && service_is_front(service))
+		return sd_bus_error_setf(error, BUS_ERROR_REFUSED, "%s has no host %u", name, slot);
 	if (slot >= service->n_slots)
 		return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
 					 "%s has %u slots and no slot %u; raise Slots= in %s.conf",
