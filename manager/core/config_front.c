@@ -61,8 +61,9 @@ static bool is_single(const uint8_t ip[16])
 
 	if (front_address_is_ipv4(ip))
 		return ip[12] != 0 && ip[12] != 127 && ip[12] < 224;
+	/* of a link it says nothing without naming the link */
 	return memcmp(ip, none, sizeof(none)) && memcmp(ip, loopback, sizeof(loopback)) &&
-	       ip[0] != 0xff;
+	       ip[0] != 0xff && !(ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80);
 }
 
 static int parse_single(const struct setting_text *text, const char *word, uint8_t ret_ip[16])

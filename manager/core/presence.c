@@ -73,6 +73,9 @@ static bool read_word(const char *word, size_t length, bool *drains, bool *down,
 	for (size_t i = 0; i < ARRAY_SIZE(downs); i++)
 		*down |= strlen(downs[i]) == length && !strncasecmp(word, downs[i], length);
 	*drains |= length == 5 && !strncasecmp(word, "drain", length);
+	/* a weight of nothing is what others mean by drain */
+	*drains |= (length == 2 || length == 3) && !strncmp(word + length - 2, "0%", 2) &&
+		   strspn(word, "0") == length - 1;
 	*up |= (length == 2 && !strncasecmp(word, "up", length)) ||
 	       (length == 5 && !strncasecmp(word, "ready", length));
 	return *down || *drains || *up || word[length - 1] == '%';

@@ -453,6 +453,7 @@ static const struct {
 	{"Front", "Address", "127.0.0.1", "does not begin with an address"},
 	{"Front", "Address", "192.0.2.1 ff02::1", "does not begin with an address"},
 	{"Front", "Address", "0.0.0.0", "does not begin with an address"},
+	{"Front", "Host", "fe80::1", "does not begin with an address"},
 	{"Front", "Ports", "443/sctp", "is not a list of ports"},
 	{"Front", "Host", "10.0.0.1 weight=11", "has a word that is not known"},
 	{"Front", "Host", "10.0.0.1 weight=-1%", "has a word that is not known"},

@@ -84,6 +84,8 @@ static void a_line_is_understood(void **state)
 		{"stopped", PRESENCE_DOWN, ""},
 		{"up down", PRESENCE_DOWN, ""},
 		{"50%", -1, ""},
+		{"up ready 0%", PRESENCE_DRAIN, ""},
+		{"up 100%", PRESENCE_UP, ""},
 		{"", -1, ""},
 		{"HTTP/1.1 400 Bad Request", -1, ""},
 		{"#up", -1, "up"},

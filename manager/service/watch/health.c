@@ -56,7 +56,8 @@ struct checked_slot {
 	bool asked; /* since it came */
 	uint64_t due;
 	struct check *checks;	    /* room for CHECKS_MAX, from the first round on */
-	bool leaves;		    /* as its host's agent has said last */
+	bool leaves;		    /* as its host's agent has said last; */
+	bool heard;		    /* in the last round */
 	unsigned n_checks, running; /* of this round */
 	struct problem note;	    /* what a good or a void round has said */
 	uint64_t void_told;	    /* when; 0 = not yet */
@@ -201,6 +202,7 @@ static void hear_agent(struct checked_slot *slot)
 
 	if (check->spec != &agent_spec)
 		return;
+	slot->heard = false;
 	told = result->verdict == PROBE_GOOD && presence_read(result->words.text, &state, &reason);
 	if (!told && slot->n_checks == 1) {
 		result->verdict = result->verdict == PROBE_VOID ? PROBE_VOID : PROBE_BAD;
@@ -209,6 +211,7 @@ static void hear_agent(struct checked_slot *slot)
 		return;
 	}
 	result->verdict = told && state == PRESENCE_DOWN ? PROBE_BAD : PROBE_GOOD;
+	slot->heard = told;
 	if (told)
 		slot->leaves = state == PRESENCE_DRAIN;
 	problem_set(&result->words, 0, "%s%.200s",
@@ -249,6 +252,9 @@ static void judge_round(struct checked_slot *slot)
 	else
 		changed = health_note(&slot->health, &config->rule, bad ? worst->words.text : NULL,
 				      now);
+	/* it went as it said that it would; who comes back may have no agent that unsays it */
+	if (slot->health.state == HEALTH_BAD && !slot->heard)
+		slot->leaves = false;
 	publish(slot);
 	slot->n_checks = 0;
 	if (slot->health.state == HEALTH_UNKNOWN && worst->verdict != PROBE_VOID)

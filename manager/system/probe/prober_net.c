@@ -141,14 +141,17 @@ static void fill(struct errand *errand, const struct probe_run *run)
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&run->asked;
 	bool is_v6 = run->asked.ss_family == AF_INET6;
 	bool at_path = run->asked.ss_family == AF_UNIX;
+	uint64_t connect_usec = run->target.connect_usec ?: health->timeout_usec;
+	/* an agent says its line at once, or holds up what is known by the others */
+	bool at_once = run->target.spec->kind == PROBE_AGENT;
 	char ip[INET6_ADDRSTRLEN] = "";
 
 	inet_ntop(run->asked.ss_family, is_v6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr, ip,
 		  sizeof(ip));
 	*errand = (struct errand) {
 		.id = run->id,
-		.timeout_usec = health->timeout_usec,
-		.connect_usec = run->target.connect_usec ?: health->timeout_usec,
+		.timeout_usec = at_once ? connect_usec : health->timeout_usec,
+		.connect_usec = connect_usec,
 		.kind = run->target.spec->kind,
 		.n_status = health->n_status,
 		.proxy = health->proxy,
