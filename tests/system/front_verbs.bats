@@ -213,7 +213,8 @@ is_down() { [[ $(front_status '.slots[1].state') == down ]]; }
 }
 
 @test "disable takes it off its device, and leaves nothing" {
-	front disable web
+	run -0 front disable web
+	[[ $output == *"is no front any more"* ]]
 	[[ $(on f1 ip -d link show eth0) != *'prog/xdp'* ]]
 	run -0 on f1 find /sys/fs/bpf/hotstandby -maxdepth 1 -name 'web' -o -maxdepth 1 -name '%front' -o -maxdepth 1 -name '%led'
 	[[ -z $output ]]

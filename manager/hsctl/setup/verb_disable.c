@@ -21,6 +21,7 @@
 #include "plane/bpf/mptcp.h"
 #include "plane/bpf/own.h"
 #include "plane/claim.h"
+#include "plane/plane_front.h"
 #include "system/configfile.h"
 #include "system/journal.h"
 
@@ -97,14 +98,18 @@ static int detach_all(const struct direct *direct, struct problem *problem)
 	return r;
 }
 
+/* What has been given back. */
+enum release { RELEASED_NOTHING, RELEASED_SOCKETS, RELEASED_FRONT };
+
 /* 0 also when there was nothing. */
-static int release(const char *service, bool *ret_released, struct problem *problem)
+static int release(const char *service, enum release *ret_released, struct problem *problem)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
 	struct problem held = {0};
 	int r = direct_open(service, &direct, problem);
+	bool front;
 
-	*ret_released = false;
+	*ret_released = RELEASED_NOTHING;
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -114,6 +119,7 @@ static int release(const char *service, bool *ret_released, struct problem *prob
 				   "systemd cannot be asked where the instances of %s are, so the "
 				   "kernel's choice was not given back",
 				   service);
+	front = plane_is_front(direct.plane);
 	r = detach_all(&direct, &held);
 	if (r >= 0)
 		r = plane_destroy(direct.plane);
@@ -123,7 +129,7 @@ static int release(const char *service, bool *ret_released, struct problem *prob
 			"the kernel's choice could not be given back to %s: %.300s; stop "
 			"and start its instances",
 			service, held.text[0] ? held.text : strerror(-r));
-	*ret_released = true;
+	*ret_released = front ? RELEASED_FRONT : RELEASED_SOCKETS;
 	return 0;
 }
 
@@ -197,7 +203,8 @@ static int finish(const struct arguments *arguments, sd_bus *systemd,
 {
 	struct journal_scope scope = {result->service, -1, LOG_NOTICE};
 	struct problem problem = {0}, message = {0};
-	bool released = false, made = filechanges_made(&result->changes) > 0;
+	bool made = filechanges_made(&result->changes) > 0;
+	enum release released = RELEASED_NOTHING;
 	int r;
 
 	verb_tell_manager(arguments);
@@ -222,8 +229,10 @@ static int finish(const struct arguments *arguments, sd_bus *systemd,
 		return EXIT_FAILED;
 	}
 	problem_set(&message, 0,
-		    before->running    ? "%s is out of hotstandby; its paths lead to an instance "
-					 "that runs until none does."
+		    before->running ? "%s is out of hotstandby; its paths lead to an instance "
+				      "that runs until none does."
+		    : released == RELEASED_FRONT
+			    ? "%s is no front any more; packets for it are this machine's own."
 		    : made || released ? "%s is out of hotstandby; the kernel chooses again."
 				       : "%s was not under hotstandby.",
 		    result->service);
@@ -266,7 +275,7 @@ void disable_service(const struct arguments *arguments, const char *service)
 	struct problem problem = {0};
 	struct lint_report report = {0};
 	struct paths_before before = {0};
-	bool released;
+	enum release released;
 
 	if (systemd)
 		before = look_at_paths(systemd, service);

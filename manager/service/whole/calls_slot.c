@@ -45,7 +45,10 @@ static void take_host_back(struct service *service, unsigned slot, struct reques
 	}
 	front_slot_return(service, slot);
 	problem_set(&message, 0, "%s: host %u takes new connections%s", service->name, slot,
-		    front_slot_takes(service, slot) ? "" : " as soon as it is found well");
+		    front_slot_takes(service, slot) ? ""
+		    : service->leaving >> slot & 1
+			    ? " as soon as its agent says no more that it leaves"
+			    : " as soon as it is found well");
 	requests_add(&one, request);
 	requests_done(&one, service->name, slot, message.text);
 }
