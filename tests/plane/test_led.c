@@ -300,6 +300,9 @@ static void nginx(struct rig *rig, struct scene *scene, bool offload)
 	hosts_run(scene->hosts.b,
 		  "mount -t tmpfs tmpfs /mnt; truncate -s 20000000 /mnt/zeros; "
 		  "echo \"daemon on; pid /mnt/pid; error_log /dev/null; events {} http { "
+		  /* the machine may be read-only */
+		  "client_body_temp_path /mnt/a; proxy_temp_path /mnt/b; "
+		  "fastcgi_temp_path /mnt/c; uwsgi_temp_path /mnt/d; scgi_temp_path /mnt/e; "
 		  "access_log off; server { listen " HOSTS_SERVICE ":%u; root /mnt; } }\" "
 		  ">/mnt/conf; nginx -e /dev/null -c /mnt/conf",
 		  PORT);
