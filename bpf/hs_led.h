@@ -15,10 +15,12 @@
 
 #include "hs_abi.h"
 
-#define HS_LED_LAYOUT 1
+#define HS_LED_LAYOUT 2
 #define HS_PIN_LED    "%led"
 
-#define HS_LED_SOCKETS_MAX 4096
+#define HS_LED_SOCKETS_MAX 65536
+/* of these a command may have so many at a time: probes are to find room whoever may use exec */
+#define HS_LED_COMMAND_MAX 1024
 #define HS_LED_FLOWS_MAX   16384
 #define HS_LED_OWNERS_MAX  1024
 

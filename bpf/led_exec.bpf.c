@@ -110,6 +110,12 @@ static __always_inline int may_lead(struct bpf_sock_addr *ctx, const struct hs_l
 	       bpf_get_netns_cookie(ctx) == hs_netns;
 }
 
+/* All that have begun and not ended. */
+static __always_inline __u64 open_sockets(const struct hs_exec_counts *count)
+{
+	return count->begun - count->arrived - count->missed - count->unseen;
+}
+
 static __always_inline int note(struct bpf_sock_addr *ctx, const struct hs_led_path *path)
 {
 	struct hs_led_socket socket = {
@@ -124,7 +130,9 @@ static __always_inline int note(struct bpf_sock_addr *ctx, const struct hs_led_p
 		known->path = *path;
 		return 0;
 	}
-	if (!count || bpf_map_update_elem(&hs_led_sockets, &cookie, &socket, BPF_ANY))
+	if (!count || open_sockets(count) >= HS_LED_COMMAND_MAX)
+		return -1;
+	if (bpf_map_update_elem(&hs_led_sockets, &cookie, &socket, BPF_ANY))
 		return -1;
 	hs_count(count->begun);
 	return 0;

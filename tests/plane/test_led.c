@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "command.h"
@@ -627,6 +628,45 @@ static int connect_errno(const void *userdata)
 }
 
 /* The hosts' addresses are of the other family: the first host that clients get would answer. */
+/* A command: opens sockets and keeps them until it is refused one more. 0: that was EPERM, behind
+ * as many as a command may have. */
+static int hold_too_many(const void *userdata)
+{
+	const struct address *to = userdata;
+	struct rlimit files = {2 * HS_LED_COMMAND_MAX, 2 * HS_LED_COMMAND_MAX};
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(to->port)};
+
+	memcpy(&address.sin_addr, to->ip, 4);
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		return 1;
+	for (unsigned n = 0;; n++) {
+		int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+		if (fd < 0)
+			return 2;
+		if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
+			return errno == EPERM && n == HS_LED_COMMAND_MAX ? 0 : 3;
+	}
+}
+
+/* Probes find room beside it; see HS_LED_COMMAND_MAX. */
+static void a_command_has_its_share_and_no_more(void **state)
+{
+	struct scene scene = {.mode = FRONT_DSR, .udp = true};
+	struct hs_exec_counts counts;
+	struct address address;
+	uint8_t ip[16];
+
+	begin(*state, &scene, false);
+	hosts_service(false, ip);
+	address = hosts_address(ip, PORT, true);
+	assert_int_equal(run_led(*state, &scene, hold_too_many, &address, &counts), 0);
+	assert_int_equal(counts.begun, HS_LED_COMMAND_MAX);
+	assert_int_equal(counts.blocked, 1);
+	assert_true(HS_LED_SOCKETS_MAX >= 32 * HS_LED_COMMAND_MAX);
+	end(&scene);
+}
+
 static void what_cannot_be_led_is_refused(void **state)
 {
 	struct scene scene = {.mode = FRONT_DSR};
@@ -775,6 +815,7 @@ int main(void)
 		BARE_CASE(a_command_in_nat),
 		BARE_CASE(a_command_sees_the_address),
 		BARE_CASE(a_command_sees_the_address_ipv6),
+		BARE_CASE(a_command_has_its_share_and_no_more),
 		BARE_CASE(what_cannot_be_led_is_refused),
 		BARE_CASE(another_network_is_refused),
 		BARE_CASE(an_end_has_one_host),

@@ -112,7 +112,39 @@ is_traced() {
 	asked 2 >/dev/null
 	grep -q '"why":"active"' "$BATS_TEST_TMPDIR/trace"
 }
-is_leaving() { [[ $(front_status '.slots[0].state') == leaving ]]; }
+is_leaving() { is_state 0 leaving; }
+
+@test "who left as announced and comes back without an agent is taken again" {
+	on h1 hsctl leave app >/dev/null
+	wait_for 5 is_leaving
+	on h1 systemctl stop hotstandby-agent@app.socket
+	sleep 1.5
+	# by itself that says nothing
+	is_leaving
+	fleet_cut h1
+	wait_for 10 is_state 0 down
+	fleet_mend h1
+	wait_for 10 all_ready
+	on h1 hsctl join app >/dev/null
+	on h1 systemctl start hotstandby-agent@app.socket
+}
+
+@test "an agent that takes connections and says nothing holds up nobody" {
+	local began
+	on h1 systemctl stop hotstandby-agent@app.socket
+	on h1 systemd-run --quiet --collect --unit=mute socat TCP-LISTEN:9790,fork,reuseaddr,bind=10.0.0.11 'EXEC:sleep 60'
+	sleep 2
+	all_ready
+	began=${EPOCHREALTIME/[.,]/}
+	fleet_cut h1
+	wait_for 10 is_state 0 down
+	say "left after $(((${EPOCHREALTIME/[.,]/} - began) / 1000)) ms, with Interval=1s and Fall=3"
+	fleet_mend h1
+	on h1 systemctl stop mute
+	on h1 systemctl start hotstandby-agent@app.socket
+	wait_for 10 all_ready
+}
+is_state() { [[ $(front_status ".slots[$1].state") == "$2" ]]; }
 
 @test "what is of instances is refused, and says what is meant instead" {
 	local generation
@@ -196,13 +228,12 @@ answering() { inside curl -sf -m 5 http://$address/; }
 	run -1 on f1 env SYSTEMD_SSH=/bin/false hsctl doctor web --peer=other
 	[[ $output == *'cannot be asked'* ]]
 	on h2 hsctl park app >/dev/null
-	wait_for 10 is_down
+	wait_for 10 is_state 1 down
 	run -1 front doctor web
 	[[ $output == *'10.0.0.12 (slot 1) is down'* && $output == *front.standby* ]]
 	on h2 hsctl release app >/dev/null
 	wait_for 10 all_ready
 }
-is_down() { [[ $(front_status '.slots[1].state') == down ]]; }
 
 @test "metrics are what promtool takes" {
 	front metrics >"$BATS_TEST_TMPDIR/metrics"
