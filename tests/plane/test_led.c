@@ -628,6 +628,36 @@ static int connect_errno(const void *userdata)
 }
 
 /* The hosts' addresses are of the other family: the first host that clients get would answer. */
+static void set_value(const char *pin, const void *value)
+{
+	uint32_t zero = 0;
+	int fd;
+
+	assert_int_equal(pin_open(pin_path("%s/%s/%s", HS_PIN_ROOT, HS_PIN_LED, pin).text, &fd), 0);
+	assert_int_equal(bpf_map_update_elem(fd, &zero, value, BPF_ANY), 0);
+	close(fd);
+}
+
+/* What another version has pinned and put on devices goes, and ours is there. */
+static void another_layout_takes_its_place(void **state)
+{
+	const struct hs_led_state other = {.layout = HS_LED_LAYOUT + 1};
+	struct scene scene = {.mode = FRONT_DSR};
+	struct problem problem = {0};
+	uint64_t build = 1;
+
+	begin(*state, &scene, false);
+	set_value("state", &other);
+	set_value("build", &build);
+	led_free(scene.led);
+	assert_int_equal(led_open(&scene.led, &problem), 0);
+	assert_int_equal(tc_program(scene.hosts.ifindex, TC_EGRESS, TC_PLACE_LED), 0);
+	assert_int_equal(led_device(scene.led, scene.hosts.ifindex, &problem), 0);
+	assert_int_equal(led_begin(scene.led, &scene.owner), 0);
+	assert_int_equal(ask_led(&scene, 1), 'B');
+	end(&scene);
+}
+
 /* A command: opens sockets and keeps them until it is refused one more. 0: that was EPERM, behind
  * as many as a command may have. */
 static int hold_too_many(const void *userdata)
@@ -808,6 +838,7 @@ int main(void)
 		BARE_CASE(nothing_is_left_on_the_device),
 		BARE_CASE(what_others_have_on_the_device_stays),
 		BARE_CASE(another_build_takes_its_place),
+		BARE_CASE(another_layout_takes_its_place),
 		BARE_CASE(a_command),
 		BARE_CASE(a_command_ipv6),
 		BARE_CASE(a_command_with_datagrams),

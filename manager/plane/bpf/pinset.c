@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "plane/bpf/load.h"
@@ -12,6 +13,9 @@
 #include "plane/kernel/cgroup.h"
 #include "plane/kernel/program.h"
 #include "util/macro.h"
+
+/* Of a map "state"; there is no larger one. */
+#define STATE_WORDS_MAX 64
 
 bool pinset_is_made(const char *path, uint64_t build)
 {
@@ -67,6 +71,31 @@ static int pin_all(const struct pinset *set)
 				      &set->build, BPF_ANY))
 		r = -errno;
 	return r;
+}
+
+/* 0: there is none, or none that could be ours. A value of another layout may have another size. */
+static uint32_t layout_of(const char *folder)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	uint32_t state[STATE_WORDS_MAX] = {0}, zero = 0, size = sizeof(struct bpf_map_info);
+	struct bpf_map_info info = {0};
+
+	if (pin_open(pin_path("%s/state", folder).text, &fd) ||
+	    bpf_obj_get_info_by_fd(fd, &info, &size) || info.value_size > sizeof(state) ||
+	    bpf_map_lookup_elem(fd, &zero, state))
+		return 0;
+	return state[0];
+}
+
+int pinset_folder(const char *folder, uint32_t layout, void (*leave)(void))
+{
+	uint32_t there = layout_of(folder);
+
+	if (there && there != layout) {
+		leave();
+		pins_remove(folder);
+	}
+	return mkdir(folder, 0750) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 int pinset_make(const struct pinset *set, struct problem *problem)

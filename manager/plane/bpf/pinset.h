@@ -42,6 +42,13 @@ bool pinset_is_made(const char *path, uint64_t build);
 int pinset_open(int (*open_pins)(void *ret), int (*make_pins)(struct problem *problem), void *ret,
 		struct problem *problem);
 
+/*
+ * Makes the folder of a set that has one of its own, with a map "state" whose first word names the
+ * layout. Pins of another layout are of no use to us, nor are the programs that know it: `leave`
+ * takes those off, and they go.
+ */
+int pinset_folder(const char *folder, uint32_t layout, void (*leave)(void));
+
 /* Loads and pins. What programs of an earlier build go on to look at or to write stays: a map that
  * is pinned already is taken. With every error `problem` (may be NULL) is set; as load_object(). */
 int pinset_make(const struct pinset *set, struct problem *problem);

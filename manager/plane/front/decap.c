@@ -85,26 +85,11 @@ static void take_off_all(void)
 		tc_devices_clear(devices, PROGRAM(-1));
 }
 
-/* Those of another layout are of no use to us, nor is the program that knows it. */
-static int make_folder(void)
-{
-	_cleanup_(close_fdp) int fd = -1;
-	struct hs_decap_state state = {0};
-	uint32_t zero = 0;
-
-	if (!pin_open(PIN("state"), &fd) && !bpf_map_lookup_elem(fd, &zero, &state) &&
-	    state.layout && state.layout != HS_DECAP_LAYOUT) {
-		take_off_all();
-		pins_remove(FOLDER);
-	}
-	return mkdir(FOLDER, 0750) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 static int make_pins(struct problem *problem)
 {
 	_cleanup_(decap_bpf__destroyp) struct decap_bpf *skel = decap_bpf__open();
 	const struct hs_decap_state state = {.layout = HS_DECAP_LAYOUT};
-	int r = skel ? make_folder() : -errno;
+	int r = skel ? pinset_folder(FOLDER, HS_DECAP_LAYOUT, take_off_all) : -errno;
 	uint32_t zero = 0;
 
 	if (r)

@@ -213,25 +213,10 @@ static int pin_programs(const void *userdata)
 	return r;
 }
 
-/* Those of another layout are of no use to us, nor are the programs that know it. */
-static int make_folder(void)
-{
-	_cleanup_(close_fdp) int fd = -1;
-	struct hs_led_state state = {0};
-	uint32_t zero = 0;
-
-	if (!pin_open(PIN("state"), &fd) && !bpf_map_lookup_elem(fd, &zero, &state) &&
-	    state.layout && state.layout != HS_LED_LAYOUT) {
-		take_off_all();
-		pins_remove(FOLDER);
-	}
-	return mkdir(FOLDER, 0750) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 static int make_pins(struct problem *problem)
 {
 	_cleanup_(led_bpf__destroyp) struct led_bpf *skel = led_bpf__open();
-	int r = skel ? make_folder() : -errno;
+	int r = skel ? pinset_folder(FOLDER, HS_LED_LAYOUT, take_off_all) : -errno;
 
 	if (r)
 		return problem_set(problem, r, "cannot make the programs for probes of hosts: %s",
