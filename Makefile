@@ -124,12 +124,12 @@ $(BUILD)/hs-hook: $(BUILD)/manager/hook/main.o
 	$(call say,LD)
 	$(Q)$(CC) $(HOOK_FLAGS) -static -no-pie -nostdlib -Wl,-z,noexecstack $^ -o $@
 
-# the only one with libcurl
+# the only program with libcurl
 $(BUILD)/hs-probe: $(BUILD)/manager/probe/main.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lsystemd $(shell pkg-config --libs libcurl) -o $@
 
-# the only one with libmicrohttpd
+# the only program with libmicrohttpd
 $(BUILD)/hotstandby-exporter: $(BUILD)/manager/exporter/main.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) $(shell pkg-config --libs libmicrohttpd) -o $@
@@ -163,7 +163,7 @@ endif
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libhotstandby.a
 	$(call say,LD)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) $(shell pkg-config --libs libcurl) -lcmocka -o $@
 
 $(BUILD)/tests/plane/test_%: $(BUILD)/tests/plane/test_%.o $(PLANE_RIG) $(BUILD)/libhotstandby.a
 	$(call say,LD)

@@ -64,6 +64,9 @@ static const char *error_words(const struct http_ask *http, CURLcode code)
 
 	curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &error);
 	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+		/* it was connected; curl looks once more, and may be the first to find it reset */
+		return error ? ask_error_words((int)error) : http->error;
 	case CURLE_GOT_NOTHING:
 		return "the connection was closed without an answer";
 	case CURLE_PARTIAL_FILE:

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What hs-probe says of a server that ends the connection, whoever sees it first. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "probe/ask.h"
+#include "util/macro.h"
+
+#define WAIT_USEC 5000000
+
+static struct rig {
+	int listener;
+	struct asking asking;
+	struct ask ask;
+} rig;
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	(void)userdata;
+	return sd_event_exit(rig.asking.event, 0);
+}
+
+static int set_up(void **state)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+
+	(void)state;
+	rig = (struct rig) {.ask.asking = &rig.asking, .asking.fd = -1};
+	rig.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(bind(rig.listener, (struct sockaddr *)&address, size) == 0);
+	assert_true(listen(rig.listener, 1) == 0);
+	assert_true(getsockname(rig.listener, (struct sockaddr *)&address, &size) == 0);
+	/* as hsd does: curl 7.88 calls connect() again, which after one that blocked is an error */
+	rig.ask.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	assert_true(connect(rig.ask.fd, (struct sockaddr *)&address, size) < 0 &&
+		    errno == EINPROGRESS);
+	snprintf(rig.ask.errand.address, sizeof(rig.ask.errand.address), "127.0.0.1");
+	snprintf(rig.ask.errand.path, sizeof(rig.ask.errand.path), "/");
+	rig.ask.errand.port = ntohs(address.sin_port);
+	assert_true(sd_event_new(&rig.asking.event) >= 0);
+	assert_true(sd_event_add_time_relative(rig.asking.event, &rig.ask.timer, CLOCK_MONOTONIC,
+					       WAIT_USEC, 1, on_timer, NULL) >= 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	http_ask_free(rig.ask.http);
+	http_client_free(rig.asking.http);
+	sd_event_source_disable_unref(rig.ask.timer);
+	sd_event_unref(rig.asking.event);
+	close_fd(rig.ask.fd);
+	close_fd(rig.listener);
+	return 0;
+}
+
+/* Before anybody looks at the connection. */
+static void server_ends(bool by_reset)
+{
+	struct linger linger = {.l_onoff = by_reset};
+	int fd = accept4(rig.listener, NULL, NULL, SOCK_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_true(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+	close(fd);
+}
+
+static void assert_bad(enum probe_kind kind, const char *words)
+{
+	rig.ask.errand.kind = kind;
+	http_ask_connected(&rig.ask);
+	assert_true(sd_event_loop(rig.asking.event) >= 0);
+	assert_true(rig.ask.ended);
+	assert_int_equal(rig.ask.end.verdict, PROBE_BAD);
+	assert_string_equal(rig.ask.end.words, words);
+}
+
+static void test_http_finds_it_reset(void **state)
+{
+	(void)state;
+	server_ends(true);
+	assert_bad(PROBE_HTTP, "the connection was reset");
+}
+
+static void test_https_finds_it_reset(void **state)
+{
+	(void)state;
+	server_ends(true);
+	assert_bad(PROBE_HTTPS, "the connection was reset");
+}
+
+static void test_http_finds_it_closed(void **state)
+{
+	(void)state;
+	server_ends(false);
+	assert_bad(PROBE_HTTP, "the connection was closed without an answer");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_http_finds_it_reset, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_https_finds_it_reset, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_http_finds_it_closed, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
