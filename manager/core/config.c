@@ -366,7 +366,12 @@ const struct setting *config_key(size_t index)
 		return key;
 	for (size_t i = 0; config_health_key(i); i++)
 		index--;
-	return config_front_key(index);
+	key = config_front_key(index);
+	if (key)
+		return key;
+	for (size_t i = 0; config_front_key(i); i++)
+		index--;
+	return config_fastpath_key(index);
 }
 
 /* The part that a section's keys are set in. */
@@ -377,6 +382,7 @@ static const struct part {
 	{CONFIG_SECTION, 0},
 	{CONFIG_HEALTH_SECTION, offsetof(struct config, health)},
 	{CONFIG_FRONT_SECTION, offsetof(struct config, front)},
+	{CONFIG_FASTPATH_SECTION, offsetof(struct config, fastpath)},
 };
 
 static const struct part *find_part(const char *section)
@@ -450,9 +456,10 @@ int config_check_section(const char *section, struct problem *problem)
 	if (!find_part(section))
 		return problem_set(
 			problem, -EINVAL,
-			"[%s] is not a section of this file; there are [%s], [%s] and [%s].",
+			"[%s] is not a section of this file; there are [%s], [%s], [%s] and "
+			"[%s].",
 			setting_quote(section, quoted), CONFIG_SECTION, CONFIG_HEALTH_SECTION,
-			CONFIG_FRONT_SECTION);
+			CONFIG_FRONT_SECTION, CONFIG_FASTPATH_SECTION);
 	return 0;
 }
 
@@ -496,10 +503,18 @@ static void settle_front(struct config *config)
 		health->probes[health->n_probes++] = (struct probe_spec) {.kind = PROBE_TCP};
 }
 
-int config_settle(struct config *config, struct problem *problem)
+int config_settle(struct config *config, const char *service, struct problem *problem)
 {
+	bool front = config_is_front(&config->front);
+	int r;
+
 	config->exclusive |= config->mptcp == MPTCP_KEEP;
-	if (config_is_front(&config->front))
+	if (front)
 		settle_front(config);
-	return config_front_check(&config->front, problem);
+	r = config_front_check(&config->front, problem);
+	if (!r && front && config->fastpath.n_units)
+		r = problem_set(problem, -EINVAL,
+				"From= in [FastPath] is for connections to instances of this "
+				"machine, and the slots of a front are hosts.");
+	return r ? r : config_fastpath_check(&config->fastpath, service, problem);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/change/switchover.h"
+#include "core/config_fastpath.h"
 #include "core/config_front.h"
 #include "core/config_health.h"
 #include "core/config_ports.h"
@@ -108,6 +109,7 @@ struct config {
 	struct role_action roles[ROLE_CHANGES]; /* OnDemote=, OnPromote= */
 	struct config_health health;		/* section [Health] */
 	struct config_front front;		/* section [Front] */
+	struct config_fastpath fastpath;	/* section [FastPath] */
 
 	/* Paths=: of AF_UNIX sockets, each once */
 	unsigned n_paths;
@@ -124,9 +126,9 @@ void config_init(struct config *config);
 int config_set(struct config *config, const char *section, const char *key, const char *value,
 	       struct problem *problem);
 
-/* Behind the last assignment: what one setting means for others. -EINVAL and a sentence: they do
- * not go together. */
-int config_settle(struct config *config, struct problem *problem);
+/* Behind the last assignment, of the service of this name: what one setting means for others.
+ * -EINVAL and a sentence: they do not go together. */
+int config_settle(struct config *config, const char *service, struct problem *problem);
 
 /* What a key is set to, of the type that its kind says; nothing useful of SETTING_OTHER. */
 const void *config_field(const struct config *config, const struct setting *key);

@@ -280,7 +280,7 @@ static int settle(struct reader *reader, const char *service)
 {
 	_cleanup_(freep) char *path = configfile_path(service, "");
 	struct problem reason = {};
-	int r = config_settle(&reader->config, &reason);
+	int r = config_settle(&reader->config, service, &reason);
 
 	if (!path)
 		return -ENOMEM;

@@ -42,7 +42,8 @@ static bool same(const struct config *a, const struct config *b)
 	       !strcmp(a->health.host, b->health.host) && !strcmp(a->health.text, b->health.text) &&
 	       a->health.n_status == b->health.n_status &&
 	       !memcmp(a->health.status, b->health.status, sizeof(a->health.status)) &&
-	       !memcmp(&a->front, &b->front, sizeof(a->front));
+	       !memcmp(&a->front, &b->front, sizeof(a->front)) &&
+	       !memcmp(&a->fastpath, &b->fastpath, sizeof(a->fastpath));
 }
 
 static void test_defaults(void **state)
@@ -100,10 +101,12 @@ static void test_keys(void **state)
 	(void)state;
 	config_init(&fresh);
 	memset(&config, 0xff, sizeof(config));
-	memset(&config.front, 0, sizeof(config.front)); /* lists are cleared to what is unused */
+	/* lists are cleared to what is unused */
+	memset(&config.front, 0, sizeof(config.front));
+	memset(&config.fastpath, 0, sizeof(config.fastpath));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 49);
+	assert_int_equal(n, 50);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
@@ -153,7 +156,7 @@ static void test_front(void **state)
 	set_front(&config, "Host", "10.0.0.11");
 	set_front(&config, "Host", "10.0.0.14 slot=3 weight=50%");
 	set_front(&config, "Host", "10.0.0.12 weight=2");
-	assert_int_equal(config_settle(&config, NULL), 0);
+	assert_int_equal(config_settle(&config, "app", NULL), 0);
 	assert_true(config_is_front(&config.front));
 	assert_int_equal(config.slots, 4);
 	assert_int_equal(config.front.n_addresses, 2);
@@ -210,10 +213,55 @@ static void test_front_whole(void **state)
 		config_init(&config);
 		for (size_t k = 0; wrong[i].keys[k][0]; k++)
 			set_front(&config, wrong[i].keys[k][0], wrong[i].keys[k][1]);
-		assert_int_equal(config_settle(&config, &problem), -EINVAL);
+		assert_int_equal(config_settle(&config, "app", &problem), -EINVAL);
 		if (!strstr(problem.text, wrong[i].text))
 			fail_msg("row %zu: %s", i, problem.text);
 	}
+}
+
+static int set_from(struct config *config, const char *value, struct problem *problem)
+{
+	return config_set(config, "FastPath", "From", value, problem);
+}
+
+static void test_fastpath(void **state)
+{
+	struct problem problem = {};
+	struct config config;
+	char unit[32];
+
+	(void)state;
+	config_init(&config);
+	assert_int_equal(config.fastpath.n_units, 0);
+	assert_int_equal(set_from(&config, "haproxy.service\t pool@a.service", NULL), 0);
+	assert_int_equal(set_from(&config, "haproxy.service session-1.scope", NULL), 0);
+	assert_int_equal(config.fastpath.n_units, 3);
+	assert_string_equal(config.fastpath.units[2], "session-1.scope");
+	assert_true(config_fastpath_has(&config.fastpath, "pool@a.service"));
+	assert_false(config_fastpath_has(&config.fastpath, "pool@b.service"));
+	assert_int_equal(config_settle(&config, "app", NULL), 0);
+	/* slots of another service may be clients, those of this one not */
+	assert_int_equal(set_from(&config, "app@1.service", NULL), 0);
+	assert_int_equal(config_settle(&config, "other", NULL), 0);
+	assert_int_equal(config_settle(&config, "app", &problem), -EINVAL);
+	assert_non_null(strstr(problem.text, "From=app@1.service is a slot of the service itself"));
+	/* an empty one takes back those before it */
+	assert_int_equal(set_from(&config, "", NULL), 0);
+	assert_int_equal(config.fastpath.n_units, 0);
+	for (unsigned i = 0; i < CONFIG_FASTPATH_UNITS_MAX; i++) {
+		snprintf(unit, sizeof(unit), "u%u.service", i);
+		assert_int_equal(set_from(&config, unit, NULL), 0);
+	}
+	assert_int_equal(set_from(&config, "u0.service", NULL), 0);
+	assert_int_equal(set_from(&config, "more.service", &problem), -EINVAL);
+	assert_non_null(strstr(problem.text, "allowed are up to 16 units"));
+	assert_int_equal(config.fastpath.n_units, CONFIG_FASTPATH_UNITS_MAX);
+	/* hosts are no instances */
+	set_front(&config, "Address", "192.0.2.1");
+	set_front(&config, "Ports", "80");
+	set_front(&config, "Host", "192.0.2.2");
+	assert_int_equal(config_settle(&config, "app", &problem), -EINVAL);
+	assert_non_null(strstr(problem.text, "the slots of a front are hosts"));
 }
 
 /* Two that listen by MPTCP cannot be told apart. */
@@ -223,14 +271,14 @@ static void test_settle(void **state)
 
 	(void)state;
 	config_init(&config);
-	assert_int_equal(config_settle(&config, NULL), 0);
+	assert_int_equal(config_settle(&config, "app", NULL), 0);
 	assert_false(config.exclusive);
 	assert_int_equal(config_set(&config, "Service", "MPTCP", "keep", NULL), 0);
 	assert_int_equal(config_set(&config, "Service", "Exclusive", "no", NULL), 0);
-	assert_int_equal(config_settle(&config, NULL), 0);
+	assert_int_equal(config_settle(&config, "app", NULL), 0);
 	assert_true(config.exclusive);
 	assert_int_equal(config_set(&config, "Service", "MPTCP", "", NULL), 0);
-	assert_int_equal(config_settle(&config, NULL), 0);
+	assert_int_equal(config_settle(&config, "app", NULL), 0);
 	assert_true(config.exclusive);
 }
 
@@ -410,7 +458,8 @@ static const struct {
 	{"Service", "", "", " is not a setting"},
 	{"Service", "Slots ", "2", "is not a setting"},
 	{"service", "Slots", "2",
-	 "[service] is not a section of this file; there are [Service], [Health] and [Front]."},
+	 "[service] is not a section of this file; there are [Service], [Health], [Front] and "
+	 "[FastPath]."},
 	{"Unit", "After", "x", "[Unit] is not a section"},
 	{"", "Slots", "2", "before the first section; write [Service] above it."},
 	{NULL, "Slots", "2", "before the first section"},
@@ -464,6 +513,13 @@ static const struct {
 	{"Front", "Device", "muchtoolonganame", "is no name of a network device"},
 	{"Front", "Agent", "65536", "out of range"},
 	{"Front", "Hosts", "10.0.0.1", "; perhaps Host= is meant; allowed are Address="},
+	{"FastPath", "From", "haproxy", "does not end in .service or .scope"},
+	{"FastPath", "From", "a.service b.socket", "does not end in .service or .scope"},
+	{"FastPath", "From", "a.service .service", "has a word that is no unit"},
+	{"FastPath", "From", "a.service, b.service", "has a word that is no unit"},
+	{"FastPath", "From", "system.slice", "has a slice"},
+	{"FastPath", "From", "proxy@.service", "has a template; it takes its instances"},
+	{"FastPath", "Form", "a.service", "; perhaps From= is meant; allowed are From="},
 	{"Service", "Slots", "17", "from 2 to 16"},
 	{"Service", "Slots", "\x1b[2J\xff\n", "Slots=?[2J?? is not a number"},
 	{"\x1b]0;x", "Slots", "2", "[?]0;x] is not a section"},
@@ -735,16 +791,27 @@ static void test_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_cgroup),	  cmocka_unit_test(test_settle),
-		cmocka_unit_test(test_front),	  cmocka_unit_test(test_front_whole),
-		cmocka_unit_test(test_good),	  cmocka_unit_test(test_health),
-		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_huge),	  WITH_ROOT(test_load_none),
-		WITH_ROOT(test_load_empty),	  WITH_ROOT(test_load_order),
-		WITH_ROOT(test_load_masked),	  WITH_ROOT(test_load_bad),
-		WITH_ROOT(test_load_bad_drop_in), WITH_ROOT(test_load_unreadable),
-		WITH_ROOT(test_load_bad_name),	  WITH_ROOT(test_list),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_settle),
+		cmocka_unit_test(test_front),
+		cmocka_unit_test(test_front_whole),
+		cmocka_unit_test(test_fastpath),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_huge),
+		WITH_ROOT(test_load_none),
+		WITH_ROOT(test_load_empty),
+		WITH_ROOT(test_load_order),
+		WITH_ROOT(test_load_masked),
+		WITH_ROOT(test_load_bad),
+		WITH_ROOT(test_load_bad_drop_in),
+		WITH_ROOT(test_load_unreadable),
+		WITH_ROOT(test_load_bad_name),
+		WITH_ROOT(test_list),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -114,6 +114,8 @@ static void print_effective(const struct arguments *arguments, json_object *obje
 		print_section(&render, settings, CONFIG_HEALTH_SECTION);
 		putchar('\n');
 		print_section(&render, settings, CONFIG_FRONT_SECTION);
+		putchar('\n');
+		print_section(&render, settings, CONFIG_FASTPATH_SECTION);
 	}
 }
 

@@ -23,7 +23,7 @@ def paragraphs(page):
     for line in page.split("\n"):
         if line.startswith(".Sh "):
             section = "Service" if line == ".Sh KEYS" else None
-        elif line in (".Ss The section [Health]", ".Ss The section [Front]"):
+        elif re.match(r"\.Ss The section \[(Health|Front|FastPath)\]$", line):
             section = line.split("[")[1].rstrip("]")
         if re.match(r"\.(Sh|Ss) ", line):
             open_keys = []
