@@ -82,7 +82,9 @@ struct hs_front {
 	__u64 hash;  /* of what two fronts must have alike */
 	__u64 build; /* of the program, see load_build() */
 	__u32 index; /* in the device's map "programs" */
-	__u32 pad;
+	/* bit N: host N is among those that take flows though it is not well, as none is. Writer:
+	 * hsd; the program does not ask */
+	__u32 kept;
 	__u8 device[16]; /* its name, NUL behind it; "" = none yet */
 	/* each stays in its place, which flows go by; zero: none */
 	__u8 addresses[HS_FRONT_ADDRESSES_MAX][16];

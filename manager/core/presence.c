@@ -22,6 +22,9 @@ struct presence presence_judge(const struct presence_facts *facts)
 		return down("it is stopped on purpose");
 	if (!facts->live)
 		return down("no slot is ready");
+	/* another front may see others, or be asked by another way */
+	if (facts->live <= facts->kept)
+		return down("no host is well");
 	if (facts->left)
 		return (struct presence) {.state = PRESENCE_DRAIN,
 					  .reason = "this host leaves, see hsctl join"};

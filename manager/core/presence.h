@@ -24,6 +24,7 @@ struct presence_facts {
 	bool left;	  /* `hsctl leave` */
 	bool held;	  /* `hsctl park` */
 	unsigned live;	  /* slots that serve */
+	unsigned kept;	  /* of a front: hosts among these that are not well, as none is */
 	unsigned retired; /* slots that ended, or were drained, on purpose */
 	unsigned slots;	  /* in all */
 	unsigned weight;  /* how much of all slots' weight serves, percent; 100 where one serves all

@@ -70,6 +70,7 @@ struct presence plane_presence(const struct plane *plane, unsigned slots)
 		/* not while an exclusive change has them wait for a moment */
 		.held = flags & HS_FLAG_PARK_ALL && !(flags & HS_FLAG_EXCLUSIVE),
 		.live = hs_popcount(live),
+		.kept = plane_is_front(plane) ? hs_popcount(front_kept(plane_front(plane))) : 0,
 		.slots = slots,
 		.weight = weight_of(plane, live),
 	};

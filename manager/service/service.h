@@ -114,10 +114,13 @@ struct service {
 	bool foreign_due, foreign_again;
 	struct work *foreign_work; /* it is being looked */
 	struct outdated_slots
-		*outdated;	  /* NULL: not looked yet; see service/watch/outdated_watch.h */
-	struct exec_run *execs;	  /* commands whose scope is being made */
-	struct replay *replay;	  /* NULL: Replay=no; see service/change/replay.h */
-	uint32_t leaving;	  /* of a front: hosts that say that they leave, as a bit mask */
+		*outdated;	/* NULL: not looked yet; see service/watch/outdated_watch.h */
+	struct exec_run *execs; /* commands whose scope is being made */
+	struct replay *replay;	/* NULL: Replay=no; see service/change/replay.h */
+	uint32_t leaving;	/* of a front: hosts that say that they leave, as a bit mask */
+	uint32_t refusing;	/* likewise: hosts that say that they are down */
+	/* likewise, of those that are not well: when they were last; 0 = never */
+	uint64_t well_until[HS_SLOTS_MAX];
 	uint64_t first_until;	  /* likewise: the lowest of the hosts that come is active */
 	bool device_lost;	  /* likewise: its device is gone, or refuses the program */
 	struct front_moves moves; /* likewise; front_slots_follow() sees to them */

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "../plane/cases.h"
+#include "core/presence.h"
 #include "engine.h"
 #include "plane/front/front.h"
+#include "plane/leaving.h"
 #include "plane/plane_front.h"
 #include "plane/table.h"
 #include "service/whole/assembly.h"
@@ -112,6 +114,68 @@ static void the_last_host_of_a_table_can_be_taken_out(void **state)
 	engine_end(engine);
 }
 
+static void lose_neighbour(unsigned number)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "ip neigh replace 192.0.2.%u dev front0 nud failed",
+		 number);
+	rig_check(!system(command));
+}
+
+static uint32_t kept(const struct engine *engine)
+{
+	return front_kept(plane_front(engine->service->plane));
+}
+
+static const char *presence(const struct engine *engine)
+{
+	static char line[PRESENCE_TEXT_MAX];
+	struct presence said = plane_presence(engine->service->plane, 3);
+
+	presence_line(&said, line);
+	return line;
+}
+
+static void the_last_hosts_go_on_when_none_is_well(void **state)
+{
+	struct engine *engine = begin_front();
+
+	(void)state;
+	lose_neighbour(11);
+	engine_until(engine, taking(engine) == 6);
+	assert_string_equal(presence(engine), "up ready 100%\n");
+	lose_neighbour(12);
+	lose_neighbour(13);
+	/* the first one, too: it was well until a moment ago */
+	engine_until(engine, kept(engine) == 7 && taking(engine) == 7);
+	assert_string_equal(presence(engine), "down #no host is well\n");
+	/* the hsd that comes next does not take them for well ones */
+	engine_leave(engine);
+	rig_check(service_new(&engine->host, "web", &engine->service) == 0);
+	engine_until(engine, engine->service->plane && engine->service->well_until[2]);
+	assert_int_equal(kept(engine), 7);
+	rig_check(!system("ip neigh replace 192.0.2.13 lladdr 02:00:00:00:00:13 dev front0 "
+			  "nud permanent"));
+	engine_until(engine, taking(engine) == 4 && engine_active(engine) == 2);
+	assert_int_equal(kept(engine), 0);
+	assert_string_equal(presence(engine), "up ready 100%\n");
+	engine_end(engine);
+}
+
+static void who_is_drained_is_not_kept(void **state)
+{
+	struct engine *engine = begin_front();
+
+	(void)state;
+	drain(engine, 0);
+	for (unsigned number = 11; number <= 13; number++)
+		lose_neighbour(number);
+	engine_until(engine, kept(engine) == 6);
+	assert_int_equal(taking(engine), 6);
+	engine_end(engine);
+}
+
 /* Whatever the settings say, those who serve go on. */
 static void instances_do_not_become_hosts(void **state)
 {
@@ -159,6 +223,8 @@ int main(void)
 		cmocka_unit_test(another_host_is_active_when_one_is_taken_out),
 		cmocka_unit_test(another_machine_under_a_number_begins_anew),
 		cmocka_unit_test(the_last_host_of_a_table_can_be_taken_out),
+		cmocka_unit_test(the_last_hosts_go_on_when_none_is_well),
+		cmocka_unit_test(who_is_drained_is_not_kept),
 		cmocka_unit_test(instances_do_not_become_hosts),
 		cmocka_unit_test(hosts_do_not_become_instances),
 	};

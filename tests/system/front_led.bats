@@ -130,6 +130,30 @@ answers() { [[ $(hs exec web "$1" -- curl -s -m 5 "http://$2/") == "h$(($1 + 1))
 	wait_for 10 is_well 1
 }
 
+agent_says() { [[ $(hs agent web) == "$1" ]]; }
+are_kept() { [[ $(status web '[.slots[] | select(.kept) | .slot] | join(" ")') == "$1" ]]; }
+
+@test "when no host is well, those that were last go on, and its agent says down" {
+	stop_serving 1
+	stop_serving 2
+	wait_for 10 are_kept '0 1'
+	agent_says 'down #no host is well'
+	[[ $(status web '[.slots[].sockets] | join(" ")') == '1 1' ]]
+	hs status web | grep 'no host is well; new connections go on to those that were last: 10.9.0.11, 10.9.0.12'
+	inside journalctl -u hsd --since="@$rig_began" | grep 'no host is well: host 10.9.0.1[12] (slot [01]) gets new connections still'
+	inside systemctl restart hsd
+	wait_for 10 are_kept '0 1'
+	agent_says 'down #no host is well'
+	serve 2
+	wait_for 10 is_well 1
+	are_kept ''
+	agent_says 'up ready 100%'
+	[[ $(status web '.slots[0].sockets') == 0 && $(active web) == 1 ]]
+	serve 1
+	wait_for 10 is_well 0
+	hs switchover web --to=0 --drain=0
+}
+
 @test "a plugin asks the host that it is for" {
 	write /usr/local/bin/check-host <<-'END'
 		#!/bin/sh

@@ -28,6 +28,8 @@ static const struct {
 	{{.live = 2, .slots = 2, .held = true, .left = true},
 	 "down #new connections are held by hsctl park\n",
 	 1},
+	{{.live = 2, .slots = 3, .kept = 2}, "down #no host is well\n", 1},
+	{{.live = 2, .slots = 3, .kept = 1, .weight = 100}, "up ready 100%\n", 0},
 	{{.slots = 2, .retired = 1}, "down #no slot is ready\n", 1},
 	{{.slots = 2, .retired = 2}, "down #it is stopped on purpose\n", 1},
 	{{.unknown = true}, "down #there is no such service here\n", 1},

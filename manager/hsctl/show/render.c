@@ -334,8 +334,10 @@ static void print_status(const struct render *render, json_object *status)
 		print_slots(render, json_array(status, "slots"));
 	render_shares(render, status);
 	render_replay(render, status);
-	if (front_of(status))
+	if (front_of(status)) {
+		render_kept(render, json_array(status, "slots"));
 		render_front_counts(render, front_of(status));
+	}
 	print_unpacked(render, status);
 	print_evicted(render, status);
 	print_park(render, status);

@@ -82,6 +82,22 @@ void render_hosts(const struct render *render, json_object *slots)
 		table_print(render, table);
 }
 
+void render_kept(const struct render *render, json_object *slots)
+{
+	const char *between = "no host is well; new connections go on to those that were last: ";
+
+	for (size_t i = 0; i < json_count(slots); i++) {
+		json_object *slot = json_object_array_get_idx(slots, i);
+
+		if (!json_is_true(slot, "kept"))
+			continue;
+		fprintf(render->out, "%s%s", between, json_text(slot, "host"));
+		between = ", ";
+	}
+	if (between[0] == ',')
+		fputc('\n', render->out);
+}
+
 void render_front_counts(const struct render *render, json_object *front)
 {
 	static const struct {

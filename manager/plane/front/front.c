@@ -124,12 +124,26 @@ void front_set_taking(struct front *front, unsigned host, bool takes)
 
 	if (!takes) {
 		__atomic_and_fetch(&front->shared->taking, ~bit, __ATOMIC_SEQ_CST);
+		front_set_kept(front, host, false);
 		return;
 	}
 	if (front_taking(front) & bit)
 		return;
 	__atomic_add_fetch(&front->shared->hosts[host].run, 1, __ATOMIC_SEQ_CST);
 	__atomic_or_fetch(&front->shared->taking, bit, __ATOMIC_SEQ_CST);
+}
+
+uint32_t front_kept(const struct front *front)
+{
+	return __atomic_load_n(&front->shared->kept, __ATOMIC_SEQ_CST) & front_taking(front);
+}
+
+void front_set_kept(struct front *front, unsigned host, bool kept)
+{
+	if (kept)
+		__atomic_or_fetch(&front->shared->kept, 1U << host, __ATOMIC_SEQ_CST);
+	else
+		__atomic_and_fetch(&front->shared->kept, ~(1U << host), __ATOMIC_SEQ_CST);
 }
 
 uint64_t front_run(const struct front *front, unsigned host)

@@ -44,6 +44,10 @@ uint32_t front_hosts(const struct front *front);
 uint32_t front_taking(const struct front *front);
 /* By one atomic store. */
 void front_set_taking(struct front *front, unsigned host, bool takes);
+/* Those among them that are not well, and get them because none is; who does not take any is not
+ * kept. */
+uint32_t front_kept(const struct front *front);
+void front_set_kept(struct front *front, unsigned host, bool kept);
 /* Names this time of its taking flows; 0 = it never did. */
 uint64_t front_run(const struct front *front, unsigned host);
 

@@ -26,6 +26,7 @@ static void store32(uint32_t *to, uint32_t value)
 static void leave_host(struct hs_front *shared, unsigned host)
 {
 	__atomic_and_fetch(&shared->taking, ~(1U << host), __ATOMIC_SEQ_CST);
+	__atomic_and_fetch(&shared->kept, ~(1U << host), __ATOMIC_SEQ_CST);
 	store32(&shared->hosts[host].flags, 0);
 }
 

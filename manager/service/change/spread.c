@@ -7,6 +7,7 @@
 #include "service/change/change.h"
 #include "service/change/replay.h"
 #include "service/report/placement.h"
+#include "service/slot/front_facts.h"
 #include "service/slot/states.h"
 #include "system/hashkey.h"
 #include "util/macro.h"
@@ -28,7 +29,8 @@ uint32_t spread_in_service(const struct service *service)
 
 	service_states(service, states);
 	for (unsigned slot = 0; slot < service->n_slots; slot++) {
-		if (!can_take(states[slot]) || !plane_slot_sockets(service->plane, slot) ||
+		if (!(can_take(states[slot]) || front_slot_is_kept(service, slot)) ||
+		    !plane_slot_sockets(service->plane, slot) ||
 		    plane_is_retired(service->plane, slot))
 			continue;
 		able |= 1U << slot;

@@ -70,6 +70,8 @@ static void add_host(json_object *slot, const struct front_host *host, const str
 	add_text(slot, "host", host->given ? front_address_format(host->address.ip, text) : NULL);
 	add_text(slot, "mac", known ? format_mac(view.mac, mac) : NULL);
 	json_object_object_add(slot, "reached", json_object_new_boolean(known));
+	json_object_object_add(slot, "kept",
+			       json_object_new_boolean(front && front_kept(front) >> number & 1));
 	add_number(slot, "packets", count->packets);
 	add_number(slot, "bytes", count->bytes);
 	add_number(slot, "new_flows", count->flows);

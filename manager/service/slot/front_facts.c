@@ -51,6 +51,12 @@ bool front_slot_takes(const struct service *service, unsigned slot)
 	       plane_slot_sockets(service->plane, slot);
 }
 
+bool front_slot_is_kept(const struct service *service, unsigned slot)
+{
+	return service->plane && plane_is_front(service->plane) && slot < HS_SLOTS_MAX &&
+	       front_kept(plane_front(service->plane)) >> slot & 1;
+}
+
 enum unit_state front_slot_unit(const struct service *service, unsigned slot)
 {
 	if (!front_slot_is_given(service, slot))

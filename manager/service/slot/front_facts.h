@@ -17,5 +17,7 @@ bool front_slot_is_given(const struct service *service, unsigned slot);
 enum health_state front_slot_health(const struct service *service, unsigned slot);
 /* It gets new flows. */
 bool front_slot_takes(const struct service *service, unsigned slot);
+/* It does though it is not well, for none is. */
+bool front_slot_is_kept(const struct service *service, unsigned slot);
 /* What would be its unit's state. */
 enum unit_state front_slot_unit(const struct service *service, unsigned slot);

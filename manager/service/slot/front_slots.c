@@ -4,6 +4,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "core/watch/floor.h"
 #include "plane/act/adopt.h"
 #include "plane/act/retire.h"
 #include "plane/plane_front.h"
@@ -51,10 +52,17 @@ static void take(struct service *service, unsigned slot)
 
 	plane_set_retired(service->plane, slot, false);
 	front_set_taking(plane_front(service->plane), slot, true);
+	front_set_kept(plane_front(service->plane), slot, false);
 	settle_first(service, slot);
 	journal_log(JOURNAL_ADOPT, &scope, "%s: host %s (slot %u) takes new connections",
 		    service->name, name_of(service, slot, host), slot);
 	service_post(service, EVENT_ADOPTED, slot, true);
+}
+
+static const char *fault_of(const struct service *service, unsigned slot)
+{
+	return front_slot_is_asked(service, slot) ? service->verdicts[slot].reason
+						  : "nobody answers at its address";
 }
 
 static void lose(struct service *service, unsigned slot)
@@ -66,9 +74,7 @@ static void lose(struct service *service, unsigned slot)
 	service->first_until = 0;
 	front_set_taking(plane_front(service->plane), slot, false);
 	journal_log(JOURNAL_RETIRE, &scope, "%s: host %s (slot %u) gets no new connections: %s",
-		    service->name, name_of(service, slot, host), slot,
-		    front_slot_is_asked(service, slot) ? service->verdicts[slot].reason
-						       : "nobody answers at its address");
+		    service->name, name_of(service, slot, host), slot, fault_of(service, slot));
 	service_post(service, EVENT_LOST, slot, false);
 }
 
@@ -117,26 +123,94 @@ static void leave_if_other(struct service *service, unsigned slot)
 
 static void update(struct service *service, unsigned slot)
 {
-	enum health_state health = front_slot_health(service, slot);
 	bool takes = front_slot_takes(service, slot);
 
-	if (!front_slot_is_given(service, slot) || health == HEALTH_UNKNOWN)
+	if (!front_slot_is_given(service, slot) || front_slot_health(service, slot) != HEALTH_GOOD)
 		return;
-	if (health == HEALTH_BAD) {
-		if (takes)
-			lose(service, slot);
-	} else if (is_leaving(service, slot)) {
+	if (is_leaving(service, slot)) {
 		if (takes)
 			leave_if_other(service, slot);
-	} else if (!takes || plane_is_retired(service->plane, slot)) {
+	} else if (!takes || plane_is_retired(service->plane, slot) ||
+		   front_slot_is_kept(service, slot)) {
 		take(service, slot);
 	}
 }
 
+/* ---- when none is well ---- */
+
+/* Not well, but no other is either. */
+static void keep(struct service *service, unsigned slot)
+{
+	struct journal_scope scope = {service->name, (int)slot, LOG_WARNING};
+	struct front *front = plane_front(service->plane);
+	bool took = front_slot_takes(service, slot);
+	char host[FRONT_ADDRESS_TEXT_MAX];
+
+	if (front_slot_is_kept(service, slot))
+		return;
+	/* first: so it never counts as one that is well */
+	front_set_kept(front, slot, true);
+	front_set_taking(front, slot, true);
+	adopt_ensure_active(service->plane, slot);
+	journal_log(JOURNAL_HEALTH, &scope,
+		    "%s: no host is well: host %s (slot %u) gets new connections %s, as it was "
+		    "until now: %s",
+		    service->name, name_of(service, slot, host), slot, took ? "still" : "again",
+		    fault_of(service, slot));
+	if (!took)
+		service_post(service, EVENT_ADOPTED, slot, false);
+}
+
+static struct floor_host floor_host_of(struct service *service, unsigned slot)
+{
+	bool bad = front_slot_health(service, slot) == HEALTH_BAD;
+	bool takes = front_slot_takes(service, slot);
+	uint64_t *ended = &service->well_until[slot];
+
+	if (!bad)
+		*ended = 0;
+	else if (takes && !*ended)
+		*ended = now_usec();
+	return (struct floor_host) {
+		.given = front_slot_is_given(service, slot),
+		.bad = bad,
+		.takes = takes,
+		.kept = front_slot_is_kept(service, slot),
+		.aside = is_leaving(service, slot) || service->refusing >> slot & 1 ||
+			 plane_is_retired(service->plane, slot),
+		.ended = *ended,
+	};
+}
+
+/* What ails all of them at once is seen of one after the other within that time. */
+static uint64_t floor_window(const struct service *service)
+{
+	const struct config_health *health = &service->config.health;
+
+	return health->interval_usec * health->rule.fall + health->timeout_usec + ROUTES_EVERY;
+}
+
+static void update_bad(struct service *service)
+{
+	struct floor_host hosts[HS_SLOTS_MAX];
+	uint32_t kept;
+
+	for (unsigned slot = 0; slot < service->n_slots; slot++)
+		hosts[slot] = floor_host_of(service, slot);
+	kept = floor_keep(hosts, service->n_slots, floor_window(service));
+	for (unsigned slot = 0; slot < service->n_slots; slot++)
+		if (kept >> slot & 1)
+			keep(service, slot);
+		else if (hosts[slot].given && hosts[slot].bad && hosts[slot].takes)
+			lose(service, slot);
+}
+
+/* Those that come first: so one that was kept goes when there is another. */
 static void update_all(struct service *service)
 {
 	for (unsigned slot = 0; slot < service->n_slots; slot++)
 		update(service, slot);
+	update_bad(service);
 }
 
 void front_slots_heard(struct service *service, const struct event *event)
@@ -160,7 +234,7 @@ void front_slot_return(struct service *service, unsigned slot)
 {
 	plane_set_drained(service->plane, slot, false);
 	if (host_has(service->host, HOST_TENDS))
-		update(service, slot);
+		update_all(service);
 	else if (!is_leaving(service, slot))
 		take(service, slot);
 }

@@ -56,7 +56,7 @@ struct checked_slot {
 	bool asked; /* since it came */
 	uint64_t due;
 	struct check *checks;	    /* room for CHECKS_MAX, from the first round on */
-	bool leaves;		    /* as its host's agent has said last; */
+	bool leaves, refuses;	    /* as its host's agent has said last: drain, down; */
 	bool heard;		    /* in the last round */
 	unsigned n_checks, running; /* of this round */
 	struct problem note;	    /* what a good or a void round has said */
@@ -113,6 +113,8 @@ static void publish(const struct checked_slot *slot)
 		(struct slot_health) {.state = slot->health.state, .reason = reason_of(slot)};
 	service->leaving &= ~(1U << slot->number);
 	service->leaving |= (uint32_t)slot->leaves << slot->number;
+	service->refusing &= ~(1U << slot->number);
+	service->refusing |= (uint32_t)slot->refuses << slot->number;
 }
 
 static void forget(struct checked_slot *slot)
@@ -120,7 +122,7 @@ static void forget(struct checked_slot *slot)
 	cancel(slot);
 	health_init(&slot->health, now_usec());
 	slot->note.text[0] = '\0';
-	slot->asked = slot->leaves = false;
+	slot->asked = slot->leaves = slot->refuses = false;
 	slot->void_told = 0;
 	slot->due = 0;
 	publish(slot);
@@ -212,8 +214,10 @@ static void hear_agent(struct checked_slot *slot)
 	}
 	result->verdict = told && state == PRESENCE_DOWN ? PROBE_BAD : PROBE_GOOD;
 	slot->heard = told;
-	if (told)
+	if (told) {
 		slot->leaves = state == PRESENCE_DRAIN;
+		slot->refuses = state == PRESENCE_DOWN;
+	}
 	problem_set(&result->words, 0, "%s%.200s",
 		    told && state != PRESENCE_UP ? "its agent says: " : "",
 		    !told		      ? ""
@@ -255,6 +259,8 @@ static void judge_round(struct checked_slot *slot)
 	/* it went as it said that it would; who comes back may have no agent that unsays it */
 	if (slot->health.state == HEALTH_BAD && !slot->heard)
 		slot->leaves = false;
+	if (slot->health.state == HEALTH_GOOD && !slot->heard)
+		slot->refuses = false;
 	publish(slot);
 	slot->n_checks = 0;
 	if (slot->health.state == HEALTH_UNKNOWN && worst->verdict != PROBE_VOID)
