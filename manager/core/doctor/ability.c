@@ -36,6 +36,7 @@ static const char *const names[] = {
 	[ABILITY_LOADS_LED] = "program.led",
 	[ABILITY_LOADS_LED_EXEC] = "program.led-exec",
 	[ABILITY_LOADS_DECAP] = "program.decap",
+	[ABILITY_LOADS_FAST] = "program.fast",
 };
 _Static_assert(ARRAY_SIZE(names) == ABILITY_COUNT, "a name for each ability");
 

@@ -116,6 +116,9 @@ static const struct {
 				    OTHER_BUILD},
 	[ABILITY_LOADS_DECAP] = {"The kernel loads the program that unpacks",
 				 "Without it Decap=yes does nothing", OTHER_BUILD},
+	[ABILITY_LOADS_FAST] = {"The kernel loads the fast path",
+				"Without it [FastPath] does nothing: connections go by TCP",
+				READS_KERNEL},
 };
 _Static_assert(ARRAY_SIZE(abilities) == ABILITY_COUNT, "words for each ability");
 

@@ -62,6 +62,7 @@ static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_LOADS_LED] = selftest_loads_led,
 	[ABILITY_LOADS_LED_EXEC] = selftest_loads_led_exec,
 	[ABILITY_LOADS_DECAP] = selftest_loads_decap,
+	[ABILITY_LOADS_FAST] = selftest_loads_fast,
 };
 _Static_assert(ARRAY_SIZE(checks) == ABILITY_COUNT, "a function for each test");
 

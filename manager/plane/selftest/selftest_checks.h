@@ -43,6 +43,7 @@ void selftest_loads_exec(struct ability_result *result);
 void selftest_loads_led(struct ability_result *result);
 void selftest_loads_led_exec(struct ability_result *result);
 void selftest_loads_decap(struct ability_result *result);
+void selftest_loads_fast(struct ability_result *result);
 
 /* ---- selftest_system.c: system calls ---- */
 void selftest_getfd(struct ability_result *result);

@@ -11,6 +11,7 @@
 #include "census.skel.h"
 #include "decap.skel.h"
 #include "exec.skel.h"
+#include "fast.skel.h"
 #include "front.skel.h"
 #include "front_device.skel.h"
 #include "guard.skel.h"
@@ -70,6 +71,7 @@ SELFTEST_OBJECT(front, "the program of a front")
 SELFTEST_OBJECT(led, "the programs for probes of hosts")
 SELFTEST_OBJECT(led_exec, "the programs for a command to a host")
 SELFTEST_OBJECT(decap, "the program that unpacks")
+SELFTEST_OBJECT(fast, "the fast path")
 
 /* Those that are loaded in another way where the kernel knows less. */
 #define SELFTEST_OBJECT_BY(name, try)                             \
