@@ -62,11 +62,11 @@ static const char *error_words(const struct http_ask *http, CURLcode code)
 {
 	long error = 0;
 
+	/* by whichever call curl finds that out, which differs from release to release */
 	curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &error);
+	if (error == ECONNRESET || error == EPIPE)
+		return ask_error_words((int)error);
 	switch (code) {
-	case CURLE_COULDNT_CONNECT:
-		/* it was connected; curl looks once more, and may be the first to find it reset */
-		return error ? ask_error_words((int)error) : http->error;
 	case CURLE_GOT_NOTHING:
 		return "the connection was closed without an answer";
 	case CURLE_PARTIAL_FILE:
@@ -74,10 +74,6 @@ static const char *error_words(const struct http_ask *http, CURLcode code)
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_WEIRD_SERVER_REPLY:
 		return "the answer is not HTTP";
-	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
-		return error == ECONNRESET || error == EPIPE ? ask_error_words((int)error)
-							     : http->error;
 	default:
 		return http->error[0] ? http->error : curl_easy_strerror(code);
 	}
