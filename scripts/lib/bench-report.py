@@ -177,6 +177,17 @@ def derive_spread(row):
     for slots in ("two slots", "four slots", "four with SO_REUSEPORT, without hotstandby") if row.cases else ():
         pairs = zip(row.samples(slots), row.samples("one nfacctd without hotstandby"))
         row.add_case(f"{slots} / one alone", "", [a / b for a, b in pairs])
+    if row.cases:
+        pairs = zip(row.samples("four slots"), row.samples("four with SO_REUSEPORT, without hotstandby"))
+        row.add_case("four slots / four with SO_REUSEPORT", "", [a / b for a, b in pairs])
+
+
+def derive_selector(row):
+    """What a table adds to a word that names the slot, and what of it the client's address is."""
+    for case, base in (("table, by client", "standby, 1 shard"), ("bare select, address", "bare select")):
+        if row.cases:
+            pairs = zip(row.samples(case), row.samples(base))
+            row.add_case(f"{case}, less {base}", "ns", [a - b for a, b in pairs])
 
 
 def derive_front(front, ipip):
@@ -192,6 +203,7 @@ def derive(rows):
     by_name = {row.name: row for row in rows}
     derive_upgrade(by_name["upgrade"])
     derive_spread(by_name["spread-flows"])
+    derive_selector(by_name["selector"])
     derive_front(by_name["front"], by_name["front-ipip"])
     connect, datagrams = by_name["connect"], by_name["datagrams"]
     for row, case in ((by_name["selector"], "standby, 1 shard"), (by_name["udp"], "connection")):

@@ -3,9 +3,10 @@
  * What one call of the selector costs, by the kernel's own statistics (bpf_enable_stats), under
  * real connections. Cases take turns, a batch each, so that they can be compared.
  *
- * Two cases are there to compare with: "empty program" leaves the choice to the kernel: what the
+ * Three cases are there to compare with: "empty program" leaves the choice to the kernel: what the
  * statistics show for doing nothing. "bare select" selects entry 0 and nothing else: what they show
- * for the one helper that a selector cannot do without.
+ * for the one helper that a selector cannot do without. "bare select, address" asks for the
+ * client's address before: the helper that none can do without that goes by client.
  */
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 #define PORT(n)	 (8000 + (n))
 #define EMPTY	 0   /* instead of a number of shards */
 #define BARE	 100 /* the same */
+#define ADDRESS	 101 /* the same */
 
 struct selector_case {
 	const char *name;
@@ -41,6 +43,7 @@ static struct selector_case cases[] = {
 	{"table, by connection", HS_POLICY_HASH, 1, {0}, false, HS_BY_CONNECTION},
 	{"hash, 16 shards", HS_POLICY_HASH, 16, {0}, false, 0},
 	{"bare select", HS_POLICY_STANDBY, BARE, {0}, false, 0},
+	{"bare select, address", HS_POLICY_STANDBY, ADDRESS, {0}, false, 0},
 	{"empty program", HS_POLICY_STANDBY, EMPTY, {0}, false, 0},
 };
 
@@ -75,7 +78,7 @@ static void start_servers(struct rig *rig)
 			for (size_t k = 0; k < i; k++)
 				if (cases[k].shards == cases[i].shards)
 					address.port = 0;
-			if (cases[i].shards == BARE)
+			if (cases[i].shards >= BARE)
 				address.port = 0;
 			for (unsigned n = 0; address.port && n < cases[i].shards; n++)
 				rig_check(server_listen(server, &address, 0) >= 0);
@@ -122,16 +125,19 @@ static void measure(struct rig *rig, struct selector_case *c, int program)
 /* The program of each case. */
 static void start(struct rig *rig, int programs[])
 {
-	int map = reference_map(), empty = reference_empty(), bare = reference_bare(map);
+	int map = reference_map(), address_map = reference_map(), empty = reference_empty(),
+	    bare = reference_bare(map), address = reference_address(address_map);
 
 	rig_planes(rig);
 	start_servers(rig);
 	start_reference(rig, EMPTY, empty, -1);
 	start_reference(rig, BARE, bare, map);
+	start_reference(rig, ADDRESS, address, address_map);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		programs[i] = cases[i].shards == EMPTY	? empty
-			      : cases[i].shards == BARE ? bare
-							: program_of(rig, cases[i].shards);
+		programs[i] = cases[i].shards == EMPTY	   ? empty
+			      : cases[i].shards == BARE	   ? bare
+			      : cases[i].shards == ADDRESS ? address
+							   : program_of(rig, cases[i].shards);
 }
 
 static int run(void *userdata)
