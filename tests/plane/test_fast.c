@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The fast path as a service has it: who is on it and who is not, what is counted, what becomes of
+ * those that live when it is taken away, and of a connection that moves before it is accepted.
+ */
+#include "cases.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "plane/fast/fast.h"
+#include "plane/kernel/cgroup.h"
+
+#define PORT 8080
+#define UNIT "client.service"
+
+DEFINE_CLEANUP(struct fast, fast_free)
+
+static const uint16_t ports[] = {PORT};
+static const char *const units[] = {UNIT, "other.service"};
+
+static struct fast *open_fast(void)
+{
+	struct problem problem = {0};
+	struct fast *fast;
+
+	case_needs(ABILITY_LOADS_FAST);
+	if (fast_open(&fast, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "%s", problem.text);
+	return fast;
+}
+
+static void allow(const struct fast *fast, const struct rig *rig, size_t n_units)
+{
+	struct fast_service service = {plane_id(rig->plane), units, n_units, ports, 1};
+	struct problem problem = {0};
+
+	if (fast_allow(fast, &service, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "%s", problem.text);
+}
+
+static void enter_group(const char *group)
+{
+	char mount[PATH_MAX];
+	FILE *file;
+
+	assert_int_equal(cgroup_mount(mount, sizeof(mount)), 0);
+	file = fopen(pin_path("%s%s/cgroup.procs", mount, group).text, "we");
+	assert_non_null(file);
+	assert_true(fprintf(file, "0\n") > 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* A group of clients below the rig's; it joins in this name. */
+static struct pin_path make_group(const struct fast *fast, const struct rig *rig, const char *name,
+				  const char *unit)
+{
+	struct pin_path group = pin_path("%s/%s", rig->group, name);
+	struct problem problem = {0};
+	char mount[PATH_MAX];
+
+	assert_int_equal(cgroup_mount(mount, sizeof(mount)), 0);
+	assert_int_equal(mkdir(pin_path("%s%s", mount, group.text).text, 0755), 0);
+	if (unit && fast_join(fast, group.text, unit, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "%s", problem.text);
+	return group;
+}
+
+/* A socket belongs to the group in which it was made. */
+static int connect_in(const struct pin_path *group, const struct address *to)
+{
+	char home[PATH_MAX];
+	int fd;
+
+	assert_int_equal(cgroup_of_process(getpid(), home), 0);
+	enter_group(group->text);
+	fd = client_connect(to);
+	enter_group(home);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static struct hs_fast_counts counts_of(const struct fast *fast, const struct rig *rig,
+				       unsigned slot)
+{
+	struct hs_fast_counts counts;
+
+	assert_int_equal(fast_counts(fast, plane_id(rig->plane), slot, &counts), 0);
+	return counts;
+}
+
+static int keep_pair(const struct hs_fast_pair *pair, void *userdata)
+{
+	*(struct hs_fast_pair *)userdata = *pair;
+	return 1;
+}
+
+/* False: there is none. */
+static bool find_pair(const struct fast *fast, const struct rig *rig, struct hs_fast_pair *ret)
+{
+	return fast_each_pair(fast, plane_id(rig->plane), keep_pair, ret);
+}
+
+struct scene {
+	struct rig *rig;
+	struct fast *fast;
+	struct pin_path group;
+	struct pair servers;
+};
+
+static struct scene begin(void **state, const struct address *address)
+{
+	struct scene scene = {.rig = *state, .fast = open_fast()};
+
+	scene.servers = start_pair(scene.rig, address);
+	scene.group = make_group(scene.fast, scene.rig, "client", UNIT);
+	allow(scene.fast, scene.rig, 1);
+	return scene;
+}
+
+/* ---- who is on it ---- */
+
+static void is_on_it(void **state, const struct address *listens, const struct address *to)
+{
+	struct scene scene = begin(state, listens);
+	struct hs_fast_counts counts;
+	struct hs_fast_pair pair;
+	int fd;
+
+	serve_pair(&scene.servers);
+	fd = connect_in(&scene.group, to);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(client_ask(fd), 'A');
+	assert_true(find_pair(scene.fast, scene.rig, &pair));
+	assert_int_equal(pair.client, fast_client(UNIT));
+	assert_int_equal(pair.end.local_port, PORT);
+	for (unsigned side = 0; side < HS_FAST_SIDES; side++) {
+		assert_int_equal(pair.directions[side].way, HS_FAST_FAST);
+		assert_int_equal(pair.directions[side].fast_bytes, 3);
+		assert_int_equal(pair.directions[side].tcp_bytes, 0);
+		assert_true(pair.directions[side].last_ns >= pair.begun_ns);
+	}
+	close(fd);
+	rig_until(counts_of(scene.fast, scene.rig, 0).ended == 1);
+	assert_false(find_pair(scene.fast, scene.rig, &pair));
+	counts = counts_of(scene.fast, scene.rig, 0);
+	assert_int_equal(counts.begun, 1);
+	assert_int_equal(counts.fast_bytes[HS_FAST_CLIENT], 3);
+	assert_int_equal(counts.fast_bytes[HS_FAST_SERVER], 3);
+	assert_int_equal(counts.refused, 0);
+	fast_free(scene.fast);
+}
+
+static void over_ipv4(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+
+	is_on_it(state, &any, &local);
+}
+
+static void over_ipv6(void **state)
+{
+	struct address any = rig_only6(PORT), local = rig_local6(PORT);
+
+	is_on_it(state, &any, &local);
+}
+
+static void over_ipv4_on_a_dual_listener(void **state)
+{
+	struct address any = rig_dual(PORT), local = rig_local(PORT);
+
+	is_on_it(state, &any, &local);
+}
+
+static void at_an_own_address(void **state)
+{
+	struct address any = rig_any(PORT), own = rig_any(PORT);
+
+	memcpy(own.ip, (uint8_t[]) {10, 1, 2, 3}, 4);
+	assert_int_equal(system("ip addr add 10.1.2.3/32 dev lo"), 0);
+	is_on_it(state, &any, &own);
+}
+
+/* ---- who is not ---- */
+
+static void goes_by_tcp(const struct scene *scene, const struct pin_path *group, uint16_t port)
+{
+	uint64_t begun = counts_of(scene->fast, scene->rig, 0).begun;
+	struct address to = rig_local(port);
+	int fd = connect_in(group, &to);
+
+	assert_int_equal(client_ask(fd), 'A');
+	assert_int_equal(counts_of(scene->fast, scene->rig, 0).begun, begun);
+	close(fd);
+}
+
+static void who_was_not_named_goes_by_tcp(void **state)
+{
+	struct address any = rig_any(PORT), other = rig_any(PORT + 1), local = rig_local(PORT);
+	struct scene scene = begin(state, &any);
+	struct pin_path stranger = make_group(scene.fast, scene.rig, "stranger", NULL);
+	struct pin_path second = make_group(scene.fast, scene.rig, "second", units[1]);
+
+	assert_int_equal(server_listen(scene.servers.a, &other, 0), 1);
+	assert_int_equal(rig_adopt(scene.rig, scene.servers.a), 1);
+	serve_pair(&scene.servers);
+	goes_by_tcp(&scene, &stranger, PORT);
+	goes_by_tcp(&scene, &second, PORT);
+	goes_by_tcp(&scene, &scene.group, PORT + 1);
+	assert_int_equal(fast_part(scene.fast, scene.group.text), 0);
+	goes_by_tcp(&scene, &scene.group, PORT);
+	/* and once it is named, it does not */
+	allow(scene.fast, scene.rig, 2);
+	assert_int_equal(client_ask(connect_in(&second, &local)), 'A');
+	assert_int_equal(counts_of(scene.fast, scene.rig, 0).begun, 1);
+	fast_free(scene.fast);
+}
+
+/* ---- taken away ---- */
+
+static void those_that_live_go_over_to_tcp(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct scene scene = begin(state, &any);
+	struct hs_fast_counts counts;
+	int fd;
+
+	serve_pair(&scene.servers);
+	fd = connect_in(&scene.group, &local);
+	assert_int_equal(client_ask(fd), 'A');
+	allow(scene.fast, scene.rig, 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(client_ask(fd), 'A');
+	counts = counts_of(scene.fast, scene.rig, 0);
+	assert_int_equal(counts.why[HS_FAST_WHY_CLOSED], 2);
+	assert_int_equal(counts.fast_bytes[HS_FAST_CLIENT], 1);
+	assert_int_equal(counts.tcp_bytes[HS_FAST_CLIENT], 3);
+	goes_by_tcp(&scene, &scene.group, PORT);
+	/* and what went over does not come back */
+	allow(scene.fast, scene.rig, 1);
+	assert_int_equal(client_ask(fd), 'A');
+	assert_int_equal(counts_of(scene.fast, scene.rig, 0).fast_bytes[HS_FAST_CLIENT], 1);
+	close(fd);
+	fast_free(scene.fast);
+}
+
+/* One connection, with so many bytes, of which this is the first. */
+static void gets_all(struct server *server, const char *first, int bytes)
+{
+	char text[SERVER_TEXT_MAX];
+	int read = 0;
+
+	assert_int_equal(server_accept(server, text), 1);
+	assert_string_equal(text, first);
+	rig_until((read += server_read(server, 64)) >= bytes);
+	assert_int_equal(read, bytes);
+}
+
+/* What waits to be read is nowhere else. */
+static void nothing_is_lost_with_the_pins(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct scene scene = begin(state, &any);
+	int fd = connect_in(&scene.group, &local);
+
+	for (unsigned i = 0; i < 3; i++)
+		client_send(fd, 'x');
+	assert_int_equal(counts_of(scene.fast, scene.rig, 0).fast_bytes[HS_FAST_CLIENT], 3);
+	fast_free(scene.fast);
+	assert_int_equal(fast_remove(plane_id(scene.rig->plane)), 0);
+	assert_int_not_equal(access(HS_PIN_ROOT "/" HS_PIN_FAST, F_OK), 0);
+	assert_int_equal(fast_attach(&scene.fast), -ENOENT);
+	client_send(fd, 'y');
+	gets_all(scene.servers.a, "x", 4);
+	server_serve(scene.servers.a, true);
+	assert_int_equal(client_ask(fd), 'A');
+	close(fd);
+}
+
+static void another_build_takes_over(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct scene scene = begin(state, &any);
+	_cleanup_(close_fdp) int build = -1;
+	uint64_t other = 1;
+	uint32_t zero = 0;
+	int old, new;
+
+	old = connect_in(&scene.group, &local);
+	client_send(old, 'x');
+	assert_int_equal(pin_open(HS_PIN_ROOT "/" HS_PIN_FAST "/build", &build), 0);
+	assert_int_equal(bpf_map_update_elem(build, &zero, &other, BPF_ANY), 0);
+	fast_free(scene.fast);
+	scene.fast = open_fast();
+	serve_pair(&scene.servers);
+	assert_int_equal(client_read(old), 'A');
+	assert_int_equal(client_ask(old), 'A');
+	new = connect_in(&scene.group, &local);
+	assert_int_equal(client_ask(new), 'A');
+	assert_int_equal(counts_of(scene.fast, scene.rig, 0).begun, 2);
+	assert_int_equal(counts_of(scene.fast, scene.rig, 0).fast_bytes[HS_FAST_CLIENT], 3);
+	close(old);
+	close(new);
+	rig_until(counts_of(scene.fast, scene.rig, 0).ended == 2);
+	fast_free(scene.fast);
+}
+
+/* ---- moving ---- */
+
+/* It waits for accept(2) with bytes in its queue that never were in TCP's. */
+static void a_connection_moves_with_its_bytes(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct scene scene = begin(state, &any);
+	int fd;
+
+	case_needs(ABILITY_MIGRATION);
+	fd = connect_in(&scene.group, &local);
+	client_send(fd, 'x');
+	client_send(fd, 'y');
+	rig_until(rig_queued(scene.rig, 0) == 1);
+	rig_flip(scene.rig, 1);
+	server_kill(scene.servers.a);
+	rig_until(rig_queued(scene.rig, 1) == 1);
+	gets_all(scene.servers.b, "x", 2);
+	server_serve(scene.servers.b, true);
+	assert_int_equal(client_ask(fd), 'B');
+	assert_int_equal(counts_of(scene.fast, scene.rig, 0).fast_bytes[HS_FAST_CLIENT], 3);
+	close(fd);
+	fast_free(scene.fast);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(over_ipv4),
+		CASE(over_ipv6),
+		CASE(over_ipv4_on_a_dual_listener),
+		CASE(at_an_own_address),
+		CASE(who_was_not_named_goes_by_tcp),
+		CASE(those_that_live_go_over_to_tcp),
+		CASE(nothing_is_lost_with_the_pins),
+		CASE(another_build_takes_over),
+		CASE(a_connection_moves_with_its_bytes),
+	};
+
+	return cases_run("fast", tests);
+}
