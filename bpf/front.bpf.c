@@ -9,9 +9,12 @@
  *   - What is neither goes by word and table as well, and nothing is remembered: so a host that
  * gets it may not know it. In ipip it is told who else may.
  *
- * A TCP flow is remembered with its SYN in a small map, and comes into the large one when the
- * client has answered the host. So SYNs that nobody stands behind cannot push out what is
- * established.
+ * A TCP flow is remembered with its SYN in a small map (fresh). It comes into another one (young)
+ * when the client has answered the host, where those of UDP begin, and into the large one when it
+ * is seen for some time, and in nat the host has answered, too. So SYNs that nobody stands behind
+ * push out nothing else. Who sends more than those, from addresses that are not his, pushes out
+ * what is young, and of what lasts no more than a small part in a second, which was silent for the
+ * longest time.
  *
  * It fails open: what cannot be sent goes to the kernel, and is counted. The one thing that is
  * dropped are packets of a known flow to whose host there is no way: the kernel here would answer
@@ -25,11 +28,20 @@
 
 struct passage;
 
+/* Where a flow is remembered. */
+enum place { NOWHERE, IN_FLOWS, IN_YOUNG };
+
+/* Of the budgets of flows that begin and of those that come to last: until when it is paid. Written
+ * by all CPUs, and not exact. */
+__u64 hs_begun_paid = 0, hs_lasting_paid = 0;
+/* What one of the latter costs, in ns; 0: nothing. */
+const volatile __u64 hs_lasting_cost = 0;
+
 /* Global functions are looked at by the verifier each by itself, and not anew wherever they are
  * called from. */
 int hs_choose(struct passage *passage);
-int hs_remember(struct passage *passage, __u32 host, __u32 in_place);
-int hs_begin(struct passage *passage, __u32 in_place);
+int hs_remember(struct passage *passage, __u32 host, __u32 place);
+int hs_begin(struct passage *passage, __u32 place);
 int hs_unknown(struct passage *passage);
 int hs_ask_rules(struct passage *passage);
 int hs_wrap(struct xdp_md *ctx, struct passage *passage, __u32 number);
@@ -172,21 +184,16 @@ __noinline int hs_choose(struct passage *passage)
 
 /* ---- flows ---- */
 
-/* Whether this CPU may remember one more. */
-static __always_inline int is_in_budget(const struct hs_front *front, __u64 now)
+/* Whether there is room for one more in a budget. */
+static __always_inline int pay(__u64 *paid, __u64 cost, __u64 span, __u64 now)
 {
-	__u32 zero = 0;
-	struct hs_front_pace *pace = bpf_map_lookup_elem(&hs_front_pace, &zero);
-	__u64 paid;
+	__u64 until = *(volatile __u64 *)paid;
 
-	if (!pace || !front->cost_ns)
-		return 1;
-	paid = pace->paid_ns;
-	if (paid + front->span_ns < now)
-		paid = now - front->span_ns;
-	if (paid > now)
+	if (until > now)
 		return 0;
-	pace->paid_ns = paid + front->cost_ns;
+	if (until + span < now)
+		*(volatile __u64 *)paid = now - span;
+	__sync_fetch_and_add(paid, cost);
 	return 1;
 }
 
@@ -213,8 +220,8 @@ static __always_inline void count_opened(__u32 host)
 		hs_recent_add(counters->recent, hs_recent_period(bpf_ktime_get_coarse_ns()));
 }
 
-/* `in_place`: of one that is remembered already, and costs nobody's place. */
-__noinline int hs_remember(struct passage *passage, __u32 host, __u32 in_place)
+/* `place`: of one that is remembered already, and costs nobody's. */
+__noinline int hs_remember(struct passage *passage, __u32 host, __u32 place)
 {
 	struct hs_front *front = the_front();
 	struct hs_front_flow flow = {.host = (__u8)host};
@@ -232,17 +239,20 @@ __noinline int hs_remember(struct passage *passage, __u32 host, __u32 in_place)
 	flow.epoch = front->hosts[host].epoch;
 	if (udp)
 		flow.marks = HS_FRONT_ESTABLISHED;
-	if (!in_place && !is_in_budget(front, flow.begun_ns)) {
+	if (place == NOWHERE && front->cost_ns &&
+	    !pay(&hs_begun_paid, front->cost_ns, front->span_ns, flow.begun_ns)) {
 		count_here(unremembered);
 		return 0;
 	}
-	if (in_place || udp)
+	if (place == IN_FLOWS)
 		return bpf_map_update_elem(&hs_front_flows, &key, &flow, BPF_ANY);
+	if (place == IN_YOUNG || udp)
+		return bpf_map_update_elem(&hs_front_young, &key, &flow, BPF_ANY);
 	return bpf_map_update_elem(&hs_front_fresh, &key, &flow, BPF_ANY);
 }
 
 /* A flow begins. */
-__noinline int hs_begin(struct passage *passage, __u32 in_place)
+__noinline int hs_begin(struct passage *passage, __u32 place)
 {
 	struct hs_control *control = the_control();
 	__u32 host;
@@ -262,7 +272,7 @@ __noinline int hs_begin(struct passage *passage, __u32 in_place)
 			return host;
 		count_opened(host);
 	}
-	hs_remember(passage, host, in_place);
+	hs_remember(passage, host, place);
 	return host;
 }
 
@@ -298,10 +308,48 @@ static __noinline int establish(struct passage *passage, struct hs_front_flow *f
 	struct hs_front_flow flow = *fresh;
 
 	flow.marks |= HS_FRONT_ESTABLISHED;
-	if (!bpf_map_update_elem(&hs_front_flows, &passage->key, &flow, BPF_ANY))
+	if (!bpf_map_update_elem(&hs_front_young, &passage->key, &flow, BPF_ANY))
 		bpf_map_delete_elem(&hs_front_fresh, &passage->key);
 	count_opened(flow.host);
 	return 0;
+}
+
+/* It is young, and lasts. */
+static __noinline int come_to_last(struct passage *passage, struct hs_front_flow *young)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+	struct hs_front_flow flow = *young;
+
+	if (hs_lasting_cost &&
+	    !pay(&hs_lasting_paid, hs_lasting_cost, 1ULL << HS_FLOW_TICK_SHIFT, now))
+		return 0;
+	if (!bpf_map_update_elem(&hs_front_flows, &passage->key, &flow, BPF_ANY))
+		bpf_map_delete_elem(&hs_front_young, &passage->key);
+	return 0;
+}
+
+/* Another packet of a flow of one of the two maps. */
+static __always_inline __u32 follow_in(const struct hs_front *front, struct passage *passage,
+				       struct hs_front_flow *flow, __u32 place)
+{
+	__u32 host = follow(passage, flow);
+
+	if (place == IN_YOUNG && !(passage->packet.marks & HS_PACKET_ERROR) &&
+	    hs_flow_lasts(front, flow, passage->tick))
+		come_to_last(passage, flow);
+	return host;
+}
+
+static __always_inline struct hs_front_flow *find_flow(const struct passage *passage, __u32 *place)
+{
+	struct hs_front_flow *flow = bpf_map_lookup_elem(&hs_front_flows, &passage->key);
+
+	*place = IN_FLOWS;
+	if (flow)
+		return flow;
+	flow = bpf_map_lookup_elem(&hs_front_young, &passage->key);
+	*place = flow ? IN_YOUNG : NOWHERE;
+	return flow;
 }
 
 /* No flow is known. */
@@ -321,38 +369,41 @@ __noinline int hs_unknown(struct passage *passage)
 
 static __always_inline __u32 host_of_syn(struct passage *passage)
 {
-	struct hs_front_flow *flow = bpf_map_lookup_elem(&hs_front_flows, &passage->key), *fresh;
 	struct hs_front *front = the_front();
+	struct hs_front_flow *flow, *fresh;
+	__u32 place;
 
 	if (!front)
 		return HS_SLOT_NONE;
+	flow = find_flow(passage, &place);
 	if (flow) {
 		if (stays(front, passage, flow) && hs_is_same_flow(front, flow, passage->tick))
 			return follow(passage, flow);
-		return hs_begin(passage, 1);
+		return hs_begin(passage, place);
 	}
 	fresh = bpf_map_lookup_elem(&hs_front_fresh, &passage->key);
 	if (fresh && stays(front, passage, fresh) && hs_is_same_flow(front, fresh, passage->tick))
 		return follow(passage, fresh);
-	return hs_begin(passage, 0);
+	return hs_begin(passage, NOWHERE);
 }
 
 /* Of TCP, and no SYN; or an error about it. */
 static __always_inline __u32 host_of_stream(struct passage *passage)
 {
-	struct hs_front_flow *flow = bpf_map_lookup_elem(&hs_front_flows, &passage->key);
 	int is_error = passage->packet.marks & HS_PACKET_ERROR;
 	struct hs_front *front = the_front();
-	__u32 host;
+	struct hs_front_flow *flow;
+	__u32 host, place;
 
 	if (!front)
 		return HS_SLOT_NONE;
+	flow = find_flow(passage, &place);
 	if (flow && stays(front, passage, flow)) {
 		if (!(flow->marks & HS_FRONT_ESTABLISHED) && !is_error) {
 			flow->marks |= HS_FRONT_ESTABLISHED;
 			count_opened(flow->host);
 		}
-		return follow(passage, flow);
+		return follow_in(front, passage, flow, place);
 	}
 	flow = bpf_map_lookup_elem(&hs_front_fresh, &passage->key);
 	if (!flow || !stays(front, passage, flow))
@@ -369,16 +420,17 @@ static __always_inline __u32 host_of_datagram(const struct hs_control *control,
 	int is_error = passage->packet.marks & HS_PACKET_ERROR;
 	struct hs_front *front = the_front();
 	struct hs_front_flow *flow;
+	__u32 place;
 
 	if (!front)
 		return HS_SLOT_NONE;
 	if (control->flow_mode == HS_FLOW_NONE)
-		return is_error ? hs_unknown(passage) : hs_begin(passage, 0);
-	flow = bpf_map_lookup_elem(&hs_front_flows, &passage->key);
+		return is_error ? hs_unknown(passage) : hs_begin(passage, NOWHERE);
+	flow = find_flow(passage, &place);
 	if (flow && stays(front, passage, flow) &&
 	    hs_front_age(flow, passage->tick) < control->flow_idle)
-		return follow(passage, flow);
-	return is_error ? hs_unknown(passage) : hs_begin(passage, !!flow);
+		return follow_in(front, passage, flow, place);
+	return is_error ? hs_unknown(passage) : hs_begin(passage, place);
 }
 
 static __always_inline void ends_of(const struct passage *passage, struct hs_preview_key *ends)
@@ -652,6 +704,21 @@ __noinline int hs_answerer(struct passage *passage)
 	return HS_SLOTS_MAX;
 }
 
+/* An answer of a flow. */
+static __always_inline void follow_back(struct passage *passage, struct hs_front_flow *flow)
+{
+	int is_error = passage->packet.marks & HS_PACKET_ERROR;
+	__u8 flags = passage->packet.flags;
+
+	if (flags & (HS_TCP_FIN | HS_TCP_RST) && !is_error)
+		flow->marks |= HS_FRONT_CLOSING;
+	if (!(flags & (HS_TCP_SYN | HS_TCP_RST)) && !is_error && !(flow->marks & HS_FRONT_ANSWERED))
+		flow->marks |= HS_FRONT_ANSWERED;
+	if (flow->seen != passage->tick)
+		flow->seen = passage->tick;
+	passage->client_mac = flow->client_mac;
+}
+
 /* Which address of the service the client has asked: that of a flow, or, if none is known, the only
  * one of this family. HS_FRONT_ADDRESSES_MAX: it is no answer. */
 __noinline int hs_asked(struct passage *passage, __u32 host)
@@ -672,14 +739,11 @@ __noinline int hs_asked(struct passage *passage, __u32 host)
 		key = passage->key;
 		flow = bpf_map_lookup_elem(&hs_front_flows, &key);
 		if (!flow)
+			flow = bpf_map_lookup_elem(&hs_front_young, &key);
+		if (!flow)
 			flow = bpf_map_lookup_elem(&hs_front_fresh, &key);
 		if (flow && flow->host == host) {
-			if (passage->packet.flags & (HS_TCP_FIN | HS_TCP_RST) &&
-			    !(passage->packet.marks & HS_PACKET_ERROR))
-				flow->marks |= HS_FRONT_CLOSING;
-			if (flow->seen != passage->tick)
-				flow->seen = passage->tick;
-			passage->client_mac = flow->client_mac;
+			follow_back(passage, flow);
 			return i;
 		}
 		only = i;

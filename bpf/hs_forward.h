@@ -539,6 +539,17 @@ HS_PURE int hs_is_same_flow(const struct hs_front *front, const struct hs_front_
 	       tick - hs_front_tick(flow->begun_ns) <= HS_FRONT_KEPT_TICKS;
 }
 
+/* Whether one that is young lasts, of which there is another packet. */
+HS_PURE int hs_flow_lasts(const struct hs_front *front, const struct hs_front_flow *flow,
+			  __u32 tick)
+{
+	__u32 age = tick - hs_front_tick(flow->begun_ns);
+
+	return age >= HS_FRONT_LASTING_TICKS && age <= 0xffffff00U &&
+	       !(flow->marks & HS_FRONT_CLOSING) &&
+	       (front->mode != HS_FRONT_NAT || flow->marks & HS_FRONT_ANSWERED);
+}
+
 /* Which address of the service this is; HS_FRONT_ADDRESSES_MAX: none. */
 HS_PURE __u32 hs_front_address(const struct hs_front *front, const __u8 ip[16])
 {

@@ -12,7 +12,8 @@
  *   %front/DEVICE/counts     struct hs_front_device_counts
  *
  *   NAME/front/front         struct hs_front
- *   NAME/front/flows         which host a flow is with; LRU
+ *   NAME/front/flows         which host a flow is with, of those that last; LRU
+ *   NAME/front/young         the same of those that may not; LRU
  *   NAME/front/fresh         the same of those that have not gone beyond their SYN; LRU
  *   NAME/front/traffic       struct hs_front_traffic
  *   NAME/front/pace          struct hs_front_pace
@@ -34,8 +35,9 @@
 /* pins below HS_PIN_ROOT, and below a service's folder */
 #define HS_PIN_FRONTS "%front"
 #define HS_PIN_FRONT  "front"
-/* of fresh flows there is room for one in so many of the others */
+/* of fresh flows, and of young ones, there is room for one in so many of the others */
 #define HS_FRONT_FRESH_PART 8
+#define HS_FRONT_YOUNG_PART 2
 
 /* How a packet comes to its host. */
 enum hs_front_mode {
@@ -76,8 +78,8 @@ struct hs_front {
 	/* bit N: host N gets flows that begin. Writers change their bit atomically */
 	__u32 taking;
 	__u32 n_addresses;
-	/* a flow is remembered in `cost_ns` on average on each CPU, and after a pause as many at
-	 * once as fit into `span_ns`; cost 0: all are */
+	/* a flow is remembered in `cost_ns` on average, and after a pause as many at once as fit
+	 * into `span_ns`; cost 0: all are */
 	__u64 cost_ns, span_ns;
 	__u64 hash;  /* of what two fronts must have alike */
 	__u64 build; /* of the program, see load_build() */
@@ -93,7 +95,7 @@ struct hs_front {
 _Static_assert(sizeof(struct hs_front) == 72 + 256 + 72 * HS_SLOTS_MAX,
 	       "layout of map front/front");
 
-/* Key of the maps "front/flows" and "front/fresh". */
+/* Key of the maps "front/flows", "front/young" and "front/fresh". */
 struct hs_front_flow_key {
 	__u8 client[16] __attribute__((aligned(8)));
 	__u16 client_port, port; /* network byte order; of the client, of the service */
@@ -106,6 +108,7 @@ _Static_assert(sizeof(struct hs_front_flow_key) == 24, "layout of map front/flow
 enum hs_front_flow_mark {
 	HS_FRONT_ESTABLISHED = 1 << 0, /* the client has answered the host */
 	HS_FRONT_CLOSING = 1 << 1,     /* FIN or RST was seen: a SYN begins another one */
+	HS_FRONT_ANSWERED = 1 << 2,    /* of nat: the host has gone beyond its SYN */
 };
 
 /*
@@ -130,6 +133,12 @@ _Static_assert(sizeof(struct hs_front_flow) == 24, "layout of map front/flows");
  * more, it does only within 2.1 s of the flow's begin. */
 #define HS_FRONT_AGAIN_TICKS 480
 #define HS_FRONT_KEPT_TICKS  8
+
+/* A flow lasts when it is seen 1.6 s after its begin. Of these a part in HS_FRONT_LASTING_SECONDS
+ * of what there is room for is let in each second: so who was heard of within that time is not
+ * pushed out, whatever others send. */
+#define HS_FRONT_LASTING_TICKS	 6
+#define HS_FRONT_LASTING_SECONDS 64
 
 /* A value of map "front/traffic" (per-CPU array): of each host, and behind them
  * HS_FRONT_TRAFFIC_SERVICE for what belongs to none. All count since the map was made. */
@@ -158,10 +167,9 @@ _Static_assert(sizeof(struct hs_front_counts) == sizeof(struct hs_front_traffic)
 #define HS_FRONT_TRAFFIC_SERVICE HS_SLOTS_MAX
 #define HS_FRONT_TRAFFIC_MAX	 (HS_SLOTS_MAX + 1)
 
-/* The one value of map "front/pace" (per-CPU array): the budget of flows that are remembered, and
- * the time. Writer: the service's program. */
+/* The one value of map "front/pace" (per-CPU array): the time. Writer: the service's program. */
 struct hs_front_pace {
-	__u64 paid_ns; /* until when it is paid */
+	__u64 unused;
 	/* to ask for the time costs as much as to read a packet: it is asked anew when this number
 	 * of the kernel's has changed */
 	__u64 period;

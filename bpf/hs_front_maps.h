@@ -24,6 +24,13 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 512);
+	__type(key, struct hs_front_flow_key);
+	__type(value, struct hs_front_flow);
+} hs_front_young SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 128);
 	__type(key, struct hs_front_flow_key);
 	__type(value, struct hs_front_flow);

@@ -253,8 +253,9 @@ static const struct setting settings[] = {
 	 NUMBER(agent_port, 0, UINT16_MAX)},
 	{FRONT, "Flows", "262144", "How many connections and UDP flows are remembered.",
 	 NUMBER(flows, CONFIG_FRONT_FLOWS_MIN, CONFIG_FRONT_FLOWS_MAX)},
-	{FRONT, "NewFlows", "50000",
-	 "How many of them may begin in a second, on each CPU; those beyond are not remembered.",
+	{FRONT, "NewFlows", "0",
+	 "How many of them may begin in a second; those beyond are not remembered. 0: a quarter of "
+	 "Flows=.",
 	 NUMBER(new_flows, CONFIG_FRONT_NEW_MIN, CONFIG_FRONT_NEW_MAX)},
 	{FRONT, "Decap", "no",
 	 "On a host: takes packets for the service that a front with Mode=ipip has encapsulated.",
@@ -269,6 +270,11 @@ const struct setting *config_front_key(size_t index)
 bool config_is_front(const struct config_front *front)
 {
 	return front->n_addresses || front->n_hosts;
+}
+
+unsigned config_front_new_flows(const struct config_front *front)
+{
+	return MAX(front->new_flows ?: front->flows / CONFIG_FRONT_NEW_PART, 1U);
 }
 
 bool config_front_leads(const struct config_front *front, unsigned host)

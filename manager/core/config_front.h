@@ -22,9 +22,10 @@
 /* flows remembered; a power of 2 is not asked for */
 #define CONFIG_FRONT_FLOWS_MIN 1024U
 #define CONFIG_FRONT_FLOWS_MAX 4194304U
-/* how many of them may begin in a second, on each CPU */
-#define CONFIG_FRONT_NEW_MIN 1U
-#define CONFIG_FRONT_NEW_MAX 10000000U
+/* how many of them may begin in a second; 0 = one in so many of those that are remembered */
+#define CONFIG_FRONT_NEW_MIN  0U
+#define CONFIG_FRONT_NEW_MAX  10000000U
+#define CONFIG_FRONT_NEW_PART 4U
 
 enum front_mode {
 	FRONT_DSR,  /* the host has the service's address as well, and answers by itself */
@@ -60,6 +61,8 @@ struct config_front {
 
 /* Whether its slots are hosts. */
 bool config_is_front(const struct config_front *front);
+/* How many flows may begin in a second. */
+unsigned config_front_new_flows(const struct config_front *front);
 /* Whether connections of the front's own can be led to a host: by an address of its family. */
 bool config_front_leads(const struct config_front *front, unsigned host);
 /* One more than the highest number. */

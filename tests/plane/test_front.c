@@ -394,6 +394,152 @@ static void a_flood_of_syns_pushes_nobody_out(void **state)
 	stand_end(&stand);
 }
 
+/* ---- what lasts ---- */
+
+static int flows_map(const struct stand *stand, const char *pin)
+{
+	const struct plane *plane = stand->rig->plane;
+	int fd;
+
+	assert_int_equal(
+		pin_open(pin_path("%s/" HS_PIN_FRONT "/%s", plane->folder.text, pin).text, &fd), 0);
+	return fd;
+}
+
+/* How many are in a map. With `by_ns` they have begun so much earlier. */
+static unsigned in_map(const struct stand *stand, const char *pin, uint64_t by_ns)
+{
+	static struct hs_front_flow_key keys[100000];
+	_cleanup_(close_fdp) int fd = flows_map(stand, pin);
+	struct hs_front_flow flow;
+	unsigned n = 0;
+
+	while (n < ARRAY_SIZE(keys) && !bpf_map_get_next_key(fd, n ? &keys[n - 1] : NULL, &keys[n]))
+		n++;
+	for (unsigned i = 0; by_ns && i < n; i++) {
+		/* where there is no room left, one makes room for another */
+		if (bpf_map_lookup_elem(fd, &keys[i], &flow))
+			continue;
+		flow.begun_ns -= by_ns;
+		assert_int_equal(bpf_map_update_elem(fd, &keys[i], &flow, BPF_EXIST), 0);
+	}
+	return n;
+}
+
+#define TWO_SECONDS (2 * NSEC_PER_SEC)
+
+/* From 1000 on: connections that are two seconds old, and seen again; some are of UDP. */
+static void begin_lasting(const struct stand *stand, unsigned tcp, unsigned udp)
+{
+	for (unsigned i = 0; i < tcp; i++) {
+		assert_int_equal(sent_to(stand, (uint16_t)(1000 + i), SYN), 0);
+		assert_int_equal(sent_to(stand, (uint16_t)(1000 + i), ACK), 0);
+	}
+	for (unsigned i = 0; i < udp; i++)
+		assert_int_equal(datagram_to(stand, (uint16_t)(1000 + i)), 0);
+	assert_int_equal(in_map(stand, "young", TWO_SECONDS), tcp + udp);
+	for (unsigned i = 0; i < tcp; i++)
+		assert_int_equal(sent_to(stand, (uint16_t)(1000 + i), ACK), 0);
+	for (unsigned i = 0; i < udp; i++)
+		assert_int_equal(datagram_to(stand, (uint16_t)(1000 + i)), 0);
+	assert_int_equal(in_map(stand, "young", 0), 0);
+	assert_int_equal(in_map(stand, "flows", 0), tcp + udp);
+}
+
+/* More of them than all maps have room for, as somebody sends them who sees no answer. */
+static void forge(const struct stand *stand, unsigned n, bool udp)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t port = (uint16_t)(2000 + i);
+
+		if (udp) {
+			datagram_to(stand, port);
+			continue;
+		}
+		sent_to(stand, port, SYN);
+		sent_to(stand, port, ACK);
+	}
+}
+
+static void expect_at_first(const struct stand *stand, unsigned tcp, unsigned udp)
+{
+	for (unsigned i = 0; i < tcp; i++)
+		assert_int_equal(sent_to(stand, (uint16_t)(1000 + i), ACK), 0);
+	for (unsigned i = 0; i < udp; i++)
+		assert_int_equal(datagram_to(stand, (uint16_t)(1000 + i)), 0);
+}
+
+static void what_is_forged_pushes_out_nothing_that_lasts(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	unsigned before;
+
+	stand.config.flows = 16384;
+	stand.config.new_flows = 10000000;
+	stand_apply(&stand);
+	begin_lasting(&stand, 40, 20);
+	rig_flip(stand.rig, 1);
+	forge(&stand, 40000, false);
+	expect_at_first(&stand, 40, 20);
+	forge(&stand, 40000, true);
+	expect_at_first(&stand, 40, 20);
+	/* and if he comes again later: few of them last */
+	forge(&stand, 4000, false);
+	in_map(&stand, "young", TWO_SECONDS);
+	before = in_map(&stand, "flows", 0);
+	forge(&stand, 4000, false);
+	print_message("# %u have come to last\n", in_map(&stand, "flows", 0) - before);
+	assert_in_range(in_map(&stand, "flows", 0) - before, 10, 1000);
+	expect_at_first(&stand, 40, 20);
+	stand_end(&stand);
+}
+
+/* In nat the host has to have answered; a SYN may be answered whoever has sent it. */
+static void in_nat_a_flow_lasts_if_its_host_has_answered(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_NAT, stand_hosts);
+	struct frame_spec answer = frame_from_client(stand_hosts[0], CLIENT);
+	struct frame frame;
+
+	answer.from_mac = stand_macs[0];
+	answer.source_port = 443;
+	answer.dest_port = 1000;
+	sent_to(&stand, 1000, SYN);
+	answer.flags = SYN | ACK;
+	frame = frame_make(&answer);
+	assert_int_equal(stand_run(&stand, &frame), XDP_TX);
+	sent_to(&stand, 1000, ACK);
+	assert_int_equal(in_map(&stand, "young", TWO_SECONDS), 1);
+	sent_to(&stand, 1000, ACK);
+	assert_int_equal(in_map(&stand, "flows", 0), 0);
+	answer.flags = ACK;
+	frame = frame_make(&answer);
+	assert_int_equal(stand_run(&stand, &frame), XDP_TX);
+	sent_to(&stand, 1000, ACK);
+	assert_int_equal(in_map(&stand, "flows", 0), 1);
+	stand_end(&stand);
+}
+
+/* What an earlier build has pinned has no map of the young ones. */
+static void a_map_that_is_missing_is_made(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	const struct plane *plane = stand.rig->plane;
+
+	begin_lasting(&stand, 2, 1);
+	stand.front = front_free(stand.front);
+	assert_int_equal(unlink(pin_path("%s/" HS_PIN_FRONT "/young", plane->folder.text).text), 0);
+	assert_int_equal(front_open(plane->folder.text, &stand.front), 0);
+	assert_int_equal(front_taking(stand.front), 7);
+	rig_flip(stand.rig, 1);
+	stand_apply(&stand);
+	expect_at_first(&stand, 2, 1);
+	assert_int_equal(sent_to(&stand, 5000, SYN), 1);
+	assert_int_equal(sent_to(&stand, 5000, ACK), 1);
+	assert_int_equal(in_map(&stand, "young", 0), 1);
+	stand_end(&stand);
+}
+
 static void count_flow(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
 		       void *userdata)
 {
@@ -1171,6 +1317,9 @@ int main(void)
 		CASE(the_canary_gets_its_share),
 		CASE(beyond_the_budget_nothing_is_remembered),
 		CASE(a_flood_of_syns_pushes_nobody_out),
+		CASE(what_is_forged_pushes_out_nothing_that_lasts),
+		CASE(in_nat_a_flow_lasts_if_its_host_has_answered),
+		CASE(a_map_that_is_missing_is_made),
 		CASE(another_size_loses_no_flow),
 		CASE(a_host_that_is_gone_from_the_settings_has_no_flows),
 		CASE(each_client_is_where_the_table_says),

@@ -153,6 +153,7 @@ static void old_connections_survive_another_front(void **state)
 	/* they are not: they come to A, which has never heard of them, and of B in the same packet
 	 */
 	forget_all("flows");
+	forget_all("young");
 	forget_all("fresh");
 	for (unsigned i = 0; i < ARRAY_SIZE(old); i++)
 		assert_int_equal(client_ask(old[i]), 'B');
@@ -175,6 +176,7 @@ static void any_other_host_is_a_second_one(void **state)
 	assert_int_equal(client_ask(fd), 'B');
 	rig_flip(scene.rig, 0);
 	forget_all("flows");
+	forget_all("young");
 	forget_all("fresh");
 	assert_int_equal(client_ask(fd), 'B');
 	assert_int_equal(totals().passed_on > 0, 1);

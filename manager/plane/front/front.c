@@ -23,6 +23,7 @@ struct front *front_free(struct front *front)
 		munmap(front->control, sizeof(*front->control));
 	close_fd(front->front_fd);
 	close_fd(front->flows);
+	close_fd(front->young);
 	close_fd(front->fresh);
 	close_fd(front->load);
 	close_fd(front->pace);
@@ -38,7 +39,8 @@ static struct front *front_new(const char *folder)
 	if (!front)
 		return NULL;
 	front->folder = pin_path("%s/" HS_PIN_FRONT, folder);
-	front->front_fd = front->flows = front->fresh = front->load = front->pace = -1;
+	front->front_fd = front->flows = front->young = front->fresh = -1;
+	front->load = front->pace = -1;
 	front->device = DEVICE_PINS_NONE;
 	return front;
 }
@@ -58,6 +60,11 @@ static int open_maps(struct front *front, const char *folder)
 
 	for (size_t i = 0; !r && i < ARRAY_SIZE(maps); i++)
 		r = pin_open(front_pin(folder, maps[i].pin).text, maps[i].fd);
+	if (!r)
+		r = pin_open(front_pin(folder, "young").text, &front->young);
+	/* of an earlier build, until it is brought up to date: all are in one */
+	if (r == -ENOENT && front->pace >= 0)
+		r = 0;
 	if (r < 0)
 		return r;
 	front->shared = load_memory(front->front_fd, sizeof(*front->shared));

@@ -130,7 +130,7 @@ static void fill(struct front *front, const struct config_front *config, uint32_
 			leave_host(shared, i);
 	store32(&shared->mode, config->mode + HS_FRONT_DSR);
 	__atomic_store_n(&shared->span_ns, NSEC_PER_SEC, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&shared->cost_ns, NSEC_PER_SEC / MAX(config->new_flows, 1U),
+	__atomic_store_n(&shared->cost_ns, NSEC_PER_SEC / config_front_new_flows(config),
 			 __ATOMIC_SEQ_CST);
 	shared->hash = hash_of(config);
 	shared->index = index;

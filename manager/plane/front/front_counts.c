@@ -111,6 +111,8 @@ int front_each_flow(const struct front *front, front_flow_fn on_flow, void *user
 {
 	int r = each_flow(front->flows, on_flow, userdata);
 
+	if (!r && front->young >= 0)
+		r = each_flow(front->young, on_flow, userdata);
 	return r ?: each_flow(front->fresh, on_flow, userdata);
 }
 
@@ -143,5 +145,5 @@ int front_live(const struct front *front, struct front_live live[HS_SLOTS_MAX])
 				.idle = front->control ? front->control->flow_idle : 1};
 
 	memset(live, 0, HS_SLOTS_MAX * sizeof(*live));
-	return each_flow(front->flows, add_living, &living);
+	return front_each_flow(front, add_living, &living);
 }

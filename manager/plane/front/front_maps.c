@@ -46,7 +46,7 @@ static int make_missing(const char *folder, const struct own_map *map)
 	return bpf_obj_pin(fd, path.text) ? -errno : 1;
 }
 
-static uint32_t size_of(int fd)
+uint32_t front_map_size(int fd)
 {
 	struct bpf_map_info info = {0};
 	uint32_t size = sizeof(info);
@@ -92,7 +92,7 @@ static int resize(const char *folder, const struct own_map *map, bool *ret_chang
 	if (r < 0)
 		return r;
 	*ret_changed |= is_pending;
-	if (size_of(old) == map->n)
+	if (front_map_size(old) == map->n)
 		return 0;
 	new = create(map);
 	if (new < 0)
@@ -117,6 +117,7 @@ static void undo(const char *folder, const char *pin)
 void front_maps_undo(const char *folder)
 {
 	undo(folder, "flows");
+	undo(folder, "young");
 	undo(folder, "fresh");
 }
 
@@ -134,6 +135,7 @@ static void settle(const struct front *front, const char *pin, int map)
 void front_maps_settle(const struct front *front)
 {
 	settle(front, "flows", front->flows);
+	settle(front, "young", front->young);
 	settle(front, "fresh", front->fresh);
 }
 
@@ -144,6 +146,8 @@ int front_maps_make(const char *folder, const struct config_front *config, bool 
 	const struct own_map maps[] = {
 		{"flows", "hs_front_flows", BPF_MAP_TYPE_LRU_HASH, flow_key, flow, config->flows,
 		 0},
+		{"young", "hs_front_young", BPF_MAP_TYPE_LRU_HASH, flow_key, flow,
+		 config->flows / HS_FRONT_YOUNG_PART, 0},
 		{"fresh", "hs_front_fresh", BPF_MAP_TYPE_LRU_HASH, flow_key, flow,
 		 MAX(config->flows / HS_FRONT_FRESH_PART, FRESH_MIN), 0},
 		{"traffic", "hs_front_load", BPF_MAP_TYPE_PERCPU_ARRAY, key,
@@ -163,7 +167,7 @@ int front_maps_make(const char *folder, const struct config_front *config, bool 
 		r = make_missing(folder, &maps[i]);
 		*ret_changed |= r > 0;
 	}
-	for (size_t i = 0; r >= 0 && i < 2; i++)
+	for (size_t i = 0; r >= 0 && i < 3; i++)
 		r = resize(folder, &maps[i], ret_changed);
 	return r < 0 ? r : 0;
 }

@@ -31,6 +31,7 @@ static int share_maps(const struct front_bpf *skel, const struct front *front,
 		{skel->maps.hs_trace_terms, maps->trace_terms},
 		{skel->maps.hs_front, front->front_fd},
 		{skel->maps.hs_front_flows, front->flows},
+		{skel->maps.hs_front_young, front->young},
 		{skel->maps.hs_front_fresh, front->fresh},
 		{skel->maps.hs_front_load, front->load},
 		{skel->maps.hs_front_pace, front->pace},
@@ -44,6 +45,12 @@ static int share_maps(const struct front_bpf *skel, const struct front *front,
 	return r;
 }
 
+/* See HS_FRONT_LASTING_SECONDS. */
+static uint64_t lasting_cost(const struct front *front)
+{
+	return HS_FRONT_LASTING_SECONDS * NSEC_PER_SEC / MAX(front_map_size(front->flows), 1U);
+}
+
 int front_program_load(const struct front *front, const struct front_maps *maps, int *ret_fd,
 		       struct problem *problem)
 {
@@ -52,6 +59,7 @@ int front_program_load(const struct front *front, const struct front_maps *maps,
 
 	if (!skel)
 		return problem_set(problem, -errno, "cannot open the program of a front: %m");
+	skel->rodata->hs_lasting_cost = lasting_cost(front);
 	r = share_maps(skel, front, maps);
 	if (r < 0)
 		return problem_set(problem, r, "cannot share maps with the program of a front: %s",

@@ -8,10 +8,10 @@ struct config_front;
 struct front_maps;
 
 struct front {
-	struct pin_path folder;			/* NAME/front */
-	int front_fd, flows, fresh, load, pace; /* maps */
-	struct hs_front *shared;		/* mapped */
-	struct hs_control *control;		/* mapped; NULL: not there */
+	struct pin_path folder;			       /* NAME/front */
+	int front_fd, flows, young, fresh, load, pace; /* maps */
+	struct hs_front *shared;		       /* mapped */
+	struct hs_control *control;		       /* mapped; NULL: not there */
 	struct device_pins device;
 };
 
@@ -20,6 +20,9 @@ int front_open_any(const char *folder, struct front **ret_front);
 
 /* NAME/front/PIN */
 struct pin_path front_pin(const char *folder, const char *pin);
+
+/* How many entries there is room for. */
+uint32_t front_map_size(int fd);
 
 /*
  * Makes those of its maps that are missing, and gives flows another map when the settings want
