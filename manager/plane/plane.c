@@ -12,6 +12,7 @@
 #include "plane/bpf/load.h"
 #include "plane/bpf/maps.h"
 #include "plane/bpf/own.h"
+#include "plane/fast/fast.h"
 #include "plane/front/decap.h"
 #include "plane/plane_front.h"
 #include "plane/plane_state.h"
@@ -311,6 +312,8 @@ int plane_destroy(struct plane *plane)
 
 	if (!r)
 		r = decap_remove(plane->control->service_id);
+	if (!r)
+		r = fast_remove(plane->control->service_id);
 	if (r < 0)
 		return r;
 	/* a socket is in one map at most, and a map that is still attached goes late: what has been

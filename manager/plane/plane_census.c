@@ -4,10 +4,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "plane/bpf/accounting.h"
+#include "plane/fast/fast_times.h"
 #include "plane/plane_front.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 #define BTF "/sys/kernel/btf/vmlinux"
+
+DEFINE_CLEANUP(struct fast_times, fast_times_free)
 
 /* From the first question on. */
 static int open_once(struct accounting *accounting, struct census **ret_census,
@@ -30,6 +35,53 @@ static bool has_btf(void)
 	return !stat(BTF, &st) && st.st_size;
 }
 
+/* ---- pairs of the fast path: what the census says of them is what TCP knows ---- */
+
+struct recount {
+	struct accounting *accounting;
+	const struct fast_times *times;
+	uint64_t idle_usec;
+	struct place_census *places;
+	uint64_t idlest_usec[HS_PLACES_MAX];
+};
+
+static uint64_t idle_of(const struct connection *connection)
+{
+	return MIN(connection->received_ms, connection->sent_ms) * USEC_PER_MSEC;
+}
+
+static int recount(const struct connection *connection, void *userdata)
+{
+	struct recount *all = userdata;
+	struct connection true_one = *connection;
+	unsigned place = accounting_slot_of(all->accounting, connection->cookie, &connection->tag);
+
+	if (place >= HS_PLACES_MAX)
+		return 0;
+	fast_times_correct(all->times, &true_one);
+	if (idle_of(connection) >= all->idle_usec && idle_of(&true_one) < all->idle_usec &&
+	    all->places[place].idle)
+		all->places[place].idle--;
+	all->idlest_usec[place] = MAX(all->idlest_usec[place], idle_of(&true_one));
+	return 0;
+}
+
+static int correct(const struct plane *plane, struct census *census, uint64_t idle_usec,
+		   struct place_census places[HS_PLACES_MAX])
+{
+	_cleanup_(fast_times_freep) struct fast_times *times = NULL;
+	struct recount all = {plane_accounting(plane), NULL, idle_usec, places, {0}};
+	int r = fast_times_take(plane_id(plane), &times);
+
+	if (r || !times)
+		return r;
+	all.times = times;
+	r = census_list(census, plane_id(plane), recount, &all);
+	for (unsigned i = 0; !r && i < HS_PLACES_MAX; i++)
+		places[i].idlest_usec = MIN(places[i].idlest_usec, all.idlest_usec[i]);
+	return r;
+}
+
 int plane_census(const struct plane *plane, uint64_t idle_usec,
 		 struct place_census ret_places[HS_PLACES_MAX], struct problem *problem)
 {
@@ -46,6 +98,8 @@ int plane_census(const struct plane *plane, uint64_t idle_usec,
 	r = open_once(accounting, &census, &reason);
 	if (!r)
 		r = census_take(census, plane_id(plane), idle_usec, ret_places);
+	if (!r)
+		r = correct(plane, census, idle_usec, ret_places);
 	if (r < 0)
 		return problem_set(
 			problem, r == -ENOMEM ? r : -EOPNOTSUPP,
@@ -100,11 +154,28 @@ static int each_of_ports(const struct plane *plane, struct port *port)
 	return r;
 }
 
+struct corrected {
+	const struct fast_times *times;
+	int (*each)(const struct connection *connection, void *userdata);
+	void *userdata;
+};
+
+static int each_corrected(const struct connection *connection, void *userdata)
+{
+	const struct corrected *corrected = userdata;
+	struct connection true_one = *connection;
+
+	fast_times_correct(corrected->times, &true_one);
+	return corrected->each(&true_one, corrected->userdata);
+}
+
 int plane_each_connection(const struct plane *plane,
 			  int (*each)(const struct connection *connection, void *userdata),
 			  void *userdata)
 {
-	struct port port = {.plane = plane, .each = each, .userdata = userdata};
+	_cleanup_(fast_times_freep) struct fast_times *times = NULL;
+	struct corrected corrected = {.each = each, .userdata = userdata};
+	struct port port = {.plane = plane, .each = each_corrected, .userdata = &corrected};
 	struct problem reason;
 	struct census *census;
 
@@ -112,7 +183,10 @@ int plane_each_connection(const struct plane *plane,
 		return plane_front_each(plane, each, userdata);
 	if (!plane_accounting(plane))
 		return -EOPNOTSUPP;
+	/* without it they are told as TCP has them */
+	(void)fast_times_take(plane_id(plane), &times);
+	corrected.times = times;
 	if (open_once(plane_accounting(plane), &census, &reason) < 0)
 		return each_of_ports(plane, &port);
-	return census_list(census, plane_id(plane), each, userdata);
+	return census_list(census, plane_id(plane), each_corrected, &corrected);
 }

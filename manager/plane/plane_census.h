@@ -15,8 +15,9 @@ int plane_census(const struct plane *plane, uint64_t idle_usec,
 
 /*
  * Calls `each` for every tagged connection of the service, until it returns non-zero, which is
- * returned. Where there is no census sock_diag tells them, of listeners whose namespace is known,
- * and without their times. -EOPNOTSUPP: there is no accounting, and so no tag.
+ * returned; pairs of the fast path with when something was sent by it. Where there is no census
+ * sock_diag tells them, of listeners whose namespace is known, and without their times.
+ * -EOPNOTSUPP: there is no accounting, and so no tag.
  */
 int plane_each_connection(const struct plane *plane,
 			  int (*each)(const struct connection *connection, void *userdata),

@@ -20,6 +20,7 @@ struct change_hold;
 struct event_log;
 struct exec_run;
 struct failover;
+struct fastpath;
 struct hang;
 struct health_watch;
 struct instance;
@@ -95,6 +96,7 @@ struct service {
 	/* of park: its sockets; see service/keep/park.h. NULL: there are none */
 	size_t (*park_sockets)(const struct park *park, int fds[PLANE_LISTENERS_MAX]);
 	struct pathguard *pathguard; /* NULL: there was no memory for one */
+	struct fastpath *fastpath;   /* NULL: no From=; see service/keep/fastpath.h */
 	struct waking waking;
 	sd_event_source *settling;     /* see service/slot/settling.h */
 	sd_event_source *retry_source; /* something of it could not be opened */

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/name.h"
 #include "hsctl/json.h"
+#include "hsctl/show/render_fastpath.h"
 #include "hsctl/show/render_front.h"
 #include "hsctl/show/render_spread.h"
 #include "hsctl/show/table.h"
@@ -237,12 +239,30 @@ static void print_outdated(const struct render *render, const char *where, json_
 	print_problem(render, where, what);
 }
 
+/* Units whose connections go by TCP, unless all do. */
+static void print_fastpath(const struct render *render, json_object *status)
+{
+	json_object *fastpath = json_object_object_get(status, "fastpath"), *units;
+	const char *problem = json_text(fastpath, "problem");
+	char where[sizeof("From=") + UNIT_NAME_MAX];
+
+	print_problem(render, "fast path", problem);
+	units = problem[0] ? NULL : json_array(fastpath, "units");
+	for (size_t i = 0; i < json_count(units); i++) {
+		json_object *unit = json_object_array_get_idx(units, i);
+
+		snprintf(where, sizeof(where), "From=%s", json_text(unit, "unit"));
+		print_problem(render, where, json_text(unit, "problem"));
+	}
+}
+
 static void print_problems(const struct render *render, json_object *status)
 {
 	json_object *slots = json_array(status, "slots");
 	char where[32];
 
 	print_problem(render, "", json_text(status, "problem"));
+	print_fastpath(render, status);
 	for (size_t i = 0; i < json_count(slots); i++) {
 		json_object *slot = json_object_array_get_idx(slots, i);
 
@@ -339,6 +359,7 @@ static void print_status(const struct render *render, json_object *status)
 		render_front_counts(render, front_of(status));
 	}
 	print_unpacked(render, status);
+	render_fastpath(render, status);
 	print_evicted(render, status);
 	print_park(render, status);
 	print_held(render, json_array(status, "held"));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hsctl/json.h"
+#include "hsctl/show/render_fastpath.h"
 #include "hsctl/show/table.h"
 #include "util/clock.h"
 
@@ -97,8 +98,9 @@ static void print_places(const struct render *render, json_object *connections)
 	table_print(render, table);
 }
 
-static void add_connection(struct libscols_table *table, json_object *connection)
+static void add_connection(struct libscols_table *table, json_object *connection, bool ways)
 {
+	char text[FASTPATH_WAYS_MAX];
 	struct libscols_line *line = scols_table_new_line(table, NULL);
 	int64_t slot = json_number(connection, "slot", -1);
 	bool waits = json_object_object_get(connection, "accepted") &&
@@ -112,17 +114,30 @@ static void add_connection(struct libscols_table *table, json_object *connection
 	cell_set_text(line, 3, waits ? "queued" : json_text(connection, "state"));
 	cell_set_span(line, 4, json_number(connection, "age_ms", -1));
 	cell_set_span(line, 5, json_number(connection, "idle_ms", -1));
+	if (ways)
+		cell_set_text(line, 6, render_fastpath_ways(connection, text));
+}
+
+/* The column is there where there is something to tell in it. */
+static bool has_pairs(json_object *each)
+{
+	for (size_t i = 0; i < json_count(each); i++)
+		if (json_object_object_get(json_object_array_get_idx(each, i), "fastpath"))
+			return true;
+	return false;
 }
 
 static void print_connections(const struct render *render, json_object *connections)
 {
 	static const struct column columns[] = {{"SLOT", true},	  {"PEER", false}, {"LOCAL", false},
-						{"STATE", false}, {"AGE", true},   {"IDLE", true}};
+						{"STATE", false}, {"AGE", true},   {"IDLE", true},
+						{"WAY", false}};
+	bool ways = has_pairs(connections);
 	_cleanup_(scols_unref_tablep) struct libscols_table *table =
-		table_new(render, columns, ARRAY_SIZE(columns));
+		table_new(render, columns, ARRAY_SIZE(columns) - !ways);
 
 	for (size_t i = 0; table && i < json_count(connections); i++)
-		add_connection(table, json_object_array_get_idx(connections, i));
+		add_connection(table, json_object_array_get_idx(connections, i), ways);
 	if (table)
 		table_print(render, table);
 }

@@ -19,18 +19,11 @@ void render_front_mode(const struct render *render, json_object *front)
 	fputs(", ", render->out);
 }
 
-/* "12.3M" */
 static void set_amount(struct libscols_line *line, unsigned column, int64_t amount)
 {
-	static const char units[] = "kMGTPE";
-	double value = (double)amount;
-	int unit = -1;
-	char text[32];
+	char text[AMOUNT_TEXT_MAX];
 
-	for (; value >= 10000 && unit < (int)sizeof(units) - 2; unit++)
-		value /= 1000;
-	snprintf(text, sizeof(text), unit < 0 ? "%.0f" : "%.1f%c", value, units[MAX(unit, 0)]);
-	cell_set_text(line, column, amount >= 0 ? text : "");
+	cell_set_text(line, column, amount >= 0 ? amount_format(amount, text) : "");
 }
 
 static const char *color_of(const char *state)

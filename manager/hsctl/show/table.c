@@ -72,3 +72,15 @@ void cell_set_color(const struct render *render, struct libscols_line *line, uns
 	if (render->color && color)
 		scols_cell_set_color(scols_line_get_cell(line, column), color);
 }
+
+const char *amount_format(int64_t amount, char text[AMOUNT_TEXT_MAX])
+{
+	static const char units[] = "kMGTPE";
+	double value = (double)amount;
+	int unit = -1;
+
+	for (; value >= 10000 && unit < (int)sizeof(units) - 2; unit++)
+		value /= 1000;
+	snprintf(text, AMOUNT_TEXT_MAX, unit < 0 ? "%.0f" : "%.1f%c", value, units[MAX(unit, 0)]);
+	return text;
+}

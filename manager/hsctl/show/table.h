@@ -15,6 +15,10 @@ struct column {
 	bool right;
 };
 
+#define AMOUNT_TEXT_MAX 32
+/* "12.3M". Returns `text`. */
+const char *amount_format(int64_t amount, char text[AMOUNT_TEXT_MAX]);
+
 /* NULL when there is no memory. The caller unrefs it. */
 struct libscols_table *table_new(const struct render *render, const struct column *columns,
 				 size_t n);

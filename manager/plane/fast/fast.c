@@ -325,8 +325,8 @@ int fast_remove(uint32_t service_id)
 
 static void add_up(struct hs_fast_counts *to, const struct hs_fast_counts *from)
 {
-	const uint64_t *numbers = (const uint64_t *)from;
-	uint64_t *sums = (uint64_t *)to;
+	const __u64 *numbers = (const __u64 *)from;
+	__u64 *sums = (__u64 *)to;
 
 	for (size_t i = 0; i < sizeof(*to) / sizeof(*sums); i++)
 		sums[i] += numbers[i];

@@ -41,6 +41,8 @@ struct connection {
 	/* since data was last received, and sent; else since it was established */
 	uint32_t received_ms, sent_ms;
 	uint64_t cgroup_id; /* of its creator; 0 when the kernel does not tell */
+	/* NULL: it is none, or that was not looked for; see plane/fast/fast_times.h */
+	const struct hs_fast_pair *pair;
 };
 
 /* Whether it waits for accept(). One that was closed by its process is held by none either, but is

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 
 #include "core/change/slot.h"
+#include "plane/fast/fast.h"
 #include "plane/peers.h"
 #include "plane/plane_census.h"
 #include "util/clock.h"
@@ -144,6 +145,32 @@ static void add_times(json_object *object, const struct connection *connection, 
 	add_number(object, "sent_ms", connection->timed, sent);
 }
 
+static json_object *direction_to_json(const struct hs_fast_direction *direction)
+{
+	json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "way",
+			       json_object_new_string(fast_way_to_string(direction->way)));
+	json_object_object_add(
+		object, "why",
+		direction->why ? json_object_new_string(fast_why_to_string(direction->why)) : NULL);
+	add_number(object, "fast_bytes", true, direction->fast_bytes);
+	add_number(object, "tcp_bytes", true, direction->tcp_bytes);
+	return object;
+}
+
+/* As the server's end has it. */
+static json_object *pair_to_json(const struct hs_fast_pair *pair)
+{
+	json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "received",
+			       direction_to_json(&pair->directions[HS_FAST_CLIENT]));
+	json_object_object_add(object, "sent",
+			       direction_to_json(&pair->directions[HS_FAST_SERVER]));
+	return object;
+}
+
 static int add_connection(const struct connection *connection, void *userdata)
 {
 	struct connection_list *list = userdata;
@@ -168,6 +195,8 @@ static int add_connection(const struct connection *connection, void *userdata)
 	json_object_object_add(object, "accepted",
 			       json_object_new_boolean(!connection_waits(connection)));
 	add_times(object, connection, list->now_nsec);
+	json_object_object_add(object, "fastpath",
+			       connection->pair ? pair_to_json(connection->pair) : NULL);
 	json_object_array_add(list->array, object);
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include "service/change/spread.h"
 #include "service/failover/failover.h"
 #include "service/failover/lost.h"
+#include "service/keep/fastpath.h"
 #include "service/keep/narrowing.h"
 #include "service/keep/nudging.h"
 #include "service/keep/park.h"
@@ -99,6 +100,7 @@ static const struct feature features[] = {
 	/* nobody waits for these */
 	{HEARS(EVENT_UNIT_CHANGED), narrowing_heard, HOST_TENDS},
 	{HEARS(EVENT_ADOPTED), unpacking_heard, HOST_TENDS},
+	{HEARS(EVENT_ADOPTED), fastpath_heard, HOST_TENDS},
 	{HEARS(EVENT_ADOPTED), foreign_watch_heard, HOST_WATCHES},
 	{HEARS(EVENT_ADOPTED), pathguard_heard, HOST_WATCHES},
 	/* the last: who looks now sees what has become of it */
@@ -467,6 +469,7 @@ static void take_effect(struct service *service)
 	begin_watching(service);
 	narrowing_look(service);
 	unpacking_follow(service);
+	fastpath_follow(service);
 	settling_follow(service);
 	retry_later(service);
 }
@@ -541,6 +544,7 @@ int service_new(const struct host *host, const char *name, struct service **ret_
 	r = set_slots(service, service->config.slots);
 	front_slots_follow(service);
 	unpacking_follow(service);
+	fastpath_follow(service);
 	retry_later(service);
 	begin_watching(service);
 	replay_follow(service);
@@ -576,6 +580,7 @@ struct service *service_free(struct service *service)
 	waking_done(&service->waking);
 	settling_done(service);
 	front_slots_done(service);
+	service->fastpath = fastpath_free(service->fastpath);
 	service->health = health_free(service->health);
 	roles_free(service->roles);
 	service->roles = NULL;

@@ -10,6 +10,7 @@
 #include "service/change/exclusive_run.h"
 #include "service/change/replay.h"
 #include "service/failover/failover.h"
+#include "service/keep/fastpath.h"
 #include "service/keep/pathguard.h"
 #include "service/slot/front_facts.h"
 #include "service/slot/instance.h"
@@ -240,6 +241,7 @@ json_object *service_to_json(struct service *service, bool may_see)
 		front_report_add(&service->config.front, service->plane, object, slots);
 	add_replay(service, object);
 	add_unpacked(service, object);
+	fastpath_describe(service, object);
 	return object;
 }
 

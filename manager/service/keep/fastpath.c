@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service/keep/fastpath.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "plane/fast/fast.h"
+#include "plane/kernel/cgroup.h"
+#include "service/report/fastpath_report.h"
+#include "service/slot/orders.h"
+#include "system/journal.h"
+#include "system/unit/unitwatch.h"
+#include "util/macro.h"
+
+struct client {
+	struct fastpath *fastpath;
+	char unit[UNIT_NAME_MAX];
+	struct unit_watch *watch;
+	struct work *work;	/* its namespace is being asked for */
+	bool known;		/* systemd has told of it */
+	bool joined, elsewhere; /* the last: in another network namespace */
+	char run[33];		/* that has joined, by its invocation */
+	struct problem problem; /* why it could not */
+};
+
+struct fastpath {
+	struct service *service;
+	struct fast *fast;	/* NULL: see `problem` */
+	struct problem problem; /* why there is none */
+	struct client *clients[CONFIG_FASTPATH_UNITS_MAX];
+	unsigned n_clients;
+};
+
+/* ---- its units ---- */
+
+static const struct unit_facts *facts_of(const struct client *client)
+{
+	return unit_watch_facts(client->watch);
+}
+
+static bool has_processes(const struct unit_facts *facts)
+{
+	return facts->state != UNIT_DOWN && facts->control_group[0];
+}
+
+/* Why its connections go by TCP; "" = they need not. */
+static const char *reason(const struct client *client)
+{
+	if (!client->known)
+		return "systemd has not told of it yet";
+	if (client->problem.text[0])
+		return client->problem.text;
+	if (client->elsewhere)
+		return "it is in another network namespace than the service";
+	return client->joined ? "" : "it does not run; it is seen to when it starts";
+}
+
+static bool is_of_service(const struct service *service, uint32_t netns)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(service->plane, &n);
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!listeners[i]->address.udp && listeners[i]->address.netns == netns)
+			return true;
+		any |= !listeners[i]->address.udp;
+	}
+	return !any;
+}
+
+static void on_netns(struct work_answer *answer, void *userdata)
+{
+	struct client *client = userdata;
+	struct service *service = client->fastpath->service;
+	struct journal_scope scope = {service->name, -1, LOG_WARNING};
+	bool was = client->elsewhere;
+	uint32_t netns;
+
+	client->work = NULL;
+	if (answer->result < 0 || answer->size != sizeof(netns))
+		return;
+	memcpy(&netns, answer->data, sizeof(netns));
+	client->elsewhere = !is_of_service(service, netns);
+	if (client->elsewhere && !was)
+		journal_log(JOURNAL_PROBLEM, &scope,
+			    "%s: %s is in another network namespace than the service: its "
+			    "connections go by TCP",
+			    service->name, client->unit);
+	if (client->elsewhere != was)
+		service_changed(service);
+}
+
+static int first_process(pid_t pid, void *userdata)
+{
+	*(pid_t *)userdata = pid;
+	return 1;
+}
+
+/* The kernel pairs no connections across namespaces, whatever is known here: it is for people. */
+static void ask_netns(struct client *client)
+{
+	struct work_order order = {.kind = WORK_NETNS, .slot = HS_SLOT_NONE};
+	struct order_scope nobody = {.left_out = UINT32_MAX};
+
+	order.pid = facts_of(client)->main_pid;
+	if (!order.pid)
+		(void)cgroup_each_process(facts_of(client)->control_group, first_process,
+					  &order.pid);
+	client->work = work_forget(client->work);
+	if (order.pid)
+		(void)service_order(client->fastpath->service, &nobody, &order, on_netns, client,
+				    &client->work);
+}
+
+static void tell_client(struct client *client, const struct problem *problem)
+{
+	struct journal_scope scope = {client->fastpath->service->name, -1, LOG_WARNING};
+
+	if (problem->text[0] && strcmp(problem->text, client->problem.text))
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", client->fastpath->service->name,
+			    problem->text);
+	client->problem = *problem;
+}
+
+static void join(struct client *client)
+{
+	const struct unit_facts *facts = facts_of(client);
+	struct problem problem = {0};
+	int r = fast_join(client->fastpath->fast, facts->control_group, client->unit, &problem);
+
+	/* without its control group it is about to end: that is told as well */
+	if (r == -ENOENT)
+		problem.text[0] = '\0';
+	client->joined = !r;
+	snprintf(client->run, sizeof(client->run), "%s", r ? "" : facts->invocation);
+	tell_client(client, &problem);
+	if (!r)
+		ask_netns(client);
+}
+
+/* A run that has joined has done so for good. */
+static void follow_unit(struct client *client)
+{
+	const struct unit_facts *facts = facts_of(client);
+
+	if (!client->known || !client->fastpath->fast)
+		return;
+	if (!has_processes(facts)) {
+		client->joined = client->elsewhere = false;
+		client->problem.text[0] = '\0';
+	} else if (!client->joined || strcmp(client->run, facts->invocation)) {
+		client->elsewhere = false;
+		join(client);
+	}
+}
+
+static void on_unit(const struct unit_facts *facts, int error, void *userdata)
+{
+	struct client *client = userdata;
+	bool was = client->known && client->joined;
+
+	(void)facts;
+	if (error)
+		return;
+	client->known = true;
+	follow_unit(client);
+	if (was != client->joined)
+		service_changed(client->fastpath->service);
+}
+
+static struct client *client_free(struct client *client)
+{
+	if (!client)
+		return NULL;
+	unit_watch_free(client->watch);
+	work_forget(client->work);
+	free(client);
+	return NULL;
+}
+
+static void watch_unit(struct fastpath *fastpath, const char *unit)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		return;
+	client->fastpath = fastpath;
+	snprintf(client->unit, sizeof(client->unit), "%s", unit);
+	if (unit_watch_new(fastpath->service->host->bus, unit, on_unit, client, &client->watch) < 0)
+		client_free(client);
+	else
+		fastpath->clients[fastpath->n_clients++] = client;
+}
+
+static struct client *find(const struct fastpath *fastpath, const char *unit)
+{
+	for (unsigned i = 0; fastpath && i < fastpath->n_clients; i++)
+		if (!strcmp(fastpath->clients[i]->unit, unit))
+			return fastpath->clients[i];
+	return NULL;
+}
+
+/* By any service: whose a connection is to be, the kernel decides by its port. */
+static bool is_named(const struct host *host, const char *unit)
+{
+	size_t n;
+	struct service *const *services = host_services(host, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (services[i] && config_fastpath_has(&services[i]->config.fastpath, unit))
+			return true;
+	return false;
+}
+
+static void unwatch_unit(struct client *client)
+{
+	const struct fastpath *fastpath = client->fastpath;
+
+	if (client->joined && fastpath->fast && !is_named(fastpath->service->host, client->unit))
+		(void)fast_part(fastpath->fast, facts_of(client)->control_group);
+	client_free(client);
+}
+
+/* Watches those that the settings name, and no others. */
+static void follow_units(struct fastpath *fastpath, const struct config_fastpath *config)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < fastpath->n_clients; i++) {
+		if (config_fastpath_has(config, fastpath->clients[i]->unit))
+			fastpath->clients[kept++] = fastpath->clients[i];
+		else
+			unwatch_unit(fastpath->clients[i]);
+	}
+	fastpath->n_clients = kept;
+	for (unsigned i = 0; i < config->n_units; i++)
+		if (!find(fastpath, config->units[i]))
+			watch_unit(fastpath, config->units[i]);
+}
+
+/* ---- the kernel side ---- */
+
+static void tell(struct fastpath *fastpath, const struct problem *problem)
+{
+	struct journal_scope scope = {fastpath->service->name, -1, LOG_WARNING};
+
+	if (problem->text[0] && strcmp(problem->text, fastpath->problem.text))
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: connections of From= go by TCP: %s",
+			    fastpath->service->name, problem->text);
+	fastpath->problem = *problem;
+}
+
+/* Where it listens by TCP, each once. */
+static size_t list_ports(const struct service *service, uint16_t ports[PLANE_LISTENERS_MAX])
+{
+	size_t n, n_ports = 0;
+	struct listener **listeners = plane_listeners(service->plane, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		size_t k = 0;
+
+		while (k < n_ports && ports[k] != listeners[i]->address.port)
+			k++;
+		if (!listeners[i]->address.udp && k == n_ports)
+			ports[n_ports++] = listeners[i]->address.port;
+	}
+	return n_ports;
+}
+
+static int allow(struct fastpath *fastpath, struct problem *problem)
+{
+	const struct config_fastpath *config = &fastpath->service->config.fastpath;
+	const char *units[CONFIG_FASTPATH_UNITS_MAX];
+	uint16_t ports[PLANE_LISTENERS_MAX];
+	struct fast_service allowed = {
+		.service_id = plane_id(fastpath->service->plane),
+		.units = units,
+		.n_units = config->n_units,
+		.ports = ports,
+		.n_ports = list_ports(fastpath->service, ports),
+	};
+
+	for (unsigned i = 0; i < config->n_units; i++)
+		units[i] = config->units[i];
+	return fast_allow(fastpath->fast, &allowed, problem);
+}
+
+static void apply(struct fastpath *fastpath)
+{
+	struct problem problem = {0};
+	int r = 0;
+
+	if (!fastpath->fast)
+		r = fast_open(&fastpath->fast, &problem);
+	if (!r)
+		r = allow(fastpath, &problem);
+	tell(fastpath, &problem);
+	/* what passes is tried again with the rest of the service */
+	fastpath->service->lacking |= r == -EBUSY || r == -ENOMEM || r == -EMFILE;
+}
+
+static struct fastpath *fastpath_new(struct service *service)
+{
+	struct fastpath *fastpath = calloc(1, sizeof(*fastpath));
+
+	if (fastpath)
+		fastpath->service = service;
+	return fastpath;
+}
+
+struct fastpath *fastpath_free(struct fastpath *fastpath)
+{
+	if (!fastpath)
+		return NULL;
+	for (unsigned i = 0; i < fastpath->n_clients; i++)
+		client_free(fastpath->clients[i]);
+	fast_free(fastpath->fast);
+	free(fastpath);
+	return NULL;
+}
+
+/* Also what an hsd before has left. */
+static void take_away(struct service *service)
+{
+	if (service->fastpath)
+		follow_units(service->fastpath, &service->config.fastpath);
+	service->fastpath = fastpath_free(service->fastpath);
+	(void)fast_remove(plane_id(service->plane));
+}
+
+void fastpath_follow(struct service *service)
+{
+	const struct config_fastpath *config = &service->config.fastpath;
+
+	if (!service->plane || !host_has(service->host, HOST_TENDS))
+		return;
+	if (!config->n_units) {
+		take_away(service);
+		return;
+	}
+	if (!service->fastpath)
+		service->fastpath = fastpath_new(service);
+	if (!service->fastpath)
+		return;
+	apply(service->fastpath);
+	follow_units(service->fastpath, config);
+	for (unsigned i = 0; i < service->fastpath->n_clients; i++)
+		follow_unit(service->fastpath->clients[i]);
+}
+
+void fastpath_heard(struct service *service, const struct event *event)
+{
+	(void)event;
+	if (service->fastpath)
+		apply(service->fastpath);
+}
+
+/* ---- what is told ---- */
+
+void fastpath_describe(const struct service *service, json_object *object)
+{
+	const struct config_fastpath *config = &service->config.fastpath;
+	const struct fastpath *fastpath = service->fastpath;
+	struct fastpath_report report = {.problem = fastpath ? fastpath->problem.text : "",
+					 .n_units = config->n_units};
+
+	if (!config->n_units || !service->plane)
+		return;
+	for (unsigned i = 0; i < config->n_units; i++) {
+		const struct client *client = find(fastpath, config->units[i]);
+
+		report.units[i] = (struct fastpath_unit) {
+			.name = config->units[i],
+			.known = client,
+			.joined = client && client->joined && !client->elsewhere,
+			.problem = client ? reason(client) : "",
+		};
+	}
+	fastpath_report_add(&report, plane_id(service->plane), object);
+}

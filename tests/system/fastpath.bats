@@ -1,0 +1,300 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2034,SC2154
+#
+# [FastPath]: connections of units in From= go past the TCP stack, in all that may happen to a service; those of others,
+# and what cannot, by TCP.
+# Long: begun with the first.
+
+load lib/rig
+
+port=9951
+url=http://127.0.0.1:$port/
+group=/sys/fs/cgroup/system.slice
+
+# With as_client=yes a command is one of the unit clients.service, which From= names.
+inside() {
+	if [[ -z ${as_client:-} ]]; then
+		container_run "$rig" "$@"
+	else
+		# shellcheck disable=SC2016 # expanded inside
+		container_run "$rig" sh -c 'echo $$ >"$1/clients.service/cgroup.procs" && shift && exec "$@"' sh "$group" "$@"
+	fi
+}
+
+# idle_unit NAME [LINE...]: a unit that has a process, and does nothing
+idle_unit() {
+	printf '[Service]\nExecStart=/bin/sleep infinity\n%s\n' "${2:-}" | write "/etc/systemd/system/$1.service"
+	inside systemctl daemon-reload
+}
+
+from() {
+	printf '[FastPath]\nFrom=%s\n' "$1" | write /etc/hotstandby/app.conf.d/from.conf
+	inside systemctl reload hsd
+}
+
+setup_file() {
+	[[ -e /sys/kernel/btf/vmlinux ]] || skip 'this kernel does not describe its structures (BTF)'
+	rig_up
+	inside systemctl start hsd
+	own_service app $port
+	up app
+	idle_unit clients
+	inside systemctl start clients
+}
+
+setup() {
+	rig_began=${EPOCHREALTIME/,/.}
+	inside systemctl start hsd app@0 app@1 clients
+	wait_for 10 is_ready app
+	prefer app 0
+	from clients.service
+	wait_for 5 has_joined clients.service
+}
+
+# fast FILTER: of what status says of the fast path
+fast() { status app ".fastpath | $1"; }
+has_joined() { [[ $(fast ".units[] | select(.unit == \"$1\") | .joined") == true ]]; }
+is_fast() { [[ $(fast "$1") == "$2" ]]; }
+# listed FILTER: of the connections one by one
+listed() { hs connections app --list --json | jq -c "[.connections[] | $1]"; }
+
+fast_bytes() { fast '.received_fast_bytes + .sent_fast_bytes'; }
+# went_fast BEFORE: load that is over went past TCP, and no pair is left
+went_fast() {
+	local bytes
+	bytes=$(($(fast_bytes) - $1))
+	say "past TCP: $bytes bytes; by TCP: $(fast .by_tcp)"
+	((bytes > 10000)) || fail "only $bytes bytes went past TCP: $(fast .)" || return 1
+	wait_for 5 is_fast .pairs 0
+}
+
+@test "connections of a unit in From= are pairs; status, connections --list and metrics tell of them" {
+	local begun
+	begun=$(fast .begun)
+	as_client=yes hold $port 3
+	[[ $held == '0 0 0' ]]
+	wait_for 5 is_fast .pairs 3
+	(($(fast .begun) == begun + 3))
+	[[ $(listed '.fastpath.received.way, .fastpath.sent.way' | jq -c unique) == '["fast"]' ]]
+	run -0 hs status app
+	[[ $output == *$'\nfast path: 3 connections; received '*' past TCP'* ]]
+	run -0 hs connections app --list
+	[[ $output == *WAY* && $output == *' fast'* ]]
+	run -0 hs metrics
+	[[ $output == *'hotstandby_fastpath_pairs{service="app"} 3'* ]]
+	let_go
+	wait_for 5 is_fast .pairs 0
+}
+
+@test "those of others are none" {
+	local begun
+	begun=$(fast .begun)
+	hold $port 3
+	is_fast .pairs 0
+	(($(fast .begun) == begun))
+	[[ $(listed .fastpath) == '[null,null,null]' ]]
+	let_go
+}
+
+@test "by IPv6, and by an address of this machine" {
+	local address before
+	own_service six 9952 --listen=[::]:9953
+	up six
+	inside ip address add 192.0.2.77/32 dev lo
+	printf '[FastPath]\nFrom=clients.service\n' | write /etc/hotstandby/six.conf
+	inside systemctl reload hsd
+	wait_for 5 eval '[[ $(status six ".fastpath.units[0].joined") == true ]]'
+	for address in 127.0.0.1:9952 192.0.2.77:9952 '[::1]:9953' 127.0.0.1:9953; do
+		before=$(status six .fastpath.sent_fast_bytes)
+		as_client=yes fetch "http://$address/" >/dev/null
+		(($(status six .fastpath.sent_fast_bytes) > before)) || fail "$address: by TCP"
+	done
+	inside ip address del 192.0.2.77/32 dev lo
+	down six
+}
+
+@test "switchover and rollback under load: nothing is lost, with and beside it" {
+	local before
+	before=$(fast_bytes)
+	as_client=yes begin_load $url slot=
+	for _ in 1 2 3; do
+		hs switchover app --drain=0 >/dev/null
+		hs rollback app >/dev/null
+	done
+	lost_nothing 'fast path, 6 switchovers'
+	went_fast "$before"
+	begin_load $url slot=
+	for _ in 1 2 3; do
+		hs switchover app --drain=0 >/dev/null
+		hs rollback app >/dev/null
+	done
+	lost_nothing 'TCP, 6 switchovers'
+}
+
+@test "restarts of both slots under load: nothing is lost" {
+	local before
+	before=$(fast_bytes)
+	as_client=yes begin_load $url slot=
+	inside systemctl restart app@0
+	inside systemctl restart app@1
+	lost_nothing 'fast path, 2 restarts'
+	went_fast "$before"
+}
+
+@test "connections that are kept go on over a switchover, and end with their server" {
+	as_client=yes hold $port 4
+	hs switchover app --drain=0 >/dev/null
+	ask_again
+	[[ $held == '0 0 0 0' ]]
+	wait_for 5 is_fast .pairs 4
+	inside systemctl kill --signal=KILL app@0
+	ask_again
+	[[ $held == 'x x x x' ]]
+	wait_for 5 is_fast .pairs 0
+	let_go || true
+}
+
+@test "a client that is killed leaves nothing" {
+	as_client=yes hold $port 5
+	wait_for 5 is_fast .pairs 5
+	inside pkill -KILL -f "hold.py 127.0.0.1 $port"
+	let_go || true
+	wait_for 5 is_fast .pairs 0
+	[[ $(answering_slot $url) == 0 ]]
+}
+
+@test "hsd is killed: it goes on, for those that are there and for new ones" {
+	local before
+	as_client=yes hold $port 2
+	before=$(fast_bytes)
+	inside systemctl kill --signal=KILL hsd
+	inside systemctl stop hsd
+	ask_again
+	[[ $held == '0 0' ]]
+	as_client=yes fetch $url >/dev/null
+	inside systemctl start hsd
+	wait_for 10 has_joined clients.service
+	(($(fast_bytes) > before))
+	wait_for 5 is_fast .pairs 2
+	let_go
+}
+
+@test "drain: busy connections are not idle, and are waited for" {
+	# shellcheck disable=SC2016 # expanded inside
+	as_client=yes inside bash -c 'while sleep 0.1 && echo; do :; done | exec timeout 100 python3 "$1/hold.py" 127.0.0.1 "$2" 2' \
+		sh "$tools" $port >"$BATS_TEST_TMPDIR/talk" 2>&1 3>&- &
+	local job=$! census
+	as_client=yes hold $port 1
+	wait_for 5 is_fast .pairs 3
+	# the kernel's own times of them stand still since they began
+	sleep 3
+	census=$(hs connections app --json --idle=2s | jq -c '.slots[0] | [.connections, .idle]')
+	[[ $census == '[3,1]' ]] || fail "connections and idle ones: $census; $(listed '[.idle_ms, .fastpath]')"
+	(($(listed .idle_ms | jq '[.[] | select(. < 1500)] | length') == 2))
+	run hs drain app 0 --deadline=1s
+	[[ $output == *'3 connections'* ]]
+	inside pkill -f "hold.py 127.0.0.1 $port"
+	wait "$job" || true
+	let_go || true
+	wait_for 5 is_fast .pairs 0
+}
+
+@test "what waits in the park becomes pairs, and is answered" {
+	local answer=$BATS_TEST_TMPDIR/answer
+	inside systemctl restart app@1
+	hs park app
+	as_client=yes fetch $url >"$answer" 3>&- &
+	local job=$!
+	wait_for 5 eval '[[ $(status app .parked) == 1 ]]'
+	hs release app
+	wait "$job"
+	grep -q '^slot=' "$answer"
+	wait_for 5 is_fast .pairs 0
+}
+
+@test "a unit that does not run is named, and joins when it starts" {
+	idle_unit late
+	from 'clients.service late.service'
+	wait_for 5 eval '[[ $(fast ".units[1].problem") == "it does not run; it is seen to when it starts" ]]'
+	run -0 hs status app
+	[[ $output == *'! From=late.service: it does not run; it is seen to when it starts'* ]]
+	inside systemctl start late
+	wait_for 5 has_joined late.service
+	inside systemctl restart late
+	wait_for 5 has_joined late.service
+	inside systemctl stop late
+	wait_for 5 is_fast '.units[1].joined' false
+}
+
+@test "a unit in another network namespace is named, and its connections are none of it" {
+	idle_unit apart PrivateNetwork=yes
+	inside systemctl start apart
+	from 'clients.service apart.service'
+	wait_for 5 is_fast '.units[1].problem' 'it is in another network namespace than the service'
+	inside systemctl stop apart
+}
+
+@test "From= is taken away under load: nothing is lost, and programs and pins go" {
+	local before
+	before=$(fast_bytes)
+	as_client=yes begin_load $url slot= 8 'Connection: keep-alive'
+	sleep 1
+	(($(fast_bytes) > before))
+	from ''
+	[[ $(status app .fastpath) == null ]]
+	sleep 1
+	lost_nothing 'From= is taken away'
+	inside test ! -e "$pins/%fast"
+	from clients.service
+	wait_for 5 has_joined clients.service
+	before=$(fast_bytes)
+	as_client=yes fetch $url >/dev/null
+	(($(fast_bytes) > before))
+}
+
+@test "HAProxy in front, which keeps its connections: switchovers lose nothing" {
+	local before
+	inside sh -c 'command -v haproxy >/dev/null' || skip 'haproxy is not installed'
+	printf '%s\n' 'defaults' ' mode http' ' timeout connect 5s' ' timeout client 30s' ' timeout server 30s' \
+		'listen front' ' bind 127.0.0.1:9955' ' http-reuse always' " server app 127.0.0.1:$port" |
+		write /etc/haproxy/front.cfg
+	printf '[Service]\nExecStart=/usr/sbin/haproxy -db -f /etc/haproxy/front.cfg\n' |
+		write /etc/systemd/system/front.service
+	inside systemctl daemon-reload
+	from front.service
+	inside systemctl start front
+	wait_for 5 has_joined front.service
+	wait_for 5 eval 'fetch http://127.0.0.1:9955/ >/dev/null 2>&1'
+	before=$(fast_bytes)
+	begin_load http://127.0.0.1:9955/ slot= 8
+	for _ in 1 2 3; do
+		hs switchover app --drain=0 >/dev/null
+		hs rollback app >/dev/null
+	done
+	lost_nothing 'HAProxy in front, 6 switchovers'
+	(($(fast_bytes) - before > 10000))
+	inside systemctl stop front
+}
+
+@test "what cannot be in From= is refused by a sentence" {
+	printf '[FastPath]\nFrom=app@1.service\n' | write /etc/hotstandby/app.conf.d/from.conf
+	inside systemctl reload hsd
+	run -0 hs status app
+	[[ $output == *'From=app@1.service is a slot of the service itself'* ]]
+	printf '[FastPath]\nFrom=system.slice proxy\n' | write /etc/hotstandby/app.conf.d/from.conf
+	run -3 hs config check
+	[[ $output == *'has a slice, in which may be whatever there is'* ]]
+}
+
+@test "disabled, nothing of it is left" {
+	own_service gone 9956
+	up gone
+	printf '[FastPath]\nFrom=clients.service\n' | write /etc/hotstandby/gone.conf
+	from ''
+	inside systemctl reload hsd
+	wait_for 5 eval '[[ $(status gone ".fastpath.units[0].joined") == true ]]'
+	inside test -e "$pins/%fast"
+	down gone
+	inside test ! -e "$pins/%fast"
+}
