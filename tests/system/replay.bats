@@ -122,6 +122,7 @@ restart_all() {
 	[[ $(status nfacctd '[.replay.late, .replay.forgotten] | join(" ")') == "$late 0" ]]
 }
 
+# bats test_tags=thorough
 @test "each slot is restarted without replay: it begins with nothing" {
 	replay no
 	begin_export 300 90
@@ -171,6 +172,7 @@ still() { (($(undecodable 0 1 2 3) == $1)); }
 	still "$lost"
 }
 
+# bats test_tags=thorough
 @test "the last slot is restarted: its clients stay its own, and it is told all that they have said" {
 	local lost
 	replay yes
