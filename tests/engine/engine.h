@@ -66,6 +66,9 @@ struct engine {
 	bool is_loud;	   /* prints each event */
 };
 
+/* Set before engine_begin(): the kernel does not tell of our own queues. */
+extern bool engine_lists;
+
 /* `settings`: lines of web.conf. The service is managed, and no unit runs. */
 struct engine *engine_begin(const char *settings);
 /* Frees the service if it is still managed; then each request must have been answered, and no

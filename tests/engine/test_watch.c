@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What a service finds out by looking: who hangs, and that its selector is not asked; and what it
+ * gives up when its settings do not name it any more. */
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../plane/cases.h"
+#include "engine.h"
+#include "plane/bpf/guard.h"
+#include "service/slot/adoption.h"
+#include "service/slot/states.h"
+#include "service/watch/hang.h"
+#include "service/watch/selection.h"
+#include "service/whole/assembly.h"
+#include "service/whole/calls.h"
+
+#define QUICK	   "Settle=1ms\nDrain=0\n"
+#define HANGS	   QUICK "Stall=200ms\n"
+#define OTHER_PORT 8001
+
+static char who_serves(void)
+{
+	struct address address = engine_address();
+
+	return ask(&address);
+}
+
+static struct engine *begin_started(const char *settings)
+{
+	struct engine *engine = engine_begin(settings);
+
+	actor_start_all(engine);
+	engine_until(engine, engine_rests(engine));
+	return engine;
+}
+
+static void wait_for(struct engine *engine, const struct asked *asked)
+{
+	engine_until(engine, asked->answered);
+	if (!asked->done)
+		fail_msg("%s", asked->text);
+}
+
+/* The kernel tells hsd when traffic begins. */
+static void hear_of_traffic(struct engine *engine)
+{
+	hang_watch_heard(engine->host.hangs, plane_id(engine->service->plane));
+}
+
+/* ---- who hangs ---- */
+
+/* Clients wait at slot 0, which does not accept, and are served by slot 1. */
+static void see_it_left(struct engine *engine)
+{
+	struct address address = engine_address();
+	int waits[4];
+
+	/* one that has never accepted may be one that only begins */
+	assert_int_equal(who_serves(), 'A');
+	server_serve(engine->actors[0].server, false);
+	for (unsigned i = 0; i < ARRAY_SIZE(waits); i++)
+		assert_true((waits[i] = client_connect(&address)) >= 0);
+	hear_of_traffic(engine);
+	engine_until(engine, engine_active(engine) == 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(waits); i++) {
+		client_send(waits[i], '?');
+		engine_until(engine, poll(&(struct pollfd) {waits[i], POLLIN, 0}, 1, 0) == 1);
+		assert_int_equal(client_read(waits[i]), 'B');
+		close_fd(waits[i]);
+	}
+	assert_int_equal(engine_state(engine, 0), SLOT_SUSPECT);
+	assert_int_equal(who_serves(), 'B');
+}
+
+static void one_that_hangs_is_left_and_taken_back_when_it_serves(void **state)
+{
+	struct engine *engine = begin_started(HANGS "OnHang=keep\n");
+
+	(void)state;
+	see_it_left(engine);
+	server_serve(engine->actors[0].server, true);
+	engine_until(engine, engine_rests(engine));
+	assert_int_equal(engine_active(engine), 1);
+	engine_end(engine);
+}
+
+/* On a kernel that does not tell of our own queues all of the namespace are listed. */
+static void it_is_left_also_where_all_queues_are_listed(void **state)
+{
+	struct engine *engine;
+
+	(void)state;
+	engine_lists = true;
+	engine = begin_started(HANGS "OnHang=keep\n");
+	assert_null(accounting_queues(engine->host.accounting));
+	see_it_left(engine);
+	engine_lists = false;
+	engine_end(engine);
+}
+
+static void one_that_hangs_is_restarted(void **state)
+{
+	struct engine *engine = begin_started(HANGS "OnHang=restart\n");
+	unsigned runs = engine->runs;
+
+	(void)state;
+	see_it_left(engine);
+	engine_until(engine, engine_rests(engine));
+	assert_int_equal(engine->runs, runs + 1);
+	assert_int_equal(engine_active(engine), 1);
+	engine_end(engine);
+}
+
+/* Hangs are looked for, and nothing hangs: slow is not the same. */
+static void one_that_accepts_now_and_then_stays(void **state)
+{
+	struct engine *engine = begin_started(HANGS);
+	struct address address = engine_address();
+	struct server *server = engine->actors[0].server;
+	uint64_t end = now_usec() + 3 * 200 * USEC_PER_MSEC, accept_at = 0;
+	int waits[8];
+
+	(void)state;
+	assert_int_equal(who_serves(), 'A');
+	server_serve(server, false);
+	for (unsigned i = 0; i < ARRAY_SIZE(waits); i++)
+		assert_true((waits[i] = client_connect(&address)) >= 0);
+	hear_of_traffic(engine);
+	for (unsigned n = 0; now_usec() < end; engine_turn(engine)) {
+		if (now_usec() < accept_at)
+			continue;
+		accept_at = now_usec() + 50 * USEC_PER_MSEC;
+		server_accept(server, NULL);
+		close_fd(waits[n % ARRAY_SIZE(waits)]);
+		assert_true((waits[n++ % ARRAY_SIZE(waits)] = client_connect(&address)) >= 0);
+	}
+	assert_int_equal(engine_active(engine), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(waits); i++)
+		close_fd(waits[i]);
+	server_serve(server, true);
+	engine_end(engine);
+}
+
+/* ---- the selector is not asked ---- */
+
+static const char *said_of_selection(const struct engine *engine)
+{
+	const struct problem *problem = selection_problem(engine->service->selection);
+
+	return problem ? problem->text : "";
+}
+
+/* A young instance is looked at again and again, and what is missing is attached then. */
+static bool is_looked_at(const struct engine *engine)
+{
+	return engine->service->instances[0]->look_source ||
+	       engine->service->instances[1]->look_source;
+}
+
+/* Nobody waits for the answer: it may be led to the park, where nobody gives one. */
+static void come(void)
+{
+	struct address address = engine_address();
+	int fd = client_connect(&address);
+
+	assert_true(fd >= 0);
+	client_reset(fd);
+}
+
+static void a_selector_that_was_taken_off_is_attached_again(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct address address = engine_address();
+
+	(void)state;
+	engine_until(engine, !is_looked_at(engine));
+	assert_string_equal(said_of_selection(engine), "");
+	/* as where there is no guard */
+	guard_forget(plane_id(engine->service->plane));
+	assert_int_equal(server_take(engine->actors[0].server, SO_DETACH_REUSEPORT_BPF), 0);
+	hear_of_traffic(engine);
+	engine_until(engine, (come(), said_of_selection(engine)[0]));
+	if (!strstr(said_of_selection(engine), "connections come that it was not asked about"))
+		fail_msg("%s", said_of_selection(engine));
+	engine_until(engine, engine_rests(engine));
+	assert_int_equal(ask_often(&address, 64).of['A'], 64);
+	engine_end(engine);
+}
+
+/* ---- what settings do not name any more ---- */
+
+static size_t listeners(const struct engine *engine)
+{
+	size_t n;
+
+	plane_listeners(engine->service->plane, &n);
+	return n;
+}
+
+static void a_port_that_is_not_named_any_more_is_given_up(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct address other = rig_local(OTHER_PORT);
+
+	(void)state;
+	for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
+		struct asked *asked = engine_ask(engine);
+
+		assert_true(server_listen(engine->actors[i].server, &other, 0) >= 0);
+		server_serve(engine->actors[i].server, true);
+		instance_adopt(engine->service->instances[i], &asked->request);
+		wait_for(engine, asked);
+	}
+	assert_int_equal(listeners(engine), 2);
+	assert_int_equal(ask_often(&other, 64).of['A'], 64);
+	engine_configure(QUICK "Ports=8000\n");
+	service_reload(engine->service);
+	engine_until(engine, listeners(engine) == 1);
+	engine_until(engine, engine_rests(engine));
+	/* the kernel alone leads connections there, to both */
+	assert_in_range(ask_often(&other, 64).of['B'], 1, 63);
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
+/* ---- what is left of a drain ---- */
+
+static void what_is_left_at_the_deadline_of_a_drain_is_reset(void **state)
+{
+	struct engine *engine = begin_started("Settle=1ms\nDrainEnd=reset\n");
+	struct address address = engine_address();
+	struct asked *asked = engine_ask(engine);
+	int fd = client_connect(&address);
+	unsigned runs = engine->runs;
+
+	(void)state;
+	assert_int_equal(client_ask(fd), 'A');
+	call_drain(engine->service, 0, 50 * USEC_PER_MSEC, &asked->request);
+	wait_for(engine, asked);
+	if (!strstr(asked->text, "\"outcome\":\"reset\""))
+		fail_msg("%s", asked->text);
+	assert_int_equal(client_ask(fd), ANSWER_RESET);
+	assert_int_equal(engine->actors[0].play, PLAY_RUNNING);
+	assert_int_equal(engine->runs, runs);
+	close_fd(fd);
+	engine_end(engine);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_that_hangs_is_left_and_taken_back_when_it_serves),
+		cmocka_unit_test(it_is_left_also_where_all_queues_are_listed),
+		cmocka_unit_test(one_that_hangs_is_restarted),
+		cmocka_unit_test(one_that_accepts_now_and_then_stays),
+		cmocka_unit_test(a_selector_that_was_taken_off_is_attached_again),
+		cmocka_unit_test(a_port_that_is_not_named_any_more_is_given_up),
+		cmocka_unit_test(what_is_left_at_the_deadline_of_a_drain_is_reset),
+	};
+
+	return cases_run("watch", tests);
+}
