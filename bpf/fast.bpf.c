@@ -188,26 +188,29 @@ struct {
 
 /* ---- ends ---- */
 
+/* Each field by itself: compilers that share what two branches have in common would have a pointer
+ * into `ops` that the verifier refuses. */
 static __always_inline void read_end(struct bpf_sock_ops *ops, struct hs_fast_end *end)
 {
+	volatile struct bpf_sock_ops *from = ops;
 	__u32 *local = (__u32 *)end->local, *remote = (__u32 *)end->remote;
+	__u32 local4 = from->local_ip4, remote4 = from->remote_ip4;
 
 	end->netns_cookie = bpf_get_netns_cookie(ops);
-	end->local_port = (__u16)ops->local_port;
-	end->remote_port = (__u16)bpf_ntohl(ops->remote_port);
-	if (ops->family != AF_INET6) {
-		hs_map_ipv4(end->local, ops->local_ip4);
-		hs_map_ipv4(end->remote, ops->remote_ip4);
+	end->local_port = (__u16)from->local_port;
+	end->remote_port = (__u16)bpf_ntohl(from->remote_port);
+	local[0] = from->local_ip6[0];
+	local[1] = from->local_ip6[1];
+	local[2] = from->local_ip6[2];
+	local[3] = from->local_ip6[3];
+	remote[0] = from->remote_ip6[0];
+	remote[1] = from->remote_ip6[1];
+	remote[2] = from->remote_ip6[2];
+	remote[3] = from->remote_ip6[3];
+	if (from->family == AF_INET6)
 		return;
-	}
-	local[0] = ops->local_ip6[0];
-	local[1] = ops->local_ip6[1];
-	local[2] = ops->local_ip6[2];
-	local[3] = ops->local_ip6[3];
-	remote[0] = ops->remote_ip6[0];
-	remote[1] = ops->remote_ip6[1];
-	remote[2] = ops->remote_ip6[2];
-	remote[3] = ops->remote_ip6[3];
+	hs_map_ipv4(end->local, local4);
+	hs_map_ipv4(end->remote, remote4);
 }
 
 static __always_inline void turn_round(const struct hs_fast_end *end, struct hs_fast_end *ret)
@@ -519,12 +522,24 @@ static __always_inline void look_at_threads(struct end *own, __u64 now, struct h
 	look->alone = look->quiet_ns >= HS_FAST_QUIET_NS || is_alone(own);
 }
 
-/* The first record of a handshake: what comes after it the kernel may be told to take apart. */
 static __always_inline int is_tls(const struct sk_msg_md *msg)
 {
 	const __u8 *data = msg->data, *end = msg->data_end;
+	__u8 first[HS_FAST_HELLO] = {};
+	unsigned n = 0;
 
-	return data + 2 <= end && data[0] == 0x16 && data[1] == 0x03;
+	if (data + HS_FAST_HELLO <= end) {
+		__builtin_memcpy(first, data, HS_FAST_HELLO);
+		return hs_fast_is_hello(first, HS_FAST_HELLO);
+	}
+#pragma unroll
+	for (int i = 0; i < HS_FAST_HELLO - 1; i++) {
+		if (data + i + 1 > end)
+			break;
+		first[i] = data[i];
+		n = i + 1;
+	}
+	return hs_fast_is_hello(first, n);
 }
 
 static __always_inline int still_allowed(struct end *own)

@@ -163,6 +163,20 @@ _Static_assert(sizeof(struct hs_fast_state) == 16, "layout of map fast/state");
 /* Who has sent nothing for so long is not just sending. */
 #define HS_FAST_QUIET_NS 1000000000ULL
 
+/*
+ * The first record of a handshake of TLS: what comes after it the kernel may be told to take apart.
+ * Of a message that is shorter, or was cut in two, what there is of it. `n`: how many of the first
+ * bytes there are.
+ */
+#define HS_FAST_HELLO 10
+
+static inline int hs_fast_is_hello(const __u8 bytes[HS_FAST_HELLO], unsigned n)
+{
+	return n >= 2 && bytes[0] == 0x16 && bytes[1] == 3 && (n < 3 || bytes[2] <= 4) &&
+	       (n < 6 || bytes[5] == 1 || bytes[5] == 2) && (n < 7 || !bytes[6]) &&
+	       (n < 10 || bytes[9] == 3);
+}
+
 /* What is looked at before a message is sent. */
 struct hs_fast_look {
 	__u64 size;	/* of the message */

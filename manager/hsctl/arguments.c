@@ -48,6 +48,7 @@ enum {
 	LONG_HTTP,
 	LONG_EXIT,
 	LONG_SERVE,
+	LONG_FASTPATH,
 	LONG_TEXT /* + enum text_option */
 };
 
@@ -92,6 +93,7 @@ static const struct option long_options[] = {
 	{"http", no_argument, NULL, LONG_HTTP},
 	{"exit", no_argument, NULL, LONG_EXIT},
 	{"serve", no_argument, NULL, LONG_SERVE},
+	{"fastpath", no_argument, NULL, LONG_FASTPATH},
 	{"scenario", required_argument, NULL, LONG_TEXT + TEXT_SCENARIO},
 	{"repeat", required_argument, NULL, LONG_TEXT + TEXT_REPEAT},
 	{"rate", required_argument, NULL, LONG_TEXT + TEXT_RATE},
@@ -285,6 +287,7 @@ static const struct {
 	{LONG_HTTP, OPTION_AGENT},
 	{LONG_EXIT, OPTION_AGENT},
 	{LONG_SERVE, OPTION_AGENT},
+	{LONG_FASTPATH, OPTION_FASTPATH},
 };
 
 /* Which verbs take it; 0: all. */

@@ -343,9 +343,11 @@ static const struct verb verbs[] = {
 			   "service closely.\nExit code 0: all is in order, 1: something was "
 			   "found.\n\n"
 			   "      --peer=[USER@]HOST  of a front: whether the one there has the "
-			   "same\n",
+			   "same\n"
+			   "      --fastpath          only what the kernel makes of [FastPath], by "
+			   "trying\n",
 		.max = 1,
-		.options = OPTION_PEER,
+		.options = OPTION_PEER | OPTION_FASTPATH,
 		.local = true,
 		.run = verb_doctor,
 	},

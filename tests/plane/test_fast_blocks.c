@@ -53,7 +53,7 @@ static struct fast_stage open_stage(unsigned without)
 
 static int listen_for(struct fast_stage *stage, const struct run *run, struct sockaddr_storage *at)
 {
-	int fd = fast_stage_listen(stage, run->family, at), seconds = 5;
+	int fd = fast_stage_listen(stage, run->family, 0, at), seconds = 5;
 
 	assert_true(fd >= 0);
 	/* the server's end is not there before something has come */

@@ -13,6 +13,7 @@
 
 #include "core/doctor/doctor.h"
 #include "core/doctor/doctor_front.h"
+#include "core/doctor/fastability.h"
 #include "util/macro.h"
 
 static struct doctor_report report;
@@ -96,6 +97,34 @@ static void each_ability_is_a_check(void **state)
 		doctor_kernel(&report, results);
 		assert_found("", 0);
 		assert_int_equal(status_of(id), DOCTOR_SKIPPED);
+		results[i].verdict = ABILITY_WORKS;
+	}
+}
+
+static void what_is_vital_to_the_fast_path(void **state)
+{
+	struct ability_result results[FAST_ABILITY_COUNT];
+	struct problem sentence;
+
+	(void)state;
+	for (unsigned i = 0; i < FAST_ABILITY_COUNT; i++)
+		results[i] = (struct ability_result) {.verdict = ABILITY_WORKS};
+	assert_false(fast_ability_refuses(results, "6.1.0", &sentence));
+	for (unsigned i = 0; i < FAST_ABILITY_COUNT; i++) {
+		bool vital = fast_ability_vital() & 1U << i;
+
+		results[i] = (struct ability_result) {ABILITY_FAILS, "at some step"};
+		assert_int_equal(fast_ability_refuses(results, "6.1.0", &sentence), vital);
+		if (vital)
+			assert_non_null(strstr(sentence.text, "6.1.0"));
+		begin();
+		doctor_fastpath(&report, results);
+		assert_int_equal(report.n, FAST_ABILITY_COUNT);
+		assert_found(fast_ability_to_string(i), 1);
+		/* hsd may make no namespaces */
+		results[i].verdict = ABILITY_UNKNOWN;
+		assert_int_equal(fast_ability_refuses(results, "6.1.0", &sentence),
+				 vital && i != FAST_NAMESPACES);
 		results[i].verdict = ABILITY_WORKS;
 	}
 }
@@ -742,6 +771,7 @@ int main(void)
 		cmocka_unit_test(each_fault_of_a_front_is_found),
 		cmocka_unit_test(a_peer_has_the_same_or_it_is_told),
 		cmocka_unit_test(each_ability_is_a_check),
+		cmocka_unit_test(what_is_vital_to_the_fast_path),
 		cmocka_unit_test(sysctls_that_hurt),
 		cmocka_unit_test(faults_of_the_machine),
 		cmocka_unit_test(a_healthy_service_has_no_findings),

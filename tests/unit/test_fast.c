@@ -93,6 +93,22 @@ static void threads_are_not_overtaken(void **state)
 	assert_int_equal(CHANGED(look_.quiet_ns = 5, look_.queued = BUFFER), HS_FAST_WHY_FULL);
 }
 
+static void hellos(void **state)
+{
+	static const __u8 client[HS_FAST_HELLO] = {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3};
+	static const __u8 server[HS_FAST_HELLO] = {0x16, 3, 3, 0, 122, 2, 0, 0, 118, 3};
+	static const __u8 other[HS_FAST_HELLO] = {0x16, 3, 1, 2, 0, 7, 0, 1, 0xfc, 3};
+
+	(void)state;
+	for (unsigned n = 2; n <= HS_FAST_HELLO; n++) {
+		assert_true(hs_fast_is_hello(client, n));
+		assert_true(hs_fast_is_hello(server, n));
+		assert_int_equal(hs_fast_is_hello(other, n), n < 6);
+	}
+	assert_false(hs_fast_is_hello(client, 1));
+	assert_false(hs_fast_is_hello((const __u8 *)"GET / HTTP", HS_FAST_HELLO));
+}
+
 /* ---- the model ---- */
 
 #define MESSAGES 2000
@@ -196,6 +212,7 @@ int main(void)
 		cmocka_unit_test(each_reason),
 		cmocka_unit_test(half_of_the_buffer_is_tcps),
 		cmocka_unit_test(threads_are_not_overtaken),
+		cmocka_unit_test(hellos),
 		cmocka_unit_test(any_order_of_events),
 	};
 

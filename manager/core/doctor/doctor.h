@@ -55,6 +55,9 @@ bool doctor_fitness(struct doctor_report *report, const struct ability_result *a
 /* What the kernel can do: one check for each ability. */
 void doctor_kernel(struct doctor_report *report, const struct ability_result *abilities);
 
+/* What it makes of the fast path: likewise, FAST_ABILITY_COUNT of them. */
+void doctor_fastpath(struct doctor_report *report, const struct ability_result *results);
+
 /* Sysctls that can hurt, each a number. */
 enum doctor_sysctl {
 	SYSCTL_MIGRATE_REQ,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/doctor/doctor.h"
+#include "core/doctor/fastability.h"
 #include "util/macro.h"
 
 #define NEWER_KERNEL "Use a newer kernel"
@@ -162,6 +163,28 @@ void doctor_kernel(struct doctor_report *report, const struct ability_result *re
 {
 	for (unsigned i = 0; i < ABILITY_COUNT; i++)
 		judge_ability(report, (enum ability)i, &results[i]);
+}
+
+void doctor_fastpath(struct doctor_report *report, const struct ability_result *results)
+{
+	for (unsigned i = 0; i < FAST_ABILITY_COUNT; i++) {
+		struct doctor_advice advice = {.id = fast_ability_to_string(i)};
+		enum doctor_status status = DOCTOR_OK;
+
+		if (results[i].verdict == ABILITY_FAILS) {
+			status = DOCTOR_FINDING;
+			advice.why = fast_ability_why(i);
+			advice.remedy = fast_ability_remedy(i);
+		} else if (results[i].verdict == ABILITY_UNKNOWN) {
+			status = DOCTOR_SKIPPED;
+			advice.why = results[i].detail;
+		}
+		if (status == DOCTOR_FINDING)
+			doctor_add(report, status, &advice, "%s: not so on the fast path (%s)",
+				   fast_ability_what(i), results[i].detail);
+		else
+			doctor_add(report, status, &advice, "%s", fast_ability_what(i));
+	}
 }
 
 /* ---- sysctls ---- */

@@ -19,6 +19,7 @@ static const struct option_help rows[] = {
 	{"drain", "wait at most this long for the old connections", OFFER_WORDS, SPANS},
 	{"dry-run", "show the effect, do nothing", OFFER_NONE, NULL},
 	{"exit", "the exit code of keepalived's scripts", OFFER_NONE, NULL},
+	{"fastpath", "what the kernel makes of the fast path, by trying", OFFER_NONE, NULL},
 	{"follow", "go on as it happens", OFFER_NONE, NULL},
 	{"from", "of whom, or from which unit", OFFER_UNITS, NULL},
 	{"hash", "only the fingerprint", OFFER_NONE, NULL},

@@ -10,6 +10,9 @@
  * service: only what is wrong with it, also when it cannot be looked at. */
 void examine_all(const struct arguments *arguments, struct doctor_report *report);
 
+/* What the kernel makes of the fast path, by trying: some seconds. */
+void examine_fastpath(struct doctor_report *report);
+
 /* A service, with what of the machine concerns it. -ENOENT: it is not under hotstandby. With every
  * error `problem` says what failed. */
 int examine_service(const struct arguments *arguments, const char *service,

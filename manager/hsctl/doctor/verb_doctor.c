@@ -110,6 +110,13 @@ static int examine(const struct arguments *arguments, struct doctor_report *repo
 {
 	char service[SERVICE_NAME_MAX];
 
+	if (arguments->options & OPTION_FASTPATH) {
+		if (arguments->n)
+			return problem_set(problem, EXIT_USAGE,
+					   "--fastpath is about the kernel, and takes no service");
+		examine_fastpath(report);
+		return EXIT_DONE;
+	}
 	if (!arguments->n) {
 		examine_all(arguments, report);
 		return EXIT_DONE;

@@ -53,8 +53,8 @@ static int load(struct fast_stage *stage, unsigned without, struct problem *prob
 	stage->skel = fast_bpf__open();
 	if (!stage->skel)
 		return problem_set(problem, -errno, "opening the programs: %m");
-	stage->skel->rodata->hs_fast_without = without;
-	stage->skel->rodata->hs_fast_netns = netns;
+	stage->skel->rodata->hs_fast_without = without & ~FAST_STAGE_EVERYWHERE;
+	stage->skel->rodata->hs_fast_netns = without & FAST_STAGE_EVERYWHERE ? 0 : netns;
 	return load_object(stage->skel->obj, "the fast path", problem);
 }
 
@@ -131,10 +131,12 @@ int fast_stage_open(unsigned without, struct fast_stage *ret_stage, struct probl
 
 /* ---- connections ---- */
 
-static socklen_t set_loopback(int family, struct sockaddr_storage *ret_at)
+static socklen_t set_loopback(int family, uint16_t port, struct sockaddr_storage *ret_at)
 {
 	memset(ret_at, 0, sizeof(*ret_at));
 	ret_at->ss_family = (sa_family_t)family;
+	/* at the same place in both families */
+	((struct sockaddr_in *)ret_at)->sin_port = htons(port);
 	if (family == AF_INET6) {
 		((struct sockaddr_in6 *)ret_at)->sin6_addr = in6addr_loopback;
 		return sizeof(struct sockaddr_in6);
@@ -145,20 +147,23 @@ static socklen_t set_loopback(int family, struct sockaddr_storage *ret_at)
 
 static uint16_t port_of(const struct sockaddr_storage *at)
 {
-	/* at the same place in both families */
 	return ntohs(((const struct sockaddr_in *)at)->sin_port);
 }
 
-int fast_stage_listen(struct fast_stage *stage, int family, struct sockaddr_storage *ret_at)
+int fast_stage_listen(struct fast_stage *stage, int family, uint16_t port_wanted,
+		      struct sockaddr_storage *ret_at)
 {
 	_cleanup_(close_fdp) int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int share = 1;
 	struct hs_fast_port port = {.client = FAST_STAGE_CLIENT};
 	struct hs_tag tag = {.service_id = FAST_STAGE_SERVICE};
-	socklen_t size = set_loopback(family, ret_at);
+	socklen_t size = set_loopback(family, port_wanted, ret_at);
 	uint32_t one = 1;
 	int r;
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)ret_at, size) < 0 || listen(fd, BACKLOG) < 0 ||
+	/* others may come beside */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &share, sizeof(share)) < 0 ||
+	    bind(fd, (struct sockaddr *)ret_at, size) < 0 || listen(fd, BACKLOG) < 0 ||
 	    getsockname(fd, (struct sockaddr *)ret_at, &size) < 0)
 		return -errno;
 	port.port = port_of(ret_at);

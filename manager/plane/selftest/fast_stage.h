@@ -15,6 +15,8 @@
 #define FAST_STAGE_SERVICE 1
 #define FAST_STAGE_CLIENT  1
 
+#define FAST_STAGE_EVERYWHERE (1U << 31)
+
 struct fast_bpf;
 
 struct fast_stage {
@@ -22,14 +24,17 @@ struct fast_stage {
 	int cgroup, accept_link, connect_link;
 };
 
-/* `without`: enum hs_fast_without. In the network namespace of the caller. With an error there is a
+/* `without`: enum hs_fast_without, or FAST_STAGE_EVERYWHERE: also in other network namespaces than
+ * the caller's. With an error there is a
  * sentence; -EPERM and -EACCES say nothing about the kernel. */
 int fast_stage_open(unsigned without, struct fast_stage *ret_stage, struct problem *problem);
 void fast_stage_close(struct fast_stage *stage);
 
-/* A listening socket of the service, on a port of the kernel's choice at the loopback address of
- * this family; `ret_at` (sizeof(struct sockaddr_storage)) is where. Returns it, or -errno. */
-int fast_stage_listen(struct fast_stage *stage, int family, struct sockaddr_storage *ret_at);
+/* A listening socket of the service, on this port (0 = of the kernel's choice) at the loopback
+ * address of this family; `ret_at` (sizeof(struct sockaddr_storage)) is where. Returns it, or
+ * -errno. */
+int fast_stage_listen(struct fast_stage *stage, int family, uint16_t port_wanted,
+		      struct sockaddr_storage *ret_at);
 /* Connects, and accepts. The caller closes both. -errno. */
 int fast_stage_connect(const struct sockaddr_storage *at, int listener, int *ret_client,
 		       int *ret_server);

@@ -20,6 +20,7 @@
 
 struct selftest {
 	struct ability_result *results; /* shared with the child */
+	size_t size;			/* of these */
 	pid_t child;			/* 0 = it has ended */
 	int pidfd;
 };
@@ -28,8 +29,6 @@ DEFINE_CLEANUP(struct selftest, selftest_free)
 
 /* Those that are needed take a fiftieth of it; what is slower is no reason to refuse. */
 #define REFUSAL_WAIT_MS 3000
-
-#define RESULTS_SIZE (ABILITY_COUNT * sizeof(struct ability_result))
 
 static void (*const checks[])(struct ability_result *result) = {
 	[ABILITY_SELECT] = selftest_select,
@@ -66,7 +65,7 @@ static void (*const checks[])(struct ability_result *result) = {
 };
 _Static_assert(ARRAY_SIZE(checks) == ABILITY_COUNT, "a function for each test");
 
-static int loopback_up(void)
+int selftest_loopback_up(void)
 {
 	_cleanup_(close_fdp) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
@@ -87,7 +86,7 @@ static int enter_namespace(unsigned what)
 	if (what >= ABILITY_LOADS_SELECTOR)
 		return 0;
 	if (unshare(CLONE_NEWNET) == 0)
-		return loopback_up();
+		return selftest_loopback_up();
 	return errno == EPERM && is_tried_anywhere(what) ? 0 : -errno;
 }
 
@@ -102,17 +101,21 @@ static void run_check(unsigned what, struct ability_result *result)
 		checks[what](result);
 }
 
-static void run_checks(uint32_t which, struct ability_result *results)
+static const struct selftest_suite abilities = {ABILITY_COUNT, run_check};
+
+static void run_suite(const struct selftest_suite *suite, uint32_t which,
+		      struct ability_result *results)
 {
-	for (unsigned i = 0; i < ABILITY_COUNT; i++)
+	for (unsigned i = 0; i < suite->n; i++)
 		if (which & (1U << i))
-			run_check(i, &results[i]);
+			suite->run(i, &results[i]);
 }
 
 /* In the child. It must not outlive its parent, nor keep a duplicate of anything: a listening
  * socket that its owner closes meanwhile would not be closed. Its end of the pipe, which goes with
  * the rest, tells that this is done. */
-static void be_child(pid_t parent, uint32_t which, struct ability_result *results)
+static void be_child(pid_t parent, const struct selftest_suite *suite, uint32_t which,
+		     struct ability_result *results)
 {
 	sigset_t none;
 
@@ -121,10 +124,11 @@ static void be_child(pid_t parent, uint32_t which, struct ability_result *result
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (getppid() == parent)
-		run_checks(which, results);
+		run_suite(suite, which, results);
 }
 
-static int start_child(struct selftest *selftest, uint32_t which)
+static int start_child(struct selftest *selftest, const struct selftest_suite *suite,
+		       uint32_t which)
 {
 	_cleanup_(close_fdp) int here = -1, there = -1;
 	pid_t parent = getpid();
@@ -141,7 +145,7 @@ static int start_child(struct selftest *selftest, uint32_t which)
 		return -errno;
 	}
 	if (!selftest->child) {
-		be_child(parent, which, selftest->results);
+		be_child(parent, suite, which, selftest->results);
 		_exit(0);
 	}
 	there = close_fd(there);
@@ -150,7 +154,8 @@ static int start_child(struct selftest *selftest, uint32_t which)
 	return selftest->pidfd < 0 ? -errno : 0;
 }
 
-int selftest_start(uint32_t which, struct selftest **ret_selftest)
+int selftest_start_suite(const struct selftest_suite *suite, uint32_t which,
+			 struct selftest **ret_selftest)
 {
 	_cleanup_(selftest_freep) struct selftest *selftest = calloc(1, sizeof(*selftest));
 	void *memory;
@@ -159,19 +164,25 @@ int selftest_start(uint32_t which, struct selftest **ret_selftest)
 	if (!selftest)
 		return -ENOMEM;
 	selftest->pidfd = -1;
-	memory =
-		mmap(NULL, RESULTS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	selftest->size = suite->n * sizeof(*selftest->results);
+	memory = mmap(NULL, selftest->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	if (memory == MAP_FAILED)
 		return -errno;
 	selftest->results = memory;
-	for (unsigned i = 0; i < ABILITY_COUNT; i++)
+	for (unsigned i = 0; i < suite->n; i++)
 		selftest_set(&selftest->results[i], ABILITY_UNKNOWN,
 			     "the test did not come to its end");
-	r = start_child(selftest, which);
+	r = start_child(selftest, suite, which);
 	if (r < 0)
 		return r;
 	*ret_selftest = steal_ptr(&selftest);
 	return 0;
+}
+
+int selftest_start(uint32_t which, struct selftest **ret_selftest)
+{
+	return selftest_start_suite(&abilities, which, ret_selftest);
 }
 
 int selftest_fd(const struct selftest *selftest)
@@ -220,7 +231,7 @@ struct selftest *selftest_free(struct selftest *selftest)
 	end_child(selftest);
 	close_fd(selftest->pidfd);
 	if (selftest->results)
-		munmap(selftest->results, RESULTS_SIZE);
+		munmap(selftest->results, selftest->size);
 	free(selftest);
 	return NULL;
 }

@@ -9,6 +9,9 @@
 void selftest_set(struct ability_result *result, enum ability_verdict verdict, const char *template,
 		  ...) __attribute__((format(printf, 3, 4)));
 
+/* In the network namespace that we are in. */
+int selftest_loopback_up(void);
+
 /* ---- selftest_select.c: the selector ---- */
 void selftest_select(struct ability_result *result);
 void selftest_migration(struct ability_result *result);
