@@ -51,6 +51,14 @@ struct {
 	__type(value, struct hs_decap_counts);
 } hs_decap_counts SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, HS_DECAP_PEERS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hs_decap_peer);
+	__type(value, __u32);
+} hs_decap_peers SEC(".maps");
+
 /* For user space alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -275,6 +283,18 @@ static __always_inline __u32 *find_service(struct __sk_buff *skb, const struct i
 	return service && is_local(skb, inner->source, inner->dest, inner->ipv6) ? service : NULL;
 }
 
+/* ---- whom it has to do with ---- */
+
+static __always_inline int is_peer(__u32 service, const __u8 ip[16], __u32 flag)
+{
+	struct hs_decap_peer key = {.length = 32 + 128, .service_id = service};
+	__u32 *flags;
+
+	__builtin_memcpy(key.ip, ip, 16);
+	flags = bpf_map_lookup_elem(&hs_decap_peers, &key);
+	return !flags || *flags & flag;
+}
+
 /* ---- whether it is known here ---- */
 
 /* While cookies are handed out, the answer to one looks like this. */
@@ -426,13 +446,15 @@ int hs_decap(struct __sk_buff *skb)
 	if (!may_be_packed(skb) || read_outer(skb, &outer) || read_inner(skb, &outer, &inner))
 		return GO_ON;
 	service = find_service(skb, &inner);
-	if (!service || !is_local(skb, outer.source, outer.dest, outer.ipv6))
+	if (!service || !is_peer(*service, outer.source, HS_DECAP_FROM) ||
+	    !is_local(skb, outer.source, outer.dest, outer.ipv6))
 		return GO_ON;
 	counts = bpf_map_lookup_elem(&hs_decap_counts, service);
 	if (!counts)
 		return GO_ON;
 	/* where no other host is named there is nothing to be looked for */
-	if (outer.has_second && !is_same(outer.second, outer.dest) && is_stranger(skb, &inner)) {
+	if (outer.has_second && !is_same(outer.second, outer.dest) && is_stranger(skb, &inner) &&
+	    is_peer(*service, outer.second, HS_DECAP_TO)) {
 		hs_count(counts->passed_on);
 		return pass_on(skb, &outer);
 	}

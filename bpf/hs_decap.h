@@ -37,6 +37,24 @@ struct hs_decap_counts {
 };
 _Static_assert(sizeof(struct hs_decap_counts) == 32, "layout of map decap/counts");
 
+/*
+ * Key of map "peers" (LPM trie), value: enum hs_decap_peer_flag: whom a service has to do with.
+ * What none is found for, as long as its service has not said anything, may do both.
+ */
+#define HS_DECAP_PEERS_MAX 16384
+
+enum hs_decap_peer_flag {
+	HS_DECAP_FROM = 1 << 0, /* what it has packed is unpacked */
+	HS_DECAP_TO = 1 << 1,	/* it may be a second host */
+};
+
+struct hs_decap_peer {
+	__u32 length; /* in bits of what follows */
+	__u32 service_id;
+	__u8 ip[16];
+};
+_Static_assert(sizeof(struct hs_decap_peer) == 24, "layout of map decap/peers");
+
 /* The one value of map "state" (array). Writer: user space. */
 struct hs_decap_state {
 	__u32 layout; /* HS_DECAP_LAYOUT */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/canary.h"
 #include "util/macro.h"
 #include "util/parse.h"
 
@@ -215,6 +216,38 @@ static int add_host(void *object, const struct setting_text *text)
 	return r ? r : place_host(front, text, &host, slot);
 }
 
+static int add_prefix(struct config_front *front, const struct setting_text *text, const char *word)
+{
+	struct hs_prefix prefix;
+
+	if (prefix_parse(word, &prefix) < 0)
+		return setting_refuse(text, "takes addresses and networks, like 192.0.2.10, "
+					    "10.0.0.0/24 or 2001:db8::/64.");
+	for (unsigned i = 0; i < front->n_decap_from; i++)
+		if (!memcmp(&front->decap_from[i], &prefix, sizeof(prefix)))
+			return 0;
+	if (front->n_decap_from == CONFIG_DECAP_FROM_MAX)
+		return setting_refuse(text, "is one too many; allowed are up to %d.",
+				      CONFIG_DECAP_FROM_MAX);
+	front->decap_from[front->n_decap_from++] = prefix;
+	return 0;
+}
+
+static int add_decap_from(void *object, const struct setting_text *text)
+{
+	struct config_front *front = object, before = *front;
+	char word[HOST_WORD_MAX];
+	int r = 0;
+
+	if (!*text->value)
+		front->n_decap_from = 0;
+	for (const char *p = text->value; !r && next_word(&p, word);)
+		r = add_prefix(front, text, word);
+	if (r < 0)
+		*front = before;
+	return r;
+}
+
 static int set_device(void *object, const struct setting_text *text)
 {
 	struct config_front *front = object;
@@ -260,6 +293,10 @@ static const struct setting settings[] = {
 	{FRONT, "Decap", "no",
 	 "On a host: takes packets for the service that a front with Mode=ipip has encapsulated.",
 	 FIELD(SWITCH, decap)},
+	{FRONT, "DecapFrom", "",
+	 "Likewise: fronts and hosts whose packets are taken. Empty: anybody's. May stand several "
+	 "times.",
+	 OTHER(add_decap_from, "networks"), .list = true},
 };
 
 const struct setting *config_front_key(size_t index)

@@ -17,6 +17,7 @@
 #define CONFIG_FRONT_SECTION	   "Front"
 #define CONFIG_FRONT_ADDRESSES_MAX 8
 #define CONFIG_FRONT_WEIGHT_MAX	   10U
+#define CONFIG_DECAP_FROM_MAX	   32
 #define CONFIG_AGENT_PORT	   9790 /* units/hotstandby-agent@.socket */
 
 /* flows remembered; a power of 2 is not asked for */
@@ -57,6 +58,8 @@ struct config_front {
 	unsigned agent_port;		       /* Agent=: of the hosts; 0 = none is asked */
 	unsigned flows, new_flows;	       /* Flows=, NewFlows= */
 	bool decap;			       /* Decap=: of a host */
+	unsigned n_decap_from;		       /* DecapFrom=; 0 = whoever has packed it */
+	struct hs_prefix decap_from[CONFIG_DECAP_FROM_MAX];
 };
 
 /* Whether its slots are hosts. */

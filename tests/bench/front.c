@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What a front's programs cost a frame, by BPF_PROG_TEST_RUN: the device's program and the
- * service's behind it, of a TCP flow that is known. Cases take turns, a batch each; "empty program"
- * is there to compare with.
+ * service's behind it, of a TCP flow that is known, and lasts unless it is called young. Cases take
+ * turns, a batch each; "empty program" is there to compare with.
  *
  * A frame is another one behind the program. Where it still is for the service (dsr; nat to a host
  * that has the service's own address) the kernel runs the program over it many times in a row. The
@@ -15,6 +15,7 @@
 #include "../plane/stand.h"
 #include "bench.h"
 #include "hs_front.h"
+#include "plane/plane_state.h"
 
 #define ROUNDS	 15
 #define REPEATS	 200 /* within what a TTL lasts */
@@ -26,21 +27,22 @@
 struct front_case {
 	const char *name;
 	int mode; /* enum front_mode, or NO_FRONT */
-	bool ipv6, alone;
+	bool ipv6, alone, young;
 	struct samples samples;
 };
 
 static struct front_case cases[] = {
-	{"dsr", FRONT_DSR, false, false, {0}},
-	{"dsr, IPv6", FRONT_DSR, true, false, {0}},
-	{"nat", FRONT_NAT, false, false, {0}},
-	{"nat, IPv6", FRONT_NAT, true, false, {0}},
-	{"empty program", NO_FRONT, false, false, {0}},
-	{"dsr, alone", FRONT_DSR, false, true, {0}},
-	{"ipip, alone", FRONT_IPIP, false, true, {0}},
-	{"ipip, IPv6, alone", FRONT_IPIP, true, true, {0}},
-	{"nat, alone", FRONT_NAT, false, true, {0}},
-	{"empty program, alone", NO_FRONT, false, true, {0}},
+	{"dsr", FRONT_DSR, false, false, false, {0}},
+	{"dsr, young", FRONT_DSR, false, false, true, {0}},
+	{"dsr, IPv6", FRONT_DSR, true, false, false, {0}},
+	{"nat", FRONT_NAT, false, false, false, {0}},
+	{"nat, IPv6", FRONT_NAT, true, false, false, {0}},
+	{"empty program", NO_FRONT, false, false, false, {0}},
+	{"dsr, alone", FRONT_DSR, false, true, false, {0}},
+	{"ipip, alone", FRONT_IPIP, false, true, false, {0}},
+	{"ipip, IPv6, alone", FRONT_IPIP, true, true, false, {0}},
+	{"nat, alone", FRONT_NAT, false, true, false, {0}},
+	{"empty program, alone", NO_FRONT, false, true, false, {0}},
 };
 
 static int empty_program(void)
@@ -88,6 +90,23 @@ static void measure(struct front_case *c, int program, uint32_t ifindex, const s
 	samples_add(&c->samples, values[n / 2]);
 }
 
+/* As if it had begun long ago: with the next packet it lasts. */
+static void make_old(const struct stand *stand)
+{
+	struct hs_front_flow_key key;
+	struct hs_front_flow flow;
+	int fd;
+
+	rig_check(
+		pin_open(pin_path("%s/" HS_PIN_FRONT "/young", stand->rig->plane->folder.text).text,
+			 &fd) == 0);
+	rig_check(!bpf_map_get_next_key(fd, NULL, &key) && !bpf_map_lookup_elem(fd, &key, &flow));
+	flow.begun_ns -= 2 * NSEC_PER_SEC;
+	flow.marks |= HS_FRONT_ANSWERED;
+	rig_check(!bpf_map_update_elem(fd, &key, &flow, BPF_EXIST));
+	close_fd(fd);
+}
+
 /* With the flow known, and in nat no other address behind it than before. */
 static struct stand start(struct rig *rig, const struct front_case *c, struct frame *frame)
 {
@@ -103,6 +122,11 @@ static struct stand start(struct rig *rig, const struct front_case *c, struct fr
 	spec.flags = ACK;
 	*frame = syn = frame_make(&spec);
 	rig_check(stand_run(&stand, &syn) == XDP_TX);
+	if (!c->young) {
+		make_old(&stand);
+		syn = frame_make(&spec);
+		rig_check(stand_run(&stand, &syn) == XDP_TX);
+	}
 	if (c->mode == FRONT_NAT)
 		stand_same_address(&stand, c->ipv6 ? SERVICE6 : SERVICE);
 	return stand;

@@ -153,6 +153,7 @@ struct hosts hosts_begin(struct rig *rig, bool offload)
 struct unpacking {
 	const struct address *addresses;
 	size_t n;
+	struct decap_terms terms;
 };
 
 static int unpack(void *userdata)
@@ -163,16 +164,22 @@ static int unpack(void *userdata)
 
 	for (size_t i = 0; i < unpacking->n; i++)
 		all[i] = &unpacking->addresses[i];
-	if (decap_apply(HOSTS_SERVICE_ID, all, unpacking->n, "", &problem) < 0)
+	if (decap_apply(HOSTS_SERVICE_ID, all, unpacking->n, &unpacking->terms, &problem) < 0)
 		rig_fail(__FILE__, __LINE__, "%s", problem.text);
 	return 0;
 }
 
 void hosts_unpack(const struct server *host, const struct address *addresses, size_t n)
 {
+	hosts_unpack_of(host, addresses, n, NULL, 0);
+}
+
+void hosts_unpack_of(const struct server *host, const struct address *addresses, size_t n,
+		     const struct hs_prefix *from, size_t n_from)
+{
 	struct netns netns;
 
 	rig_check(netns_of_process(host->pid, &netns) == 0);
-	netns_run(&netns, unpack, &(struct unpacking) {addresses, n});
+	netns_run(&netns, unpack, &(struct unpacking) {addresses, n, {"", from, n_from}});
 	close_fd(netns.fd);
 }

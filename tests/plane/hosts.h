@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "hs_abi.h"
 #include "rig.h"
 #include "server.h"
 
@@ -34,6 +35,10 @@ struct address hosts_address(const uint8_t ip[16], uint16_t port, bool udp);
 
 /* A host unpacks what comes for these; see plane/front/decap.h. Both have one set of pins here. */
 void hosts_unpack(const struct server *host, const struct address *addresses, size_t n);
+
+/* The same of these alone; see DecapFrom=. */
+void hosts_unpack_of(const struct server *host, const struct address *addresses, size_t n,
+		     const struct hs_prefix *from, size_t n_from);
 
 /* A command of a shell in the network of a server, or in our own (NULL); it must succeed. */
 void hosts_run(const struct server *where, const char *template, ...)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "core/canary.h"
 #include "frames.h"
 #include "hosts.h"
 #include "plane/bpf/tc.h"
@@ -31,6 +32,7 @@ struct scene {
 	char front_mac[18], host_mac[2][18];
 	bool ipv6, in_ipv6; /* the client's packets; those that they come in */
 	bool udp;
+	const char *second_text; /* instead of a host's address */
 };
 
 struct flow {
@@ -163,7 +165,9 @@ static void send_in(const struct scene *scene, const struct frame_spec *spec, un
 		.source = scene->in_ipv6 ? "fd09::1" : "10.9.0.1",
 		.dest = host_text(scene, host),
 		.inner = &inner,
-		.second = second == NOBODY ? NULL : host_text(scene, second),
+		.second = second == NOBODY     ? NULL
+			  : scene->second_text ? scene->second_text
+					       : host_text(scene, second),
 	});
 	assert_int_equal(send(scene->wire, outer.bytes, outer.n, 0), outer.n);
 }
@@ -527,7 +531,70 @@ static void one_that_has_just_ended_stays(void **state)
 	end(&scene);
 }
 
+/* ---- of whom ---- */
+
+static void unpack_of(const struct scene *scene, const char *from)
+{
+	struct address address = service_of(scene);
+	struct hs_prefix prefix;
+
+	assert_int_equal(prefix_parse(from, &prefix), 0);
+	hosts_unpack_of(scene->hosts.a, &address, 1, &prefix, 1);
+}
+
+/* A second host that is on none of this host's networks is none, unless it is named. */
+static void a_second_host_far_away_is_none(void **state)
+{
+	struct scene scene = {0};
+	struct flow flow = {.port = 40000, .sequence = 1, .expected = 1};
+	struct frame_spec spec = client_spec(&scene, &flow);
+	struct address address = service_of(&scene);
+
+	begin(*state, &scene);
+	spec.to_mac = scene.host_mac[0];
+	spec.from_mac = scene.front_mac;
+	spec.flags = WIRE_ACK;
+	hosts_run(scene.hosts.a, "ip route add default via 10.9.0.1");
+	scene.second_text = "203.0.113.200";
+	send_in(&scene, &spec, 0, 1);
+	assert_int_equal(expect(&scene, &flow, 0).flags & WIRE_RST, WIRE_RST);
+	assert_int_equal(totals().passed_on, 0);
+	unpack_of(&scene, "0.0.0.0/0");
+	send_in(&scene, &spec, 0, 1);
+	rig_until(totals().passed_on == 1);
+	/* and again */
+	hosts_unpack(scene.hosts.a, &address, 1);
+	send_in(&scene, &spec, 0, 1);
+	assert_int_equal(expect(&scene, &flow, 0).flags & WIRE_RST, WIRE_RST);
+	assert_int_equal(totals().passed_on, 1);
+	end(&scene);
+}
+
+/* What somebody else has packed is left to the kernel, which has no tunnel here. */
+static void what_others_have_packed_is_left_alone(void **state)
+{
+	struct scene scene = {0};
+	struct flow flow;
+
+	begin(*state, &scene);
+	unpack_of(&scene, "10.9.0.12");
+	flow = (struct flow) {.port = 40000, .sequence = 5000};
+	send_tcp(&scene, &flow, WIRE_SYN, 0, 0, NOBODY);
+	unpack_of(&scene, "10.9.0.1");
+	flow = handshake(&scene, 40001, 0, NOBODY);
+	send_tcp(&scene, &flow, WIRE_ACK, 0, 0, NOBODY);
+	assert_int_equal(ask_tcp(&scene, &flow, 0, NOBODY), 'A');
+	/* B is no second host for it */
+	flow = (struct flow) {.port = 40002, .sequence = 1, .expected = 1};
+	assert_int_equal(ask_tcp(&scene, &flow, 0, 1), ANSWER_RESET);
+	assert_int_equal(totals().passed_on, 0);
+	assert_int_equal(totals().packets, 4);
+	end(&scene);
+}
+
 /* ---- making and taking away ---- */
+
+static const struct decap_terms on_device = {.device = HOSTS_DEVICE}, on_all = {.device = ""};
 
 static void two_services_on_one_address(void **state)
 {
@@ -539,7 +606,7 @@ static void two_services_on_one_address(void **state)
 
 	begin(*state, &scene);
 	other.port = PORT + 1;
-	assert_int_equal(decap_apply(HOSTS_SERVICE_ID + 1, all, 1, HOSTS_DEVICE, NULL), 0);
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID + 1, all, 1, &on_device, NULL), 0);
 	assert_int_equal(decap_remove(HOSTS_SERVICE_ID + 1), 0);
 	assert_int_equal(decap_totals(HOSTS_SERVICE_ID + 1, &counts), -ENOENT);
 	flow = handshake(&scene, 40000, 0, NOBODY);
@@ -554,9 +621,9 @@ static void nothing_is_left(void **state)
 	const struct address *all[] = {&address};
 	uint32_t ifindex = hosts_begin(*state, false).ifindex;
 
-	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, all, 1, "", NULL), 0);
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, all, 1, &on_all, NULL), 0);
 	assert_true(tc_program(ifindex, TC_INGRESS, TC_PLACE_DECAP));
-	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, all, 1, "", NULL), 0);
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, all, 1, &on_all, NULL), 0);
 	assert_int_equal(decap_remove(HOSTS_SERVICE_ID), 0);
 	assert_false(tc_program(ifindex, TC_INGRESS, TC_PLACE_DECAP));
 	assert_int_equal(access(HS_PIN_ROOT "/%decap", F_OK), -1);
@@ -569,7 +636,9 @@ static void a_device_that_is_not_there(void **state)
 	struct problem problem = {0};
 
 	(void)state;
-	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, NULL, 0, "none0", &problem), -ENODEV);
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, NULL, 0,
+				     &(struct decap_terms) {.device = "none0"}, &problem),
+			 -ENODEV);
 	assert_non_null(strstr(problem.text, "on device none0"));
 }
 
@@ -581,12 +650,12 @@ static void another_build_takes_its_place(void **state)
 	uint64_t build = 1;
 	int fd;
 
-	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, all, 1, HOSTS_DEVICE, NULL), 0);
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, all, 1, &on_device, NULL), 0);
 	before = tc_program(ifindex, TC_INGRESS, TC_PLACE_DECAP);
 	assert_int_equal(pin_open(HS_PIN_ROOT "/%decap/build", &fd), 0);
 	assert_int_equal(bpf_map_update_elem(fd, &zero, &build, BPF_ANY), 0);
 	close(fd);
-	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, all, 1, HOSTS_DEVICE, NULL), 0);
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, all, 1, &on_device, NULL), 0);
 	assert_int_not_equal(tc_program(ifindex, TC_INGRESS, TC_PLACE_DECAP), before);
 	assert_int_equal(decap_remove(HOSTS_SERVICE_ID), 0);
 }
@@ -614,6 +683,8 @@ int main(void)
 		BARE_CASE(a_cookie_stays),
 		BARE_CASE(once_only),
 		BARE_CASE(one_that_has_just_ended_stays),
+		BARE_CASE(a_second_host_far_away_is_none),
+		BARE_CASE(what_others_have_packed_is_left_alone),
 		BARE_CASE(two_services_on_one_address),
 		BARE_CASE(nothing_is_left),
 		BARE_CASE(a_device_that_is_not_there),

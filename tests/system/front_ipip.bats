@@ -31,7 +31,7 @@ settings() {
 
 host() {
 	fleet_host "$@" && fleet_behind "$1" $address/32 || return 1
-	printf '[Front]\nDecap=yes\n' >"$(container_root "$1")/etc/hotstandby/app.conf"
+	printf '[Front]\nDecap=yes\nDecapFrom=10.0.0.0/24\n' >"$(container_root "$1")/etc/hotstandby/app.conf"
 	on "$1" systemctl reload hsd
 }
 

@@ -106,7 +106,7 @@ static void test_keys(void **state)
 	memset(&config.fastpath, 0, sizeof(config.fastpath));
 	for (n = 0; (key = config_key(n)); n++)
 		assert_int_equal(config_set(&config, key->section, key->name, "", NULL), 0);
-	assert_int_equal(n, 50);
+	assert_int_equal(n, 51);
 	assert_true(same(&config, &fresh));
 	assert_null(config_key(SIZE_MAX));
 }
@@ -157,6 +157,14 @@ static void test_front(void **state)
 	set_front(&config, "Host", "10.0.0.14 slot=3 weight=50%");
 	set_front(&config, "Host", "10.0.0.12 weight=2");
 	assert_int_equal(config_settle(&config, "app", NULL), 0);
+	set_front(&config, "DecapFrom", "10.0.0.21, 10.1.0.0/16");
+	set_front(&config, "DecapFrom", "2001:db8::/64 10.0.0.21");
+	assert_int_equal(config.front.n_decap_from, 3);
+	assert_int_equal(config.front.decap_from[1].length, 96 + 16);
+	assert_true(config_set(&config, "Front", "DecapFrom", "10.0.0.0/33", NULL) < 0);
+	assert_int_equal(config.front.n_decap_from, 3);
+	set_front(&config, "DecapFrom", "");
+	assert_int_equal(config.front.n_decap_from, 0);
 	assert_true(config_is_front(&config.front));
 	assert_int_equal(config.slots, 4);
 	assert_int_equal(config.front.n_addresses, 2);

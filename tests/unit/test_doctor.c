@@ -316,6 +316,23 @@ static void judge(const struct example *example)
 	doctor_service(&report, &example->service);
 }
 
+/* What anybody may have packed. */
+static void unpacking_is_open_or_not(void **state)
+{
+	struct example *example = healthy();
+
+	(void)state;
+	judge(example);
+	assert_false(is_checked("service.decap"));
+	example->service.config.front.decap = true;
+	judge(example);
+	assert_int_equal(status_of("service.decap"), DOCTOR_FINDING);
+	assert_non_null(strstr(found("service.decap")->remedy, "DecapFrom="));
+	example->service.config.front.n_decap_from = 1;
+	judge(example);
+	assert_int_equal(status_of("service.decap"), DOCTOR_OK);
+}
+
 static void replay_that_works_and_that_does_not(void **state)
 {
 	struct example *example = healthy();
@@ -776,6 +793,7 @@ int main(void)
 		cmocka_unit_test(faults_of_the_machine),
 		cmocka_unit_test(a_healthy_service_has_no_findings),
 		cmocka_unit_test(flows_that_stay),
+		cmocka_unit_test(unpacking_is_open_or_not),
 		cmocka_unit_test(replay_that_works_and_that_does_not),
 		cmocka_unit_test(an_exclusive_service_has_one_instance),
 		cmocka_unit_test(each_fault_is_found_once),

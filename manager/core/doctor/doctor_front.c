@@ -157,3 +157,24 @@ void doctor_front(struct doctor_report *report, const struct doctor_front *front
 	judge_hosts(report, front);
 	judge_peer(report, front);
 }
+
+void doctor_decap(struct doctor_report *report, const struct config_front *front)
+{
+	static const struct doctor_advice open = {
+		"service.decap",
+		"Who can send packets here gets clients' addresses of his choice past what filters "
+		"them before",
+		"Name the fronts and the other hosts: DecapFrom= in section [Front], then run: "
+		"systemctl reload hsd"};
+	static const struct doctor_advice fine = {.id = "service.decap"};
+
+	if (!front->decap)
+		return;
+	if (front->n_decap_from)
+		doctor_add(report, DOCTOR_OK, &fine,
+			   "Packets are unpacked of those that DecapFrom= "
+			   "names");
+	else
+		doctor_add(report, DOCTOR_FINDING, &open,
+			   "Decap=yes unpacks what anybody has packed");
+}

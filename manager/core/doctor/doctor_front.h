@@ -33,4 +33,6 @@ struct doctor_front {
 	struct problem peer_problem; /* why it cannot be */
 };
 
+/* Of a service on a host. */
+void doctor_decap(struct doctor_report *report, const struct config_front *front);
 void doctor_front(struct doctor_report *report, const struct doctor_front *front);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/doctor/doctor.h"
+#include "core/doctor/doctor_front.h"
 #include "core/setup/collector.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -611,6 +612,7 @@ void doctor_service(struct doctor_report *report, const struct doctor_service *s
 	judge_room(report, service);
 	judge_flow(report, service);
 	judge_replay(report, service);
+	doctor_decap(report, &service->config.front);
 	judge_ports(report, service);
 	judge_park(report, service);
 	judge_held(report, service);

@@ -18,6 +18,7 @@
 #include "plane/bpf/pins.h"
 #include "plane/bpf/pinset.h"
 #include "plane/bpf/tc_devices.h"
+#include "plane/front/decap_peers.h"
 #include "util/macro.h"
 
 #define FOLDER	  HS_PIN_ROOT "/" HS_PIN_DECAP
@@ -26,7 +27,7 @@
 #define PROGRAM(fd) (&(const struct tc_program) {TC_INGRESS, TC_PLACE_DECAP, fd}), 1
 
 struct decap {
-	int program_fd, ports_fd, counts_fd, devices_fd;
+	int program_fd, ports_fd, counts_fd, devices_fd, peers_fd;
 };
 
 DEFINE_CLEANUP(struct decap_bpf, decap_bpf__destroy)
@@ -37,6 +38,7 @@ static void decap_close(struct decap *decap)
 	close_fd(decap->ports_fd);
 	close_fd(decap->counts_fd);
 	close_fd(decap->devices_fd);
+	close_fd(decap->peers_fd);
 }
 
 /* ---- pins ---- */
@@ -49,6 +51,8 @@ static int open_maps(struct decap *decap)
 		r = pin_open(PIN("counts"), &decap->counts_fd);
 	if (!r)
 		r = pin_open(PIN("devices"), &decap->devices_fd);
+	if (!r)
+		r = pin_open(PIN("peers"), &decap->peers_fd);
 	return r ?: pin_open(PIN("program"), &decap->program_fd);
 }
 
@@ -100,6 +104,7 @@ static int make_pins(struct problem *problem)
 		{PIN("ports"), skel->maps.hs_decap_ports},
 		{PIN("counts"), skel->maps.hs_decap_counts},
 		{PIN("devices"), skel->maps.hs_decap_devs},
+		{PIN("peers"), skel->maps.hs_decap_peers},
 		{PIN("build"), skel->maps.hs_decap_build},
 	};
 	struct pinset set = {"the program that unpacks",
@@ -283,13 +288,6 @@ int decap_totals(uint32_t service_id, struct decap_totals *ret_totals)
 
 /* ---- devices ---- */
 
-static bool has_ip(const struct ifaddrs *one)
-{
-	return one->ifa_addr &&
-	       (one->ifa_addr->sa_family == AF_INET || one->ifa_addr->sa_family == AF_INET6) &&
-	       !(one->ifa_flags & IFF_LOOPBACK);
-}
-
 /* Else there is no header before that of IP, and the program would look for one. */
 static bool is_ethernet(const char *device)
 {
@@ -317,7 +315,7 @@ static int put_on_all(const struct decap *decap)
 	if (getifaddrs(&all) < 0)
 		return -errno;
 	for (const struct ifaddrs *one = all; !r && one; one = one->ifa_next)
-		if (has_ip(one) && is_ethernet(one->ifa_name))
+		if (decap_peers_is_there(one) && is_ethernet(one->ifa_name))
 			r = put_on(decap, one->ifa_name);
 	freeifaddrs(all);
 	return r;
@@ -326,19 +324,21 @@ static int put_on_all(const struct decap *decap)
 /* ---- from outside ---- */
 
 static int apply(const struct decap *decap, uint32_t service_id,
-		 const struct address *const *addresses, size_t n, const char *device)
+		 const struct address *const *addresses, size_t n, const struct decap_terms *terms)
 {
 	int r = add_counts(decap->counts_fd, service_id);
 
 	if (!r)
+		r = decap_peers_set(decap->peers_fd, service_id, terms->from, terms->n_from);
+	if (!r)
 		r = set_ports(decap->ports_fd, service_id, addresses, n);
-	return r ?: *device ? put_on(decap, device) : put_on_all(decap);
+	return r ?: *terms->device ? put_on(decap, terms->device) : put_on_all(decap);
 }
 
 int decap_apply(uint32_t service_id, const struct address *const *addresses, size_t n,
-		const char *device, struct problem *problem)
+		const struct decap_terms *terms, struct problem *problem)
 {
-	_cleanup_(decap_close) struct decap decap = {-1, -1, -1, -1};
+	_cleanup_(decap_close) struct decap decap = {-1, -1, -1, -1, -1};
 	_cleanup_(close_fdp) int lock = -1;
 	int r = pinset_open(open_pins, make_pins, &decap, problem);
 
@@ -346,12 +346,12 @@ int decap_apply(uint32_t service_id, const struct address *const *addresses, siz
 		return r;
 	r = pins_lock(FOLDER, 1, &lock);
 	if (!r)
-		r = apply(&decap, service_id, addresses, n, device);
+		r = apply(&decap, service_id, addresses, n, terms);
 	return r ? problem_set(
 			   problem, r,
 			   "what a front has put its packets into cannot be taken off them%s%s: "
 			   "%s",
-			   *device ? " on device " : "", device, strerror(-r))
+			   *terms->device ? " on device " : "", terms->device, strerror(-r))
 		 : 0;
 }
 
@@ -364,7 +364,7 @@ static bool has_services(int counts_fd)
 
 int decap_remove(uint32_t service_id)
 {
-	_cleanup_(close_fdp) int lock = -1, ports = -1, counts = -1;
+	_cleanup_(close_fdp) int lock = -1, ports = -1, counts = -1, peers = -1;
 	int r;
 
 	if (access(FOLDER, F_OK))
@@ -376,6 +376,8 @@ int decap_remove(uint32_t service_id)
 		forget_ports(ports, service_id);
 		restore_addresses(ports);
 	}
+	if (!pin_open(PIN("peers"), &peers))
+		decap_peers_forget(peers, service_id);
 	if (!pin_open(PIN("counts"), &counts)) {
 		bpf_map_delete_elem(counts, &service_id);
 		if (has_services(counts))

@@ -15,15 +15,24 @@
 #include <stdint.h>
 
 #include "core/address.h"
+#include "hs_abi.h"
 #include "util/problem.h"
 
+/* Which packets these are. */
+struct decap_terms {
+	const char *device; /* the only one that they come by; "": all that have an address */
+	/* fronts, and the other hosts: what these have packed is unpacked, and one of them may be a
+	 * second host. None: all, and whoever is on a network of a device that has an address */
+	const struct hs_prefix *from;
+	size_t n_from;
+};
+
 /*
- * The service listens on these; those in other network namespaces are left out. `device`: the only
- * one that such packets come by; "": all that have an address. Programs of another build are
- * replaced. Again is no harm. With an error there is a sentence.
+ * The service listens on these; those in other network namespaces are left out. Programs of another
+ * build are replaced. Again is no harm. With an error there is a sentence.
  */
 int decap_apply(uint32_t service_id, const struct address *const *addresses, size_t n,
-		const char *device, struct problem *problem);
+		const struct decap_terms *terms, struct problem *problem);
 /* With the last service: off all devices, the pins away. 0 also when there is nothing. */
 int decap_remove(uint32_t service_id);
 

@@ -23,13 +23,14 @@ static int apply(struct service *service, struct problem *problem)
 	size_t n;
 	struct listener **listeners = plane_listeners(service->plane, &n);
 	_cleanup_(freep) const struct address **addresses = calloc(n ?: 1, sizeof(*addresses));
+	const struct config_front *front = &service->config.front;
+	const struct decap_terms terms = {front->device, front->decap_from, front->n_decap_from};
 
 	if (!addresses)
 		return problem_set(problem, -ENOMEM, "no memory");
 	for (size_t i = 0; i < n; i++)
 		addresses[i] = &listeners[i]->address;
-	return decap_apply(plane_id(service->plane), addresses, n, service->config.front.device,
-			   problem);
+	return decap_apply(plane_id(service->plane), addresses, n, &terms, problem);
 }
 
 void unpacking_follow(struct service *service)
