@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "plane/bpf/accounting.h"
+#include "plane/fast/fast.h"
 #include "plane/fast/fast_times.h"
 #include "plane/plane_front.h"
 #include "util/clock.h"
@@ -189,4 +190,34 @@ int plane_each_connection(const struct plane *plane,
 	if (open_once(plane_accounting(plane), &census, &reason) < 0)
 		return each_of_ports(plane, &port);
 	return census_list(census, plane_id(plane), each_corrected, &corrected);
+}
+
+/* ---- what is sent the fast way ---- */
+
+struct sent {
+	const struct accounting *accounting;
+	unsigned slot;
+	uint64_t bytes;
+};
+
+static int add_sent(const struct hs_fast_pair *pair, void *userdata)
+{
+	const struct hs_tag born = {.service_id = pair->service_id, .slot = (uint16_t)pair->slot};
+	struct sent *sent = userdata;
+
+	if (accounting_slot_of(sent->accounting, pair->server_cookie, &born) == sent->slot)
+		sent->bytes += pair->directions[HS_FAST_SERVER].fast_bytes;
+	return 0;
+}
+
+uint64_t plane_fast_sent(const struct plane *plane, unsigned slot)
+{
+	struct sent sent = {plane_accounting(plane), slot, 0};
+	struct fast *fast;
+
+	if (!sent.accounting || fast_attach(&fast))
+		return 0;
+	(void)fast_each_pair(fast, plane_id(plane), add_sent, &sent);
+	fast_free(fast);
+	return sent.bytes;
 }

@@ -22,3 +22,7 @@ int plane_census(const struct plane *plane, uint64_t idle_usec,
 int plane_each_connection(const struct plane *plane,
 			  int (*each)(const struct connection *connection, void *userdata),
 			  void *userdata);
+
+/* What the instance in this slot has sent the fast way on connections that live, in bytes: TCP
+ * knows nothing of it, so it is none of what motion.h tells. */
+uint64_t plane_fast_sent(const struct plane *plane, unsigned slot);

@@ -11,6 +11,7 @@
 
 #include "plane/fast/fast.h"
 #include "plane/kernel/cgroup.h"
+#include "plane/plane_census.h"
 
 #define PORT 8080
 #define UNIT "client.service"
@@ -132,6 +133,8 @@ static void is_on_it(void **state, const struct address *listens, const struct a
 	fd = connect_in(&scene.group, to);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(client_ask(fd), 'A');
+	assert_int_equal(plane_fast_sent(scene.rig->plane, 0), 3);
+	assert_int_equal(plane_fast_sent(scene.rig->plane, 1), 0);
 	assert_true(find_pair(scene.fast, scene.rig, &pair));
 	assert_int_equal(pair.client, fast_client(UNIT));
 	assert_int_equal(pair.end.local_port, PORT);
@@ -326,6 +329,8 @@ static void a_connection_moves_with_its_bytes(void **state)
 	gets_all(scene.servers.b, "x", 2);
 	server_serve(scene.servers.b, true);
 	assert_int_equal(client_ask(fd), 'B');
+	assert_int_equal(plane_fast_sent(scene.rig->plane, 0), 0);
+	assert_int_equal(plane_fast_sent(scene.rig->plane, 1), 1);
 	assert_int_equal(counts_of(scene.fast, scene.rig, 0).fast_bytes[HS_FAST_CLIENT], 3);
 	close(fd);
 	fast_free(scene.fast);
