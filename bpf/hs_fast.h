@@ -197,6 +197,7 @@ struct hs_fast_look {
 enum hs_fast_without {
 	HS_FAST_WITHOUT_ORDER = 1 << 0,
 	HS_FAST_WITHOUT_FLOW = 1 << 1,
+	HS_FAST_WITHOUT_CARE = 1 << 2, /* for threads */
 };
 
 /*
@@ -230,7 +231,8 @@ static inline enum hs_fast_why hs_fast_decide(const struct hs_fast_look *look, u
 		return HS_FAST_WHY_GONE;
 	if (look->tls)
 		return HS_FAST_WHY_TLS;
-	if (look->way == HS_FAST_FAST && !hs_fast_may_leave(look))
+	if (look->way == HS_FAST_FAST && !(without & HS_FAST_WITHOUT_CARE) &&
+	    !hs_fast_may_leave(look))
 		return HS_FAST_WHY_NONE;
 	if (!look->allowed)
 		return HS_FAST_WHY_CLOSED;

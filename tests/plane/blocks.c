@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "rig.h"
 
@@ -231,4 +232,98 @@ struct blocks_wrong blocks_run(const struct blocks *blocks)
 		if (parts[i ^ 1].wrong.wrong)
 			return parts[i ^ 1].wrong;
 	return (struct blocks_wrong) {0};
+}
+
+/* ---- threads ---- */
+
+#define CROWD_MAX 8
+
+struct message {
+	uint32_t size, thread, number, check;
+};
+
+struct sender {
+	int fd;
+	unsigned thread, messages;
+	uint32_t most;
+	uint64_t state;
+	pthread_t id;
+};
+
+static void *send_messages(void *userdata)
+{
+	struct sender *sender = userdata;
+	uint8_t *buffer = malloc(sizeof(struct message) + sender->most);
+
+	rig_check(buffer);
+	for (unsigned i = 0; i < sender->messages; i++) {
+		struct message head = {.thread = sender->thread, .number = i};
+
+		head.size = (uint32_t)(blocks_next(&sender->state) % sender->most);
+		head.check = head.size ^ head.thread << 24 ^ head.number;
+		memcpy(buffer, &head, sizeof(head));
+		memset(buffer + sizeof(head), (int)(head.thread + head.number), head.size);
+		rig_check(send_all(sender->fd, buffer, sizeof(head) + head.size));
+	}
+	free(buffer);
+	return NULL;
+}
+
+static bool receive(int fd, void *to, size_t n)
+{
+	uint8_t *at = to;
+	ssize_t r;
+
+	for (; n; at += r, n -= (size_t)r) {
+		r = recv(fd, at, n, 0);
+		if (r <= 0)
+			return false;
+	}
+	return true;
+}
+
+static const char *read_messages(int fd, unsigned n, uint32_t most)
+{
+	uint32_t next[CROWD_MAX] = {0};
+	uint8_t *body = malloc(most);
+	const char *wrong = NULL;
+
+	rig_check(body);
+	while (!wrong && n--) {
+		struct message head;
+
+		if (!receive(fd, &head, sizeof(head)) || head.size >= most ||
+		    head.thread >= CROWD_MAX ||
+		    head.check != (head.size ^ head.thread << 24 ^ head.number))
+			wrong = "a message is torn";
+		else if (head.number != next[head.thread]++)
+			wrong = "messages of a thread are not in order";
+		else if (!receive(fd, body, head.size))
+			wrong = "it ends too early";
+		for (uint32_t i = 0; !wrong && i < head.size; i++)
+			if (body[i] != (uint8_t)(head.thread + head.number))
+				wrong = "another message is within one";
+	}
+	free(body);
+	return wrong;
+}
+
+const char *blocks_crowd(const int ends[2], unsigned n_threads, unsigned messages, uint32_t most,
+			 uint64_t seed)
+{
+	struct timeval patience = {.tv_sec = 5};
+	struct sender senders[CROWD_MAX];
+	const char *wrong;
+
+	rig_check(n_threads <= CROWD_MAX);
+	rig_check(!setsockopt(ends[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)));
+	for (unsigned i = 0; i < n_threads; i++) {
+		senders[i] = (struct sender) {ends[0], i, messages, most, seed * CROWD_MAX + i, 0};
+		rig_check(!pthread_create(&senders[i].id, NULL, send_messages, &senders[i]));
+	}
+	poll(NULL, 0, (int)(seed % 3));
+	wrong = read_messages(ends[1], n_threads * messages, most);
+	for (unsigned i = 0; i < n_threads; i++)
+		pthread_join(senders[i].id, NULL);
+	return wrong;
 }

@@ -39,3 +39,12 @@ void blocks_fill(const struct blocks *blocks, unsigned side, uint64_t at, uint8_
 void blocks_send(const struct blocks *blocks, unsigned side, uint64_t at, uint32_t n);
 /* A number that follows from the one before. */
 uint64_t blocks_next(uint64_t *state);
+
+/*
+ * Threads that send at one end at the same time, none waiting for another: each message, of up to
+ * `most` bytes, has to arrive in one piece, and those of one thread in order. `n_threads` times
+ * `messages` of them have to fit into the buffers, for TCP itself tears what has to wait. The
+ * reader begins when some are there. Returns what is wrong with them, or NULL.
+ */
+const char *blocks_crowd(const int ends[2], unsigned n_threads, unsigned messages, uint32_t most,
+			 uint64_t seed);

@@ -288,12 +288,55 @@ static void who_does_not_read_stops_the_writer(void **state)
 	}
 }
 
+/* ---- threads ---- */
+
+/* How many of so many connections had a message torn by another thread's. */
+static unsigned crowd(unsigned without, unsigned times, struct hs_fast_counts *ret_counts)
+{
+	struct fast_stage stage = open_stage(without);
+	const int large = 16 << 20;
+	unsigned torn = 0;
+
+	for (unsigned i = 0; i < times; i++) {
+		struct run run = {.family = AF_INET};
+		const char *wrong;
+
+		connect_for(&stage, &run);
+		/* root may have more than others */
+		assert_int_equal(setsockopt(run.blocks.ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &large,
+					    sizeof(large)),
+				 0);
+		wrong = blocks_crowd(run.blocks.ends, 4, 200, 3000, i);
+		torn += wrong != NULL;
+		if (wrong && !without)
+			print_error("connection %u: %s\n", i, wrong);
+		hang_up(&run);
+	}
+	*ret_counts = fast_stage_counts(&stage);
+	fast_stage_close(&stage);
+	return torn;
+}
+
+static void messages_of_threads_stay_whole(void **state)
+{
+	struct hs_fast_counts counts;
+
+	(void)state;
+	assert_int_equal(crowd(0, 300, &counts), 0);
+	print_message(
+		"# threads: %ju bytes fast, %ju by TCP, %ju went over; without care %u of 300 "
+		"torn\n",
+		(uintmax_t)counts.fast_bytes[0], (uintmax_t)counts.tcp_bytes[0],
+		(uintmax_t)counts.why[HS_FAST_WHY_FULL], crowd(HS_FAST_WITHOUT_CARE, 300, &counts));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BARE_CASE(early_bytes_are_first),
 		BARE_CASE(once_by_tcp_always_by_tcp),
 		BARE_CASE(who_does_not_read_stops_the_writer),
+		BARE_CASE(messages_of_threads_stay_whole),
 		BARE_CASE(streams_arrive_whole),
 	};
 
