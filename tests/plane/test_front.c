@@ -15,6 +15,7 @@
 
 #include "core/spread.h"
 #include "hs_front.h"
+#include "plane/front/device_pins.h"
 #include "plane/plane_front.h"
 #include "plane/plane_state.h"
 #include "plane/table.h"
@@ -1218,6 +1219,53 @@ static void another_program_on_the_device_is_named(void **state)
 	stand_end(&stand);
 }
 
+/* ---- devices ---- */
+
+#define OTHER_DEVICE "front.9"
+#define OTHER_PINS   HS_PIN_ROOT "/" HS_PIN_FRONTS "/front%2E9"
+
+static void make_other_device(void)
+{
+	stand_command("ip link add " OTHER_DEVICE " type veth peer name wire9");
+	stand_command("ip link set " OTHER_DEVICE " up");
+}
+
+/* As when its maker was killed before he had taken it off the device. */
+static void leave_behind(const struct stand *stand, const char *device)
+{
+	_cleanup_(device_pins_close) struct device_pins pins = DEVICE_PINS_NONE;
+	struct hs_front_port key = {.port = htons(443), .protocol = IPPROTO_TCP};
+	_cleanup_(close_fdp) int lock = -1;
+	struct problem problem = {0};
+	struct device_facts facts;
+	uint32_t index;
+
+	assert_int_equal(front_address_parse(SERVICE, key.ip), 0);
+	assert_int_equal(device_ask(device, &facts), 0);
+	assert_int_equal(device_pins_enter(&lock, &problem), 0);
+	assert_int_equal(device_pins_prepare(device, &facts, &pins, &problem), 0);
+	assert_int_equal(device_pins_index(&pins, stand->rig->plane->control->service_id, &index),
+			 0);
+	assert_int_equal(device_pins_set_ports(&pins, index, &key, 1), 0);
+}
+
+static void what_is_left_on_another_device_goes(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	const struct plane *plane = stand.rig->plane;
+
+	make_other_device();
+	leave_behind(&stand, OTHER_DEVICE);
+	assert_true(is_pinned(OTHER_PINS "/link"));
+	stand_apply(&stand);
+	assert_false(is_pinned(OTHER_PINS));
+	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
+	leave_behind(&stand, OTHER_DEVICE);
+	assert_int_equal(front_remove(plane->folder.text, plane->control->service_id), 0);
+	assert_false(is_pinned(HS_PIN_ROOT "/" HS_PIN_FRONTS));
+	stand_end(&stand);
+}
+
 /* ---- several services ---- */
 
 static void each_service_has_its_ports(void **state)
@@ -1344,6 +1392,7 @@ int main(void)
 		CASE(a_rule_comes_before_the_word),
 		CASE(settings_that_cannot_be_are_refused),
 		CASE(another_program_on_the_device_is_named),
+		CASE(what_is_left_on_another_device_goes),
 		CASE(each_service_has_its_ports),
 		CASE(what_is_refused_leaves_the_maps),
 		CASE(ports_come_and_go),

@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <linux/if_link.h>
 #include <string.h>
@@ -464,7 +465,7 @@ static void detach(const struct device_pins *pins)
 		(void)bpf_link_detach(link);
 }
 
-int device_pins_leave(struct device_pins *pins, uint32_t service_id)
+static int leave(struct device_pins *pins, uint32_t service_id)
 {
 	int r = 0;
 
@@ -478,8 +479,39 @@ int device_pins_leave(struct device_pins *pins, uint32_t service_id)
 	if (has_users(pins))
 		return r;
 	detach(pins);
-	r = pins_remove(pins->folder.text) ?: r;
-	device_pins_close(pins);
+	return pins_remove(pins->folder.text) ?: r;
+}
+
+/* What folder_of() has made of it. */
+static void name_of(const char *folder, char name[IFNAMSIZ])
+{
+	size_t n = 0;
+	unsigned byte;
+
+	for (; *folder && n + 1 < IFNAMSIZ; folder++) {
+		if (*folder == '%' && sscanf(folder + 1, "%2X", &byte) == 1) {
+			name[n++] = (char)byte;
+			folder += 2;
+		} else {
+			name[n++] = *folder;
+		}
+	}
+	name[n] = '\0';
+}
+
+void device_pins_leave(const char *but, uint32_t service_id)
+{
+	_cleanup_(closedirp) DIR *folder = opendir(FOLDER);
+	const struct dirent *entry;
+	char name[IFNAMSIZ];
+
+	while (folder && (entry = readdir(folder))) {
+		_cleanup_(device_pins_close) struct device_pins pins = DEVICE_PINS_NONE;
+
+		name_of(entry->d_name, name);
+		if (*name != '.' && (!but || strcmp(name, but)) && !device_pins_open(name, &pins))
+			(void)leave(&pins, service_id);
+	}
+	/* only if nobody is on any device */
 	rmdir(FOLDER);
-	return r;
 }

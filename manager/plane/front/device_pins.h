@@ -54,5 +54,7 @@ int device_pins_may_have(const struct device_pins *pins, uint32_t index,
 int device_pins_set_ports(const struct device_pins *pins, uint32_t index,
 			  const struct hs_front_port *keys, size_t n);
 
-/* Nothing here is for it any more; if it was the last, all of it goes, the program, too. */
-int device_pins_leave(struct device_pins *pins, uint32_t service_id);
+/* Nothing on any device is for it any more, but on that of this name (NULL: none). Where it was the
+ * last, all of it goes, the program, too. Also what somebody has left who was killed before he had
+ * changed from one device to another. */
+void device_pins_leave(const char *but, uint32_t service_id);

@@ -270,15 +270,6 @@ static int put_to_work(struct making *making)
 						making->keys->n);
 }
 
-/* Where it was before. */
-static void leave_device(const char *name, uint32_t service_id)
-{
-	_cleanup_(device_pins_close) struct device_pins pins = DEVICE_PINS_NONE;
-
-	if (!device_pins_open(name, &pins))
-		(void)device_pins_leave(&pins, service_id);
-}
-
 static int make(struct making *making, const char *name, struct problem *problem)
 {
 	char before[IFNAMSIZ];
@@ -298,10 +289,12 @@ static int make(struct making *making, const char *name, struct problem *problem
 			problem_set(problem, r, "cannot put the front on %s to work: %s", name,
 				    strerror(-r));
 	}
-	if (r < 0 && strcmp(before, name) && making->front->device.state)
-		(void)device_pins_leave(&making->front->device, making->service_id);
-	else if (!r && *before && strcmp(before, name))
-		leave_device(before, making->service_id);
+	if (r < 0 && strcmp(before, name)) {
+		device_pins_close(&making->front->device);
+		device_pins_leave(before, making->service_id);
+	} else if (!r) {
+		device_pins_leave(name, making->service_id);
+	}
 	return r;
 }
 
@@ -347,7 +340,6 @@ int front_apply(const char *folder, uint32_t service_id, const struct front_maps
 
 int front_remove(const char *folder, uint32_t service_id)
 {
-	_cleanup_(front_freep) struct front *front = NULL;
 	_cleanup_(close_fdp) int lock = -1;
 	struct problem unused;
 	int r;
@@ -357,10 +349,6 @@ int front_remove(const char *folder, uint32_t service_id)
 	r = device_pins_enter(&lock, &unused);
 	if (r < 0)
 		return r;
-	if (!front_open_any(folder, &front) && *front->shared->device)
-		leave_device((const char *)front->shared->device, service_id);
-	r = pins_remove(pin_path("%s/" HS_PIN_FRONT, folder).text);
-	/* only if nobody is on any device */
-	rmdir(HS_PIN_ROOT "/" HS_PIN_FRONTS);
-	return r;
+	device_pins_leave(NULL, service_id);
+	return pins_remove(pin_path("%s/" HS_PIN_FRONT, folder).text);
 }
