@@ -14,6 +14,8 @@
 #include "plane/table.h"
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
+#include "service/whole/calls_slot.h"
+#include "service/whole/status.h"
 
 #define QUICK "Settle=1ms\nDrain=0\n"
 #define FRONT "[Front]\nDevice=front0\nAgent=0\nPorts=53/udp\nAddress=198.51.100.10\n"
@@ -176,6 +178,138 @@ static void who_is_drained_is_not_kept(void **state)
 	engine_end(engine);
 }
 
+/* ---- what is said of it ---- */
+
+static json_object *member(json_object *object, const char *key)
+{
+	json_object *value;
+
+	if (!json_object_object_get_ex(object, key, &value))
+		fail_msg("no %s in %s", key, json_object_to_json_string(object));
+	return value;
+}
+
+static const char *text_of(json_object *object, const char *key)
+{
+	return json_object_get_string(member(object, key)) ?: "null";
+}
+
+static json_object *slot_of(json_object *service, unsigned slot)
+{
+	return json_object_array_get_idx(member(service, "slots"), slot);
+}
+
+static void its_hosts_are_told_as_they_are(void **state)
+{
+	struct engine *engine = begin_front();
+	struct service_report report;
+	json_object *said;
+
+	(void)state;
+	lose_neighbour(12);
+	engine_until(engine, taking(engine) == 5);
+	said = service_to_json(engine->service, true);
+	assert_string_equal(text_of(slot_of(said, 0), "host"), "192.0.2.11");
+	assert_string_equal(text_of(slot_of(said, 0), "mac"), "02:00:00:00:00:11");
+	assert_string_equal(text_of(slot_of(said, 0), "unit"), "null");
+	assert_string_equal(text_of(slot_of(said, 0), "reached"), "true");
+	assert_string_equal(text_of(slot_of(said, 1), "host"), "192.0.2.12");
+	assert_string_equal(text_of(slot_of(said, 1), "reached"), "false");
+	said = (json_object_put(said), service_to_json(engine->service, true));
+	assert_string_equal(text_of(member(said, "front"), "device"), "front0");
+	assert_string_equal(text_of(member(said, "front"), "addresses"), "[ \"198.51.100.10\" ]");
+	assert_string_equal(text_of(member(said, "front"), "no_host"), "0");
+	json_object_put(said);
+	service_report(engine->service, &report);
+	assert_int_equal(report.n_listeners, 1);
+	assert_int_equal(report.listeners[0].port, 53);
+	assert_true(report.listeners[0].udp);
+	engine_end(engine);
+}
+
+/* ---- what it is asked for ---- */
+
+static void expect_words(const struct asked *asked, bool done, const char *words)
+{
+	assert_true(asked->answered);
+	if (asked->done != done || !strstr(asked->text, words))
+		fail_msg("\"%s\" is not \"%s\"", asked->text, words);
+}
+
+static void adopt_host(struct engine *engine, unsigned slot, bool done, const char *words)
+{
+	struct asked *asked = engine_ask(engine);
+
+	call_adopt(engine->service->instances[slot], &asked->request);
+	expect_words(asked, done, words);
+}
+
+static void one_that_was_drained_is_taken_back(void **state)
+{
+	struct engine *engine = begin_front();
+
+	(void)state;
+	drain(engine, 1);
+	assert_int_equal(taking(engine), 5);
+	adopt_host(engine, 1, true, "web: host 1 takes new connections");
+	assert_int_equal(taking(engine), 7);
+	assert_false(plane_is_drained(engine->service->plane, 1));
+	/* one that is not well waits until it is */
+	drain(engine, 1);
+	lose_neighbour(12);
+	engine_until(engine, engine_state(engine, 1) != SLOT_LEAVING);
+	adopt_host(engine, 1, true, "as soon as it is found well");
+	assert_int_equal(taking(engine), 5);
+	rig_check(!system("ip neigh replace 192.0.2.12 lladdr 02:00:00:00:00:12 dev front0 "
+			  "nud permanent"));
+	engine_until(engine, taking(engine) == 7);
+	reload(engine, QUICK FRONT FIRST THIRD);
+	adopt_host(engine, 1, false, "web has no host 1");
+	engine_end(engine);
+}
+
+static void what_is_done_to_instances_is_refused(void **state)
+{
+	struct switchover_call call = {.to = 1,
+				       .settle_usec = USEC_INFINITY,
+				       .drain_usec = USEC_INFINITY,
+				       .then = "restart"};
+	struct upgrade_order order = {.smoke = "", .ready_usec = USEC_INFINITY};
+	struct engine *engine = begin_front();
+	struct asked *asked[4];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(asked); i++)
+		asked[i] = engine_ask(engine);
+	call_prepare(engine->service->instances[0], &asked[0]->request);
+	expect_words(asked[0], false, "slot 0 is a host, not an instance of web@0.service");
+	call_retire(engine->service->instances[0], &asked[1]->request);
+	expect_words(asked[1], false, "hsctl drain web 0 takes its clients away");
+	call_switchover(engine->service, &call, &asked[2]->request);
+	expect_words(asked[2], false, "so there is no --then=stop or restart");
+	call_upgrade(engine->service, &order, &asked[3]->request);
+	expect_words(asked[3], false, "so there is no upgrade");
+	assert_int_equal(taking(engine), 7);
+	assert_int_equal(engine_active(engine), 0);
+	engine_end(engine);
+}
+
+/* ---- its device ---- */
+
+static void a_device_that_comes_back_is_a_front_again(void **state)
+{
+	struct engine *engine = begin_front();
+
+	(void)state;
+	rig_check(!system("ip link del front0"));
+	engine_until(engine, strstr(engine->service->problem.text, "front0"));
+	make_device();
+	engine_until(engine, !engine->service->problem.text[0]);
+	engine_until(engine, taking(engine) == 7);
+	assert_true(front_device(plane_front(engine->service->plane)));
+	engine_end(engine);
+}
+
 /* Whatever the settings say, those who serve go on. */
 static void instances_do_not_become_hosts(void **state)
 {
@@ -225,6 +359,10 @@ int main(void)
 		cmocka_unit_test(the_last_host_of_a_table_can_be_taken_out),
 		cmocka_unit_test(the_last_hosts_go_on_when_none_is_well),
 		cmocka_unit_test(who_is_drained_is_not_kept),
+		cmocka_unit_test(its_hosts_are_told_as_they_are),
+		cmocka_unit_test(one_that_was_drained_is_taken_back),
+		cmocka_unit_test(what_is_done_to_instances_is_refused),
+		cmocka_unit_test(a_device_that_comes_back_is_a_front_again),
 		cmocka_unit_test(instances_do_not_become_hosts),
 		cmocka_unit_test(hosts_do_not_become_instances),
 	};

@@ -47,13 +47,24 @@ static char who_serves(void)
 	return ask(&address);
 }
 
-static void expect_refusal(const struct asked *asked, const char *words)
+static void expect_failure(const struct asked *asked, enum request_failure failure,
+			   const char *words)
 {
 	assert_true(asked->answered);
 	assert_false(asked->done);
-	assert_int_equal(asked->failure, REQUEST_REFUSED);
+	assert_int_equal(asked->failure, failure);
 	if (!strstr(asked->text, words))
 		fail_msg("\"%s\" does not say \"%s\"", asked->text, words);
+}
+
+static void expect_refusal(const struct asked *asked, const char *words)
+{
+	expect_failure(asked, REQUEST_REFUSED, words);
+}
+
+static void expect_invalid(const struct asked *asked, const char *words)
+{
+	expect_failure(asked, REQUEST_INVALID, words);
 }
 
 static void wait_for(struct engine *engine, const struct asked *asked)
@@ -365,6 +376,49 @@ static void a_change_without_a_standby_is_refused(void **state)
 }
 
 /* What has no timer would never end. */
+/* Whoever asks may ask for anything. */
+static void what_makes_no_sense_is_refused(void **state)
+{
+	const struct switchover_call slow = {.to = 1,
+					     .settle_usec = CONFIG_SETTLE_MAX + 1,
+					     .then = ""},
+				     strange = {.to = 1, .then = "dance"},
+				     far = {.to = HS_SLOTS_MAX, .then = "keep"};
+	const struct upgrade_order late = {.smoke = "", .hold_usec = CONFIG_DRAIN_MAX + 1};
+	const struct canary_call by_moon = {.share = 1, .to = 1, .by = "moon", .from = ""},
+				 whole = {.share = 65536, .to = 1, .by = "client", .from = ""};
+	struct engine *engine = begin_started(QUICK);
+	struct service *service = engine->service;
+	uint64_t word = plane_word(service->plane);
+	struct asked *asked[10];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(asked); i++)
+		asked[i] = engine_ask(engine);
+	call_switchover(service, &slow, &asked[0]->request);
+	expect_invalid(asked[0], "settle may be 10 minutes at the most");
+	call_switchover(service, &strange, &asked[1]->request);
+	expect_invalid(asked[1], "\"dance\" is not keep, stop or restart");
+	call_switchover(service, &far, &asked[2]->request);
+	expect_refusal(asked[2], "web has no slot 16");
+	call_upgrade(service, &late, &asked[3]->request);
+	expect_invalid(asked[3], "a time is longer than 7d");
+	call_drain(service, 0, CONFIG_DRAIN_MAX + 1, &asked[4]->request);
+	expect_invalid(asked[4], "the deadline may be 7 days at the most");
+	call_set_policy(service, "fair", &asked[5]->request);
+	expect_invalid(asked[5], "\"fair\" is not standby, parity or hash");
+	call_set_canary(service, &by_moon, &asked[6]->request);
+	expect_invalid(asked[6], "\"moon\" is not connection or client");
+	call_set_canary(service, &whole, &asked[7]->request);
+	expect_invalid(asked[7], "the share is 0 to 65535");
+	call_cancel_upgrade(service, &asked[8]->request);
+	expect_refusal(asked[8], "no upgrade is under way");
+	call_cancel_drain(service, &asked[9]->request);
+	expect_refusal(asked[9], "no drain is under way");
+	assert_true(plane_word(service->plane) == word && engine_rests(engine));
+	engine_end(engine);
+}
+
 static void what_cannot_be_timed_does_not_begin(void **state)
 {
 	struct engine *engine = begin_started(QUICK);
@@ -1344,6 +1398,7 @@ int main(void)
 		cmocka_unit_test(without_any_slot_clients_wait_for_the_next),
 		cmocka_unit_test(a_change_while_one_runs_is_refused),
 		cmocka_unit_test(a_change_without_a_standby_is_refused),
+		cmocka_unit_test(what_makes_no_sense_is_refused),
 		cmocka_unit_test(what_cannot_be_timed_does_not_begin),
 		cmocka_unit_test(an_upgrade_restarts_both),
 		cmocka_unit_test(an_upgrade_whose_new_one_fails_is_undone),
