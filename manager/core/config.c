@@ -512,6 +512,13 @@ int config_settle(struct config *config, const char *service, struct problem *pr
 	if (front)
 		settle_front(config);
 	r = config_front_check(&config->front, problem);
+	if (!r && front && config->health.interval_usec < HEALTH_FRONT_MIN)
+		r = problem_set(problem, -EINVAL,
+				"Interval=%ums: a host gets %ums to answer before it counts as "
+				"gone; a front takes %ums or more.",
+				(unsigned)(config->health.interval_usec / USEC_PER_MSEC),
+				(unsigned)(HEALTH_CONNECT_MIN / USEC_PER_MSEC),
+				(unsigned)(HEALTH_FRONT_MIN / USEC_PER_MSEC));
 	if (!r && front && config->fastpath.n_units)
 		r = problem_set(problem, -EINVAL,
 				"From= in [FastPath] is for connections to instances of this "

@@ -227,6 +227,23 @@ static void test_front_whole(void **state)
 	}
 }
 
+static void test_front_interval(void **state)
+{
+	struct problem problem = {};
+	struct config config;
+
+	(void)state;
+	config_init(&config);
+	set_front(&config, "Address", "192.0.2.1");
+	set_front(&config, "Ports", "80");
+	set_front(&config, "Host", "192.0.2.2");
+	assert_int_equal(config_set(&config, "Health", "Interval", "100ms", NULL), 0);
+	assert_int_equal(config_settle(&config, "app", &problem), -EINVAL);
+	assert_non_null(strstr(problem.text, "a front takes 150ms or more"));
+	assert_int_equal(config_set(&config, "Health", "Interval", "150ms", NULL), 0);
+	assert_int_equal(config_settle(&config, "app", &problem), 0);
+}
+
 static int set_from(struct config *config, const char *value, struct problem *problem)
 {
 	return config_set(config, "FastPath", "From", value, problem);
@@ -805,6 +822,7 @@ int main(void)
 		cmocka_unit_test(test_settle),
 		cmocka_unit_test(test_front),
 		cmocka_unit_test(test_front_whole),
+		cmocka_unit_test(test_front_interval),
 		cmocka_unit_test(test_fastpath),
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_health),

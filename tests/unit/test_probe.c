@@ -155,12 +155,29 @@ static void test_verdict(void **state)
 	}
 }
 
+/* A host that is gone right behind a good round is left within Fall= intervals. */
+static void test_front_pace(void **state)
+{
+	(void)state;
+	for (uint64_t interval = HEALTH_FRONT_MIN; interval <= 10000000; interval += 10000)
+		for (unsigned fall = 1; fall <= 10; fall++) {
+			struct health_pace pace = health_front_pace(interval, fall);
+			uint64_t failing =
+				fall * pace.connect_usec + (fall - 1) * HEALTH_HURRIED_USEC;
+
+			assert_true(pace.every_usec + failing <= interval * fall);
+			assert_true(pace.every_usec <= interval);
+			assert_true(pace.every_usec >= HEALTH_HURRIED_USEC);
+			assert_true(pace.connect_usec >= HEALTH_CONNECT_MIN);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),	cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_split),	cmocka_unit_test(test_port_rank),
-		cmocka_unit_test(test_verdict),
+		cmocka_unit_test(test_verdict), cmocka_unit_test(test_front_pace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,22 @@ unsigned probe_port_rank(const struct probe_spec *spec, uint16_t port)
 	return port == usual[spec->kind] ? 0 : port;
 }
 
+struct health_pace health_front_pace(uint64_t interval_usec, unsigned fall)
+{
+	uint64_t whole = interval_usec * fall, between = HEALTH_HURRIED_USEC * (fall - 1);
+	uint64_t share = fall > 1 && whole > interval_usec + between
+				 ? (whole - interval_usec - between) / fall
+				 : interval_usec / 2;
+	struct health_pace pace = {.connect_usec =
+					   MAX(MIN(share, interval_usec / 2), HEALTH_CONNECT_MIN)};
+	uint64_t failing = fall * pace.connect_usec + between;
+
+	pace.every_usec =
+		MIN(interval_usec,
+		    whole > failing + HEALTH_HURRIED_USEC ? whole - failing : HEALTH_HURRIED_USEC);
+	return pace;
+}
+
 void health_init(struct health *health, uint64_t now)
 {
 	*health = (struct health) {.state = HEALTH_UNKNOWN, .since = now};

@@ -75,4 +75,21 @@ void health_init(struct health *health, uint64_t now);
 /* One round has ended: `failure` is NULL when it was good. True when the state has changed. */
 bool health_note(struct health *health, const struct health_rule *rule, const char *failure,
 		 uint64_t now);
+
+/* When a front's host is asked, and how long it may take to answer a SYN. */
+struct health_pace {
+	uint64_t every_usec;   /* from one round to the next */
+	uint64_t connect_usec; /* 0: as long as a probe may take at all */
+};
+
+/* Between two rounds of a host that was well and has failed once. */
+#define HEALTH_HURRIED_USEC UINT64_C(50000)
+/* What a host gets at least: where it is alive the kernel answers at once. */
+#define HEALTH_CONNECT_MIN UINT64_C(100000)
+/* Less than that and the pace cannot be kept. */
+#define HEALTH_FRONT_MIN (HEALTH_CONNECT_MIN + HEALTH_HURRIED_USEC)
+
+/* So that one that is gone is left within `fall` intervals: to what is left until the next round
+ * come as many that fail, one behind the other. */
+struct health_pace health_front_pace(uint64_t interval_usec, unsigned fall);
 const char *health_state_to_string(enum health_state state);

@@ -19,12 +19,6 @@
 /* Between two rounds while nothing is known: a good standby is not to wait for Rise= intervals. */
 #define EAGER_USEC (30 * USEC_PER_MSEC)
 
-/* Between two rounds of a host that was well and has failed once. */
-#define HURRIED_USEC (50 * USEC_PER_MSEC)
-/* How long a host may take to answer a SYN, of Interval=, and at least. */
-#define CONNECT_PERCENT 50
-#define CONNECT_MIN	(100 * USEC_PER_MSEC)
-
 /* An adoption takes so long as a rule. */
 #define ATTACHED_USEC (200 * USEC_PER_MSEC)
 
@@ -266,7 +260,7 @@ static void judge_round(struct checked_slot *slot)
 	if (slot->health.state == HEALTH_UNKNOWN && worst->verdict != PROBE_VOID)
 		slot->due = MIN(now + EAGER_USEC, MAX(slot->due, now));
 	if (bad && slot->health.state == HEALTH_GOOD && service_is_front(slot->watch->service))
-		slot->due = MIN(slot->due, now + HURRIED_USEC);
+		slot->due = MIN(slot->due, now + HEALTH_HURRIED_USEC);
 	set_timer(slot->watch);
 	if (changed)
 		tell_verdict(slot, before);
@@ -302,17 +296,16 @@ static void on_checked(const struct probe_result *result, void *userdata)
 
 /* ---- rounds ---- */
 
-/* A host that is gone is to be left within Fall= times Interval=: to what is left until the next
- * round comes as many that fail, one behind the other. Where it is alive the kernel answers at
- * once. */
-static uint64_t connect_time(const struct health_watch *watch)
+static struct health_pace pace_of(const struct health_watch *watch)
 {
 	const struct config_health *config = settings(watch);
+	struct health_pace pace = {.every_usec = config->interval_usec};
 
 	if (!service_is_front(watch->service))
-		return 0;
-	return MIN(config->timeout_usec,
-		   MAX(config->interval_usec * CONNECT_PERCENT / 100, CONNECT_MIN));
+		return pace;
+	pace = health_front_pace(config->interval_usec, config->rule.fall);
+	pace.connect_usec = MIN(pace.connect_usec, config->timeout_usec);
+	return pace;
 }
 
 /* `connection`: to its AF_UNIX socket, which is taken; NULL = none. */
@@ -325,7 +318,7 @@ static int start_check(struct check *check, int *connection)
 		.slot = slot->number,
 		.health = settings(slot->watch),
 		.spec = check->spec,
-		.connect_usec = connect_time(slot->watch),
+		.connect_usec = pace_of(slot->watch).connect_usec,
 		.front = service_is_front(service) ? &service->config.front : NULL,
 		.is_connected = connection,
 		.fd = connection ? *connection : -1,
@@ -452,7 +445,7 @@ static void begin_round(struct checked_slot *slot, uint64_t now)
 
 	slot->asked = true;
 	slot->n_checks = slot->running = 0;
-	slot->due = now + config->interval_usec;
+	slot->due = now + pace_of(watch).every_usec;
 	if (!slot->checks)
 		slot->checks = calloc(CHECKS_MAX, sizeof(*slot->checks));
 	if (!slot->checks)
