@@ -154,6 +154,15 @@ are_kept() { [[ $(status web '[.slots[] | select(.kept) | .slot] | join(" ")') =
 	hs switchover web --to=0 --drain=0
 }
 
+@test "a report of a front asks for no units, and there is no slot beyond its hosts" {
+	hs report web --output=/root/front.tar.zst
+	inside tar -tf /root/front.tar.zst >"$BATS_TEST_TMPDIR/files"
+	grep -q web/status.json "$BATS_TEST_TMPDIR/files"
+	run ! grep units "$BATS_TEST_TMPDIR/files"
+	run ! hs --direct adopt web@7.service
+	[[ $output == *'web has no host 7'* ]]
+}
+
 @test "a plugin asks the host that it is for" {
 	write /usr/local/bin/check-host <<-'END'
 		#!/bin/sh

@@ -744,6 +744,10 @@ static void each_fault_of_a_front_is_found(void **state)
 	front.mode = FRONT_IPIP;
 	judge_front(&front, "front.merging", 1);
 	front = a_front();
+	memcpy(front.untagged, "eth0.5", sizeof("eth0.5"));
+	judge_front(&front, "front.vlan", 1);
+	assert_non_null(strstr(found("front.vlan")->remedy, "ethtool -K eth0 rxvlan off"));
+	front = a_front();
 	front.hosts[2].state = SLOT_DOWN;
 	problem_set(&front.hosts[2].reason, 0, "connection refused");
 	judge_front(&front, "front.host", 1);

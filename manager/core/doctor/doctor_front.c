@@ -58,6 +58,30 @@ static void judge_merging(struct doctor_report *report, const struct doctor_fron
 		   front->device);
 }
 
+static void judge_tags(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice fine = {.id = "front.vlan"};
+	struct doctor_advice advice = {"front.vlan",
+				       "What comes by a VLAN is then taken for what came by none, "
+				       "and hosts on one are not "
+				       "reached",
+				       NULL};
+	char remedy[IFNAMSIZ + 64];
+
+	if (!front->device[0])
+		return;
+	if (!front->untagged[0]) {
+		doctor_add(report, DOCTOR_OK, &fine, "Packets are seen with their VLAN");
+		return;
+	}
+	snprintf(remedy, sizeof(remedy), "Leave the tags where they are: ethtool -K %s rxvlan off",
+		 front->device);
+	advice.remedy = remedy;
+	doctor_add(report, DOCTOR_FINDING, &advice,
+		   "%s takes the tags of VLANs off before packets are looked at, and %s is on it",
+		   front->device, front->untagged);
+}
+
 static void judge_host(struct doctor_report *report, unsigned slot, const struct doctor_host *host)
 {
 	static const struct doctor_advice away = {
@@ -154,6 +178,7 @@ void doctor_front(struct doctor_report *report, const struct doctor_front *front
 	judge_settings(report, front);
 	judge_device(report, front);
 	judge_merging(report, front);
+	judge_tags(report, front);
 	judge_hosts(report, front);
 	judge_peer(report, front);
 }

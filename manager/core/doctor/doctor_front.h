@@ -25,7 +25,9 @@ struct doctor_front {
 	struct problem config_problem, problem; /* "" = none */
 	char device[IFNAMSIZ];			/* "" = the program is on none */
 	bool native;
-	bool merges;   /* what came in may have become one large packet before it is sent on */
+	bool merges; /* what came in may have become one large packet before it is sent on */
+	/* a VLAN on the device whose packets come without their tags; "" = none */
+	char untagged[IFNAMSIZ];
 	unsigned mode; /* enum front_mode */
 	struct doctor_host hosts[HS_SLOTS_MAX];
 	struct doctor_alike own, other;

@@ -70,6 +70,23 @@ static const struct part of_service[] = {
 		     "%t"}},
 };
 
+/* A front has none. */
+static bool is_of_units(const struct part *part)
+{
+	for (size_t i = 0; i < WORDS_MAX && part->command[i]; i++)
+		if (!strcmp(part->command[i], "%u") || !strcmp(part->command[i], "%s@*"))
+			return true;
+	return false;
+}
+
+static bool is_front(const char *service)
+{
+	struct config config;
+
+	config_init(&config);
+	return !configfile_load(service, &config, NULL) && config_is_front(&config.front);
+}
+
 static int add_units(char ***words, const char *service)
 {
 	struct config config;
@@ -114,12 +131,14 @@ static int add_part(struct bundle *bundle, const struct part *part, const char *
 static int add_service(struct bundle *bundle, const char *service)
 {
 	_cleanup_(freep) char *folder = format("%s/%s", bundle->folder, service);
+	bool front = is_front(service);
 	int r = 0;
 
 	if (!folder || mkdir(folder, 0700) < 0)
 		return -errno;
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(of_service); i++)
-		r = add_part(bundle, &of_service[i], service);
+		if (!front || !is_of_units(&of_service[i]))
+			r = add_part(bundle, &of_service[i], service);
 	return r;
 }
 

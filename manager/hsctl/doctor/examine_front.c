@@ -134,6 +134,9 @@ void examine_front(const struct arguments *arguments, struct service *service,
 	read_own(status, &facts);
 	facts.merges = service->plane && plane_is_front(service->plane) &&
 		       front_merges(plane_front(service->plane));
+	if (service->plane && plane_is_front(service->plane) &&
+	    !front_lacks_tags(plane_front(service->plane), facts.untagged))
+		facts.untagged[0] = '\0';
 	read_peer(arguments, service->name, &facts);
 	doctor_front(report, &facts);
 }

@@ -14,6 +14,7 @@
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
+#include "service/slot/front_facts.h"
 #include "system/configfile.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -170,8 +171,11 @@ static struct standin *open_standin(struct hook *hook, bool resumes)
 	if (r >= 0)
 		r = standin_add(standin, hook->service, &service);
 	if (r >= 0 && hook->slot >= service->n_slots) {
-		problem_set(&problem, 0, "%s has %u slots and no slot %u; raise Slots= in %s.conf",
-			    hook->service, service->n_slots, hook->slot, hook->service);
+		problem_set(&problem, 0, "%s has no host %u", hook->service, hook->slot);
+		if (!service_is_front(service))
+			problem_set(&problem, 0,
+				    "%s has %u slots and no slot %u; raise Slots= in %s.conf",
+				    hook->service, service->n_slots, hook->slot, hook->service);
 		refuse(hook, EXIT_REFUSED, &problem);
 		return NULL;
 	}

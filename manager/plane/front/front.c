@@ -196,6 +196,14 @@ bool front_merges(const struct front *front)
 	return !front_is_native(front) && !device_ask(front_device(front), &facts) && facts.merges;
 }
 
+bool front_lacks_tags(const struct front *front, char ret_vlan[IFNAMSIZ])
+{
+	struct device_facts facts;
+
+	return !device_ask(front_device(front), &facts) && facts.strips &&
+	       device_find_vlan(front_device(front), ret_vlan);
+}
+
 bool front_is_native(const struct front *front)
 {
 	return front->device.state && front->device.state->native;

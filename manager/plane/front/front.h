@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -72,6 +73,9 @@ bool front_is_attached(const struct front *front);
 /* Whether packets that came in one by one may have become one before the program sees them: behind
  * the driver they may. */
 bool front_merges(const struct front *front);
+/* Whether the program sees packets without the tags of VLANs that are on the device, such as this
+ * one. */
+bool front_lacks_tags(const struct front *front, char ret_vlan[IFNAMSIZ]);
 /* In the driver, not behind it. */
 bool front_is_native(const struct front *front);
 

@@ -280,6 +280,23 @@ int device_ask(const char *name, struct device_facts *ret_facts)
 	ask_driver(fd, name, &facts);
 	facts.merges = has_feature(fd, name, ETHTOOL_GGRO, 1) ||
 		       has_feature(fd, name, ETHTOOL_GFLAGS, ETH_FLAG_LRO);
+	facts.strips = has_feature(fd, name, ETHTOOL_GFLAGS, ETH_FLAG_RXVLAN);
 	*ret_facts = facts;
 	return 0;
+}
+
+bool device_find_vlan(const char *name, char ret_vlan[IFNAMSIZ])
+{
+	struct if_nameindex *all = if_nameindex();
+	struct device_facts facts;
+	bool found = false;
+
+	for (const struct if_nameindex *one = all; one && one->if_name && !found; one++) {
+		found = !device_ask(one->if_name, &facts) && !strcmp(facts.lower, name);
+		if (found)
+			snprintf(ret_vlan, IFNAMSIZ, "%s", one->if_name);
+	}
+	if (all)
+		if_freenameindex(all);
+	return found;
 }

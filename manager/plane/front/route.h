@@ -36,8 +36,11 @@ struct device_facts {
 	char lower[IFNAMSIZ]; /* of a VLAN: the device that it is on; else "" */
 	uint16_t vlan;
 	char driver[32]; /* "" = not known */
+	bool strips;	 /* it takes VLAN tags off, and they are beside the packet from then on */
 	bool merges;	 /* it makes large packets out of several that came in (GRO, LRO) */
 };
 
+/* A VLAN device that is on this one. False: there is none. */
+bool device_find_vlan(const char *name, char ret_vlan[IFNAMSIZ]);
 /* -ENODEV: there is none of this name. */
 int device_ask(const char *name, struct device_facts *ret_facts);
