@@ -16,11 +16,17 @@
  * eleven of the time goes into it. */
 #define LIVE_USEC  (200 * USEC_PER_MSEC)
 #define LIVE_SHARE 10
+/* A portion, and how much of the time goes into these while it is counted: one part in four. */
+#define PORTION_USEC  (5 * USEC_PER_MSEC)
+#define PORTION_SHARE 3
 
 struct plane_front {
 	struct front *front;
 	struct front_live live[HS_SLOTS_MAX];
 	uint64_t live_until;
+	bool in_portions, is_behind;
+	struct front_tally *tally; /* NULL: none is under way */
+	uint64_t spent, next;	   /* what it has taken; when it goes on */
 };
 
 bool plane_is_front(const struct plane *plane)
@@ -53,10 +59,19 @@ void plane_front_open(struct plane *plane)
 		(void)take(plane, front);
 }
 
+/* It is of maps that go, or of what has been since. */
+static void drop_tally(struct plane_front *state)
+{
+	state->tally = front_tally_free(state->tally);
+	state->next = 0;
+}
+
 void plane_front_close(struct plane *plane)
 {
-	if (plane->front)
+	if (plane->front) {
+		drop_tally(plane->front);
 		front_free(plane->front->front);
+	}
 	free(plane->front);
 	plane->front = NULL;
 }
@@ -87,30 +102,76 @@ int plane_front_apply(struct plane *plane, const struct config_front *config,
 		.trace_terms = plane->trace_terms_fd,
 	};
 	struct front *front = plane_front(plane);
-	int r = front_apply(plane->folder.text, plane->control->service_id, &maps, config, &front,
-			    problem);
+	int r;
+
+	if (plane->front)
+		drop_tally(plane->front);
+	r = front_apply(plane->folder.text, plane->control->service_id, &maps, config, &front,
+			problem);
 
 	return r < 0 ? r : take(plane, front);
+}
+
+static void count_on(struct plane_front *state)
+{
+	uint64_t begun = now_usec(), now;
+	int r;
+
+	if (begun < state->next)
+		return;
+	if (!state->tally) {
+		state->tally = front_tally_new(state->front);
+		state->spent = 0;
+	}
+	if (!state->tally)
+		return;
+	r = front_tally_go_on(state->tally,
+			      state->in_portions ? begun + PORTION_USEC : USEC_INFINITY,
+			      state->live);
+	now = now_usec();
+	state->spent += now - begun;
+	state->next = now + PORTION_SHARE * (now - begun);
+	if (!r)
+		return;
+	drop_tally(state);
+	state->is_behind = false;
+	state->live_until = now + MAX(LIVE_USEC, LIVE_SHARE * state->spent);
 }
 
 const struct front_live *plane_front_live(const struct plane *plane)
 {
 	struct plane_front *state = plane->front;
-	uint64_t begun = now_usec(), now;
 
-	if (begun < state->live_until)
-		return state->live;
-	memset(state->live, 0, sizeof(state->live));
-	(void)front_live(state->front, state->live);
-	now = now_usec();
-	state->live_until = now + MAX(LIVE_USEC, LIVE_SHARE * (now - begun));
+	if (state->tally || now_usec() >= state->live_until)
+		count_on(state);
 	return state->live;
+}
+
+bool plane_front_count_on(const struct plane *plane)
+{
+	if (plane->front && plane->front->tally)
+		count_on(plane->front);
+	return plane->front && plane->front->tally;
+}
+
+void plane_front_count_in_portions(const struct plane *plane)
+{
+	if (plane->front)
+		plane->front->in_portions = true;
 }
 
 void plane_front_look_again(const struct plane *plane)
 {
-	if (plane->front)
-		plane->front->live_until = 0;
+	if (!plane->front)
+		return;
+	drop_tally(plane->front);
+	plane->front->live_until = 0;
+	plane->front->is_behind = true;
+}
+
+bool plane_front_is_behind(const struct plane *plane)
+{
+	return plane->front && plane->front->is_behind;
 }
 
 /* ---- one by one ---- */

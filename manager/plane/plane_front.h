@@ -24,10 +24,15 @@ int plane_front_apply(struct plane *plane, const struct config_front *config,
 		      struct problem *problem);
 
 /* Open connections and flows of each host. To ask is to go through all flows, so what is told may
- * be some hundred milliseconds old. */
+ * be some hundred milliseconds old; of millions of flows seconds. */
 const struct front_live *plane_front_live(const struct plane *plane);
-/* What has just been asked is asked anew. */
+/* For an event loop: what takes long is counted in portions of some milliseconds, with each call of
+ * these two, and until it has come to its end the last counts are told. True: there is more. */
+void plane_front_count_in_portions(const struct plane *plane);
+bool plane_front_count_on(const struct plane *plane);
+/* What was counted up to now does not count; until all have been counted anew it is behind. */
 void plane_front_look_again(const struct plane *plane);
+bool plane_front_is_behind(const struct plane *plane);
 
 /* ---- for plane.c and plane_census.c ---- */
 

@@ -127,6 +127,7 @@ struct service {
 	bool device_lost;	  /* likewise: its device is gone, or refuses the program */
 	struct front_moves moves; /* likewise; front_slots_follow() sees to them */
 	sd_event_source *routes;  /* of a front, see service/slot/front_slots.h */
+	sd_event_source *tally;	  /* likewise: its flows are being counted */
 	bool spread_waits;	  /* the table follows when templates have been sent ahead */
 	/* ports that Ports= does not name are being given up: see service/keep/narrowing.h */
 	sd_event_source *outside_source;

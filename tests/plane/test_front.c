@@ -21,6 +21,7 @@
 #include "plane/table.h"
 #include "service/report/placement.h"
 #include "stand.h"
+#include "util/clock.h"
 
 #define FIN 0x01
 #define SYN 0x02
@@ -538,6 +539,52 @@ static void a_map_that_is_missing_is_made(void **state)
 	assert_int_equal(sent_to(&stand, 5000, SYN), 1);
 	assert_int_equal(sent_to(&stand, 5000, ACK), 1);
 	assert_int_equal(in_map(&stand, "young", 0), 1);
+	stand_end(&stand);
+}
+
+/* Half of them are of host 1; none has closed. */
+static void fill_flows(const struct stand *stand, unsigned n)
+{
+	_cleanup_(close_fdp) int fd = flows_map(stand, "flows");
+	const struct hs_front *shared = stand_shared(stand);
+	struct hs_front_flow_key key = {.port = htons(443), .protocol = IPPROTO_TCP};
+	struct hs_front_flow flow = {.marks = HS_FRONT_ESTABLISHED,
+				     .seen = (uint32_t)(now_nsec() >> HS_FLOW_TICK_SHIFT)};
+
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(key.client, &i, sizeof(i));
+		flow.host = i % 2;
+		flow.epoch = shared->hosts[flow.host].epoch;
+		assert_int_equal(bpf_map_update_elem(fd, &key, &flow, BPF_ANY), 0);
+	}
+	munmap((void *)(uintptr_t)shared, sizeof(*shared));
+}
+
+/* So that whoever has other things to do is not held up by it. */
+static void many_flows_are_counted_in_portions(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	struct front_live live[HS_SLOTS_MAX] = {{0}}, whole[HS_SLOTS_MAX];
+	struct front_tally *tally;
+	unsigned portions = 1;
+	int r;
+
+	stand.config.flows = 200000;
+	stand_apply(&stand);
+	fill_flows(&stand, 100000);
+	assert_int_equal(front_live(stand.front, whole), 0);
+	assert_in_range(whole[0].connections, 45000, 50000);
+	tally = front_tally_new(stand.front);
+	assert_non_null(tally);
+	/* each as short as can be */
+	while (!(r = front_tally_go_on(tally, 0, live))) {
+		assert_int_equal(live[0].connections, 0);
+		portions++;
+	}
+	assert_int_equal(r, 1);
+	assert_in_range(portions, 100000 / 4096, 200);
+	assert_memory_equal(live, whole, sizeof(live));
+	front_tally_free(tally);
 	stand_end(&stand);
 }
 
@@ -1368,6 +1415,7 @@ int main(void)
 		CASE(what_is_forged_pushes_out_nothing_that_lasts),
 		CASE(in_nat_a_flow_lasts_if_its_host_has_answered),
 		CASE(a_map_that_is_missing_is_made),
+		CASE(many_flows_are_counted_in_portions),
 		CASE(another_size_loses_no_flow),
 		CASE(a_host_that_is_gone_from_the_settings_has_no_flows),
 		CASE(each_client_is_where_the_table_says),

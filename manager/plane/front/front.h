@@ -101,6 +101,16 @@ struct front_live {
 /* Goes through all flows. */
 int front_live(const struct front *front, struct front_live live[HS_SLOTS_MAX]);
 
+/* The same in portions: of millions of flows it takes seconds. It is of these maps alone, which
+ * have to stay open. */
+struct front_tally;
+struct front_tally *front_tally_new(const struct front *front);
+struct front_tally *front_tally_free(struct front_tally *tally);
+/* Goes on until this time, microseconds of the monotonic clock, or a little more. 1: all are
+ * counted, into `live`; 0: not yet; -errno. */
+int front_tally_go_on(struct front_tally *tally, uint64_t until_usec,
+		      struct front_live live[HS_SLOTS_MAX]);
+
 typedef void (*front_flow_fn)(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
 			      void *userdata);
 

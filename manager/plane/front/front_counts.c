@@ -83,28 +83,54 @@ int front_totals(const struct front *front, struct front_totals *ret_totals)
 	return r;
 }
 
+DEFINE_CLEANUP(struct front_tally, front_tally_free)
+
 /* ---- flows ---- */
+
+/* A walk through one map, a batch at a time. */
+struct walk {
+	struct hs_front_flow_key *keys;
+	struct hs_front_flow *flows;
+	uint32_t token;
+	bool begun;
+};
+
+static int walk_begin(struct walk *walk)
+{
+	*walk = (struct walk) {.keys = calloc(BATCH, sizeof(*walk->keys)),
+			       .flows = calloc(BATCH, sizeof(*walk->flows))};
+	return walk->keys && walk->flows ? 0 : -ENOMEM;
+}
+
+static void walk_done(struct walk *walk)
+{
+	free(walk->keys);
+	free(walk->flows);
+}
+
+/* 1: that was the last one. */
+static int walk_on(struct walk *walk, int map, front_flow_fn on_flow, void *userdata)
+{
+	uint32_t n = BATCH;
+	int r = bpf_map_lookup_batch(map, walk->begun ? &walk->token : NULL, &walk->token,
+				     walk->keys, walk->flows, &n, NULL);
+
+	walk->begun = true;
+	if (r && errno != ENOENT)
+		return -errno;
+	for (uint32_t i = 0; i < n; i++)
+		on_flow(&walk->keys[i], &walk->flows[i], userdata);
+	return r ? 1 : 0;
+}
 
 static int each_flow(int map, front_flow_fn on_flow, void *userdata)
 {
-	_cleanup_(freep) struct hs_front_flow_key *keys = calloc(BATCH, sizeof(*keys));
-	_cleanup_(freep) struct hs_front_flow *flows = calloc(BATCH, sizeof(*flows));
-	uint32_t token, n;
-	bool first = true;
-	int r = 0;
+	_cleanup_(walk_done) struct walk walk;
+	int r = walk_begin(&walk);
 
-	if (!keys || !flows)
-		return -ENOMEM;
-	while (!r) {
-		n = BATCH;
-		r = bpf_map_lookup_batch(map, first ? NULL : &token, &token, keys, flows, &n, NULL);
-		first = false;
-		if (r && errno != ENOENT)
-			return -errno;
-		for (uint32_t i = 0; i < n; i++)
-			on_flow(&keys[i], &flows[i], userdata);
-	}
-	return 0;
+	while (!r)
+		r = walk_on(&walk, map, on_flow, userdata);
+	return r < 0 ? r : 0;
 }
 
 int front_each_flow(const struct front *front, front_flow_fn on_flow, void *userdata)
@@ -139,11 +165,62 @@ static void add_living(const struct hs_front_flow_key *key, const struct hs_fron
 
 int front_live(const struct front *front, struct front_live live[HS_SLOTS_MAX])
 {
+	_cleanup_(front_tally_freep) struct front_tally *tally = front_tally_new(front);
+
+	return tally ? MIN(front_tally_go_on(tally, USEC_INFINITY, live), 0) : -ENOMEM;
+}
+
+/* ---- in portions ---- */
+
+struct front_tally {
+	const struct front *front;
+	int maps[2]; /* where those are that are established; -1 = none */
+	unsigned map;
+	struct walk walk;
+	struct front_live live[HS_SLOTS_MAX];
+};
+
+struct front_tally *front_tally_new(const struct front *front)
+{
+	struct front_tally *tally = calloc(1, sizeof(*tally));
+
+	if (!tally)
+		return NULL;
+	tally->front = front;
+	tally->maps[0] = front->flows;
+	tally->maps[1] = front->young;
+	return walk_begin(&tally->walk) < 0 ? front_tally_free(tally) : tally;
+}
+
+struct front_tally *front_tally_free(struct front_tally *tally)
+{
+	if (tally)
+		walk_done(&tally->walk);
+	free(tally);
+	return NULL;
+}
+
+int front_tally_go_on(struct front_tally *tally, uint64_t until_usec,
+		      struct front_live live[HS_SLOTS_MAX])
+{
+	const struct front *front = tally->front;
 	struct living living = {.front = front,
-				.live = live,
+				.live = tally->live,
 				.tick = hs_front_tick(now_nsec()),
 				.idle = front->control ? front->control->flow_idle : 1};
+	int r;
 
-	memset(live, 0, HS_SLOTS_MAX * sizeof(*live));
-	return front_each_flow(front, add_living, &living);
+	while (tally->map < ARRAY_SIZE(tally->maps) && tally->maps[tally->map] >= 0) {
+		r = walk_on(&tally->walk, tally->maps[tally->map], add_living, &living);
+		if (r < 0)
+			return r;
+		tally->map += (unsigned)r;
+		tally->walk.begun &= !r;
+		if (now_usec() >= until_usec)
+			break;
+	}
+	if (tally->map < ARRAY_SIZE(tally->maps) && tally->maps[tally->map] >= 0)
+		return 0;
+	memcpy(live, tally->live, sizeof(tally->live));
+	return 1;
 }

@@ -7,6 +7,7 @@
 
 #include "core/change/drain.h"
 #include "plane/peers.h"
+#include "plane/plane_front.h"
 #include "service/report/connections.h"
 #include "service/report/report.h"
 #include "service/slot/front_slots.h"
@@ -51,6 +52,9 @@ static uint64_t count_left(const struct run *run)
 
 	plane_slot_totals(run->service->plane, run->from, &totals);
 	count_clients(run, &clients);
+	/* what was counted before it was out may have been fewer */
+	if (plane_front_is_behind(run->service->plane))
+		return MAX(totals.connections + clients, UINT64_C(1));
 	return totals.connections + clients;
 }
 
@@ -204,10 +208,12 @@ static unsigned carry_out(struct run *run, unsigned actions)
 	/* with fewer Slots= than before nobody is there who could, and it ends at the next look */
 	if (actions & DRAIN_DO_LEAVE && instance) {
 		plane_set_drained(run->service->plane, run->from, true);
-		if (service_is_front(run->service))
+		if (service_is_front(run->service)) {
 			front_slot_leave(run->service, run->from);
-		else
+			plane_front_look_again(run->service->plane);
+		} else {
 			instance_retire(instance, NULL);
+		}
 	}
 	if (actions & DRAIN_DO_STOP)
 		return run_start_job(run, UNIT_STOP, run->from);

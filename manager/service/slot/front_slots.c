@@ -17,6 +17,9 @@
 /* How often routes and neighbours are looked at. */
 #define ROUTES_EVERY (1 * USEC_PER_SEC)
 
+/* Between two portions of what is counted. */
+#define TALLY_EVERY (15 * USEC_PER_MSEC)
+
 /* From the first host that is well to the last one that may be active for being so. */
 #define FIRST_USEC (3 * USEC_PER_SEC)
 
@@ -271,11 +274,33 @@ static void follow_device(struct service *service)
 	service->device_lost = false;
 }
 
+static int on_tally(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	const struct service *service = userdata;
+
+	(void)usec;
+	if (!service->plane || !plane_front_count_on(service->plane))
+		return 0;
+	(void)sd_event_source_set_time(source, now_usec() + TALLY_EVERY);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* Somebody has asked, and it takes more than a moment. */
+static void go_on_counting(struct service *service)
+{
+	service->tally = sd_event_source_disable_unref(service->tally);
+	if (plane_front_count_on(service->plane))
+		(void)sd_event_add_time_relative(service->host->event, &service->tally,
+						 CLOCK_MONOTONIC, TALLY_EVERY, 0, on_tally,
+						 service);
+}
+
 static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct service *service = userdata;
 
 	follow_device(service);
+	go_on_counting(service);
 	(void)front_follow_routes(plane_front(service->plane));
 	if (!front_is_asked(service))
 		update_all(service);
@@ -334,6 +359,7 @@ void front_slots_follow(struct service *service)
 		return;
 	}
 	see_to_moves(service);
+	plane_front_count_in_portions(service->plane);
 	(void)front_follow_routes(plane_front(service->plane));
 	if (!service->routes)
 		(void)sd_event_add_time_relative(service->host->event, &service->routes,
@@ -343,4 +369,5 @@ void front_slots_follow(struct service *service)
 void front_slots_done(struct service *service)
 {
 	service->routes = sd_event_source_disable_unref(service->routes);
+	service->tally = sd_event_source_disable_unref(service->tally);
 }
