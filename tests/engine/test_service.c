@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A service of two slots, from its first instance to its end, by what the engine is told and asked.
  */
+#include <fcntl.h>
 #include <net/if.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../plane/cases.h"
@@ -11,13 +14,16 @@
 #include "engine.h"
 #include "plane/bpf/pins.h"
 #include "plane/bpf/tc.h"
+#include "plane/fast/fast.h"
 #include "plane/front/decap.h"
+#include "plane/kernel/cgroup.h"
 #include "service/slot/adoption.h"
 #include "service/slot/preparation.h"
 #include "service/slot/retirement.h"
 #include "service/slot/states.h"
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
+#include "service/whole/status.h"
 #include "sources.h"
 
 #define QUICK "Settle=1ms\nDrain=0\n"
@@ -1086,6 +1092,101 @@ static void a_host_behind_a_front_unpacks(void **state)
 	engine_end(engine);
 }
 
+/* ---- [FastPath] ---- */
+
+#define PROXY	   "proxy.service"
+#define FROM_PROXY QUICK "[FastPath]\nFrom=" PROXY "\n"
+
+/* Of the only unit: "joined", or its problem; "" = there is no fast path. */
+static const char *state_of_proxy(const struct engine *engine)
+{
+	static char text[256];
+	json_object *status = service_to_json(engine->service, true), *fastpath, *unit, *value;
+
+	text[0] = '\0';
+	if (json_object_object_get_ex(status, "fastpath", &fastpath)) {
+		unit = json_object_array_get_idx(json_object_object_get(fastpath, "units"), 0);
+		value = json_object_object_get(unit, "problem");
+		snprintf(text, sizeof(text), "%s",
+			 value ? json_object_get_string(value) : "joined");
+	}
+	json_object_put(status);
+	return text;
+}
+
+static uint64_t pairs_of(const struct engine *engine)
+{
+	struct hs_fast_counts counts = {0};
+	struct fast *fast;
+
+	rig_check(!fast_attach(&fast));
+	rig_check(!fast_counts(fast, plane_id(engine->service->plane), 0, &counts));
+	fast_free(fast);
+	return counts.begun;
+}
+
+/* Its control group, with a process in it that asks the service. */
+static void ask_as_proxy(const char *cgroup)
+{
+	struct pin_path mount;
+	pid_t child;
+	int status;
+
+	rig_check(!cgroup_mount(mount.text, sizeof(mount.text)));
+	child = fork();
+	if (!child) {
+		int fd = open(pin_path("%s%s/cgroup.procs", mount.text, cgroup).text, O_WRONLY);
+
+		_exit(write(fd, "0", 1) != 1 || who_serves() != 'A');
+	}
+	rig_check(waitpid(child, &status, 0) == child && !status);
+}
+
+static struct unit_facts make_proxy(const struct engine *engine)
+{
+	struct unit_facts facts = {.state = UNIT_RUNNING, .invocation = "1"};
+	struct pin_path mount;
+
+	snprintf(facts.control_group, sizeof(facts.control_group), "%s/proxy", engine->rig->group);
+	rig_check(!cgroup_mount(mount.text, sizeof(mount.text)));
+	rig_check(!mkdir(pin_path("%s%s", mount.text, facts.control_group).text, 0755));
+	return facts;
+}
+
+static void units_in_from_join_as_they_start(void **state)
+{
+	struct engine *engine = engine_begin(FROM_PROXY);
+	struct unit_facts facts = make_proxy(engine), none = {.state = UNIT_DOWN};
+
+	(void)state;
+	actor_start_all(engine);
+	engine_until(engine, strstr(state_of_proxy(engine), "does not run"));
+	ask_as_proxy(facts.control_group);
+	assert_int_equal(pairs_of(engine), 0);
+	units_say(PROXY, &facts);
+	engine_until(engine, !strcmp(state_of_proxy(engine), "joined"));
+	ask_as_proxy(facts.control_group);
+	assert_int_equal(pairs_of(engine), 1);
+	/* those of others are none */
+	assert_int_equal(who_serves(), 'A');
+	assert_int_equal(pairs_of(engine), 1);
+	units_say(PROXY, &none);
+	engine_until(engine, strstr(state_of_proxy(engine), "does not run"));
+	/* by the next manager as well */
+	units_say(PROXY, &facts);
+	engine_leave(engine);
+	ask_as_proxy(facts.control_group);
+	engine_manage(engine);
+	engine_until(engine, !strcmp(state_of_proxy(engine), "joined"));
+	assert_int_equal(pairs_of(engine), 2);
+	engine_configure(QUICK);
+	service_reload(engine->service);
+	assert_string_equal(state_of_proxy(engine), "");
+	assert_int_equal(access("/sys/fs/bpf/hotstandby/%fast", F_OK), -1);
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
 static void a_service_that_is_left_in_a_change_answers(void **state)
 {
 	struct engine *engine = begin_started("Settle=5s\n");
@@ -1427,6 +1528,7 @@ int main(void)
 		cmocka_unit_test(an_upgrade_that_is_cancelled_gives_its_turn_back),
 		cmocka_unit_test(other_settings_take_effect),
 		cmocka_unit_test(a_host_behind_a_front_unpacks),
+		cmocka_unit_test(units_in_from_join_as_they_start),
 		cmocka_unit_test(a_service_that_is_left_in_a_change_answers),
 		cmocka_unit_test(a_service_that_is_left_in_an_upgrade_answers),
 		cmocka_unit_test(who_stands_in_changes_what_it_is_asked_to),

@@ -10,15 +10,13 @@ load lib/rig
 
 port=9951
 url=http://127.0.0.1:$port/
-group=/sys/fs/cgroup/system.slice
 
 # With as_client=yes a command is one of the unit clients.service, which From= names.
 inside() {
-	if [[ -z ${as_client:-} ]]; then
-		container_run "$rig" "$@"
+	if [[ -n ${as_client:-} ]]; then
+		as_client "$@"
 	else
-		# shellcheck disable=SC2016 # expanded inside
-		container_run "$rig" sh -c 'echo $$ >"$1/clients.service/cgroup.procs" && shift && exec "$@"' sh "$group" "$@"
+		container_run "$rig" "$@"
 	fi
 }
 
@@ -39,8 +37,7 @@ setup_file() {
 	inside systemctl start hsd
 	own_service app $port
 	up app
-	idle_unit clients
-	inside systemctl start clients
+	clients_unit
 }
 
 setup() {
@@ -85,6 +82,18 @@ went_fast() {
 	[[ $output == *'hotstandby_fastpath_pairs{service="app"} 3'* ]]
 	let_go
 	wait_for 5 is_fast .pairs 0
+}
+
+@test "trace shows both ends of each pair" {
+	local out=$BATS_TEST_TMPDIR/trace job
+	hs trace app --timeout=4s >"$out" 2>&1 3>&- &
+	job=$!
+	wait_for 5 grep -q '^TIME' "$out"
+	as_client=yes hold $port 1
+	wait "$job"
+	let_go
+	[[ $(grep -c "127.0.0.1:$port/tcp .* 0  fast path, the client's end$" "$out") == 1 ]] || fail "$(<"$out")"
+	[[ $(grep -c "  127.0.0.1:$port .*fast path, the server's end$" "$out") == 1 ]] || fail "$(<"$out")"
 }
 
 @test "those of others are none" {
@@ -219,6 +228,8 @@ went_fast() {
 	wait_for 5 eval '[[ $(fast ".units[1].problem") == "it does not run; it is seen to when it starts" ]]'
 	run -0 hs status app
 	[[ $output == *'! From=late.service: it does not run; it is seen to when it starts'* ]]
+	run -1 hs doctor app
+	[[ $output == *"Fast path: late.service: it does not run"* ]]
 	inside systemctl start late
 	wait_for 5 has_joined late.service
 	inside systemctl restart late

@@ -333,6 +333,27 @@ static void unpacking_is_open_or_not(void **state)
 	assert_int_equal(status_of("service.decap"), DOCTOR_OK);
 }
 
+static void units_on_the_fast_path_and_one_that_is_not(void **state)
+{
+	struct example *example = healthy();
+
+	(void)state;
+	example->service.fast_told = true;
+	judge(example);
+	assert_false(is_checked("service.fastpath"));
+	example->service.config.fastpath.n_units = 2;
+	judge(example);
+	assert_int_equal(status_of("service.fastpath"), DOCTOR_OK);
+	problem_set(&example->service.fast_problem, 0, "a.service does not run");
+	judge(example);
+	assert_int_equal(status_of("service.fastpath"), DOCTOR_FINDING);
+	assert_non_null(strstr(found("service.fastpath")->what, "a.service does not run"));
+	/* nobody has told */
+	example->service.fast_told = false;
+	judge(example);
+	assert_false(is_checked("service.fastpath"));
+}
+
 static void replay_that_works_and_that_does_not(void **state)
 {
 	struct example *example = healthy();
@@ -799,6 +820,7 @@ int main(void)
 		cmocka_unit_test(flows_that_stay),
 		cmocka_unit_test(unpacking_is_open_or_not),
 		cmocka_unit_test(replay_that_works_and_that_does_not),
+		cmocka_unit_test(units_on_the_fast_path_and_one_that_is_not),
 		cmocka_unit_test(an_exclusive_service_has_one_instance),
 		cmocka_unit_test(each_fault_is_found_once),
 		cmocka_unit_test(options_that_differ_are_named),

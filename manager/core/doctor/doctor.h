@@ -180,6 +180,8 @@ struct doctor_service {
 	bool replays;			/* hsd has told of Replay=; how it does: */
 	struct problem replay_problem;	/* why it does not work; empty = it does */
 	uint32_t replay_exporters;	/* that are remembered */
+	bool fast_told;			/* hsd has told of From=; how it does: */
+	struct problem fast_problem;	/* why connections go by TCP; empty = they need not */
 	unsigned pending;		/* files that are not as enable writes them */
 	bool needs_reload;		/* systemd has not read the newest files */
 	struct doctor_sysctls sysctls;	/* where its listeners are */

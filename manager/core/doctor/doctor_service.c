@@ -464,6 +464,27 @@ static void judge_replay(struct doctor_report *report, const struct doctor_servi
 			   service->replay_exporters);
 }
 
+/* Likewise. */
+static void judge_fastpath(struct doctor_report *report, const struct doctor_service *service)
+{
+	static const struct doctor_advice fine = {.id = "service.fastpath"};
+	static const struct doctor_advice slow = {
+		.id = "service.fastpath",
+		.why = "its connections go by TCP, as without [FastPath]",
+		.remedy = "start the unit, in the network namespace of the service; or take it out "
+			  "of From="};
+
+	if (!service->config.fastpath.n_units || !service->fast_told)
+		return;
+	if (service->fast_problem.text[0])
+		doctor_add(report, DOCTOR_FINDING, &slow, "Fast path: %s",
+			   service->fast_problem.text);
+	else
+		doctor_add(report, DOCTOR_OK, &fine,
+			   "Connections of all %u units in From= may be on the fast path",
+			   service->config.fastpath.n_units);
+}
+
 static void judge_sockets(struct doctor_report *report, const struct doctor_service *service)
 {
 	static const struct doctor_advice fine = {.id = "service.sockets"};
@@ -613,6 +634,7 @@ void doctor_service(struct doctor_report *report, const struct doctor_service *s
 	judge_flow(report, service);
 	judge_replay(report, service);
 	doctor_decap(report, &service->config.front);
+	judge_fastpath(report, service);
 	judge_ports(report, service);
 	judge_park(report, service);
 	judge_held(report, service);

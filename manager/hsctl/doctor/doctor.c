@@ -137,6 +137,25 @@ static sd_bus *systemd_of(const struct examination *e)
 	return e->service->host->bus;
 }
 
+/* The first thing that is wrong with it. */
+static void read_fastpath(json_object *status, struct doctor_service *facts)
+{
+	json_object *fastpath, *units;
+
+	facts->fast_told = json_object_object_get_ex(status, "fastpath", &fastpath);
+	if (!facts->fast_told)
+		return;
+	problem_set(&facts->fast_problem, 0, "%s", json_text(fastpath, "problem"));
+	units = json_array(fastpath, "units");
+	for (size_t i = 0; i < json_count(units) && !facts->fast_problem.text[0]; i++) {
+		json_object *unit = json_object_array_get_idx(units, i);
+
+		if (json_text(unit, "problem")[0])
+			problem_set(&facts->fast_problem, 0, "%s: %s", json_text(unit, "unit"),
+				    json_text(unit, "problem"));
+	}
+}
+
 /* hsd knows why sockets were not adopted; the rest is asked from the kernel and systemd. */
 static void read_problems(const struct arguments *arguments, struct examination *e)
 {
@@ -152,6 +171,7 @@ static void read_problems(const struct arguments *arguments, struct examination 
 	for (size_t i = 0; i < json_count(slots) && i < HS_SLOTS_MAX; i++)
 		snprintf(e->facts.slots[i].problem.text, sizeof(e->facts.slots[i].problem.text),
 			 "%s", json_text(json_object_array_get_idx(slots, i), "problem"));
+	read_fastpath(status, &e->facts);
 	e->facts.replays = json_object_object_get_ex(status, "replay", &replay);
 	if (!e->facts.replays)
 		return;

@@ -7,6 +7,7 @@
 #include "core/setup/dropin.h"
 #include "hsctl/setup/enable_alias.h"
 #include "hsctl/setup/intakefind.h"
+#include "plane/selftest/selftest_fast.h"
 #include "system/configfile.h"
 #include "util/files.h"
 #include "util/strings.h"
@@ -56,6 +57,24 @@ static void refuse_front(struct enable_plan *plan, const char *path)
 	lint_add(&plan->report, &finding);
 }
 
+/* What hsd would refuse as well. */
+static void check_fastpath(struct enable_plan *plan, const char *path)
+{
+	struct lint_finding finding = {
+		.refuses = true,
+		.file = enable_keep(plan, path),
+		.what = "From= in [FastPath]",
+	};
+	struct problem sentence = {};
+
+	if (!selftest_fast_refuses(&sentence))
+		return;
+	finding.why = enable_keep(plan, sentence.text);
+	snprintf(finding.remedy, sizeof(finding.remedy),
+		 "Take From= out; hsctl doctor --fastpath says more");
+	lint_add(&plan->report, &finding);
+}
+
 /* Looks at the configuration that is there, and says so if hsd would refuse it. */
 static int check_config(struct enable_plan *plan, struct problem *problem)
 {
@@ -85,6 +104,8 @@ static int check_config(struct enable_plan *plan, struct problem *problem)
 		lint_add(&plan->report, &finding);
 	} else if (!r && config_is_front(&config.front)) {
 		refuse_front(plan, path);
+	} else if (!r && config.fastpath.n_units) {
+		check_fastpath(plan, path);
 	}
 	if (lstat(path, &st) == 0)
 		plan->kept_config = steal_ptr(&path);

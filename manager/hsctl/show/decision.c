@@ -214,3 +214,38 @@ void decision_print_head(const struct render *render)
 {
 	fprintf(render->out, LINE, "TIME", "CLIENT", "LISTENER", "BUCKET", "SLOT", "WHY");
 }
+
+/* ---- pairs of the fast path ---- */
+
+#define SERVER_END "server-end"
+
+json_object *decision_pair_to_json(const struct hs_fast_pair *pair, unsigned side, uint64_t usec)
+{
+	struct address client = address_of(pair->end.remote, pair->end.remote_port);
+	struct address local = address_of(pair->end.local, pair->end.local_port);
+	const char *why = side == HS_FAST_SERVER ? SERVER_END : "client-end";
+	json_object *object = json_object_new_object();
+
+	add_time(object, usec);
+	add_address(object, "client", &client);
+	add_address(object, "local", &local);
+	add_address(object, "listener", NULL);
+	json_object_object_add(object, "protocol", json_object_new_string("tcp"));
+	json_object_object_add(object, "bucket", NULL);
+	add_slot(object, "slot", (uint8_t)MIN(pair->slot, (uint32_t)UINT8_MAX));
+	add_flag(object, "parked", pair->slot == HS_SLOT_PARK);
+	json_object_object_add(object, "why", json_object_new_string(why));
+	return object;
+}
+
+/* From which end to which. */
+void decision_pair_print(const struct render *render, const char *time, json_object *end)
+{
+	bool server = !strcmp(json_text(end, "why"), SERVER_END);
+	char to[ADDRESS_TEXT_MAX + 8];
+
+	snprintf(to, sizeof(to), "%s/tcp", json_text(end, server ? "client" : "local"));
+	fprintf(render->out, LINE, time, json_text(end, server ? "local" : "client"), to, "-",
+		place(end).text,
+		server ? "fast path, the server's end" : "fast path, the client's end");
+}

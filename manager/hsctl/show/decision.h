@@ -8,6 +8,7 @@
 
 #include "core/address.h"
 #include "hs_abi.h"
+#include "hs_fast.h"
 #include "hsctl/show/render.h"
 
 /* "active", "table", ...; "unknown" for one of a later version. */
@@ -21,3 +22,8 @@ json_object *decision_to_json(const struct hs_trace_record *record, const struct
 void decision_print(const struct render *render, const char *time, json_object *decision);
 /* What stands above them. */
 void decision_print_head(const struct render *render);
+
+/* One end of a pair of the fast path, among the decisions: "why" is "client-end" or "server-end".
+ * `side`: enum hs_fast_side. */
+json_object *decision_pair_to_json(const struct hs_fast_pair *pair, unsigned side, uint64_t usec);
+void decision_pair_print(const struct render *render, const char *time, json_object *end);

@@ -10,6 +10,7 @@
 #include "hsctl/json.h"
 #include "hsctl/show/decision.h"
 #include "hsctl/verb/elsewhere.h"
+#include "hsctl/verb/trace_pairs.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
 #include "plane/plane.h"
@@ -21,8 +22,9 @@ struct show {
 	struct render render;
 	bool json;
 	struct plane *plane;
-	uint64_t real_ahead; /* of CLOCK_MONOTONIC, in microseconds */
-	uint64_t shown, most;
+	uint64_t real_ahead;	     /* of CLOCK_MONOTONIC, in microseconds */
+	struct trace_pairs *pairs;   /* NULL: there is no fast path */
+	uint64_t shown, lines, most; /* the first: decisions */
 };
 
 static volatile sig_atomic_t stopped;
@@ -67,6 +69,15 @@ static void format_time(uint64_t usec, char *text, size_t size)
 		snprintf(text, size, "%s.%06u", time, (unsigned)(usec % USEC_PER_SEC));
 }
 
+/* A reader at the other end of a pipe wants each line at once; without one we are done. */
+static int end_line(struct show *show)
+{
+	show->lines++;
+	if (fflush(show->render.out))
+		return -EPIPE;
+	return show->lines == show->most ? -ECANCELED : 0;
+}
+
 static int on_record(const struct hs_trace_record *record, void *userdata)
 {
 	struct show *show = userdata;
@@ -74,7 +85,7 @@ static int on_record(const struct hs_trace_record *record, void *userdata)
 	_cleanup_(json_object_putp) json_object *decision = NULL;
 	char time[32];
 
-	if (show->shown == show->most)
+	if (show->lines == show->most)
 		return -ECANCELED;
 	decision = decision_to_json(record, listener_of(show->plane, record->listener), usec);
 	format_time(usec, time, sizeof(time));
@@ -83,10 +94,30 @@ static int on_record(const struct hs_trace_record *record, void *userdata)
 	else
 		decision_print(&show->render, time, decision);
 	show->shown++;
-	/* a reader at the other end of a pipe wants each line at once; without one we are done */
-	if (fflush(show->render.out))
-		return -EPIPE;
-	return show->shown == show->most ? -ECANCELED : 0;
+	return end_line(show);
+}
+
+static int on_pair(const struct hs_fast_pair *pair, void *userdata)
+{
+	struct show *show = userdata;
+	uint64_t usec = pair->begun_ns / NSEC_PER_USEC + show->real_ahead;
+	char time[32];
+	int r = 0;
+
+	format_time(usec, time, sizeof(time));
+	for (unsigned side = 0; !r && side < HS_FAST_SIDES; side++) {
+		_cleanup_(json_object_putp) json_object *end =
+			decision_pair_to_json(pair, side, usec);
+
+		if (show->lines == show->most)
+			return -ECANCELED;
+		if (show->json)
+			fprintf(show->render.out, "%s\n", json_line(end));
+		else
+			decision_pair_print(&show->render, time, end);
+		r = end_line(show);
+	}
+	return r;
 }
 
 /* ---- all of them ---- */
@@ -123,18 +154,22 @@ static int wait_for_records(const struct trace *trace, uint64_t until, const sig
 	return fds[1].revents ? -EPIPE : 0;
 }
 
-static int show_all(const struct arguments *arguments, struct trace *trace,
+static int show_all(const struct arguments *arguments, struct trace *trace, struct show *show,
 		    const sigset_t *unblocked)
 {
-	uint64_t until = arguments->timeout_usec;
+	uint64_t until = arguments->timeout_usec, look = show->pairs ? 0 : USEC_INFINITY;
 	int r = 0;
 
 	if (until != USEC_INFINITY)
 		until += now_usec();
 	while (!r && !stopped && now_usec() < until) {
-		r = wait_for_records(trace, until, unblocked);
+		r = wait_for_records(trace, MIN(until, look), unblocked);
 		if (!r)
 			r = trace_consume(trace);
+		if (r || now_usec() < look)
+			continue;
+		r = trace_pairs_look(show->pairs, on_pair, show);
+		look = now_usec() + TRACE_PAIRS_EVERY;
 	}
 	return r;
 }
@@ -201,7 +236,7 @@ static int run(const struct arguments *arguments, const struct trace_order *orde
 	if (!show->json)
 		decision_print_head(&show->render);
 	fflush(stdout);
-	r = show_all(arguments, trace, &before);
+	r = show_all(arguments, trace, show, &before);
 	trace_end(trace, &counts);
 	if (!r)
 		r = trace_consume(trace);
@@ -276,7 +311,9 @@ int verb_trace(const struct arguments *arguments)
 	if (!show.plane)
 		return EXIT_FAILED;
 	tell_gaps(service, show.plane);
+	show.pairs = trace_pairs_new(plane_id(show.plane), order.from);
 	r = run(arguments, &order, &show);
+	trace_pairs_free(show.pairs);
 	plane_free(show.plane);
 	return r;
 }

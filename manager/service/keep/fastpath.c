@@ -2,10 +2,13 @@
 #include "service/keep/fastpath.h"
 
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/utsname.h>
 #include <syslog.h>
 
 #include "plane/fast/fast.h"
 #include "plane/kernel/cgroup.h"
+#include "plane/selftest/selftest_fast.h"
 #include "service/report/fastpath_report.h"
 #include "service/slot/orders.h"
 #include "system/journal.h"
@@ -29,7 +32,15 @@ struct fastpath {
 	struct problem problem; /* why there is none */
 	struct client *clients[CONFIG_FASTPATH_UNITS_MAX];
 	unsigned n_clients;
+	struct selftest *test; /* of the kernel, which runs */
+	sd_event_source *test_source;
 };
+
+/* What came of it: it does not change while we live. */
+static struct {
+	bool known, refuses;
+	struct problem sentence;
+} verdict;
 
 /* ---- its units ---- */
 
@@ -46,6 +57,8 @@ static bool has_processes(const struct unit_facts *facts)
 /* Why its connections go by TCP; "" = they need not. */
 static const char *reason(const struct client *client)
 {
+	if (!client->fastpath->fast)
+		return client->fastpath->problem.text;
 	if (!client->known)
 		return "systemd has not told of it yet";
 	if (client->problem.text[0])
@@ -239,6 +252,12 @@ static void follow_units(struct fastpath *fastpath, const struct config_fastpath
 			watch_unit(fastpath, config->units[i]);
 }
 
+static void follow_each(struct fastpath *fastpath)
+{
+	for (unsigned i = 0; i < fastpath->n_clients; i++)
+		follow_unit(fastpath->clients[i]);
+}
+
 /* ---- the kernel side ---- */
 
 static void tell(struct fastpath *fastpath, const struct problem *problem)
@@ -286,18 +305,85 @@ static int allow(struct fastpath *fastpath, struct problem *problem)
 	return fast_allow(fastpath->fast, &allowed, problem);
 }
 
-static void apply(struct fastpath *fastpath)
+static void open_and_allow(struct fastpath *fastpath)
 {
 	struct problem problem = {0};
 	int r = 0;
 
-	if (!fastpath->fast)
+	if (verdict.refuses)
+		r = problem_set(&problem, -EOPNOTSUPP, "%s", verdict.sentence.text);
+	if (!r && !fastpath->fast)
 		r = fast_open(&fastpath->fast, &problem);
 	if (!r)
 		r = allow(fastpath, &problem);
 	tell(fastpath, &problem);
 	/* what passes is tried again with the rest of the service */
 	fastpath->service->lacking |= r == -EBUSY || r == -ENOMEM || r == -EMFILE;
+}
+
+static void forget_test(struct fastpath *fastpath)
+{
+	fastpath->test_source = sd_event_source_disable_unref(fastpath->test_source);
+	fastpath->test = selftest_free(fastpath->test);
+}
+
+/* hsd may make no network namespace, so what is vital about two of them is left to enable and
+ * doctor to try. */
+static void judge(const struct ability_result *results)
+{
+	struct ability_result tried[FAST_ABILITY_COUNT];
+	struct utsname name = {0};
+
+	(void)uname(&name);
+	memcpy(tried, results, sizeof(tried));
+	tried[FAST_NAMESPACES].verdict = ABILITY_WORKS;
+	verdict.refuses = fast_ability_refuses(tried, name.release, &verdict.sentence);
+	verdict.known = true;
+}
+
+static int on_tested(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct fastpath *fastpath = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	judge(selftest_finish(fastpath->test, 0));
+	forget_test(fastpath);
+	open_and_allow(fastpath);
+	follow_each(fastpath);
+	service_changed(fastpath->service);
+	return 0;
+}
+
+/* By doing, in a process of its own: nobody waits for it. */
+static void try_kernel(struct fastpath *fastpath)
+{
+	struct problem problem = {0};
+	int r;
+
+	if (fastpath->test)
+		return;
+	r = selftest_fast_start(fast_ability_vital() & ~(1U << FAST_NAMESPACES), &fastpath->test);
+	if (!r)
+		r = sd_event_add_io(fastpath->service->host->event, &fastpath->test_source,
+				    selftest_fd(fastpath->test), EPOLLIN, on_tested, fastpath);
+	if (r >= 0) {
+		problem_set(&fastpath->problem, 0, "it is being tried out on this kernel");
+		return;
+	}
+	forget_test(fastpath);
+	problem_set(&problem, r, "it cannot be tried out on this kernel: %s", strerror(-r));
+	tell(fastpath, &problem);
+	fastpath->service->lacking = true;
+}
+
+static void apply(struct fastpath *fastpath)
+{
+	if (verdict.known)
+		open_and_allow(fastpath);
+	else
+		try_kernel(fastpath);
 }
 
 static struct fastpath *fastpath_new(struct service *service)
@@ -315,6 +401,7 @@ struct fastpath *fastpath_free(struct fastpath *fastpath)
 		return NULL;
 	for (unsigned i = 0; i < fastpath->n_clients; i++)
 		client_free(fastpath->clients[i]);
+	forget_test(fastpath);
 	fast_free(fastpath->fast);
 	free(fastpath);
 	return NULL;
@@ -345,8 +432,7 @@ void fastpath_follow(struct service *service)
 		return;
 	apply(service->fastpath);
 	follow_units(service->fastpath, config);
-	for (unsigned i = 0; i < service->fastpath->n_clients; i++)
-		follow_unit(service->fastpath->clients[i]);
+	follow_each(service->fastpath);
 }
 
 void fastpath_heard(struct service *service, const struct event *event)

@@ -63,6 +63,30 @@ rig_up() {
 	! is_sanitized || allow_leak_check
 	[[ -z ${VALGRIND:-} ]] || hsd_under_valgrind
 	[[ -z ${COVERAGE:-} ]] || allow_counting
+	[[ -z ${FASTPATH:-} ]] || clients_unit
+}
+
+# ---- FASTPATH=1: clients are on the fast path ----
+#
+# All that runs inside is of a unit that each service has in From=, so that any test shows that with it on all is as
+# without. What it says of the services' settings may be another thing then.
+
+clients_unit() {
+	printf '[Service]\nExecStart=/bin/sleep infinity\n' | write /etc/systemd/system/clients.service
+	container_run "$rig" systemctl daemon-reload
+	container_run "$rig" systemctl start clients
+}
+
+# as_client CMD...: in the control group of that unit
+as_client() {
+	# shellcheck disable=SC2016 # expanded inside
+	container_run "$rig" sh -c 'echo $$ >/sys/fs/cgroup/system.slice/clients.service/cgroup.procs; exec "$@"' sh "$@"
+}
+
+# clients_of NAME: its settings name the unit
+clients_of() {
+	[[ -z ${FASTPATH:-} ]] || printf '[FastPath]\nFrom=clients.service\n' |
+		write "/etc/hotstandby/$1.conf.d/00-clients.conf"
 }
 
 # ---- COVERAGE=1: programs that count which of their lines are reached ----
@@ -176,7 +200,12 @@ end_sanitized() {
 
 # ---- commands inside ----
 
-inside() { container_run "$rig" "$@"; }
+inside() {
+	case ${FASTPATH:+$1} in
+	'' | systemctl | hsctl | journalctl) container_run "$rig" "$@" ;;
+	*) as_client "$@" ;;
+	esac
+}
 hs() { inside hsctl "$@"; }
 as_nobody() { inside setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 
@@ -265,6 +294,7 @@ socket_service() {
 
 # up NAME: enables it and starts both slots; slot 0 is active then
 up() {
+	clients_of "$1"
 	inside systemctl daemon-reload
 	hs enable "$1@.service"
 	inside systemctl start "$1@0"
