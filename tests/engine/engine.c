@@ -54,6 +54,7 @@ static struct engine *of(const struct host *host)
 static int order(const struct host *host, const struct work_order *work_order, const int *fds,
 		 size_t n_fds, const struct work *work, struct work **ret_work)
 {
+	of(host)->ordered[work_order->kind]++;
 	return workers_order(of(host)->workers, work_order, fds, n_fds, work, ret_work);
 }
 

@@ -60,10 +60,11 @@ struct engine {
 	struct actor actors[ENGINE_SLOTS];
 	unsigned runs; /* of all units, ever */
 	struct asked *asked;
-	uint64_t word;	   /* as seen last; 0 = not yet */
-	unsigned n_events; /* heard, ever */
-	bool by_hand;	   /* units get on by actor_step() alone, not with each turn of the loop */
-	bool is_loud;	   /* prints each event */
+	uint64_t word;			   /* as seen last; 0 = not yet */
+	unsigned n_events;		   /* heard, ever */
+	unsigned ordered[WORK_KIND_COUNT]; /* of workers, ever */
+	bool by_hand; /* units get on by actor_step() alone, not with each turn of the loop */
+	bool is_loud; /* prints each event */
 };
 
 /* Set before engine_begin(): the kernel does not tell of our own queues. */

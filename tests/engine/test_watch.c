@@ -18,6 +18,7 @@
 
 #define QUICK	   "Settle=1ms\nDrain=0\n"
 #define HANGS	   QUICK "Stall=200ms\n"
+#define SLOW	   QUICK "Stall=700ms\n"
 #define OTHER_PORT 8001
 
 static char who_serves(void)
@@ -51,6 +52,15 @@ static void hear_of_traffic(struct engine *engine)
 
 /* ---- who hangs ---- */
 
+/* Closes it. */
+static void expect_answer(struct engine *engine, int fd, char who)
+{
+	client_send(fd, '?');
+	engine_until(engine, poll(&(struct pollfd) {fd, POLLIN, 0}, 1, 0) == 1);
+	assert_int_equal(client_read(fd), who);
+	close_fd(fd);
+}
+
 /* Clients wait at slot 0, which does not accept, and are served by slot 1. */
 static void see_it_left(struct engine *engine)
 {
@@ -64,12 +74,8 @@ static void see_it_left(struct engine *engine)
 		assert_true((waits[i] = client_connect(&address)) >= 0);
 	hear_of_traffic(engine);
 	engine_until(engine, engine_active(engine) == 1);
-	for (unsigned i = 0; i < ARRAY_SIZE(waits); i++) {
-		client_send(waits[i], '?');
-		engine_until(engine, poll(&(struct pollfd) {waits[i], POLLIN, 0}, 1, 0) == 1);
-		assert_int_equal(client_read(waits[i]), 'B');
-		close_fd(waits[i]);
-	}
+	for (unsigned i = 0; i < ARRAY_SIZE(waits); i++)
+		expect_answer(engine, waits[i], 'B');
 	assert_int_equal(engine_state(engine, 0), SLOT_SUSPECT);
 	assert_int_equal(who_serves(), 'B');
 }
@@ -113,13 +119,48 @@ static void one_that_hangs_is_restarted(void **state)
 	engine_end(engine);
 }
 
+/* What comes to one of its two sockets is accepted all the time, so counts say nothing: with the
+ * list of queues alone it takes the names of those who wait at the other. */
+static void so_is_one_that_accepts_at_one_socket_of_two(void **state)
+{
+	struct address address = engine_address();
+	struct engine *engine;
+	struct asked *asked;
+	int fds[1000];
+	unsigned n = 0;
+
+	(void)state;
+	engine_lists = true;
+	engine = begin_started(HANGS "OnHang=keep\n");
+	engine_lists = false;
+	asked = engine_ask(engine);
+	assert_int_equal(server_listen(engine->actors[0].server, &address, 0), 1);
+	server_serve(engine->actors[0].server, true);
+	instance_adopt(engine->service->instances[0], &asked->request);
+	wait_for(engine, asked);
+	assert_int_equal(ask_often(&address, 16).of['A'], 16);
+	server_serve(engine->actors[0].server, false);
+	server_block(engine->actors[0].server, 1);
+	hear_of_traffic(engine);
+	for (; engine_active(engine) == 0; engine_turn(engine)) {
+		assert_true(n < ARRAY_SIZE(fds));
+		assert_true((fds[n] = client_connect(&address)) >= 0);
+		client_send(fds[n++], '?');
+	}
+	engine_until(engine, !engine->service->instances[0]->move_work);
+	assert_int_equal(who_serves(), 'B');
+	while (n)
+		close_fd(fds[--n]);
+	engine_end(engine);
+}
+
 /* Hangs are looked for, and nothing hangs: slow is not the same. */
 static void one_that_accepts_now_and_then_stays(void **state)
 {
-	struct engine *engine = begin_started(HANGS);
+	struct engine *engine = begin_started(SLOW);
 	struct address address = engine_address();
 	struct server *server = engine->actors[0].server;
-	uint64_t end = now_usec() + 3 * 200 * USEC_PER_MSEC, accept_at = 0;
+	uint64_t end = now_usec() + 3 * 700 * USEC_PER_MSEC, accept_at = 0;
 	int waits[8];
 
 	(void)state;
@@ -189,6 +230,47 @@ static void a_selector_that_was_taken_off_is_attached_again(void **state)
 	engine_end(engine);
 }
 
+static void a_probe_that_is_answered_by_somebody_else_is_told_once(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct selection *selection = engine->service->selection;
+
+	(void)state;
+	assert_true(selection_on_stray(selection, 1));
+	assert_false(selection_on_stray(selection, 1));
+	engine_until(engine, said_of_selection(engine)[0]);
+	assert_non_null(strstr(said_of_selection(engine),
+			       "a probe of slot 1 was answered, and not by way of it"));
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+/* ---- servers that sleep ---- */
+
+/* On kernels that do not do so when connections are moved to one. */
+static void one_that_sleeps_is_woken_for_those_who_are_moved_to_it(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct address address = engine_address();
+	struct asked *asked = engine_ask(engine);
+	int fd;
+
+	(void)state;
+	engine->nudge = true;
+	server_serve(engine->actors[0].server, false);
+	server_serve(engine->actors[1].server, false);
+	server_block(engine->actors[1].server, 0);
+	assert_true((fd = client_connect(&address)) >= 0);
+	client_send(fd, '?');
+	call_failover(engine->service, 1, &asked->request);
+	engine_until(engine, poll(&(struct pollfd) {fd, POLLIN, 0}, 1, 0) == 1);
+	assert_int_equal(client_read(fd), 'B');
+	engine_until(engine, engine->ordered[WORK_NUDGE]);
+	wait_for(engine, asked);
+	close_fd(fd);
+	engine_end(engine);
+}
+
 /* ---- what settings do not name any more ---- */
 
 static size_t listeners(const struct engine *engine)
@@ -253,9 +335,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_that_hangs_is_left_and_taken_back_when_it_serves),
 		cmocka_unit_test(it_is_left_also_where_all_queues_are_listed),
+		cmocka_unit_test(so_is_one_that_accepts_at_one_socket_of_two),
 		cmocka_unit_test(one_that_hangs_is_restarted),
 		cmocka_unit_test(one_that_accepts_now_and_then_stays),
 		cmocka_unit_test(a_selector_that_was_taken_off_is_attached_again),
+		cmocka_unit_test(a_probe_that_is_answered_by_somebody_else_is_told_once),
+		cmocka_unit_test(one_that_sleeps_is_woken_for_those_who_are_moved_to_it),
 		cmocka_unit_test(a_port_that_is_not_named_any_more_is_given_up),
 		cmocka_unit_test(what_is_left_at_the_deadline_of_a_drain_is_reset),
 	};
