@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The fast path (hs_fast.h). Three programs:
+ * The fast path (hs_fast.h). Four programs:
  *
  *   hs_fast_connect  on the control groups of the clients that are named: an end whose connection
  *                    may be to one of our services goes into the map, and is offered
  *   hs_fast_accept   on the root control group: an end of ours that was offered one is made a pair
  *                    with it
- *   hs_fast_send     on the map: each message of an end that is in there, by the one way or the
- *                    other
+ *   hs_fast_hold     likewise: what an end sends by TCP behind what it has sent the fast way is
+ * held back until that has been read hs_fast_send     on the map: each message of an end that is in
+ * there, by the one way or the other
  *
  * On this machine the client's end is established before the server's: so the latter finds the
  * offer. A client whose first byte is faster than that sends by TCP.
@@ -21,9 +22,20 @@
  * or nobody's: to read there is harmless, and a socket tells by its cookie which one it is.
  */
 #include "hs_fast.h"
+#include "hs_packet.h"
 #include "hs_tags.h"
 
 #include <bpf/bpf_core_read.h>
+
+#define LET_GO 1
+#define HOLD   0
+/* TCP gives a connection up that gets nothing through for a quarter of an hour (tcp_retries2). */
+#define HOLD_MAX_NS 600000000000ULL
+
+#define LOOPBACK    1 /* its interface index in every network namespace */
+#define IPV4_HEADER 20
+#define IPV6_HEADER 40
+#define TCP_HEADER  20
 
 #define TCP_ESTABLISHED 1
 #define TCP_CLOSE	7
@@ -73,13 +85,19 @@ struct tcp_sock {
 	_Bool is_mptcp;
 } OF_KERNEL;
 
+struct list_head {
+	struct list_head *next;
+} OF_KERNEL;
+
 struct sk_psock {
+	struct list_head ingress_msg;
 	refcount_t refcnt;
 } OF_KERNEL;
 
 int hs_fast_connect(struct bpf_sock_ops *ops);
 int hs_fast_accept(struct bpf_sock_ops *ops);
 int hs_fast_send(struct sk_msg_md *msg);
+int hs_fast_hold(struct __sk_buff *skb);
 
 /* For tests: enum hs_fast_without; and the one network namespace to act in, 0 = all. */
 const volatile __u32 hs_fast_without = 0;
@@ -115,6 +133,8 @@ struct end {
 	__u8 way;     /* enum hs_fast_way */
 	__u8 why;     /* enum hs_fast_why */
 	__u8 pad[5];
+	/* since when what goes by TCP may have to be held back; 0 = it need not */
+	__u64 holds_ns;
 };
 
 struct {
@@ -500,12 +520,19 @@ static __always_inline void look_at_peer(const struct end *own, struct hs_fast_l
 	look->peer = cookie_at(own->peer) == own->peer_cookie;
 }
 
+/* What the kernel has beside a socket of the map. NULL: it is in none any more. */
+static __always_inline struct sk_psock *psock_at(__u64 address)
+{
+	struct sock *sk = (struct sock *)address;
+
+	/* the lowest bits are flags */
+	return (struct sk_psock *)((__u64)BPF_CORE_READ(sk, sk_user_data) & ~7ULL);
+}
+
 /* Whoever is in a call that sends or reads holds a reference; one is the map's, one is ours. */
 static __always_inline int is_alone(const struct end *own)
 {
-	struct sock *sk = (struct sock *)own->own;
-	struct sk_psock *psock =
-		(struct sk_psock *)((__u64)BPF_CORE_READ(sk, sk_user_data) & ~7ULL);
+	struct sk_psock *psock = psock_at(own->own);
 
 	return BPF_CORE_READ(psock, refcnt.refs.counter) <= 2;
 }
@@ -633,6 +660,8 @@ int hs_fast_send(struct sk_msg_md *msg)
 	if (before != HS_FAST_TCP || hs_fast_without & HS_FAST_WITHOUT_ORDER) {
 		own->why = decide(msg, sk, own, now);
 		own->way = own->why ? HS_FAST_TCP : HS_FAST_FAST;
+		if (before == HS_FAST_FAST && own->way == HS_FAST_TCP)
+			own->holds_ns = now;
 	}
 	peer = own->peer_end;
 	if (own->way == HS_FAST_FAST &&
@@ -642,6 +671,58 @@ int hs_fast_send(struct sk_msg_md *msg)
 	}
 	count(own, msg->size, now, own->way != before);
 	return SK_PASS;
+}
+
+/* ---- holding back ---- */
+
+/* Whether nothing that came the fast way waits to be read at the other end. */
+static __always_inline int is_read(const struct end *own)
+{
+	struct sk_psock *psock = psock_at(own->peer);
+	struct list_head *first = psock ? BPF_CORE_READ(psock, ingress_msg.next) : NULL;
+
+	/* a list that is empty leads back to itself */
+	if (!first ||
+	    (__u64)first == (__u64)psock + bpf_core_field_offset(struct sk_psock, ingress_msg))
+		return 1;
+	return cookie_at(own->peer) != own->peer_cookie;
+}
+
+static __always_inline int has_payload(const struct __sk_buff *skb)
+{
+	__u8 *data = (__u8 *)(long)skb->data, *end = (__u8 *)(long)skb->data_end;
+	__u32 offset = IPV6_HEADER;
+
+	if (data + IPV4_HEADER > end)
+		return 1;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		offset = (data[0] & 0xf) * 4;
+	/* else clang proves a bound that the verifier cannot see */
+	barrier_var(offset);
+	offset &= 63;
+	data += offset;
+	if (data + TCP_HEADER > end)
+		return 1;
+	return skb->len > offset + (data[12] >> 4) * 4;
+}
+
+/* TCP takes it for a packet that the machine had no room for, and tries again: with the next thing
+ * that it has to do for the connection, or by its timer. */
+SEC("cgroup_skb/egress")
+int hs_fast_hold(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->ifindex == LOOPBACK ? skb->sk : NULL;
+	struct end *own;
+
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	own = sk ? bpf_sk_storage_get(&hs_fast_ways, sk, NULL, 0) : NULL;
+	if (!own || !own->holds_ns || !has_payload(skb))
+		return LET_GO;
+	if (!is_read(own) && bpf_ktime_get_coarse_ns() - own->holds_ns < HOLD_MAX_NS &&
+	    !(hs_fast_without & HS_FAST_WITHOUT_HOLD))
+		return HOLD;
+	own->holds_ns = 0;
+	return LET_GO;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -13,11 +13,12 @@
  *   none of that. So a direction may go from the fast way over to TCP at any time, and never back:
  *   it decides at its first byte.
  *
- *   Flow. What is put into the queue asks for no window. So what waits there is looked at before,
- *   and beyond a share of the receive buffer the direction goes over to TCP for good, which has a
- *   window and makes the writer wait. The rest of the buffer is for what TCP may have to put there
- *   by the window that it has told already: without that room it would drop it, and send again
- *   ever later.
+ *   Flow. What is put into the queue asks for no window. So what waits there is looked at before:
+ *   beyond a share of the receive buffer the direction goes over to TCP for good, which has a
+ *   window and makes the writer wait. It does so when the queue is empty, if it comes to be before
+ *   the buffer is full. Else what goes by TCP is held back at the sender until the queue is empty
+ *   (hs_fast_hold): readers by edge take a read that is shorter than they asked for to be the last
+ *   for now, and what is behind it must come as news.
  */
 #pragma once
 
@@ -155,7 +156,8 @@ _Static_assert(sizeof(struct hs_fast_state) == 16, "layout of map fast/state");
 
 /* ---- the rule ---- */
 
-/* The reader's queue may hold so much of its receive buffer by the fast way. */
+/* When more than this waits in the reader's queue, the direction leaves the fast way as soon as
+ * nothing does. */
 #define HS_FAST_SHARE(buffer) ((buffer) / 2)
 /* Where it is not sure that nobody else is just sending, a direction stays on the fast way for as
  * long as no more than this waits. */
@@ -198,6 +200,7 @@ enum hs_fast_without {
 	HS_FAST_WITHOUT_ORDER = 1 << 0,
 	HS_FAST_WITHOUT_FLOW = 1 << 1,
 	HS_FAST_WITHOUT_CARE = 1 << 2, /* for threads */
+	HS_FAST_WITHOUT_HOLD = 1 << 3, /* of what goes by TCP */
 };
 
 /*
@@ -212,9 +215,12 @@ static inline int hs_fast_may_leave(const struct hs_fast_look *look)
 	       look->queued > HS_FAST_BUFFERS_MAX * look->buffer;
 }
 
+/* More than there is room for, or more than is good and nothing has to be held back. */
 static inline int hs_fast_is_full(const struct hs_fast_look *look)
 {
-	return look->queued + look->size > HS_FAST_SHARE(look->buffer);
+	__u64 queued = look->queued + look->size;
+
+	return queued > look->buffer || (!look->queued && queued > HS_FAST_SHARE(look->buffer));
 }
 
 /* Which way the next message of a direction goes. HS_FAST_WHY_NONE: the fast way; else by TCP, it
@@ -234,7 +240,7 @@ static inline enum hs_fast_why hs_fast_decide(const struct hs_fast_look *look, u
 	if (look->way == HS_FAST_FAST && !(without & HS_FAST_WITHOUT_CARE) &&
 	    !hs_fast_may_leave(look))
 		return HS_FAST_WHY_NONE;
-	if (!look->allowed)
+	if (!look->allowed && (look->way != HS_FAST_FAST || !look->queued))
 		return HS_FAST_WHY_CLOSED;
 	if (!(without & HS_FAST_WITHOUT_FLOW) && hs_fast_is_full(look))
 		return HS_FAST_WHY_FULL;

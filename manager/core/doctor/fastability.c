@@ -25,6 +25,9 @@ static const struct {
 	[FAST_NAMESPACES] = {"fast.namespaces",
 			     "Network namespaces with the same addresses do not meet",
 			     "Bytes would come to somebody else: the fast path is refused", NEWER},
+	[FAST_EDGE] = {"fast.edge",
+		       "A reader by edge that stops at a short read is told of what comes behind",
+		       "It would wait for ever: the fast path is refused", NEWER},
 	[FAST_HALF_CLOSE] = {"fast.half-close",
 			     "One end may go on when the other one sends no more",
 			     "Answers to who has said all would be lost", KEEP_OFF},
@@ -55,8 +58,8 @@ static const struct {
 			"break",
 			KEEP_OFF},
 	[FAST_FIONREAD] = {"fast.fionread", "FIONREAD tells how much can be read",
-			   "It says 0; programs that ask before they read (Java's available(), "
-			   "Qt) wait for ever",
+			   "It says 0 where something is; programs that go by it wait for ever: "
+			   "nginx when a read has filled its buffer, Java's available(), Qt",
 			   KEEP_OFF},
 	[FAST_SPLICE] = {"fast.splice", "Readers by splice(2) get what comes",
 			 "They get nothing; proxies in Go read so, and HAProxy with option "
@@ -99,7 +102,7 @@ const char *fast_ability_remedy(enum fast_ability ability)
 
 uint32_t fast_ability_vital(void)
 {
-	return (1U << (FAST_NAMESPACES + 1)) - 1;
+	return (1U << (FAST_EDGE + 1)) - 1;
 }
 
 bool fast_ability_refuses(const struct ability_result *results, const char *release,

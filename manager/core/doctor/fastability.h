@@ -15,6 +15,7 @@ enum fast_ability {
 	FAST_RST,	 /* a reset is told, and what came before it can be read */
 	FAST_STALL,	 /* who does not read stops the writer, and then gets all of it */
 	FAST_NAMESPACES, /* the same addresses and ports in two network namespaces */
+	FAST_EDGE,	 /* a reader by edge is told of what comes behind */
 	/* the rest */
 	FAST_HALF_CLOSE, /* one end sends no more, the other one does */
 	FAST_MOVED,	 /* a connection moves to another listener before it is accepted */

@@ -94,7 +94,7 @@ static uint32_t map_id(int fd)
 
 /* ---- the root control group ---- */
 
-static int make_link(int program)
+static int make_link(int program, int type, const char *path)
 {
 	_cleanup_(close_fdp) int cgroup = -1, link = -1;
 	struct pin_path root;
@@ -105,17 +105,17 @@ static int make_link(int program)
 	cgroup = open(root.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
 		return -errno;
-	link = bpf_link_create(program, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
-	return link < 0 ? -errno : pin_object(link, PIN("link"));
+	link = bpf_link_create(program, cgroup, type, NULL);
+	return link < 0 ? -errno : pin_object(link, path);
 }
 
-static int attach_root(int program)
+static int attach_root(int program, int type, const char *path)
 {
 	_cleanup_(close_fdp) int link = -1;
-	int r = pin_open(PIN("link"), &link);
+	int r = pin_open(path, &link);
 
 	if (r == -ENOENT)
-		return make_link(program);
+		return make_link(program, type, path);
 	return r ?: bpf_link_update(link, program, NULL) ? -errno : 0;
 }
 
@@ -130,7 +130,11 @@ static int pin_programs(const void *userdata)
 	if (bpf_prog_attach(send, bpf_map__fd(skel->maps.hs_fast_peers), BPF_SK_MSG_VERDICT, 0))
 		r = -errno;
 	if (!r)
-		r = attach_root(bpf_program__fd(skel->progs.hs_fast_accept));
+		r = attach_root(bpf_program__fd(skel->progs.hs_fast_hold), BPF_CGROUP_INET_EGRESS,
+				PIN("hold-link"));
+	if (!r)
+		r = attach_root(bpf_program__fd(skel->progs.hs_fast_accept), BPF_CGROUP_SOCK_OPS,
+				PIN("link"));
 	return r
 		       ?: pinset_program(PIN("connect"), BPF_CGROUP_SOCK_OPS,
 					 bpf_program__fd(skel->progs.hs_fast_connect));

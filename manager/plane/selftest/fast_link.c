@@ -38,8 +38,8 @@ bool fast_link_open(struct fast_link *link, struct ability_result *result)
 	*link = (struct fast_link) {.listener = -1, .ends = {-1, -1}};
 	r = fast_stage_open(0, &link->stage, &problem);
 	if (r) {
-		link->stage =
-			(struct fast_stage) {.cgroup = -1, .accept_link = -1, .connect_link = -1};
+		link->stage = (struct fast_stage) {
+			.cgroup = -1, .accept_link = -1, .connect_link = -1, .hold_link = -1};
 		selftest_set(result,
 			     r == -EPERM || r == -EACCES || r == -ENOMEM ? ABILITY_UNKNOWN
 									 : ABILITY_FAILS,

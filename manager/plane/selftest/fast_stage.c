@@ -24,6 +24,7 @@
 
 void fast_stage_close(struct fast_stage *stage)
 {
+	stage->hold_link = close_fd(stage->hold_link);
 	stage->accept_link = close_fd(stage->accept_link);
 	stage->connect_link = close_fd(stage->connect_link);
 	stage->cgroup = close_fd(stage->cgroup);
@@ -75,6 +76,10 @@ static int attach(struct fast_stage *stage)
 					     stage->cgroup, BPF_CGROUP_SOCK_OPS, NULL);
 	if (stage->accept_link < 0)
 		return -errno;
+	stage->hold_link = bpf_link_create(bpf_program__fd(skel->progs.hs_fast_hold), stage->cgroup,
+					   BPF_CGROUP_INET_EGRESS, NULL);
+	if (stage->hold_link < 0)
+		return -errno;
 	stage->connect_link = bpf_link_create(bpf_program__fd(skel->progs.hs_fast_connect),
 					      stage->cgroup, BPF_CGROUP_SOCK_OPS, NULL);
 	return stage->connect_link < 0 ? -errno : 0;
@@ -114,7 +119,8 @@ static int fill(struct fast_stage *stage)
 
 int fast_stage_open(unsigned without, struct fast_stage *ret_stage, struct problem *problem)
 {
-	struct fast_stage stage = {.cgroup = -1, .accept_link = -1, .connect_link = -1};
+	struct fast_stage stage = {
+		.cgroup = -1, .accept_link = -1, .connect_link = -1, .hold_link = -1};
 	int r = load(&stage, without, problem);
 
 	if (!r) {

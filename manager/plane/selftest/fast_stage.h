@@ -21,7 +21,7 @@ struct fast_bpf;
 
 struct fast_stage {
 	struct fast_bpf *skel;
-	int cgroup, accept_link, connect_link;
+	int cgroup, accept_link, connect_link, hold_link;
 };
 
 /* `without`: enum hs_fast_without, or FAST_STAGE_EVERYWHERE: also in other network namespaces than

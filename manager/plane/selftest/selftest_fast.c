@@ -25,6 +25,7 @@ static void (*const checks[])(struct ability_result *result) = {
 	[FAST_RST] = selftest_fast_rst,
 	[FAST_STALL] = selftest_fast_stall,
 	[FAST_NAMESPACES] = selftest_fast_namespaces,
+	[FAST_EDGE] = selftest_fast_edge,
 	[FAST_HALF_CLOSE] = selftest_fast_half_close,
 	[FAST_MOVED] = selftest_fast_moved,
 	[FAST_DESTROY] = selftest_fast_destroy,

@@ -22,6 +22,7 @@ void selftest_fast_stamps(struct ability_result *result);
 void selftest_fast_tls(struct ability_result *result);
 void selftest_fast_mptcp(struct ability_result *result);
 void selftest_fast_times(struct ability_result *result);
+void selftest_fast_edge(struct ability_result *result);
 void selftest_fast_epoll(struct ability_result *result);
 void selftest_fast_peek(struct ability_result *result);
 void selftest_fast_sendfile(struct ability_result *result);
