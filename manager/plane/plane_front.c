@@ -147,6 +147,11 @@ const struct front_live *plane_front_live(const struct plane *plane)
 	return state->live;
 }
 
+const struct front_live *plane_front_counted(const struct plane *plane)
+{
+	return plane->front->live;
+}
+
 bool plane_front_count_on(const struct plane *plane)
 {
 	if (plane->front && plane->front->tally)

@@ -26,6 +26,8 @@ int plane_front_apply(struct plane *plane, const struct config_front *config,
 /* Open connections and flows of each host. To ask is to go through all flows, so what is told may
  * be some hundred milliseconds old; of millions of flows seconds. */
 const struct front_live *plane_front_live(const struct plane *plane);
+/* The same as they were told last; it costs nothing. */
+const struct front_live *plane_front_counted(const struct plane *plane);
 /* For an event loop: what takes long is counted in portions of some milliseconds, with each call of
  * these two, and until it has come to its end the last counts are told. True: there is more. */
 void plane_front_count_in_portions(const struct plane *plane);

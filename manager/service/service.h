@@ -124,6 +124,8 @@ struct service {
 	/* likewise, of those that are not well: when they were last; 0 = never */
 	uint64_t well_until[HS_SLOTS_MAX];
 	uint64_t first_until;	  /* likewise: the lowest of the hosts that come is active */
+	bool crowded;		  /* likewise: there is hardly room for more flows; */
+	uint64_t crowd_due;	  /* and when that is looked at though nobody else counts them */
 	bool device_lost;	  /* likewise: its device is gone, or refuses the program */
 	struct front_moves moves; /* likewise; front_slots_follow() sees to them */
 	sd_event_source *routes;  /* of a front, see service/slot/front_slots.h */

@@ -3,6 +3,7 @@
  * A front as its settings change: who has which number, and what does not become a front. Hosts are
  * on a device of the rig, and are well as their MAC addresses are known: nothing is asked of them.
  */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "../plane/cases.h"
@@ -310,6 +311,41 @@ static void a_device_that_comes_back_is_a_front_again(void **state)
 	engine_end(engine);
 }
 
+/* As many as there is room for are open on slot 0. */
+static void fill_flows(unsigned n)
+{
+	struct hs_front_flow_key key = {.port = 53, .protocol = IPPROTO_TCP};
+	struct hs_front_flow flow = {.marks = HS_FRONT_ESTABLISHED,
+				     .seen = (uint32_t)(now_nsec() >> HS_FLOW_TICK_SHIFT)};
+	int fd;
+
+	rig_check(pin_open(pin_path("%s/" HS_PIN_FRONT "/flows", pin_service_path("web").text).text,
+			   &fd) == 0);
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(key.client, &i, sizeof(i));
+		rig_check(!bpf_map_update_elem(fd, &key, &flow, BPF_ANY));
+	}
+	close(fd);
+}
+
+static void that_there_is_hardly_room_is_told(void **state)
+{
+	struct engine *engine = engine_begin(QUICK);
+
+	(void)state;
+	make_device();
+	engine->by_hand = true;
+	reload(engine, QUICK FRONT "Flows=4096\n" FIRST OTHER THIRD);
+	engine_until(engine, taking(engine) == 7);
+	fill_flows(2000);
+	engine_until(engine, plane_front_live(engine->service->plane)[0].connections == 2000);
+	assert_false(engine->service->crowded);
+	fill_flows(4000);
+	engine_until(engine, plane_front_live(engine->service->plane)[0].connections &&
+				     engine->service->crowded);
+	engine_end(engine);
+}
+
 /* Whatever the settings say, those who serve go on. */
 static void instances_do_not_become_hosts(void **state)
 {
@@ -363,6 +399,7 @@ int main(void)
 		cmocka_unit_test(one_that_was_drained_is_taken_back),
 		cmocka_unit_test(what_is_done_to_instances_is_refused),
 		cmocka_unit_test(a_device_that_comes_back_is_a_front_again),
+		cmocka_unit_test(that_there_is_hardly_room_is_told),
 		cmocka_unit_test(instances_do_not_become_hosts),
 		cmocka_unit_test(hosts_do_not_become_instances),
 	};

@@ -98,6 +98,8 @@ struct front_live {
 	uint64_t flows;	      /* UDP, not idle */
 };
 
+/* For how many flows that last there is room; what is more pushes others out. */
+uint32_t front_room(const struct front *front);
 /* Goes through all flows. */
 int front_live(const struct front *front, struct front_live live[HS_SLOTS_MAX]);
 

@@ -163,6 +163,11 @@ static void add_living(const struct hs_front_flow_key *key, const struct hs_fron
 		living->live[flow->host].connections += age < SILENT_TICKS;
 }
 
+uint32_t front_room(const struct front *front)
+{
+	return front_map_size(front->flows);
+}
+
 int front_live(const struct front *front, struct front_live live[HS_SLOTS_MAX])
 {
 	_cleanup_(front_tally_freep) struct front_tally *tally = front_tally_new(front);

@@ -102,6 +102,7 @@ static json_object *whole(const struct config_front *config, const struct front 
 			       front ? json_object_new_boolean(front_is_native(front)) : NULL);
 	snprintf(hash, sizeof(hash), "%016llx", front ? (unsigned long long)front_hash(front) : 0);
 	add_text(object, "hash", front ? hash : NULL);
+	add_number(object, "room", front ? front_room(front) : 0);
 	add_number(object, "unknown", totals->unknown);
 	add_number(object, "unremembered", totals->unremembered);
 	add_number(object, "no_host", totals->no_host);

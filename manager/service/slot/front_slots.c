@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "service/slot/front_slots.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -19,6 +20,13 @@
 
 /* Between two portions of what is counted. */
 #define TALLY_EVERY (15 * USEC_PER_MSEC)
+
+/* How much of the room for flows may be taken by those that are open, before it is told, and when
+ * that is over; percent. */
+#define CROWDED	      90U
+#define CROWDED_UNTIL 80U
+/* They are counted so often at least. */
+#define CROWD_EVERY (60 * USEC_PER_SEC)
 
 /* From the first host that is well to the last one that may be active for being so. */
 #define FIRST_USEC (3 * USEC_PER_SEC)
@@ -274,6 +282,32 @@ static void follow_device(struct service *service)
 	service->device_lost = false;
 }
 
+/* What is forgotten then was in use, as far as can be seen. Told once. */
+static void look_for_room(struct service *service)
+{
+	struct journal_scope scope = {service->name, -1, LOG_WARNING};
+	const struct front_live *live = plane_front_counted(service->plane);
+	uint64_t room = front_room(plane_front(service->plane)), open = 0, now = now_usec();
+
+	if (now >= service->crowd_due) {
+		live = plane_front_live(service->plane);
+		service->crowd_due = now + CROWD_EVERY;
+	}
+
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		open += live[slot].connections + live[slot].flows;
+	if (100 * open < CROWDED_UNTIL * room)
+		service->crowded = false;
+	if (100 * open < CROWDED * room || service->crowded)
+		return;
+	service->crowded = true;
+	journal_log(JOURNAL_PROBLEM, &scope,
+		    "%s: %" PRIu64 " connections and flows are open, and Flows=%" PRIu64
+		    " are remembered: those that were silent for the longest time are forgotten; "
+		    "raise Flows=",
+		    service->name, open, room);
+}
+
 static int on_tally(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	const struct service *service = userdata;
@@ -300,6 +334,7 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 	struct service *service = userdata;
 
 	follow_device(service);
+	look_for_room(service);
 	go_on_counting(service);
 	(void)front_follow_routes(plane_front(service->plane));
 	if (!front_is_asked(service))
