@@ -7,6 +7,7 @@
 
 #include <limits.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "plane/fast/fast.h"
@@ -220,6 +221,27 @@ static void who_was_not_named_goes_by_tcp(void **state)
 	fast_free(scene.fast);
 }
 
+/* It goes by FIONREAD. */
+static void nginx_is_kept_off(void **state)
+{
+	struct rig *rig = *state;
+	struct fast *fast = open_fast();
+	struct pin_path group = make_group(fast, rig, "proxy", NULL);
+	struct problem problem = {0};
+	char home[PATH_MAX], name[16];
+
+	assert_int_equal(cgroup_of_process(getpid(), home), 0);
+	assert_int_equal(prctl(PR_GET_NAME, name), 0);
+	enter_group(group.text);
+	assert_int_equal(fast_join(fast, group.text, UNIT, &problem), 0);
+	assert_int_equal(prctl(PR_SET_NAME, "nginx"), 0);
+	assert_int_equal(fast_join(fast, group.text, UNIT, &problem), -EOPNOTSUPP);
+	assert_non_null(strstr(problem.text, "nginx is kept off"));
+	assert_int_equal(prctl(PR_SET_NAME, name), 0);
+	enter_group(home);
+	fast_free(fast);
+}
+
 /* ---- taken away ---- */
 
 static void those_that_live_go_over_to_tcp(void **state)
@@ -344,6 +366,7 @@ int main(void)
 		CASE(over_ipv4_on_a_dual_listener),
 		CASE(at_an_own_address),
 		CASE(who_was_not_named_goes_by_tcp),
+		CASE(nginx_is_kept_off),
 		CASE(those_that_live_go_over_to_tcp),
 		CASE(nothing_is_lost_with_the_pins),
 		CASE(another_build_takes_over),

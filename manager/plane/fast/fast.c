@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "plane/fast/fast_pins.h"
+#include "plane/fast/fast_programs.h"
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
@@ -106,9 +107,12 @@ int fast_join(const struct fast *fast, const char *cgroup, const char *unit,
 {
 	struct hs_fast_group group = {.client = fast_client(unit)};
 	_cleanup_(close_fdp) int fd = -1;
+	struct problem why;
 	uint64_t id;
 	int r = cgroup_open(cgroup, &fd);
 
+	if (!r && fast_keeps_off(cgroup, &why))
+		return problem_set(problem, -EOPNOTSUPP, "%s", why.text);
 	if (!r)
 		r = cgroup_id(cgroup, &id);
 	if (!r)

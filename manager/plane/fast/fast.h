@@ -36,7 +36,8 @@ uint64_t fast_client(const char *unit);
 /*
  * A unit's control group, and what is below it, as systemd names it: connections that begin from
  * now on are the unit's. For as long as the group is there: one that starts again has another, and
- * joins anew. Again is no harm. -ENOENT when there is no such group; else with a sentence.
+ * joins anew. Again is no harm. -ENOENT when there is no such group, -EOPNOTSUPP when a program in
+ * it is kept off (fast_keeps_off()); with a sentence.
  */
 int fast_join(const struct fast *fast, const char *cgroup, const char *unit,
 	      struct problem *problem);

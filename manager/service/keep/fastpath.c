@@ -7,6 +7,7 @@
 #include <syslog.h>
 
 #include "plane/fast/fast.h"
+#include "plane/fast/fast_programs.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/selftest/selftest_fast.h"
 #include "service/report/fastpath_report.h"
@@ -305,13 +306,30 @@ static int allow(struct fastpath *fastpath, struct problem *problem)
 	return fast_allow(fastpath->fast, &allowed, problem);
 }
 
+/* One of the service's own is enough: a connection may come to any of them. */
+static bool is_kept_off(const struct service *service, struct problem *problem)
+{
+	for (unsigned slot = 0; slot < service->config.slots; slot++) {
+		const struct unit_facts *facts = instance_facts(service->instances[slot]);
+
+		if (facts && has_processes(facts) && fast_keeps_off(facts->control_group, problem))
+			return true;
+	}
+	return false;
+}
+
 static void open_and_allow(struct fastpath *fastpath)
 {
 	struct problem problem = {0};
 	int r = 0;
 
-	if (verdict.refuses)
+	if (verdict.refuses) {
 		r = problem_set(&problem, -EOPNOTSUPP, "%s", verdict.sentence.text);
+	} else if (is_kept_off(fastpath->service, &problem)) {
+		fastpath->fast = fast_free(fastpath->fast);
+		(void)fast_remove(plane_id(fastpath->service->plane));
+		r = -EOPNOTSUPP;
+	}
 	if (!r && !fastpath->fast)
 		r = fast_open(&fastpath->fast, &problem);
 	if (!r)
