@@ -17,21 +17,25 @@
 #define GO_ON	  (-1) /* TC_ACT_UNSPEC: the next one decides */
 #define HOLD_BACK 2    /* TC_ACT_SHOT */
 
-#define ETHERNET     14
-#define IPV4_HEADER  20
-#define IPV6_HEADER  40
-#define IPV4_SOURCE  12
-#define IPV4_DEST    16
-#define IPV4_SUM     10
-#define IPV6_SOURCE  8
-#define IPV6_DEST    24
-#define FRAGMENT     0x3fff /* an offset, or more to come */
-#define TTL	     64
-#define DONT_CUT     0x4000
-#define IPPROTO_IPIP 4
-#define IPPROTO_IPV6 41
-#define TCP_SUM	     16
-#define UDP_SUM	     6
+#define ETHERNET       14
+#define IPV4_HEADER    20
+#define IPV6_HEADER    40
+#define IPV4_SOURCE    12
+#define IPV4_DEST      16
+#define IPV4_SUM       10
+#define IPV6_SOURCE    8
+#define IPV6_DEST      24
+#define FRAGMENT       0x3fff /* an offset, or more to come */
+#define TTL	       64
+#define ICMP_HEADER    8
+#define ICMP_SUM       2
+#define DONT_CUT       0x4000
+#define IPPROTO_ICMP   1
+#define IPPROTO_ICMPV6 58
+#define IPPROTO_IPIP   4
+#define IPPROTO_IPV6   41
+#define TCP_SUM	       16
+#define UDP_SUM	       6
 
 int hs_led_egress(struct __sk_buff *skb);
 int hs_led_ingress(struct __sk_buff *skb);
@@ -370,6 +374,65 @@ int hs_led_egress(struct __sk_buff *skb)
 	return GO_ON;
 }
 
+/* ---- errors ---- */
+
+/* One that quotes a packet of TCP or UDP, `about`. 0, or -1. */
+static __always_inline int read_error(struct __sk_buff *skb, const struct packet *packet,
+				      struct packet *about)
+{
+	__u8 type, wanted = packet->ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+
+	if (!packet->transport || packet->fragment || packet->key.protocol != wanted ||
+	    bpf_skb_load_bytes(skb, packet->transport, &type, 1))
+		return -1;
+	if (packet->ipv6 ? !type || type > 4 : type != 3 && type != 11 && type != 12)
+		return -1;
+	about->network = packet->transport + ICMP_HEADER;
+	return read_packet(skb, about) || about->fragment ? -1 : 0;
+}
+
+/* An address within an error's packet: of IPv4 the sum of the very header makes up for it. */
+static __always_inline int write_in_error(struct __sk_buff *skb, const struct packet *error,
+					  const struct packet *in, __u32 at, const __u8 from[16],
+					  const __u8 to[16])
+{
+	__be32 before = ((const __be32 *)from)[3], after = ((const __be32 *)to)[3];
+	__s64 change;
+
+	if (!error->ipv6)
+		return bpf_l3_csum_replace(skb, in->network + IPV4_SUM, before, after, 4) ||
+				       bpf_skb_store_bytes(skb, in->network + at, &after, 4, 0)
+			       ? -1
+			       : 0;
+	change = bpf_csum_diff((__be32 *)from, 16, (__be32 *)to, 16, 0);
+	if (change < 0 || bpf_l4_csum_replace(skb, error->transport + ICMP_SUM, 0, change, 0) ||
+	    bpf_skb_store_bytes(skb, in->network + at, to, 16, 0))
+		return -1;
+	return 0;
+}
+
+/* What is said of a packet of ours is about the host's address, as its socket knows it; and it is
+ * not from an address that may be this machine's own. */
+static __always_inline void lead_error_back(struct __sk_buff *skb, const struct packet *error)
+{
+	struct packet about = {};
+	struct hs_led_flow *flow;
+	int r = 0;
+
+	if (read_error(skb, error, &about))
+		return;
+	about.key.incoming = 1;
+	flow = bpf_map_lookup_elem(&hs_led_flows, &about.key);
+	if (!flow || is_same(about.key.peer, flow->path.host))
+		return;
+	if (is_same(error->key.peer, about.key.peer))
+		r = write_in_error(skb, error, error, error->ipv6 ? IPV6_SOURCE : IPV4_SOURCE,
+				   error->key.peer, flow->path.host);
+	if (!r)
+		write_in_error(skb, error, &about, error->ipv6 ? IPV6_DEST : IPV4_DEST,
+			       about.key.peer, flow->path.host);
+}
+
 SEC("tc")
 int hs_led_ingress(struct __sk_buff *skb)
 {
@@ -380,9 +443,11 @@ int hs_led_ingress(struct __sk_buff *skb)
 	if (!is_on())
 		return GO_ON;
 	packet.network = find_network(skb);
-	if (read_packet(skb, &packet) || packet.fragment)
+	if (read_packet(skb, &packet)) {
+		lead_error_back(skb, &packet);
 		return GO_ON;
-	flow = bpf_map_lookup_elem(&hs_led_flows, &packet.key);
+	}
+	flow = packet.fragment ? NULL : bpf_map_lookup_elem(&hs_led_flows, &packet.key);
 	if (!flow)
 		return GO_ON;
 	socket = bpf_map_lookup_elem(&hs_led_sockets, &flow->cookie);

@@ -350,6 +350,43 @@ static void a_refusal_is_an_answer(void **state)
 }
 
 /* That it left by another way is seen, whoever answers. */
+/* That nobody is at a port is told by ICMP, about the service's address and from there. */
+static void a_port_without_a_server(struct rig *rig, struct scene *scene)
+{
+	char byte = 'x';
+	int fd;
+
+	begin(rig, scene, false);
+	server_close(scene->hosts.b, 0);
+	fd = connect_led(scene, 1);
+	assert_int_equal(send(fd, &byte, 1, 0), 1);
+	assert_int_equal(recv(fd, &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	led_forget(scene->led, fd);
+	close(fd);
+	/* the other one answers as ever */
+	assert_int_equal(ask_led(scene, 0), 'A');
+	end(scene);
+}
+
+static void errors_are_led_back(void **state)
+{
+	hosts_run(NULL, "ip addr add " HOSTS_SERVICE "/32 dev lo");
+	a_port_without_a_server(*state, &(struct scene) {.mode = FRONT_DSR, .udp = true});
+}
+
+static void errors_are_led_back_ipv6(void **state)
+{
+	hosts_run(NULL, "ip -6 addr add " HOSTS_SERVICE6 "/128 dev lo nodad");
+	a_port_without_a_server(*state,
+				&(struct scene) {.mode = FRONT_DSR, .udp = true, .ipv6 = true});
+}
+
+static void errors_are_led_back_through_ipip(void **state)
+{
+	a_port_without_a_server(*state, &(struct scene) {.mode = FRONT_IPIP, .udp = true});
+}
+
 static void another_way_is_noticed(void **state)
 {
 	struct scene scene = {.mode = FRONT_NAT};
@@ -831,6 +868,9 @@ int main(void)
 		BARE_CASE(nginx_answers),
 		BARE_CASE(nginx_answers_through_ipip),
 		BARE_CASE(a_refusal_is_an_answer),
+		BARE_CASE(errors_are_led_back),
+		BARE_CASE(errors_are_led_back_ipv6),
+		BARE_CASE(errors_are_led_back_through_ipip),
 		BARE_CASE(another_way_is_noticed),
 		BARE_CASE(fragments_are_held_back),
 		BARE_CASE(families_are_not_mixed),
