@@ -481,6 +481,31 @@ static void an_upgrade_whose_new_one_fails_is_undone(void **state)
 	engine_end(engine);
 }
 
+/* Never both: the old one is started again. */
+static void an_exclusive_upgrade_whose_new_one_fails_goes_back(void **state)
+{
+	struct engine *engine = engine_begin(QUICK "Exclusive=yes\nRestartOnCrash=no\n");
+	struct upgrade_order order = {.smoke = "", .ready_usec = USEC_INFINITY};
+	struct asked *asked = engine_ask(engine);
+	struct actor *old = &engine->actors[0], *new = &engine->actors[1];
+	unsigned runs;
+
+	(void)state;
+	actor_start(engine, 0);
+	runs = engine->runs;
+	call_upgrade(engine->service, &order, &asked->request);
+	engine_until(engine, new->play == PLAY_STARTING);
+	assert_true(old->play == PLAY_DOWN || old->play == PLAY_FAILED);
+	actor_crash(engine, 1);
+	engine_until(engine, asked->answered);
+	assert_int_equal(asked->failure, REQUEST_UNDONE);
+	assert_int_equal(engine->runs, runs + 2);
+	assert_int_equal(old->play, PLAY_RUNNING);
+	assert_int_equal(engine_active(engine), 0);
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
 /* systemd has done what it was told to do. */
 static void an_upgrade_whose_new_one_ends_at_once_is_undone(void **state)
 {
@@ -1503,6 +1528,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_timed_does_not_begin),
 		cmocka_unit_test(an_upgrade_restarts_both),
 		cmocka_unit_test(an_upgrade_whose_new_one_fails_is_undone),
+		cmocka_unit_test(an_exclusive_upgrade_whose_new_one_fails_goes_back),
 		cmocka_unit_test(an_upgrade_whose_new_one_ends_at_once_is_undone),
 		cmocka_unit_test(a_drain_ends_with_the_last_connection),
 		cmocka_unit_test(what_is_left_at_the_deadline_of_a_drain_stops_with_its_slot),
