@@ -224,6 +224,8 @@ static int carry_out(const struct borrow_request *request, const uint32_t *inode
 		return do_open(request, fd, answer);
 	case BORROW_GIVE:
 		return lend_give(fd, request->number);
+	case BORROW_GO:
+		return lend_go(request->socket.place.pid);
 	case BORROW_PROGRAM:
 		return lend_program(request->number);
 	case BORROW_HOLDERS:

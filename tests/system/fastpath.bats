@@ -246,6 +246,26 @@ went_fast() {
 	inside systemctl stop apart
 }
 
+@test "a unit whose program is made with Go is kept off: it may read by splice(2)" {
+	local esbuild
+	esbuild=$(echo /usr/local/lib/node_modules/esbuild/node_modules/@esbuild/*/bin/esbuild)
+	[[ -x $esbuild ]] || skip "esbuild is not installed: scripts/setup test"
+	if inside hsctl doctor --fastpath --json | jq -e '.[] | select(.id == "fast.splice") | .status == "ok"' >/dev/null; then
+		skip 'this kernel lets readers by splice(2) have what comes'
+	fi
+	echo 'let a = 1' | write /srv/in.js
+	printf '[Service]\nExecStart=%s /srv/in.js --watch=forever --outfile=/srv/out.js\n' "$esbuild" |
+		write /etc/systemd/system/gopher.service
+	inside systemctl daemon-reload
+	inside systemctl start gopher
+	from 'clients.service gopher.service'
+	wait_for 5 eval '[[ $(fast ".units[1].problem") == "its program is made with Go, which may read by splice(2)"* ]]'
+	is_fast '.units[1].joined' false
+	[[ $(inside bpftool cgroup show "/sys/fs/cgroup/system.slice/gopher.service") != *hs_fast_connect* ]]
+	[[ $(inside bpftool cgroup show "/sys/fs/cgroup/system.slice/clients.service") == *hs_fast_connect* ]]
+	inside systemctl stop gopher
+}
+
 @test "From= is taken away under load: nothing is lost, and programs and pins go" {
 	local before
 	before=$(fast_bytes)

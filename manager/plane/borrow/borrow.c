@@ -212,6 +212,14 @@ int borrow_netns(pid_t pid, uint32_t *ret_inode)
 	return r;
 }
 
+int borrow_go(pid_t pid)
+{
+	struct borrow_request request = {.what = BORROW_GO, .socket.place.pid = pid};
+	struct question question = {.request = &request, .fd = -1};
+
+	return is_asked() ? ask(&question) : lend_go(pid);
+}
+
 int borrow_open(const struct netns *netns, const struct lent_kind *kind, int *ret_fd)
 {
 	struct borrow_request request = {.what = BORROW_OPEN, .kind = *kind};

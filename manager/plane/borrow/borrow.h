@@ -26,6 +26,8 @@ int borrow_namespaces(const char *cgroup, struct netns ret_namespaces[LEND_NAMES
 		      size_t *ret_n, int *ret_blind);
 /* The inode of the namespace that any process is in; 0 = ours. */
 int borrow_netns(pid_t pid, uint32_t *ret_inode);
+/* lend_go() of any process. */
+int borrow_go(pid_t pid);
 int borrow_open(const struct netns *netns, const struct lent_kind *kind, int *ret_fd);
 /* Asks nobody when the socket is that user's. */
 int borrow_give(int fd, uid_t uid);

@@ -23,6 +23,7 @@ enum borrow_what {
 	BORROW_OUTDATED, /* an inotify descriptor comes along. Answer: struct outdated_file */
 	BORROW_PATH,	 /* Answer: the file */
 	BORROW_REACH,	 /* Answer: a connection to it */
+	BORROW_GO,	 /* lend_go() of the process */
 	BORROW_WHAT_COUNT
 };
 

@@ -14,6 +14,7 @@
 #include "core/path.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/kernel/descriptors.h"
+#include "plane/kernel/golang.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -316,4 +317,9 @@ int lend_program(uint32_t id)
 	if (fd < 0 && errno != ENOENT)
 		return -errno;
 	return fd >= 0;
+}
+
+int lend_go(pid_t pid)
+{
+	return lend_is_manager(pid) ? -EAGAIN : golang_made(pid);
 }

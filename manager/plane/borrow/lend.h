@@ -72,5 +72,8 @@ int lend_path(const char *service, unsigned slot, const char *path, int *ret_fd)
  * nobody listens there; -EAGAIN: its queue is full. */
 int lend_reach(const char *service, unsigned slot, const char *path, int *ret_fd);
 
+/* golang_made(). -EAGAIN: it does not run its program yet. */
+int lend_go(pid_t pid);
+
 /* Whether there is a BPF program with this id: 1, 0. */
 int lend_program(uint32_t id);

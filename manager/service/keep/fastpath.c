@@ -14,16 +14,21 @@
 #include "service/slot/orders.h"
 #include "system/journal.h"
 #include "system/unit/unitwatch.h"
+#include "util/clock.h"
 #include "util/macro.h"
+
+/* How long until the process of a unit that has just started runs its program. */
+#define LOOK_PATIENCE (2 * USEC_PER_SEC)
 
 struct client {
 	struct fastpath *fastpath;
 	char unit[UNIT_NAME_MAX];
 	struct unit_watch *watch;
-	struct work *work;	/* its namespace is being asked for */
+	struct work *work;	/* its main process is being looked at */
 	bool known;		/* systemd has told of it */
 	bool joined, elsewhere; /* the last: in another network namespace */
-	char run[33];		/* that has joined, by its invocation */
+	bool splices;		/* its program may read by splice(2) */
+	char run[33];		/* that was looked at, by its invocation */
 	struct problem problem; /* why it could not */
 };
 
@@ -40,6 +45,7 @@ struct fastpath {
 /* What came of it: it does not change while we live. */
 static struct {
 	bool known, refuses;
+	bool splice; /* readers by splice(2) get what comes */
 	struct problem sentence;
 } verdict;
 
@@ -64,6 +70,11 @@ static const char *reason(const struct client *client)
 		return "systemd has not told of it yet";
 	if (client->problem.text[0])
 		return client->problem.text;
+	if (client->splices)
+		return "its program is made with Go, which may read by splice(2), and would get "
+		       "nothing so";
+	if (client->work && !client->joined)
+		return "it is being looked at";
 	if (client->elsewhere)
 		return "it is in another network namespace than the service";
 	return client->joined ? "" : "it does not run; it is seen to when it starts";
@@ -111,10 +122,11 @@ static int first_process(pid_t pid, void *userdata)
 	return 1;
 }
 
-/* The kernel pairs no connections across namespaces, whatever is known here: it is for people. */
-static void ask_netns(struct client *client)
+/* At its main process. False: there is none, or no room for the question. */
+static bool look_at(struct client *client, enum work_kind kind, work_fn on_done)
 {
-	struct work_order order = {.kind = WORK_NETNS, .slot = HS_SLOT_NONE};
+	struct work_order order = {
+		.kind = kind, .slot = HS_SLOT_NONE, .patience_usec = LOOK_PATIENCE};
 	struct order_scope nobody = {.left_out = UINT32_MAX};
 
 	order.pid = facts_of(client)->main_pid;
@@ -122,9 +134,8 @@ static void ask_netns(struct client *client)
 		(void)cgroup_each_process(facts_of(client)->control_group, first_process,
 					  &order.pid);
 	client->work = work_forget(client->work);
-	if (order.pid)
-		(void)service_order(client->fastpath->service, &nobody, &order, on_netns, client,
-				    &client->work);
+	return order.pid && service_order(client->fastpath->service, &nobody, &order, on_done,
+					  client, &client->work) >= 0;
 }
 
 static void tell_client(struct client *client, const struct problem *problem)
@@ -147,10 +158,46 @@ static void join(struct client *client)
 	if (r == -ENOENT)
 		problem.text[0] = '\0';
 	client->joined = !r;
-	snprintf(client->run, sizeof(client->run), "%s", r ? "" : facts->invocation);
 	tell_client(client, &problem);
+	/* the kernel pairs no connections across namespaces, whatever is known here: it is for
+	 * people */
 	if (!r)
-		ask_netns(client);
+		(void)look_at(client, WORK_NETNS, on_netns);
+	service_changed(client->fastpath->service);
+}
+
+static void on_looked(struct work_answer *answer, void *userdata)
+{
+	struct client *client = userdata;
+	struct service *service = client->fastpath->service;
+	struct journal_scope scope = {service->name, -1, LOG_WARNING};
+
+	client->work = NULL;
+	client->splices = answer->result > 0;
+	if (!client->splices) {
+		join(client);
+		return;
+	}
+	journal_log(JOURNAL_PROBLEM, &scope, "%s: connections of %s go by TCP: %s", service->name,
+		    client->unit, reason(client));
+	service_changed(service);
+}
+
+/* One that is not to be on it has not joined before that is known. */
+static void begin_run(struct client *client)
+{
+	snprintf(client->run, sizeof(client->run), "%s", facts_of(client)->invocation);
+	client->joined = client->elsewhere = client->splices = false;
+	if (verdict.splice || !look_at(client, WORK_GO, on_looked))
+		join(client);
+}
+
+static void forget_run(struct client *client)
+{
+	client->run[0] = '\0';
+	client->joined = client->elsewhere = client->splices = false;
+	client->problem.text[0] = '\0';
+	client->work = work_forget(client->work);
 }
 
 /* A run that has joined has done so for good. */
@@ -160,13 +207,12 @@ static void follow_unit(struct client *client)
 
 	if (!client->known || !client->fastpath->fast)
 		return;
-	if (!has_processes(facts)) {
-		client->joined = client->elsewhere = false;
-		client->problem.text[0] = '\0';
-	} else if (!client->joined || strcmp(client->run, facts->invocation)) {
-		client->elsewhere = false;
+	if (!has_processes(facts))
+		forget_run(client);
+	else if (strcmp(client->run, facts->invocation))
+		begin_run(client);
+	else if (!client->joined && !client->splices && !client->work)
 		join(client);
-	}
 }
 
 static void on_unit(const struct unit_facts *facts, int error, void *userdata)
@@ -355,6 +401,7 @@ static void judge(const struct ability_result *results)
 	(void)uname(&name);
 	memcpy(tried, results, sizeof(tried));
 	tried[FAST_NAMESPACES].verdict = ABILITY_WORKS;
+	verdict.splice = tried[FAST_SPLICE].verdict == ABILITY_WORKS;
 	verdict.refuses = fast_ability_refuses(tried, name.release, &verdict.sentence);
 	verdict.known = true;
 }
@@ -382,7 +429,9 @@ static void try_kernel(struct fastpath *fastpath)
 
 	if (fastpath->test)
 		return;
-	r = selftest_fast_start(fast_ability_vital() & ~(1U << FAST_NAMESPACES), &fastpath->test);
+	r = selftest_fast_start((fast_ability_vital() | 1U << FAST_SPLICE) &
+					~(1U << FAST_NAMESPACES),
+				&fastpath->test);
 	if (!r)
 		r = sd_event_add_io(fastpath->service->host->event, &fastpath->test_source,
 				    selftest_fd(fastpath->test), EPOLLIN, on_tested, fastpath);

@@ -27,6 +27,7 @@ static const struct {
 	[WORK_FOREIGN] = {"look for others on its addresses", false},
 	[WORK_OUTDATED] = {"look which files it runs", false},
 	[WORK_PUBLIC] = {"look at its public paths", false},
+	[WORK_GO] = {"tell what the program of the process was made with", false},
 	[WORK_REACH] = {"connect to its AF_UNIX socket", false},
 	[WORK_EARLY] = {"let it reach itself", false},
 	[WORK_OUTSIDE] = {"give up its ports that Ports= does not name", true},

@@ -56,6 +56,7 @@ enum work_kind {
 	/* pathlink_find_wrong() with the inotify descriptor given along, for `changes`: struct
 	 * work_public */
 	WORK_PUBLIC,
+	WORK_GO,    /* borrow_go() of `pid`: 1 or 0 */
 	WORK_REACH, /* borrow_reach() of the first path that the slot has a socket at */
 	WORK_KIND_COUNT
 };

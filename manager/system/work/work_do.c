@@ -278,6 +278,18 @@ static int do_netns(struct job *job)
 	return r < 0 ? r : put(job, &inode, sizeof(inode));
 }
 
+static int do_go(struct job *job)
+{
+	uint64_t begun = now_usec();
+	int r;
+
+	/* systemd calls a unit active before its process has begun to run */
+	while ((r = borrow_go(job->order->pid)) == -EAGAIN &&
+	       now_usec() - begun < job->order->patience_usec && is_awaited(job, READ_EVERY_MS))
+		;
+	return r;
+}
+
 static int do_open(struct job *job)
 {
 	const struct work_order *order = job->order;
@@ -464,8 +476,8 @@ static int (*const doers[])(struct job *job) = {
 	[WORK_FOREIGN] = do_foreign, [WORK_USER] = do_user,	[WORK_NETNS] = do_netns,
 	[WORK_OPEN] = do_open,	     [WORK_TWIN] = do_twin,	[WORK_RESET] = do_reset,
 	[WORK_DIFFER] = do_differ,   [WORK_MAKERS] = do_makers, [WORK_OUTDATED] = do_outdated,
-	[WORK_REACH] = do_reach,     [WORK_EARLY] = do_early,	[WORK_OUTSIDE] = do_outside,
-	[WORK_SHED] = do_shed,	     [WORK_PUBLIC] = do_public,
+	[WORK_GO] = do_go,	     [WORK_REACH] = do_reach,	[WORK_EARLY] = do_early,
+	[WORK_OUTSIDE] = do_outside, [WORK_SHED] = do_shed,	[WORK_PUBLIC] = do_public,
 };
 _Static_assert(ARRAY_SIZE(doers) == WORK_KIND_COUNT, "a way to do each kind");
 

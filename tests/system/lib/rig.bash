@@ -31,6 +31,7 @@ setup_file() {
 
 teardown_file() {
 	local status=0
+	[[ -z ${FASTPATH:-} ]] || tell_pairs
 	end_sanitized || status=$?
 	end_valgrind || status=$?
 	end_covered || status=$?
@@ -75,6 +76,11 @@ clients_unit() {
 	printf '[Service]\nExecStart=/bin/sleep infinity\n' | write /etc/systemd/system/clients.service
 	container_run "$rig" systemctl daemon-reload
 	container_run "$rig" systemctl start clients
+}
+
+# of the services that are there at the end
+tell_pairs() {
+	say "pairs: $(container_run "$rig" hsctl status --json | jq '[.[].fastpath.begun // 0] | add')"
 }
 
 # as_client CMD...: in the control group of that unit
