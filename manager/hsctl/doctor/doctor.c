@@ -58,8 +58,8 @@ static void read_machine(const struct arguments *arguments, sd_bus *systemd,
 	ret_machine->hsd_answers = answer == CLIENT_ANSWERED || answer == CLIENT_REFUSED;
 }
 
-/* Returns whether this kernel is of any use. */
-static bool examine_kernel(struct doctor_report *report)
+/* Returns whether this kernel is of any use. Of one that is, all is told with `all`. */
+static bool examine_kernel(struct doctor_report *report, bool all)
 {
 	struct ability_result unknown[ABILITY_COUNT] = {0};
 	const struct ability_result *results = unknown;
@@ -75,7 +75,7 @@ static bool examine_kernel(struct doctor_report *report)
 		results = selftest_finish(selftest, SELFTEST_MS);
 	machine_release(release, sizeof(release));
 	fit = doctor_fitness(report, results, release);
-	if (fit)
+	if (fit && all)
 		doctor_kernel(report, results);
 	selftest_free(selftest);
 	return fit;
@@ -84,8 +84,11 @@ static bool examine_kernel(struct doctor_report *report)
 void examine_fastpath(struct doctor_report *report)
 {
 	struct selftest *selftest = NULL;
-	int r = selftest_fast_start(SELFTEST_ALL, &selftest);
+	int r;
 
+	if (!examine_kernel(report, false))
+		return;
+	r = selftest_fast_start(SELFTEST_ALL, &selftest);
 	if (r < 0) {
 		const struct doctor_advice advice = {.id = "fast.order", .why = strerror(-r)};
 
@@ -442,7 +445,7 @@ void examine_all(const struct arguments *arguments, struct doctor_report *report
 	struct arguments ask;
 
 	/* of a kernel that is of no use nothing else is worth knowing */
-	if (!examine_kernel(report))
+	if (!examine_kernel(report, true))
 		return;
 	ask = ask_hsd(arguments, examine_machine(arguments, report));
 	if (configfile_list(&names) < 0)
