@@ -80,6 +80,12 @@ static void wait_for(struct engine *engine, const struct asked *asked)
 		fail_msg("%s", asked->text);
 }
 
+static void turn_for_a_while(struct engine *engine)
+{
+	for (unsigned i = 0; i < 20; i++)
+		engine_turn(engine);
+}
+
 static struct engine *begin_started(const char *settings)
 {
 	struct engine *engine = engine_begin(settings);
@@ -506,6 +512,30 @@ static void an_exclusive_upgrade_whose_new_one_fails_goes_back(void **state)
 	engine_end(engine);
 }
 
+static void so_does_one_whose_new_one_is_lost_in_its_probation(void **state)
+{
+	struct engine *engine = engine_begin(QUICK "Exclusive=yes\nRestartOnCrash=no\n");
+	struct upgrade_order order = {
+		.smoke = "", .ready_usec = USEC_INFINITY, .probation_usec = 3600 * USEC_PER_SEC};
+	struct asked *asked = engine_ask(engine);
+	struct actor *old = &engine->actors[0];
+
+	(void)state;
+	actor_start(engine, 0);
+	call_upgrade(engine->service, &order, &asked->request);
+	engine_until(engine, engine_active(engine) == 1 && engine_state(engine, 1) == SLOT_READY);
+	turn_for_a_while(engine);
+	assert_false(asked->answered);
+	assert_int_equal(who_serves(), 'B');
+	actor_crash(engine, 1);
+	engine_until(engine, asked->answered);
+	assert_int_equal(asked->failure, REQUEST_UNDONE);
+	assert_int_equal(old->play, PLAY_RUNNING);
+	assert_int_equal(engine_active(engine), 0);
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
 /* systemd has done what it was told to do. */
 static void an_upgrade_whose_new_one_ends_at_once_is_undone(void **state)
 {
@@ -548,12 +578,6 @@ static void end_as_hsd(struct engine *engine)
 	engine_manage(engine);
 	engine_until(engine, engine_rests(engine));
 	engine_end(engine);
-}
-
-static void turn_for_a_while(struct engine *engine)
-{
-	for (unsigned i = 0; i < 20; i++)
-		engine_turn(engine);
 }
 
 /* ---- drain ---- */
@@ -1529,6 +1553,7 @@ int main(void)
 		cmocka_unit_test(an_upgrade_restarts_both),
 		cmocka_unit_test(an_upgrade_whose_new_one_fails_is_undone),
 		cmocka_unit_test(an_exclusive_upgrade_whose_new_one_fails_goes_back),
+		cmocka_unit_test(so_does_one_whose_new_one_is_lost_in_its_probation),
 		cmocka_unit_test(an_upgrade_whose_new_one_ends_at_once_is_undone),
 		cmocka_unit_test(a_drain_ends_with_the_last_connection),
 		cmocka_unit_test(what_is_left_at_the_deadline_of_a_drain_stops_with_its_slot),
