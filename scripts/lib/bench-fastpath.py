@@ -6,7 +6,7 @@
                                           prints records for bench-report.py; what is not installed is left out
 
 Servers are slots of services, started by scripts/bench; clients run in the control group of bench-client.service,
-or are pgbouncer and HAProxy, which are asked by a client that is on no fast path. Each round has every workload once
+or are pgbouncer, which is asked by a client that is on no fast path. Each round has every workload once
 with From= and once without it, in alternating order, and the CPU time of all units that take part.
 """
 
@@ -19,7 +19,6 @@ import sys
 import time
 
 CLIENT = "bench-client.service"
-PROXY = "bench-haproxy.service"
 POOL = "pool@0.service"
 GROUPS = "/sys/fs/cgroup"
 
@@ -90,15 +89,6 @@ def pgbench(seconds):
             "p99": (times[int(len(times) * 0.99)], "us")}, done
 
 
-def wrk(seconds):
-    text = run("wrk", "-t", "1", "-c", "32", "-d", str(seconds), "--latency", "http://127.0.0.1:5506/")
-    units = {"us": 1, "ms": 1000, "s": 1e6}
-    spans = {name: float(value) * units[unit]
-             for name, value, unit in re.findall(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s)$", text, re.MULTILINE)}
-    return {"requests": (number(r"^Requests/sec:\s+([\d.]+)", text), "/s"), "median": (spans["50"], "us"),
-            "p99": (spans["99"], "us")}, number(r"^\s+(\d+) requests in", text)
-
-
 class Workload:
     """`services` have From=; `units` are those whose CPU time counts; who is between client and service has a port."""
 
@@ -116,7 +106,6 @@ WORKLOADS = [
     Workload("fastpath-redis", redis(1), ["redis"], "redis-benchmark"),
     Workload("fastpath-redis-16", redis(16), ["redis"], "redis-benchmark"),
     Workload("fastpath-pgbench", pgbench, ["pg"], "pgbouncer", (POOL,), 5505),
-    Workload("fastpath-haproxy", wrk, ["nginx"], "haproxy", (PROXY,), 5506),
 ]
 
 

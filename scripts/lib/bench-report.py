@@ -149,8 +149,6 @@ def make_rows():
             median_of("requests, with / without")),
         Row("fastpath-pgbench", "fast path: pgbench through pgbouncer, with / without", (">=", 0.95, ""),
             median_of("requests, with / without")),
-        Row("fastpath-haproxy", "fast path: HAProxy in front of nginx, with / without", (">=", 0.95, ""),
-            median_of("requests, with / without")),
         Row("busy-cpu", "CPU of hsd, 50 busy services beside 5000 listeners of others", ("<=", 3, "%"),
             lambda row: row.cases[0]["samples"][0]),
         Row("loss", "lost requests in switchovers and restarts", ("<=", 0, ""), total_lost),
