@@ -29,8 +29,10 @@
 
 #define LET_GO 1
 #define HOLD   0
-/* TCP gives a connection up that gets nothing through for a quarter of an hour (tcp_retries2). */
-#define HOLD_MAX_NS 600000000000ULL
+/* TCP gives a connection up that gets nothing through: for a quarter of an hour (tcp_retries2), or,
+ * once its process has closed it, for 51 s (tcp_orphan_retries: 8 tries, each after twice the
+ * time; this is before the last but one). Bytes that nobody is told of are better than none. */
+#define HOLD_MAX_NS 20000000000ULL
 
 #define LOOPBACK    1 /* its interface index in every network namespace */
 #define IPV4_HEADER 20
@@ -117,7 +119,8 @@ struct {
 	__type(value, struct hs_fast_offer);
 } hs_fast_offers SEC(".maps");
 
-/* What an end knows of itself. */
+/* What an end knows of itself. Programs of two builds may look at it: who changes it raises
+ * HS_FAST_LAYOUT. */
 struct end {
 	__u64 pair;	 /* SO_COOKIE of the client's end */
 	__u64 own, peer; /* addresses of both; `peer` 0 = not known yet */
