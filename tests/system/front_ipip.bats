@@ -119,10 +119,12 @@ all_whole() {
 
 # streams_over_change: downloads at the active host, behind which others are led to the next one, as the front goes
 streams_over_change() {
-	local now
+	local front
 	both policy web standby
-	now=$(on f1 hsctl status --json web | jq .active)
-	both switchover web --to=0 --drain=0 2>/dev/null || true
+	# either may be there already
+	for front in f1 f2; do
+		on "$front" hsctl switchover web --to=0 --drain=0 2>/dev/null || true
+	done
 	begin_streams $address 80 --count=12 --path='/download/100M?rate=12m' --patience=8
 	both switchover web --to=1 --drain=0
 	[[ $(inside curl -sf -m 2 http://$address/) == 'host=h2' ]]
