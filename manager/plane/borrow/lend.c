@@ -88,14 +88,31 @@ static bool is_seen_table(struct look *look, pid_t pid)
 	return false;
 }
 
+/* From systemd 254 on a child runs this, as it was when PID 1 began, before the unit's program. */
+static bool is_executor(const char *path)
+{
+	static const char executor[] = "/usr/lib/systemd/systemd-executor (deleted)";
+	char target[sizeof(executor)];
+	ssize_t size = readlink(path, target, sizeof(target) - 1);
+
+	if (size < 0)
+		return false;
+	target[size] = '\0';
+	return !strcmp(target, executor) || !strcmp(target, "/usr/lib/systemd/systemd-executor");
+}
+
 bool lend_is_manager(pid_t pid)
 {
 	struct stat manager, process;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-	return pid != 1 && !stat("/proc/1/exe", &manager) && !stat(path, &process) &&
-	       process.st_dev == manager.st_dev && process.st_ino == manager.st_ino;
+	if (pid == 1)
+		return false;
+	if (!stat("/proc/1/exe", &manager) && !stat(path, &process) &&
+	    process.st_dev == manager.st_dev && process.st_ino == manager.st_ino)
+		return true;
+	return is_executor(path);
 }
 
 static int look_process(pid_t pid, void *userdata)

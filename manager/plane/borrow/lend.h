@@ -59,8 +59,8 @@ int lend_open(const struct netns *netns, const struct lent_kind *kind, int *ret_
 /* Gives the socket to that user. -ENOTSOCK. */
 int lend_give(int fd, uid_t uid);
 
-/* A child that PID 1 has made for the unit and that has not begun to run its program still holds
- * all that PID 1 has: nothing of it is the unit's. */
+/* A child that PID 1 has made for the unit and that has not begun to run its program: it may still
+ * hold all that PID 1 has, and neither that nor what it runs is the unit's. */
 bool lend_is_manager(pid_t pid);
 /*
  * The file, for O_PATH, that a slot has for one of the service's public paths (core/path.h): a

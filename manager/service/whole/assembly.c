@@ -478,6 +478,8 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct service *service = userdata;
 	struct journal_scope scope = {service->name, -1, LOG_NOTICE};
+	/* else it had all but something that it can do without */
+	bool was = is_complete(service);
 
 	(void)usec;
 	sd_event_source_disable_unref(source);
@@ -486,8 +488,9 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 	take_effect(service);
 	if (!is_complete(service))
 		return 0;
-	journal_log(JOURNAL_MANAGER, &scope, "%s: its kernel side could be opened now",
-		    service->name);
+	if (!was)
+		journal_log(JOURNAL_MANAGER, &scope, "%s: its kernel side could be opened now",
+			    service->name);
 	for (unsigned i = 0; i < service->n_slots; i++)
 		unit_watch_refresh(service->instances[i]->watch);
 	return service->resume_source ? 0 : resume_watch(service);
