@@ -84,6 +84,8 @@ struct tcp_sock {
 	__u64 bytes_sent;
 	__u32 write_seq;
 	__u32 snd_nxt;
+	__u32 snd_una;
+	__u32 rcv_nxt;
 	_Bool is_mptcp;
 } OF_KERNEL;
 
@@ -396,6 +398,19 @@ static __always_inline int make_pair(struct bpf_sock_ops *ops, struct bpf_sock *
 	return 0;
 }
 
+/* Addresses and ports alone do not say so: a client bound to a device, one of another link of the
+ * same address, or one whose packets are translated (NAT) may have those of another connection.
+ * The server's end has sent nothing yet, and has told the client's of no byte. */
+static __always_inline int are_of_one_connection(struct tcp_sock *server,
+						 const struct hs_fast_offer *offer)
+{
+	struct tcp_sock *client = (struct tcp_sock *)offer->address;
+
+	return BPF_CORE_READ(client, rcv_nxt) == BPF_CORE_READ(server, snd_nxt) &&
+	       BPF_CORE_READ(client, snd_una) == BPF_CORE_READ(server, rcv_nxt) &&
+	       cookie_at(offer->address) == offer->cookie;
+}
+
 static __always_inline void take(struct bpf_sock_ops *ops, struct bpf_sock *sk,
 				 const struct hs_tag *tag, const struct hs_fast_offer *offer,
 				 struct hs_fast_pair *pair)
@@ -403,7 +418,7 @@ static __always_inline void take(struct bpf_sock_ops *ops, struct bpf_sock *sk,
 	struct hs_fast_counts *counts = counts_of(tag->service_id, tag->slot);
 	struct tcp_sock *tcp = tcp_of(sk);
 
-	if (!tcp || !counts || cookie_at(offer->address) != offer->cookie)
+	if (!tcp || !counts || !are_of_one_connection(tcp, offer))
 		return;
 	pair->client = offer->client;
 	pair->client_cookie = offer->cookie;

@@ -6,6 +6,8 @@
 #include "cases.h"
 
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -70,17 +72,22 @@ static struct pin_path make_group(const struct fast *fast, const struct rig *rig
 }
 
 /* A socket belongs to the group in which it was made. */
-static int connect_in(const struct pin_path *group, const struct address *to)
+static int connect_in_from(const struct pin_path *group, const struct address *to, uint16_t port)
 {
 	char home[PATH_MAX];
 	int fd;
 
 	assert_int_equal(cgroup_of_process(getpid(), home), 0);
 	enter_group(group->text);
-	fd = client_connect(to);
+	fd = client_connect_from(to, port);
 	enter_group(home);
 	assert_true(fd >= 0);
 	return fd;
+}
+
+static int connect_in(const struct pin_path *group, const struct address *to)
+{
+	return connect_in_from(group, to, 0);
 }
 
 static struct hs_fast_counts counts_of(const struct fast *fast, const struct rig *rig,
@@ -218,6 +225,48 @@ static void who_was_not_named_goes_by_tcp(void **state)
 	allow(scene.fast, scene.rig, 2);
 	assert_int_equal(client_ask(connect_in(&second, &local)), 'A');
 	assert_int_equal(counts_of(scene.fast, scene.rig, 0).begun, 1);
+	fast_free(scene.fast);
+}
+
+/* A client of a listener that is not the service's and has more of a claim, as it is bound to the
+ * device. Its other end is gone; it is not, and has not sent anything. */
+static int client_of_another(const struct pin_path *group, const struct address *to, uint16_t port)
+{
+	struct sockaddr_storage address;
+	socklen_t size = address_to_sockaddr(to, &address);
+	int one = 1, listener = socket(to->family, SOCK_STREAM | SOCK_CLOEXEC, 0), server, client;
+
+	assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)), 0);
+	assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof("lo")), 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	client = connect_in_from(group, to, port);
+	/* so that another one may have the same addresses and ports */
+	assert_int_equal(setsockopt(client, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof("lo")), 0);
+	server = accept(listener, NULL, NULL);
+	assert_true(server >= 0);
+	assert_int_equal(setsockopt(server, IPPROTO_TCP, TCP_LINGER2, &one, sizeof(one)), 0);
+	assert_int_equal(close(server), 0);
+	assert_int_equal(close(listener), 0);
+	return client;
+}
+
+static void same_addresses_are_not_the_same_connection(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct scene scene = begin(state, &any);
+	int other = client_of_another(&scene.group, &local, 5555), fd;
+
+	serve_pair(&scene.servers);
+	fd = client_connect_from(&local, 5555);
+	assert_true(fd >= 0);
+	client_send(other, '!');
+	assert_int_equal(client_ask(fd), 'A');
+	assert_int_equal(client_read(other), ANSWER_RESET);
+	assert_int_equal(plane_fast_sent(scene.rig->plane, 0), 0);
+	assert_int_equal(counts_of(scene.fast, scene.rig, 0).begun, 0);
+	close(other);
+	close(fd);
 	fast_free(scene.fast);
 }
 
@@ -366,6 +415,7 @@ int main(void)
 		CASE(over_ipv4_on_a_dual_listener),
 		CASE(at_an_own_address),
 		CASE(who_was_not_named_goes_by_tcp),
+		CASE(same_addresses_are_not_the_same_connection),
 		CASE(nginx_is_kept_off),
 		CASE(those_that_live_go_over_to_tcp),
 		CASE(nothing_is_lost_with_the_pins),
