@@ -137,7 +137,8 @@ struct end {
 	__u8 side;    /* enum hs_fast_side */
 	__u8 way;     /* enum hs_fast_way */
 	__u8 why;     /* enum hs_fast_why */
-	__u8 pad[5];
+	__u8 pad;
+	__u32 smallest; /* message since the reader's queue was last empty */
 	/* since when what goes by TCP may have to be held back; 0 = it need not */
 	__u64 holds_ns;
 };
@@ -538,6 +539,13 @@ static __always_inline void look_at_peer(const struct end *own, struct hs_fast_l
 	look->peer = cookie_at(own->peer) == own->peer_cookie;
 }
 
+static __always_inline void look_at_smallest(struct end *own, struct hs_fast_look *look)
+{
+	if (!look->queued || !own->smallest || look->size < own->smallest)
+		own->smallest = (__u32)look->size;
+	look->smallest = own->smallest;
+}
+
 /* What the kernel has beside a socket of the map. NULL: it is in none any more. */
 static __always_inline struct sk_psock *psock_at(__u64 address)
 {
@@ -619,6 +627,7 @@ static __always_inline enum hs_fast_why decide(struct sk_msg_md *msg, struct bpf
 		look_at_own(own, &look);
 		look_at_threads(own, now, &look);
 		look_at_peer(own, &look);
+		look_at_smallest(own, &look);
 	}
 	return hs_fast_decide(&look, hs_fast_without);
 }

@@ -162,6 +162,12 @@ _Static_assert(sizeof(struct hs_fast_state) == 16, "layout of map fast/state");
 /* Where it is not sure that nobody else is just sending, a direction stays on the fast way for as
  * long as no more than this waits. */
 #define HS_FAST_BUFFERS_MAX 8
+/* What the kernel has beside each message that waits, however small it is: it is counted in no
+ * buffer, and charged to nobody. */
+#define HS_FAST_OVERHEAD 1024
+/* Messages and what is beside them: as many times the buffer where it is sure, and where not. */
+#define HS_FAST_MEMORY_MAX(buffer)   (8 * (buffer))
+#define HS_FAST_MEMORY_LIMIT(buffer) (32 * (buffer))
 /* Who has sent nothing for so long is not just sending. */
 #define HS_FAST_QUIET_NS 1000000000ULL
 
@@ -184,6 +190,7 @@ struct hs_fast_look {
 	__u64 size;	/* of the message */
 	__u64 queued;	/* bytes that wait in the reader's queue, by whatever way */
 	__u64 buffer;	/* its receive buffer */
+	__u64 smallest; /* message that may wait there; 0 = not known */
 	__u64 quiet_ns; /* since another thread has sent something here; all ones: none ever has */
 	__u8 way;	/* enum hs_fast_way, so far */
 	__u8 paired;	/* both ends are known, and in the map */
@@ -203,6 +210,14 @@ enum hs_fast_without {
 	HS_FAST_WITHOUT_HOLD = 1 << 3, /* of what goes by TCP */
 };
 
+/* As many messages as what waits may be. */
+static inline __u64 hs_fast_memory(const struct hs_fast_look *look)
+{
+	__u64 messages = look->smallest ? look->queued / look->smallest : 0;
+
+	return look->queued + messages * HS_FAST_OVERHEAD;
+}
+
 /*
  * Two threads that send at the same moment have their messages whole, as TCP has it. One of them
  * that was let onto the fast way may not have come to put its message into the queue: were the
@@ -212,15 +227,18 @@ enum hs_fast_without {
 static inline int hs_fast_may_leave(const struct hs_fast_look *look)
 {
 	return look->alone || look->quiet_ns >= HS_FAST_QUIET_NS ||
-	       look->queued > HS_FAST_BUFFERS_MAX * look->buffer;
+	       look->queued > HS_FAST_BUFFERS_MAX * look->buffer ||
+	       hs_fast_memory(look) > HS_FAST_MEMORY_LIMIT(look->buffer);
 }
 
-/* More than there is room for, or more than is good and nothing has to be held back. */
+/* More than there is room for, in the buffer or beside it; or more than is good, and nothing has to
+ * be held back. */
 static inline int hs_fast_is_full(const struct hs_fast_look *look)
 {
 	__u64 queued = look->queued + look->size;
 
-	return queued > look->buffer || (!look->queued && queued > HS_FAST_SHARE(look->buffer));
+	return queued > look->buffer || hs_fast_memory(look) > HS_FAST_MEMORY_MAX(look->buffer) ||
+	       (!look->queued && queued > HS_FAST_SHARE(look->buffer));
 }
 
 /* Which way the next message of a direction goes. HS_FAST_WHY_NONE: the fast way; else by TCP, it

@@ -352,6 +352,24 @@ static void nothing_is_lost_with_the_pins(void **state)
 	close(fd);
 }
 
+/* Of each the kernel keeps a thousand times as much, and its buffer does not tell. */
+static void small_messages_fill_no_memory(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct scene scene = begin(state, &any);
+	int fd = connect_in(&scene.group, &local);
+	struct hs_fast_counts counts;
+
+	for (unsigned i = 0; i < 5000; i++)
+		client_send(fd, 'x');
+	counts = counts_of(scene.fast, scene.rig, 0);
+	assert_int_equal(counts.why[HS_FAST_WHY_FULL], 1);
+	assert_in_range(counts.fast_bytes[HS_FAST_CLIENT], 100, 4000);
+	gets_all(scene.servers.a, "x", 5000);
+	close(fd);
+	fast_free(scene.fast);
+}
+
 static void another_build_takes_over(void **state)
 {
 	struct address any = rig_any(PORT), local = rig_local(PORT);
@@ -419,6 +437,7 @@ int main(void)
 		CASE(nginx_is_kept_off),
 		CASE(those_that_live_go_over_to_tcp),
 		CASE(nothing_is_lost_with_the_pins),
+		CASE(small_messages_fill_no_memory),
 		CASE(another_build_takes_over),
 		CASE(a_connection_moves_with_its_bytes),
 	};

@@ -77,6 +77,27 @@ static void when_it_is_full(void **state)
 	assert_int_equal(CHANGED(look_.allowed = 0, look_.queued = 1), HS_FAST_WHY_CLOSED);
 }
 
+/* What is beside a message is far more than a byte. */
+static void small_messages_take_room(void **state)
+{
+	const unsigned many = HS_FAST_MEMORY_MAX(BUFFER) / HS_FAST_OVERHEAD;
+
+	(void)state;
+	assert_int_equal(CHANGED(look_.size = 1, look_.smallest = 1, look_.queued = many - 1),
+			 HS_FAST_WHY_NONE);
+	assert_int_equal(CHANGED(look_.size = 1, look_.smallest = 1, look_.queued = many),
+			 HS_FAST_WHY_FULL);
+	assert_int_equal(CHANGED(look_.smallest = 1000, look_.queued = BUFFER - 1000),
+			 HS_FAST_WHY_NONE);
+	/* as long as it is not sure that nobody else is just sending, more of them */
+	assert_int_equal(CHANGED(look_.way = HS_FAST_FAST, look_.quiet_ns = 5, look_.smallest = 1,
+				 look_.queued = 3 * many),
+			 HS_FAST_WHY_NONE);
+	assert_int_equal(CHANGED(look_.way = HS_FAST_FAST, look_.quiet_ns = 5, look_.smallest = 1,
+				 look_.queued = 4 * many),
+			 HS_FAST_WHY_FULL);
+}
+
 /* Another thread may be about to put its message into the queue. */
 static void threads_are_not_overtaken(void **state)
 {
@@ -215,9 +236,13 @@ static void any_order_of_events(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fine_is_fast),	   cmocka_unit_test(each_reason),
-		cmocka_unit_test(when_it_is_full), cmocka_unit_test(threads_are_not_overtaken),
-		cmocka_unit_test(hellos),	   cmocka_unit_test(any_order_of_events),
+		cmocka_unit_test(fine_is_fast),
+		cmocka_unit_test(each_reason),
+		cmocka_unit_test(when_it_is_full),
+		cmocka_unit_test(small_messages_take_room),
+		cmocka_unit_test(threads_are_not_overtaken),
+		cmocka_unit_test(hellos),
+		cmocka_unit_test(any_order_of_events),
 	};
 
 	return cmocka_run_group_tests_name("fast", tests, NULL, NULL);
