@@ -14,7 +14,7 @@
  * offer. A client whose first byte is faster than that sends by TCP.
  *
  * An end is never taken out of the map: the kernel would throw away what waits in its queue. It
- * goes when it is closed.
+ * goes when it is closed, or connected anew.
  *
  * What is looked at of a socket, and never changed, is in structures of the kernel. Their few
  * fields are named here, and found at load time by the kernel's own description of itself (BTF).
@@ -321,12 +321,23 @@ static __always_inline void offer(struct bpf_sock_ops *ops, struct bpf_sock *sk,
 	own->own = mine.address;
 	own->client = client;
 	own->side = HS_FAST_CLIENT;
-	turn_round(end, &own->peer_end);
 	if (bpf_sock_hash_update(ops, &hs_fast_peers, end, BPF_NOEXIST)) {
 		own->way = HS_FAST_TCP;
 		return;
 	}
+	turn_round(end, &own->peer_end);
 	bpf_map_update_elem(&hs_fast_offers, end, &mine, BPF_ANY);
+}
+
+/* A socket that was disconnected and has another connection now. What waits in its queue is of the
+ * first one, and goes with its place in the map, if it got one. */
+static __always_inline void leave_first(struct end *own)
+{
+	struct hs_fast_end end;
+
+	turn_round(&own->peer_end, &end);
+	bpf_map_delete_elem(&hs_fast_peers, &end);
+	own->peer_end = (struct hs_fast_end) {};
 }
 
 static __always_inline void on_connected(struct bpf_sock_ops *ops)
@@ -334,7 +345,13 @@ static __always_inline void on_connected(struct bpf_sock_ops *ops)
 	struct hs_fast_group *group = bpf_get_local_storage(&hs_fast_clients, 0);
 	struct bpf_sock *sk = ops->sk;
 	struct hs_fast_end end = {};
+	struct end *own;
 
+	own = sk ? bpf_sk_storage_get(&hs_fast_ways, sk, NULL, 0) : NULL;
+	if (own) {
+		leave_first(own);
+		return;
+	}
 	if (!sk || !group->client || !is_wanted(group->client, (__u16)bpf_ntohl(ops->remote_port)))
 		return;
 	read_end(ops, &end);
@@ -472,6 +489,9 @@ static __always_inline void on_closed(struct bpf_sock_ops *ops)
 	own = bpf_sk_storage_get(&hs_fast_ways, sk, NULL, 0);
 	if (!own)
 		return;
+	/* the socket may be connected anew */
+	own->way = HS_FAST_TCP;
+	own->holds_ns = 0;
 	id = own->pair;
 	pair = bpf_map_lookup_elem(&hs_fast_pairs, &id);
 	if (!pair)

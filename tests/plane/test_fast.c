@@ -291,6 +291,58 @@ static void nginx_is_kept_off(void **state)
 	fast_free(fast);
 }
 
+/* Connects the socket anew, and returns the other end of it. */
+static int connect_again(int fd, const struct address *to)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct sockaddr_storage address;
+	socklen_t size = address_to_sockaddr(to, &address);
+	int listener = socket(to->family, SOCK_STREAM | SOCK_CLOEXEC, 0), ret;
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(connect(fd, &none, sizeof(none)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, size), 0);
+	ret = accept(listener, NULL, NULL);
+	assert_true(ret >= 0);
+	close(listener);
+	return ret;
+}
+
+static void has_another_connection(void **state, bool serves)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT), next = rig_local(PORT + 1);
+	struct scene scene = begin(state, &any);
+	int client = connect_in(&scene.group, &local), other;
+	char byte = '?';
+
+	client_send(client, 'x');
+	if (serves) {
+		serve_pair(&scene.servers);
+		rig_until(plane_fast_sent(scene.rig->plane, 0) == 1);
+	}
+	other = connect_again(client, &next);
+	client_send(client, 'y');
+	assert_int_equal(recv(other, &byte, 1, MSG_DONTWAIT), 1);
+	assert_int_equal(byte, 'y');
+	client_send(other, 'z');
+	assert_int_equal(client_read(client), 'z');
+	close(client);
+	close(other);
+	fast_free(scene.fast);
+}
+
+static void what_waits_of_a_connection_is_not_of_the_next(void **state)
+{
+	has_another_connection(state, true);
+}
+
+/* Also while the server of the first one has not looked yet. */
+static void what_is_sent_is_of_the_next(void **state)
+{
+	has_another_connection(state, false);
+}
+
 /* ---- taken away ---- */
 
 static void those_that_live_go_over_to_tcp(void **state)
@@ -435,6 +487,8 @@ int main(void)
 		CASE(who_was_not_named_goes_by_tcp),
 		CASE(same_addresses_are_not_the_same_connection),
 		CASE(nginx_is_kept_off),
+		CASE(what_waits_of_a_connection_is_not_of_the_next),
+		CASE(what_is_sent_is_of_the_next),
 		CASE(those_that_live_go_over_to_tcp),
 		CASE(nothing_is_lost_with_the_pins),
 		CASE(small_messages_fill_no_memory),
