@@ -232,6 +232,8 @@ went_fast() {
 	[[ $output == *"Fast path: late.service: it does not run"* ]]
 	inside systemctl start late
 	wait_for 5 has_joined late.service
+	run hs doctor app
+	[[ $output == *'app: Connections of every unit in From= may be on the fast path'* ]]
 	inside systemctl restart late
 	wait_for 5 has_joined late.service
 	inside systemctl stop late

@@ -481,8 +481,7 @@ static void judge_fastpath(struct doctor_report *report, const struct doctor_ser
 			   service->fast_problem.text);
 	else
 		doctor_add(report, DOCTOR_OK, &fine,
-			   "Connections of all %u units in From= may be on the fast path",
-			   service->config.fastpath.n_units);
+			   "Connections of every unit in From= may be on the fast path");
 }
 
 static void judge_sockets(struct doctor_report *report, const struct doctor_service *service)
