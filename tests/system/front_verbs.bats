@@ -95,7 +95,7 @@ asked() {
 	local job
 	begin_streams $address 80 --count=2 --path='/download/100M?rate=20m'
 	[[ $(front connections web --list --json | jq '[.connections[] | select(.local == "'$address':80")] | length') == 2 ]]
-	(($(front_status '[.slots[].connections] | add') == 2))
+	wait_for 2 are_counted 2
 	on f1 timeout 20 hsctl trace web --json >"$BATS_TEST_TMPDIR/trace" 2>/dev/null 3>&- &
 	job=$!
 	wait_for 15 is_traced || fail "$(head -c 500 "$BATS_TEST_TMPDIR/trace")"
@@ -108,6 +108,8 @@ asked() {
 	wait_for 5 all_ready
 	[[ $(front events web -n 20) == *'host 10.0.0.11 (slot 0) leaves'* ]]
 }
+# they are counted five times in a second
+are_counted() { (($(front_status '[.slots[].connections] | add') == $1)); }
 is_traced() {
 	asked 2 >/dev/null
 	grep -q '"why":"active"' "$BATS_TEST_TMPDIR/trace"
