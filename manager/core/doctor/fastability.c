@@ -49,6 +49,13 @@ static const struct {
 		       "Programs that look before they read would read wrongly", KEEP_OFF},
 	[FAST_SENDFILE] = {"fast.sendfile", "sendfile(2) sends a file", "Files would be cut short",
 			   KEEP_OFF},
+	[FAST_BLOCKING] =
+		{"fast.blocking",
+		 "A read that waits goes on to wait when its socket has room to write again",
+		 "It returns with EAGAIN; programs that send more at a time than their "
+		 "send buffer takes, and then read by a call that blocks, without poll(2) "
+		 "before it, take that for an error",
+		 KEEP_OFF},
 	[FAST_WAITALL] = {"fast.waitall", "A read with MSG_WAITALL waits for all that it asks for",
 			  "It returns with what there is, as after a signal; programs that take "
 			  "that for the end break",

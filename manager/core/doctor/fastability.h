@@ -27,6 +27,7 @@ enum fast_ability {
 	FAST_EPOLL,	 /* level and edge */
 	FAST_PEEK,	 /* MSG_PEEK */
 	FAST_SENDFILE,
+	FAST_BLOCKING, /* a read that waits, while the same socket gets room to write */
 	FAST_WAITALL,  /* MSG_WAITALL */
 	FAST_LOWAT,    /* SO_RCVLOWAT */
 	FAST_FIONREAD, /* how much can be read */

@@ -36,6 +36,7 @@ static void (*const checks[])(struct ability_result *result) = {
 	[FAST_EPOLL] = selftest_fast_epoll,
 	[FAST_PEEK] = selftest_fast_peek,
 	[FAST_SENDFILE] = selftest_fast_sendfile,
+	[FAST_BLOCKING] = selftest_fast_blocking,
 	[FAST_WAITALL] = selftest_fast_waitall,
 	[FAST_LOWAT] = selftest_fast_lowat,
 	[FAST_FIONREAD] = selftest_fast_fionread,

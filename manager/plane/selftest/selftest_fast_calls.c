@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "plane/selftest/fast_link.h"
 #include "plane/selftest/selftest_checks.h"
@@ -22,6 +23,9 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
+
+/* Who has been woken for nothing is asleep again by then. */
+#define ASLEEP_MS 50
 
 #define CLIENT HS_FAST_CLIENT
 #define SERVER HS_FAST_SERVER
@@ -53,6 +57,58 @@ static bool peek(struct fast_link *link)
 void selftest_fast_peek(struct ability_result *result)
 {
 	on_link(peek, "it shows something else, or takes it", result);
+}
+
+static size_t fill(int fd)
+{
+	static const char piece[65536];
+	size_t sent = 0;
+	ssize_t n;
+
+	while ((n = send(fd, piece, sizeof(piece), MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
+		sent += (size_t)n;
+	return sent;
+}
+
+static bool drain(int fd, size_t size)
+{
+	static char piece[65536];
+	ssize_t n;
+
+	for (; size; size -= (size_t)n) {
+		n = recv(fd, piece, MIN(size, sizeof(piece)), 0);
+		if (n <= 0)
+			return false;
+	}
+	return true;
+}
+
+/* A process waits for a byte where another one has filled the send buffer; that is emptied, which
+ * wakes both. Then the byte comes. */
+static bool wait_on(struct fast_link *link)
+{
+	int client = link->ends[CLIENT], server = link->ends[SERVER], status = 1;
+	size_t sent;
+	pid_t reader;
+	char byte;
+
+	if (!fast_link_send(link, CLIENT, "fast") || !fast_link_reads(link, SERVER, "fast"))
+		return false;
+	sent = fill(client);
+	reader = fork();
+	if (!reader)
+		_exit(recv(client, &byte, 1, 0) != 1);
+	(void)poll(NULL, 0, ASLEEP_MS);
+	if (reader < 0 || !drain(server, sent))
+		return false;
+	(void)poll(NULL, 0, ASLEEP_MS);
+	return send(server, "x", 1, MSG_NOSIGNAL) == 1 && waitpid(reader, &status, 0) == reader &&
+	       !status;
+}
+
+void selftest_fast_blocking(struct ability_result *result)
+{
+	on_link(wait_on, "it returns with nothing", result);
 }
 
 /* It is to wait for the rest until its time is up. */

@@ -26,6 +26,7 @@ void selftest_fast_edge(struct ability_result *result);
 void selftest_fast_epoll(struct ability_result *result);
 void selftest_fast_peek(struct ability_result *result);
 void selftest_fast_sendfile(struct ability_result *result);
+void selftest_fast_blocking(struct ability_result *result);
 void selftest_fast_waitall(struct ability_result *result);
 void selftest_fast_lowat(struct ability_result *result);
 void selftest_fast_fionread(struct ability_result *result);
