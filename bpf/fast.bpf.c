@@ -138,7 +138,9 @@ struct end {
 	__u8 way;     /* enum hs_fast_way */
 	__u8 why;     /* enum hs_fast_why */
 	__u8 pad;
-	__u32 smallest; /* message since the reader's queue was last empty */
+	/* of messages since the reader's queue was last empty: the size of the smallest, and how
+	 * many; no more than fits in */
+	__u16 smallest, since;
 	/* since when what goes by TCP may have to be held back; 0 = it need not */
 	__u64 holds_ns;
 };
@@ -559,11 +561,18 @@ static __always_inline void look_at_peer(const struct end *own, struct hs_fast_l
 	look->peer = cookie_at(own->peer) == own->peer_cookie;
 }
 
-static __always_inline void look_at_smallest(struct end *own, struct hs_fast_look *look)
+static __always_inline void look_at_messages(struct end *own, struct hs_fast_look *look)
 {
-	if (!look->queued || !own->smallest || look->size < own->smallest)
-		own->smallest = (__u32)look->size;
+	__u16 size = look->size < 0xffff ? (__u16)look->size : 0xffff;
+
+	if (!look->queued)
+		own->since = 0;
+	if (!own->since || size < own->smallest)
+		own->smallest = size;
+	if (own->since < 0xffff)
+		own->since++;
 	look->smallest = own->smallest;
+	look->since = own->since;
 }
 
 /* What the kernel has beside a socket of the map. NULL: it is in none any more. */
@@ -647,7 +656,7 @@ static __always_inline enum hs_fast_why decide(struct sk_msg_md *msg, struct bpf
 		look_at_own(own, &look);
 		look_at_threads(own, now, &look);
 		look_at_peer(own, &look);
-		look_at_smallest(own, &look);
+		look_at_messages(own, &look);
 	}
 	return hs_fast_decide(&look, hs_fast_without);
 }

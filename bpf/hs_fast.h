@@ -191,6 +191,7 @@ struct hs_fast_look {
 	__u64 queued;	/* bytes that wait in the reader's queue, by whatever way */
 	__u64 buffer;	/* its receive buffer */
 	__u64 smallest; /* message that may wait there; 0 = not known */
+	__u64 since;	/* messages since nothing did, with this one */
 	__u64 quiet_ns; /* since another thread has sent something here; all ones: none ever has */
 	__u8 way;	/* enum hs_fast_way, so far */
 	__u8 paired;	/* both ends are known, and in the map */
@@ -210,11 +211,14 @@ enum hs_fast_without {
 	HS_FAST_WITHOUT_HOLD = 1 << 3, /* of what goes by TCP */
 };
 
-/* As many messages as what waits may be. */
+/* With as many messages as what waits can be, as a rule far fewer than if all were as small as the
+ * smallest. */
 static inline __u64 hs_fast_memory(const struct hs_fast_look *look)
 {
 	__u64 messages = look->smallest ? look->queued / look->smallest : 0;
 
+	if (messages > look->since)
+		messages = look->since;
 	return look->queued + messages * HS_FAST_OVERHEAD;
 }
 

@@ -20,6 +20,7 @@ static struct hs_fast_look fine(void)
 	return (struct hs_fast_look) {
 		.size = 1000,
 		.buffer = BUFFER,
+		.since = UINT16_MAX,
 		.quiet_ns = ~0ULL,
 		.paired = 1,
 		.open = 1,
@@ -88,6 +89,10 @@ static void small_messages_take_room(void **state)
 	assert_int_equal(CHANGED(look_.size = 1, look_.smallest = 1, look_.queued = many),
 			 HS_FAST_WHY_FULL);
 	assert_int_equal(CHANGED(look_.smallest = 1000, look_.queued = BUFFER - 1000),
+			 HS_FAST_WHY_NONE);
+	/* there are no more of them than were sent */
+	assert_int_equal(CHANGED(look_.size = 1, look_.smallest = 1, look_.queued = many,
+				 look_.since = many - 1),
 			 HS_FAST_WHY_NONE);
 	/* as long as it is not sure that nobody else is just sending, more of them */
 	assert_int_equal(CHANGED(look_.way = HS_FAST_FAST, look_.quiet_ns = 5, look_.smallest = 1,
