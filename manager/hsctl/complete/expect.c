@@ -113,8 +113,6 @@ static void offer_argument(struct expect *expect, const char *token)
 		{"SERVICE", OFFER_SERVICES, NULL},
 		{"TEMPLATE", OFFER_TEMPLATES, NULL},
 		{"SLOT", OFFER_SLOTS, NULL},
-		{"SLOT|none", OFFER_SLOTS, "none"},
-		{"PERCENT%", OFFER_WORDS, "0%|50%|100%|200%"},
 		{"FILE", OFFER_FILES, NULL},
 		{"SLOT|none", OFFER_SLOTS, NULL},
 		{"SLOT|none", OFFER_WORDS, "none"},
