@@ -12,25 +12,16 @@
  * found at load time by the kernel's own description of itself (BTF): there is no vmlinux.h, and a
  * kernel that does not describe itself is one on which only this is not known.
  */
+#include "hs_kernel.h"
 #include "hs_moved.h"
 
 #define TCP_CLOSE  7
 #define TCP_LISTEN 10
 
-#define OF_KERNEL __attribute__((preserve_access_index))
-
 /* Of the user space API, and so the same everywhere. */
 struct ip6 {
 	__u32 words[4];
 };
-
-typedef struct {
-	int counter;
-} OF_KERNEL atomic_t;
-
-typedef struct {
-	__s64 counter;
-} OF_KERNEL atomic64_t;
 
 struct ns_common {
 	__u32 inum;

@@ -6,9 +6,9 @@
  *                    may be to one of our services goes into the map, and is offered
  *   hs_fast_accept   on the root control group: an end of ours that was offered one is made a pair
  *                    with it
- *   hs_fast_hold     likewise: what an end sends by TCP behind what it has sent the fast way is
- * held back until that has been read hs_fast_send     on the map: each message of an end that is in
- * there, by the one way or the other
+ *   hs_fast_send     on the map: each message of an end in it, by the one way or the other
+ *   hs_fast_hold     on the root control group: holds back what is sent by TCP until what went the
+ *                    fast way before has been read
  *
  * On this machine the client's end is established before the server's: so the latter finds the
  * offer. A client whose first byte is faster than that sends by TCP.
@@ -16,12 +16,12 @@
  * An end is never taken out of the map: the kernel would throw away what waits in its queue. It
  * goes when it is closed, or connected anew.
  *
- * What is looked at of a socket, and never changed, is in structures of the kernel. Their few
- * fields are named here, and found at load time by the kernel's own description of itself (BTF).
+ * What is looked at of a socket, and never changed, is in structures of the kernel (hs_kernel.h).
  * The other end is looked at by an address that was noted, which may be another socket's by now,
  * or nobody's: to read there is harmless, and a socket tells by its cookie which one it is.
  */
 #include "hs_fast.h"
+#include "hs_kernel.h"
 #include "hs_packet.h"
 #include "hs_tags.h"
 
@@ -42,16 +42,6 @@
 #define TCP_ESTABLISHED 1
 #define TCP_CLOSE	7
 #define TCP_CLOSE_WAIT	8
-
-#define OF_KERNEL __attribute__((preserve_access_index))
-
-typedef struct {
-	int counter;
-} OF_KERNEL atomic_t;
-
-typedef struct {
-	__s64 counter;
-} OF_KERNEL atomic64_t;
 
 typedef struct {
 	atomic_t refs;
@@ -193,7 +183,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, HS_FAST_SERVICES_MAX);
+	__uint(max_entries, HS_FAST_COUNTS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct hs_fast_place);
 	__type(value, struct hs_fast_counts);

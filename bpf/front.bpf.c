@@ -6,8 +6,8 @@
  *   - A flow that begins goes where a preview rule, the routing word and the table want it, or to
  *     another host if that takes none; and is remembered, within a budget.
  *   - A flow that is known stays with its host for as long as that is in the settings.
- *   - What is neither goes by word and table as well, and nothing is remembered: so a host that
- * gets it may not know it. In ipip it is told who else may.
+ *   - What is neither goes by word and table as well, and is not remembered: its host may not
+ *     know it. In ipip that is told who else may.
  *
  * A TCP flow is remembered with its SYN in a small map (fresh). It comes into another one (young)
  * when the client has answered the host, where those of UDP begin, and into the large one when it

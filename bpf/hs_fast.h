@@ -31,6 +31,8 @@
 #define HS_FAST_OFFERS_MAX   8192
 #define HS_FAST_SERVICES_MAX 4096
 #define HS_FAST_PORTS_MAX    65536
+/* HS_PLACES_MAX for each service */
+#define HS_FAST_COUNTS_MAX 16384
 
 /* Key of the maps "peers" and "offers": a connection as one of its ends has it. */
 struct hs_fast_end {

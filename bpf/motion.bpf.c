@@ -7,6 +7,7 @@
  * An iterator over the tags of the accounting, as the census is, and as there, fields of the kernel
  * are found by BTF.
  */
+#include "hs_kernel.h"
 #include "hs_moved.h"
 
 #define TCP_ESTABLISHED 1
@@ -15,13 +16,9 @@
 #define TCP_CLOSE_WAIT	8
 #define TCP_LISTEN	10
 
-#define OF_KERNEL __attribute__((preserve_access_index))
-
 struct sock_common {
 	volatile unsigned char skc_state;
-	struct {
-		__s64 counter;
-	} OF_KERNEL skc_cookie;
+	atomic64_t skc_cookie;
 } OF_KERNEL;
 
 struct socket;

@@ -10,18 +10,15 @@
  *
  * As in the census, fields of the kernel are found by BTF.
  */
+#include "hs_kernel.h"
 #include "hs_tags.h"
 
 #define TCP_LISTEN 10
 
-#define OF_KERNEL __attribute__((preserve_access_index))
-
 struct sock_common {
 	volatile unsigned char skc_state;
 	__u32 skc_portpair;
-	struct {
-		__s64 counter;
-	} OF_KERNEL skc_cookie;
+	atomic64_t skc_cookie;
 } OF_KERNEL;
 
 struct sock {

@@ -30,27 +30,34 @@ static inline _unused_ int reference_empty(void)
 }
 
 /* key = 0; bpf_sk_select_reuseport(md, map, &key, 0); return SK_PASS */
+#define SELECT_FIRST(map)                                                                    \
+	{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = BPF_REG_10, .off = -4},                \
+		{.code = BPF_LD | BPF_DW | BPF_IMM,                                          \
+		 .dst_reg = BPF_REG_2,                                                       \
+		 .src_reg = BPF_PSEUDO_MAP_FD,                                               \
+		 .imm = (map)},                                                              \
+		{0}, /* the other half */                                                    \
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X,                                        \
+		 .dst_reg = BPF_REG_3,                                                       \
+		 .src_reg = BPF_REG_10},                                                     \
+		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_3, .imm = -4},      \
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_4},                 \
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sk_select_reuseport},           \
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = SK_PASS}, \
+	{                                                                                    \
+		.code = BPF_JMP | BPF_EXIT                                                   \
+	}
+
 static inline _unused_ int reference_bare(int map)
 {
 	const struct bpf_insn code[] = {
-		{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = BPF_REG_10, .off = -4},
-		{.code = BPF_LD | BPF_DW | BPF_IMM,
-		 .dst_reg = BPF_REG_2,
-		 .src_reg = BPF_PSEUDO_MAP_FD,
-		 .imm = map},
-		{0}, /* the other half */
-		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_3, .src_reg = BPF_REG_10},
-		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_3, .imm = -4},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_4},
-		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sk_select_reuseport},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = SK_PASS},
-		{.code = BPF_JMP | BPF_EXIT},
+		SELECT_FIRST(map),
 	};
 
 	return reference_load("hs_bare", code, ARRAY_SIZE(code));
 }
 
-/* The same, behind bpf_skb_load_bytes_relative(md, 12, fp - 8, 4, BPF_HDR_START_NET) */
+/* The last, behind bpf_skb_load_bytes_relative(md, 12, fp - 8, 4, BPF_HDR_START_NET) */
 static inline _unused_ int reference_address(int map)
 {
 	const struct bpf_insn code[] = {
@@ -62,18 +69,7 @@ static inline _unused_ int reference_address(int map)
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_5, .imm = 1},
 		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_skb_load_bytes_relative},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_6},
-		{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = BPF_REG_10, .off = -4},
-		{.code = BPF_LD | BPF_DW | BPF_IMM,
-		 .dst_reg = BPF_REG_2,
-		 .src_reg = BPF_PSEUDO_MAP_FD,
-		 .imm = map},
-		{0}, /* the other half */
-		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_3, .src_reg = BPF_REG_10},
-		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_3, .imm = -4},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_4},
-		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sk_select_reuseport},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = SK_PASS},
-		{.code = BPF_JMP | BPF_EXIT},
+		SELECT_FIRST(map),
 	};
 
 	return reference_load("hs_address", code, ARRAY_SIZE(code));

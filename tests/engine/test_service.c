@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1174,21 +1175,54 @@ static uint64_t pairs_of(const struct engine *engine)
 	return counts.begun;
 }
 
-/* Its control group, with a process in it that asks the service. */
-static void ask_as_proxy(const char *cgroup)
+static bool enter(const char *cgroup)
 {
 	struct pin_path mount;
-	pid_t child;
+	int fd;
+
+	if (cgroup_mount(mount.text, sizeof(mount.text)))
+		return false;
+	fd = open(pin_path("%s%s/cgroup.procs", mount.text, cgroup).text, O_WRONLY | O_CLOEXEC);
+	return write(fd, "0", 1) == 1;
+}
+
+/* A process in its control group asks the service. */
+static void ask_as_proxy(const char *cgroup)
+{
+	pid_t child = fork();
 	int status;
 
-	rig_check(!cgroup_mount(mount.text, sizeof(mount.text)));
+	if (!child)
+		_exit(!enter(cgroup) || who_serves() != 'A');
+	rig_check(waitpid(child, &status, 0) == child && !status);
+}
+
+/* A process of this name in the control group, until it is killed. */
+static pid_t run_in(const char *cgroup, const char *name)
+{
+	pid_t child;
+	int ready[2];
+	char byte;
+
+	rig_check(!pipe2(ready, O_CLOEXEC));
 	child = fork();
 	if (!child) {
-		int fd = open(pin_path("%s%s/cgroup.procs", mount.text, cgroup).text, O_WRONLY);
-
-		_exit(write(fd, "0", 1) != 1 || who_serves() != 'A');
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, name);
+		if (enter(cgroup) && write(ready[1], "", 1) == 1)
+			pause();
+		_exit(1);
 	}
-	rig_check(waitpid(child, &status, 0) == child && !status);
+	close(ready[1]);
+	rig_check(read(ready[0], &byte, 1) == 1);
+	close(ready[0]);
+	return child;
+}
+
+static void end_process(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	rig_check(waitpid(pid, NULL, 0) == pid);
 }
 
 static struct unit_facts make_proxy(const struct engine *engine)
@@ -1208,6 +1242,8 @@ static void units_in_from_join_as_they_start(void **state)
 	struct unit_facts facts = make_proxy(engine), none = {.state = UNIT_DOWN};
 
 	(void)state;
+	/* what the service is, is not known before */
+	engine_until(engine, strstr(state_of_proxy(engine), "no instance runs"));
 	actor_start_all(engine);
 	engine_until(engine, strstr(state_of_proxy(engine), "does not run"));
 	ask_as_proxy(facts.control_group);
@@ -1233,6 +1269,39 @@ static void units_in_from_join_as_they_start(void **state)
 	assert_string_equal(state_of_proxy(engine), "");
 	assert_int_equal(access("/sys/fs/bpf/hotstandby/%fast", F_OK), -1);
 	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
+/* Its commands before the main one are as good as any; what it runs then is not. */
+static void a_unit_joins_by_what_it_runs_in_the_end(void **state)
+{
+	struct engine *engine = engine_begin(FROM_PROXY);
+	struct unit_facts facts = make_proxy(engine), none = {.state = UNIT_DOWN};
+	pid_t before, main;
+
+	(void)state;
+	actor_start_all(engine);
+	engine_until(engine, strstr(state_of_proxy(engine), "does not run"));
+	before = run_in(facts.control_group, "mkdir");
+	facts.state = UNIT_STARTING;
+	units_say(PROXY, &facts);
+	engine_until(engine, !strcmp(state_of_proxy(engine), "it is starting"));
+	end_process(before);
+	main = run_in(facts.control_group, "nginx");
+	facts.main_pid = main;
+	units_say(PROXY, &facts);
+	engine_until(engine, strstr(state_of_proxy(engine), "nginx is kept off"));
+	ask_as_proxy(facts.control_group);
+	assert_int_equal(pairs_of(engine), 0);
+	/* another run, of another program */
+	end_process(main);
+	units_say(PROXY, &none);
+	engine_until(engine, strstr(state_of_proxy(engine), "does not run"));
+	facts.main_pid = main = run_in(facts.control_group, "proxy");
+	snprintf(facts.invocation, sizeof(facts.invocation), "2");
+	units_say(PROXY, &facts);
+	engine_until(engine, !strcmp(state_of_proxy(engine), "joined"));
+	end_process(main);
 	engine_end(engine);
 }
 
@@ -1580,6 +1649,7 @@ int main(void)
 		cmocka_unit_test(other_settings_take_effect),
 		cmocka_unit_test(a_host_behind_a_front_unpacks),
 		cmocka_unit_test(units_in_from_join_as_they_start),
+		cmocka_unit_test(a_unit_joins_by_what_it_runs_in_the_end),
 		cmocka_unit_test(a_service_that_is_left_in_a_change_answers),
 		cmocka_unit_test(a_service_that_is_left_in_an_upgrade_answers),
 		cmocka_unit_test(who_stands_in_changes_what_it_is_asked_to),

@@ -383,6 +383,24 @@ static void gets_all(struct server *server, const char *first, int bytes)
 	assert_int_equal(read, bytes);
 }
 
+/* Beyond what there is room for a sentence says so, and those before stay. */
+static void many_services_have_room(void **state)
+{
+	const uint32_t first = 1 << 20;
+	struct fast_service service = {first, units, 1, ports, 1};
+	struct fast *fast = open_fast();
+	struct hs_fast_counts counts;
+	struct problem problem = {0};
+
+	(void)state;
+	while (!fast_allow(fast, &service, &problem))
+		service.service_id++;
+	assert_true(service.service_id - first > 500);
+	assert_string_equal(problem.text, "too many services and units are on the fast path");
+	assert_int_equal(fast_counts(fast, first, 0, &counts), 0);
+	fast_free(fast);
+}
+
 /* What waits to be read is nowhere else. */
 static void nothing_is_lost_with_the_pins(void **state)
 {
@@ -490,6 +508,7 @@ int main(void)
 		CASE(what_waits_of_a_connection_is_not_of_the_next),
 		CASE(what_is_sent_is_of_the_next),
 		CASE(those_that_live_go_over_to_tcp),
+		CASE(many_services_have_room),
 		CASE(nothing_is_lost_with_the_pins),
 		CASE(small_messages_fill_no_memory),
 		CASE(another_build_takes_over),

@@ -149,6 +149,7 @@ went_fast() {
 	inside systemctl restart app@1
 	lost_nothing 'fast path, 2 restarts'
 	went_fast "$before"
+	baseline
 }
 
 @test "connections that are kept go on over a switchover, and end with their server" {
@@ -238,6 +239,45 @@ went_fast() {
 	wait_for 5 has_joined late.service
 	inside systemctl stop late
 	wait_for 5 is_fast '.units[1].joined' false
+}
+
+# nginx_unit NAME@ PORT [LINE]: a unit that serves there
+nginx_unit() {
+	printf '%s\n' 'daemon off;' 'worker_processes 1;' "pid /run/$1nginx.pid;" 'error_log stderr;' 'events { }' \
+		"http { access_log off; server { listen $2 reuseport; return 200 slot=0; } }" | write "/etc/nginx/$1.conf"
+	printf '[Service]\n%s\nExecStart=/usr/sbin/nginx -c /etc/nginx/%s.conf\n' "${3:-}" "$1" |
+		write "/etc/systemd/system/$1.service"
+	inside systemctl daemon-reload
+}
+nginx_is_kept_off() { [[ $(status "$1" "$2") == 'nginx is kept off the fast path: '* ]]; }
+
+@test "nginx is kept off, whatever its unit runs before it, and as the server" {
+	local loaded
+	nginx_unit ahead 9956 'ExecStartPre=/bin/sleep 1'
+	from 'clients.service ahead.service'
+	inside systemctl start ahead
+	wait_for 5 nginx_is_kept_off app '.fastpath.units[1].problem'
+	[[ $(inside bpftool cgroup show /sys/fs/cgroup/system.slice/ahead.service) != *hs_fast_connect* ]]
+	has_joined clients.service
+	inside systemctl stop ahead
+	nginx_unit web@ 9957
+	printf '[FastPath]\nFrom=clients.service\n' | write /etc/hotstandby/web.conf.d/from.conf
+	up web
+	wait_for 5 nginx_is_kept_off web .fastpath.problem
+	# from the first request on, and after all have been stopped
+	inside systemctl stop web@0 web@1
+	inside systemctl reload hsd
+	as_client sh -c 'while :; do curl -s -o /dev/null --max-time 1 http://127.0.0.1:9957/; done' &
+	loaded=$!
+	inside systemctl start web@0 web@1
+	wait_for 10 is_ready web
+	sleep 1
+	nginx_is_kept_off web .fastpath.problem
+	[[ $(status web .fastpath.begun) == 0 ]]
+	kill $loaded
+	inside pkill -f 127.0.0.1:9957 || true
+	wait $loaded || true
+	down web
 }
 
 @test "a unit in another network namespace is named, and its connections are none of it" {

@@ -171,8 +171,9 @@ static struct standin *open_standin(struct hook *hook, bool resumes)
 	if (r >= 0)
 		r = standin_add(standin, hook->service, &service);
 	if (r >= 0 && hook->slot >= service->n_slots) {
-		problem_set(&problem, 0, "%s has no host %u", hook->service, hook->slot);
-		if (!service_is_front(service))
+		if (service_is_front(service))
+			problem_set(&problem, 0, "%s has no host %u", hook->service, hook->slot);
+		else
 			problem_set(&problem, 0,
 				    "%s has %u slots and no slot %u; raise Slots= in %s.conf",
 				    hook->service, service->n_slots, hook->slot, hook->service);

@@ -284,6 +284,8 @@ int fast_allow(const struct fast *fast, const struct fast_service *service, stru
 		r = allow_unit(fast, service, service->units[i]);
 	if (!r)
 		r = forget_others(fast, service);
+	if (r == -E2BIG)
+		return problem_set(problem, r, "too many services and units are on the fast path");
 	return r ? problem_set(problem, r, "the fast path cannot be opened: %s", strerror(-r)) : 0;
 }
 
@@ -350,6 +352,21 @@ int fast_counts(const struct fast *fast, uint32_t service_id, unsigned place,
 		return -errno;
 	for (int i = 0; i < n; i++)
 		add_up(&sum, &counts[i]);
+	*ret_counts = sum;
+	return 0;
+}
+
+int fast_totals(const struct fast *fast, uint32_t service_id, struct hs_fast_counts *ret_counts)
+{
+	struct hs_fast_counts sum = {0}, counts;
+
+	for (unsigned place = 0; place < HS_PLACES_MAX; place++) {
+		int r = fast_counts(fast, service_id, place, &counts);
+
+		if (r)
+			return r;
+		add_up(&sum, &counts);
+	}
 	*ret_counts = sum;
 	return 0;
 }

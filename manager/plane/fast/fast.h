@@ -66,6 +66,8 @@ int fast_remove(uint32_t service_id);
  * -ENOENT: the service has none. Pairs that live now: `begun` - `ended`. */
 int fast_counts(const struct fast *fast, uint32_t service_id, unsigned place,
 		struct hs_fast_counts *ret_counts);
+/* Likewise of all places together: a connection may move to another one before it is accepted. */
+int fast_totals(const struct fast *fast, uint32_t service_id, struct hs_fast_counts *ret_counts);
 
 /* Calls `each` for each pair of a service (0: of all) until it returns non-zero, which is returned;
  * those that begin or end meanwhile may be left out. In order of nothing. `slot` of the pair is

@@ -7,6 +7,9 @@
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
+/* So many processes of a group are looked at, in the order in which the kernel names them. */
+#define PROCESSES_MAX 256
+
 /*
  * nginx and what is made from it: a read that fills its buffer is followed by FIONREAD, and 0 means
  * that nothing is there until epoll tells. Linux 6.1 says 0 of what came the fast way; 6.18.44,
@@ -28,16 +31,23 @@ static bool read_name(pid_t pid, char name[32])
 	return true;
 }
 
+struct look {
+	struct problem *sentence;
+	unsigned left;
+};
+
 static int judge(pid_t pid, void *userdata)
 {
-	struct problem *sentence = userdata;
+	struct look *look = userdata;
 	char name[32];
 
+	if (!look->left--)
+		return -E2BIG;
 	if (!read_name(pid, name))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
 		if (!strcmp(name, programs[i])) {
-			problem_set(sentence, 0,
+			problem_set(look->sentence, 0,
 				    "%s is kept off the fast path: it goes by FIONREAD, which does "
 				    "not tell it of all that is there, and would wait for ever",
 				    name);
@@ -48,5 +58,7 @@ static int judge(pid_t pid, void *userdata)
 
 bool fast_keeps_off(const char *cgroup, struct problem *ret_sentence)
 {
-	return cgroup_each_process(cgroup, judge, ret_sentence) > 0;
+	struct look look = {ret_sentence, PROCESSES_MAX};
+
+	return cgroup_each_process(cgroup, judge, &look) > 0;
 }

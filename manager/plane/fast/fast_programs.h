@@ -10,6 +10,7 @@
 
 #include "util/problem.h"
 
-/* Whether one of the processes in this control group is such a program, by its name. Then the
- * sentence says which, and why. */
+/* Whether one of the processes in this control group is such a program, by its name; of many the
+ * first ones are looked at. Then the sentence says which, and why. Who takes another name, or hides
+ * among many, waits for ever by himself. */
 bool fast_keeps_off(const char *cgroup, struct problem *ret_sentence);

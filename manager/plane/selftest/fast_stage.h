@@ -25,8 +25,8 @@ struct fast_stage {
 };
 
 /* `without`: enum hs_fast_without, or FAST_STAGE_EVERYWHERE: also in other network namespaces than
- * the caller's. With an error there is a
- * sentence; -EPERM and -EACCES say nothing about the kernel. */
+ * the caller's. With an error there is a sentence; -EPERM and -EACCES say nothing about the kernel.
+ */
 int fast_stage_open(unsigned without, struct fast_stage *ret_stage, struct problem *problem);
 void fast_stage_close(struct fast_stage *stage);
 

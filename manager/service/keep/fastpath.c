@@ -38,16 +38,19 @@ struct fastpath {
 	struct problem problem; /* why there is none */
 	struct client *clients[CONFIG_FASTPATH_UNITS_MAX];
 	unsigned n_clients;
-	struct selftest *test; /* of the kernel, which runs */
-	sd_event_source *test_source;
 };
 
-/* What came of it: it does not change while we live. */
+/* The kernel is tried out once, for all services: what comes of it does not change while we live.
+ */
 static struct {
+	unsigned services; /* that have the section */
+	const struct host *host;
+	struct selftest *test; /* which runs */
+	sd_event_source *source;
 	bool known, refuses;
 	bool splice; /* readers by splice(2) get what comes */
 	struct problem sentence;
-} verdict;
+} trial;
 
 /* ---- its units ---- */
 
@@ -59,6 +62,12 @@ static const struct unit_facts *facts_of(const struct client *client)
 static bool has_processes(const struct unit_facts *facts)
 {
 	return facts->state != UNIT_DOWN && facts->control_group[0];
+}
+
+/* What its commands before the main one are says nothing of that. */
+static bool has_begun(const struct unit_facts *facts)
+{
+	return has_processes(facts) && (facts->main_pid || facts->state != UNIT_STARTING);
 }
 
 /* Why its connections go by TCP; "" = they need not. */
@@ -77,7 +86,10 @@ static const char *reason(const struct client *client)
 		return "it is being looked at";
 	if (client->elsewhere)
 		return "it is in another network namespace than the service";
-	return client->joined ? "" : "it does not run; it is seen to when it starts";
+	if (client->joined)
+		return "";
+	return has_processes(facts_of(client)) ? "it is starting"
+					       : "it does not run; it is seen to when it starts";
 }
 
 static bool is_of_service(const struct service *service, uint32_t netns)
@@ -173,7 +185,7 @@ static void on_looked(struct work_answer *answer, void *userdata)
 	struct journal_scope scope = {service->name, -1, LOG_WARNING};
 
 	client->work = NULL;
-	client->splices = answer->result > 0;
+	client->splices = answer->result > 0 && !trial.splice;
 	if (!client->splices) {
 		join(client);
 		return;
@@ -183,12 +195,12 @@ static void on_looked(struct work_answer *answer, void *userdata)
 	service_changed(service);
 }
 
-/* One that is not to be on it has not joined before that is known. */
+/* Not before its process runs the program: by that it may have to be kept off. */
 static void begin_run(struct client *client)
 {
 	snprintf(client->run, sizeof(client->run), "%s", facts_of(client)->invocation);
 	client->joined = client->elsewhere = client->splices = false;
-	if (verdict.splice || !look_at(client, WORK_GO, on_looked))
+	if (!look_at(client, WORK_GO, on_looked))
 		join(client);
 }
 
@@ -207,7 +219,7 @@ static void follow_unit(struct client *client)
 
 	if (!client->known || !client->fastpath->fast)
 		return;
-	if (!has_processes(facts))
+	if (!has_begun(facts))
 		forget_run(client);
 	else if (strcmp(client->run, facts->invocation))
 		begin_run(client);
@@ -352,32 +364,52 @@ static int allow(struct fastpath *fastpath, struct problem *problem)
 	return fast_allow(fastpath->fast, &allowed, problem);
 }
 
-/* One of the service's own is enough: a connection may come to any of them. */
-static bool is_kept_off(const struct service *service, struct problem *problem)
+/* One of the service's own is enough: a connection may come to any of them. `ret_any`: it has a
+ * process by which to judge. */
+static bool is_kept_off(const struct service *service, bool *ret_any, struct problem *problem)
 {
-	for (unsigned slot = 0; slot < service->config.slots; slot++) {
+	*ret_any = false;
+	for (unsigned slot = 0; slot < service->n_slots; slot++) {
 		const struct unit_facts *facts = instance_facts(service->instances[slot]);
 
-		if (facts && has_processes(facts) && fast_keeps_off(facts->control_group, problem))
+		if (!facts || !has_processes(facts))
+			continue;
+		*ret_any = true;
+		if (fast_keeps_off(facts->control_group, problem))
 			return true;
 	}
 	return false;
 }
 
+/* What an hsd before has opened stays as it is until there is an instance to judge by. */
+static int open_or_close(struct fastpath *fastpath, struct problem *problem)
+{
+	bool any;
+
+	if (trial.refuses)
+		return problem_set(problem, -EOPNOTSUPP, "%s", trial.sentence.text);
+	if (is_kept_off(fastpath->service, &any, problem)) {
+		fastpath->fast = fast_free(fastpath->fast);
+		(void)fast_remove(plane_id(fastpath->service->plane));
+		return -EOPNOTSUPP;
+	}
+	if (fastpath->fast)
+		return 0;
+	if (!any)
+		return -EAGAIN;
+	return fast_open(&fastpath->fast, problem);
+}
+
 static void open_and_allow(struct fastpath *fastpath)
 {
 	struct problem problem = {0};
-	int r = 0;
+	int r = open_or_close(fastpath, &problem);
 
-	if (verdict.refuses) {
-		r = problem_set(&problem, -EOPNOTSUPP, "%s", verdict.sentence.text);
-	} else if (is_kept_off(fastpath->service, &problem)) {
-		fastpath->fast = fast_free(fastpath->fast);
-		(void)fast_remove(plane_id(fastpath->service->plane));
-		r = -EOPNOTSUPP;
+	if (r == -EAGAIN) {
+		problem_set(&fastpath->problem, 0,
+			    "no instance runs; it is opened when one has been looked at");
+		return;
 	}
-	if (!r && !fastpath->fast)
-		r = fast_open(&fastpath->fast, &problem);
 	if (!r)
 		r = allow(fastpath, &problem);
 	tell(fastpath, &problem);
@@ -385,10 +417,10 @@ static void open_and_allow(struct fastpath *fastpath)
 	fastpath->service->lacking |= r == -EBUSY || r == -ENOMEM || r == -EMFILE;
 }
 
-static void forget_test(struct fastpath *fastpath)
+static void forget_test(void)
 {
-	fastpath->test_source = sd_event_source_disable_unref(fastpath->test_source);
-	fastpath->test = selftest_free(fastpath->test);
+	trial.source = sd_event_source_disable_unref(trial.source);
+	trial.test = selftest_free(trial.test);
 }
 
 /* hsd may make no network namespace, so what is vital about two of them is left to enable and
@@ -401,45 +433,58 @@ static void judge(const struct ability_result *results)
 	(void)uname(&name);
 	memcpy(tried, results, sizeof(tried));
 	tried[FAST_NAMESPACES].verdict = ABILITY_WORKS;
-	verdict.splice = tried[FAST_SPLICE].verdict == ABILITY_WORKS;
-	verdict.refuses = fast_ability_refuses(tried, name.release, &verdict.sentence);
-	verdict.known = true;
+	trial.splice = tried[FAST_SPLICE].verdict == ABILITY_WORKS;
+	trial.refuses = fast_ability_refuses(tried, name.release, &trial.sentence);
+	trial.known = true;
 }
 
 static int on_tested(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
-	struct fastpath *fastpath = userdata;
+	size_t n;
+	struct service *const *services = host_services(trial.host, &n);
 
 	(void)source;
 	(void)fd;
 	(void)events;
-	judge(selftest_finish(fastpath->test, 0));
-	forget_test(fastpath);
-	open_and_allow(fastpath);
-	follow_each(fastpath);
-	service_changed(fastpath->service);
+	(void)userdata;
+	judge(selftest_finish(trial.test, 0));
+	forget_test();
+	for (size_t i = 0; i < n; i++) {
+		struct fastpath *fastpath = services[i] ? services[i]->fastpath : NULL;
+
+		if (!fastpath)
+			continue;
+		open_and_allow(fastpath);
+		follow_each(fastpath);
+		service_changed(services[i]);
+	}
 	return 0;
 }
 
 /* By doing, in a process of its own: nobody waits for it. */
-static void try_kernel(struct fastpath *fastpath)
+static int begin_trial(const struct host *host)
 {
-	struct problem problem = {0};
-	int r;
+	int r = selftest_fast_start(
+		(fast_ability_vital() | 1U << FAST_SPLICE) & ~(1U << FAST_NAMESPACES), &trial.test);
 
-	if (fastpath->test)
-		return;
-	r = selftest_fast_start((fast_ability_vital() | 1U << FAST_SPLICE) &
-					~(1U << FAST_NAMESPACES),
-				&fastpath->test);
 	if (!r)
-		r = sd_event_add_io(fastpath->service->host->event, &fastpath->test_source,
-				    selftest_fd(fastpath->test), EPOLLIN, on_tested, fastpath);
-	if (r >= 0) {
+		r = sd_event_add_io(host->event, &trial.source, selftest_fd(trial.test), EPOLLIN,
+				    on_tested, NULL);
+	trial.host = host;
+	if (r < 0)
+		forget_test();
+	return MIN(r, 0);
+}
+
+static void await_trial(struct fastpath *fastpath)
+{
+	int r = trial.test ? 0 : begin_trial(fastpath->service->host);
+	struct problem problem = {0};
+
+	if (!r) {
 		problem_set(&fastpath->problem, 0, "it is being tried out on this kernel");
 		return;
 	}
-	forget_test(fastpath);
 	problem_set(&problem, r, "it cannot be tried out on this kernel: %s", strerror(-r));
 	tell(fastpath, &problem);
 	fastpath->service->lacking = true;
@@ -447,18 +492,20 @@ static void try_kernel(struct fastpath *fastpath)
 
 static void apply(struct fastpath *fastpath)
 {
-	if (verdict.known)
+	if (trial.known)
 		open_and_allow(fastpath);
 	else
-		try_kernel(fastpath);
+		await_trial(fastpath);
 }
 
 static struct fastpath *fastpath_new(struct service *service)
 {
 	struct fastpath *fastpath = calloc(1, sizeof(*fastpath));
 
-	if (fastpath)
-		fastpath->service = service;
+	if (!fastpath)
+		return NULL;
+	fastpath->service = service;
+	trial.services++;
 	return fastpath;
 }
 
@@ -468,7 +515,8 @@ struct fastpath *fastpath_free(struct fastpath *fastpath)
 		return NULL;
 	for (unsigned i = 0; i < fastpath->n_clients; i++)
 		client_free(fastpath->clients[i]);
-	forget_test(fastpath);
+	if (!--trial.services)
+		forget_test();
 	fast_free(fastpath->fast);
 	free(fastpath);
 	return NULL;
@@ -505,8 +553,10 @@ void fastpath_follow(struct service *service)
 void fastpath_heard(struct service *service, const struct event *event)
 {
 	(void)event;
-	if (service->fastpath)
-		apply(service->fastpath);
+	if (!service->fastpath)
+		return;
+	apply(service->fastpath);
+	follow_each(service->fastpath);
 }
 
 /* ---- what is told ---- */

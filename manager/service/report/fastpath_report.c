@@ -19,24 +19,6 @@ static json_object *unit_to_json(const struct fastpath_unit *unit)
 	return object;
 }
 
-/* Of all places together: a connection may move to another one before it is accepted. */
-static void sum_up(uint32_t service_id, struct hs_fast_counts *sum)
-{
-	__u64 *sums = (__u64 *)sum;
-	struct hs_fast_counts counts;
-	struct fast *fast;
-
-	if (fast_attach(&fast))
-		return;
-	for (unsigned place = 0; place < HS_PLACES_MAX; place++) {
-		if (fast_counts(fast, service_id, place, &counts))
-			continue;
-		for (size_t i = 0; i < sizeof(counts) / sizeof(*sums); i++)
-			sums[i] += ((const __u64 *)&counts)[i];
-	}
-	fast_free(fast);
-}
-
 static void add(json_object *object, const char *key, uint64_t number)
 {
 	json_object_object_add(object, key, json_object_new_uint64(number));
@@ -56,10 +38,13 @@ void fastpath_report_add(const struct fastpath_report *report, uint32_t service_
 {
 	json_object *fastpath = json_object_new_object(), *units = json_object_new_array();
 	struct hs_fast_counts counts = {0};
+	struct fast *fast = NULL;
 
 	for (unsigned i = 0; i < report->n_units; i++)
 		json_object_array_add(units, unit_to_json(&report->units[i]));
-	sum_up(service_id, &counts);
+	if (!fast_attach(&fast))
+		(void)fast_totals(fast, service_id, &counts);
+	fast_free(fast);
 	json_object_object_add(fastpath, "works", json_object_new_boolean(!report->problem[0]));
 	json_object_object_add(fastpath, "problem", text_or_null(report->problem));
 	json_object_object_add(fastpath, "units", units);
