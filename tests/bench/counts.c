@@ -202,7 +202,21 @@ static void measure_list(const struct bench *bench, struct samples *list)
 	}
 }
 
-/* Loaded before: that is paid once. */
+/* Loads what the census needs, which is paid once. Some clouds' kernels refuse iterators over maps.
+ */
+static bool may_iterate(const struct bench *bench)
+{
+	struct place_census places[HS_PLACES_MAX];
+	struct problem why = {0};
+
+	if (plane_census(bench->rig->plane, 0, places, &why) == 0)
+		return true;
+	printf("{\"row\":\"census\",\"note\":\"not measured: iterators over maps are refused "
+	       "here\"}\n");
+	fprintf(stderr, "census: %s\n", why.text);
+	return false;
+}
+
 static void measure_census(const struct bench *bench, struct samples *census)
 {
 	for (unsigned i = 0; i < LISTS; i++) {
@@ -228,15 +242,15 @@ static void measure(struct bench *bench)
 		 {.name = "50000 connections"},
 		 {.name = "sock_diag, 50000 connections"}},
 	};
+	bool iterates = may_iterate(bench);
 
-	rig_check(plane_census(bench->rig->plane, 0, (struct place_census[HS_PLACES_MAX]) {0},
-			       NULL) == 0);
 	for (unsigned turn = 0; turn < 4; turn++) {
 		struct samples *s = samples[turn % 2];
 
 		open_connections(bench, turn % 2 ? MANY : FEW);
 		measure_counters(bench, &s[ONE], &s[ALL]);
-		measure_census(bench, &s[CENSUS]);
+		if (iterates)
+			measure_census(bench, &s[CENSUS]);
 		measure_list(bench, &s[LIST]);
 		close_connections(bench);
 	}
@@ -245,7 +259,8 @@ static void measure(struct bench *bench)
 
 		s->row = i % KINDS == CENSUS ? "census" : "counts";
 		s->unit = i % KINDS == CENSUS ? "ms" : "ns";
-		samples_print(s);
+		if (s->n)
+			samples_print(s);
 	}
 }
 
