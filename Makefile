@@ -49,10 +49,13 @@ CFLAGS  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-om
 LDFLAGS := -Wl,--as-needed
 endif
 
+# Names of bpf/ are unique, so its headers are included, and its objects called, without the room.
+BPF_ROOMS := bpf $(patsubst %/,%,$(sort $(dir $(wildcard bpf/*/*.h bpf/*/*.c))))
+
 # WERROR=1 is for us: another compiler finds other warnings, and a user's build shall not fail for them
 WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes $(if $(WERROR),-Werror)
 CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' \
-            -DHS_SYSCONFDIR='"$(SYSCONFDIR)"' -Imanager -Ibpf -I$(BUILD)/bpf
+            -DHS_SYSCONFDIR='"$(SYSCONFDIR)"' -Imanager $(BPF_ROOMS:%=-I%) -I$(BUILD)/bpf
 CFLAGS   ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 # assert() stays, whatever a distribution says: see HACKING.md
 CFLAGS   += -UNDEBUG -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
@@ -63,10 +66,11 @@ LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lm
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null || gcc -print-multiarch)
 # the objects are in the programs as they are: no trace of where they were compiled
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -ffile-prefix-map=$(CURDIR)=. -std=gnu11 $(WARNINGS) \
-              -Ibpf -I/usr/include/$(MULTIARCH)
+              $(BPF_ROOMS:%=-I%) -I/usr/include/$(MULTIARCH)
 
-BPF_SRC  := $(wildcard bpf/*.bpf.c)
-SKELS    := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
+BPF_SRC  := $(wildcard $(BPF_ROOMS:%=%/*.bpf.c))
+BPF_OBJ  := $(patsubst %.c,$(BUILD)/bpf/%.o,$(notdir $(BPF_SRC)))
+SKELS    := $(BPF_OBJ:.bpf.o=.skel.h)
 C_SRC    := $(wildcard manager/*/*.c manager/*/*/*.c)
 LIB_SRC  := $(filter-out %/main.c,$(C_SRC))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
@@ -87,8 +91,8 @@ BENCHES     := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard test
 
 all: $(PROGRAMS)
 
-vpath %.bpf.c bpf tests/plane
-$(BUILD)/bpf/%.bpf.o: %.bpf.c $(wildcard bpf/*.h)
+vpath %.bpf.c $(BPF_ROOMS) tests/plane
+$(BUILD)/bpf/%.bpf.o: %.bpf.c $(wildcard $(BPF_ROOMS:%=%/*.h))
 	@mkdir -p $(@D)
 	$(call say,BPF)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
@@ -197,7 +201,7 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(BUILD)/libhotstand
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 unit-tests: $(UNIT_TESTS)
-objects: $(BPF_SRC:bpf/%.c=$(BUILD)/bpf/%.o)
+objects: $(BPF_OBJ)
 plane-tests: $(PLANE_TESTS)
 engine-tests: $(ENGINE_TESTS)
 fuzzers: $(FUZZERS)

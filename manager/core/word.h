@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The routing word in user space: taking it apart, and the edits that may be made to it. Reading
- * its fields one by one is bpf/hs_decide.h, shared with the selector. */
+ * its fields one by one is bpf/select/hs_decide.h, shared with the selector. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,8 +32,9 @@ uint32_t word_generation(uint64_t word);
  *
  * Not said here, for a word alone cannot tell: that the active slot had a live, ready socket when
  * it was written. That is for the caller who names it. The BPF side relies on none of this, it
- * takes any word: a slot that is none, or has no socket, is fallen through (bpf/hs_decide.h). What
- * relies on it is user space, where a slot has one role and a share goes to somebody.
+ * takes any word: a slot that is none, or has no socket, is fallen through
+ * (bpf/select/hs_decide.h). What relies on it is user space, where a slot has one role and a share
+ * goes to somebody.
  */
 bool word_is_sound(uint64_t word);
 /* Whether `after` may be written over `before`. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The decision of bpf/hs_decide.h, compiled and run by the kernel's BPF machine, for comparison
- * with what gcc makes of it. The selector itself cannot be run on made-up input (the kernel has no
- * test run for sk_reuseport), a program for tc can.
+ * The decision of bpf/select/hs_decide.h, compiled and run by the kernel's BPF machine, for
+ * comparison with what gcc makes of it. The selector itself cannot be run on made-up input (the
+ * kernel has no test run for sk_reuseport), a program for tc can.
  */
 #include "hs_bpf.h"
 

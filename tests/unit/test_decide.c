@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* bpf/hs_decide.h as gcc compiles it: which slot a flow goes to, and which of its sockets. */
+/* bpf/select/hs_decide.h as gcc compiles it: which slot a flow goes to, and which of its sockets.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

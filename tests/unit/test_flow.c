@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* bpf/hs_flow.h as gcc compiles it: which UDP flows are known, and which are forgotten first. */
+/* bpf/select/hs_flow.h as gcc compiles it: which UDP flows are known, and which are forgotten
+ * first. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* bpf/hs_forward.h: what does not need a packet; those of tests/plane/test_front.c are golden. */
+/* bpf/front/hs_forward.h: what does not need a packet; those of tests/plane/test_front.c are
+ * golden. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

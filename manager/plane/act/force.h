@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Forced intake: the bind programs of a service (bpf/force.bpf.c) and the set of ports that they
- * act on. Pinned as NAME/{bind4,bind6,ports}, and attached to the cgroup of an instance by the hook
- * `prepare`, before the server runs: without a link, so that they stay as long as the cgroup,
+ * Forced intake: the bind programs of a service (bpf/cgroup/force.bpf.c) and the set of ports that
+ * they act on. Pinned as NAME/{bind4,bind6,ports}, and attached to the cgroup of an instance by the
+ * hook `prepare`, before the server runs: without a link, so that they stay as long as the cgroup,
  * whatever becomes of us.
  *
  * systemd could attach them, too (BPFProgram=), but does so to the first cgroup of a unit only:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The census (bpf/census.bpf.c): what the connections of a service are doing, asked from the kernel
- * in one pass over its tagged sockets, in whatever network namespace they are; nothing is held,
- * locked or changed. Costs nothing until somebody asks.
+ * The census (bpf/count/census.bpf.c): what the connections of a service are doing, asked from the
+ * kernel in one pass over its tagged sockets, in whatever network namespace they are; nothing is
+ * held, locked or changed. Costs nothing until somebody asks.
  */
 #pragma once
 

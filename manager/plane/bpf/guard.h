@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guard of the selector (bpf/guard.bpf.c), one for all services: nobody but us attaches or
- * detaches the program of a group on a service's port. Pinned beside the accounting; it works on
+ * The guard of the selector (bpf/select/guard.bpf.c), one for all services: nobody but us attaches
+ * or detaches the program of a group on a service's port. Pinned beside the accounting; it works on
  * while no process of ours runs.
  */
 #pragma once

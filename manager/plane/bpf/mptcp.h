@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * MPTCP=no: the program that refuses sockets of MPTCP (bpf/mptcp.bpf.c), one for all services.
- * Attached to the cgroup of an instance by the hook `prepare`, before the server runs, without a
- * link: it stays as long as the cgroup, whatever becomes of us.
+ * MPTCP=no: the program that refuses sockets of MPTCP (bpf/cgroup/mptcp.bpf.c), one for all
+ * services. Attached to the cgroup of an instance by the hook `prepare`, before the server runs,
+ * without a link: it stays as long as the cgroup, whatever becomes of us.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The own way (bpf/own.bpf.c), one for all services: what an instance sends to its service over the
- * loopback device reaches its own slot or nobody. Pinned beside the accounting; it works on while
- * no process of ours runs.
+ * The own way (bpf/cgroup/own.bpf.c), one for all services: what an instance sends to its service
+ * over the loopback device reaches its own slot or nobody. Pinned beside the accounting; it works
+ * on while no process of ours runs.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The fast path on the kernel side (bpf/hs_fast.h): programs and maps for all services, pinned
+ * The fast path on the kernel side (bpf/fast/hs_fast.h): programs and maps for all services, pinned
  * below HS_PIN_FAST; they go on while no process of ours runs.
  *
  * A connection is on it whose client is of a control group that was joined in the name of a unit,

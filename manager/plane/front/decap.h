@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A host behind a front in `ipip` (bpf/hs_decap.h): a program on its devices takes packets out of
- * those that the front has put them into, for the addresses on which its services listen. One for
- * all services; it stays when we end. What it does not know of connections it passes on to the
- * second host that the front has named, once.
+ * A host behind a front in `ipip` (bpf/front/hs_decap.h): a program on its devices takes packets
+ * out of those that the front has put them into, for the addresses on which its services listen.
+ * One for all services; it stays when we end. What it does not know of connections it passes on to
+ * the second host that the front has named, once.
  *
  * The packets come from the device that they came by, as if they had never been inside: rp_filter
  * looks at that device. With 1 (strict) it drops what comes by another one than the way back to the

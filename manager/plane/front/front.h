@@ -2,7 +2,7 @@
 /*
  * The kernel side of a front, a service whose slots are hosts: maps and program of its own below
  * the service's folder, and the program of its device, which hands it what is for it. All of it is
- * pinned and goes on without us. See bpf/hs_front.h.
+ * pinned and goes on without us. See bpf/front/hs_front.h.
  */
 #pragma once
 

@@ -80,8 +80,8 @@ struct hs_led_state {
 _Static_assert(sizeof(struct hs_led_state) == 16, "layout of map led/state");
 
 /*
- * The command's programs (bpf/led_exec.bpf.c): key of their map "ways", the value being a path.
- * They count as those of other commands do: struct hs_exec_counts.
+ * The command's programs (bpf/front/led_exec.bpf.c): key of their map "ways", the value being a
+ * path. They count as those of other commands do: struct hs_exec_counts.
  */
 struct hs_led_way {
 	__u8 address[16];
