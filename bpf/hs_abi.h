@@ -411,7 +411,7 @@ _Static_assert(sizeof(struct hs_prefix) == 20, "layout of map prefixes");
  * Spread: under HS_POLICY_HASH all slots are at work, and each client, or each connection, belongs
  * to one of HS_BUCKETS buckets by a keyed hash of its address (hs_spread.h), which all listeners of
  * the service share. The table names a first and a second slot for each bucket: the latter is for
- * as long as the first has no socket. How it is filled says core/spread.h.
+ * as long as the first has no socket. How it is filled says core/spread/spread.h.
  *
  * Map "tables" (array of maps, one entry, one per service) holds the table of the service, an array
  * of one entry, mmapable; nothing as long as the service has had no need of one. Map "pinned" (LPM
@@ -587,7 +587,7 @@ struct hs_trace_record {
 	__u64 time_ns;		       /* CLOCK_MONOTONIC */
 	__u8 client[16], local[16];    /* network byte order; IPv4 as ::ffff:a.b.c.d */
 	__u16 client_port, local_port; /* host byte order */
-	__u32 listener;		       /* names its address, see plane/trace.h */
+	__u32 listener;		       /* names its address, see plane/parts/trace.h */
 	__u16 bucket;
 	__u8 layout; /* HS_TRACE_LAYOUT: a selector may be of another build than who reads */
 	__u8 why;    /* enum hs_trace_why */

@@ -51,7 +51,7 @@ static __always_inline __u32 recalled(const struct hs_table *table,
  *
  * A copy is filled only while the word names the other one. So what was read of it holds if the
  * word is still the same behind that; if it is not, it is read again. (Loads of one CPU may come in
- * another order on some machines; there a writer waits, see plane/table.c.)
+ * another order on some machines; there a writer waits, see plane/parts/table.c.)
  */
 static __always_inline __u32 places_by_table(struct sk_reuseport_md *md, struct bpf_sock *moving,
 					     const struct hs_control *control, __u64 word,

@@ -2,8 +2,8 @@
 /*
  * How often what was done with a service, how it ended and how long it took: the figures of the
  * history, for monitoring. They are in memory that several processes have at once and that outlives
- * them (plane/plane_tables.h): whoever ends a change counts it, hsd, the next hsd, or hsctl without
- * one. Pure.
+ * them (plane/parts/plane_tables.h): whoever ends a change counts it, hsd, the next hsd, or hsctl
+ * without one. Pure.
  */
 #pragma once
 

@@ -8,7 +8,7 @@
 
 #include <systemd/sd-bus.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "hsctl/hsctl.h"
 #include "plane/plane.h"
 #include "system/unit/units.h"

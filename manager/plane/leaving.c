@@ -4,10 +4,10 @@
 #include <sys/mman.h>
 
 #include "plane/bpf/load.h"
+#include "plane/parts/plane_state.h"
+#include "plane/parts/table.h"
 #include "plane/plane.h"
 #include "plane/plane_front.h"
-#include "plane/plane_state.h"
-#include "plane/table.h"
 #include "util/macro.h"
 
 static int open_room(const struct plane *plane, struct hs_room **ret_room)

@@ -14,10 +14,10 @@
 #include "plane/bpf/own.h"
 #include "plane/fast/fast.h"
 #include "plane/front/decap.h"
+#include "plane/parts/plane_state.h"
+#include "plane/parts/table.h"
+#include "plane/parts/trace.h"
 #include "plane/plane_front.h"
-#include "plane/plane_state.h"
-#include "plane/table.h"
-#include "plane/trace.h"
 #include "util/macro.h"
 
 DEFINE_CLEANUP(struct plane, plane_free)

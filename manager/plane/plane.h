@@ -10,14 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/watch/queued.h"
 #include "plane/bpf/accounting.h"
 #include "plane/bpf/flows.h"
-#include "plane/control.h"
+#include "plane/parts/control.h"
+#include "plane/parts/plane_listeners.h"
+#include "plane/parts/plane_tables.h"
 #include "plane/path/paths.h"
-#include "plane/plane_listeners.h"
-#include "plane/plane_tables.h"
 #include "util/problem.h"
 
 struct plane;

@@ -6,9 +6,9 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "plane/front/led.h"
-#include "plane/plane_state.h"
+#include "plane/parts/plane_state.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/errand.h"
+#include "core/wire/errand.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hs-plugin: runs one plugin again and again, each time when hsd asks (core/errand.h), and leaves
- * nothing of it behind. The plugin has our user and our sandbox; we have nothing that it does not.
+ * hs-plugin: runs one plugin again and again, each time when hsd asks (core/wire/errand.h), and
+ * leaves nothing of it behind. The plugin has our user and our sandbox; we have nothing that it
+ * does not.
  */
 #pragma once
 

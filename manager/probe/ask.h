@@ -4,7 +4,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "core/errand.h"
+#include "core/wire/errand.h"
 #include "util/macro.h"
 
 struct asking {

@@ -9,7 +9,7 @@
 #include <linux/filter.h>
 #include <stdbool.h>
 
-#include "core/replay.h"
+#include "core/wire/replay.h"
 
 #define FILTER_SETS 8
 #define FILTER_MAX  (16 + REPLAY_LISTENERS_MAX + 2 * (2 + 8 * FILTER_SETS))

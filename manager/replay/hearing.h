@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "core/replay.h"
+#include "core/wire/replay.h"
 
 /* The lifetime of what is sent again: one of ours on loopback is not heard as an exporter's. */
 #define REPLAY_HOPS 1

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/errand.h"
+#include "core/wire/errand.h"
 #include "replay/hearing.h"
 #include "replay/sending.h"
 #include "util/clock.h"

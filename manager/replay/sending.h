@@ -2,7 +2,7 @@
 /* Datagrams in the name of an exporter, to an address of this machine. */
 #pragma once
 
-#include "core/replay.h"
+#include "core/wire/replay.h"
 
 struct sending {
 	int fds[2]; /* raw, of IPv4 and IPv6; -1: it could not be made, or not yet */

@@ -7,7 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "core/change/slot.h"
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/name.h"
 #include "core/watch/standstill.h"
 #include "plane/act/force.h"

@@ -7,7 +7,7 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
-#include "core/ini.h"
+#include "core/config/ini.h"
 #include "core/name.h"
 #include "util/files.h"
 #include "util/macro.h"

@@ -14,8 +14,8 @@
 
 #include <stdbool.h>
 
-#include "core/config.h"
-#include "core/ini.h"
+#include "core/config/config.h"
+#include "core/config/ini.h"
 
 /* Who looks on while settings are read. Each function may be NULL. */
 struct configfile_visitor {

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/spread.h"
+#include "core/spread/spread.h"
 #include "util/macro.h"
 
 #define KEY_SIZE_MAX 4096

@@ -15,7 +15,7 @@
 #include "../plane/stand.h"
 #include "bench.h"
 #include "hs_front.h"
-#include "plane/plane_state.h"
+#include "plane/parts/plane_state.h"
 
 #define ROUNDS	 15
 #define REPEATS	 200 /* within what a TTL lasts */

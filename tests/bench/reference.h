@@ -6,7 +6,7 @@
 
 #include "bench.h"
 #include "plane/bpf/pins.h"
-#include "plane/table.h"
+#include "plane/parts/table.h"
 
 static inline int reference_load(const char *name, const struct bpf_insn *code, size_t n)
 {

@@ -13,7 +13,7 @@
 
 #include "../plane/client.h"
 #include "../plane/server.h"
-#include "core/config.h"
+#include "core/config/config.h"
 #include "plane/borrow/scan.h"
 #include "plane/bpf/pins.h"
 #include "plane/kernel/cgroup.h"

@@ -13,10 +13,10 @@
 #include <string.h>
 
 #include "../plane/cases.h"
-#include "core/spread.h"
+#include "core/spread/spread.h"
 #include "engine.h"
 #include "nth.h"
-#include "plane/table.h"
+#include "plane/parts/table.h"
 #include "service/slot/adoption.h"
 #include "service/slot/retirement.h"
 #include "service/slot/states.h"

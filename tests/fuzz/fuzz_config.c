@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/name.h"
 #include "core/setup/commands.h"
 #include "core/setup/dropin.h"

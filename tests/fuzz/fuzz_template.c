@@ -2,8 +2,8 @@
 /* What exporters, or whoever says to be one, send: NetFlow v9 and IPFIX. The input is datagrams one
  * behind the other, each with its size in two bytes before it. What is told again is heard as it
  * was told. */
-#include "core/exporters.h"
-#include "core/replay.h"
+#include "core/wire/exporters.h"
+#include "core/wire/replay.h"
 #include "fuzz.h"
 #include "util/macro.h"
 

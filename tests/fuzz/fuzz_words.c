@@ -3,11 +3,11 @@
  * words: paths, probes, mentions of a unit, packets of the processes that ask servers. */
 #include <string.h>
 
-#include "core/errand.h"
 #include "core/path.h"
 #include "core/setup/mention.h"
 #include "core/setup/pathfind.h"
 #include "core/watch/probe.h"
+#include "core/wire/errand.h"
 #include "fuzz.h"
 #include "util/macro.h"
 

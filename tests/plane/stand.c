@@ -10,7 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "plane/plane_state.h"
+#include "plane/parts/plane_state.h"
 #include "util/macro.h"
 
 #define SYN 0x02

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "frames.h"
 #include "hs_front.h"
 #include "plane/front/front.h"

@@ -13,12 +13,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "core/spread.h"
+#include "core/spread/spread.h"
 #include "hs_front.h"
 #include "plane/front/device_pins.h"
+#include "plane/parts/plane_state.h"
+#include "plane/parts/table.h"
 #include "plane/plane_front.h"
-#include "plane/plane_state.h"
-#include "plane/table.h"
 #include "service/report/placement.h"
 #include "stand.h"
 #include "util/clock.h"

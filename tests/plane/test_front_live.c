@@ -23,10 +23,10 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "hs_front.h"
 #include "plane/front/front.h"
-#include "plane/plane_state.h"
+#include "plane/parts/plane_state.h"
 #include "stand.h"
 
 #define FRONT	 "192.0.2.1"

@@ -30,7 +30,7 @@
 #include "plane/bpf/pinset.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/kernel/program.h"
-#include "plane/table.h"
+#include "plane/parts/table.h"
 
 #define PORT   8080
 #define EVERY  10

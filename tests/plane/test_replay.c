@@ -16,8 +16,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "core/errand.h"
-#include "core/replay.h"
+#include "core/wire/errand.h"
+#include "core/wire/replay.h"
 #include "plane/preview/preview.h"
 #include "replay/filter.h"
 #include "replay/replaying.h"

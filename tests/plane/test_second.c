@@ -6,7 +6,7 @@
  */
 #include "cases.h"
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "hosts.h"
 #include "plane/front/decap.h"
 #include "plane/kernel/netns.h"

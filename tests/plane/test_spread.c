@@ -13,8 +13,8 @@
 #include <sys/mman.h>
 
 #include "core/canary.h"
-#include "core/spread.h"
-#include "plane/table.h"
+#include "core/spread/spread.h"
+#include "plane/parts/table.h"
 
 #define PORT	8080
 #define CLIENTS 64

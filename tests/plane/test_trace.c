@@ -15,15 +15,15 @@
 
 #include "command.h"
 #include "core/canary.h"
-#include "core/spread.h"
+#include "core/spread/spread.h"
 #include "plane/act/park.h"
 #include "plane/act/retire.h"
 #include "plane/borrow/scan.h"
 #include "plane/bpf/handover.h"
 #include "plane/bpf/own.h"
+#include "plane/parts/table.h"
+#include "plane/parts/trace.h"
 #include "plane/preview/preview.h"
-#include "plane/table.h"
-#include "plane/trace.h"
 
 #define PORT	 8080
 #define KEPT_MAX 20000

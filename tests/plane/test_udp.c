@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 
 #define PORT 5300
 

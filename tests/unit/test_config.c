@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "system/configfile.h"
 #include "util/files.h"
 #include "util/macro.h"

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "core/errand.h"
+#include "core/wire/errand.h"
 
 static void test_hello(void **state)
 {

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/path.h"
 #include "core/setup/pathfind.h"
 #include "util/macro.h"

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "core/canary.h"
-#include "core/rebalance.h"
-#include "core/spread.h"
+#include "core/spread/rebalance.h"
+#include "core/spread/spread.h"
 #include "util/macro.h"
 
 #define KEYS 12

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "core/exporters.h"
-#include "core/replay.h"
+#include "core/wire/exporters.h"
+#include "core/wire/replay.h"
 #include "util/macro.h"
 
 /* ---- datagrams ---- */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/ini.h"
+#include "core/config/ini.h"
 #include "core/setup/commands.h"
 #include "core/setup/dropin.h"
 #include "core/setup/pathfind.h"

@@ -12,7 +12,7 @@
 
 #include "core/address.h"
 #include "core/change/slot.h"
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/doctor/ability.h"
 #include "core/name.h"
 #include "core/outdated.h"

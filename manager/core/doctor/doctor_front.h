@@ -2,7 +2,7 @@
 /* The judgement of hsctl doctor on a front, whose slots are hosts. Pure. */
 #pragma once
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "core/doctor/doctor.h"
 
 struct doctor_host {

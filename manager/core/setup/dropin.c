@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/name.h"
 #include "core/path.h"
 #include "core/setup/alias.h"

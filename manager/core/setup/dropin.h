@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "core/ini.h"
+#include "core/config/ini.h"
 #include "core/setup/dropin_file.h"
 
 struct commands;

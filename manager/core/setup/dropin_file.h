@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "core/ini.h"
+#include "core/config/ini.h"
 
 /* Sorts behind other drop-ins, so that ours is read last and sees their ExecStop= lines. */
 #define DROPIN_NAME "zz-hotstandby.conf"

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 
 struct intake_facts {
 	enum config_intake wanted; /* Intake= */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/ini.h"
+#include "core/config/ini.h"
 
 #define LINT_FINDINGS_MAX 32
 #define LINT_TEXT_MAX	  2048

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "core/ini.h"
+#include "core/config/ini.h"
 
 /* One unit as it is set up for one slot. The settings: its own file, then its drop-ins in reading
  * order. */

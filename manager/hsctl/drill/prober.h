@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "core/address.h"
-#include "core/config_health.h"
+#include "core/config/config_health.h"
 #include "core/drill.h"
 
 /* What to ask. */

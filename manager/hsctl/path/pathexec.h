@@ -5,7 +5,7 @@
 
 #include <time.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "util/problem.h"
 
 /* From now on this process and what it starts reach that slot at the service's paths, whichever is

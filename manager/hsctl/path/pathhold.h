@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "util/problem.h"
 
 struct pathhold {

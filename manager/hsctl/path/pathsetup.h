@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "util/problem.h"
 
 /* Before an instance runs: its folders, each with owner, mode and label of the one that it stands

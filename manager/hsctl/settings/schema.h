@@ -4,7 +4,7 @@
 
 #include <json-c/json.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 
 /* [{"section","key","type","unit","default","default_text","min","max","or_zero","values","list",
  * "help"}]; what does not apply is null. The caller owns it. */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/name.h"
 #include "core/setup/commands.h"
 #include "core/setup/intake.h"

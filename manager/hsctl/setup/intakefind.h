@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/setup/intake.h"
 
 /* Looks at the sockets of a running slot that Ports= names, and adds to `facts` what it saw. */

@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <systemd/sd-bus.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/name.h"
 #include "core/setup/pathfind.h"
 #include "plane/borrow/scan.h"

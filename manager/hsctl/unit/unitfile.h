@@ -2,7 +2,7 @@
 /* The files that a unit is made of, as they stand on disk: its own, then its drop-ins. */
 #pragma once
 
-#include "core/ini.h"
+#include "core/config/ini.h"
 #include "util/macro.h"
 #include "util/problem.h"
 

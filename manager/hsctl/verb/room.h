@@ -4,7 +4,7 @@
 
 #include <systemd/sd-bus.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "util/problem.h"
 
 /*

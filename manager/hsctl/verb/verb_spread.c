@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/canary.h"
-#include "core/spread.h"
+#include "core/spread/spread.h"
 #include "hsctl/json.h"
 #include "hsctl/show/render_spread.h"
 #include "hsctl/standin.h"

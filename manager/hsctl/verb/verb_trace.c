@@ -13,8 +13,8 @@
 #include "hsctl/verb/trace_pairs.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
+#include "plane/parts/trace.h"
 #include "plane/plane.h"
-#include "plane/trace.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/canary.h"
-#include "core/spread.h"
+#include "core/spread/spread.h"
 #include "core/word.h"
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"

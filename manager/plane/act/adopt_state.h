@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "plane/borrow/scan.h"
 #include "plane/claim.h"
 #include "plane/path/pathscan.h"

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "plane/plane.h"
 #include "util/macro.h"
 #include "util/problem.h"

@@ -2,7 +2,7 @@
 /* What Ports= does not name any more is given up, while its server goes on. */
 #pragma once
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "plane/plane.h"
 
 /* Whether the plane has a listener that the settings do not name. */

@@ -3,7 +3,7 @@
  * the same in hsd and in hsctl. */
 #pragma once
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "plane/plane.h"
 #include "util/problem.h"
 

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "plane/plane.h"
 
 /* Sockets by which others came into a group, see plane/borrow/latejoin.h: the caller's, who closes

@@ -14,12 +14,12 @@
  * says so. */
 struct selector_shared {
 	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd;
-	/* negative: the service cannot be spread (plane/table.h) */
+	/* negative: the service cannot be spread (plane/parts/table.h) */
 	int tables_fd, pinned_fd;
 	int moved_fd; /* -1: connections are not counted */
 	int marks_fd; /* -1: instances have no own way (plane/bpf/own.h) */
 	int flows_fd; /* -1: no UDP listener yet */
-	/* negative: it cannot be traced (plane/trace.h) */
+	/* negative: it cannot be traced (plane/parts/trace.h) */
 	int trace_rings_fd, trace_terms_fd;
 	/* not maps: the listener's, as in its address; what names it in a trace */
 	uint32_t netns, trace_listener;

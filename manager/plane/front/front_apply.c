@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "plane/front/front.h"
 #include "plane/front/front_state.h"
 #include "util/macro.h"

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "plane/front/front_state.h"
 #include "util/macro.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "plane/front/front_state.h"
 #include "util/macro.h"
 

@@ -26,7 +26,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "hs_led.h"
 #include "util/problem.h"
 

@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "util/macro.h"
 
 DEFINE_CLEANUP(struct mnl_socket, mnl_socket_close)

@@ -66,7 +66,8 @@ struct preview_wish {
 	const struct hs_preview_owner_id *owner;
 	unsigned slot;
 	const struct netns *netns; /* of the listener and of the socket; NULL: our own */
-	bool aside; /* also to sockets of the slot that were set aside; see plane/listener.h */
+	bool aside; /* also to sockets of the slot that were set aside; see plane/parts/listener.h
+		     */
 };
 int preview_direct(struct plane *plane, const struct preview_wish *wish, int socket_fd,
 		   const struct sockaddr *dest, struct hs_preview_key *ret_key);

@@ -6,7 +6,7 @@
 #include <json-c/json.h>
 
 #include "core/change/slot.h"
-#include "core/config.h"
+#include "core/config/config.h"
 #include "plane/plane.h"
 #include "system/journal.h"
 

@@ -7,8 +7,8 @@
 #include <syslog.h>
 
 #include "plane/bpf/pins.h"
+#include "plane/parts/table.h"
 #include "plane/preview/preview.h"
-#include "plane/table.h"
 #include "service/change/replay_helper.h"
 #include "service/watch/health.h"
 #include "system/journal.h"

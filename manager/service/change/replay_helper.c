@@ -5,7 +5,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "plane/table.h"
+#include "plane/parts/table.h"
 #include "system/journal.h"
 #include "system/probe/asker.h"
 #include "util/macro.h"

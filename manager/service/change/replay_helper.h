@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "core/replay.h"
+#include "core/wire/replay.h"
 #include "service/service.h"
 
 struct replay_helper;

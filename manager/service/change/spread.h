@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Policy hash: all slots are at work, by a table (core/spread.h) that says which clients are whose.
- * Whoever is not in service has no part in it: the kernel sends its clients to their second slots
- * at once, and the table follows; when it is back, so are its clients.
+ * Policy hash: all slots are at work, by a table (core/spread/spread.h) that says which clients are
+ * whose. Whoever is not in service has no part in it: the kernel sends its clients to their second
+ * slots at once, and the table follows; when it is back, so are its clients.
  */
 #pragma once
 
-#include "core/rebalance.h"
-#include "plane/table.h"
+#include "core/spread/rebalance.h"
+#include "plane/parts/table.h"
 #include "service/service.h"
 #include "system/journal.h"
 

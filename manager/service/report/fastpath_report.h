@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/config_fastpath.h"
+#include "core/config/config_fastpath.h"
 #include "util/problem.h"
 
 struct fastpath_unit {

@@ -4,7 +4,7 @@
 
 #include <json-c/json.h>
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 #include "plane/plane.h"
 #include "service/report/report.h"
 

@@ -6,9 +6,9 @@
 
 #include <json-c/json.h>
 
-#include "core/rebalance.h"
+#include "core/spread/rebalance.h"
+#include "plane/parts/table.h"
 #include "plane/plane.h"
-#include "plane/table.h"
 
 /* The table: who takes part, with which weight and share, and who is pinned. NULL: there is none.
  * With `message`, or NULL. */

@@ -14,7 +14,7 @@
 #include "core/change/slot.h"
 #include "core/change/switchover.h"
 #include "core/change/upgrade.h"
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/ledger.h"
 #include "core/name.h"
 #include "core/outdated.h"

@@ -7,7 +7,7 @@
 #include <syslog.h>
 
 #include "plane/act/retire.h"
-#include "plane/table.h"
+#include "plane/parts/table.h"
 #include "service/slot/orders.h"
 #include "service/slot/roles.h"
 #include "service/slot/states.h"

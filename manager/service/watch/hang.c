@@ -6,7 +6,7 @@
 #include "core/watch/stall.h"
 #include "plane/act/waiting.h"
 #include "plane/kernel/alive.h"
-#include "plane/trace.h"
+#include "plane/parts/trace.h"
 #include "service/slot/instance.h"
 #include "service/watch/look.h"
 #include "service/watch/selection.h"

@@ -6,9 +6,9 @@
 
 #include "core/setup/intake.h"
 #include "plane/bpf/pins.h"
+#include "plane/parts/trace.h"
 #include "plane/plane_front.h"
 #include "plane/preview/preview.h"
-#include "plane/trace.h"
 #include "service/change/change_hold.h"
 #include "service/change/exclusive_run.h"
 #include "service/change/replay.h"

@@ -2,8 +2,8 @@
 #include "service/whole/calls.h"
 
 #include "core/canary.h"
+#include "plane/parts/table.h"
 #include "plane/preview/exec.h"
-#include "plane/table.h"
 #include "service/change/change_hold.h"
 #include "service/change/drain_run.h"
 #include "service/change/exclusive_run.h"

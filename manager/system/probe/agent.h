@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 
 /* A connection to it that is on its way, for prober_start(). -errno: there is no way there. */
 int agent_reach(const struct front_address *host, uint16_t port);

@@ -2,7 +2,7 @@
 /*
  * A process that speaks to servers for us and has nothing: a transient unit of systemd with a user
  * of its own, no capability and a sandbox, and a socket pair between it and us as its standard
- * input. It ends with us, and everything that it has started with it. See core/errand.h.
+ * input. It ends with us, and everything that it has started with it. See core/wire/errand.h.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
-#include "core/errand.h"
+#include "core/wire/errand.h"
 #include "system/probe/confined.h"
 
 struct asker;

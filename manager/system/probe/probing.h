@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "core/config_front.h"
-#include "core/config_health.h"
+#include "core/config/config_front.h"
+#include "core/config/config_health.h"
 #include "plane/plane.h"
 #include "util/problem.h"
 

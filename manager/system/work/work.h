@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/name.h"
 #include "core/outdated.h"
 #include "plane/act/adopt.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/config_health.h"
+#include "core/config/config_health.h"
 
 #include <string.h>
 

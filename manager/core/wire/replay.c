@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/replay.h"
+#include "core/wire/replay.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "core/config.h"
+#include "core/config/config.h"
 
 #include <errno.h>
 #include <limits.h>

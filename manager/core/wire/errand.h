@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/config_health.h"
+#include "core/config/config_health.h"
 
 #define ERRAND_VERSION	   3
 #define ERRAND_ADDRESS_MAX 64

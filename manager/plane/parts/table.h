@@ -2,14 +2,14 @@
 /*
  * The table of a service with policy hash (struct hs_table), in the kernel: made when it is needed
  * first, read by whoever looks, and changed by one compare-and-swap of the routing word. What it is
- * filled with is core/spread.h.
+ * filled with is core/spread/spread.h.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/spread.h"
+#include "core/spread/spread.h"
 
 struct plane;
 
@@ -30,7 +30,8 @@ bool plane_table_spread(const struct plane *plane, struct hs_spread *ret_spread)
 /* Of one bucket: its place in `hits`, see struct hs_table. Mapped; NULL without a table. */
 uint32_t *plane_table_hits(const struct plane *plane);
 
-/* Changes what the table is made from; see core/spread.h. -EINVAL and a sentence: nothing. */
+/* Changes what the table is made from; see core/spread/spread.h. -EINVAL and a sentence: nothing.
+ */
 typedef int table_edit(struct hs_spread *spread, void *userdata, struct problem *problem);
 
 struct table_change {

@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 #include "core/change/switchover.h"
-#include "core/config_fastpath.h"
-#include "core/config_front.h"
-#include "core/config_health.h"
-#include "core/config_ports.h"
+#include "core/config/config_fastpath.h"
+#include "core/config/config_front.h"
+#include "core/config/config_health.h"
+#include "core/config/config_ports.h"
 #include "core/role.h"
 #include "core/setting.h"
 #include "hs_abi.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/rebalance.h"
+#include "core/spread/rebalance.h"
 
 #include <stdlib.h>
 #include <string.h>

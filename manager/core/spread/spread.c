@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/spread.h"
+#include "core/spread/spread.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -3,12 +3,12 @@
  * What the map "control" holds, but for what is set once. Selectors and other managers read and
  * write it at the same time: each access is one atomic one.
  */
-#include "plane/control.h"
+#include "plane/parts/control.h"
 
 #include <assert.h>
 
+#include "plane/parts/plane_state.h"
 #include "plane/path/activelink.h"
-#include "plane/plane_state.h"
 #include "util/clock.h"
 
 uint64_t plane_word(const struct plane *plane)

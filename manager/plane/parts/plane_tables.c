@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "plane/plane_tables.h"
+#include "plane/parts/plane_tables.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include "core/ledger.h"
 #include "plane/bpf/accounting.h"
 #include "plane/bpf/load.h"
-#include "plane/plane_state.h"
+#include "plane/parts/plane_state.h"
 #include "util/macro.h"
 
 struct own *plane_own(const struct plane *plane)

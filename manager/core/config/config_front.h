@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/config_ports.h"
+#include "core/config/config_ports.h"
 #include "core/setting.h"
 #include "hs_abi.h"
 

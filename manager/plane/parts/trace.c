@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "plane/trace.h"
+#include "plane/parts/trace.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 
 #include "hs_spread.h"
-#include "plane/control.h"
-#include "plane/plane_state.h"
+#include "plane/parts/control.h"
+#include "plane/parts/plane_state.h"
 #include "util/macro.h"
 
 /* So much is told at once after a pause, half of what is told in a second: one who tries something

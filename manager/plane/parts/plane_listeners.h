@@ -2,8 +2,8 @@
 /* The listeners of a plane. */
 #pragma once
 
-#include "core/config.h"
-#include "plane/listener.h"
+#include "core/config/config.h"
+#include "plane/parts/listener.h"
 
 #define PLANE_LISTENERS_MAX CONFIG_LISTENERS_MAX
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/config_ports.h"
+#include "core/config/config_ports.h"
 
 #include <errno.h>
 #include <stdlib.h>

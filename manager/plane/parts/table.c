@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "plane/table.h"
+#include "plane/parts/table.h"
 
 #include <bpf/bpf.h>
 #include <linux/membarrier.h>
@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "plane/bpf/load.h"
-#include "plane/control.h"
-#include "plane/plane_state.h"
+#include "plane/parts/control.h"
+#include "plane/parts/plane_state.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "core/spread.h"
+#include "core/spread/spread.h"
 
 /* A slot that has so much more than its share is left alone: percent. */
 #define REBALANCE_CLOSE 2

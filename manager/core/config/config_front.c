@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/config_front.h"
+#include "core/config/config_front.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

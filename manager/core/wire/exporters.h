@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "core/template.h"
+#include "core/wire/template.h"
 
 #define EXPORTERS_MAX		1024
 #define EXPORTERS_TEMPLATES_MAX 256		   /* of one exporter */

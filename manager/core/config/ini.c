@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "core/ini.h"
+#include "core/config/ini.h"
 
 #include <string.h>
 

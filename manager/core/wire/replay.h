@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/exporters.h"
+#include "core/wire/exporters.h"
 
 #define REPLAY_LISTENERS_MAX 64
 #define REPLAY_PART	     64 /* exporters in one packet of a list */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/config_fastpath.h"
+#include "core/config/config_fastpath.h"
 
 #include <errno.h>
 #include <stdio.h>

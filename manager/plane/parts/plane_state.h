@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a plane is made of: for plane/plane.c, which opens and makes its pins, and
- * plane/plane_listeners.c, which keeps its listeners. Users include plane/plane.h. */
+ * plane/parts/plane_listeners.c, which keeps its listeners. Users include plane/plane.h. */
 #pragma once
 
-#include "core/config.h"
+#include "core/config/config.h"
 #include "core/name.h"
 #include "plane/bpf/flows.h"
 #include "plane/bpf/pins.h"
-#include "plane/listener.h"
+#include "plane/parts/listener.h"
 #include "plane/path/paths.h"
 
 struct accounting;
@@ -19,10 +19,10 @@ struct plane {
 	struct accounting *accounting; /* not owned, may be NULL */
 	struct hs_control *control;    /* mapped */
 	int control_fd, counters_fd, events_fd, preview_fd, prefixes_fd;
-	/* see plane/table.h; -1, and no table: it has none */
+	/* see plane/parts/table.h; -1, and no table: it has none */
 	int tables_fd, pinned_fd;
 	struct hs_table *table; /* mapped */
-	/* see plane/trace.h; -1: it cannot be traced */
+	/* see plane/parts/trace.h; -1: it cannot be traced */
 	int trace_rings_fd, trace_terms_fd;
 	struct flows flows;
 	struct paths paths;

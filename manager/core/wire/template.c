@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/template.h"
+#include "core/wire/template.h"
 
 #include <assert.h>
 #include <errno.h>

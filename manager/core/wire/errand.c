@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/errand.h"
+#include "core/wire/errand.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "core/exporters.h"
+#include "core/wire/exporters.h"
 
 #include <stdlib.h>
 #include <string.h>

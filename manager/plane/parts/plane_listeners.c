@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "plane/plane_listeners.h"
+#include "plane/parts/plane_listeners.h"
 
 #include <string.h>
 
 #include "plane/bpf/accounting.h"
 #include "plane/bpf/own.h"
-#include "plane/plane_state.h"
-#include "plane/plane_tables.h"
-#include "plane/trace.h"
+#include "plane/parts/plane_state.h"
+#include "plane/parts/plane_tables.h"
+#include "plane/parts/trace.h"
 #include "util/macro.h"
 
 static struct pin_path listener_path(const struct plane *plane, const struct address *address)
