@@ -149,6 +149,19 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 	wait_for 10 is_ready app
 }
 
+@test "Stall=0 after one was left: it is restarted all the same" {
+	local pid
+	settings app FailoverHold=0
+	pid=$(main_pid app@0)
+	freeze app@0
+	[[ $(fetch $url) == slot=1* ]]
+	settings app FailoverHold=0 Stall=0
+	is_state app 0 suspect
+	wait_for 20 is_new app@0 "$pid"
+	wait_for 10 is_ready app
+	has_said app restart 'restarting slot 0, which hung: done'
+}
+
 @test "OnHang=keep: it stands by again when it serves again" {
 	local pid problem
 	settings app FailoverHold=0 OnHang=keep

@@ -103,7 +103,7 @@ static bool may_recover(const struct left *left)
 
 	if (left->in_part)
 		return still->verdict == STANDSTILL_WAITS &&
-		       standstill_lasts(still, left->service->config.stall_usec);
+		       standstill_lasts(still, standing_stall(&left->service->config));
 	return still->halt != HALT_STOPPED;
 }
 
@@ -333,7 +333,7 @@ static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	if (ends_by_itself(left))
 		return watch_end(left);
-	if (!is_still_left(left) || !left->service->config.stall_usec) {
+	if (!is_still_left(left)) {
 		left->watch = sd_event_source_disable_unref(left->watch);
 		return 0;
 	}

@@ -14,15 +14,22 @@
 #define COST_SHARE 200
 /* Who waits longer than this for what does not move waits in vain. */
 #define PATIENCE_MAX (60 * USEC_PER_SEC)
+/* Its default, for those that are left when Stall= is switched off. */
+#define STALL_WHEN_OFF USEC_PER_SEC
 
 void standing_forget(struct standing *standing)
 {
 	standing->still.begun = false;
 }
 
+uint64_t standing_stall(const struct config *config)
+{
+	return config->stall_usec ? config->stall_usec : STALL_WHEN_OFF;
+}
+
 uint64_t standing_period(const struct instance *instance)
 {
-	return instance->service->config.stall_usec / PERIOD_PART;
+	return standing_stall(&instance->service->config) / PERIOD_PART;
 }
 
 /* What was accepted at a path is counted; what moves there is not seen, nor whether what is unread
@@ -94,7 +101,7 @@ void standing_note(struct standing *standing, const struct instance *instance)
 struct standstill_limits standing_limits(const struct config *config)
 {
 	return (struct standstill_limits) {
-		.stall = config->stall_usec,
-		.patience = MAX(config->stall_usec, MIN(config->drain_usec, PATIENCE_MAX)),
+		.stall = standing_stall(config),
+		.patience = MAX(standing_stall(config), MIN(config->drain_usec, PATIENCE_MAX)),
 	};
 }

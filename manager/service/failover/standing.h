@@ -23,6 +23,9 @@ void standing_note(struct standing *standing, const struct instance *instance);
 /* What people are told of it. Where one of its processes was stopped by a signal that is all that
  * is asked: it is to be left at once, however many connections it has. */
 enum standstill_kind standing_kind(struct standing *standing, const struct instance *instance);
+/* Stall=; a span of its own where hangs are not looked for: who was left before that was said is
+ * seen to nevertheless, or it would be out of service for good. */
+uint64_t standing_stall(const struct config *config);
 /* What is in work may stand still for Drain=, if that is no more than a minute. */
 struct standstill_limits standing_limits(const struct config *config);
 /* How often it makes sense to look. */
