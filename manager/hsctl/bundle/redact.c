@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "hsctl/bundle/redact_address.h"
 #include "util/macro.h"
 
 #define LEFT_OUT "[left out]"
@@ -241,110 +242,6 @@ static void hide_secrets(struct redact *redact, const char *line, FILE *out)
 	}
 }
 
-/* ---- addresses ---- */
-
-static bool is_address(char c)
-{
-	return isxdigit((unsigned char)c) || c == ':' || c == '.';
-}
-
-/* Reads an address of `length` characters; false if it is none. */
-static bool read_address(const char *text, size_t length, char ret_address[INET6_ADDRSTRLEN])
-{
-	struct in6_addr address;
-	char word[INET6_ADDRSTRLEN];
-
-	if (!length || length >= sizeof(word))
-		return false;
-	snprintf(word, sizeof(word), "%.*s", (int)length, text);
-	if (inet_pton(AF_INET, word, &address) == 1)
-		return inet_ntop(AF_INET, &address, ret_address, INET6_ADDRSTRLEN);
-	return inet_pton(AF_INET6, word, &address) == 1 &&
-	       inet_ntop(AF_INET6, &address, ret_address, INET6_ADDRSTRLEN);
-}
-
-/* How much of the text is an address: all of it, or without ":80" or a full stop behind. */
-static size_t find_address(const char *text, size_t length, char ret_address[INET6_ADDRSTRLEN])
-{
-	static const char *const ends[] = {"", ".", ":"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
-		const char *end = text + length;
-
-		while (*ends[i] && end > text && end[-1] != *ends[i])
-			end--;
-		if (*ends[i])
-			end -= end > text;
-		if (read_address(text, (size_t)(end - text), ret_address))
-			return (size_t)(end - text);
-	}
-	return 0;
-}
-
-/* Those that tell nothing of anybody. */
-static bool is_common(const struct redact *redact, const char *address)
-{
-	static const char *const common[] = {"0.0.0.0", "255.255.255.255", "::", "::1",
-					     "::ffff:0.0.0.0"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(common); i++)
-		if (!strcmp(address, common[i]))
-			return true;
-	for (char *const *own = redact->own; own && *own; own++)
-		if (!strcmp(address, *own))
-			return true;
-	return !strncmp(address, "127.", 4) || !strncmp(address, "::ffff:127.", 11);
-}
-
-/* From 1; 0 without memory. */
-static size_t number_of(struct redact *redact, const char *address)
-{
-	void *grown;
-
-	for (size_t i = 0; i < redact->n_known; i++)
-		if (!strcmp(redact->addresses[i], address))
-			return i + 1;
-	grown = realloc(redact->addresses, (redact->n_known + 1) * sizeof(*redact->addresses));
-	if (!grown)
-		return 0;
-	redact->addresses = grown;
-	strcpy(redact->addresses[redact->n_known], address);
-	return ++redact->n_known;
-}
-
-static size_t take_address(struct redact *redact, const char *text, FILE *out)
-{
-	char address[INET6_ADDRSTRLEN];
-	size_t length = 0, n;
-
-	while (is_address(text[length]))
-		length++;
-	/* part of a word: nothing of it */
-	n = isalnum((unsigned char)text[length]) ? 0 : find_address(text, length, address);
-	if (!n || is_common(redact, address)) {
-		fwrite(text, 1, length, out);
-		return length;
-	}
-	fprintf(out, "[address-%zu]", number_of(redact, address));
-	redact->n_addresses++;
-	return n;
-}
-
-static void hide_addresses(struct redact *redact, const char *line, FILE *out)
-{
-	size_t n;
-
-	for (const char *p = line; *p; p += n) {
-		bool begins = p == line || !(isalnum((unsigned char)p[-1]) || p[-1] == '.');
-
-		n = begins && is_address(*p) ? take_address(redact, p, out) : 0;
-		if (!n) {
-			fputc(*p, out);
-			n = 1;
-		}
-	}
-}
-
 /* ---- the whole ---- */
 
 static void redact_line(struct redact *redact, const char *line, FILE *out)
@@ -360,7 +257,7 @@ static void redact_line(struct redact *redact, const char *line, FILE *out)
 	if (redact->keep_addresses)
 		fputs(text, out);
 	else
-		hide_addresses(redact, text, out);
+		redact_addresses(redact, text, out);
 	free(text);
 }
 

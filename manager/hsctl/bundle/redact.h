@@ -30,7 +30,8 @@ void redact_done(struct redact *redact);
  *   - values of what is called a password, secret, token, key, credential, cookie or authorization,
  *     as "NAME=VALUE", "NAME: VALUE" or "--NAME VALUE"; user:PASSWORD in addresses of the web and
  *     behind -u and --user,
- *   - addresses, but for those that every machine has and `own`.
+ *   - addresses, but for those that every machine has and `own`: whatever stands around them, and
+ *     also with %3A for a colon.
  * NULL without memory. Free it.
  */
 char *redact_text(struct redact *redact, const char *text);
