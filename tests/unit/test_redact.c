@@ -62,10 +62,82 @@ static void test_text(void **state)
 		{"curl -u me:hunter2 x\n", "curl -u me:" OUT " x\n"},
 		{"journalctl -u app.service\n", "journalctl -u app.service\n"},
 		{"redis://:hunter2@db:6379/0\n", "redis://:" OUT "@db:6379/0\n"},
-		{"http://me:hunter2@web/x:y@z\n", "http://me:" OUT "@web/x:y@z\n"},
-		{"http://web:80/me@x\n", "http://web:80/me@x\n"},
+		{"http://me:hunter2@web/x:y@z\n", "http://me:" OUT "@z\n"},
+		{"http://web:80/me@x http://web:80/x\n", "http://web:" OUT "@x http://web:80/x\n"},
 		{"the compass=5\n", "the compass=" OUT "\n"},
 		{"no password here\n", "no password here\n"},
+		/* users */
+		{"curl -u \"me:hunter2\" -u 'me:x y' -ume:hunter2 -u'me:x' x\n",
+		 "curl -u \"me:" OUT "\" -u 'me:" OUT "' -ume:" OUT " -u'me:" OUT "' x\n"},
+		{"[\"curl\",\"-u\",\"me:x\",\"--password\", \"y\"] --username a:b\n",
+		 "[\"curl\",\"-u\",\"me:" OUT "\",\"--password\", \"" OUT "\"] --username a:b\n"},
+		{"postgres://u:a/b@h u:p@ss@h https://TOKEN@host/x \"https:\\/\\/u:p@h\"\n",
+		 "postgres://u:" OUT "@h u:" OUT "@h https://" OUT "@host/x \"https:\\/\\/u:" OUT
+		 "@h\"\n"},
+		{"me:x@tcp(db:3306)/a app@1.service:app@0.socket app: a@b\n",
+		 "me:" OUT "@tcp(db:3306)/a app@1.service:app@0.socket app: a@b\n"},
+		{"https://ghp_0123456789abcdef:x-oauth-basic@host https://web:443/x#y\n",
+		 "https://" OUT "@host https://web:443/x#y\n"},
+		/* on the next line */
+		{"ExecStart=app --password \\\n  hunter2 -v\n",
+		 "ExecStart=app --password \\\n  " OUT " -v\n"},
+		{"app --password \\\n# not yet\n  'hunter2 x' \\\n  -v\n",
+		 "app --password \\\n# not yet\n  '" OUT "' \\\n  -v\n"},
+		{"app --password= \\\n  hunter2\n", "app --password= \\\n  " OUT "\n"},
+		{"app --password \\\n  -v\n", "app --password \\\n  -v\n"},
+		{"curl -u \\\n  me:hunter2 x\n", "curl -u \\\n  me:" OUT " x\n"},
+		{"app --password='a \\\n b' \\\n -v\n[Unit]\n",
+		 "app --password='" OUT "'\n[Unit]\n"},
+		/* comments of units */
+		{"#Environment=DB=hunter2\n; Environment = DB=x\n# a comment\n",
+		 "#Environment=" OUT "\n; Environment = " OUT "\n# a comment\n"},
+		{"# Environment=A=1 \\\n#  B=hunter2\n# a comment\nUser=x\n",
+		 "# Environment=" OUT "\n# a comment\nUser=x\n"},
+		/* what systemd tells of them */
+		{"systemd[1]: Ignoring invalid environment assignment 'my-dsn=hunter2': "
+		 "/etc/a.env\n",
+		 "systemd[1]: Ignoring invalid environment assignment" OUT "\n"},
+		{"a.service:5: Invalid environment assignment, ignoring: my-dsn=hunter2\n",
+		 "a.service:5: Invalid environment assignment" OUT "\n"},
+		{"a.service:5: Invalid syntax, ignoring: A=\"hunter2\n",
+		 "a.service:5: Invalid syntax, ignoring" OUT "\n"},
+		{"no environment assignment.\n", "no environment assignment.\n"},
+		/* languages */
+		{"\"password\"=>\"x\", password := \"x\" a\n",
+		 "\"password\"=>\"" OUT "\", password := \"" OUT "\" a\n"},
+		{"password: a,b c\n", "password: " OUT " c\n"},
+		{"--password=a\\ b --password=a\"b c\"d --token 'x'y z\n",
+		 "--password=" OUT " --password=" OUT " --token '" OUT "' z\n"},
+		{"sh -c 'app --password=x'; user[password]=x&user%5Btoken%5D%3Dy\n",
+		 "sh -c 'app --password=" OUT "'; user[password]=" OUT "\n"},
+		/* headers */
+		{"Authorization: Digest username=\"u\", response=\"hunter2\"\n",
+		 "Authorization: " OUT "\n"},
+		{"curl -H \"Authorization: Digest a=\\\"u\\\", b=\\\"x\\\"\" x\n",
+		 "curl -H \"Authorization: " OUT "\" x\n"},
+		{"{\"m\":\"got Cookie: a=1; b\",\"level\":1}\n",
+		 "{\"m\":\"got Cookie: " OUT "\",\"level\":1}\n"},
+		/* tokens */
+		{"sent Bearer eyJhbGciOi.eyJzdWIi.c2ln to web\n", "sent Bearer " OUT " to web\n"},
+		{"basic authentication, Basic dXNlcjpwYXNz; bearer of news\n",
+		 "basic authentication, Basic " OUT "; bearer of news\n"},
+		{"{\"jwt\":\"eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln\",\"a\":\"x\\nBearer "
+		 "abcdef123\"}\n",
+		 "{\"jwt\":\"" OUT "\",\"a\":\"x\\nBearer " OUT "\"}\n"},
+		{"9f86d081884c7d659a2feaa0c55ad015 deadbeef is a hash\n",
+		 "9f86d081884c7d659a2feaa0c55ad015 deadbeef is a hash\n"},
+		/* PEM */
+		{"a -----BEGIN PRIVATE KEY-----\nMIIabc+/\nhunter=\n-----END PRIVATE KEY-----\nb\n",
+		 "a -----BEGIN PRIVATE KEY-----" OUT "\n-----END PRIVATE KEY-----\nb\n"},
+		{"{\"k\":\"-----BEGIN A-----\\nMII\\n-----END A-----\\n\",\"a\":1}\n",
+		 "{\"k\":\"-----BEGIN A-----" OUT "-----END A-----\\n\",\"a\":1}\n"},
+		{"app: -----BEGIN A-----\napp: MIIabc\nsystemd: Started b.service.\napp: hunter\n"
+		 "app: -----END A-----\nall is well\n",
+		 "app: -----BEGIN A-----" OUT "\nsystemd: Started b.service.\n-----END A-----\n"
+		 "all is well\n"},
+		{"-----BEGIN A-----\n"
+		 "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC7VJTUt9Us8cKj\nall is well\n",
+		 "-----BEGIN A-----" OUT "\nall is well\n"},
 		/* addresses */
 		{"from 192.0.2.7:4321 to 0.0.0.0:80\n", "from [address-1]:4321 to 0.0.0.0:80\n"},
 		{"192.0.2.8, 192.0.2.7. 192.0.2.8\n", "[address-2], [address-1]. [address-2]\n"},
@@ -126,10 +198,10 @@ static void test_text(void **state)
 		if (strcmp(text, cases[i].expected))
 			fail_msg("%s became %s", cases[i].text, text);
 	}
-	assert_int_equal(redact.n_environment, 7);
+	assert_int_equal(redact.n_environment, 13);
 	assert_int_equal(redact.n_known, 9);
 	assert_int_equal(redact.n_addresses, 50);
-	assert_int_equal(redact.n_secrets, 20);
+	assert_int_equal(redact.n_secrets, 57);
 	redact_done(&redact);
 }
 

@@ -26,10 +26,13 @@ void redact_done(struct redact *redact);
 
 /*
  * The text without
- *   - what Environment=, SetCredential= and SetCredentialEncrypted= of a unit say,
+ *   - what Environment=, SetCredential= and SetCredentialEncrypted= of a unit say, also in comments
+ *     and where systemd tells that it cannot read it,
  *   - values of what is called a password, secret, token, key, credential, cookie or authorization,
- *     as "NAME=VALUE", "NAME: VALUE" or "--NAME VALUE"; user:PASSWORD in addresses of the web and
- *     behind -u and --user,
+ *     as "NAME=VALUE", "NAME: VALUE", "NAME => VALUE" or "--NAME VALUE", also on the next line of
+ *     one that goes on; user:PASSWORD@ and USER@ in addresses of the web, and user:PASSWORD behind
+ *     -u and --user,
+ *   - what is behind Bearer and Basic, tokens that are known by how they begin, and blocks of PEM,
  *   - addresses, but for those that every machine has and `own`: whatever stands around them, and
  *     also with %3A for a colon.
  * NULL without memory. Free it.

@@ -93,7 +93,8 @@ static size_t read_number(const char *p, size_t skip, size_t digits, char *ret_c
 			return 0;
 	memcpy(number, p + skip, MIN(digits, sizeof(number) - 1));
 	value = strtoul(number, NULL, 16);
-	*ret_c = value > ' ' && value < 127 ? (char)value : ' ';
+	/* nobody writes letters and digits so */
+	*ret_c = value < 128 && ispunct((int)value) ? (char)value : ' ';
 	return skip + digits;
 }
 
