@@ -16,10 +16,9 @@
 #include "util/parse.h"
 #include "util/problem.h"
 
-/* Names on the bus that are remembered, and users. A bus has at most some thousands, of 256 a user;
- * who was forgotten is asked about again. */
+/* Names on the bus that are remembered. A bus has at most some thousands, of 256 a user; who was
+ * forgotten is asked about again. */
 #define CALLERS_MAX 512
-#define USERS_MAX   64
 /* Calls of one that is not known yet: as many as a bus lets one have unanswered. And of all. */
 #define HELD_MAX     128
 #define HELD_ALL_MAX 8192
@@ -29,18 +28,15 @@
 #define PASSED_MAX 8
 #define NAME_SIZE  32
 /* What the bus has to do for each, also where we have next to nothing to do. Microseconds. */
-#define COST_MIN UINT64_C(200)
-
-struct user {
-	uid_t uid;
-	struct quota quota;
-};
+#define COST_MIN	 UINT64_C(200)
+#define SUBUIDS_SIZE_MAX (256 * 1024)
 
 struct caller {
 	struct callers *callers;
 	char name[NAME_SIZE]; /* ":1.42"; "" = this place is free */
 	bool known, member;
 	uid_t uid, login;	  /* as whom it runs; if that is root, who has logged in */
+	uid_t payer;		  /* from whose budget it is taken */
 	char unit[UNIT_NAME_MAX]; /* in which it was when it first asked; "" = not known */
 	uint64_t seen; /* counts up: who has the lowest has asked for nothing for longest */
 	sd_bus_slot *question;
@@ -60,9 +56,8 @@ struct callers {
 	size_t n_bytes;
 	uint64_t clock;
 	struct caller callers[CALLERS_MAX];
-	struct user users[USERS_MAX];
-	struct quota all;
-	struct user *charged;		    /* whose call is being carried out */
+	struct quotas quotas;
+	struct quota_user *charged;	    /* whose call is being carried out */
 	const struct journal_actor *acting; /* see callers_begin() */
 	uint64_t begun_usec;
 };
@@ -80,16 +75,17 @@ static uint64_t own_usec(void)
 	return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / NSEC_PER_USEC;
 }
 
+static void charge(struct callers *callers, uint64_t cost)
+{
+	if (callers->charged)
+		quotas_charge(&callers->quotas, callers->charged, cost, now_usec());
+}
+
 /* The call that was carried out just now has an end: what it cost is taken from its user. */
 static void settle(struct callers *callers)
 {
-	uint64_t cost;
-
-	if (!callers->charged)
-		return;
-	cost = MAX(own_usec() - callers->begun_usec, COST_MIN);
-	quota_charge(&callers->charged->quota, cost);
-	quota_charge(&callers->all, cost);
+	if (callers->charged)
+		charge(callers, MAX(own_usec() - callers->begun_usec, COST_MIN));
 	callers->charged = NULL;
 }
 
@@ -100,32 +96,25 @@ static int on_settled(sd_event_source *source, void *userdata)
 	return 0;
 }
 
-/* The place of the user, or one that can be had: of nobody, or of who has a full budget. */
-static struct user *find_user(struct callers *callers, uid_t uid, uint64_t now)
-{
-	struct user *place = NULL;
-
-	for (size_t i = 0; i < USERS_MAX; i++) {
-		struct user *user = &callers->users[i];
-
-		if (user->uid == uid)
-			return user;
-		if (!place && quota_is_full(&user->quota, &quota_of_user, now))
-			place = user;
-	}
-	if (place)
-		*place = (struct user) {.uid = uid, .quota.since_usec = now};
-	return place;
-}
-
-static int refuse_user(struct callers *callers, sd_bus_message *m, uid_t uid)
+static int refuse_user(struct callers *callers, sd_bus_message *m, uid_t uid, enum quota_answer why)
 {
 	struct problem sentence;
 
-	problem_set(&sentence, 0,
-		    "users other than root may have a tenth of hsd's time, and user %u has had it; "
-		    "ask less often",
-		    uid);
+	if (why == QUOTA_SPENT)
+		problem_set(&sentence, 0,
+			    "users other than root may each have a tenth of hsd's time, and user "
+			    "%u has had it; ask less often",
+			    uid);
+	else if (why == QUOTA_SHARE_SPENT)
+		problem_set(&sentence, 0,
+			    "users other than root share a fifth of hsd's time, several ask for "
+			    "it, and user %u has had its share; ask less often",
+			    uid);
+	else
+		problem_set(&sentence, 0,
+			    "all users other than root together ask more of hsd than it does for "
+			    "them, though not user %u; ask again",
+			    uid);
 	refusals_add(callers->refusals, m, sentence.text);
 	return 1;
 }
@@ -134,15 +123,15 @@ static int refuse_user(struct callers *callers, sd_bus_message *m, uid_t uid)
 static int admit(struct callers *callers, const struct caller *caller, sd_bus_message *m)
 {
 	uint64_t now = now_usec();
-	struct user *user;
+	struct quota_user *user;
+	enum quota_answer answer;
 
 	if (!caller->uid)
 		return 0;
-	user = find_user(callers, caller->uid, now);
-	if (!user || !quota_may(&user->quota, &quota_of_user, now) ||
-	    !quota_may(&callers->all, &quota_of_all, now)) {
-		return refuse_user(callers, m, caller->uid);
-	}
+	user = quotas_user(&callers->quotas, caller->payer, now);
+	answer = quotas_may(&callers->quotas, user, now);
+	if (answer != QUOTA_GRANTED)
+		return refuse_user(callers, m, caller->uid, answer);
 	callers->charged = user;
 	callers->begun_usec = own_usec();
 	return 0;
@@ -225,6 +214,16 @@ static uid_t login_of(pid_t pid, uid_t otherwise)
 	return parse_unsigned(text, 0, UINT32_MAX - 1, &uid) < 0 ? otherwise : (uid_t)uid;
 }
 
+/* From the file, for the reason above. */
+static uid_t payer_of(uid_t uid)
+{
+	_cleanup_(freep) char *subuids = NULL;
+
+	if (!uid || file_read("/etc/subuid", SUBUIDS_SIZE_MAX, &subuids) < 0)
+		return uid;
+	return quota_payer(subuids, uid);
+}
+
 static void read_unit(pid_t pid, struct caller *caller)
 {
 	_cleanup_(freep) char *unit = NULL;
@@ -267,6 +266,7 @@ static int read_credentials(sd_bus_message *m, struct caller *caller)
 	if (r < 0 || !has_uid)
 		return r < 0 ? r : -ENODATA;
 	caller->login = login_of((pid_t)pid, caller->uid);
+	caller->payer = payer_of(caller->uid);
 	read_unit((pid_t)pid, caller);
 	return 0;
 }
@@ -487,7 +487,7 @@ void callers_begin(struct callers *callers, uid_t uid, const struct journal_acto
 {
 	settle(callers);
 	callers->acting = by;
-	callers->charged = find_user(callers, uid, now_usec());
+	callers->charged = quotas_user(&callers->quotas, payer_of(uid), now_usec());
 	callers->begun_usec = own_usec();
 }
 
@@ -499,10 +499,7 @@ void callers_end(struct callers *callers)
 
 void callers_charge(struct callers *callers, uint64_t usec)
 {
-	if (!callers->charged)
-		return;
-	quota_charge(&callers->charged->quota, usec);
-	quota_charge(&callers->all, usec);
+	charge(callers, usec);
 }
 
 void callers_refuse(struct callers *callers, sd_bus_message *m, const char *sentence)

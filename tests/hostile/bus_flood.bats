@@ -115,6 +115,64 @@ flood_ends() {
 	wait_for 10 as_nobody hsctl status app
 }
 
+# as_user UID CMD...
+as_user() { inside setpriv --reuid="$1" --regid="$1" --clear-groups "${@:2}"; }
+
+# floods CONNECTIONS PENDING UID...: each of them, in the background; what they had is in /tmp/floods/UID then
+floods() {
+	inside rm -rf /tmp/floods
+	inside mkdir /tmp/floods
+	inside bash -c 'for uid in ${*:6}; do
+			setpriv --reuid=$uid --regid=$uid --clear-groups $1 60 $2 $3 $4 $5 Connections >/tmp/floods/$uid 2>&1 &
+		done
+		wait' - $tools/bus-flood "$1" "$2" $service_path $service "${@:3}" 3>&- &
+	flood_job=$!
+	wait_for 10 floods_run $(($# - 2))
+}
+floods_run() { (($(inside pgrep -c -x bus-flood) == $1)); }
+
+floods_end() {
+	inside pkill -x bus-flood
+	wait "$flood_job" || true
+	say "$(inside bash -c 'grep -H . /tmp/floods/* | head -n 3')"
+}
+
+# had PATTERN: how many of their calls were answered
+had() { inside bash -c "cat /tmp/floods/$1" | awk '{ n += $3 } END { print n }'; }
+
+# is_answered_always UID: who asks now and then
+is_answered_always() {
+	local _
+	for _ in {1..6}; do
+		as_user "$1" hsctl status app >/dev/null || return 1
+		inside sleep 1
+	done
+}
+
+@test "three users ask too much: a fourth is answered each time, and they are told that they share" {
+	floods 3 64 1 2 5
+	inside sleep 1
+	is_answered_always 65534
+	took_at_most 1000 hs status app >/dev/null
+	floods_end
+	inside bash -c 'grep "has had its share" /tmp/floods/*'
+	# what they had is over soon
+	wait_for 10 as_user 5 hsctl status app
+	bystander_is_well
+}
+
+@test "many users ask too much, and so does who has been given several: nobody else is refused, and who is many is one" {
+	write /etc/subuid <<<'games:5:4'
+	floods 1 64 2 3 {5..8}
+	inside sleep 1
+	is_answered_always 65534
+	floods_end
+	say "user 2 had $(had 2) answers, user 3 $(had 3), and who has the numbers 5 to 8 $(had '[5-8]')"
+	(($(had '[5-8]') < $(had '[23]')))
+	inside rm /etc/subuid
+	bystander_is_well
+}
+
 as_nobody_is_refused() {
 	run as_nobody timeout 5 busctl call org.hotstandby1 $service_path $service Connections
 	echo "$output"
