@@ -32,6 +32,7 @@ setup() {
 teardown() {
 	inside rm -rf /ran
 	down caged
+	! inside test -e /etc/systemd/system/app@.service || plain_gone
 }
 
 # unit LINE...: what its unit says beyond the server
@@ -118,5 +119,86 @@ refused() {
 	[[ $(ran_as /ran) == *'0 '* ]]
 	run -1 hs doctor caged
 	[[ $output == *"BindPaths=$jail$hook:$hook"* ]]
+	bystander_is_well
+}
+
+# ---- the alias: the plain name's unit, whose drop-ins were meant for a server, and whose commands are root's ----
+
+# plain DROP-IN LINE...: app.service as it was before, with this drop-in of its own
+plain() {
+	write /etc/systemd/system/app.service <<-END
+		[Service]
+		Type=notify
+		ExecStart=$server --slot=9 --listen=0.0.0.0:9712
+	END
+	{
+		echo '[Service]'
+		printf '%s\n' "${@:2}"
+	} | write "/etc/systemd/system/app.service.d/$1"
+	own_service app 9712
+	inside install -d /ran
+	inside systemctl daemon-reload
+	inside systemctl start app.service
+}
+
+plain_gone() {
+	inside systemctl stop app@0 app@1 app.service 2>/dev/null || true
+	hs disable app@.service >/dev/null || true
+	inside systemctl stop app.service 2>/dev/null || true
+	inside bash -c 'rm -rf /ran /etc/systemd/system/app.service* /etc/systemd/system/app@.service* /etc/hotstandby/app.conf*
+		systemctl daemon-reload; systemctl reset-failed "app*" 2>/dev/null'
+	true
+}
+
+# mounts_of UNIT: what of that kind holds for it
+mounts_of() {
+	local key
+	for key in RootDirectory RootImage BindPaths BindReadOnlyPaths TemporaryFileSystem MountImages ExtensionImages \
+		ExtensionDirectories ExecSearchPath StateDirectory; do
+		inside systemctl show -P "$key" "$1"
+	done | grep . || true
+}
+
+# the user's hsctl: does what is asked, and more
+write_hsctl() {
+	write $jail/hsctl <<-'END'
+		#!/bin/sh
+		: >"/ran/$2.$$"
+	END
+	inside chmod 0755 $jail/hsctl
+	inside chown games:games $jail/hsctl
+}
+
+@test "what an old drop-in mounts for the server is not mounted for the alias, which is root" {
+	write_hsctl
+	# of a release of systemd that knows it not, a line of these is passed over
+	plain user.conf User=games "BindPaths=$jail/hsctl:/usr/bin/hsctl" "BindReadOnlyPaths=$jail/ran:/opt" \
+		"TemporaryFileSystem=/srv/none:ro" "ExecSearchPath=$jail/bin:/usr/bin" StateDirectory=caged-app
+	[[ -n $(mounts_of app.service) ]]
+	hs enable app@.service --from=app.service
+	[[ -z $(mounts_of app.service) ]] || fail "still: $(mounts_of app.service)"
+	inside systemctl restart app.service
+	wait_for 10 is_ready app
+	[[ $(fetch http://127.0.0.1:9712/) == 'slot='* ]]
+	[[ -z $(ran_as /ran) ]]
+	# what is tested here can fail
+	inside sed -i '/^Bind.*=$/d' /etc/systemd/system/app.service.d/zz-hotstandby.conf
+	inside systemctl daemon-reload
+	inside systemctl restart app.service || true
+	[[ $(ran_as /ran) == *'0 '* ]]
+	hs enable app@.service
+	bystander_is_well
+}
+
+@test "a drop-in that is read behind that of the alias is refused by name, before anything is done" {
+	plain zzz.conf "BindPaths=$jail/hsctl:/usr/bin/hsctl"
+	run -3 hs enable app@.service --from=app.service
+	[[ $output == *'app.service.d/zzz.conf is read behind'*'sorts before zz-hotstandby.conf'*'nothing was written'* ]] || fail "$output"
+	[[ $(unit_state app.service) == active ]]
+	run ! inside test -e /etc/systemd/system/app@.service.d
+	inside systemctl stop app.service
+	run -3 hs enable app@.service --alias
+	[[ $output == *zzz.conf* ]] || fail "$output"
+	run ! inside test -e /etc/systemd/system/app@.service.d
 	bystander_is_well
 }

@@ -45,6 +45,14 @@ static void test_text(void **state)
 /* What somebody has set for the server must not hold for the alias. */
 static void test_dropin_undoes(void **state)
 {
+	static const char *const resets[] = {
+		"EnvironmentFile=",   "User=",
+		"ExecSearchPath=",    "RootDirectory=",
+		"RootImage=",	      "BindPaths=",
+		"BindReadOnlyPaths=", "TemporaryFileSystem=",
+		"MountImages=",	      "StateDirectory=",
+		"ExtensionImages=",   "ExtensionDirectories=",
+	};
 	_cleanup_(freep) char *text = alias_dropin_text("app", true);
 	const char *reset = strstr(text, "\nExecStart=\n"), *own = strstr(text, "\nExecStart=/");
 
@@ -52,8 +60,15 @@ static void test_dropin_undoes(void **state)
 	assert_non_null(reset);
 	assert_non_null(own);
 	assert_true(reset < own);
-	assert_non_null(strstr(text, "\nEnvironmentFile=\n"));
-	assert_non_null(strstr(text, "\nUser=\n"));
+	for (size_t i = 0; i < ARRAY_SIZE(resets); i++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "\n%s\n", resets[i]);
+		if (!strstr(text, line))
+			fail_msg("%s", resets[i]);
+	}
+	/* what is its own comes behind */
+	assert_true(strstr(text, "\nRuntimeDirectory=\n") < strstr(text, "\nRuntimeDirectory=h"));
 }
 
 /* The template's drop-in knows it, for disable and for the next enable. */

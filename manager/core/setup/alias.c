@@ -77,15 +77,46 @@ char *alias_text(const char *service, bool reloads)
 		      first, service, section);
 }
 
+/* What other drop-ins may have said of the server. Commands run as root here: none may come out of
+ * a root, a mount or a folder of commands that is perhaps the server's user's, nor believe what is
+ * in there, and no folder of the server's may be given to root. systemd passes over, with a line
+ * in the journal, what is newer than itself. */
+static const char *const undone[] = {
+	"ExecCondition=",
+	"ExecStartPre=",
+	"ExecStart=",
+	"ExecStartPost=",
+	"ExecReload=",
+	"ExecStop=",
+	"ExecStopPost=",
+	"ExecSearchPath=",
+	"Environment=",
+	"EnvironmentFile=",
+	"PassEnvironment=",
+	"PIDFile=",
+	"User=",
+	"Group=",
+	"DynamicUser=no",
+	"RootDirectory=",
+	"RootImage=",
+	"BindPaths=",
+	"BindReadOnlyPaths=",
+	"TemporaryFileSystem=",
+	"MountImages=",
+	"ExtensionImages=",
+	"ExtensionDirectories=",
+	"WatchdogSec=0",
+	"PrivateNetwork=no",
+	"NetworkNamespacePath=",
+	"RuntimeDirectory=",
+	"StateDirectory=",
+	"CacheDirectory=",
+	"LogsDirectory=",
+	"ConfigurationDirectory=",
+};
+
 char *alias_dropin_text(const char *service, bool reloads)
 {
-	static const char *const undone[] = {
-		"ExecCondition=",   "ExecStartPre=",	 "ExecStart=",	      "ExecStartPost=",
-		"ExecReload=",	    "ExecStop=",	 "ExecStopPost=",     "Environment=",
-		"EnvironmentFile=", "PassEnvironment=",	 "PIDFile=",	      "User=",
-		"Group=",	    "DynamicUser=no",	 "RootDirectory=",    "RootImage=",
-		"WatchdogSec=0",    "PrivateNetwork=no", "RuntimeDirectory=",
-	};
 	_cleanup_(freep) char *first = head(service), *section = service_section(service, reloads);
 	_cleanup_(freep) char *resets = strdup("");
 

@@ -83,6 +83,41 @@ static bool can_reload(sd_bus *bus, const char *service)
 	return can;
 }
 
+/* NULL = none is. */
+static const char *later_drop_in(const struct unitload *load)
+{
+	for (char **p = load->drop_ins; p && *p; p++)
+		if (dropin_is_later(*p))
+			return *p;
+	return NULL;
+}
+
+#define WHY_LATER                                                                         \
+	"is read behind hotstandby's, so what it sets for the server would hold for the " \
+	"commands of an alias, which run as root"
+#define REMEDY_LATER "Give it a name that sorts before " DROPIN_NAME
+
+static void check_later(struct enable_plan *plan, const struct unitload *load)
+{
+	const char *later = later_drop_in(load);
+
+	if (later)
+		refuse_alias(plan, later, "The drop-in " WHY_LATER, REMEDY_LATER);
+}
+
+bool enable_alias_is_possible(sd_bus *bus, const char *unit, struct problem *ret_why)
+{
+	_cleanup_(unitload_done) struct unitload load = {0};
+	const char *later;
+
+	if (unitload(bus, unit, &load, ret_why) < 0)
+		return false;
+	later = later_drop_in(&load);
+	if (later)
+		problem_set(ret_why, 0, "%.200s " WHY_LATER ". " REMEDY_LATER, later);
+	return !later;
+}
+
 /* What stood in the place of its file is kept beside it. */
 static int write_alias(struct enable_plan *plan, bool reloads, struct problem *problem)
 {
@@ -109,8 +144,10 @@ int enable_plan_alias(sd_bus *bus, struct enable_plan *plan, struct problem *pro
 	if (!plan->alias[0])
 		return 0;
 	r = unitload(bus, plan->alias, &load, problem);
-	if (r >= 0)
+	if (r >= 0) {
 		check_alias(plan, &load);
+		check_later(plan, &load);
+	}
 	if (r < 0 || plan->report.refused)
 		return r;
 	r = write_alias(plan, reloads, problem);

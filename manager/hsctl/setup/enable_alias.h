@@ -8,5 +8,7 @@
 char *enable_alias(const char *service);
 /* The one that is wanted; NULL = the one that is there, if any. */
 void enable_set_alias(struct enable_plan *plan, const char *alias);
+/* False, and why, if something of the plain unit would hold for the alias as well. */
+bool enable_alias_is_possible(sd_bus *bus, const char *unit, struct problem *ret_why);
 /* Looks whether it can be, and adds its files to the changes. 0 also if plan->report refuses. */
 int enable_plan_alias(sd_bus *bus, struct enable_plan *plan, struct problem *problem);

@@ -9,6 +9,7 @@
 #include "hsctl/direct.h"
 #include "hsctl/json.h"
 #include "hsctl/setup/disable.h"
+#include "hsctl/setup/enable_alias.h"
 #include "hsctl/setup/takeover_steps.h"
 #include "hsctl/unit/mentions.h"
 #include "hsctl/verb/verb.h"
@@ -72,6 +73,8 @@ int takeover_check(const struct arguments *arguments, sd_bus *systemd,
 	if (strcmp(plain.name, from))
 		return refuse(from, "this is only another name of a unit; give that one's");
 	if (takeover_has_other_paths(systemd, plan, &plain, &why))
+		return refuse(from, why.text);
+	if (!arguments->no_alias && !enable_alias_is_possible(systemd, from, &why))
 		return refuse(from, why.text);
 	return EXIT_DONE;
 }
