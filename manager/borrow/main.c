@@ -4,8 +4,9 @@
  * duplicates of their sockets, for hsd, which may do neither. Started by systemd with its socket;
  * ends when it has not been asked for a while.
  *
- * One process for each who asks, ended after a time: an instance can make it wait, even so that it
- * cannot be ended; such processes are counted, and of one service there are no more than a few.
+ * One process for each who asks, ended when a request takes too long: an instance can make it wait,
+ * even so that it cannot be ended; such processes are counted, and of one service there are no more
+ * than a few.
  */
 #include <poll.h>
 #include <signal.h>
@@ -22,7 +23,6 @@
 
 #define CHILDREN_MAX	   256
 #define CHILDREN_OF_ONE	   16
-#define CHILD_SECONDS	   60
 #define FIRST_WORD_SECONDS 5
 #define IDLE_MS		   60000
 #define LOOK_AGAIN_MS	   1000
@@ -106,7 +106,6 @@ static void begin(int connection)
 	if (!child->pid) {
 		close_fd(LISTEN_FD);
 		signal(SIGCHLD, SIG_DFL);
-		alarm(CHILD_SECONDS);
 		serve(connection);
 		_exit(0);
 	}

@@ -4,6 +4,7 @@
 #include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -19,6 +20,9 @@
 #include "plane/kernel/holder.h"
 #include "system/configfile.h"
 #include "util/macro.h"
+
+/* Who asks asks at once, or asks anew by another connection. */
+#define IDLE_MS 60000
 
 struct answer {
 	struct borrow_reply reply;
@@ -276,8 +280,20 @@ static int serve_one(int connection)
 	return send_answer(connection, &answer);
 }
 
+static bool is_asked(int connection)
+{
+	struct pollfd wait = {.fd = connection, .events = POLLIN};
+
+	return poll(&wait, 1, IDLE_MS) > 0;
+}
+
 void serve(int connection)
 {
-	while (!serve_one(connection))
-		;
+	int r = 0;
+
+	while (!r && is_asked(connection)) {
+		alarm(BORROW_DEADLINE_SECONDS);
+		r = serve_one(connection);
+		alarm(0);
+	}
 }

@@ -10,9 +10,6 @@
 #include "plane/borrow/borrow_wire.h"
 #include "util/macro.h"
 
-/* hs-borrow itself ends what takes longer. */
-#define PATIENCE_SECONDS 10
-
 static char asked_for[SERVICE_NAME_MAX]; /* "" = hs-borrow is not asked */
 static int connection = -1;
 
@@ -31,7 +28,7 @@ static bool is_asked(void)
 
 static int connect_once(void)
 {
-	static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+	static const struct timeval patience = {.tv_sec = BORROW_PATIENCE_SECONDS};
 	struct sockaddr_un at = {.sun_family = AF_UNIX, .sun_path = BORROW_SOCKET};
 	_cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 

@@ -45,6 +45,11 @@ struct borrow_reply {
 	uint32_t n; /* items that follow, likewise */
 };
 
+/* How long who asks waits for an answer, and when the process that would give it is ended: when
+ * nobody waits any more. */
+#define BORROW_PATIENCE_SECONDS 10
+#define BORROW_DEADLINE_SECONDS (BORROW_PATIENCE_SECONDS + 2)
+
 /* No more of them, in no larger messages. */
 #define BORROW_ITEMS_MAX   1000000
 #define BORROW_MESSAGE_MAX 65536
