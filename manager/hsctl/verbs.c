@@ -569,6 +569,17 @@ static const struct verb verbs[] = {
 		.stays = "shells call it",
 		.run = verb_complete,
 	},
+	{
+		.name = "__front-trial",
+		.arguments = "SERVICE",
+		.summary = "try what becomes of the packets of a front, for hsd",
+		.min = 1,
+		.max = 1,
+		.hidden = true,
+		.local = true,
+		.stays = "a unit there calls it",
+		.run = verb_front_trial,
+	},
 };
 
 const struct verb *verb_at(unsigned index)

@@ -73,6 +73,7 @@ int verb_config(const struct arguments *arguments);
 int verb_edit(const struct arguments *arguments);
 int verb_report(const struct arguments *arguments);
 int verb_complete(const struct arguments *arguments);
+int verb_front_trial(const struct arguments *arguments);
 int verb_version(const struct arguments *arguments);
 int verb_retire(const struct arguments *arguments);
 int verb_leave(const struct arguments *arguments);

@@ -127,6 +127,8 @@ struct service {
 	bool crowded;		  /* likewise: there is hardly room for more flows; */
 	uint64_t crowd_due;	  /* and when that is looked at though nobody else counts them */
 	bool device_lost;	  /* likewise: its device is gone, or refuses the program */
+	/* likewise: where what becomes of packets was tried, see service/slot/front_slots.h */
+	char tried[IFNAMSIZ + 8];
 	struct front_moves moves; /* likewise; front_slots_follow() sees to them */
 	sd_event_source *routes;  /* of a front, see service/slot/front_slots.h */
 	sd_event_source *tally;	  /* likewise: its flows are being counted */

@@ -219,6 +219,7 @@ answering() { inside curl -sf -m 5 http://$address/; }
 	root=$(container_root f1)
 	run -0 front doctor web
 	[[ $output == *front.host* && $output == *front.device* ]]
+	[[ $output == *'front.sends'*'Packets of clients come out as they have to be'* ]]
 	front status web --json >"$root/run/peer.json"
 	printf '#!/bin/sh\ncat /run/peer.json\n' >"$root/run/peer"
 	chmod +x "$root/run/peer"
@@ -235,6 +236,11 @@ answering() { inside curl -sf -m 5 http://$address/; }
 	[[ $output == *'10.0.0.12 (slot 1) is down'* && $output == *front.standby* ]]
 	on h2 hsctl release app >/dev/null
 	wait_for 10 all_ready
+}
+
+@test "what becomes of packets was tried when the program came to its device" {
+	[[ $(on f1 systemctl show -P Result hotstandby-front@web.service) == success ]]
+	[[ $(on f1 systemctl show -P ExecMainExitTimestampMonotonic hotstandby-front@web.service) != 0 ]]
 }
 
 @test "metrics are what promtool takes" {

@@ -778,6 +778,45 @@ static void each_fault_of_a_front_is_found(void **state)
 	judge_front(&front, "front.standby", 1);
 }
 
+static void what_becomes_of_packets_is_told_where_it_counts(void **state)
+{
+	struct doctor_front front = a_front();
+	struct problem sentence = {0};
+
+	(void)state;
+	front.tried = true;
+	front.place = (struct front_place) {.mode = FRONT_NAT, .device = "eth0", .native = true};
+	front.mode = FRONT_NAT;
+	for (unsigned i = 0; i < FRONT_ABILITY_COUNT; i++)
+		front.results[i].verdict = ABILITY_WORKS;
+	judge_front(&front, "", 0);
+	assert_int_equal(status_of("front.driver"), DOCTOR_OK);
+	front.results[FRONT_SENDS] =
+		(struct ability_result) {ABILITY_FAILS, "a SYN, IPv4, is lost"};
+	/* behind the driver, where it is not */
+	judge_front(&front, "", 0);
+	assert_false(front_ability_is_wrong(front.results, &front.place, &sentence));
+	front.place.native = false;
+	judge_front(&front, "front.sends", 1);
+	assert_true(front_ability_is_wrong(front.results, &front.place, &sentence));
+	assert_non_null(strstr(sentence.text, "a SYN, IPv4, is lost"));
+	assert_non_null(strstr(sentence.text, "Use another kernel"));
+	front.results[FRONT_SENDS].verdict = ABILITY_WORKS;
+	front.results[FRONT_CHECKSUMS] =
+		(struct ability_result) {ABILITY_FAILS, "a SYN, IPv4, has a wrong checksum"};
+	judge_front(&front, "", 0);
+	front.place.is_pair = true;
+	judge_front(&front, "", 0);
+	assert_int_equal(status_of("front.checksums"), DOCTOR_SKIPPED);
+	assert_false(front_ability_is_wrong(front.results, &front.place, &sentence));
+	front.place.native = true;
+	front.results[FRONT_IN_DRIVER] = (struct ability_result) {ABILITY_FAILS, "it is lost"};
+	judge_front(&front, "front.driver", 1);
+	front.results[FRONT_IN_DRIVER].verdict = ABILITY_UNKNOWN;
+	judge_front(&front, "", 0);
+	assert_int_equal(status_of("front.driver"), DOCTOR_SKIPPED);
+}
+
 static void a_peer_has_the_same_or_it_is_told(void **state)
 {
 	struct doctor_front front = a_front();
@@ -811,6 +850,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_fault_of_a_front_is_found),
+		cmocka_unit_test(what_becomes_of_packets_is_told_where_it_counts),
 		cmocka_unit_test(a_peer_has_the_same_or_it_is_told),
 		cmocka_unit_test(each_ability_is_a_check),
 		cmocka_unit_test(what_is_vital_to_the_fast_path),

@@ -82,6 +82,36 @@ static void judge_tags(struct doctor_report *report, const struct doctor_front *
 		   front->device, front->untagged);
 }
 
+/* What depends on who sends is no finding: nobody here could see that it is mended. */
+static void judge_ability(struct doctor_report *report, const struct doctor_front *front,
+			  enum front_ability ability)
+{
+	struct doctor_advice advice = {front_ability_to_string(ability),
+				       front_ability_why(ability), NULL};
+	const struct ability_result *result = &front->results[ability];
+	char remedy[PROBLEM_TEXT_MAX], why[PROBLEM_TEXT_MAX];
+
+	advice.remedy = front_ability_remedy(ability, &front->place, remedy);
+	if (result->verdict == ABILITY_FAILS && ability != FRONT_CHECKSUMS) {
+		doctor_add(report, DOCTOR_FINDING, &advice, "With Mode=%s %s",
+			   front_mode_to_string(front->mode), result->detail);
+		return;
+	}
+	snprintf(why, sizeof(why), "with Mode=%s %.100s. %s. %.200s",
+		 front_mode_to_string(front->mode), result->detail, front_ability_why(ability),
+		 remedy);
+	advice.why = result->verdict == ABILITY_FAILS ? why : result->detail;
+	doctor_add(report, result->verdict == ABILITY_WORKS ? DOCTOR_OK : DOCTOR_SKIPPED, &advice,
+		   "%s", front_ability_what(ability));
+}
+
+static void judge_trial(struct doctor_report *report, const struct doctor_front *front)
+{
+	for (enum front_ability i = 0; front->tried && i < FRONT_ABILITY_COUNT; i++)
+		if (front_ability_counts(i, &front->place))
+			judge_ability(report, front, i);
+}
+
 static void judge_host(struct doctor_report *report, unsigned slot, const struct doctor_host *host)
 {
 	static const struct doctor_advice away = {
@@ -179,6 +209,7 @@ void doctor_front(struct doctor_report *report, const struct doctor_front *front
 	judge_device(report, front);
 	judge_merging(report, front);
 	judge_tags(report, front);
+	judge_trial(report, front);
 	judge_hosts(report, front);
 	judge_peer(report, front);
 }

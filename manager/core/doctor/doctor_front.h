@@ -4,6 +4,7 @@
 
 #include "core/config/config_front.h"
 #include "core/doctor/doctor.h"
+#include "core/doctor/frontability.h"
 
 struct doctor_host {
 	bool given;
@@ -29,6 +30,9 @@ struct doctor_front {
 	/* a VLAN on the device whose packets come without their tags; "" = none */
 	char untagged[IFNAMSIZ];
 	unsigned mode; /* enum front_mode */
+	bool tried;    /* what becomes of packets was: */
+	struct front_place place;
+	struct ability_result results[FRONT_ABILITY_COUNT];
 	struct doctor_host hosts[HS_SLOTS_MAX];
 	struct doctor_alike own, other;
 	const char *peer;	     /* another front, to be compared; NULL = none */

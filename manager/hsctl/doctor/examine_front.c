@@ -6,6 +6,7 @@
 
 #include "core/doctor/doctor_front.h"
 #include "hsctl/client.h"
+#include "hsctl/doctor/front_trial.h"
 #include "hsctl/json.h"
 #include "hsctl/verb/elsewhere.h"
 #include "plane/plane_front.h"
@@ -137,6 +138,9 @@ void examine_front(const struct arguments *arguments, struct service *service,
 	if (service->plane && plane_is_front(service->plane) &&
 	    !front_lacks_tags(plane_front(service->plane), facts.untagged))
 		facts.untagged[0] = '\0';
+	facts.tried = service->plane && plane_is_front(service->plane) && facts.device[0];
+	if (facts.tried)
+		front_trial(plane_front(service->plane), facts.mode, &facts.place, facts.results);
 	read_peer(arguments, service->name, &facts);
 	doctor_front(report, &facts);
 }

@@ -204,6 +204,13 @@ bool front_lacks_tags(const struct front *front, char ret_vlan[IFNAMSIZ])
 	       device_find_vlan(front_device(front), ret_vlan);
 }
 
+bool front_is_pair(const struct front *front)
+{
+	struct device_facts facts;
+
+	return !device_ask(front_device(front), &facts) && !strcmp(facts.driver, "veth");
+}
+
 bool front_is_native(const struct front *front)
 {
 	return front->device.state && front->device.state->native;

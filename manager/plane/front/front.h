@@ -76,6 +76,9 @@ bool front_merges(const struct front *front);
 /* Whether the program sees packets without the tags of VLANs that are on the device, such as this
  * one. */
 bool front_lacks_tags(const struct front *front, char ret_vlan[IFNAMSIZ]);
+/* Whether it is one of two that are connected by the kernel (veth): what comes in by it may never
+ * have been on a wire. */
+bool front_is_pair(const struct front *front);
 /* In the driver, not behind it. */
 bool front_is_native(const struct front *front);
 

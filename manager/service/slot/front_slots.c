@@ -12,6 +12,7 @@
 #include "service/slot/front_facts.h"
 #include "service/slot/states.h"
 #include "system/journal.h"
+#include "system/unit/unitjob.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -250,6 +251,25 @@ void front_slot_return(struct service *service, unsigned slot)
 		take(service, slot);
 }
 
+/* ---- a trial ---- */
+
+/* What becomes of packets is tried when the program has come to a device: by a unit, which tells
+ * what is wrong, for it takes a network namespace, and we may make none. */
+static void have_tried(struct service *service)
+{
+	char unit[UNIT_NAME_MAX + 16], place[sizeof(service->tried)];
+	struct unit_job *unused;
+
+	snprintf(place, sizeof(place), "%s %s",
+		 front_mode_to_string(service->config.front.mode),
+		 front_device(plane_front(service->plane)));
+	if (!service->host->bus || !strcmp(place, service->tried))
+		return;
+	memcpy(service->tried, place, sizeof(place));
+	snprintf(unit, sizeof(unit), "hotstandby-front@%s.service", service->name);
+	(void)unit_job_new(service->host->bus, UNIT_START, unit, NULL, NULL, &unused);
+}
+
 /* ---- routes ---- */
 
 /* It may go, and come again: told once each time. */
@@ -280,6 +300,8 @@ static void follow_device(struct service *service)
 	if (service->device_lost)
 		service->problem.text[0] = '\0';
 	service->device_lost = false;
+	service->tried[0] = '\0';
+	have_tried(service);
 }
 
 /* What is forgotten then was in use, as far as can be seen. Told once. */
@@ -396,6 +418,7 @@ void front_slots_follow(struct service *service)
 	see_to_moves(service);
 	plane_front_count_in_portions(service->plane);
 	(void)front_follow_routes(plane_front(service->plane));
+	have_tried(service);
 	if (!service->routes)
 		(void)sd_event_add_time_relative(service->host->event, &service->routes,
 						 CLOCK_MONOTONIC, ROUTES_EVERY, 0, on_due, service);
