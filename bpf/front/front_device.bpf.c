@@ -83,6 +83,17 @@ static __always_inline __u32 *index_of_address(const struct hs_packet *packet)
 	return index_at(packet->source, 0, 0, HS_FRONT_FROM_HOST);
 }
 
+/* For an address of a service, on a port that is none's: nobody here wants it, and it is counted.
+ */
+static __noinline int count_other(const struct hs_packet *packet)
+{
+	struct hs_front_device_counts *counts = device_counts();
+
+	if (counts && index_at(packet->dest, 0, 0, HS_FRONT_TO_HOST))
+		hs_count(counts->other_ports);
+	return -1;
+}
+
 /*
  * The first of several fragments has the ports, which are kept for the others: also where they are
  * no service's, for then the others are none's either. One whose first was not seen is for the only
@@ -105,7 +116,7 @@ static __noinline int fragment_index(struct hs_packet *packet)
 		return -1;
 	}
 	index = index_of(packet);
-	return index ? (int)*index : -1;
+	return index ? (int)*index : count_other(packet);
 }
 
 /* Which service the frame is for; -1: none. */
@@ -129,7 +140,7 @@ static __noinline int service_of(struct xdp_md *ctx)
 	if (packet.marks & (HS_PACKET_FIRST | HS_PACKET_LATER))
 		return fragment_index(&packet);
 	index = index_of(&packet);
-	return index ? (int)*index : -1;
+	return index ? (int)*index : count_other(&packet);
 }
 
 /* The first ones by jumps that the kernel writes for us: what is looked up costs more, most of all

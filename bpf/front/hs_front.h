@@ -231,7 +231,9 @@ struct hs_front_device_counts {
 	__u64 malformed; /* headers that are short or lie: left to the kernel */
 	__u64 fragments_lost;
 	__u64 unserved; /* the program of the service was not there: left to the kernel */
-	__u64 pad;
+	/* for an address of a service, on a port that is none's: left to the kernel. 0 in what an
+	 * earlier build has made */
+	__u64 other_ports;
 };
 
 /*

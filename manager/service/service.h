@@ -123,10 +123,11 @@ struct service {
 	uint32_t refusing;	/* likewise: hosts that say that they are down */
 	/* likewise, of those that are not well: when they were last; 0 = never */
 	uint64_t well_until[HS_SLOTS_MAX];
-	uint64_t first_until;	  /* likewise: the lowest of the hosts that come is active */
-	bool crowded;		  /* likewise: there is hardly room for more flows; */
-	uint64_t crowd_due;	  /* and when that is looked at though nobody else counts them */
-	bool device_lost;	  /* likewise: its device is gone, or refuses the program */
+	uint64_t first_until;	     /* likewise: the lowest of the hosts that come is active */
+	bool crowded;		     /* likewise: there is hardly room for more flows; */
+	uint64_t crowd_due;	     /* and when that is looked at though nobody else counts them */
+	uint64_t strays, strays_due; /* likewise: packets for ports of none; when they are told */
+	bool device_lost;	     /* likewise: its device is gone, or refuses the program */
 	/* likewise: where what becomes of packets was tried, see service/slot/front_slots.h */
 	char tried[IFNAMSIZ + 8];
 	struct front_moves moves; /* likewise; front_slots_follow() sees to them */

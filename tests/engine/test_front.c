@@ -9,6 +9,7 @@
 #include "../plane/cases.h"
 #include "core/presence.h"
 #include "engine.h"
+#include "hs_front.h"
 #include "plane/front/front.h"
 #include "plane/leaving.h"
 #include "plane/parts/table.h"
@@ -17,6 +18,8 @@
 #include "service/whole/calls.h"
 #include "service/whole/calls_slot.h"
 #include "service/whole/status.h"
+#include "system/journal.h"
+#include "util/clock.h"
 
 #define QUICK "Settle=1ms\nDrain=0\n"
 #define FRONT "[Front]\nDevice=front0\nAgent=0\nPorts=53/udp\nAddress=198.51.100.10\n"
@@ -228,6 +231,40 @@ static void its_hosts_are_told_as_they_are(void **state)
 	engine_end(engine);
 }
 
+/* As if the device's program had seen packets for a port of none. */
+static void count_strays(uint64_t n)
+{
+	unsigned cpus = (unsigned)libbpf_num_possible_cpus();
+	struct hs_front_device_counts *counts = calloc(cpus, sizeof(*counts));
+	_cleanup_(close_fdp) int fd = -1;
+	uint32_t zero = 0;
+
+	assert_int_equal(pin_open(HS_PIN_ROOT "/" HS_PIN_FRONTS "/front0/counts", &fd), 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &zero, counts), 0);
+	counts[0].other_ports += n;
+	assert_int_equal(bpf_map_update_elem(fd, &zero, counts, BPF_ANY), 0);
+	free(counts);
+}
+
+static void packets_for_ports_of_none_are_told_and_not_at_every_turn(void **state)
+{
+	struct engine *engine = begin_front();
+	json_object *said;
+
+	(void)state;
+	engine_until(engine, engine->service->strays_due);
+	count_strays(7);
+	engine_until(engine, engine->service->strays == 7);
+	assert_true(
+		journal_said_last("web: 7 packets came in by front0 for addresses of fronts, on "
+				  "ports that no Ports= names; this machine had them"));
+	assert_true(engine->service->strays_due > now_usec() + 30 * USEC_PER_SEC);
+	said = service_to_json(engine->service, true);
+	assert_string_equal(text_of(member(said, "front"), "other_ports"), "7");
+	json_object_put(said);
+	engine_end(engine);
+}
+
 /* ---- what it is asked for ---- */
 
 static void expect_words(const struct asked *asked, bool done, const char *words)
@@ -396,6 +433,7 @@ int main(void)
 		cmocka_unit_test(the_last_hosts_go_on_when_none_is_well),
 		cmocka_unit_test(who_is_drained_is_not_kept),
 		cmocka_unit_test(its_hosts_are_told_as_they_are),
+		cmocka_unit_test(packets_for_ports_of_none_are_told_and_not_at_every_turn),
 		cmocka_unit_test(one_that_was_drained_is_taken_back),
 		cmocka_unit_test(what_is_done_to_instances_is_refused),
 		cmocka_unit_test(a_device_that_comes_back_is_a_front_again),

@@ -107,6 +107,32 @@ static void dsr_changes_nothing_but_mac_addresses(void **state)
 	stand_end(&stand);
 }
 
+/* Not answers of others, and not what is for this machine itself. */
+static void what_is_for_another_port_is_counted(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	struct frame_spec spec = frame_from_client(CLIENT, SERVICE);
+
+	assert_int_equal(host_of(&stand, &spec), 0);
+	spec.dest = "192.0.2.1";
+	expect_pass(&stand, &spec);
+	assert_int_equal(totals_of(&stand).other_ports, 0);
+	spec.dest = SERVICE;
+	spec.dest_port = 8080;
+	expect_pass(&stand, &spec);
+	assert_int_equal(totals_of(&stand).other_ports, 1);
+	spec.protocol = FRAME_UDP;
+	spec.dest_port = 80;
+	expect_pass(&stand, &spec);
+	spec = frame_from_client(CLIENT6, SERVICE6);
+	spec.dest_port = 8080;
+	expect_pass(&stand, &spec);
+	assert_int_equal(totals_of(&stand).other_ports, 3);
+	assert_int_equal(front_other_ports(stand.front), 3);
+	assert_int_equal(totals_of(&stand).passed, 0);
+	stand_end(&stand);
+}
+
 /* ---- ipip ---- */
 
 static uint32_t label_of(const struct frame *frame)
@@ -1401,6 +1427,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(dsr_changes_nothing_but_mac_addresses),
+		CASE(what_is_for_another_port_is_counted),
 		CASE(ipip_puts_a_packet_around_it),
 		CASE(ipip_of_both_families_goes_by_ipv6),
 		CASE(nat_changes_address_and_checksums_both_ways),

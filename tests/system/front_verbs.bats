@@ -243,6 +243,17 @@ answering() { inside curl -sf -m 5 http://$address/; }
 	[[ $(on f1 systemctl show -P ExecMainExitTimestampMonotonic hotstandby-front@web.service) != 0 ]]
 }
 
+other_ports() { (($(front_status .front.other_ports) >= $1)); }
+is_told_of_ports() { front events web | grep -q 'on ports that no Ports= names; this machine had them'; }
+
+@test "what is for another port of its address is this machine's, counted and told" {
+	run ! inside curl -s -m 2 -o /dev/null http://$address:8080/
+	wait_for 5 other_ports 1
+	run -0 front status web
+	[[ $output == *'packets came for ports of its addresses that no Ports= names'* ]]
+	wait_for 10 is_told_of_ports
+}
+
 @test "metrics are what promtool takes" {
 	front metrics >"$BATS_TEST_TMPDIR/metrics"
 	run -0 promtool check metrics <"$BATS_TEST_TMPDIR/metrics"

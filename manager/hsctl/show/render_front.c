@@ -101,6 +101,7 @@ void render_front_counts(const struct render *render, json_object *front)
 		{"unremembered", "flows began beyond NewFlows= and are not remembered"},
 		{"too_big", "packets were too big to be encapsulated; their senders were told"},
 		{"fragments_lost", "fragments came without the first one"},
+		{"other_ports", "packets came for ports of its addresses that no Ports= names"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)

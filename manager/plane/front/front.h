@@ -92,9 +92,12 @@ struct front_totals {
 	/* see struct hs_front_counts and struct hs_front_device_counts; the latter are of all
 	 * services on the device */
 	uint64_t unknown, unremembered, fragments_lost, too_big, malformed, passed, no_host, no_way;
+	uint64_t other_ports;
 };
 
 int front_totals(const struct front *front, struct front_totals *ret_totals);
+/* That one alone, which costs less. */
+uint64_t front_other_ports(const struct front *front);
 
 struct front_live {
 	uint64_t connections; /* TCP: neither end has closed, and heard of within two hours */

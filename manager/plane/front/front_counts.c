@@ -54,6 +54,7 @@ static int add_device(const struct front *front, unsigned cpus, struct front_tot
 		totals->malformed += values[i].malformed;
 		totals->fragments_lost += values[i].fragments_lost;
 		totals->passed += values[i].unserved;
+		totals->other_ports += values[i].other_ports;
 	}
 	return 0;
 }
@@ -81,6 +82,14 @@ int front_totals(const struct front *front, struct front_totals *ret_totals)
 	if (!r)
 		*ret_totals = totals;
 	return r;
+}
+
+uint64_t front_other_ports(const struct front *front)
+{
+	struct front_totals totals = {0};
+
+	(void)add_device(front, (unsigned)libbpf_num_possible_cpus(), &totals);
+	return totals.other_ports;
 }
 
 DEFINE_CLEANUP(struct front_tally, front_tally_free)

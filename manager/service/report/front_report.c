@@ -111,6 +111,7 @@ static json_object *whole(const struct config_front *config, const struct front 
 	add_number(object, "fragments_lost", totals->fragments_lost);
 	add_number(object, "malformed", totals->malformed);
 	add_number(object, "passed", totals->passed);
+	add_number(object, "other_ports", totals->other_ports);
 	return object;
 }
 

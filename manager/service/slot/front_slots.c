@@ -29,6 +29,9 @@
 /* They are counted so often at least. */
 #define CROWD_EVERY (60 * USEC_PER_SEC)
 
+/* Packets for ports of none are told at once, and then so often at most. */
+#define STRAYS_EVERY (60 * USEC_PER_SEC)
+
 /* From the first host that is well to the last one that may be active for being so. */
 #define FIRST_USEC (3 * USEC_PER_SEC)
 
@@ -260,8 +263,7 @@ static void have_tried(struct service *service)
 	char unit[UNIT_NAME_MAX + 16], place[sizeof(service->tried)];
 	struct unit_job *unused;
 
-	snprintf(place, sizeof(place), "%s %s",
-		 front_mode_to_string(service->config.front.mode),
+	snprintf(place, sizeof(place), "%s %s", front_mode_to_string(service->config.front.mode),
 		 front_device(plane_front(service->plane)));
 	if (!service->host->bus || !strcmp(place, service->tried))
 		return;
@@ -330,6 +332,27 @@ static void look_for_room(struct service *service)
 		    service->name, open, room);
 }
 
+/* What was counted before is no news. */
+static void look_for_strays(struct service *service)
+{
+	struct journal_scope scope = {service->name, -1, LOG_INFO};
+	const struct front *front = plane_front(service->plane);
+	uint64_t strays = front_other_ports(front), now = now_usec();
+
+	if (!service->strays_due || strays < service->strays) {
+		service->strays = strays;
+		service->strays_due = now;
+	}
+	if (strays == service->strays || now < service->strays_due)
+		return;
+	journal_log(JOURNAL_UNROUTED, &scope,
+		    "%s: %" PRIu64 " packets came in by %s for addresses of fronts, on ports that "
+		    "no Ports= names; this machine had them",
+		    service->name, strays - service->strays, front_device(front));
+	service->strays = strays;
+	service->strays_due = now + STRAYS_EVERY;
+}
+
 static int on_tally(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	const struct service *service = userdata;
@@ -357,6 +380,7 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 
 	follow_device(service);
 	look_for_room(service);
+	look_for_strays(service);
 	go_on_counting(service);
 	(void)front_follow_routes(plane_front(service->plane));
 	if (!front_is_asked(service))
