@@ -769,6 +769,14 @@ static void each_fault_of_a_front_is_found(void **state)
 	judge_front(&front, "front.vlan", 1);
 	assert_non_null(strstr(found("front.vlan")->remedy, "ethtool -K eth0 rxvlan off"));
 	front = a_front();
+	front.no_way = 3;
+	judge_front(&front, "front.way", 1);
+	assert_null(strstr(found("front.way")->what, "VLAN"));
+	front.hosts[1].vlan = 10;
+	judge_front(&front, "front.way", 1);
+	assert_non_null(strstr(found("front.way")->what, "VLAN"));
+	assert_non_null(strstr(found("front.way")->remedy, "such as eth0.10"));
+	front = a_front();
 	front.hosts[2].state = SLOT_DOWN;
 	problem_set(&front.hosts[2].reason, 0, "connection refused");
 	judge_front(&front, "front.host", 1);

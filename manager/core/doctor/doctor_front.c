@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/doctor/doctor_front.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static void judge_settings(struct doctor_report *report, const struct doctor_front *front)
@@ -82,12 +83,51 @@ static void judge_tags(struct doctor_report *report, const struct doctor_front *
 		   front->device, front->untagged);
 }
 
+static bool is_on_vlan(const struct doctor_front *front)
+{
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		if (front->hosts[i].given && front->hosts[i].vlan)
+			return true;
+	return false;
+}
+
+/* Probes leave by the kernel's routes, and see nothing of it. */
+static void judge_ways(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice fine = {.id = "front.way"};
+	struct doctor_advice advice = {
+		"front.way", "They are lost, though probes of the hosts may get there",
+		"See whether the neighbours of this machine that lead to its hosts are known: "
+		"hsctl status --json has their MAC addresses; ip neigh"};
+	char remedy[sizeof("Name that by Device= which clients come by, such as .10; or have "
+			   "them on one VLAN") +
+		    IFNAMSIZ];
+
+	if (!front->device[0])
+		return;
+	if (!front->no_way) {
+		doctor_add(report, DOCTOR_OK, &fine, "Packets find a way to their hosts");
+		return;
+	}
+	snprintf(remedy, sizeof(remedy),
+		 "Name that by Device= which clients come by, such as %s.10; or have them on one "
+		 "VLAN",
+		 front->device);
+	if (is_on_vlan(front))
+		advice.remedy = remedy;
+	doctor_add(report, DOCTOR_FINDING, &advice,
+		   "%" PRIu64 " packets found no way to their host just now%s", front->no_way,
+		   is_on_vlan(front) ? "; hosts are on a VLAN of the device, and what comes by "
+				       "another one, or by none, is not sent there"
+				     : "");
+}
+
 /* What depends on who sends is no finding: nobody here could see that it is mended. */
 static void judge_ability(struct doctor_report *report, const struct doctor_front *front,
 			  enum front_ability ability)
 {
-	struct doctor_advice advice = {front_ability_to_string(ability),
-				       front_ability_why(ability), NULL};
+	struct doctor_advice advice = {front_ability_to_string(ability), front_ability_why(ability),
+				       NULL};
 	const struct ability_result *result = &front->results[ability];
 	char remedy[PROBLEM_TEXT_MAX], why[PROBLEM_TEXT_MAX];
 
@@ -209,6 +249,7 @@ void doctor_front(struct doctor_report *report, const struct doctor_front *front
 	judge_device(report, front);
 	judge_merging(report, front);
 	judge_tags(report, front);
+	judge_ways(report, front);
 	judge_trial(report, front);
 	judge_hosts(report, front);
 	judge_peer(report, front);

@@ -10,7 +10,8 @@ struct doctor_host {
 	bool given;
 	char address[FRONT_ADDRESS_TEXT_MAX];
 	enum slot_state state;
-	bool reached; /* something answers for it on its network */
+	bool reached;  /* something answers for it on its network */
+	uint16_t vlan; /* of the front's device that it is on; 0 = none */
 	struct problem reason;
 };
 
@@ -29,8 +30,9 @@ struct doctor_front {
 	bool merges; /* what came in may have become one large packet before it is sent on */
 	/* a VLAN on the device whose packets come without their tags; "" = none */
 	char untagged[IFNAMSIZ];
-	unsigned mode; /* enum front_mode */
-	bool tried;    /* what becomes of packets was: */
+	unsigned mode;	 /* enum front_mode */
+	uint64_t no_way; /* packets that found no way to their host while it was looked at */
+	bool tried;	 /* what becomes of packets was: */
 	struct front_place place;
 	struct ability_result results[FRONT_ABILITY_COUNT];
 	struct doctor_host hosts[HS_SLOTS_MAX];

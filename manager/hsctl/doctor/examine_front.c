@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsctl/doctor/examine_front.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@
 
 #define HSD_TIME   (20 * USEC_PER_SEC)
 #define ANSWER_MAX (1024 * 1024)
+/* So long it is looked whether packets find no way. */
+#define WAY_MS 1000
 
 /* What hsd says, which knows of probes; else what can be seen without it. NULL: nothing. */
 static json_object *own_status(const struct arguments *arguments, struct service *service)
@@ -80,6 +83,42 @@ static void read_own(json_object *status, struct doctor_front *facts)
 	read_alike(status, &facts->own);
 }
 
+/* ---- the kernel side ---- */
+
+static uint64_t wayless(const struct front *front)
+{
+	struct front_totals totals = {0};
+
+	(void)front_totals(front, &totals);
+	return totals.no_way;
+}
+
+/* What was once, as the machine began, is over. Waits a moment only where there was any. */
+static uint64_t count_wayless(const struct front *front)
+{
+	uint64_t before = wayless(front);
+
+	if (!before)
+		return 0;
+	(void)poll(NULL, 0, WAY_MS);
+	return wayless(front) - before;
+}
+
+static void read_kernel_side(const struct front *front, struct doctor_front *facts)
+{
+	struct front_host_view view;
+
+	facts->merges = front_merges(front);
+	if (!front_lacks_tags(front, facts->untagged))
+		facts->untagged[0] = '\0';
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		facts->hosts[i].vlan = front_host(front, i, &view) ? view.vlan : 0;
+	facts->no_way = count_wayless(front);
+	facts->tried = facts->device[0];
+	if (facts->tried)
+		front_trial(front, facts->mode, &facts->place, facts->results);
+}
+
 /* ---- the other one ---- */
 
 /* NULL: a sentence says why. */
@@ -133,14 +172,8 @@ void examine_front(const struct arguments *arguments, struct service *service,
 
 	(void)configfile_load(service->name, &config, &facts.config_problem);
 	read_own(status, &facts);
-	facts.merges = service->plane && plane_is_front(service->plane) &&
-		       front_merges(plane_front(service->plane));
-	if (service->plane && plane_is_front(service->plane) &&
-	    !front_lacks_tags(plane_front(service->plane), facts.untagged))
-		facts.untagged[0] = '\0';
-	facts.tried = service->plane && plane_is_front(service->plane) && facts.device[0];
-	if (facts.tried)
-		front_trial(plane_front(service->plane), facts.mode, &facts.place, facts.results);
+	if (service->plane && plane_is_front(service->plane))
+		read_kernel_side(plane_front(service->plane), &facts);
 	read_peer(arguments, service->name, &facts);
 	doctor_front(report, &facts);
 }

@@ -169,7 +169,11 @@ bool front_host(const struct front *front, unsigned host, struct front_host_view
 	if (!(one->flags & HS_FRONT_CONFIGURED))
 		return false;
 	view = (struct front_host_view) {
-		.reached = one->flags & HS_FRONT_REACHED, .ifindex = one->ifindex, .mtu = one->mtu};
+		.reached = one->flags & HS_FRONT_REACHED,
+		.ifindex = one->ifindex,
+		.mtu = one->mtu,
+		.vlan = one->vlan,
+	};
 	memcpy(view.ip, one->ip, sizeof(view.ip));
 	for (unsigned i = 0; i < sizeof(view.mac); i++)
 		view.mac[i] = one->next_mac >> (8 * i) & 0xff;

@@ -57,6 +57,7 @@ struct front_host_view {
 	bool reached;	/* its next hop answers */
 	uint8_t mac[6]; /* of the next hop; zero: not known */
 	uint32_t ifindex, mtu;
+	uint16_t vlan; /* of the front's device that it is on; 0 = none */
 };
 
 /* False: there is no such host. */
