@@ -160,7 +160,7 @@ is_state() { [[ $(front_status ".slots[$1].state") == "$2" ]]; }
 	run -3 front scale web 3
 	[[ $output == *'hsctl edit web'* ]]
 	run -3 front drill web --scenario=switchover --yes
-	[[ $output == *'another machine'* ]]
+	[[ $output == *'another machine'* && $output == *'on a host, as root there, hsctl drill'* ]]
 	[[ $(front_status .generation) == "$generation" ]]
 }
 

@@ -369,7 +369,8 @@ static int may_be_measured(const struct drill *drill)
 		"its slots are hosts, and connections of this machine itself do not come in by "
 		"the front's device",
 		"let a client on another machine ask on and on, and meanwhile: hsctl "
-		"switchover, or hsctl -H HOST drill on a host");
+		"switchover, drain; or on a host, as root there, hsctl drill, or hsctl leave and "
+		"join");
 }
 
 /* From here on somebody puts things back whatever becomes of us. */
