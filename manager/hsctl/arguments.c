@@ -128,7 +128,8 @@ static const unsigned text_options[TEXT_COUNT] = {
 	[TEXT_BY] = OPTION_BY,
 	[TEXT_SLOT... TEXT_IDLE] = OPTION_CONNECTIONS,
 	[TEXT_PATH] = OPTION_PATH,
-	[TEXT_SINCE... TEXT_OUTPUT] = OPTION_REPORT,
+	[TEXT_SINCE] = OPTION_SINCE,
+	[TEXT_OUTPUT] = OPTION_REPORT,
 	[TEXT_PEER] = OPTION_PEER,
 };
 
@@ -517,6 +518,8 @@ static const char *option_name(unsigned bits)
 		return "--must-connect";
 	if (bits & OPTION_CONFIG)
 		return "option of config";
+	if (bits & OPTION_SINCE)
+		return "--since";
 	if (bits & OPTION_REPORT)
 		return "option of report";
 	if (bits & OPTION_OPENMETRICS)

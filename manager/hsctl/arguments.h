@@ -29,6 +29,7 @@ enum verb_option {
 	OPTION_AGENT = 1 << 10, /* all that agent takes */
 	OPTION_PEER = 1 << 11,
 	OPTION_FASTPATH = 1 << 12,
+	OPTION_SINCE = 1 << 13,
 	OPTION_DRILL = 1 << 16,	  /* all that drill takes */
 	OPTION_UPGRADE = 1 << 17, /* all that upgrade takes */
 	OPTION_DEADLINE = 1 << 18,

@@ -63,11 +63,12 @@ static const struct verb verbs[] = {
 		.name = "events",
 		.arguments = "[SERVICE]",
 		.summary = "what happened, from the journal",
-		.details =
-			"  -f, --follow         go on as it happens\n"
-			"  -n, --lines=N        the last N, 0 for all (default 50, with -f 10)\n",
+		.details = "  -f, --follow         go on as it happens\n"
+			   "  -n, --lines=N        the last N, 0 for all (default 50, with -f 10)\n"
+			   "      --since=WHEN     a span or a time; all since then, or the last N "
+			   "of these\n",
 		.max = 1,
-		.options = OPTION_FOLLOW | OPTION_LINES,
+		.options = OPTION_FOLLOW | OPTION_LINES | OPTION_SINCE,
 		.local = true,
 		.run = verb_events,
 	},
@@ -75,9 +76,11 @@ static const struct verb verbs[] = {
 		.name = "history",
 		.arguments = "[SERVICE]",
 		.summary = "what was done, by whom, how long it took and how it ended",
-		.details = "  -n, --lines=N        the last N, 0 for all (default 50)\n",
+		.details = "  -n, --lines=N        the last N, 0 for all (default 50)\n"
+			   "      --since=WHEN     a span or a time; all since then, or the last N "
+			   "of these\n",
 		.max = 1,
-		.options = OPTION_LINES,
+		.options = OPTION_LINES | OPTION_SINCE,
 		.local = true,
 		.run = verb_history,
 	},
@@ -356,7 +359,9 @@ static const struct verb verbs[] = {
 		.arguments = "[SERVICE]",
 		.summary = "all that a look at a fault needs, in one file, without secrets",
 		.details =
-			"      --since=WHEN     of journals: a span or a time (default 24h)\n"
+			"      --since=WHEN     of journals: a span or a time (default 24h; of "
+			"history and\n"
+			"                       events the last 1000)\n"
 			"      --output=FILE    .tar.zst, .tar.gz or .tar; or a folder\n"
 			"      --with-addresses    do not leave out the addresses of clients\n"
 			"      --with-environment  do not leave out Environment= of units\n"
@@ -364,7 +369,7 @@ static const struct verb verbs[] = {
 			"token\nor key. What cannot be had is told in the report, and does not end "
 			"it.\n",
 		.max = 1,
-		.options = OPTION_REPORT,
+		.options = OPTION_REPORT | OPTION_SINCE,
 		.local = true,
 		.stays = "it is written where it is made",
 		.run = verb_report,

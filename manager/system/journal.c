@@ -290,13 +290,16 @@ static int add_matches(sd_journal *journal, const struct journal_query *query)
 	return sd_journal_add_match(journal, text, 0);
 }
 
-/* Stands before the entry that is to be read first. */
-static int seek(sd_journal *journal, unsigned lines)
+/* Stands before the entry that is to be read first, or before older ones. */
+static int seek(sd_journal *journal, const struct journal_query *query)
 {
+	unsigned lines = query->lines;
 	int r;
 
 	if (!lines)
-		return sd_journal_seek_head(journal);
+		return query->since_sec ? sd_journal_seek_realtime_usec(
+						  journal, query->since_sec * USEC_PER_SEC)
+					: sd_journal_seek_head(journal);
 	r = sd_journal_seek_tail(journal);
 	if (r < 0)
 		return r;
@@ -305,12 +308,17 @@ static int seek(sd_journal *journal, unsigned lines)
 	return r >= 0 && r <= (int)lines ? sd_journal_seek_head(journal) : r;
 }
 
-static int read_all(sd_journal *journal, each_fn each, void *userdata)
+static int read_all(sd_journal *journal, uint64_t since_sec, each_fn each, void *userdata)
 {
+	uint64_t usec;
 	int r;
 
 	while ((r = sd_journal_next(journal)) > 0) {
-		r = read_entry(journal, each, userdata);
+		r = sd_journal_get_realtime_usec(journal, &usec);
+		if (r >= 0 && usec / USEC_PER_SEC < since_sec)
+			continue;
+		if (r >= 0)
+			r = read_entry(journal, each, userdata);
 		if (r)
 			return r;
 	}
@@ -324,7 +332,7 @@ static int follow_on(sd_journal *journal, each_fn each, void *userdata)
 	do {
 		r = sd_journal_wait(journal, UINT64_MAX);
 		if (r >= 0)
-			r = read_all(journal, each, userdata);
+			r = read_all(journal, 0, each, userdata);
 	} while (!r);
 	return r;
 }
@@ -338,9 +346,9 @@ int journal_read(const struct journal_query *query, each_fn each, void *userdata
 		return r;
 	r = add_matches(journal, query);
 	if (r >= 0)
-		r = seek(journal, query->lines);
+		r = seek(journal, query);
 	if (r >= 0)
-		r = read_all(journal, each, userdata);
+		r = read_all(journal, query->since_sec, each, userdata);
 	if (!r && query->follow)
 		r = follow_on(journal, each, userdata);
 	sd_journal_close(journal);

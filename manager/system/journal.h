@@ -108,6 +108,7 @@ struct journal_entry {
 struct journal_query {
 	const char *service; /* NULL = all */
 	unsigned lines;	     /* the last ones; 0 = all */
+	uint64_t since_sec;  /* CLOCK_REALTIME: none that is older */
 	bool follow;
 	bool deeds; /* only these */
 };

@@ -55,6 +55,31 @@ says() { grep -rqF -- "$1" "$report"; }
 	[[ -z $(inside find /tmp /var/tmp -name 'hotstandby-report*') ]]
 }
 
+@test "it has the socket units and the alias of a service, and what was since then" {
+	socket_service web 9242
+	hs enable web@.service --alias
+	run -0 --separate-stderr report web --since=1h
+	report=$(container_root "$rig")/root/report
+	grep -q '^ListenStream=0.0.0.0:9242' "$report/web/units.txt"
+	grep -q '^# /etc/systemd/system/web.service' "$report/web/units.txt"
+	grep -qx 'Id=web@1.socket' "$report/web/units-state.txt"
+	grep -qx 'Id=web.service' "$report/web/units-state.txt"
+	! grep -q '^hsctl report:' "$report/web/units-journal.txt"
+	grep -q 'web was put under hotstandby' "$report/web/events.txt"
+	hs disable web@.service
+	hs switchover app --drain=0
+	hs rollback app
+	inside sleep 2
+	report app --since=0
+	[[ $(jq -s length "$report/app/history.json") == 0 ]]
+	report app
+	(($(jq -s length "$report/app/history.json") >= 2))
+	[[ $(hs events app --since=0) != *rollback* ]]
+	[[ $(hs history app --since=1h) == *rollback* ]]
+	run -2 hs events --since=yesterday
+	[[ $output == *'"yesterday" is no value for --since'* ]]
+}
+
 @test "what is asked for is in it; credentials never are" {
 	report app --with-addresses --with-environment
 	says 192.0.2.77
@@ -105,12 +130,16 @@ exec sleep 60'
 
 @test "without root, zstd, bus, journal, hsd: a sentence each, and everything else" {
 	inside sh -c 'mkdir -p /run/few && for c in tar gzip cat uname find; do ln -sf "$(command -v $c)" /run/few/; done'
+	# as on a machine with packages of the other kind
+	inside sh -c 'printf "%s\n" "#!/bin/sh" "echo hotstandby-9-1.x86_64 \"\$*\"" >/run/few/rpm && chmod +x /run/few/rpm'
+	inside ln -sf /bin/sh /run/few/sh
 	inside systemctl stop hsd
 	run -0 inside env -C /root PATH=/run/few DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nowhere /usr/bin/hsctl report app
 	[[ $output == *.tar.gz:* ]]
 	[[ $output == *'systemd.txt: systemctl is not installed'* ]]
 	[[ $output == *'app/units-journal.txt: journalctl is not installed'* ]]
 	[[ $(inside sh -c 'tar -xzOf /root/hotstandby-report-app-*.tar.gz --wildcards "*/app/status.json"' | jq -r .service) == app ]]
+	[[ $(inside sh -c 'tar -xzOf /root/hotstandby-report-app-*.tar.gz --wildcards "*/packages.txt"') == 'hotstandby-9-1.x86_64 --query --all '* ]]
 	inside sh -c 'rm /root/hotstandby-report-app-*'
 	run -0 inside env DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nowhere hsctl report other --output=/root/other.tar
 	[[ $output == *'other/status.txt: hsctl status other --timeout=5s ended with status 1'* ]]

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* hsctl/bundle/since: spans and times. */
+/* hsctl/verb/since: spans and times. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "hsctl/bundle/since.h"
+#include "hsctl/verb/since.h"
 #include "util/macro.h"
 
 static void test_since(void **state)
@@ -24,6 +24,9 @@ static void test_since(void **state)
 		{"2026-11-30", 1795996800},
 		{"2026-11-30 10:45", 1796035500},
 		{"2026-11-30 10:45:10", 1796035510},
+		{"@1795996800", 1795996800},
+		{"@1800000001", 0},
+		{"@", 0},
 		{"", 0},
 		{"yesterday", 0},
 		{"2026-11-30 10:45x", 0},

@@ -17,6 +17,7 @@ struct bundle {
 	char *stage, *folder; /* a folder that only we may read, and the one in it */
 	char **services;      /* that are reported on */
 	uint64_t since_sec;   /* CLOCK_REALTIME: of journals */
+	bool since_given;     /* by the user: of events and history, too */
 	struct redact redact;
 	char **own_addresses;
 	json_object *parts; /* [{"name","bytes","problem"}] */

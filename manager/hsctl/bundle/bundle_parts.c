@@ -5,12 +5,13 @@
 #include <sys/stat.h>
 
 #include "hsctl/bundle/bundle.h"
+#include "hsctl/bundle/bundle_units.h"
 #include "system/configfile.h"
 #include "util/files.h"
 #include "util/strings.h"
 
 #define SELF	    BUNDLE_SELF
-#define WORDS_MAX   12
+#define WORDS_MAX   14
 #define LINES	    "20000" /* of a journal, its last */
 #define PINS	    "/sys/fs/bpf/hotstandby"
 #define SYSCTLS	    "net.ipv4.tcp_migrate_req", "net.ipv4.tcp_syncookies", "net.core.somaxconn"
@@ -18,9 +19,11 @@
 
 struct part {
 	const char *name;
-	/* "%s" is the service, "%t" since when, "%u" each unit of the service */
+	/* "%s" is the service, "%t" since when, "%n" how many lines of what hsctl reads itself, and
+	 * since when, "%u" each unit of the service, "%j" those that are none of its template's */
 	const char *command[WORDS_MAX];
-	bool answers, versions; /* see struct bundle_part */
+	const char *otherwise[WORDS_MAX]; /* where the program of that is not installed */
+	bool answers, versions;		  /* see struct bundle_part */
 };
 
 static const struct part of_machine[] = {
@@ -31,6 +34,8 @@ static const struct part of_machine[] = {
 	{.name = "packages.txt",
 	 .command = {"dpkg-query", "--show", "hotstandby*", "libbpf*", "libsystemd0", "systemd",
 		     "dbus*", "linux-image-*"},
+	 .otherwise = {"rpm", "--query", "--all", "hotstandby*", "libbpf*", "systemd*", "dbus*",
+		       "kernel*"},
 	 .answers = true,
 	 .versions = true},
 	{.name = "sysctl.txt", .command = {"sysctl", SYSCTLS, SYSCTLS_BPF}},
@@ -61,13 +66,13 @@ static const struct part of_service[] = {
 	{.name = "config.json", .command = {SELF, "config", "%s", "--json"}},
 	{.name = "config.txt", .command = {SELF, "config", "%s", "--cat"}},
 	{.name = "doctor.txt", .command = {SELF, "doctor", "%s"}, .answers = true},
-	{.name = "history.json", .command = {SELF, "history", "%s", "--json", "-n", "1000"}},
-	{.name = "events.txt", .command = {SELF, "events", "%s", "-n", "1000"}},
+	{.name = "history.json", .command = {SELF, "history", "%s", "--json", "%n"}},
+	{.name = "events.txt", .command = {SELF, "events", "%s", "%n"}},
 	{.name = "units.txt", .command = {"systemctl", "cat", "--no-pager", "%u"}},
 	{.name = "units-state.txt", .command = {"systemctl", "show", "--no-pager", "%u"}},
 	{.name = "units-journal.txt",
-	 .command = {"journalctl", "--no-pager", "-o", "short-precise", "-u", "%s@*", "-n", LINES,
-		     "%t"}},
+	 .command = {"journalctl", "--no-pager", "-o", "short-precise", "-u", "%s@*", "%j", "-n",
+		     LINES, "%t"}},
 };
 
 /* A front has none. */
@@ -89,14 +94,38 @@ static bool is_front(const char *service)
 
 static int add_units(char ***words, const char *service)
 {
-	struct config config;
-	int r = 0;
+	_cleanup_(strings_freep) char **units = NULL;
+	int r = bundle_units(service, &units);
 
-	config_init(&config);
-	/* where they are wrong, those that every service has */
-	(void)configfile_load(service, &config, NULL);
-	for (unsigned i = 0; r >= 0 && i < config.slots; i++)
-		r = strings_take(words, format("%s@%u.service", service, i));
+	for (char **unit = units; r >= 0 && unit && *unit; unit++)
+		r = strings_add(words, *unit);
+	return r;
+}
+
+/* Those that "app@*" does not have. */
+static int add_others(char ***words, const char *service)
+{
+	_cleanup_(strings_freep) char **units = NULL;
+	size_t n = strlen(service);
+	int r = bundle_units(service, &units);
+
+	for (char **unit = units; r >= 0 && unit && *unit; unit++) {
+		if (!strncmp(*unit, service, n) && (*unit)[n] == '@')
+			continue;
+		r = strings_add(words, "-u");
+		if (r >= 0)
+			r = strings_add(words, *unit);
+	}
+	return r;
+}
+
+/* What was done and what happened is told beyond the last day, unless it is said since when. */
+static int add_lines(const struct bundle *bundle, char ***words)
+{
+	int r = strings_add(words, bundle->since_given ? "--lines=" LINES : "--lines=1000");
+
+	if (r >= 0 && bundle->since_given)
+		r = strings_take(words, format("--since=@%" PRIu64, bundle->since_sec));
 	return r;
 }
 
@@ -104,6 +133,10 @@ static int add_word(struct bundle *bundle, char ***words, const char *word, cons
 {
 	if (!strcmp(word, "%u"))
 		return add_units(words, service);
+	if (!strcmp(word, "%j"))
+		return add_others(words, service);
+	if (!strcmp(word, "%n"))
+		return add_lines(bundle, words);
 	if (!strcmp(word, "%t"))
 		return strings_take(words, format("--since=@%" PRIu64, bundle->since_sec));
 	if (!strncmp(word, "%s", 2) && service)
@@ -111,15 +144,24 @@ static int add_word(struct bundle *bundle, char ***words, const char *word, cons
 	return strings_add(words, word);
 }
 
+static const char *const *command_of(const struct part *part)
+{
+	if (part->otherwise[0] && !program_is_installed(part->command[0]) &&
+	    program_is_installed(part->otherwise[0]))
+		return part->otherwise;
+	return part->command;
+}
+
 static int add_part(struct bundle *bundle, const struct part *part, const char *service)
 {
 	_cleanup_(strings_freep) char **words = NULL;
 	_cleanup_(freep) char *name =
 		service ? format("%s/%s", service, part->name) : strdup(part->name);
+	const char *const *command = command_of(part);
 	int r = name ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r >= 0 && i < WORDS_MAX && part->command[i]; i++)
-		r = add_word(bundle, &words, part->command[i], service);
+	for (size_t i = 0; r >= 0 && i < WORDS_MAX && command[i]; i++)
+		r = add_word(bundle, &words, command[i], service);
 	if (r < 0)
 		return r;
 	return bundle_add(bundle, &(struct bundle_part) {.name = name,

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include "hsctl/bundle/bundle.h"
-#include "hsctl/bundle/since.h"
 #include "hsctl/json.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
@@ -122,19 +121,15 @@ static int make_report(const struct arguments *arguments, struct bundle *bundle,
 int verb_report(const struct arguments *arguments)
 {
 	_cleanup_(bundle_done) struct bundle bundle = {.interrupted = &interrupted};
-	const char *since = arguments->texts[TEXT_SINCE];
 	char service[SERVICE_NAME_MAX];
 	time_t now = time(NULL);
 
 	if (arguments->n && verb_service(arguments, service))
 		return EXIT_USAGE;
 	bundle.since_sec = (uint64_t)now - SINCE_DEFAULT;
-	if (since && since_parse(since, now, &bundle.since_sec) < 0) {
-		complain("\"%s\" is no value for --since; it takes a span such as 2h, or a time "
-			 "such as \"2026-11-30 10:45\"",
-			 since);
+	bundle.since_given = arguments->texts[TEXT_SINCE] != NULL;
+	if (verb_since(arguments, &bundle.since_sec))
 		return EXIT_USAGE;
-	}
 	bundle.redact.keep_environment = arguments->with_environment;
 	bundle.redact.keep_addresses = arguments->with_addresses;
 	catch_signals();

@@ -6,6 +6,7 @@
 
 #include "hsctl/json.h"
 #include "hsctl/standin.h"
+#include "hsctl/verb/since.h"
 #include "hsctl/wrap.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -37,6 +38,26 @@ int verb_service(const struct arguments *arguments, char ret_service[SERVICE_NAM
 		return EXIT_DONE;
 	complain("%s", problem.text);
 	return EXIT_USAGE;
+}
+
+int verb_since(const struct arguments *arguments, uint64_t *ret_seconds)
+{
+	const char *since = arguments->texts[TEXT_SINCE];
+
+	if (!since || since_parse(since, time(NULL), ret_seconds) >= 0)
+		return EXIT_DONE;
+	complain("\"%s\" is no value for --since; it takes a span such as 2h, or a time "
+		 "such as \"2026-11-30 10:45\"",
+		 since);
+	return EXIT_USAGE;
+}
+
+int verb_end_of_journal(int r)
+{
+	if (r >= 0 || r == -EINTR || r == -EPIPE)
+		return EXIT_DONE;
+	complain("cannot read the journal: %s", strerror(-r));
+	return EXIT_FAILED;
 }
 
 static void say(const char *sentence)

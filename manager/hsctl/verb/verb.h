@@ -23,6 +23,12 @@ void verb_tell_direct(const struct arguments *arguments, const struct reply *rep
 /* The service that is meant; 0, or EXIT_USAGE after a complaint. */
 int verb_service(const struct arguments *arguments, char ret_service[SERVICE_NAME_MAX]);
 
+/* --since, if it is given; 0, or EXIT_USAGE after a complaint. */
+int verb_since(const struct arguments *arguments, uint64_t *ret_seconds);
+
+/* What journal_read() has returned, if it is an error. Complains, and returns the exit code. */
+int verb_end_of_journal(int r);
+
 /* Shows the answer of a change: its JSON, or the sentence in it. Complains when it went wrong.
  * Returns the exit code, and frees the reply. */
 int verb_end(const struct arguments *arguments, struct reply *reply);

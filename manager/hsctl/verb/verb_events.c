@@ -85,6 +85,8 @@ static unsigned wanted_lines(const struct arguments *arguments)
 {
 	if (arguments->options & OPTION_LINES)
 		return arguments->lines;
+	if (arguments->texts[TEXT_SINCE])
+		return 0;
 	return arguments->follow ? LINES_FOLLOWED : LINES_DEFAULT;
 }
 
@@ -108,11 +110,11 @@ int verb_events(const struct arguments *arguments)
 		.lines = wanted_lines(arguments),
 		.follow = arguments->follow,
 	};
-	r = journal_read(&query, on_entry, &show);
-	if (r < 0 && r != -EINTR && r != -EPIPE) {
-		complain("cannot read the journal: %s", strerror(-r));
-		return EXIT_FAILED;
-	}
+	if (verb_since(arguments, &query.since_sec))
+		return EXIT_USAGE;
+	r = verb_end_of_journal(journal_read(&query, on_entry, &show));
+	if (r)
+		return r;
 	if (!show.shown && geteuid())
 		complain("nothing to see; who is not root must be in the group systemd-journal");
 	return EXIT_DONE;

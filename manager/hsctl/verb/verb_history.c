@@ -154,13 +154,15 @@ int verb_history(const struct arguments *arguments)
 	}
 	if (arguments->host || arguments->machine)
 		return elsewhere_run(arguments);
+	if (verb_since(arguments, &query.since_sec))
+		return EXIT_USAGE;
+	if (query.since_sec)
+		query.lines = 0;
 	if (arguments->options & OPTION_LINES)
 		query.lines = arguments->lines;
 	r = journal_read(&query, on_entry, &show);
-	if (r < 0) {
-		complain("cannot read the journal: %s", strerror(-r));
-		return EXIT_FAILED;
-	}
+	if (r < 0)
+		return verb_end_of_journal(r);
 	if (table && show.shown)
 		scols_print_table(table);
 	else if (table)

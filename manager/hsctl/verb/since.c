@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hsctl/bundle/since.h"
+#include "hsctl/verb/since.h"
 
 #include <errno.h>
 
@@ -11,6 +11,8 @@ int since_parse(const char *text, time_t now, uint64_t *ret_seconds)
 	static const char *const forms[] = {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"};
 	uint64_t usec;
 
+	if (*text == '@')
+		return parse_unsigned(text + 1, 0, (uint64_t)now, ret_seconds) < 0 ? -EINVAL : 0;
 	if (!parse_span(text, &usec) && usec / USEC_PER_SEC <= (uint64_t)now) {
 		*ret_seconds = (uint64_t)now - usec / USEC_PER_SEC;
 		return 0;
