@@ -337,6 +337,19 @@ static int follow_on(sd_journal *journal, each_fn each, void *userdata)
 	return r;
 }
 
+/* Whether nobody could read any: others may only not be ours to read. */
+static bool is_missing(sd_journal *journal)
+{
+	static const char *const folders[] = {"/run/log/journal", "/var/log/journal"};
+
+	if (sd_journal_has_runtime_files(journal) || sd_journal_has_persistent_files(journal))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		if (geteuid() && !access(folders[i], F_OK))
+			return false;
+	return true;
+}
+
 int journal_read(const struct journal_query *query, each_fn each, void *userdata)
 {
 	sd_journal *journal = NULL;
@@ -344,7 +357,7 @@ int journal_read(const struct journal_query *query, each_fn each, void *userdata
 
 	if (r < 0)
 		return r;
-	r = add_matches(journal, query);
+	r = is_missing(journal) ? -ENOMEDIUM : add_matches(journal, query);
 	if (r >= 0)
 		r = seek(journal, query);
 	if (r >= 0)

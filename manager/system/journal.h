@@ -116,6 +116,7 @@ struct journal_query {
 /*
  * Calls `each` for our entries that the query asks for, oldest first. With `follow` it then waits
  * for more until `each` returns non-zero, which is returned, or a signal arrives (-EINTR).
+ * -ENOMEDIUM: there is no journal on this machine.
  */
 int journal_read(const struct journal_query *query,
 		 int (*each)(const struct journal_entry *entry, void *userdata), void *userdata);

@@ -39,3 +39,18 @@ last() { hs history app --json -n 1 | jq -r "$1"; }
 	[[ $output == *'nothing was done yet'* ]]
 	run -2 hs history app extra
 }
+
+@test "where there is no journal that is said, and what to do" {
+	local units=(systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket)
+	inside systemctl mask --runtime --now "${units[@]}"
+	inside rm -rf /run/log/journal /var/log/journal
+	run -1 --separate-stderr hs history app
+	[[ -z $output && $stderr == *'there is no journal on this machine'*'systemctl status systemd-journald'* ]]
+	run -1 --separate-stderr hs events app --json
+	[[ -z $output && $stderr == *'there is no journal on this machine'* ]]
+	run -1 hs events -f
+	run -0 hs report app --output=/root/without.tar
+	[[ $output == *'app/history.json: '*'there is no journal on this machine'* ]]
+	inside systemctl unmask --runtime "${units[@]}"
+	inside systemctl start "${units[@]}"
+}

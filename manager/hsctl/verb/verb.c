@@ -56,7 +56,12 @@ int verb_end_of_journal(int r)
 {
 	if (r >= 0 || r == -EINTR || r == -EPIPE)
 		return EXIT_DONE;
-	complain("cannot read the journal: %s", strerror(-r));
+	if (r == -ENOMEDIUM)
+		complain("there is no journal on this machine, so nothing is known of what was: "
+			 "see that systemd-journald runs (systemctl status systemd-journald), and "
+			 "that Storage= in journald.conf(5) is not none");
+	else
+		complain("cannot read the journal: %s", strerror(-r));
 	return EXIT_FAILED;
 }
 
