@@ -105,7 +105,9 @@ static int bus_method_describe_manager(sd_bus_message *m, void *userdata, sd_bus
 		.version = HS_VERSION,
 		.started_usec = manager->started_usec,
 		.starts = manager->starts,
-		.longest_turn_usec = manager->longest_turn_usec,
+		.turns = manager->turns.n,
+		.busy_usec = manager->turns.busy_usec,
+		.longest_turn_usec = manager->turns.longest_usec,
 		.n_services = manager->n_services,
 		.n_missing = manager->n_missing,
 	};

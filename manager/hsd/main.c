@@ -192,7 +192,7 @@ static int run(struct manager_options *options)
 		r = tell_ready(event, &start);
 	}
 	if (r >= 0) {
-		r = turns_loop(event, options->debug, &manager->longest_turn_usec);
+		r = turns_loop(event, options->debug, &manager->turns);
 		(void)notify_send("STOPPING=1", -1);
 	}
 	sd_event_source_disable_unref(start.source);

@@ -2,6 +2,7 @@
 /* The composition root: event loop, bus, accounting, services. */
 #pragma once
 
+#include "hsd/turns.h"
 #include "service/keep/nudging.h"
 #include "service/service.h"
 #include "util/macro.h"
@@ -29,10 +30,10 @@ struct manager {
 	struct door *door; /* NULL: there is the bus alone */
 	struct workers *workers;
 	/* for monitoring */
-	uint64_t starts;	    /* how often hsd was started, this time among them */
-	uint64_t started_usec;	    /* CLOCK_REALTIME */
-	uint64_t longest_turn_usec; /* see hsd/turns.h */
-	bool nudge;		    /* see service/keep/nudging.h */
+	uint64_t starts;       /* how often hsd was started, this time among them */
+	uint64_t started_usec; /* CLOCK_REALTIME */
+	struct turns turns;
+	bool nudge; /* see service/keep/nudging.h */
 	uint64_t next_revisit;
 	struct nudging_test *nudging_test;
 };

@@ -45,19 +45,21 @@ static void tell_turn(const struct moment *begun, const struct moment *ended)
 			took, waited);
 }
 
-static int turn(sd_event *event, int schedstat, uint64_t *longest_usec)
+static int turn(sd_event *event, int schedstat, struct turns *turns)
 {
 	struct moment begun = look(schedstat), ended;
 	int r = sd_event_dispatch(event);
 
 	ended = look(schedstat);
-	*longest_usec = MAX(*longest_usec, ended.now - begun.now);
+	turns->n++;
+	turns->busy_usec += ended.now - begun.now;
+	turns->longest_usec = MAX(turns->longest_usec, ended.now - begun.now);
 	if (schedstat >= 0)
 		tell_turn(&begun, &ended);
 	return r;
 }
 
-int turns_loop(sd_event *event, bool tell, uint64_t *longest_usec)
+int turns_loop(sd_event *event, bool tell, struct turns *turns)
 {
 	_cleanup_(close_fdp) int schedstat =
 		tell ? open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC) : -1;
@@ -68,7 +70,7 @@ int turns_loop(sd_event *event, bool tell, uint64_t *longest_usec)
 		if (!r)
 			r = sd_event_wait(event, UINT64_MAX);
 		if (r > 0)
-			r = turn(event, schedstat, longest_usec);
+			r = turn(event, schedstat, turns);
 	}
 	if (r >= 0)
 		r = sd_event_get_exit_code(event, &code);

@@ -22,8 +22,10 @@ counted() { hs metrics | value "$1"; }
 is_up() { [[ $(counted hotstandby_up) == 1 ]]; }
 switched='hotstandby_changes_total{service="app",verb="switchover",outcome="done"}'
 
-# counters: each with its value, in order
-counters() { hs metrics "$@" | awk '/^hotstandby_[a-z_]*(_total|_bucket|_count|_sum)[{ ]/' | sort; }
+# counters: each with its value, in order; those of hsd's loop begin with it
+counters() {
+	hs metrics "$@" | awk '/^hotstandby_[a-z_]*(_total|_bucket|_count|_sum)[{ ]/ && !/^hotstandby_manager_(turns|busy)/' | sort
+}
 
 # none_lower BEFORE AFTER: no counter of BEFORE is missing or lower
 none_lower() {
@@ -72,7 +74,12 @@ none_lower() {
 	(($(value 'hotstandby_slot_opened_total{service="app",slot="0"}' <<<"$metrics") >= 1))
 	[[ $(hs metrics --json | jq -c '[.up, .manager.services, .services[0].service]') == '[true,1,"app"]' ]]
 	[[ $metrics == *'hotstandby_build_info{version="'* ]]
-	awk -v longest="$(value hotstandby_manager_longest_turn_seconds <<<"$metrics")" 'BEGIN { exit !(longest > 0) }'
+	awk -v turns="$(value hotstandby_manager_turns_total <<<"$metrics")" \
+		-v busy="$(value hotstandby_manager_busy_seconds_total <<<"$metrics")" \
+		-v longest="$(value hotstandby_manager_longest_turn_seconds <<<"$metrics")" \
+		'BEGIN { exit !(longest > 0 && busy >= longest && busy <= turns * longest) }'
+	(($(counted hotstandby_manager_turns_total) > $(value hotstandby_manager_turns_total <<<"$metrics")))
+	[[ $(value 'hotstandby_slot_state_since_timestamp_seconds{service="app",slot="0"}' <<<"$metrics") == 1[0-9]* ]]
 }
 
 @test "weights and shares are those of the table, and of no other policy" {

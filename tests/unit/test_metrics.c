@@ -113,6 +113,7 @@ static const char one_service[] =
 	"\"listeners\":[{\"protocol\":\"udp\",\"address\":\"0.0.0.0:53\"}],"
 	"\"slots\":["
 	"{\"slot\":0,\"role\":\"active\",\"state\":\"ready\",\"health\":\"unhealthy\","
+	"\"since\":\"2026-01-31T12:00:01.500Z\","
 	"\"weight\":50,\"share\":0.125,\"connections\":null,\"chosen\":12,\"stalled_ms\":2500,"
 	"\"outdated\":{\"files\":1,"
 	"\"since\":\"2026-01-31T12:00:00.000Z\"},"
@@ -149,6 +150,8 @@ static void test_service(void **state)
 		"hotstandby_up 1",
 		"hotstandby_build_info{version=\"0.1\"} 1",
 		"hotstandby_manager_starts_total 4",
+		"hotstandby_manager_turns_total 70",
+		"hotstandby_manager_busy_seconds_total 1.5",
 		"hotstandby_manager_longest_turn_seconds 0.012",
 		"hotstandby_service_info{service=\"app\",policy=\"standby\",failover=\"auto\","
 		"intake=\"own\",exclusive=\"no\"} 1",
@@ -181,6 +184,8 @@ static void test_service(void **state)
 		"hotstandby_slot_datagrams_total{service=\"app\",slot=\"0\"} 12",
 		"hotstandby_slot_weight_ratio{service=\"app\",slot=\"0\"} 0.5",
 		"hotstandby_slot_share_ratio{service=\"app\",slot=\"0\"} 0.125",
+		"hotstandby_slot_state_since_timestamp_seconds{service=\"app\",slot=\"0\"} "
+		"1769860801.5",
 		"hotstandby_slot_stalled_seconds{service=\"app\",slot=\"0\"} 2.5",
 		"hotstandby_slot_stalled_seconds{service=\"app\",slot=\"1\"} 0",
 		"hotstandby_slot_outdated{service=\"app\",slot=\"0\"} 1",
@@ -190,8 +195,11 @@ static void test_service(void **state)
 		"hotstandby_slot_problem{service=\"app\",slot=\"1\"} 1",
 		"# EOF",
 	};
-	_cleanup_(freep) char *text = render(
-		true, "{\"version\":\"0.1\",\"starts\":4,\"longest_turn_us\":12000}", one_service);
+	_cleanup_(freep) char *text =
+		render(true,
+		       "{\"version\":\"0.1\",\"starts\":4,\"turns\":70,\"busy_us\":1500000,"
+		       "\"longest_turn_us\":12000}",
+		       one_service);
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
@@ -212,6 +220,8 @@ static void test_unknown(void **state)
 		"hotstandby_change_duration_seconds_bucket{service=\"app\",verb=\"drain\"",
 		"hotstandby_build_info",
 		"hotstandby_manager_starts",
+		"hotstandby_manager_turns",
+		"hotstandby_manager_busy",
 	};
 	_cleanup_(freep) char *text = render(true, "null", one_service);
 

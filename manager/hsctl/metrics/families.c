@@ -18,6 +18,10 @@
 	{                                                      \
 		"hotstandby_" name, METRIC_COUNTER, NULL, help \
 	}
+#define COUNTER_UNIT(name, unit, help)                                  \
+	{                                                               \
+		"hotstandby_" name "_" unit, METRIC_COUNTER, unit, help \
+	}
 #define OF(key, source)		      key, NULL, FAMILY_##source, 0
 #define IN(in, key, source)	      key, in, FAMILY_##source, 0
 #define SCALED(key, source, scale_by) key, NULL, FAMILY_##source, scale_by
@@ -28,6 +32,11 @@ const struct family families_of_manager[] = {
 	{COUNTER("manager_starts",
 		 "How often hsd was started since it was last stopped on purpose."),
 	 OF("starts", NUMBER)},
+	{COUNTER("manager_turns", "Turns of hsd's event loop since hsd began."),
+	 OF("turns", NUMBER)},
+	{COUNTER_UNIT("manager_busy", "seconds",
+		      "How long hsd's event loop was busy with them, since hsd began."),
+	 SCALED("busy_us", NUMBER, USEC_PER_SEC)},
 	{UNIT("manager_longest_turn", "seconds",
 	      "The longest that hsd's event loop was busy at a stretch since hsd began."),
 	 SCALED("longest_turn_us", NUMBER, USEC_PER_SEC)},
@@ -108,7 +117,7 @@ const struct family families_of_service[] = {
 };
 
 const struct family families_of_slot[] = {
-	{UNIT("slot_start_time", "seconds",
+	{UNIT("slot_state_since_timestamp", "seconds",
 	      "When the state of the unit last changed, in Unix time."),
 	 OF("since", TIME)},
 	{GAUGE("slot_sockets", "Listening sockets that can be chosen."), OF("sockets", NUMBER)},

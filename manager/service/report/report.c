@@ -471,6 +471,8 @@ json_object *report_manager(const struct manager_report *report)
 	add_text(object, "version", report->version);
 	add_time(object, "started", report->started_usec);
 	add_number(object, "starts", report->starts);
+	add_number(object, "turns", report->turns);
+	add_number(object, "busy_us", report->busy_usec);
 	add_number(object, "longest_turn_us", report->longest_turn_usec);
 	add_number(object, "services", report->n_services);
 	add_number(object, "missing", report->n_missing);

@@ -111,7 +111,8 @@ struct manager_report {
 	const char *version;
 	uint64_t started_usec; /* CLOCK_REALTIME */
 	uint64_t starts;       /* see system/startlog.h */
-	uint64_t longest_turn_usec;
+	/* of its event loop, since it began */
+	uint64_t turns, busy_usec, longest_turn_usec;
 	size_t n_services, n_missing; /* that it manages; configured, and could not be taken up */
 };
 json_object *report_manager(const struct manager_report *report);
