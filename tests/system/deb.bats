@@ -76,3 +76,63 @@ refuses() {
 	inside dpkg --no-triggers --purge hotstandby
 	run ! inside test -e $pins
 }
+
+@test "a package that was removed is purged while one that make installed is at work: settings and pins stay, and it says so" {
+	installed
+	inside systemctl enable hsd
+	inside dpkg --no-triggers --remove hotstandby
+	run ! inside systemctl --quiet is-active hsd
+	container_install "$rig" BUILD="${BUILD:-build}"
+	inside systemctl start hsd
+	own_service app 9311
+	up app
+	hold 9311 3
+	run -0 inside dpkg --no-triggers --purge hotstandby
+	[[ $output == *'stays, for it is'*'hsctl disable app@.service'*'systemctl stop hsd'* ]]
+	inside test -d $pins/app -a -e /etc/hotstandby/app.conf
+	inside systemctl --quiet is-enabled hsd
+	hs switchover app --drain=0
+	ask_again
+	[[ $held == '0 0 0' ]]
+	let_go
+	# the same again, with nothing but hsd: neither a service nor a front
+	down app
+	installed
+	inside systemctl stop hsd
+	inside dpkg --no-triggers --remove hotstandby
+	container_install "$rig" BUILD="${BUILD:-build}"
+	inside systemctl start hsd
+	inside mkdir -p /etc/hotstandby
+	run -0 inside dpkg --no-triggers --purge hotstandby
+	[[ $output == *'systemctl stop hsd'* ]]
+	inside test -d /etc/hotstandby
+	inside systemctl disable --now hsd
+	inside make -s -C "$top" BUILD="${BUILD:-build}" uninstall
+	inside rm -r /etc/hotstandby
+}
+
+# into_chroot: a copy of the machine, which sees the machine's /sys, /run and /proc
+into_chroot() {
+	inside sh -ec 'mkdir -p /run/room/upper /run/room/work /run/room/root
+		mount -t overlay -o lowerdir=/,upperdir=/run/room/upper,workdir=/run/room/work room /run/room/root
+		for folder in sys run proc; do mount --rbind /$folder /run/room/root/$folder; done'
+}
+leave_chroot() { inside sh -ec 'umount --recursive /run/room/root; rm -rf /run/room'; }
+
+@test "purged in a chroot that has the machine's /sys and /run: what is pinned on the machine stays" {
+	installed
+	own_service app 9312
+	up app
+	into_chroot || skip 'the file system of this machine is one over others already'
+	# there no service is under it
+	inside chroot /run/room/root sh -c 'rm -r /etc/systemd/system/app@.service.d /etc/hotstandby/app.conf'
+	run -0 inside chroot /run/room/root dpkg --no-triggers --purge hotstandby
+	run ! inside chroot /run/room/root test -e /usr/sbin/hsd -o -e /etc/hotstandby
+	leave_chroot
+	inside test -d $pins/app
+	inside systemctl --quiet is-active hsd
+	hs switchover app --drain=0
+	down app
+	inside dpkg --no-triggers --purge hotstandby
+	run ! inside test -e $pins
+}
