@@ -2,19 +2,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The package of Debian in its whole life on this release: installed, upgraded under load, refused to go while it is in
-# use, purged. What is in it is what make has made already; debian.bats builds it as a distribution does, and has other
-# releases.
-# Thorough: the machine is told of a package three times, and nothing else depends on packages.
+# use, purged, also where make has installed hotstandby before or since. What is in it is what make has made already;
+# debian.bats builds it as a distribution does, and has other releases.
+# Thorough: the machine is told of packages again and again, and nothing else depends on packages.
 # Built: by make, of this tree
 
 load lib/rig
 load lib/debian
+load lib/released
 
 setup_file() {
 	READY=yes "$top/scripts/package" deb "${BUILD:-build}" "$version" || return 1
 	container_start "$rig"
 	# to index the pages of the machine would take longer than all the rest
 	inside bash -c 'rm -rf /usr/share/man && mkdir /usr/share/man'
+	mkdir -p "$(container_root "$rig")$tools"
+	cp "$top"/tests/system/lib/*.py "$(container_root "$rig")$tools/"
 }
 
 @test "a package is installed, upgraded under load, and purged; nothing is lost, nothing left" {
@@ -77,6 +80,66 @@ refuses() {
 	run ! inside test -e $pins
 }
 
+# in_room COMMAND: in a copy of the machine, a chroot that sees the machine's /sys, /run and /proc
+in_room() {
+	# shellcheck disable=SC2016 # for the shell inside
+	inside unshare --mount --propagation private sh -ec 'mkdir -p /run/room/upper /run/room/work /run/room/root
+		mount -t overlay -o lowerdir=/,upperdir=/run/room/upper,workdir=/run/room/work room /run/room/root
+		for folder in sys run proc; do mount --rbind /$folder /run/room/root/$folder; done
+		chroot /run/room/root sh -ec "$1"' - "$1"
+}
+
+@test "purged in a chroot that has the machine's /sys and /run: what is pinned on the machine stays" {
+	in_room true || skip 'the file system of this machine is one over others already'
+	installed
+	own_service app 9312
+	up app
+	# there no service is under it
+	in_room 'rm -r /etc/systemd/system/app@.service.d /etc/hotstandby/app.conf; test -d /sys/fs/bpf/hotstandby/app
+		dpkg --no-triggers --purge hotstandby; test ! -e /usr/sbin/hsd -a ! -e /etc/hotstandby'
+	inside rm -r /run/room
+	inside test -d $pins/app
+	inside systemctl --quiet is-active hsd
+	hs switchover app --drain=0
+	down app
+	inside dpkg --no-triggers --purge hotstandby
+	run ! inside test -e $pins
+}
+
+files() { inside find /usr /etc /lib/systemd /var/lib/systemd/deb-systemd-helper-enabled -xdev ! -name ld.so.cache ! -type d | sort; }
+
+@test "over the release before, which make has installed: taken over under load, and purged; nothing is lost, nothing left" {
+	local before
+	released_build || skip 'the release before is not in this checkout'
+	bring_tests
+	cp "$(one_of "$top/${BUILD:-build}/deb-ready" hotstandby)" "$(container_root "$rig")/root/hotstandby.deb"
+	before=$(files)
+	inside make -s -C "$released" install
+	inside systemctl enable --now hsd
+	inside test -e /usr/lib/hotstandby/.made -a -e /usr/share/man/man8/hsd.8
+	[[ $(hs --version) == 'hsctl 0.1' ]]
+	run -0 inside env UPGRADE='dpkg --no-triggers --install /root/hotstandby.deb' NEEDRESTART_SUSPEND=1 /root/source/debian/tests/switchover
+	[[ $output == *'taken the place of what "make install" had installed'* ]]
+	say "$(grep '^# requests=' <<<"$output") in the package's own test"
+	[[ $(hs --version) == "hsctl $version" ]]
+	run ! inside test -e /usr/lib/hotstandby/.made -o -e /usr/share/man/man8/hsd.8
+	inside test -e /usr/share/man/man8/hsd.8.gz
+	inside dpkg --no-triggers --purge hotstandby
+	diff <(echo "$before") <(files)
+	run ! inside test -e $pins
+}
+
+@test "beside one below /usr/local, which stays in force, it says so, and how to change over" {
+	inside mkdir -p /usr/local/lib/systemd/system
+	inside touch /usr/local/lib/systemd/system/hsd.service
+	run -0 installed
+	[[ $output == *'make install PREFIX=/usr/local'*'stays in force'* ]]
+	inside rm /usr/local/lib/systemd/system/hsd.service
+	inside systemctl daemon-reload
+	inside dpkg --no-triggers --purge hotstandby
+}
+
+# The last: the state of links that systemd has of it is left then.
 @test "a package that was removed is purged while one that make installed is at work: settings and pins stay, and it says so" {
 	installed
 	inside systemctl enable hsd
@@ -88,7 +151,7 @@ refuses() {
 	up app
 	hold 9311 3
 	run -0 inside dpkg --no-triggers --purge hotstandby
-	[[ $output == *'stays, for it is'*'hsctl disable app@.service'*'systemctl stop hsd'* ]]
+	[[ $output == *'none of'*'hsctl disable app@.service'*'systemctl stop hsd'* ]]
 	inside test -d $pins/app -a -e /etc/hotstandby/app.conf
 	inside systemctl --quiet is-enabled hsd
 	hs switchover app --drain=0
@@ -108,31 +171,4 @@ refuses() {
 	inside test -d /etc/hotstandby
 	inside systemctl disable --now hsd
 	inside make -s -C "$top" BUILD="${BUILD:-build}" uninstall
-	inside rm -r /etc/hotstandby
-}
-
-# into_chroot: a copy of the machine, which sees the machine's /sys, /run and /proc
-into_chroot() {
-	inside sh -ec 'mkdir -p /run/room/upper /run/room/work /run/room/root
-		mount -t overlay -o lowerdir=/,upperdir=/run/room/upper,workdir=/run/room/work room /run/room/root
-		for folder in sys run proc; do mount --rbind /$folder /run/room/root/$folder; done'
-}
-leave_chroot() { inside sh -ec 'umount --recursive /run/room/root; rm -rf /run/room'; }
-
-@test "purged in a chroot that has the machine's /sys and /run: what is pinned on the machine stays" {
-	installed
-	own_service app 9312
-	up app
-	into_chroot || skip 'the file system of this machine is one over others already'
-	# there no service is under it
-	inside chroot /run/room/root sh -c 'rm -r /etc/systemd/system/app@.service.d /etc/hotstandby/app.conf'
-	run -0 inside chroot /run/room/root dpkg --no-triggers --purge hotstandby
-	run ! inside chroot /run/room/root test -e /usr/sbin/hsd -o -e /etc/hotstandby
-	leave_chroot
-	inside test -d $pins/app
-	inside systemctl --quiet is-active hsd
-	hs switchover app --drain=0
-	down app
-	inside dpkg --no-triggers --purge hotstandby
-	run ! inside test -e $pins
 }

@@ -24,14 +24,22 @@ renamed() {
 	rm -rf "$work"
 }
 
-# bring FOLDER: the packages in it, a newer one, and what is run in an installed system
+# bring_tests: what is run in an installed system
+bring_tests() {
+	local work
+	# shellcheck disable=SC2154 # of lib/rig
+	work=$(container_root "$rig")/root/source
+	mkdir -p "$work/debian" "$work/tests/system/lib"
+	cp -r "$top/debian/tests" "$work/debian/"
+	cp "$top/tests/system/lib/load.lua" "$work/tests/system/lib/"
+}
+
+# bring FOLDER: the packages in it, an older one and a newer one, and the tests
 bring() {
 	local root work=/root/source
-	# shellcheck disable=SC2154 # of lib/rig
 	root=$(container_root "$rig")
-	mkdir -p "$root$work/debian" "$root$work/tests/system/lib" "$root$work/new"
-	cp -r "$top/debian/tests" "$root$work/debian/"
-	cp "$top/tests/system/lib/load.lua" "$root$work/tests/system/lib/"
+	bring_tests
+	mkdir -p "$root$work/new"
 	cp "$1"/*.deb "$root$work/"
 	renamed "$(one_of "$1" hotstandby)" 0.1 "$root$work/old"
 	renamed "$(one_of "$1" hotstandby-exporter)" 0.1 "$root$work/old"
