@@ -90,6 +90,39 @@ plainly() {
 	done
 }
 
+# rpm_ ARGUMENT...: as where it is the machine's own
+rpm_() { inside rpm --force-debian --nodeps "$@"; }
+
+@test "packages for rpm: at work once installed, upgraded, refused to go for a service and for a front, and gone wholly" {
+	local pid
+	[[ -d $top/$made/rpm ]] || make -s -C "$top" BUILD="$made" rpm
+	container_start "$rig"
+	cp "$top/$made/rpm"/hotstandby{,-exporter}-"$version"-*."$(uname -m).rpm" "$(container_root "$rig")/root/"
+	inside bash -c 'rpm --force-debian --nodeps --install /root/hotstandby-*.rpm'
+	inside systemctl --quiet is-enabled hsd hotstandby-exporter.socket
+	wait_for 5 inside systemctl --quiet is-active hsd
+	inside curl -sSf http://127.0.0.1:9960/metrics | grep -q '^# EOF'
+	own_service app 9321
+	up app
+	pid=$(main_pid hsd)
+	inside bash -c 'rpm --force-debian --nodeps --upgrade --replacepkgs /root/hotstandby-*.rpm'
+	wait_for 5 is_new hsd "$pid"
+	wait_for 10 is_ready app
+
+	run ! rpm_ --erase hotstandby
+	[[ $output == *'hsctl disable app@.service'* ]]
+	hs disable app@.service
+	printf '[Front]\nAddress=198.51.100.10\nPorts=80/tcp\nHost=10.9.0.11\n' | write /etc/hotstandby/web.conf
+	run ! rpm_ --erase hotstandby
+	[[ $output == *'hsctl disable web'* ]]
+	inside rm /etc/hotstandby/web.conf
+	rpm_ --erase hotstandby-exporter hotstandby
+	run ! inside sh -c 'test -e /usr/sbin/hsd || test -e /usr/lib/hotstandby || getent passwd hotstandby-exporter'
+	run ! inside test -e $pins
+	run ! inside systemctl --quiet is-active hsd
+	container_stop "$rig"
+}
+
 @test "make dist: twice the same bytes, with what is committed and nothing else" {
 	git -C "$top" rev-parse --git-dir >/dev/null 2>&1 || skip 'this is no checkout of git'
 	local one=$BATS_TEST_TMPDIR/one two=$BATS_TEST_TMPDIR/two
