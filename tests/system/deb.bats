@@ -139,6 +139,18 @@ files() { inside find /usr /etc /lib/systemd /var/lib/systemd/deb-systemd-helper
 	inside dpkg --no-triggers --purge hotstandby
 }
 
+@test "autopkgtest runs the packages' own tests: switchover, upgrade and removal" {
+	local root
+	bring_tests
+	root=$(container_root "$rig")
+	mkdir -p "$root/root/debs"
+	cp "$top/${BUILD:-build}/deb-ready"/*.deb "$root/root/debs/"
+	# the container is the machine of its own that they want
+	run -0 inside bash -c 'NEEDRESTART_SUSPEND=1 autopkgtest --no-built-binaries --ignore-restrictions=isolation-machine,breaks-testbed \
+		/root/debs/*.deb /root/source/ -- null'
+	[[ $output == *'switchover '*PASS*'removal '*PASS* ]]
+}
+
 # The last: the state of links that systemd has of it is left then.
 @test "a package that was removed is purged while one that make installed is at work: settings and pins stay, and it says so" {
 	installed

@@ -29,8 +29,8 @@ bring_tests() {
 	local work
 	# shellcheck disable=SC2154 # of lib/rig
 	work=$(container_root "$rig")/root/source
-	mkdir -p "$work/debian" "$work/tests/system/lib"
-	cp -r "$top/debian/tests" "$work/debian/"
+	mkdir -p "$work/tests/system/lib"
+	cp -r "$top/debian" "$work/"
 	cp "$top/tests/system/lib/load.lua" "$work/tests/system/lib/"
 }
 
