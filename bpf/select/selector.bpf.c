@@ -109,24 +109,6 @@ __noinline int hs_trace_tcp(struct sk_reuseport_md *md, __u64 word, __u32 choice
 		      : trace(&ends, HS_SLOT_NONE, 0, word, choice);
 }
 
-static __always_inline void on_chosen(struct sk_reuseport_md *md, __u64 word, __u32 choice)
-{
-	if (is_traced(word))
-		hs_trace_tcp(md, word, choice);
-}
-
-static __always_inline void on_selected(struct sk_reuseport_md *md, struct bpf_sock *moving,
-					const struct hs_flow *flow, __u64 word, __u32 choice)
-{
-	__u32 slot = choice & 0xff;
-
-	if (moving)
-		on_migrated(md, moving, flow, word, slot);
-	else
-		count_chosen(slot);
-	on_chosen(md, word, choice);
-}
-
 static __always_inline struct hs_flow flow_of(struct sk_reuseport_md *md, struct bpf_sock *moving)
 {
 	struct hs_flow flow = {.hash = md->hash};
@@ -140,12 +122,42 @@ static __always_inline struct hs_flow flow_of(struct sk_reuseport_md *md, struct
 	return flow;
 }
 
+/* Hands the flow to a socket, if there is any. Returns to which slot and why, HS_CHOICE(). */
+static __always_inline __u32 choose(struct sk_reuseport_md *md, struct bpf_sock *moving,
+				    struct hs_control *control, struct hs_shards *shards,
+				    __u64 word, struct hs_flow *flow)
+{
+	__u32 slot = hs_try_preview(md, moving, flow, control), wanted, got, places;
+
+	if (slot == HS_SLOT_REFUSED)
+		return HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_REFUSED);
+	if (slot < HS_SLOTS_MAX)
+		return HS_CHOICE_BY(slot, HS_WHY_PREVIEW);
+	/* on purpose, so no fall-through; where there is no park it is as if it had not been said
+	 */
+	if (hs_word_flags(word) & HS_FLAG_PARK_ALL && !hs_try_slot(md, HS_SLOT_PARK, flow->hash))
+		return HS_CHOICE_BY(HS_SLOT_PARK, HS_WHY_PARK_ALL);
+	places = hs_places(md, moving, control, word, flow, shards, 0);
+	wanted = places & 0xff;
+	/* clang 19 else proves the bound by another register, which the verifier does not follow */
+	barrier_var(wanted);
+	if (wanted < HS_SLOTS_MAX &&
+	    !try_shard(md, wanted, hs_pick_shard(shards->live[wanted], flow->hash)))
+		return HS_CHOICE(wanted, places);
+	got = hs_fall_through(md, word, places, flow->hash);
+	if (got != wanted) {
+		count_fall(got);
+		tell_fall(shards, flow, word, wanted, got);
+	}
+	return HS_CHOICE(got, places);
+}
+
 SEC("sk_reuseport/migrate")
 int hs_select(struct sk_reuseport_md *md)
 {
 	struct bpf_sock *moving =
 		md->migrating_sk; /* once: the verifier tracks this very register */
-	__u32 zero = 0, wanted, got, slot, places;
+	__u32 zero = 0, slot, choice;
 	struct hs_control *control = bpf_map_lookup_elem(&hs_control, &zero);
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 	struct hs_flow flow;
@@ -155,40 +167,18 @@ int hs_select(struct sk_reuseport_md *md)
 		return SK_PASS;
 	word = *(volatile __u64 *)&control->word;
 	flow = flow_of(md, moving);
-	slot = hs_try_preview(md, moving, &flow, control);
-	if (slot == HS_SLOT_REFUSED) {
-		on_chosen(md, word, HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_REFUSED));
-		return SK_DROP;
+	choice = choose(md, moving, control, shards, word, &flow);
+	slot = choice & 0xff;
+	barrier_var(slot);
+	if (slot < HS_PLACES_MAX) {
+		if (moving)
+			on_migrated(md, moving, &flow, word, slot);
+		else
+			count_chosen(slot);
 	}
-	if (slot < HS_SLOTS_MAX) {
-		on_selected(md, moving, &flow, word, HS_CHOICE_BY(slot, HS_WHY_PREVIEW));
-		return SK_PASS;
-	}
-	/* on purpose, so no fall-through; where there is no park it is as if it had not been said
-	 */
-	if (hs_word_flags(word) & HS_FLAG_PARK_ALL && !hs_try_slot(md, HS_SLOT_PARK, flow.hash)) {
-		on_selected(md, moving, &flow, word, HS_CHOICE_BY(HS_SLOT_PARK, HS_WHY_PARK_ALL));
-		return SK_PASS;
-	}
-	places = hs_places(md, moving, control, word, &flow, shards, 0);
-	wanted = places & 0xff;
-	/* clang 19 else proves the bound by another register, which the verifier does not follow */
-	barrier_var(wanted);
-	if (wanted < HS_SLOTS_MAX &&
-	    !try_shard(md, wanted, hs_pick_shard(shards->live[wanted], flow.hash))) {
-		on_selected(md, moving, &flow, word, HS_CHOICE(wanted, places));
-		return SK_PASS;
-	}
-	got = hs_fall_through(md, word, places, flow.hash);
-	if (got != wanted) {
-		count_fall(got);
-		tell_fall(shards, &flow, word, wanted, got);
-	}
-	if (got < HS_PLACES_MAX)
-		on_selected(md, moving, &flow, word, HS_CHOICE(got, places));
-	else
-		on_chosen(md, word, HS_CHOICE(got, places));
-	return SK_PASS;
+	if (is_traced(word))
+		hs_trace_tcp(md, word, choice);
+	return choice == HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_REFUSED) ? SK_DROP : SK_PASS;
 }
 
 char _license[] SEC("license") = "GPL";
