@@ -20,6 +20,13 @@ struct {
 	__type(value, struct hs_control);
 } hs_control SEC(".maps");
 
+static __always_inline struct hs_control *the_control(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&hs_control, &zero);
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, HS_COUNTERS_MAX);

@@ -65,13 +65,6 @@ struct passage {
 	__u8 pad;
 };
 
-static __always_inline struct hs_control *the_control(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&hs_control, &zero);
-}
-
 #define count_here(field)                                            \
 	do {                                                         \
 		struct hs_front_counts *its_counts = front_counts(); \

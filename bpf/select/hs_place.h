@@ -8,6 +8,8 @@
 #include "hs_preview.h"
 #include "hs_table.h"
 
+int hs_hashed(__u64 key, __u32 hash);
+
 /* The client's address, in numbers: bytes that are written one by one and read as words would have
  * to wait for one another. 0 when it could be read. */
 static __always_inline int client_of(struct sk_reuseport_md *md, struct bpf_sock *moving,
@@ -83,6 +85,15 @@ static __always_inline __u32 places_by_table(struct sk_reuseport_md *md, struct 
 	return places;
 }
 
+/* Under HS_POLICY_HASH without a table. */
+__noinline int hs_hashed(__u64 key, __u32 hash)
+{
+	__u32 zero = 0;
+	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
+
+	return shards ? (int)hs_hash_slot(key, hash, hs_ready_slots(shards)) : HS_SLOT_NONE;
+}
+
 /* Where the word wants the flow. `shards` is read under HS_POLICY_HASH without a table only. */
 static __always_inline __u32 hs_places(struct sk_reuseport_md *md, struct bpf_sock *moving,
 				       const struct hs_control *control, __u64 word,
@@ -95,8 +106,9 @@ static __always_inline __u32 hs_places(struct sk_reuseport_md *md, struct bpf_so
 		places = places_by_table(md, moving, control, word, flow, recall);
 		if ((places & 0xff) < HS_SLOTS_MAX)
 			return places;
+		return HS_PLACES((__u32)hs_hashed(control->hash_key, flow->hash), HS_SLOT_NONE);
 	}
 	if (control->canary_mode && hs_word_share(word))
-		hs_classify(md, moving, control, flow);
+		classify(md, flow);
 	return HS_PLACES(hs_wanted_slot(word, control->hash_key, flow, shards), HS_SLOT_NONE);
 }

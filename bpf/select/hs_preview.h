@@ -19,6 +19,9 @@
  */
 #define HS_SLOT_REFUSED 0xfe
 
+__u64 hs_classify(struct sk_reuseport_md *md);
+int hs_follow_rule(struct sk_reuseport_md *md, __u32 hash, int marked);
+
 /* Inode of the network namespace that this listener is in; 0 = the manager's own. */
 const volatile __u32 hs_netns = 0;
 
@@ -115,47 +118,63 @@ static __always_inline struct hs_preview_rule *hs_preview_rule(struct sk_reusepo
 	return bpf_map_lookup_elem(&hs_preview, &key);
 }
 
-/* Apart, for the verifier adds up what the callers of the slow paths have on the stack. */
-static __noinline int hs_classify(struct sk_reuseport_md *md, struct bpf_sock *moving,
-				  const struct hs_control *control, struct hs_flow *flow)
-{
-	struct hs_preview_key key = {};
+/* What hs_classify() has found out, as a number, which is all that such a function may give. */
+#define HS_CLASS_LEFT_OUT  (1ULL << 32)
+#define HS_CLASS_BY_CLIENT (1ULL << 33)
 
-	if (hs_ends(md, moving, &key))
-		flow->left_out = 1; /* an address that cannot be read */
-	else
-		hs_classify_client(control, key.source, flow);
-	return 0;
+__noinline __u64 hs_classify(struct sk_reuseport_md *md)
+{
+	struct hs_control *control = the_control();
+	struct hs_preview_key key = {};
+	struct hs_flow flow = {};
+
+	if (!md || !control || hs_ends(md, md->migrating_sk, &key))
+		return HS_CLASS_LEFT_OUT; /* an address that cannot be read */
+	hs_classify_client(control, key.source, &flow);
+	return flow.client | (flow.left_out ? HS_CLASS_LEFT_OUT : 0) |
+	       (flow.by_client ? HS_CLASS_BY_CLIENT : 0);
+}
+
+static __always_inline void classify(struct sk_reuseport_md *md, struct hs_flow *flow)
+{
+	__u64 found = hs_classify(md);
+
+	flow->client = (__u32)found;
+	flow->left_out = !!(found & HS_CLASS_LEFT_OUT);
+	flow->by_client = !!(found & HS_CLASS_BY_CLIENT);
 }
 
 /* The slot that a preview rule sends this connection to, once it has been sent; HS_SLOT_REFUSED
  * when it is to go nowhere else; else HS_SLOT_NONE. */
-static __always_inline __u32 hs_follow_rule(struct sk_reuseport_md *md, struct bpf_sock *moving,
-					    const struct hs_flow *flow, int marked)
+__noinline int hs_follow_rule(struct sk_reuseport_md *md, __u32 hash, int marked)
 {
-	struct hs_preview_rule *rule = hs_preview_rule(md, moving, marked);
 	struct hs_service_counters *service = service_counters();
+	struct hs_preview_rule *rule;
 	__u32 slot;
 
-	if (!rule || !service)
+	if (!md || !service)
+		return HS_SLOT_NONE;
+	rule = hs_preview_rule(md, md->migrating_sk, marked);
+	if (!rule)
 		return HS_SLOT_NONE;
 	slot = rule->slot;
 	if (slot < HS_SLOTS_MAX &&
-	    (!hs_try_slot(md, slot, flow->hash) || (rule->aside && !hs_try_aside(md, slot)))) {
+	    (!hs_try_slot(md, slot, hash) || (rule->aside && !hs_try_aside(md, slot)))) {
 		hs_count(rule->hits);
 		hs_count(service->previewed);
-		return slot;
+		return (int)slot;
 	}
 	hs_count(rule->misses);
 	hs_count(service->preview_misses);
 	return rule->only ? HS_SLOT_REFUSED : HS_SLOT_NONE;
 }
 
-static __always_inline __u32 hs_try_preview(struct sk_reuseport_md *md, struct bpf_sock *moving,
-					    const struct hs_flow *flow,
+static __always_inline __u32 hs_try_preview(struct sk_reuseport_md *md, const struct hs_flow *flow,
 					    const struct hs_control *control)
 {
 	int marked = hs_is_marked(control->service_id, flow->sport);
 
-	return control->preview || marked ? hs_follow_rule(md, moving, flow, marked) : HS_SLOT_NONE;
+	if (!control->preview && !marked)
+		return HS_SLOT_NONE;
+	return (__u32)hs_follow_rule(md, flow->hash, marked);
 }

@@ -113,8 +113,8 @@ static __always_inline __u32 by_copy(struct hs_table *table, __u64 word,
 __noinline int hs_places_again(__u64 high, __u64 low, __u32 sport)
 {
 	const struct hs_client client = {.high = high, .low = low};
-	__u32 zero = 0, places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE), index;
-	struct hs_control *control = bpf_map_lookup_elem(&hs_control, &zero);
+	__u32 places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE), index;
+	struct hs_control *control = the_control();
 	struct hs_table *table = the_table();
 	__u64 word, read;
 

@@ -39,8 +39,7 @@ static __always_inline int note_move(struct bpf_sock *moving, __u32 from, __u32 
 {
 	struct hs_move move = {.from = (__u16)from, .to = (__u16)to}, *again;
 	__u64 cookie = bpf_get_socket_cookie(moving);
-	__u32 zero = 0;
-	struct hs_control *control = bpf_map_lookup_elem(&hs_control, &zero);
+	struct hs_control *control = the_control();
 
 	if (!control || !hs_accounted)
 		return -1;
@@ -127,7 +126,7 @@ static __always_inline __u32 choose(struct sk_reuseport_md *md, struct bpf_sock 
 				    struct hs_control *control, struct hs_shards *shards,
 				    __u64 word, struct hs_flow *flow)
 {
-	__u32 slot = hs_try_preview(md, moving, flow, control), wanted, got, places;
+	__u32 slot = hs_try_preview(md, flow, control), wanted, got, places;
 
 	if (slot == HS_SLOT_REFUSED)
 		return HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_REFUSED);
@@ -158,7 +157,7 @@ int hs_select(struct sk_reuseport_md *md)
 	struct bpf_sock *moving =
 		md->migrating_sk; /* once: the verifier tracks this very register */
 	__u32 zero = 0, slot, choice;
-	struct hs_control *control = bpf_map_lookup_elem(&hs_control, &zero);
+	struct hs_control *control = the_control();
 	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
 	struct hs_flow flow;
 	__u64 word;

@@ -46,13 +46,6 @@ const volatile __u32 hs_flow_mask = HS_FLOW_BUCKETS_MIN - 1;
 /* The tick (HS_FLOW_TICK_MASK) as it was read in this jiffy, and above it the jiffy. */
 __u64 hs_clock = 0;
 
-static __always_inline struct hs_control *the_control(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&hs_control, &zero);
-}
-
 static __always_inline struct hs_flow_bucket *bucket_of(__u64 mix)
 {
 	__u32 index = (__u32)mix & hs_flow_mask;
@@ -326,7 +319,7 @@ int hs_select_udp(struct sk_reuseport_md *md)
 		return SK_PASS;
 	flow = udp_flow_of(md);
 	/* not remembered: the next one with the same ends may be another's */
-	slot = hs_try_preview(md, NULL, &flow, control);
+	slot = hs_try_preview(md, &flow, control);
 	if (slot == HS_SLOT_REFUSED) {
 		on_chosen(md, control, HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_REFUSED));
 		return SK_DROP;
