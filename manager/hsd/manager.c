@@ -16,6 +16,7 @@
 #include "hsd/polkit.h"
 #include "plane/act/force.h"
 #include "plane/bpf/accounting.h"
+#include "plane/bpf/pins.h"
 #include "plane/kernel/diag.h"
 #include "service/slot/adoption.h"
 #include "service/slot/instance.h"
@@ -430,6 +431,9 @@ int manager_new(sd_event *event, const struct manager_options *options,
 	manager->host.next_revisit = &manager->next_revisit;
 	manager->started_usec = now_real_usec();
 	r = open_context(manager, options, problem);
+	/* accounting, without which little can be done, was worth a wait. From here on the loop
+	 * stands still for nobody's lock: see service/later.h */
+	pins_set_waiting(false);
 	if (!r)
 		r = open_watches(manager, problem);
 	if (r < 0)
@@ -472,6 +476,7 @@ struct manager *manager_free(struct manager *manager)
 	workers_free(manager->workers);
 	nudging_test_free(manager->nudging_test);
 	accounting_free(manager->host.accounting);
+	pins_set_waiting(true);
 	/* with services, pins outlive us on purpose */
 	if (unused)
 		accounting_drop_unused();

@@ -24,6 +24,7 @@ struct fastpath;
 struct hang;
 struct health_watch;
 struct instance;
+struct later;
 struct nudging;
 struct outdated_slots;
 struct park;
@@ -108,7 +109,8 @@ struct service {
 	struct roles *roles;
 	struct health_watch *health;
 	struct slot_health verdicts[HS_SLOTS_MAX]; /* of health; the reasons are its own */
-	unsigned ruled;		     /* parts that have preview rules for now, but for the probes */
+	struct later *laters;			   /* what waits for a lock; see service/later.h */
+	unsigned ruled;		     /* parts that have preview rules; see service/rules.h */
 	struct selection *selection; /* NULL: nobody looks whether the selector still decides */
 	struct change_hold *holds;   /* changes that wait for a verdict of the probes */
 	struct foreign_list
@@ -134,6 +136,8 @@ struct service {
 	sd_event_source *routes;  /* of a front, see service/slot/front_slots.h */
 	sd_event_source *tally;	  /* likewise: its flows are being counted */
 	bool spread_waits;	  /* the table follows when templates have been sent ahead */
+	/* slots that are to be held, or let go, when the table can be locked; which of the two */
+	uint32_t hold_due, hold_as;
 	/* ports that Ports= does not name are being given up: see service/keep/narrowing.h */
 	sd_event_source *outside_source;
 	struct work *outside_work;

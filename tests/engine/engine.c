@@ -8,6 +8,7 @@
 #include "core/word.h"
 #include "nth.h"
 #include "plane/bpf/accounting.h"
+#include "plane/bpf/pins.h"
 #include "service/slot/adoption.h"
 #include "service/slot/netns_stock.h"
 #include "service/slot/states.h"
@@ -196,6 +197,7 @@ static int begin_work(void)
 {
 	int fd;
 
+	pins_set_waiting(true);
 	nth_enter();
 	rig_check(work_host_new(true, 0, &fd) == 0);
 	nth_leave();
@@ -224,6 +226,8 @@ static void open_host(struct engine *engine)
 	netns_stock_begin(host);
 	if (accounting_open(&host->accounting, &problem) < 0)
 		rig_fail(__FILE__, __LINE__, "no accounting: %s", problem.text);
+	/* as hsd does from here on */
+	pins_set_waiting(false);
 	if (!engine_lists)
 		accounting_load_queues(host->accounting);
 	rig_check(hang_watch_new(engine->event, &host->hangs) >= 0);
@@ -356,7 +360,7 @@ bool engine_rests(const struct engine *engine)
 		    engine_state(engine, i) != SLOT_READY)
 			return false;
 	return engine_active(engine) < ENGINE_SLOTS && service_busy(service) == SERVICE_IDLE &&
-	       !service->holds && !service->ended && !service->events.n &&
+	       !service->holds && !service->ended && !service->events.n && !service->laters &&
 	       !host_busy(service->host) && !engine_unanswered(engine);
 }
 

@@ -29,8 +29,8 @@ int pins_check(struct problem *problem);
  * -EBUSY when another process has it; with `wait` only after a second. -ENOENT when there is no
  * such folder, or none any more. */
 int pins_lock(const char *folder, int wait, int *ret_fd);
-/* From here on nobody waits, whatever is said: where an event loop would stand meanwhile. Who is
- * told -EBUSY tries again later. */
+/* From here on this process waits for none, whatever is said, nor do those that it forks then: an
+ * event loop would stand still meanwhile. Who is told -EBUSY tries again later. */
 void pins_set_waiting(bool waiting);
 
 /* pins_prepare(), and the lock of HS_PIN_ROOT, which another process may just be removing because

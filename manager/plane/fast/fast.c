@@ -286,6 +286,11 @@ int fast_allow(const struct fast *fast, const struct fast_service *service, stru
 		r = forget_others(fast, service);
 	if (r == -E2BIG)
 		return problem_set(problem, r, "too many services and units are on the fast path");
+	if (r == -EBUSY)
+		return problem_set(problem, r,
+				   "another process changes the fast path, or was stopped while it "
+				   "did, see fuser -v %s",
+				   FAST_FOLDER);
 	return r ? problem_set(problem, r, "the fast path cannot be opened: %s", strerror(-r)) : 0;
 }
 

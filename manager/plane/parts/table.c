@@ -416,6 +416,11 @@ int plane_table_change(struct plane *plane, const struct table_change *change,
 	if (!next)
 		return problem_set(problem, -ENOMEM, "there is no memory for its table");
 	r = pins_lock(pin_of(plane, HS_PIN_PREVIEW).text, true, &lock);
+	if (r == -EBUSY)
+		return problem_set(problem, r,
+				   "another process changes who gets what, or was stopped while it "
+				   "did, see fuser -v %s; try again",
+				   pin_of(plane, HS_PIN_PREVIEW).text);
 	if (r < 0)
 		return problem_set(problem, r, "its table cannot be locked: %s", strerror(-r));
 	return change_locked(plane, change, next, ret_outcome, problem);

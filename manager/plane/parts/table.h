@@ -55,8 +55,8 @@ struct table_outcome {
 /*
  * Changes the table, or makes one if take_policy is set and there is none. All at once, or nothing:
  * who reads meanwhile has the one before or the one behind. -EINVAL: the edit said no; -EPROTO: the
- * table is of another version, or damaged; -ENOENT: there is none; -EBUSY: others change it for too
- * long; -errno of the maps. With each `problem` is set.
+ * table is of another version, or damaged; -ENOENT: there is none; -EBUSY: another process does so
+ * just now; -errno of the maps. With each `problem` is set.
  */
 int plane_table_change(struct plane *plane, const struct table_change *change,
 		       struct table_outcome *ret_outcome, struct problem *problem);

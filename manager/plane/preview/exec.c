@@ -107,11 +107,45 @@ static int prepare(struct exec_bpf *skel, const struct exec_order *order,
 	return 0;
 }
 
+static int load_and_attach(struct exec_bpf *skel, const struct plane *plane, int cgroup,
+			   const char *name, int *ret_counts_fd, struct problem *problem)
+{
+	_cleanup_(close_fdp) int counts = -1;
+	int r = load(skel, plane, problem);
+
+	if (r < 0)
+		return r;
+	if (ret_counts_fd)
+		counts = fcntl(bpf_map__fd(skel->maps.hs_exec_counts), F_DUPFD_CLOEXEC, 3);
+	if (ret_counts_fd && counts < 0)
+		return -errno;
+	r = attach(skel, cgroup, name, problem);
+	if (!r && ret_counts_fd)
+		*ret_counts_fd = steal_fd(&counts);
+	return r;
+}
+
+/* Before anything is loaded: who has to try again has lost little. */
+static int begin_rules(struct plane *plane, const struct hs_preview_owner_id *owner,
+		       struct problem *problem)
+{
+	int r = preview_begin(plane, owner);
+
+	if (r == -EBUSY)
+		return problem_set(problem, r,
+				   "another process changes what selectors of %s look for, or was "
+				   "stopped while it did; try again",
+				   plane_service(plane));
+	return r < 0 ? problem_set(problem, r, "cannot make preview rules for %s: %s",
+				   plane_service(plane), strerror(-r))
+		     : 0;
+}
+
 static int attach_to_slot(struct plane *plane, const struct exec_order *order, int *ret_counts_fd,
 			  struct problem *problem)
 {
 	_cleanup_(exec_bpf__destroyp) struct exec_bpf *skel = exec_bpf__open();
-	_cleanup_(close_fdp) int cgroup = -1, counts = -1;
+	_cleanup_(close_fdp) int cgroup = -1;
 	struct hs_preview_owner_id owner;
 	int r;
 
@@ -125,26 +159,14 @@ static int attach_to_slot(struct plane *plane, const struct exec_order *order, i
 	if (r < 0)
 		return problem_set(problem, r, "cannot look at the command's cgroup %s: %s",
 				   order->cgroup, strerror(-r));
-	r = load(skel, plane, problem);
-	if (r < 0)
-		return r;
-	if (ret_counts_fd)
-		counts = fcntl(bpf_map__fd(skel->maps.hs_exec_counts), F_DUPFD_CLOEXEC, 3);
-	if (ret_counts_fd && counts < 0)
-		return -errno;
 	/* selectors look first, then there is something to see */
-	r = preview_begin(plane, &owner);
+	r = begin_rules(plane, &owner, problem);
 	if (r < 0)
-		return problem_set(problem, r, "cannot make preview rules for %s: %s",
-				   plane_service(plane), strerror(-r));
-	r = attach(skel, cgroup, order->cgroup, problem);
-	if (r < 0) {
-		preview_end(plane, &owner);
 		return r;
-	}
-	if (ret_counts_fd)
-		*ret_counts_fd = steal_fd(&counts);
-	return 0;
+	r = load_and_attach(skel, plane, cgroup, order->cgroup, ret_counts_fd, problem);
+	if (r < 0)
+		preview_end(plane, &owner);
+	return r;
 }
 
 DEFINE_CLEANUP(struct led, led_free)

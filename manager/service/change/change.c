@@ -391,7 +391,9 @@ enum gate_answer change_set_canary(struct plane *plane, const struct canary_requ
 		problem_set(ret_message, r, "%s: the canary cannot be set, and there is %s: %s",
 			    plane_service(plane),
 			    hs_word_share(plane_word(plane)) ? "still the one before" : "none",
-			    strerror(-r));
+			    r == -EBUSY ? "another process is at it, or was stopped while it was; "
+					  "try again"
+					: strerror(-r));
 		return GATE_BUSY;
 	}
 	describe_canary(plane, slot, request, ret_message);

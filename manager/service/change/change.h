@@ -88,7 +88,8 @@ struct canary_request {
 	const struct canary_filter *filter; /* whom it is for; NULL = anybody, by connection */
 	const struct journal_actor *by;	    /* who asks; NULL = nobody */
 };
-/* Refused unless the slot is ready and not the active one; share 0 is never refused. */
+/* Refused unless the slot is ready and not the active one; share 0 is never refused. GATE_BUSY: it
+ * could not be written, for another process is at it. */
 enum gate_answer change_set_canary(struct plane *plane, const struct canary_request *request,
 				   struct problem *ret_message);
 

@@ -6,11 +6,10 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "plane/bpf/pins.h"
 #include "plane/parts/table.h"
 #include "plane/preview/preview.h"
 #include "service/change/replay_helper.h"
-#include "service/watch/health.h"
+#include "service/rules.h"
 #include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -55,21 +54,12 @@ static void begin(struct replay_run *run);
 
 static int begin_rules(struct replay_run *run)
 {
-	struct service *service = run->replay->service;
-	int r;
+	int r = run->has_rules ? 0 : rules_begin(run->replay->service);
 
-	if (run->has_rules)
-		return 0;
-	/* the loop waits for nobody's lock */
-	pins_set_waiting(false);
-	r = preview_begin(service->plane, &run->replay->owner);
-	pins_set_waiting(true);
 	run->has_rules = !r;
-	service->ruled += !r;
 	return r;
 }
 
-/* Selectors look for rules as long as somebody has some; the probes are ours, too. */
 static void end_rules(struct replay_run *run)
 {
 	struct service *service = run->replay->service;
@@ -77,8 +67,8 @@ static void end_rules(struct replay_run *run)
 	for (unsigned i = 0; i < run->n_keys; i++)
 		preview_remove(service->plane, &run->keys[i]);
 	run->n_keys = 0;
-	if (run->has_rules && !--service->ruled && !health_is_probing(service->health))
-		preview_end(service->plane, &run->replay->owner);
+	if (run->has_rules)
+		rules_end(service);
 	run->has_rules = false;
 }
 

@@ -6,6 +6,7 @@
 
 #include "service/change/change.h"
 #include "service/change/replay.h"
+#include "service/later.h"
 #include "service/report/placement.h"
 #include "service/slot/front_facts.h"
 #include "service/slot/states.h"
@@ -306,19 +307,31 @@ static bool is_behind(const struct service *service, struct table_change *ret_ch
 	       spread_members(&spread, ret_change->in_service) != spread.members;
 }
 
-static void follow_now(struct service *service)
+/* When it is tried again it may be another change, or none. */
+static int try_to_follow(void *userdata, enum later_try try)
 {
+	struct service *service = userdata;
 	struct journal_scope scope = {service->name, -1, LOG_WARNING};
 	struct table_outcome outcome = {0};
 	struct problem problem = {0};
 	struct table_change change;
+	int r;
 
-	if (!is_behind(service, &change))
-		return;
-	if (change_table(service, &change, &outcome, &problem) < 0)
+	if (try == LATER_DROP || !is_behind(service, &change))
+		return 0;
+	r = change_table(service, &change, &outcome, &problem);
+	if (r == -EBUSY && try == LATER_TRY)
+		return r;
+	if (r < 0)
 		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem.text);
 	else if (outcome.changed)
 		tell_members(service, outcome.moved);
+	return 0;
+}
+
+static void follow_now(struct service *service)
+{
+	later_do(service, USEC_INFINITY, try_to_follow, service);
 }
 
 static bool plan_following(void *userdata, struct hs_table_copy *before, struct hs_table_copy *next)
@@ -412,6 +425,44 @@ static void tell_unsettled(const struct service *service, const struct problem *
 	journal_log(JOURNAL_PROBLEM, &scope, "%s", problem->text);
 }
 
+/* What settings want, until it is done. */
+struct settlement {
+	struct service *service;
+	struct spread_order order;
+	unsigned slots;
+};
+
+static int try_to_settle(void *userdata, enum later_try try)
+{
+	struct settlement *settlement = userdata;
+	struct table_outcome outcome;
+	struct problem problem = {0};
+	int r = 0;
+
+	if (try != LATER_DROP)
+		r = spread_change(settlement->service, &settlement->order, &outcome, &problem);
+	if (r == -EBUSY && try == LATER_TRY)
+		return r;
+	if (r < 0)
+		tell_unsettled(settlement->service, &problem);
+	free(settlement);
+	return 0;
+}
+
+static void settle(struct service *service, const struct spread_order *order)
+{
+	struct settlement *settlement = malloc(sizeof(*settlement));
+	const struct problem none = {"policy hash cannot be as settings say: no memory"};
+
+	if (!settlement) {
+		tell_unsettled(service, &none);
+		return;
+	}
+	*settlement = (struct settlement) {service, *order, service->config.slots};
+	settlement->order.userdata = &settlement->slots;
+	later_do(service, USEC_INFINITY, try_to_settle, settlement);
+}
+
 static bool is_new(const struct service *service)
 {
 	return hs_word_active(plane_word(service->plane)) >= HS_SLOTS_MAX;
@@ -428,11 +479,11 @@ static void settle_policy(struct service *service)
 		.slot = -1,
 		.actor = JOURNAL_NOBODY,
 	};
-	struct table_outcome outcome;
 	struct problem problem = {0};
 
-	if (policy == HS_POLICY_HASH ? spread_change(service, &order, &outcome, &problem) < 0
-				     : !change_set_policy(service->plane, policy, NULL, &problem))
+	if (policy == HS_POLICY_HASH)
+		settle(service, &order);
+	else if (!change_set_policy(service->plane, policy, NULL, &problem))
 		tell_unsettled(service, &problem);
 }
 
@@ -450,12 +501,10 @@ static enum hs_by by_of(const struct service *service, const struct config *befo
 static void settle_table(struct service *service, const struct config *before)
 {
 	const struct config *config = &service->config;
-	unsigned slots = config->slots;
 	struct spread_order order = {
 		.verb = "policy",
 		.what = "By=, HashKey=, Slots= or Host= have changed",
-		.edit = slots != before->slots ? take_slots : NULL,
-		.userdata = &slots,
+		.edit = config->slots != before->slots ? take_slots : NULL,
 		.take_weights = !same_weights(&config->front, &before->front),
 		.take_policy = config->by != before->by ||
 			       strcmp(config->hash_key, before->hash_key) != 0 ||
@@ -464,12 +513,9 @@ static void settle_table(struct service *service, const struct config *before)
 		.slot = -1,
 		.actor = JOURNAL_NOBODY,
 	};
-	struct table_outcome outcome;
-	struct problem problem = {0};
 
-	if ((order.edit || order.take_policy) &&
-	    spread_change(service, &order, &outcome, &problem) < 0)
-		tell_unsettled(service, &problem);
+	if (order.edit || order.take_policy)
+		settle(service, &order);
 }
 
 void spread_settle(struct service *service, const struct config *before)
@@ -510,15 +556,60 @@ static struct table_change change_held(struct holding *holding)
 				      .in_service = spread_in_service(holding->service)};
 }
 
+static int set_due(struct hs_spread *spread, void *userdata, struct problem *problem)
+{
+	const struct service *service = userdata;
+
+	(void)problem;
+	spread->held = (spread->held & ~service->hold_due) | (service->hold_as & service->hold_due);
+	return 0;
+}
+
+static int write_due(struct service *service, struct problem *problem)
+{
+	struct table_change change = {
+		.edit = set_due, .userdata = service, .in_service = spread_in_service(service)};
+	struct table_outcome outcome = {0};
+	int r = change_table(service, &change, &outcome, problem);
+
+	if (r != -EBUSY)
+		service->hold_due = 0;
+	if (r >= 0 && outcome.changed)
+		service_changed(service);
+	return r;
+}
+
+static int try_to_hold(void *userdata, enum later_try try)
+{
+	struct service *service = userdata;
+	struct problem problem = {0};
+	int r;
+
+	if (try == LATER_DROP || !service->hold_due)
+		return 0;
+	r = write_due(service, &problem);
+	if (r < 0 && r != -EBUSY)
+		tell_unsettled(service, &problem);
+	return r;
+}
+
+/* Of what is said of a slot while the table is locked the last counts. */
 static int hold_now(struct holding *holding, struct problem *problem)
 {
-	struct table_change change = change_held(holding);
-	struct table_outcome outcome = {0};
-	int r = change_table(holding->service, &change, &outcome, problem);
+	struct service *service = holding->service;
+	int r;
 
-	if (r >= 0 && outcome.changed)
-		service_changed(holding->service);
-	return r;
+	service->hold_due |= holding->slot;
+	service->hold_as &= ~holding->slot;
+	if (holding->held)
+		service->hold_as |= holding->slot;
+	r = write_due(service, problem);
+	if (r != -EBUSY || !host_has(service->host, HOST_TENDS)) {
+		service->hold_due = 0;
+		return r;
+	}
+	later_do(service, USEC_INFINITY, try_to_hold, service);
+	return 0;
 }
 
 static bool plan_hold(void *userdata, struct hs_table_copy *before, struct hs_table_copy *next)

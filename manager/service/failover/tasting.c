@@ -4,10 +4,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "plane/bpf/pins.h"
 #include "plane/preview/reach.h"
+#include "service/rules.h"
 #include "service/watch/hang.h"
-#include "service/watch/health.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -32,13 +31,13 @@ struct tasting {
 	struct reach tastes[TASTES_MAX];
 	unsigned n;
 	bool has_rules; /* selectors look for them */
+	bool locked;	/* they cannot just now, and it has not begun */
 	uint64_t given; /* to the slot when all had come there; 0 = they have not, or not known */
 	uint64_t begun, pause;
 };
 
 DEFINE_CLEANUP(struct tasting, tasting_free)
 
-/* Selectors look for rules as long as somebody has some; the probes are ours, too. */
 struct tasting *tasting_free(struct tasting *tasting)
 {
 	const struct service *service;
@@ -51,8 +50,8 @@ struct tasting *tasting_free(struct tasting *tasting)
 		close_fd(tasting->tastes[i].fd);
 		preview_remove(service->plane, &tasting->tastes[i].key);
 	}
-	if (tasting->has_rules && !--tasting->service->ruled && !health_is_probing(service->health))
-		preview_end(service->plane, &tasting->owner);
+	if (tasting->has_rules)
+		rules_end(tasting->service);
 	free(tasting);
 	return NULL;
 }
@@ -61,14 +60,10 @@ struct tasting *tasting_free(struct tasting *tasting)
 
 static int begin(struct tasting *tasting)
 {
-	int r;
+	int r = rules_begin(tasting->service);
 
-	/* the loop waits for nobody's lock */
-	pins_set_waiting(false);
-	r = preview_begin(tasting->service->plane, &tasting->owner);
-	pins_set_waiting(true);
 	tasting->has_rules = !r;
-	tasting->service->ruled += !r;
+	tasting->locked = r == -EBUSY;
 	return r;
 }
 
@@ -146,8 +141,13 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 	struct tasting *tasting = userdata;
 
 	(void)usec;
-	note_given(tasting);
-	if (is_waiting(tasting)) {
+	if (tasting->locked) {
+		tasting->begun = now_usec();
+		taste_all(tasting);
+	}
+	if (!tasting->locked)
+		note_given(tasting);
+	if (tasting->locked || is_waiting(tasting)) {
 		tasting->pause = MIN(2 * tasting->pause, LOOK_LAST);
 		sd_event_source_set_time_relative(source, tasting->pause);
 		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);

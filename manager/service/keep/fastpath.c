@@ -10,6 +10,7 @@
 #include "plane/fast/fast_programs.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/selftest/selftest_fast.h"
+#include "service/later.h"
 #include "service/report/fastpath_report.h"
 #include "service/slot/orders.h"
 #include "system/journal.h"
@@ -385,13 +386,14 @@ static bool is_kept_off(const struct service *service, bool *ret_any, struct pro
 static int open_or_close(struct fastpath *fastpath, struct problem *problem)
 {
 	bool any;
+	int r;
 
 	if (trial.refuses)
 		return problem_set(problem, -EOPNOTSUPP, "%s", trial.sentence.text);
 	if (is_kept_off(fastpath->service, &any, problem)) {
 		fastpath->fast = fast_free(fastpath->fast);
-		(void)fast_remove(plane_id(fastpath->service->plane));
-		return -EOPNOTSUPP;
+		r = fast_remove(plane_id(fastpath->service->plane));
+		return r == -EBUSY ? r : -EOPNOTSUPP;
 	}
 	if (fastpath->fast)
 		return 0;
@@ -400,7 +402,8 @@ static int open_or_close(struct fastpath *fastpath, struct problem *problem)
 	return fast_open(&fastpath->fast, problem);
 }
 
-static void open_and_allow(struct fastpath *fastpath)
+/* -EBUSY: another process has the lock. */
+static int open_and_allow(struct fastpath *fastpath)
 {
 	struct problem problem = {0};
 	int r = open_or_close(fastpath, &problem);
@@ -408,13 +411,18 @@ static void open_and_allow(struct fastpath *fastpath)
 	if (r == -EAGAIN) {
 		problem_set(&fastpath->problem, 0,
 			    "no instance runs; it is opened when one has been looked at");
-		return;
+		return 0;
 	}
 	if (!r)
 		r = allow(fastpath, &problem);
+	if (r == -EBUSY) {
+		fastpath->problem = problem;
+		return r;
+	}
 	tell(fastpath, &problem);
 	/* what passes is tried again with the rest of the service */
-	fastpath->service->lacking |= r == -EBUSY || r == -ENOMEM || r == -EMFILE;
+	fastpath->service->lacking |= r == -ENOMEM || r == -EMFILE;
+	return 0;
 }
 
 static void forget_test(void)
@@ -438,6 +446,28 @@ static void judge(const struct ability_result *results)
 	trial.known = true;
 }
 
+static void await_trial(struct fastpath *fastpath);
+
+/* Also what an hsd before has left. */
+static int try_to_apply(void *userdata, enum later_try try)
+{
+	struct service *service = userdata;
+
+	if (try == LATER_DROP)
+		return 0;
+	if (!service->fastpath)
+		return fast_remove(plane_id(service->plane));
+	if (trial.known)
+		return open_and_allow(service->fastpath);
+	await_trial(service->fastpath);
+	return 0;
+}
+
+static void apply(struct service *service)
+{
+	later_do(service, USEC_INFINITY, try_to_apply, service);
+}
+
 static int on_tested(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	size_t n;
@@ -454,7 +484,7 @@ static int on_tested(sd_event_source *source, int fd, uint32_t events, void *use
 
 		if (!fastpath)
 			continue;
-		open_and_allow(fastpath);
+		apply(services[i]);
 		follow_each(fastpath);
 		service_changed(services[i]);
 	}
@@ -490,14 +520,6 @@ static void await_trial(struct fastpath *fastpath)
 	fastpath->service->lacking = true;
 }
 
-static void apply(struct fastpath *fastpath)
-{
-	if (trial.known)
-		open_and_allow(fastpath);
-	else
-		await_trial(fastpath);
-}
-
 static struct fastpath *fastpath_new(struct service *service)
 {
 	struct fastpath *fastpath = calloc(1, sizeof(*fastpath));
@@ -522,13 +544,12 @@ struct fastpath *fastpath_free(struct fastpath *fastpath)
 	return NULL;
 }
 
-/* Also what an hsd before has left. */
 static void take_away(struct service *service)
 {
 	if (service->fastpath)
 		follow_units(service->fastpath, &service->config.fastpath);
 	service->fastpath = fastpath_free(service->fastpath);
-	(void)fast_remove(plane_id(service->plane));
+	apply(service);
 }
 
 void fastpath_follow(struct service *service)
@@ -545,7 +566,7 @@ void fastpath_follow(struct service *service)
 		service->fastpath = fastpath_new(service);
 	if (!service->fastpath)
 		return;
-	apply(service->fastpath);
+	apply(service);
 	follow_units(service->fastpath, config);
 	follow_each(service->fastpath);
 }
@@ -555,7 +576,7 @@ void fastpath_heard(struct service *service, const struct event *event)
 	(void)event;
 	if (!service->fastpath)
 		return;
-	apply(service->fastpath);
+	apply(service);
 	follow_each(service->fastpath);
 }
 

@@ -5,6 +5,7 @@
 #include <syslog.h>
 
 #include "plane/front/decap.h"
+#include "service/later.h"
 #include "system/journal.h"
 #include "util/macro.h"
 
@@ -33,18 +34,28 @@ static int apply(struct service *service, struct problem *problem)
 	return decap_apply(plane_id(service->plane), addresses, n, &terms, problem);
 }
 
-void unpacking_follow(struct service *service)
+static int try_to_follow(void *userdata, enum later_try try)
 {
+	struct service *service = userdata;
 	struct problem problem = {0};
 	struct decap_totals totals;
+	int r = 0;
 
-	if (!service->plane || !host_has(service->host, HOST_TENDS))
-		return;
+	if (try == LATER_DROP)
+		return 0;
 	if (service->config.front.decap)
-		(void)apply(service, &problem);
+		r = apply(service, &problem);
 	else if (!decap_totals(plane_id(service->plane), &totals))
-		(void)decap_remove(plane_id(service->plane));
-	tell(service, &problem);
+		r = decap_remove(plane_id(service->plane));
+	if (r != -EBUSY || try != LATER_TRY)
+		tell(service, &problem);
+	return r;
+}
+
+void unpacking_follow(struct service *service)
+{
+	if (service->plane && host_has(service->host, HOST_TENDS))
+		later_do(service, USEC_INFINITY, try_to_follow, service);
 }
 
 void unpacking_heard(struct service *service, const struct event *event)

@@ -9,7 +9,7 @@
 
 #include "plane/act/retire.h"
 #include "plane/kernel/cgroup.h"
-#include "plane/preview/preview.h"
+#include "service/rules.h"
 #include "service/slot/adoption.h"
 #include "service/slot/filtering.h"
 #include "service/slot/front_facts.h"
@@ -147,7 +147,7 @@ static void on_down(struct instance *instance, const struct unit_facts *facts)
 	plane_set_drained(service->plane, instance->slot, false);
 	/* the way to it, for the commands that stopped it */
 	if (plane_has_preview(service->plane))
-		preview_sweep(service->plane);
+		rules_sweep(service);
 	if (facts->state != UNIT_STOPPING && plane_slot_sockets(service->plane, instance->slot))
 		abandon(instance);
 	if (!plane_slot_sockets(service->plane, instance->slot))

@@ -6,6 +6,7 @@
 
 #include "core/presence.h"
 #include "plane/plane_front.h"
+#include "service/rules.h"
 #include "service/slot/front_facts.h"
 #include "service/slot/instance.h"
 #include "service/slot/orders.h"
@@ -18,6 +19,9 @@
 
 /* Between two rounds while nothing is known: a good standby is not to wait for Rise= intervals. */
 #define EAGER_USEC (30 * USEC_PER_MSEC)
+
+/* Another process has the lock of the preview rules. */
+#define LOCKED_USEC (50 * USEC_PER_MSEC)
 
 /* An adoption takes so long as a rule. */
 #define ATTACHED_USEC (200 * USEC_PER_MSEC)
@@ -60,7 +64,8 @@ struct checked_slot {
 struct health_watch {
 	struct service *service;
 	sd_event_source *timer;
-	bool begun; /* selectors look for our connections */
+	bool begun; /* they can be sent where they belong; */
+	bool ruled; /* selectors look for rules, for that */
 	struct config_health used;
 	struct checked_slot slots[HS_SLOTS_MAX];
 };
@@ -480,15 +485,30 @@ static void look_at(struct checked_slot *slot, uint64_t now)
 	slot->due = now + settings(slot->watch)->interval_usec;
 }
 
+/* What is led to a host is noted by whoever leads it: there are no rules to begin, or to end. */
 static void begin_or_end(struct health_watch *watch, bool wanted)
 {
 	struct service *service = watch->service;
 
 	if (wanted == watch->begun)
 		return;
-	if (!wanted)
+	if (wanted && plane_is_front(service->plane)) {
+		watch->begun = true;
+	} else if (wanted) {
+		watch->ruled = !rules_begin(service);
+		watch->begun = watch->ruled;
+	} else {
 		prober_end(service->host->prober, service->plane);
-	watch->begun = wanted && prober_begin(service->host->prober, service->plane) >= 0;
+		if (watch->ruled)
+			rules_end(service);
+		watch->begun = watch->ruled = false;
+	}
+}
+
+static void set_due(struct health_watch *watch, uint64_t due)
+{
+	sd_event_source_set_time(watch->timer, due);
+	sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
 }
 
 static void look(struct health_watch *watch)
@@ -499,6 +519,8 @@ static void look(struct health_watch *watch)
 	for (unsigned i = 0; i < HS_SLOTS_MAX && watch->begun; i++)
 		look_at(&watch->slots[i], now);
 	set_timer(watch);
+	if (asks_anything(watch) && !watch->begun)
+		set_due(watch, now + LOCKED_USEC);
 }
 
 static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
@@ -520,8 +542,7 @@ static void set_timer(struct health_watch *watch)
 		sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
 		return;
 	}
-	sd_event_source_set_time(watch->timer, due);
-	sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
+	set_due(watch, due);
 }
 
 /* ---- from outside ---- */
@@ -551,10 +572,8 @@ void health_reload(struct health_watch *watch)
 
 void health_poke(struct health_watch *watch)
 {
-	if (!watch)
-		return;
-	sd_event_source_set_time(watch->timer, 0);
-	sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
+	if (watch)
+		set_due(watch, 0);
 }
 
 void health_heard(struct service *service, const struct event *event)
@@ -568,11 +587,6 @@ void health_heard(struct service *service, const struct event *event)
 	/* hsd may have just come up, and the instance long ago */
 	if (event->kind == EVENT_LOST || event->anew)
 		health_poke(watch);
-}
-
-bool health_is_probing(const struct health_watch *watch)
-{
-	return watch && watch->begun;
 }
 
 uint64_t health_patience(const struct service *service)

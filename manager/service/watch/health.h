@@ -20,7 +20,5 @@ void health_poke(struct health_watch *watch);
 /* EVENT_ADOPTED: nothing is known of this instance. EVENT_UNIT_CHANGED, EVENT_LOST: looks soon. */
 void health_heard(struct service *service, const struct event *event);
 
-/* Selectors look for our connections already; NULL is nobody. */
-bool health_is_probing(const struct health_watch *watch);
 /* For so long a fresh instance that is well may be unknown, microseconds. */
 uint64_t health_patience(const struct service *service);

@@ -5,10 +5,8 @@
 #include <syslog.h>
 
 #include "core/setup/intake.h"
-#include "plane/bpf/pins.h"
 #include "plane/parts/trace.h"
 #include "plane/plane_front.h"
-#include "plane/preview/preview.h"
 #include "service/change/change_hold.h"
 #include "service/change/exclusive_run.h"
 #include "service/change/replay.h"
@@ -23,6 +21,8 @@
 #include "service/keep/pathguard.h"
 #include "service/keep/unpacking.h"
 #include "service/keep/waking.h"
+#include "service/later.h"
+#include "service/rules.h"
 #include "service/slot/adoption.h"
 #include "service/slot/front_slots.h"
 #include "service/slot/instance.h"
@@ -262,7 +262,7 @@ static void tidy_plane(struct service *service)
 {
 	/* what commands and an earlier hsd have left */
 	if (host_has(service->host, HOST_TENDS)) {
-		preview_sweep(service->plane);
+		rules_sweep(service);
 		trace_sweep(service->plane);
 		plane_lead_paths(service->plane);
 	}
@@ -345,11 +345,15 @@ static void open_front(struct service *service, const struct config *before)
 {
 	struct problem problem = {0};
 	struct front_moves moves;
+	int r;
 
 	if (!service->plane || !host_has(service->host, HOST_MAKES))
 		return;
 	moves = front_slots_moves(service);
-	if (plane_front_apply(service->plane, &service->config.front, &problem) >= 0) {
+	r = plane_front_apply(service->plane, &service->config.front, &problem);
+	/* else it serves with the settings before */
+	service->lacking |= r == -EBUSY;
+	if (r >= 0) {
 		service->moves.hosts |= moves.hosts;
 		service->moves.took |= moves.took;
 		return;
@@ -396,8 +400,6 @@ static void load(struct service *service)
 	bool good = load_config(service);
 
 	choose_features(service);
-	/* one that is held is tried again */
-	pins_set_waiting(!host_has(service->host, HOST_TENDS));
 	open_plane(service);
 	if (service->plane)
 		open_parts(service);
@@ -407,7 +409,6 @@ static void load(struct service *service)
 		open_front(service, &before);
 	else
 		open_force(service);
-	pins_set_waiting(true);
 	if (good && service->plane && host_has(service->host, HOST_MAKES))
 		plane_set_flow(service->plane, &service->config);
 }
@@ -573,6 +574,7 @@ struct service *service_free(struct service *service)
 	events_done(&service->events);
 	sd_event_source_disable_unref(service->resume_source);
 	sd_event_source_disable_unref(service->retry_source);
+	later_drop_all(service);
 	change_hold_refuse_all(service);
 	run_drop_all(service);
 	exec_run_forget_all(service);
@@ -595,6 +597,8 @@ struct service *service_free(struct service *service)
 	selection_free(service->selection);
 	event_log_free(service->event_log);
 	nudging_free(service->nudging);
+	/* rules of those that have gone meanwhile */
+	later_drop_all(service);
 	force_free(service->force);
 	plane_free(service->plane);
 	free(service->described.text);

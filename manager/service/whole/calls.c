@@ -10,6 +10,7 @@
 #include "service/change/parking.h"
 #include "service/host.h"
 #include "service/keep/park.h"
+#include "service/later.h"
 #include "service/slot/front_facts.h"
 #include "service/slot/states.h"
 #include "service/upgrade/rolling_run.h"
@@ -272,9 +273,18 @@ static int read_canary(const struct canary_call *call, struct canary_filter *ret
 	return call->from[0] ? canary_add_list(ret_filter, call->from, ret_refusal) : 0;
 }
 
-static void set_canary(struct service *service, const struct canary_call *call,
-		       const struct canary_filter *filter, struct request *request)
+struct canary_setting {
+	struct service *service;
+	struct request *request;
+	int to;
+	uint32_t share;
+	struct canary_filter filter;
+};
+
+/* -EBUSY: another process is at it. */
+static int set_canary(const struct canary_setting *setting, struct problem *ret_message)
 {
+	struct service *service = setting->service;
 	enum slot_state states[HS_SLOTS_MAX];
 	struct slot_health health[HS_SLOTS_MAX];
 	struct journal_actor by;
@@ -282,26 +292,48 @@ static void set_canary(struct service *service, const struct canary_call *call,
 		.states = states,
 		.n = service->n_slots,
 		.health = service_health(service, health),
-		.to = call->to,
-		.share = call->share,
-		.filter = filter,
+		.to = setting->to,
+		.share = setting->share,
+		.filter = &setting->filter,
 		.by = &by,
 	};
-	struct problem message = {0};
+	enum gate_answer answer;
 
-	request_actor(request, &by);
-	service_states(service, states);
-	if (change_set_canary(service->plane, &wanted, &message) != GATE_OPEN) {
-		refuse(request, &message);
-		return;
+	if (service_busy(service) <= SERVICE_RESUMING) {
+		gate_describe(GATE_BUSY, service->name, HS_SLOT_NONE, SLOT_DOWN, ret_message);
+		return -EPERM;
 	}
-	service_changed(service);
-	request_done(request, change_word_json(service->plane, message.text));
+	request_actor(setting->request, &by);
+	service_states(service, states);
+	answer = change_set_canary(service->plane, &wanted, ret_message);
+	return answer == GATE_OPEN ? 0 : answer == GATE_BUSY ? -EBUSY : -EPERM;
+}
+
+static int try_canary(void *userdata, enum later_try try)
+{
+	struct canary_setting *setting = userdata;
+	struct service *service = setting->service;
+	struct problem message = {0};
+	int r = try == LATER_DROP ? 0 : set_canary(setting, &message);
+
+	if (r == -EBUSY && try == LATER_TRY)
+		return r;
+	if (try == LATER_DROP) {
+		request_free(setting->request);
+	} else if (r < 0) {
+		refuse(setting->request, &message);
+	} else {
+		service_changed(service);
+		request_done(setting->request, change_word_json(service->plane, message.text));
+	}
+	free(setting);
+	return 0;
 }
 
 void call_set_canary(struct service *service, const struct canary_call *call,
 		     struct request *request)
 {
+	struct canary_setting *setting;
 	struct canary_filter filter;
 	struct problem refusal = {0};
 
@@ -311,12 +343,13 @@ void call_set_canary(struct service *service, const struct canary_call *call,
 		request_fail(request, REQUEST_INVALID, "%s", refusal.text);
 		return;
 	}
-	if (service_busy(service) > SERVICE_RESUMING) {
-		set_canary(service, call, &filter, request);
+	setting = malloc(sizeof(*setting));
+	if (!setting) {
+		request_fail_errno(request, -ENOMEM);
 		return;
 	}
-	gate_describe(GATE_BUSY, service->name, HS_SLOT_NONE, SLOT_DOWN, &refusal);
-	refuse(request, &refusal);
+	*setting = (struct canary_setting) {service, request, call->to, call->share, filter};
+	later_do(service, LATER_PATIENCE, try_canary, setting);
 }
 
 /* Of an exclusive change there is nobody here to carry it out where there are no parks. False:

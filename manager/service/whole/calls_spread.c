@@ -4,6 +4,7 @@
 #include "core/canary.h"
 #include "service/change/change.h"
 #include "service/change/spread.h"
+#include "service/later.h"
 #include "service/report/placement.h"
 #include "util/macro.h"
 
@@ -73,30 +74,65 @@ struct call {
 		struct weighing weighing;
 		struct pinning pinning;
 		unsigned slots;
+		bool dry_run; /* of a rebalance, whose order has no verb */
 	} wanted;
 };
 
-static void carry_out(struct call *call)
+static int carry_out(struct call *call, enum later_try try)
 {
 	struct table_outcome outcome = {0};
 	struct problem refusal = {0};
+	int r = spread_change(call->service, &call->order, &outcome, &refusal);
 
-	if (spread_change(call->service, &call->order, &outcome, &refusal) < 0)
+	if (r == -EBUSY && try == LATER_TRY)
+		return r;
+	if (r < 0)
 		refuse(call->request, &refusal);
 	else if (call->order.take_policy)
 		answer_policy(call->service, &call->order, outcome.changed, call->request);
 	else
 		answer(call->service, &outcome, &call->what, call->request);
+	return 0;
+}
+
+static int carry_out_rebalance(struct call *call, enum later_try try)
+{
+	struct problem refusal = {0};
+	json_object *outcome;
+	int r = spread_rebalance(call->service, call->wanted.dry_run, &call->order.actor, &outcome,
+				 &refusal);
+
+	if (r == -EBUSY && try == LATER_TRY)
+		return r;
+	if (r < 0)
+		refuse(call->request, &refusal);
+	else
+		request_done(call->request, outcome);
+	return 0;
+}
+
+static int try_call(void *userdata, enum later_try try)
+{
+	struct call *call = userdata;
+	int r = 0;
+
+	if (try == LATER_DROP)
+		request_free(call->request);
+	else
+		r = call->order.verb ? carry_out(call, try) : carry_out_rebalance(call, try);
+	if (r != -EBUSY)
+		free(call);
+	return r;
 }
 
 static void on_go(void *userdata, bool alive)
 {
-	_cleanup_(freep) struct call *call = userdata;
+	struct call *call = userdata;
 
 	if (alive)
-		carry_out(call);
+		later_do(call->service, LATER_PATIENCE, try_call, call);
 	else
-		request_free(call->request);
+		(void)try_call(call, LATER_DROP);
 }
 
 /* `wanted` is what the order's edit looks at. */
@@ -230,27 +266,6 @@ void call_set_slots(struct service *service, unsigned slots, struct request *req
 
 /* ---- rebalancing, and looking ---- */
 
-static void carry_out_rebalance(struct call *call, bool dry_run)
-{
-	struct problem refusal = {0};
-	json_object *outcome;
-
-	if (spread_rebalance(call->service, dry_run, &call->order.actor, &outcome, &refusal) < 0)
-		refuse(call->request, &refusal);
-	else
-		request_done(call->request, outcome);
-}
-
-static void on_go_rebalance(void *userdata, bool alive)
-{
-	_cleanup_(freep) struct call *call = userdata;
-
-	if (alive)
-		carry_out_rebalance(call, false);
-	else
-		request_free(call->request);
-}
-
 void call_rebalance(struct service *service, bool dry_run, struct request *request)
 {
 	struct call *call;
@@ -262,12 +277,10 @@ void call_rebalance(struct service *service, bool dry_run, struct request *reque
 		request_fail_errno(request, -ENOMEM);
 		return;
 	}
-	*call = (struct call) {.service = service, .request = request};
+	*call = (struct call) {.service = service, .request = request, .wanted.dry_run = dry_run};
 	request_actor(request, &call->order.actor);
-	if (!dry_run && spread_rebalance_ahead(service, on_go_rebalance, call))
-		return;
-	carry_out_rebalance(call, dry_run);
-	free(call);
+	if (dry_run || !spread_rebalance_ahead(service, on_go, call))
+		on_go(call, true);
 }
 
 void call_table(struct service *service, struct request *request)

@@ -8,6 +8,8 @@
 
 #include "plane/preview/exec.h"
 #include "service/change/smoke.h"
+#include "service/later.h"
+#include "service/rules.h"
 #include "service/slot/orders.h"
 #include "system/journal.h"
 #include "system/peer.h"
@@ -27,6 +29,7 @@ struct exec_run {
 	struct exec_run *next;
 	char cgroup[PATH_MAX];
 	struct work *work; /* its namespace is being looked for */
+	struct netns netns;
 };
 
 /* ---- the run ---- */
@@ -95,13 +98,13 @@ static void answer(struct exec_run *run, const char *cgroup, int counts)
 	run->request = request_done_with(run->request, object, counts);
 }
 
-static int attach(struct exec_run *run, const struct netns *netns, struct problem *problem)
+static int attach(struct exec_run *run, struct problem *problem)
 {
 	_cleanup_(close_fdp) int counts = -1;
 	const char *cgroup = run->cgroup;
 	struct exec_order order = {.cgroup = cgroup,
 				   .slot = run->slot,
-				   .netns = netns,
+				   .netns = &run->netns,
 				   .front = &run->service->config.front};
 	int r;
 
@@ -127,10 +130,25 @@ static void end(struct exec_run *run, const struct problem *problem)
 
 static const struct problem ended = {"the process that asks has ended"};
 
+static int try_attach(void *userdata, enum later_try try)
+{
+	struct exec_run *run = userdata;
+	struct problem problem = {0};
+	int r;
+
+	/* who drops it forgets all runs next */
+	if (try == LATER_DROP)
+		return 0;
+	r = attach(run, &problem);
+	if (r == -EBUSY && try == LATER_TRY)
+		return r;
+	end(run, r < 0 ? &problem : NULL);
+	return 0;
+}
+
 static void on_netns(struct work_answer *answer, void *userdata)
 {
 	struct exec_run *run = userdata;
-	struct netns netns = NETNS_OWN;
 	int r = answer->result;
 
 	run->work = NULL;
@@ -139,11 +157,14 @@ static void on_netns(struct work_answer *answer, void *userdata)
 		end(run, &ended);
 		return;
 	}
-	if (!r && answer->size == sizeof(netns.inode))
-		memcpy(&netns.inode, answer->data, sizeof(netns.inode));
-	if (!r)
-		r = attach(run, &netns, &answer->problem);
-	end(run, r < 0 ? &answer->problem : NULL);
+	if (r < 0) {
+		end(run, &answer->problem);
+		return;
+	}
+	run->netns = NETNS_OWN;
+	if (answer->size == sizeof(run->netns.inode))
+		memcpy(&run->netns.inode, answer->data, sizeof(run->netns.inode));
+	later_do(run->service, LATER_PATIENCE, try_attach, run);
 }
 
 static void on_scope(const char *cgroup, const struct problem *problem, void *userdata)
@@ -252,6 +273,5 @@ void exec_run_start(struct service *service, unsigned slot, struct request *requ
 
 void exec_run_sweep(struct service *service)
 {
-	if (service->plane)
-		exec_sweep(service->plane);
+	rules_sweep(service);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/probe/prober.h"
 
-#include "plane/plane_front.h"
 #include "system/probe/prober_exec.h"
 #include "system/probe/prober_net.h"
 #include "util/macro.h"
@@ -35,17 +34,9 @@ struct prober *prober_free(struct prober *prober)
 	return NULL;
 }
 
-/* What is led is noted by whoever leads it: there is nothing to begin, or to end. */
-int prober_begin(struct prober *prober, struct plane *plane)
-{
-	return plane_is_front(plane) ? 0 : preview_begin(plane, &prober->owner);
-}
-
-void prober_end(struct prober *prober, struct plane *plane)
+void prober_end(struct prober *prober, const struct plane *plane)
 {
 	plugin_groups_free(prober, plane);
-	if (!plane_is_front(plane))
-		preview_end(plane, &prober->owner);
 }
 
 int prober_start(struct prober *prober, const struct probe_target *target, probe_fn on_end,

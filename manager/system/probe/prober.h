@@ -20,14 +20,14 @@ struct prober;
 int prober_new(sd_event *event, sd_bus *bus, struct prober **ret_prober);
 struct prober *prober_free(struct prober *prober);
 
-/* Selectors of the service look for our connections between these two. Again is no harm. */
-int prober_begin(struct prober *prober, struct plane *plane);
-void prober_end(struct prober *prober, struct plane *plane);
+/* What was started for probes of this service is ended. */
+void prober_end(struct prober *prober, const struct plane *plane);
 
 /* For so long a probe may take longer than its Timeout= says, microseconds: when the process that
  * asks has to be started first. */
 #define PROBER_START_USEC UINT64_C(2000000)
 
-/* Begins a probe, which ends in any case. Only -ENOMEM: all else is a result. */
+/* Begins a probe, which ends in any case. Only -ENOMEM: all else is a result. Unless it is a front
+ * preview_begin() of this process has come before. */
 int prober_start(struct prober *prober, const struct probe_target *target, probe_fn on_end,
 		 void *userdata, struct probe_run **ret_run);
