@@ -187,3 +187,18 @@ fast_stop() {
 	inside systemctl daemon-reload
 	inside systemctl restart hsd
 }
+
+# uname(2) is called by each hsd that starts, and nothing depends on it
+@test "a system call that its filter refuses does not end hsd" {
+	local pid
+	printf '[Service]\nSystemCallFilter=~uname\n' | write /etc/systemd/system/hsd.service.d/refused.conf
+	inside systemctl daemon-reload
+	inside systemctl restart hsd
+	pid=$(main_pid hsd)
+	wait_for 10 knows_app
+	is_consistent 0
+	[[ $(main_pid hsd) == "$pid" ]]
+	inside rm -r /etc/systemd/system/hsd.service.d
+	inside systemctl daemon-reload
+	inside systemctl restart hsd
+}

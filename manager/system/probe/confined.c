@@ -126,6 +126,8 @@ static int append_lists(sd_bus_message *m, const struct confined_order *order)
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "SystemCallFilter", "(bas)", false, 3,
 					  "@privileged", "@resources", "@keyring");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "SystemCallErrorNumber", "i", EPERM);
 	if (r >= 0 && order->runs_others)
 		r = sd_bus_message_append(m, "(sv)", "RestrictAddressFamilies", "(bas)", true, 4,
 					  "AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK");
