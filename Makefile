@@ -177,7 +177,7 @@ $(BUILD)/tests/plane/test_decide_tc.o: $(BUILD)/bpf/decide_tc.skel.h
 $(BUILD)/tests/plane/test_objects.o: $(BUILD)/bpf/refused.skel.h
 $(BUILD)/bpf/decide_tc.bpf.o: tests/plane/decide_tc.h
 
-# tests/engine/units.c stands in for two files of the library, and these are for its sources.c, engine.c and nth.c
+# tests/engine/units.c and probes.c stand in for files of the library, and these are for its sources.c, engine.c and nth.c
 NTH_WRAP := $(shell sed -n 's/^CALL.\([a-z_0-9]*\),.*/\1/p' tests/engine/nth.c)
 ENGINE_WRAP := $(foreach f,$(foreach kind,io time time_relative defer,sd_event_add_$(kind)) borrow_use $(NTH_WRAP),-Wl,--wrap=$(f))
 $(BUILD)/tests/engine/test_%: $(BUILD)/tests/engine/test_%.o $(ENGINE_RIG) $(PLANE_RIG) $(BUILD)/libhotstandby.a

@@ -9,6 +9,7 @@
 #include "nth.h"
 #include "plane/bpf/accounting.h"
 #include "plane/bpf/pins.h"
+#include "probes.h"
 #include "service/slot/adoption.h"
 #include "service/slot/netns_stock.h"
 #include "service/slot/states.h"
@@ -231,6 +232,7 @@ static void open_host(struct engine *engine)
 	if (!engine_lists)
 		accounting_load_queues(host->accounting);
 	rig_check(hang_watch_new(engine->event, &host->hangs) >= 0);
+	host->prober = probes_new(engine->event, &engine->ill);
 	units_tell_by(engine->event);
 }
 
@@ -280,6 +282,7 @@ void engine_leave(struct engine *engine)
 static void close_host(struct engine *engine)
 {
 	hang_watch_free(engine->host.hangs);
+	probes_free(engine->host.prober);
 	netns_stock_done();
 	workers_free(engine->workers);
 	accounting_free(engine->host.accounting);

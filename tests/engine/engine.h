@@ -58,6 +58,7 @@ struct engine {
 	bool nudge;
 	struct service *service; /* NULL: not managed right now */
 	struct actor actors[ENGINE_SLOTS];
+	uint32_t ill;  /* slots that are not well, as their probes say: a bit mask */
 	unsigned runs; /* of all units, ever */
 	struct asked *asked;
 	uint64_t word;			   /* as seen last; 0 = not yet */

@@ -20,12 +20,15 @@
 #include "service/slot/adoption.h"
 #include "service/slot/retirement.h"
 #include "service/slot/states.h"
+#include "service/watch/hang.h"
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
 #include "service/whole/calls_spread.h"
 
 #define QUICK	  "Settle=1ms\nDrain=0\n"
 #define EXCLUSIVE QUICK "Exclusive=yes\n"
+#define PROBES	  QUICK "FailoverHold=0\n[Health]\nProbe=tcp\nInterval=100ms\nFall=1\nRise=1\n"
+#define HANGS	  QUICK "FailoverHold=0\nStall=200ms\nOnHang=keep\n"
 /* So many places are tried of each, if not all are. */
 #define PLACES 4
 /* Within this time it is whole again, counted from what is asked for or happens. */
@@ -238,6 +241,20 @@ static void spread(struct engine *engine)
 	set_slots(engine, 2);
 }
 
+static void look_at_connections(struct engine *engine)
+{
+	const struct connections_query query = {.idle_usec = CONNECTIONS_IDLE_USEC, .list = true};
+	struct asked *asked = engine_ask(engine);
+	struct address address = engine_address();
+	int fd = client_connect(&address);
+
+	nth_enter();
+	call_connections(engine->service, &query, &asked->request);
+	nth_leave();
+	wait_for(engine, asked);
+	close_fd(fd);
+}
+
 static void hold_and_release(struct engine *engine)
 {
 	hold(engine, true);
@@ -324,6 +341,34 @@ static void spread_and_restart(struct engine *engine)
 {
 	set_hash(engine);
 	restart_unit(engine);
+}
+
+/* It is left, and well again. */
+static void fall_ill(struct engine *engine)
+{
+	unsigned active = engine_active(engine);
+
+	engine_until(engine, engine->service->verdicts[!active].state == HEALTH_GOOD);
+	engine->ill = 1U << active;
+	engine_until(engine, engine_active(engine) != active);
+	engine->ill = 0;
+	engine_until(engine, engine->service->verdicts[active].state == HEALTH_GOOD);
+}
+
+/* It is left, and accepts again. Who waited is served by the other. */
+static void hang(struct engine *engine)
+{
+	unsigned active = engine_active(engine);
+	struct address address = engine_address();
+	int fd;
+
+	rig_check(ask(&address) == (char)('A' + active));
+	server_serve(engine->actors[active].server, false);
+	fd = client_connect(&address);
+	hang_watch_heard(engine->host.hangs, plane_id(engine->service->plane));
+	engine_until(engine, engine_active(engine) != active);
+	server_serve(engine->actors[active].server, true);
+	close_fd(fd);
 }
 
 static void lose_both(struct engine *engine)
@@ -648,6 +693,9 @@ int main(void)
 		VERB("stop and start", stop_and_start, QUICK),
 		VERB("loss", lose_active, QUICK),
 		VERB("loss of both", lose_both, QUICK),
+		VERB("verdict", fall_ill, PROBES),
+		VERB("hang", hang, HANGS),
+		VERB("connections", look_at_connections, QUICK),
 		VERB("reload", reload, QUICK),
 		VERB("managed anew", manage_anew, QUICK),
 		VERB("exclusive switchover", switch_and_keep, EXCLUSIVE),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Whatever happens to a service in whatever order: the word stays sound, each request is answered
- * once, and when nothing happens any more, both units run and the service is ready. By chance, from
+ * once, and when nothing happens any more, both units run and the service is ready; of an exclusive
+ * service, one that serves alone. By chance, from
  * a seed that is printed: ENGINE_SEED= has the same happen again, as far as processes and the
  * kernel take their time alike; ENGINE_SECONDS= says for how long, ENGINE_DEBUG=1 shows it.
  */
@@ -20,6 +21,8 @@
 #include "service/whole/calls_spread.h"
 
 #define SECONDS 20
+#define QUICK	"Settle=1ms\nDrain=20ms\n"
+#define PROBES	"FailoverHold=0\n[Health]\nProbe=tcp\nInterval=100ms\nFall=1\nRise=1\n"
 /* How much happens between two times of rest. */
 #define HAPPENINGS_MAX 60
 
@@ -60,6 +63,12 @@ static void hang(struct engine *engine)
 
 	if (actor->server && actor->play != PLAY_CRASHED)
 		server_hang(actor->server, chance(2));
+}
+
+/* Its next probes say so. */
+static void fall_ill(struct engine *engine)
+{
+	engine->ill = chance(1U << ENGINE_SLOTS);
 }
 
 static void switch_over(struct engine *engine)
@@ -193,20 +202,35 @@ static void retire(struct engine *engine)
 			&engine_ask(engine)->request);
 }
 
+static const char *const shared[] = {
+	QUICK,
+	"Settle=10ms\nDrain=0\nSlots=3\n",
+	QUICK "Park=no\n",
+	QUICK "Exclusive=perhaps\n",
+	QUICK "RestartOnCrash=no\nFailover=manual\n",
+	QUICK "Policy=hash\nBy=client\nSlots=3\n",
+	QUICK "Policy=parity\nBy=connection\n",
+	QUICK "HashKey=/nonexistent\n",
+	QUICK PROBES,
+	QUICK PROBES,
+};
+
+static const char *const exclusive[] = {
+	QUICK "Exclusive=yes\n",
+	QUICK "Exclusive=yes\nRestartOnCrash=no\nFailover=manual\n",
+	QUICK "Exclusive=yes\nExclusive=perhaps\n",
+	QUICK "Exclusive=yes\n" PROBES,
+};
+
+static bool is_exclusive(const struct engine *engine)
+{
+	return engine->service->config.exclusive;
+}
+
 static void reload(struct engine *engine)
 {
-	static const char *const settings[] = {
-		"Settle=1ms\nDrain=20ms\n",
-		"Settle=10ms\nDrain=0\nSlots=3\n",
-		"Settle=1ms\nDrain=20ms\nPark=no\n",
-		"Settle=1ms\nDrain=20ms\nExclusive=perhaps\n",
-		"Settle=1ms\nDrain=20ms\nRestartOnCrash=no\nFailover=manual\n",
-		"Settle=1ms\nDrain=20ms\nPolicy=hash\nBy=client\nSlots=3\n",
-		"Settle=1ms\nDrain=20ms\nPolicy=parity\nBy=connection\n",
-		"Settle=1ms\nDrain=20ms\nHashKey=/nonexistent\n",
-	};
-
-	engine_configure(settings[chance(ARRAY_SIZE(settings))]);
+	engine_configure(is_exclusive(engine) ? exclusive[chance(ARRAY_SIZE(exclusive))]
+					      : shared[chance(ARRAY_SIZE(shared))]);
 	service_reload(engine->service);
 }
 
@@ -239,6 +263,7 @@ static void happen(struct engine *engine)
 		{"a unit is ordered", 8, order_unit},
 		{"a crash", 3, crash},
 		{"a hang", 1, hang},
+		{"a verdict", 4, fall_ill},
 		{"switchover", 8, switch_over},
 		{"rollback", 3, roll_back},
 		{"failover", 2, fail_over},
@@ -276,7 +301,8 @@ static void happen(struct engine *engine)
 
 static void let_go(struct engine *engine)
 {
-	engine_configure("Settle=1ms\nDrain=20ms\n");
+	engine->ill = 0;
+	engine_configure(is_exclusive(engine) ? exclusive[0] : shared[0]);
 	service_reload(engine->service);
 	call_hold(engine->service, false, &engine_ask(engine)->request);
 	call_set_policy(engine->service, chance(2) ? "standby" : "hash",
@@ -286,14 +312,42 @@ static void let_go(struct engine *engine)
 			server_hang(engine->actors[i].server, false);
 }
 
+/* Nothing is to be done with its unit, and nothing is being done. */
+static bool is_still(const struct actor *actor)
+{
+	enum unit_action action;
+
+	return (actor->play == PLAY_DOWN || actor->play == PLAY_FAILED ||
+		actor->play == PLAY_RUNNING) &&
+	       !units_find_job(actor->unit, &action);
+}
+
+/* One is to run: which, an operator has to say where both do, or none. */
+static void leave_one(struct engine *engine)
+{
+	unsigned active = engine_active(engine);
+	bool a = engine->actors[0].play == PLAY_RUNNING, b = engine->actors[1].play == PLAY_RUNNING;
+
+	if (!is_still(&engine->actors[0]) || !is_still(&engine->actors[1]) ||
+	    service_busy(engine->service) != SERVICE_IDLE || engine_unanswered(engine))
+		return;
+	if (a && b)
+		actor_order(engine, active == 0, UNIT_STOP);
+	else if (!a && !b)
+		actor_order(engine, active == 1, UNIT_START);
+}
+
 /* Who is down is started; who was retired by hand, as hsctl(1) says, adopted again. */
 static void bring_up(struct engine *engine)
 {
+	if (is_exclusive(engine))
+		leave_one(engine);
 	for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
 		const struct actor *actor = &engine->actors[i];
 		enum unit_action action;
 
-		if (actor->play != PLAY_RUNNING && !units_find_job(actor->unit, &action))
+		if (!is_exclusive(engine) && actor->play != PLAY_RUNNING &&
+		    !units_find_job(actor->unit, &action))
 			actor_order(engine, i, UNIT_START);
 		if (actor->play == PLAY_RUNNING && engine_state(engine, i) == SLOT_LEAVING &&
 		    !engine_unanswered(engine))
@@ -333,13 +387,31 @@ static void check_answer(const struct engine *engine, char answer)
 		assert_int_equal(answer, 'A' + engine_active(engine));
 }
 
+static bool serves_alone(const struct engine *engine, unsigned slot)
+{
+	const struct service *service = engine->service;
+
+	return engine->actors[slot].play == PLAY_RUNNING && is_still(&engine->actors[slot]) &&
+	       is_still(&engine->actors[!slot]) && engine->actors[!slot].play != PLAY_RUNNING &&
+	       engine_state(engine, slot) == SLOT_READY && engine_active(engine) == slot &&
+	       service_busy(service) == SERVICE_IDLE && !service->holds && !service->ended &&
+	       !service->events.n && !host_busy(service->host) && !engine_unanswered(engine);
+}
+
+static bool rests(const struct engine *engine)
+{
+	if (is_exclusive(engine))
+		return serves_alone(engine, 0) || serves_alone(engine, 1);
+	return engine_rests(engine);
+}
+
 static void come_to_rest(struct engine *engine)
 {
 	struct address address = engine_address();
 	uint64_t end = now_usec() + 2 * RIG_DEADLINE_USEC;
 
 	let_go(engine);
-	while (!engine_rests(engine)) {
+	while (!rests(engine)) {
 		bring_up(engine);
 		engine_turn(engine);
 		if (now_usec() > end)
@@ -382,11 +454,11 @@ static void happen_and_rest(struct engine *engine)
 	}
 	engine->by_hand = false;
 	come_to_rest(engine);
-	if (!chance(4))
+	if (!is_exclusive(engine) && !chance(4))
 		lose_active(engine);
 }
 
-static void tell(const struct engine *engine, unsigned rests)
+static void tell(const struct engine *engine, unsigned times)
 {
 	unsigned asked = 0, done = 0;
 
@@ -395,31 +467,45 @@ static void tell(const struct engine *engine, unsigned rests)
 		done += one->done;
 	}
 	fprintf(stderr, "# came to rest %u times; %u runs, %u events, %u of %u requests done\n",
-		rests, engine->runs, engine->n_events, done, asked);
+		times, engine->runs, engine->n_events, done, asked);
+}
+
+/* `share` of the time in all, in percent. */
+static void try_with(const char *settings, unsigned share)
+{
+	uint64_t seed = number_from("ENGINE_SEED", now_usec() | 1);
+	uint64_t seconds = number_from("ENGINE_SECONDS", SECONDS);
+	uint64_t end = now_usec() + seconds * share * USEC_PER_SEC / 100;
+	struct engine *engine = engine_begin(settings);
+	unsigned n = 0;
+
+	fprintf(stderr, "# ENGINE_SEED=%llu\n", (unsigned long long)seed);
+	chance_state = seed;
+	for (; now_usec() < end; n++)
+		happen_and_rest(engine);
+	tell(engine, n);
+	/* with something under way */
+	switch_over(engine);
+	engine_end(engine);
 }
 
 static void whatever_happens_it_comes_to_rest(void **state)
 {
-	uint64_t seed = number_from("ENGINE_SEED", now_usec() | 1);
-	uint64_t end = now_usec() + number_from("ENGINE_SECONDS", SECONDS) * USEC_PER_SEC;
-	struct engine *engine = engine_begin("Settle=1ms\nDrain=20ms\n");
-	unsigned rests = 0;
-
 	(void)state;
-	fprintf(stderr, "# ENGINE_SEED=%llu\n", (unsigned long long)seed);
-	chance_state = seed;
-	for (; now_usec() < end; rests++)
-		happen_and_rest(engine);
-	tell(engine, rests);
-	/* with something under way */
-	switch_over(engine);
-	engine_end(engine);
+	try_with(shared[0], 70);
+}
+
+static void so_does_an_exclusive_one(void **state)
+{
+	(void)state;
+	try_with(exclusive[0], 30);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whatever_happens_it_comes_to_rest),
+		cmocka_unit_test(so_does_an_exclusive_one),
 	};
 
 	return cases_run("random", tests);
