@@ -134,8 +134,12 @@ struct hs_room {
 	/* 1: this host takes no new clients of the service, and tells balancers so. Writer: hsctl
 	 * leave and join */
 	__u64 left;
-	__u64 reserved[510];
+	/* low HS_SLOTS_MAX bits: slots whose probes said last that they are not well; above: when
+	 * that was noted, ms of CLOCK_MONOTONIC. One store. Writer: hsd */
+	__u64 ill;
+	__u64 reserved[509];
 };
+#define HS_ILL_SLOTS ((1U << HS_SLOTS_MAX) - 1)
 _Static_assert(sizeof(struct hs_room) == 4096, "layout of map room");
 #define HS_ROOM_SIZE __builtin_offsetof(struct hs_room, reserved)
 

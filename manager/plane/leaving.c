@@ -10,7 +10,7 @@
 #include "plane/plane_front.h"
 #include "util/macro.h"
 
-static int open_room(const struct plane *plane, struct hs_room **ret_room)
+int plane_open_room(const struct plane *plane, struct hs_room **ret_room)
 {
 	_cleanup_(close_fdp) int fd = -1;
 	int r = pin_open(pin_path("%s/room", plane->folder.text).text, &fd);
@@ -26,7 +26,7 @@ bool plane_has_left(const struct plane *plane)
 	struct hs_room *room;
 	bool left;
 
-	if (open_room(plane, &room))
+	if (plane_open_room(plane, &room))
 		return false;
 	left = __atomic_load_n(&room->left, __ATOMIC_SEQ_CST);
 	munmap(room, sizeof(*room));
@@ -36,7 +36,7 @@ bool plane_has_left(const struct plane *plane)
 int plane_set_left(struct plane *plane, bool left)
 {
 	struct hs_room *room;
-	int r = open_room(plane, &room);
+	int r = plane_open_room(plane, &room);
 
 	if (r)
 		return r;

@@ -27,7 +27,8 @@
 #include "service/whole/status.h"
 #include "sources.h"
 
-#define QUICK "Settle=1ms\nDrain=0\n"
+#define QUICK  "Settle=1ms\nDrain=0\n"
+#define PROBED QUICK "[Health]\nProbe=tcp\nInterval=100ms\nFall=1\nRise=1\n"
 
 static struct asked *switch_over(struct engine *engine, int to, const char *then)
 {
@@ -1362,6 +1363,37 @@ static void who_stands_in_changes_what_it_is_asked_to(void **state)
 	end_as_hsd(engine);
 }
 
+static void who_stands_in_goes_by_what_was_found_last(void **state)
+{
+	struct engine *engine = begin_started(PROBED);
+
+	(void)state;
+	engine->ill = 2;
+	engine_until(engine, engine->service->verdicts[1].state == HEALTH_BAD);
+	expect_refusal(switch_over(engine, 1, ""), "slot 1 is unhealthy: it says that it is ill");
+	stand_in(engine);
+	expect_refusal(switch_over(engine, GATE_STANDBY, ""), "slot 1 was unhealthy");
+	wait_for(engine, fail_over(engine, 1));
+	assert_int_equal(who_serves(), 'B');
+	wait_for(engine, switch_over(engine, 0, "keep"));
+	engine->ill = 0;
+	end_as_hsd(engine);
+}
+
+static void what_was_found_well_is_no_reason_against_it(void **state)
+{
+	struct engine *engine = begin_started(PROBED);
+
+	(void)state;
+	engine->ill = 2;
+	engine_until(engine, engine->service->verdicts[1].state == HEALTH_BAD);
+	engine->ill = 0;
+	engine_until(engine, engine->service->verdicts[1].state == HEALTH_GOOD);
+	stand_in(engine);
+	wait_for(engine, switch_over(engine, 1, "keep"));
+	end_as_hsd(engine);
+}
+
 static void who_stands_in_does_nothing_about_a_loss(void **state)
 {
 	struct engine *engine = begin_started(QUICK);
@@ -1653,6 +1685,8 @@ int main(void)
 		cmocka_unit_test(a_service_that_is_left_in_a_change_answers),
 		cmocka_unit_test(a_service_that_is_left_in_an_upgrade_answers),
 		cmocka_unit_test(who_stands_in_changes_what_it_is_asked_to),
+		cmocka_unit_test(who_stands_in_goes_by_what_was_found_last),
+		cmocka_unit_test(what_was_found_well_is_no_reason_against_it),
 		cmocka_unit_test(who_stands_in_does_nothing_about_a_loss),
 		cmocka_unit_test(who_stands_in_makes_no_pins),
 		cmocka_unit_test(hooks_bring_up_and_take_down),

@@ -186,7 +186,35 @@ programs() { inside find "$pins/%accounting-4" -type f -exec bpftool -j prog sho
 	hs rollback app
 }
 
-@test "whether a slot is healthy is not known without hsd, and is no reason against it" {
+# one_is_ill: says the plugin of slot 1
+one_is_ill() {
+	write /usr/lib/plugins/by_slot <<<$'#!/bin/sh\n[ "$HOTSTANDBY_SLOT" = 0 ] || { echo ill; exit 2; }'
+	inside chmod 755 /usr/lib/plugins/by_slot
+	printf '[Health]\nProbe=exec:/usr/lib/plugins/by_slot\nInterval=200ms\nFall=1\n' |
+		write /etc/hotstandby/app.conf.d/health.conf
+	inside systemctl start hsd
+	wait_for 10 has_health 1 unhealthy
+}
+has_health() { [[ $(status app ".slots[$1].health") == "$2" ]]; }
+
+@test "a slot that was unhealthy when hsd went is refused, and taken by a fail-over, or when it runs anew" {
+	one_is_ill
+	inside systemctl kill -s KILL hsd
+	inside systemctl stop hsd
+	run -3 hs switchover app --drain=0
+	[[ $output == *'slot 1 was unhealthy '*' ago, when hsd asked it last; start hsd'*'hsctl failover app --to=1'* ]]
+	[[ $(active app) == 0 ]]
+	hs failover app --to=1
+	[[ $(active app) == 1 ]]
+	hs switchover app --drain=0
+	[[ $(active app) == 0 ]]
+	inside systemctl restart app@1
+	hs switchover app --drain=0
+	[[ $(active app) == 1 ]]
+	inside rm /etc/hotstandby/app.conf.d/health.conf
+}
+
+@test "whether a slot is healthy that nobody has asked is not known without hsd, and is no reason against it" {
 	printf '[Health]\nProbe=tcp\n' | write /etc/hotstandby/app.conf.d/health.conf
 	[[ $(status app '[.slots[] | .health, .health_reason] | unique | join(", ")') == 'not asked without hsd, unknown' ]]
 	hs switchover app --drain=0

@@ -36,3 +36,6 @@ struct plane {
 	void (*on_event)(const struct hs_event *event, void *userdata);
 	void *userdata;
 };
+
+/* The map "room", mapped: the caller unmaps it. -ENOENT: what is pinned is of a release without. */
+int plane_open_room(const struct plane *plane, struct hs_room **ret_room);

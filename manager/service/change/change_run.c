@@ -8,6 +8,7 @@
 #include "service/slot/orders.h"
 #include "service/slot/roles.h"
 #include "service/slot/states.h"
+#include "service/watch/health.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -194,6 +195,9 @@ int change_run_start(struct service *service, const struct change_order *order,
 
 	service_states(service, states);
 	*ret_answer = change_gate(service->plane, &asked, &plan, ret_refusal);
+	if (*ret_answer == GATE_OPEN && plan.verb == VERB_SWITCHOVER &&
+	    health_was_bad(service, plan.to, ret_refusal))
+		*ret_answer = GATE_UNHEALTHY;
 	if (*ret_answer != GATE_OPEN)
 		return 0;
 	plan.settle_usec = order->settle_usec;

@@ -5,6 +5,7 @@
 #include <syslog.h>
 
 #include "core/presence.h"
+#include "plane/illness.h"
 #include "plane/plane_front.h"
 #include "service/rules.h"
 #include "service/slot/front_facts.h"
@@ -31,6 +32,10 @@
 
 /* That a slot cannot be probed is not told more often: an instance may be the reason. */
 #define VOID_TOLD_USEC (60 * USEC_PER_SEC)
+
+/* For so long behind the time in which it would have been asked again a verdict is known without
+ * hsd. */
+#define NOTED_USEC (60 * USEC_PER_SEC)
 
 struct checked_slot;
 
@@ -66,6 +71,8 @@ struct health_watch {
 	sd_event_source *timer;
 	bool begun; /* they can be sent where they belong; */
 	bool ruled; /* selectors look for rules, for that */
+	bool has_noted;
+	uint32_t noted; /* who is not well, in the kernel: as a bit mask */
 	struct config_health used;
 	struct checked_slot slots[HS_SLOTS_MAX];
 };
@@ -237,6 +244,20 @@ static void look_for_strays(struct checked_slot *slot, uint64_t now)
 		slot->due = MIN(slot->due, now + ATTACHED_USEC);
 }
 
+/* For who comes while no hsd runs. Of an earlier hsd nothing is known until this one has asked. */
+static void note_ill(struct health_watch *watch)
+{
+	uint32_t ill = 0;
+
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		ill |= (uint32_t)(watch->slots[i].health.state == HEALTH_BAD) << i;
+	if (watch->has_noted && !ill && !watch->noted)
+		return;
+	plane_note_ill(watch->service->plane, ill);
+	watch->noted = ill;
+	watch->has_noted = true;
+}
+
 static void judge_round(struct checked_slot *slot)
 {
 	const struct config_health *config = settings(slot->watch);
@@ -261,6 +282,7 @@ static void judge_round(struct checked_slot *slot)
 	if (slot->health.state == HEALTH_GOOD && !slot->heard)
 		slot->refuses = false;
 	publish(slot);
+	note_ill(slot->watch);
 	slot->n_checks = 0;
 	if (slot->health.state == HEALTH_UNKNOWN && worst->verdict != PROBE_VOID)
 		slot->due = MIN(now + EAGER_USEC, MAX(slot->due, now));
@@ -587,6 +609,26 @@ void health_heard(struct service *service, const struct event *event)
 	/* hsd may have just come up, and the instance long ago */
 	if (event->kind == EVENT_LOST || event->anew)
 		health_poke(watch);
+}
+
+bool health_was_bad(const struct service *service, unsigned slot, struct problem *ret_refusal)
+{
+	const struct config_health *config = &service->config.health;
+	uint64_t noted, now = now_usec();
+	char span[SPAN_TEXT_MAX];
+
+	if (host_has(service->host, HOST_WATCHES) || !config->n_probes ||
+	    service_is_front(service) || !(plane_noted_ill(service->plane, &noted) >> slot & 1) ||
+	    noted + config->rule.fall * config->interval_usec + NOTED_USEC < now ||
+	    instance_facts(service->instances[slot])->ready_usec > noted)
+		return false;
+	problem_set(
+		ret_refusal, 0,
+		"%s: slot %u was unhealthy %s ago, when hsd asked it last; start hsd, which asks "
+		"it again, or take it as it is: hsctl failover %s --to=%u",
+		service->name, slot, span_format(now - noted, span, sizeof(span)), service->name,
+		slot);
+	return true;
 }
 
 uint64_t health_patience(const struct service *service)

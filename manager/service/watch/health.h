@@ -20,5 +20,8 @@ void health_poke(struct health_watch *watch);
 /* EVENT_ADOPTED: nothing is known of this instance. EVENT_UNIT_CHANGED, EVENT_LOST: looks soon. */
 void health_heard(struct service *service, const struct event *event);
 
+/* Of who does not ask by itself, as hsctl: what hsd has noted, as long as that is recent and of the
+ * same instance. True, and a refusal: the slot was not well. */
+bool health_was_bad(const struct service *service, unsigned slot, struct problem *ret_refusal);
 /* For so long a fresh instance that is well may be unknown, microseconds. */
 uint64_t health_patience(const struct service *service);
