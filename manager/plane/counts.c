@@ -354,7 +354,8 @@ static int add_own(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 	return r;
 }
 
-static int add_listed(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
+/* For many planes: from what is listed once for all of them. */
+static int add_shared(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 {
 	size_t n;
 	struct listener **listeners = plane_listeners(plane, &n);
@@ -362,6 +363,36 @@ static int add_listed(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 
 	for (size_t i = 0; !r && i < n; i++)
 		r = add_listener(plane, listeners[i], queued);
+	return r;
+}
+
+/* Of the namespace that this listener is in. */
+static int add_listed_there(const struct plane *plane, const struct listener *listener,
+			    uint32_t queued[HS_PLACES_MAX])
+{
+	_cleanup_(freep) struct queue_length *queues = NULL;
+	struct address addresses[PLANE_LISTENERS_MAX];
+	struct diag_wanted wanted = {.addresses = addresses,
+				     .n_addresses = plane_addresses(plane, addresses)};
+	size_t n;
+	int r = diag_queues(&listener->netns, &wanted, &queues, &n);
+
+	for (size_t i = 0; !r && i < n; i++)
+		add_queued(plane, queues[i].cookie, queues[i].queued, queued);
+	return r;
+}
+
+static int add_listed(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(plane, &n);
+	int r = 0;
+
+	if (snapshot_is_shared())
+		return add_shared(plane, queued);
+	for (size_t i = 0; !r && i < n; i++)
+		if (listener_is_first_there(listeners, i))
+			r = add_listed_there(plane, listeners[i], queued);
 	return r;
 }
 

@@ -13,6 +13,7 @@ static struct {
 		uint32_t netns;
 		struct listening_socket *sockets;
 		size_t n;
+		int error;
 	} asked[NAMESPACES_MAX];
 	size_t n;
 	bool has_queues;
@@ -39,6 +40,11 @@ void snapshot_end(void)
 		forget();
 }
 
+bool snapshot_is_shared(void)
+{
+	return snapshot.users > 1;
+}
+
 static int by_port(const void *a, const void *b)
 {
 	const struct listening_socket *left = a, *right = b;
@@ -46,7 +52,7 @@ static int by_port(const void *a, const void *b)
 	return (int)left->address.port - (int)right->address.port;
 }
 
-/* Returns where it stands, or -errno. */
+/* Returns where it stands, or -errno; that there are too many is not found out again. */
 static int ask(const struct netns *netns)
 {
 	uint32_t inode = netns ? netns->inode : 0;
@@ -56,18 +62,20 @@ static int ask(const struct netns *netns)
 
 	for (size_t i = 0; i < snapshot.n; i++)
 		if (snapshot.asked[i].netns == inode)
-			return (int)i;
+			return snapshot.asked[i].error ?: (int)i;
 	if (snapshot.n == NAMESPACES_MAX)
 		forget();
 	r = diag_listening(netns, false, &sockets, &n);
-	if (r < 0)
+	if (r < 0 && r != -EOVERFLOW)
 		return r;
-	if (n)
-		qsort(sockets, n, sizeof(*sockets), by_port);
 	snapshot.asked[snapshot.n].netns = inode;
-	snapshot.asked[snapshot.n].sockets = sockets;
-	snapshot.asked[snapshot.n].n = n;
-	return (int)snapshot.n++;
+	snapshot.asked[snapshot.n].error = r;
+	snapshot.asked[snapshot.n].sockets = r ? NULL : sockets;
+	snapshot.asked[snapshot.n].n = r ? 0 : n;
+	if (!r && n)
+		qsort(sockets, n, sizeof(*sockets), by_port);
+	snapshot.n++;
+	return r ?: (int)snapshot.n - 1;
 }
 
 static size_t first_at(const struct listening_socket *sockets, size_t n, uint32_t port)

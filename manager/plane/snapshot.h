@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "plane/bpf/accounting.h"
 #include "plane/kernel/diag.h"
 
@@ -13,8 +15,11 @@
  * Nothing else happens in between: the event loop does not run on. */
 void snapshot_begin(void);
 void snapshot_end(void);
+/* Whether that is asked for more than who has begun it last. */
+bool snapshot_is_shared(void);
 
-/* Those on a port, host byte order; between the two above, and valid until the next call. */
+/* Those on a port, host byte order; between the two above, and valid until the next call. As
+ * diag_listening(). */
 int snapshot_at(const struct netns *netns, uint16_t port,
 		const struct listening_socket **ret_sockets, size_t *ret_n);
 

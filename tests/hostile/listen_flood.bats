@@ -80,3 +80,25 @@ time.sleep(60)'" >"$BATS_TEST_TMPDIR/listeners" 3>&- &
 	down late
 	bystander_is_well
 }
+
+tells_of_a_crowd() { hs status bystander | grep -q 'sockets listen on this machine'; }
+
+@test "nobody has 200000 listeners: a hang is left in time, and what a service opens is found" {
+	local count=200000
+	# there each look for hangs passes all of them by
+	! lacks_iterators || count=40000
+	(($(awk '/^MemAvailable/ { print $2 }' /proc/meminfo) > 2000000)) || skip 'needs 2 GB of memory'
+	as_nobody "$tools/listen-crowd" $count >"$BATS_TEST_TMPDIR/crowd" 3>&- &
+	wait_for 60 grep -q there "$BATS_TEST_TMPDIR/crowd"
+	bystander_watch
+	bystander_is_well
+	inside systemctl restart bystander@0 bystander@1
+	wait_for 20 is_ready bystander
+	wait_for 20 tells_of_a_crowd
+	bystander_is_well
+	bystander_watched
+	inside systemctl restart hsd
+	wait_for 20 is_ready bystander
+	bystander_is_well
+	inside pkill -x listen-crowd
+}

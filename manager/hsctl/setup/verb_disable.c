@@ -15,7 +15,7 @@
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
 #include "plane/act/force.h"
-#include "plane/borrow/scan.h"
+#include "plane/act/served.h"
 #include "plane/bpf/accounting.h"
 #include "plane/bpf/guard.h"
 #include "plane/bpf/mptcp.h"
@@ -30,7 +30,7 @@ static int detach_unit(const struct direct *direct, const char *cgroup)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
 	size_t n = 0;
-	int r = scan_cgroup(cgroup, &held, &n);
+	int r = served_sockets(direct->plane, cgroup, &held, &n);
 
 	if (r == -ENOENT)
 		return 0;

@@ -196,6 +196,20 @@ static int keep_holder(const struct holder *holder, void *userdata)
 	return 1;
 }
 
+/* What is on the ports that the settings name. */
+static int list_served(const struct config *config, struct listening_socket **ret_sockets,
+		       size_t *ret_n)
+{
+	struct address ports[2 * CONFIG_PORTS_MAX];
+	struct diag_wanted wanted = {.addresses = ports, .by_port = true};
+
+	for (size_t i = 0; i < config->n_ports; i++)
+		for (unsigned udp = 0; udp <= 1; udp++)
+			ports[wanted.n_addresses++] =
+				(struct address) {.udp = udp, .port = config->ports[i].port};
+	return diag_listening_wanted(NULL, true, &wanted, ret_sockets, ret_n);
+}
+
 /* Who serves what Ports= says. */
 static void find_by_port(sd_bus *bus, const char *service, const struct plainunit_scope *scope,
 			 struct plainunit *ret_unit)
@@ -206,7 +220,7 @@ static void find_by_port(sd_bus *bus, const char *service, const struct plainuni
 	const struct config *config = scope->config;
 	size_t n = 0, wanted = 0;
 
-	if (!config->n_ports || diag_listening(NULL, true, &sockets, &n) < 0)
+	if (!config->n_ports || list_served(config, &sockets, &n) < 0)
 		return;
 	inodes = calloc(n + 1, sizeof(*inodes));
 	for (size_t i = 0; inodes && i < n; i++)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "plane/act/adopt_judge.h"
+#include "plane/act/served.h"
 #include "plane/borrow/borrow.h"
 #include "plane/kernel/descriptors.h"
 #include "util/macro.h"
@@ -73,7 +74,7 @@ bool adopt_is_occupied(const struct plane *plane, unsigned slot, const char *cgr
 	_cleanup_(freep) struct held_socket *held = NULL;
 	size_t n;
 
-	if (scan_cgroup(cgroup, &held, &n) < 0)
+	if (served_sockets(plane, cgroup, &held, &n) < 0)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		if (is_known(plane, slot, &held[i]))
@@ -173,20 +174,33 @@ static int by_address(const void *a, const void *b)
 	return left->cookie < right->cookie ? -1 : left->cookie > right->cookie;
 }
 
-/* From every namespace that its processes are in. */
-static int find_sockets(const struct adopt_scope *scope, struct adoption *adoption,
-			struct problem *problem)
+static void explain_blind(int blind, struct problem *ret_sentence)
 {
-	_cleanup_(freep) struct held_socket *held = NULL;
-	int blind, r = scan_cgroup_blind(scope->cgroup, &held, &adoption->n, &blind);
-
-	if (r < 0)
-		return explain_scan(scope->cgroup, r, problem);
-	if (blind)
-		problem_set(&adoption->blind, 0,
+	if (blind == -EOVERFLOW)
+		problem_set(ret_sentence, 0,
+			    "more than %d sockets listen on this machine, too many to look "
+			    "through; of its sockets those alone are seen that its processes, "
+			    "systemd or its socket unit have opened, or that were known before; "
+			    "see ss -s for whose they are",
+			    DIAG_LISTENING_MAX);
+	else if (blind)
+		problem_set(ret_sentence, 0,
 			    "the network namespace of its processes cannot be looked into: %s; "
 			    "that needs CAP_SYS_ADMIN and CAP_SYS_PTRACE there",
 			    strerror(-blind));
+}
+
+/* From every namespace that its processes are in. */
+static int find_sockets(const struct plane *plane, const struct adopt_scope *scope,
+			struct adoption *adoption, struct problem *problem)
+{
+	_cleanup_(freep) struct held_socket *held = NULL;
+	int blind, r;
+
+	r = served_or_new_sockets(plane, scope->cgroup, &held, &adoption->n, &blind);
+	if (r < 0)
+		return explain_scan(scope->cgroup, r, problem);
+	explain_blind(blind, &adoption->blind);
 	adoption->sockets = calloc(adoption->n + 1, sizeof(*adoption->sockets));
 	adoption->helpers = calloc(adoption->n + 1, sizeof(*adoption->helpers));
 	if (!adoption->sockets || !adoption->helpers)
@@ -205,7 +219,7 @@ int adoption_begin(struct plane *plane, const struct adopt_scope *scope,
 	if (!adoption)
 		return -ENOMEM;
 	adoption->claimed = CLAIM_HOLD_NONE;
-	r = find_sockets(scope, adoption, problem);
+	r = find_sockets(plane, scope, adoption, problem);
 	if (r < 0)
 		return r;
 	r = find_paths(plane, scope, adoption);

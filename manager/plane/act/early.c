@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/act/early.h"
 
-#include "plane/borrow/scan.h"
+#include "plane/act/served.h"
 #include "plane/claim.h"
 #include "util/macro.h"
 
@@ -24,7 +24,7 @@ int early_reach(struct plane *plane, unsigned slot, const char *cgroup)
 	int done = 0, r;
 	size_t n = 0;
 
-	r = scan_cgroup(cgroup, &held, &n);
+	r = served_sockets(plane, cgroup, &held, &n);
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		done += set_aside(plane, slot, &held[i]);
 	return r < 0 ? r : done;

@@ -9,13 +9,10 @@
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
-/* More listeners than that are not looked at one by one. */
-#define BY_PORT_MAX 8
-
 struct search {
 	const struct plane *plane;
 	const struct foreign_scope *scope;
-	const struct listening_socket *sockets; /* all in the namespace that is looked at */
+	const struct listening_socket *sockets; /* of the namespace that is looked at */
 	size_t n_sockets;
 	const struct netns *netns;
 	bool down; /* no slot serves */
@@ -126,43 +123,30 @@ static void compare(struct search *search, const struct listening_socket *socket
 		add(search, socket, in_front);
 }
 
-/* What an earlier listener was asked about, too: all of its namespace, or those on its port. */
-static bool is_again(struct listener **listeners, size_t index, bool by_port)
+/* Only what is on the ports of the service: others may have thousands of sockets. */
+static int ask(const struct plane *plane, const struct netns *netns,
+	       struct listening_socket **ret_sockets, size_t *ret_n)
 {
-	const struct listener *listener = listeners[index];
+	struct address addresses[PLANE_LISTENERS_MAX];
+	struct diag_wanted ports = {.addresses = addresses,
+				    .n_addresses = plane_addresses(plane, addresses),
+				    .by_port = true};
 
-	for (size_t i = 0; i < index; i++)
-		if (listeners[i]->netns.inode == listener->netns.inode &&
-		    (!by_port || (listeners[i]->address.port == listener->address.port &&
-				  listeners[i]->address.udp == listener->address.udp)))
-			return true;
-	return false;
-}
-
-/* Of few ports only what is on them: others may have thousands of sockets. */
-static int ask(const struct listener *listener, bool by_port, struct listening_socket **ret_sockets,
-	       size_t *ret_n)
-{
-	const struct address *address = &listener->address;
-
-	return by_port ? diag_listening_at(&listener->netns, address->udp, address->port, -1,
-					   ret_sockets, ret_n)
-		       : diag_listening(&listener->netns, true, ret_sockets, ret_n);
+	return diag_listening_wanted(netns, true, &ports, ret_sockets, ret_n);
 }
 
 static int search_namespaces(struct search *search)
 {
 	size_t n_listeners, n;
 	struct listener **listeners = plane_listeners(search->plane, &n_listeners);
-	bool by_port = n_listeners <= BY_PORT_MAX;
 	int r = 0;
 
 	for (size_t i = 0; !r && i < n_listeners; i++) {
 		_cleanup_(freep) struct listening_socket *sockets = NULL;
 
-		if (is_again(listeners, i, by_port))
+		if (!listener_is_first_there(listeners, i))
 			continue;
-		r = ask(listeners[i], by_port, &sockets, &n);
+		r = ask(search->plane, &listeners[i]->netns, &sockets, &n);
 		search->netns = &listeners[i]->netns;
 		search->sockets = sockets;
 		search->n_sockets = r ? 0 : n;

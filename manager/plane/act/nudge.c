@@ -3,7 +3,7 @@
 
 #include <sys/socket.h>
 
-#include "plane/borrow/scan.h"
+#include "plane/act/served.h"
 #include "util/macro.h"
 
 int nudge_socket(int socket_fd)
@@ -25,7 +25,7 @@ static int nudge_which(struct plane *plane, const char *cgroup, bool idle_too)
 	int nudged = 0, r;
 	size_t n;
 
-	r = scan_cgroup(cgroup, &held, &n);
+	r = served_sockets(plane, cgroup, &held, &n);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n; i++) {

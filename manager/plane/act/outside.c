@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "plane/act/outside.h"
 
-#include "plane/borrow/scan.h"
+#include "plane/act/served.h"
 #include "plane/claim.h"
 #include "util/macro.h"
 
@@ -40,7 +40,7 @@ int outside_leave(struct plane *plane, const struct config *config, const char *
 	size_t n = 0;
 	int result, r;
 
-	result = scan_cgroup(cgroup, &held, &n);
+	result = served_sockets(plane, cgroup, &held, &n);
 	for (size_t i = 0; result >= 0 && i < n; i++) {
 		if (!is_outside(&held[i].socket.address, config) ||
 		    !plane_find(plane, &held[i].socket.address))

@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "plane/act/served.h"
 #include "plane/borrow/borrow.h"
-#include "plane/borrow/scan.h"
 #include "plane/bpf/guard.h"
 #include "plane/claim.h"
 #include "plane/kernel/cgroup.h"
@@ -18,7 +18,7 @@ static bool differ_in(const struct plane *plane, const struct netns *netns, uid_
 	_cleanup_(freep) struct listening_socket *sockets = NULL;
 	size_t n;
 
-	if (diag_listening(netns, true, &sockets, &n) < 0)
+	if (served_listed(plane, netns, true, &sockets, &n) < 0)
 		return true;
 	for (size_t i = 0; i < n; i++)
 		if (sockets[i].uid != uid && plane_find(plane, &sockets[i].address))
@@ -32,14 +32,9 @@ bool owners_differ(const struct plane *plane, uid_t uid)
 	struct listener **listeners = plane_listeners(plane, &n);
 	bool differ = false;
 
-	for (size_t i = 0; i < n && !differ; i++) {
-		bool again = false;
-
-		for (size_t k = 0; k < i; k++)
-			again |= listeners[k]->netns.inode == listeners[i]->netns.inode;
-		if (!again)
+	for (size_t i = 0; i < n && !differ; i++)
+		if (listener_is_first_there(listeners, i))
 			differ = differ_in(plane, &listeners[i]->netns, uid);
-	}
 	return differ;
 }
 
@@ -91,7 +86,7 @@ int owners_give(struct plane *plane, const char *cgroup, uid_t uid)
 	int changed = 0, r;
 	size_t n;
 
-	r = scan_cgroup(cgroup, &held, &n);
+	r = served_sockets(plane, cgroup, &held, &n);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		if (held[i].socket.uid == uid || !plane_find(plane, &held[i].socket.address) ||
 		    scan_is_passed_in(&held[i].socket, cgroup))
@@ -121,7 +116,7 @@ int owners_close_datagrams(const struct plane *plane, const char *cgroup)
 	int changed = 0, r;
 	size_t n;
 
-	r = scan_cgroup(cgroup, &held, &n);
+	r = served_sockets(plane, cgroup, &held, &n);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		const struct address *address = &held[i].socket.address;
 
@@ -155,7 +150,7 @@ int owners_give_park(struct plane *plane, uid_t uid)
 	for (size_t i = 0; r >= 0 && i < n_listeners; i++) {
 		_cleanup_(freep) struct listening_socket *sockets = NULL;
 
-		r = diag_listening(&listeners[i]->netns, false, &sockets, &n);
+		r = served_listed(plane, &listeners[i]->netns, false, &sockets, &n);
 		for (size_t k = 0; r >= 0 && k < n; k++) {
 			r = give_parked(plane, &sockets[k], uid);
 			changed += r > 0;

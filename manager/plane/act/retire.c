@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "plane/act/farewell.h"
+#include "plane/act/served.h"
 #include "plane/bpf/own.h"
 #include "plane/claim.h"
 #include "plane/plane_front.h"
@@ -192,7 +193,7 @@ int bounce(struct plane *plane, unsigned slot, const char *cgroup, bool keep_in_
 	size_t n;
 	int r;
 
-	r = scan_cgroup(cgroup, &held, &n);
+	r = served_sockets(plane, cgroup, &held, &n);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		struct listener *listener = plane_find(plane, &held[i].socket.address);
 
@@ -211,7 +212,7 @@ static int count_unread(struct plane *plane, const char *cgroup, uint64_t *bytes
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
 	size_t n;
-	int r = scan_cgroup(cgroup, &held, &n);
+	int r = served_sockets(plane, cgroup, &held, &n);
 
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		if (held[i].socket.address.udp && plane_find(plane, &held[i].socket.address))

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 
 #include "plane/act/retire.h"
-#include "plane/borrow/scan.h"
+#include "plane/act/served.h"
 #include "plane/claim.h"
 #include "util/macro.h"
 
@@ -34,7 +34,7 @@ int shed_sockets(struct plane *plane, unsigned slot, const char *cgroup)
 	int result, r, done = 0;
 	size_t n = 0;
 
-	result = scan_cgroup(cgroup, &held, &n);
+	result = served_sockets(plane, cgroup, &held, &n);
 	for (size_t i = 0; result >= 0 && i < n; i++) {
 		r = shed(plane, slot, &held[i]);
 		done += r > 0;

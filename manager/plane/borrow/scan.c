@@ -7,13 +7,17 @@
 #include "plane/kernel/cgroup.h"
 #include "util/macro.h"
 
+/* Control groups of a unit, where it is asked by them. */
+#define CGROUPS_MAX 256
+
 struct scan {
+	const struct scan_among *among;
 	struct listening_socket *listening; /* by inode, when all are there */
 	size_t n_listening;
 	uint32_t *inodes; /* likewise */
 	struct lent_place *places;
 	size_t n_places;
-	int blind; /* 0, or why a namespace could not be looked into */
+	int blind; /* 0, or why there may be others that were not seen */
 };
 
 static void (*on_borrow)(const struct held_socket *held);
@@ -30,12 +34,63 @@ static void scan_done(struct scan *scan)
 	free(scan->places);
 }
 
-static int add_sockets(struct scan *scan, const struct netns *netns)
+/* Who makes what is passed in to a unit, by id: PID 1, and "app@0.socket" for "app@0.service". */
+static void add_givers(const char *cgroup, uint64_t *ids, size_t *n)
+{
+	static const char service[] = ".service";
+	size_t length = strlen(cgroup), stem = length - MIN(length, sizeof(service) - 1);
+	char unit[PATH_MAX];
+
+	if (!cgroup_id("/init.scope", &ids[*n]))
+		++*n;
+	if (strcmp(cgroup + stem, service) ||
+	    snprintf(unit, sizeof(unit), "%.*s.socket", (int)stem, cgroup) >= (int)sizeof(unit))
+		return;
+	if (!cgroup_id(unit, &ids[*n]))
+		++*n;
+}
+
+/* Of so many sockets on the machine those that are the unit's by their making, or are on known
+ * addresses. */
+static int list_likely(const struct scan_among *among, const char *cgroup,
+		       const struct netns *netns, struct listening_socket **ret_sockets,
+		       size_t *ret_n)
+{
+	uint64_t ids[CGROUPS_MAX + 2];
+	struct diag_wanted wanted = {
+		.addresses = among->addresses, .n_addresses = among->n_addresses, .cgroups = ids};
+	int r = cgroup_ids(cgroup, ids, CGROUPS_MAX, &wanted.n_cgroups);
+
+	if (r < 0)
+		return r;
+	add_givers(cgroup, ids, &wanted.n_cgroups);
+	r = diag_listening_wanted(netns, true, &wanted, ret_sockets, ret_n);
+	return r == -EOVERFLOW ? -E2BIG : r;
+}
+
+static int list(struct scan *scan, const char *cgroup, const struct netns *netns,
+		struct listening_socket **ret_sockets, size_t *ret_n)
+{
+	const struct scan_among *among = scan->among;
+	struct diag_wanted wanted = {.addresses = among->addresses,
+				     .n_addresses = among->n_addresses};
+	int r;
+
+	if (among->known_only)
+		return diag_listening_wanted(netns, true, &wanted, ret_sockets, ret_n);
+	r = diag_listening(netns, true, ret_sockets, ret_n);
+	if (r != -EOVERFLOW)
+		return r;
+	scan->blind = r;
+	return list_likely(among, cgroup, netns, ret_sockets, ret_n);
+}
+
+static int add_sockets(struct scan *scan, const char *cgroup, const struct netns *netns)
 {
 	_cleanup_(freep) struct listening_socket *more = NULL;
 	struct listening_socket *all;
 	size_t n;
-	int r = diag_listening(netns, true, &more, &n);
+	int r = list(scan, cgroup, netns, &more, &n);
 
 	if (r < 0 || !n)
 		return r;
@@ -48,14 +103,27 @@ static int add_sockets(struct scan *scan, const struct netns *netns)
 	return 0;
 }
 
+/* Whether there can be any in another namespace than ours. */
+static bool goes_elsewhere(const struct scan_among *among)
+{
+	for (size_t i = 0; i < among->n_addresses; i++)
+		if (among->addresses[i].netns)
+			return true;
+	return !among->known_only;
+}
+
 static int add_namespaces(struct scan *scan, const char *cgroup)
 {
 	struct netns namespaces[LEND_NAMESPACES_MAX];
 	size_t n;
-	int r = borrow_namespaces(cgroup, namespaces, &n, &scan->blind);
+	int blind = 0, r;
 
+	if (!goes_elsewhere(scan->among))
+		return 0;
+	r = borrow_namespaces(cgroup, namespaces, &n, &blind);
+	scan->blind = blind ?: scan->blind;
 	for (size_t i = 0; !r && i < n; i++) {
-		int error = add_sockets(scan, &namespaces[i]);
+		int error = add_sockets(scan, cgroup, &namespaces[i]);
 
 		scan->blind = error < 0 ? error : scan->blind;
 		close_fd(namespaces[i].fd);
@@ -91,12 +159,12 @@ static struct held_socket held_at(const struct scan *scan, const struct lent_pla
 		.socket = found ? *found : key, .pid = place->pid, .fd = place->fd};
 }
 
-int scan_cgroup_blind(const char *cgroup, struct held_socket **ret_held, size_t *ret_n,
-		      int *ret_blind)
+int scan_cgroup_among(const char *cgroup, const struct scan_among *among,
+		      struct held_socket **ret_held, size_t *ret_n, int *ret_blind)
 {
-	_cleanup_(scan_done) struct scan scan = {0};
+	_cleanup_(scan_done) struct scan scan = {.among = among};
 	struct held_socket *held;
-	int r = add_sockets(&scan, NULL);
+	int r = add_sockets(&scan, cgroup, NULL);
 
 	if (!r)
 		r = add_namespaces(&scan, cgroup);
@@ -117,9 +185,10 @@ int scan_cgroup_blind(const char *cgroup, struct held_socket **ret_held, size_t 
 
 int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n)
 {
+	static const struct scan_among all;
 	int blind;
 
-	return scan_cgroup_blind(cgroup, ret_held, ret_n, &blind);
+	return scan_cgroup_among(cgroup, &all, ret_held, ret_n, &blind);
 }
 
 int scan_borrow(const struct held_socket *held, int *ret_fd)

@@ -15,16 +15,28 @@ struct held_socket {
 	int fd;	   /* and its number there */
 };
 
+/* Which of them are looked for. */
+struct scan_among {
+	const struct address *addresses; /* that are known */
+	size_t n_addresses;
+	bool known_only; /* none but on these: whatever else there is on the machine costs nothing
+			  */
+};
+
 /*
  * The listening TCP sockets and the bound UDP sockets that processes in the cgroup hold, each once,
  * whoever made it: of our own network namespace and of those that the processes are in. The caller
  * frees the array. Sockets come in no particular order. A process that ends meanwhile is
  * passed over. `ret_blind`: 0, or the -errno for which a namespace could not be
  * looked into; what is elsewhere is found all the same. -E2BIG: see lend_find().
+ *
+ * Where a namespace has more than DIAG_LISTENING_MAX of such sockets, whoever has them, `ret_blind`
+ * is -EOVERFLOW, and of that namespace it is those that were made in the cgroup as it is now, by
+ * PID 1 or by the unit's socket unit, and those on the known addresses.
  */
 int scan_cgroup(const char *cgroup, struct held_socket **ret_held, size_t *ret_n);
-int scan_cgroup_blind(const char *cgroup, struct held_socket **ret_held, size_t *ret_n,
-		      int *ret_blind);
+int scan_cgroup_among(const char *cgroup, const struct scan_among *among,
+		      struct held_socket **ret_held, size_t *ret_n, int *ret_blind);
 
 /*
  * Duplicates the socket (pidfd_getfd(2), needs CAP_SYS_PTRACE) for as short as possible: while the

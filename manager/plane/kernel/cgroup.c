@@ -155,6 +155,33 @@ int cgroup_id(const char *cgroup, uint64_t *ret_id)
 	return 0;
 }
 
+struct id_list {
+	uint64_t *ids;
+	size_t n, room;
+};
+
+static int add_id(const char *folder, void *userdata)
+{
+	struct id_list *list = userdata;
+	struct stat st;
+
+	if (stat(folder, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (list->n == list->room)
+		return -E2BIG;
+	list->ids[list->n++] = st.st_ino;
+	return 0;
+}
+
+int cgroup_ids(const char *cgroup, uint64_t *ids, size_t room, size_t *ret_n)
+{
+	struct id_list list = {.ids = ids, .room = room};
+	int r = walk_cgroup(cgroup, add_id, &list);
+
+	*ret_n = list.n;
+	return r;
+}
+
 struct search {
 	uint64_t id;
 	char path[PATH_MAX];

@@ -25,6 +25,9 @@ bool cgroup_contains(const char *cgroup, uint64_t id);
 
 /* The id of a cgroup, which no other gets later. -ENOENT. */
 int cgroup_id(const char *cgroup, uint64_t *ret_id);
+/* The ids of a cgroup and of those below it. -E2BIG: there is no room for more; `ret_n` are there.
+ */
+int cgroup_ids(const char *cgroup, uint64_t *ids, size_t room, size_t *ret_n);
 /* Where the cgroup with this id is, from the mount on. -ENOENT when it is no more, or is below one
  * that we may not look into. */
 int cgroup_find(uint64_t id, char cgroup[PATH_MAX]);

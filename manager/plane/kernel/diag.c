@@ -14,6 +14,8 @@
 /* sock_diag's extension for socket storage, not in all UAPI headers of the distributions we build
  * on */
 #define STORAGE_REQ_MAP_FD 1
+/* A request without its filter. */
+#define REQUEST_MAX 256
 
 DEFINE_CLEANUP(struct mnl_socket, mnl_socket_close)
 
@@ -23,11 +25,13 @@ struct query {
 	uint32_t states;
 	uint16_t port; /* host byte order; 0 = any */
 	int tags_fd;
+	const struct diag_wanted *wanted; /* NULL = all of them */
 	mnl_cb_t on_message;
 	void *userdata;
 };
 
-static struct nlmsghdr *build_request(char *buffer, uint8_t family, const struct query *query)
+static struct nlmsghdr *build_request(char *buffer, uint8_t family, const struct query *query,
+				      const struct diag_filter *filter)
 {
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
 	struct inet_diag_req_v2 *request;
@@ -39,7 +43,7 @@ static struct nlmsghdr *build_request(char *buffer, uint8_t family, const struct
 	request->sdiag_family = family;
 	request->sdiag_protocol = query->udp ? IPPROTO_UDP : IPPROTO_TCP;
 	request->idiag_states = query->states;
-	request->id.idiag_sport = htons(query->port);
+	request->id.idiag_sport = htons(query->port ?: filter->port);
 	/* of a few sockets; of all listening ones it would only make the answer longer */
 	if (query->udp && query->states == 1 << TCP_CLOSE)
 		request->idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1);
@@ -48,6 +52,8 @@ static struct nlmsghdr *build_request(char *buffer, uint8_t family, const struct
 		mnl_attr_put_u32(header, STORAGE_REQ_MAP_FD, query->tags_fd);
 		mnl_attr_nest_end(header, nest);
 	}
+	if (filter->n)
+		mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, filter->n, filter->code);
 	return header;
 }
 
@@ -70,14 +76,30 @@ static int receive_all(struct mnl_socket *socket, const struct query *query)
 	return r < 0 ? -errno : 0;
 }
 
-static int dump_family(struct mnl_socket *socket, uint8_t family, const struct query *query)
+static int dump_filtered(struct mnl_socket *socket, uint8_t family, const struct query *query,
+			 const struct diag_filter *filter)
 {
-	char buffer[512];
-	struct nlmsghdr *request = build_request(buffer, family, query);
+	_cleanup_(freep) char *buffer = malloc(REQUEST_MAX + filter->n);
+	struct nlmsghdr *request;
 
+	if (!buffer)
+		return -ENOMEM;
+	request = build_request(buffer, family, query, filter);
 	if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
 		return -errno;
 	return receive_all(socket, query);
+}
+
+static int dump_family(struct mnl_socket *socket, uint8_t family, const struct query *query)
+{
+	struct diag_kind kind = {family, query->udp, query->netns ? query->netns->inode : 0};
+	_cleanup_(diag_filter_done) struct diag_filter filter = {0};
+	int r = query->wanted ? diag_filter_new(query->wanted, &kind, &filter) : 0;
+
+	/* of too many it is listed what there is: who asks looks for his own */
+	if (r != -E2BIG && (r < 0 || (query->wanted && !filter.n)))
+		return r;
+	return dump_filtered(socket, family, query, &filter);
 }
 
 struct mnl_socket *diag_open(const struct netns *netns)
@@ -132,7 +154,19 @@ struct listening_list {
 	size_t n, room;
 	uint32_t netns;
 	bool udp;
+	size_t most; /* 0 = any number */
+	/* NULL = whatever they are */
+	const uint64_t *cookies;
+	size_t n_cookies;
 };
+
+static bool is_asked_for(const struct listening_list *list, uint64_t cookie)
+{
+	for (size_t i = 0; i < list->n_cookies; i++)
+		if (list->cookies[i] == cookie)
+			return true;
+	return !list->cookies;
+}
 
 static struct listening_socket *list_add(struct listening_list *list)
 {
@@ -191,10 +225,14 @@ static int on_listening(const struct nlmsghdr *header, void *userdata)
 {
 	const struct inet_diag_msg *msg = mnl_nlmsg_get_payload(header);
 	struct listening_list *list = userdata;
-	struct listening_socket *socket = list_add(list);
+	struct listening_socket *socket;
 
+	if (!is_asked_for(list, cookie_of(msg)))
+		return MNL_CB_OK;
+	socket = list->most && list->n == list->most ? NULL : list_add(list);
 	if (!socket) {
-		errno = ENOMEM;
+		/* the rest of the dump ends with the netlink socket */
+		errno = list->most && list->n == list->most ? EOVERFLOW : ENOMEM;
 		return MNL_CB_ERROR;
 	}
 	*socket = (struct listening_socket) {
@@ -211,16 +249,23 @@ static int on_listening(const struct nlmsghdr *header, void *userdata)
 	return MNL_CB_OK;
 }
 
-static int list_sockets(const struct netns *netns, uint16_t port, int tags_fd,
+struct choice {
+	uint16_t port; /* 0 = any */
+	int tags_fd;
+	const struct diag_wanted *wanted;
+};
+
+static int list_sockets(const struct netns *netns, const struct choice *choice,
 			struct listening_list *list)
 {
 	struct query query = {
 		.netns = netns,
 		.udp = list->udp,
-		.port = port,
+		.port = choice->port,
 		/* an unconnected UDP socket is in this state */
 		.states = list->udp ? 1 << TCP_CLOSE : 1 << TCP_LISTEN,
-		.tags_fd = tags_fd,
+		.tags_fd = choice->tags_fd,
+		.wanted = choice->wanted,
 		.on_message = on_listening,
 		.userdata = list,
 	};
@@ -240,23 +285,51 @@ static int end_list(int r, const struct listening_list *list, struct listening_s
 	return 0;
 }
 
+static int list_both(const struct netns *netns, bool udp, const struct choice *choice,
+		     struct listening_list *list)
+{
+	int r = list_sockets(netns, choice, list);
+
+	list->udp = true;
+	return !r && udp ? list_sockets(netns, choice, list) : r;
+}
+
 int diag_listening(const struct netns *netns, bool udp, struct listening_socket **ret_sockets,
 		   size_t *ret_n)
 {
-	struct listening_list list = {.netns = netns ? netns->inode : 0};
-	int r = list_sockets(netns, 0, -1, &list);
+	struct listening_list list = {.netns = netns ? netns->inode : 0,
+				      .most = DIAG_LISTENING_MAX};
+	int r = list_both(netns, udp, &(struct choice) {.tags_fd = -1}, &list);
 
-	list.udp = true;
-	if (!r && udp)
-		r = list_sockets(netns, 0, -1, &list);
+	return end_list(r, &list, ret_sockets, ret_n);
+}
+
+int diag_listening_wanted(const struct netns *netns, bool udp, const struct diag_wanted *wanted,
+			  struct listening_socket **ret_sockets, size_t *ret_n)
+{
+	struct listening_list list = {.netns = netns ? netns->inode : 0, .most = DIAG_WANTED_MAX};
+	struct choice choice = {.tags_fd = -1, .wanted = wanted};
+	int r = list_both(netns, udp, &choice, &list);
+
+	return end_list(r, &list, ret_sockets, ret_n);
+}
+
+int diag_listening_by_cookie(const struct netns *netns, const uint64_t *cookies, size_t n_cookies,
+			     struct listening_socket **ret_sockets, size_t *ret_n)
+{
+	struct listening_list list = {
+		.netns = netns ? netns->inode : 0, .cookies = cookies, .n_cookies = n_cookies};
+	int r = list_sockets(netns, &(struct choice) {.tags_fd = -1}, &list);
+
 	return end_list(r, &list, ret_sockets, ret_n);
 }
 
 int diag_listening_at(const struct netns *netns, bool udp, uint16_t port, int tags_fd,
 		      struct listening_socket **ret_sockets, size_t *ret_n)
 {
-	struct listening_list list = {.netns = netns ? netns->inode : 0, .udp = udp};
-	int r = list_sockets(netns, port, tags_fd, &list);
+	struct listening_list list = {
+		.netns = netns ? netns->inode : 0, .udp = udp, .most = DIAG_WANTED_MAX};
+	int r = list_sockets(netns, &(struct choice) {port, tags_fd, NULL}, &list);
 
 	return end_list(r, &list, ret_sockets, ret_n);
 }
@@ -268,12 +341,13 @@ static int by_cookie(const void *a, const void *b)
 	return left->cookie < right->cookie ? -1 : left->cookie > right->cookie;
 }
 
-int diag_queues(const struct netns *netns, struct queue_length **ret_queues, size_t *ret_n)
+int diag_queues(const struct netns *netns, const struct diag_wanted *wanted,
+		struct queue_length **ret_queues, size_t *ret_n)
 {
 	_cleanup_(freep) struct listening_socket *sockets = NULL;
 	struct queue_length *queues;
 	size_t n;
-	int r = diag_listening(netns, false, &sockets, &n);
+	int r = diag_listening_wanted(netns, false, wanted, &sockets, &n);
 
 	if (r < 0)
 		return r;

@@ -9,6 +9,7 @@
 
 #include "core/address.h"
 #include "hs_abi.h"
+#include "plane/kernel/diag_filter.h"
 #include "plane/kernel/netns.h"
 
 struct mnl_socket;
@@ -60,18 +61,36 @@ struct queue_length {
 	uint32_t queued;
 };
 
+/* How many sockets there are on a machine is any user's choice: what goes beyond is not listed, and
+ * who wanted all of them asks for those that matter. Of those it is as many as one process may have
+ * descriptors. */
+#define DIAG_LISTENING_MAX 16384
+#define DIAG_WANTED_MAX	   1000000
+
 /* All of them in a namespace (NULL = our own), v4 and v6; of UDP only with `udp`. The caller frees
- * the array. */
+ * the array. -EOVERFLOW: there are more than DIAG_LISTENING_MAX. */
 int diag_listening(const struct netns *netns, bool udp, struct listening_socket **ret_sockets,
 		   size_t *ret_n);
+
+/* Those among them that are wanted; the kernel passes the others by. Where thousands of addresses
+ * are wanted others come along. The next as well: -EOVERFLOW when there are more than
+ * DIAG_WANTED_MAX. */
+int diag_listening_wanted(const struct netns *netns, bool udp, const struct diag_wanted *wanted,
+			  struct listening_socket **ret_sockets, size_t *ret_n);
 
 /* Those on this port, of TCP (with their tags) or of UDP. The caller frees the array. */
 int diag_listening_at(const struct netns *netns, bool udp, uint16_t port, int tags_fd,
 		      struct listening_socket **ret_sockets, size_t *ret_n);
 
-/* The TCP queues of all listening sockets in a namespace, by cookie, ascending; nothing else of
+/* Those of TCP with these cookies. The kernel cannot tell them apart: all of them are looked at,
+ * however many there are, and none of the others is kept. */
+int diag_listening_by_cookie(const struct netns *netns, const uint64_t *cookies, size_t n_cookies,
+			     struct listening_socket **ret_sockets, size_t *ret_n);
+
+/* The TCP queues of listening sockets in a namespace, by cookie, ascending; nothing else of
  * them, for this is asked often. The caller frees the array. */
-int diag_queues(const struct netns *netns, struct queue_length **ret_queues, size_t *ret_n);
+int diag_queues(const struct netns *netns, const struct diag_wanted *wanted,
+		struct queue_length **ret_queues, size_t *ret_n);
 /* 0 also when there is no such socket. */
 uint32_t diag_queue_of(const struct queue_length *queues, size_t n, uint64_t cookie);
 

@@ -374,3 +374,11 @@ bool listener_is_first(struct listener *const *listeners, size_t index)
 			return false;
 	return true;
 }
+
+bool listener_is_first_there(struct listener *const *listeners, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (listeners[i]->netns.inode == listeners[index]->netns.inode)
+			return false;
+	return true;
+}

@@ -103,3 +103,5 @@ void listener_tidy_owners(struct listener *listener, unsigned slot);
 /* Whether no listener before this one of the array has the same port of UDP in the same namespace:
  * where the sockets of a port are listed, those of all are. */
 bool listener_is_first(struct listener *const *listeners, size_t index);
+/* The same for its namespace alone. */
+bool listener_is_first_there(struct listener *const *listeners, size_t index);

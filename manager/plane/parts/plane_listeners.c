@@ -74,6 +74,13 @@ struct listener **plane_listeners(const struct plane *plane, size_t *ret_n)
 	return (struct listener **)plane->listeners;
 }
 
+size_t plane_addresses(const struct plane *plane, struct address addresses[PLANE_LISTENERS_MAX])
+{
+	for (size_t i = 0; i < plane->n_listeners; i++)
+		addresses[i] = plane->listeners[i]->address;
+	return plane->n_listeners;
+}
+
 bool plane_listener_is_live(const struct listener *listener)
 {
 	uint64_t cookies[HS_SHARDS_MAX];

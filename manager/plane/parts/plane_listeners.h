@@ -11,6 +11,8 @@ struct plane;
 
 /* The listeners known now. Valid until the next plane_listener_get() or plane_refresh(). */
 struct listener **plane_listeners(const struct plane *plane, size_t *ret_n);
+/* Their addresses. Returns how many. */
+size_t plane_addresses(const struct plane *plane, struct address addresses[PLANE_LISTENERS_MAX]);
 /* The listener with this address; NULL when it is not known. */
 struct listener *plane_find(const struct plane *plane, const struct address *address);
 /* The listener with this address, made if it is new. */

@@ -355,7 +355,7 @@ static void judge(struct hang *hang, unsigned slot, const struct stall_answer *a
 		on_served(hang, slot);
 }
 
-/* By a list of all listening sockets. */
+/* By a list of the sockets on the addresses of services. */
 static struct stall_answer look_at_listed(struct hang *hang, unsigned slot)
 {
 	struct slot_watch *watch = &hang->slots[slot];
@@ -490,6 +490,9 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 		look_begin(watch->look, plane_accounting(watch->first->service->plane));
 	for (struct hang *hang = watch->first; hang; hang = hang->next)
 		if (is_due(hang, now))
+			look_want(watch->look, hang->service->plane);
+	for (struct hang *hang = watch->first; hang; hang = hang->next)
+		if (is_due(hang, now))
 			end_look(hang, now);
 	look_end(watch->look);
 	return set_timer(watch);
@@ -545,11 +548,13 @@ static uint32_t count_queued(struct hang *hang, unsigned slot)
 	struct stall_sample sample = {0};
 	const struct hs_queue *first;
 
-	if (look_is_own(hang->watch->look))
-		for (size_t n = own_queues(hang, slot, &first); n > 0; n--)
-			sample.queued += first[n - 1].queued;
-	else
+	if (!look_is_own(hang->watch->look)) {
+		look_want(hang->watch->look, hang->service->plane);
 		sum_up(hang, slot, &sample);
+		return sample.queued;
+	}
+	for (size_t n = own_queues(hang, slot, &first); n > 0; n--)
+		sample.queued += first[n - 1].queued;
 	return sample.queued;
 }
 

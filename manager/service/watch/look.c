@@ -19,6 +19,8 @@ struct look {
 	struct accounting *accounting; /* of the last look, if any */
 	bool own;		       /* the kernel tells of our own: */
 	struct queue_list queues;
+	struct address *wanted; /* what else is there is not listed */
+	size_t n_wanted, room;
 	struct listed listed[NAMESPACES_MAX];
 	size_t n_listed;
 };
@@ -34,6 +36,7 @@ struct look *look_free(struct look *look)
 		return NULL;
 	look_forget_listed(look);
 	queue_list_done(&look->queues);
+	free(look->wanted);
 	free(look);
 	return NULL;
 }
@@ -53,6 +56,7 @@ void look_begin(struct look *look, struct accounting *accounting)
 	struct queues *kernel;
 
 	look_forget_listed(look);
+	look->n_wanted = 0;
 	look->own = false;
 	look->accounting = accounting;
 	if (!accounting)
@@ -61,6 +65,23 @@ void look_begin(struct look *look, struct accounting *accounting)
 	accounting_motion(accounting);
 	kernel = accounting_queues(accounting);
 	look->own = kernel && !queues_look(kernel, &look->queues);
+}
+
+void look_want(struct look *look, const struct plane *plane)
+{
+	size_t room = look->n_wanted + PLANE_LISTENERS_MAX;
+	struct address *more = look->wanted;
+
+	if (look->own)
+		return;
+	if (room > look->room) {
+		more = realloc(look->wanted, 2 * room * sizeof(*more));
+		if (!more)
+			return;
+		look->wanted = more;
+		look->room = 2 * room;
+	}
+	look->n_wanted += plane_addresses(plane, look->wanted + look->n_wanted);
 }
 
 void look_end(struct look *look)
@@ -91,12 +112,14 @@ void look_forget_listed(struct look *look)
 /* NULL when the kernel cannot be asked. */
 static const struct listed *listed_in(struct look *look, const struct netns *netns)
 {
+	struct diag_wanted wanted = {.addresses = look->wanted, .n_addresses = look->n_wanted};
 	struct listed *listed = &look->listed[look->n_listed];
 
 	for (size_t i = 0; i < look->n_listed; i++)
 		if (look->listed[i].netns == netns->inode)
 			return &look->listed[i];
-	if (look->n_listed == NAMESPACES_MAX || diag_queues(netns, &listed->items, &listed->n) < 0)
+	if (look->n_listed == NAMESPACES_MAX ||
+	    diag_queues(netns, &wanted, &listed->items, &listed->n) < 0)
 		return NULL;
 	listed->netns = netns->inode;
 	look->n_listed++;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the kernel shows of accept queues during one look at all services: our own queues, where it
- * tells of them (plane/bpf/queues.h); else a list of all listening sockets of the namespaces in
- * question (plane/kernel/diag.h), which costs everybody on the machine something.
+ * tells of them (plane/bpf/queues.h); else a list of the sockets on our addresses in the namespaces
+ * in question (plane/kernel/diag.h), for which all of these are passed by: that costs everybody on
+ * the machine something.
  */
 #pragma once
 
@@ -21,8 +22,11 @@ struct look *look_free(struct look *look);
 /* From now on there may be sockets that are not known yet. */
 void look_forget_sockets(struct look *look);
 
-/* `accounting` may be NULL: then all is listed. What was seen before is forgotten. */
+/* `accounting` may be NULL: then they are listed. What was seen before is forgotten, and whom it is
+ * about. */
 void look_begin(struct look *look, struct accounting *accounting);
+/* It is about this service, too: to be said before anything is listed. */
+void look_want(struct look *look, const struct plane *plane);
 void look_end(struct look *look);
 
 /* Whether the kernel tells of our own, this time; then those of a slot on which somebody waits. */
@@ -30,7 +34,8 @@ bool look_is_own(const struct look *look);
 size_t look_own(const struct look *look, uint32_t service_id, unsigned slot,
 		const struct hs_queue **ret_first);
 
-/* Else what waits on one socket: listed when it is first asked for. 0 also when it is not known. */
+/* Else what waits on one socket, of a service that the look is about: listed when it is first asked
+ * for. 0 also when it is not known. */
 uint32_t look_listed(struct look *look, const struct netns *netns, uint64_t cookie);
 /* It is to be listed anew. */
 void look_forget_listed(struct look *look);

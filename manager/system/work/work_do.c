@@ -12,6 +12,7 @@
 #include "plane/act/owners.h"
 #include "plane/act/park.h"
 #include "plane/act/retire.h"
+#include "plane/act/served.h"
 #include "plane/act/shed.h"
 #include "plane/borrow/borrow.h"
 #include "plane/kernel/alive.h"
@@ -193,8 +194,9 @@ static int do_look(struct job *job)
 	_cleanup_(freep) struct held_socket *held = NULL;
 	uint64_t mark = 0;
 	size_t n;
-	int r = scan_cgroup(job->order->cgroups[0], &held, &n);
+	int blind, r;
 
+	r = served_or_new_sockets(job->plane, job->order->cgroups[0], &held, &n, &blind);
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		mark += scan_mark(&held[i]);
 	if (r >= 0)
@@ -405,25 +407,17 @@ static int do_differ(struct job *job)
 	return owners_differ(job->plane, job->order->uid);
 }
 
-static bool is_asked_for(const struct work_order *order, uint64_t cookie)
-{
-	for (size_t i = 0; i < order->n_cookies; i++)
-		if (order->cookies[i] == cookie)
-			return true;
-	return false;
-}
-
 static int put_makers(struct job *job, const struct netns *netns)
 {
 	_cleanup_(freep) struct listening_socket *sockets = NULL;
 	size_t n;
-	int r = diag_listening(netns, false, &sockets, &n);
+	int r = diag_listening_by_cookie(netns, job->order->cookies, job->order->n_cookies,
+					 &sockets, &n);
 
 	for (size_t i = 0; !r && i < n; i++) {
 		struct work_maker maker = {sockets[i].cookie, sockets[i].cgroup_id};
 
-		if (is_asked_for(job->order, maker.cookie))
-			r = put(job, &maker, sizeof(maker));
+		r = put(job, &maker, sizeof(maker));
 	}
 	return r;
 }
