@@ -239,8 +239,9 @@ answering() { inside curl -sf -m 5 http://$address/; }
 }
 
 @test "what becomes of packets was tried when the program came to its device" {
-	[[ $(on f1 systemctl show -P Result hotstandby-front@web.service) == success ]]
-	[[ $(on f1 systemctl show -P ExecMainExitTimestampMonotonic hotstandby-front@web.service) != 0 ]]
+	container_journal f1 -u hotstandby-front@web.service >"$BATS_TEST_TMPDIR/trial"
+	grep -q 'Finished.*Trial of the front web' "$BATS_TEST_TMPDIR/trial" &&
+		grep -q 'front.sends: works' "$BATS_TEST_TMPDIR/trial" || fail "$(cat "$BATS_TEST_TMPDIR/trial")"
 }
 
 other_ports() { (($(front_status .front.other_ports) >= $1)); }
@@ -260,6 +261,16 @@ is_told_of_ports() { front events web | grep -q 'on ports that no Ports= names; 
 	[[ -z $output ]]
 	grep -q '^hotstandby_host_packets_total{service="web",slot="0"} ' "$BATS_TEST_TMPDIR/metrics"
 	grep -q '^hotstandby_front_unknown_packets_total{service="web"} ' "$BATS_TEST_TMPDIR/metrics"
+}
+
+@test "the examples of a front are what BIRD, keepalived and systemd take" {
+	local examples=/usr/share/hotstandby/examples
+	run -0 on f1 bird -p -c $examples/bird-front.conf
+	[[ -z $output ]]
+	run -0 on f1 keepalived --config-test --use-file=$examples/keepalived-front.conf
+	run -0 on f1 systemd-analyze verify $examples/hotstandby-announce.service hotstandby-front@web.service
+	grep -E 'announce|hotstandby' <<<"$output" && fail 'systemd finds fault with a unit'
+	true
 }
 
 @test "disable takes it off its device, and leaves nothing" {

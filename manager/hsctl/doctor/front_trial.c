@@ -40,6 +40,18 @@ void front_trial(const struct front *front, unsigned mode, struct front_place *r
 	}
 }
 
+/* For who reads the journal of the unit: also what could not be tried. */
+static void tell(const struct ability_result results[FRONT_ABILITY_COUNT])
+{
+	static const char *const words[] = {[ABILITY_UNKNOWN] = "not tried",
+					    [ABILITY_WORKS] = "works",
+					    [ABILITY_FAILS] = "fails"};
+
+	for (unsigned i = 0; i < FRONT_ABILITY_COUNT; i++)
+		printf("%s: %s%s%s\n", front_ability_to_string(i), words[results[i].verdict],
+		       results[i].detail[0] ? ": " : "", results[i].detail);
+}
+
 int verb_front_trial(const struct arguments *arguments)
 {
 	struct journal_scope scope = {.slot = -1, .priority = LOG_WARNING};
@@ -57,6 +69,7 @@ int verb_front_trial(const struct arguments *arguments)
 	}
 	if (plane_is_front(direct.plane)) {
 		front_trial(plane_front(direct.plane), direct.config.front.mode, &place, results);
+		tell(results);
 		wrong = front_ability_is_wrong(results, &place, &problem);
 	}
 	scope.service = service;
