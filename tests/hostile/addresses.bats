@@ -43,6 +43,7 @@ starts() {
 }
 
 @test "hsd begins with it" {
+	bystander_unwatched
 	inside systemctl restart hsd
 	bystander_watch
 	wait_for 30 is_ready wide

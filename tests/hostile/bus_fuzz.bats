@@ -14,8 +14,7 @@ setup_file() {
 	up victim
 }
 
-setup() {
-	rig_began=${EPOCHREALTIME/,/.}
+set_up() {
 	seed=${HS_FUZZ_SEED:-$EPOCHSECONDS$RANDOM}
 	seconds=${HS_FUZZ_SECONDS:-12}
 }

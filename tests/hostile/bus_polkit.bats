@@ -18,15 +18,14 @@ setup_file() {
 	prefer app 0
 }
 
-setup() {
-	rig_began=${EPOCHREALTIME/,/.}
+set_up() {
 	needs_polkit
 	inside systemctl restart polkit
 	before=$(state)
 	hsd_is=$(main_pid hsd)
 }
 
-teardown() {
+clean_up() {
 	inside pkill -CONT -x polkitd || true
 	inside pkill -x bus-flood || true
 	wait "${flood_job:-}" 2>/dev/null || true

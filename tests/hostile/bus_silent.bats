@@ -6,7 +6,7 @@
 
 load lib/bystander.bash
 
-teardown() {
+clean_up() {
 	inside pkill -CONT -x 'dbus-daemon|dbus-broker' || true
 	inside pkill -x bus-flood || true
 }
@@ -14,6 +14,8 @@ teardown() {
 is_answered_at_once() { took_at_most 1000 hs status bystander >/dev/null; }
 
 @test "root calls without pause, and the bus stands still: hsd answers those who do not come by it, and fails over" {
+	# who watches asks over the bus
+	bystander_unwatched
 	inside $tools/bus-flood 60 1 4 /org/hotstandby1/service/bystander org.hotstandby1.Service CancelUpgrade \
 		>"$BATS_TEST_TMPDIR/flood" 2>&1 3>&- &
 	local job=$!

@@ -39,6 +39,7 @@ end_binding() {
 }
 
 @test "whoever has SO_REUSEADDR on its UDP sockets lets everybody in: the baseline" {
+	bystander_unwatched
 	# the server is root's
 	inside python3 -c "
 import socket, subprocess
@@ -61,8 +62,10 @@ print(subprocess.run(['setpriv', '--reuid=65534', '--clear-groups', 'python3', '
 	inside systemctl stop names@1
 	inside systemctl start names@1
 	wait_for 10 is_ready names
+	bystander_watched
 	inside systemctl restart hsd
 	wait_for 10 is_ready names
+	bystander_watch
 	end_binding 'restarts of slots with different users'
 	((bound == 0))
 	[[ $(inside python3 $tools/dgram.py ask 127.0.0.1 $port 20) == "20 slot=$(active names)" ]]
@@ -86,6 +89,7 @@ for name in os.listdir('/proc/$(main_pid "$1")/fd'):
 }
 
 @test "what an earlier release has handed over is closed by the next hsd" {
+	bystander_unwatched
 	inside systemctl stop hsd
 	open_to_all names@0
 	open_to_all names@1

@@ -57,7 +57,9 @@ is_too_many() { hs status many 2>&1 | grep -q 'too many descriptors'; }
 }
 
 @test "hsd is restarted, and such an instance is stopped" {
+	bystander_unwatched
 	took_at_most 5000 inside systemctl restart hsd
+	bystander_watch
 	wait_for 20 is_too_many
 	bystander_is_well
 	inside timeout 60 systemctl stop many@1

@@ -12,8 +12,7 @@ setup_file() {
 	inside install -d -o games -g games -m 0777 $folder
 }
 
-setup() {
-	rig_began=${EPOCHREALTIME/,/.}
+set_up() {
 	own_service envy 9701
 	write /etc/systemd/system/envy@.service.d/user.conf <<-END
 		[Service]
@@ -23,7 +22,7 @@ setup() {
 	inside systemctl daemon-reload
 }
 
-teardown() {
+clean_up() {
 	inside pkill -f "^python3 $tools/false-bus.py" || true
 	inside rm -f $folder/bus $folder/env
 	down envy
@@ -85,6 +84,7 @@ ran_as_root() { inside grep '^uid 0 ' $folder/ran; }
 @test "nor without hsd, when the hooks do the work themselves" {
 	hostile_environment
 	hs enable envy@.service
+	bystander_watched
 	inside systemctl stop hsd
 	lives
 	run ! ran_as_root

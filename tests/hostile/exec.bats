@@ -71,6 +71,8 @@ scopes() { inside systemctl list-units --all --plain --no-legend 'hotstandby-exe
 # A number is another's once its process has ended, also while systemd has too much to do to answer.
 @test "who has the number of the one that asked is left where it is" {
 	[[ -w /proc/sys/kernel/ns_last_pid ]] || skip 'needs /proc/sys/kernel/ns_last_pid (CONFIG_CHECKPOINT_RESTORE)'
+	# who watches takes numbers, too
+	bystander_unwatched
 	leader=$(_container_leader "$rig")
 	kill -STOP "$leader"
 	inside busctl call --system --timeout=60 org.hotstandby1 /org/hotstandby1/service/app \

@@ -21,8 +21,7 @@ setup_file() {
 	BATS_TEST_TIMEOUT=360
 }
 
-setup() {
-	rig_began=${EPOCHREALTIME/,/.}
+set_up() {
 	inside systemctl restart pool@0 pool@1
 	wait_for 10 is_ready pool
 	prefer pool 0

@@ -88,10 +88,12 @@ hsd_is_awake() {
 	inside curl -sS -m 30 $url >"$BATS_TEST_TMPDIR/parked" 2>&1 3>&- &
 	client=$!
 	wait_for 5 waits_in_park
+	bystander_watched
 	took_at_most 5000 inside systemctl restart hsd
 	wait_for 10 hs status grip >/dev/null
 	hsd_is_awake
 	waits_in_park
+	bystander_watch
 	bystander_is_well
 	hs release grip
 	wait $client
@@ -102,6 +104,7 @@ waits_in_park() { [[ $(hs connections --json grip | jq '.park.queued') -ge 1 ]];
 
 @test "without hsd hsctl tells them as well" {
 	needs_iterators
+	bystander_unwatched
 	inside systemctl stop hsd
 	took_at_most 5000 hs connections grip --list --json >"$BATS_TEST_TMPDIR/list" 2>/dev/null
 	inside systemctl start hsd

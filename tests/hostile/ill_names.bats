@@ -15,7 +15,7 @@ setup_file() {
 	up shop
 }
 
-teardown() {
+clean_up() {
 	inside pkill -f "^$tools/bad-name" || true
 	wait_for 5 no_foreign
 }

@@ -48,7 +48,9 @@ is_told() { hs status held 2>&1 | grep -q 'the lock of its socket'; }
 }
 
 @test "hsd is restarted meanwhile, at once, and the next one does as well" {
+	bystander_unwatched
 	took_at_most 5000 inside systemctl restart hsd
+	bystander_watch
 	wait_for 10 is_told
 	[[ $(inside systemctl show -P ActiveState hsd) == active ]]
 	bystander_is_well
@@ -89,6 +91,7 @@ is_told_of_borrow() { hs status held 2>&1 | grep -q 'hs-borrow, which looks for 
 @test "without hsd such an instance starts all the same, and hsctl adopt gives it up by name" {
 	local since
 	inside systemctl stop held@1
+	bystander_watched
 	inside systemctl stop hsd
 	inside rm /run/held.1
 	since=$(inside date '+%F %T')
@@ -100,6 +103,7 @@ is_told_of_borrow() { hs status held 2>&1 | grep -q 'hs-borrow, which looks for 
 }
 
 @test "without hsd hsctl doctor, status and retire do not wait for it, nor does a stop" {
+	bystander_unwatched
 	took_at_most 10000 hs doctor held >/dev/null || (($? < 124))
 	took_at_most 4000 hs status held >/dev/null || (($? < 124))
 	took_at_most 6000 hs retire held@1.service >/dev/null || (($? < 124))
@@ -108,6 +112,7 @@ is_told_of_borrow() { hs status held 2>&1 | grep -q 'hs-borrow, which looks for 
 }
 
 @test "without hsd: it is adopted, clients wait, and then it holds the lock; retire gives the queue up by name" {
+	bystander_unwatched
 	local since client
 	write /run/held.1 <<<'LATER=1'
 	inside systemctl start held@1
@@ -128,7 +133,9 @@ is_told_of_borrow() { hs status held 2>&1 | grep -q 'hs-borrow, which looks for 
 waits_on_1() { [[ $(hs status --json held | jq '.slots[1].queued') -ge 1 ]]; }
 
 @test "hsd is back: all is as it was" {
+	bystander_unwatched
 	inside systemctl start hsd
+	bystander_watch
 	write /run/held.1 <<<'FREE=1'
 	inside systemctl start held@1
 	wait_for 10 is_ready held

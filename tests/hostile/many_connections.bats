@@ -23,7 +23,7 @@ keep() {
 	wait_for 20 is_open "$1"
 }
 
-teardown() { inside pkill -f keep.py || true; }
+clean_up() { inside pkill -f keep.py || true; }
 
 is_open() { [[ $(hs connections --json app | jq '[.slots[].connections] | add') -ge $1 ]]; }
 

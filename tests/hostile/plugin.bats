@@ -16,8 +16,7 @@ setup_file() {
 	up app
 }
 
-setup() {
-	rig_began=${EPOCHREALTIME/,/.}
+set_up() {
 	inside systemctl start hsd app@0 app@1
 }
 

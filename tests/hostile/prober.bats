@@ -12,8 +12,7 @@ setup_file() {
 	up app
 }
 
-setup() {
-	rig_began=${EPOCHREALTIME/,/.}
+set_up() {
 	printf '[Service]\nFailoverHold=0\n[Health]\nInterval=200ms\nTimeout=500ms\nProbe=http:/\nProbe=tcp\n' |
 		write /etc/hotstandby/app.conf
 	inside systemctl reload hsd
@@ -83,7 +82,9 @@ says_void() { [[ $(inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=
 	local unit
 	unit=$(prober_unit)
 	inside mv /usr/lib/hotstandby/hs-probe /usr/lib/hotstandby/away
+	bystander_watched
 	inside systemctl restart hsd
+	bystander_watch
 	wait_for 10 says_void
 	has_health 0 unknown
 	has_health 1 unknown

@@ -71,6 +71,7 @@ is_well() {
 }
 
 @test "what an instance can do without the guard, and until it is adopted again: the baseline" {
+	bystander_unwatched
 	prefer shop 0
 	inside systemctl stop hsd
 	guard_off shop@1
@@ -107,12 +108,14 @@ is_well() {
 	printf '[Service]\nUser=root\n' | write /etc/systemd/system/shop@1.service.d/root.conf
 	inside systemctl daemon-reload
 	prefer shop 0
+	bystander_watched
 	inside systemctl stop hsd
 	# the unit's hooks do without hsd, in its control group
 	inside systemctl restart shop@1
 	[[ $(do_as_instance USR1) == 'steal: Operation not permitted' ]]
 	[[ $(slots 20) == '20 of slot 0' ]]
 	inside systemctl start hsd
+	bystander_watch
 	wait_for 10 is_ready shop
 	inside rm /etc/systemd/system/shop@1.service.d/root.conf
 	inside systemctl daemon-reload
@@ -189,7 +192,9 @@ nobody_was_blamed() {
 @test "a selector that was taken off, too" {
 	prefer shop 0
 	# one burst is told once
+	bystander_unwatched
 	inside systemctl restart hsd
+	bystander_watch
 	wait_for 10 is_ready shop
 	wait_for 10 both_healthy
 	guard_off shop@1
@@ -204,7 +209,9 @@ nobody_was_blamed() {
 @test "without probes the counts tell, and who had the connections" {
 	prefer shop 0
 	write /etc/hotstandby/shop.conf </dev/null
+	bystander_unwatched
 	inside systemctl restart hsd
+	bystander_watch
 	wait_for 10 is_ready shop
 	keep_asking $url
 	wait_for 5 is_taken_over
@@ -244,6 +251,7 @@ nobody_was_blamed() {
 
 @test "one that does it over and over again is told once, and does not keep hsd busy" {
 	local used
+	bystander_unwatched
 	printf '[Health]\nProbe=http:/\nInterval=200ms\n' | write /etc/hotstandby/shop.conf
 	inside systemctl restart hsd
 	wait_for 10 is_ready shop

@@ -23,13 +23,12 @@ setup_file() {
 	inside chown -R games:games $jail
 }
 
-setup() {
-	rig_began=${EPOCHREALTIME/,/.}
+set_up() {
 	inside bash -c "rm -f $jail/ran/*"
 	own_service caged 9711
 }
 
-teardown() {
+clean_up() {
 	inside rm -rf /ran
 	down caged
 	! inside test -e /etc/systemd/system/app@.service || plain_gone

@@ -15,8 +15,6 @@ setup_file() {
 	inside sed -i 's/^passwd:.*/passwd: files stall/' /etc/nsswitch.conf
 }
 
-setup() { rig_began=${EPOCHREALTIME/,/.}; }
-
 @test "a unit whose user has to be looked up" {
 	# that it stalls is true
 	run -124 inside timeout 1 getent passwd stranger

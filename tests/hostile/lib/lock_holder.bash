@@ -21,9 +21,7 @@ lock_holder() {
 
 has_fuse() { inside setpriv --reuid=1 --regid=1 --clear-groups unshare --user --map-root-user --mount true 2>/dev/null; }
 
-# shellcheck disable=SC2034 # of the rig
-setup() {
-	rig_began=${EPOCHREALTIME/,/.}
+set_up() {
 	has_fuse && inside test -r /dev/fuse || skip 'needs /dev/fuse and user namespaces for users'
 }
 

@@ -44,7 +44,11 @@ setup() { rig_began=${EPOCHREALTIME/,/.}; }
 teardown() {
 	end_load_quietly
 	no_report || return 1
-	[[ -z ${BATS_TEST_COMPLETED:-} ]] || return 0
+	[[ -n ${BATS_TEST_COMPLETED:-} ]] || rig_tells
+}
+
+# what happened inside
+rig_tells() {
 	echo '--- journal ---'
 	container_journal "$rig" --since="@$rig_began" | grep -v 'systemd-journald' | tail -n "${RIG_LINES:-60}"
 	echo '--- status ---'
