@@ -180,10 +180,10 @@ static void test_answers(void **state)
 	quotas = (struct quotas) {0};
 	assert_int_equal(asks(1, now, quota_of_user.burst_usec), QUOTA_GRANTED);
 	assert_int_equal(asks(1, now, 1), QUOTA_SPENT);
-	assert_int_equal(asks(2, now, quota_of_user.burst_usec), QUOTA_GRANTED);
-	assert_int_equal(asks(2, now, 1), QUOTA_SPENT);
+	assert_int_equal(asks(2, now, quota_of_all.burst_usec / 3), QUOTA_GRANTED);
+	assert_int_equal(asks(1, now, 1), QUOTA_SPENT);
 	/* there are three now */
-	assert_int_equal(asks(3, now, quota_of_user.burst_usec), QUOTA_GRANTED);
+	assert_int_equal(asks(3, now, quota_of_all.burst_usec / 3), QUOTA_GRANTED);
 	assert_int_equal(asks(3, now, 1), QUOTA_SHARE_SPENT);
 	assert_int_equal(asks(1, now, 1), QUOTA_SHARE_SPENT);
 	assert_int_equal(asks(4, now, 1), QUOTA_ALL_SPENT);

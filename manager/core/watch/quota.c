@@ -12,8 +12,8 @@
 #define LATELY_USEC (2 * USEC_PER_SEC)
 
 const struct quota_limit quota_of_user = {.burst_usec = 100 * USEC_PER_MSEC, .ppm = 100000};
-const struct quota_limit quota_of_all = {.burst_usec = 200 * USEC_PER_MSEC, .ppm = 200000};
-const struct quota_limit quota_ceiling = {.burst_usec = 300 * USEC_PER_MSEC, .ppm = 300000};
+const struct quota_limit quota_of_all = {.burst_usec = 150 * USEC_PER_MSEC, .ppm = 200000};
+const struct quota_limit quota_ceiling = {.burst_usec = 200 * USEC_PER_MSEC, .ppm = 300000};
 
 /* ---- one budget ---- */
 
