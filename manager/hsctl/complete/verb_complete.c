@@ -8,6 +8,7 @@
 #include "core/drill.h"
 #include "hsctl/complete/expect.h"
 #include "system/configfile.h"
+#include "system/unit/unitask.h"
 #include "util/strings.h"
 
 #define PATIENCE  USEC_PER_SEC
@@ -89,84 +90,45 @@ static void print_scenarios(const struct expect *expect)
 		print_word(expect, drill_scenario_to_string(i), drill_scenario_help(i));
 }
 
-/* What systemd, or its machined, answers. NULL: nothing. */
-static sd_bus_message *ask(sd_bus *bus, sd_bus_message *m)
+/* On the bus of this machine. NULL: nothing. */
+static sd_bus *open_bus(void)
 {
-	sd_bus_message *answer = NULL;
+	sd_bus *bus = NULL;
 
-	if (sd_bus_message_set_auto_start(m, false) < 0 ||
-	    sd_bus_call(bus, m, PATIENCE, NULL, &answer) < 0)
+	if (sd_bus_open_system(&bus) < 0)
 		return NULL;
-	return answer;
+	sd_bus_set_method_call_timeout(bus, PATIENCE);
+	return bus;
 }
 
-static sd_bus_message *call_systemd(sd_bus *bus, const char *method)
+static int print_name(const char *name, const char *what, void *userdata)
 {
-	sd_bus_message *m = NULL;
-
-	if (sd_bus_message_new_method_call(bus, &m, "org.freedesktop.systemd1",
-					   "/org/freedesktop/systemd1",
-					   "org.freedesktop.systemd1.Manager", method) < 0)
-		return NULL;
-	return m;
+	print_word(userdata, name, what);
+	return 0;
 }
 
 static void print_templates(const struct expect *expect)
 {
-	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *answer = NULL;
-	const char *path, *name;
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = expect->elsewhere ? NULL : open_bus();
 
-	if (expect->elsewhere || sd_bus_open_system(&bus) < 0)
-		return;
-	m = call_systemd(bus, "ListUnitFilesByPatterns");
-	if (!m || sd_bus_message_append(m, "asas", 0, 1, "*@.service") < 0)
-		return;
-	answer = ask(bus, m);
-	if (!answer || sd_bus_message_enter_container(answer, 'a', "(ss)") < 0)
-		return;
-	while (sd_bus_message_read(answer, "(ss)", &path, NULL) > 0) {
-		name = strrchr(path, '/');
-		print_word(expect, name ? name + 1 : path, "");
-	}
+	if (bus)
+		(void)unitask_templates(bus, print_name, (void *)expect);
 }
 
 static void print_units(const struct expect *expect)
 {
-	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *answer = NULL;
-	const char *name, *what;
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = expect->elsewhere ? NULL : open_bus();
 
-	if (expect->elsewhere || sd_bus_open_system(&bus) < 0)
-		return;
-	m = call_systemd(bus, "ListUnitsByPatterns");
-	if (!m || sd_bus_message_append(m, "asas", 1, "active", 1, "*.service") < 0)
-		return;
-	answer = ask(bus, m);
-	if (!answer || sd_bus_message_enter_container(answer, 'a', "(ssssssouso)") < 0)
-		return;
-	while (sd_bus_message_read(answer, "(ssssssouso)", &name, &what, NULL, NULL, NULL, NULL,
-				   NULL, NULL, NULL, NULL) > 0)
-		print_word(expect, name, what);
+	if (bus)
+		(void)unitask_services(bus, print_name, (void *)expect);
 }
 
 static void print_machines(const struct expect *expect)
 {
-	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *answer = NULL;
-	const char *name, *class;
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = open_bus();
 
-	if (sd_bus_open_system(&bus) < 0 ||
-	    sd_bus_message_new_method_call(bus, &m, "org.freedesktop.machine1",
-					   "/org/freedesktop/machine1",
-					   "org.freedesktop.machine1.Manager", "ListMachines") < 0)
-		return;
-	answer = ask(bus, m);
-	if (!answer || sd_bus_message_enter_container(answer, 'a', "(ssso)") < 0)
-		return;
-	while (sd_bus_message_read(answer, "(ssso)", &name, &class, NULL, NULL) > 0)
-		if (!strcmp(class, "container"))
-			print_word(expect, name, "");
+	if (bus)
+		(void)unitask_containers(bus, print_name, (void *)expect);
 }
 
 static void print_command(const struct expect *expect)

@@ -10,6 +10,7 @@
 #include "hsctl/json.h"
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
+#include "system/unit/unitload.h"
 #include "util/clock.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -506,13 +507,12 @@ static struct spoil_path spoil_path(const struct drill *drill, unsigned slot)
 
 static int reload(struct drill *drill)
 {
-	int r = sd_bus_call_method(drill->direct.systemd, "org.freedesktop.systemd1",
-				   "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
-				   "Reload", NULL, NULL, "");
+	struct problem problem = {0};
+	int r = unitload_anew(drill->direct.systemd, &problem);
 
 	if (r < 0)
-		drill_break(drill, "systemd does not read its units again: %s", strerror(-r));
-	return MIN(r, 0);
+		drill_break(drill, "%s", problem.text);
+	return r;
 }
 
 bool drill_is_spoilt(const struct drill *drill, unsigned slot)

@@ -12,6 +12,7 @@
 #include "hsctl/path/pathsetup.h"
 #include "plane/path/activelink.h"
 #include "plane/path/unixdiag.h"
+#include "system/unit/unitload.h"
 #include "system/unit/units.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -149,10 +150,7 @@ static void forget_prepared(sd_bus *bus, const char *service)
 		return;
 	(void)rmdir(folder);
 	/* it waits for the jobs that there are, of which ours is one */
-	(void)sd_bus_call_method_async(
-		bus, NULL, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-		"org.freedesktop.systemd1.Manager", "Reload", NULL, NULL, NULL);
-	(void)sd_bus_flush(bus);
+	unitload_anew_later(bus);
 }
 
 /* ---- the units that see to it ---- */

@@ -7,7 +7,7 @@
 #include "core/setup/alias.h"
 #include "core/setup/dropin.h"
 #include "hsctl/setup/enable_alias.h"
-#include "hsctl/unit/unitload.h"
+#include "hsctl/unit/unitapply.h"
 #include "system/configfile.h"
 #include "util/files.h"
 #include "util/strings.h"
@@ -126,7 +126,7 @@ int disable_apply(sd_bus *bus, const char *text, struct lint_report *report,
 		(void)name_from_template(text, result.service);
 		r = plan_removal(&result, problem);
 		if (r >= 0 && filechanges_pending(&result.changes) > 0)
-			r = unitload_apply(bus, &result.changes, problem);
+			r = unitapply(bus, &result.changes, problem);
 	}
 	if (r < 0)
 		return r;

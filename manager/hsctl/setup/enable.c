@@ -7,6 +7,7 @@
 #include "core/setup/dropin.h"
 #include "hsctl/setup/enable_alias.h"
 #include "hsctl/setup/intakefind.h"
+#include "hsctl/unit/unitapply.h"
 #include "plane/selftest/selftest_fast.h"
 #include "system/configfile.h"
 #include "util/files.h"
@@ -279,5 +280,5 @@ int enable_apply(sd_bus *bus, struct enable_plan *plan, struct problem *problem)
 {
 	if (plan->report.refused)
 		return problem_set(problem, -EINVAL, "This unit cannot be put under hotstandby.");
-	return enable_is_done(plan) ? 0 : unitload_apply(bus, &plan->changes, problem);
+	return enable_is_done(plan) ? 0 : unitapply(bus, &plan->changes, problem);
 }

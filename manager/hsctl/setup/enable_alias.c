@@ -7,7 +7,7 @@
 #include "core/setup/alias.h"
 #include "core/setup/dropin.h"
 #include "hsctl/setup/enable_steps.h"
-#include "system/unit/unitfacts.h"
+#include "system/unit/unitask.h"
 #include "util/files.h"
 #include "util/strings.h"
 
@@ -72,15 +72,9 @@ static void check_alias(struct enable_plan *plan, const struct unitload *load)
 
 static bool can_reload(sd_bus *bus, const char *service)
 {
-	_cleanup_(freep) char *path = NULL;
 	char unit[UNIT_NAME_MAX];
-	int can = 0;
 
-	if (name_unit(service, 0, unit, sizeof(unit)) || unit_path(unit, &path) < 0)
-		return false;
-	sd_bus_get_property_trivial(bus, "org.freedesktop.systemd1", path,
-				    "org.freedesktop.systemd1.Unit", "CanReload", NULL, 'b', &can);
-	return can;
+	return !name_unit(service, 0, unit, sizeof(unit)) && unitask_can_reload(bus, unit);
 }
 
 /* NULL = none is. */

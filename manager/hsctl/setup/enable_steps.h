@@ -4,7 +4,7 @@
 #pragma once
 
 #include "hsctl/setup/enable.h"
-#include "hsctl/unit/unitload.h"
+#include "system/unit/unitload.h"
 
 /* Keeps a copy of a text for as long as the plan lives: findings point to it. NULL stays NULL. */
 const char *enable_keep(struct enable_plan *plan, const char *text);

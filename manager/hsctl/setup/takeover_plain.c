@@ -8,14 +8,14 @@
 #include "core/setup/dropin.h"
 #include "hsctl/setup/filelist.h"
 #include "hsctl/unit/unitfile.h"
-#include "hsctl/unit/unitload.h"
 #include "plane/borrow/borrow.h"
 #include "plane/borrow/scan.h"
+#include "system/unit/unitask.h"
+#include "system/unit/unitload.h"
 #include "util/clock.h"
 #include "util/files.h"
 #include "util/strings.h"
 
-#define SYSTEMD	    "org.freedesktop.systemd1"
 #define RUNTIME_DIR "/run/systemd/system/"
 
 /* ---- what it still has ---- */
@@ -142,13 +142,6 @@ static void remove_stop(const struct takeover *t)
 	(void)rmdir(folder);
 }
 
-static int reload_systemd(struct takeover *t)
-{
-	struct filechanges none = {0};
-
-	return unitload_apply(t->systemd, &none, &t->problem);
-}
-
 int takeover_stop_plain(struct takeover *t)
 {
 	_cleanup_(unitload_done) struct unitload load = {0};
@@ -160,7 +153,7 @@ int takeover_stop_plain(struct takeover *t)
 	if (r >= 0)
 		r = write_stop(t, &load);
 	if (r >= 0)
-		r = reload_systemd(t);
+		r = unitload_anew(t->systemd, &t->problem);
 	takeover_step(t, "stop", t->plain.name);
 	/* first what would start it again */
 	for (char **p = t->sockets; r >= 0 && p && *p; p++)
@@ -170,40 +163,28 @@ int takeover_stop_plain(struct takeover *t)
 				  &t->problem);
 	remove_stop(t);
 	if (r >= 0)
-		r = reload_systemd(t);
+		r = unitload_anew(t->systemd, &t->problem);
 	return r;
 }
 
 /* ---- at boot, and by its name ---- */
 
-static int switch_boot(sd_bus *systemd, bool on, const char *unit)
-{
-	int force = false, runtime = false;
-
-	return on ? sd_bus_call_method(systemd, SYSTEMD, "/org/freedesktop/systemd1",
-				       SYSTEMD ".Manager", "EnableUnitFiles", NULL, NULL, "asbb", 1,
-				       unit, runtime, force)
-		  : sd_bus_call_method(systemd, SYSTEMD, "/org/freedesktop/systemd1",
-				       SYSTEMD ".Manager", "DisableUnitFiles", NULL, NULL, "asb", 1,
-				       unit, runtime);
-}
-
 static int disable_plain(struct takeover *t)
 {
 	char unit[UNIT_NAME_MAX];
-	int r = switch_boot(t->systemd, false, t->plain.name);
+	int r = unitask_enable_one(t->systemd, t->plain.name, false);
 
 	for (unsigned slot = 0; r >= 0 && t->plain.at_boot && slot < t->plan->config.slots;
 	     slot++) {
 		(void)name_unit(t->plan->service, slot, unit, sizeof(unit));
-		r = switch_boot(t->systemd, true, unit);
+		r = unitask_enable_one(t->systemd, unit, true);
 	}
 	if (r < 0)
 		return problem_set(&t->problem, r,
 				   "what starts at boot could not be changed: %s; see systemctl "
 				   "disable and enable",
 				   strerror(-r));
-	return reload_systemd(t);
+	return unitload_anew(t->systemd, &t->problem);
 }
 
 /* The name goes on to be said; what starts at boot is what has it. */
@@ -231,7 +212,7 @@ int takeover_settle_name(struct takeover *t)
 	int r = 0;
 
 	for (char **p = t->sockets; r >= 0 && p && *p; p++)
-		r = switch_boot(t->systemd, false, *p);
+		r = unitask_enable_one(t->systemd, *p, false);
 	if (r < 0)
 		return problem_set(&t->problem, r, "its socket unit could not be disabled: %s",
 				   strerror(-r));

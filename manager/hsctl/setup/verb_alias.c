@@ -16,13 +16,10 @@
 #include "hsctl/verbs.h"
 #include "system/configfile.h"
 #include "system/machine.h"
+#include "system/unit/unitask.h"
 #include "system/unit/unitfacts.h"
 #include "util/files.h"
 #include "util/macro.h"
-
-#define SYSTEMD	     "org.freedesktop.systemd1"
-#define SYSTEMD_UNIT SYSTEMD ".Unit"
-#define SYSTEMD_JOB  SYSTEMD ".Job"
 
 /* As long as systemd itself gives a unit that sets nothing. */
 #define JOB_TIME  (10 * 60 * USEC_PER_SEC)
@@ -114,19 +111,12 @@ static int stop(const struct slots *slots, unsigned active)
 
 static int reload_one(const struct slots *slots, unsigned slot)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *order = NULL;
 	struct problem problem = {0};
 	char unit[UNIT_NAME_MAX];
 	int r = name_unit(slots->service, slot, unit, sizeof(unit));
 
 	if (!r)
-		r = sd_bus_message_new_method_call(slots->systemd, &order, SYSTEMD,
-						   "/org/freedesktop/systemd1", SYSTEMD ".Manager",
-						   "ReloadUnit");
-	if (r >= 0)
-		r = sd_bus_message_append(order, "ss", unit, "replace");
-	if (r >= 0)
-		r = units_run_order(slots->systemd, order, unit, JOB_TIME, &problem);
+		r = unitask_reload(slots->systemd, unit, JOB_TIME, &problem);
 	if (r < 0)
 		complain("%s: %s", unit, problem.text[0] ? problem.text : strerror(-r));
 	return r;
@@ -204,18 +194,10 @@ static int restart(const struct arguments *arguments, const struct slots *slots)
 /* Whether systemd stops the unit that we are run by in order to start it again. */
 static bool is_restart(sd_bus *systemd)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	_cleanup_(freep) char *unit = NULL, *path = NULL, *type = NULL;
-	const char *job = NULL;
+	_cleanup_(freep) char *unit = NULL, *job = NULL;
 
-	if (sd_pid_get_unit(0, &unit) < 0 || unit_path(unit, &path) < 0 ||
-	    sd_bus_get_property(systemd, SYSTEMD, path, SYSTEMD_UNIT, "Job", NULL, &reply, "(uo)") <
-		    0 ||
-	    sd_bus_message_read(reply, "(uo)", NULL, &job) < 0 ||
-	    sd_bus_get_property_string(systemd, SYSTEMD, job, SYSTEMD_JOB, "JobType", NULL, &type) <
-		    0)
-		return false;
-	return !strcmp(type, "restart") || !strcmp(type, "try-restart");
+	return sd_pid_get_unit(0, &unit) >= 0 && unitask_job(systemd, unit, &job) >= 0 &&
+	       (!strcmp(job, "restart") || !strcmp(job, "try-restart"));
 }
 
 static int on_stop(const struct arguments *arguments, const struct slots *slots)
@@ -263,12 +245,9 @@ int verb_alias(const struct arguments *arguments)
 
 int alias_let_go(sd_bus *systemd, const char *service, struct problem *problem)
 {
-	_cleanup_(freep) char *alias = enable_alias(service), *path = NULL, *state = NULL;
+	_cleanup_(freep) char *alias = enable_alias(service), *state = NULL;
 
-	if (!alias || unit_path(alias, &path) < 0 ||
-	    sd_bus_get_property_string(systemd, SYSTEMD, path, SYSTEMD_UNIT, "ActiveState", NULL,
-				       &state) < 0 ||
-	    strcmp(state, "active"))
+	if (!alias || unitask_state(systemd, alias, &state) < 0 || strcmp(state, "active"))
 		return 0;
 	leave_marker(service, ALIAS_LEAVE);
 	return units_run_job(systemd, UNIT_STOP, alias, JOB_TIME, problem);

@@ -9,11 +9,13 @@
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
 #include "system/configfile.h"
+#include "system/unit/unitask.h"
 #include "system/unit/units.h"
 #include "util/clock.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/parse.h"
+#include "util/strings.h"
 
 /* Behind those that people write. */
 #define DROP_IN		 "zz-scale.conf"
@@ -22,7 +24,6 @@
 #define DEADLINE_DEFAULT (5 * 60 * USEC_PER_SEC)
 #define FINISH_TIMEOUT	 (15 * 60 * USEC_PER_SEC)
 #define LOOK_AGAIN	 (20 * USEC_PER_MSEC)
-#define SYSTEMD		 "org.freedesktop.systemd1"
 
 struct scale {
 	const struct arguments *arguments;
@@ -159,42 +160,27 @@ static int set_setting(struct scale *scale)
 
 /* ---- units ---- */
 
-/* Slots from `first` up to below `end`, in one call: systemd looks through all its folders for
- * each. That they are not started at boot harms nobody now. */
+/* Slots from `first` up to below `end`. That they are not started at boot harms nobody now. */
 static void set_boot(const struct scale *scale, unsigned first, unsigned end, bool on)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+	_cleanup_(strings_freep) char **units = NULL;
 	char unit[UNIT_NAME_MAX];
-	int off = false;
 
-	if (first >= end ||
-	    sd_bus_message_new_method_call(scale->systemd, &call, SYSTEMD,
-					   "/org/freedesktop/systemd1", SYSTEMD ".Manager",
-					   on ? "EnableUnitFiles" : "DisableUnitFiles") < 0 ||
-	    sd_bus_message_open_container(call, 'a', "s") < 0)
-		return;
 	for (unsigned slot = first; slot < end; slot++) {
 		(void)name_unit(scale->service, slot, unit, sizeof(unit));
-		(void)sd_bus_message_append(call, "s", unit);
+		if (strings_add(&units, unit) < 0)
+			return;
 	}
-	if (sd_bus_message_close_container(call) >= 0 &&
-	    sd_bus_message_append(call, on ? "bb" : "b", off, off) >= 0)
-		(void)sd_bus_call(scale->systemd, call, 0, NULL, NULL);
+	if (units)
+		(void)unitask_enable(scale->systemd, units, on);
 }
 
 static bool is_at_boot(const struct scale *scale)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
 	char unit[UNIT_NAME_MAX];
-	const char *state = "";
 
 	(void)name_unit(scale->service, 0, unit, sizeof(unit));
-	if (sd_bus_call_method(scale->systemd, SYSTEMD, "/org/freedesktop/systemd1",
-			       SYSTEMD ".Manager", "GetUnitFileState", NULL, &answer, "s",
-			       unit) < 0 ||
-	    sd_bus_message_read(answer, "s", &state) < 0)
-		return false;
-	return !strcmp(state, "enabled");
+	return unitask_is_enabled(scale->systemd, unit);
 }
 
 static int run_job(struct scale *scale, enum unit_action action, unsigned slot)

@@ -8,7 +8,7 @@
 #include "core/name.h"
 #include "core/setup/dropin.h"
 #include "hsctl/unit/unitfile.h"
-#include "hsctl/unit/unitload.h"
+#include "system/unit/unitload.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"

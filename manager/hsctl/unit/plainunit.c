@@ -6,30 +6,22 @@
 
 #include "core/path.h"
 #include "hsctl/path/pathdetect.h"
-#include "hsctl/unit/unitload.h"
 #include "plane/kernel/holder.h"
 #include "system/machine.h"
+#include "system/unit/unitask.h"
 #include "system/unit/unitfacts.h"
+#include "system/unit/unitload.h"
 #include "util/files.h"
 #include "util/macro.h"
-#include "util/strings.h"
-
-#define SYSTEMD		"org.freedesktop.systemd1"
-#define SYSTEMD_PATH	"/org/freedesktop/systemd1"
-#define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
-#define SYSTEMD_SERVICE "org.freedesktop.systemd1.Service"
 
 /* ---- one unit ---- */
 
 /* It does something once, or groups others: nothing of it serves. */
 static bool is_server(sd_bus *bus, const char *name)
 {
-	_cleanup_(freep) char *path = NULL, *type = NULL;
+	_cleanup_(freep) char *type = NULL;
 
-	return unit_path(name, &path) >= 0 &&
-	       sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD_SERVICE, "Type", NULL,
-					  &type) >= 0 &&
-	       strcmp(type, "oneshot") != 0;
+	return unitask_type(bus, name, &type) >= 0 && strcmp(type, "oneshot");
 }
 
 static void look_at_sockets(const char *cgroup, const struct config *config, struct plainunit *unit)
@@ -108,75 +100,45 @@ static bool is_of_service(const char *unit, const char *service)
 	return !name_from_unit(unit, name, &slot) && !strcmp(name, service);
 }
 
-/* What it runs first, by the words of the command: "/usr/sbin/nginx\n/usr/sbin/nginx\n-g\n". */
-static int read_command(sd_bus *bus, const char *unit, char **ret_command)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	_cleanup_(strings_freep) char **words = NULL;
-	_cleanup_(freep) char *path = NULL;
-	const char *file;
-	int r = unit_path(unit, &path);
-
-	if (r >= 0)
-		r = sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD_SERVICE, "ExecStart", NULL,
-					&reply, "a(sasbttttuii)");
-	if (r >= 0)
-		r = sd_bus_message_enter_container(reply, 'a', "(sasbttttuii)");
-	if (r > 0)
-		r = sd_bus_message_enter_container(reply, 'r', "sasbttttuii");
-	if (r > 0)
-		r = sd_bus_message_read(reply, "s", &file);
-	if (r > 0)
-		r = sd_bus_message_read_strv(reply, &words);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
-	*ret_command = strdup(file);
-	for (char **p = words; *ret_command && p && *p; p++) {
-		_cleanup_(freep) char *before = *ret_command;
-
-		*ret_command = format("%s\n%s", before, *p);
-	}
-	return *ret_command ? 0 : -ENOMEM;
-}
-
 static bool runs_command(sd_bus *bus, const char *unit, const char *command)
 {
 	_cleanup_(freep) char *own = NULL;
 
-	return read_command(bus, unit, &own) >= 0 && !strcmp(own, command);
+	return unitask_command(bus, unit, &own) >= 0 && !strcmp(own, command);
 }
 
-static int list_active(sd_bus *bus, sd_bus_message **ret_reply)
-{
-	int r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
-				   "ListUnitsByPatterns", NULL, ret_reply, "asas", 1, "active", 1,
-				   "*.service");
+struct namesake {
+	sd_bus *bus;
+	const char *command;
+	const struct plainunit_scope *scope;
+	struct plainunit *unit;
+};
 
-	return r < 0 ? r : sd_bus_message_enter_container(*ret_reply, 'a', "(ssssssouso)");
+static int keep_namesake(const char *name, const char *what, void *userdata)
+{
+	struct namesake *namesake = userdata;
+
+	(void)what;
+	if (strchr(name, '@') || !runs_command(namesake->bus, name, namesake->command))
+		return 0;
+	plainunit_look(namesake->bus, name, namesake->scope, namesake->unit);
+	if (!serves(namesake->unit))
+		namesake->unit->name[0] = '\0';
+	return namesake->unit->name[0];
 }
 
 /* A unit that runs the very command of slot 0. */
 static void find_by_command(sd_bus *bus, const char *service, const struct plainunit_scope *scope,
 			    struct plainunit *ret_unit)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct namesake namesake = {.bus = bus, .scope = scope, .unit = ret_unit};
 	_cleanup_(freep) char *command = NULL;
 	char slot[UNIT_NAME_MAX];
-	const char *name;
-	int r;
 
-	if (name_unit(service, 0, slot, sizeof(slot)) || read_command(bus, slot, &command) < 0)
+	if (name_unit(service, 0, slot, sizeof(slot)) || unitask_command(bus, slot, &command) < 0)
 		return;
-	r = list_active(bus, &reply);
-	while (r >= 0 && !ret_unit->name[0] &&
-	       sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, NULL, NULL, NULL, NULL,
-				   NULL, NULL, NULL) > 0) {
-		if (strchr(name, '@') || !runs_command(bus, name, command))
-			continue;
-		plainunit_look(bus, name, scope, ret_unit);
-		if (!serves(ret_unit))
-			ret_unit->name[0] = '\0';
-	}
+	namesake.command = command;
+	(void)unitask_services(bus, keep_namesake, &namesake);
 }
 
 struct search {

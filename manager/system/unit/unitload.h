@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
-#include "hsctl/unit/filechanges.h"
 #include "util/problem.h"
 
 struct unitload {
@@ -27,6 +26,7 @@ struct unitload {
 int unitload(sd_bus *bus, const char *unit, struct unitload *ret_load, struct problem *problem);
 void unitload_done(struct unitload *load);
 
-/* Makes the changes and has systemd read all unit files anew, which may take up to 90 s: both or
- * neither. */
-int unitload_apply(sd_bus *bus, struct filechanges *changes, struct problem *problem);
+/* Has systemd read all unit files anew, and waits for it, up to 90 s. */
+int unitload_anew(sd_bus *bus, struct problem *problem);
+/* Does not wait. systemd waits for the jobs that there are. */
+void unitload_anew_later(sd_bus *bus);

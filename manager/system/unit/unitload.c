@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "hsctl/unit/unitload.h"
+#include "system/unit/unitload.h"
 
 #include <string.h>
 
-#include "util/macro.h"
+#include "system/unit/unitlink.h"
+#include "util/clock.h"
 #include "util/strings.h"
 
-#define SYSTEMD_NAME	  "org.freedesktop.systemd1"
-#define SYSTEMD_PATH	  "/org/freedesktop/systemd1"
-#define SYSTEMD_MANAGER	  "org.freedesktop.systemd1.Manager"
-#define SYSTEMD_UNIT	  "org.freedesktop.systemd1.Unit"
-#define RELOAD_TIMEOUT_US UINT64_C(90000000)
+#define ANEW_TIMEOUT (90 * USEC_PER_SEC)
 
 void unitload_done(struct unitload *load)
 {
@@ -42,7 +39,7 @@ static const char *reason_of(const sd_bus_error *error, int r, char reason[256])
 /* A property that is a text. */
 static int get_text(sd_bus *bus, const char *path, const char *property, char **ret_text)
 {
-	return sd_bus_get_property_string(bus, SYSTEMD_NAME, path, SYSTEMD_UNIT, property, NULL,
+	return sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD_UNIT, property, NULL,
 					  ret_text);
 }
 
@@ -52,8 +49,7 @@ static int add_list(sd_bus *bus, const char *path, const char *property, char **
 	_cleanup_(strings_freep) char **more = NULL;
 	int r = 0;
 
-	if (sd_bus_get_property_strv(bus, SYSTEMD_NAME, path, SYSTEMD_UNIT, property, NULL, &more) <
-	    0)
+	if (sd_bus_get_property_strv(bus, SYSTEMD, path, SYSTEMD_UNIT, property, NULL, &more) < 0)
 		return 0;
 	for (char **p = more; r >= 0 && p && *p; p++)
 		r = strings_add(list, *p);
@@ -66,7 +62,7 @@ static int get_load_error(sd_bus *bus, const char *path, char **ret_text)
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const char *name, *message = "";
 
-	if (sd_bus_get_property(bus, SYSTEMD_NAME, path, SYSTEMD_UNIT, "LoadError", NULL, &reply,
+	if (sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD_UNIT, "LoadError", NULL, &reply,
 				"(ss)") >= 0)
 		(void)sd_bus_message_read(reply, "(ss)", &name, &message);
 	*ret_text = strdup(message);
@@ -89,7 +85,7 @@ static int get_all(sd_bus *bus, const char *path, struct unitload *load)
 	if (r >= 0)
 		r = get_load_error(bus, path, &load->load_error);
 	if (r >= 0)
-		r = sd_bus_get_property_trivial(bus, SYSTEMD_NAME, path, SYSTEMD_UNIT,
+		r = sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD_UNIT,
 						"NeedDaemonReload", NULL, 'b', &need_reload);
 	load->need_reload = need_reload;
 	if (r >= 0)
@@ -112,7 +108,7 @@ int unitload(sd_bus *bus, const char *unit, struct unitload *ret_load, struct pr
 	const char *path;
 	int r;
 
-	r = sd_bus_call_method(bus, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "LoadUnit", &error,
+	r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "LoadUnit", &error,
 			       &reply, "s", unit);
 	if (r >= 0)
 		r = sd_bus_message_read(reply, "o", &path);
@@ -126,36 +122,26 @@ int unitload(sd_bus *bus, const char *unit, struct unitload *ret_load, struct pr
 	return 0;
 }
 
-static int reload(sd_bus *bus, struct problem *problem)
+int unitload_anew(sd_bus *bus, struct problem *problem)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
 	char reason[256];
 	int r;
 
-	r = sd_bus_message_new_method_call(bus, &call, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
+	r = sd_bus_message_new_method_call(bus, &call, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
 					   "Reload");
 	if (r >= 0)
-		r = sd_bus_call(bus, call, RELOAD_TIMEOUT_US, &error, NULL);
+		r = sd_bus_call(bus, call, ANEW_TIMEOUT, &error, NULL);
 	if (r < 0)
 		return problem_set(problem, r, "systemd did not read its unit files anew: %s.",
 				   reason_of(&error, r, reason));
 	return 0;
 }
 
-int unitload_apply(sd_bus *bus, struct filechanges *changes, struct problem *problem)
+void unitload_anew_later(sd_bus *bus)
 {
-	struct problem first = {}, undo = {};
-	int r;
-
-	r = filechanges_apply(changes, problem);
-	if (r < 0)
-		return r;
-	r = reload(bus, &first);
-	if (r >= 0)
-		return 0;
-	(void)filechanges_undo(changes, &undo);
-	return problem_set(problem, r, "%.300s %s%s", first.text,
-			   *undo.text ? undo.text : "Nothing was changed.",
-			   r == -EACCES || r == -EPERM ? " Run it as root." : "");
+	(void)sd_bus_call_method_async(bus, NULL, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "Reload",
+				       NULL, NULL, NULL);
+	(void)sd_bus_flush(bus);
 }
