@@ -26,26 +26,26 @@ const char *right_to_action(enum right right)
 
 /* What the hooks of units call is not in here: that is root's, whoever starts the unit. */
 static const struct guarded methods[] = {
-	{"Switchover", "switchover", RIGHT_SWITCHOVER, "i"},
-	{"Rollback", "rollback", RIGHT_SWITCHOVER, ""},
-	{"Failover", "failover", RIGHT_FAILOVER, "i"},
-	{"Upgrade", "upgrade", RIGHT_UPGRADE, ""},
-	{"CancelUpgrade", "cancel-upgrade", RIGHT_UPGRADE, ""},
-	{"Drain", "drain", RIGHT_DRAIN, "u"},
-	{"CancelDrain", "cancel-drain", RIGHT_DRAIN, ""},
-	{"Park", "park", RIGHT_PARK, ""},
-	{"Release", "release", RIGHT_PARK, ""},
-	{"SetCanary", "canary", RIGHT_CANARY, "ui"},
-	{"Exec", "exec", RIGHT_EXEC, "u"},
-	{"SetPolicy", "policy", RIGHT_CONFIGURE, ""},
-	{"SetHash", "policy", RIGHT_CONFIGURE, ""},
-	{"SetWeight", "weight", RIGHT_CONFIGURE, "u"},
-	{"SetPinned", "pin", RIGHT_CONFIGURE, ""},
-	{"SetSlots", "scale", RIGHT_CONFIGURE, ""},
-	{"Rebalance", "rebalance", RIGHT_CONFIGURE, ""},
-	{"Table", "table", RIGHT_CONFIGURE, ""},
-	{"Where", "where", RIGHT_CONFIGURE, ""},
-	{"Reload", "reload", RIGHT_CONFIGURE, ""},
+	{"Switchover", "switchover", RIGHT_SWITCHOVER, "i", 0},
+	{"Rollback", "rollback", RIGHT_SWITCHOVER, "", 0},
+	{"Failover", "failover", RIGHT_FAILOVER, "i", 0},
+	{"Upgrade", "upgrade", RIGHT_UPGRADE, "", 0},
+	{"CancelUpgrade", "cancel-upgrade", RIGHT_UPGRADE, "", RIGHT_ENDS_UPGRADE},
+	{"Drain", "drain", RIGHT_DRAIN, "u", 0},
+	{"CancelDrain", "cancel-drain", RIGHT_DRAIN, "", RIGHT_ENDS_DRAIN},
+	{"Park", "park", RIGHT_PARK, "", 0},
+	{"Release", "release", RIGHT_PARK, "", 0},
+	{"SetCanary", "canary", RIGHT_CANARY, "ui", 0},
+	{"Exec", "exec", RIGHT_EXEC, "u", 0},
+	{"SetPolicy", "policy", RIGHT_CONFIGURE, "", 0},
+	{"SetHash", "policy", RIGHT_CONFIGURE, "", 0},
+	{"SetWeight", "weight", RIGHT_CONFIGURE, "u", 0},
+	{"SetPinned", "pin", RIGHT_CONFIGURE, "", 0},
+	{"SetSlots", "scale", RIGHT_CONFIGURE, "", 0},
+	{"Rebalance", "rebalance", RIGHT_CONFIGURE, "", 0},
+	{"Table", "table", RIGHT_CONFIGURE, "", 0},
+	{"Where", "where", RIGHT_CONFIGURE, "", 0},
+	{"Reload", "reload", RIGHT_CONFIGURE, "", 0},
 };
 
 const struct guarded *right_of_method(const char *method)
@@ -59,6 +59,18 @@ const struct guarded *right_of_method(const char *method)
 enum right right_needed(const struct guarded *guarded, bool upgrades)
 {
 	return upgrades && !strcmp(guarded->verb, "rollback") ? RIGHT_UPGRADE : guarded->right;
+}
+
+bool right_is_of_members(const struct guarded *guarded)
+{
+	return guarded->right == RIGHT_EXEC;
+}
+
+bool right_may_end(const struct guarded *guarded, uint32_t uid, uint32_t begun_by,
+		   const char *begun_right)
+{
+	return guarded->ends != RIGHT_ENDS_NOTHING && uid != UINT32_MAX && uid == begun_by &&
+	       !strcmp(begun_right, right_to_action(guarded->right));
 }
 
 /* Behind "only root may do this without the right org.hotstandby1.park, ". */

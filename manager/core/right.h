@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "util/problem.h"
 
@@ -33,6 +34,9 @@ enum right {
 /* "org.hotstandby1.switchover" */
 const char *right_to_action(enum right right);
 
+/* What a method ends of what others begin. */
+enum right_end { RIGHT_ENDS_NOTHING, RIGHT_ENDS_UPGRADE, RIGHT_ENDS_DRAIN, RIGHT_END_COUNT };
+
 /* A method that polkit is asked about. */
 struct guarded {
 	const char *method; /* of whichever of our interfaces: no name is in both */
@@ -40,12 +44,20 @@ struct guarded {
 	enum right right;
 	/* "" = it is about no slot; else the types of its first arguments, up to the slot */
 	const char *slot;
+	enum right_end ends;
 };
 
 /* NULL: it is none. */
 const struct guarded *right_of_method(const char *method);
 /* Which right it needs now: to roll back in the middle of an upgrade is to undo that. */
 enum right right_needed(const struct guarded *guarded, bool upgrades);
+/* Whether members of the group may do it without that right. */
+bool right_is_of_members(const struct guarded *guarded);
+/* Whether user `uid` may end what user `begun_by` has begun by the right `begun_right` (its
+ * action): who may begin something may end it, without a second password in the middle of it.
+ * UINT32_MAX is nobody. */
+bool right_may_end(const struct guarded *guarded, uint32_t uid, uint32_t begun_by,
+		   const char *begun_right);
 
 /* What came of the question. */
 enum right_answer {

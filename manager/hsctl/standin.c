@@ -135,6 +135,7 @@ static void on_fail(struct request *request, enum request_failure failure, const
 		[REQUEST_REFUSED] = EXIT_REFUSED,   [REQUEST_UNDONE] = EXIT_UNDONE,
 		[REQUEST_NO_SERVICE] = EXIT_FAILED, [REQUEST_INVALID] = EXIT_FAILED,
 		[REQUEST_FAILED] = EXIT_FAILED,	    [REQUEST_LEFT] = EXIT_FAILED,
+		[REQUEST_DENIED] = EXIT_FAILED,
 	};
 	struct reply *reply = take_reply(request);
 
@@ -149,7 +150,7 @@ static void on_actor(const struct request *request, struct journal_actor *ret_ac
 }
 
 /* Only root comes so far. */
-static bool on_may_see(const struct request *request)
+static bool is_root(const struct request *request)
 {
 	(void)request;
 	return true;
@@ -159,7 +160,8 @@ static const struct request_ops request_ops = {
 	.done = on_done,
 	.fail = on_fail,
 	.actor = on_actor,
-	.may_see = on_may_see,
+	.may_see = is_root,
+	.is_root = is_root,
 };
 
 struct request *standin_ask(struct standin *standin, struct reply *reply)

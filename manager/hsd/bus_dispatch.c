@@ -89,19 +89,25 @@ static int ask(const struct call *call, const struct guarded *guarded, sd_bus_er
 	return r < 0 && r != -EBUSY ? r : 1;
 }
 
-/* Who may begin something may end it, without a second password in the middle of it. */
-static bool began_it(const struct call *call, const struct guarded *guarded)
+static const struct run *ended_by(const struct call *call, const struct guarded *guarded)
 {
-	enum service_work work = !strcmp(guarded->method, "CancelDrain")     ? SERVICE_DRAIN
-				 : !strcmp(guarded->method, "CancelUpgrade") ? SERVICE_UPGRADE
-									     : SERVICE_IDLE;
-	const struct run *run =
-		call->service && work != SERVICE_IDLE ? call->service->runs[work] : NULL;
+	static const enum service_work works[] = {
+		[RIGHT_ENDS_NOTHING] = SERVICE_IDLE,
+		[RIGHT_ENDS_UPGRADE] = SERVICE_UPGRADE,
+		[RIGHT_ENDS_DRAIN] = SERVICE_DRAIN,
+	};
+
+	_Static_assert(ARRAY_SIZE(works) == RIGHT_END_COUNT, "what each ends");
+	return call->service && guarded->ends ? call->service->runs[works[guarded->ends]] : NULL;
+}
+
+static bool ends_own(const struct call *call, const struct guarded *guarded)
+{
+	const struct run *run = ended_by(call, guarded);
 	struct journal_actor by;
 
 	callers_actor(call->manager->callers, call->message, &by);
-	return run && by.uid != JOURNAL_UID_NONE && run->by.uid == by.uid &&
-	       !strcmp(run->by.right, right_to_action(guarded->right));
+	return run && right_may_end(guarded, by.uid, run->by.uid, run->by.right);
 }
 
 /* 0: go on. 1: it is answered, or will be. Or an error. */
@@ -116,9 +122,9 @@ static int permit(const struct call *call, const sd_bus_vtable *method, sd_bus_e
 	if (!guarded)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
 					 "only root may call %s; run it with sudo", member);
-	if (guarded->right == RIGHT_EXEC && callers_may_see(call->manager->callers, call->message))
+	if (right_is_of_members(guarded) && callers_may_see(call->manager->callers, call->message))
 		return 0;
-	if (!call->granted && began_it(call, guarded))
+	if (!call->granted && ends_own(call, guarded))
 		return 0;
 	if (!call->granted)
 		return ask(call, guarded, error);

@@ -7,8 +7,6 @@
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
 #include "plane/snapshot.h"
-#include "service/slot/front_facts.h"
-#include "service/slot/instance.h"
 #include "service/watch/outdated_watch.h"
 #include "service/whole/calls_slot.h"
 #include "service/whole/status.h"
@@ -144,19 +142,19 @@ static int bus_method_get_service(sd_bus_message *m, void *userdata, sd_bus_erro
 	return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
 }
 
-/* The instance that a unit name means; an error on the bus when there is none. */
-static int find_instance(struct manager *manager, sd_bus_message *m, sd_bus_error *error,
-			 struct instance **ret_instance)
+/* The service and slot that a unit name means; an error on the bus when there is no such service.
+ */
+static int read_unit(struct manager *manager, sd_bus_message *m, sd_bus_error *error,
+		     struct service **ret_service, unsigned *ret_slot)
 {
 	char name[SERVICE_NAME_MAX];
 	struct service *service;
 	const char *unit;
-	unsigned slot;
 	int r = sd_bus_message_read(m, "s", &unit);
 
 	if (r < 0)
 		return r;
-	if (name_from_unit(unit, name, &slot))
+	if (name_from_unit(unit, name, ret_slot))
 		return sd_bus_error_setf(error, BUS_ERROR_INVALID,
 					 "\"%s\" is not the unit of a slot, such as app@0.service",
 					 unit);
@@ -168,56 +166,40 @@ static int find_instance(struct manager *manager, sd_bus_message *m, sd_bus_erro
 	}
 	if (!service)
 		return refuse_service(error, name);
-	if (slot >= service->n_slots && service_is_front(service))
-		return sd_bus_error_setf(error, BUS_ERROR_REFUSED, "%s has no host %u", name, slot);
-	if (slot >= service->n_slots)
-		return sd_bus_error_setf(error, BUS_ERROR_REFUSED,
-					 "%s has %u slots and no slot %u; raise Slots= in %s.conf",
-					 name, service->n_slots, slot, name);
-	*ret_instance = service->instances[slot];
+	*ret_service = service;
 	return 0;
+}
+
+/* Answered when it is done. */
+static int ask_slot(sd_bus_message *m, struct manager *manager, sd_bus_error *error,
+		    void (*call)(struct service *service, unsigned slot, struct request *request))
+{
+	struct service *service;
+	struct request *request;
+	unsigned slot;
+	int r = read_unit(manager, m, error, &service, &slot);
+
+	if (r >= 0)
+		r = bus_request_new(manager, m, &request);
+	if (r < 0)
+		return r;
+	call(service, slot, request);
+	return 1;
 }
 
 static int bus_method_prepare(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct instance *instance;
-	struct request *request;
-	int r = find_instance(userdata, m, error, &instance);
-
-	if (r >= 0)
-		r = bus_request_new(userdata, m, &request);
-	if (r < 0)
-		return r;
-	call_prepare(instance, request); /* answered when it is done */
-	return 1;
+	return ask_slot(m, userdata, error, call_prepare);
 }
 
 static int bus_method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct instance *instance;
-	struct request *request;
-	int r = find_instance(userdata, m, error, &instance);
-
-	if (r >= 0)
-		r = bus_request_new(userdata, m, &request);
-	if (r < 0)
-		return r;
-	call_adopt(instance, request);
-	return 1;
+	return ask_slot(m, userdata, error, call_adopt);
 }
 
 static int bus_method_retire(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct instance *instance;
-	struct request *request;
-	int r = find_instance(userdata, m, error, &instance);
-
-	if (r >= 0)
-		r = bus_request_new(userdata, m, &request);
-	if (r < 0)
-		return r;
-	call_retire(instance, request);
-	return 1;
+	return ask_slot(m, userdata, error, call_retire);
 }
 
 /* Looking is done beforehand: what Describe says is what is known. */

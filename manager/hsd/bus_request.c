@@ -38,9 +38,13 @@ static void done(struct request *request, const char *json, int fd)
 static void fail(struct request *request, enum request_failure failure, const char *sentence)
 {
 	static const char *const names[] = {
-		[REQUEST_REFUSED] = BUS_ERROR_REFUSED,	     [REQUEST_UNDONE] = BUS_ERROR_UNDONE,
-		[REQUEST_NO_SERVICE] = BUS_ERROR_NO_SERVICE, [REQUEST_INVALID] = BUS_ERROR_INVALID,
-		[REQUEST_FAILED] = BUS_ERROR_FAILED,	     [REQUEST_LEFT] = SD_BUS_ERROR_NO_REPLY,
+		[REQUEST_REFUSED] = BUS_ERROR_REFUSED,
+		[REQUEST_UNDONE] = BUS_ERROR_UNDONE,
+		[REQUEST_NO_SERVICE] = BUS_ERROR_NO_SERVICE,
+		[REQUEST_INVALID] = BUS_ERROR_INVALID,
+		[REQUEST_FAILED] = BUS_ERROR_FAILED,
+		[REQUEST_LEFT] = SD_BUS_ERROR_NO_REPLY,
+		[REQUEST_DENIED] = SD_BUS_ERROR_ACCESS_DENIED,
 	};
 
 	_Static_assert(ARRAY_SIZE(names) == REQUEST_FAILURE_COUNT, "a name for each");
@@ -58,6 +62,11 @@ static bool may_see(const struct request *request)
 	return callers_may_see(of(request)->callers, of(request)->message);
 }
 
+static bool is_root(const struct request *request)
+{
+	return callers_is_root(of(request)->callers, of(request)->message);
+}
+
 static int ask_peer(struct request *request, peer_fn on_answer, void *userdata,
 		    struct peer_question **ret_question)
 {
@@ -70,6 +79,7 @@ static const struct request_ops ops = {
 	.fail = fail,
 	.actor = actor,
 	.may_see = may_see,
+	.is_root = is_root,
 	.ask_peer = ask_peer,
 };
 

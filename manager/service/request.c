@@ -63,6 +63,11 @@ bool request_may_see(const struct request *request)
 	return request && request->ops->may_see(request);
 }
 
+bool request_is_root(const struct request *request)
+{
+	return request && request->ops->is_root(request);
+}
+
 struct request *request_take(struct request **request)
 {
 	return request ? steal_ptr(request) : NULL;

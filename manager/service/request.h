@@ -21,7 +21,8 @@ enum request_failure {
 	REQUEST_NO_SERVICE, /* it is about one that there is not */
 	REQUEST_INVALID,    /* it makes no sense */
 	REQUEST_FAILED,
-	REQUEST_LEFT, /* nobody here goes on with it: who asks may do it without us */
+	REQUEST_LEFT,	/* nobody here goes on with it: who asks may do it without us */
+	REQUEST_DENIED, /* not to who asks, whatever right they have */
 	REQUEST_FAILURE_COUNT
 };
 
@@ -37,6 +38,7 @@ struct request_ops {
 	void (*actor)(const struct request *request, struct journal_actor *ret_actor);
 	/* Who connects, and what processes of others are called. */
 	bool (*may_see)(const struct request *request);
+	bool (*is_root)(const struct request *request);
 	/* Of the process that asks; see system/peer.h. */
 	int (*ask_peer)(struct request *request, peer_fn on_answer, void *userdata,
 			struct peer_question **ret_question);
@@ -58,6 +60,7 @@ struct request *request_free(struct request *request);
 
 void request_actor(const struct request *request, struct journal_actor *ret_actor);
 bool request_may_see(const struct request *request);
+bool request_is_root(const struct request *request);
 /* From now on the caller sees to it. `request` may be NULL, too. */
 struct request *request_take(struct request **request);
 

@@ -144,8 +144,18 @@ static bool on_may_see(const struct request *request)
 	return true;
 }
 
+static bool is_root(const struct request *request)
+{
+	return !container_of(request, struct asked, request)->is_common;
+}
+
 static const struct request_ops request_ops = {
-	.done = on_done, .fail = on_fail, .actor = on_actor, .may_see = on_may_see};
+	.done = on_done,
+	.fail = on_fail,
+	.actor = on_actor,
+	.may_see = on_may_see,
+	.is_root = is_root,
+};
 
 struct asked *engine_ask(struct engine *engine)
 {

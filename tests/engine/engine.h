@@ -35,6 +35,7 @@ struct asked {
 	struct asked *next;
 	bool answered, done;
 	enum request_failure failure; /* if it is answered and not done */
+	bool is_common;		      /* set before: somebody else than root */
 	char text[2048];	      /* the outcome, or why not */
 };
 

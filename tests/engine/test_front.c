@@ -278,7 +278,7 @@ static void adopt_host(struct engine *engine, unsigned slot, bool done, const ch
 {
 	struct asked *asked = engine_ask(engine);
 
-	call_adopt(engine->service->instances[slot], &asked->request);
+	call_adopt(engine->service, slot, &asked->request);
 	expect_words(asked, done, words);
 }
 
@@ -303,6 +303,7 @@ static void one_that_was_drained_is_taken_back(void **state)
 	engine_until(engine, taking(engine) == 7);
 	reload(engine, QUICK FRONT FIRST THIRD);
 	adopt_host(engine, 1, false, "web has no host 1");
+	adopt_host(engine, 9, false, "web has no host 9");
 	engine_end(engine);
 }
 
@@ -319,9 +320,9 @@ static void what_is_done_to_instances_is_refused(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(asked); i++)
 		asked[i] = engine_ask(engine);
-	call_prepare(engine->service->instances[0], &asked[0]->request);
+	call_prepare(engine->service, 0, &asked[0]->request);
 	expect_words(asked[0], false, "slot 0 is a host, not an instance of web@0.service");
-	call_retire(engine->service->instances[0], &asked[1]->request);
+	call_retire(engine->service, 0, &asked[1]->request);
 	expect_words(asked[1], false, "hsctl drain web 0 takes its clients away");
 	call_switchover(engine->service, &call, &asked[2]->request);
 	expect_words(asked[2], false, "so there is no --then=stop or restart");

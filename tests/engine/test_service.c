@@ -24,6 +24,7 @@
 #include "service/slot/states.h"
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
+#include "service/whole/calls_slot.h"
 #include "service/whole/status.h"
 #include "sources.h"
 
@@ -430,6 +431,67 @@ static void what_makes_no_sense_is_refused(void **state)
 	call_cancel_drain(service, &asked[9]->request);
 	expect_refusal(asked[9], "no drain is under way");
 	assert_true(plane_word(service->plane) == word && engine_rests(engine));
+	engine_end(engine);
+}
+
+/* Whoever hosts the engine, these are its limits. */
+static void an_upgrade_has_so_many_steps_each_a_share(void **state)
+{
+	struct upgrade_order many = {.smoke = "",
+				     .n_canary = UPGRADE_CANARY_STEPS_MAX + 1,
+				     .ready_usec = USEC_INFINITY},
+			     whole = {.smoke = "",
+				      .n_canary = 1,
+				      .canary = {WORD_SHARE_MAX + 1},
+				      .ready_usec = USEC_INFINITY};
+	struct engine *engine = begin_started(QUICK);
+	struct asked *asked[2] = {engine_ask(engine), engine_ask(engine)};
+
+	(void)state;
+	call_upgrade(engine->service, &many, &asked[0]->request);
+	expect_invalid(asked[0], "at most 8 canary steps");
+	call_upgrade(engine->service, &whole, &asked[1]->request);
+	expect_invalid(asked[1], "each below 100%");
+	assert_true(engine_rests(engine));
+	engine_end(engine);
+}
+
+static void only_root_names_what_is_run_as_root(void **state)
+{
+	struct upgrade_order order = {
+		.smoke = "true", .smoke_usec = USEC_PER_SEC, .ready_usec = USEC_INFINITY};
+	struct engine *engine = begin_started(QUICK);
+	struct asked *asked = engine_ask(engine);
+
+	(void)state;
+	asked->is_common = true;
+	call_upgrade(engine->service, &order, &asked->request);
+	expect_failure(asked, REQUEST_DENIED, "only root may name one");
+	order.smoke = "";
+	asked = engine_ask(engine);
+	asked->is_common = true;
+	call_upgrade(engine->service, &order, &asked->request);
+	wait_for(engine, asked);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+static void slots_that_there_are_not_are_refused(void **state)
+{
+	static void (*const calls[])(struct service *, unsigned,
+				     struct request *) = {call_prepare, call_adopt, call_retire};
+	struct engine *engine = begin_started(QUICK);
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(calls); i++) {
+		struct asked *asked[2] = {engine_ask(engine), engine_ask(engine)};
+
+		calls[i](engine->service, ENGINE_SLOTS, &asked[0]->request);
+		expect_refusal(asked[0], "web has 2 slots and no slot 2; raise Slots= in web.conf");
+		calls[i](engine->service, UINT32_MAX, &asked[1]->request);
+		expect_refusal(asked[1], "no slot 4294967295");
+	}
+	assert_true(engine_rests(engine));
 	engine_end(engine);
 }
 
@@ -1651,6 +1713,9 @@ int main(void)
 		cmocka_unit_test(a_change_without_a_standby_is_refused),
 		cmocka_unit_test(what_makes_no_sense_is_refused),
 		cmocka_unit_test(what_cannot_be_timed_does_not_begin),
+		cmocka_unit_test(an_upgrade_has_so_many_steps_each_a_share),
+		cmocka_unit_test(only_root_names_what_is_run_as_root),
+		cmocka_unit_test(slots_that_there_are_not_are_refused),
 		cmocka_unit_test(an_upgrade_restarts_both),
 		cmocka_unit_test(an_upgrade_whose_new_one_fails_is_undone),
 		cmocka_unit_test(an_exclusive_upgrade_whose_new_one_fails_goes_back),

@@ -54,7 +54,12 @@ static bool on_may_see(const struct request *request)
 }
 
 static const struct request_ops ops = {
-	.done = on_done, .fail = on_fail, .actor = on_actor, .may_see = on_may_see};
+	.done = on_done,
+	.fail = on_fail,
+	.actor = on_actor,
+	.may_see = on_may_see,
+	.is_root = on_may_see,
+};
 
 static struct request *ask(void)
 {

@@ -69,6 +69,39 @@ static void a_rollback_of_an_upgrade_is_another_matter(void **state)
 	assert_int_equal(right_needed(right_of_method("Park"), true), RIGHT_PARK);
 }
 
+/* Without a second question. */
+static void who_begins_may_end(void **state)
+{
+	static const struct {
+		const char *method;
+		enum right_end ends;
+	} enders[] = {{"CancelUpgrade", RIGHT_ENDS_UPGRADE}, {"CancelDrain", RIGHT_ENDS_DRAIN}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(enders); i++) {
+		const struct guarded *guarded = right_of_method(enders[i].method);
+		const char *action = right_to_action(guarded->right);
+
+		assert_int_equal(guarded->ends, enders[i].ends);
+		assert_true(right_may_end(guarded, 1000, 1000, action));
+		assert_false(right_may_end(guarded, 1001, 1000, action));
+		/* as root of whom nobody knows who it was, or by another right */
+		assert_false(right_may_end(guarded, UINT32_MAX, UINT32_MAX, action));
+		assert_false(right_may_end(guarded, 1000, 1000, RIGHT_OF_GROUP));
+		assert_false(right_may_end(guarded, 1000, 1000, ""));
+	}
+	assert_false(right_may_end(right_of_method("Upgrade"), 1000, 1000,
+				   right_to_action(RIGHT_UPGRADE)));
+}
+
+static void members_may_exec_alone(void **state)
+{
+	(void)state;
+	assert_true(right_is_of_members(right_of_method("Exec")));
+	assert_false(right_is_of_members(right_of_method("Switchover")));
+	assert_false(right_is_of_members(right_of_method("Where")));
+}
+
 static void actions_are_ours_and_differ(void **state)
 {
 	(void)state;
@@ -107,6 +140,8 @@ int main(void)
 		cmocka_unit_test(methods_have_their_right),
 		cmocka_unit_test(others_have_none),
 		cmocka_unit_test(a_rollback_of_an_upgrade_is_another_matter),
+		cmocka_unit_test(who_begins_may_end),
+		cmocka_unit_test(members_may_exec_alone),
 		cmocka_unit_test(actions_are_ours_and_differ),
 		cmocka_unit_test(refusals_name_the_right_and_a_remedy),
 	};

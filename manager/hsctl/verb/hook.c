@@ -14,7 +14,6 @@
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verbs.h"
-#include "service/slot/front_facts.h"
 #include "system/configfile.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -170,16 +169,6 @@ static struct standin *open_standin(struct hook *hook, bool resumes)
 
 	if (r >= 0)
 		r = standin_add(standin, hook->service, &service);
-	if (r >= 0 && hook->slot >= service->n_slots) {
-		if (service_is_front(service))
-			problem_set(&problem, 0, "%s has no host %u", hook->service, hook->slot);
-		else
-			problem_set(&problem, 0,
-				    "%s has %u slots and no slot %u; raise Slots= in %s.conf",
-				    hook->service, service->n_slots, hook->slot, hook->service);
-		refuse(hook, EXIT_REFUSED, &problem);
-		return NULL;
-	}
 	if (r < 0) {
 		problem_set(&problem, r, "%s cannot be taken up: %s", hook->service, strerror(-r));
 		refuse(hook, EXIT_FAILED, &problem);
@@ -220,7 +209,7 @@ static void do_here(struct hook *hook, hook_fn deed, bool resumes)
 	standin = open_standin(hook, resumes);
 	if (!standin)
 		return;
-	deed(standin_service(standin)->instances[hook->slot], standin_ask(standin, &reply));
+	deed(standin_service(standin), hook->slot, standin_ask(standin, &reply));
 	if (!standin_wait(standin, NULL, hook->begun + WHOLE_TIME))
 		reply_fail(&reply, EXIT_FAILED, "%s: slot %u: %s", hook->service, hook->slot,
 			   too_long);

@@ -10,7 +10,9 @@
 
 #include "core/name.h"
 #include "hsctl/arguments.h"
-#include "service/slot/instance.h"
+#include "service/request.h"
+#include "service/service.h"
+#include "system/journal.h"
 
 #define HOOK_TIME (UINT64_C(4800000)) /* microseconds */
 
@@ -28,10 +30,10 @@ int hook_begin(struct hook *hook, const struct arguments *arguments);
 /* What to end with. */
 int hook_end(const struct hook *hook);
 
-typedef void (*hook_fn)(struct instance *instance, struct request *request);
+typedef void (*hook_fn)(struct service *service, unsigned slot, struct request *request);
 /* Asks hsd for it by that method, and tells its answer. Where there is no hsd, or it has not come
  * to the end within `timeout_usec`, `deed` is done here: with what is pinned for the service, or is
- * made. Not for one that is not enabled, or has no such slot. */
+ * made. Not for one that is not enabled. */
 void hook_do(struct hook *hook, const char *method, uint64_t timeout_usec, hook_fn deed);
 
 /* The slot's folders (with `folders`) and the links for the service's public paths, see

@@ -8,7 +8,7 @@
 struct upgrade_order {
 	const char *smoke; /* a command line for the shell; "" = none */
 	bool smoke_may_be_silent;
-	unsigned n_canary;
+	unsigned n_canary; /* that were asked for: those beyond the maximum are not in here */
 	uint32_t canary[UPGRADE_CANARY_STEPS_MAX]; /* in 1/65536 */
 	uint64_t hold_usec, probation_usec, smoke_usec;
 	uint64_t ready_usec; /* USEC_INFINITY: nobody has said */

@@ -180,6 +180,33 @@ void call_failover(struct service *service, int to, struct request *request)
 	start_change(service, &order, request);
 }
 
+static bool has_sound_steps(const struct upgrade_order *order)
+{
+	for (unsigned i = 0; i < order->n_canary; i++)
+		if (i == UPGRADE_CANARY_STEPS_MAX || order->canary[i] > WORD_SHARE_MAX)
+			return false;
+	return true;
+}
+
+/* False: the request was told so. */
+static bool is_sound(const struct upgrade_order *order, struct request *request)
+{
+	if (MAX(order->hold_usec, order->probation_usec) > CONFIG_DRAIN_MAX ||
+	    order->smoke_usec > CONFIG_DRAIN_MAX ||
+	    (order->ready_usec > CONFIG_DRAIN_MAX && order->ready_usec != USEC_INFINITY))
+		request_fail(request, REQUEST_INVALID, "a time is longer than 7d");
+	else if (!has_sound_steps(order))
+		request_fail(request, REQUEST_INVALID, "at most %u canary steps, each below 100%%",
+			     UPGRADE_CANARY_STEPS_MAX);
+	else if (order->smoke[0] && !request_is_root(request))
+		request_fail(request, REQUEST_DENIED,
+			     "a smoke test is a command that is run as root, so only root may name "
+			     "one; leave it out, or run it with sudo");
+	else
+		return true;
+	return false;
+}
+
 void call_upgrade(struct service *service, const struct upgrade_order *order,
 		  struct request *request)
 {
@@ -187,11 +214,9 @@ void call_upgrade(struct service *service, const struct upgrade_order *order,
 	    !is_of_instances(service, "upgrade",
 			     "upgrade the service on each of them: hsctl -H HOST upgrade", request))
 		return;
-	if (MAX(order->hold_usec, order->probation_usec) > CONFIG_DRAIN_MAX ||
-	    order->smoke_usec > CONFIG_DRAIN_MAX ||
-	    (order->ready_usec > CONFIG_DRAIN_MAX && order->ready_usec != USEC_INFINITY))
-		request_fail(request, REQUEST_INVALID, "a time is longer than 7d");
-	else if (plane_is_spread(service->plane))
+	if (!is_sound(order, request))
+		return;
+	if (plane_is_spread(service->plane))
 		rolling_run_start(service, order, request);
 	else
 		upgrade_run_start(service, order, request);

@@ -7,29 +7,48 @@
 #include "service/slot/retirement.h"
 #include "util/macro.h"
 
-/* False: the request was told so. */
-static bool has_instance(const struct instance *instance, struct request *request)
+/* NULL: the request was told that there is no such slot. */
+static struct instance *find(const struct service *service, unsigned slot, struct request *request)
 {
-	const struct service *service = instance->service;
+	if (slot < service->n_slots)
+		return service->instances[slot];
+	if (service_is_front(service))
+		request_fail(request, REQUEST_REFUSED, "%s has no host %u", service->name, slot);
+	else
+		request_fail(request, REQUEST_REFUSED,
+			     "%s has %u slots and no slot %u; raise Slots= in %s.conf",
+			     service->name, service->n_slots, slot, service->name);
+	return NULL;
+}
 
-	if (!service_is_front(service))
-		return true;
+/* What is done to an instance is not done to a host. NULL: likewise. */
+static struct instance *find_instance(const struct service *service, unsigned slot,
+				      struct request *request)
+{
+	struct instance *instance = find(service, slot, request);
+
+	if (!instance || !service_is_front(service))
+		return instance;
 	request_fail(request, REQUEST_REFUSED,
 		     "%s: slot %u is a host, not an instance of %s; hsctl drain %s %u takes its "
 		     "clients away",
-		     service->name, instance->slot, instance->unit, service->name, instance->slot);
-	return false;
+		     service->name, slot, instance->unit, service->name, slot);
+	return NULL;
 }
 
-void call_prepare(struct instance *instance, struct request *request)
+void call_prepare(struct service *service, unsigned slot, struct request *request)
 {
-	if (has_instance(instance, request))
+	struct instance *instance = find_instance(service, slot, request);
+
+	if (instance)
 		instance_prepare(instance, request);
 }
 
-void call_retire(struct instance *instance, struct request *request)
+void call_retire(struct service *service, unsigned slot, struct request *request)
 {
-	if (has_instance(instance, request))
+	struct instance *instance = find_instance(service, slot, request);
+
+	if (instance)
 		instance_retire(instance, request);
 }
 
@@ -53,10 +72,14 @@ static void take_host_back(struct service *service, unsigned slot, struct reques
 	requests_done(&one, service->name, slot, message.text);
 }
 
-void call_adopt(struct instance *instance, struct request *request)
+void call_adopt(struct service *service, unsigned slot, struct request *request)
 {
-	if (service_is_front(instance->service))
-		take_host_back(instance->service, instance->slot, request);
+	struct instance *instance = find(service, slot, request);
+
+	if (!instance)
+		return;
+	if (service_is_front(service))
+		take_host_back(service, slot, request);
 	else
 		instance_adopt(instance, request);
 }

@@ -3,9 +3,11 @@
  * front, whose slots are hosts, little of it. */
 #pragma once
 
-#include "service/slot/instance.h"
+#include "service/request.h"
+#include "service/service.h"
 
-void call_prepare(struct instance *instance, struct request *request);
+/* `slot` may be any number: one that the service does not have is refused. */
+void call_prepare(struct service *service, unsigned slot, struct request *request);
 /* Also takes back who was drained. */
-void call_adopt(struct instance *instance, struct request *request);
-void call_retire(struct instance *instance, struct request *request);
+void call_adopt(struct service *service, unsigned slot, struct request *request);
+void call_retire(struct service *service, unsigned slot, struct request *request);
