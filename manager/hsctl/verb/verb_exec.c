@@ -51,7 +51,7 @@ static int prepare_directly(struct stage *stage, struct reply *reply)
 
 	if (direct_open(stage->service, &stage->direct, &problem) < 0)
 		return reply_fail(reply, EXIT_FAILED, "%s", problem.text);
-	if (!exec_may(stage->direct.plane, stage->slot, &problem))
+	if (!exec_may(stage->direct.plane, stage->config.slots, stage->slot, &problem))
 		return reply_fail(reply, EXIT_REFUSED, "%s", problem.text);
 	/* what earlier commands have left for want of a hsd */
 	exec_sweep(stage->direct.plane);

@@ -216,11 +216,16 @@ int exec_sweep(struct plane *plane)
 	return r ? (r == -ENOENT ? 0 : r) : led_sweep(led);
 }
 
-bool exec_may(const struct plane *plane, unsigned slot, struct problem *ret_refusal)
+bool exec_may(const struct plane *plane, unsigned n_slots, unsigned slot,
+	      struct problem *ret_refusal)
 {
+	if (slot >= n_slots) {
+		problem_set(ret_refusal, 0, "%s has no slot %u", plane_service(plane), slot);
+		return false;
+	}
 	if (plane_is_front(plane))
 		return leading_may(plane, slot, ret_refusal);
-	if (slot < HS_SLOTS_MAX && plane_slot_sockets(plane, slot))
+	if (plane_slot_sockets(plane, slot))
 		return true;
 	problem_set(ret_refusal, 0,
 		    "%s: slot %u has no live socket to send anything to; start it: systemctl start "

@@ -24,9 +24,10 @@ struct exec_order {
 	const struct config_front *front; /* the settings of a front; of others not looked at */
 };
 
-/* Whether a command can be sent there: false, and why not, when the slot has no live socket; a host
- * of a front has to be in the settings. */
-bool exec_may(const struct plane *plane, unsigned slot, struct problem *ret_refusal);
+/* Whether a command can be sent to a slot of `n_slots`: false, and why not, when there is no such
+ * slot, or it has no live socket; a host of a front has to be in the settings. */
+bool exec_may(const struct plane *plane, unsigned n_slots, unsigned slot,
+	      struct problem *ret_refusal);
 
 /*
  * Connections and datagrams to the ports that the service has listeners on now, by sockets that

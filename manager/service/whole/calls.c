@@ -420,9 +420,7 @@ void call_exec(struct service *service, unsigned slot, struct request *request)
 
 	if (!may_change(service, request))
 		return;
-	if (slot >= service->n_slots)
-		request_fail(request, REQUEST_REFUSED, "%s has no slot %u", service->name, slot);
-	else if (!exec_may(service->plane, slot, &refusal))
+	if (!exec_may(service->plane, service->n_slots, slot, &refusal))
 		refuse(request, &refusal);
 	else
 		exec_run_start(service, slot, request);

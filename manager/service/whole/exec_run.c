@@ -109,7 +109,7 @@ static int attach(struct exec_run *run, struct problem *problem)
 	int r;
 
 	/* it may have ended while the scope was made */
-	if (!exec_may(run->service->plane, run->slot, problem))
+	if (!exec_may(run->service->plane, run->service->n_slots, run->slot, problem))
 		return -ENOENT;
 	r = exec_attach(run->service->plane, &order, &counts, problem);
 	if (r < 0)
