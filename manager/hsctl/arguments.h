@@ -14,7 +14,9 @@
 /* All words of a command line that another machine may be handed. */
 #define ARGUMENTS_WORDS_MAX (ARGUMENTS_MAX + 64)
 
-/* Options that only some verbs take, as a bit mask. */
+#define OPTIONS_MAX 96
+
+/* Options that only some verbs take, as a bit mask; all of them are in hsctl/options.c. */
 enum verb_option {
 	OPTION_TO = 1 << 0,
 	OPTION_SETTLE = 1 << 1,
@@ -88,8 +90,9 @@ struct arguments {
 	const char *words[ARGUMENTS_WORDS_MAX]; /* all that was said, without -H and -M */
 	unsigned n_words;
 
-	unsigned options; /* those of enum verb_option that were given */
-	int to;		  /* GATE_STANDBY = not given */
+	unsigned options;	/* those of enum verb_option that were given */
+	bool seen[OPTIONS_MAX]; /* by their row, see hsctl/options.h */
+	int to;			/* GATE_STANDBY = not given */
 	/* USEC_INFINITY = not given */
 	uint64_t settle_usec, drain_usec;
 	enum switchover_then then; /* THEN_COUNT = not given */
@@ -102,19 +105,6 @@ struct arguments {
 	const char *texts[TEXT_COUNT]; /* NULL = not given */
 	uint32_t lines;		       /* 0 = all */
 };
-
-/* A long option, and its letter if it has one. */
-enum argument_value { ARGUMENT_SWITCH, ARGUMENT_MAY_HAVE_VALUE, ARGUMENT_VALUE };
-struct argument_option {
-	const char *name;
-	char letter;
-	enum argument_value value;
-	unsigned bits; /* enum verb_option; 0: all verbs take it */
-	bool alone;    /* stands without a verb */
-};
-
-/* False behind the last. */
-bool arguments_option(unsigned index, struct argument_option *ret_option);
 
 /*
  * Reads a command line; `argv` is permuted no further than getopt_long(3) does. -EINVAL, and a

@@ -69,7 +69,7 @@ setting() { hs config app --json | jq -c ".settings[] | select(.key == \"$1\") |
 	run -2 hs config app --schema
 	run -2 hs config check --cat
 	run -2 hs switchover app --cat
-	[[ $output == *'takes no option of config'* ]]
+	[[ $output == *'switchover takes no --cat'* ]]
 }
 
 @test "config check names every line that is wrong, and how it is right; exit code 3" {

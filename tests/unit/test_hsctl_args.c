@@ -10,9 +10,11 @@
 
 #include "core/change/slot.h"
 #include "hsctl/json.h"
+#include "hsctl/options.h"
 #include "hsctl/show/progress.h"
 #include "hsctl/show/render.h"
 #include "hsctl/verbs.h"
+#include "util/files.h"
 #include "util/macro.h"
 
 #define WORDS_MAX 16
@@ -197,6 +199,9 @@ static void test_bad(void **state)
 		{"list -n 5", "list takes no -n"},
 		{"status --follow", "status takes no -f"},
 		{"failover app --drain=1s", "failover takes no --drain"},
+		{"status --peer=a", "status takes no --peer"},
+		{"switchover app --fastpath", "switchover takes no --fastpath"},
+		{"switchover app --json --cat --to=1", "switchover takes no --cat"},
 		{"events -n -1", "a number"},
 		{"events -n 1000001", "a number"},
 		{"events -n many", "a number"},
@@ -267,6 +272,85 @@ static void test_service(void **state)
 			assert_string_equal(service, cases[i].service);
 		else if (!strstr(problem.text, cases[i].says))
 			fail_msg("\"%s\": %s", cases[i].line, problem.text);
+	}
+}
+
+static char *help_of(const struct verb *verb)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	verb_help(verb, out);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static bool tells_of(const char *help, const struct option_row *option)
+{
+	_cleanup_(freep) char *name = format("--%s", option->name);
+	const char *found = help;
+
+	while ((found = strstr(found, name))) {
+		found += strlen(name);
+		if (!strchr("abcdefghijklmnopqrstuvwxyz-", *found))
+			return true;
+	}
+	return false;
+}
+
+/* Each option has its line of help, in its row and with each verb that takes it. */
+static void test_every_option(void **state)
+{
+	const struct option_row *option;
+	const struct verb *verb;
+
+	(void)state;
+	for (unsigned i = 0; (option = option_at(i)); i++) {
+		_cleanup_(freep) char *all = help_of(NULL);
+
+		assert_ptr_equal(option_find(option->name), option);
+		assert_true(option->text && option->text[0]);
+		if (!option->bits && !tells_of(all, option))
+			fail_msg("hsctl --help does not tell of --%s", option->name);
+		assert_true(!option->words || option->value != OPTION_SWITCH);
+		for (unsigned j = 0; (verb = verb_at(j)); j++) {
+			_cleanup_(freep) char *help = help_of(verb);
+
+			if (verb->options & option->bits && !tells_of(help, option))
+				fail_msg("hsctl %s --help does not tell of --%s", verb->name,
+					 option->name);
+		}
+	}
+}
+
+/* By its own name, whatever else there is of the kind. */
+static void test_options_of_others(void **state)
+{
+	static const char *const values[] = {"1", "1s", "keep"};
+	const struct option_row *option;
+
+	(void)state;
+	for (unsigned i = 0; (option = option_at(i)); i++) {
+		_cleanup_(freep) char *wanted = NULL;
+		char name[OPTION_TEXT_MAX];
+		struct problem problem = {0};
+		struct arguments a;
+		bool told = !option->bits;
+
+		wanted = format("version takes no %s;", option_describe(option, name));
+		for (size_t j = 0; j < ARRAY_SIZE(values) && !told; j++) {
+			_cleanup_(freep) char *line =
+				format("version --%s%s%s", option->name,
+				       option->value == OPTION_VALUE ? "=" : "",
+				       option->value == OPTION_VALUE ? values[j] : "");
+
+			assert_int_equal(parse(line, &a, &problem), -EINVAL);
+			told = strstr(problem.text, wanted);
+		}
+		if (!told)
+			fail_msg("--%s: %s", option->name, problem.text);
 	}
 }
 
@@ -515,13 +599,22 @@ static void test_command(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_values),
-		cmocka_unit_test(test_order),	    cmocka_unit_test(test_help),
-		cmocka_unit_test(test_bad),	    cmocka_unit_test(test_bad_text),
-		cmocka_unit_test(test_service),	    cmocka_unit_test(test_verbs),
-		cmocka_unit_test(test_status),	    cmocka_unit_test(test_unknown_queue),
-		cmocka_unit_test(test_odd_status),  cmocka_unit_test(test_list),
-		cmocka_unit_test(test_connections), cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_bad_text),
+		cmocka_unit_test(test_service),
+		cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_options_of_others),
+		cmocka_unit_test(test_verbs),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_unknown_queue),
+		cmocka_unit_test(test_odd_status),
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_command),
 	};
 

@@ -21,32 +21,30 @@ static void offer(struct expect *expect, enum offer_kind kind, const char *words
 
 static void offer_value(struct expect *expect, const char *option)
 {
-	const struct option_help *help = option_help(option);
+	const struct option_row *row = option_find(option);
 
-	if (!help)
+	if (!row)
 		return;
 	/* what is of others there is a prefix of addresses */
-	if (help->kind == OFFER_UNITS && expect->verb && strcmp(expect->verb->name, "enable"))
+	if (row->offer == OFFER_UNITS && expect->verb && strcmp(expect->verb->name, "enable"))
 		return;
-	if (help->kind != OFFER_WORDS)
-		offer(expect, help->kind, NULL);
-	if (help->words)
-		offer(expect, OFFER_WORDS, help->words);
+	if (row->offer != OFFER_WORDS)
+		offer(expect, row->offer, NULL);
+	if (row->words)
+		offer(expect, OFFER_WORDS, row->words);
 	expect->command = -1;
 }
 
 /* The option whose value is the next word: "--to", "-n"; NULL when it has none, or has it. */
 static const char *waits_for_value(const char *word)
 {
-	struct argument_option option;
+	const struct option_row *option = NULL;
 
-	for (unsigned i = 0; arguments_option(i, &option); i++) {
-		bool by_letter = word[0] == '-' && word[1] && word[1] == option.letter && !word[2];
-
-		if (by_letter || (!strncmp(word, "--", 2) && !strcmp(word + 2, option.name)))
-			return option.value == ARGUMENT_VALUE ? option.name : NULL;
-	}
-	return NULL;
+	if (!strncmp(word, "--", 2))
+		option = option_find(word + 2);
+	else if (word[0] == '-' && word[1] && !word[2])
+		option = option_of_letter(word[1]);
+	return option && option->value == OPTION_VALUE ? option->name : NULL;
 }
 
 /* "--to=" and what stands behind: 'to', and the prefix. */
@@ -60,7 +58,7 @@ static bool is_assigned(const char *word, char ret_name[TOKEN_MAX])
 	return true;
 }
 
-static bool was_given(const struct expect *expect, const struct argument_option *option)
+static bool was_given(const struct expect *expect, const struct option_row *option)
 {
 	for (int i = 0; i < expect->n_words; i++) {
 		const char *word = expect->words[i];
@@ -75,12 +73,11 @@ static bool was_given(const struct expect *expect, const struct argument_option 
 	return false;
 }
 
-bool expect_takes(const struct expect *expect, const struct argument_option *option)
+bool expect_takes(const struct expect *expect, const struct option_row *option)
 {
 	const struct verb *verb = expect->verb;
-	bool far = !strcmp(option->name, "host") || !strcmp(option->name, "machine");
 
-	if (was_given(expect, option) || (far && verb && verb->stays))
+	if (was_given(expect, option) || (option->elsewhere && verb && verb->stays))
 		return false;
 	if (!option->bits)
 		return !verb || !option->alone;

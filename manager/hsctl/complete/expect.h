@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "hsctl/complete/option_help.h"
+#include "hsctl/options.h"
 #include "hsctl/verbs.h"
 
 #define EXPECT_MAX 4
@@ -34,4 +34,4 @@ struct expect {
 void expect_next(struct expect *expect, int n, char *const *words);
 
 /* Whether this option is to be offered: the verb takes it, and it has not been given. */
-bool expect_takes(const struct expect *expect, const struct argument_option *option);
+bool expect_takes(const struct expect *expect, const struct option_row *option);

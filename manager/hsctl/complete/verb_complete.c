@@ -33,17 +33,16 @@ static void print_verbs(const struct expect *expect)
 
 static void print_options(const struct expect *expect)
 {
-	struct argument_option option;
+	const struct option_row *option;
 
-	for (unsigned i = 0; arguments_option(i, &option); i++) {
-		const struct option_help *help = option_help(option.name);
+	for (unsigned i = 0; (option = option_at(i)); i++) {
 		char word[64];
 
-		if (!expect_takes(expect, &option))
+		if (!expect_takes(expect, option))
 			continue;
-		snprintf(word, sizeof(word), "--%s%s", option.name,
-			 option.value == ARGUMENT_VALUE ? "=" : "");
-		print_word(expect, word, help ? help->text : "");
+		snprintf(word, sizeof(word), "--%s%s", option->name,
+			 option->value == OPTION_VALUE ? "=" : "");
+		print_word(expect, word, option->text);
 	}
 }
 
