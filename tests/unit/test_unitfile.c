@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* core/ini: the grammar, as systemd reads it. hsctl/unit/unitfile: a unit's files in order.
+/* core/config/ini: the grammar, as systemd reads it. hsctl/unit/unitfile: a unit's files in order.
  * core/setup/dropin: the files that enable writes. hsctl/unit/filechanges: all or nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
