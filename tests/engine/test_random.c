@@ -395,7 +395,8 @@ static bool serves_alone(const struct engine *engine, unsigned slot)
 	       is_still(&engine->actors[!slot]) && engine->actors[!slot].play != PLAY_RUNNING &&
 	       engine_state(engine, slot) == SLOT_READY && engine_active(engine) == slot &&
 	       service_busy(service) == SERVICE_IDLE && !service->holds && !service->ended &&
-	       !service->events.n && !host_busy(service->host) && !engine_unanswered(engine);
+	       !service->events.n && !service->laters && !host_busy(service->host) &&
+	       !engine_unanswered(engine);
 }
 
 static bool rests(const struct engine *engine)
