@@ -9,6 +9,7 @@
 #include "../plane/cases.h"
 #include "engine.h"
 #include "plane/bpf/guard.h"
+#include "plane/parts/table.h"
 #include "service/slot/adoption.h"
 #include "service/slot/states.h"
 #include "service/watch/hang.h"
@@ -19,6 +20,7 @@
 #define QUICK	   "Settle=1ms\nDrain=0\n"
 #define HANGS	   QUICK "Stall=200ms\n"
 #define SLOW	   QUICK "Stall=700ms\n"
+#define HASH	   QUICK "Policy=hash\nBy=client\n"
 #define OTHER_PORT 8001
 
 static char who_serves(void)
@@ -245,6 +247,26 @@ static void a_probe_that_is_answered_by_somebody_else_is_told_once(void **state)
 	engine_end(engine);
 }
 
+/* ---- probes ---- */
+
+static void a_slot_that_nobody_asks_any_more_has_its_clients_again(void **state)
+{
+	struct engine *engine =
+		begin_started(HASH "[Health]\nProbe=tcp\nInterval=100ms\nFall=1\nRise=1\n");
+	struct hs_spread spread;
+
+	(void)state;
+	engine->ill = 2;
+	engine_until(engine,
+		     plane_table_spread(engine->service->plane, &spread) && spread.members == 1);
+	engine_configure(HASH);
+	service_reload(engine->service);
+	assert_true(plane_table_spread(engine->service->plane, &spread));
+	assert_int_equal(spread.members, 3);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
 /* ---- servers that sleep ---- */
 
 /* On kernels that do not do so when connections are moved to one. */
@@ -340,6 +362,7 @@ int main(void)
 		cmocka_unit_test(one_that_accepts_now_and_then_stays),
 		cmocka_unit_test(a_selector_that_was_taken_off_is_attached_again),
 		cmocka_unit_test(a_probe_that_is_answered_by_somebody_else_is_told_once),
+		cmocka_unit_test(a_slot_that_nobody_asks_any_more_has_its_clients_again),
 		cmocka_unit_test(one_that_sleeps_is_woken_for_those_who_are_moved_to_it),
 		cmocka_unit_test(a_port_that_is_not_named_any_more_is_given_up),
 		cmocka_unit_test(what_is_left_at_the_deadline_of_a_drain_is_reset),

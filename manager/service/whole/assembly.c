@@ -522,6 +522,8 @@ void service_reload(struct service *service)
 	take_effect(service);
 	replay_follow(service);
 	spread_settle(service, &before);
+	/* a slot that was not well, and that nobody asks any more, has its clients again */
+	spread_follow(service);
 }
 
 int service_new(const struct host *host, const char *name, struct service **ret_service)
