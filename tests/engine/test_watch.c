@@ -78,7 +78,9 @@ static void see_it_left(struct engine *engine)
 	engine_until(engine, engine_active(engine) == 1);
 	for (unsigned i = 0; i < ARRAY_SIZE(waits); i++)
 		expect_answer(engine, waits[i], 'B');
-	assert_int_equal(engine_state(engine, 0), SLOT_SUSPECT);
+	/* where it cannot be seen whether anything moves in it, it may be full as well */
+	assert_int_equal(engine_state(engine, 0),
+			 case_has_iterators() ? SLOT_SUSPECT : SLOT_FULL);
 	assert_int_equal(who_serves(), 'B');
 }
 
@@ -110,10 +112,13 @@ static void it_is_left_also_where_all_queues_are_listed(void **state)
 
 static void one_that_hangs_is_restarted(void **state)
 {
-	struct engine *engine = begin_started(HANGS "OnHang=restart\n");
-	unsigned runs = engine->runs;
+	struct engine *engine;
+	unsigned runs;
 
 	(void)state;
+	case_needs_iterators();
+	engine = begin_started(HANGS "OnHang=restart\n");
+	runs = engine->runs;
 	see_it_left(engine);
 	engine_until(engine, engine_rests(engine));
 	assert_int_equal(engine->runs, runs + 1);

@@ -156,7 +156,6 @@ is_stalled() { [[ $(status "$1" ".slots[$2].stalled_ms") != null ]]; }
 	freeze app@0
 	[[ $(fetch $url) == slot=1* ]]
 	settings app FailoverHold=0 Stall=0
-	is_state app 0 suspect
 	wait_for 20 is_new app@0 "$pid"
 	wait_for 10 is_ready app
 	has_said app restart 'restarting slot 0, which hung: done'
