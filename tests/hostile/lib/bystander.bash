@@ -36,7 +36,8 @@ is_function() { [[ $(type -t "$1") == function ]]; }
 setup() {
 	rig_began=${EPOCHREALTIME/,/.}
 	! is_function set_up || set_up
-	bystander_watch 0.25
+	# a test may have left hsd down for the next ones
+	! is_unit_state hsd active || bystander_watch 0.25
 }
 
 teardown() {
@@ -81,7 +82,7 @@ bystander_watch() {
 		#!/bin/bash
 		longest=0 asked=0 start=0 ended=
 		trap ended=yes TERM
-		echo watching
+		echo "watching \$\$"
 		exec {never}<> <(:)
 		# timed CMD...: how many ms it takes, in \$took
 		timed() {
@@ -106,8 +107,11 @@ bystander_watch() {
 
 # end_watch: what was seen is the last line of described
 end_watch() {
+	local pid
 	wait_for 5 grep -q watching "$BATS_TEST_TMPDIR/described" || true
-	inside pkill -TERM -f "^bash $tools/ask-for-describe" || true
+	# by its number: what it starts has its name for a moment
+	pid=$(sed -n 's/^watching //p' "$BATS_TEST_TMPDIR/described")
+	[[ -z $pid ]] || inside kill -TERM "$pid" || true
 	wait "$bystander_watcher" || true
 	bystander_watcher=''
 }
