@@ -253,6 +253,61 @@ relayout() {
 	run -2 --separate-stderr hs scale echo 0
 }
 
+@test "a scale that is said again waits for the connections that the first one waited for, to their end" {
+	local before job
+	own_service app 19700
+	printf '[Service]\nSlots=3\nPolicy=hash\nBy=connection\nDrainEnd=keep\n' | write /etc/hotstandby/app.conf
+	inside systemctl daemon-reload
+	hs enable app@.service
+	inside systemctl start app@0 app@1 app@2
+	wait_for 10 is_ready app
+	wait_for 10 app_is_spread 3
+	hold 19700 40
+	before=$held
+	[[ " $before " == *' 2 '* ]]
+	inside systemd-run --quiet --collect --unit=scaling hsctl scale app 2
+	wait_for 10 is_state app 2 leaving
+	inside systemctl stop scaling
+	[[ $(status app .change) == drain ]]
+	hs scale app 2 >"$BATS_TEST_TMPDIR/scale" 2>&1 3>&- &
+	job=$!
+	sleep 2
+	ask_again
+	[[ $held == "$before" ]]
+	let_go
+	wait $job || fail "$(cat "$BATS_TEST_TMPDIR/scale")"
+	is_unit_state app@2 inactive
+	[[ $(status app '.slots | length') == 2 ]]
+	# one that was drained, with connections left, and that nobody waits for
+	hs scale app 3
+	hold 19700 40
+	before=$held
+	[[ " $before " == *' 2 '* ]]
+	hs drain app 2 --deadline=0 >/dev/null
+	[[ $(status app .change) == null ]]
+	is_state app 2 leaving
+	hs scale app 2 >"$BATS_TEST_TMPDIR/scale" 2>&1 3>&- &
+	job=$!
+	sleep 2
+	ask_again
+	[[ $held == "$before" ]]
+	let_go
+	wait $job || fail "$(cat "$BATS_TEST_TMPDIR/scale")"
+	is_unit_state app@2 inactive
+	# and no longer than the second one says
+	hs scale app 3
+	hold 19700 40
+	[[ " $held " == *' 2 '* ]]
+	inside systemd-run --quiet --collect --unit=scaling hsctl scale app 2 --deadline=1h
+	wait_for 10 is_state app 2 leaving
+	inside systemctl stop scaling
+	run -0 hs scale app 2 --deadline=1s
+	is_unit_state app@2 inactive
+	let_go
+	down app
+}
+app_is_spread() { [[ $(hs table app --json | jq '[.slots[] | select(.in_service)] | length') == "$1" ]]; }
+
 @test "rebalance: shows the effect first, and then moves the heavy ones" {
 	# one client sends ten times what others do
 	inside $client --quiet --udp --count=4000 --from=127.0.0.10 127.0.0.1:7777

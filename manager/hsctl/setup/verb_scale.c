@@ -24,6 +24,8 @@
 #define DEADLINE_DEFAULT (5 * 60 * USEC_PER_SEC)
 #define FINISH_TIMEOUT	 (15 * 60 * USEC_PER_SEC)
 #define LOOK_AGAIN	 (20 * USEC_PER_MSEC)
+/* Where connections are waited for: that may take long. */
+#define LOOK_AT_DRAIN (100 * USEC_PER_MSEC)
 
 struct scale {
 	const struct arguments *arguments;
@@ -86,11 +88,11 @@ static int set_slots(struct scale *scale)
 	return ask(scale, &call, "u", scale->wanted, 0);
 }
 
-static int drain(struct scale *scale, unsigned slot)
+static int drain(struct scale *scale, unsigned slot, uint64_t patience_usec)
 {
-	struct client_call call = call_of(scale, "Drain", scale->deadline_usec + FINISH_TIMEOUT);
+	struct client_call call = call_of(scale, "Drain", patience_usec + FINISH_TIMEOUT);
 
-	return ask(scale, &call, "ut", slot, scale->deadline_usec);
+	return ask(scale, &call, "ut", slot, patience_usec);
 }
 
 static int describe(struct scale *scale, json_object **ret_status)
@@ -283,28 +285,59 @@ static int await_ready(struct scale *scale)
 
 /* ---- downwards ---- */
 
-/* The clients have gone to the others by now. */
-static int end_surplus(struct scale *scale)
+/* What a slot is doing now: to wait for the one before it may have taken minutes. */
+struct look {
+	bool ready, leaving;
+	bool runs;
+	bool drains; /* hsd drains a slot, whoever has asked for it; one at a time */
+};
+
+static int look_at(struct scale *scale, unsigned slot, struct look *ret_look)
 {
 	_cleanup_(json_object_putp) json_object *status = NULL;
-	int exit;
+	int exit = describe(scale, &status);
+	const char *state = state_of(status, slot);
 
-	if (scale->wanted >= scale->config.slots)
-		return EXIT_DONE;
-	exit = describe(scale, &status);
-	if (exit == EXIT_DONE)
-		set_boot(scale, scale->wanted, scale->config.slots, false);
-	for (unsigned slot = scale->wanted; exit == EXIT_DONE && slot < scale->config.slots;
-	     slot++) {
-		bool serves = !strcmp(state_of(status, slot), "ready");
+	*ret_look = (struct look) {
+		.ready = !strcmp(state, "ready"),
+		.leaving = !strcmp(state, "leaving"),
+		.runs = is_running(state),
+		.drains = !strcmp(json_text(status, "change"), "drain"),
+	};
+	return exit;
+}
 
-		if (serves) {
-			tell(scale, "waiting for the connections of", slot);
-			exit = drain(scale, slot);
-		}
-		if (exit == EXIT_DONE && is_running(state_of(status, slot)))
-			exit = run_job(scale, UNIT_STOP, slot);
+/* Its clients have gone to the others by now, and their connections have not: also where a drain
+ * has begun before. What hsd waits for already is waited for, and not begun anew. */
+static int end_slot(struct scale *scale, unsigned slot)
+{
+	uint64_t until = now_usec() + scale->deadline_usec, now;
+	struct look look;
+	int exit = look_at(scale, slot, &look);
+
+	if (exit == EXIT_DONE && (look.ready || look.leaving))
+		tell(scale, "waiting for the connections of", slot);
+	while (exit == EXIT_DONE && (look.ready || look.leaving) && look.drains &&
+	       now_usec() < until) {
+		usleep(LOOK_AT_DRAIN);
+		exit = look_at(scale, slot, &look);
 	}
+	now = MIN(now_usec(), until);
+	if (exit == EXIT_DONE && (look.ready || (look.leaving && now < until)))
+		exit = drain(scale, slot, until - now);
+	if (exit == EXIT_DONE && look.runs)
+		exit = run_job(scale, UNIT_STOP, slot);
+	return exit;
+}
+
+static int end_surplus(struct scale *scale)
+{
+	int exit = EXIT_DONE;
+
+	if (scale->wanted < scale->config.slots)
+		set_boot(scale, scale->wanted, scale->config.slots, false);
+	for (unsigned slot = scale->wanted; exit == EXIT_DONE && slot < scale->config.slots; slot++)
+		exit = end_slot(scale, slot);
 	return exit;
 }
 
