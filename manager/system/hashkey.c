@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "system/hashkey.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,6 +42,36 @@ static int read_text(int fd, char text[KEY_SIZE_MAX])
 	return 0;
 }
 
+/* hsd's sandbox (units/hsd.service) hides what is there. */
+static bool is_hidden(const char *path)
+{
+	static const char *const folders[] = {"/root/", "/home/", "/run/user/", "/tmp/",
+					      "/var/tmp/"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		if (!strncmp(path, folders[i], strlen(folders[i])))
+			return true;
+	return false;
+}
+
+/* How to write one is told where there is none alone: over one that is there it would put a key
+ * that other machines do not know. */
+static int refuse_unread(const char *path, int error, struct problem *problem)
+{
+	if (is_hidden(path))
+		return problem_set(problem, -error,
+				   "HashKey=%s cannot be read: %s; hsd does not see /root, /home, "
+				   "/run/user, /tmp and /var/tmp; put the file in /etc/hotstandby",
+				   path, strerror(error));
+	if (error == ENOENT)
+		return problem_set(problem, -error,
+				   "HashKey=%s cannot be read: %s; write it with: head -c 16 "
+				   "/dev/urandom | base64 | install -m 0600 /dev/stdin %s; or copy "
+				   "that of the machines that are to agree",
+				   path, strerror(error), path);
+	return problem_set(problem, -error, "HashKey=%s cannot be read: %s", path, strerror(error));
+}
+
 int hashkey_read(const char *path, uint64_t *ret_key, struct problem *problem)
 {
 	_cleanup_(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -49,10 +80,7 @@ int hashkey_read(const char *path, uint64_t *ret_key, struct problem *problem)
 	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return problem_set(problem, -errno,
-				   "HashKey=%s cannot be read: %s; write it with: head -c 16 "
-				   "/dev/urandom | base64 | install -m 0600 /dev/stdin %s",
-				   path, strerror(errno), path);
+		return refuse_unread(path, errno, problem);
 	r = check(path, &st, problem);
 	if (r < 0)
 		return r;

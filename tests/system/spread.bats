@@ -341,7 +341,7 @@ app_is_spread() { [[ $(hs table app --json | jq '[.slots[] | select(.in_service)
 
 @test "a key that others may read is refused; one file on two services gives one table" {
 	inside sh -c 'umask 022; echo correct-horse-battery >/etc/hotstandby/echo.key'
-	local before
+	local before path
 	before=$(hs table echo --hash)
 	printf '[Service]\nHashKey=/etc/hotstandby/echo.key\n' | write /etc/hotstandby/echo.conf.d/key.conf
 	inside systemctl reload hsd
@@ -363,6 +363,21 @@ app_is_spread() { [[ $(hs table app --json | jq '[.slots[] | select(.in_service)
 	inside sh -c 'cd /etc/hotstandby; mv kept echo.key'
 	run -0 hs policy echo hash
 	[[ $(hs table echo --json | jq .shared_key) == true && $(hs table echo --hash) != "$before" ]]
+	# what hsd does not see may be there, and be what other machines have
+	before=$(hs table echo --hash)
+	inside sh -c 'umask 077; echo correct-horse-battery >/root/echo.key; echo correct-horse-battery >/tmp/echo.key'
+	for path in /root/echo.key /tmp/echo.key; do
+		printf '[Service]\nHashKey=%s\n' $path | write /etc/hotstandby/echo.conf.d/key.conf
+		inside systemctl reload hsd
+		run -3 --separate-stderr hs policy echo hash
+		[[ $stderr == *"HashKey=$path cannot be read: "*'hsd does not see /root, '*'put the file in /etc/hotstandby'* ]] ||
+			fail "$stderr"
+		[[ $stderr != *urandom* && $(hs table echo --hash) == "$before" ]]
+	done
+	inside rm /root/echo.key /tmp/echo.key
+	printf '[Service]\nHashKey=/etc/hotstandby/echo.key\n' | write /etc/hotstandby/echo.conf.d/key.conf
+	inside systemctl reload hsd
+	[[ $(hs table echo --hash) == "$before" ]]
 	# what was said of By= meanwhile stays, and a key that others know does not
 	before=$(hs table echo --hash)
 	hs policy echo hash --by=connection

@@ -14,6 +14,7 @@
 #include "core/canary.h"
 #include "core/spread/rebalance.h"
 #include "core/spread/spread.h"
+#include "system/hashkey.h"
 #include "util/macro.h"
 
 #define KEYS 12
@@ -327,6 +328,30 @@ static void test_fills_alike(void **state)
 	assert_false(spread_fills_alike(&one, &other));
 }
 
+/* Who is told how to write a key writes one, also over one that hsd cannot read. */
+static void test_keys_that_cannot_be_read(void **state)
+{
+	static const struct {
+		const char *path, *says;
+		bool writes;
+	} keys[] = {
+		{"/etc/hotstandby-has-none.key", "; write it with: ", true},
+		{"/etc/passwd/key", "cannot be read: Not a directory", false},
+		{"/root/hotstandby-has-none.key", "hsd does not see /root", false},
+		{"/var/tmp/hotstandby-has-none.key", "put the file in /etc/hotstandby", false},
+	};
+	struct problem problem;
+	uint64_t key;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		assert_true(hashkey_read(keys[i].path, &key, &problem) < 0);
+		if (!strstr(problem.text, keys[i].says) ||
+		    !!strstr(problem.text, "urandom") != keys[i].writes)
+			fail_msg("%s: %s", keys[i].path, problem.text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_rebalance),
 		cmocka_unit_test(test_rebalance_of_nothing),
 		cmocka_unit_test(test_fills_alike),
+		cmocka_unit_test(test_keys_that_cannot_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
