@@ -1423,6 +1423,23 @@ static void ports_come_and_go(void **state)
 	stand_end(&stand);
 }
 
+/* Two fronts are alike in whichever order their files name the same. */
+static void the_order_of_addresses_does_not_matter(void **state)
+{
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	struct front_address first = stand.config.addresses[0];
+	uint64_t hash = front_hash(stand.front);
+
+	stand.config.addresses[0] = stand.config.addresses[1];
+	stand.config.addresses[1] = first;
+	stand_apply(&stand);
+	assert_true(front_hash(stand.front) == hash);
+	stand.config.n_addresses = 1;
+	stand_apply(&stand);
+	assert_true(front_hash(stand.front) != hash);
+	stand_end(&stand);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1466,6 +1483,7 @@ int main(void)
 		CASE(tags_stay_around_ipv6),
 		CASE(a_rule_comes_before_the_word),
 		CASE(settings_that_cannot_be_are_refused),
+		CASE(the_order_of_addresses_does_not_matter),
 		CASE(another_program_on_the_device_is_named),
 		CASE(what_is_left_on_another_device_goes),
 		CASE(each_service_has_its_ports),

@@ -178,6 +178,8 @@ is_state() { [[ $(front_status ".slots[$1].state") == "$2" ]]; }
 	wait_for 5 says 'is not a list of ports'
 	settings | sed "s/10.0.0.11/$address/" | configure
 	wait_for 5 says 'is an Address= of the service as well'
+	settings | sed '/^Host=/s/$/ weight=0/' | configure
+	wait_for 5 says 'add up to nothing'
 	on f1 systemctl restart hsd
 	[[ $(answering) == host=* ]]
 	settings | configure
@@ -228,6 +230,18 @@ answering() { inside curl -sf -m 5 http://$address/; }
 	jq '.front.hash = "x"' "$root/run/peer.json" >"$root/run/peer.new" && mv "$root/run/peer.new" "$root/run/peer.json"
 	run -1 on f1 env SYSTEMD_SSH=/run/peer hsctl doctor web --peer=other
 	[[ $output == *'are not those of other'* ]]
+	front policy web hash >/dev/null
+	front status web --json >"$root/run/spread.json"
+	jq '.fingerprint = "x" | .slots[1].in_service = false' "$root/run/spread.json" >"$root/run/peer.json"
+	run -1 on f1 env SYSTEMD_SSH=/run/peer hsctl doctor web --peer=other
+	[[ $output == *'with a part of the clients are 0, 1 here, and 0 on other'* ]]
+	jq '.fingerprint = "x" | .pinned = [{prefix: "10.1.0.0/16", slot: 1}]' "$root/run/spread.json" >"$root/run/peer.json"
+	run -1 on f1 env SYSTEMD_SSH=/run/peer hsctl doctor web --peer=other
+	[[ $output == *'The pins are not those of other'* ]]
+	# whose clients they are is not for everybody
+	[[ $(jq -c .pinned "$root/run/spread.json") == '[]' ]]
+	[[ $(on f1 setpriv --reuid=65534 --regid=65534 --clear-groups hsctl status web --json | jq -c .pinned) == null ]]
+	front policy web standby >/dev/null
 	run -1 on f1 env SYSTEMD_SSH=/bin/false hsctl doctor web --peer=other
 	[[ $output == *'cannot be asked'* ]]
 	on h2 hsctl park app >/dev/null

@@ -825,6 +825,27 @@ static void what_becomes_of_packets_is_told_where_it_counts(void **state)
 	assert_int_equal(status_of("front.driver"), DOCTOR_SKIPPED);
 }
 
+/* The table differs, from the key on to what is seen soonest. */
+static void a_table_that_differs_is_explained(struct doctor_front front)
+{
+	front.own.told = front.other.told = true;
+	front.own.members = front.other.members = 7;
+	judge_front(&front, "front.peer", 1);
+	assert_string_equal(found("front.peer")->what, "The key is not that of front2");
+	front.other.moved = 3;
+	judge_front(&front, "front.peer", 1);
+	assert_non_null(strstr(found("front.peer")->what, "moved 0 buckets here and 3 on front2"));
+	front.other.weights[1] = 50;
+	judge_front(&front, "front.peer", 1);
+	assert_string_equal(found("front.peer")->what, "The weights are not those of front2");
+	front.own.pinned = 5;
+	judge_front(&front, "front.peer", 1);
+	assert_string_equal(found("front.peer")->what, "The pins are not those of front2");
+	front.other.members = 5;
+	judge_front(&front, "front.peer", 1);
+	assert_non_null(strstr(found("front.peer")->what, "are 0, 1, 2 here, and 0, 2 on front2"));
+}
+
 static void a_peer_has_the_same_or_it_is_told(void **state)
 {
 	struct doctor_front front = a_front();
@@ -839,6 +860,7 @@ static void a_peer_has_the_same_or_it_is_told(void **state)
 	strcpy(front.other.fingerprint, "b");
 	judge_front(&front, "front.peer", 1);
 	assert_non_null(strstr(found("front.peer")->remedy, "HashKey="));
+	a_table_that_differs_is_explained(front);
 	front.own.fingerprint[0] = front.other.fingerprint[0] = '\0';
 	strcpy(front.own.policy, "standby");
 	strcpy(front.other.policy, "standby");

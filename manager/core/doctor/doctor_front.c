@@ -2,7 +2,11 @@
 #include "core/doctor/doctor_front.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+/* Of all numbers, with what is between them. */
+#define SLOTS_TEXT_MAX 64
 
 static void judge_settings(struct doctor_report *report, const struct doctor_front *front)
 {
@@ -192,17 +196,83 @@ static void judge_hosts(struct doctor_report *report, const struct doctor_front 
 
 /* ---- another front ---- */
 
+#define ELSEWHERE "A client that comes by the other one may be sent elsewhere"
+
+/* "0, 2" */
+static const char *list_slots(uint32_t slots, char text[SLOTS_TEXT_MAX])
+{
+	size_t n = 0;
+
+	snprintf(text, SLOTS_TEXT_MAX, "none");
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
+		if (slots >> slot & 1)
+			n += (size_t)snprintf(text + n, SLOTS_TEXT_MAX - n, "%s%u", n ? ", " : "",
+					      slot);
+	return text;
+}
+
+static void judge_members(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice members = {
+		"front.peer", ELSEWHERE,
+		"Look at hsctl status of both: a host may be well for one of them only, or "
+		"drained there, or have the weight 0"};
+	char here[SLOTS_TEXT_MAX], there[SLOTS_TEXT_MAX];
+
+	doctor_add(report, DOCTOR_FINDING, &members,
+		   "Slots with a part of the clients are %s here, and %s on %s",
+		   list_slots(front->own.members, here), list_slots(front->other.members, there),
+		   front->peer);
+}
+
+/* What makes two tables differ, first what is seen soonest. */
+static void judge_tables(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice pins = {
+		"front.peer", ELSEWHERE,
+		"Let both have the same pins: hsctl pin shows and sets them"};
+	static const struct doctor_advice weights = {
+		"front.peer", ELSEWHERE,
+		"Let both have the same weight= behind Host=, or say hsctl weight on one of them"};
+	static const struct doctor_advice moved = {
+		"front.peer", ELSEWHERE,
+		"Moved buckets are of one machine alone: pin heavy clients instead, and take the "
+		"front away and set it up anew where buckets were moved (hsctl disable)"};
+	static const struct doctor_advice keys = {"front.peer", ELSEWHERE,
+						  "Name the same HashKey= file on both"};
+	static const struct doctor_advice table = {
+		"front.peer", ELSEWHERE,
+		"Name the same HashKey= file on both, and give hosts the same weights and pins"};
+	const struct doctor_alike *own = &front->own, *other = &front->other;
+	bool told = own->told && other->told;
+
+	if (!told)
+		doctor_add(report, DOCTOR_FINDING, &table, "The table is not that of %s",
+			   front->peer);
+	else if (own->members != other->members)
+		judge_members(report, front);
+	else if (own->pinned != other->pinned)
+		doctor_add(report, DOCTOR_FINDING, &pins, "The pins are not those of %s",
+			   front->peer);
+	else if (memcmp(own->weights, other->weights, sizeof(own->weights)) != 0)
+		doctor_add(report, DOCTOR_FINDING, &weights, "The weights are not those of %s",
+			   front->peer);
+	else if (own->moved || other->moved)
+		doctor_add(report, DOCTOR_FINDING, &moved,
+			   "hsctl rebalance has moved %u buckets here and %u on %s", own->moved,
+			   other->moved, front->peer);
+	else
+		doctor_add(report, DOCTOR_FINDING, &keys, "The key is not that of %s", front->peer);
+}
+
 static bool judge_alike(struct doctor_report *report, const struct doctor_front *front)
 {
 	static const struct doctor_advice files = {
-		"front.peer", "A client that comes by the other one may be sent elsewhere",
+		"front.peer", ELSEWHERE,
 		"Let both have the same file, then run on both: systemctl reload hsd"};
 	static const struct doctor_advice actives = {
 		"front.peer", "A client that comes by the other one is sent to another host",
 		"Let both have the same one: hsctl switchover on one of them"};
-	static const struct doctor_advice keys = {
-		"front.peer", "A client that comes by the other one may be sent elsewhere",
-		"Name the same HashKey= file on both, and give hosts the same weights"};
 	const struct doctor_alike *own = &front->own, *other = &front->other;
 
 	if (strcmp(own->hash, other->hash) != 0)
@@ -219,8 +289,7 @@ static bool judge_alike(struct doctor_report *report, const struct doctor_front 
 			   "The active slot is %d here and %d on %s", own->active, other->active,
 			   front->peer);
 	else if (strcmp(own->fingerprint, other->fingerprint) != 0)
-		doctor_add(report, DOCTOR_FINDING, &keys, "The table is not that of %s",
-			   front->peer);
+		judge_tables(report, front);
 	else
 		return true;
 	return false;

@@ -21,6 +21,11 @@ struct doctor_alike {
 	char policy[16], by[16];
 	int active;	      /* with policy standby; -1 = none */
 	char fingerprint[40]; /* of the table; "" = there is none */
+	bool told;	      /* what that is made of, which not every release tells: */
+	uint32_t members;     /* slots that take part, as a bit mask */
+	unsigned weights[HS_SLOTS_MAX];
+	uint64_t pinned; /* a sum of all pins to these */
+	unsigned moved;	 /* buckets, by hsctl rebalance */
 };
 
 struct doctor_front {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/doctor/doctor_front.h"
+#include "core/spread/spread.h"
 #include "hsctl/client.h"
 #include "hsctl/doctor/front_trial.h"
 #include "hsctl/json.h"
@@ -34,6 +35,38 @@ static json_object *own_status(const struct arguments *arguments, struct service
 	return service_to_json(service, true);
 }
 
+/* The same for the same pins in any order. */
+static uint64_t sum_pinned(json_object *pinned, uint32_t members)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < json_count(pinned); i++) {
+		json_object *one = json_object_array_get_idx(pinned, i);
+		uint64_t slot = (uint64_t)json_number(one, "slot", HS_SLOTS_MAX), hash = slot;
+
+		for (const char *p = json_text(one, "prefix"); *p; p++)
+			hash = hs_mix64(hash ^ (uint8_t)*p);
+		if (slot < HS_SLOTS_MAX && members >> slot & 1)
+			sum += hash;
+	}
+	return sum;
+}
+
+static void read_table(json_object *status, struct doctor_alike *ret_alike)
+{
+	json_object *slots = json_array(status, "slots"), *pinned = json_array(status, "pinned");
+
+	ret_alike->told = pinned;
+	for (size_t i = 0; i < json_count(slots) && i < HS_SLOTS_MAX; i++) {
+		json_object *slot = json_object_array_get_idx(slots, i);
+
+		ret_alike->members |= (uint32_t)json_is_true(slot, "in_service") << i;
+		ret_alike->weights[i] = (unsigned)json_number(slot, "weight", 0);
+	}
+	ret_alike->pinned = sum_pinned(pinned, ret_alike->members);
+	ret_alike->moved = (unsigned)json_number(status, "moved_buckets", 0);
+}
+
 static void read_alike(json_object *status, struct doctor_alike *ret_alike)
 {
 	json_object *front = NULL;
@@ -45,6 +78,7 @@ static void read_alike(json_object *status, struct doctor_alike *ret_alike)
 	snprintf(ret_alike->by, sizeof(ret_alike->by), "%s", json_text(status, "by"));
 	snprintf(ret_alike->fingerprint, sizeof(ret_alike->fingerprint), "%s",
 		 json_text(status, "fingerprint"));
+	read_table(status, ret_alike);
 }
 
 static enum slot_state read_state(const char *text)

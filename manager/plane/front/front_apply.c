@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/config/config_front.h"
@@ -97,13 +98,22 @@ static uint64_t add_to_hash(uint64_t hash, const void *data, size_t n)
 	return hash;
 }
 
+static int compare_addresses(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct front_address));
+}
+
+/* In whichever order they stand in the file; ports are in one already. */
 static uint64_t hash_of(const struct config_front *config)
 {
+	struct front_address addresses[CONFIG_FRONT_ADDRESSES_MAX];
 	uint8_t mode = (uint8_t)config->mode;
 	uint64_t hash = add_to_hash(0xcbf29ce484222325ULL, &mode, 1);
 
+	memcpy(addresses, config->addresses, sizeof(addresses));
+	qsort(addresses, config->n_addresses, sizeof(addresses[0]), compare_addresses);
 	for (unsigned i = 0; i < config->n_addresses; i++)
-		hash = add_to_hash(hash, config->addresses[i].ip, 16);
+		hash = add_to_hash(hash, addresses[i].ip, 16);
 	for (unsigned i = 0; i < config->n_ports; i++) {
 		uint8_t port[4] = {config->ports[i].port >> 8, config->ports[i].port & 0xff,
 				   config->ports[i].tcp, config->ports[i].udp};

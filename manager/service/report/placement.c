@@ -70,34 +70,6 @@ static void read_shares(const struct plane *plane, const struct hs_table_copy *c
 	ret_shares->total = sum_hits(plane, copy->buckets, ret_shares->got);
 }
 
-static void add_shares(const struct shares *shares, unsigned slot, json_object *object)
-{
-	const struct hs_spread *spread = &shares->copy->spread;
-
-	add_number(object, "weight", spread->weights[slot]);
-	add_real(object, "share", (double)shares->counts[slot] / HS_BUCKETS);
-	if (shares->total)
-		add_real(object, "share_got", (double)shares->got[slot] / (double)shares->total);
-}
-
-static json_object *slots_json(const struct shares *shares)
-{
-	const struct hs_spread *spread = &shares->copy->spread;
-	json_object *array = json_object_new_array();
-
-	for (unsigned slot = 0; slot < spread->slots; slot++) {
-		json_object *object = json_object_new_object();
-
-		add_number(object, "slot", slot);
-		json_object_object_add(object, "in_service",
-				       json_object_new_boolean(spread->members >> slot & 1));
-		add_number(object, "buckets", shares->counts[slot]);
-		add_shares(shares, slot, object);
-		json_object_array_add(array, object);
-	}
-	return array;
-}
-
 static void format_pinned(const struct hs_pinned *pinned, char text[PREFIX_TEXT_MAX])
 {
 	struct hs_prefix prefix = {.length = pinned->length};
@@ -117,6 +89,42 @@ static json_object *pinned_json(const struct hs_spread *spread)
 		format_pinned(&spread->pinned[i], text);
 		add_text(object, "prefix", text);
 		add_number(object, "slot", spread->pinned[i].slot);
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
+/* What a table is made of, beside its slots. */
+static void add_making(json_object *object, const struct hs_spread *spread, bool withheld)
+{
+	json_object_object_add(object, "shared_key", json_object_new_boolean(spread->key_given));
+	json_object_object_add(object, "pinned", withheld ? NULL : pinned_json(spread));
+	add_number(object, "moved_buckets", spread->n_moved);
+}
+
+static void add_shares(const struct shares *shares, unsigned slot, json_object *object)
+{
+	const struct hs_spread *spread = &shares->copy->spread;
+
+	json_object_object_add(object, "in_service",
+			       json_object_new_boolean(spread->members >> slot & 1));
+	add_number(object, "weight", spread->weights[slot]);
+	add_real(object, "share", (double)shares->counts[slot] / HS_BUCKETS);
+	if (shares->total)
+		add_real(object, "share_got", (double)shares->got[slot] / (double)shares->total);
+}
+
+static json_object *slots_json(const struct shares *shares)
+{
+	const struct hs_spread *spread = &shares->copy->spread;
+	json_object *array = json_object_new_array();
+
+	for (unsigned slot = 0; slot < spread->slots; slot++) {
+		json_object *object = json_object_new_object();
+
+		add_number(object, "slot", slot);
+		add_number(object, "buckets", shares->counts[slot]);
+		add_shares(shares, slot, object);
 		json_object_array_add(array, object);
 	}
 	return array;
@@ -151,18 +159,16 @@ json_object *placement_json(const struct plane *plane, const char *message)
 	read_shares(plane, copy, &shares);
 	object = begin(plane);
 	add_text(object, "by", spread_by_to_string(copy->spread.by));
-	json_object_object_add(object, "shared_key",
-			       json_object_new_boolean(copy->spread.key_given));
 	add_fingerprint(object, copy);
 	json_object_object_add(object, "slots", slots_json(&shares));
-	json_object_object_add(object, "pinned", pinned_json(&copy->spread));
-	add_number(object, "moved_buckets", copy->spread.n_moved);
+	add_making(object, &copy->spread, false);
 	if (message)
 		add_text(object, "message", message);
 	return object;
 }
 
-void placement_add(const struct plane *plane, json_object *service, json_object *slots)
+void placement_add(const struct plane *plane, json_object *service, json_object *slots,
+		   bool withheld)
 {
 	_cleanup_(freep) struct hs_table_copy *copy =
 		plane_is_spread(plane) ? read_copy(plane) : NULL;
@@ -174,6 +180,7 @@ void placement_add(const struct plane *plane, json_object *service, json_object 
 	read_shares(plane, copy, &shares);
 	add_text(service, "by", spread_by_to_string(copy->spread.by));
 	add_fingerprint(service, copy);
+	add_making(service, &copy->spread, withheld);
 	for (size_t slot = 0; slot < n && slot < HS_SLOTS_MAX; slot++)
 		add_shares(&shares, (unsigned)slot, json_object_array_get_idx(slots, slot));
 }

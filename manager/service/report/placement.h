@@ -14,9 +14,11 @@
  * With `message`, or NULL. */
 json_object *placement_json(const struct plane *plane, const char *message);
 
-/* To what `status` says of a service that is spread: "by" and "fingerprint"; and of each slot
- * (`slots`, an array) "weight", "share" and, if anything was counted, "share_got". */
-void placement_add(const struct plane *plane, json_object *service, json_object *slots);
+/* To what `status` says of a service that is spread: "by", "fingerprint", "shared_key", "pinned"
+ * (addresses of clients: null if they are withheld) and "moved_buckets"; and of each slot (`slots`,
+ * an array) "in_service", "weight", "share" and, if anything was counted, "share_got". */
+void placement_add(const struct plane *plane, json_object *service, json_object *slots,
+		   bool withheld);
 
 /* Whether that is a client: "192.0.2.7", "2001:db8::7"; where the port counts, it is said, too:
  * "192.0.2.7:4711", "[2001:db8::7]:4711". -EINVAL and a sentence: it is none. */

@@ -236,7 +236,7 @@ json_object *service_to_json(struct service *service, bool may_see)
 	report->withheld = !may_see;
 	object = report_to_json(report);
 	if (service->plane && json_object_object_get_ex(object, "slots", &slots))
-		placement_add(service->plane, object, slots);
+		placement_add(service->plane, object, slots, !may_see);
 	if (service_is_front(service) && json_object_object_get_ex(object, "slots", &slots))
 		front_report_add(&service->config.front, service->plane, object, slots);
 	add_replay(service, object);
