@@ -211,6 +211,11 @@ static void test_front_whole(void **state)
 		  {"Host", "192.0.2.2"},
 		  {"Decap", "yes"}},
 		 "Decap=yes is for a host"},
+		{{{"Address", "192.0.2.1"},
+		  {"Ports", "80"},
+		  {"Host", "192.0.2.2 weight=0"},
+		  {"Host", "192.0.2.3 weight=0%"}},
+		 "The weights of all Host= add up to nothing; give one of them a weight"},
 	};
 
 	(void)state;

@@ -364,6 +364,20 @@ static int check_pair(const struct config_front *front, const struct front_addre
 	return 0;
 }
 
+/* Of those that are there: else all would get the same. */
+static int check_weights(const struct config_front *front, struct problem *problem)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		if (front->hosts[i].given)
+			sum += front->hosts[i].weight;
+	return sum ? 0
+		   : problem_set(problem, -EINVAL,
+				 "The weights of all Host= add up to nothing; give one of them "
+				 "a weight, like weight=1, or leave it out.");
+}
+
 int config_front_check(const struct config_front *front, struct problem *problem)
 {
 	int r = 0;
@@ -381,6 +395,7 @@ int config_front_check(const struct config_front *front, struct problem *problem
 				   !front->n_addresses ? "Address="
 				   : !front->n_ports   ? "Ports="
 						       : "Host=");
+	r = check_weights(front, problem);
 	for (unsigned i = 0; !r && i < front->n_addresses; i++)
 		r = check_pair(front, &front->addresses[i], problem);
 	return r;
