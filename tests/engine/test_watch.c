@@ -79,8 +79,7 @@ static void see_it_left(struct engine *engine)
 	for (unsigned i = 0; i < ARRAY_SIZE(waits); i++)
 		expect_answer(engine, waits[i], 'B');
 	/* where it cannot be seen whether anything moves in it, it may be full as well */
-	assert_int_equal(engine_state(engine, 0),
-			 case_has_iterators() ? SLOT_SUSPECT : SLOT_FULL);
+	assert_int_equal(engine_state(engine, 0), case_has_iterators() ? SLOT_SUSPECT : SLOT_FULL);
 	assert_int_equal(who_serves(), 'B');
 }
 
