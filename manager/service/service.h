@@ -71,16 +71,23 @@ struct front_moves {
 	uint32_t hosts, took;
 };
 
+/* What the settings say of policy and table, and was refused; see service/change/spread.h. */
+struct unsettled {
+	unsigned parts; /* SETTLE_; 0 = nothing */
+	struct problem problem;
+};
+
 struct service {
 	const struct host *host;
 	struct events events;
 	char name[SERVICE_NAME_MAX];
 	struct config config;
-	uint64_t config_stamp;	  /* of the files that were read; see configfile_stamp() */
-	struct plane *plane;	  /* NULL: see `problem` */
-	int plane_error;	  /* why it is NULL, if a host that makes none has looked */
-	struct force *force;	  /* bind programs. NULL: not wanted, or see the journal */
-	struct problem problem;	  /* why it cannot be managed, or what is wrong with its settings */
+	uint64_t config_stamp;	/* of the files that were read; see configfile_stamp() */
+	struct plane *plane;	/* NULL: see `problem` */
+	int plane_error;	/* why it is NULL, if a host that makes none has looked */
+	struct force *force;	/* bind programs. NULL: not wanted, or see the journal */
+	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
+	struct unsettled unsettled;
 	struct problem unpacking; /* why Decap=yes does not work; empty = it does */
 	struct instance *instances[HS_SLOTS_MAX];
 	unsigned n_slots;

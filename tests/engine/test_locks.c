@@ -218,8 +218,32 @@ static void settings_hold_when_they_can(void **state)
 	service_reload(engine->service);
 	turn_for(engine, 50 * USEC_PER_MSEC);
 	assert_false(plane_is_spread(engine->service->plane));
+	/* nobody has refused them */
+	assert_string_equal(engine->service->unsettled.problem.text, "");
 	close(lock);
 	engine_until(engine, plane_is_spread(engine->service->plane));
+	engine_until(engine, !engine->service->unsettled.parts);
+	assert_string_equal(engine->service->unsettled.problem.text, "");
+	end_quick(engine);
+}
+
+static void settings_do_not_overrule_what_is_said_meanwhile(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	int lock = keep_rules();
+	struct asked *asked;
+
+	(void)state;
+	engine_configure(QUICK "Policy=hash\nBy=client\n");
+	service_reload(engine->service);
+	turn_for(engine, 20 * USEC_PER_MSEC);
+	asked = engine_ask(engine);
+	call_set_policy(engine->service, "standby", &asked->request);
+	assert_true(asked->done);
+	close(lock);
+	turn_for(engine, 250 * USEC_PER_MSEC);
+	assert_false(plane_is_spread(engine->service->plane));
+	assert_int_equal(engine->service->unsettled.parts, 0);
 	end_quick(engine);
 }
 
@@ -318,6 +342,7 @@ int main(void)
 		cmocka_unit_test(who_still_asks_when_the_service_goes_is_answered),
 		cmocka_unit_test(the_table_follows_when_it_can),
 		cmocka_unit_test(settings_hold_when_they_can),
+		cmocka_unit_test(settings_do_not_overrule_what_is_said_meanwhile),
 		cmocka_unit_test(of_what_is_said_of_a_slot_meanwhile_the_last_counts),
 		cmocka_unit_test(rules_do_not_stay_for_good),
 		cmocka_unit_test(rules_that_are_wanted_anew_stay),

@@ -18,6 +18,7 @@
 #include "plane/fast/fast.h"
 #include "plane/front/decap.h"
 #include "plane/kernel/cgroup.h"
+#include "plane/parts/table.h"
 #include "service/slot/adoption.h"
 #include "service/slot/preparation.h"
 #include "service/slot/retirement.h"
@@ -1169,6 +1170,92 @@ static void other_settings_take_effect(void **state)
 	engine_end(engine);
 }
 
+#define KEY "/run/shared.key"
+
+static void write_key(const char *text, mode_t mode)
+{
+	FILE *file = fopen(KEY, "we");
+
+	rig_check(file && fputs(text, file) >= 0 && !fclose(file) && !chmod(KEY, mode));
+}
+
+static uint64_t key_of(const struct engine *engine)
+{
+	struct hs_spread spread;
+
+	rig_check(plane_table_spread(engine->service->plane, &spread));
+	return spread.key_given ? spread.key : 0;
+}
+
+static unsigned slots_of(const struct engine *engine)
+{
+	struct hs_spread spread;
+
+	rig_check(plane_table_spread(engine->service->plane, &spread));
+	return spread.slots;
+}
+
+static void expect_unsettled(struct engine *engine, const char *words)
+{
+	json_object *said = service_to_json(engine->service, true), *problem;
+
+	assert_true(json_object_object_get_ex(said, "problem", &problem));
+	if (words[0] ? !strstr(json_object_get_string(problem) ?: "", words) : !!problem)
+		fail_msg("\"%s\" is not \"%s\"", json_object_get_string(problem), words);
+	json_object_put(said);
+}
+
+static void a_key_that_is_refused_is_tried_again(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct asked *asked;
+	uint64_t key;
+
+	(void)state;
+	write_key("correct-horse", 0644);
+	engine_configure(QUICK "Policy=hash\nHashKey=" KEY "\n");
+	service_reload(engine->service);
+	expect_unsettled(engine, "chmod 0600 " KEY "; then run: systemctl reload hsd");
+	assert_false(plane_is_spread(engine->service->plane));
+	/* nor is it forgotten by the hsd that comes next, nor done with by a second reload */
+	engine_leave(engine);
+	engine_manage(engine);
+	engine_until(engine, engine_rests(engine));
+	expect_unsettled(engine, "chmod 0600");
+	assert_false(plane_is_spread(engine->service->plane));
+	write_key("correct-horse", 0600);
+	service_reload(engine->service);
+	expect_unsettled(engine, "");
+	assert_true(plane_is_spread(engine->service->plane));
+	key = key_of(engine);
+	assert_true(key);
+	/* it is no reason against anything else */
+	write_key("battery-staple", 0644);
+	engine_configure(QUICK "Policy=hash\nSlots=3\nHashKey=/run/../" KEY "\n");
+	service_reload(engine->service);
+	expect_unsettled(engine, "chmod 0600");
+	assert_int_equal(slots_of(engine), 3);
+	assert_int_equal(key_of(engine), key);
+	engine_leave(engine);
+	write_key("battery-staple", 0600);
+	engine_manage(engine);
+	expect_unsettled(engine, "");
+	assert_int_not_equal(key_of(engine), key);
+	/* who says something else is not contradicted later */
+	write_key("battery-staple", 0644);
+	engine_configure(QUICK "Policy=hash\nSlots=3\nHashKey=" KEY "\n");
+	service_reload(engine->service);
+	expect_unsettled(engine, "chmod 0600");
+	asked = engine_ask(engine);
+	call_set_policy(engine->service, "standby", &asked->request);
+	expect_unsettled(engine, "");
+	write_key("battery-staple", 0600);
+	service_reload(engine->service);
+	assert_false(plane_is_spread(engine->service->plane));
+	unlink(KEY);
+	engine_end(engine);
+}
+
 static uint32_t unpacks_on(const char *device)
 {
 	return tc_program(if_nametoindex(device), TC_INGRESS, TC_PLACE_DECAP);
@@ -1744,6 +1831,7 @@ int main(void)
 		cmocka_unit_test(an_upgrade_takes_a_turn),
 		cmocka_unit_test(an_upgrade_that_is_cancelled_gives_its_turn_back),
 		cmocka_unit_test(other_settings_take_effect),
+		cmocka_unit_test(a_key_that_is_refused_is_tried_again),
 		cmocka_unit_test(a_host_behind_a_front_unpacks),
 		cmocka_unit_test(units_in_from_join_as_they_start),
 		cmocka_unit_test(a_unit_joins_by_what_it_runs_in_the_end),

@@ -347,6 +347,16 @@ app_is_spread() { [[ $(hs table app --json | jq '[.slots[] | select(.in_service)
 	inside systemctl reload hsd
 	[[ $(hs table echo --hash) == "$before" ]]
 	has_said problem 'can be read by others'
+	[[ $(status echo .problem) == *'can be read by others'*'chmod 0600'*'then run: systemctl reload hsd' ]]
+	[[ $(hs list --json | jq -r '.[] | select(.service == "echo") | .problem') == *'can be read by others'* ]]
+	run -1 --separate-stderr hs doctor echo --json
+	[[ $(jq -r '.[] | select(.id == "service.settings") | .status' <<<"$output") == finding ]]
+	# tried again by each reload, though no settings have changed
+	inside chmod 0600 /etc/hotstandby/echo.key
+	inside systemctl reload hsd
+	[[ $(status echo .problem) == null && $(hs table echo --json | jq .shared_key) == true ]]
+	[[ $(hs table echo --hash) != "$before" ]]
+	before=$(hs table echo --hash)
 	inside sh -c 'cd /etc/hotstandby; chmod 0600 echo.key; mv echo.key kept; mkfifo -m 0600 echo.key'
 	run -3 --separate-stderr hs policy echo hash
 	[[ $stderr == *'HashKey=/etc/hotstandby/echo.key is no file'* ]]
@@ -360,7 +370,7 @@ app_is_spread() { [[ $(hs table app --json | jq '[.slots[] | select(.in_service)
 	run -3 --separate-stderr hs policy echo hash
 	[[ $stderr == *'HashKey=/etc/hotstandby/echo.key '* ]]
 	[[ $(hs table echo --hash) == "$before" ]]
-	inside sh -c 'cd /etc/hotstandby; mv kept echo.key'
+	inside sh -c 'cd /etc/hotstandby; rm kept echo.key; umask 077; echo battery-staple >echo.key'
 	run -0 hs policy echo hash
 	[[ $(hs table echo --json | jq .shared_key) == true && $(hs table echo --hash) != "$before" ]]
 	# what hsd does not see may be there, and be what other machines have

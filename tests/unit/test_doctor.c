@@ -456,6 +456,11 @@ static void an_exclusive_service_has_one_instance(void **state)
 	assert_found("slot.ready", 1);
 }
 
+static void a_key_that_is_refused(struct example *example)
+{
+	problem_set(&example->service.unsettled, 0, "HashKey=/etc/key can be read by others");
+}
+
 static void wrong_settings(struct example *example)
 {
 	struct doctor_service *service = &example->service;
@@ -603,6 +608,7 @@ static void each_fault_is_found_once(void **state)
 		size_t times;
 	} faults[] = {
 		{wrong_settings, "service.settings", 1},
+		{a_key_that_is_refused, "service.settings", 1},
 		{a_lint_finding, "unit.lint", 1},
 		{files_missing, "unit.drop-in", 1},
 		{reload_missing, "unit.reload", 1},
@@ -752,6 +758,9 @@ static void each_fault_of_a_front_is_found(void **state)
 	(void)state;
 	judge_front(&front, "", 0);
 	problem_set(&front.config_problem, 0, "Section [Front] lacks Ports=");
+	judge_front(&front, "service.settings", 1);
+	front = a_front();
+	problem_set(&front.unsettled, 0, "HashKey=/etc/key can be read by others");
 	judge_front(&front, "service.settings", 1);
 	front = a_front();
 	problem_set(&front.problem, 0, "another XDP program is on eth0");

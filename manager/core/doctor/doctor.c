@@ -64,3 +64,22 @@ void doctor_add(struct doctor_report *report, enum doctor_status status,
 	vsnprintf(check->what, sizeof(check->what), what, args);
 	va_end(args);
 }
+
+void doctor_settings(struct doctor_report *report, const struct problem *wrong,
+		     const struct problem *unsettled, const char *why)
+{
+	static const struct doctor_advice refused = {"service.settings",
+						     "What held before holds still",
+						     "Remove the reason, then run: systemctl "
+						     "reload hsd"};
+	static const struct doctor_advice fine = {.id = "service.settings"};
+	const struct doctor_advice file = {"service.settings", why,
+					   "Correct the file, then run: systemctl reload hsd"};
+
+	if (wrong->text[0])
+		doctor_add(report, DOCTOR_FINDING, &file, "%s", wrong->text);
+	else if (unsettled->text[0])
+		doctor_add(report, DOCTOR_FINDING, &refused, "%s", unsettled->text);
+	else
+		doctor_add(report, DOCTOR_OK, &fine, "The settings are right");
+}

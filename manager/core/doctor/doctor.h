@@ -162,6 +162,7 @@ struct doctor_foreign {
 struct doctor_service {
 	struct config config;
 	struct problem config_problem; /* what is wrong with the settings; empty = nothing */
+	struct problem unsettled;      /* what of them hsd could not have hold; empty = nothing */
 	unsigned active;	       /* slot, or HS_SLOT_NONE */
 	struct doctor_slot slots[HS_SLOTS_MAX];
 	const struct doctor_socket *sockets;
@@ -191,6 +192,10 @@ void doctor_service(struct doctor_report *report, const struct doctor_service *s
 
 /* ---- for the rules ---- */
 
+/* Of the settings: what is wrong in the files, and what of them is refused; empty = nothing. `why`:
+ * what the former leads to. */
+void doctor_settings(struct doctor_report *report, const struct problem *wrong,
+		     const struct problem *unsettled, const char *why);
 /* Adds a check of `id`; why and remedy may be NULL, or "". `what` is printf-like. */
 struct doctor_advice {
 	const char *id, *why, *remedy;

@@ -10,15 +10,8 @@
 
 static void judge_settings(struct doctor_report *report, const struct doctor_front *front)
 {
-	static const struct doctor_advice wrong = {
-		"service.settings", "The last good settings hold, after a start of hsd none",
-		"Correct the file, then run: systemctl reload hsd"};
-	static const struct doctor_advice fine = {.id = "service.settings"};
-
-	if (front->config_problem.text[0])
-		doctor_add(report, DOCTOR_FINDING, &wrong, "%s", front->config_problem.text);
-	else
-		doctor_add(report, DOCTOR_OK, &fine, "The settings are right");
+	doctor_settings(report, &front->config_problem, &front->unsettled,
+			"The last good settings hold, after a start of hsd none");
 }
 
 static void judge_device(struct doctor_report *report, const struct doctor_front *front)

@@ -29,8 +29,8 @@ struct doctor_alike {
 };
 
 struct doctor_front {
-	struct problem config_problem, problem; /* "" = none */
-	char device[IFNAMSIZ];			/* "" = the program is on none */
+	struct problem config_problem, unsettled, problem; /* "" = none */
+	char device[IFNAMSIZ];				   /* "" = the program is on none */
 	bool native;
 	bool merges; /* what came in may have become one large packet before it is sent on */
 	/* a VLAN on the device whose packets come without their tags; "" = none */

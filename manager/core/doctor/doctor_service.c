@@ -20,16 +20,8 @@
 
 static void judge_settings(struct doctor_report *report, const struct doctor_service *service)
 {
-	static const struct doctor_advice wrong = {
-		"service.settings",
-		"The last good settings hold, after a start of hsd the defaults",
-		"Correct the file, then run: systemctl reload hsd"};
-	static const struct doctor_advice fine = {.id = "service.settings"};
-
-	if (service->config_problem.text[0])
-		doctor_add(report, DOCTOR_FINDING, &wrong, "%s", service->config_problem.text);
-	else
-		doctor_add(report, DOCTOR_OK, &fine, "The settings are right");
+	doctor_settings(report, &service->config_problem, &service->unsettled,
+			"The last good settings hold, after a start of hsd the defaults");
 }
 
 static void judge_lint(struct doctor_report *report, const struct lint_finding *lint)

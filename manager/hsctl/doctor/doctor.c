@@ -174,6 +174,7 @@ static void read_problems(const struct arguments *arguments, struct examination 
 	for (size_t i = 0; i < json_count(slots) && i < HS_SLOTS_MAX; i++)
 		snprintf(e->facts.slots[i].problem.text, sizeof(e->facts.slots[i].problem.text),
 			 "%s", json_text(json_object_array_get_idx(slots, i), "problem"));
+	problem_set(&e->facts.unsettled, 0, "%s", json_text(status, "unsettled"));
 	read_fastpath(status, &e->facts);
 	e->facts.replays = json_object_object_get_ex(status, "replay", &replay);
 	if (!e->facts.replays)

@@ -110,7 +110,10 @@ static void read_own(json_object *status, struct doctor_front *facts)
 	json_object *front = NULL;
 
 	json_object_object_get_ex(status, "front", &front);
-	problem_set(&facts->problem, 0, "%s", json_text(status, "problem"));
+	problem_set(&facts->unsettled, 0, "%s", json_text(status, "unsettled"));
+	/* one of them is the service's problem if there is no other */
+	if (strcmp(json_text(status, "problem"), facts->unsettled.text) != 0)
+		problem_set(&facts->problem, 0, "%s", json_text(status, "problem"));
 	snprintf(facts->device, sizeof(facts->device), "%s", json_text(front, "device"));
 	facts->native = json_is_true(front, "native");
 	read_hosts(status, facts);

@@ -107,14 +107,6 @@ static void take_weights(const struct config_front *front, struct hs_spread *spr
 			spread->weights[slot] = (uint16_t)front->hosts[slot].weight;
 }
 
-static bool same_weights(const struct config_front *a, const struct config_front *b)
-{
-	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
-		if (a->hosts[slot].weight != b->hosts[slot].weight)
-			return false;
-	return true;
-}
-
 static int edit(struct hs_spread *spread, void *userdata, struct problem *problem)
 {
 	const struct wish *wish = userdata;
@@ -123,7 +115,7 @@ static int edit(struct hs_spread *spread, void *userdata, struct problem *proble
 
 	if (order->take_policy) {
 		spread->by = order->by ?: config_by(&wish->service->config);
-		r = take_key(wish->service, spread, problem);
+		r = order->keep_key ? 0 : take_key(wish->service, spread, problem);
 		/* later ones are said by hsctl weight */
 		if (!spread->members || order->take_weights)
 			take_weights(&wish->service->config.front, spread);
@@ -206,6 +198,15 @@ static int refuse_by_name(const struct service *service, const struct problem *w
 			   place + sizeof(placeholder) - 1);
 }
 
+void spread_settled(struct service *service, unsigned parts)
+{
+	service->unsettled.parts &= ~parts;
+	if (service->unsettled.parts || !service->unsettled.problem.text[0])
+		return;
+	service->unsettled.problem.text[0] = '\0';
+	service_changed(service);
+}
+
 int spread_change(struct service *service, const struct spread_order *order,
 		  struct table_outcome *ret_outcome, struct problem *ret_refusal)
 {
@@ -219,6 +220,8 @@ int spread_change(struct service *service, const struct spread_order *order,
 	r = change_table(service, &change, ret_outcome, &why);
 	if (r < 0)
 		return refuse_by_name(service, &why, r, ret_refusal);
+	if (order->take_policy && !order->keep_key)
+		spread_settled(service, SETTLE_POLICY | SETTLE_BY | SETTLE_KEY);
 	if (!ret_outcome->changed)
 		return 0;
 	spread_describe(service, order->what, ret_outcome, &message);
@@ -411,125 +414,6 @@ void spread_heard(struct service *service, const struct event *event)
 	spread_follow(service);
 }
 
-/* ---- settings ---- */
-
-static int take_slots(struct hs_spread *spread, void *userdata, struct problem *problem)
-{
-	return spread_set_slots(spread, *(const unsigned *)userdata, problem);
-}
-
-static void tell_unsettled(const struct service *service, const struct problem *problem)
-{
-	struct journal_scope scope = {service->name, -1, LOG_ERR};
-
-	journal_log(JOURNAL_PROBLEM, &scope, "%s", problem->text);
-}
-
-/* What settings want, until it is done. */
-struct settlement {
-	struct service *service;
-	struct spread_order order;
-	unsigned slots;
-};
-
-static int try_to_settle(void *userdata, enum later_try try)
-{
-	struct settlement *settlement = userdata;
-	struct table_outcome outcome;
-	struct problem problem = {0};
-	int r = 0;
-
-	if (try != LATER_DROP)
-		r = spread_change(settlement->service, &settlement->order, &outcome, &problem);
-	if (r == -EBUSY && try == LATER_TRY)
-		return r;
-	if (r < 0)
-		tell_unsettled(settlement->service, &problem);
-	free(settlement);
-	return 0;
-}
-
-static void settle(struct service *service, const struct spread_order *order)
-{
-	struct settlement *settlement = malloc(sizeof(*settlement));
-	const struct problem none = {"policy hash cannot be as settings say: no memory"};
-
-	if (!settlement) {
-		tell_unsettled(service, &none);
-		return;
-	}
-	*settlement = (struct settlement) {service, *order, service->config.slots};
-	settlement->order.userdata = &settlement->slots;
-	later_do(service, USEC_INFINITY, try_to_settle, settlement);
-}
-
-static bool is_new(const struct service *service)
-{
-	return hs_word_active(plane_word(service->plane)) >= HS_SLOTS_MAX;
-}
-
-/* Policy= */
-static void settle_policy(struct service *service)
-{
-	enum hs_policy policy = config_policy(&service->config);
-	struct spread_order order = {
-		.verb = "policy",
-		.what = "the policy is hash, as Policy= says",
-		.take_policy = true,
-		.slot = -1,
-		.actor = JOURNAL_NOBODY,
-	};
-	struct problem problem = {0};
-
-	if (policy == HS_POLICY_HASH)
-		settle(service, &order);
-	else if (!change_set_policy(service->plane, policy, NULL, &problem))
-		tell_unsettled(service, &problem);
-}
-
-/* By= where that has changed, else what somebody may have said since. */
-static enum hs_by by_of(const struct service *service, const struct config *before)
-{
-	struct hs_spread spread;
-
-	if (service->config.by != before->by || !plane_table_spread(service->plane, &spread))
-		return config_by(&service->config);
-	return spread.by;
-}
-
-/* By=, HashKey=, Slots= and the weights of Host= of a service that is spread already. */
-static void settle_table(struct service *service, const struct config *before)
-{
-	const struct config *config = &service->config;
-	struct spread_order order = {
-		.verb = "policy",
-		.what = "By=, HashKey=, Slots= or Host= have changed",
-		.edit = config->slots != before->slots ? take_slots : NULL,
-		.take_weights = !same_weights(&config->front, &before->front),
-		.take_policy = config->by != before->by ||
-			       strcmp(config->hash_key, before->hash_key) != 0 ||
-			       !same_weights(&config->front, &before->front),
-		.by = by_of(service, before),
-		.slot = -1,
-		.actor = JOURNAL_NOBODY,
-	};
-
-	if (order.edit || order.take_policy)
-		settle(service, &order);
-}
-
-void spread_settle(struct service *service, const struct config *before)
-{
-	bool says = service->config.policy != CONFIG_POLICY_KEEP;
-
-	if (!service->plane || !host_has(service->host, HOST_TENDS))
-		return;
-	if (says && (before ? before->policy != service->config.policy : is_new(service)))
-		settle_policy(service);
-	else if (before && plane_is_spread(service->plane))
-		settle_table(service, before);
-}
-
 /* ---- holding ---- */
 
 struct holding {
@@ -579,6 +463,13 @@ static int write_due(struct service *service, struct problem *problem)
 	return r;
 }
 
+static void tell_refused(const struct service *service, const struct problem *problem)
+{
+	struct journal_scope scope = {service->name, -1, LOG_ERR};
+
+	journal_log(JOURNAL_PROBLEM, &scope, "%s", problem->text);
+}
+
 static int try_to_hold(void *userdata, enum later_try try)
 {
 	struct service *service = userdata;
@@ -589,7 +480,7 @@ static int try_to_hold(void *userdata, enum later_try try)
 		return 0;
 	r = write_due(service, &problem);
 	if (r < 0 && r != -EBUSY)
-		tell_unsettled(service, &problem);
+		tell_refused(service, &problem);
 	return r;
 }
 
@@ -626,7 +517,7 @@ static void end_hold(void *userdata, bool alive)
 	struct problem problem = {0};
 
 	if (alive && hold_now(holding, &problem) < 0)
-		tell_unsettled(holding->service, &problem);
+		tell_refused(holding->service, &problem);
 }
 
 int spread_hold(struct service *service, unsigned slot, bool held, struct problem *problem)

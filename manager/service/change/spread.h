@@ -19,9 +19,19 @@ uint32_t spread_in_service(const struct service *service);
 void spread_heard(struct service *service, const struct event *event);
 /* The same without an event. */
 void spread_follow(struct service *service);
-/* The settings were read: what they say of the policy holds if the service is new, or if they say
- * something else than `before` (NULL: they are read for the first time). */
-void spread_settle(struct service *service, const struct config *before);
+
+/* Of what the settings say; see struct unsettled, and service/whole/spread_settle.h. */
+enum {
+	SETTLE_FIRST = 1, /* all that holds from the first start on */
+	SETTLE_POLICY = 2,
+	SETTLE_BY = 4,
+	SETTLE_KEY = 8,
+	SETTLE_SLOTS = 16,
+	SETTLE_WEIGHTS = 32,
+	SETTLE_ALL = 63,
+};
+/* These parts hold, or somebody has said something else: they are not tried again. */
+void spread_settled(struct service *service, unsigned parts);
 
 /* What a verb wants: an edit of the table, and what is said of it. */
 struct spread_order {
@@ -30,7 +40,8 @@ struct spread_order {
 	table_edit *edit; /* NULL: none */
 	void *userdata;
 	bool take_weights; /* with take_policy: those of Host= */
-	bool take_policy;  /* the policy is hash from then on */
+	bool take_policy;  /* the policy is hash from then on, with the key of the settings */
+	bool keep_key;	   /* but for that: as it is */
 	enum hs_by by;	   /* with that: 0 = as the settings say */
 	int slot;	   /* that it is about; -1 = none */
 	struct journal_actor actor;

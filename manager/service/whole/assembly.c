@@ -41,6 +41,7 @@
 #include "service/watch/selection.h"
 #include "service/whole/exec_run.h"
 #include "service/whole/resume.h"
+#include "service/whole/spread_settle.h"
 #include "system/configfile.h"
 #include "system/journal.h"
 #include "util/macro.h"
@@ -439,7 +440,7 @@ static bool is_current(const struct service *service)
 	uint64_t stamp = configfile_stamp(service->name);
 
 	return stamp && stamp == service->config_stamp && is_complete(service) &&
-	       !service->problem.text[0];
+	       !service->problem.text[0] && !service->unsettled.parts;
 }
 
 /* ---- what could not be opened ----
@@ -479,6 +480,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct service *service = userdata;
 	struct journal_scope scope = {service->name, -1, LOG_NOTICE};
+	struct config before = service->config;
 	/* else it had all but something that it can do without */
 	bool was = is_complete(service);
 
@@ -487,6 +489,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 	service->retry_source = NULL;
 	load(service);
 	take_effect(service);
+	spread_settle(service, &before);
 	if (!is_complete(service))
 		return 0;
 	if (!was)

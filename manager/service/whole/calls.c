@@ -8,6 +8,7 @@
 #include "service/change/drain_run.h"
 #include "service/change/exclusive_run.h"
 #include "service/change/parking.h"
+#include "service/change/spread.h"
 #include "service/host.h"
 #include "service/keep/park.h"
 #include "service/later.h"
@@ -280,6 +281,7 @@ void call_set_policy(struct service *service, const char *policy, struct request
 		refuse(request, &message);
 		return;
 	}
+	spread_settled(service, SETTLE_ALL);
 	service_changed(service);
 	request_done(request, change_word_json(service->plane, message.text));
 }

@@ -165,6 +165,8 @@ void service_report(struct service *service, struct service_report *ret_report)
 		front_report_listeners(&service->config.front, ret_report);
 	report_read_force(ret_report, service->force);
 	snprintf(ret_report->change, sizeof(ret_report->change), "%s", work_name(service));
+	if (!ret_report->problem.text[0])
+		ret_report->problem = service->unsettled.problem;
 	if (!ret_report->problem.text[0] && selection_problem(service->selection))
 		ret_report->problem = *selection_problem(service->selection);
 	if (service->plane && !ret_report->problem.text[0])
@@ -200,6 +202,14 @@ static void add_replay(const struct service *service, json_object *object)
 	json_object_object_add(replay, "sent", json_object_new_uint64(report.sent));
 	json_object_object_add(replay, "late", json_object_new_uint64(report.late));
 	json_object_object_add(object, "replay", replay);
+}
+
+/* What of the settings was refused, and is tried again; only where there is any. */
+static void add_unsettled(const struct service *service, json_object *object)
+{
+	if (service->unsettled.problem.text[0])
+		json_object_object_add(object, "unsettled",
+				       json_object_new_string(service->unsettled.problem.text));
 }
 
 /* What was taken out of a front's packets; only with Decap=yes. */
@@ -239,6 +249,7 @@ json_object *service_to_json(struct service *service, bool may_see)
 		placement_add(service->plane, object, slots, !may_see);
 	if (service_is_front(service) && json_object_object_get_ex(object, "slots", &slots))
 		front_report_add(&service->config.front, service->plane, object, slots);
+	add_unsettled(service, object);
 	add_replay(service, object);
 	add_unpacked(service, object);
 	fastpath_describe(service, object);
