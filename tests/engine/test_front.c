@@ -17,6 +17,7 @@
 #include "service/whole/assembly.h"
 #include "service/whole/calls.h"
 #include "service/whole/calls_slot.h"
+#include "service/whole/calls_spread.h"
 #include "service/whole/status.h"
 #include "system/journal.h"
 #include "util/clock.h"
@@ -117,6 +118,45 @@ static void the_last_host_of_a_table_can_be_taken_out(void **state)
 	reload(engine, QUICK "Policy=hash\n" FRONT FIRST OTHER);
 	assert_string_equal(engine->service->problem.text, "");
 	engine_until(engine, taking(engine) == 3);
+	engine_end(engine);
+}
+
+static void pin(struct engine *engine, const char *prefix, unsigned slot)
+{
+	struct asked *asked = engine_ask(engine);
+
+	call_set_pinned(engine->service, prefix, slot, &asked->request);
+	engine_until(engine, asked->answered);
+	if (!asked->done)
+		fail_msg("%s", asked->text);
+}
+
+static void a_host_that_the_table_needs_is_not_taken_out(void **state)
+{
+	struct engine *engine = begin_front();
+	uint64_t word;
+
+	(void)state;
+	reload(engine, QUICK "Policy=hash\n" FRONT FIRST OTHER THIRD);
+	engine_until(engine, plane_is_spread(engine->service->plane));
+	pin(engine, "10.1.0.0/16", 2);
+	word = plane_word(engine->service->plane);
+	reload(engine, QUICK "Policy=hash\n" FRONT FIRST OTHER);
+	assert_non_null(strstr(engine->service->problem.text,
+			       "10.1.0.0/16 is pinned to slot 2, whose host the settings do not "
+			       "name any more; unpin it first: hsctl pin web 10.1.0.0/16 none"));
+	assert_int_equal(front_hosts(plane_front(engine->service->plane)), 7);
+	assert_int_equal(engine->service->n_slots, 3);
+	reload(engine, QUICK "Policy=hash\n" FRONT "Host=192.0.2.11 slot=0 weight=0\n"
+			     "Host=192.0.2.12 slot=1 weight=0\n");
+	assert_non_null(strstr(engine->service->problem.text, "add up to nothing"));
+	assert_int_equal(front_hosts(plane_front(engine->service->plane)), 7);
+	assert_true(plane_word(engine->service->plane) == word);
+	/* as it was asked for */
+	pin(engine, "10.1.0.0/16", HS_SLOT_NONE);
+	reload(engine, QUICK "Policy=hash\n" FRONT FIRST OTHER);
+	assert_string_equal(engine->service->problem.text, "");
+	assert_int_equal(front_hosts(plane_front(engine->service->plane)), 3);
 	engine_end(engine);
 }
 
@@ -431,6 +471,7 @@ int main(void)
 		cmocka_unit_test(another_host_is_active_when_one_is_taken_out),
 		cmocka_unit_test(another_machine_under_a_number_begins_anew),
 		cmocka_unit_test(the_last_host_of_a_table_can_be_taken_out),
+		cmocka_unit_test(a_host_that_the_table_needs_is_not_taken_out),
 		cmocka_unit_test(the_last_hosts_go_on_when_none_is_well),
 		cmocka_unit_test(who_is_drained_is_not_kept),
 		cmocka_unit_test(its_hosts_are_told_as_they_are),

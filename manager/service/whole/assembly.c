@@ -351,7 +351,9 @@ static void open_front(struct service *service, const struct config *before)
 	if (!service->plane || !host_has(service->host, HOST_MAKES))
 		return;
 	moves = front_slots_moves(service);
-	r = plane_front_apply(service->plane, &service->config.front, &problem);
+	r = spread_check_hosts(service, &problem);
+	if (!r)
+		r = plane_front_apply(service->plane, &service->config.front, &problem);
 	/* else it serves with the settings before */
 	service->lacking |= r == -EBUSY;
 	if (r >= 0) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "core/canary.h"
 #include "plane/plane_front.h"
 #include "service/change/change.h"
 #include "service/change/spread.h"
@@ -161,6 +162,40 @@ static unsigned parts_now(const struct service *service, unsigned parts)
 	    plane_is_spread(service->plane))
 		parts = (parts & ~SETTLE_POLICY) | SETTLE_BY | SETTLE_KEY;
 	return parts;
+}
+
+/* ---- hosts that go ---- */
+
+static bool is_going(const struct service *service, unsigned slot)
+{
+	struct front_host_view view;
+
+	return front_host(plane_front(service->plane), slot, &view) &&
+	       !service->config.front.hosts[slot].given;
+}
+
+int spread_check_hosts(const struct service *service, struct problem *problem)
+{
+	char text[PREFIX_TEXT_MAX];
+	struct hs_spread spread;
+
+	if (!plane_is_front(service->plane) || !plane_is_spread(service->plane) ||
+	    !plane_table_spread(service->plane, &spread))
+		return 0;
+	for (unsigned i = 0; i < spread.n_pinned; i++) {
+		const struct hs_pinned *pinned = &spread.pinned[i];
+		struct hs_prefix prefix = {.length = pinned->length};
+
+		if (!is_going(service, pinned->slot))
+			continue;
+		memcpy(prefix.ip, pinned->ip, sizeof(prefix.ip));
+		prefix_format(&prefix, text);
+		return problem_set(problem, -EINVAL,
+				   "%s is pinned to slot %u, whose host the settings do not name "
+				   "any more; unpin it first: hsctl pin %s %s none",
+				   text, pinned->slot, service->name, text);
+	}
+	return 0;
 }
 
 /* ---- all of it ---- */

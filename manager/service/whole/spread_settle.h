@@ -9,3 +9,7 @@
  * something else than `before` (NULL: they are read for the first time), or if it was refused until
  * now. */
 void spread_settle(struct service *service, const struct config *before);
+
+/* Of a front whose hosts are about to become those of the settings: -EINVAL and a sentence if its
+ * table does not let one of them go. */
+int spread_check_hosts(const struct service *service, struct problem *problem);
