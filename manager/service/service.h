@@ -110,6 +110,7 @@ struct service {
 	sd_event_source *retry_source; /* something of it could not be opened */
 	uint64_t retry_delay;
 	bool unread, lacking; /* its settings; something that it can do without */
+	bool unrouted;	      /* of a front: a host of its settings has no route yet */
 	struct hang *hang;
 	struct failover *failover;
 	struct trouble troubles[HS_SLOTS_MAX];

@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "hs_front.h"
 #include "plane/front/front.h"
+#include "plane/front/route.h"
 #include "plane/leaving.h"
 #include "plane/parts/table.h"
 #include "plane/plane_front.h"
@@ -28,12 +29,19 @@
 #define OTHER "Host=192.0.2.12 slot=1\n"
 #define THIRD "Host=192.0.2.13 slot=2\n"
 
+/* With the neighbours, which go with the last address. */
+static void make_address(void)
+{
+	rig_check(!system("ip addr add 192.0.2.1/24 dev front0"));
+	rig_check(!system("for n in 11 12 13 14; do ip neigh replace 192.0.2.$n lladdr "
+			  "02:00:00:00:00:$n dev front0 nud permanent || exit 1; done"));
+}
+
 static void make_device(void)
 {
 	rig_check(!system("ip link add front0 type veth peer name wire0 && ip link set wire0 up && "
-			  "ip link set front0 up && ip addr add 192.0.2.1/24 dev front0"));
-	rig_check(!system("for n in 11 12 13 14; do ip neigh add 192.0.2.$n lladdr "
-			  "02:00:00:00:00:$n dev front0 nud permanent || exit 1; done"));
+			  "ip link set front0 up"));
+	make_address();
 }
 
 static uint32_t taking(const struct engine *engine)
@@ -389,6 +397,73 @@ static void a_device_that_comes_back_is_a_front_again(void **state)
 	engine_end(engine);
 }
 
+/* As at boot, where hsd may be there before the network is. */
+static void a_host_without_a_route_is_waited_for(void **state)
+{
+	struct engine *engine = engine_begin(QUICK);
+	struct hs_spread spread;
+
+	(void)state;
+	make_device();
+	rig_check(!system("ip addr flush dev front0"));
+	engine->by_hand = true;
+	engine_leave(engine);
+	engine_configure(QUICK "Policy=hash\n" FRONT FIRST "Host=192.0.2.12 slot=1 weight=2\n");
+	rig_check(service_new(&engine->host, "web", &engine->service) == 0);
+	assert_non_null(strstr(engine->service->problem.text, "no route to Host=192.0.2.11"));
+	assert_false(plane_is_front(engine->service->plane));
+	make_address();
+	engine_until(engine, taking(engine) == 3);
+	assert_string_equal(engine->service->problem.text, "");
+	/* what the settings say of policy and weights has waited as well */
+	assert_true(plane_is_spread(engine->service->plane) &&
+		    plane_table_spread(engine->service->plane, &spread));
+	assert_int_equal(spread.weights[1], 200);
+	/* one that is there may have lost it for a time, and one that comes has to have it */
+	rig_check(!system("ip addr flush dev front0"));
+	reload(engine,
+	       QUICK "Policy=hash\nBy=client\n" FRONT FIRST "Host=192.0.2.12 slot=1 weight=2\n");
+	assert_string_equal(engine->service->problem.text, "");
+	make_address();
+	reload(engine, QUICK "Policy=hash\n" FRONT FIRST OTHER "Host=203.0.113.9 slot=2\n");
+	assert_non_null(strstr(engine->service->problem.text, "no route to Host=203.0.113.9"));
+	assert_int_equal(front_hosts(plane_front(engine->service->plane)), 3);
+	assert_int_equal(engine->service->n_slots, 2);
+	rig_check(!system("ip route add 203.0.113.0/24 dev front0"));
+	engine_until(engine, !engine->service->problem.text[0]);
+	assert_int_equal(front_hosts(plane_front(engine->service->plane)), 7);
+	engine_end(engine);
+}
+
+static bool is_known(const char *text)
+{
+	uint8_t ip[16];
+
+	rig_check(front_address_parse(text, ip) == 0);
+	return route_is_known(ip);
+}
+
+static void an_address_is_routed_here_or_not(void **state)
+{
+	struct engine *engine = engine_begin(QUICK);
+
+	(void)state;
+	make_device();
+	assert_true(is_known("192.0.2.1"));
+	assert_true(is_known("192.0.2.77"));
+	assert_false(is_known("198.51.100.10"));
+	assert_false(is_known("2001:db8::10"));
+	rig_check(!system("ip route add blackhole 198.51.100.0/24 && "
+			  "ip -6 route add blackhole 2001:db8::/64"));
+	assert_true(is_known("198.51.100.10"));
+	assert_true(is_known("2001:db8::10"));
+	rig_check(!system("ip route add unreachable 198.51.100.10 && "
+			  "ip addr add 198.51.100.11/32 dev front0"));
+	assert_false(is_known("198.51.100.10"));
+	assert_true(is_known("198.51.100.11"));
+	engine_end(engine);
+}
+
 /* As many as there is room for are open on slot 0. */
 static void fill_flows(unsigned n)
 {
@@ -479,6 +554,8 @@ int main(void)
 		cmocka_unit_test(one_that_was_drained_is_taken_back),
 		cmocka_unit_test(what_is_done_to_instances_is_refused),
 		cmocka_unit_test(a_device_that_comes_back_is_a_front_again),
+		cmocka_unit_test(a_host_without_a_route_is_waited_for),
+		cmocka_unit_test(an_address_is_routed_here_or_not),
 		cmocka_unit_test(that_there_is_hardly_room_is_told),
 		cmocka_unit_test(instances_do_not_become_hosts),
 		cmocka_unit_test(hosts_do_not_become_instances),

@@ -150,7 +150,8 @@ struct unit_watch *unit_watch_free(struct unit_watch *watch)
 
 void unit_watch_refresh(struct unit_watch *watch)
 {
-	sd_event_source_set_enabled(watch->telling, SD_EVENT_ONESHOT);
+	if (watch)
+		sd_event_source_set_enabled(watch->telling, SD_EVENT_ONESHOT);
 }
 
 const struct unit_facts *unit_watch_facts(const struct unit_watch *watch)

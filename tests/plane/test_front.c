@@ -1237,6 +1237,9 @@ static void settings_that_cannot_be_are_refused(void **state)
 	stand_set_host(&stand.config, 1, "192.0.2.1");
 	expect_refused(&stand, -EINVAL, "192.0.2.1 is an address of this machine");
 	stand.config = good;
+	stand_set_host(&stand.config, 1, "203.0.113.9");
+	expect_refused(&stand, -ENETUNREACH, "no route to Host=203.0.113.9");
+	stand.config = good;
 	stand_set_host(&stand.config, 0, stand_hosts[1]);
 	stand.config.hosts[1].given = false;
 	expect_refused(&stand, -EINVAL, "was slot 1 until now");

@@ -786,6 +786,9 @@ static void each_fault_of_a_front_is_found(void **state)
 	assert_non_null(strstr(found("front.way")->what, "VLAN"));
 	assert_non_null(strstr(found("front.way")->remedy, "such as eth0.10"));
 	front = a_front();
+	strcpy(front.unrouted, "198.51.100.10");
+	judge_front(&front, "front.address", 1);
+	front = a_front();
 	front.hosts[2].state = SLOT_DOWN;
 	problem_set(&front.hosts[2].reason, 0, "connection refused");
 	judge_front(&front, "front.host", 1);

@@ -149,6 +149,24 @@ static void judge_trial(struct doctor_report *report, const struct doctor_front 
 			judge_ability(report, front, i);
 }
 
+static void judge_address(struct doctor_report *report, const struct doctor_front *front)
+{
+	static const struct doctor_advice unrouted = {
+		"front.address", "Nothing answers for it here, so its clients' packets do not come",
+		"Have keepalived or a routing daemon give it to this machine (there are examples "
+		"in /usr/share/hotstandby/examples), or run: ip address add"};
+	static const struct doctor_advice fine = {.id = "front.address"};
+
+	if (front->unrouted[0])
+		doctor_add(report, DOCTOR_FINDING, &unrouted,
+			   "Address=%s is not an address of this machine, and there is no route to "
+			   "it",
+			   front->unrouted);
+	else
+		doctor_add(report, DOCTOR_OK, &fine,
+			   "Each Address= is this machine's, or has a route here");
+}
+
 static void judge_host(struct doctor_report *report, unsigned slot, const struct doctor_host *host)
 {
 	static const struct doctor_advice away = {
@@ -313,6 +331,7 @@ void doctor_front(struct doctor_report *report, const struct doctor_front *front
 	judge_tags(report, front);
 	judge_ways(report, front);
 	judge_trial(report, front);
+	judge_address(report, front);
 	judge_hosts(report, front);
 	judge_peer(report, front);
 }

@@ -35,6 +35,8 @@ struct doctor_front {
 	bool merges; /* what came in may have become one large packet before it is sent on */
 	/* a VLAN on the device whose packets come without their tags; "" = none */
 	char untagged[IFNAMSIZ];
+	/* an Address= that is neither this machine's nor routed on it; "" = none */
+	char unrouted[FRONT_ADDRESS_TEXT_MAX];
 	unsigned mode;	 /* enum front_mode */
 	uint64_t no_way; /* packets that found no way to their host while it was looked at */
 	bool tried;	 /* what becomes of packets was: */

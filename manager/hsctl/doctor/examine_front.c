@@ -11,6 +11,7 @@
 #include "hsctl/doctor/front_trial.h"
 #include "hsctl/json.h"
 #include "hsctl/verb/elsewhere.h"
+#include "plane/front/route.h"
 #include "plane/plane_front.h"
 #include "service/whole/status.h"
 #include "system/configfile.h"
@@ -156,6 +157,13 @@ static void read_kernel_side(const struct front *front, struct doctor_front *fac
 		front_trial(front, facts->mode, &facts->place, facts->results);
 }
 
+static void read_addresses(const struct config_front *front, struct doctor_front *facts)
+{
+	for (unsigned i = 0; i < front->n_addresses && !facts->unrouted[0]; i++)
+		if (!route_is_known(front->addresses[i].ip))
+			front_address_format(front->addresses[i].ip, facts->unrouted);
+}
+
 /* ---- the other one ---- */
 
 /* NULL: a sentence says why. */
@@ -211,6 +219,7 @@ void examine_front(const struct arguments *arguments, struct service *service,
 	read_own(status, &facts);
 	if (service->plane && plane_is_front(service->plane))
 		read_kernel_side(plane_front(service->plane), &facts);
+	read_addresses(&service->config.front, &facts);
 	read_peer(arguments, service->name, &facts);
 	doctor_front(report, &facts);
 }

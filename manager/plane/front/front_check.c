@@ -106,6 +106,12 @@ static int check_device(const struct config_front *config, const uint8_t ip[16],
 	return 0;
 }
 
+static bool is_there(const struct front *front, const struct config_front *config, unsigned host)
+{
+	return front && front->shared->hosts[host].flags & HS_FRONT_CONFIGURED &&
+	       !memcmp(front->shared->hosts[host].ip, config->hosts[host].address.ip, 16);
+}
+
 static int check_host(const struct front *front, const struct config_front *config,
 		      const struct device_facts *device, unsigned host, struct problem *problem)
 {
@@ -114,10 +120,18 @@ static int check_host(const struct front *front, const struct config_front *conf
 	struct route route;
 	int r = check_number(front, config, host, problem);
 
-	/* no route now: there may be one later */
-	if (r < 0 || route_ask(ip, &route) < 0)
+	if (r < 0)
 		return r;
 	front_address_format(ip, text);
+	r = route_ask(ip, &route);
+	if (route_is_lacking(r) && !is_there(front, config, host))
+		return problem_set(problem, -ENETUNREACH,
+				   "there is no route to Host=%s; see ip route get %s; it is tried "
+				   "again",
+				   text, text);
+	/* of one that is there already it may be gone for a time */
+	if (r < 0)
+		return 0;
 	if (route.local)
 		return problem_set(problem, -EINVAL,
 				   "Host=%s is an address of this machine; a front does not send "

@@ -152,6 +152,21 @@ int route_ask(const uint8_t ip[16], struct route *ret_route)
 	return 0;
 }
 
+bool route_is_lacking(int error)
+{
+	/* the last two: prohibit, blackhole */
+	return error == -ENETUNREACH || error == -EHOSTUNREACH || error == -EACCES ||
+	       error == -EINVAL;
+}
+
+bool route_is_known(const uint8_t ip[16])
+{
+	struct route route;
+	int r = route_ask(ip, &route);
+
+	return !route_is_lacking(r) || r == -EINVAL;
+}
+
 /* ---- neighbours ---- */
 
 static struct nlmsghdr *about_neighbour(char buffer[BUFFER_SIZE], uint32_t ifindex,

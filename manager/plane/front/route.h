@@ -18,6 +18,12 @@ struct route {
 
 /* -ENETUNREACH and the like: there is none. */
 int route_ask(const uint8_t ip[16], struct route *ret_route);
+/* Of an error of route_ask(): there is no route, or one that refuses; not that it cannot be asked.
+ */
+bool route_is_lacking(int error);
+/* Whether packets to an address are for this machine, or have a route on it, also one into nothing:
+ * so routing daemons announce what is led on in another way. Also where that cannot be asked. */
+bool route_is_known(const uint8_t ip[16]);
 
 struct neighbour {
 	bool known; /* `mac` holds */

@@ -356,6 +356,7 @@ static void open_front(struct service *service, const struct config *before)
 		r = plane_front_apply(service->plane, &service->config.front, &problem);
 	/* else it serves with the settings before */
 	service->lacking |= r == -EBUSY;
+	service->unrouted = r == -ENETUNREACH;
 	if (r >= 0) {
 		service->moves.hosts |= moves.hosts;
 		service->moves.took |= moves.took;
@@ -402,6 +403,7 @@ static void load(struct service *service)
 	struct config before = service->config;
 	bool good = load_config(service);
 
+	service->unrouted = false;
 	choose_features(service);
 	open_plane(service);
 	if (service->plane)
@@ -434,7 +436,7 @@ static int set_slots(struct service *service, unsigned n)
 static bool is_complete(const struct service *service)
 {
 	return service_is_open(service) && !lacks_force(service) && !service->unread &&
-	       service->n_slots == service->config.slots;
+	       !service->unrouted && service->n_slots == service->config.slots;
 }
 
 static bool is_current(const struct service *service)
