@@ -29,8 +29,8 @@ enum event_kind {
 	EVENT_LOST,	    /* it has lost its sockets, or is about to */
 	EVENT_MOVED,	    /* connections have moved, or are just moving, to it */
 	EVENT_EMPTIED,	    /* what waited on it after a switchover has moved, or stays */
-	EVENT_VERDICT,	    /* its probes say that it is not well; anew: or that it is, and before
-			     * it was not so */
+	EVENT_VERDICT,	    /* its probes say that it is not well; anew: or that it is, or nothing,
+			     * and before it was not so */
 	EVENT_CHANGE_ENDED, /* or an upgrade */
 	EVENT_KIND_COUNT
 };

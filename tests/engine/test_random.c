@@ -399,8 +399,19 @@ static bool serves_alone(const struct engine *engine, unsigned slot)
 	       !engine_unanswered(engine);
 }
 
+/* Its probes find that it is well again when they ask next. */
+static bool seems_ill(const struct engine *engine)
+{
+	for (unsigned i = 0; i < ENGINE_SLOTS; i++)
+		if (engine->service->verdicts[i].state == HEALTH_BAD)
+			return true;
+	return false;
+}
+
 static bool rests(const struct engine *engine)
 {
+	if (seems_ill(engine))
+		return false;
 	if (is_exclusive(engine))
 		return serves_alone(engine, 0) || serves_alone(engine, 1);
 	return engine_rests(engine);

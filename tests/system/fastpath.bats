@@ -199,9 +199,12 @@ went_fast() {
 	wait_for 5 is_fast .pairs 3
 	# the kernel's own times of them stand still since they began
 	sleep 3
-	census=$(hs connections app --json --idle=2s | jq -c '.slots[0] | [.connections, .idle]')
-	[[ $census == '[3,1]' ]] || fail "connections and idle ones: $census; $(listed '[.idle_ms, .fastpath]')"
-	(($(listed .idle_ms | jq '[.[] | select(. < 1500)] | length') == 2))
+	# where nobody may go through sockets it is told of none whether it is idle
+	if ! lacks_iterators; then
+		census=$(hs connections app --json --idle=2s | jq -c '.slots[0] | [.connections, .idle]')
+		[[ $census == '[3,1]' ]] || fail "connections and idle ones: $census; $(listed '[.idle_ms, .fastpath]')"
+		(($(listed .idle_ms | jq '[.[] | select(. < 1500)] | length') == 2))
+	fi
 	run hs drain app 0 --deadline=1s
 	[[ $output == *'3 connections'* ]]
 	inside pkill -f "hold.py 127.0.0.1 $port"

@@ -134,6 +134,17 @@ static void forget(struct checked_slot *slot)
 	publish(slot);
 }
 
+/* Nobody says any more that it is not well, which is news to who has left it out for that. */
+static void take_back(struct checked_slot *slot)
+{
+	struct service *service = slot->watch->service;
+	bool was_bad = slot->health.state == HEALTH_BAD;
+
+	forget(slot);
+	if (was_bad && slot->number < service->n_slots)
+		service_post(service, EVENT_VERDICT, slot->number, true);
+}
+
 static bool is_askable(const struct checked_slot *slot)
 {
 	const struct service *service = slot->watch->service;
@@ -309,7 +320,7 @@ static void end_check(struct check *check, const struct probe_result *result)
 		judge_round(slot);
 		return;
 	}
-	forget(slot);
+	take_back(slot);
 	set_timer(slot->watch);
 }
 
@@ -503,7 +514,7 @@ static void look_at(struct checked_slot *slot, uint64_t now)
 		return;
 	}
 	if (slot->asked)
-		forget(slot);
+		take_back(slot);
 	slot->due = now + settings(slot->watch)->interval_usec;
 }
 
@@ -575,7 +586,7 @@ static void follow_host(struct checked_slot *slot)
 	const struct front_host *host = &slot->watch->service->config.front.hosts[slot->number];
 
 	if (memcmp(&slot->host, &host->address, sizeof(slot->host)) != 0)
-		forget(slot);
+		take_back(slot);
 	slot->host = host->address;
 }
 
@@ -587,7 +598,7 @@ void health_reload(struct health_watch *watch)
 		follow_host(&watch->slots[i]);
 	if (memcmp(&watch->used, settings(watch), sizeof(watch->used)))
 		for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
-			forget(&watch->slots[i]);
+			take_back(&watch->slots[i]);
 	watch->used = *settings(watch);
 	health_poke(watch);
 }
@@ -605,7 +616,7 @@ void health_heard(struct service *service, const struct event *event)
 	if (!watch)
 		return;
 	if (event->kind == EVENT_ADOPTED && event->anew)
-		forget(&watch->slots[event->slot]);
+		take_back(&watch->slots[event->slot]);
 	/* hsd may have just come up, and the instance long ago */
 	if (event->kind == EVENT_LOST || event->anew)
 		health_poke(watch);
