@@ -87,6 +87,7 @@ struct service {
 	int plane_error;	/* why it is NULL, if a host that makes none has looked */
 	struct force *force;	/* bind programs. NULL: not wanted, or see the journal */
 	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
+	struct problem told;	/* of these the last one that the journal has */
 	struct unsettled unsettled;
 	struct problem unpacking; /* why Decap=yes does not work; empty = it does */
 	struct instance *instances[HS_SLOTS_MAX];

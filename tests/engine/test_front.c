@@ -5,6 +5,7 @@
  */
 #include <netinet/in.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "../plane/cases.h"
 #include "core/presence.h"
@@ -401,7 +402,9 @@ static void a_device_that_comes_back_is_a_front_again(void **state)
 static void a_host_without_a_route_is_waited_for(void **state)
 {
 	struct engine *engine = engine_begin(QUICK);
+	struct journal_scope scope = {"web", -1, LOG_NOTICE};
 	struct hs_spread spread;
+	uint64_t begun;
 
 	(void)state;
 	make_device();
@@ -412,6 +415,12 @@ static void a_host_without_a_route_is_waited_for(void **state)
 	rig_check(service_new(&engine->host, "web", &engine->service) == 0);
 	assert_non_null(strstr(engine->service->problem.text, "no route to Host=192.0.2.11"));
 	assert_false(plane_is_front(engine->service->plane));
+	/* tried again after a second, and told once */
+	journal_log(JOURNAL_MANAGER, &scope, "nothing since");
+	begun = now_usec();
+	engine_until(engine, now_usec() - begun > 3 * USEC_PER_SEC / 2);
+	assert_non_null(strstr(engine->service->problem.text, "no route to Host=192.0.2.11"));
+	assert_true(journal_said_last("nothing since"));
 	make_address();
 	engine_until(engine, taking(engine) == 3);
 	assert_string_equal(engine->service->problem.text, "");

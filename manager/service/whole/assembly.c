@@ -139,14 +139,17 @@ static void choose_features(struct service *service)
 
 /* ---- the kernel side ---- */
 
+/* One that is found again each time that it is tried is told once. */
 static void set_problem(struct service *service, const struct problem *problem)
 {
 	struct journal_scope scope = {service->name, -1, LOG_ERR};
 
-	if (strcmp(service->problem.text, problem->text) && problem->text[0] &&
-	    host_has(service->host, HOST_TENDS))
-		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem->text);
 	service->problem = *problem;
+	if (!problem->text[0] || !host_has(service->host, HOST_TENDS) ||
+	    !strcmp(service->told.text, problem->text))
+		return;
+	journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem->text);
+	service->told = *problem;
 }
 
 /* Clients would be without their slots. */
@@ -416,6 +419,8 @@ static void load(struct service *service)
 		open_force(service);
 	if (good && service->plane && host_has(service->host, HOST_MAKES))
 		plane_set_flow(service->plane, &service->config);
+	if (!service->problem.text[0])
+		service->told.text[0] = '\0';
 }
 
 static int set_slots(struct service *service, unsigned n)
