@@ -195,6 +195,13 @@ look_hang() {
 
 bystander_fails_over() { median_of_three 'the bystander hangs (Stall=1s), answer' look_hang; }
 
+# Once only: where what was left is not made ready again before the attack is over.
+bystander_fails_over_once() {
+	look_hang || return 1
+	say "the bystander hangs (Stall=1s), answer: $look_ms ms"
+	((look_ms <= look_most)) || fail "the bystander hangs, answer: $look_ms ms, more than $look_most"
+}
+
 bystander_is_well() {
 	bystander_is_described || return 1
 	bystander_fails_over || return 1
