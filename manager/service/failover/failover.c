@@ -52,9 +52,12 @@ struct failover {
 
 static void on_back(void *userdata);
 
+DEFINE_CLEANUP(struct failover, failover_free)
+
 int failover_new(struct service *service, struct failover **ret_failover)
 {
-	struct failover *failover = calloc(1, sizeof(*failover));
+	_cleanup_(failover_freep) struct failover *failover = calloc(1, sizeof(*failover));
+	int r;
 
 	if (!failover)
 		return -ENOMEM;
@@ -66,9 +69,11 @@ int failover_new(struct service *service, struct failover **ret_failover)
 		stuck->slot = slot;
 		stuck->trouble = &service->troubles[slot];
 		stuck->trouble->still = &stuck->left.standing.still;
-		left_init(&stuck->left, service, slot, on_back, stuck);
+		r = left_init(&stuck->left, service, slot, on_back, stuck);
+		if (r < 0)
+			return r;
 	}
-	*ret_failover = failover;
+	*ret_failover = steal_ptr(&failover);
 	return 0;
 }
 
@@ -81,7 +86,8 @@ struct failover *failover_free(struct failover *failover)
 		work_forget(failover->stuck[slot].work);
 		tasting_free(failover->stuck[slot].tasting);
 		left_done(&failover->stuck[slot].left);
-		*failover->stuck[slot].trouble = (struct trouble) {0};
+		if (failover->stuck[slot].trouble)
+			*failover->stuck[slot].trouble = (struct trouble) {0};
 	}
 	free(failover);
 	return NULL;
@@ -194,6 +200,15 @@ static void move_queue(struct stuck *stuck, work_fn on_moved)
 		on_moved(&none, stuck);
 }
 
+/* Without memory for a pause there is none: it only makes that fewer move twice. */
+static void pause_then(struct stuck *stuck, uint64_t usec, uint64_t accuracy,
+		       sd_event_time_handler_t then)
+{
+	if (sd_event_add_time_relative(stuck->failover->service->host->event, &stuck->timer,
+				       CLOCK_MONOTONIC, usec, accuracy, then, stuck) < 0)
+		then(NULL, 0, stuck);
+}
+
 /* It is on its way out. */
 static bool is_going(const struct stuck *stuck)
 {
@@ -245,8 +260,7 @@ static void on_moved(struct work_answer *answer, void *userdata)
 	if (answer->result < 0 && answer->problem.text[0])
 		tell(stuck, JOURNAL_PROBLEM, LOG_WARNING, answer->problem.text);
 	tell_left(stuck);
-	sd_event_add_time_relative(service->host->event, &stuck->timer, CLOCK_MONOTONIC,
-				   service->config.settle_usec, USEC_PER_MSEC, on_settled, stuck);
+	pause_then(stuck, service->config.settle_usec, USEC_PER_MSEC, on_settled);
 }
 
 static int on_flipped(sd_event_source *source, uint64_t usec, void *userdata)
@@ -265,8 +279,7 @@ static void go_on(struct stuck *stuck)
 	stuck->leaving = true;
 	stuck->tasting = tasting_free(stuck->tasting);
 	left_note_run(&stuck->left);
-	sd_event_add_time_relative(stuck->failover->service->host->event, &stuck->timer,
-				   CLOCK_MONOTONIC, FLIP_TO_BOUNCE, 1, on_flipped, stuck);
+	pause_then(stuck, FLIP_TO_BOUNCE, 1, on_flipped);
 }
 
 /* On some address: one of them may be stuck and the others not. */
@@ -533,7 +546,7 @@ void failover_on_slot_gone(struct failover *failover, unsigned slot)
 	if (!failover)
 		return;
 	forget(failover, slot);
-	left_done(&failover->stuck[slot].left);
+	left_end(&failover->stuck[slot].left);
 }
 
 static bool is_left(const struct service *service, unsigned slot)

@@ -10,6 +10,8 @@
 #include "util/clock.h"
 #include "util/macro.h"
 
+/* When whether it comes back could not be looked for, for want of memory. */
+#define FAULT_USEC USEC_PER_SEC
 /* When a restart was refused: by the unit's settings, say. */
 #define REFUSED_USEC (30 * USEC_PER_SEC)
 /* How often it is looked whether the last connection has ended, in the first second. */
@@ -20,11 +22,18 @@
 #define PAUSE_MAX    (60 * USEC_PER_SEC)
 #define PAUSE_FORGET (600 * USEC_PER_SEC)
 
-void left_init(struct left *left, struct service *service, unsigned slot, left_fn on_back,
-	       void *userdata)
+static int on_watch(sd_event_source *source, uint64_t usec, void *userdata);
+
+int left_init(struct left *left, struct service *service, unsigned slot, left_fn on_back,
+	      void *userdata)
 {
+	int r;
+
 	*left = (struct left) {
 		.service = service, .slot = slot, .on_back = on_back, .userdata = userdata};
+	r = sd_event_add_time(service->host->event, &left->watch, CLOCK_MONOTONIC, 0, USEC_PER_MSEC,
+			      on_watch, left);
+	return r < 0 ? r : sd_event_source_set_enabled(left->watch, SD_EVENT_OFF);
 }
 
 static struct instance *instance_of(const struct left *left)
@@ -34,15 +43,23 @@ static struct instance *instance_of(const struct left *left)
 
 static void end_watch(struct left *left)
 {
-	left->watch = sd_event_source_disable_unref(left->watch);
+	sd_event_source_set_enabled(left->watch, SD_EVENT_OFF);
 	left->recovery = recovery_free(left->recovery);
 	left->reset = work_forget(left->reset);
 }
 
-void left_done(struct left *left)
+void left_end(struct left *left)
 {
 	end_watch(left);
 	left->job = unit_job_free(left->job);
+}
+
+void left_done(struct left *left)
+{
+	if (!left->watch)
+		return;
+	left_end(left);
+	left->watch = sd_event_source_disable_unref(left->watch);
 }
 
 void left_note_run(struct left *left)
@@ -89,10 +106,21 @@ static void on_recovered(void *userdata)
 	left->on_back(left->userdata);
 }
 
+static void watch_after(struct left *left, uint64_t usec)
+{
+	int enabled;
+
+	if (sd_event_source_get_enabled(left->watch, &enabled) > 0)
+		return;
+	sd_event_source_set_time_relative(left->watch, usec);
+	sd_event_source_set_enabled(left->watch, SD_EVENT_ONESHOT);
+}
+
 static void await_recovery(struct left *left)
 {
-	if (!left->recovery)
-		recovery_new(instance_of(left), on_recovered, left, &left->recovery);
+	if (!left->recovery &&
+	    recovery_new(instance_of(left), on_recovered, left, &left->recovery) < 0)
+		watch_after(left, FAULT_USEC);
 }
 
 /* Where other sockets of an address serve, somebody accepts in any case: only once nothing moves in
@@ -108,15 +136,6 @@ static bool may_recover(const struct left *left)
 }
 
 /* ---- it is restarted ---- */
-
-static int on_watch(sd_event_source *source, uint64_t usec, void *userdata);
-
-static void watch_after(struct left *left, uint64_t usec)
-{
-	if (!left->watch)
-		sd_event_add_time_relative(left->service->host->event, &left->watch,
-					   CLOCK_MONOTONIC, usec, USEC_PER_MSEC, on_watch, left);
-}
 
 /* It is what it was, but for the signals that it has got. */
 static void on_refused(struct left *left)
@@ -333,8 +352,10 @@ static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	if (ends_by_itself(left))
 		return watch_end(left);
-	if (!is_still_left(left)) {
-		left->watch = sd_event_source_disable_unref(left->watch);
+	if (!is_still_left(left))
+		return 0;
+	if (left->service->config.on_hang == ON_HANG_KEEP) {
+		await_recovery(left);
 		return 0;
 	}
 	return left->drained_since ? drain(left) : look(left, usec);

@@ -20,7 +20,7 @@ struct left {
 	struct standing standing; /* is begun before it is left */
 	bool in_part;		  /* it accepts on other sockets of the same address */
 	char run[33];		  /* of the unit that was left */
-	sd_event_source *watch;
+	sd_event_source *watch;	  /* always there: for want of memory nobody stays left */
 	uint64_t drained_since; /* it is to be restarted, when its connections have ended; 0 = no */
 	struct work *reset;	/* its connections are being reset, before that */
 	uint64_t restarted, pause; /* when it was last, 0 = never; and how long until the next */
@@ -29,8 +29,9 @@ struct left {
 };
 
 /* `on_back`: it accepts again, and is to stand by. */
-void left_init(struct left *left, struct service *service, unsigned slot, left_fn on_back,
-	       void *userdata);
+int left_init(struct left *left, struct service *service, unsigned slot, left_fn on_back,
+	      void *userdata);
+/* Also of one that is zero. */
 void left_done(struct left *left);
 
 /* It is this run of the unit that is about to be left. */
@@ -40,6 +41,8 @@ bool left_is_of_this_run(const struct left *left);
 void left_begin(struct left *left);
 /* Another instance occupies the slot. */
 void left_forget(struct left *left);
+/* There is no such slot any more; what was asked of systemd is nobody's. */
+void left_end(struct left *left);
 
 /* By what was seen of it since it is out of service. */
 bool left_looks_full(const struct left *left);
