@@ -3,7 +3,6 @@
 #
 # A service with as many addresses as one may have: each of them is a selector to be loaded, of which hsd's loop must
 # not be held.
-# Thorough: it makes as many addresses as there may be.
 
 load lib/bystander
 
@@ -31,6 +30,7 @@ starts() {
 	bystander_watched
 }
 
+# bats test_tags=thorough
 @test "its slots come and go" {
 	starts 0
 	starts 1
@@ -52,6 +52,7 @@ starts() {
 	has_all
 }
 
+# bats test_tags=thorough
 @test "it is taken out and put in again" {
 	bystander_watch
 	inside systemctl stop wide@0 wide@1

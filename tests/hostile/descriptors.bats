@@ -3,7 +3,6 @@
 #
 # Instances that make it long to look for their sockets: very many descriptors in very many processes.
 # Long: begun with the first.
-# Thorough: it makes very many descriptors.
 
 load lib/bystander
 
@@ -33,6 +32,7 @@ setup_file() {
 
 is_too_many() { hs status many 2>&1 | grep -q 'too many descriptors'; }
 
+# bats test_tags=thorough
 @test "400 processes that share 19000 descriptors: looked through once" {
 	many_service $port 10 19000 400 shared
 	bystander_watch
@@ -56,6 +56,7 @@ is_too_many() { hs status many 2>&1 | grep -q 'too many descriptors'; }
 	bystander_watched
 }
 
+# bats test_tags=thorough
 @test "hsd is restarted, and such an instance is stopped" {
 	bystander_unwatched
 	took_at_most 5000 inside systemctl restart hsd

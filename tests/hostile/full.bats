@@ -4,7 +4,6 @@
 # A remote client that opens a few connections and says nothing, until all workers of a server wait for it. New
 # clients are served by the other slot; what is in work goes on; hsd restarts nobody, and does not go to and fro.
 # Long: begun with the first.
-# Thorough: hang holds the rule.
 
 load lib/bystander
 
@@ -63,6 +62,7 @@ downloads_end() {
 	done
 }
 
+# bats test_tags=thorough
 @test "without hotstandby's help clients wait; a restart cuts what is in work" {
 	printf '[Service]\nFailover=manual\n' | write /etc/hotstandby/pool.conf
 	inside systemctl reload hsd
@@ -77,6 +77,7 @@ downloads_end() {
 	bystander_is_well
 }
 
+# bats test_tags=thorough
 @test "five idle clients, four downloads of a minute, eight workers" {
 	needs_iterators
 	local pids

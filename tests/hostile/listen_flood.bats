@@ -4,7 +4,6 @@
 # Somebody who listens, and ceases to, without a pause. hsd is told of listens where services listen, and has time
 # for all else.
 # Long: begun with the first.
-# Thorough: a flood beside its bystander.
 
 load lib/bystander
 
@@ -23,6 +22,7 @@ flooded() {
 
 hsd_restarts() { inside systemctl show -P NRestarts hsd; }
 
+# bats test_tags=thorough
 @test "nobody listens and closes without a pause" {
 	local pid
 	pid=$(main_pid hsd)
@@ -50,6 +50,7 @@ time.sleep(60)'" >"$BATS_TEST_TMPDIR/listeners" 3>&- &
 	inside pkill -u nobody python3
 }
 
+# bats test_tags=thorough
 @test "on the very port of a service: told, but bounded" {
 	# it serves 127.0.0.1, nobody listens on 127.0.0.2
 	own_service narrow 9611
@@ -66,6 +67,7 @@ time.sleep(60)'" >"$BATS_TEST_TMPDIR/listeners" 3>&- &
 	down narrow
 }
 
+# bats test_tags=thorough
 @test "a listener that comes late is adopted, flood or not" {
 	write /etc/systemd/system/late@.service <<-END
 		[Service]
@@ -83,6 +85,7 @@ time.sleep(60)'" >"$BATS_TEST_TMPDIR/listeners" 3>&- &
 
 tells_of_a_crowd() { hs status bystander | grep -q 'sockets listen on this machine'; }
 
+# bats test_tags=thorough
 @test "nobody has 200000 listeners: a hang is left in time, and what a service opens is found" {
 	local count=200000
 	# there each look for hangs passes all of them by

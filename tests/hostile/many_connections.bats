@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # A remote client that opens very many connections, and whoever asks hsd about them: no answer grows without a bound.
-# Thorough: it makes very many connections.
 
 load lib/bystander.bash
 

@@ -3,7 +3,6 @@
 #
 # A plugin of Probe=exec: speaks to an instance, and may have been taken over by it. It is nobody, may do nothing,
 # leaves nothing behind, and what it does to the process that runs it says nothing of the slot.
-# Thorough: one program in its walls; prober has its sibling.
 
 load lib/bystander
 
@@ -45,6 +44,7 @@ gone() {
 	wait_for 5 no_units
 }
 
+# bats test_tags=thorough
 @test "it may do nothing of what root, or another user, may" {
 	local hsd
 	hsd=$(main_pid hsd)
@@ -99,6 +99,7 @@ gone() {
 	gone
 }
 
+# bats test_tags=thorough
 @test "User=: another user, but not root" {
 	plugin <<-'END'
 		#!/bin/sh
@@ -143,6 +144,7 @@ nothing_runs() { ! inside pgrep -f evil >/dev/null && ! inside pgrep -x sleep >/
 	bystander_is_well
 }
 
+# bats test_tags=thorough
 @test "it forks as fast as it can" {
 	plugin <<-'END'
 		#!/bin/bash
@@ -162,6 +164,7 @@ nothing_runs() { ! inside pgrep -f evil >/dev/null && ! inside pgrep -x sleep >/
 
 is_void() { [[ $(reason_of 1) == 'the plugin cannot be run: '* ]]; }
 
+# bats test_tags=thorough
 @test "it kills the process that runs it: that is not the slot's fault" {
 	plugin <<-'END'
 		#!/bin/sh

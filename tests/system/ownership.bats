@@ -4,7 +4,6 @@
 # One owner for each address: a second service that comes to it, by a wrong port, is refused by name, and nothing
 # of the first is touched.
 # Long: begun with the first.
-# Thorough: plane tests of claim hold it.
 
 load lib/rig
 
@@ -62,6 +61,7 @@ shop_is_untouched() {
 
 has_no_pin() { run ! inside bash -c "ls -d $pins/$1/tcp*-$2 $pins/$1/udp*-$2 2>/dev/null"; }
 
+# bats test_tags=thorough
 @test "the same address, the same user: refused by name, through all that may happen to either" {
 	misplace blog@1 0.0.0.0:$shop_port
 	inside systemctl restart blog@1
@@ -89,6 +89,7 @@ has_no_pin() { run ! inside bash -c "ls -d $pins/$1/tcp*-$2 $pins/$1/udp*-$2 2>/
 	[[ $(problem_of blog 1) == null ]]
 }
 
+# bats test_tags=thorough
 @test "by hsctl alone, with hsd dead" {
 	misplace blog@1 0.0.0.0:$shop_port
 	inside systemctl kill -s KILL hsd
@@ -113,6 +114,7 @@ has_no_pin() { run ! inside bash -c "ls -d $pins/$1/tcp*-$2 $pins/$1/udp*-$2 2>/
 	wait_for 5 is_ready blog
 }
 
+# bats test_tags=thorough
 @test "forced: the second server finds the address taken, as it would without us" {
 	local address
 	own_service forced $shop_port --no-reuseport
@@ -161,6 +163,7 @@ has_no_pin() { run ! inside bash -c "ls -d $pins/$1/tcp*-$2 $pins/$1/udp*-$2 2>/
 	wait_for 5 is_ready blog
 }
 
+# bats test_tags=thorough
 @test "behind the first, and beside it: nobody is refused" {
 	misplace blog@0 "[::]:$shop_port"
 	misplace blog@1 "[::]:$shop_port"
@@ -175,6 +178,7 @@ has_no_pin() { run ! inside bash -c "ls -d $pins/$1/tcp*-$2 $pins/$1/udp*-$2 2>/
 	wait_for 5 is_ready blog
 }
 
+# bats test_tags=thorough
 @test "a socket unit with the wrong port" {
 	socket_service sock 9704
 	up sock
@@ -200,6 +204,7 @@ udp_service() {
 	END
 }
 
+# bats test_tags=thorough
 @test "datagrams" {
 	udp_service names 9705 %i
 	up names
@@ -219,6 +224,7 @@ udp_service() {
 	down names
 }
 
+# bats test_tags=thorough
 @test "what the first gives up the second gets" {
 	own_service first 9707
 	up first
