@@ -30,7 +30,6 @@ starts() {
 	bystander_watched
 }
 
-# bats test_tags=thorough
 @test "its slots come and go" {
 	starts 0
 	starts 1
@@ -42,6 +41,7 @@ starts() {
 	done
 }
 
+# bats test_tags=thorough
 @test "hsd begins with it" {
 	bystander_unwatched
 	inside systemctl restart hsd
