@@ -35,10 +35,12 @@ is() { [[ "$1" == "$2" ]] || fail "offered: $1"; }
 	is "$(hsctl --list-verbs | sort)" "$(sed -nE 's/^\t\t\.name = "([a-z]+)",$/\1/p' "$top/manager/hsctl/verbs.c" | sort)"
 }
 
-# options: all that there are, "--to required"
+# options: all that there are, "--to=" with a value
 options() {
-	sed -nE 's/^\t\{"([a-z-]+)", (required)?[a-z_]*, NULL, .*/--\1 \2/p' "$top/manager/hsctl/arguments.c" |
-		sed 's/ required/=/; s/ $//'
+	awk -F '"' 'function tell() { if (name != "") print "--" name value; value = "" }
+		/^\t\t\.name = "/ { tell(); name = $2 }
+		/^\t\t\.value = OPTION_VALUE,/ { value = "=" }
+		END { tell() }' "$top/manager/hsctl/options.c"
 }
 
 # takes VERB OPTION: the command itself says so; two hosts at a time are refused behind that, so it does nothing
@@ -75,6 +77,7 @@ takes() {
 	while IFS= read -r line; do
 		[[ $line == *$'\t'?* ]] || fail "not explained: $line" || return 1
 	done < <(for verb in $(hsctl --list-verbs); do hsctl __complete -- "$verb" --; done)
+	(($(options | wc -l) > 40))
 	for option in $(options | grep = | grep -vxE -- '--(slot|to|machine|from)='); do
 		for verb in $(hsctl --list-verbs); do
 			[[ " $(offers "$verb" "$option") " != '  ' ]] || fail "$verb $option" || return 1
