@@ -87,7 +87,8 @@ struct service {
 	int plane_error;	/* why it is NULL, if a host that makes none has looked */
 	struct force *force;	/* bind programs. NULL: not wanted, or see the journal */
 	struct problem problem; /* why it cannot be managed, or what is wrong with its settings */
-	struct problem told;	/* of these the last one that the journal has */
+	/* of these, and of what is wrong with `force`, the last one that the journal has */
+	struct problem told, force_told;
 	struct unsettled unsettled;
 	struct problem unpacking; /* why Decap=yes does not work; empty = it does */
 	struct instance *instances[HS_SLOTS_MAX];
@@ -111,7 +112,7 @@ struct service {
 	sd_event_source *retry_source; /* something of it could not be opened */
 	uint64_t retry_delay;
 	bool unread, lacking; /* its settings; something that it can do without */
-	bool unrouted;	      /* of a front: a host of its settings has no route yet */
+	bool unapplied;	      /* of a front: its settings are to hold as soon as they can */
 	struct hang *hang;
 	struct failover *failover;
 	struct trouble troubles[HS_SLOTS_MAX];

@@ -398,6 +398,22 @@ static void a_device_that_comes_back_is_a_front_again(void **state)
 	engine_end(engine);
 }
 
+/* A machine has booted while one of the hosts is away. */
+static void the_others_serve_while_one_has_no_route(void **state)
+{
+	struct engine *engine = engine_begin(QUICK);
+
+	(void)state;
+	make_device();
+	engine->by_hand = true;
+	engine_leave(engine);
+	engine_configure(QUICK FRONT FIRST "Host=203.0.113.9 slot=1\n");
+	rig_check(service_new(&engine->host, "web", &engine->service) == 0);
+	assert_string_equal(engine->service->problem.text, "");
+	engine_until(engine, taking(engine) == 1);
+	engine_end(engine);
+}
+
 /* As at boot, where hsd may be there before the network is. */
 static void a_host_without_a_route_is_waited_for(void **state)
 {
@@ -563,6 +579,7 @@ int main(void)
 		cmocka_unit_test(one_that_was_drained_is_taken_back),
 		cmocka_unit_test(what_is_done_to_instances_is_refused),
 		cmocka_unit_test(a_device_that_comes_back_is_a_front_again),
+		cmocka_unit_test(the_others_serve_while_one_has_no_route),
 		cmocka_unit_test(a_host_without_a_route_is_waited_for),
 		cmocka_unit_test(an_address_is_routed_here_or_not),
 		cmocka_unit_test(that_there_is_hardly_room_is_told),

@@ -245,8 +245,8 @@ int force_create(const char *service, struct force **ret_force, struct problem *
 		force_free(*ret_force);
 	r = pins_lock(HS_PIN_ROOT, 1, &lock);
 	if (r < 0)
-		return problem_set(problem, r, "cannot lock %s: %s; this needs root", HS_PIN_ROOT,
-				   strerror(-r));
+		return problem_set(problem, r, "cannot lock %s: %s%s", HS_PIN_ROOT, strerror(-r),
+				   r == -EBUSY ? "" : "; this needs root");
 	r = open_pins(folder.text, &force);
 	if (!r && force->ports->build == own_build()) {
 		*ret_force = steal_ptr(&force);

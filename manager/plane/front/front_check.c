@@ -112,6 +112,26 @@ static bool is_there(const struct front *front, const struct config_front *confi
 	       !memcmp(front->shared->hosts[host].ip, config->hosts[host].address.ip, 16);
 }
 
+/* Else the network is not there yet. */
+static bool has_any_route(const struct config_front *config)
+{
+	struct route route;
+
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
+		if (config->hosts[i].given &&
+		    !route_is_lacking(route_ask(config->hosts[i].address.ip, &route)))
+			return true;
+	return false;
+}
+
+/* One that is away as the front is made does not keep the others from serving; one that comes to
+ * them is a mistake more likely. */
+static bool may_lack_route(const struct front *front, const struct config_front *config,
+			   unsigned host)
+{
+	return front ? is_there(front, config, host) : has_any_route(config);
+}
+
 static int check_host(const struct front *front, const struct config_front *config,
 		      const struct device_facts *device, unsigned host, struct problem *problem)
 {
@@ -124,7 +144,7 @@ static int check_host(const struct front *front, const struct config_front *conf
 		return r;
 	front_address_format(ip, text);
 	r = route_ask(ip, &route);
-	if (route_is_lacking(r) && !is_there(front, config, host))
+	if (route_is_lacking(r) && !may_lack_route(front, config, host))
 		return problem_set(problem, -ENETUNREACH,
 				   "there is no route to Host=%s; see ip route get %s; it is tried "
 				   "again",

@@ -139,17 +139,15 @@ static void choose_features(struct service *service)
 
 /* ---- the kernel side ---- */
 
-/* One that is found again each time that it is tried is told once. */
-static void set_problem(struct service *service, const struct problem *problem)
+/* One that is found again each time that it is tried is told once. `told`: the last one. */
+static void tell_once(const struct service *service, int priority, const struct problem *problem,
+		      struct problem *told)
 {
-	struct journal_scope scope = {service->name, -1, LOG_ERR};
+	struct journal_scope scope = {service->name, -1, priority};
 
-	service->problem = *problem;
-	if (!problem->text[0] || !host_has(service->host, HOST_TENDS) ||
-	    !strcmp(service->told.text, problem->text))
-		return;
-	journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem->text);
-	service->told = *problem;
+	if (problem->text[0] && strcmp(told->text, problem->text) != 0)
+		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem->text);
+	*told = *problem;
 }
 
 /* Clients would be without their slots. */
@@ -223,7 +221,7 @@ static bool load_config(struct service *service)
 	/* what is pinned of one that was disabled can be looked at */
 	if (r == -ENOENT && !host_has(service->host, HOST_TENDS))
 		problem.text[0] = '\0';
-	set_problem(service, &problem);
+	service->problem = problem;
 	return !r;
 }
 
@@ -307,11 +305,11 @@ static void open_plane(struct service *service)
 		/* it goes on as it is; settings that cannot be read are the reason, if they are */
 		service->plane = plane_free(service->plane);
 		if (!service->problem.text[0])
-			set_problem(service, &problem);
+			service->problem = problem;
 		return;
 	}
 	if (r < 0)
-		set_problem(service, &problem);
+		service->problem = problem;
 	else
 		tidy_plane(service);
 }
@@ -357,15 +355,15 @@ static void open_front(struct service *service, const struct config *before)
 	r = spread_check_hosts(service, &problem);
 	if (!r)
 		r = plane_front_apply(service->plane, &service->config.front, &problem);
-	/* else it serves with the settings before */
-	service->lacking |= r == -EBUSY;
-	service->unrouted = r == -ENETUNREACH;
+	/* it serves with the settings before, until a lock is free, another program has left the
+	 * device, or there is a route */
+	service->unapplied = r == -EBUSY || r == -ENETUNREACH;
 	if (r >= 0) {
 		service->moves.hosts |= moves.hosts;
 		service->moves.took |= moves.took;
 		return;
 	}
-	set_problem(service, &problem);
+	service->problem = problem;
 	keep_front(service, before);
 }
 
@@ -374,8 +372,8 @@ static void open_front(struct service *service, const struct config *before)
 static void open_force(struct service *service)
 {
 	struct intake_facts facts = {.wanted = service->config.intake};
-	struct journal_scope scope = {service->name, -1, LOG_WARNING};
 	struct problem problem = {0};
+	int r = 0;
 
 	if (!host_has(service->host, HOST_MAKES)) {
 		(void)force_open(service->name, &service->force);
@@ -383,10 +381,11 @@ static void open_force(struct service *service)
 	}
 	if (!service->plane || !intake_needs_force(&facts))
 		return;
-	if (!service->force && force_create(service->name, &service->force, &problem) < 0) {
-		journal_log(JOURNAL_PROBLEM, &scope, "%s: %s", service->name, problem.text);
+	if (!service->force)
+		r = force_create(service->name, &service->force, &problem);
+	tell_once(service, LOG_WARNING, &problem, &service->force_told);
+	if (r < 0)
 		return;
-	}
 	force_set_service(service->force, plane_id(service->plane));
 	force_set_ports(service->force, service->config.ports, service->config.n_ports);
 }
@@ -406,7 +405,7 @@ static void load(struct service *service)
 	struct config before = service->config;
 	bool good = load_config(service);
 
-	service->unrouted = false;
+	service->unapplied = false;
 	choose_features(service);
 	open_plane(service);
 	if (service->plane)
@@ -419,8 +418,8 @@ static void load(struct service *service)
 		open_force(service);
 	if (good && service->plane && host_has(service->host, HOST_MAKES))
 		plane_set_flow(service->plane, &service->config);
-	if (!service->problem.text[0])
-		service->told.text[0] = '\0';
+	if (host_has(service->host, HOST_TENDS))
+		tell_once(service, LOG_ERR, &service->problem, &service->told);
 }
 
 static int set_slots(struct service *service, unsigned n)
@@ -441,7 +440,7 @@ static int set_slots(struct service *service, unsigned n)
 static bool is_complete(const struct service *service)
 {
 	return service_is_open(service) && !lacks_force(service) && !service->unread &&
-	       !service->unrouted && service->n_slots == service->config.slots;
+	       !service->unapplied && service->n_slots == service->config.slots;
 }
 
 static bool is_current(const struct service *service)
@@ -534,8 +533,6 @@ void service_reload(struct service *service)
 	take_effect(service);
 	replay_follow(service);
 	spread_settle(service, &before);
-	/* a slot that was not well, and that nobody asks any more, has its clients again */
-	spread_follow(service);
 }
 
 int service_new(const struct host *host, const char *name, struct service **ret_service)
