@@ -394,7 +394,7 @@ enum gate_answer change_set_canary(struct plane *plane, const struct canary_requ
 			    r == -EBUSY ? "another process is at it, or was stopped while it was; "
 					  "try again"
 					: strerror(-r));
-		return GATE_BUSY;
+		return r == -EBUSY ? GATE_BUSY : GATE_NOT_READY;
 	}
 	describe_canary(plane, slot, request, ret_message);
 	log_word(JOURNAL_CANARY, plane, request->share ? (int)slot : -1, request->by, ret_message);

@@ -128,7 +128,8 @@ static void tell(const struct replay_run *run, bool late)
 			    service->name, run->send.n, run->datagrams);
 }
 
-/* The table is written while the rules are there still: nothing falls between. */
+/* The table is written while the rules are there still: nothing falls between, unless it has to
+ * wait for its lock. */
 static void finish(struct replay_run *run, bool late)
 {
 	struct replay *replay = run->replay;

@@ -479,7 +479,7 @@ static int try_to_hold(void *userdata, enum later_try try)
 	if (try == LATER_DROP || !service->hold_due)
 		return 0;
 	r = write_due(service, &problem);
-	if (r < 0 && r != -EBUSY)
+	if (r < 0 && (r != -EBUSY || try == LATER_LAST))
 		tell_refused(service, &problem);
 	return r;
 }

@@ -69,9 +69,9 @@ int spread_hold(struct service *service, unsigned slot, bool held, struct proble
 void spread_describe(const struct service *service, const char *what,
 		     const struct table_outcome *outcome, struct problem *ret_message);
 
-/* What moving heavy buckets would do, or does, by what buckets got since the last time. The caller
- * owns the answer. */
 /* As spread_ahead(), before spread_rebalance(). */
 bool spread_rebalance_ahead(struct service *service, spread_go_fn *go, void *userdata);
+/* What moving heavy buckets would do, or does, by what buckets got since the last time. The caller
+ * owns the answer. */
 int spread_rebalance(struct service *service, bool dry_run, const struct journal_actor *actor,
 		     json_object **ret_answer, struct problem *ret_refusal);

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 
 #include "plane/preview/reach.h"
+#include "service/later.h"
 #include "service/rules.h"
 #include "service/watch/hang.h"
 #include "util/clock.h"
@@ -142,8 +143,14 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)usec;
 	if (tasting->locked) {
-		tasting->begun = now_usec();
+		bool last = now_usec() - tasting->begun >= LATER_PATIENCE;
+
 		taste_all(tasting);
+		if (!tasting->locked)
+			tasting->begun = now_usec();
+		/* clients are not to wait for a process that was stopped while it had the lock */
+		else if (last)
+			tasting->locked = false;
 	}
 	if (!tasting->locked)
 		note_given(tasting);

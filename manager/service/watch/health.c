@@ -69,8 +69,9 @@ struct checked_slot {
 struct health_watch {
 	struct service *service;
 	sd_event_source *timer;
-	bool begun; /* they can be sent where they belong; */
-	bool ruled; /* selectors look for rules, for that */
+	bool begun;	 /* they can be sent where they belong; */
+	bool ruled;	 /* selectors look for rules, for that */
+	int rules_error; /* why they do not; 0 = they do, or were not asked to */
 	bool has_noted;
 	uint32_t noted; /* who is not well, in the kernel: as a bit mask */
 	struct config_health used;
@@ -528,7 +529,8 @@ static void begin_or_end(struct health_watch *watch, bool wanted)
 	if (wanted && plane_is_front(service->plane)) {
 		watch->begun = true;
 	} else if (wanted) {
-		watch->ruled = !rules_begin(service);
+		watch->rules_error = rules_begin(service);
+		watch->ruled = !watch->rules_error;
 		watch->begun = watch->ruled;
 	} else {
 		prober_end(service->host->prober, service->plane);
@@ -553,7 +555,9 @@ static void look(struct health_watch *watch)
 		look_at(&watch->slots[i], now);
 	set_timer(watch);
 	if (asks_anything(watch) && !watch->begun)
-		set_due(watch, now + LOCKED_USEC);
+		set_due(watch,
+			now + (watch->rules_error == -EBUSY ? LOCKED_USEC
+							    : settings(watch)->interval_usec));
 }
 
 static int on_due(sd_event_source *source, uint64_t usec, void *userdata)

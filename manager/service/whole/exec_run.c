@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "plane/plane_front.h"
 #include "plane/preview/exec.h"
 #include "service/change/smoke.h"
 #include "service/later.h"
@@ -271,7 +272,9 @@ void exec_run_start(struct service *service, unsigned slot, struct request *requ
 
 /* ---- the end ---- */
 
+/* With hundreds of services most have none, and to look for that is one load. */
 void exec_run_sweep(struct service *service)
 {
-	rules_sweep(service);
+	if (service->plane && (plane_is_front(service->plane) || plane_has_preview(service->plane)))
+		rules_sweep(service);
 }
