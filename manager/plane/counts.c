@@ -388,8 +388,14 @@ static int add_listed(const struct plane *plane, uint32_t queued[HS_PLACES_MAX])
 	struct listener **listeners = plane_listeners(plane, &n);
 	int r = 0;
 
-	if (snapshot_is_shared())
-		return add_shared(plane, queued);
+	if (snapshot_is_shared()) {
+		r = add_shared(plane, queued);
+		if (r != -EOVERFLOW)
+			return r;
+		/* of all sockets there are too many: those of the service alone */
+		memset(queued, 0, HS_PLACES_MAX * sizeof(*queued));
+		r = 0;
+	}
 	for (size_t i = 0; !r && i < n; i++)
 		if (listener_is_first_there(listeners, i))
 			r = add_listed_there(plane, listeners[i], queued);

@@ -150,6 +150,8 @@ int owners_give_park(struct plane *plane, uid_t uid)
 	for (size_t i = 0; r >= 0 && i < n_listeners; i++) {
 		_cleanup_(freep) struct listening_socket *sockets = NULL;
 
+		if (!listener_is_first_there(listeners, i))
+			continue;
 		r = served_listed(plane, &listeners[i]->netns, false, &sockets, &n);
 		for (size_t k = 0; r >= 0 && k < n; k++) {
 			r = give_parked(plane, &sockets[k], uid);

@@ -61,7 +61,8 @@ static int list_likely(const struct scan_among *among, const char *cgroup,
 		.addresses = among->addresses, .n_addresses = among->n_addresses, .cgroups = ids};
 	int r = cgroup_ids(cgroup, ids, CGROUPS_MAX, &wanted.n_cgroups);
 
-	if (r < 0)
+	/* with more of them: those that are there, and that it may not be all is told anyway */
+	if (r < 0 && r != -E2BIG)
 		return r;
 	add_givers(cgroup, ids, &wanted.n_cgroups);
 	r = diag_listening_wanted(netns, true, &wanted, ret_sockets, ret_n);

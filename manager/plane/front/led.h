@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Led connections (bpf/front/hs_led.h): those that this machine begins to a front's address, and
- *that come to one host by the path that clients' packets take. For probes; for `hsctl exec` see
+ * that come to one host by the path that clients' packets take. For probes; for `hsctl exec` see
  * plane/front/led_exec.h.
  *
  * The programs are on the devices that lead to hosts, and stay there when we end. An owner makes
