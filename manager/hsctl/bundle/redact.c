@@ -22,9 +22,7 @@
 
 void redact_done(struct redact *redact)
 {
-	free(redact->addresses);
-	redact->addresses = NULL;
-	redact->n_known = 0;
+	redact_forget(redact);
 }
 
 /* What lines leave to those behind them. */

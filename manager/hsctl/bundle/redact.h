@@ -18,7 +18,7 @@ struct redact {
 	unsigned n_environment, n_secrets, n_addresses;
 	/* the same address has the same number everywhere, so that what belongs together can still
 	 * be seen */
-	char (*addresses)[INET6_ADDRSTRLEN];
+	void *known;
 	size_t n_known;
 };
 

@@ -2,6 +2,7 @@
 #include "hsctl/bundle/redact_address.h"
 
 #include <ctype.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,8 @@
 
 /* Fingerprints of keys have more than an address with a time before it or a port behind it has. */
 #define GROUPS_MAX 13
+/* Nobody escapes what is escaped more often than this. */
+#define ESCAPED_MAX 16
 
 static bool is_digit(char c)
 {
@@ -105,7 +108,8 @@ static size_t read_escape(const char *p, char *ret_c)
 	size_t skip = 1;
 
 	if (*p == '%') {
-		while (!strncmp(p + skip, "25", 2) && read_number(p, skip + 2, 2, &ignored))
+		while (skip < ESCAPED_MAX && !strncmp(p + skip, "25", 2) &&
+		       read_number(p, skip + 2, 2, &ignored))
 			skip += 2;
 		return read_number(p, skip, 2, ret_c);
 	}
@@ -229,8 +233,10 @@ static bool read_part(const char *text, const struct run *run, char ret_address[
 /* Whether there is one in the run, which is cut to it, or all that there is to be hidden. */
 static bool find_ipv6(const char *text, struct run *run, char ret_address[INET6_ADDRSTRLEN])
 {
-	size_t dotted =
-		begins_number(text, run->last) ? read_dotted(text + run->last, ret_address) : 0;
+	/* where no colon is before it is none of IPv6, and was looked at already */
+	size_t dotted = run->last > run->start && begins_number(text, run->last)
+				? read_dotted(text + run->last, ret_address)
+				: 0;
 	bool glued;
 
 	if (dotted && read_ipv6(text + run->start, run->last + dotted - run->start, ret_address)) {
@@ -263,20 +269,38 @@ static bool is_common(const struct redact *redact, const char *address)
 	return !strncmp(address, "127.", 4);
 }
 
+/* An address that was hidden; all of them are a tree of tsearch(3). */
+struct known {
+	char address[INET6_ADDRSTRLEN];
+	size_t number;
+};
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(((const struct known *)a)->address, ((const struct known *)b)->address);
+}
+
+void redact_forget(struct redact *redact)
+{
+	tdestroy(redact->known, free);
+	redact->known = NULL;
+	redact->n_known = 0;
+}
+
 /* From 1; 0 without memory. */
 static size_t number_of(struct redact *redact, const char *address)
 {
-	void *grown;
+	struct known *known = calloc(1, sizeof(*known)), **node;
 
-	for (size_t i = 0; i < redact->n_known; i++)
-		if (!strcmp(redact->addresses[i], address))
-			return i + 1;
-	grown = realloc(redact->addresses, (redact->n_known + 1) * sizeof(*redact->addresses));
-	if (!grown)
+	if (!known)
 		return 0;
-	redact->addresses = grown;
-	strcpy(redact->addresses[redact->n_known], address);
-	return ++redact->n_known;
+	strcpy(known->address, address);
+	node = tsearch(known, &redact->known, compare);
+	if (node && *node == known)
+		known->number = ++redact->n_known;
+	else
+		free(known);
+	return node ? (*node)->number : 0;
 }
 
 /* What is being read, and where it goes. */

@@ -10,3 +10,5 @@
 /* Writes the line with numbers instead of addresses, but for those that every machine has and
  * `own`. Without memory nothing is written. */
 void redact_addresses(struct redact *redact, const char *line, FILE *out);
+/* The numbers of all addresses. */
+void redact_forget(struct redact *redact);

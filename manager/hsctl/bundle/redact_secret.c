@@ -335,10 +335,13 @@ static size_t take_userinfo(struct scan *scan, const char *text)
 static size_t take_pair(struct scan *scan, const char *text, const char *user)
 {
 	struct value value = {.text = user, .quote = quote_at(user)};
-	const char *end = end_of_value(&value);
-	const char *colon = memchr(user, ':', (size_t)(end - user));
+	/* first, and not to the end of a line that has as many options as it has letters */
+	const char *colon = memchr(user, ':', strnlen(user, USERINFO_MAX)), *end;
 
-	if (!colon || colon + value.quote + 1 >= end || !strncmp(colon, "://", 3))
+	if (!colon || !strncmp(colon, "://", 3))
+		return 0;
+	end = end_of_value(&value);
+	if (colon + value.quote + 1 >= end)
 		return 0;
 	carry(scan, end, !value.quote);
 	hide(scan, text, &(struct value) {.text = colon + 1}, end);

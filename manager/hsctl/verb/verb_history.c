@@ -156,7 +156,7 @@ int verb_history(const struct arguments *arguments)
 		return elsewhere_run(arguments);
 	if (verb_since(arguments, &query.since_sec))
 		return EXIT_USAGE;
-	if (query.since_sec)
+	if (arguments->texts[TEXT_SINCE])
 		query.lines = 0;
 	if (arguments->options & OPTION_LINES)
 		query.lines = arguments->lines;
