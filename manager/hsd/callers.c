@@ -3,6 +3,7 @@
 
 #include <grp.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <systemd/sd-login.h>
 #include <time.h>
 
@@ -29,7 +30,7 @@
 #define NAME_SIZE  32
 /* What the bus has to do for each, also where we have next to nothing to do. Microseconds. */
 #define COST_MIN	 UINT64_C(200)
-#define SUBUIDS_SIZE_MAX (256 * 1024)
+#define SUBUIDS_SIZE_MAX (4U << 20)
 
 struct caller {
 	struct callers *callers;
@@ -57,6 +58,8 @@ struct callers {
 	uint64_t clock;
 	struct caller callers[CALLERS_MAX];
 	struct quotas quotas;
+	char *subuids; /* the text of /etc/subuid, NULL: there is none; and the file it was */
+	struct stat subuids_file;
 	struct quota_user *charged;	    /* whose call is being carried out */
 	const struct journal_actor *acting; /* see callers_begin() */
 	uint64_t begun_usec;
@@ -214,14 +217,34 @@ static uid_t login_of(pid_t pid, uid_t otherwise)
 	return parse_unsigned(text, 0, UINT32_MAX - 1, &uid) < 0 ? otherwise : (uid_t)uid;
 }
 
-/* From the file, for the reason above. */
-static uid_t payer_of(uid_t uid)
+static bool is_same_file(const struct stat *a, const struct stat *b)
 {
-	_cleanup_(freep) char *subuids = NULL;
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
 
-	if (!uid || file_read("/etc/subuid", SUBUIDS_SIZE_MAX, &subuids) < 0)
-		return uid;
-	return quota_payer(subuids, uid);
+/* From the file, for the reason above; it may be long, and who connects anew is not to have it read
+ * each time. */
+static const char *subuids(struct callers *callers)
+{
+	struct stat file = {0};
+
+	(void)stat("/etc/subuid", &file);
+	if (is_same_file(&file, &callers->subuids_file))
+		return callers->subuids;
+	free(callers->subuids);
+	callers->subuids = NULL;
+	if (file.st_ino)
+		(void)file_read("/etc/subuid", SUBUIDS_SIZE_MAX, &callers->subuids);
+	callers->subuids_file = file;
+	return callers->subuids;
+}
+
+static uid_t payer_of(struct callers *callers, uid_t uid)
+{
+	const char *text = uid ? subuids(callers) : NULL;
+
+	return text ? quota_payer(text, uid) : uid;
 }
 
 static void read_unit(pid_t pid, struct caller *caller)
@@ -266,7 +289,7 @@ static int read_credentials(sd_bus_message *m, struct caller *caller)
 	if (r < 0 || !has_uid)
 		return r < 0 ? r : -ENODATA;
 	caller->login = login_of((pid_t)pid, caller->uid);
-	caller->payer = payer_of(caller->uid);
+	caller->payer = payer_of(caller->callers, caller->uid);
 	read_unit((pid_t)pid, caller);
 	return 0;
 }
@@ -487,7 +510,7 @@ void callers_begin(struct callers *callers, uid_t uid, const struct journal_acto
 {
 	settle(callers);
 	callers->acting = by;
-	callers->charged = quotas_user(&callers->quotas, payer_of(uid), now_usec());
+	callers->charged = quotas_user(&callers->quotas, payer_of(callers, uid), now_usec());
 	callers->begun_usec = own_usec();
 }
 
@@ -537,6 +560,7 @@ struct callers *callers_free(struct callers *callers)
 {
 	if (!callers)
 		return NULL;
+	free(callers->subuids);
 	sd_event_source_disable_unref(callers->post);
 	sd_bus_slot_unref(callers->filter);
 	for (size_t i = 0; i < CALLERS_MAX; i++)
