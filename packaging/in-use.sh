@@ -13,7 +13,7 @@ in_use() {
 }
 
 services_in_use() {
-	for file in /etc/systemd/system/*@.service.d/zz-hotstandby.conf; do
+	for file in "${sysconfdir:-/etc}"/systemd/system/*@.service.d/zz-hotstandby.conf; do
 		[ -e "$file" ] || continue
 		file=${file%.d/*}
 		printf '%s\n' "${file##*/}"
@@ -22,9 +22,9 @@ services_in_use() {
 
 # A front has no unit: it is in the settings, or pinned and at work, or both.
 fronts_in_use() {
-	for file in /etc/hotstandby/*.conf; do
-		# what is masked is a link to /dev/null
-		[ -f "$file" ] && grep -qs '^[[:space:]]*\[Front\]' "$file" "$file".d/*.conf || continue
+	for file in "${sysconfdir:-/etc}"/hotstandby/*.conf; do
+		# what is masked is a link to /dev/null; [Front] without an address is of a host
+		[ -f "$file" ] && grep -qsE '^[[:space:]]*Address[[:space:]]*=' "$file" "$file".d/*.conf || continue
 		file=${file##*/}
 		printf '%s\n' "${file%.conf}"
 	done

@@ -85,7 +85,7 @@ static __always_inline __u32 places_by_table(struct sk_reuseport_md *md, struct 
 	return places;
 }
 
-/* Under HS_POLICY_HASH without a table. */
+/* Under HS_POLICY_HASH without a table. By itself, so that the verifier looks at it once. */
 __noinline int hs_hashed(__u64 key, __u32 hash)
 {
 	__u32 zero = 0;
@@ -94,7 +94,7 @@ __noinline int hs_hashed(__u64 key, __u32 hash)
 	return shards ? (int)hs_hash_slot(key, hash, hs_ready_slots(shards)) : HS_SLOT_NONE;
 }
 
-/* Where the word wants the flow. `shards` is read under HS_POLICY_HASH without a table only. */
+/* Where the word wants the flow. What hs_wanted_slot() would read of `shards` hs_hashed() does. */
 static __always_inline __u32 hs_places(struct sk_reuseport_md *md, struct bpf_sock *moving,
 				       const struct hs_control *control, __u64 word,
 				       struct hs_flow *flow, const struct hs_shards *shards,
