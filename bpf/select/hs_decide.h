@@ -160,24 +160,25 @@ HS_PURE int hs_in_canary(__u64 word, __u64 key, const struct hs_flow *flow)
 	       (hs_mix(~key, hash) & 0xffff) < hs_word_share(word);
 }
 
-/*
- * The slot that the word wants for this flow: a number below HS_SLOTS_MAX, or HS_SLOT_NONE. Whether
- * it has a live socket is the caller's to find out. `shards` is read under HS_POLICY_HASH only.
- */
-HS_PURE __u32 hs_wanted_slot(__u64 word, __u64 key, const struct hs_flow *flow,
-			     const struct hs_shards *shards)
+/* The slot that the word alone wants for this flow, all policies but HS_POLICY_HASH: a number below
+ * HS_SLOTS_MAX, or HS_SLOT_NONE. Whether it has a live socket is the caller's to find out. */
+HS_PURE __u32 hs_word_slot(__u64 word, __u64 key, const struct hs_flow *flow)
 {
 	__u32 slot;
 
-	switch (hs_word_policy(word)) {
-	case HS_POLICY_PARITY:
+	if (hs_word_policy(word) == HS_POLICY_PARITY)
 		return flow->sport & 1;
-	case HS_POLICY_HASH:
-		return hs_hash_slot(key, flow->hash, hs_ready_slots(shards));
-	default:
-		slot = hs_in_canary(word, key, flow) ? hs_word_canary(word) : hs_word_active(word);
-		return slot < HS_SLOTS_MAX ? slot : HS_SLOT_NONE;
-	}
+	slot = hs_in_canary(word, key, flow) ? hs_word_canary(word) : hs_word_active(word);
+	return slot < HS_SLOTS_MAX ? slot : HS_SLOT_NONE;
+}
+
+/* The same under any policy, without a table. `shards` is read under HS_POLICY_HASH only. */
+HS_PURE __u32 hs_wanted_slot(__u64 word, __u64 key, const struct hs_flow *flow,
+			     const struct hs_shards *shards)
+{
+	return hs_word_policy(word) == HS_POLICY_HASH
+		       ? hs_hash_slot(key, flow->hash, hs_ready_slots(shards))
+		       : hs_word_slot(word, key, flow);
 }
 
 /* Where a flow goes when every slot before was dead: the active one, then the lowest ready one.

@@ -15,12 +15,14 @@ int hs_hashed(__u64 key, __u32 hash);
 static __always_inline int client_of(struct sk_reuseport_md *md, struct bpf_sock *moving,
 				     struct hs_client *client)
 {
-	struct hs_preview_key ends;
 	__be64 ipv6[2];
 	__be32 ipv4;
 
 	if (moving) {
-		hs_socket_ends(moving, &ends);
+		struct hs_preview_key ends = {};
+
+		if (hs_ends(md, &ends))
+			return -1;
 		*client = hs_client_of(ends.source);
 	} else if (md->eth_protocol == bpf_htons(ETH_P_IP)) {
 		if (bpf_skb_load_bytes_relative(md, 12, &ipv4, sizeof(ipv4), BPF_HDR_START_NET))
@@ -94,11 +96,10 @@ __noinline int hs_hashed(__u64 key, __u32 hash)
 	return shards ? (int)hs_hash_slot(key, hash, hs_ready_slots(shards)) : HS_SLOT_NONE;
 }
 
-/* Where the word wants the flow. What hs_wanted_slot() would read of `shards` hs_hashed() does. */
+/* Where the word wants the flow. */
 static __always_inline __u32 hs_places(struct sk_reuseport_md *md, struct bpf_sock *moving,
 				       const struct hs_control *control, __u64 word,
-				       struct hs_flow *flow, const struct hs_shards *shards,
-				       int recall)
+				       struct hs_flow *flow, int recall)
 {
 	__u32 places;
 
@@ -110,5 +111,5 @@ static __always_inline __u32 hs_places(struct sk_reuseport_md *md, struct bpf_so
 	}
 	if (control->canary_mode && hs_word_share(word))
 		classify(md, flow);
-	return HS_PLACES(hs_wanted_slot(word, control->hash_key, flow, shards), HS_SLOT_NONE);
+	return HS_PLACES(hs_word_slot(word, control->hash_key, flow), HS_SLOT_NONE);
 }

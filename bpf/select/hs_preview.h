@@ -19,6 +19,7 @@
  */
 #define HS_SLOT_REFUSED 0xfe
 
+int hs_ends(struct sk_reuseport_md *md, struct hs_preview_key *key);
 __u64 hs_classify(struct sk_reuseport_md *md);
 int hs_follow_rule(struct sk_reuseport_md *md, __u32 hash, int marked);
 
@@ -71,10 +72,14 @@ static __always_inline int hs_packet_ports(struct sk_reuseport_md *md, struct hs
 	return 0;
 }
 
-/* The whole key. 0 when the connection's ends are known. */
-static __always_inline int hs_ends(struct sk_reuseport_md *md, struct bpf_sock *moving,
-				   struct hs_preview_key *key)
+/* The whole key. 0 when the connection's ends are known. By itself: the verifier looks at it once,
+ * and each time that it rewrites an instruction it copies what it knows of all of them. */
+__noinline int hs_ends(struct sk_reuseport_md *md, struct hs_preview_key *key)
 {
+	struct bpf_sock *moving = md ? md->migrating_sk : NULL;
+
+	if (!md || !key)
+		return -1;
 	if (moving) {
 		hs_socket_ends(moving, key);
 		/* volatile: the verifier knows this field by its offset in one load */
@@ -104,12 +109,12 @@ static __always_inline int hs_is_marked(__u32 service_id, __u16 sport)
 }
 
 static __always_inline struct hs_preview_rule *hs_preview_rule(struct sk_reuseport_md *md,
-							       struct bpf_sock *moving, int marked)
+							       int marked)
 {
 	struct hs_preview_key key = {};
 	struct hs_preview_rule *rule;
 
-	if (hs_ends(md, moving, &key))
+	if (hs_ends(md, &key))
 		return NULL;
 	rule = bpf_map_lookup_elem(&hs_preview, &key);
 	if (rule || !marked)
@@ -128,7 +133,7 @@ __noinline __u64 hs_classify(struct sk_reuseport_md *md)
 	struct hs_preview_key key = {};
 	struct hs_flow flow = {};
 
-	if (!md || !control || hs_ends(md, md->migrating_sk, &key))
+	if (!md || !control || hs_ends(md, &key))
 		return HS_CLASS_LEFT_OUT; /* an address that cannot be read */
 	hs_classify_client(control, key.source, &flow);
 	return flow.client | (flow.left_out ? HS_CLASS_LEFT_OUT : 0) |
@@ -154,7 +159,7 @@ __noinline int hs_follow_rule(struct sk_reuseport_md *md, __u32 hash, int marked
 
 	if (!md || !service)
 		return HS_SLOT_NONE;
-	rule = hs_preview_rule(md, md->migrating_sk, marked);
+	rule = hs_preview_rule(md, marked);
 	if (!rule)
 		return HS_SLOT_NONE;
 	slot = rule->slot;

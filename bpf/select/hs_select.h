@@ -10,11 +10,12 @@
 
 #include "hs_service.h"
 
-int hs_pick(__u64 bits, __u32 hash);
 int hs_next(__u64 word, __u32 ready);
+int hs_try_some(struct sk_reuseport_md *md, __u32 slot, __u64 bits, __u32 from);
 int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash);
 int hs_try_aside(struct sk_reuseport_md *md, __u32 slot);
 int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 places, __u32 hash);
+int hs_fall(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 choice, __u64 word);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -39,15 +40,35 @@ static __always_inline int try_shard(struct sk_reuseport_md *md, __u32 slot, __u
 }
 
 /* Scalars in, a scalar out: the verifier looks at such a function once, and not in every round of
- * the loops that call it, which is most of what loading this program would take. */
-__noinline int hs_pick(__u64 bits, __u32 hash)
-{
-	return hs_pick_shard(bits, hash);
-}
-
+ * the loop that calls it. */
 __noinline int hs_next(__u64 word, __u32 ready)
 {
 	return hs_next_slot(word, ready);
+}
+
+/* The verifier goes through every round of a loop, and that is most of what loading a selector
+ * takes. So sockets are tried by eights: it goes through eight and eight rounds instead of 64. */
+#define TRIED_AT_ONCE 8
+#define TRY_SELECTED  (-1)
+
+/* Tries those of the slot's sockets `from` and the seven behind it (behind the last comes the
+ * first) whose bit is set. Returns how many of them were gone, or TRY_SELECTED. */
+__noinline int hs_try_some(struct sk_reuseport_md *md, __u32 slot, __u64 bits, __u32 from)
+{
+	int gone = 0;
+
+	if (!md || slot >= HS_PLACES_MAX)
+		return 0;
+	for (__u32 i = 0; i < TRIED_AT_ONCE; i++) {
+		__u32 shard = (from + i) & (HS_SHARDS_MAX - 1);
+
+		if (!(bits >> shard & 1))
+			continue;
+		if (!try_shard(md, slot, shard))
+			return TRY_SELECTED;
+		gone++;
+	}
+	return gone;
 }
 
 /* Tries all sockets of one slot, beginning with the one that the flow's hash names. An entry may be
@@ -56,22 +77,22 @@ __noinline int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash)
 {
 	struct hs_counters *counters = counters_of(slot);
 	struct hs_shards *shards;
-	__u32 zero = 0;
+	__u32 zero = 0, from;
 	__u64 bits;
+	int gone;
 
 	shards = bpf_map_lookup_elem(&hs_shards, &zero);
 	if (!md || !counters || !shards || slot >= HS_PLACES_MAX)
 		return -1;
 	bits = shards->live[slot];
-	for (int i = 0; i < HS_SHARDS_MAX; i++) {
-		__u32 shard = hs_pick(bits, hash);
-
-		if (shard >= HS_SHARDS_MAX)
-			return -1;
-		if (!try_shard(md, slot, shard))
+	if (!bits)
+		return -1;
+	from = hs_pick_shard(bits, hash);
+	for (__u32 i = 0; i < HS_SHARDS_MAX; i += TRIED_AT_ONCE) {
+		gone = hs_try_some(md, slot, bits, from + i);
+		if (gone == TRY_SELECTED)
 			return 0;
-		hs_count(counters->select_failed);
-		bits &= ~(1ULL << shard);
+		__sync_fetch_and_add(&counters->select_failed, (__u32)gone);
 	}
 	return -1;
 }
@@ -81,18 +102,21 @@ __noinline int hs_try_aside(struct sk_reuseport_md *md, __u32 slot)
 {
 	if (!md || slot >= HS_SLOTS_MAX)
 		return -1;
-	for (__u32 shard = 0; shard < HS_SHARDS_MAX; shard++)
-		if (!try_shard(md, slot, shard))
+	for (__u32 i = 0; i < HS_SHARDS_MAX; i += TRIED_AT_ONCE)
+		if (hs_try_some(md, slot, ~0ULL, i) == TRY_SELECTED)
 			return 0;
 	return -1;
 }
 
-/* Whose turn it is behind slot number `tried`: the second place of a bucket, then as hs_next(). */
-static __always_inline __u32 after(__u64 word, __u32 ready, __u32 second, int tried)
+/* A slot that is `ready` is tried once. 0 when a socket of it was selected. */
+static __always_inline int try_ready(struct sk_reuseport_md *md, __u32 slot, __u32 hash,
+				     __u32 *ready)
 {
-	if (!tried && second < HS_SLOTS_MAX && ready & (1U << second))
-		return second;
-	return hs_next(word, ready);
+	barrier_var(slot);
+	if (slot >= HS_SLOTS_MAX || !(*ready & (1U << slot)))
+		return -1;
+	*ready &= ~(1U << slot);
+	return hs_try_slot(md, slot, hash);
 }
 
 /* What is left when the wanted slot's chosen socket is gone: its other sockets, then those of the
@@ -106,15 +130,15 @@ __noinline int hs_fall_through(struct sk_reuseport_md *md, __u64 word, __u32 pla
 	if (!md || !shards)
 		return HS_SLOT_NONE;
 	ready = hs_ready_slots(shards);
-	for (int i = 0; i <= HS_SLOTS_MAX; i++) {
-		if (slot < HS_SLOTS_MAX) {
-			if (!hs_try_slot(md, slot, hash))
-				return slot;
-			ready &= ~(1U << slot);
-		}
-		if (!ready)
-			break;
-		slot = after(word, ready, second, i);
+	if (!try_ready(md, slot, hash, &ready))
+		return slot;
+	if (!try_ready(md, second, hash, &ready))
+		return second;
+	for (int i = 0; i < HS_SLOTS_MAX && ready; i++) {
+		slot = (__u32)hs_next(word, ready) % HS_SLOTS_MAX;
+		ready &= ~(1U << slot);
+		if (!hs_try_slot(md, slot, hash))
+			return slot;
 	}
 	return hs_try_slot(md, HS_SLOT_PARK, hash) ? HS_SLOT_NONE : HS_SLOT_PARK;
 }
@@ -145,4 +169,29 @@ static __always_inline void tell_fall(struct hs_shards *shards, const struct hs_
 	 * who wait in the park are seen there */
 	else if (wanted < HS_SLOTS_MAX && got < HS_SLOTS_MAX && shards->live[wanted])
 		event(word, flow, HS_EVENT_FELL_THROUGH, wanted, got);
+}
+
+/* Whether such a fall has been told, and another need not be: each selector has its own answer. */
+static __always_inline int is_told(void);
+
+/* The socket that was wanted is gone: what comes of a choice of none. It is the caller of all who
+ * asks for this, not who finds it out: each frame of the stack that lies between takes 32 bytes of
+ * its 512 at least, and many kernels round them up to multiples of that. */
+__noinline int hs_fall(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 choice,
+		       __u64 word)
+{
+	struct hs_flow flow = {.hash = hash, .sport = (__u16)sport};
+	__u32 zero = 0, places = choice >> 8, wanted = places & 0xff, got;
+	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
+
+	if (!md || !shards)
+		return (int)choice;
+	barrier_var(wanted);
+	got = hs_fall_through(md, word, places, hash);
+	if (got != wanted) {
+		count_fall(got);
+		if (!is_told())
+			tell_fall(shards, &flow, word, wanted, got);
+	}
+	return (int)HS_CHOICE(got, places & 0xffff);
 }

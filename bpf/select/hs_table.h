@@ -9,6 +9,7 @@
 #include "hs_spread.h"
 
 int hs_pinned_slot(__u32 copy, __u64 high, __u64 low);
+int hs_by_copy(__u64 word, __u64 high, __u64 low, __u32 sport);
 int hs_places_again(__u64 high, __u64 low, __u32 sport);
 
 struct hs_table_map {
@@ -35,8 +36,10 @@ struct {
 	__type(value, __u8);
 } hs_pinned SEC(".maps");
 
-/* So often at the most: who changes the word all the time cannot hold up a packet. */
-#define TABLE_READS_MAX 4
+/* So often at the most: who changes the word all the time cannot hold up a packet. Not a few: where
+ * a virtual machine's memory is first touched, its host may stop the CPU in look after look, for
+ * longer than a change takes (seen: four in a row at the beginning of a storm of changes). */
+#define TABLE_READS_MAX 32
 
 static __always_inline struct hs_table *the_table(void)
 {
@@ -108,25 +111,34 @@ static __always_inline __u32 by_copy(struct hs_table *table, __u64 word,
 	return slot < HS_SLOTS_MAX ? HS_PLACES(slot, places & 0xff) : places;
 }
 
+/* The same, by itself: the verifier looks at it once, and not in every round of a loop. */
+__noinline int hs_by_copy(__u64 word, __u64 high, __u64 low, __u32 sport)
+{
+	const struct hs_client client = {.high = high, .low = low};
+	struct hs_table *table = the_table();
+	__u32 index;
+
+	return table ? (int)by_copy(table, word, &client, sport, &index)
+		     : (int)HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE);
+}
+
 /* As the copy says that holds, by the word as it is now: who has looked already, and found that it
  * had changed meanwhile, looks again. */
 __noinline int hs_places_again(__u64 high, __u64 low, __u32 sport)
 {
-	const struct hs_client client = {.high = high, .low = low};
-	__u32 places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE), index;
+	int places = HS_PLACES(HS_SLOT_NONE, HS_SLOT_NONE);
 	struct hs_control *control = the_control();
-	struct hs_table *table = the_table();
 	__u64 word, read;
 
-	if (!control || !table)
-		return (int)places;
+	if (!control)
+		return places;
 	read = *(volatile __u64 *)&control->word;
 	for (int i = 0; i < TABLE_READS_MAX; i++) {
 		word = read;
-		places = by_copy(table, word, &client, sport, &index);
+		places = hs_by_copy(word, high, low, sport);
 		read = *(volatile __u64 *)&control->word;
 		if (word == read)
 			break;
 	}
-	return (int)places;
+	return places;
 }

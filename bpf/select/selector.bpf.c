@@ -20,6 +20,7 @@
 #define TCP_NEW_SYN_RECV 12
 
 int hs_trace_tcp(struct sk_reuseport_md *md, __u64 word, __u32 choice);
+int hs_migrated(struct sk_reuseport_md *md, __u64 word, __u32 hash, __u32 sport, __u32 to);
 int hs_select(struct sk_reuseport_md *md);
 
 /* Slot of a listening socket, by cookie: asked only when it closes with connections waiting.
@@ -80,12 +81,25 @@ static __always_inline __u32 owner_of(struct bpf_sock *listener)
 	return slot ? *slot : HS_SLOT_NONE;
 }
 
-static __always_inline void on_migrated(struct sk_reuseport_md *md, struct bpf_sock *moving,
-					const struct hs_flow *flow, __u64 word, __u32 to)
+/* Every connection that finds no socket is told: they are lost. */
+static __always_inline int is_told(void)
 {
-	__u32 from = owner_of(md->sk), state = moving->state;
-	struct hs_counters *counters = counters_of(to);
+	return 0;
+}
 
+/* By itself, so that the verifier looks at it once. */
+__noinline int hs_migrated(struct sk_reuseport_md *md, __u64 word, __u32 hash, __u32 sport,
+			   __u32 to)
+{
+	struct hs_flow flow = {.hash = hash, .sport = (__u16)sport};
+	struct bpf_sock *moving = md ? md->migrating_sk : NULL;
+	struct hs_counters *counters = counters_of(to);
+	__u32 from, state;
+
+	if (!md || !moving)
+		return 0;
+	from = owner_of(md->sk);
+	state = moving->state;
 	if (counters)
 		hs_count(counters->migrated_in);
 	/* a connection that the client has ended while it waited moves as well, and is no more.
@@ -94,18 +108,22 @@ static __always_inline void on_migrated(struct sk_reuseport_md *md, struct bpf_s
 		account_move(moving, from, to);
 	/* into the park and out of it they go by the thousand: hsd knows without a record each */
 	if (from != HS_SLOT_PARK && to != HS_SLOT_PARK)
-		event(word, flow, HS_EVENT_MIGRATED, from, to);
+		event(word, &flow, HS_EVENT_MIGRATED, from, to);
+	return 0;
 }
 
 __noinline int hs_trace_tcp(struct sk_reuseport_md *md, __u64 word, __u32 choice)
 {
-	struct bpf_sock *moving = md ? md->migrating_sk : NULL;
 	struct hs_preview_key ends = {};
+	__u32 from = HS_SLOT_NONE, marks = 0;
 
-	if (!md || hs_ends(md, moving, &ends))
+	if (!md || hs_ends(md, &ends))
 		return 0;
-	return moving ? trace(&ends, owner_of(md->sk), HS_TRACE_MOVED, word, choice)
-		      : trace(&ends, HS_SLOT_NONE, 0, word, choice);
+	if (md->migrating_sk) {
+		from = owner_of(md->sk);
+		marks = HS_TRACE_MOVED;
+	}
+	return trace(&ends, from, marks, word, choice);
 }
 
 static __always_inline struct hs_flow flow_of(struct sk_reuseport_md *md, struct bpf_sock *moving)
@@ -126,7 +144,7 @@ static __always_inline __u32 choose(struct sk_reuseport_md *md, struct bpf_sock 
 				    struct hs_control *control, struct hs_shards *shards,
 				    __u64 word, struct hs_flow *flow)
 {
-	__u32 slot = hs_try_preview(md, flow, control), wanted, got, places;
+	__u32 slot = hs_try_preview(md, flow, control), wanted, places;
 
 	if (slot == HS_SLOT_REFUSED)
 		return HS_CHOICE_BY(HS_SLOT_NONE, HS_WHY_REFUSED);
@@ -136,19 +154,14 @@ static __always_inline __u32 choose(struct sk_reuseport_md *md, struct bpf_sock 
 	 */
 	if (hs_word_flags(word) & HS_FLAG_PARK_ALL && !hs_try_slot(md, HS_SLOT_PARK, flow->hash))
 		return HS_CHOICE_BY(HS_SLOT_PARK, HS_WHY_PARK_ALL);
-	places = hs_places(md, moving, control, word, flow, shards, 0);
+	places = hs_places(md, moving, control, word, flow, 0);
 	wanted = places & 0xff;
 	/* clang 19 else proves the bound by another register, which the verifier does not follow */
 	barrier_var(wanted);
 	if (wanted < HS_SLOTS_MAX &&
 	    !try_shard(md, wanted, hs_pick_shard(shards->live[wanted], flow->hash)))
 		return HS_CHOICE(wanted, places);
-	got = hs_fall_through(md, word, places, flow->hash);
-	if (got != wanted) {
-		count_fall(got);
-		tell_fall(shards, flow, word, wanted, got);
-	}
-	return HS_CHOICE(got, places);
+	return hs_fall(md, flow->hash, flow->sport, HS_CHOICE(HS_SLOT_NONE, places), word);
 }
 
 SEC("sk_reuseport/migrate")
@@ -171,7 +184,7 @@ int hs_select(struct sk_reuseport_md *md)
 	barrier_var(slot);
 	if (slot < HS_PLACES_MAX) {
 		if (moving)
-			on_migrated(md, moving, &flow, word, slot);
+			hs_migrated(md, word, flow.hash, flow.sport, slot);
 		else
 			count_chosen(slot);
 	}

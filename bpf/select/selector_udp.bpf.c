@@ -28,7 +28,6 @@ int hs_fitness(__u64 word, __u64 print, __u64 epochs, __u32 tick, __u32 idle);
 int hs_remember(__u64 mix, __u32 tick, __u32 slot);
 int hs_reroute(struct sk_reuseport_md *md, __u32 hash, __u32 named, __u32 known);
 int hs_quic_far(struct sk_reuseport_md *md, __u32 offset);
-int hs_fall_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 choice, __u64 word);
 int hs_decide_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport);
 
 /* As many buckets as the service's settings want: the map is made by user space. */
@@ -137,7 +136,7 @@ __noinline int hs_remember(__u64 mix, __u32 tick, __u32 slot)
 }
 
 /* One event in a tick and CPU says it all: what is lost here are datagrams, not connections. */
-static __always_inline int told_lately(void)
+static __always_inline int is_told(void)
 {
 	struct hs_service_counters *service = service_counters();
 	__u64 tick = bpf_ktime_get_coarse_ns() >> HS_FLOW_TICK_SHIFT;
@@ -148,36 +147,13 @@ static __always_inline int told_lately(void)
 	return 0;
 }
 
-/* The socket that was wanted is gone: what comes of a choice of none. It is the caller of all who
- * asks for this, not who finds it out: each frame of the stack that lies between takes 32 bytes of
- * its 512 at least, and many kernels round them up to multiples of that. */
-__noinline int hs_fall_udp(struct sk_reuseport_md *md, __u32 hash, __u32 sport, __u32 choice,
-			   __u64 word)
-{
-	struct hs_flow flow = {.hash = hash, .sport = (__u16)sport};
-	__u32 zero = 0, places = choice >> 8, wanted = places & 0xff, got;
-	struct hs_shards *shards = bpf_map_lookup_elem(&hs_shards, &zero);
-
-	if (!md || !shards)
-		return (int)choice;
-	barrier_var(wanted);
-	got = hs_fall_through(md, word, places, hash);
-	if (got != wanted) {
-		count_fall(got);
-		if (!told_lately())
-			tell_fall(shards, &flow, word, wanted, got);
-	}
-	return (int)HS_CHOICE(got, places & 0xffff);
-}
-
 /* As the routing word wants it. Returns HS_CHOICE(), of HS_SLOT_NONE if the socket is gone. */
 static __always_inline __u32 decide(struct sk_reuseport_md *md, const struct hs_control *control,
 				    const struct hs_shards *shards, struct hs_flow *flow,
 				    int recall)
 {
 	__u64 word = *(const volatile __u64 *)&control->word;
-	__u32 places = hs_places(md, NULL, control, word, flow, shards, recall),
-	      wanted = places & 0xff;
+	__u32 places = hs_places(md, NULL, control, word, flow, recall), wanted = places & 0xff;
 
 	barrier_var(wanted);
 	if (wanted < HS_SLOTS_MAX &&
@@ -266,7 +242,7 @@ __noinline int hs_trace_udp(struct sk_reuseport_md *md, __u64 word, __u32 choice
 {
 	struct hs_preview_key ends = {};
 
-	if (!md || hs_ends(md, NULL, &ends))
+	if (!md || hs_ends(md, &ends))
 		return 0;
 	return trace(&ends, HS_SLOT_NONE, 0, word, choice);
 }
@@ -277,8 +253,8 @@ static __always_inline __u32 fall(struct sk_reuseport_md *md, const struct hs_co
 {
 	if ((choice & 0xff) < HS_SLOTS_MAX)
 		return choice;
-	return hs_fall_udp(md, flow->hash, flow->sport, choice,
-			   *(const volatile __u64 *)&control->word);
+	return hs_fall(md, flow->hash, flow->sport, choice,
+		       *(const volatile __u64 *)&control->word);
 }
 
 /* A socket is gone, or there was none: then as if the datagram were the first of its flow. */
