@@ -12,6 +12,7 @@
 #include <systemd/sd-login.h>
 
 #include "util/files.h"
+#include "util/keptfd.h"
 #include "util/macro.h"
 #include "util/parse.h"
 #include "util/text.h"
@@ -73,15 +74,16 @@ const char *journal_message_id(enum journal_kind kind)
 
 static int socket_fd(void)
 {
-	static int fd = -1;
+	static struct kept_fd kept;
 	static const struct timeval patience = {.tv_usec = SEND_PATIENCE};
+	int fd = kept_fd_get(&kept);
 
 	if (fd >= 0)
 		return fd;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0)
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	return fd;
+	return kept_fd_set(&kept, fd);
 }
 
 /* One datagram of journald's native protocol. Not by sd_journal_send(), which waits without end for

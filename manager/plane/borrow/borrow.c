@@ -8,14 +8,20 @@
 #include <sys/un.h>
 
 #include "plane/borrow/borrow_wire.h"
+#include "util/keptfd.h"
 #include "util/macro.h"
 
 static char asked_for[SERVICE_NAME_MAX]; /* "" = hs-borrow is not asked */
-static int connection = -1;
+static struct kept_fd connection;
+
+static void hang_up(void)
+{
+	kept_fd_set(&connection, -1);
+}
 
 void borrow_use(const char *service)
 {
-	connection = close_fd(connection);
+	hang_up();
 	snprintf(asked_for, sizeof(asked_for), "%s", service ? service : "");
 }
 
@@ -32,7 +38,7 @@ static int connect_once(void)
 	struct sockaddr_un at = {.sun_family = AF_UNIX, .sun_path = BORROW_SOCKET};
 	_cleanup_(close_fdp) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	if (connection >= 0)
+	if (kept_fd_get(&connection) >= 0)
 		return 0;
 	if (fd < 0)
 		return -errno;
@@ -40,7 +46,7 @@ static int connect_once(void)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
 		return -ENOTCONN;
-	connection = steal_fd(&fd);
+	kept_fd_set(&connection, steal_fd(&fd));
 	return 0;
 }
 
@@ -56,11 +62,11 @@ struct question {
 
 static int send_question(const struct question *question)
 {
-	int r = borrow_send(connection, question->request, sizeof(*question->request),
+	int r = borrow_send(kept_fd_get(&connection), question->request, sizeof(*question->request),
 			    &question->fd, question->fd >= 0);
 
 	return r ? r
-		 : borrow_send_items(connection, question->inodes,
+		 : borrow_send_items(kept_fd_get(&connection), question->inodes,
 				     question->request->n * sizeof(*question->inodes));
 }
 
@@ -69,8 +75,8 @@ static int receive_answer(struct question *question)
 	long n;
 
 	question->n_fds = LEND_NAMESPACES_MAX;
-	n = borrow_receive(connection, &question->reply, sizeof(question->reply), question->fds,
-			   &question->n_fds);
+	n = borrow_receive(kept_fd_get(&connection), &question->reply, sizeof(question->reply),
+			   question->fds, &question->n_fds);
 	if (n != sizeof(question->reply))
 		return n < 0 ? (int)n : -ENOTCONN;
 	return question->reply.result;
@@ -91,7 +97,7 @@ static int ask_once(struct question *question)
 	if (!r)
 		r = receive_answer(question);
 	if (r == -ENOTCONN || r == -ETIMEDOUT)
-		connection = close_fd(connection);
+		hang_up();
 	return r;
 }
 
@@ -124,9 +130,9 @@ static int ask_for_items(struct question *question, size_t size, void **ret_item
 		return r;
 	if (question->reply.n > BORROW_ITEMS_MAX)
 		return -EBADMSG;
-	r = borrow_receive_items(connection, question->reply.n * size, ret_items);
+	r = borrow_receive_items(kept_fd_get(&connection), question->reply.n * size, ret_items);
 	if (r < 0)
-		connection = close_fd(connection);
+		hang_up();
 	else
 		*ret_n = question->reply.n;
 	return r;

@@ -14,6 +14,7 @@
 #include "plane/bpf/pins.h"
 #include "plane/bpf/pinset.h"
 #include "plane/kernel/cgroup.h"
+#include "util/keptfd.h"
 #include "util/macro.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -219,7 +220,15 @@ static int set_option(int socket_fd, int option, int value)
 
 /* Kept: two of these calls are made for each socket of an adoption, and to look the pin up takes
  * longer than all the rest. An upgrade of the package may replace it, which -EPERM tells. */
-static int marks_fd = -1;
+static struct kept_fd kept_marks;
+
+static int open_marks(void)
+{
+	int fd = -1;
+
+	(void)pin_open(PIN("guard-pass"), &fd);
+	return kept_fd_set(&kept_marks, fd);
+}
 
 static int pass_by(int marks, int socket_fd, int option, int value)
 {
@@ -233,14 +242,15 @@ static int pass_by(int marks, int socket_fd, int option, int value)
 
 int guard_pass(int socket_fd, int option, int value)
 {
-	int r = marks_fd < 0 ? -EPERM : pass_by(marks_fd, socket_fd, option, value);
+	int marks = kept_fd_get(&kept_marks);
+	int r = marks < 0 ? -EPERM : pass_by(marks, socket_fd, option, value);
 
 	for (unsigned try = 0; r == -EPERM && try < PASS_TRIES; try++) {
-		marks_fd = close_fd(marks_fd);
-		if (pin_open(PIN("guard-pass"), &marks_fd))
+		marks = open_marks();
+		if (marks < 0)
 			return set_option(socket_fd, option, value);
-		r = pass_by(marks_fd, socket_fd, option, value);
+		r = pass_by(marks, socket_fd, option, value);
 	}
-	bpf_map_delete_elem(marks_fd, &socket_fd);
+	bpf_map_delete_elem(marks, &socket_fd);
 	return r;
 }
