@@ -391,12 +391,18 @@ static void many_services_have_room(void **state)
 	struct fast *fast = open_fast();
 	struct hs_fast_counts counts;
 	struct problem problem = {0};
+	int r;
 
 	(void)state;
-	while (!fast_allow(fast, &service, &problem))
-		service.service_id++;
-	assert_true(service.service_id - first > 500);
+	/* the kernel puts memory for each CPU aside behind our back, some entries ahead: who asks
+	 * for many at once may be told ENOMEM, and hsd then tries again with the rest of the
+	 * service */
+	do {
+		rig_until((r = fast_allow(fast, &service, &problem)) != -ENOMEM);
+		service.service_id += !r;
+	} while (!r);
 	assert_string_equal(problem.text, "too many services and units are on the fast path");
+	assert_true(service.service_id - first > 500);
 	assert_int_equal(fast_counts(fast, first, 0, &counts), 0);
 	fast_free(fast);
 }
