@@ -49,13 +49,14 @@ __noinline int hs_next(__u64 word, __u32 ready)
 /* The verifier goes through every round of a loop, and that is most of what loading a selector
  * takes. So sockets are tried by eights: it goes through eight and eight rounds instead of 64. */
 #define TRIED_AT_ONCE 8
-#define TRY_SELECTED  (-1)
+#define TRY_SELECTED  0x100
 
 /* Tries those of the slot's sockets `from` and the seven behind it (behind the last comes the
- * first) whose bit is set. Returns how many of them were gone, or TRY_SELECTED. */
+ * first) whose bit is set, until one is selected. Returns how many of them were gone, and
+ * TRY_SELECTED if one has it now. */
 __noinline int hs_try_some(struct sk_reuseport_md *md, __u32 slot, __u64 bits, __u32 from)
 {
-	int gone = 0;
+	__u32 gone = 0;
 
 	if (!md || slot >= HS_PLACES_MAX)
 		return 0;
@@ -65,10 +66,10 @@ __noinline int hs_try_some(struct sk_reuseport_md *md, __u32 slot, __u64 bits, _
 		if (!(bits >> shard & 1))
 			continue;
 		if (!try_shard(md, slot, shard))
-			return TRY_SELECTED;
+			return (int)(gone | TRY_SELECTED);
 		gone++;
 	}
-	return gone;
+	return (int)gone;
 }
 
 /* Tries all sockets of one slot, beginning with the one that the flow's hash names. An entry may be
@@ -79,7 +80,7 @@ __noinline int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash)
 	struct hs_shards *shards;
 	__u32 zero = 0, from;
 	__u64 bits;
-	int gone;
+	__u32 tried;
 
 	shards = bpf_map_lookup_elem(&hs_shards, &zero);
 	if (!md || !counters || !shards || slot >= HS_PLACES_MAX)
@@ -89,10 +90,10 @@ __noinline int hs_try_slot(struct sk_reuseport_md *md, __u32 slot, __u32 hash)
 		return -1;
 	from = hs_pick_shard(bits, hash);
 	for (__u32 i = 0; i < HS_SHARDS_MAX; i += TRIED_AT_ONCE) {
-		gone = hs_try_some(md, slot, bits, from + i);
-		if (gone == TRY_SELECTED)
+		tried = hs_try_some(md, slot, bits, from + i);
+		__sync_fetch_and_add(&counters->select_failed, tried & (TRY_SELECTED - 1));
+		if (tried & TRY_SELECTED)
 			return 0;
-		__sync_fetch_and_add(&counters->select_failed, (__u32)gone);
 	}
 	return -1;
 }
@@ -103,7 +104,7 @@ __noinline int hs_try_aside(struct sk_reuseport_md *md, __u32 slot)
 	if (!md || slot >= HS_SLOTS_MAX)
 		return -1;
 	for (__u32 i = 0; i < HS_SHARDS_MAX; i += TRIED_AT_ONCE)
-		if (hs_try_some(md, slot, ~0ULL, i) == TRY_SELECTED)
+		if (hs_try_some(md, slot, ~0ULL, i) & TRY_SELECTED)
 			return 0;
 	return -1;
 }
