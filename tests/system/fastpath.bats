@@ -291,13 +291,48 @@ nginx_is_kept_off() { [[ $(status "$1" "$2") == 'nginx is kept off the fast path
 	inside systemctl stop apart
 }
 
-@test "a unit whose program is made with Go is kept off: it may read by splice(2)" {
-	local esbuild
+# needs_go: $esbuild is made with Go, and this kernel gives nothing to who reads by splice(2)
+needs_go() {
 	esbuild=$(echo /usr/local/lib/node_modules/esbuild/node_modules/@esbuild/*/bin/esbuild)
 	[[ -x $esbuild ]] || skip "esbuild is not installed: scripts/setup test"
 	if inside hsctl doctor --fastpath --json | jq -e '.[] | select(.id == "fast.splice") | .status == "ok"' >/dev/null; then
 		skip 'this kernel lets readers by splice(2) have what comes'
 	fi
+}
+
+@test "a service whose program is made with Go is kept off, until it is another" {
+	needs_go
+	inside mkdir -p /srv/go
+	inside mkfifo /srv/stdin
+	echo 'a page' | write /srv/go/page.txt
+	# it ends with its standard input: a FIFO that it has open for writing as well never ends
+	printf '[Service]\nExecStart=/bin/sh -c "exec %s --serve=127.0.0.1:9958 --servedir=/srv/go <>/srv/stdin"\n' \
+		"$esbuild" | write /etc/systemd/system/gopher@.service
+	printf '[FastPath]\nFrom=clients.service\n' | write /etc/hotstandby/gopher.conf
+	inside systemctl daemon-reload
+	hs enable gopher@.service
+	inside systemctl start gopher@0
+	wait_for 5 is_state gopher 0 ready
+	wait_for 5 eval '[[ $(status gopher .fastpath.problem) == "the service'"'"'s program is made with Go, which may read by splice(2)"* ]]'
+	[[ $(status gopher .fastpath.works) == false ]]
+	[[ $(as_client curl -sS --max-time 5 http://127.0.0.1:9958/page.txt) == 'a page' ]]
+	[[ $(status gopher .fastpath.begun) == 0 ]]
+	# the others are as before
+	is_fast .problem null
+	inside mkdir -p /etc/systemd/system/gopher@.service.d
+	printf '[Service]\nExecStart=\nExecStart=/usr/lib/hotstandby/hs-example-server --slot=%%i --listen=127.0.0.1:9958\n' |
+		write /etc/systemd/system/gopher@.service.d/other.conf
+	inside systemctl daemon-reload
+	inside systemctl restart gopher@0
+	wait_for 5 eval '[[ $(status gopher .fastpath.works) == true ]]'
+	[[ $(as_client curl -sS --max-time 5 http://127.0.0.1:9958/) == 'slot=0 '* ]]
+	wait_for 5 eval '[[ $(status gopher .fastpath.begun) == 1 ]]'
+	inside systemctl stop gopher@0
+	hs disable gopher@.service
+}
+
+@test "a unit whose program is made with Go is kept off: it may read by splice(2)" {
+	needs_go
 	echo 'let a = 1' | write /srv/in.js
 	printf '[Service]\nExecStart=%s /srv/in.js --watch=forever --outfile=/srv/out.js\n' "$esbuild" |
 		write /etc/systemd/system/gopher.service

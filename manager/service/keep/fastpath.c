@@ -10,6 +10,7 @@
 #include "plane/fast/fast_programs.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/selftest/selftest_fast.h"
+#include "service/keep/fastserver.h"
 #include "service/later.h"
 #include "service/report/fastpath_report.h"
 #include "service/slot/orders.h"
@@ -17,6 +18,8 @@
 #include "system/unit/unitwatch.h"
 #include "util/clock.h"
 #include "util/macro.h"
+
+#define MADE_WITH_GO "made with Go, which may read by splice(2), and would get nothing so"
 
 /* How long until the process of a unit that has just started runs its program. */
 #define LOOK_PATIENCE (2 * USEC_PER_SEC)
@@ -37,6 +40,7 @@ struct fastpath {
 	struct service *service;
 	struct fast *fast;	/* NULL: see `problem` */
 	struct problem problem; /* why there is none */
+	struct fast_servers *servers;
 	struct client *clients[CONFIG_FASTPATH_UNITS_MAX];
 	unsigned n_clients;
 };
@@ -81,8 +85,7 @@ static const char *reason(const struct client *client)
 	if (client->problem.text[0])
 		return client->problem.text;
 	if (client->splices)
-		return "its program is made with Go, which may read by splice(2), and would get "
-		       "nothing so";
+		return "its program is " MADE_WITH_GO;
 	if (client->work && !client->joined)
 		return "it is being looked at";
 	if (client->elsewhere)
@@ -129,12 +132,6 @@ static void on_netns(struct work_answer *answer, void *userdata)
 		service_changed(service);
 }
 
-static int first_process(pid_t pid, void *userdata)
-{
-	*(pid_t *)userdata = pid;
-	return 1;
-}
-
 /* At its main process. False: there is none, or no room for the question. */
 static bool look_at(struct client *client, enum work_kind kind, work_fn on_done)
 {
@@ -142,10 +139,7 @@ static bool look_at(struct client *client, enum work_kind kind, work_fn on_done)
 		.kind = kind, .slot = HS_SLOT_NONE, .patience_usec = LOOK_PATIENCE};
 	struct order_scope nobody = {.left_out = UINT32_MAX};
 
-	order.pid = facts_of(client)->main_pid;
-	if (!order.pid)
-		(void)cgroup_each_process(facts_of(client)->control_group, first_process,
-					  &order.pid);
+	order.pid = fast_process_of(facts_of(client));
 	client->work = work_forget(client->work);
 	return order.pid && service_order(client->fastpath->service, &nobody, &order, on_done,
 					  client, &client->work) >= 0;
@@ -367,8 +361,10 @@ static int allow(struct fastpath *fastpath, struct problem *problem)
 
 /* One of the service's own is enough: a connection may come to any of them. `ret_any`: it has a
  * process by which to judge. */
-static bool is_kept_off(const struct service *service, bool *ret_any, struct problem *problem)
+static bool is_kept_off(const struct fastpath *fastpath, bool *ret_any, struct problem *problem)
 {
+	const struct service *service = fastpath->service;
+
 	*ret_any = false;
 	for (unsigned slot = 0; slot < service->n_slots; slot++) {
 		const struct unit_facts *facts = instance_facts(service->instances[slot]);
@@ -379,7 +375,10 @@ static bool is_kept_off(const struct service *service, bool *ret_any, struct pro
 		if (fast_keeps_off(facts->control_group, problem))
 			return true;
 	}
-	return false;
+	if (trial.splice || fast_servers_splice(fastpath->servers) <= 0)
+		return false;
+	problem_set(problem, 0, "the service's program is " MADE_WITH_GO);
+	return true;
 }
 
 /* What an hsd before has opened stays as it is until there is an instance to judge by. */
@@ -390,7 +389,7 @@ static int open_or_close(struct fastpath *fastpath, struct problem *problem)
 
 	if (trial.refuses)
 		return problem_set(problem, -EOPNOTSUPP, "%s", trial.sentence.text);
-	if (is_kept_off(fastpath->service, &any, problem)) {
+	if (is_kept_off(fastpath, &any, problem)) {
 		fastpath->fast = fast_free(fastpath->fast);
 		r = fast_remove(plane_id(fastpath->service->plane));
 		return r == -EBUSY ? r : -EOPNOTSUPP;
@@ -398,7 +397,10 @@ static int open_or_close(struct fastpath *fastpath, struct problem *problem)
 	if (fastpath->fast)
 		return 0;
 	if (!any)
-		return -EAGAIN;
+		return problem_set(problem, -EAGAIN,
+				   "no instance runs; it is opened when one has been looked at");
+	if (!trial.splice && fast_servers_splice(fastpath->servers) < 0)
+		return problem_set(problem, -EAGAIN, "an instance's program is being looked at");
 	return fast_open(&fastpath->fast, problem);
 }
 
@@ -409,8 +411,7 @@ static int open_and_allow(struct fastpath *fastpath)
 	int r = open_or_close(fastpath, &problem);
 
 	if (r == -EAGAIN) {
-		problem_set(&fastpath->problem, 0,
-			    "no instance runs; it is opened when one has been looked at");
+		fastpath->problem = problem;
 		return 0;
 	}
 	if (!r)
@@ -468,6 +469,14 @@ static void apply(struct service *service)
 	later_do(service, USEC_INFINITY, try_to_apply, service);
 }
 
+/* What is known now may be what it has waited for. */
+static void go_on(struct service *service)
+{
+	apply(service);
+	follow_each(service->fastpath);
+	service_changed(service);
+}
+
 static int on_tested(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	size_t n;
@@ -479,15 +488,9 @@ static int on_tested(sd_event_source *source, int fd, uint32_t events, void *use
 	(void)userdata;
 	judge(selftest_finish(trial.test, 0));
 	forget_test();
-	for (size_t i = 0; i < n; i++) {
-		struct fastpath *fastpath = services[i] ? services[i]->fastpath : NULL;
-
-		if (!fastpath)
-			continue;
-		apply(services[i]);
-		follow_each(fastpath);
-		service_changed(services[i]);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (services[i] && services[i]->fastpath)
+			go_on(services[i]);
 	return 0;
 }
 
@@ -526,6 +529,11 @@ static struct fastpath *fastpath_new(struct service *service)
 
 	if (!fastpath)
 		return NULL;
+	fastpath->servers = fast_servers_new(service, go_on);
+	if (!fastpath->servers) {
+		free(fastpath);
+		return NULL;
+	}
 	fastpath->service = service;
 	trial.services++;
 	return fastpath;
@@ -539,6 +547,7 @@ struct fastpath *fastpath_free(struct fastpath *fastpath)
 		client_free(fastpath->clients[i]);
 	if (!--trial.services)
 		forget_test();
+	fast_servers_free(fastpath->servers);
 	fast_free(fastpath->fast);
 	free(fastpath);
 	return NULL;
