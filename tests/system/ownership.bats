@@ -262,7 +262,7 @@ udp_service() {
 	[[ $(problem_of blog 0) == null ]]
 	wait $!
 	# the park is still shop's, and keeps its clients
-	printf '[Service]\nPark=always\n' | write /etc/hotstandby/shop.conf
+	printf '[Service]\nPark=always\n' | write /etc/hotstandby/shop.conf.d/park.conf
 	inside systemctl reload hsd
 	inside systemctl stop shop@0 shop@1
 	inside curl -sS --max-time 20 $shop >"$BATS_TEST_TMPDIR/parked" 3>&- &
@@ -270,7 +270,7 @@ udp_service() {
 	inside systemctl start shop@0
 	wait $!
 	grep 'slot=0' "$BATS_TEST_TMPDIR/parked"
-	inside rm /etc/hotstandby/shop.conf
+	inside rm /etc/hotstandby/shop.conf.d/park.conf
 	inside systemctl reload hsd
 	inside systemctl start shop@1
 	wait_for 5 is_ready shop
