@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The command line: options before, between and behind the verb and its arguments. */
+/* What a command line says: the verb, its arguments, and options before, between and behind them.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -105,13 +106,6 @@ struct arguments {
 	const char *texts[TEXT_COUNT]; /* NULL = not given */
 	uint32_t lines;		       /* 0 = all */
 };
-
-/*
- * Reads a command line; `argv` is permuted no further than getopt_long(3) does. -EINVAL, and a
- * sentence: it is none of ours. Colour is for the caller to allow: only --no-color is seen here.
- */
-int arguments_parse(int argc, char **argv, struct arguments *ret_arguments,
-		    struct problem *problem);
 
 /* The first argument as the name of a service. -EINVAL, and a sentence that says what was meant. */
 int arguments_service(const struct arguments *arguments, char ret_service[SERVICE_NAME_MAX],

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "hsctl/commandline.h"
+#include "hsctl/hsctl.h"
+#include "hsctl/verb_table.h"
 #include "hsctl/verbs.h"
 #include "plane/bpf/load.h"
 
@@ -44,6 +47,7 @@ int main(int argc, char **argv)
 	int exit_code;
 
 	load_quietly();
+	verb_table_use();
 	/* characters only: numbers and sentences are the same everywhere */
 	setlocale(LC_CTYPE, "");
 	if (arguments_parse(argc, argv, &arguments, &problem) < 0) {

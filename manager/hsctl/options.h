@@ -2,7 +2,7 @@
 /*
  * The options of hsctl: one table, by which the command line is read, and from which completion is
  * told. Who adds an option adds a row, and a line to the details of the verbs that take it
- * (verbs.c); tests/unit/test_hsctl_args.c holds that none is forgotten.
+ * (verb_table.c); tests/unit/test_hsctl_args.c holds that none is forgotten.
  */
 #pragma once
 

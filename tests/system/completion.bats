@@ -32,7 +32,7 @@ is() { [[ "$1" == "$2" ]] || fail "offered: $1"; }
 
 @test "every verb is offered" {
 	is "$(offers '')" "$(hsctl --list-verbs | paste -sd' ') help"
-	is "$(hsctl --list-verbs | sort)" "$(sed -nE 's/^\t\t\.name = "([a-z]+)",$/\1/p' "$top/manager/hsctl/verbs.c" | sort)"
+	is "$(hsctl --list-verbs | sort)" "$(sed -nE 's/^\t\t\.name = "([a-z]+)",$/\1/p' "$top/manager/hsctl/verb_table.c" | sort)"
 }
 
 # options: all that there are, "--to=" with a value

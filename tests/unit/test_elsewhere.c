@@ -8,8 +8,9 @@
 
 #include <string.h>
 
-#include "hsctl/arguments.h"
+#include "hsctl/commandline.h"
 #include "hsctl/verb/elsewhere.h"
+#include "hsctl/verb_table.h"
 #include "util/macro.h"
 
 static void test_quote(void **state)
@@ -59,5 +60,6 @@ int main(void)
 		cmocka_unit_test(test_words),
 	};
 
+	verb_table_use();
 	return cmocka_run_group_tests_name("elsewhere", tests, NULL, NULL);
 }

@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "core/change/slot.h"
+#include "hsctl/commandline.h"
 #include "hsctl/json.h"
 #include "hsctl/options.h"
 #include "hsctl/show/progress.h"
 #include "hsctl/show/render.h"
+#include "hsctl/verb_table.h"
 #include "hsctl/verbs.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -618,5 +620,6 @@ int main(void)
 		cmocka_unit_test(test_command),
 	};
 
+	verb_table_use();
 	return cmocka_run_group_tests_name("hsctl_args", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsctl/bundle/redact_address.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <search.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "hsctl/bundle/redact.h"
+#include "hsctl/bundle/redaction.h"
 
 /* Writes the line with numbers instead of addresses, but for those that every machine has and
  * `own`. Without memory nothing is written. */

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "hsctl/bundle/redact.h"
+#include "hsctl/bundle/redaction.h"
 
 #define LEFT_OUT "[left out]"
 

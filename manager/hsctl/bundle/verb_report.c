@@ -7,7 +7,7 @@
 #include "hsctl/bundle/bundle.h"
 #include "hsctl/json.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "util/files.h"
 
 #define SINCE_DEFAULT (24 * 3600)

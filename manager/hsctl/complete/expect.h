@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "hsctl/options.h"
+#include "hsctl/verb_functions.h"
 #include "hsctl/verbs.h"
 
 #define EXPECT_MAX 4

@@ -8,7 +8,7 @@
 
 #include "hsctl/direct.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "plane/plane_front.h"
 #include "plane/selftest/selftest_front.h"
 #include "system/journal.h"

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The timeline of one run: what was done, what became of the slots, and what clients saw. */
+#include "hsctl/drill/chart.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "hsctl/drill/picture.h"
+#include "hsctl/drill/canvas.h"
 #include "util/clock.h"
 #include "util/macro.h"
 

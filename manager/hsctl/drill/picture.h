@@ -3,31 +3,9 @@
  * its worst run. */
 #pragma once
 
-#include "hsctl/drill/report.h"
-#include "util/macro.h"
+#include <stdio.h>
+
+#include "hsctl/drill/runs.h"
 
 /* A whole file. */
 void drill_picture(const struct drill_run *runs, size_t n, FILE *out);
-
-/* ---- for the files that make it up ---- */
-
-enum { PICTURE_WIDTH = 960, PICTURE_MARGIN = 28 };
-
-/* Where a text begins, lies, or ends at its place. */
-enum anchor { ANCHOR_START, ANCHOR_MIDDLE, ANCHOR_END };
-
-/* What others wrote, as XML text. */
-void picture_escape(FILE *out, const char *text);
-/* A text of this class of the style sheet. */
-_printf_(6, 7) void picture_text(FILE *out, const char *class, double x, double y,
-				 enum anchor anchor, const char *template, ...);
-
-/* The same on several lines, LINE apart, of about so many characters; how many there are. With
- * `out` NULL they are only counted. */
-enum { PICTURE_LINE = 17 };
-unsigned picture_paragraph(FILE *out, const char *class, double y, unsigned width,
-			   const char *text);
-
-/* The timeline of one run, whose upper end is at `y`. */
-void drill_chart(const struct drill_run *run, double y, FILE *out);
-double drill_chart_height(const struct drill_run *run);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "hsctl/drill/canvas.h"
 #include "hsctl/drill/picture.h"
 #include "util/clock.h"
 #include "util/files.h"
@@ -125,32 +126,6 @@ json_object *drill_report_json(const struct drill_run *run, bool probes)
 	if (probes)
 		json_object_object_add(object, "probes", probes_to_json(&run->record));
 	return object;
-}
-
-int drill_report_spread(const struct drill_run *runs, size_t n, enum drill_scenario scenario,
-			struct drill_spread *ret_spread)
-{
-	_cleanup_(freep) const struct drill_summary **summaries = calloc(n + 1, sizeof(*summaries));
-	_cleanup_(freep) enum drill_verdict *verdicts = calloc(n + 1, sizeof(*verdicts));
-	_cleanup_(freep) size_t *places = calloc(n + 1, sizeof(*places));
-	size_t count = 0;
-	int r;
-
-	if (!summaries || !verdicts || !places)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		if (runs[i].scenario != scenario)
-			continue;
-		summaries[count] = &runs[i].summary;
-		places[count] = i;
-		verdicts[count++] = runs[i].verdict;
-	}
-	if (!count)
-		return -ENOENT;
-	r = drill_spread(summaries, verdicts, count, ret_spread);
-	if (!r)
-		ret_spread->worst = places[ret_spread->worst];
-	return r;
 }
 
 /* ---- the page ---- */

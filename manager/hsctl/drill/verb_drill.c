@@ -10,7 +10,7 @@
 #include "hsctl/drill/order.h"
 #include "hsctl/json.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "plane/plane_front.h"
 #include "util/clock.h"
 #include "util/macro.h"

@@ -11,6 +11,7 @@
 #include "hsctl/show/table.h"
 #include "hsctl/verb/elsewhere.h"
 #include "hsctl/verb/verb.h"
+#include "hsctl/verb_functions.h"
 #include "hsctl/verbs.h"
 #include "util/files.h"
 

@@ -10,7 +10,7 @@
 #include "hsctl/settings/settings.h"
 #include "hsctl/verb/child.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "util/files.h"
 #include "util/strings.h"
 

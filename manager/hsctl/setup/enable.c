@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hsctl/setup/enable_steps.h"
+#include "hsctl/setup/enable.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
 #include "core/setup/dropin.h"
 #include "hsctl/setup/enable_alias.h"
+#include "hsctl/setup/enable_steps.h"
 #include "hsctl/setup/intakefind.h"
 #include "hsctl/unit/unitapply.h"
 #include "plane/selftest/selftest_fast.h"
@@ -27,18 +28,6 @@ struct enable_plan *enable_plan_free(struct enable_plan *plan)
 		unitfile_done(&plan->units[i]);
 	free(plan);
 	return NULL;
-}
-
-int enable_no_memory(struct problem *problem)
-{
-	return problem_set(problem, -ENOMEM, "Out of memory.");
-}
-
-const char *enable_keep(struct enable_plan *plan, const char *text)
-{
-	if (!text || !*text || strings_add(&plan->texts, text) < 0)
-		return NULL;
-	return plan->texts[strings_count(plan->texts) - 1];
 }
 
 /* ---- the configuration ---- */

@@ -2,7 +2,9 @@
 /* The part of `hsctl enable` that writes the unit of the plain name (core/setup/alias.h). */
 #pragma once
 
-#include "hsctl/setup/enable.h"
+#include <systemd/sd-bus.h>
+
+#include "hsctl/setup/enable_plan.h"
 
 /* The alias that is there; NULL = none, or no memory. The caller frees. */
 char *enable_alias(const char *service);

@@ -3,7 +3,9 @@
  * then too. */
 #pragma once
 
-#include "hsctl/setup/enable.h"
+#include <systemd/sd-bus.h>
+
+#include "hsctl/setup/enable_plan.h"
 #include "system/unit/unitload.h"
 
 /* Keeps a copy of a text for as long as the plan lives: findings point to it. NULL stays NULL. */

@@ -3,7 +3,6 @@
 
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 
 #include "core/setup/alias.h"
 #include "hsctl/direct.h"
@@ -13,7 +12,7 @@
 #include "hsctl/setup/takeover_steps.h"
 #include "hsctl/unit/mentions.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "system/journal.h"
 #include "system/machine.h"
 #include "util/strings.h"
@@ -22,22 +21,6 @@ static void takeover_done(struct takeover *t)
 {
 	strings_free(t->sockets);
 	plainpaths_done(&t->paths);
-}
-
-void takeover_step(const struct takeover *t, const char *name, const char *text)
-{
-	if (t->arguments->json)
-		return;
-	printf("%s: %s\n", name, text);
-	fflush(stdout);
-}
-
-void takeover_pause(uint64_t usec)
-{
-	struct timespec pause = {.tv_sec = usec / USEC_PER_SEC,
-				 .tv_nsec = usec % USEC_PER_SEC * NSEC_PER_USEC};
-
-	nanosleep(&pause, NULL);
 }
 
 /* ---- may it be done ---- */

@@ -13,7 +13,7 @@
 #include "hsctl/setup/enable_alias.h"
 #include "hsctl/upgrade/upgrade.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "system/configfile.h"
 #include "system/machine.h"
 #include "system/unit/unitask.h"

@@ -13,7 +13,7 @@
 #include "hsctl/setup/alias.h"
 #include "hsctl/setup/filelist.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "plane/act/force.h"
 #include "plane/act/served.h"
 #include "plane/bpf/accounting.h"

@@ -13,7 +13,7 @@
 #include "hsctl/unit/mentions.h"
 #include "hsctl/unit/plainunit.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "plane/selftest/selftest.h"
 #include "system/journal.h"
 #include "system/machine.h"

@@ -7,7 +7,7 @@
 #include "core/name.h"
 #include "hsctl/json.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "system/configfile.h"
 #include "system/unit/unitask.h"
 #include "system/unit/units.h"

@@ -4,15 +4,8 @@
 #pragma once
 
 #include <json-c/json.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 
-struct render {
-	FILE *out;
-	bool color;
-	uint64_t now_usec; /* CLOCK_REALTIME: what "since" is counted from */
-};
+#include "hsctl/show/screen.h"
 
 /* A status object, or an array of them: a block for each. */
 void render_status(const struct render *render, json_object *status);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hsctl/json.h"
+#include "hsctl/show/render.h"
 #include "hsctl/show/render_fastpath.h"
 #include "hsctl/show/table.h"
 #include "util/clock.h"

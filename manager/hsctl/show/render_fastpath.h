@@ -2,7 +2,9 @@
 /* The fast path of a service, for people. */
 #pragma once
 
-#include "hsctl/show/render.h"
+#include <json-c/json.h>
+
+#include "hsctl/show/screen.h"
 
 /* Of a status object: a line of what goes by it; nothing where it is not set. */
 void render_fastpath(const struct render *render, json_object *status);

@@ -4,7 +4,7 @@
 
 #include <json-c/json.h>
 
-#include "hsctl/show/render.h"
+#include "hsctl/show/screen.h"
 
 /* "mode dsr on eth0, " */
 void render_front_mode(const struct render *render, json_object *front);

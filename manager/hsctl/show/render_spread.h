@@ -2,7 +2,9 @@
 /* What service/report/placement.h makes, for people. */
 #pragma once
 
-#include "hsctl/show/render.h"
+#include <json-c/json.h>
+
+#include "hsctl/show/screen.h"
 
 /* placement_json(): the table, or who is pinned alone. */
 void render_table(const struct render *render, json_object *table);

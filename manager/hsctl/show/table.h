@@ -5,7 +5,7 @@
 #include <json-c/json.h>
 #include <libsmartcols/libsmartcols.h>
 
-#include "hsctl/show/render.h"
+#include "hsctl/show/screen.h"
 #include "util/macro.h"
 
 DEFINE_CLEANUP(struct libscols_table, scols_unref_table)

@@ -13,6 +13,7 @@
 #include "hsctl/path/pathsetup.h"
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
+#include "hsctl/verb_functions.h"
 #include "hsctl/verbs.h"
 #include "system/configfile.h"
 #include "util/clock.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* adopt: ExecStartPost= of an instance. */
 #include "hsctl/verb/hook.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "service/whole/calls_slot.h"
 #include "util/macro.h"
 

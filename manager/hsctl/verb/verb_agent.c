@@ -10,7 +10,7 @@
 
 #include "hsctl/direct.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "plane/leaving.h"
 #include "util/clock.h"
 #include "util/macro.h"

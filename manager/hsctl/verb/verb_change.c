@@ -9,6 +9,7 @@
 #include "hsctl/show/progress.h"
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
+#include "hsctl/verb_functions.h"
 #include "hsctl/verbs.h"
 #include "service/whole/calls.h"
 #include "system/journal.h"

@@ -6,7 +6,7 @@
 #include "hsctl/json.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verb/watch.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "util/macro.h"
 #include "util/parse.h"
 

@@ -6,7 +6,7 @@
 #include "hsctl/json.h"
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "hsctl/wrap.h"
 #include "service/change/drain_run.h"
 #include "service/whole/calls.h"

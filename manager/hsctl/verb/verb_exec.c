@@ -6,7 +6,7 @@
 #include "hsctl/path/pathexec.h"
 #include "hsctl/verb/child.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "plane/kernel/cgroup.h"
 #include "plane/preview/exec.h"
 #include "plane/preview/preview.h"

@@ -9,7 +9,7 @@
 #include "hsctl/json.h"
 #include "hsctl/verb/elsewhere.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "system/journal.h"
 #include "util/clock.h"
 #include "util/macro.h"

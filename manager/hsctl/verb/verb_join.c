@@ -8,7 +8,7 @@
 #include "hsctl/direct.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verb/verb_join.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "plane/leaving.h"
 #include "system/configfile.h"
 #include "util/clock.h"

@@ -8,7 +8,7 @@
 #include "hsctl/verb/hook.h"
 #include "hsctl/verb/verb.h"
 #include "hsctl/verb/verb_join.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "plane/act/retire.h"
 #include "system/configfile.h"
 

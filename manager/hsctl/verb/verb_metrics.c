@@ -3,7 +3,7 @@
 #include "hsctl/json.h"
 #include "hsctl/metrics/metrics.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "util/macro.h"
 
 /* NULL: nobody answers, or it is a hsd that does not know the question. */

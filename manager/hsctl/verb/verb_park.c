@@ -2,7 +2,7 @@
 /* park, release: holding new connections, and letting them go. */
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "service/whole/calls.h"
 #include "util/macro.h"
 

@@ -6,7 +6,7 @@
 #include "hsctl/direct.h"
 #include "hsctl/verb/hook.h"
 #include "hsctl/verb/room.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "plane/kernel/cgroup.h"
 #include "service/whole/calls_slot.h"
 #include "system/configfile.h"

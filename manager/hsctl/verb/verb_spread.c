@@ -9,7 +9,7 @@
 #include "hsctl/show/render_spread.h"
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "service/report/placement.h"
 #include "service/whole/calls_spread.h"
 #include "util/macro.h"

@@ -12,7 +12,7 @@
 #include "hsctl/verb/elsewhere.h"
 #include "hsctl/verb/trace_pairs.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "plane/parts/trace.h"
 #include "plane/plane.h"
 #include "util/clock.h"

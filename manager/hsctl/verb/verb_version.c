@@ -3,7 +3,7 @@
 #include "hs_abi.h"
 #include "hsctl/verb/elsewhere.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 
 int verb_version(const struct arguments *arguments)
 {

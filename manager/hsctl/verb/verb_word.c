@@ -7,7 +7,7 @@
 #include "core/word.h"
 #include "hsctl/standin.h"
 #include "hsctl/verb/verb.h"
-#include "hsctl/verbs.h"
+#include "hsctl/verb_functions.h"
 #include "service/whole/calls.h"
 #include "service/whole/calls_spread.h"
 #include "util/macro.h"
