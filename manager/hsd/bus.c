@@ -4,11 +4,12 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "core/contract.h"
 #include "hsd/bus_properties.h"
 #include "hsd/bus_request.h"
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
-#include "hsd/door.h"
+#include "hsd/state.h"
 #include "service/whole/calls.h"
 #include "service/whole/calls_spread.h"
 #include "service/whole/status.h"
@@ -452,7 +453,6 @@ void bus_emit_progress(const struct service *service, const char *json)
 		return;
 	sd_bus_emit_signal(manager_of(service)->api, path, BUS_SERVICE_INTERFACE, "Progress", "s",
 			   json);
-	door_emit_progress(manager_of(service)->door, path, json);
 }
 
 void bus_emit_changed(const struct service *service, struct bus_told *told)
@@ -467,4 +467,12 @@ void bus_emit_changed(const struct service *service, struct bus_told *told)
 	if (names[0] && service_path(service, &path) >= 0)
 		sd_bus_emit_properties_changed_strv(manager_of(service)->api, path,
 						    BUS_SERVICE_INTERFACE, (char **)names);
+}
+
+void bus_emit_services(const struct manager *manager)
+{
+	/* at first nobody knows us, and has not asked */
+	if (manager->bus_object)
+		sd_bus_emit_properties_changed(manager->api, BUS_PATH, BUS_MANAGER_INTERFACE,
+					       "Services", NULL);
 }

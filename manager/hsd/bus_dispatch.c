@@ -3,9 +3,12 @@
 
 #include <string.h>
 
+#include "core/contract.h"
+#include "hsd/bus.h"
 #include "hsd/bus_methods.h"
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
+#include "hsd/state.h"
 #include "service/change/run.h"
 #include "util/macro.h"
 

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The manager on the bus. */
+#include "hsd/bus_manager.h"
+
 #include <string.h>
 
+#include "core/contract.h"
 #include "hsd/bus.h"
 #include "hsd/bus_request.h"
 #include "hsd/bus_tables.h"
 #include "hsd/callers.h"
+#include "hsd/services.h"
+#include "hsd/state.h"
 #include "plane/snapshot.h"
 #include "service/watch/outdated_watch.h"
 #include "service/whole/calls_slot.h"
@@ -161,7 +165,7 @@ static int read_unit(struct manager *manager, sd_bus_message *m, sd_bus_error *e
 	service = manager_find(manager, name);
 	if (!service) {
 		/* enabled a moment ago, perhaps */
-		manager_reload(manager);
+		services_reload(manager);
 		service = manager_find(manager, name);
 	}
 	if (!service)
@@ -225,7 +229,7 @@ static int bus_method_look(sd_bus_message *m, void *userdata, sd_bus_error *erro
 
 static int bus_method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	int r = manager_reload(userdata);
+	int r = services_reload(userdata);
 
 	if (r < 0)
 		return sd_bus_error_setf(error, BUS_ERROR_FAILED, "cannot read the settings: %s",
@@ -286,10 +290,23 @@ int bus_publish_manager(struct manager *manager)
 	return r < 0 ? r : 0;
 }
 
-void bus_emit_services(const struct manager *manager)
+static int find_service(sd_bus *bus, const char *path, const char *interface, void *userdata,
+			void **ret_found, sd_bus_error *error)
 {
-	/* at first nobody knows us, and has not asked */
-	if (manager->bus_object)
-		sd_bus_emit_properties_changed(manager->api, BUS_PATH, BUS_MANAGER_INTERFACE,
-					       "Services", NULL);
+	struct service *service = bus_find_service(userdata, path);
+
+	(void)bus, (void)interface, (void)error;
+	*ret_found = service;
+	return service ? 1 : 0;
+}
+
+int bus_publish_at_door(sd_bus *bus, void *userdata)
+{
+	int r = sd_bus_add_object_vtable(bus, NULL, BUS_PATH, BUS_MANAGER_INTERFACE,
+					 bus_manager_vtable, userdata);
+
+	if (r >= 0)
+		r = sd_bus_add_fallback_vtable(bus, NULL, BUS_SERVICE_PATH, BUS_SERVICE_INTERFACE,
+					       bus_service_vtable, find_service, userdata);
+	return r < 0 ? r : 0;
 }

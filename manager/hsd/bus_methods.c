@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/contract.h"
 #include "hsd/bus_tables.h"
 #include "util/macro.h"
 

@@ -3,6 +3,7 @@
 
 #include "core/contract.h"
 #include "hsd/callers.h"
+#include "hsd/state.h"
 #include "util/macro.h"
 
 struct bus_request {

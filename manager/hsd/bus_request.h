@@ -4,8 +4,9 @@
 
 #include <systemd/sd-bus.h>
 
-#include "hsd/manager.h"
 #include "service/request.h"
+
+struct manager;
 
 /* Keeps a reference of the message, which nobody else answers. */
 int bus_request_new(const struct manager *manager, sd_bus_message *m, struct request **ret_request);

@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include "core/watch/quota.h"
-#include "hsd/bus_methods.h"
 #include "hsd/refusals.h"
 #include "system/journal.h"
 #include "util/clock.h"
@@ -48,7 +47,7 @@ struct caller {
 
 struct callers {
 	sd_bus *api, *bus;
-	callers_dispatch_fn dispatch;
+	const struct callers_ops *ops;
 	void *userdata;
 	sd_bus_slot *filter;
 	sd_event_source *post;
@@ -306,7 +305,7 @@ static void carry_out(struct callers *callers, struct caller *caller, sd_bus_mes
 	if (is_for_nobody(caller, m))
 		return;
 	if (!admit(callers, caller, m))
-		callers->dispatch(m, callers->userdata);
+		callers->ops->dispatch(m, callers->userdata);
 	settle(callers);
 }
 
@@ -391,7 +390,7 @@ static int refuse_unknown(struct callers *callers, sd_bus_message *m)
 static int hold(struct caller *caller, sd_bus_message *m)
 {
 	struct callers *callers = caller->callers;
-	int length = bus_length(m);
+	int length = callers->ops->length(m);
 
 	if (length < 0 && length != -E2BIG)
 		return caller->n_passed++ < PASSED_MAX ? 0 : refuse_unknown(callers, m);
@@ -425,7 +424,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		return hold(caller, m);
 	/* sd-bus would ask the bus, and wait for the answer, whether the sender may call a method
 	 * that is for root alone */
-	if (bus_is_ours(m)) {
+	if (callers->ops->is_ours(m)) {
 		carry_out(callers, caller, m);
 		return 1;
 	}
@@ -532,7 +531,7 @@ void callers_refuse(struct callers *callers, sd_bus_message *m, const char *sent
 
 /* ---- the whole ---- */
 
-int callers_new(sd_bus *api, sd_bus *bus, callers_dispatch_fn dispatch, void *userdata,
+int callers_new(sd_bus *api, sd_bus *bus, const struct callers_ops *ops, void *userdata,
 		struct callers **ret_callers)
 {
 	_cleanup_(callers_freep) struct callers *callers = calloc(1, sizeof(*callers));
@@ -542,7 +541,7 @@ int callers_new(sd_bus *api, sd_bus *bus, callers_dispatch_fn dispatch, void *us
 		return -ENOMEM;
 	callers->api = sd_bus_ref(api);
 	callers->bus = sd_bus_ref(bus);
-	callers->dispatch = dispatch;
+	callers->ops = ops;
 	callers->userdata = userdata;
 	r = refusals_new(sd_bus_get_event(api), &callers->refusals);
 	if (r < 0)

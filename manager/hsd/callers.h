@@ -16,11 +16,18 @@
 
 struct callers;
 
-/* Carries out a call of ours. */
-typedef void (*callers_dispatch_fn)(sd_bus_message *m, void *userdata);
+/* What they ask for: the methods are known above. */
+struct callers_ops {
+	/* See bus_is_ours() and bus_length(). */
+	bool (*is_ours)(sd_bus_message *m);
+	int (*length)(sd_bus_message *m);
+	/* Carries out a call of ours. */
+	void (*dispatch)(sd_bus_message *m, void *userdata);
+};
 
-/* `api` is where they ask, `bus` another connection, on which the bus is asked about them. */
-int callers_new(sd_bus *api, sd_bus *bus, callers_dispatch_fn dispatch, void *userdata,
+/* `api` is where they ask, `bus` another connection, on which the bus is asked about them. `ops`
+ * must outlive it. */
+int callers_new(sd_bus *api, sd_bus *bus, const struct callers_ops *ops, void *userdata,
 		struct callers **ret_callers);
 struct callers *callers_free(struct callers *callers);
 

@@ -9,7 +9,6 @@
 #include <sys/un.h>
 
 #include "core/contract.h"
-#include "hsd/bus_tables.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -27,7 +26,9 @@ struct visitor {
 };
 
 struct door {
-	struct manager *manager;
+	sd_event *event;
+	door_publish_fn publish;
+	void *userdata;
 	int fd;
 	sd_event_source *source;
 	sd_event_source *reopening; /* off: it is open */
@@ -63,16 +64,6 @@ static int on_gone(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 1;
 }
 
-static int find_service(sd_bus *bus, const char *path, const char *interface, void *userdata,
-			void **ret_found, sd_bus_error *error)
-{
-	struct service *service = bus_find_service(userdata, path);
-
-	(void)bus, (void)interface, (void)error;
-	*ret_found = service;
-	return service ? 1 : 0;
-}
-
 /* Nobody but root is here: what the methods of the bus ask for is given. */
 static int start(struct visitor *visitor, int *fd)
 {
@@ -92,22 +83,17 @@ static int start(struct visitor *visitor, int *fd)
 	return r < 0 ? r : sd_bus_start(visitor->bus);
 }
 
-static int publish(struct visitor *visitor)
+static int attach(struct visitor *visitor)
 {
-	struct manager *manager = visitor->door->manager;
-	int r = sd_bus_add_object_vtable(visitor->bus, NULL, BUS_PATH, BUS_MANAGER_INTERFACE,
-					 bus_manager_vtable, manager);
+	const struct door *door = visitor->door;
+	int r = door->publish(visitor->bus, door->userdata);
 
-	if (r >= 0)
-		r = sd_bus_add_fallback_vtable(visitor->bus, NULL, BUS_SERVICE_PATH,
-					       BUS_SERVICE_INTERFACE, bus_service_vtable,
-					       find_service, manager);
 	if (r >= 0)
 		r = sd_bus_match_signal_async(visitor->bus, NULL, "org.freedesktop.DBus.Local",
 					      "/org/freedesktop/DBus/Local",
 					      "org.freedesktop.DBus.Local", "Disconnected", on_gone,
 					      NULL, visitor);
-	return r < 0 ? r : sd_bus_attach_event(visitor->bus, manager->host.event, PRIORITY);
+	return r < 0 ? r : sd_bus_attach_event(visitor->bus, door->event, PRIORITY);
 }
 
 static bool is_root(int fd)
@@ -133,17 +119,19 @@ static int let_in(struct door *door, int *fd)
 	visitor->door = door;
 	LIST_INSERT_HEAD(&door->visitors, visitor, entry);
 	door->n_visitors++;
-	r = publish(visitor);
+	r = attach(visitor);
 	if (r >= 0)
 		steal_ptr(&visitor);
 	return r;
 }
 
-void door_emit_progress(const struct door *door, const char *path, const char *json)
+void door_emit_progress(const struct door *door, const char *service, const char *json)
 {
+	_cleanup_(freep) char *path = NULL;
 	struct visitor *visitor;
 
-	if (!door)
+	if (!door || LIST_EMPTY(&door->visitors) ||
+	    sd_bus_path_encode(BUS_SERVICE_PATH, service, &path) < 0)
 		return;
 	/* there is no bus in between that would ask who wants to hear it */
 	LIST_FOREACH (visitor, &door->visitors, entry)
@@ -198,24 +186,26 @@ static int listen_at(int fd)
 	return 0;
 }
 
-int door_open(struct manager *manager, struct door **ret_door, struct problem *problem)
+int door_open(sd_event *event, door_publish_fn publish, void *userdata, struct door **ret_door,
+	      struct problem *problem)
 {
 	_cleanup_(door_closep) struct door *door = calloc(1, sizeof(*door));
 	int r;
 
 	if (!door)
 		return problem_set(problem, -ENOMEM, "out of memory");
-	door->manager = manager;
+	door->event = event;
+	door->publish = publish;
+	door->userdata = userdata;
 	door->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	r = door->fd < 0 ? -errno : listen_at(door->fd);
 	if (r >= 0)
-		r = sd_event_add_io(manager->host.event, &door->source, door->fd, EPOLLIN, on_knock,
-				    door);
+		r = sd_event_add_io(event, &door->source, door->fd, EPOLLIN, on_knock, door);
 	if (r >= 0)
 		r = sd_event_source_set_priority(door->source, PRIORITY);
 	if (r >= 0)
-		r = sd_event_add_time(manager->host.event, &door->reopening, CLOCK_MONOTONIC, 0,
-				      USEC_PER_MSEC, on_reopening, door);
+		r = sd_event_add_time(event, &door->reopening, CLOCK_MONOTONIC, 0, USEC_PER_MSEC,
+				      on_reopening, door);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(door->reopening, SD_EVENT_OFF);
 	if (r < 0)

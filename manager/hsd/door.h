@@ -8,14 +8,20 @@
  */
 #pragma once
 
-#include "hsd/manager.h"
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
 #include "util/problem.h"
 
 struct door;
 
+/* Puts the objects on the connection of one who has come in. */
+typedef int (*door_publish_fn)(sd_bus *bus, void *userdata);
+
 /* Negative errno, and a sentence: then there is the bus alone. */
-int door_open(struct manager *manager, struct door **ret_door, struct problem *problem);
+int door_open(sd_event *event, door_publish_fn publish, void *userdata, struct door **ret_door,
+	      struct problem *problem);
 struct door *door_close(struct door *door);
 
-/* To all who are there. Without a door nobody is. */
-void door_emit_progress(const struct door *door, const char *path, const char *json);
+/* Of the service of that name, to all who are there. Without a door nobody is. */
+void door_emit_progress(const struct door *door, const char *service, const char *json);

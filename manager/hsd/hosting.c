@@ -4,6 +4,8 @@
 #include <systemd/sd-bus.h>
 
 #include "hsd/bus.h"
+#include "hsd/door.h"
+#include "hsd/state.h"
 #include "service/whole/assembly.h"
 #include "service/workers.h"
 
@@ -44,11 +46,17 @@ static void changed(const struct service *service)
 		bus_emit_changed(service, &hosted->told);
 }
 
+static void progress(const struct service *service, const char *json)
+{
+	bus_emit_progress(service, json);
+	door_emit_progress(manager_of(service)->door, service->name, json);
+}
+
 const struct host_ops hosting_ops = {
 	.order = order,
 	.busy = busy,
 	.changed = changed,
-	.progress = bus_emit_progress,
+	.progress = progress,
 	.services = services,
 };
 

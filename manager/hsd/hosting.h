@@ -2,7 +2,7 @@
 /* hsd as the host of its services: what they need of it, see service/host.h. */
 #pragma once
 
-#include "hsd/manager.h"
+#include "service/service.h"
 
 extern const struct host_ops hosting_ops; /* of the host of a struct manager */
 

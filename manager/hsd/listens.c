@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "hsd/manager.h"
+#include "hsd/state.h"
 #include "plane/bpf/accounting.h"
 #include "service/failover/lost.h"
 #include "service/slot/instance.h"

@@ -9,6 +9,8 @@
 
 #include "hsd/giveback.h"
 #include "hsd/manager.h"
+#include "hsd/services.h"
+#include "hsd/state.h"
 #include "hsd/turns.h"
 #include "plane/bpf/load.h"
 #include "plane/path/unixask.h"
@@ -44,7 +46,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	(void)source;
 	(void)info;
 	(void)notify_send("RELOADING=1", -1);
-	manager_reload(userdata);
+	services_reload(userdata);
 	(void)notify_send("READY=1", -1);
 	return 0;
 }
@@ -54,7 +56,7 @@ static int on_known_look(sd_event_source *source, uint64_t usec, void *userdata)
 	struct start *start = userdata;
 	char ready[64];
 
-	if (!manager_is_known(start->manager) && usec < start->deadline) {
+	if (!services_are_known(start->manager) && usec < start->deadline) {
 		sd_event_source_set_time_relative(source, KNOWN_LOOK_USEC);
 		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	}

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsd/manager.h"
 
-#include <inttypes.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <syslog.h>
 #include <unistd.h>
 
-#include "hsd/bus.h"
+#include "core/contract.h"
 #include "hsd/bus_dispatch.h"
+#include "hsd/bus_manager.h"
+#include "hsd/bus_methods.h"
 #include "hsd/callers.h"
 #include "hsd/door.h"
 #include "hsd/hosting.h"
 #include "hsd/listens.h"
 #include "hsd/polkit.h"
+#include "hsd/services.h"
+#include "hsd/state.h"
 #include "plane/act/force.h"
 #include "plane/bpf/accounting.h"
 #include "plane/bpf/pins.h"
@@ -22,27 +25,21 @@
 #include "service/slot/instance.h"
 #include "service/slot/netns_stock.h"
 #include "service/slot/roles.h"
-#include "service/slot/states.h"
 #include "service/watch/filewatch.h"
 #include "service/watch/foreign_watch.h"
 #include "service/watch/hang.h"
 #include "service/watch/outdated_watch.h"
-#include "service/whole/assembly.h"
 #include "service/whole/exec_run.h"
 #include "service/workers.h"
-#include "system/configfile.h"
 #include "system/fdstore.h"
 #include "system/journal.h"
 #include "system/probe/prober.h"
 #include "system/unit/scope.h"
 #include "util/clock.h"
 #include "util/macro.h"
-#include "util/strings.h"
 
 /* How often it is looked whether all services have what the hsd before has left for them. */
 #define SETTLE_USEC (1 * USEC_PER_SEC)
-/* How long a service that could not be taken up waits for the next try. */
-#define MISSING_USEC (10 * USEC_PER_SEC)
 
 DEFINE_CLEANUP(struct manager, manager_free)
 
@@ -56,168 +53,6 @@ static int on_any_event(sd_event_source *source, void *userdata)
 	(void)source;
 	for (size_t i = 0; i < manager->n_services; i++)
 		roles_look(manager->services[i]->roles);
-	return 0;
-}
-
-/* Where no instance is told its role nobody looks after each event. */
-static void watch_roles(struct manager *manager)
-{
-	bool told = false;
-
-	for (size_t i = 0; i < manager->n_services; i++)
-		for (unsigned role = 0; role < ROLE_CHANGES; role++)
-			told |= manager->services[i]->config.roles[role].means != ROLE_UNTOLD;
-	sd_event_source_set_enabled(manager->roles_source, told ? SD_EVENT_ON : SD_EVENT_OFF);
-}
-
-/* ---- services ---- */
-
-struct service *manager_find(const struct manager *manager, const char *name)
-{
-	for (size_t i = 0; i < manager->n_services; i++)
-		if (!strcmp(manager->services[i]->name, name))
-			return manager->services[i];
-	return NULL;
-}
-
-bool manager_is_known(const struct manager *manager)
-{
-	for (size_t i = 0; i < manager->n_services; i++)
-		if (!service_is_known(manager->services[i]))
-			return false;
-	return true;
-}
-
-static void tell_count(const struct manager *manager)
-{
-	struct journal_scope scope = {NULL, -1, LOG_INFO};
-
-	journal_log(JOURNAL_MANAGER, &scope, "%zu service%s managed", manager->n_services,
-		    manager->n_services == 1 ? "" : "s");
-	bus_emit_services(manager);
-}
-
-/* NULL when that fails: told. */
-static struct service *make(struct manager *manager, const char *name)
-{
-	struct journal_scope scope = {name, -1, LOG_ERR};
-	struct service *service = NULL;
-	int r = service_new(&manager->host, name, &service);
-
-	if (r >= 0)
-		r = hosting_publish(service);
-	if (r < 0) {
-		service = hosting_free(service);
-		journal_log(JOURNAL_PROBLEM, &scope,
-			    "%s cannot be managed: %s; it is tried again every %" PRIu64 " s", name,
-			    strerror(-r), MISSING_USEC / USEC_PER_SEC);
-	}
-	manager->n_missing += !service;
-	return service;
-}
-
-/* Takes an old service over if there is one, else makes it. */
-static struct service *keep_or_make(struct manager *manager, const char *name)
-{
-	struct service *service;
-
-	for (size_t i = 0; i < manager->n_services; i++) {
-		if (!manager->services[i] || strcmp(manager->services[i]->name, name))
-			continue;
-		service = steal_ptr(&manager->services[i]);
-		service_reload(service);
-		return service;
-	}
-	return make(manager, name);
-}
-
-static void forget_all(struct manager *manager)
-{
-	for (size_t i = 0; i < manager->n_services; i++)
-		hosting_free(manager->services[i]);
-	free(manager->services);
-	manager->services = NULL;
-	manager->n_services = 0;
-}
-
-/* Where its name sorts. There is room. */
-static void insert(struct manager *manager, struct service *service)
-{
-	size_t at = manager->n_services++;
-
-	for (; at && strcmp(manager->services[at - 1]->name, service->name) > 0; at--)
-		manager->services[at] = manager->services[at - 1];
-	manager->services[at] = service;
-}
-
-static void take_up_missing(struct manager *manager)
-{
-	_cleanup_(strings_freep) char **names = NULL;
-	struct service **room, *service;
-
-	if (configfile_list(&names) < 0)
-		return;
-	room = reallocarray(manager->services, manager->n_services + strings_count(names) + 1,
-			    sizeof(*room));
-	if (!room)
-		return;
-	manager->services = room;
-	manager->n_missing = 0;
-	for (char **name = names; name && *name; name++) {
-		service = manager_find(manager, *name) ? NULL : make(manager, *name);
-		if (service)
-			insert(manager, service);
-	}
-	watch_roles(manager);
-	tell_count(manager);
-}
-
-static int on_missing(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct manager *manager = userdata;
-
-	take_up_missing(manager);
-	sd_event_source_set_time(source, usec + MISSING_USEC);
-	return sd_event_source_set_enabled(source,
-					   manager->n_missing ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-}
-
-/* What they lack may be there later. Without memory for that, too, the next reload does it. */
-static void await_missing(struct manager *manager)
-{
-	manager->missing_source = sd_event_source_disable_unref(manager->missing_source);
-	if (!manager->n_missing)
-		return;
-	(void)sd_event_add_time_relative(manager->host.event, &manager->missing_source,
-					 CLOCK_MONOTONIC, MISSING_USEC, USEC_PER_SEC, on_missing,
-					 manager);
-}
-
-int manager_reload(struct manager *manager)
-{
-	_cleanup_(strings_freep) char **names = NULL;
-	struct service **services;
-	size_t n = 0;
-	int r = configfile_list(&names);
-
-	if (r < 0)
-		return r;
-	services = calloc(strings_count(names) + 1, sizeof(*services));
-	if (!services)
-		return -ENOMEM;
-	manager->n_missing = 0;
-	for (char **name = names; name && *name; name++) {
-		services[n] = keep_or_make(manager, *name);
-		n += services[n] != NULL;
-	}
-	for (size_t i = 0; i < manager->n_services; i++)
-		service_forget(manager->services[i]);
-	forget_all(manager);
-	manager->services = services;
-	manager->n_services = n;
-	await_missing(manager);
-	watch_roles(manager);
-	tell_count(manager);
 	return 0;
 }
 
@@ -246,6 +81,12 @@ static void on_scope_ended(void *userdata)
 		exec_run_sweep(manager->services[i]);
 }
 
+static const struct callers_ops callers_ops = {
+	.is_ours = bus_is_ours,
+	.length = bus_length,
+	.dispatch = bus_dispatch,
+};
+
 static int open_bus(struct manager *manager, struct problem *problem)
 {
 	struct host *host = &manager->host;
@@ -254,7 +95,7 @@ static int open_bus(struct manager *manager, struct problem *problem)
 	if (r >= 0)
 		r = connect_bus(host->event, API_PRIORITY, &manager->api);
 	if (r >= 0)
-		r = callers_new(manager->api, host->bus, bus_dispatch, manager, &manager->callers);
+		r = callers_new(manager->api, host->bus, &callers_ops, manager, &manager->callers);
 	if (r >= 0)
 		r = polkit_new(host->bus, bus_dispatch_asked, manager, &manager->polkit);
 	if (r >= 0)
@@ -269,8 +110,10 @@ static void open_door(struct manager *manager)
 {
 	struct journal_scope scope = {NULL, -1, LOG_WARNING};
 	struct problem problem = {0};
+	int r = door_open(manager->host.event, bus_publish_at_door, manager, &manager->door,
+			  &problem);
 
-	if (door_open(manager, &manager->door, &problem) < 0)
+	if (r < 0)
 		journal_log(JOURNAL_PROBLEM, &scope, "%s", problem.text);
 }
 
@@ -333,7 +176,7 @@ static int load(struct manager *manager)
 	int r = fdstore_open(&manager->host.fdstore);
 
 	if (r >= 0)
-		r = manager_reload(manager);
+		r = services_reload(manager);
 	if (r >= 0)
 		r = sd_event_add_time(manager->host.event, &manager->settle_source, CLOCK_MONOTONIC,
 				      0, 0, on_settle, manager);
@@ -466,7 +309,7 @@ struct manager *manager_free(struct manager *manager)
 	sd_event_source_disable_unref(manager->settle_source);
 	sd_event_source_disable_unref(manager->missing_source);
 	outdated_watch_free(manager->host.outdated);
-	forget_all(manager);
+	services_free(manager);
 	fdstore_free(manager->host.fdstore);
 	filewatch_free(manager->host.filewatch);
 	listens_free(manager->listens);

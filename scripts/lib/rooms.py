@@ -3,16 +3,16 @@
 """
 rooms.py: what the structure of manager/ forbids, a line each.
 
-A room includes what scripts/lib/rooms.txt lets it. And among the files below hsd and hsctl none leads back to itself, by
-what it includes or by whose functions it names: each can be read with those below it alone. X.c and X.h are one.
+A room includes what scripts/lib/rooms.txt lets it. And among the files outside hsctl none leads back to itself, by what
+it includes or by whose functions it names: each can be read with those below it alone. X.c and X.h are one.
 """
 import collections
 import os
 import re
 
 TABLE = 'scripts/lib/rooms.txt'
-# who drives all the others, in circles of their own
-DRIVERS = ('hsd', 'hsctl')
+# who drives others, in circles of its own
+DRIVERS = ('hsctl',)
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.S)
 LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'')
