@@ -300,7 +300,7 @@ struct manager *manager_free(struct manager *manager)
 		return NULL;
 	unused = !manager->n_services;
 
-	door_close(manager->door);
+	manager->door = door_close(manager->door);
 	polkit_free(manager->polkit);
 	callers_free(manager->callers);
 	sd_bus_slot_unref(manager->bus_object);

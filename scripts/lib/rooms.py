@@ -3,16 +3,14 @@
 """
 rooms.py: what the structure of manager/ forbids, a line each.
 
-A room includes what scripts/lib/rooms.txt lets it. And among the files outside hsctl none leads back to itself, by what
-it includes or by whose functions it names: each can be read with those below it alone. X.c and X.h are one.
+A room includes what scripts/lib/rooms.txt lets it. And among its files none leads back to itself, by what it includes
+or by whose functions it names: each can be read with those below it alone. X.c and X.h are one.
 """
 import collections
 import os
 import re
 
 TABLE = 'scripts/lib/rooms.txt'
-# who drives others, in circles of its own
-DRIVERS = ('hsctl',)
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.S)
 LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'')
@@ -122,7 +120,7 @@ def find_circle(edges):
 
 
 def check_circles(tree):
-    edges = edges_of({path: file for path, file in tree.items() if path.split('/')[0] not in DRIVERS})
+    edges = edges_of(tree)
     while circle := find_circle(edges):
         ways = list(zip(circle, circle[1:] + circle[:1]))
         print('a circle: ' + ', '.join(f'{a} -> {b} ({edges[a][b]})' for a, b in ways))

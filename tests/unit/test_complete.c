@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "hsctl/complete/expect.h"
+#include "hsctl/verb_table.h"
 #include "util/macro.h"
 
 #define WORDS_MAX 16
@@ -158,5 +159,6 @@ int main(void)
 		cmocka_unit_test(test_usages),
 	};
 
+	verb_table_use();
 	return cmocka_run_group_tests_name("complete", tests, NULL, NULL);
 }
