@@ -1780,6 +1780,30 @@ static void a_hook_goes_on_where_another_has_stopped(void **state)
 	end_by_hand(engine);
 }
 
+/* As one leaves it that has set the slot aside, and was killed before it answered. */
+static void retire_again(struct instance *instance, struct request *request)
+{
+	size_t n;
+	struct listener **listeners = plane_listeners(instance->service->plane, &n);
+
+	for (size_t i = 0; i < n; i++)
+		listener_withdraw(listeners[i], instance->slot);
+	instance_retire(instance, request);
+}
+
+static void a_hook_goes_on_where_the_last_slot_was_set_aside(void **state)
+{
+	struct engine *engine = begin_without(QUICK);
+
+	(void)state;
+	start_by_hooks(engine, 0);
+	engine->host.resumes = true;
+	run_hook(engine, 0, retire_again, "slot 0 is retired and no other slot is ready");
+	run_hook(engine, 0, instance_adopt, "1 socket");
+	assert_int_equal(who_serves(), 'A');
+	end_by_hand(engine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1847,6 +1871,7 @@ int main(void)
 		cmocka_unit_test(a_hook_does_not_wait_until_it_is_too_late),
 		cmocka_unit_test(a_hook_does_without_systemd),
 		cmocka_unit_test(a_hook_goes_on_where_another_has_stopped),
+		cmocka_unit_test(a_hook_goes_on_where_the_last_slot_was_set_aside),
 	};
 
 	return cases_run("service", tests);

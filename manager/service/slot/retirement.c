@@ -255,7 +255,8 @@ static void retire_now(struct instance *instance)
 	enum retire_answer answer = leave(instance);
 
 	instance->patience_source = sd_event_source_disable_unref(instance->patience_source);
-	if (answer == RETIRE_DONE)
+	/* parked: it was, by an hsd that did not come to answer */
+	if (answer == RETIRE_DONE || answer == RETIRE_PARKED)
 		settle(instance, answer);
 	else if (answer == RETIRE_LAST)
 		leave_alone(instance);
