@@ -250,7 +250,7 @@ nobody_was_blamed() {
 }
 
 @test "one that does it over and over again is told once, and does not keep hsd busy" {
-	local used
+	local used begun elapsed
 	bystander_unwatched
 	printf '[Health]\nProbe=http:/\nInterval=200ms\n' | write /etc/hotstandby/shop.conf
 	inside systemctl restart hsd
@@ -259,16 +259,19 @@ nobody_was_blamed() {
 	prefer shop 0
 	bystander_watch
 	used=$(inside systemctl show -P CPUUsageNSec hsd)
+	begun=${EPOCHREALTIME/[.,]/}
 	for _ in {1..24}; do
 		guard_off shop@1 2>/dev/null || true
 		inside systemctl kill --kill-whom=main -s USR2 shop@1
 		sleep 0.25
 	done
 	used=$((($(inside systemctl show -P CPUUsageNSec hsd) - used) / 1000000))
+	elapsed=$(((${EPOCHREALTIME/[.,]/} - begun) / 1000))
 	bystander_watched
-	say "hsd and its workers have used $used ms of CPU meanwhile, $(told shop | wc -l) times told"
+	say "hsd and its workers have used $used ms of CPU in $elapsed ms, $(told shop | wc -l) times told"
 	[[ $(told shop | wc -l) == 1 ]]
-	((used < 3000))
+	# what a slow machine does in more time takes it more
+	((used < elapsed * 3 / 10))
 	# the last word is hsd's
 	wait_for 10 has_again 0
 	nobody_was_blamed
