@@ -2,7 +2,6 @@
 #include "hsd/manager.h"
 
 #include <string.h>
-#include <sys/epoll.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -20,7 +19,6 @@
 #include "plane/act/force.h"
 #include "plane/bpf/accounting.h"
 #include "plane/bpf/pins.h"
-#include "plane/kernel/diag.h"
 #include "service/slot/adoption.h"
 #include "service/slot/instance.h"
 #include "service/slot/netns_stock.h"

@@ -188,7 +188,7 @@ static void test_spread(void **state)
 	struct drill_spread spread;
 
 	(void)state;
-	assert_int_equal(drill_report_spread(runs, 5, DRILL_CRASH, &spread), 0);
+	assert_int_equal(drill_runs_spread(runs, 5, DRILL_CRASH, &spread), 0);
 	assert_int_equal(spread.n, 4);
 	assert_int_equal(spread.passed, 3);
 	assert_int_equal(spread.total, 40);
@@ -202,7 +202,7 @@ static void test_spread(void **state)
 	assert_int_equal(spread.new_max, 7);
 	/* one that did not pass is worse than any gap */
 	assert_int_equal(spread.worst, 3);
-	assert_int_equal(drill_report_spread(runs, 5, DRILL_HANG, &spread), -ENOENT);
+	assert_int_equal(drill_runs_spread(runs, 5, DRILL_HANG, &spread), -ENOENT);
 }
 
 /* What stands in a report may come from a unit's own words. */

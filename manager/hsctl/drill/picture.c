@@ -250,7 +250,7 @@ static size_t find_spreads(const struct drill_run *runs, size_t n,
 	size_t count = 0;
 
 	for (unsigned i = 0; i < DRILL_SCENARIO_COUNT; i++)
-		if (!drill_report_spread(runs, n, i, &spreads[count]))
+		if (!drill_runs_spread(runs, n, i, &spreads[count]))
 			count++;
 	return count;
 }

@@ -6,8 +6,8 @@
 
 #include "util/macro.h"
 
-int drill_report_spread(const struct drill_run *runs, size_t n, enum drill_scenario scenario,
-			struct drill_spread *ret_spread)
+int drill_runs_spread(const struct drill_run *runs, size_t n, enum drill_scenario scenario,
+		      struct drill_spread *ret_spread)
 {
 	_cleanup_(freep) const struct drill_summary **summaries = calloc(n + 1, sizeof(*summaries));
 	_cleanup_(freep) enum drill_verdict *verdicts = calloc(n + 1, sizeof(*verdicts));

@@ -29,5 +29,5 @@ struct drill_run {
 
 /* The figures of all runs of a scenario; `worst` is its place in `runs`. -ENOENT: it was not run.
  */
-int drill_report_spread(const struct drill_run *runs, size_t n, enum drill_scenario scenario,
-			struct drill_spread *ret_spread);
+int drill_runs_spread(const struct drill_run *runs, size_t n, enum drill_scenario scenario,
+		      struct drill_spread *ret_spread);

@@ -3,7 +3,6 @@
  * back. */
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/ledger.h"
 #include "hsctl/drill/drill.h"
@@ -300,7 +299,7 @@ static void tell_spreads(const struct drill_order *order, const struct runs *run
 	for (unsigned i = 0; i < DRILL_SCENARIO_COUNT; i++) {
 		struct drill_spread s;
 
-		if (order->scenarios[i] && drill_report_spread(runs->items, runs->n, i, &s) == 0)
+		if (order->scenarios[i] && drill_runs_spread(runs->items, runs->n, i, &s) == 0)
 			printf("%-14s %zu of %zu passed; %zu of %zu connections lost; longest gap "
 			       "median %.0f ms, worst %.0f ms; another slot active after median "
 			       "%.1f ms, worst %.1f ms\n",
