@@ -200,6 +200,13 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(BUILD)/libhotstand
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# For scripts/lib/container.sh: what brings a command into a container, and what a new one is given to hold.
+$(BUILD)/rig/enter: scripts/lib/enter.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -D_GNU_SOURCE -O2 -std=gnu11 $(WARNINGS) -static $< -o $@
+enter: $(BUILD)/rig/enter
+
 unit-tests: $(UNIT_TESTS)
 objects: $(BPF_OBJ)
 plane-tests: $(PLANE_TESTS)
@@ -270,6 +277,15 @@ INSTALLED := \
 install: all $(UNITS) $(EXAMPLES) $(PACKAGES) $(PAGES)
 	$(Q)scripts/install install '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' $(INSTALLED)
 
+# The same as files of this tree, made anew when one of them has changed.
+$(BUILD)/rig/installed: $(PROGRAMS) $(UNITS) $(EXAMPLES) $(PACKAGES) $(PAGES) $(foreach f,$(INSTALLED),$(word 2,$(subst :, ,$(f)))) scripts/install
+	$(Q)rm -rf $@ $@.new
+	$(Q)mkdir -p $@.new
+	$(Q)scripts/install install '$(abspath $@.new)' '$(PREFIX)' '$(SYSCONFDIR)' $(INSTALLED)
+	$(Q)mv $@.new $@
+	$(Q)touch $@
+installed: $(BUILD)/rig/installed
+
 uninstall:
 	$(Q)scripts/install uninstall '$(DESTDIR)' '$(PREFIX)' '$(SYSCONFDIR)' $(INSTALLED)
 
@@ -294,7 +310,7 @@ fuzz:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all objects unit-tests plane-tests engine-tests hostile-tools fuzzers fuzz benches check check-installed lint demo bench coverage install \
+.PHONY: all enter installed objects unit-tests plane-tests engine-tests hostile-tools fuzzers fuzz benches check check-installed lint demo bench coverage install \
 	uninstall deb rpm dist clean help always
 .SECONDARY:
 # beside objects alone: a folder of a package may be called so, too

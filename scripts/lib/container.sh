@@ -32,6 +32,17 @@ CONTAINER_OWNER=${CONTAINER_OWNER:-$$}
 export CONTAINER_OWNER
 CONTAINER_BOOT_TIMEOUT=${CONTAINER_BOOT_TIMEOUT:-60}
 
+# BUILD= is as make has it: below the tree
+_container_build=${BUILD:-build}
+[[ $_container_build == /* ]] || _container_build=$_container_top/$_container_build
+_container_enter=$_container_build/rig/enter
+
+# one make at a time
+_container_make() {
+	mkdir -p "$_container_build/rig"
+	flock "$_container_build/rig" make -s -C "$_container_top" BUILD="${BUILD:-build}" "$@"
+}
+
 _container_state() { echo "/run/hotstandby-rig/$CONTAINER_OWNER.$1"; }
 
 _container_fail() {
@@ -39,14 +50,27 @@ _container_fail() {
 	return 1
 }
 
-# Each look costs the machine a handful of processes: who waits for long looks more seldom.
+# Each look costs the machine a handful of processes, on one with slow forks more than it waits: who waits for long looks
+# more seldom, and nobody looks for more than a third of the time.
 wait_until() {
-	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) looks=0
+	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) looks=0 begun now pause
 	shift
-	until "$@"; do
-		((${EPOCHREALTIME/[.,]/} < deadline)) || return 1
-		sleep "$((++looks > 15 ? 200 : 50))e-3"
+	for (( ; ; )); do
+		begun=${EPOCHREALTIME/[.,]/}
+		! "$@" || return 0
+		now=${EPOCHREALTIME/[.,]/}
+		((now < deadline)) || return 1
+		pause=$((++looks > 15 ? 200000 : 50000))
+		_pause $((2 * (now - begun) > pause ? 2 * (now - begun) : pause))
 	done
+}
+
+# _pause MICROSECONDS: without a process
+_pause() {
+	local seconds
+	[[ -n ${_pause_fd:-} && -e /proc/self/fd/$_pause_fd ]] || exec {_pause_fd}<> <(:)
+	printf -v seconds '%d.%06d' $(($1 / 1000000)) $(($1 % 1000000))
+	! read -r -t "$seconds" -u "$_pause_fd" || true
 }
 
 # What earlier runs left: a killed keeper cannot remove its (empty) folders and control groups.
@@ -106,6 +130,7 @@ container_start() {
 	[[ $name =~ ^[a-z0-9][a-z0-9-]*$ ]] || { _container_fail "$name" 'the name must be of a-z, 0-9 and -'; return 1; }
 	_container_sweep
 	[[ ! -e $state ]] || { _container_fail "$name" 'is running already'; return 1; }
+	[[ $_container_enter -nt $_container_lib/enter.c ]] || _container_make enter || return 1
 	mkdir -p "$state"
 	# 3 is BATS's own channel: a keeper that held it would keep bats from ending
 	exec {fd}< <(_container_launch "$name" "$state" </dev/null 2>>"$state/log" 3>&-)
@@ -129,27 +154,23 @@ container_root() {
 	echo "/proc/$leader/root"
 }
 
-# Tests call it thousands of times: one fork, and no command that is not needed.
+# Tests call it thousands of times: see enter.c.
 container_run() {
-	local leader cgroup state=/run/hotstandby-rig/$CONTAINER_OWNER.$1
-	if ! { read -r leader <"$state/leader" && read -r cgroup <"$state/cgroup"; } 2>/dev/null || [[ ! -d /proc/$leader ]]; then
-		_container_fail "$1" 'is not running'
-		return 1
-	fi
+	local state=/run/hotstandby-rig/$CONTAINER_OWNER.$1
 	shift
-	(
-		# be inside for control groups, too, so that what is attached to the container's root sees us
-		echo "$BASHPID" >"$cgroup/cgroup.procs" || true
-		exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-			LANG=C.UTF-8 TERM="${TERM:-dumb}" SYSTEMD_PAGER=cat nsenter -t "$leader" -a -r -- "$@"
-	)
+	"$_container_enter" "$state" "$@"
 }
 
+# A new container is given a copy of what make installs: the same for all that begin at a time, and less work.
 container_install() {
 	local name=$1 root
 	shift
 	root=$(container_root "$name") || return 1
-	make -s -C "$_container_top" install DESTDIR="$root" "$@" || return 1
+	if [[ -e $root/usr/sbin/hsd ]]; then
+		make -s -C "$_container_top" install DESTDIR="$root" "$@" || return 1
+	else
+		_container_make installed "$@" && cp -a "$_container_build/rig/installed/." "$root/" || return 1
+	fi
 	container_run "$name" systemctl daemon-reload || return 1
 	container_run "$name" systemctl reload dbus
 }
