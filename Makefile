@@ -17,6 +17,8 @@
 #   make unit-tests                       builds tests/unit; scripts/check unit runs them
 #   make plane-tests                      builds tests/plane; scripts/check plane runs them
 #   make engine-tests                     builds tests/engine; scripts/check engine runs them
+#   make enter                            builds what brings a command into a container of scripts/lib/container.sh
+#   make installed                        what `make install` installs, in build/rig/installed: for containers
 #   make hostile-tools                    builds the programs of ill will of tests/hostile
 #   make fuzzers                          builds the fuzz targets to run over files, without libFuzzer
 #   make benches                          builds tests/bench
