@@ -66,6 +66,7 @@ flood_ends() {
 	flood_ends Connections
 }
 
+# bats test_tags=thorough
 @test "InspectConnections, never the same twice, and Describe" {
 	quiet=$(restart_took)
 	flood 20 128 $service_path $service InspectConnections tb 12345 1
@@ -93,6 +94,7 @@ flood_ends() {
 	bystander_is_well
 }
 
+# bats test_tags=thorough
 @test "what every object has" {
 	quiet=$(restart_took)
 	flood 20 128 $service_path org.freedesktop.DBus.Introspectable Introspect
@@ -100,6 +102,7 @@ flood_ends() {
 	flood_ends Introspect
 }
 
+# bats test_tags=thorough
 @test "a command that only members of the group may have" {
 	quiet=$(restart_took)
 	flood 20 128 $service_path $service Exec u 0

@@ -67,6 +67,7 @@ is_the_same() {
 	bystander_is_well
 }
 
+# bats test_tags=thorough
 @test "anything at all, by root" {
 	local pid
 	pid=$(main_pid hsd)

@@ -125,6 +125,7 @@ is_well() {
 	is_well
 }
 
+# bats test_tags=thorough
 @test "a process of the same user outside of the unit, where the intake is forced" {
 	own_service stand $forced_port --no-reuseport
 	printf '[Service]\nUser=games\n' | write /etc/systemd/system/stand@.service.d/user.conf
@@ -189,6 +190,7 @@ nobody_was_blamed() {
 	is_well
 }
 
+# bats test_tags=thorough
 @test "a selector that was taken off, too" {
 	prefer shop 0
 	# one burst is told once
@@ -206,6 +208,7 @@ nobody_was_blamed() {
 	is_well
 }
 
+# bats test_tags=thorough
 @test "without probes the counts tell, and who had the connections" {
 	prefer shop 0
 	write /etc/hotstandby/shop.conf </dev/null
@@ -249,6 +252,7 @@ nobody_was_blamed() {
 	bystander_is_well
 }
 
+# bats test_tags=thorough
 @test "one that does it over and over again is told once, and does not keep hsd busy" {
 	local used begun elapsed
 	bystander_unwatched

@@ -8,9 +8,12 @@
 
 #include <bpf/bpf.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
+#include "command.h"
 #include "core/config/config.h"
 
 #define PORT 5300
@@ -401,10 +404,47 @@ static void what_waits_can_be_waited_for(void **state)
 	assert_true(left.unread > 0);
 	assert_false(retire_is_over(&left, RIG_DEADLINE_USEC));
 	assert_int_equal(server_accept(pair.a, NULL), 10);
-	assert_int_equal(retire_look(rig->plane, 0, pair.a->cgroup, &left), 0);
+	/* it has read them before it goes back to wait for the next word of ours */
+	rig_until(retire_look(rig->plane, 0, pair.a->cgroup, &left) == 0 &&
+		  retire_is_over(&left, 0));
 	assert_int_equal(left.unread, 0);
-	assert_true(retire_is_over(&left, 0));
 	close(fd);
+}
+
+static int work_for_ever(const void *userdata)
+{
+	volatile bool on = true;
+
+	(void)userdata;
+	while (on)
+		;
+	return 0;
+}
+
+/* A datagram that has been read may still be worked on, by any thread of the unit: who is stopped
+ * then does not answer it. */
+static void who_works_on_the_last_one_is_waited_for(void **state)
+{
+	struct rig *rig = *state;
+	struct pair pair = start_serving(rig, HS_FLOW_CONNECTION);
+	struct command worker = command_start_beside(rig, pair.a, work_for_ever, NULL);
+	struct retire_left left;
+
+	/* while it waits for the word */
+	rig_until(retire_look(rig->plane, 0, pair.a->cgroup, &left) == 0 && !left.at_work);
+	assert_true(retire_is_over(&left, 0));
+	command_go(&worker);
+	rig_until(retire_look(rig->plane, 0, pair.a->cgroup, &left) == 0 && left.at_work);
+	assert_false(retire_loses(&left));
+	assert_false(retire_is_over(&left, 0));
+	/* one that is never idle keeps nobody for long */
+	assert_true(retire_is_over(&left, RIG_DEADLINE_USEC));
+	/* the other slot's has nothing to do with it */
+	rig_until(retire_look(rig->plane, 1, pair.b->cgroup, &left) == 0 && !left.at_work);
+	assert_int_equal(kill(worker.pid, SIGKILL), 0);
+	assert_int_equal(waitpid(worker.pid, NULL, 0), worker.pid);
+	rig_until(retire_look(rig->plane, 0, pair.a->cgroup, &left) == 0 && !left.at_work);
+	command_done(&worker);
 }
 
 /* Who does not read loses what its socket has no room for: of that slot it is told. */
@@ -775,6 +815,7 @@ int main(void)
 		CASE(epochs_wrap),
 		CASE(a_slot_that_leaves_gives_its_flows_away),
 		CASE(what_waits_can_be_waited_for),
+		CASE(who_works_on_the_last_one_is_waited_for),
 		CASE(what_is_dropped_is_told_by_slot),
 		CASE(each_socket_counts_once_for_what_is_dropped),
 		CASE(without_any_slot_the_kernel_chooses),

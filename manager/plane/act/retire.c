@@ -10,6 +10,7 @@
 #include "plane/act/served.h"
 #include "plane/bpf/own.h"
 #include "plane/claim.h"
+#include "plane/kernel/alive.h"
 #include "plane/plane_front.h"
 #include "util/macro.h"
 
@@ -233,12 +234,15 @@ int retire_look(struct plane *plane, unsigned slot, const char *cgroup,
 	left.waiting = paths_queued(plane_paths(plane), slot, &waiting) ? QUEUED_UNKNOWN : waiting;
 	paths_connections(plane_paths(plane), open);
 	left.open = slot < HS_SLOTS_MAX ? open[slot] : 0;
+	left.at_work = plane_has_datagrams(plane) && !left.unread && alive_is_at_work(cgroup);
 	*ret_left = left;
 	return 0;
 }
 
 /* What is short is over by then, and a connection that stays is not waited for. */
 #define OPEN_TIME (1 * USEC_PER_SEC)
+/* So is what is done for one datagram, also where there are few CPUs for many. */
+#define WORK_TIME (300 * USEC_PER_MSEC)
 
 bool retire_loses(const struct retire_left *left)
 {
@@ -247,7 +251,8 @@ bool retire_loses(const struct retire_left *left)
 
 bool retire_is_over(const struct retire_left *left, uint64_t waited_usec)
 {
-	return !retire_loses(left) && (!left->open || waited_usec >= OPEN_TIME);
+	return !retire_loses(left) && (!left->open || waited_usec >= OPEN_TIME) &&
+	       (!left->at_work || waited_usec >= WORK_TIME);
 }
 
 bool retire_has_left(const struct plane *plane)

@@ -35,6 +35,7 @@ struct retire_left {
 	uint64_t waiting; /* connections that wait for accept() at paths; not known: QUEUED_UNKNOWN
 			   */
 	uint64_t open;	  /* those that were accepted there */
+	bool at_work; /* all datagrams were read, and their reader may not be done with the last */
 };
 
 /* What became of the queues. */
@@ -85,8 +86,9 @@ int retire_look(struct plane *plane, unsigned slot, const char *cgroup,
 		struct retire_left *ret_left);
 /* Whether there may be any of it in this service. */
 bool retire_has_left(const struct plane *plane);
-/* Whether it is worth to wait on: the datagrams and the queues, and what is `open` for a shorter
- * time, as connections may stay for long. */
+/* Whether there is nothing to wait for any more: neither datagrams nor queues, and what is `open`
+ * or `at_work` for a short time only, as connections may stay for long, and some are never idle.
+ * `waited_usec`: since nothing was lost with the instance. */
 bool retire_is_over(const struct retire_left *left, uint64_t waited_usec);
 /* Whether something is lost with the instance, or may be. */
 bool retire_loses(const struct retire_left *left);

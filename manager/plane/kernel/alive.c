@@ -3,14 +3,16 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plane/kernel/cgroup.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"
 
-/* How many processes there are is the instance's choice. */
+/* How many processes and threads there are is the instance's choice. */
 #define PROCESSES_MAX 256
+#define THREADS_MAX   512
 
 static void add_thread(pid_t pid, const char *thread, uint64_t *sleeps)
 {
@@ -80,20 +82,66 @@ int alive_cpu(const char *cgroup, uint64_t *ret_usec)
 	return read_key(cgroup, "cpu.stat", "usage_usec", ret_usec);
 }
 
-/* ---- who cannot run ---- */
+/* ---- what they are at ---- */
 
-static enum halt halt_of(pid_t pid)
+/* The state of proc(5), a letter; 0: there is no such thread any more. `path`: its "stat". */
+static char state_in(const char *path)
 {
-	_cleanup_(freep) char *path = format("/proc/%d/stat", (int)pid), *text = NULL;
+	_cleanup_(freep) char *text = NULL;
 	const char *state;
 
 	if (!path || file_read(path, 4096, &text) < 0)
-		return HALT_NONE;
+		return 0;
+	/* its name may have anything in it, and stands between these */
 	state = strrchr(text, ')');
-	if (!state || state[1] != ' ')
-		return HALT_NONE;
-	return state[2] == 'T' ? HALT_STOPPED : state[2] == 't' ? HALT_HELD : HALT_NONE;
+	return state && state[1] == ' ' ? state[2] : 0;
 }
+
+static enum halt halt_of(pid_t pid)
+{
+	_cleanup_(freep) char *path = format("/proc/%d/stat", (int)pid);
+	char state = state_in(path);
+
+	return state == 'T' ? HALT_STOPPED : state == 't' ? HALT_HELD : HALT_NONE;
+}
+
+struct work_search {
+	unsigned left;
+	bool found;
+};
+
+static int find_at_work(pid_t pid, void *userdata)
+{
+	struct work_search *search = userdata;
+	_cleanup_(closedirp) DIR *threads = NULL;
+	const struct dirent *entry;
+	char path[64], state;
+
+	/* without hsd we are a command of the unit */
+	if (pid == getpid())
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	threads = opendir(path);
+	while (!search->found && search->left && threads && (entry = readdir(threads))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/stat", pid, entry->d_name);
+		state = state_in(path);
+		search->found = state == 'R' || state == 'D';
+		search->left--;
+	}
+	return search->found || !search->left;
+}
+
+bool alive_is_at_work(const char *cgroup)
+{
+	struct work_search search = {.left = THREADS_MAX};
+
+	cgroup_each_process(cgroup, find_at_work, &search);
+	return search.found;
+}
+
+/* ---- who cannot run ---- */
 
 bool alive_is_halted(pid_t pid)
 {

@@ -15,6 +15,11 @@ int alive_sleeps(const char *cgroup, uint64_t *ret_sleeps);
 /* CPU time that the cgroup has used, microseconds. -errno. */
 int alive_cpu(const char *cgroup, uint64_t *ret_usec);
 
+/* Whether a thread of the cgroup runs, waits for a CPU, or for a disk: who has taken a datagram and
+ * has not dealt with it yet. Of the first processes and threads, the caller apart. Kernel: proc(5),
+ * states R and D. */
+bool alive_is_at_work(const char *cgroup);
+
 /* Whether the process cannot run: a signal has stopped it, or a debugger. */
 bool alive_is_halted(pid_t pid);
 /* Whether one of the first processes of the cgroup is halted, and by what: a freezer that holds all

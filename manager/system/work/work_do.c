@@ -212,14 +212,18 @@ static int do_bounce(struct job *job)
 
 static int do_read(struct job *job)
 {
-	uint64_t begun = now_usec(), now = begun;
+	uint64_t begun = now_usec(), now = begun, read_since = begun;
 	struct retire_left left = {0};
 	int r;
 
-	while (!(r = retire_look(job->plane, job->order->slot, job->order->cgroups[0], &left)) &&
-	       !retire_is_over(&left, now - begun) && now - begun < job->order->patience_usec &&
-	       is_awaited(job, READ_EVERY_MS))
+	while (!(r = retire_look(job->plane, job->order->slot, job->order->cgroups[0], &left))) {
+		if (retire_loses(&left))
+			read_since = now;
+		if (retire_is_over(&left, now - read_since) ||
+		    now - begun >= job->order->patience_usec || !is_awaited(job, READ_EVERY_MS))
+			break;
 		now = now_usec();
+	}
 	return r < 0 ? r : put(job, &left, sizeof(left));
 }
 
