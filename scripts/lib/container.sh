@@ -50,18 +50,13 @@ _container_fail() {
 	return 1
 }
 
-# Each look costs the machine a handful of processes, on one with slow forks more than it waits: who waits for long looks
-# more seldom, and nobody looks for more than a third of the time.
+# Each look costs the machine a handful of processes: who waits for long looks more seldom.
 wait_until() {
-	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) looks=0 begun now pause
+	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) looks=0
 	shift
-	for (( ; ; )); do
-		begun=${EPOCHREALTIME/[.,]/}
-		! "$@" || return 0
-		now=${EPOCHREALTIME/[.,]/}
-		((now < deadline)) || return 1
-		pause=$((++looks > 15 ? 200000 : 50000))
-		_pause $((2 * (now - begun) > pause ? 2 * (now - begun) : pause))
+	until "$@"; do
+		((${EPOCHREALTIME/[.,]/} < deadline)) || return 1
+		_pause $((++looks > 15 ? 200000 : 50000))
 	done
 }
 

@@ -87,7 +87,7 @@ has_connections() { [[ $(status app ".slots[$1].connections") == "$2" ]]; }
 }
 
 @test "systemctl restart of the active one lets keep-alive clients finish, too" {
-	fetch "$url/slow?ms=1000" -o - >"$BATS_TEST_TMPDIR/slow" 2>&1 3>&- &
+	fetch "$url/slow?ms=3000" -o - >"$BATS_TEST_TMPDIR/slow" 2>&1 3>&- &
 	slow_job=$!
 	wait_for 5 has_connections 0 1
 	inside systemctl restart app@0
