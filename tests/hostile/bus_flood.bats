@@ -66,7 +66,6 @@ flood_ends() {
 	flood_ends Connections
 }
 
-# bats test_tags=thorough
 @test "InspectConnections, never the same twice, and Describe" {
 	quiet=$(restart_took)
 	flood 20 128 $service_path $service InspectConnections tb 12345 1
@@ -94,7 +93,6 @@ flood_ends() {
 	bystander_is_well
 }
 
-# bats test_tags=thorough
 @test "what every object has" {
 	quiet=$(restart_took)
 	flood 20 128 $service_path org.freedesktop.DBus.Introspectable Introspect
@@ -102,7 +100,6 @@ flood_ends() {
 	flood_ends Introspect
 }
 
-# bats test_tags=thorough
 @test "a command that only members of the group may have" {
 	quiet=$(restart_took)
 	flood 20 128 $service_path $service Exec u 0

@@ -67,7 +67,6 @@ is_the_same() {
 	bystander_is_well
 }
 
-# bats test_tags=thorough
 @test "anything at all, by root" {
 	local pid
 	pid=$(main_pid hsd)

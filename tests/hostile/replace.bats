@@ -125,7 +125,6 @@ is_well() {
 	is_well
 }
 
-# bats test_tags=thorough
 @test "a process of the same user outside of the unit, where the intake is forced" {
 	own_service stand $forced_port --no-reuseport
 	printf '[Service]\nUser=games\n' | write /etc/systemd/system/stand@.service.d/user.conf
@@ -190,7 +189,6 @@ nobody_was_blamed() {
 	is_well
 }
 
-# bats test_tags=thorough
 @test "a selector that was taken off, too" {
 	prefer shop 0
 	# one burst is told once
@@ -208,7 +206,6 @@ nobody_was_blamed() {
 	is_well
 }
 
-# bats test_tags=thorough
 @test "without probes the counts tell, and who had the connections" {
 	prefer shop 0
 	write /etc/hotstandby/shop.conf </dev/null
@@ -252,7 +249,6 @@ nobody_was_blamed() {
 	bystander_is_well
 }
 
-# bats test_tags=thorough
 @test "one that does it over and over again is told once, and does not keep hsd busy" {
 	local used begun elapsed
 	bystander_unwatched

@@ -59,7 +59,6 @@ wrong() {
 
 has_problem() { [[ $(problem) == *"$1"* ]]; }
 
-# bats test_tags=thorough
 @test "settings: an unknown key, a bad value, a bad section, no assignment" {
 	wrong 'Speed=fast' 'app.conf:2: Speed= is not a setting' 'allowed are Slots='
 	wrong 'Slots=1' 'Slots=1 is out of range' '2 to 16'

@@ -142,7 +142,6 @@ restart_1() { inside systemctl restart app@1; }
 	[[ $(exit_of) == 3 ]]
 }
 
-# bats test_tags=thorough
 @test "rollback and failover" {
 	both_ways rollback app --json
 	[[ $(exit_of) == 0 ]]
@@ -192,7 +191,6 @@ canary_1() { hs canary app 10% >/dev/null; }
 	[[ $(exit_of) == 0 ]]
 }
 
-# bats test_tags=thorough
 @test "exec" {
 	both_ways exec app 1 -- sh -c "curl -sSf --max-time 10 $url | cut -d' ' -f1"
 	grep -qx slot=1 "$BATS_TEST_TMPDIR/direct"
@@ -220,7 +218,6 @@ standby() { hs policy echo standby >/dev/null; }
 
 pinned() { hs pin echo 127.0.0.16/28 1 >/dev/null; }
 
-# bats test_tags=thorough
 @test "weight and pin" {
 	spread
 	both_ways weight echo 1 50% --json
@@ -236,7 +233,6 @@ pinned() { hs pin echo 127.0.0.16/28 1 >/dev/null; }
 	[[ $(exit_of) == 0 ]]
 }
 
-# bats test_tags=thorough
 @test "table and where" {
 	spread
 	both_ways table echo --json
@@ -255,7 +251,6 @@ anew() {
 }
 
 # What comes is counted by samples: after traffic no two plans are alike.
-# bats test_tags=thorough
 @test "rebalance" {
 	local client=/usr/lib/hotstandby/hs-echo-client
 	spread
@@ -310,7 +305,6 @@ same_view() {
 }
 
 # What the units' own hooks do. Not that the last one is retired: with hsd go the parks.
-# bats test_tags=thorough
 @test "prepare, adopt and retire" {
 	both_ways prepare app@1.service
 	[[ $(exit_of) == 0 ]]
@@ -342,7 +336,6 @@ unit_ways() {
 	diff -u "$BATS_TEST_TMPDIR/hsd" "$BATS_TEST_TMPDIR/direct" || fail "systemctl $*: not the same with hsd (-) and without (+)"
 }
 
-# bats test_tags=thorough
 @test "units that stop and start" {
 	unit_ways stop app@1
 	unit_ways stop app@0

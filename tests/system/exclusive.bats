@@ -105,7 +105,6 @@ never_two() { ! inside journalctl -q --since="@$rig_began" -u 'app@*' -o cat | g
 	never_two
 }
 
-# bats test_tags=thorough
 @test "the new one listens elsewhere: undone" {
 	printf 'MORE=\n' | write /etc/app-1.env
 	printf '[Service]\nExclusive=yes\nPorts=9801\n' | write /etc/hotstandby/app.conf

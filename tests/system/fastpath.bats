@@ -254,7 +254,6 @@ nginx_unit() {
 }
 nginx_is_kept_off() { [[ $(status "$1" "$2") == 'nginx is kept off the fast path: '* ]]; }
 
-# bats test_tags=thorough
 @test "nginx is kept off, whatever its unit runs before it, and as the server" {
 	local loaded
 	nginx_unit ahead 9956 'ExecStartPre=/bin/sleep 1'
@@ -301,7 +300,6 @@ needs_go() {
 	fi
 }
 
-# bats test_tags=thorough
 @test "a service whose program is made with Go is kept off, until it is another" {
 	needs_go
 	inside mkdir -p /srv/go
@@ -333,7 +331,6 @@ needs_go() {
 	hs disable gopher@.service
 }
 
-# bats test_tags=thorough
 @test "a unit whose program is made with Go is kept off: it may read by splice(2)" {
 	needs_go
 	echo 'let a = 1' | write /srv/in.js

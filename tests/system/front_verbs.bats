@@ -67,7 +67,6 @@ asked() {
 	[[ $output =~ web\ +standby ]]
 }
 
-# bats test_tags=thorough
 @test "canary, policy, weight, pin and where: as on one machine" {
 	local n client
 	client=$(inside ip -4 -o address show dev eth0 scope global | awk '{ sub("/.*", "", $4); print $4; exit }')

@@ -356,7 +356,6 @@ plugin() {
 	[[ $(inside journalctl -q -o cat -u hsd --since="@$rig_began" -p warning | grep -vc unhealthy) == 0 ]]
 }
 
-# bats test_tags=thorough
 @test "exec: what its exit status and its words mean" {
 	plugin check_it <<-'END'
 		#!/bin/sh

@@ -142,7 +142,6 @@ answers_in_turn() {
 	answers_in_turn dyn $dynamic_url
 }
 
-# bats test_tags=thorough
 @test "another user for a service that runs: one restart after the other" {
 	own_service change 9504
 	up change

@@ -137,7 +137,6 @@ restart_all() {
 	(($(undecodable 0 1 2 3) >= 1000))
 }
 
-# bats test_tags=thorough
 @test "an upgrade slot by slot, pins and scale: all can be decoded" {
 	replay yes
 	begin_export 300 200

@@ -134,7 +134,6 @@ on() { tr ' ' '\n' <<<"$1" | grep -cx "$2" || true; }
 	[[ $(by_udp) == "$before" ]]
 }
 
-# bats test_tags=thorough
 @test "odd texts are told what is wrong with them, by hsctl and by the bus, and nothing changes" {
 	local text before service=(org.hotstandby1 /org/hotstandby1/service/echo org.hotstandby1.Service)
 	before=$(hs table echo --json)
@@ -309,7 +308,6 @@ relayout() {
 }
 app_is_spread() { [[ $(hs table app --json | jq '[.slots[] | select(.in_service)] | length') == "$1" ]]; }
 
-# bats test_tags=thorough
 @test "rebalance: shows the effect first, and then moves the heavy ones" {
 	# one client sends ten times what others do
 	inside $client --quiet --udp --count=4000 --from=127.0.0.10 127.0.0.1:7777

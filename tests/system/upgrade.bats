@@ -272,7 +272,6 @@ slept() { inside pgrep -fx 'sleep 1234' >/dev/null; }
 	down other
 }
 
-# bats test_tags=thorough
 @test "the service is disabled in the middle: whoever waits is told" {
 	own_service brief 19802
 	up brief
@@ -306,7 +305,6 @@ slept() { inside pgrep -fx 'sleep 1234' >/dev/null; }
 	down trio
 }
 
-# bats test_tags=thorough
 @test "the canary is one for everybody, whoever the one before was for" {
 	hs canary app 1% --from=10.1.0.0/16
 	hs upgrade app --canary=50% --hold=60s >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
@@ -332,7 +330,6 @@ upgrade_with_held() {
 	inside systemctl reload hsd
 }
 
-# bats test_tags=thorough
 @test "connections that stay: the drain, then DrainEnd=" {
 	upgrade_with_held stop
 	[[ $held == 'x x x' ]]

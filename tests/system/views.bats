@@ -228,7 +228,6 @@ told() {
 
 answers() { for _ in {1..40}; do answering_slot $url; done | sort | uniq -c | awk '{ print $2 "=" $1 }' | xargs; }
 
-# bats test_tags=thorough
 @test "policy parity goes by the client's port, hash spreads, standby is back" {
 	run -0 hs policy app parity
 	[[ $output == 'app: the policy is parity now: even client ports go to slot 0, odd ones to slot 1.' ]]
@@ -250,7 +249,6 @@ answers() { for _ in {1..40}; do answering_slot $url; done | sort | uniq -c | aw
 	run -2 hs policy app
 }
 
-# bats test_tags=thorough
 @test "a canary gets its share, and none when it is off or gone" {
 	run -0 hs canary app 50%
 	[[ $output == 'app: 50% of new connections go to slot 1.' ]]
