@@ -66,6 +66,8 @@ verdict() { jq -r "$1" <<<"${lines[0]}"; }
 @test "a bad build is undone and nothing is lost" {
 	prefer good 0
 	drill 0 --scenario=bad-build
+	# no other slot became active: that is not 0 after the harm
+	[[ $(verdict .summary.to_new_active_us) == null ]]
 	[[ $(verdict .summary.lost) == 0 ]]
 	is_active good 0
 	is_ready good

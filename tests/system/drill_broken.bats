@@ -61,6 +61,14 @@ failed() {
 	wait_for 10 is_active app 0
 }
 
+# What ends before the length that was said has not arrived, though the status has.
+@test "switchover: a standby whose answers are cut off" {
+	is 1 cut
+	drill 1 --scenario=switchover
+	failed exceeded 'reset), 0 allowed'
+	(($(of .summary.reset) > 50))
+}
+
 @test "stop: a standby that accepts nothing" {
 	is 1 deaf
 	drill 1 --scenario=stop

@@ -122,6 +122,25 @@ nothing_left() {
 	wait_for 10 whole
 }
 
+# Slot 0 takes longer to start than the scenario waits for it, so the rest is waited for as it is put back.
+@test "a signal while it puts back: it does so to the end, and nothing else is begun" {
+	write /etc/systemd/system/good@0.service.d/late.conf <<<'[Service]
+ExecStartPre=/bin/sleep 8'
+	inside systemctl daemon-reload
+	hs drill good --yes --probe=http:/ --scenario=crash,switchover >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	drill_job=$!
+	wait_for 20 is_unit_state good@0 activating
+	inside sleep 6.5
+	is_unit_state good@0 activating
+	inside pkill -INT -x -o hsctl
+	end_drill
+	((drill_status == 4)) || fail "exit $drill_status: $(<"$BATS_TEST_TMPDIR/out")"
+	run ! grep -q switchover "$BATS_TEST_TMPDIR/out"
+	inside rm -r /etc/systemd/system/good@0.service.d/late.conf
+	inside systemctl daemon-reload
+	wait_for 1 whole
+}
+
 @test "what could not be put back is said, and the next drill tries again" {
 	begin_drill stop
 	write /etc/systemd/system/good@0.service.d/bad.conf <<<'[Service]

@@ -38,6 +38,9 @@ has_health() { [[ $(status behind '[.slots[].health] | unique | join(" ")') == "
 		probed $proxy http:/
 		wait_for 5 has_health healthy
 	done
+	# its own probes as well
+	run -0 hs drill behind --yes --json --rate=100 --scenario=switchover
+	[[ $(jq -r '.verdict, .summary.lost' <<<"$output" | xargs) == 'passed 0' ]]
 	probed no http:/
 	wait_for 5 has_health unhealthy
 	down behind

@@ -122,11 +122,10 @@ static bool is_back_or_full(const struct drill *drill, unsigned slot)
 bool drill_put_back(struct drill *drill)
 {
 	bool alone = drill->direct.config.exclusive && drill->before.active < HS_SLOTS_MAX;
-	int interrupted = drill_interrupted;
 	bool back;
 
-	/* this much is owed also after an interrupt; a second one ends us, and the guard goes on */
-	drill_interrupted = 0;
+	/* after an interrupt as well; a second one ends us, and the guard goes on */
+	drill->putting_back = true;
 	drill->harmed = ~0U;
 	end_upgrade(drill);
 	for (unsigned i = 0; i < drill->direct.config.slots; i++) {
@@ -143,6 +142,6 @@ bool drill_put_back(struct drill *drill)
 	       drill_is_whole(drill, 0);
 	if (!alone)
 		back &= switch_back(drill);
-	drill_interrupted = interrupted;
+	drill->putting_back = false;
 	return back;
 }

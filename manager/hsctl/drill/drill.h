@@ -31,13 +31,14 @@ struct drill {
 	sd_bus *bus;	      /* to hsd; NULL: to be opened */
 	struct drill_before before;
 	struct drill_view seen;
-	uint64_t looked; /* when: now_usec() */
-	bool left_over;	 /* something could not be put back */
+	uint64_t looked;	  /* when: now_usec() */
+	struct problem left_over; /* why not all could be put back; "" = all was */
 
 	/* of the run */
 	struct drill_run *run; /* NULL: nothing is written down */
 	struct drillprober *prober;
 	uint32_t harmed;	   /* slots that may be down; the others must stay ready */
+	bool putting_back;	   /* which an interrupt does not cut short */
 	uint32_t mended;	   /* slots that were spoilt until they were put back */
 	uint64_t lead;		   /* how long the prober watches before, between and after */
 	uint64_t flip_within;	   /* how long another slot may take to become active */
@@ -45,8 +46,10 @@ struct drill {
 	struct problem unmeasured; /* why nothing was done; "" = it was */
 };
 
-/* Set by signals that ask us to end: whoever waits ends early. */
+/* Set by signals that ask us to end. */
 extern volatile sig_atomic_t drill_interrupted;
+/* Then whoever waits ends early, but for what is put back: that is owed. */
+bool drill_is_over(const struct drill *drill);
 
 /* Opens what a drill needs. EXIT_DONE, or another exit code after a complaint. */
 int drill_open(struct drill *drill);

@@ -2,6 +2,7 @@
 #include "hsctl/drill/prober.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +17,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "core/httpanswer.h"
+#include "core/proxyheader.h"
 #include "util/clock.h"
 #include "util/macro.h"
 
@@ -42,8 +45,7 @@ struct attempt {
 	int fd; /* -1 = free */
 	bool sent;
 	uint64_t begun;
-	char answer[64]; /* its beginning */
-	size_t n_answer;
+	struct http_answer answer;
 };
 
 struct child {
@@ -111,11 +113,10 @@ static void end_attempt(struct child *child, struct attempt *attempt, enum drill
 {
 	size_t n = atomic_load(&child->shared->n);
 
+	assert(n < DRILLPROBER_PROBES_MAX);
 	close_fd(attempt->fd);
 	attempt->fd = -1;
 	child->open--;
-	if (n == DRILLPROBER_PROBES_MAX)
-		return;
 	child->shared->probes[n] = (struct drill_probe) {
 		.begun = attempt->begun, .ended = elapsed(child->shared), .outcome = outcome};
 	atomic_store(&child->shared->n, n + 1);
@@ -171,7 +172,14 @@ static void begin_attempt(struct child *child)
 
 	if (!attempt)
 		return;
-	*attempt = (struct attempt) {.begun = elapsed(child->shared)};
+	/* not a word more than is remembered: those that are open still come */
+	if (atomic_load(&child->shared->n) + child->open >= DRILLPROBER_PROBES_MAX) {
+		atomic_store(&child->shared->error, EOVERFLOW);
+		return;
+	}
+	memset(attempt, 0, offsetof(struct attempt, answer));
+	attempt->answer.size = 0;
+	attempt->begun = elapsed(child->shared);
 	child->open++;
 	error = connect_attempt(child, attempt);
 	if (is_want(child, error))
@@ -180,51 +188,69 @@ static void begin_attempt(struct child *child)
 		end_attempt(child, attempt, DRILL_REFUSED);
 }
 
+/* A few bytes, for which a new connection always has room. */
+static int send_all(int fd, const char *text, size_t size)
+{
+	return !size || send(fd, text, size, MSG_NOSIGNAL) == (ssize_t)size ? 0 : -ECONNRESET;
+}
+
+/* The header of the PROXY protocol, where the server wants one. */
+static int send_header(const struct child *child, int fd)
+{
+	struct sockaddr_storage source = {0}, dest = {0};
+	socklen_t source_size = sizeof(source), dest_size = sizeof(dest);
+	char header[PROXY_HEADER_MAX + 1];
+
+	if (getsockname(fd, (struct sockaddr *)&source, &source_size) < 0 ||
+	    getpeername(fd, (struct sockaddr *)&dest, &dest_size) < 0)
+		return -ECONNRESET;
+	return send_all(fd, header,
+			proxy_header_make(child->target->health->proxy, &source, &dest, header));
+}
+
 /* Established: ask; without a question say at once that nothing comes. */
 static int ask(struct child *child, struct attempt *attempt)
 {
-	size_t length = strlen(child->request);
 	int error = 0;
 	socklen_t size = sizeof(error);
 
 	if (getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error)
 		return -ECONNREFUSED;
 	attempt->sent = true;
-	if (!length)
+	if (send_header(child, attempt->fd) < 0)
+		return -ECONNRESET;
+	if (!child->request[0])
 		return shutdown(attempt->fd, SHUT_WR) < 0 ? -ECONNRESET : 0;
-	return send(attempt->fd, child->request, length, MSG_NOSIGNAL) == (ssize_t)length
-		       ? 0
-		       : -ECONNRESET;
+	return send_all(attempt->fd, child->request, strlen(child->request));
 }
 
 /* The answer has ended, or failed with `error`. */
 static enum drill_outcome judge(const struct child *child, const struct attempt *attempt, int error)
 {
-	unsigned status = 0;
+	unsigned status = http_answer_status(&attempt->answer);
 
 	if (error)
 		return DRILL_RESET;
 	if (!child->target->path)
 		return DRILL_ANSWERED;
-	if (!attempt->n_answer)
+	if (!attempt->answer.size)
 		return DRILL_RESET;
-	if (sscanf(attempt->answer, "HTTP/1.%*1[01] %3u", &status) != 1)
+	if (!status)
 		return DRILL_WRONG;
+	/* the connection of one that goes ends as that of one that has done its work does */
+	if (!http_answer_is_whole(&attempt->answer))
+		return DRILL_RESET;
 	return config_health_takes(child->target->health, status) ? DRILL_ANSWERED : DRILL_WRONG;
 }
 
-/* Keeps the beginning and reads the rest away. True when the connection has ended. */
+/* Of what comes little is kept. True when the connection has ended. */
 static bool read_answer(struct attempt *attempt, int *ret_error)
 {
 	char buffer[4096];
 	ssize_t n;
 
-	while ((n = recv(attempt->fd, buffer, sizeof(buffer), 0)) > 0) {
-		size_t kept = MIN((size_t)n, sizeof(attempt->answer) - 1 - attempt->n_answer);
-
-		memcpy(attempt->answer + attempt->n_answer, buffer, kept);
-		attempt->n_answer += kept;
-	}
+	while ((n = recv(attempt->fd, buffer, sizeof(buffer), 0)) > 0)
+		http_answer_add(&attempt->answer, buffer, (size_t)n);
 	*ret_error = n < 0 ? errno : 0;
 	return n == 0 || (errno != EAGAIN && errno != EINTR);
 }
@@ -245,7 +271,7 @@ static void on_event(struct child *child, struct attempt *attempt, uint32_t even
 	if (attempt->sent && read_answer(attempt, &error))
 		end_attempt(child, attempt, judge(child, attempt, error));
 	/* without HTTP, whatever it says is an answer: a greeting, for one */
-	else if (attempt->n_answer && !child->target->path)
+	else if (attempt->answer.size && !child->target->path)
 		end_attempt(child, attempt, DRILL_ANSWERED);
 }
 

@@ -17,6 +17,12 @@ static void add_number(json_object *object, const char *key, uint64_t number)
 	json_object_object_add(object, key, json_object_new_uint64(number));
 }
 
+/* 0: it never came to that. */
+static void add_span(json_object *object, const char *key, uint64_t usec)
+{
+	json_object_object_add(object, key, usec ? json_object_new_uint64(usec) : NULL);
+}
+
 static void add_text(json_object *object, const char *key, const char *text)
 {
 	json_object_object_add(object, key, json_object_new_string(text));
@@ -46,8 +52,8 @@ static json_object *summary_to_json(const struct drill_summary *summary)
 	add_number(object, "median_us", summary->median);
 	add_number(object, "p99_us", summary->p99);
 	add_number(object, "worst_us", summary->worst);
-	add_number(object, "to_new_active_us", summary->to_new_active);
-	add_number(object, "to_answer_us", summary->to_answer);
+	add_span(object, "to_new_active_us", summary->to_new_active);
+	add_span(object, "to_answer_us", summary->to_answer);
 	return object;
 }
 

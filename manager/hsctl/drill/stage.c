@@ -23,6 +23,11 @@
 
 volatile sig_atomic_t drill_interrupted;
 
+bool drill_is_over(const struct drill *drill)
+{
+	return drill_interrupted && !drill->putting_back;
+}
+
 int drill_open(struct drill *drill)
 {
 	struct problem problem = {0};
@@ -293,14 +298,14 @@ bool drill_wait(struct drill *drill, drill_condition until, unsigned slot, uint6
 	uint64_t end = now_usec() + usec;
 
 	drill->looked = 0; /* not by what was seen before */
-	while (!drill_interrupted) {
+	while (!drill_is_over(drill)) {
 		step(drill);
 		if (until(drill, slot))
 			return true;
 		if (now_usec() >= end)
 			break;
 	}
-	if (!drill_interrupted && or_else)
+	if (!drill_is_over(drill) && or_else)
 		drill_break(drill, "%s", or_else);
 	return false;
 }
@@ -345,13 +350,13 @@ bool drill_job(struct drill *drill, enum unit_action action, unsigned slot)
 
 	name_unit(drill->service, slot, unit, sizeof(unit));
 	r = unit_job_new(drill->direct.systemd, action, unit, on_job_end, &end, &job);
-	while (!r && !end.ended && !drill_interrupted && now_usec() < deadline)
+	while (!r && !end.ended && !drill_is_over(drill) && now_usec() < deadline)
 		step(drill);
 	if (!r && !end.ended)
 		unit_job_free(job);
 	if (end.ended && !strcmp(end.result, "done"))
 		return true;
-	if (!drill_interrupted)
+	if (!drill_is_over(drill))
 		drill_break(drill, "slot %u could not be %s: %s%s%.300s", slot, words[action],
 			    r < 0	? strerror(-r)
 			    : end.ended ? end.result

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* drill: harms the service on purpose, measures from outside what clients see, and puts everything
  * back. */
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 
@@ -173,21 +174,32 @@ static void count_run(const struct drill *drill)
 		ledger_drill(ledger, drill->run->verdict, now_real_usec());
 }
 
+static void explain_prober(int error, struct problem *ret_problem)
+{
+	if (error == -EOVERFLOW)
+		problem_set(ret_problem, 0,
+			    "it took longer than the %d connections last that a drill remembers; "
+			    "ask for a lower --rate",
+			    DRILLPROBER_PROBES_MAX);
+	else
+		problem_set(ret_problem, 0, "the prober could not do its work: %s",
+			    error == -ECHILD ? "it was ended" : strerror(-error));
+}
+
 static void finish_run(struct drill *drill)
 {
 	struct drill_run *run = drill->run;
-	struct drill_course course = {drill->broken.text, drill->unmeasured.text,
-				      drill_interrupted};
+	struct drill_course course = {drill->broken.text, drill->unmeasured.text, false};
 	int r = drillprober_stop(drill->prober, &run->record, &run->end);
 
 	drill->prober = drillprober_free(drill->prober);
 	run->record.moved = moved_so_far(drill) - run->record.moved;
 	if (r < 0 && !drill->unmeasured.text[0])
-		problem_set(&drill->unmeasured, 0, "the prober could not do its work: %s",
-			    r == -ECHILD ? "it was ended" : strerror(-r));
+		explain_prober(r, &drill->unmeasured);
 	r = drill_summarize(&run->record, run->end, &run->summary);
 	if (r < 0)
 		problem_set(&drill->unmeasured, 0, "out of memory");
+	course.interrupted = drill_interrupted;
 	run->verdict = drill_judge(&run->summary, &run->limits, &course, &run->sentence);
 	count_run(drill);
 }
@@ -204,9 +216,27 @@ static int measure(struct drill *drill, const struct drill_order *order)
 	}
 	drill_begin_looking(drill);
 	drill_play(drill);
-	drill->left_over = !drill_put_back(drill);
+	/* what an earlier run has left is put back by this one as well */
+	if (drill_put_back(drill))
+		drill->left_over.text[0] = '\0';
+	else
+		drill->left_over = drill->broken;
 	finish_run(drill);
 	return EXIT_DONE;
+}
+
+static void tell_harm(const struct drill_run *run)
+{
+	const struct drill_summary *s = &run->summary;
+
+	if (!s->to_new_active)
+		return;
+	printf("  another slot active after %.1f ms, ", s->to_new_active / 1e3);
+	if (s->to_answer)
+		printf("first answer after %.1f ms, ", s->to_answer / 1e3);
+	else
+		fputs("no answer after that, ", stdout);
+	printf("%" PRIu64 " connections moved\n", run->record.moved);
 }
 
 static void tell(const struct arguments *a, const struct drill_run *run)
@@ -227,11 +257,7 @@ static void tell(const struct arguments *a, const struct drill_run *run)
 	       s->total, s->outcomes[DRILL_REFUSED], s->outcomes[DRILL_RESET],
 	       s->outcomes[DRILL_TIMEOUT], s->outcomes[DRILL_WRONG], s->median / 1e3,
 	       s->worst / 1e3);
-	if (s->to_new_active)
-		printf("  another slot active after %.1f ms, first answer after %.1f ms, %llu "
-		       "connections moved\n",
-		       s->to_new_active / 1e3, s->to_answer / 1e3,
-		       (unsigned long long)run->record.moved);
+	tell_harm(run);
 	for (size_t i = 0; i < run->record.n_marks; i++)
 		printf("  %8.3f s  %s\n", run->record.marks[i].at / 1e6, run->record.marks[i].text);
 	fflush(stdout);
@@ -279,8 +305,10 @@ static int run_all(struct drill *drill, const struct drill_order *order, struct 
 		return EXIT_FAILED;
 	for (unsigned number = 1; number <= order->repeat; number++)
 		for (unsigned i = 0; i < DRILL_SCENARIO_COUNT; i++) {
-			if (!order->scenarios[i] || drill_interrupted)
+			if (!order->scenarios[i])
 				continue;
+			if (drill_interrupted)
+				return worst == EXIT_FAILED ? worst : EXIT_UNDONE;
 			drill->run = &runs->items[runs->n];
 			drill->run->scenario = i;
 			drill->run->number = number;
@@ -294,18 +322,25 @@ static int run_all(struct drill *drill, const struct drill_order *order, struct 
 	return worst;
 }
 
+static void tell_spread(enum drill_scenario scenario, const struct drill_spread *s)
+{
+	printf("%-14s %zu of %zu passed; %zu of %zu connections lost; longest gap median %.0f ms, "
+	       "worst %.0f ms",
+	       drill_scenario_to_string(scenario), s->passed, s->n, s->lost, s->total,
+	       s->gap_median / 1e3, s->gap_max / 1e3);
+	if (s->n_moved)
+		printf("; another slot active after median %.1f ms, worst %.1f ms",
+		       s->new_median / 1e3, s->new_max / 1e3);
+	putchar('\n');
+}
+
 static void tell_spreads(const struct drill_order *order, const struct runs *runs)
 {
 	for (unsigned i = 0; i < DRILL_SCENARIO_COUNT; i++) {
 		struct drill_spread s;
 
 		if (order->scenarios[i] && drill_runs_spread(runs->items, runs->n, i, &s) == 0)
-			printf("%-14s %zu of %zu passed; %zu of %zu connections lost; longest gap "
-			       "median %.0f ms, worst %.0f ms; another slot active after median "
-			       "%.1f ms, worst %.1f ms\n",
-			       drill_scenario_to_string(i), s.passed, s.n, s.lost, s.total,
-			       s.gap_median / 1e3, s.gap_max / 1e3, s.new_median / 1e3,
-			       s.new_max / 1e3);
+			tell_spread(i, &s);
 	}
 }
 
@@ -327,11 +362,11 @@ static int write_report(const struct arguments *a, const struct runs *runs)
 
 /* ---- what an earlier drill has left ---- */
 
-static int complain_left_over(const struct drill *drill)
+static int complain_left_over(const struct drill *drill, const struct problem *why)
 {
 	complain("%s is not what it was before its drill: %s; when that is mended: hsctl drill %s "
 		 "--put-back",
-		 drill->service, drill->broken.text, drill->service);
+		 drill->service, why->text, drill->service);
 	return EXIT_FAILED;
 }
 
@@ -348,7 +383,7 @@ static int put_back(struct drill *drill)
 		return EXIT_FAILED;
 	}
 	if (!drill_put_back(drill))
-		return complain_left_over(drill);
+		return complain_left_over(drill, &drill->broken);
 	drillguard_forget(drill->service);
 	drillguard_forgive(drill->direct.systemd, drill->service);
 	complain("a drill of %s died; %s is back to what it was", drill->service, drill->service);
@@ -413,8 +448,8 @@ static int drill_through(struct drill *drill, struct drill_order *order)
 	if (r)
 		return r;
 	r = run_all(drill, order, &runs);
-	if (drill->left_over)
-		complain_left_over(drill);
+	if (drill->left_over.text[0])
+		complain_left_over(drill, &drill->left_over);
 	else
 		drillguard_forget(drill->service);
 	drillguard_stop(drill->direct.systemd, drill->service);
