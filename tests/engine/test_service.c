@@ -1144,6 +1144,131 @@ static void an_upgrade_that_is_cancelled_gives_its_turn_back(void **state)
 	engine_end(engine);
 }
 
+/* systemd tells a hsd that begins of both at a time, and starts each that it is asked for. */
+static void of_two_that_have_failed_the_active_one_is_started(void **state)
+{
+	struct engine *engine = begin_exclusive();
+	struct actor *other = &engine->actors[1];
+	unsigned runs;
+
+	(void)state;
+	engine_leave(engine);
+	runs = engine->runs;
+	actor_crash(engine, 0);
+	other->facts = (struct unit_facts) {
+		.state = UNIT_FAILED,
+		.was_active = true,
+		.invocation = "00000000000000000000000000000abc",
+		.ending = {"exit-code", CLD_EXITED, 1},
+	};
+	other->play = PLAY_FAILED;
+	units_say(other->unit, &other->facts);
+	for (unsigned i = 0; engine->actors[0].play != PLAY_FAILED && i < 100; i++)
+		actor_step(engine, 0);
+	engine_manage(engine);
+	engine_until(engine, engine->actors[0].play == PLAY_RUNNING &&
+				     engine_state(engine, 0) == SLOT_READY &&
+				     engine_active(engine) == 0);
+	for (unsigned i = 0; i < 10; i++)
+		turn_for_a_while(engine);
+	assert_int_equal(engine->runs, runs + 1);
+	assert_int_equal(other->play, PLAY_FAILED);
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
+/* ---- what a standby has left, before an upgrade restarts it ---- */
+
+/* A connection of slot 0, which stands by then. */
+static int left_behind(struct engine *engine)
+{
+	struct address address = engine_address();
+	int fd = client_connect(&address);
+
+	assert_true(fd >= 0);
+	assert_int_equal(client_ask(fd), 'A');
+	wait_for(engine, fail_over(engine, 1));
+	engine_until(engine, engine_rests(engine));
+	return fd;
+}
+
+static struct asked *begin_upgrade(struct engine *engine)
+{
+	struct upgrade_order order = {.smoke = "", .ready_usec = USEC_INFINITY};
+	struct asked *asked = engine_ask(engine);
+
+	call_upgrade(engine->service, &order, &asked->request);
+	return asked;
+}
+
+static void an_upgrade_waits_for_what_the_standby_has_left(void **state)
+{
+	struct engine *engine = begin_started("Settle=1ms\nDrain=1h\n");
+	int fd = left_behind(engine);
+	unsigned runs = engine->runs;
+	struct asked *asked = begin_upgrade(engine);
+
+	(void)state;
+	turn_for_a_while(engine);
+	assert_false(asked->answered);
+	assert_int_equal(engine->runs, runs);
+	assert_int_equal(client_ask(fd), 'A');
+	close_fd(fd);
+	wait_for(engine, asked);
+	assert_int_equal(engine->runs, runs + 2);
+	assert_int_equal(who_serves(), 'A');
+	engine_end(engine);
+}
+
+static void and_no_longer_than_its_time(void **state)
+{
+	struct engine *engine = begin_started("Settle=1ms\nDrain=50ms\n");
+	int fd = left_behind(engine);
+	struct asked *asked = begin_upgrade(engine);
+
+	(void)state;
+	wait_for(engine, asked);
+	assert_true(client_ask(fd) == ANSWER_RESET || client_ask(fd) != 'A');
+	close_fd(fd);
+	engine_end(engine);
+}
+
+static void it_ends_where_these_are_to_be_kept(void **state)
+{
+	struct engine *engine = begin_started("Settle=1ms\nDrain=50ms\nDrainEnd=keep\n");
+	int fd = left_behind(engine);
+	unsigned runs = engine->runs;
+	struct asked *asked = begin_upgrade(engine);
+
+	(void)state;
+	engine_until(engine, asked->answered);
+	assert_int_equal(asked->failure, REQUEST_UNDONE);
+	assert_non_null(strstr(asked->text, "1 connection, which it keeps (DrainEnd=keep)"));
+	assert_int_equal(engine->runs, runs);
+	assert_int_equal(client_ask(fd), 'A');
+	close_fd(fd);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+static void it_gives_way_where_the_standby_has_to_serve(void **state)
+{
+	struct engine *engine = begin_started("Settle=1ms\nDrain=1h\nRestartOnCrash=no\n");
+	int fd = left_behind(engine);
+	struct asked *asked = begin_upgrade(engine);
+
+	(void)state;
+	turn_for_a_while(engine);
+	actor_crash(engine, 1);
+	engine_until(engine, asked->answered);
+	assert_int_equal(asked->failure, REQUEST_FAILED);
+	assert_non_null(strstr(asked->text, "slot 0 has become the active one meanwhile"));
+	assert_int_equal(client_ask(fd), 'A');
+	assert_int_equal(who_serves(), 'A');
+	close_fd(fd);
+	engine_end(engine);
+}
+
 /* ---- settings ---- */
 
 static void other_settings_take_effect(void **state)
@@ -1830,6 +1955,11 @@ int main(void)
 		cmocka_unit_test(an_upgrade_restarts_both),
 		cmocka_unit_test(an_upgrade_whose_new_one_fails_is_undone),
 		cmocka_unit_test(an_exclusive_upgrade_whose_new_one_fails_goes_back),
+		cmocka_unit_test(of_two_that_have_failed_the_active_one_is_started),
+		cmocka_unit_test(an_upgrade_waits_for_what_the_standby_has_left),
+		cmocka_unit_test(and_no_longer_than_its_time),
+		cmocka_unit_test(it_ends_where_these_are_to_be_kept),
+		cmocka_unit_test(it_gives_way_where_the_standby_has_to_serve),
 		cmocka_unit_test(so_does_one_whose_new_one_is_lost_in_its_probation),
 		cmocka_unit_test(an_upgrade_whose_new_one_ends_at_once_is_undone),
 		cmocka_unit_test(a_drain_ends_with_the_last_connection),

@@ -271,6 +271,80 @@ static void a_slot_that_nobody_asks_any_more_has_its_clients_again(void **state)
 	engine_end(engine);
 }
 
+#define PROBED QUICK "[Health]\nProbe=tcp\nFall=1\nRise=2\nInterval="
+
+static struct asked *begin_canary(struct engine *engine)
+{
+	struct upgrade_order order = {.smoke = "",
+				      .n_canary = 1,
+				      .canary = {0x4000},
+				      .hold_usec = 3600 * USEC_PER_SEC,
+				      .ready_usec = USEC_INFINITY};
+	struct asked *asked = engine_ask(engine);
+
+	call_upgrade(engine->service, &order, &asked->request);
+	engine_until(engine, hs_word_canary(plane_word(engine->service->plane)) == 1);
+	return asked;
+}
+
+static void turn_for(struct engine *engine, uint64_t usec)
+{
+	for (uint64_t end = now_usec() + usec; now_usec() < end;)
+		engine_turn(engine);
+}
+
+/* Nothing is known of a slot that is asked anew, and that is nothing against it. */
+static void an_upgrade_goes_on_while_its_slot_is_asked_anew(void **state)
+{
+	struct engine *engine = begin_started(PROBED "100ms\n");
+	struct address address = engine_address();
+	struct asked *asked = begin_canary(engine), *adopt = engine_ask(engine),
+		     *cancel = engine_ask(engine);
+
+	(void)state;
+	/* a worker that comes late, with a socket of its own */
+	assert_true(server_listen(engine->actors[1].server, &address, 0) >= 0);
+	server_serve(engine->actors[1].server, true);
+	instance_adopt(engine->service->instances[1], &adopt->request);
+	wait_for(engine, adopt);
+	turn_for(engine, 400 * USEC_PER_MSEC);
+	assert_false(asked->answered);
+	/* so rarely that it is not known for a while */
+	engine_configure(PROBED "2s\n");
+	service_reload(engine->service);
+	turn_for(engine, 600 * USEC_PER_MSEC);
+	if (asked->answered)
+		fail_msg("%s", asked->text);
+	/* one that is ill is another matter */
+	engine->ill = 2;
+	engine_until(engine, asked->answered);
+	assert_int_equal(asked->failure, REQUEST_UNDONE);
+	assert_non_null(strstr(asked->text, "slot 1 is unhealthy"));
+	engine->ill = 0;
+	call_cancel_upgrade(engine->service, &cancel->request);
+	engine_until(engine, cancel->answered);
+	engine_end(engine);
+}
+
+static void an_active_one_that_is_ill_is_left_for_its_canary(void **state)
+{
+	struct engine *engine = begin_started(PROBED "100ms\n");
+	struct asked *asked = begin_canary(engine);
+
+	(void)state;
+	engine_until(
+		engine,
+		service_health(engine->service, (struct slot_health[HS_SLOTS_MAX]) {0})[1].state ==
+			HEALTH_GOOD);
+	engine->ill = 1;
+	engine_until(engine, engine_active(engine) == 1);
+	assert_false(asked->answered);
+	engine->ill = 0;
+	wait_for(engine, asked);
+	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
 /* ---- servers that sleep ---- */
 
 /* On kernels that do not do so when connections are moved to one. */
@@ -367,6 +441,8 @@ int main(void)
 		cmocka_unit_test(a_selector_that_was_taken_off_is_attached_again),
 		cmocka_unit_test(a_probe_that_is_answered_by_somebody_else_is_told_once),
 		cmocka_unit_test(a_slot_that_nobody_asks_any_more_has_its_clients_again),
+		cmocka_unit_test(an_upgrade_goes_on_while_its_slot_is_asked_anew),
+		cmocka_unit_test(an_active_one_that_is_ill_is_left_for_its_canary),
 		cmocka_unit_test(one_that_sleeps_is_woken_for_those_who_are_moved_to_it),
 		cmocka_unit_test(a_port_that_is_not_named_any_more_is_given_up),
 		cmocka_unit_test(what_is_left_at_the_deadline_of_a_drain_is_reset),

@@ -140,10 +140,36 @@ static void what_fails_is_put_out_and_the_rest_left_alone(void **state)
 	assert_non_null(strstr(sentence.text, "undone at slot 0"));
 	assert_non_null(strstr(sentence.text, "systemctl restart app@0"));
 	assert_non_null(strstr(sentence.text, "2 behind it left alone"));
-	r = at(&whole, ROLLING_RESTART);
-	send(&r, ROLLING_JOB_FAILED, 4 * S);
+	r = at(&whole, ROLLING_READY);
+	look(&r, rolling_wake(&r), false, 0);
 	rolling_describe(&r, "app", 8 * S, &sentence);
-	assert_non_null(strstr(sentence.text, "with the others until it is ready"));
+	assert_non_null(strstr(sentence.text, "is out of service"));
+	assert_non_null(strstr(sentence.text, "systemctl restart app@0"));
+}
+
+/* Nobody wants it tested, so there is nothing against it once it is ready. */
+static void what_is_only_late_comes_back(void **state)
+{
+	struct rolling_plan plan = whole;
+	struct problem sentence;
+	struct rolling r;
+
+	(void)state;
+	plan.smoke = false;
+	for (unsigned in = ROLLING_RESTART; in <= ROLLING_READY; in++) {
+		unsigned actions;
+
+		r = at(&plan, in);
+		actions = look(&r, rolling_wake(&r), false, 0);
+		assert_int_equal(r.state, ROLLING_UNDONE);
+		assert_true(actions & ROLLING_DO_RELEASE);
+		assert_false(actions & ROLLING_DO_PUT_OUT);
+		rolling_describe(&r, "app", 8 * S, &sentence);
+		assert_non_null(strstr(sentence.text, "with the others until it is ready"));
+	}
+	/* one that was ready, and is not well */
+	r = at(&plan, ROLLING_PROBATION);
+	check_put_out(&r, look(&r, 7 * S, false, 0), ROLLING_PROBATION);
 }
 
 static void a_cancel_keeps_what_is_well(void **state)
@@ -256,6 +282,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_way_through),
 		cmocka_unit_test(what_fails_is_put_out_and_the_rest_left_alone),
+		cmocka_unit_test(what_is_only_late_comes_back),
 		cmocka_unit_test(a_cancel_keeps_what_is_well),
 		cmocka_unit_test(what_cannot_leave_fails),
 		cmocka_unit_test(without_a_test_it_is_left_out),

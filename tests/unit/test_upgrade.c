@@ -153,11 +153,14 @@ static void test_more_than_two_slots(void **state)
 	(void)state;
 	assert_int_equal(upgrade_slot(&u), 1);
 	send(&u, UPGRADE_JOB_DONE, 10 * S);
-	assert_int_equal(look(&u, 10 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
+	assert_int_equal(look(&u, 10 * S, true, NULL), UPGRADE_DO_TELL);
 	assert_int_equal(upgrade_slot(&u), 0);
+	/* nothing is left there */
+	assert_int_equal(look(&u, 10 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
 	send(&u, UPGRADE_JOB_DONE, 11 * S);
-	assert_int_equal(look(&u, 11 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
+	assert_int_equal(look(&u, 11 * S, true, NULL), UPGRADE_DO_TELL);
 	assert_int_equal(upgrade_slot(&u), 3);
+	assert_int_equal(look(&u, 11 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
 	send(&u, UPGRADE_JOB_DONE, 12 * S);
 	assert_int_equal(look(&u, 12 * S, true, NULL), UPGRADE_DO_TELL | UPGRADE_DO_END);
 	upgrade_describe(&u, "app", 12 * S, &text);
@@ -318,6 +321,137 @@ static void test_any_order(void **state)
 
 /* ---- of an exclusive service ---- */
 
+/* ---- connections that slots which stand by have left ---- */
+
+static unsigned look_at_left(struct upgrade *u, uint64_t now, uint64_t left)
+{
+	struct upgrade_input input = {.event = UPGRADE_LOOK, .now = now, .left = left};
+
+	return upgrade_step(u, &input);
+}
+
+static struct upgrade draining(const struct upgrade_plan *plan)
+{
+	struct upgrade_input input = {.event = UPGRADE_BEGIN, .left = 3};
+	struct problem text;
+	struct upgrade u;
+
+	upgrade_init(&u, plan);
+	assert_int_equal(upgrade_step(&u, &input), UPGRADE_DO_TELL);
+	assert_int_equal(u.state, UPGRADE_RESTART);
+	upgrade_progress(&u, S, 0, &text);
+	assert_string_equal(text.text, "restart: 3 connections left on slot 1, which is waited for "
+				       "29s at most");
+	return u;
+}
+
+static void test_standby_is_drained_first(void **state)
+{
+	struct upgrade_plan plan = whole;
+	struct problem text;
+	struct upgrade u;
+
+	(void)state;
+	plan.drain_usec = 30 * S;
+	u = draining(&plan);
+	assert_int_equal(look_at_left(&u, 2 * S, 1), 0);
+	/* of another change's job nothing follows */
+	assert_int_equal(send(&u, UPGRADE_JOB_DONE, 2 * S), 0);
+	assert_int_equal(look_at_left(&u, 3 * S, 0), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_NEW);
+	/* systemd has its own time for it */
+	assert_int_equal(look_at_left(&u, 60 * S, 5), 0);
+	assert_int_equal(send(&u, UPGRADE_JOB_DONE, 61 * S), UPGRADE_DO_TELL);
+	u = draining(&plan);
+	assert_int_equal(look_at_left(&u, 30 * S, 1), UPGRADE_DO_TELL | UPGRADE_DO_RESTART_NEW);
+	u = draining(&plan);
+	assert_int_equal(send(&u, UPGRADE_CANCEL, 2 * S), UPGRADE_DO_TELL | UPGRADE_DO_UNDO);
+	assert_int_equal(look_at_left(&u, 30 * S, 0), 0);
+
+	plan.keep = true;
+	u = draining(&plan);
+	assert_int_equal(look_at_left(&u, 30 * S, 1), UPGRADE_DO_TELL | UPGRADE_DO_UNDO);
+	send(&u, UPGRADE_BACK, 30 * S);
+	upgrade_describe(&u, "app", 30 * S, &text);
+	assert_string_equal(
+		text.text,
+		"app: the upgrade was undone in its step \"restart\": slot 1 still has "
+		"1 connection, which it keeps (DrainEnd=keep). Slot 0 serves as before.");
+}
+
+static void test_standby_is_needed_while_it_is_drained(void **state)
+{
+	struct upgrade_input input = {.event = UPGRADE_LOOK, .now = S, .left = 1};
+	struct upgrade_plan plan = whole;
+	struct problem text;
+	struct upgrade u;
+
+	(void)state;
+	plan.drain_usec = 30 * S;
+	u = draining(&plan);
+	input.taken = true;
+	assert_int_equal(upgrade_step(&u, &input), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	upgrade_describe(&u, "app", S, &text);
+	assert_string_equal(text.text,
+			    "app: the upgrade failed in its step \"restart\": slot 1 has "
+			    "become the active one meanwhile.");
+	u = draining(&plan);
+	input.taken = false;
+	input.ill = true;
+	assert_int_equal(upgrade_step(&u, &input), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	upgrade_describe(&u, "app", S, &text);
+	assert_non_null(strstr(text.text, "slot 1 is needed, as the active one is unhealthy"));
+}
+
+static void test_further_slots_are_drained(void **state)
+{
+	struct upgrade_plan plan = whole;
+	struct problem text;
+	struct upgrade u;
+	uint64_t now;
+
+	(void)state;
+	plan.drain_usec = 30 * S;
+	plan.others = 1U << 2 | 1U << 3;
+	u = at(&plan, UPGRADE_REFRESH);
+	now = u.entered + S;
+	send(&u, UPGRADE_JOB_DONE, now);
+	/* slot 2: after it has no more */
+	assert_int_equal(look(&u, now, true, NULL), UPGRADE_DO_TELL);
+	assert_int_equal(upgrade_slot(&u), 2);
+	assert_int_equal(look_at_left(&u, now + S, 1), 0);
+	assert_int_equal(look_at_left(&u, now + 2 * S, 0),
+			 UPGRADE_DO_TELL | UPGRADE_DO_RESTART_OLD);
+	send(&u, UPGRADE_JOB_DONE, now + 3 * S);
+	/* slot 3 keeps its own */
+	u.plan.keep = true;
+	assert_int_equal(look(&u, now + 4 * S, true, NULL), UPGRADE_DO_TELL);
+	assert_int_equal(look_at_left(&u, now + 34 * S, 1), UPGRADE_DO_TELL | UPGRADE_DO_END);
+	upgrade_describe(&u, "app", u.begun + 60 * S, &text);
+	assert_string_equal(text.text,
+			    "app: upgraded in 1min; slot 1 is active. Slot 3 keeps its connections "
+			    "and the old version (DrainEnd=keep); when they have ended: systemctl "
+			    "restart app@3");
+	u.left_alone = 1U << 0 | 1U << 2 | 1U << 3;
+	upgrade_describe(&u, "app", u.begun + 60 * S, &text);
+	assert_non_null(strstr(text.text, "Slots 0, 2 and 3 keep their connections"));
+	assert_non_null(strstr(text.text, "systemctl restart app@0 app@2 app@3"));
+}
+
+static void test_ill_one_is_left_for_the_canary(void **state)
+{
+	struct upgrade_input input = {.event = UPGRADE_LOOK, .ready = true, .ill = true};
+	struct upgrade u;
+
+	(void)state;
+	u = at(&whole, UPGRADE_SMOKE);
+	input.now = u.entered + 1;
+	assert_int_equal(upgrade_step(&u, &input), 0);
+	u = at(&whole, UPGRADE_CANARY);
+	input.now = u.entered + 1;
+	assert_int_equal(upgrade_step(&u, &input), UPGRADE_DO_TELL | UPGRADE_DO_SWITCH);
+	assert_int_equal(u.state, UPGRADE_SWITCH);
+}
+
 static const struct upgrade_plan alone = {
 	.from = 0,
 	.to = 1,
@@ -467,6 +601,10 @@ int main(void)
 		cmocka_unit_test(test_ways_back),
 		cmocka_unit_test(test_undo_that_fails_keeps_its_reason),
 		cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_standby_is_drained_first),
+		cmocka_unit_test(test_standby_is_needed_while_it_is_drained),
+		cmocka_unit_test(test_further_slots_are_drained),
+		cmocka_unit_test(test_ill_one_is_left_for_the_canary),
 		cmocka_unit_test(test_exclusive_way_through),
 		cmocka_unit_test(test_exclusive_ways_back),
 		cmocka_unit_test(test_exclusive_resume),

@@ -81,13 +81,19 @@ static unsigned slot_done(struct rolling *r, uint64_t now)
 	return next_slot(r, now);
 }
 
+/* Nothing but that it is not ready yet speaks against it, and nothing was to be tested. */
+static bool comes_back(const struct rolling *r)
+{
+	return r->failed_in < ROLLING_SMOKE && !r->plan.smoke;
+}
+
 static unsigned undo(struct rolling *r, uint64_t now, const char *why, bool keep)
 {
 	r->failed_in = r->state;
 	r->kept = keep;
 	problem_set(&r->failure, 0, "%s", why);
 	return set_state(r, ROLLING_UNDONE, now, 0) |
-	       (keep ? ROLLING_DO_RELEASE : ROLLING_DO_PUT_OUT);
+	       (keep || comes_back(r) ? ROLLING_DO_RELEASE : ROLLING_DO_PUT_OUT);
 }
 
 static unsigned enter_restart(struct rolling *r, uint64_t now)
@@ -250,7 +256,7 @@ static void describe_undone(const struct rolling *r, const char *service,
 		problem_set(&fate, 0, "Slot %u serves as before", r->slot);
 	else if (r->kept)
 		problem_set(&fate, 0, "Slot %u serves with the new version", r->slot);
-	else if (r->failed_in < ROLLING_SMOKE)
+	else if (comes_back(r))
 		problem_set(&fate, 0,
 			    "The clients of slot %u are with the others until it is ready, see "
 			    "systemctl status %s@%u",

@@ -77,8 +77,8 @@ enum upgrade_state upgrade_state_from_string(const char *text)
 #define TO(state) (1U << (state))
 static const unsigned ways[UPGRADE_STATE_COUNT] = {
 	/* an exclusive one begins with its switchover */
-	[UPGRADE_RESTART] =
-		TO(UPGRADE_RESTART) | TO(UPGRADE_READY) | TO(UPGRADE_SWITCH) | TO(UPGRADE_UNDO),
+	[UPGRADE_RESTART] = TO(UPGRADE_RESTART) | TO(UPGRADE_READY) | TO(UPGRADE_SWITCH) |
+			    TO(UPGRADE_UNDO) | TO(UPGRADE_FAILED),
 	[UPGRADE_READY] =
 		TO(UPGRADE_SMOKE) | TO(UPGRADE_CANARY) | TO(UPGRADE_SWITCH) | TO(UPGRADE_UNDO),
 	[UPGRADE_SMOKE] = TO(UPGRADE_CANARY) | TO(UPGRADE_SWITCH) | TO(UPGRADE_UNDO),
@@ -97,6 +97,7 @@ static unsigned set_state(struct upgrade *u, enum upgrade_state state, uint64_t 
 {
 	assert(ways[u->state] & TO(state));
 	u->state = state;
+	u->draining = false;
 	u->entered = now;
 	u->deadline = now + allowed;
 	return UPGRADE_DO_TELL | (upgrade_ended(u) ? UPGRADE_DO_END : 0);
@@ -123,6 +124,33 @@ static unsigned fail(struct upgrade *u, uint64_t now, const char *why)
 	return set_state(u, UPGRADE_FAILED, now, 0);
 }
 
+static unsigned restart_new(struct upgrade *u, uint64_t now)
+{
+	return set_state(u, UPGRADE_RESTART, now, JOB_DEADLINE) | UPGRADE_DO_RESTART_NEW;
+}
+
+/* The connections of a slot that stands by. */
+static unsigned drain(struct upgrade *u, enum upgrade_state state, uint64_t now, uint64_t left)
+{
+	unsigned actions = set_state(u, state, now, u->plan.drain_usec);
+
+	u->draining = true;
+	u->left = left;
+	return actions;
+}
+
+/* One that has stood by since it was left may have long connections still. */
+static unsigned begin(struct upgrade *u, const struct upgrade_input *input)
+{
+	u->begun = input->now;
+	if (u->plan.exclusive)
+		return set_state(u, UPGRADE_SWITCH, input->now, SWITCH_DEADLINE) |
+		       UPGRADE_DO_SWITCH;
+	if (!input->left)
+		return restart_new(u, input->now);
+	return drain(u, UPGRADE_RESTART, input->now, input->left);
+}
+
 static unsigned enter_switch(struct upgrade *u, uint64_t now)
 {
 	return set_state(u, UPGRADE_SWITCH, now, SWITCH_DEADLINE) | UPGRADE_DO_SWITCH;
@@ -142,12 +170,20 @@ static unsigned enter_smoke(struct upgrade *u, uint64_t now)
 	return set_state(u, UPGRADE_SMOKE, now, u->plan.smoke_usec) | UPGRADE_DO_SMOKE;
 }
 
+static unsigned restart_old(struct upgrade *u, uint64_t now)
+{
+	return set_state(u, UPGRADE_REFRESH, now, JOB_DEADLINE) | UPGRADE_DO_RESTART_OLD;
+}
+
+/* The one that was active has been waited for by the switchover. */
 static unsigned refresh(struct upgrade *u, unsigned slot, uint64_t now)
 {
 	u->refreshing = slot;
 	u->to_refresh &= ~(1U << slot);
 	u->restarted = false;
-	return set_state(u, UPGRADE_REFRESH, now, JOB_DEADLINE) | UPGRADE_DO_RESTART_OLD;
+	if (slot == u->plan.from)
+		return restart_old(u, now);
+	return drain(u, UPGRADE_REFRESH, now, 0);
 }
 
 /* An exclusive service has no standby to refresh. */
@@ -197,6 +233,49 @@ static unsigned give_up_waiting(struct upgrade *u, const struct upgrade_input *i
 	return refreshing ? fail(u, input->now, why.text) : undo(u, input->now, why.text);
 }
 
+static unsigned leave_alone(struct upgrade *u, uint64_t now)
+{
+	u->left_alone |= 1U << u->refreshing;
+	return refresh_next(u, now);
+}
+
+static unsigned keep_standby(struct upgrade *u, const struct upgrade_input *input)
+{
+	struct problem why;
+
+	problem_set(&why, 0,
+		    "slot %u still has %" PRIu64 " connection%s, which it keeps (DrainEnd=keep)",
+		    u->plan.to, input->left, input->left == 1 ? "" : "s");
+	return undo(u, input->now, why.text);
+}
+
+/* Who is needed to serve is not restarted: there is no way back to one that has ended or is ill,
+ * and none is wanted. */
+static unsigned give_way(struct upgrade *u, const struct upgrade_input *input)
+{
+	struct problem why;
+
+	problem_set(&why, 0,
+		    input->taken ? "slot %u has become the active one meanwhile"
+				 : "slot %u is needed, as the active one is unhealthy",
+		    u->plan.to);
+	return fail(u, input->now, why.text);
+}
+
+static unsigned on_look_draining(struct upgrade *u, const struct upgrade_input *input)
+{
+	bool refreshing = u->state == UPGRADE_REFRESH;
+
+	u->left = input->left;
+	if (!refreshing && (input->taken || input->ill))
+		return give_way(u, input);
+	if (input->left && input->now < u->deadline)
+		return 0;
+	if (input->left && u->plan.keep)
+		return refreshing ? leave_alone(u, input->now) : keep_standby(u, input);
+	return refreshing ? restart_old(u, input->now) : restart_new(u, input->now);
+}
+
 static unsigned on_look_refreshing(struct upgrade *u, const struct upgrade_input *input)
 {
 	if (u->restarted && input->ready)
@@ -227,6 +306,8 @@ static void on_starting(struct upgrade *u, uint64_t now)
 
 static unsigned on_look(struct upgrade *u, const struct upgrade_input *input)
 {
+	if (u->draining)
+		return on_look_draining(u, input);
 	if (u->state == UPGRADE_REFRESH)
 		return on_look_refreshing(u, input);
 	if (u->state == UPGRADE_RESTART && input->starting && !u->starting)
@@ -235,6 +316,9 @@ static unsigned on_look(struct upgrade *u, const struct upgrade_input *input)
 		return undo(u, input->now, input->why ? input->why : "the new instance was lost");
 	if (u->state == UPGRADE_READY && input->ready)
 		return enter_smoke(u, input->now);
+	/* all but its share of clients are with one that is ill */
+	if (u->state == UPGRADE_CANARY && input->ill)
+		return enter_switch(u, input->now);
 	if (u->state == UPGRADE_READY && input->now >= u->deadline)
 		return give_up_waiting(u, input);
 	return input->now >= u->deadline ? on_deadline(u, input->now) : 0;
@@ -244,6 +328,9 @@ static unsigned on_job(struct upgrade *u, const struct upgrade_input *input)
 {
 	bool done = input->event == UPGRADE_JOB_DONE;
 
+	/* that was another's */
+	if (u->draining)
+		return 0;
 	if (u->state == UPGRADE_RESTART && done)
 		return set_state(u, UPGRADE_READY, input->now, u->plan.ready_usec);
 	if (u->state == UPGRADE_RESTART)
@@ -282,10 +369,7 @@ static unsigned on_switch(struct upgrade *u, const struct upgrade_input *input)
 
 static unsigned on_left_alone(struct upgrade *u, uint64_t now)
 {
-	if (u->state != UPGRADE_REFRESH)
-		return 0;
-	u->left_alone |= u->refreshing == u->plan.from;
-	return refresh_next(u, now);
+	return u->state == UPGRADE_REFRESH ? leave_alone(u, now) : 0;
 }
 
 static unsigned on_undone(struct upgrade *u, const struct upgrade_input *input)
@@ -306,11 +390,7 @@ unsigned upgrade_step(struct upgrade *u, const struct upgrade_input *input)
 		return 0;
 	switch (input->event) {
 	case UPGRADE_BEGIN:
-		u->begun = input->now;
-		if (u->plan.exclusive)
-			return enter_switch(u, input->now);
-		return set_state(u, UPGRADE_RESTART, input->now, JOB_DEADLINE) |
-		       UPGRADE_DO_RESTART_NEW;
+		return begin(u, input);
 	case UPGRADE_JOB_DONE:
 	case UPGRADE_JOB_FAILED:
 		return on_job(u, input);
@@ -361,6 +441,16 @@ static void describe_rest(const struct upgrade *u, uint64_t remaining, char text
 			 remaining == 1 ? "" : "s", u->plan.from);
 }
 
+/* A slot that stands by, before it is restarted. */
+static void describe_draining(const struct upgrade *u, const char *left, struct problem *ret_line)
+{
+	problem_set(ret_line, 0,
+		    "%s: %" PRIu64 " connection%s left on slot %u, which is waited "
+		    "for %s at most",
+		    upgrade_state_to_string(u->state), u->left, u->left == 1 ? "" : "s",
+		    upgrade_slot(u), left);
+}
+
 static void describe_switch(const struct upgrade *u, const char *rest, struct problem *ret_line)
 {
 	if (u->plan.exclusive)
@@ -383,7 +473,9 @@ void upgrade_progress(const struct upgrade *u, uint64_t now, uint64_t remaining,
 	 */
 	span_format((until + USEC_PER_SEC - 1) / USEC_PER_SEC * USEC_PER_SEC, left, sizeof(left));
 	describe_rest(u, remaining, rest);
-	if (u->state == UPGRADE_RESTART)
+	if (u->draining && u->left)
+		describe_draining(u, left, ret_line);
+	else if (u->state == UPGRADE_RESTART)
 		problem_set(ret_line, 0, "restart: slot %u starts the new version", to);
 	else if (u->state == UPGRADE_READY)
 		problem_set(ret_line, 0, "ready: waiting until slot %u is ready and healthy", to);
@@ -408,6 +500,44 @@ void upgrade_progress(const struct upgrade *u, uint64_t now, uint64_t remaining,
 		problem_set(ret_line, 0, "%s", upgrade_state_to_string(u->state));
 }
 
+/* "0", "0 and 2", "0, 2 and 3"; and units to be restarted: "app@0 app@2". */
+static void list_left_alone(const struct upgrade *u, const char *service, char slots[64],
+			    struct problem *ret_units)
+{
+	uint32_t rest = u->left_alone;
+	size_t n = 0;
+
+	ret_units->text[0] = '\0';
+	for (unsigned slot; rest; rest &= rest - 1) {
+		struct problem before = *ret_units;
+
+		slot = (unsigned)__builtin_ctz(rest);
+		n += (size_t)snprintf(slots + n, 64 - n, "%s%u",
+				      !n		  ? ""
+				      : rest & (rest - 1) ? ", "
+							  : " and ",
+				      slot);
+		problem_set(ret_units, 0, "%.380s%s%.64s@%u", before.text,
+			    before.text[0] ? " " : "", service, slot);
+	}
+}
+
+static void describe_left_alone(const struct upgrade *u, const char *service, const char *took,
+				struct problem *ret_sentence)
+{
+	bool one = !(u->left_alone & (u->left_alone - 1));
+	struct problem units;
+	char slots[64];
+
+	list_left_alone(u, service, slots, &units);
+	problem_set(
+		ret_sentence, 0,
+		"%s: upgraded in %s; slot %u is active. Slot%s %s keep%s %s connections and the "
+		"old version (DrainEnd=keep); when they have ended: systemctl restart %.250s",
+		service, took, u->plan.to, one ? "" : "s", slots, one ? "s" : "",
+		one ? "its" : "their", units.text);
+}
+
 static void describe_done(const struct upgrade *u, const char *service, const char *took,
 			  struct problem *ret_sentence)
 {
@@ -420,11 +550,7 @@ static void describe_done(const struct upgrade *u, const char *service, const ch
 			    "is installed for it then.",
 			    service, took, plan->to, plan->from, service);
 	else if (u->left_alone)
-		problem_set(ret_sentence, 0,
-			    "%s: upgraded in %s; slot %u is active. Slot %u keeps its connections "
-			    "and the old version (DrainEnd=keep); when they have ended: systemctl "
-			    "restart %s@%u",
-			    service, took, plan->to, plan->from, service, plan->from);
+		describe_left_alone(u, service, took, ret_sentence);
 	else
 		problem_set(ret_sentence, 0,
 			    "%s: upgraded in %s; slot %u is active, slot %u stands by with the new "

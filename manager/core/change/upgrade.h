@@ -3,7 +3,8 @@
  * The upgrade of a service as a state machine. Pure: it is told events and the time, and answers
  * with what to do. The new version is on disk already; `to` is the slot that stands by now.
  *
- *   RESTART    the standby is restarted: it runs the new version
+ *   RESTART    the standby is restarted, when the connections that it has left have ended or had
+ *              their time: it runs the new version
  *   READY      until it is ready, and by its probes healthy
  *   SMOKE      the operator's own test, against it alone
  *   CANARY     a share of the new connections, step by step
@@ -82,6 +83,10 @@ struct upgrade_plan {
 	unsigned from, to; /* `from` is active when it begins */
 	bool exclusive;	   /* then `smoke` and the canary mean nothing here */
 	uint32_t others;   /* further slots that run, as a bit mask: they are refreshed, too */
+	/* how long connections of slots that stand by are waited for, before these are restarted;
+	 * and that they keep those that are left then */
+	uint64_t drain_usec;
+	bool keep;
 	bool smoke;
 	unsigned n_canary;
 	uint32_t canary[UPGRADE_CANARY_STEPS_MAX]; /* shares in 1/65536 */
@@ -101,7 +106,9 @@ struct upgrade {
 	uint32_t to_refresh;		   /* and then these, as a bit mask */
 	bool starting;			   /* RESTART: the old one has stopped */
 	bool restarted;			   /* REFRESH: by systemd; it may not be ready yet */
-	bool left_alone;		   /* `from` was, with the old version */
+	bool draining;			   /* RESTART, REFRESH: the slot has connections yet */
+	uint64_t left;			   /* so many */
+	uint32_t left_alone;		   /* these slots were, with the old version */
 	uint64_t begun, entered, deadline; /* microseconds, the driver's clock */
 	const char *failed_step;	   /* of the switchover; NULL = `failed_in` tells enough */
 	bool untouched;			   /* undone, and the old instance never stopped */
@@ -116,6 +123,9 @@ struct upgrade_input {
 	/* of the slot upgrade_slot(): ready, and healthy if it is probed */
 	bool ready;
 	bool starting; /* its new instance has been started, and has not reported ready */
+	uint64_t left; /* with BEGIN, and while it is draining: connections of that slot */
+	bool taken;    /* `from` is not the active one any more */
+	bool ill;      /* `from` is unhealthy, and `to` well: who is to be left is left for it */
 	/* of slot `to`: it was ready in this upgrade and is not any more: crashed, unhealthy, hangs
 	 */
 	bool lost;

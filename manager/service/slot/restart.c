@@ -59,6 +59,21 @@ void restart_check(struct instance *instance, const struct unit_facts *facts)
 			     &instance->restart_job);
 }
 
+/* It runs, or is about to: systemd may not have told yet. Of several that have failed it is the
+ * active one that is to run again. */
+static bool goes_before(const struct instance *other)
+{
+	const struct service *service = other->service;
+	const struct unit_facts *facts = instance_facts(other);
+
+	if (facts->state != UNIT_DOWN && facts->state != UNIT_FAILED)
+		return true;
+	if (facts->job_pending || other->restart_job)
+		return true;
+	return other->restart_source && service->plane &&
+	       hs_word_active(plane_word(service->plane)) == other->slot;
+}
+
 /* Of an exclusive service the one instance that may run is another, or is about to be. */
 static bool must_stay_down(const struct instance *instance)
 {
@@ -66,12 +81,9 @@ static bool must_stay_down(const struct instance *instance)
 
 	if (!service->config.exclusive)
 		return false;
-	for (unsigned i = 0; i < service->n_slots; i++) {
-		enum unit_state state = instance_facts(service->instances[i])->state;
-
-		if (i != instance->slot && state != UNIT_DOWN && state != UNIT_FAILED)
+	for (unsigned i = 0; i < service->n_slots; i++)
+		if (i != instance->slot && goes_before(service->instances[i]))
 			return true;
-	}
 	return service->runs[SERVICE_EXCLUSIVE];
 }
 

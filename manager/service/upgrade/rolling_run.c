@@ -172,10 +172,10 @@ static void note(struct run *run)
 static void prepare(struct run *run, unsigned actions)
 {
 	run->to = slot_of(run);
-	if (actions & ROLLING_DO_PUT_OUT) {
+	if (actions & ROLLING_DO_END)
 		run_stop_waiting(run);
+	if (actions & ROLLING_DO_PUT_OUT)
 		put_out(run);
-	}
 	if (actions & ROLLING_DO_RELEASE)
 		(void)spread_hold(run->service, slot_of(run), false, NULL);
 	if (actions & ROLLING_DO_TELL)

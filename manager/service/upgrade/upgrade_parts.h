@@ -20,8 +20,10 @@ struct upgrade_run {
 	struct upgrade machine;
 	char from_run[33];	/* the old instance, by its invocation id; "" = not known */
 	struct request *recall; /* of who has it rolled back; NULL: nobody */
-	struct work *reset;	/* of what is left on the old slot */
-	uint64_t told;		/* when it was shown last how far it is */
+	struct work *reset;	/* of what is left on a slot that is to be restarted: */
+	unsigned resetting;
+	bool unproven; /* the switchover waits until its probes have said enough */
+	uint64_t told; /* when it was shown last how far it is */
 	/* of the exclusive switchover: no slot could be started; the old one never stopped */
 	bool neither, untouched;
 };
@@ -30,7 +32,8 @@ struct upgrade_run {
 struct upgrade_run *upgrade_run_new(struct service *service, const struct upgrade_order *order,
 				    unsigned from, unsigned to);
 /* Why a slot is not well, as a sentence; false when it is. `was_ready`: in this upgrade, so that it
- * has its sockets no more, and not: not yet. */
+ * has its sockets no more, and not: not yet; and that nothing is known of its health is nothing
+ * against it. */
 bool upgrade_is_unwell(const struct service *service, unsigned slot, bool was_ready,
 		       struct problem *ret_why);
 /* Why the slot that it is about is not well, as a sentence; false when it is. */

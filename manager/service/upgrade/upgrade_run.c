@@ -137,6 +137,9 @@ bool upgrade_is_unwell(const struct service *service, unsigned slot, bool was_re
 	}
 	if (!health || health[slot].state == HEALTH_GOOD)
 		return false;
+	/* who is asked anew, as settings have changed, is no worse for that */
+	if (was_ready && health[slot].state != HEALTH_BAD)
+		return false;
 	problem_set(ret_why, 0, "slot %u is %s%s%s", slot,
 		    health[slot].state == HEALTH_BAD ? "unhealthy" : "not known to be healthy yet",
 		    health[slot].reason[0] ? ": " : "", health[slot].reason);
@@ -145,8 +148,11 @@ bool upgrade_is_unwell(const struct service *service, unsigned slot, bool was_re
 
 bool upgrade_run_is_unwell(const struct upgrade_run *upgrade, struct problem *ret_why)
 {
+	enum upgrade_state state = upgrade->machine.state;
+
+	/* the old slot begins anew as the new one did */
 	return upgrade_is_unwell(upgrade->run.service, upgrade_slot(&upgrade->machine),
-				 upgrade->machine.state > UPGRADE_READY, ret_why);
+				 state > UPGRADE_READY && state != UPGRADE_REFRESH, ret_why);
 }
 
 static enum unit_state unit_state_of(const struct run *run, unsigned slot)
@@ -157,19 +163,34 @@ static enum unit_state unit_state_of(const struct run *run, unsigned slot)
 				       : UNIT_UNKNOWN;
 }
 
+/* As failover_heard() would leave it, if nothing else were under way. */
+static bool is_ill(const struct service *service, unsigned from, unsigned to)
+{
+	struct slot_health buffer[HS_SLOTS_MAX];
+	const struct slot_health *health = service_health(service, buffer);
+
+	return service->config.failover == FAILOVER_AUTO && health && from < service->n_slots &&
+	       to < service->n_slots && health[from].state == HEALTH_BAD &&
+	       health[to].state == HEALTH_GOOD;
+}
+
 static unsigned step(struct run *run, enum upgrade_event event, const char *why)
 {
 	struct upgrade_run *upgrade = upgrade_of(run);
+	const struct upgrade *machine = &upgrade->machine;
 	struct upgrade_input input = {
 		.event = event, .now = now_usec(), .why = why, .untouched = upgrade->untouched};
 	struct problem unwell = {0};
 
+	if (event == UPGRADE_BEGIN || machine->draining)
+		input.left = plane_remaining(run->service->plane, upgrade_slot(machine));
 	if (event == UPGRADE_LOOK) {
+		input.taken = hs_word_active(plane_word(run->service->plane)) != run->from;
+		input.ill = is_ill(run->service, run->from, run->to);
 		input.lost = upgrade_run_is_unwell(upgrade, &unwell);
 		input.ready = !input.lost;
 		input.why = unwell.text;
-		input.starting =
-			unit_state_of(run, upgrade_slot(&upgrade->machine)) == UNIT_STARTING;
+		input.starting = unit_state_of(run, upgrade_slot(machine)) == UNIT_STARTING;
 	}
 	return upgrade_step(&upgrade->machine, &input);
 }
@@ -179,14 +200,30 @@ static uint64_t wake(const struct run *run, uint64_t now)
 	return MIN(upgrade_wake(&upgrade_of(run)->machine), now + LOOK_EVERY);
 }
 
+static void tell_ill(const struct run *run)
+{
+	struct journal_scope scope = {run->service->name, (int)run->from, LOG_WARNING};
+
+	journal_log(JOURNAL_UPGRADE, &scope,
+		    "%s: slot %u is unhealthy, so all go to the new version in slot %u now",
+		    run->service->name, run->from, run->to);
+}
+
 static unsigned look(struct run *run)
 {
 	bool tell = now_usec() >= upgrade_of(run)->told + LOOK_EVERY;
+	const struct upgrade *machine = &upgrade_of(run)->machine;
+	bool canary = machine->state == UPGRADE_CANARY, early;
+	unsigned actions;
 
 	/* what its own switchover has come to is heard in a moment, and says more */
 	if (run->service->ended)
 		return 0;
-	return step(run, UPGRADE_LOOK, NULL) | (tell ? UPGRADE_DO_TELL : 0);
+	early = canary && now_usec() < machine->deadline;
+	actions = step(run, UPGRADE_LOOK, NULL);
+	if (early && actions & UPGRADE_DO_SWITCH)
+		tell_ill(run);
+	return actions | (tell ? UPGRADE_DO_TELL : 0);
 }
 
 /* ---- doing ---- */
@@ -228,37 +265,46 @@ static void on_reset(struct work_answer *answer, void *userdata)
 
 	upgrade->reset = NULL;
 	if (answer->result < 0)
-		tell_not_reset(run->service, run->from, answer->problem.text);
-	run_go_on(run, restart(run, run->from));
+		tell_not_reset(run->service, upgrade->resetting, answer->problem.text);
+	run_go_on(run, restart(run, upgrade->resetting));
 }
 
 /* Each takes the lock of a connection, which the instance may hold: another process does it. */
-static bool begin_reset(struct run *run)
+static bool begin_reset(struct run *run, unsigned slot)
 {
 	struct upgrade_run *upgrade = upgrade_of(run);
 	struct service *service = run->service;
 	struct work_order order = {.kind = WORK_RESET};
 	int r = -ENOENT;
 
-	if (run->from < service->n_slots)
-		r = instance_order(service->instances[run->from], &order, on_reset, upgrade,
+	upgrade->resetting = slot;
+	if (slot < service->n_slots)
+		r = instance_order(service->instances[slot], &order, on_reset, upgrade,
 				   &upgrade->reset);
 	if (r < 0)
-		tell_not_reset(service, run->from, strerror(-r));
+		tell_not_reset(service, slot, strerror(-r));
 	return r >= 0;
 }
 
-/* What DrainEnd= says of connections that have outlived the drain and the probation. */
+/* What DrainEnd= says of connections that have had their time. */
+static unsigned restart_drained(struct run *run)
+{
+	unsigned slot = upgrade_slot(&upgrade_of(run)->machine);
+	bool left = plane_remaining(run->service->plane, slot);
+
+	if (left && run->service->config.drain_end == DRAIN_END_RESET && begin_reset(run, slot))
+		return 0;
+	return restart(run, slot);
+}
+
 static unsigned restart_old(struct run *run)
 {
 	unsigned slot = upgrade_slot(&upgrade_of(run)->machine);
-	enum config_drain_end end = run->service->config.drain_end;
 
-	if (slot == run->from && end == DRAIN_END_KEEP && remaining(run))
+	if (run->service->config.drain_end == DRAIN_END_KEEP &&
+	    plane_remaining(run->service->plane, slot))
 		return step(run, UPGRADE_LEFT_ALONE, NULL);
-	if (slot == run->from && end == DRAIN_END_RESET && begin_reset(run))
-		return 0;
-	return restart(run, slot);
+	return restart_drained(run);
 }
 
 static unsigned on_smoke_ended(struct run *run, const char *failure)
@@ -304,6 +350,15 @@ static unsigned on_part_ended(struct run *run, struct run *part)
 		    part->sentence.text);
 }
 
+/* It was well, and is asked anew: what comes of that is known after a few probes. */
+static bool may_wait(const struct upgrade_run *upgrade)
+{
+	const struct upgrade *machine = &upgrade->machine;
+
+	return now_usec() <
+	       machine->entered + health_patience(upgrade->run.service) + machine->plan.ready_usec;
+}
+
 static unsigned switch_over(struct run *run)
 {
 	struct service *service = run->service;
@@ -322,7 +377,10 @@ static unsigned switch_over(struct run *run)
 	/* the old instance has ended meanwhile, and this one has taken over */
 	if (hs_word_active(plane_word(service->plane)) == run->to)
 		return step(run, UPGRADE_SWITCHED, NULL);
-	if (change_run_start(service, &order, NULL, &gate, &refusal) < 0 || gate != GATE_OPEN)
+	if (change_run_start(service, &order, NULL, &gate, &refusal) < 0)
+		return step(run, UPGRADE_NOT_SWITCHED, refusal.text);
+	upgrade_of(run)->unproven = gate == GATE_UNPROVEN && may_wait(upgrade_of(run));
+	if (gate != GATE_OPEN && !upgrade_of(run)->unproven)
 		return step(run, UPGRADE_NOT_SWITCHED, refusal.text);
 	return 0;
 }
@@ -363,13 +421,18 @@ static unsigned undo(struct run *run)
 		    "the old instance has ended meanwhile, so traffic stays where it is");
 }
 
+static bool waits_to_switch(const struct upgrade_run *upgrade)
+{
+	return upgrade->unproven && upgrade->machine.state == UPGRADE_SWITCH;
+}
+
 static unsigned carry_out(struct run *run, unsigned actions)
 {
 	struct upgrade_run *upgrade = upgrade_of(run);
 	bool exclusive = upgrade->machine.plan.exclusive;
 
 	if (actions & UPGRADE_DO_RESTART_NEW)
-		return restart(run, run->to);
+		return restart_drained(run);
 	if (actions & UPGRADE_DO_RESTART_OLD)
 		return restart_old(run);
 	if (actions & UPGRADE_DO_SMOKE)
@@ -377,7 +440,7 @@ static unsigned carry_out(struct run *run, unsigned actions)
 	/* and again where it did not come about */
 	if (upgrade->machine.state == UPGRADE_CANARY)
 		return set_canary(run);
-	if (actions & UPGRADE_DO_SWITCH)
+	if (actions & UPGRADE_DO_SWITCH || waits_to_switch(upgrade))
 		return exclusive ? upgrade_exclusive_switch(upgrade) : switch_over(run);
 	if (actions & UPGRADE_DO_UNDO)
 		return exclusive ? upgrade_exclusive_undo(upgrade) : undo(run);
@@ -476,6 +539,8 @@ struct upgrade_run *upgrade_run_new(struct service *service, const struct upgrad
 		.exclusive = service->config.exclusive,
 		.others = running_slots(service) & ~(1U << from | 1U << to),
 		.smoke = order->smoke[0],
+		.drain_usec = service->config.drain_usec,
+		.keep = service->config.drain_end == DRAIN_END_KEEP,
 		.n_canary = order->n_canary,
 		.hold_usec = order->hold_usec,
 		.ready_usec = ready_of(service, order),

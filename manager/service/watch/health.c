@@ -619,7 +619,8 @@ void health_heard(struct service *service, const struct event *event)
 
 	if (!watch)
 		return;
-	if (event->kind == EVENT_ADOPTED && event->anew)
+	/* not for one that has opened another socket: it is the same that was asked */
+	if (event->kind == EVENT_NEW_RUN)
 		take_back(&watch->slots[event->slot]);
 	/* hsd may have just come up, and the instance long ago */
 	if (event->kind == EVENT_LOST || event->anew)

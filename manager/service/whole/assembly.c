@@ -79,8 +79,9 @@ static const struct feature features[] = {
 	/* who watches it begins anew with another instance */
 	{HEARS(EVENT_NEW_RUN) | HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED), hang_heard,
 	 HOST_WATCHES},
-	{HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) | HEARS(EVENT_LOST), health_heard,
-	 HOST_WATCHES},
+	{HEARS(EVENT_NEW_RUN) | HEARS(EVENT_ADOPTED) | HEARS(EVENT_UNIT_CHANGED) |
+		 HEARS(EVENT_LOST),
+	 health_heard, HOST_WATCHES},
 	{HEARS(EVENT_ADOPTED), outdated_heard, HOST_WATCHES},
 	{HEARS(EVENT_ADOPTED), ownership_heard, HOST_ANY},
 	{HEARS(EVENT_ADOPTED), settling_heard, HOST_TENDS},
