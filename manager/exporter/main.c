@@ -73,6 +73,15 @@ static int patience(const struct exporter *exporter, uint64_t now)
 	return least;
 }
 
+static bool is_busy(const struct exporter *exporter)
+{
+	bool busy = false;
+
+	for (unsigned i = 0; i < exporter->n; i++)
+		busy |= web_is_busy(exporter->webs[i]);
+	return busy;
+}
+
 static void run_once(struct exporter *exporter)
 {
 	struct pollfd polls[SOCKETS_MAX];
@@ -85,18 +94,10 @@ static void run_once(struct exporter *exporter)
 		web_run(exporter->webs[i]);
 		served += web_served(exporter->webs[i]);
 	}
-	if (served != exporter->served)
+	/* as long as anybody is connected it is not idle, however little it has to say */
+	if (served != exporter->served || is_busy(exporter))
 		exporter->since = now_usec();
 	exporter->served = served;
-}
-
-static bool is_busy(const struct exporter *exporter)
-{
-	bool busy = false;
-
-	for (unsigned i = 0; i < exporter->n; i++)
-		busy |= web_is_busy(exporter->webs[i]);
-	return busy;
 }
 
 /* Who comes from then on waits on the socket, for the next one. */

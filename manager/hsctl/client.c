@@ -39,6 +39,7 @@ struct wait {
 	struct reply *reply;
 	enum client_answer answer;
 	bool ended, cancelled;
+	char hsd[32]; /* its unique name on the bus; "" = not known yet */
 };
 
 static bool is_far(const struct arguments *arguments)
@@ -162,13 +163,34 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 1;
 }
 
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct wait *wait = userdata;
+	const char *name;
+
+	(void)error;
+	if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "s", &name) >= 0)
+		snprintf(wait->hsd, sizeof(wait->hsd), "%s", name);
+	return 0;
+}
+
+/* Anybody may send a signal to us alone, whatever the match says. Behind the door there is nobody
+ * but hsd. */
+static bool is_of_hsd(const struct wait *wait, sd_bus_message *m)
+{
+	const char *sender = sd_bus_message_get_sender(m);
+
+	return sd_bus_is_bus_client(sd_bus_message_get_bus(m)) <= 0 ||
+	       (sender && wait->hsd[0] && !strcmp(sender, wait->hsd));
+}
+
 static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct wait *wait = userdata;
 	const char *text;
 
 	(void)error;
-	if (!wait->ended && sd_bus_message_read(m, "s", &text) >= 0 &&
+	if (!wait->ended && is_of_hsd(wait, m) && sd_bus_message_read(m, "s", &text) >= 0 &&
 	    wait->call->on_progress(text, wait->call->userdata))
 		wait->ended = true;
 	return 0;
@@ -187,16 +209,6 @@ static int process(sd_bus *bus, uint64_t deadline)
 		return -ETIMEDOUT;
 	r = sd_bus_wait(bus, deadline - now);
 	return r == -EINTR ? 0 : r;
-}
-
-/* Who cannot even greet the bus has lost nobody: there was nobody. */
-static int get_ready(sd_bus *bus, uint64_t deadline)
-{
-	int r = 0;
-
-	while (r >= 0 && !sd_bus_is_ready(bus))
-		r = process(bus, deadline);
-	return r < 0 ? r : 0;
 }
 
 static int on_cancelled(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -233,6 +245,17 @@ static int process_and_look(sd_bus *bus, const struct client_call *call, uint64_
 static bool is_interrupted(const struct client_call *call)
 {
 	return call->interrupted && *call->interrupted;
+}
+
+/* Who cannot even greet the bus has lost nobody: there was nobody. -EINTR: interrupted, and nothing
+ * was asked. */
+static int get_ready(sd_bus *bus, const struct client_call *call, uint64_t deadline)
+{
+	int r = 0;
+
+	while (r >= 0 && !sd_bus_is_ready(bus))
+		r = is_interrupted(call) ? -EINTR : process_and_look(bus, call, deadline);
+	return r < 0 ? r : 0;
 }
 
 static int process_until(sd_bus *bus, struct wait *wait, const char *path, uint64_t deadline)
@@ -276,28 +299,36 @@ static int make_message(sd_bus *bus, const struct client_call *call, const char 
 	return 0;
 }
 
-static int watch_progress(sd_bus *bus, const char *path, struct wait *wait, sd_bus_slot **ret_slot)
+/* No need to wait for what the bus says: it takes messages in order, and answers so. */
+static int watch_progress(sd_bus *bus, const char *path, struct wait *wait, sd_bus_slot **ret_slot,
+			  sd_bus_slot **ret_owner)
 {
-	/* behind the door there is nobody but hsd */
-	const char *sender = sd_bus_is_bus_client(bus) > 0 ? BUS_NAME : NULL;
+	bool by_bus = sd_bus_is_bus_client(bus) > 0;
+	int r = 0;
 
 	if (!wait->call->on_progress)
 		return 0;
-	/* no need to wait for the bus to confirm: it takes messages in order */
-	return sd_bus_match_signal_async(bus, ret_slot, sender, path, BUS_SERVICE_INTERFACE,
-					 "Progress", on_progress, NULL, wait);
+	if (by_bus)
+		r = sd_bus_call_method_async(bus, ret_owner, "org.freedesktop.DBus",
+					     "/org/freedesktop/DBus", "org.freedesktop.DBus",
+					     "GetNameOwner", on_owner, wait, "s", BUS_NAME);
+	if (r < 0)
+		return r;
+	return sd_bus_match_signal_async(bus, ret_slot, by_bus ? BUS_NAME : NULL, path,
+					 BUS_SERVICE_INTERFACE, "Progress", on_progress, NULL,
+					 wait);
 }
 
 /* The deadline is kept here, for all steps together. */
 static int send_and_wait(sd_bus *bus, sd_bus_message *m, struct wait *wait)
 {
-	_cleanup_(sd_bus_slot_unrefp) sd_bus_slot *match = NULL, *call = NULL;
+	_cleanup_(sd_bus_slot_unrefp) sd_bus_slot *match = NULL, *owner = NULL, *call = NULL;
 	uint64_t now = now_usec(), timeout = wait->call->timeout_usec;
 	uint64_t deadline = timeout < USEC_INFINITY - now ? now + timeout : USEC_INFINITY;
-	int r = get_ready(bus, deadline);
+	int r = get_ready(bus, wait->call, deadline);
 
 	if (r >= 0)
-		r = watch_progress(bus, sd_bus_message_get_path(m), wait, &match);
+		r = watch_progress(bus, sd_bus_message_get_path(m), wait, &match, &owner);
 	if (r >= 0)
 		r = sd_bus_call_async(bus, &call, m, on_answer, wait, USEC_INFINITY);
 	return r < 0 ? r : process_until(bus, wait, sd_bus_message_get_path(m), deadline);
@@ -308,6 +339,7 @@ static enum client_answer call_with(sd_bus *bus, const struct client_call *call,
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	struct wait wait = {.call = call, .reply = ret_reply};
+	uint64_t began = now_usec(), waited;
 	char span[SPAN_TEXT_MAX];
 	int r = make_message(bus, call, types, args, &m);
 
@@ -319,10 +351,17 @@ static enum client_answer call_with(sd_bus *bus, const struct client_call *call,
 		reply_fail(ret_reply, EXIT_FAILED, "interrupted; hsd goes on with it");
 		return CLIENT_INTERRUPTED;
 	}
+	if (r == -EINTR) {
+		reply_fail(ret_reply, EXIT_FAILED,
+			   "interrupted before hsd could be asked; nothing has changed");
+		return CLIENT_REFUSED;
+	}
 	if (r == -ETIMEDOUT) {
+		/* libsystemd has limits of its own, where the other side does not even greet */
+		waited = MIN(now_usec() - began, call->timeout_usec);
 		reply_fail(ret_reply, EXIT_FAILED,
 			   "no answer from hsd after %s; --direct does without it",
-			   span_format(call->timeout_usec, span, sizeof(span)));
+			   span_format(waited - waited % USEC_PER_MSEC, span, sizeof(span)));
 		return CLIENT_TIMEOUT;
 	}
 	reply_fail(ret_reply, EXIT_FAILED, "the connection to the bus failed: %s", strerror(-r));

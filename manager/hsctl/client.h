@@ -10,7 +10,8 @@
 
 enum client_answer {
 	CLIENT_ANSWERED,    /* reply->text holds JSON, if the method gives any */
-	CLIENT_REFUSED,	    /* hsd said no: reply->exit and reply->problem say how */
+	CLIENT_REFUSED,	    /* hsd said no, or a signal came before it was asked: reply->exit and
+			     * reply->problem say how */
 	CLIENT_ABSENT,	    /* there is no hsd, or no bus: nothing was asked */
 	CLIENT_LOST,	    /* hsd went away before it answered */
 	CLIENT_TIMEOUT,	    /* no answer in time; hsd may still be at it */

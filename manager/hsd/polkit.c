@@ -162,7 +162,9 @@ static int on_left(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	const char *name, *before, *after;
 
 	(void)error;
-	if (sd_bus_message_read(m, "sss", &name, &before, &after) < 0 || after[0])
+	/* anybody may send a signal to us alone, whatever the match says */
+	if (strcmp(sd_bus_message_get_sender(m) ?: "", "org.freedesktop.DBus") ||
+	    sd_bus_message_read(m, "sss", &name, &before, &after) < 0 || after[0])
 		return 0;
 	take_back(userdata);
 	question_free(userdata);

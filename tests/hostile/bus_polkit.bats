@@ -94,6 +94,27 @@ to_slot_1=(int32:1 uint64:0 uint64:0 string:keep)
 	nothing_was_done
 }
 
+# Any user may send a signal to one connection alone, in whose name he likes but the sender's.
+@test "somebody else says that who has asked has gone: the question stands" {
+	local job hsd name
+	polkit_stands
+	ask carla Switchover "${to_slot_1[@]}" >"$BATS_TEST_TMPDIR/answer" 2>&1 3>&- &
+	job=$!
+	wait_for 5 inside pgrep -x dbus-send >/dev/null
+	inside sleep 1
+	for name in $(inside busctl --list --unique --no-legend | awk '{ print $1 }'); do
+		for hsd in $(inside busctl --list --unique --no-legend | awk '$3 == "hsd" { print $1 }'); do
+			as_nobody dbus-send --system --type=signal --dest="$hsd" /org/freedesktop/DBus \
+				org.freedesktop.DBus.NameOwnerChanged "string:$name" "string:$name" string: || true
+		done
+	done
+	inside pkill -CONT -x polkitd
+	wait $job || fail "$(<"$BATS_TEST_TMPDIR/answer")"
+	is_active app 1
+	hs switchover app --to=0 --drain=0 >/dev/null
+	is_active app 0
+}
+
 @test "polkit dies in the middle of the question" {
 	polkit_stands
 	ask carla Switchover "${to_slot_1[@]}" >"$BATS_TEST_TMPDIR/answer" 2>&1 3>&- &

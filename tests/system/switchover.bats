@@ -118,6 +118,25 @@ kill_main() { inside systemctl kill -s KILL --kill-who=main "$1"; }
 	wait_for 5 is_idle
 }
 
+# A hsd that stands still has not even greeted: who goes away then has asked for nothing.
+@test "interrupted before hsd could be asked: it ends at once, and nothing is done later either" {
+	local before job status=0
+	before=$(status app '[.active, .generation]')
+	inside pkill -STOP -x hsd
+	hs switchover app >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	job=$!
+	wait_for 5 inside pgrep -x hsctl >/dev/null
+	inside sleep 0.3
+	inside pkill -INT -x hsctl
+	wait_for 3 ended $job
+	inside pkill -CONT -x hsd
+	wait $job || status=$?
+	((status == 1))
+	grep -q 'interrupted before hsd could be asked; nothing has changed' "$BATS_TEST_TMPDIR/out"
+	[[ $(status app '[.active, .generation]') == "$before" ]]
+}
+ended() { [[ ! -d /proc/$1 || $(<"/proc/$1/stat") == *') Z '* ]]; }
+
 # ---- refused: 3, and nothing has changed ----
 
 @test "refused: it is active already" {

@@ -186,7 +186,10 @@ slept() { inside pgrep -fx 'sleep 1234' >/dev/null; }
 }
 
 @test "a smoke test that fails: undone, with its exit status and its words" {
-	run -4 --separate-stderr upgrade --smoke='echo looking; ls /no/such/thing; echo it is bad >&2; exit 7'
+	# anybody may call himself as it is called
+	run -4 --separate-stderr upgrade --smoke='echo looking; ls /no/such/thing; echo it is bad >&2
+		setpriv --reuid=65534 logger -t hotstandby-smoke-app "run rm -rf"; exit 7'
+	[[ $stderr != *'run rm'* ]]
 	[[ $stderr == *'undone in its step "smoke": the smoke test failed: exit status 7. Slot 0 serves as before'* ]]
 	[[ $stderr == *'last lines of the smoke test:'*looking*'cannot access'*'it is bad'* ]]
 	is_active app 0

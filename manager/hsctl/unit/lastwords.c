@@ -71,8 +71,11 @@ static int add_matches(sd_journal *journal, const struct lastwords *wanted)
 {
 	int r;
 
-	if (!wanted->unit)
-		return add_match(journal, "SYSLOG_IDENTIFIER", wanted->identifier);
+	if (!wanted->unit) {
+		/* anybody may call himself so; what we start is root's */
+		r = add_match(journal, "_UID", "0");
+		return r < 0 ? r : add_match(journal, "SYSLOG_IDENTIFIER", wanted->identifier);
+	}
 	r = add_match(journal, "_SYSTEMD_UNIT", wanted->unit);
 	if (r >= 0)
 		r = sd_journal_add_disjunction(journal);
