@@ -55,6 +55,21 @@ DrainEnd=$1"
 	jq -e '.finished == 5 and .oldest_ms == null' <<<"$output"
 }
 
+@test "--no-block: as soon as it has begun, and hsd goes on" {
+	hold $port 1
+	run -0 --separate-stderr hs drain app 0 --no-block
+	[[ $output == 'app: the drain of slot 0 goes on, see hsctl status app' ]]
+	[[ $(status app .change) == drain ]]
+	let_go
+	wait_for 5 no_change
+	is_state app 0 leaving
+	hs adopt app@0.service
+	inside systemctl stop hsd
+	run -1 --separate-stderr hs drain app 1 --no-block
+	[[ $stderr == *'to drain slot 1 without waiting for it needs hsd'* ]]
+}
+no_change() { [[ $(status app .change) == null ]]; }
+
 @test "it is a change: shown, one at a time, with its steps, and in the history" {
 	hold $port 2
 	hs drain app 0 >"$BATS_TEST_TMPDIR/out" 3>&- &

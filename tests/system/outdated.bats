@@ -29,6 +29,13 @@ replace() { inside bash -c "cp -p $1 $1.new && mv $1.new $1"; }
 
 outdated() { status app "[.slots[].outdated | select(. != null)] | $1"; }
 
+@test "upgrade --outdated: a value that makes no sense is refused, also where there is nothing to do" {
+	run -2 hs upgrade --outdated --hold=soon
+	[[ $output == *'"soon" is no value for --hold'* ]]
+	run -2 hs upgrade --outdated app --json --canary=200%
+	[[ $output == *'is no value for --canary'* ]]
+}
+
 @test "a library that was replaced is told by status, list, doctor and JSON" {
 	local begun
 	[[ $(outdated length) == 0 ]]

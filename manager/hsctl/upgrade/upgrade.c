@@ -349,6 +349,13 @@ static void tell_of_flows(const struct arguments *arguments, const char *service
 			service, flows, CONFIG_FLOW_STAYS);
 }
 
+int upgrade_check(const struct arguments *arguments)
+{
+	struct order order = {0};
+
+	return read_order(arguments, &order) ? EXIT_USAGE : EXIT_DONE;
+}
+
 bool upgrade_interrupted(void)
 {
 	return interrupted;

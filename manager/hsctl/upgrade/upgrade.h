@@ -9,6 +9,8 @@
 /* Has hsd upgrade the service as the arguments say, and shows it. `results`: NULL, or an array that
  * gets the result instead of stdout. Returns the exit code. */
 int upgrade_service(const struct arguments *arguments, const char *service, json_object *results);
+/* What they say of it. EXIT_DONE, or EXIT_USAGE after a complaint. */
+int upgrade_check(const struct arguments *arguments);
 /* It was ended by a signal. */
 bool upgrade_interrupted(void);
 

@@ -69,7 +69,7 @@ static json_object *find(json_object *statuses, const char *service)
 /* What is worst for who has to look after it. */
 static int worse(int a, int b)
 {
-	static const int order[] = {EXIT_DONE, EXIT_REFUSED, EXIT_UNDONE, EXIT_FAILED};
+	static const int order[] = {EXIT_DONE, EXIT_USAGE, EXIT_REFUSED, EXIT_UNDONE, EXIT_FAILED};
 	int worst = EXIT_DONE;
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
@@ -104,6 +104,9 @@ int upgrade_outdated(const struct arguments *arguments)
 	struct reply reply = {0};
 	int exit;
 
+	/* not of one after the other, and also where there is nothing to do */
+	if (upgrade_check(arguments))
+		return EXIT_USAGE;
 	if (look(arguments, &reply)) {
 		complain("%s", reply.problem.text);
 		exit = reply.exit;

@@ -38,6 +38,7 @@ static void catch_signals(void)
 
 struct show {
 	bool quiet, terminal;
+	bool no_block;	 /* that it has begun is enough */
 	uint64_t spoken; /* microseconds, monotonic */
 };
 
@@ -49,8 +50,10 @@ static int on_step(const char *json, void *userdata)
 	uint64_t now = now_usec();
 
 	/* somebody else's change may have been the last one to tell */
-	if (show->quiet || strcmp(json_text(step, "step"), "drain"))
+	if (strcmp(json_text(step, "step"), "drain"))
 		return 0;
+	if (show->quiet || show->no_block)
+		return show->no_block;
 	if (show->terminal) {
 		printf("\r\033[K%.*s", wrap_fits(text, wrap_width(STDOUT_FILENO)), text);
 	} else if (!show->spoken || now >= show->spoken + SPEAK_EVERY) {
@@ -88,6 +91,23 @@ static void on_refusal(const char *sentence, void *userdata)
 	complain("%s", sentence);
 }
 
+/* --no-block: hsd goes on by itself. */
+static int tell_under_way(const struct arguments *a, const char *service, unsigned slot)
+{
+	_cleanup_(json_object_putp) json_object *object = json_object_new_object();
+
+	if (!a->json) {
+		printf("%s: the drain of slot %u goes on, see hsctl status %s\n", service, slot,
+		       service);
+		return EXIT_DONE;
+	}
+	json_object_object_add(object, "service", json_object_new_string(service));
+	json_object_object_add(object, "slot", json_object_new_int((int)slot));
+	json_object_object_add(object, "outcome", json_object_new_string("under-way"));
+	puts(json_line(object));
+	return EXIT_DONE;
+}
+
 /* ---- without hsd ---- */
 
 /* As it is with hsd: too late, it goes on. */
@@ -101,9 +121,15 @@ static void cancel(struct standin *standin, uint64_t deadline)
 static void do_directly(const struct arguments *arguments, const char *service, unsigned slot,
 			uint64_t patience, struct show *show, struct reply *reply)
 {
-	_cleanup_(standin_freep) struct standin *standin = standin_new(service, reply);
+	_cleanup_(standin_freep) struct standin *standin =
+		show->no_block ? NULL : standin_new(service, reply);
 	uint64_t deadline = now_usec() + verb_timeout(arguments, patience + FINISH_TIMEOUT);
 
+	if (show->no_block)
+		reply_fail(reply, EXIT_FAILED,
+			   "%s: to drain slot %u without waiting for it needs hsd; start it "
+			   "(systemctl start hsd), or leave out --no-block",
+			   service, slot);
 	if (!standin)
 		return;
 	standin_on_progress(standin, on_step, show);
@@ -123,7 +149,11 @@ static void do_directly(const struct arguments *arguments, const char *service, 
 int verb_drain(const struct arguments *arguments)
 {
 	char service[SERVICE_NAME_MAX];
-	struct show show = {.quiet = arguments->json, .terminal = isatty(STDOUT_FILENO)};
+	struct show show = {
+		.quiet = arguments->json,
+		.terminal = isatty(STDOUT_FILENO) && !arguments->no_block,
+		.no_block = arguments->no_block,
+	};
 	struct reply reply = {0};
 	struct client_call call = {
 		.service = service,
@@ -147,6 +177,8 @@ int verb_drain(const struct arguments *arguments)
 		do_directly(arguments, service, slot, patience, &show, &reply);
 	if (show.terminal && !show.quiet)
 		fputs("\r\033[K", stdout);
+	if (answer == CLIENT_ANSWERED && !reply.text)
+		return tell_under_way(arguments, service, slot);
 	if (verb_may_do_directly(arguments, answer))
 		verb_tell_direct(arguments, &reply);
 	else if (answer == CLIENT_LOST)

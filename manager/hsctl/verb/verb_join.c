@@ -58,19 +58,23 @@ static int add(struct party *party, const char *name, bool named)
 	return r;
 }
 
+/* Returns the exit code. */
 static int gather(const struct arguments *arguments, struct party *ret_party)
 {
 	_cleanup_(strings_freep) char **names = NULL;
-	int r = 0;
+	struct arguments one = *arguments;
+	char name[SERVICE_NAME_MAX];
+	int r = arguments->n ? 0 : configfile_list(&names);
 
-	for (unsigned i = 0; !r && i < arguments->n; i++)
-		r = add(ret_party, arguments->given[i], true);
-	if (arguments->n)
-		return r;
-	r = configfile_list(&names);
+	for (unsigned i = 0; r >= 0 && i < arguments->n; i++) {
+		one.given[0] = arguments->given[i];
+		if (verb_service(&one, name))
+			return EXIT_USAGE;
+		r = add(ret_party, name, true);
+	}
 	for (size_t i = 0; r >= 0 && names && names[i]; i++)
 		r = add(ret_party, names[i], false);
-	return r;
+	return r < 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
 static int set_all(struct party *party, bool left)
@@ -153,8 +157,9 @@ int leave_host(const struct arguments *arguments)
 	if (read_deadline(arguments, &deadline))
 		return EXIT_USAGE;
 	notice = arguments->settle_usec != USEC_INFINITY ? arguments->settle_usec : NOTICE_DEFAULT;
-	if (gather(arguments, &party) < 0)
-		return EXIT_FAILED;
+	exit = gather(arguments, &party);
+	if (exit != EXIT_DONE)
+		return exit;
 	exit = set_all(&party, true);
 	if (exit != EXIT_DONE || !party.n)
 		return exit;
@@ -176,8 +181,9 @@ int verb_join(const struct arguments *arguments)
 	char names[256];
 	int exit;
 
-	if (gather(arguments, &party) < 0)
-		return EXIT_FAILED;
+	exit = gather(arguments, &party);
+	if (exit != EXIT_DONE)
+		return exit;
 	exit = set_all(&party, false);
 	if (exit == EXIT_DONE)
 		printf("%s: this host takes new clients.\n",
