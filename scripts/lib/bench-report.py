@@ -158,6 +158,8 @@ def make_rows():
         Row("wrong", "500 services: slots called down wrongly meanwhile", ("<=", 0, ""), worst),
         Row("each", "500 services: hsd, resident, for each", ("<=", 0.25, "MB"), worst),
         Row("list", "500 services: hsctl list", ("<=", 100, "ms"), median_of("hsctl list")),
+        Row("switchover-of-many", "hsctl switchover, one of 500 services / alone", ("<=", 1.2, ""),
+            ratio_of("one of 500", "alone")),
         Row("enable", "hsctl enable beyond systemd's reload, the 500th less the first", ("<=", 50, "ms"),
             enable_beyond),
         Row("rest", "500 services: wake-ups of hsd when idle", ("<=", 0, ""), worst),

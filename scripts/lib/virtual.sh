@@ -122,7 +122,8 @@ library_packages() {
 
 disk_make() {
 	local kernel=$1 version=$2 disk=$3 base=$4 install=$5 trial=$6 root
-	root=$(mktemp -d)
+	root=$disk.root
+	mkdir "$root"
 	cp -a "$base/." "$root/"
 	mkdir -p "$root/lib/modules"
 	cp -a "$kernel/lib/modules/$version" "$root/lib/modules/"
@@ -143,13 +144,15 @@ disk_make() {
 	rm -rf --one-file-system "$root"
 }
 
-virtual_run() {
+# In a shell of its own, which takes away what it made however it ends.
+virtual_run() (
 	local name=$1 base=$2 install=$3 trial=$4 kernel version work status=0
 	shift 4
 	mkdir -p "$out" "$virtual_cache"
 	kernel=$(kernel_get "$name")
 	version=$(ls "$kernel/lib/modules")
 	work=$(mktemp -d -p "$out")
+	trap 'rm -rf --one-file-system "$work"' EXIT
 	echo "$name: $version boots in a virtual machine ..." >&2
 	initrd_make "$kernel" "$version" "$work/initrd"
 	disk_make "$kernel" "$version" "$work/disk" "$base" "$install" "$trial"
@@ -161,8 +164,7 @@ virtual_run() {
 		-kernel "$kernel/boot/vmlinuz-$version" -initrd "$work/initrd" \
 		-append 'console=ttyS0 root=/dev/vda rw quiet panic=-1' \
 		-drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" -device virtio-rng-pci "$@" || status=$?
-	rm -rf "$work"
 	((status == 0)) || echo "$name: the machine did not come to an end (status $status); see $out/$name.console" >&2
-}
+)
 
 virtual_result() { tr -d '\r' <"$out/$1.log" | sed -n "s/^@ $2 //p" | tail -n 1; }

@@ -47,6 +47,17 @@ carla() {
 	[[ $(last '"\(.verb) \(.by) \(.right)"') == 'canary carla org.hotstandby1.canary' ]]
 	carla 'org.hotstandby1.canary service=shop verb=canary slot=-' canary shop off
 	carla 'org.hotstandby1.configure service=shop verb=policy slot=-' policy shop hash
+	carla 'org.hotstandby1.configure service=shop verb=weight slot=1' weight shop 1 50%
+	carla 'org.hotstandby1.configure service=shop verb=pin slot=-' pin shop 192.0.2.0/24 1
+	carla 'org.hotstandby1.configure service=shop verb=pin slot=-' pin shop 192.0.2.0/24 none
+	carla 'org.hotstandby1.configure service=shop verb=table slot=-' table shop
+	carla 'org.hotstandby1.configure service=shop verb=where slot=-' where shop 192.0.2.7
+	# there is nothing to say yet, for which it has the right
+	run -1 --separate-stderr as carla hsctl rebalance shop --dry-run
+	[[ $stderr == *'no traffic was counted'* ]]
+	wait_for 5 was_told 'org.hotstandby1.configure service=shop verb=rebalance slot=-'
+	as carla busctl call org.hotstandby1 /org/hotstandby1/service/shop org.hotstandby1.Service SetSlots u 2 >/dev/null
+	wait_for 5 was_told 'org.hotstandby1.configure service=shop verb=scale slot=-'
 	carla 'org.hotstandby1.configure service=shop verb=policy slot=-' policy shop standby
 	carla 'org.hotstandby1.drain service=shop verb=drain slot=1' drain shop 1 --deadline=1s
 	hs adopt shop@1.service

@@ -10,7 +10,7 @@ load lib/rig
 
 export BATS_TEST_TIMEOUT=600
 
-services=${SERVICES:-300}
+services=${SERVICES:-500}
 slots=$((2 * services))
 
 setup_file() {
@@ -18,7 +18,7 @@ setup_file() {
 	cp "$top"/tests/system/lib/{many,watch-list}.sh "$(container_root "$rig")$tools/"
 	inside systemctl start hsd
 	inside bash $tools/many.sh 1 "$services"
-	wait_for 60 all_ready
+	wait_for 120 all_ready
 }
 
 # states: how many slots are in which state, as "ready 598 unknown 2"

@@ -304,6 +304,14 @@ denied() {
 	denied busctl call $app_bus Failover i -- -1
 	denied busctl call $app_bus SetPolicy s hash
 	denied busctl call $app_bus SetCanary uiss 100 1 connection ''
+	denied busctl call $app_bus SetHash s client
+	denied busctl call $app_bus SetWeight uu 0 50
+	denied busctl call $app_bus SetPinned su 192.0.2.0/24 1
+	denied busctl call $app_bus SetSlots u 3
+	denied busctl call $app_bus Rebalance b false
+	# which client is where is the key's secret
+	denied busctl call $app_bus Table
+	denied busctl call $app_bus Where s 192.0.2.7
 	denied busctl set-property $app_bus Active u 1
 	own_service other 9802
 	inside systemctl daemon-reload
