@@ -51,7 +51,7 @@ carla() {
 	carla 'org.hotstandby1.configure service=shop verb=pin slot=-' pin shop 192.0.2.0/24 1
 	carla 'org.hotstandby1.configure service=shop verb=pin slot=-' pin shop 192.0.2.0/24 none
 	carla 'org.hotstandby1.configure service=shop verb=table slot=-' table shop
-	carla 'org.hotstandby1.configure service=shop verb=where slot=-' where shop 192.0.2.7
+	carla 'org.hotstandby1.configure service=shop verb=where slot=-' where shop 192.0.2.7:4711
 	# there is nothing to say yet, for which it has the right
 	run -1 --separate-stderr as carla hsctl rebalance shop --dry-run
 	[[ $stderr == *'no traffic was counted'* ]]
