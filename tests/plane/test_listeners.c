@@ -213,6 +213,33 @@ static void a_slot_has_64_shards_at_most(void **state)
 	assert_int_equal(plane_slot_sockets(rig->plane, 0), HS_SHARDS_MAX);
 }
 
+/* Each has its place still, and the kernel says of a place that is taken only that it is. */
+static void a_full_slot_that_was_set_aside_comes_back(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = server_start(rig, 0);
+	struct adoption *adoption;
+
+	for (unsigned i = 0; i < HS_SHARDS_MAX; i++)
+		assert_int_equal(server_listen(a, &at, 0), i);
+	server_serve(a, true);
+	assert_int_equal(rig_adopt(rig, a), HS_SHARDS_MAX);
+	listener_set_aside(plane_find(rig->plane, &at), 0);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), 0);
+	assert_int_equal(rig_adopt(rig, a), HS_SHARDS_MAX);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), HS_SHARDS_MAX);
+	assert_int_equal(ask_often(&at, 100).of['A'], 100);
+	/* one more has none */
+	assert_int_equal(server_listen(a, &at, 0), HS_SHARDS_MAX);
+	listener_set_aside(plane_find(rig->plane, &at), 0);
+	adoption = rig_try_adopt(rig, a);
+	assert_int_equal(adoption->adopted, HS_SHARDS_MAX);
+	assert_int_equal(adoption->sockets[HS_SHARDS_MAX].verdict, ADOPT_FULL);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), HS_SHARDS_MAX);
+	adoption_free(adoption);
+}
+
 static void all_16_slots_are_of_use(void **state)
 {
 	struct rig *rig = *state;
@@ -261,6 +288,7 @@ int main(void)
 		CASE(a_dead_shard_in_the_middle_is_passed_over),
 		CASE(holes_are_filled_again),
 		CASE(a_slot_has_64_shards_at_most),
+		CASE(a_full_slot_that_was_set_aside_comes_back),
 		CASE(all_16_slots_are_of_use),
 		CASE(it_finds_the_last_socket_of_all),
 	};

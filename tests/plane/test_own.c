@@ -152,6 +152,23 @@ static void before_it_is_adopted_it_finds_itself_alone(void **state)
 	assert_int_equal(command_ask_50(&local), 0);
 }
 
+/* As many as there are places: each of them is in the map before it is adopted. */
+static void before_it_is_adopted_it_takes_all_places(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct pair pair = start_before(*state, &any);
+	struct rig *rig = *state;
+
+	for (unsigned i = 0; i < HS_SHARDS_MAX; i++)
+		assert_int_equal(server_listen(pair.a, &any, 0), i);
+	server_serve(pair.a, true);
+	assert_int_equal(early_reach(rig->plane, 0, pair.a->cgroup), HS_SHARDS_MAX);
+	assert_int_equal(rig_adopt(rig, pair.a), HS_SHARDS_MAX);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), HS_SHARDS_MAX);
+	rig_flip(rig, 0);
+	assert_int_equal(command_ask_50(&local), 0);
+}
+
 static void datagrams_before_it_is_adopted(void **state)
 {
 	struct address any = rig_any(PORT), local = rig_local(PORT);
@@ -278,6 +295,7 @@ int main(void)
 		CASE(other_ports_are_left_alone),
 		CASE(before_it_listens_it_is_refused),
 		CASE(before_it_is_adopted_it_finds_itself_alone),
+		CASE(before_it_is_adopted_it_takes_all_places),
 		CASE(datagrams_before_it_is_adopted),
 		CASE(retired_it_finds_itself),
 		CASE(what_waits_of_its_own_moves_nowhere),

@@ -185,7 +185,8 @@ static void set_hint(struct listener *listener, unsigned slot, unsigned shard)
 	__atomic_fetch_or(&listener->shards->live[slot], UINT64_C(1) << shard, __ATOMIC_SEQ_CST);
 }
 
-/* -EEXIST when the place is taken; -EBUSY when the socket has a place somewhere. */
+/* -EEXIST when the place is taken, whoever has it; -EBUSY when it is free and the socket has
+ * another one, in this slot, another, or another map. Kernel: reuseport_array_update_check(). */
 static int put_at(struct listener *listener, uint32_t index, int socket_fd)
 {
 	uint64_t value = socket_fd;
@@ -193,9 +194,9 @@ static int put_at(struct listener *listener, uint32_t index, int socket_fd)
 	return bpf_map_update_elem(listener->sockets_fd, &index, &value, BPF_NOEXIST) ? -errno : 0;
 }
 
-/* Another process has put the socket into this slot just now, and may not have come as far as to
- * set the hint. -EBUSY when it is not there: then it is in another slot, or another map. */
-static int confirm_put(struct listener *listener, unsigned slot, uint64_t cookie)
+/* Whether the socket has a place in this slot already, and now has its hint, too: it was set aside,
+ * or another process has put it there just now and may not have come as far as that. */
+static bool confirm_put(struct listener *listener, unsigned slot, uint64_t cookie)
 {
 	uint64_t other;
 
@@ -203,9 +204,9 @@ static int confirm_put(struct listener *listener, unsigned slot, uint64_t cookie
 		if (entry_cookie(listener, slot * HS_SHARDS_MAX + shard, &other) || other != cookie)
 			continue;
 		set_hint(listener, slot, shard);
-		return 0;
+		return true;
 	}
-	return -EBUSY;
+	return false;
 }
 
 /* In a free place. Returns which, or as put_at(). */
@@ -240,8 +241,10 @@ int listener_put(struct listener *listener, unsigned slot, int socket_fd, uint64
 		set_hint(listener, slot, (unsigned)r);
 		r = 0;
 	}
-	if (r == -EBUSY)
-		r = confirm_put(listener, slot, cookie);
+	/* -EEXIST tells of the places alone: where all are taken, the kernel does not come as far
+	 * as to ask whether the socket has one of them */
+	if ((r == -EBUSY || r == -EEXIST) && confirm_put(listener, slot, cookie))
+		r = 0;
 	/* a full map is no reason not to serve: then a move from this socket is told without its
 	 * origin */
 	if (!r && listener->owners_fd >= 0)
