@@ -389,6 +389,60 @@ static void who_is_turned_away_reads_an_orderly_end(void **state)
 	close(park);
 }
 
+static int park_that_lingers(struct rig *rig, const struct server *server, const struct address *at,
+			     int seconds)
+{
+	struct linger linger = {.l_onoff = 1, .l_linger = seconds};
+	_cleanup_(close_fdp) int model = borrow(server);
+	int park = -1;
+
+	assert_int_equal(setsockopt(model, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	assert_int_equal(park_open(rig->plane, listener_at(rig, at), model, 0, &park), 0);
+	return park;
+}
+
+/* The manager's loop must not wait for a client that has gone without a word. */
+static void nobody_is_waited_for_who_is_turned_away(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = start_adopted(rig, 0, &at);
+	int park = park_that_lingers(rig, a, &at, 5), fd;
+	uint64_t begun;
+
+	server_kill(a);
+	fd = client_connect(&at);
+	assert_int_equal(park_waiting(park), 1);
+	assert_int_equal(system("ip link set lo down"), 0);
+	begun = now_usec();
+	assert_int_equal(park_turn_away(park, 1), 1);
+	/* five seconds, if it was */
+	assert_true(now_usec() - begun < USEC_PER_SEC);
+	close(fd);
+	close(park);
+}
+
+static void a_server_that_resets_has_a_park_that_does_not(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = start_adopted(rig, 0, &at);
+	int park = park_that_lingers(rig, a, &at, 0), fd, error = -1;
+	socklen_t size = sizeof(error);
+	char byte;
+
+	server_kill(a);
+	fd = client_connect(&at);
+	client_send(fd, 'a');
+	assert_int_equal(park_turn_away(park, 1), 1);
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	/* where a reset has come behind the end, this is EPIPE */
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size), 0);
+	assert_int_equal(error, 0);
+	close(fd);
+	close(park);
+}
+
 /* ---- what a park is like ---- */
 
 static int option(int fd, int level, int name)
@@ -739,6 +793,8 @@ int main(void)
 		CASE(a_slot_is_preferred_to_the_park),
 		CASE(a_full_park_refuses_nobody),
 		CASE(who_is_turned_away_reads_an_orderly_end),
+		CASE(nobody_is_waited_for_who_is_turned_away),
+		CASE(a_server_that_resets_has_a_park_that_does_not),
 		CASE(a_park_has_the_options_of_its_model),
 		CASE(it_holds_as_many_as_its_model_or_as_it_is_told),
 		CASE(a_park_has_the_owner_of_its_group),

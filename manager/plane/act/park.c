@@ -361,9 +361,13 @@ int park_ages(const struct plane *plane, const struct listener *listener, uint32
 }
 
 /* What was sent and not read would make close(2) send a reset, and the client might lose the end
- * over it. MSG_TRUNC throws it away without a copy. */
+ * over it. MSG_TRUNC throws it away without a copy. SO_LINGER, which it may have from its model, is
+ * for whom it would be given to: close(2) would wait for the client, or send a reset. */
 static void end_connection(int fd)
 {
+	static const struct linger none;
+
+	(void)!setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 	shutdown(fd, SHUT_WR);
 	while (recv(fd, NULL, 1 << 20, MSG_TRUNC | MSG_DONTWAIT) > 0)
 		;
