@@ -14,7 +14,8 @@
 #include "util/macro.h"
 
 /* How long it may be about one socket before it is given up: nothing that is done with one takes
- * longer, but on a machine that hardly runs. */
+ * longer, but on a machine that hardly runs; not even one wait for who makes pins (pins_lock()),
+ * and before the second one it is told anew. */
 #define STEP_PATIENCE (1500 * USEC_PER_MSEC)
 /* Before the first one: processes are looked through then. */
 #define LOOK_PATIENCE (10 * USEC_PER_SEC)

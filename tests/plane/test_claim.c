@@ -274,6 +274,32 @@ static void the_intake_is_not_forced_into_anothers_address_udp(void **state)
 	try_forced(*state, at);
 }
 
+/* Another process has the lock of all pins. */
+static void who_makes_pins_is_nothing_against_the_server(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = start_listening(rig, 0, &at);
+	_cleanup_(close_fdp) int lock = -1;
+	struct adoption *adoption;
+	struct problem sentence;
+
+	assert_int_equal(pins_lock(HS_PIN_ROOT, 0, &lock), 0);
+	pins_set_waiting(false);
+	adoption = adopt_into(rig->plane, a);
+	pins_set_waiting(true);
+	assert_int_equal(adoption->n, 1);
+	assert_int_equal(adoption->sockets[0].verdict, ADOPT_ERROR);
+	assert_int_equal(adoption->sockets[0].error, -EBUSY);
+	adopt_describe(&adoption->sockets[0], &sentence);
+	assert_non_null(strstr(sentence.text, "another process makes pins"));
+	assert_null(strstr(sentence.text, "map of another service"));
+	assert_null(strstr(sentence.text, "restart"));
+	adoption_free(adoption);
+	lock = close_fd(lock);
+	assert_int_equal(adopted_into(rig->plane, a), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +311,7 @@ int main(void)
 		CASE(another_services_park_that_is_seen_in_passing_is_left_alone),
 		CASE(what_a_service_that_is_gone_has_left_is_free),
 		CASE(a_socket_that_is_not_switched_claims_nothing),
+		CASE(who_makes_pins_is_nothing_against_the_server),
 		CASE(the_intake_is_not_forced_into_anothers_address),
 		CASE(the_intake_is_not_forced_into_anothers_address_ipv6),
 		CASE(the_intake_is_not_forced_into_anothers_address_udp),

@@ -161,6 +161,22 @@ is_open() { [[ $(status app '.fastpath.problem // ""') == '' ]] && inside test -
 is_told_of() { [[ $(status app .fastpath.problem) == *"$1"* ]]; }
 is_gone() { ! inside test -d "$pins/%fast"; }
 
+problem_of_1() { status app .slots[1].problem; }
+is_told_why() { [[ $(problem_of_1) == *'another process makes pins'* ]]; }
+
+# also for longer than may be spent on one socket
+@test "a slot that starts meanwhile is told why it is not adopted, and is when the lock is released" {
+	inside systemctl stop app@1
+	keep ''
+	inside systemctl start --no-block app@1
+	wait_for 10 is_told_why
+	[[ $(problem_of_1) != *restart* && $(problem_of_1) != *'map of another service'* ]]
+	other_is_described
+	let_go
+	wait_for 10 is_ready app
+	[[ $(problem_of_1) == null ]]
+}
+
 @test "hsd starts while somebody has the lock of all pins, and manages the services" {
 	keep ''
 	took_at_most 5000 inside systemctl restart hsd

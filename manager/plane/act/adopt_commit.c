@@ -10,7 +10,17 @@
 #include "plane/pathlink.h"
 #include "util/macro.h"
 
-static int put_one(struct plane *plane, unsigned slot, const struct adopted_socket *socket)
+/* One socket, one place in one map: until it closes. */
+static int explain_put(int error, struct problem *problem)
+{
+	if (error != -EBUSY)
+		return error;
+	return problem_set(problem, error,
+			   "the kernel has it in a map of another service, or in one whose pins "
+			   "below " HS_PIN_ROOT " are gone; restart its unit, for a new socket");
+}
+
+static int put_one(struct plane *plane, unsigned slot, struct adopted_socket *socket)
 {
 	struct hs_tag tag = {.service_id = plane_id(plane), .slot = slot};
 	_cleanup_(close_fdp) int fd = -1;
@@ -18,13 +28,17 @@ static int put_one(struct plane *plane, unsigned slot, const struct adopted_sock
 	int r = scan_borrow(&socket->held, &fd);
 
 	if (!r)
-		r = plane_listener_get(plane, &socket->held.socket.address, &listener, NULL);
+		r = plane_listener_get(plane, &socket->held.socket.address, &listener,
+				       &socket->reason);
 	/* once more: where listeners were short, the one from before may have been made anew */
 	if (!r)
 		r = listener_attach(listener, fd);
 	if (!r && plane_accounting(plane))
 		r = accounting_tag(plane_accounting(plane), fd, &tag);
-	return r ? r : listener_put(listener, slot, fd, socket->held.socket.cookie);
+	if (!r)
+		r = explain_put(listener_put(listener, slot, fd, socket->held.socket.cookie),
+				&socket->reason);
+	return r;
 }
 
 /* Also what is in the map already: it may lack a tag, when accounting has come later. -ESTALE: the

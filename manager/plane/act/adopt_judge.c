@@ -8,6 +8,7 @@
 #include "plane/act/owners.h"
 #include "plane/borrow/latejoin.h"
 #include "plane/bpf/guard.h"
+#include "plane/bpf/pins.h"
 #include "plane/kernel/ephemeral.h"
 #include "plane/kernel/holder.h"
 #include "util/macro.h"
@@ -45,11 +46,6 @@ void adopt_refuse(struct adopted_socket *socket, int error)
 		socket->verdict = ADOPT_ERROR;
 		socket->error = error;
 	}
-	/* one socket, one place in one map: until it closes */
-	if (error == -EBUSY)
-		problem_set(&socket->reason, 0,
-			    "the kernel has it in a map of another service, or in one whose pins "
-			    "below " HS_PIN_ROOT " are gone; restart its unit, for a new socket");
 }
 
 /* ---- whether it is an address of the service ---- */
@@ -154,6 +150,8 @@ static void claim(const struct plane *plane, unsigned slot, const struct adoptio
 	int r = claim_take(plane, slot, &socket->held.socket, fd, &adoption->claimed,
 			   &socket->owner);
 
+	if (r == -EBUSY)
+		pins_explain_lock(r, &socket->reason);
 	if (r < 0)
 		adopt_refuse(socket, r);
 	else if (r == CLAIM_BELONGS)
@@ -247,6 +245,8 @@ int adopt_judge(struct plane *plane, const struct adopt_scope *scope, struct ado
 		claim(plane, scope->slot, adoption, socket, fd);
 	if (socket->verdict != ADOPT_OK)
 		return 0;
+	/* either may wait for who makes pins, which is nothing that the socket's owner does */
+	scan_tell(&socket->held);
 	r = attach(plane, scope, adoption, socket, fd);
 	if (r == -EINVAL) /* the option is there, but came too late: it is in no group */
 		socket->verdict = ADOPT_NO_REUSEPORT;
@@ -305,8 +305,10 @@ static void judge_owner(struct plane *plane, unsigned slot, struct adopted_socke
 	struct listener *listener;
 	size_t n = 0;
 
-	if (socket->verdict != ADOPT_OK ||
-	    plane_listener_get(plane, &mine->address, &listener, NULL) < 0 ||
+	if (socket->verdict != ADOPT_OK)
+		return;
+	scan_tell(&socket->held);
+	if (plane_listener_get(plane, &mine->address, &listener, NULL) < 0 ||
 	    !is_shared(listener, slot) ||
 	    diag_listening_at(&listener->netns, mine->address.udp, mine->address.port, -1, &all,
 			      &n) < 0)

@@ -27,6 +27,12 @@ void scan_on_borrow(void (*tell)(const struct held_socket *held))
 	on_borrow = tell;
 }
 
+void scan_tell(const struct held_socket *held)
+{
+	if (on_borrow)
+		on_borrow(held);
+}
+
 static void scan_done(struct scan *scan)
 {
 	free(scan->listening);
@@ -199,8 +205,7 @@ int scan_borrow(const struct held_socket *held, int *ret_fd)
 		.cookie = held->socket.cookie,
 	};
 
-	if (on_borrow)
-		on_borrow(held);
+	scan_tell(held);
 	return borrow_socket(&socket, ret_fd);
 }
 

@@ -47,6 +47,8 @@ int scan_borrow(const struct held_socket *held, int *ret_fd);
 /* `tell` is called with each socket before it is borrowed: whoever does something with it may not
  * come back, and should have said with which. NULL = nobody. */
 void scan_on_borrow(void (*tell)(const struct held_socket *held));
+/* Has it called once more, where what is done with the socket next may take as long again. */
+void scan_tell(const struct held_socket *held);
 
 /* The sum over a set of sockets differs when the set does. */
 uint64_t scan_mark(const struct held_socket *held);

@@ -14,12 +14,13 @@
 
 #include "core/name.h"
 #include "hs_abi.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 /* Whoever makes pins holds their lock for milliseconds; one that was stopped meanwhile must not
  * stop others for good. */
 #define LOCK_RETRY_MS 2
-#define LOCK_TRIES    500
+#define LOCK_PATIENCE (1 * USEC_PER_SEC)
 
 /* Whoever finds the root folder removed makes it again; nobody removes it twice in this time. */
 #define ENTER_TRIES 3
@@ -91,7 +92,7 @@ void pins_set_waiting(bool waiting)
 int pins_lock(const char *folder, int wait, int *ret_fd)
 {
 	_cleanup_(close_fdp) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int tries = LOCK_TRIES;
+	uint64_t end = now_usec() + LOCK_PATIENCE;
 	struct stat status;
 
 	if (fd < 0)
@@ -99,7 +100,7 @@ int pins_lock(const char *folder, int wait, int *ret_fd)
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK)
 			return -errno;
-		if (!wait || !may_wait || !tries--)
+		if (!wait || !may_wait || now_usec() >= end)
 			return -EBUSY;
 		poll(NULL, 0, LOCK_RETRY_MS);
 	}
@@ -112,6 +113,15 @@ int pins_lock(const char *folder, int wait, int *ret_fd)
 	return 0;
 }
 
+int pins_explain_lock(int error, struct problem *problem)
+{
+	return problem_set(problem, error,
+			   error == -EBUSY ? "cannot lock %s: %s; another process makes pins, or "
+					     "was stopped while it did: see fuser -v %s"
+					   : "cannot lock %s: %s; this needs root",
+			   HS_PIN_ROOT, strerror(-error), HS_PIN_ROOT);
+}
+
 int pins_enter(int *ret_lock, struct problem *problem)
 {
 	int r = -ENOENT;
@@ -122,13 +132,7 @@ int pins_enter(int *ret_lock, struct problem *problem)
 			return r;
 		r = pins_lock(HS_PIN_ROOT, 1, ret_lock);
 	}
-	if (r < 0)
-		return problem_set(problem, r,
-				   r == -EBUSY ? "cannot lock %s: %s; another process makes pins, "
-						 "or was stopped while it did: see fuser -v %s"
-					       : "cannot lock %s: %s; this needs root",
-				   HS_PIN_ROOT, strerror(-r), HS_PIN_ROOT);
-	return 0;
+	return r < 0 ? pins_explain_lock(r, problem) : 0;
 }
 
 int pin_open(const char *path, int *ret_fd)

@@ -29,6 +29,8 @@ int pins_check(struct problem *problem);
  * -EBUSY when another process has it; with `wait` only after a second. -ENOENT when there is no
  * such folder, or none any more. */
 int pins_lock(const char *folder, int wait, int *ret_fd);
+/* Says why the lock of HS_PIN_ROOT was not had, and returns `error`. */
+int pins_explain_lock(int error, struct problem *problem);
 /* From here on this process waits for none, whatever is said, nor do those that it forks then: an
  * event loop would stand still meanwhile. Who is told -EBUSY tries again later. */
 void pins_set_waiting(bool waiting);

@@ -251,8 +251,9 @@ int plane_listener_get(struct plane *plane, const struct address *address,
 	}
 	/* only one process at a time makes pins; another may have made these meanwhile */
 	r = pins_lock(HS_PIN_ROOT, 1, &lock);
-	if (!r)
-		r = plane_refresh(plane);
+	if (r < 0)
+		return pins_explain_lock(r, problem);
+	r = plane_refresh(plane);
 	if (r < 0)
 		return problem_set(problem, r, "cannot read the pins of service %s: %s",
 				   plane->service, strerror(-r));
