@@ -180,6 +180,31 @@ static void only_ports_of_the_set(void **state)
 	assert_counts(force, 0, 13);
 }
 
+/* What only one of them serves so far, another may bind later. */
+static void ports_that_are_named_stay_when_all_have_settled(void **state)
+{
+	static const struct config_port ports[] = {{PORT, true, false}, {PORT + 1, true, true}};
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT);
+	struct server *a = server_start(rig, 0);
+	_cleanup_(force_freep) struct force *force = make();
+
+	attach(force, a);
+	assert_int_equal(server_listen(a, &at, SERVER_NO_REUSEPORT), 0);
+	assert_int_equal(rig_adopt(rig, a), 1);
+	force_set_ports(force, ports, ARRAY_SIZE(ports));
+	force_keep_addresses(force, rig->plane, ports, ARRAY_SIZE(ports));
+	assert_int_equal(bind_to(a, rig_any(PORT + 1)), 1);
+	assert_int_equal(bind_to(a, udp(rig_any(PORT + 1))), 1);
+	assert_int_equal(bind_to(a, udp(rig_any(PORT))), 0);
+	assert_int_equal(bind_to(a, rig_any(PORT + 2)), 0);
+	/* where none are named, those that it has */
+	force_set_ports(force, NULL, 0);
+	force_keep_addresses(force, rig->plane, NULL, 0);
+	assert_int_equal(bind_to(a, rig_any(PORT)), 1);
+	assert_int_equal(bind_to(a, rig_any(PORT + 1)), 0);
+}
+
 static void a_port_of_the_kernels_choice_is_left_alone(void **state)
 {
 	struct server *a = server_start(*state, 0);
@@ -437,6 +462,7 @@ int main(int argc, char **argv)
 		CASE(without_the_second_cannot_bind),
 		CASE(every_family_and_protocol),
 		CASE(only_ports_of_the_set),
+		CASE(ports_that_are_named_stay_when_all_have_settled),
 		CASE(a_port_of_the_kernels_choice_is_left_alone),
 		CASE(those_that_have_it_are_counted_as_such),
 		CASE(what_a_server_executes_is_in_its_cgroup),

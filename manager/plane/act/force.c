@@ -376,6 +376,19 @@ void force_set_service(struct force *force, uint32_t service_id)
 	__atomic_store_n(&force->ports->service_id, service_id, __ATOMIC_RELAXED);
 }
 
+static void add_port(uint64_t set[], uint16_t port, bool is_meant)
+{
+	set[port / 64] |= (uint64_t)is_meant << (port % 64);
+}
+
+static void add_ports(uint64_t tcp[], uint64_t udp[], const struct config_port *ports, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		add_port(tcp, ports[i].port, ports[i].tcp);
+		add_port(udp, ports[i].port, ports[i].udp);
+	}
+}
+
 void force_set_ports(struct force *force, const struct config_port *ports, size_t n)
 {
 	uint64_t tcp[ARRAY_SIZE(force->ports->tcp)], udp[ARRAY_SIZE(force->ports->udp)];
@@ -384,10 +397,7 @@ void force_set_ports(struct force *force, const struct config_port *ports, size_
 	memset(udp, 0, sizeof(udp));
 	if (!n)
 		set_serving_udp(udp);
-	for (size_t i = 0; i < n; i++) {
-		tcp[ports[i].port / 64] |= (uint64_t)ports[i].tcp << (ports[i].port % 64);
-		udp[ports[i].port / 64] |= (uint64_t)ports[i].udp << (ports[i].port % 64);
-	}
+	add_ports(tcp, udp, ports, n);
 	/* no port that is in both sets is missing for a moment */
 	for (size_t i = 0; i < ARRAY_SIZE(tcp); i++) {
 		set_word((uint64_t *)&force->ports->tcp[i], tcp[i]);
@@ -395,7 +405,8 @@ void force_set_ports(struct force *force, const struct config_port *ports, size_
 	}
 }
 
-void force_keep_addresses(struct force *force, struct plane *plane)
+void force_keep_addresses(struct force *force, struct plane *plane, const struct config_port *ports,
+			  size_t n_ports)
 {
 	uint64_t tcp[ARRAY_SIZE(force->ports->tcp)] = {0};
 	uint64_t udp[ARRAY_SIZE(force->ports->udp)] = {0};
@@ -405,9 +416,9 @@ void force_keep_addresses(struct force *force, struct plane *plane)
 	for (size_t i = 0; i < n; i++) {
 		const struct address *address = &listeners[i]->address;
 
-		(address->udp ? udp : tcp)[address->port / 64] |= UINT64_C(1)
-								  << (address->port % 64);
+		add_port(address->udp ? udp : tcp, address->port, true);
 	}
+	add_ports(tcp, udp, ports, n_ports);
 	for (size_t i = 0; i < ARRAY_SIZE(tcp); i++) {
 		set_word((uint64_t *)&force->ports->tcp[i], tcp[i] & force->ports->tcp[i]);
 		set_word((uint64_t *)&force->ports->udp[i], udp[i] & force->ports->udp[i]);

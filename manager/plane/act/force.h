@@ -48,11 +48,12 @@ DEFINE_CLEANUP(struct force, force_free)
 void force_set_service(struct force *force, uint32_t service_id);
 /* Takes over Ports=; none (n 0) is all, but for UDP on ephemeral ports. */
 void force_set_ports(struct force *force, const struct config_port *ports, size_t n);
-/* All instances have served for a while: only the addresses that the service has (and what Ports=
- * names) are left. What an instance binds elsewhere is for one client as a rule, and with the
- * option two of those could have one port; what is its server's all the same is given the option
- * when it is adopted. */
-void force_keep_addresses(struct force *force, struct plane *plane);
+/* All instances have served for a while: of the set only the addresses that the service has are
+ * left, and what Ports= names, whether anybody has bound it yet or not. What an instance binds
+ * elsewhere is for one client as a rule, and with the option two of those could have one port; what
+ * is its server's all the same is given the option when it is adopted. */
+void force_keep_addresses(struct force *force, struct plane *plane, const struct config_port *ports,
+			  size_t n);
 struct force_counts force_counts(const struct force *force);
 
 /* Attaches both programs to a cgroup, as systemd names it. 1: done; 0: they were attached there;

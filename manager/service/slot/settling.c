@@ -55,7 +55,8 @@ void settling_follow(struct service *service)
 	if (!due || due == USEC_INFINITY)
 		return;
 	if (due <= now_usec())
-		force_keep_addresses(service->force, service->plane);
+		force_keep_addresses(service->force, service->plane, service->config.ports,
+				     service->config.n_ports);
 	else
 		sd_event_add_time(service->host->event, &service->settling, CLOCK_MONOTONIC, due,
 				  USEC_PER_SEC, on_due, service);
