@@ -213,6 +213,11 @@ static int mark(const struct plane *plane, unsigned slot, int fd)
 	return r ? r : CLAIM_TAKEN;
 }
 
+int claim_again(const struct plane *plane, unsigned slot, int socket_fd)
+{
+	return mark(plane, slot, socket_fd);
+}
+
 static int claim_free(const struct plane *plane, unsigned slot,
 		      const struct listening_socket *socket, int fd, struct claim_owner *ret_owner)
 {

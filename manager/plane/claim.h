@@ -27,7 +27,8 @@
 enum claim_answer {
 	CLAIM_TAKEN, /* it is ours, now or before */
 	CLAIM_PARK,  /* the socket itself is our own park's */
-	CLAIM_LEFT,  /* the socket itself was left by an earlier run (plane/act/shed.h) */
+	CLAIM_LEFT,  /* the socket itself was left by an earlier run (plane/act/shed.h); nobody's,
+		      * unless the present run was given it */
 	CLAIM_ALIEN, /* the socket itself is another service's, its park's perhaps: whoever holds it
 		      * is about to let go of it, as a child of PID 1 before it runs its program */
 	CLAIM_BELONGS, /* the address belongs to another service */
@@ -58,6 +59,9 @@ void claim_release(struct claim_hold *hold);
  */
 int claim_take(const struct plane *plane, unsigned slot, const struct listening_socket *socket,
 	       int socket_fd, const struct claim_hold *hold, struct claim_owner *ret_owner);
+
+/* What claim_take() has called CLAIM_LEFT is the slot's again. CLAIM_TAKEN, or -errno. */
+int claim_again(const struct plane *plane, unsigned slot, int socket_fd);
 
 /* Gives it back: the socket was taken, and cannot be switched for another reason. */
 void claim_drop(const struct plane *plane, int socket_fd);

@@ -42,6 +42,43 @@ static void what_an_earlier_run_left_is_never_adopted(void **state)
 	assert_int_equal(ask_often(&local, 20).of['A'], 20);
 }
 
+static unsigned adopted_by(struct rig *rig, const struct server *server, pid_t main_pid)
+{
+	struct adopt_scope scope = {
+		.cgroup = server->cgroup, .slot = server->slot, .main_pid = main_pid};
+	struct adoption *adoption;
+	struct problem problem;
+	unsigned n;
+
+	assert_int_equal(adoption_begin(rig->plane, &scope, &adoption, &problem), 0);
+	assert_int_equal(adoption_commit(rig->plane, server->slot, adoption), 0);
+	n = adoption->adopted;
+	adoption_free(adoption);
+	return n;
+}
+
+/* From the descriptor store, or a socket unit that goes on: then it is the new run's, too. */
+static void what_the_new_run_is_given_again_is_adopted(void **state)
+{
+	struct address any = rig_any(PORT), local = rig_local(PORT);
+	struct pair pair = start_pair(*state, &any);
+	pid_t holder = server_fork(pair.a);
+	struct rig *rig = *state;
+
+	serve_pair(&pair);
+	plane_set_retired(rig->plane, 0, true);
+	assert_int_equal(shed_sockets(rig->plane, 0, pair.a->cgroup), 1);
+	/* a main process that has it not */
+	assert_int_equal(adopted_by(rig, pair.a, pair.b->pid), 0);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), 0);
+	assert_int_equal(adopted_by(rig, pair.a, holder), 1);
+	assert_int_equal(plane_slot_sockets(rig->plane, 0), 1);
+	rig_flip(rig, 0);
+	assert_int_equal(ask_often(&local, 20).of['A'], 20);
+	/* and stays so */
+	assert_int_equal(adopted_by(rig, pair.a, 0), 1);
+}
+
 static void what_waits_there_moves(void **state)
 {
 	struct address any = rig_any(PORT), local = rig_local(PORT);
@@ -120,6 +157,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CASE(what_an_earlier_run_left_is_never_adopted),
+		CASE(what_the_new_run_is_given_again_is_adopted),
 		CASE(what_waits_there_moves),
 		CASE(another_service_is_left_alone),
 		CASE(ports_that_are_not_named_are_given_up),

@@ -27,10 +27,10 @@ setup_file() {
 		    s.setsockopt(1, 2, 1)
 		    s.bind(('127.0.0.1', port))
 		    s.listen(128)
-		if mode == 'child':
+		if mode in ('child', 'kept'):
 		    s.set_inheritable(True)
 		    subprocess.Popen(['sh', '-c', 'trap "" TERM; exec sleep 600'], close_fds=False)
-		if mode == 'store' and not given:
+		if mode in ('store', 'kept') and not given:
 		    tell('FDSTORE=1\nFDNAME=main', s.fileno())
 		tell('READY=1')
 		while True:
@@ -106,6 +106,18 @@ kill_main() { inside kill -9 "$(main_pid "$1")"; }
 	prefer keep 0
 	answers_from http://127.0.0.1:7303/ 0
 	down keep
+}
+
+@test 'a listener in the store that a process of the run before has, too' {
+	parent both 7309 kept FileDescriptorStoreMax=4 KillMode=process Restart=on-failure RestartSec=200ms
+	prefer both 0
+	kill_main both@0
+	wait_for 10 is_ready both
+	[[ $(status both '.slots[0].sockets') == 1 ]]
+	prefer both 0
+	answers_from http://127.0.0.1:7309/ 0
+	down both
+	inside pkill -f 'sleep 600'
 }
 
 @test 'a server that ends when nobody asks it anything is started by the first who waits' {

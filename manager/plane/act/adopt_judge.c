@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "plane/act/owners.h"
+#include "plane/borrow/borrow.h"
 #include "plane/borrow/latejoin.h"
 #include "plane/bpf/guard.h"
 #include "plane/bpf/pins.h"
@@ -143,13 +144,30 @@ static enum adopt_verdict judge_bare(const struct adopt_scope *scope,
 
 /* ---- into the group ---- */
 
-/* Before anything is done to the socket or its group. */
-static void claim(const struct plane *plane, unsigned slot, const struct adoption *adoption,
-		  struct adopted_socket *socket, int fd)
+/* Whether the present run's main process has it: PID 1 has kept it from the run before, in the
+ * descriptor store or with a socket unit, and has passed it on. */
+static bool is_passed_on(const struct adopt_scope *scope, const struct held_socket *held)
 {
-	int r = claim_take(plane, slot, &socket->held.socket, fd, &adoption->claimed,
+	_cleanup_(freep) struct holder *holders = NULL;
+	size_t n = 0;
+
+	if (!scope->main_pid || borrow_holders(&held->socket.inode, 1, &holders, &n) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (holders[i].pid == scope->main_pid)
+			return true;
+	return false;
+}
+
+/* Before anything is done to the socket or its group. */
+static void claim(const struct plane *plane, const struct adopt_scope *scope,
+		  const struct adoption *adoption, struct adopted_socket *socket, int fd)
+{
+	int r = claim_take(plane, scope->slot, &socket->held.socket, fd, &adoption->claimed,
 			   &socket->owner);
 
+	if (r == CLAIM_LEFT && is_passed_on(scope, &socket->held))
+		r = claim_again(plane, scope->slot, fd);
 	if (r == -EBUSY)
 		pins_explain_lock(r, &socket->reason);
 	if (r < 0)
@@ -242,7 +260,7 @@ int adopt_judge(struct plane *plane, const struct adopt_scope *scope, struct ado
 	if (socket->verdict == ADOPT_NO_REUSEPORT)
 		socket->verdict = judge_bare(scope, &socket->held.socket);
 	if (socket->verdict == ADOPT_OK)
-		claim(plane, scope->slot, adoption, socket, fd);
+		claim(plane, scope, adoption, socket, fd);
 	if (socket->verdict != ADOPT_OK)
 		return 0;
 	/* either may wait for who makes pins, which is nothing that the socket's owner does */

@@ -68,4 +68,5 @@ struct adopt_scope {
 	/* it has served for a while: what another process of it than those with its addresses opens
 	 * now, it opens for one client (passive FTP), and is no address of the service */
 	bool settled;
+	pid_t main_pid; /* of the present run; 0 = not known */
 };

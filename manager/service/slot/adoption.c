@@ -424,6 +424,7 @@ static void order_adoption(struct instance *instance, bool commit)
 		.twins = service->config.park && service->park,
 		.late = preparation_is_forced(instance, instance_facts(instance)),
 		.settled = settling_is_over(instance),
+		.pid = instance_facts(instance)->main_pid,
 		.patience_usec = time_to_listen(service->host),
 	};
 	struct problem problem = {"no process could be told to do it: no memory"};

@@ -159,6 +159,7 @@ static int do_adopt(struct job *job)
 		.n_paths = order->config.n_paths,
 		.late = order->late,
 		.settled = order->settled,
+		.main_pid = order->pid,
 	};
 	int r;
 
