@@ -218,18 +218,43 @@ int claim_again(const struct plane *plane, unsigned slot, int socket_fd)
 	return mark(plane, slot, socket_fd);
 }
 
+int claim_ask(const struct plane *plane, const struct listening_socket *socket, int socket_fd,
+	      struct claim_owner *ret_owner)
+{
+	struct netns netns = NETNS_OWN;
+	_cleanup_(close_fdp) int netns_fd = -1;
+	int r = 0;
+
+	if (!plane_accounting(plane))
+		return 0;
+	if (socket->address.netns)
+		r = netns_of_socket(socket_fd, &netns);
+	netns_fd = netns.fd;
+	return r ? r : find_owner(plane, socket, &netns, ret_owner);
+}
+
+void claim_describe(const struct address *address, const struct claim_owner *owner,
+		    struct problem *ret_sentence)
+{
+	char mine[ADDRESS_TEXT_MAX], theirs[ADDRESS_TEXT_MAX], more[ADDRESS_TEXT_MAX + 32] = "";
+
+	if (!address_equal(address, &owner->address))
+		snprintf(more, sizeof(more), ", which serves %s",
+			 address_describe(&owner->address, theirs));
+	problem_set(ret_sentence, 0,
+		    "%s belongs to %s%s, and is not switched here; let this server listen "
+		    "elsewhere, or take the address from %s",
+		    address_describe(address, mine), owner->service, more, owner->service);
+}
+
 static int claim_free(const struct plane *plane, unsigned slot,
 		      const struct listening_socket *socket, int fd, struct claim_owner *ret_owner)
 {
-	struct netns netns = NETNS_OWN;
-	_cleanup_(close_fdp) int lock = -1, netns_fd = -1;
+	_cleanup_(close_fdp) int lock = -1;
 	int r = pins_lock(HS_PIN_ROOT, 1, &lock);
 
-	if (!r && socket->address.netns)
-		r = netns_of_socket(fd, &netns);
-	netns_fd = netns.fd;
 	if (!r)
-		r = find_owner(plane, socket, &netns, ret_owner);
+		r = claim_ask(plane, socket, fd, ret_owner);
 	if (r)
 		return r < 0 ? r : CLAIM_BELONGS;
 	return mark(plane, slot, fd);

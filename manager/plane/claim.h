@@ -63,6 +63,14 @@ int claim_take(const struct plane *plane, unsigned slot, const struct listening_
 /* What claim_take() has called CLAIM_LEFT is the slot's again. CLAIM_TAKEN, or -errno. */
 int claim_again(const struct plane *plane, unsigned slot, int socket_fd);
 
+/* Whether another service has the address of a listening socket, which is not claimed: 1 =
+ * `ret_owner` is it. */
+int claim_ask(const struct plane *plane, const struct listening_socket *socket, int socket_fd,
+	      struct claim_owner *ret_owner);
+/* The sentence for CLAIM_BELONGS: whose address it is, and what to do. */
+void claim_describe(const struct address *address, const struct claim_owner *owner,
+		    struct problem *ret_sentence);
+
 /* Gives it back: the socket was taken, and cannot be switched for another reason. */
 void claim_drop(const struct plane *plane, int socket_fd);
 

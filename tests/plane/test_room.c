@@ -24,14 +24,20 @@
 
 enum { USER_A = 4001 };
 
-static int make(const struct rig *rig, const struct server *plain, const struct config *config,
-		uid_t uid)
+static int make_for(struct plane *plane, const struct server *plain, const struct config *config,
+		    uid_t uid, struct problem *problem)
 {
 	struct room_helpers helpers;
-	int n = room_make(rig->plane, plain->cgroup, config, uid, &helpers);
+	int n = room_make(plane, plain->cgroup, config, uid, &helpers, problem);
 
 	room_helpers_done(&helpers);
 	return n;
+}
+
+static int make(const struct rig *rig, const struct server *plain, const struct config *config,
+		uid_t uid)
+{
+	return make_for(rig->plane, plain, config, uid, NULL);
 }
 
 static void a_slot_joins_a_server_that_serves(void **state)
@@ -139,6 +145,32 @@ static void only_what_is_meant_and_for_its_user(void **state)
 	assert_int_equal(make(rig, plain, &config, USER_A), 1);
 	assert_int_equal(server_listen(slot, &at, 0), 0);
 	assert_int_equal(server_listen(slot, &other, 0), -EADDRINUSE);
+}
+
+/* Its plain unit listens there as well: the first service's group stays its own. */
+static void what_another_service_has_is_left_alone(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), local = rig_local(PORT), free = rig_any(PORT + 1);
+	struct server *slot = start_adopted(rig, 0, &at), *plain = server_start(rig, 2);
+	struct problem problem = {0};
+	struct config config;
+	struct plane *other;
+
+	config_init(&config);
+	server_serve(slot, true);
+	assert_int_equal(server_listen(plain, &at, 0), 0);
+	assert_int_equal(plane_create("other", rig->accounting, &other, &problem), 0);
+	assert_int_equal(make_for(other, plain, &config, 0, &problem), -EADDRINUSE);
+	assert_non_null(strstr(problem.text, "0.0.0.0:8080 belongs to web"));
+	assert_null(plane_find(other, &at));
+	assert_int_equal(ask_often(&local, 20).of['A'], 20);
+	/* elsewhere it can be joined */
+	server_close(plain, 0);
+	assert_int_equal(server_listen(plain, &free, SERVER_NO_REUSEPORT), 0);
+	assert_int_equal(make_for(other, plain, &config, 0, &problem), 1);
+	plane_destroy(other);
+	plane_free(other);
 }
 
 /* ---- files ---- */
@@ -354,6 +386,7 @@ int main(void)
 		CASE(one_that_only_tries_gets_no_connection),
 		CASE(what_waits_on_it_moves_to_the_slot),
 		CASE(only_what_is_meant_and_for_its_user),
+		CASE(what_another_service_has_is_left_alone),
 		BARE_CASE(a_replaced_program_is_seen_and_told),
 		BARE_CASE(a_long_name_forges_no_other),
 	};

@@ -17,13 +17,14 @@ struct room {
 	const char *service, *cgroup;
 	const struct config *config;
 	uid_t uid;
+	struct problem problem;
 };
 
 DEFINE_CLEANUP(struct plane, plane_free)
 
 static int do_make(void *data)
 {
-	const struct room *room = data;
+	struct room *room = data;
 	_cleanup_(plane_freep) struct plane *plane = NULL;
 	uint64_t usec = MIN(room->config->settle_usec, SETTLE_MAX);
 	struct timespec settle = {.tv_sec = usec / USEC_PER_SEC,
@@ -35,7 +36,7 @@ static int do_make(void *data)
 
 	(void)accounting_look(&accounting);
 	(void)plane_open(room->service, accounting, &plane, &problem);
-	r = room_make(plane, room->cgroup, room->config, room->uid, &helpers);
+	r = room_make(plane, room->cgroup, room->config, room->uid, &helpers, &room->problem);
 	apart_pause();
 	if (helpers.n)
 		nanosleep(&settle, NULL);
@@ -82,5 +83,7 @@ int room_in_unit(sd_bus *systemd, const char *unit, const char *slot_unit,
 		room.uid = ROOM_OWNER_STAYS;
 	if (r >= 0)
 		r = apart_run(do_make, &room, sizeof(room), problem);
+	if (r < 0 && room.problem.text[0])
+		*problem = room.problem;
 	return r < 0 && !problem->text[0] ? problem_set(problem, r, "%s", strerror(-r)) : r;
 }

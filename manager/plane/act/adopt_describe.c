@@ -43,20 +43,6 @@ const char *adopt_verdict_to_string(enum adopt_verdict verdict)
 	return verdict < ADOPT_VERDICT_COUNT ? verdicts[verdict].name : "unknown";
 }
 
-static void describe_owner(const struct adopted_socket *socket, struct problem *ret_sentence)
-{
-	char mine[ADDRESS_TEXT_MAX], theirs[ADDRESS_TEXT_MAX], more[ADDRESS_TEXT_MAX + 32] = "";
-
-	if (!address_equal(&socket->held.socket.address, &socket->owner.address))
-		snprintf(more, sizeof(more), ", which serves %s",
-			 address_describe(&socket->owner.address, theirs));
-	problem_set(ret_sentence, 0,
-		    "%s belongs to %s%s, and is not switched here; let this server listen "
-		    "elsewhere, or take the address from %s",
-		    address_describe(&socket->held.socket.address, mine), socket->owner.service,
-		    more, socket->owner.service);
-}
-
 void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sentence)
 {
 	char address[ADDRESS_TEXT_MAX];
@@ -65,7 +51,7 @@ void adopt_describe(const struct adopted_socket *socket, struct problem *ret_sen
 	if (adopt_is_no_matter(socket->verdict))
 		return;
 	if (socket->verdict == ADOPT_BELONGS) {
-		describe_owner(socket, ret_sentence);
+		claim_describe(&socket->held.socket.address, &socket->owner, ret_sentence);
 		return;
 	}
 	if (socket->reason.text[0]) {

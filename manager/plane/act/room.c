@@ -6,15 +6,28 @@
 #include "plane/act/owners.h"
 #include "plane/borrow/latejoin.h"
 #include "plane/borrow/scan.h"
+#include "plane/claim.h"
 #include "util/macro.h"
 
-static int set_share(const struct held_socket *held, int *ret_fd)
+/* Its group is that service's: with our selector all its clients would come to us. What cannot be
+ * found out is refused. */
+static int refuse_anothers(const struct plane *plane, const struct held_socket *held, int fd,
+			   struct problem *problem)
 {
-	int r = scan_borrow(held, ret_fd), on = 1;
+	struct claim_owner owner;
+	int r = plane ? claim_ask(plane, &held->socket, fd, &owner) : 0;
 
-	if (r < 0)
+	if (r <= 0)
 		return r;
-	return setsockopt(*ret_fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ? -errno : 0;
+	claim_describe(&held->socket.address, &owner, problem);
+	return -EADDRINUSE;
+}
+
+static int set_share(int fd)
+{
+	int on = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
 /* The kernel makes a group of two; the second one goes when the first has its place. */
@@ -53,11 +66,15 @@ void room_helpers_done(struct room_helpers *helpers)
 
 /* 1, or 0 when it has gone meanwhile. */
 static int open_one(struct plane *plane, const struct held_socket *held, uid_t uid,
-		    struct room_helpers *helpers)
+		    struct room_helpers *helpers, struct problem *problem)
 {
 	_cleanup_(close_fdp) int fd = -1;
-	int r = set_share(held, &fd);
+	int r = scan_borrow(held, &fd);
 
+	if (!r)
+		r = refuse_anothers(plane, held, fd, problem);
+	if (!r)
+		r = set_share(fd);
 	if (!r)
 		r = owners_give_socket(fd, uid == ROOM_OWNER_STAYS ? held->socket.uid : uid);
 	if (r > 0)
@@ -73,7 +90,7 @@ static bool is_served(const struct config *config, const struct held_socket *hel
 }
 
 int room_make(struct plane *plane, const char *cgroup, const struct config *config, uid_t uid,
-	      struct room_helpers *ret_helpers)
+	      struct room_helpers *ret_helpers, struct problem *problem)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
 	size_t n;
@@ -83,7 +100,7 @@ int room_make(struct plane *plane, const char *cgroup, const struct config *conf
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		if (!is_served(config, &held[i]))
 			continue;
-		r = open_one(plane, &held[i], uid, ret_helpers);
+		r = open_one(plane, &held[i], uid, ret_helpers, problem);
 		made += r > 0;
 	}
 	return r < 0 ? r : made;

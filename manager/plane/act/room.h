@@ -32,8 +32,9 @@ void room_helpers_done(struct room_helpers *helpers);
  * Does that to the sockets on Ports= that processes in the cgroup hold, and gives them to the user
  * that the slot's will have, unless that is ROOM_OWNER_STAYS; see plane/act/owners.h. Borrows each
  * for a moment. `plane`: NULL where the service has none yet. Returns how many there are now that
- * can be joined, or -errno. The option stays: the kernel remembers for the port that it was there,
- * and a socket that came by that memory would be in no group with this one.
+ * can be joined, or -errno; -EADDRINUSE and a sentence where another service has an address (see
+ * plane/claim.h), whose group is left as it is. The option stays: the kernel remembers for the port
+ * that it was there, and a socket that came by that memory would be in no group with this one.
  */
 int room_make(struct plane *plane, const char *cgroup, const struct config *config, uid_t uid,
-	      struct room_helpers *ret_helpers);
+	      struct room_helpers *ret_helpers, struct problem *problem);
