@@ -295,7 +295,7 @@ int plane_totals(const struct plane *plane, struct plane_totals *ret_totals)
 	memcpy(&c, &sums.slots[HS_COUNTERS_SERVICE], sizeof(c));
 	for (unsigned slot = 0; slot < HS_PLACES_MAX; slot++)
 		read_totals(&sums.slots[slot], &totals.slots[slot]);
-	paths_connections(plane_paths(plane), at_paths);
+	paths_connections_lately(plane_paths(plane), at_paths);
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++)
 		totals.slots[slot].connections += at_paths[slot];
 	for (unsigned slot = 0; slot < HS_SLOTS_MAX && plane_is_front(plane); slot++)

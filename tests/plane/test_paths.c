@@ -571,26 +571,26 @@ static void crowd_in(int told)
 	_exit(0);
 }
 
-static void start_crowd(pid_t crowd[CROWD])
+static void start_crowd(pid_t crowd[], unsigned n)
 {
 	int told[2];
 	char byte;
 
 	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
-	for (unsigned i = 0; i < CROWD; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		crowd[i] = fork();
 		if (!crowd[i])
 			crowd_in(told[1]);
 	}
-	for (unsigned i = 0; i < CROWD; i++)
+	for (unsigned i = 0; i < n; i++)
 		assert_int_equal(read(told[0], &byte, 1), 1);
 	close(told[0]);
 	close(told[1]);
 }
 
-static void end_crowd(const pid_t crowd[CROWD])
+static void end_crowd(const pid_t crowd[], unsigned n)
 {
-	for (unsigned i = 0; i < CROWD; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		kill(crowd[i], SIGKILL);
 		waitpid(crowd[i], NULL, 0);
 	}
@@ -618,7 +618,7 @@ static void who_has_very_many_sockets_costs_others_little(void **state)
 	assert_int_equal(server_accept(pair.a, NULL), 1);
 	assert_int_equal(rig_slot(rig, 0).connections, 1);
 	assert_int_equal(rig_slot(rig, 1).connections, 0);
-	start_crowd(crowd);
+	start_crowd(crowd, CROWD);
 	once = cost_of_all();
 	begun = cpu_usec();
 	for (unsigned i = 0; i < 100; i++)
@@ -626,10 +626,44 @@ static void who_has_very_many_sockets_costs_others_little(void **state)
 	assert_in_range(cpu_usec() - begun, 0, 10 * once);
 	/* what could not be counted is not known to be none */
 	assert_true(rig_slot(rig, 0).connections >= 1);
-	end_crowd(crowd);
+	end_crowd(crowd, CROWD);
 	close(fd);
 	server_hang_up(pair.a, false);
 	rig_until(!rig_slot(rig, 0).connections && !rig_slot(rig, 1).connections);
+}
+
+/* A count is for all services: who asks just after another does hear of none where there are none.
+ */
+static void what_was_counted_for_another_is_known(void **state)
+{
+	struct rig *rig = *state;
+	struct pair pair = start_both(rig);
+	struct plane_totals totals;
+	struct problem problem;
+	struct plane *other;
+	pid_t crowd[1];
+	int fd;
+
+	server_serve(pair.a, false);
+	fd = connect_public();
+	assert_int_equal(server_accept(pair.a, NULL), 1);
+	server_kill(pair.b);
+	assert_int_equal(plane_open("web", rig->accounting, &other, &problem), 0);
+	start_crowd(crowd, ARRAY_SIZE(crowd));
+	assert_int_equal(rig_slot(rig, 0).connections, 1);
+	/* while the count lasts, which is the longer the more it has taken */
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(plane_totals(other, &totals), 0);
+		assert_int_equal(totals.slots[0].connections, 1);
+		assert_int_equal(totals.slots[1].connections, 0);
+	}
+	/* nor is one that has ended taken to have any, when it was seen to have none */
+	rig_until(!rig_slot(rig, 1).connections);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(rig_slot(rig, 1).connections, 0);
+	plane_free(other);
+	end_crowd(crowd, ARRAY_SIZE(crowd));
+	close(fd);
 }
 
 #define PATH_CASE(name) cmocka_unit_test_setup_teardown(name, begin, case_end)
@@ -945,6 +979,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		/* before another one takes descriptors from us for good */
 		PATH_CASE(who_has_very_many_sockets_costs_others_little),
+		PATH_CASE(what_was_counted_for_another_is_known),
 		PATH_CASE(the_first_that_comes_is_active_and_a_flip_is_one_link),
 		PATH_CASE(a_table_that_is_there_stays),
 		PATH_CASE(another_manager_knows_them),

@@ -19,6 +19,44 @@ static size_t bytes(void)
 	return ENTRIES * sizeof(struct hs_path);
 }
 
+/* Connections of a service's slots when they could be counted last. */
+struct path_counts {
+	struct path_counts *next;
+	const struct hs_path *entries;
+	uint64_t open[HS_SLOTS_MAX];
+	uint64_t counted_usec; /* 0 = never, or not in time */
+	/* Of a slot that could not accept any more then: mark_of(); else 0. */
+	uint64_t closed[HS_SLOTS_MAX];
+};
+
+/* Of all services that this process has open: they are counted together, for what it takes is to go
+ * through all sockets of the machine. */
+static struct path_counts *all_counts;
+
+static struct path_counts *counts_new(const struct hs_path *entries)
+{
+	struct path_counts *counts = calloc(1, sizeof(*counts));
+
+	if (!counts)
+		return NULL;
+	counts->entries = entries;
+	counts->next = all_counts;
+	all_counts = counts;
+	return counts;
+}
+
+static void counts_free(struct path_counts *counts)
+{
+	struct path_counts **place = &all_counts;
+
+	if (!counts)
+		return;
+	while (*place != counts)
+		place = &(*place)->next;
+	*place = counts->next;
+	free(counts);
+}
+
 int paths_open(const char *folder, struct paths *ret_paths)
 {
 	struct paths paths = PATHS_NONE;
@@ -32,8 +70,8 @@ int paths_open(const char *folder, struct paths *ret_paths)
 		close_fd(paths.fd);
 		return r;
 	}
-	paths.counted = calloc(HS_SLOTS_MAX, sizeof(*paths.counted));
-	if (!paths.counted) {
+	paths.counts = counts_new(paths.entries);
+	if (!paths.counts) {
 		paths_done(&paths);
 		return -ENOMEM;
 	}
@@ -57,7 +95,7 @@ void paths_done(struct paths *paths)
 	if (paths->entries)
 		munmap(paths->entries, bytes());
 	close_fd(paths->fd);
-	free(paths->counted);
+	counts_free(paths->counts);
 	*paths = PATHS_NONE;
 }
 
@@ -287,56 +325,161 @@ unsigned paths_waiting(const struct paths *paths, unsigned slot,
 #define COUNT_CHEAP (2 * USEC_PER_MSEC)
 #define COUNT_SHARE 50
 
-/* Of all services together. */
+/* So long the last counts stand for those of now, where a few do not matter. */
+#define COUNT_FRESH (5 * USEC_PER_SEC)
+
 static uint64_t count_after;
 
-static int count(const struct unix_file *files, size_t n, uint64_t *open)
+/* Changes with the slot's sockets, and when one of them is set aside or is not any more. */
+static uint64_t mark_of(const struct hs_path *entries, unsigned slot)
+{
+	uint64_t mark = 0;
+
+	for (unsigned i = 0; i < HS_PATHS_MAX; i++) {
+		const struct hs_path *entry = &entries[slot * HS_PATHS_MAX + i];
+		uint64_t cookie = cookie_of(entry);
+
+		mark = mark * 31 + (cookie ? 2 * cookie + is_aside(entry) : 0);
+	}
+	return mark;
+}
+
+/* Whether nothing will be accepted from it: it is gone, or clients are not led there any more and
+ * nobody waits. */
+static bool is_closed(const struct hs_path *entry)
+{
+	struct unix_listener listener;
+	int r = ask(entry, &listener);
+
+	return r == -ENOENT || (!r && is_aside(entry) && !listener.queued);
+}
+
+/* Before they are counted: what none has then, none will have. */
+static void note_closed(struct path_counts *counts)
+{
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
+		bool closed = true;
+
+		counts->closed[slot] = mark_of(counts->entries, slot);
+		for (unsigned i = 0; counts->closed[slot] && closed && i < HS_PATHS_MAX; i++)
+			closed = is_closed(&counts->entries[slot * HS_PATHS_MAX + i]);
+		if (!closed)
+			counts->closed[slot] = 0;
+	}
+}
+
+struct tally {
+	struct unix_file *files;
+	uint64_t *open, **sums;
+	size_t n;
+};
+
+static void tally_done(struct tally *tally)
+{
+	free(tally->files);
+	free(tally->open);
+	free(tally->sums);
+}
+
+static int tally_make(struct tally *tally)
+{
+	size_t room = 0;
+
+	for (struct path_counts *counts = all_counts; counts; counts = counts->next)
+		room += ENTRIES;
+	tally->files = calloc(room, sizeof(*tally->files));
+	tally->open = calloc(room, sizeof(*tally->open));
+	tally->sums = calloc(room, sizeof(*tally->sums));
+	if (!tally->files || !tally->open || !tally->sums)
+		return -ENOMEM;
+	for (struct path_counts *counts = all_counts; counts; counts = counts->next)
+		for (unsigned i = 0; i < ENTRIES; i++) {
+			const struct hs_path *entry = &counts->entries[i];
+
+			if (!cookie_of(entry))
+				continue;
+			tally->sums[tally->n] = &counts->open[i / HS_PATHS_MAX];
+			tally->files[tally->n++] =
+				(struct unix_file) {entry->file_device, entry->file_inode};
+		}
+	return 0;
+}
+
+static int count_all(void)
+{
+	_cleanup_(tally_done) struct tally tally = {0};
+	int r = tally_make(&tally);
+
+	/* where it is known that it is not done each time */
+	for (struct path_counts *counts = all_counts; count_after && counts; counts = counts->next)
+		note_closed(counts);
+	if (!r)
+		r = unixdiag_connections(tally.files, tally.n, COUNT_PATIENCE, tally.open);
+	for (struct path_counts *counts = all_counts; counts; counts = counts->next) {
+		counts->counted_usec = r ? 0 : now_usec();
+		if (!r)
+			memset(counts->open, 0, sizeof(counts->open));
+	}
+	for (size_t i = 0; !r && i < tally.n; i++)
+		*tally.sums[i] += tally.open[i];
+	return r;
+}
+
+/* -EAGAIN: it was done just before. */
+static int count(void)
 {
 	uint64_t begun = cpu_usec(), took;
 	int r;
 
 	if (now_usec() < count_after)
 		return -EAGAIN;
-	r = unixdiag_connections(files, n, COUNT_PATIENCE, open);
+	r = count_all();
 	took = cpu_usec() - begun;
 	count_after = took > COUNT_CHEAP ? now_usec() + COUNT_SHARE * took : 0;
 	return r;
 }
 
-static size_t list_files(const struct paths *paths, struct unix_file files[ENTRIES],
-			 unsigned slots[ENTRIES])
+static bool is_noted(const struct paths *paths, unsigned slot)
 {
-	size_t n = 0;
+	for (unsigned i = 0; i < HS_PATHS_MAX; i++)
+		if (cookie_of(entry_of(paths, slot, i)))
+			return true;
+	return false;
+}
 
-	for (unsigned i = 0; paths->entries && i < ENTRIES; i++) {
-		const struct hs_path *entry = &paths->entries[i];
+static bool has_any(const struct paths *paths)
+{
+	for (unsigned slot = 0; paths->entries && slot < HS_SLOTS_MAX; slot++)
+		if (is_noted(paths, slot))
+			return true;
+	return false;
+}
 
-		if (!cookie_of(entry))
+static void read_counts(const struct paths *paths, bool lately, uint64_t ret_counts[HS_SLOTS_MAX])
+{
+	const struct path_counts *counts = paths->counts;
+	bool known;
+
+	memset(ret_counts, 0, HS_SLOTS_MAX * sizeof(*ret_counts));
+	if (!has_any(paths))
+		return;
+	known = !count() ||
+		(lately && counts->counted_usec && now_usec() - counts->counted_usec < COUNT_FRESH);
+	for (unsigned slot = 0; slot < HS_SLOTS_MAX; slot++) {
+		if (!is_noted(paths, slot))
 			continue;
-		slots[n] = i / HS_PATHS_MAX;
-		files[n++] = (struct unix_file) {entry->file_device, entry->file_inode};
+		ret_counts[slot] = counts->open[slot];
+		if (!known && counts->closed[slot] != mark_of(paths->entries, slot))
+			ret_counts[slot] = MAX(ret_counts[slot], UINT64_C(1));
 	}
-	return n;
 }
 
 void paths_connections(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX])
 {
-	struct unix_file files[ENTRIES];
-	uint64_t open[ENTRIES];
-	unsigned slots[ENTRIES];
-	size_t n = list_files(paths, files, slots);
-	int r;
+	read_counts(paths, false, counts);
+}
 
-	memset(counts, 0, HS_SLOTS_MAX * sizeof(*counts));
-	if (!n)
-		return;
-	r = count(files, n, open);
-	if (!r)
-		memset(paths->counted, 0, HS_SLOTS_MAX * sizeof(*paths->counted));
-	for (size_t i = 0; i < n; i++) {
-		if (!r)
-			paths->counted[slots[i]] += open[i];
-		counts[slots[i]] =
-			r ? MAX(paths->counted[slots[i]], UINT64_C(1)) : paths->counted[slots[i]];
-	}
+void paths_connections_lately(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX])
+{
+	read_counts(paths, true, counts);
 }

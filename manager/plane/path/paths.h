@@ -16,7 +16,7 @@
 struct paths {
 	int fd;			 /* -1: there is no table, as the service has no path */
 	struct hs_path *entries; /* mapped: HS_SLOTS_MAX * HS_PATHS_MAX */
-	uint64_t *counted;	 /* connections of each slot when they could be counted last */
+	struct path_counts *counts;
 };
 
 struct path_queue {
@@ -62,6 +62,13 @@ int paths_queued(const struct paths *paths, unsigned slot, uint32_t *ret_queued)
  * unixdiag_waiting(). Returns how many. */
 unsigned paths_waiting(const struct paths *paths, unsigned slot,
 		       struct path_queue ret_queues[HS_PATHS_MAX]);
-/* Those that were accepted and are open. Where it takes too long to count them, as somebody on the
- * machine has very many, these are the last counts, and 1 for 0: nobody is known to have none. */
+/*
+ * Those that were accepted and are open. Where it takes too long to count them, as somebody on the
+ * machine has very many sockets, or they were counted just before, for whatever service, these are
+ * the last counts, and 1 for 0: nobody is known to have none but a slot that could not accept any
+ * when they were counted.
+ */
 void paths_connections(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX]);
+/* The same for who only shows them, or is misled by a number that changes while nothing does: 0 is
+ * 0 for some seconds after they were counted. */
+void paths_connections_lately(const struct paths *paths, uint64_t counts[HS_SLOTS_MAX]);

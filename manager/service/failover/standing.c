@@ -38,7 +38,7 @@ static void see_paths(const struct instance *instance, struct standstill_sample 
 {
 	uint64_t open[HS_SLOTS_MAX];
 
-	paths_connections(plane_paths(instance->service->plane), open);
+	paths_connections_lately(plane_paths(instance->service->plane), open);
 	if (!open[instance->slot])
 		return;
 	sample->accepted += open[instance->slot];
