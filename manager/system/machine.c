@@ -9,6 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "core/change/slot.h"
 #include "plane/kernel/cgroup.h"
 #include "util/files.h"
 #include "util/macro.h"
@@ -144,7 +145,7 @@ static void get_text(sd_bus *systemd, const char *path, const char *interface, c
 
 static bool is_running(const char *active_state)
 {
-	return !strcmp(active_state, "active") || !strcmp(active_state, "reloading");
+	return unit_state_from_strings(active_state, "") == UNIT_RUNNING;
 }
 
 bool machine_hsd_runs(sd_bus *systemd)

@@ -313,6 +313,27 @@ static void one_that_ends_by_itself_while_it_is_adopted_is_left(void **state)
 	engine_end(engine);
 }
 
+/* Of a later version, for one that serves. */
+static void a_state_that_nobody_knows_is_no_end(void **state)
+{
+	struct engine *engine = begin_started(QUICK);
+	struct actor *actor = &engine->actors[0];
+
+	(void)state;
+	actor->held = true;
+	actor->facts.state = UNIT_UNKNOWN;
+	units_say(actor->unit, &actor->facts);
+	engine_until(engine, engine_state(engine, 0) == SLOT_UNKNOWN && !engine->service->events.n);
+	assert_int_equal(engine_active(engine), 0);
+	assert_int_equal(who_serves(), 'A');
+	actor->facts.state = UNIT_RUNNING;
+	units_say(actor->unit, &actor->facts);
+	actor->held = false;
+	engine_until(engine, engine_state(engine, 0) == SLOT_READY && engine_rests(engine));
+	assert_int_equal(engine_active(engine), 0);
+	engine_end(engine);
+}
+
 static void who_retires_one_by_hand_does_not_wait_for_its_end(void **state)
 {
 	struct engine *engine = begin_started(QUICK);
@@ -1943,6 +1964,7 @@ int main(void)
 		cmocka_unit_test(a_new_run_is_looked_at_again_soon),
 		cmocka_unit_test(one_that_ends_by_itself_is_started_again),
 		cmocka_unit_test(one_that_ends_by_itself_while_it_is_adopted_is_left),
+		cmocka_unit_test(a_state_that_nobody_knows_is_no_end),
 		cmocka_unit_test(who_retires_one_by_hand_does_not_wait_for_its_end),
 		cmocka_unit_test(without_any_slot_clients_wait_for_the_next),
 		cmocka_unit_test(a_change_while_one_runs_is_refused),

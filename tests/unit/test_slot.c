@@ -49,6 +49,7 @@ static void systemd_words(void **state)
 	(void)state;
 	assert_int_equal(unit_state_from_strings("active", "running"), UNIT_RUNNING);
 	assert_int_equal(unit_state_from_strings("reloading", "reload"), UNIT_RUNNING);
+	assert_int_equal(unit_state_from_strings("refreshing", "refresh-extensions"), UNIT_RUNNING);
 	assert_int_equal(unit_state_from_strings("activating", "start"), UNIT_STARTING);
 	assert_int_equal(unit_state_from_strings("activating", "auto-restart"), UNIT_STARTING);
 	assert_int_equal(unit_state_from_strings("activating", "start-post"), UNIT_START_POST);
@@ -56,7 +57,8 @@ static void systemd_words(void **state)
 	assert_int_equal(unit_state_from_strings("failed", "failed"), UNIT_FAILED);
 	assert_int_equal(unit_state_from_strings("inactive", "dead"), UNIT_DOWN);
 	assert_int_equal(unit_state_from_strings("", ""), UNIT_DOWN);
-	assert_int_equal(unit_state_from_strings("maintenance", "x"), UNIT_DOWN);
+	assert_int_equal(unit_state_from_strings("maintenance", "cleaning"), UNIT_DOWN);
+	assert_int_equal(unit_state_from_strings("rejuvenating", "running"), UNIT_UNKNOWN);
 }
 
 static void the_standby_is_the_next_ready_one(void **state)

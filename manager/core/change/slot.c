@@ -24,6 +24,23 @@ static const char *const role_names[] = {
 };
 _Static_assert(ARRAY_SIZE(role_names) == ROLE_COUNT, "a name for each role");
 
+/* All that systemd says up to 258. One that is refreshing is given files or credentials while it
+ * serves; maintenance is cleaning up behind one that is down. */
+static const struct {
+	const char *word;
+	enum unit_state state;
+} unit_words[] = {
+	{"active", UNIT_RUNNING},
+	{"reloading", UNIT_RUNNING},
+	{"refreshing", UNIT_RUNNING},
+	{"activating", UNIT_STARTING},
+	{"deactivating", UNIT_STOPPING},
+	{"failed", UNIT_FAILED},
+	{"inactive", UNIT_DOWN},
+	{"maintenance", UNIT_DOWN},
+	{"", UNIT_DOWN},
+};
+
 enum slot_state slot_state_of(const struct slot_facts *facts)
 {
 	switch (facts->unit) {
@@ -70,13 +87,12 @@ const char *slot_role_to_string(enum slot_role role)
 
 enum unit_state unit_state_from_strings(const char *active_state, const char *sub_state)
 {
-	if (!strcmp(active_state, "active") || !strcmp(active_state, "reloading"))
-		return UNIT_RUNNING;
-	if (!strcmp(active_state, "activating"))
-		return !strcmp(sub_state, "start-post") ? UNIT_START_POST : UNIT_STARTING;
-	if (!strcmp(active_state, "deactivating"))
-		return UNIT_STOPPING;
-	return !strcmp(active_state, "failed") ? UNIT_FAILED : UNIT_DOWN;
+	if (!strcmp(active_state, "activating") && !strcmp(sub_state, "start-post"))
+		return UNIT_START_POST;
+	for (size_t i = 0; i < ARRAY_SIZE(unit_words); i++)
+		if (!strcmp(active_state, unit_words[i].word))
+			return unit_words[i].state;
+	return UNIT_UNKNOWN;
 }
 
 uint32_t slots_ready(const enum slot_state *states, unsigned n)

@@ -11,11 +11,12 @@
 
 /* A unit as systemd sees it, as far as it matters here. */
 enum unit_state {
-	UNIT_UNKNOWN, /* systemd has not been asked, or has not answered */
+	UNIT_UNKNOWN, /* systemd has not been asked, or has not answered, or says what is not known
+			 here */
 	UNIT_DOWN,
 	UNIT_STARTING,	 /* not yet reported ready */
 	UNIT_START_POST, /* ready; ExecStartPost= runs */
-	UNIT_RUNNING,	 /* active or reloading */
+	UNIT_RUNNING,	 /* active, reloading or refreshing */
 	UNIT_STOPPING,
 	UNIT_FAILED,
 	UNIT_STATE_COUNT
@@ -56,7 +57,8 @@ enum slot_role slot_role_of(uint64_t word, unsigned slot);
 const char *slot_state_to_string(enum slot_state state);
 const char *slot_role_to_string(enum slot_role role);
 
-/* ActiveState and SubState of systemd's org.freedesktop.systemd1.Unit. */
+/* ActiveState and SubState of systemd's org.freedesktop.systemd1.Unit, which get more words as
+ * systemd grows: one that is not known says nothing, least of all that the unit is down. */
 enum unit_state unit_state_from_strings(const char *active_state, const char *sub_state);
 
 /* The slots of `states` that are ready, as a bit mask. */

@@ -247,7 +247,8 @@ int alias_let_go(sd_bus *systemd, const char *service, struct problem *problem)
 {
 	_cleanup_(freep) char *alias = enable_alias(service), *state = NULL;
 
-	if (!alias || unitask_state(systemd, alias, &state) < 0 || strcmp(state, "active"))
+	if (!alias || unitask_state(systemd, alias, &state) < 0 ||
+	    unit_state_from_strings(state, "") != UNIT_RUNNING)
 		return 0;
 	leave_marker(service, ALIAS_LEAVE);
 	return units_run_job(systemd, UNIT_STOP, alias, JOB_TIME, problem);

@@ -305,19 +305,22 @@ void lifecycle_heard(struct service *service, const struct event *event)
 	struct instance *instance = service->instances[event->slot];
 	const struct unit_facts *facts = instance_facts(instance);
 	bool up = instance_is_up(facts->state), tends = host_has(service->host, HOST_TENDS);
+	/* a word of a later systemd may be for one that serves */
+	bool said = facts->state != UNIT_UNKNOWN;
 
 	if (service->plane)
 		plane_set_cgroup(service->plane, instance->slot, facts->control_group);
 	note_end(instance, facts);
 	preparation_run(instance, facts);
-	watch_main(instance, up ? facts->main_pid : 0);
+	if (said)
+		watch_main(instance, up ? facts->main_pid : 0);
 	if (tends)
 		tend(instance, facts, event->anew);
 	if (instance->adopt_wanted && !instance_is_adopting(instance) && may_be_adopted(facts))
 		adoption_start(instance, facts);
 	if (tends)
 		restart_check(instance, facts);
-	if (tends && !up)
+	if (tends && said && !up)
 		on_down(instance, facts);
 }
 

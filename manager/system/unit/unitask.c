@@ -181,8 +181,10 @@ int unitask_services(sd_bus *bus, unitask_fn on_unit, void *userdata)
 	const char *name, *what;
 	int r = new_call(bus, "ListUnitsByPatterns", &call);
 
+	/* all that are UNIT_RUNNING */
 	if (r >= 0)
-		r = sd_bus_message_append(call, "asas", 1, "active", 1, "*.service");
+		r = sd_bus_message_append(call, "asas", 3, "active", "reloading", "refreshing", 1,
+					  "*.service");
 	if (r >= 0)
 		r = ask_list(bus, call, "(ssssssouso)", &answer);
 	while (r >= 0 && (r = sd_bus_message_read(answer, "(ssssssouso)", &name, &what, NULL, NULL,

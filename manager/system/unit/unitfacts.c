@@ -221,7 +221,8 @@ int unit_facts_read(sd_bus_message *m, struct unit_facts *ret_facts)
 		return r;
 	}
 	facts.state = unit_state_from_strings(raw.active, raw.sub);
-	facts.reloading = !strcmp(raw.active, "reloading");
+	/* a reload may begin with refreshing */
+	facts.reloading = !strcmp(raw.active, "reloading") || !strcmp(raw.active, "refreshing");
 	facts.conditions = !strcmp(raw.sub, "condition");
 	facts.ready_usec = raw.ready;
 	facts.was_active = raw.ready && raw.ready >= raw.started;
