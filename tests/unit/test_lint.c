@@ -596,11 +596,17 @@ static void test_shared(void **state)
 		 ""},
 		{{"[Service]\nPIDFile=/run/a.pid\n",
 		  "[Service]\nType=forking\nPIDFile=/run/a.pid\nExecStop=/x --pidfile /run/a.pid\n"
-		  "ExecReload=/x /run/a.pid2\nExecReload=/x '/run/a.pid'\nExecStart=/y "
+		  "ExecReload=/x /run/a.pid2\nExecReload=/x -HUP '/run/a.pid'\nExecStart=/y "
 		  "/run/a.pid\n"},
 		 "/run/a.pid",
 		 NULL,
 		 "note f:5 ExecReload=/x /run/a.pid2\nnote f:3 PIDFile=/run/a.pid\n"},
+		/* by what signal is not to be seen */
+		{{"[Service]\nPIDFile=/run/a.pid\n",
+		  "[Service]\nPIDFile=/run/a.pid\nExecReload=uwsgi --reload /run/a.pid\n"},
+		 "/run/a.pid",
+		 NULL,
+		 "note f:3 ExecReload=uwsgi --reload /run/a.pid\n"},
 		/* as bind9 has it */
 		{{"", "[Service]\nExecReload=rndc reload\nExecStop=rndc stop\n"},
 		 NULL,
@@ -677,6 +683,39 @@ static void test_commands(void **state)
 		{"ExecStartPre=-/usr/bin/pkill x\nExecStartPre=/bin/rm -f /run/x.pid\n",
 		 "/run/x.pid", "ExecStartPre=/bin/rm -f /run/x.pid\nExecStartPre!\n"},
 		{"ExecStopPost=-/usr/bin/pkill x\n", NULL, "ExecStopPost!\n"},
+		/* signals in any way to write them */
+		{"ExecReload=start-stop-daemon --stop --signal 1 --pidfile /run/x\n", NULL,
+		 "ExecReload=kill -s HUP $MAINPID\nExecReload!\n"},
+		{"ExecReload=/bin/sh -c 'kill -1 $(cat /run/x)'\n", NULL,
+		 "ExecReload=kill -s HUP $MAINPID\nExecReload!\n"},
+		{"ExecReload=killall -hup x\n", NULL,
+		 "ExecReload=kill -s HUP $MAINPID\nExecReload!\n"},
+		{"ExecReload=pkill -ALRM x\n", NULL,
+		 "ExecReload=kill -s ALRM $MAINPID\nExecReload!\n"},
+		{"ExecReload=pkill --signal=rtmin+1 x\n", NULL,
+		 "ExecReload=kill -s RTMIN+1 $MAINPID\nExecReload!\n"},
+		{"ExecReload=kill -sUSR1 `cat /run/x`\n", NULL,
+		 "ExecReload=kill -s USR1 $MAINPID\nExecReload!\n"},
+		{"ExecReload=sh -c 'kill -0 `cat /run/x` && kill -hup `cat /run/x`'\n", NULL,
+		 "ExecReload=kill -s HUP $MAINPID\nExecReload!\n"},
+		{"ExecStop=kill -3 `cat /run/x`\n", NULL, "ExecStop!\nSIGQUIT\n"},
+		{"ExecStop=pkill -SIGRTMAX x\n", NULL, "ExecStop!\nSIGRTMIN+30\n"},
+		{"ExecStop=start-stop-daemon --stop --retry quit/5/kill/5 --pidfile /run/x\n", NULL,
+		 "ExecStop!\nSIGQUIT\n"},
+		/* those that look like signals, and such as come later */
+		{"ExecStop=start-stop-daemon --stop --retry 3 --pidfile /run/x\n", NULL,
+		 "ExecStop!\n"},
+		{"ExecStop=pkill -u 10 x\n", NULL, "ExecStop!\n"},
+		{"ExecStop=sh -c 'kill `cat /run/x`; sleep 5; kill -9 `cat /run/x`'\n", NULL,
+		 "ExecStop!\n"},
+		/* a reload whose signal nobody knows is none by SIGTERM, unless it is by itself */
+		{"ExecReload=pkill x\n", NULL, "ExecReload=kill -s TERM $MAINPID\nExecReload!\n"},
+		{"ExecReload=uwsgi --reload /run/x.pid\n", "/run/x.pid",
+		 "ExecReload=uwsgi --reload /run/x.pid\n"},
+		{"ExecReload=pumactl -P /run/x.pid phased-restart\n", "/run/x.pid",
+		 "ExecReload=pumactl -P /run/x.pid phased-restart\n"},
+		{"ExecReload=fuser -k 80/tcp\n", NULL, "ExecReload=fuser -k 80/tcp\n"},
+		{"ExecReload=kill -0 `cat /run/x`\n", NULL, "ExecReload=kill -0 `cat /run/x`\n"},
 		/* who knows which slot is meant */
 		{"ExecStop=/bin/kill -QUIT $MAINPID\n", NULL,
 		 "ExecStop=/bin/kill -QUIT $MAINPID\n"},

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/setup/commands.h"
 
+#include <ctype.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/setup/dropin_file.h"
+#include "core/setup/signalname.h"
 #include "util/files.h"
 #include "util/macro.h"
 #include "util/strings.h"
@@ -23,11 +26,22 @@ static const char *const names[] = {
 _Static_assert(ARRAY_SIZE(names) == COMMANDS_COUNT, "a name for each list");
 
 /* Programs that send a signal to whom they find. */
-static const char *const killers[] = {"kill",  "killall", "killall5",	       "pkill",
-				      "skill", "fuser",	  "start-stop-daemon", "killproc"};
-
-static const char *const signals[] = {"TERM", "QUIT", "INT",   "HUP",
-				      "USR1", "USR2", "WINCH", "KILL"};
+static const struct killer {
+	const char *name;
+	const char *options; /* a signal follows behind one of these, in any way to write it */
+	bool by_dash;	     /* "-hup", "-1" */
+	bool is_gentle;	     /* without any it is SIGTERM */
+} killers[] = {
+	{"kill", " -s -n --signal ", true, true},
+	{"killall", " -s --signal ", true, true},
+	{"pkill", " --signal ", true, true},
+	{"killall5", "", true, true},
+	{"skill", "", true, true},
+	{"killproc", "", true, true},
+	{"start-stop-daemon", " -s --signal -R --retry ", false, true},
+	/* "-4" is no signal there, and what it sends without is no reload */
+	{"fuser", "", false, false},
+};
 
 /* Programs that find a running copy of themselves by its PID file, and send it a signal. */
 static const struct {
@@ -94,30 +108,79 @@ static struct word program_of(struct word word)
 	return word;
 }
 
-static bool is_killer(struct word word)
+static const struct killer *killer_of(struct word word)
 {
 	struct word program = program_of(word);
 
 	for (size_t i = 0; i < ARRAY_SIZE(killers); i++)
-		if (word_is(&program, killers[i]))
-			return true;
-	return false;
+		if (word_is(&program, killers[i].name))
+			return &killers[i];
+	return NULL;
 }
 
-/* "-QUIT", "SIGQUIT", "QUIT/5" */
-static const char *signal_of(struct word word)
+/* ---- signals ---- */
+
+static struct word without_dashes(struct word word)
 {
 	while (word.length && *word.text == '-')
 		word = (struct word) {word.text + 1, word.length - 1};
-	if (word.length > 3 && !memcmp(word.text, "SIG", 3))
-		word = (struct word) {word.text + 3, word.length - 3};
-	for (size_t i = 0; i < word.length; i++)
-		if (word.text[i] == '/')
-			word.length = i;
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		if (word_is(&word, signals[i]))
-			return signals[i];
-	return NULL;
+	return word;
+}
+
+static bool is_option_of(const struct killer *killer, const struct word *word)
+{
+	_cleanup_(freep) char *option = format(" %.*s ", (int)word->length, word->text);
+
+	return word->length && option && strstr(killer->options, option);
+}
+
+/* In capitals it is one wherever it stands. Other ways to write it are other things elsewhere: a
+ * time, a family of addresses, a verb. */
+static bool is_in_capitals(struct word word)
+{
+	return strspn(word.text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-/") >= word.length &&
+	       !isdigit((unsigned char)*word.text);
+}
+
+/* "QUIT/5" is QUIT, too. */
+static int number_of(struct word word)
+{
+	const char *slash = memchr(word.text, '/', word.length);
+
+	return signalname_number(word.text, slash ? (size_t)(slash - word.text) : word.length);
+}
+
+/* "-sHUP" */
+static int number_behind_letter(const struct killer *killer, struct word bare)
+{
+	char option[] = {'-', bare.length ? *bare.text : '-', '\0'};
+
+	return is_option_of(killer, &(struct word) {option, 2})
+		       ? number_of((struct word) {bare.text + 1, bare.length - 1})
+		       : -1;
+}
+
+/* A schedule may begin with a time: "5", "QUIT/5", "-3/5". */
+static bool is_time(const struct word *before, struct word word)
+{
+	return (word_is(before, "-R") || word_is(before, "--retry")) &&
+	       isdigit((unsigned char)*word.text);
+}
+
+/* Which signal there is in the word; -1: none. */
+static int signal_at(const struct killer *killer, const struct word *before, struct word word)
+{
+	struct word bare = without_dashes(word);
+	int number;
+
+	if (killer && is_option_of(killer, before))
+		return is_time(before, word) ? -1 : number_of(bare);
+	if (is_in_capitals(bare))
+		return number_of(bare);
+	if (!killer || !killer->by_dash || *word.text != '-')
+		return -1;
+	number = number_of(bare);
+	return number < 0 ? number_behind_letter(killer, bare) : number;
 }
 
 /* What a program has its running copy told; NULL = nothing of the kind. */
@@ -134,20 +197,34 @@ static const char *order_in(const char *command)
 	return NULL;
 }
 
-/* The first one that is named, as graceful ones come first; else what is sent without. */
-static const char *signal_in(const char *command)
+/* The first one that is sent, as graceful ones come first: the one that is named, or, without, the
+ * program's own. 0 only asks whether there is somebody. False: nobody can tell. */
+static bool signal_in(const char *command, char ret_name[SIGNALNAME_MAX])
 {
-	const char *signal = order_in(command);
-	struct word word;
+	const char *order = order_in(command);
+	struct word word, before = {"", 0};
+	const struct killer *killer = NULL, *next;
+	int number = order ? signalname_number(order, strlen(order)) : -1;
 
-	while (!signal && next_word(&command, &word))
-		signal = signal_of(word);
-	return signal ?: "TERM";
+	for (; number < 1 && next_word(&command, &word); before = word) {
+		next = killer_of(word);
+		if (next && killer && killer->is_gentle)
+			break;
+		killer = next ?: killer;
+		number = signal_at(killer, &before, word);
+		if (!number)
+			killer = NULL;
+	}
+	if (number < 1 && killer && killer->is_gentle)
+		number = SIGTERM;
+	return signalname_write(number, ret_name);
 }
 
 /* ---- one command ---- */
 
-bool command_reaches_all(const char *command, const char *pid_file)
+/* Sends signals to whom it finds by a file, a name or a port that is not the slot's own, or names
+ * `pid_file`. */
+static bool reaches_all(const char *command, const char *pid_file)
 {
 	bool reaches = order_in(command);
 	struct word word;
@@ -159,7 +236,7 @@ bool command_reaches_all(const char *command, const char *pid_file)
 		/* start-stop-daemon can do the contrary, too */
 		if (word_is(&word, "--start"))
 			return false;
-		reaches |= is_killer(word) || (pid_file && word_is(&word, pid_file));
+		reaches |= killer_of(word) || (pid_file && word_is(&word, pid_file));
 	}
 	return reaches;
 }
@@ -181,6 +258,16 @@ static const char *file_for(enum command_list list, const char *pid_file)
 	return list == COMMANDS_RELOAD || list == COMMANDS_STOP ? pid_file : NULL;
 }
 
+/* A reload by another signal than the server's own may end it, so systemd is given it only where
+ * the signal is known. To stop is what systemd does anyway. */
+bool command_is_replaced(const char *command, enum command_list list, const char *pid_file)
+{
+	char signal[SIGNALNAME_MAX];
+
+	return reaches_all(command, file_for(list, pid_file)) &&
+	       (list != COMMANDS_RELOAD || signal_in(command, signal));
+}
+
 /* ---- the unit ---- */
 
 static int add_line(struct commands *commands, enum command_list list, const char *line)
@@ -191,14 +278,15 @@ static int add_line(struct commands *commands, enum command_list list, const cha
 /* systemd itself knows the slot's process: it sends the same signal to that. */
 static int replace(struct commands *commands, enum command_list list, const char *line)
 {
-	const char *signal = signal_in(line);
+	char signal[SIGNALNAME_MAX] = "";
+	bool known = signal_in(line, signal);
 	int privileged = line[strspn(line, "-")] == '+';
 
 	commands->replaced[list] = true;
 	if (list == COMMANDS_RELOAD)
 		return strings_take(&commands->lines[list],
 				    format("%skill -s %s $MAINPID", privileged ? "+" : "", signal));
-	if (list == COMMANDS_STOP && strcmp(signal, "TERM") != 0)
+	if (list == COMMANDS_STOP && known && strcmp(signal, "TERM") != 0)
 		snprintf(commands->kill_signal, sizeof(commands->kill_signal), "SIG%s", signal);
 	return 0;
 }
@@ -211,7 +299,7 @@ static int read_list(struct commands *commands, enum command_list list,
 
 	for (char **line = lines; r >= 0 && line && *line; line++) {
 		if (!knows_by_variable(service, *line) &&
-		    command_reaches_all(*line, file_for(list, pid_file)))
+		    command_is_replaced(*line, list, pid_file))
 			r = replace(commands, list, *line);
 		else
 			r = add_line(commands, list, *line);

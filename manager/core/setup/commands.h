@@ -30,9 +30,10 @@ struct commands {
 };
 void commands_done(struct commands *commands);
 
-/* True if the command sends signals to whom it finds by a file, a name or a port that is not the
- * slot's own, or names `pid_file`, which may be NULL: the one of all slots. */
-bool command_reaches_all(const char *command, const char *pid_file);
+/* True if what a drop-in sets does without the command, as it sends signals to whom it finds by a
+ * file, a name or a port that is not the slot's own, or names `pid_file`, the one of all slots,
+ * which may be NULL. A reload that does so by a signal that cannot be told stays. */
+bool command_is_replaced(const char *command, enum command_list list, const char *pid_file);
 
 /* Looks at the unit of one slot. `pid_file` as above. -ENOMEM. */
 int commands_read(struct commands *ret_commands, const struct lint_unit *service,

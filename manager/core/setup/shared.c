@@ -74,7 +74,7 @@ static bool is_reset(const struct lint_unit *service, size_t index)
 }
 
 /* Commands that may find the server by what all slots have in common: one says "reload" to the
- * standby, and the active one reloads. Those that certainly do are replaced:
+ * standby, and the active one reloads. Those of which it is known what they do are replaced:
  * core/setup/commands.h. */
 static void lint_commands(struct lint_report *report, const struct lint_unit *service,
 			  const char *pid_file)
@@ -84,10 +84,12 @@ static void lint_commands(struct lint_report *report, const struct lint_unit *se
 	for (size_t i = 0; i < service->settings.n; i++) {
 		const struct assignment *a = &items[i];
 
-		if ((!assignment_is(a, "Service", "ExecReload") &&
-		     !assignment_is(a, "Service", "ExecStop")) ||
-		    !*a->value || dropin_is_ours(a->file) || knows_its_slot(a->value) ||
-		    is_reset(service, i) || command_reaches_all(a->value, pid_file))
+		bool reload = assignment_is(a, "Service", "ExecReload");
+
+		if ((!reload && !assignment_is(a, "Service", "ExecStop")) || !*a->value ||
+		    dropin_is_ours(a->file) || knows_its_slot(a->value) || is_reset(service, i) ||
+		    command_is_replaced(a->value, reload ? COMMANDS_RELOAD : COMMANDS_STOP,
+					pid_file))
 			continue;
 		note(report, a,
 		     "It names neither the slot (%i) nor its process ($MAINPID): if it finds the "
