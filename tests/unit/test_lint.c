@@ -581,6 +581,21 @@ static void test_shared(void **state)
 		 NULL,
 		 "a b",
 		 ""},
+		/* lines add up, words are judged one by one, and an instance has others */
+		{{"[Service]\nRuntimeDirectory=a\nRuntimeDirectory=a-%i\n",
+		  "[Service]\nRuntimeDirectory=a\nRuntimeDirectory=a-%i\n"},
+		 NULL,
+		 "a",
+		 ""},
+		{{"[Service]\nRuntimeDirectory=a/%i 'a' c\n", "[Service]\nRuntimeDirectory=b a\n"},
+		 NULL,
+		 "a",
+		 ""},
+		{{"[Service]\nRuntimeDirectory=a\n",
+		  "[Service]\nRuntimeDirectory=a\nRuntimeDirectory=\nRuntimeDirectory=b\n"},
+		 NULL,
+		 NULL,
+		 ""},
 		/* as nginx has it */
 		{{"",
 		  "[Service]\nType=forking\nPIDFile=/run/a.pid\nExecStop=/x --pidfile /run/a.pid\n"
@@ -624,20 +639,22 @@ static void test_shared(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct lint_report report = {};
-		struct shared shared = {};
+		_cleanup_(shared_done) struct shared shared = {};
+		char folders[64] = "";
 		struct unit units[2];
+		size_t n = 0;
 
 		for (unsigned slot = 0; slot < 2; slot++) {
 			unit_init(&units[slot], "app@.service", "f", cases[i].slots[slot]);
-			shared_look(&shared, &units[slot].lint, slot);
+			assert_int_equal(shared_look(&shared, &units[slot].lint, slot), 0);
 		}
 		shared_lint(&shared, &report, &units[1].lint);
 		assert_int_equal(!shared.pid_file, !cases[i].pid_file);
-		assert_int_equal(!shared.runtime_directory, !cases[i].runtime);
 		if (shared.pid_file)
 			assert_string_equal(shared.pid_file, cases[i].pid_file);
-		if (shared.runtime_directory)
-			assert_string_equal(shared.runtime_directory, cases[i].runtime);
+		for (char **p = shared.runtime_directories; p && *p; p++)
+			n += snprintf(folders + n, sizeof(folders) - n, "%s%s", n ? " " : "", *p);
+		assert_string_equal(folders, cases[i].runtime ?: "");
 		check(&report, cases[i].expected, i);
 	}
 }

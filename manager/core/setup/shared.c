@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/setup/shared.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/setup/commands.h"
 #include "core/setup/dropin_file.h"
+#include "util/macro.h"
+#include "util/strings.h"
+
+#define BETWEEN_FOLDERS " \t\"'"
 
 #define REMEDY                                                                               \
 	"Give each slot a file of its own: a path with %i in it, here, and the same in the " \
@@ -27,11 +33,84 @@ static void look(const char **common, const char *value, unsigned slot)
 		*common = NULL;
 }
 
-void shared_look(struct shared *shared, const struct lint_unit *service, unsigned slot)
+/* ---- folders ---- */
+
+static int add_folders(char ***folders, const char *value)
 {
-	look(&shared->pid_file, fixed_value(service, "PIDFile"), slot);
-	look(&shared->runtime_directory, fixed_value(service, "RuntimeDirectory"), slot);
+	for (size_t length; *(value += strspn(value, BETWEEN_FOLDERS)); value += length) {
+		_cleanup_(freep) char *folder = strndup(value, strcspn(value, BETWEEN_FOLDERS));
+		int r = 0;
+
+		if (!folder)
+			return -ENOMEM;
+		length = strlen(folder);
+		if (!lint_depends_on_slot(folder))
+			r = strings_take(folders, steal_ptr(&folder));
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
+
+/* Those that are the same in every instance of the template. Lines add up, and an empty one throws
+ * away what stands before. */
+static int fixed_folders(const struct lint_unit *service, char ***ret_folders)
+{
+	_cleanup_(strings_freep) char **folders = NULL;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < service->settings.n; i++) {
+		const struct assignment *a = &service->settings.items[i];
+
+		if (!assignment_is(a, "Service", "RuntimeDirectory"))
+			continue;
+		if (!*a->value) {
+			strings_free(folders);
+			folders = NULL;
+		}
+		r = add_folders(&folders, a->value);
+	}
+	if (r >= 0)
+		*ret_folders = steal_ptr(&folders);
+	return r;
+}
+
+static void keep_common(char **folders, char *const *others)
+{
+	char **kept = folders;
+
+	for (char **p = folders; p && *p; p++) {
+		if (strings_contain(others, *p))
+			*kept++ = *p;
+		else
+			free(*p);
+	}
+	if (kept)
+		*kept = NULL;
+}
+
+void shared_done(struct shared *shared)
+{
+	strings_free(shared->runtime_directories);
+	*shared = (struct shared) {0};
+}
+
+int shared_look(struct shared *shared, const struct lint_unit *service, unsigned slot)
+{
+	_cleanup_(strings_freep) char **folders = NULL;
+	int r = fixed_folders(service, &folders);
+
+	if (r < 0)
+		return r;
+	look(&shared->pid_file, fixed_value(service, "PIDFile"), slot);
+	if (slot)
+		keep_common(shared->runtime_directories, folders);
+	else
+		shared->runtime_directories = steal_ptr(&folders);
+	return 0;
+}
+
+/* ---- commands ---- */
 
 /* A word of a command line, not the beginning of a longer one. */
 static bool has_word(const char *line, const char *word)

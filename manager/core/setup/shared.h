@@ -7,14 +7,17 @@
 
 #include "core/setup/lint.h"
 
-/* Texts belong to the unit that was looked at first. */
+/* Free with shared_done(). */
 struct shared {
-	const char *pid_file;	       /* PIDFile=; NULL = none, or one for each slot */
-	const char *runtime_directory; /* RuntimeDirectory=, likewise */
+	const char *pid_file; /* PIDFile=; NULL = none, or one for each slot. It belongs to the unit
+				 that was looked at first */
+	char **runtime_directories; /* those of RuntimeDirectory= that every slot has, which need
+				       not be all */
 };
+void shared_done(struct shared *shared);
 
-/* Looks at the units of slots 0, 1, ... in turn, beginning with all NULL. */
-void shared_look(struct shared *shared, const struct lint_unit *service, unsigned slot);
+/* Looks at the units of slots 0, 1, ... in turn, beginning with all NULL. -ENOMEM. */
+int shared_look(struct shared *shared, const struct lint_unit *service, unsigned slot);
 
 /* Notes what a drop-in cannot make good: commands that may reach a process by something that is not
  * the slot's own, and a server that is known by the common file alone. */

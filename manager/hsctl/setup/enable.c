@@ -21,6 +21,7 @@ struct enable_plan *enable_plan_free(struct enable_plan *plan)
 	filechanges_done(&plan->changes);
 	strings_free(plan->sockets);
 	commands_done(&plan->commands);
+	shared_done(&plan->shared);
 	strings_free(plan->texts);
 	free(plan->kept_config);
 	free(plan->old_config);
@@ -188,7 +189,7 @@ static int plan_changes(struct enable_plan *plan, struct problem *problem)
 		.sockets = plan->sockets,
 		.commands = &plan->commands,
 		.shares_pid_file = plan->shared.pid_file,
-		.shares_runtime = plan->shared.runtime_directory,
+		.shares_runtime = strings_count(plan->shared.runtime_directories),
 		.has_paths = plan->paths.n > 0,
 		.paths = &plan->own_paths,
 		.joined = plan->own_network ? plan->config.slots : 0,

@@ -240,7 +240,7 @@ static int add_unloadable(sd_bus *bus, struct enable_plan *plan, enum lint_load 
 static int compare_commands(struct enable_plan *plan, const struct lint_unit *unit, bool first)
 {
 	_cleanup_(commands_done) struct commands own = {0};
-	struct shared shared = {0};
+	_cleanup_(shared_done) struct shared shared = {0};
 	struct lint_finding finding = {
 		.refuses = true,
 		.file = unit->fragment,
@@ -252,8 +252,9 @@ static int compare_commands(struct enable_plan *plan, const struct lint_unit *un
 	};
 	int r;
 
-	shared_look(&shared, unit, 0);
-	r = commands_read(&own, unit, shared.pid_file);
+	r = shared_look(&shared, unit, 0);
+	if (r >= 0)
+		r = commands_read(&own, unit, shared.pid_file);
 	if (r < 0)
 		return r;
 	if (first) {
@@ -298,7 +299,8 @@ int enable_add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, struct
 	unit.stopped_by = load.stopped_by;
 	lint_service(&plan->report, &unit, (const char *const *)sockets);
 	collector_lint(&plan->report, &unit, &plan->config);
-	shared_look(&plan->shared, &unit, slot);
+	if (shared_look(&plan->shared, &unit, slot) < 0)
+		return enable_no_memory(problem);
 	if (slot + 1 == plan->config.slots)
 		shared_lint(&plan->shared, &plan->report, &unit);
 	plan->own_network |= !sockets && lint_has_own_network(&unit, &line);
