@@ -282,6 +282,61 @@ static void test_rebalance(void **state)
 	}
 }
 
+/* Of so many that were moved each may be moved again, and what says nothing makes room. */
+static void test_rebalance_goes_on_when_all_room_is_taken(void **state)
+{
+	static uint32_t hits[HS_BUCKETS];
+	struct hs_spread spread = made(5);
+	struct rebalance plan;
+	unsigned n = 0;
+
+	(void)state;
+	memset(hits, 0, sizeof(hits));
+	spread_fill(&spread, 0x3, before);
+	for (unsigned bucket = 0; n < HS_MOVED_MAX; bucket++)
+		if (!hs_bucket_first(before[bucket]))
+			spread.moved[n++] = (struct hs_moved_bucket) {.bucket = bucket, .slot = 1};
+	spread.n_moved = n;
+	spread_set_slots(&spread, 2, &(struct problem) {0});
+	spread_fill(&spread, 0x3, before);
+	hits[spread.moved[0].bucket] = hits[spread.moved[1].bucket] = 1000;
+	rebalance_plan(&spread, 0x3, before, hits, &plan);
+	assert_int_equal(plan.moved, 1);
+	assert_true(fabs(plan.worst_after - 1) < 1e-9);
+	assert_false(plan.full);
+	assert_int_equal(spread.n_moved, HS_MOVED_MAX);
+	/* the one that is back has made room for another */
+	spread_fill(&spread, 0x3, before);
+	memset(hits, 0, sizeof(hits));
+	for (unsigned bucket = HS_BUCKETS - 1; n > HS_MOVED_MAX - 4; bucket--)
+		if (!hs_bucket_first(before[bucket])) {
+			hits[bucket] = 1000;
+			n--;
+		}
+	rebalance_plan(&spread, 0x3, before, hits, &plan);
+	assert_int_equal(plan.moved, 1);
+	assert_true(plan.full);
+	assert_true(spread_is_sound(&spread));
+	spread_fill(&spread, 0x3, after);
+	assert_int_equal(spread_moved(before, after), 1);
+}
+
+static void test_what_was_moved_goes_with_its_key(void **state)
+{
+	struct hs_spread spread = made(5);
+
+	(void)state;
+	spread.n_moved = 1;
+	spread_set_key(&spread, 5);
+	spread_set_by(&spread, HS_BY_CLIENT);
+	assert_int_equal(spread.n_moved, 1);
+	spread_set_key(&spread, 6);
+	assert_int_equal(spread.n_moved, 0);
+	spread.n_moved = 1;
+	spread_set_by(&spread, HS_BY_CONNECTION);
+	assert_int_equal(spread.n_moved, 0);
+}
+
 static void test_rebalance_of_nothing(void **state)
 {
 	static const uint32_t hits[HS_BUCKETS];
@@ -365,6 +420,8 @@ int main(void)
 		cmocka_unit_test(test_weights_are_refused),
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_rebalance),
+		cmocka_unit_test(test_rebalance_goes_on_when_all_room_is_taken),
+		cmocka_unit_test(test_what_was_moved_goes_with_its_key),
 		cmocka_unit_test(test_rebalance_of_nothing),
 		cmocka_unit_test(test_fills_alike),
 		cmocka_unit_test(test_keys_that_cannot_be_read),

@@ -11,11 +11,12 @@
 #define REBALANCE_CLOSE 2
 
 struct rebalance {
-	uint64_t total;			  /* look-ups that were counted */
-	uint64_t before[HS_SLOTS_MAX];	  /* of them, by slot as the buckets lie now */
-	uint64_t after[HS_SLOTS_MAX];	  /* as they would lie */
-	double wanted[HS_SLOTS_MAX];	  /* by the weights */
-	unsigned moved;			  /* buckets that would go to another slot */
+	uint64_t total;		       /* look-ups that were counted */
+	uint64_t before[HS_SLOTS_MAX]; /* of them, by slot as the buckets lie now */
+	uint64_t after[HS_SLOTS_MAX];  /* as they would lie */
+	double wanted[HS_SLOTS_MAX];   /* by the weights */
+	unsigned moved;		       /* buckets that would go to another slot */
+	bool full; /* more would help, but HS_MOVED_MAX have been moved and are kept so */
 	double worst_before, worst_after; /* the fullest slot, as a multiple of its share */
 };
 

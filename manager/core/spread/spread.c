@@ -42,6 +42,20 @@ void spread_init(struct hs_spread *spread, uint64_t key, enum hs_by by, unsigned
 		spread->weights[slot] = HS_WEIGHT_DEFAULT;
 }
 
+void spread_set_key(struct hs_spread *spread, uint64_t key)
+{
+	if (spread->key != key)
+		spread->n_moved = 0;
+	spread->key = key;
+}
+
+void spread_set_by(struct hs_spread *spread, enum hs_by by)
+{
+	if (spread->by != by)
+		spread->n_moved = 0;
+	spread->by = by;
+}
+
 bool spread_is_sound(const struct hs_spread *spread)
 {
 	if (!spread->by || spread->by >= HS_BY_COUNT || !spread->slots ||

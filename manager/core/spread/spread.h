@@ -36,6 +36,10 @@ void spread_init(struct hs_spread *spread, uint64_t key, enum hs_by by, unsigned
 /* Whether it can be worked with, whoever has written it: all numbers are in range. */
 bool spread_is_sound(const struct hs_spread *spread);
 
+/* By another key, or kind, other clients are in a bucket: what was moved is so no more. */
+void spread_set_key(struct hs_spread *spread, uint64_t key);
+void spread_set_by(struct hs_spread *spread, enum hs_by by);
+
 /* "50%", "50", "1000%". -EINVAL. */
 int spread_parse_weight(const char *text, unsigned *ret_percent);
 

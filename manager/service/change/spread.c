@@ -94,7 +94,7 @@ static int take_key(const struct service *service, struct hs_spread *spread,
 		  : plane_table_random_key(&key);
 	if (r < 0)
 		return given ? r : problem_set(problem, r, "there is no random key to be had");
-	spread->key = key;
+	spread_set_key(spread, key);
 	spread->key_given = given;
 	return 0;
 }
@@ -114,7 +114,7 @@ static int edit(struct hs_spread *spread, void *userdata, struct problem *proble
 	int r = 0;
 
 	if (order->take_policy) {
-		spread->by = order->by ?: config_by(&wish->service->config);
+		spread_set_by(spread, order->by ?: config_by(&wish->service->config));
 		r = order->keep_key ? 0 : take_key(wish->service, spread, problem);
 		/* later ones are said by hsctl weight */
 		if (!spread->members || order->take_weights)
@@ -572,21 +572,24 @@ static void describe(const struct service *service, const struct balancing *bala
 		     struct problem *ret_message)
 {
 	const struct rebalance *plan = &balancing->plan;
+	const char *more = plan->full ? " More would help, but there is room for no other bucket: "
+					"these stay where they were moved to, until weights change."
+				      : "";
 
 	if (!plan->moved)
-		problem_set(ret_message, 0,
-			    "%s: nothing to move: the fullest slot gets %.2f times its share.",
-			    service->name, plan->worst_before);
+		problem_set(ret_message, 0, "%s: %s: the fullest slot gets %.2f times its share.%s",
+			    service->name, plan->full ? "nothing can be moved" : "nothing to move",
+			    plan->worst_before, more);
 	else
 		problem_set(ret_message, 0,
 			    "%s: %u bucket%s %s: the fullest slot %s %.2f times its share instead "
-			    "of %.2f.",
+			    "of %.2f.%s",
 			    service->name, plan->moved, plan->moved == 1 ? "" : "s",
 			    balancing->dry_run ? "would move"
 			    : plan->moved == 1 ? "has moved"
 					       : "have moved",
 			    balancing->dry_run ? "would get" : "gets", plan->worst_after,
-			    plan->worst_before);
+			    plan->worst_before, more);
 }
 
 /* What was counted led to what was done; what comes now is another matter. */
