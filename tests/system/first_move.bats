@@ -106,12 +106,16 @@ Ports=$port"
 
 @test "enable --from takes over without a loss, and the name stands for all slots" {
 	local before pid0 pid1
-	plain four $port
+	# it asks others by UDP, which the slots need not do
+	plain four $port ExecStart= "ExecStart=/bin/sh -c 'python3 -c \"import socket, time; s = socket.socket(type=socket.SOCK_DGRAM); \
+		s.bind((\\'\\', 0)); time.sleep(600)\" & exec /usr/lib/hotstandby/hs-example-server --slot=9 --listen=0.0.0.0:$port'"
+	wait_for 5 inside bash -c 'ss -Hulnp | grep -q python3'
 	own_service four $port
 	inside systemctl daemon-reload
 	before=$(inside cat /etc/systemd/system/four.service)
 	begin_load http://127.0.0.1:$port/ slot=
 	run -0 --separate-stderr hs enable four@.service --from=four.service
+	[[ $output == *'1 socket of it can be joined now'* ]]
 	[[ ${lines[-1]} == 'four has taken over from four.service; start, stop, reload and restart of that name go to all slots, also at boot.' ]]
 	is_ready four
 	[[ $(inside systemctl show -P MainPID four.service) == 0 && $(unit_state four.service) == active ]]

@@ -20,11 +20,9 @@ static bool is_served(const struct config *config, const struct address *address
 	return config_has_port(config, address->port, address->udp);
 }
 
-/* Not what a server asks others by. */
 static bool is_udp_service(const struct config *config, const struct address *address)
 {
-	return address->udp &&
-	       (config->n_ports || !ephemeral_has(ephemeral_range(), address->port));
+	return address->udp && ephemeral_is_served(ephemeral_range(), config, address);
 }
 
 static void look_at(const struct held_socket *held, struct intake_facts *facts)

@@ -7,6 +7,7 @@
 #include "hsctl/verb/room.h"
 #include "hsctl/verb/verb.h"
 #include "plane/borrow/scan.h"
+#include "plane/kernel/ephemeral.h"
 #include "util/clock.h"
 
 #define READY_USEC (30 * USEC_PER_SEC)
@@ -113,6 +114,7 @@ int takeover_check_addresses(struct takeover *t)
 	_cleanup_(json_object_putp) json_object *status = describe(t);
 	_cleanup_(freep) struct held_socket *held = NULL;
 	const char *path = plainpaths_missing(&t->paths, status);
+	struct ephemeral range = ephemeral_range();
 	char text[ADDRESS_TEXT_MAX];
 	size_t n = 0;
 
@@ -127,7 +129,7 @@ int takeover_check_addresses(struct takeover *t)
 	for (size_t i = 0; i < n; i++) {
 		const struct address *address = &held[i].socket.address;
 
-		if (config_has_port(&t->plan->config, address->port, address->udp) &&
+		if (ephemeral_is_served(range, &t->plan->config, address) &&
 		    !has_listener(status, address))
 			return problem_set(
 				&t->problem, -EADDRNOTAVAIL,

@@ -6,6 +6,7 @@
 
 #include "core/path.h"
 #include "hsctl/path/pathdetect.h"
+#include "plane/kernel/ephemeral.h"
 #include "plane/kernel/holder.h"
 #include "system/machine.h"
 #include "system/unit/unitask.h"
@@ -27,6 +28,7 @@ static bool is_server(sd_bus *bus, const char *name)
 static void look_at_sockets(const char *cgroup, const struct config *config, struct plainunit *unit)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
+	struct ephemeral range = ephemeral_range();
 	size_t n = 0;
 
 	if (!cgroup[0] || scan_cgroup(cgroup, &held, &n) < 0)
@@ -34,7 +36,7 @@ static void look_at_sockets(const char *cgroup, const struct config *config, str
 	for (size_t i = 0; i < n; i++) {
 		const struct address *address = &held[i].socket.address;
 
-		if (!config_has_port(config, address->port, address->udp))
+		if (!ephemeral_is_served(range, config, address))
 			continue;
 		if (!unit->n_addresses++)
 			unit->address = *address;

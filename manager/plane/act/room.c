@@ -7,6 +7,7 @@
 #include "plane/borrow/latejoin.h"
 #include "plane/borrow/scan.h"
 #include "plane/claim.h"
+#include "plane/kernel/ephemeral.h"
 #include "util/macro.h"
 
 /* Its group is that service's: with our selector all its clients would come to us. What cannot be
@@ -82,23 +83,17 @@ static int open_one(struct plane *plane, const struct held_socket *held, uid_t u
 	return r == -ESTALE ? 0 : r;
 }
 
-static bool is_served(const struct config *config, const struct held_socket *held)
-{
-	const struct address *address = &held->socket.address;
-
-	return config_has_port(config, address->port, address->udp);
-}
-
 int room_make(struct plane *plane, const char *cgroup, const struct config *config, uid_t uid,
 	      struct room_helpers *ret_helpers, struct problem *problem)
 {
 	_cleanup_(freep) struct held_socket *held = NULL;
+	struct ephemeral range = ephemeral_range();
 	size_t n;
 	int made = 0, r = scan_cgroup(cgroup, &held, &n);
 
 	ret_helpers->n = 0;
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		if (!is_served(config, &held[i]))
+		if (!ephemeral_is_served(range, config, &held[i].socket.address))
 			continue;
 		r = open_one(plane, &held[i], uid, ret_helpers, problem);
 		made += r > 0;
