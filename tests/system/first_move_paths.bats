@@ -119,7 +119,9 @@ gone() {
 	inside systemctl start "$php"
 	nginx_to ffpm 8124 "/run/php/$php.sock"
 	begin_load http://127.0.0.1:8124/ slot= 4
-	hs enable "$php@.service" --from="$php.service"
+	# alternatives make another name for its socket, which the slots make out of sight
+	run -0 --separate-stderr hs enable "$php@.service" --from="$php.service"
+	[[ $stderr == *"note: /run/php/php-fpm.sock: "*"L+ /run/php/php-fpm.sock - - - - $php.sock"* ]]
 	inside systemctl restart "$php"
 	wait_for 10 is_ready "$php"
 	lost_nothing 'the first move of php-fpm behind nginx, and a restart by the plain name'

@@ -2,6 +2,7 @@
 #include "hsctl/path/pathdetect.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <linux/openat2.h>
@@ -206,7 +207,31 @@ static bool is_about_process(int folder, const char *name)
 	       S_ISLNK(st.st_mode) || S_ISFIFO(st.st_mode);
 }
 
-bool pathdetect_other_file(const char *path, char ret_name[NAME_MAX + 1])
+static bool is_other_file(int folder, const char *name, const char *path)
+{
+	(void)path;
+	return !is_about_process(folder, name);
+}
+
+static bool is_other_name(int folder, const char *name, const char *path)
+{
+	char target[PATH_FILE_MAX];
+	ssize_t n = readlinkat(folder, name, target, sizeof(target) - 1);
+	struct stat socket, st;
+
+	if (n < 0 || !strcmp(strrchr(path, '/') + 1, name))
+		return false;
+	target[n] = '\0';
+	if (!strncmp(target, PATH_ROOT "/", strlen(PATH_ROOT "/")))
+		return false;
+	if (fstatat(folder, name, &st, 0) < 0)
+		return errno == ENOENT;
+	return !stat(path, &socket) && st.st_dev == socket.st_dev && st.st_ino == socket.st_ino;
+}
+
+static bool find_beside(const char *path,
+			bool (*is_wanted)(int folder, const char *name, const char *path),
+			char ret_name[NAME_MAX + 1])
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
 	char folder[HS_PATH_MAX];
@@ -215,9 +240,19 @@ bool pathdetect_other_file(const char *path, char ret_name[NAME_MAX + 1])
 	path_folder(path, folder);
 	dir = opendir(folder);
 	while (dir && (entry = readdir(dir)))
-		if (!is_about_process(dirfd(dir), entry->d_name)) {
+		if (is_wanted(dirfd(dir), entry->d_name, path)) {
 			snprintf(ret_name, NAME_MAX + 1, "%s", entry->d_name);
 			return true;
 		}
 	return false;
+}
+
+bool pathdetect_other_file(const char *path, char ret_name[NAME_MAX + 1])
+{
+	return find_beside(path, is_other_file, ret_name);
+}
+
+bool pathdetect_other_name(const char *path, char ret_name[NAME_MAX + 1])
+{
+	return find_beside(path, is_other_name, ret_name);
 }

@@ -29,3 +29,6 @@ bool pathdetect_leads_to(int root, const char *name, const struct unix_listener 
 /* Whether in the folder of the path there is something else than sockets and what a server writes
  * about its process; and what. */
 bool pathdetect_other_file(const char *path, char ret_name[NAME_MAX + 1]);
+/* Whether there is another name for the socket in its folder, which is not ours; and which. One
+ * that leads nowhere counts: the server may be down. */
+bool pathdetect_other_name(const char *path, char ret_name[NAME_MAX + 1]);

@@ -20,6 +20,28 @@ static void add_path_finding(struct enable_plan *plan, const char *path, bool re
 	lint_add(&plan->report, &finding);
 }
 
+/* Who makes the link, as a command of the unit's, makes it in the slot's own folder from now on. */
+static void note_other_name(struct enable_plan *plan, const char *path)
+{
+	char name[NAME_MAX + 1], folder[HS_PATH_MAX], link[HS_PATH_MAX + sizeof(name) + 1];
+	struct lint_finding finding = {
+		.why = "It is another name for a path of the server's that clients may know it by, "
+		       "and slots make theirs where clients do not see it: at the next boot it is "
+		       "missing"};
+
+	if (!pathdetect_other_name(path, name))
+		return;
+	path_folder(path, folder);
+	snprintf(link, sizeof(link), "%s/%s", folder, name);
+	snprintf(finding.what, sizeof(finding.what), "%s", link);
+	snprintf(
+		finding.remedy, sizeof(finding.remedy),
+		"Have it made at boot, by a line in a file below /etc/tmpfiles.d: L+ %.80s - - - - "
+		"%.80s",
+		link, path + strlen(folder) + 1);
+	lint_add(&plan->report, &finding);
+}
+
 /* `meant`: somebody has named it; else it was found. */
 static void take_own_path(struct enable_plan *plan, const char *path, bool meant)
 {
@@ -59,6 +81,7 @@ static void take_own_path(struct enable_plan *plan, const char *path, bool meant
 		if (!meant)
 			return;
 	}
+	note_other_name(plan, path);
 	pathlist_add(&plan->own_paths, path);
 	pathlist_add(&plan->paths, path);
 }

@@ -87,6 +87,15 @@ static int undo(struct takeover *t, bool fresh)
 	return EXIT_UNDONE;
 }
 
+/* What enable notes without a move, too. */
+static void tell_notes(const struct takeover *t)
+{
+	char text[LINT_TEXT_MAX];
+
+	for (size_t i = 0; i < t->plan->report.n; i++)
+		complain("note: %s", lint_format(&t->plan->report.items[i], text));
+}
+
 /* What the name that it had does not reach. */
 static void tell_mentions(const struct takeover *t)
 {
@@ -117,6 +126,8 @@ static int finish(const struct takeover *t, int r)
 					     "to all slots",
 		    t->arguments->no_alias || !t->plain.at_boot ? "" : ", also at boot");
 	journal_log(JOURNAL_ENABLE, &scope, "%s", message.text);
+	if (!t->arguments->json)
+		tell_notes(t);
 	tell_mentions(t);
 	json_object_object_add(object, "service", json_object_new_string(t->plan->service));
 	json_object_object_add(object, "from", json_object_new_string(t->plain.name));
