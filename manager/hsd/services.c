@@ -58,19 +58,25 @@ static struct service *make(struct manager *manager, const char *name)
 	return service;
 }
 
-/* Takes an old service over if there is one, else makes it. */
+/* Takes an old service over if there is one, else makes it. The old one stays where it was: what is
+ * of use to several services is asked for in all of them. */
 static struct service *keep_or_make(struct manager *manager, const char *name)
 {
-	struct service *service;
+	struct service *service = manager_find(manager, name);
 
-	for (size_t i = 0; i < manager->n_services; i++) {
-		if (!manager->services[i] || strcmp(manager->services[i]->name, name))
-			continue;
-		service = steal_ptr(&manager->services[i]);
-		service_reload(service);
-		return service;
-	}
-	return make(manager, name);
+	if (!service)
+		return make(manager, name);
+	service_reload(service);
+	return service;
+}
+
+/* Those that were taken over are no longer the old array's. */
+static void leave_kept(struct manager *manager, struct service *const *kept, size_t n)
+{
+	for (size_t i = 0; i < manager->n_services; i++)
+		for (size_t k = 0; k < n; k++)
+			if (manager->services[i] == kept[k])
+				manager->services[i] = NULL;
 }
 
 void services_free(struct manager *manager)
@@ -160,6 +166,7 @@ int services_reload(struct manager *manager)
 		services[n] = keep_or_make(manager, *name);
 		n += services[n] != NULL;
 	}
+	leave_kept(manager, services, n);
 	for (size_t i = 0; i < manager->n_services; i++)
 		service_forget(manager->services[i]);
 	services_free(manager);

@@ -96,6 +96,22 @@ went_fast() {
 	[[ $(grep -c "  127.0.0.1:$port .*fast path, the server's end$" "$out") == 1 ]] || fail "$(<"$out")"
 }
 
+@test "a unit that two services name: one goes without it, and for the other nothing has changed" {
+	local begun
+	own_service zed 9959
+	up zed
+	printf '[FastPath]\nFrom=clients.service\n' | write /etc/hotstandby/zed.conf.d/from.conf
+	inside systemctl reload hsd
+	wait_for 5 eval '[[ $(status zed ".fastpath.units[0].joined") == true ]]'
+	inside rm /etc/hotstandby/zed.conf.d/from.conf
+	inside systemctl reload hsd
+	wait_for 5 eval '[[ $(status zed .fastpath) == null ]]'
+	begun=$(fast .begun)
+	as_client=yes fetch $url >/dev/null
+	(($(fast .begun) == begun + 1)) || fail "by TCP: $(fast .)"
+	down zed
+}
+
 @test "those of others are none" {
 	local begun
 	begun=$(fast .begun)
