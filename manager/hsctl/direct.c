@@ -99,7 +99,7 @@ static void load_config(struct direct *direct)
 		config_init(&direct->config);
 }
 
-int direct_open(const char *service, struct direct *ret_direct, struct problem *problem)
+int direct_open_pins(const char *service, struct direct *ret_direct, struct problem *problem)
 {
 	struct direct direct = {0};
 	int r;
@@ -111,9 +111,17 @@ int direct_open(const char *service, struct direct *ret_direct, struct problem *
 		direct_close(&direct);
 		return r;
 	}
-	direct.systemd = direct_systemd();
 	*ret_direct = direct;
 	return 0;
+}
+
+int direct_open(const char *service, struct direct *ret_direct, struct problem *problem)
+{
+	int r = direct_open_pins(service, ret_direct, problem);
+
+	if (r >= 0)
+		ret_direct->systemd = direct_systemd();
+	return r;
 }
 
 void direct_close(struct direct *direct)

@@ -19,7 +19,7 @@ struct direct {
 	struct config config;
 	struct accounting *accounting; /* NULL: none is there */
 	struct plane *plane;
-	sd_bus *systemd; /* NULL: systemd cannot be asked */
+	sd_bus *systemd; /* NULL: systemd cannot be asked, or is not to be */
 };
 
 /* Says that this needs root. Returns `error`. */
@@ -29,6 +29,8 @@ int direct_need_root(struct problem *problem, int error);
 int direct_enter(struct accounting **ret_accounting, struct problem *problem);
 /* Opens the pins of a service. -ENOENT: it has none. With every error there is a sentence. */
 int direct_open(const char *service, struct direct *ret_direct, struct problem *problem);
+/* The same, for what is pinned alone: systemd is not troubled. */
+int direct_open_pins(const char *service, struct direct *ret_direct, struct problem *problem);
 void direct_close(struct direct *direct);
 
 /* Connects to systemd: over the system bus, or without it by systemd's own socket. NULL if neither.

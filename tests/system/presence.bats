@@ -55,12 +55,13 @@ code() { inside curl -s -o /dev/null -w '%{http_code}' --max-time 5 http://127.0
 
 @test "what is held, stopped on purpose or has no slot is down, and says which" {
 	hs park east >/dev/null
-	[[ $(told 9790) == 'down #new connections are held by hsctl park' && $(code) == 503 ]]
+	wait_for 5 is_told 9790 'down #new connections are held by hsctl park'
+	[[ $(code) == 503 ]]
 	run -1 hs agent --exit east
 	hs release east >/dev/null
-	is_told 9790 'up ready 100%'
+	wait_for 5 is_told 9790 'up ready 100%'
 	inside systemctl stop east@0 east@1
-	[[ $(told 9790) == 'down #it is stopped on purpose' ]]
+	wait_for 5 is_told 9790 'down #it is stopped on purpose'
 	inside systemctl start east@0
 	wait_for 10 is_told 9790 'up ready 100%'
 	run -0 --separate-stderr hs agent nobody
@@ -70,13 +71,15 @@ code() { inside curl -s -o /dev/null -w '%{http_code}' --max-time 5 http://127.0
 @test "leave is drain, whatever becomes of hsd, until join" {
 	run -0 hs leave east --settle=0
 	[[ $output == *'east: this host leaves'*'No connection is left.'* ]]
-	[[ $(told 9790) == 'up drain' && $(told 9791) == 'up ready 100%' && $(code) == 503 ]]
+	wait_for 5 is_told 9790 'up drain'
+	[[ $(told 9791) == 'up ready 100%' && $(code) == 503 ]]
 	run -2 hs agent --exit east
 	fetch http://127.0.0.1:9881/
 	inside systemctl restart hsd
 	[[ $(told 9790) == 'up drain' ]]
 	run -0 hs join
-	[[ $output == 'east, west: this host takes new clients.' && $(told 9790) == 'up ready 100%' ]]
+	[[ $output == 'east, west: this host takes new clients.' ]]
+	wait_for 5 is_told 9790 'up ready 100%'
 	run -2 hs leave east --deadline=soon
 	run -1 hs leave nobody
 	run -2 hs agent --serve east
@@ -102,6 +105,36 @@ time.sleep(5)' 3>&- &
 		[[ $(code) == 200 ]]
 	done
 	wait $job
+}
+
+# its own socket is one of ours there, at which nobody comes
+@test "systemd is not asked, however many ask" {
+	local before pid
+	run -0 inside unshare -m python3 -c 'import os, socket, subprocess
+private = "/run/systemd/private"
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/run/agent-test")
+listener.listen(8)
+listener.setblocking(False)
+subprocess.check_call(["mount", "--bind", "/run/agent-test", private])
+print(subprocess.check_output(["hsctl", "agent", "east"], text=True).strip())
+try:
+    listener.accept()
+    print("somebody has asked systemd")
+except BlockingIOError:
+    pass
+os.unlink("/run/agent-test")'
+	[[ $output == 'up ready 100%' ]]
+	# nor is each of a flood looked for: what is read of settings tells how often
+	is_told 9790 'up ready 100%'
+	pid=$(main_pid hotstandby-agent@east)
+	before=$(inside awk '/^syscr/ { print $2 }' "/proc/$pid/io")
+	inside python3 -c 'import socket
+for i in range(400):
+    assert socket.create_connection(("127.0.0.1", 9790)).makefile().read() == "up ready 100%\n"'
+	before=$(($(inside awk '/^syscr/ { print $2 }' "/proc/$pid/io") - before))
+	say "400 answers, $before reads of files"
+	((before < 400))
 }
 
 balancer() {

@@ -18,13 +18,16 @@
 /* Who asks has so long to ask, and to take the answer. */
 #define PATIENCE    (2 * USEC_PER_SEC)
 #define CLIENTS_MAX 64
+/* Who asks so soon after another gets what that one got: however many ask, it costs the machine
+ * little. */
+#define KEPT (100 * USEC_PER_MSEC)
 
 static struct presence look(const char *service, struct problem *problem)
 {
 	_cleanup_(direct_close) struct direct direct = {0};
 	const struct presence_facts unknown = {.unknown = true};
 
-	if (direct_open(service, &direct, problem) < 0)
+	if (direct_open_pins(service, &direct, problem) < 0)
 		return presence_judge(&unknown);
 	problem->text[0] = '\0';
 	return plane_presence(direct.plane, direct.config.slots);
@@ -42,6 +45,8 @@ struct desk {
 	const char *service;
 	bool http;
 	int listener;
+	struct presence presence;
+	uint64_t looked; /* when that was so; 0 = nobody has asked yet */
 	struct client clients[CLIENTS_MAX];
 };
 
@@ -50,16 +55,26 @@ static void drop(struct client *client)
 	client->fd = close_fd(client->fd);
 }
 
-static void answer(const struct desk *desk, struct client *client)
+static void look_again(struct desk *desk)
 {
 	struct problem problem = {0};
-	struct presence presence = look(desk->service, &problem);
+	uint64_t now = now_usec();
+
+	if (desk->looked && now - desk->looked < KEPT)
+		return;
+	desk->looked = now;
+	desk->presence = look(desk->service, &problem);
+}
+
+static void answer(struct desk *desk, struct client *client)
+{
 	char text[PRESENCE_TEXT_MAX];
 
+	look_again(desk);
 	if (desk->http)
-		presence_http(&presence, text);
+		presence_http(&desk->presence, text);
 	else
-		presence_line(&presence, text);
+		presence_line(&desk->presence, text);
 	(void)send(client->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
 	/* the end is theirs: a connection that is closed with something unread is reset */
 	shutdown(client->fd, SHUT_WR);
@@ -67,7 +82,7 @@ static void answer(const struct desk *desk, struct client *client)
 }
 
 /* A request by HTTP is not looked at: whatever is asked for, this is the answer. */
-static void hear(const struct desk *desk, struct client *client)
+static void hear(struct desk *desk, struct client *client)
 {
 	char text[4096];
 	ssize_t n = recv(client->fd, text, sizeof(text), MSG_DONTWAIT);
