@@ -351,47 +351,85 @@ static int connect_to(const char *file)
 	return fd;
 }
 
-static uint64_t head_of(int listener, uint32_t expected)
+static struct line line_at(int listener, uint32_t expected)
 {
-	uint64_t cookie, head = 0;
+	struct unix_waiting waiting = {0};
+	uint64_t cookie;
 	socklen_t size = sizeof(cookie);
-	uint32_t queued = 0;
 	struct stat st;
 
 	rig_check(fstat(listener, &st) == 0);
 	rig_check(getsockopt(listener, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0);
-	assert_int_equal(unixdiag_waiting((uint32_t)st.st_ino, cookie, &queued, &head), 0);
-	assert_int_equal(queued, expected);
-	return head;
+	assert_int_equal(unixdiag_waiting((uint32_t)st.st_ino, cookie, &waiting), 0);
+	assert_int_equal(waiting.queued, expected);
+	assert_int_equal(waiting.line.n, expected);
+	return waiting.line;
 }
 
-/* As long as nobody accepts it is the same one, whoever else comes; and who has gone, in front of
- * it or behind, still waits. */
-static void who_is_the_first_that_waits_is_told(void **state)
+/* What has happened since it was asked last. */
+static enum line_news news_at(int listener, struct line *line, uint32_t expected)
+{
+	struct line now = line_at(listener, expected);
+	enum line_news news = line_compare(line, &now);
+
+	line_done(line);
+	*line = now;
+	return news;
+}
+
+/* Whoever comes, and whoever gives up, the first one, too: that is no accept, and an accept is
+ * seen.
+ */
+static void who_waits_is_told_in_order(void **state)
 {
 	const char *file = "/run/app/one.sock";
 	int listener = listen_at(file), fds[4];
-	uint64_t head;
+	struct line line = line_at(listener, 0);
 
 	(void)state;
-	assert_int_equal(head_of(listener, 0), 0);
-	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+	assert_false(line.full);
+	for (unsigned i = 0; i < ARRAY_SIZE(fds) - 1; i++)
 		fds[i] = connect_to(file);
-	head = head_of(listener, 4);
-	assert_int_not_equal(head, 0);
+	news_at(listener, &line, 3);
+	fds[3] = connect_to(file);
+	assert_int_equal(news_at(listener, &line, 4), LINE_STAYS);
 	close(fds[3]);
-	assert_int_equal(head_of(listener, 4), head);
-	/* the second one is the first that is there */
+	assert_int_equal(news_at(listener, &line, 4), LINE_STAYS);
 	close(fds[0]);
-	assert_int_not_equal(head_of(listener, 4), head);
-	head = head_of(listener, 4);
-	/* who has gone is accepted, and that is seen */
+	assert_int_equal(news_at(listener, &line, 4), LINE_STAYS);
+	/* who has gone is accepted, and that is seen, also where another comes */
 	close(accept(listener, NULL, NULL));
-	assert_int_not_equal(head_of(listener, 3), head);
+	fds[0] = connect_to(file);
+	assert_int_equal(news_at(listener, &line, 4), LINE_MOVES);
 	close(fds[1]);
 	close(fds[2]);
+	assert_int_equal(news_at(listener, &line, 4), LINE_STAYS);
+	close(fds[0]);
 	/* only those wait who have gone */
-	assert_int_equal(head_of(listener, 3), 0);
+	assert_int_equal(news_at(listener, &line, 4), LINE_SEEMS);
+	close(accept(listener, NULL, NULL));
+	assert_int_equal(news_at(listener, &line, 3), LINE_MOVES);
+	line_done(&line);
+	close(listener);
+}
+
+static void a_queue_that_takes_no_more_is_full(void **state)
+{
+	const char *file = "/run/app/full.sock";
+	int listener = listen_at(file), fds[BACKLOG + 1];
+	struct line line;
+
+	(void)state;
+	for (unsigned i = 0; i < BACKLOG; i++)
+		fds[i] = connect_to(file);
+	line = line_at(listener, BACKLOG);
+	assert_false(line.full);
+	fds[BACKLOG] = connect_to(file);
+	assert_int_equal(news_at(listener, &line, BACKLOG + 1), LINE_STAYS);
+	assert_true(line.full);
+	for (unsigned i = 0; i <= BACKLOG; i++)
+		close(fds[i]);
+	line_done(&line);
 	close(listener);
 }
 
@@ -401,18 +439,19 @@ static void more_may_wait_than_a_page_names(void **state)
 	struct rlimit limit = {MANY + 100, MANY + 100};
 	const char *file = "/run/app/many.sock";
 	int listener = listen_at(file), *fds = calloc(MANY, sizeof(*fds));
-	uint64_t head;
+	struct line line;
 
 	(void)state;
 	rig_check(fds && setrlimit(RLIMIT_NOFILE, &limit) == 0);
 	rig_check(listen(listener, MANY) == 0);
 	fds[0] = connect_to(file);
-	head = head_of(listener, 1);
+	line = line_at(listener, 1);
 	for (unsigned i = 1; i < MANY; i++)
 		fds[i] = connect_to(file);
-	assert_int_equal(head_of(listener, MANY), head);
+	assert_int_equal(news_at(listener, &line, MANY), LINE_STAYS);
 	for (unsigned i = 0; i < MANY; i++)
 		close(fds[i]);
+	line_done(&line);
 	free(fds);
 	close(listener);
 }
@@ -987,7 +1026,8 @@ int main(void)
 		PATH_CASE(a_flip_without_its_link_is_none),
 		PATH_CASE(whoever_flips_at_the_same_time_the_link_ends_where_the_word_does),
 		PATH_CASE(what_waits_at_a_path_is_waited_for),
-		PATH_CASE(who_is_the_first_that_waits_is_told),
+		PATH_CASE(who_waits_is_told_in_order),
+		PATH_CASE(a_queue_that_takes_no_more_is_full),
 		PATH_CASE(a_name_counts_where_it_leads_to_its_socket),
 		PATH_CASE(who_listens_on_overlayfs_is_known_to),
 		PATH_CASE(who_keeps_the_kernel_waiting_does_not_keep_us),

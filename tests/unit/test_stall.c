@@ -193,9 +193,23 @@ struct slot {
 	struct queue queues[SOCKETS];
 	unsigned sockets;
 	uint64_t given, cookies, now, due;
-	bool counted, heads;
+	bool counted, heads, lines;
 	unsigned reset_chance; /* of 1000 in a millisecond */
 };
+
+/* What was made of its queues for the last look. */
+static uint32_t names_in_line[SOCKETS][CAPACITY];
+static struct line lines[SOCKETS];
+
+static const struct line *line_of(const struct queue *queue, unsigned socket)
+{
+	for (unsigned i = 0; i < queue->n; i++)
+		names_in_line[socket][i] =
+			queue->waiting[i].reset ? 0 : (uint32_t)queue->waiting[i].cookie;
+	lines[socket] = (struct line) {names_in_line[socket], queue->n,
+				       queue->n > queue->backlog || queue->n == CAPACITY};
+	return &lines[socket];
+}
 
 static unsigned roll(unsigned below)
 {
@@ -268,7 +282,8 @@ static struct stall_sample sample_of(const struct slot *slot, const struct stall
 		sample.queued += slot->queues[s].n;
 		if (slot->queues[s].n)
 			queues[sample.n_queues++] = (struct stall_queue) {
-				s + 1, slot->queues[s].waiting[0].cookie, slot->queues[s].n};
+				s + 1, slot->queues[s].waiting[0].cookie, slot->queues[s].n,
+				slot->lines ? line_of(&slot->queues[s], s) : NULL};
 		if (slot->queues[s].n && !nonempty++)
 			sample.sole = s + 1;
 		if (stall_watched(stall) == s + 1)
@@ -314,8 +329,9 @@ static bool truly_hangs(const struct slot *slot)
 	return false;
 }
 
-/* What is known of a slot: counts, or who is first, or both, or neither. */
-enum { COUNTED = 1 << 0, HEADS = 1 << 1, ALL_KINDS = 4 };
+/* What is known of a slot: counts, or who is first, or all who wait, or some of these, or nothing.
+ */
+enum { COUNTED = 1 << 0, HEADS = 1 << 1, LINES = 1 << 2, ALL_KINDS = 8 };
 
 static void make_slot(struct slot *slot, unsigned kind)
 {
@@ -324,7 +340,8 @@ static void make_slot(struct slot *slot, unsigned kind)
 	*slot = (struct slot) {
 		.sockets = 1 + roll(SOCKETS),
 		.counted = kind & COUNTED,
-		.heads = kind & HEADS,
+		.heads = kind & (HEADS | LINES),
+		.lines = kind & LINES,
 		.now = WINDOW,
 	};
 	slot->reset_chance = roll(3) ? 0 : roll(20);
@@ -387,8 +404,9 @@ static void run_stopped(unsigned kind)
 	bool found = false;
 
 	make_slot(&slot, kind);
-	/* by name, those who go while they wait keep it from being proven */
-	slot.reset_chance = kind ? slot.reset_chance : 0;
+	/* by name, those who go while they wait keep it from being proven, and so do those in a
+	 * line who go at once */
+	slot.reset_chance = kind && !(kind & LINES) ? slot.reset_chance : 0;
 	slot.sockets = kind ? slot.sockets : 1;
 	for (i = 0; i < 8000 && !found; i++) {
 		for (unsigned s = 0; i == stop && s < slot.sockets; s++)
@@ -448,7 +466,7 @@ static void one_stuck_socket_is_found(void **state)
 static enum stall_verdict look_at_heads(struct stall *stall, unsigned ms, uint64_t head,
 					uint64_t other)
 {
-	struct stall_queue queues[2] = {{7, head, 3}, {8, other, 1}};
+	struct stall_queue queues[2] = {{7, head, 3, NULL}, {8, other, 1, NULL}};
 	struct stall_sample sample = {
 		.now = 1000000 + ms * MS,
 		.queued = other ? 4 : 3,
@@ -493,6 +511,154 @@ static void it_takes_all_sockets_on_which_somebody_waits(void **state)
 	stall_done(&stall);
 }
 
+/* ---- by the line: clients that give up ---- */
+
+struct lines_case {
+	uint32_t before[6], now[6]; /* GONE = no name; 0 = the end */
+	bool full;
+	enum line_news news;
+	bool brief;
+};
+
+#define GONE UINT32_MAX
+
+static struct line line_in(const uint32_t *text, uint32_t *names)
+{
+	struct line line = {.names = names};
+
+	for (; line.n < 6 && text[line.n]; line.n++)
+		names[line.n] = text[line.n] == GONE ? 0 : text[line.n];
+	return line;
+}
+
+static void what_becomes_of_a_line(void **state)
+{
+	static const struct lines_case cases[] = {
+		{{1, 2}, {1, 2}, false, LINE_STAYS, false},
+		{{1, 2}, {1, 2, 3}, true, LINE_STAYS, false},
+		{{1, 2}, {GONE, 2, 3}, false, LINE_STAYS, false},
+		{{1, 2}, {GONE, 2, GONE}, false, LINE_STAYS, true},
+		{{GONE, 2}, {GONE, 2}, false, LINE_STAYS, false},
+		{{1, 2}, {2}, false, LINE_MOVES, false},
+		{{1, 2}, {2, 3}, false, LINE_MOVES, false},
+		{{1, 2, 3}, {GONE, 3, 4, 5}, false, LINE_MOVES, false},
+		/* the one who was the second, and two who have given up at once */
+		{{1, 2}, {2, GONE, GONE}, false, LINE_MOVES, true},
+		{{1, GONE}, {GONE, 3}, false, LINE_MOVES, false},
+		{{GONE, GONE}, {GONE, 3}, false, LINE_MOVES, false},
+		{{GONE, GONE}, {GONE}, false, LINE_MOVES, false},
+		/* one client after the other */
+		{{1}, {GONE}, false, LINE_SEEMS, false},
+		{{1}, {GONE, 2}, false, LINE_SEEMS, false},
+		{{GONE}, {GONE, 2}, false, LINE_SEEMS, false},
+		{{GONE, 2}, {GONE, GONE, 3}, false, LINE_SEEMS, false},
+		{{GONE, 2}, {GONE, GONE, GONE}, false, LINE_VAGUE, true},
+		{{GONE, 2}, {GONE, GONE, GONE, 4}, false, LINE_VAGUE, true},
+		{{1, 2}, {GONE, GONE}, true, LINE_VAGUE, false},
+		{{0}, {1}, false, LINE_VAGUE, false},
+	};
+	uint32_t before_names[6], now_names[6];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct line before = line_in(cases[i].before, before_names);
+		struct line now = line_in(cases[i].now, now_names);
+
+		now.full = cases[i].full;
+		if (line_compare(&before, &now) != cases[i].news ||
+		    line_was_brief(&before, &now) != cases[i].brief)
+			fail_msg("case %zu: %d", i, line_compare(&before, &now));
+	}
+}
+
+/* How clients come to one socket, and when they give up. */
+struct habit {
+	unsigned every_ms, lives_ms;
+	unsigned accepts_ms; /* one each so often; 0 = none at all */
+};
+
+static void expire(struct slot *slot, unsigned lives_ms)
+{
+	struct queue *queue = &slot->queues[0];
+
+	for (unsigned i = 0; i < queue->n; i++)
+		queue->waiting[i].reset |= slot->now - queue->waiting[i].came >= lives_ms * MS;
+}
+
+/* When it is said to hang, in milliseconds; 0 = never. */
+static unsigned hangs_after(const struct habit *habit)
+{
+	struct slot slot = {.sockets = 1, .heads = true, .lines = true, .now = WINDOW};
+	struct stall stall = {0};
+	unsigned ms;
+	bool hangs = false;
+
+	slot.queues[0] = (struct queue) {.backlog = CAPACITY,
+					 .pause = habit->accepts_ms * MS,
+					 .next_accept = habit->accepts_ms ? 0 : NO_ACCEPTS};
+	for (ms = 0; ms < 6000 && !hangs; ms++) {
+		slot.now += MS;
+		accept_one(&slot, &slot.queues[0]);
+		expire(&slot, habit->lives_ms);
+		if (ms % habit->every_ms == 0)
+			arrive(&slot);
+		if (ms % (OFTEN / MS) == 0)
+			hangs = look(&slot, &stall);
+	}
+	stall_done(&stall);
+	return hangs ? ms : 0;
+}
+
+/* Whether several wait or one after the other, with a pause between or none. */
+static void who_hangs_is_found_though_clients_give_up(void **state)
+{
+	static const struct habit habits[] = {{100, 500, 0}, {500, 500, 0}, {400, 100, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(habits); i++)
+		assert_in_range(hangs_after(&habits[i]), 1, (WINDOW + 3 * OFTEN) / MS);
+}
+
+static void who_accepts_slowly_does_not_hang_though_clients_give_up(void **state)
+{
+	static const struct habit habits[] = {{100, 500, 900}, {300, 250, 900}, {450, 450, 900},
+					      {100, 5, 900},   {7, 3, 900},	{50, 45, 300}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(habits); i++)
+		assert_int_equal(hangs_after(&habits[i]), 0);
+}
+
+/* So one that hangs is not said to accept again because its clients give up. */
+static void that_it_is_not_known_is_no_accept(void **state)
+{
+	static const struct {
+		uint32_t names[4];
+		bool full, unproven;
+	} looks[] = {{{1, 2}, true, true},
+		     {{GONE, GONE}, true, true},
+		     {{GONE, 3}, true, false},
+		     {{GONE, 3}, true, false}};
+	struct stall stall = {0};
+	uint32_t names[6];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(looks); i++) {
+		struct line line = line_in(looks[i].names, names);
+		struct stall_queue queue = {.socket = 1, .queued = 2, .line = &line};
+		struct stall_sample sample = {.now = WINDOW + i * OFTEN,
+					      .queued = 2,
+					      .heads_known = true,
+					      .queues = &queue,
+					      .n_queues = 1};
+
+		line.full = looks[i].full;
+		assert_int_equal(stall_step(&stall, &sample, WINDOW).verdict, STALL_WAITING);
+		assert_int_equal(stall.evidence.unproven, looks[i].unproven);
+	}
+	stall_done(&stall);
+}
+
 /* ---- who did not look cannot tell ---- */
 
 static void the_time_that_a_look_is_late_is_left_out(void **state)
@@ -500,7 +666,10 @@ static void the_time_that_a_look_is_late_is_left_out(void **state)
 	(void)state;
 	for (unsigned kind = 0; kind < ALL_KINDS; kind++) {
 		struct stall stall = {0};
-		struct slot slot = {.sockets = 1, .counted = kind & COUNTED, .heads = kind & HEADS};
+		struct slot slot = {.sockets = 1,
+				    .counted = kind & COUNTED,
+				    .heads = kind & (HEADS | LINES),
+				    .lines = kind & LINES};
 
 		slot.now = WINDOW;
 		slot.queues[0] = (struct queue) {.backlog = 1, .next_accept = NO_ACCEPTS};
@@ -527,7 +696,10 @@ static void a_busy_machine_hides_no_hang(void **state)
 	(void)state;
 	for (unsigned kind = 0; kind < ALL_KINDS; kind++) {
 		struct stall stall = {0};
-		struct slot slot = {.sockets = 1, .counted = kind & COUNTED, .heads = kind & HEADS};
+		struct slot slot = {.sockets = 1,
+				    .counted = kind & COUNTED,
+				    .heads = kind & (HEADS | LINES),
+				    .lines = kind & LINES};
 		bool hangs = false;
 
 		slot.now = WINDOW;
@@ -609,6 +781,10 @@ int main(void)
 		cmocka_unit_test(one_stuck_socket_is_found),
 		cmocka_unit_test(another_head_begins_it_anew),
 		cmocka_unit_test(it_takes_all_sockets_on_which_somebody_waits),
+		cmocka_unit_test(what_becomes_of_a_line),
+		cmocka_unit_test(who_hangs_is_found_though_clients_give_up),
+		cmocka_unit_test(who_accepts_slowly_does_not_hang_though_clients_give_up),
+		cmocka_unit_test(that_it_is_not_known_is_no_accept),
 		cmocka_unit_test(the_time_that_a_look_is_late_is_left_out),
 		cmocka_unit_test(a_busy_machine_hides_no_hang),
 		cmocka_unit_test(a_machine_that_pauses_is_no_hang),

@@ -7,6 +7,9 @@
  * its whole time. */
 #define FIRST_CHECK(window) ((window) / 8)
 
+/* Clients come and give up between two looks until none was seen to for so long. */
+#define BRIEF_LASTS(window) (10 * (window))
+
 static void forget_names(struct stall *stall)
 {
 	free(stall->names.cookies);
@@ -16,6 +19,8 @@ static void forget_names(struct stall *stall)
 
 static void forget_heads(struct stall *stall)
 {
+	for (size_t i = 0; i < stall->n_heads; i++)
+		line_done(&stall->heads[i].line);
 	free(stall->heads);
 	stall->heads = NULL;
 	stall->n_heads = 0;
@@ -100,27 +105,78 @@ static const struct stall_queue *queue_of(const struct stall_sample *sample, uin
 	return NULL;
 }
 
-static void note_gone(struct stall *stall, const struct stall_sample *sample)
+static const struct stall_head *head_at(const struct stall *stall, uint64_t socket)
 {
-	for (size_t i = 0; i < stall->n_heads; i++) {
-		const struct stall_head *head = &stall->heads[i];
-		const struct stall_queue *queue = queue_of(sample, head->socket);
+	for (size_t i = 0; i < stall->n_heads; i++)
+		if (stall->heads[i].socket == socket)
+			return &stall->heads[i];
+	return NULL;
+}
 
-		if (!queue || !queue->head || queue->head != head->head)
-			stall->head_gone = sample->now;
+/* The look before was just now: who has come and gone since is brief. */
+static bool is_close(const struct stall *stall, const struct stall_sample *sample)
+{
+	return stall->looked && sample->now - stall->looked <= STALL_LATE_MAX;
+}
+
+static void note_brief(struct stall *stall, const struct stall_sample *sample)
+{
+	static const struct line empty;
+
+	for (size_t i = 0; is_close(stall, sample) && i < sample->n_queues; i++) {
+		const struct stall_queue *queue = &sample->queues[i];
+		const struct stall_head *head = head_at(stall, queue->socket);
+
+		if (queue->line && line_was_brief(head ? &head->line : &empty, queue->line))
+			stall->brief = sample->now;
 	}
 }
 
-/* What is known of it: since when it is the first there. */
-static struct stall_head head_of(const struct stall *stall, const struct stall_queue *queue,
-				 const struct stall_sample *sample)
+/* What has become of a queue since the last look. */
+static enum line_news news_of(const struct stall *stall, const struct stall_head *head,
+			      const struct stall_queue *queue, const struct stall_sample *sample)
+{
+	enum line_news news;
+
+	if (!queue->line)
+		return queue->head && queue->head == head->head ? LINE_STAYS : LINE_MOVES;
+	news = line_compare(&head->line, queue->line);
+	if (news != LINE_SEEMS)
+		return news;
+	return is_close(stall, sample) && !stall->brief ? LINE_STAYS : LINE_VAGUE;
+}
+
+/* One on which nobody waits any more was accepted from. */
+static void note_emptied(struct stall *stall, const struct stall_sample *sample)
 {
 	for (size_t i = 0; i < stall->n_heads; i++)
-		if (stall->heads[i].socket == queue->socket && queue->head &&
-		    stall->heads[i].head == queue->head)
-			return stall->heads[i];
-	return (struct stall_head) {queue->socket, queue->head, sample->now,
-				    sample->given_after - sample->queued};
+		if (!queue_of(sample, stall->heads[i].socket))
+			stall->head_gone = sample->now;
+}
+
+/* What is known of a queue: since when nobody has accepted there. */
+static struct stall_head follow(struct stall *stall, const struct stall_queue *queue,
+				const struct stall_sample *sample)
+{
+	const struct stall_head *before = head_at(stall, queue->socket);
+	enum line_news news = before ? news_of(stall, before, queue, sample) : LINE_VAGUE;
+	struct stall_head head = {.socket = queue->socket,
+				  .head = queue->head,
+				  .since = sample->now,
+				  .accepted = sample->given_after - sample->queued};
+
+	if (news == LINE_STAYS) {
+		head.since = before->since;
+		head.accepted = before->accepted;
+	} else if (news == LINE_MOVES) {
+		stall->head_gone = sample->now;
+	} else if (before) {
+		stall->head_lost = sample->now;
+	}
+	/* without memory it is not known what becomes of it */
+	if (queue->line)
+		(void)line_copy(queue->line, &head.line);
+	return head;
 }
 
 /* The first and the last since when nobody has accepted from a socket. */
@@ -133,9 +189,9 @@ static struct heads_range note_heads(struct stall *stall, const struct stall_sam
 	struct stall_head *heads = calloc(sample->n_queues + 1, sizeof(*heads));
 	struct heads_range range = {sample->now, heads ? 0 : sample->now};
 
-	note_gone(stall, sample);
+	note_emptied(stall, sample);
 	for (size_t i = 0; heads && i < sample->n_queues; i++) {
-		heads[i] = head_of(stall, &sample->queues[i], sample);
+		heads[i] = follow(stall, &sample->queues[i], sample);
 		range.oldest = MIN(range.oldest, heads[i].since);
 		range.youngest = MAX(range.youngest, heads[i].since);
 	}
@@ -159,10 +215,16 @@ static bool others_accept(const struct stall *stall, const struct stall_sample *
 static struct stall_answer judge_heads(struct stall *stall, const struct stall_sample *sample,
 				       uint64_t window)
 {
-	struct heads_range range = note_heads(stall, sample);
-	uint64_t since = MIN(range.youngest, MAX(range.oldest, stall->head_gone));
+	struct heads_range range;
+	uint64_t since;
 
+	if (stall->brief && sample->now - stall->brief >= BRIEF_LASTS(window))
+		stall->brief = 0;
+	note_brief(stall, sample);
+	range = note_heads(stall, sample);
+	since = MIN(range.youngest, MAX(range.oldest, MAX(stall->head_gone, stall->head_lost)));
 	stall->evidence.waited = sample->now - since;
+	stall->evidence.unproven = !stall->head_gone || sample->now - stall->head_gone >= window;
 	stall->evidence.one_socket = others_accept(stall, sample, since);
 	/* it was noticed only when the counts were read again */
 	if (stall->evidence.last_accept && !stall->evidence.one_socket)
@@ -260,8 +322,9 @@ uint64_t stall_unseen(uint64_t now, uint64_t due)
 /* What was seen up to the last look is as if it had been seen later. */
 static void leave_out(struct stall *stall, uint64_t unseen, uint64_t now)
 {
-	uint64_t *const times[] = {&stall->anchor_time, &stall->nonempty_since, &stall->head_gone,
-				   &stall->named_time, &stall->checked_time};
+	uint64_t *const times[] = {&stall->anchor_time, &stall->nonempty_since,
+				   &stall->head_gone,	&stall->head_lost,
+				   &stall->named_time,	&stall->checked_time};
 
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
 		*times[i] = *times[i] ? MIN(*times[i] + unseen, now) : 0;
@@ -296,13 +359,11 @@ static struct stall_answer judge_by_names_too(struct stall *stall,
 	return answer;
 }
 
-struct stall_answer stall_step(struct stall *stall, const struct stall_sample *sample,
-			       uint64_t window)
+static struct stall_answer judge(struct stall *stall, const struct stall_sample *sample,
+				 uint64_t window)
 {
 	struct stall_answer fine = {STALL_FINE, USEC_INFINITY, STALL_ASK_NOTHING}, answer = fine;
 
-	begin_anew(stall, sample);
-	note_queue(stall, sample);
 	/* with heads, too: it tells when the last accept was */
 	if (sample->counted)
 		answer = judge_count(stall, sample, window);
@@ -316,4 +377,16 @@ struct stall_answer stall_step(struct stall *stall, const struct stall_sample *s
 	if (sample->heads_known)
 		return judge_heads(stall, sample, window);
 	return judge_by_names_too(stall, sample, answer, window);
+}
+
+struct stall_answer stall_step(struct stall *stall, const struct stall_sample *sample,
+			       uint64_t window)
+{
+	struct stall_answer answer;
+
+	begin_anew(stall, sample);
+	note_queue(stall, sample);
+	answer = judge(stall, sample, window);
+	stall->looked = sample->now;
+	return answer;
 }

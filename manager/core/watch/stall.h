@@ -8,7 +8,8 @@
  *   served in order, so as long as the same one is the first, nobody has accepted from it. A slot
  *   hangs when this is so of one socket, and no other was seen to accept since, or nobody waits
  *   there: one that serves its sockets by turns, each too seldom, is only slow. Exact, whatever
- *   comes meanwhile; where it is known, the other two are not needed.
+ *   comes meanwhile; where it is known, the other two are not needed. At an AF_UNIX socket a first
+ *   one that gives up has no name any more; there the whole queue is told, see line.h.
  * - By the count. What a slot has accepted so far is what it was given less what waits now. If that
  *   is what it was before, nobody has accepted anything in between, however little is seen.
  * - By name. One socket of several may be stuck while the others serve, or nothing is counted. If
@@ -27,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/watch/line.h"
 #include "util/macro.h"
 
 /* A look may be later than it was due by this much: it is no more than a busy machine. */
@@ -41,6 +43,7 @@ struct stall_queue {
 	uint64_t socket; /* by cookie */
 	uint64_t head;	 /* names who is the first; 0 = not known, as that changes just now */
 	uint32_t queued;
+	const struct line *line; /* all who wait: `head` is not looked at. NULL: not told */
 };
 
 /* Connections that wait, by cookie. */
@@ -88,12 +91,15 @@ struct stall_evidence {
 	uint64_t waited;      /* for so long nobody has accepted although somebody waited */
 	uint64_t last_accept; /* so long ago was the last one seen; 0 = none was seen */
 	bool one_socket;      /* the others of the slot serve */
+	/* that is not more may be for want of a proof: nobody was seen to accept for long */
+	bool unproven;
 };
 
 /* At `since` it was already the first in the queue of this socket, and the slot had accepted at
  * most so many. */
 struct stall_head {
 	uint64_t socket, head, since, accepted;
+	struct line line;
 };
 
 struct stall {
@@ -108,7 +114,10 @@ struct stall {
 	/* by the head */
 	struct stall_head *heads;
 	size_t n_heads;
-	uint64_t head_gone; /* when one was seen to be accepted */
+	uint64_t head_gone; /* when one was seen to be accepted, */
+	uint64_t head_lost; /* or may have been */
+	uint64_t looked;    /* when it was looked last */
+	uint64_t brief;	    /* when a client was seen that gives up at once; 0 = none was */
 
 	/* by name */
 	uint64_t watched; /* cookie of the socket; 0 = none */

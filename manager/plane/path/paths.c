@@ -309,10 +309,13 @@ unsigned paths_waiting(const struct paths *paths, unsigned slot,
 		const struct hs_path *entry = entry_of(paths, slot, i);
 		struct path_queue queue = {.cookie = cookie_of(entry)};
 
-		if (queue.cookie && !is_aside(entry) &&
-		    !unixdiag_waiting(entry->inode, queue.cookie, &queue.queued, &queue.head) &&
-		    queue.queued)
+		if (!queue.cookie || is_aside(entry) ||
+		    unixdiag_waiting(entry->inode, queue.cookie, &queue.waiting) < 0)
+			continue;
+		if (queue.waiting.queued)
 			ret_queues[n++] = queue;
+		else
+			line_done(&queue.waiting.line);
 	}
 	return n;
 }

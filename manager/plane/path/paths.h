@@ -20,8 +20,8 @@ struct paths {
 };
 
 struct path_queue {
-	uint64_t cookie, head;
-	uint32_t queued;
+	uint64_t cookie;
+	struct unix_waiting waiting;
 };
 
 #define PATHS_NONE ((struct paths) {.fd = -1})
@@ -59,7 +59,7 @@ const char *paths_missing(const struct paths *paths, unsigned slot, unsigned oth
  * all could be asked, so it is not known whether there are more. */
 int paths_queued(const struct paths *paths, unsigned slot, uint32_t *ret_queued);
 /* The same by socket, of those on which somebody waits and that get connections: see
- * unixdiag_waiting(). Returns how many. */
+ * unixdiag_waiting(). Returns how many; the caller ends their lines. */
 unsigned paths_waiting(const struct paths *paths, unsigned slot,
 		       struct path_queue ret_queues[HS_PATHS_MAX]);
 /*

@@ -223,26 +223,36 @@ int unixdiag_get(uint32_t inode, uint64_t cookie, struct unix_listener *ret_list
 struct waiting {
 	uint32_t inode;
 	uint64_t cookie;
-	uint32_t queued;
-	uint64_t head;
-	bool found;
+	struct unix_waiting answer;
+	bool found, no_memory;
 };
 
-/*
- * The clients' sockets, in the order of the queue. That of one who has gone has no number; it waits
- * for accept(2) all the same. So the first is told by the first one that is there, and by how many
- * are in front of it: as nobody comes in there, both are the same until somebody accepts, or that
- * one goes.
- */
-static uint64_t read_head(const struct nlattr *attr)
+/* The clients' sockets, in the order of the queue. That of one who has gone has no number; it waits
+ * for accept(2) all the same. */
+static void read_names(const struct nlattr *attr, struct waiting *waiting)
 {
-	const uint32_t *inodes = mnl_attr_get_payload(attr);
-	size_t n = mnl_attr_get_payload_len(attr) / sizeof(*inodes);
+	struct line *line = &waiting->answer.line;
+	size_t size = mnl_attr_get_payload_len(attr);
+	uint32_t *names = malloc(size + sizeof(*names));
 
-	for (size_t i = 0; i < n; i++)
-		if (inodes[i])
-			return (uint64_t)(i + 1) << 32 | inodes[i];
-	return 0;
+	waiting->no_memory = !names;
+	if (!names)
+		return;
+	memcpy(names, mnl_attr_get_payload(attr), size);
+	free(line->names);
+	line->names = names;
+	line->n = size / sizeof(*names);
+}
+
+static void read_lengths(const struct nlattr *attr, struct unix_waiting *answer)
+{
+	struct unix_diag_rqlen lengths = {0};
+
+	memcpy(&lengths, mnl_attr_get_payload(attr),
+	       MIN(sizeof(lengths), (size_t)mnl_attr_get_payload_len(attr)));
+	answer->queued = lengths.udiag_rqueue;
+	/* of one that listens it is the backlog, which one more may go beyond */
+	answer->line.full = lengths.udiag_rqueue > lengths.udiag_wqueue;
 }
 
 static int on_waiting(const struct nlmsghdr *header, void *userdata)
@@ -258,14 +268,14 @@ static int on_waiting(const struct nlmsghdr *header, void *userdata)
 	mnl_attr_for_each(attr, header, sizeof(*msg))
 	{
 		if (mnl_attr_get_type(attr) == UNIX_DIAG_ICONS)
-			waiting->head = read_head(attr);
+			read_names(attr, waiting);
 		else if (mnl_attr_get_type(attr) == UNIX_DIAG_RQLEN)
-			waiting->queued = read_queue(attr);
+			read_lengths(attr, &waiting->answer);
 	}
 	return MNL_CB_OK;
 }
 
-int unixdiag_waiting(uint32_t inode, uint64_t cookie, uint32_t *ret_queued, uint64_t *ret_head)
+int unixdiag_waiting(uint32_t inode, uint64_t cookie, struct unix_waiting *ret_waiting)
 {
 	struct waiting waiting = {.inode = inode, .cookie = cookie};
 	struct query query = {
@@ -283,12 +293,15 @@ int unixdiag_waiting(uint32_t inode, uint64_t cookie, uint32_t *ret_queued, uint
 		query.inode = 0;
 		r = ask(&query);
 	}
-	if (r < 0)
+	if (r >= 0 && waiting.no_memory)
+		r = -ENOMEM;
+	if (r >= 0 && !waiting.found)
+		r = -ENOENT;
+	if (r < 0) {
+		line_done(&waiting.answer.line);
 		return r == -ESTALE ? -ENOENT : r;
-	if (!waiting.found)
-		return -ENOENT;
-	*ret_queued = waiting.queued;
-	*ret_head = waiting.head;
+	}
+	*ret_waiting = waiting.answer;
 	return 0;
 }
 

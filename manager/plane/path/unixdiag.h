@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/watch/line.h"
 #include "hs_abi.h"
 
 /* The file that a socket is bound to, as the kernel tells it. */
@@ -34,9 +35,14 @@ int unixdiag_listening(struct unix_listener **ret_listeners, size_t *ret_n);
  */
 int unixdiag_get(uint32_t inode, uint64_t cookie, struct unix_listener *ret_listener);
 
-/* Who waits on one that listens: how many, and a number for who is the first; 0 = not known. As
- * long as it is the same, nobody has accepted. -ENOENT as above. */
-int unixdiag_waiting(uint32_t inode, uint64_t cookie, uint32_t *ret_queued, uint64_t *ret_head);
+/* Who waits on one that listens. */
+struct unix_waiting {
+	uint32_t queued;
+	struct line line;
+};
+
+/* The caller ends the line. -ENOENT as above. */
+int unixdiag_waiting(uint32_t inode, uint64_t cookie, struct unix_waiting *ret_waiting);
 
 /* Whether this is the file (O_PATH) that a socket is bound to. On file systems that tell another
  * device of a file than their own (btrfs, overlayfs) the inode number decides. */

@@ -304,7 +304,8 @@ static uint64_t ask_age(struct hang *hang, unsigned slot, const struct sum *sum)
 static bool has_served(const struct hang *hang, const struct slot_watch *watch,
 		       enum stall_verdict verdict)
 {
-	return verdict == STALL_FINE || watch->evidence.waited < hang->service->config.stall_usec;
+	return verdict == STALL_FINE || (!watch->evidence.unproven &&
+					 watch->evidence.waited < hang->service->config.stall_usec);
 }
 
 static void on_served(struct hang *hang, unsigned slot)
@@ -372,44 +373,51 @@ static struct stall_answer look_at_listed(struct hang *hang, unsigned slot)
 	return answer;
 }
 
-/* -> how many more there are in `queues`, or would be. */
-static size_t add_path_queues(const struct hang *hang, unsigned slot, struct stall_queue *queues,
-			      struct stall_sample *sample)
+static void add_own(struct stall_sample *sample, const struct hs_queue *first, size_t n,
+		    struct stall_queue *queues)
 {
-	struct path_queue found[HS_PATHS_MAX];
-	unsigned n = paths_waiting(plane_paths(hang->service->plane), slot, found);
-
-	for (unsigned i = 0; i < n; i++) {
-		sample->queued += found[i].queued;
+	for (size_t i = 0; i < n; i++) {
+		sample->queued += first[i].queued;
 		if (queues)
-			queues[i] = (struct stall_queue) {found[i].cookie, found[i].head,
-							  found[i].queued};
+			queues[i] = (struct stall_queue) {first[i].cookie, first[i].head,
+							  first[i].queued, NULL};
 	}
-	return n;
+}
+
+static void add_paths(struct stall_sample *sample, const struct path_queue *found, size_t n,
+		      struct stall_queue *queues)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct unix_waiting *waiting = &found[i].waiting;
+
+		sample->queued += waiting->queued;
+		if (queues)
+			queues[i] = (struct stall_queue) {found[i].cookie, 0, waiting->queued,
+							  &waiting->line};
+	}
 }
 
 /* By what the kernel tells of our own. */
 static struct stall_answer look_at_own(struct hang *hang, unsigned slot)
 {
 	struct stall_sample *sample = &hang->slots[slot].sample;
-	const struct hs_queue *first;
+	const struct hs_queue *first = NULL;
+	struct path_queue found[HS_PATHS_MAX];
 	size_t n = look_is_own(hang->watch->look) ? own_queues(hang, slot, &first) : 0;
-	_cleanup_(freep) struct stall_queue *queues = calloc(n + HS_PATHS_MAX, sizeof(*queues));
+	size_t n_paths = paths_waiting(plane_paths(hang->service->plane), slot, found);
+	_cleanup_(freep) struct stall_queue *queues = calloc(n + n_paths + 1, sizeof(*queues));
 	struct stall_answer answer;
 
-	for (size_t i = 0; i < n; i++) {
-		sample->queued += first[i].queued;
-		if (queues)
-			queues[i] = (struct stall_queue) {first[i].cookie, first[i].head,
-							  first[i].queued};
-	}
-	n += add_path_queues(hang, slot, queues ? queues + n : NULL, sample);
+	add_own(sample, first, n, queues);
+	add_paths(sample, found, n_paths, queues ? queues + n : NULL);
 	count_again(hang, slot);
 	sample->heads_known = queues;
 	sample->queues = queues;
-	sample->n_queues = queues ? n : 0;
+	sample->n_queues = queues ? n + n_paths : 0;
 	answer = stall_step(&hang->slots[slot].stall, sample, hang->service->config.stall_usec);
 	sample->queues = NULL;
+	for (size_t i = 0; i < n_paths; i++)
+		line_done(&found[i].waiting.line);
 	return answer;
 }
 
