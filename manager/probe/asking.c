@@ -9,6 +9,9 @@
 #include "util/clock.h"
 #include "util/fdpass.h"
 
+/* Who comes so late to the end of a timeout has been held up. */
+#define LATE_USEC (100 * USEC_PER_MSEC)
+
 /* ---- the end ---- */
 
 static struct ask *ask_free(struct ask *ask)
@@ -27,19 +30,29 @@ static struct ask *ask_free(struct ask *ask)
 
 DEFINE_CLEANUP(struct ask, ask_free)
 
+/* Where we have not run, an answer may lie there unread: then nothing is known of who was asked.
+ * `due`: when the time was over. */
+static void end_without_answer(struct ask *ask, uint64_t due)
+{
+	char span[SPAN_TEXT_MAX];
+
+	if (now_usec() > due + LATE_USEC)
+		ask_end(ask, PROBE_VOID, "hs-probe was held up");
+	else
+		ask_end(ask, PROBE_BAD, "no answer in %s",
+			span_format(ask->limit_usec, span, sizeof(span)));
+}
+
 /* The connection is closed before hsd hears of it: then nothing of it is under way any more. */
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct ask *ask = userdata;
 	struct asking *asking = ask->asking;
 	struct errand_end end;
-	char span[SPAN_TEXT_MAX];
 
 	(void)source;
-	(void)usec;
 	if (!ask->ended)
-		ask_end(ask, PROBE_BAD, "no answer in %s",
-			span_format(ask->limit_usec, span, sizeof(span)));
+		end_without_answer(ask, usec);
 	end = ask->end;
 	ask_free(ask);
 	if (send(asking->fd, &end, sizeof(end), MSG_NOSIGNAL) < 0)

@@ -23,7 +23,9 @@ set_up() {
 health_of() { status app ".slots[$1].health"; }
 reason_of() { status app ".slots[$1].health_reason"; }
 has_health() { [[ $(health_of "$1") == "$2" ]]; }
-prober_unit() { inside systemctl list-units --plain --no-legend 'hotstandby-probe-*' | awk '{ print $1 }'; }
+probers() { inside systemctl list-units --plain --no-legend 'hotstandby-probe-*' | awk '{ print $1 }'; }
+prober_unit() { probers | grep -v -- -evil-; }
+evils_unit() { probers | grep -- -evil-; }
 is_another() { [[ $(prober_unit) == hotstandby-probe-* && $(prober_unit) != "$1" ]]; }
 unhealthy_events() { inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=app HS_EVENT=health | grep -c unhealthy || true; }
 says_void() { [[ $(inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=app -p warning) == *'cannot be probed: hs-probe'* ]]; }
@@ -75,6 +77,45 @@ says_void() { [[ $(inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=
 	is_active app 0
 	# no connection of it is left, and none has gone to the other slot
 	[[ $(unit_state "$unit") != active ]]
+	bystander_is_well
+}
+
+@test "it does not run for a while: that says nothing of anybody" {
+	local unit _
+	unit=$(prober_unit)
+	for _ in 1 2; do
+		inside systemctl kill -s STOP "$unit"
+		inside sleep 1.3
+		inside systemctl kill -s CONT "$unit"
+		inside sleep 0.5
+	done
+	[[ $(prober_unit) == "$unit" && $(unhealthy_events) == 0 ]]
+	has_health 0 healthy
+	has_health 1 healthy
+	bystander_is_well
+}
+
+@test "a server holds it up by TLS: the others are asked as before" {
+	local unit
+	own_service evil 9803
+	up evil
+	printf '[Health]\nInterval=200ms\nTimeout=10s\nProbe=https:/\n' | write /etc/hotstandby/evil.conf.d/health.conf
+	inside systemctl reload hsd
+	wait_for 10 evils_unit
+	unit=$(prober_unit)
+	# as if a read of what the server sends had no end
+	inside systemctl kill -s STOP "$(evils_unit)"
+	inside systemctl kill -s STOP app@1
+	wait_for 5 has_health 1 unhealthy
+	inside systemctl kill -s CONT app@1
+	wait_for 5 has_health 1 healthy
+	has_health 0 healthy
+	[[ $(prober_unit) == "$unit" ]]
+	# and it goes with its service's probes
+	inside rm /etc/hotstandby/evil.conf.d/health.conf
+	inside systemctl reload hsd
+	wait_for 5 eval '! evils_unit'
+	down evil
 	bystander_is_well
 }
 

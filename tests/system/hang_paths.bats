@@ -41,6 +41,25 @@ settings() {
 	[[ $(<"$BATS_TEST_TMPDIR/first") == slot=0* ]]
 	wait_for 10 is_ready hstop
 	has_said hstop restart 'restarting slot 0, which hung: done'
+	# likewise where clients give up, and so nobody stays the first: one each 100 ms, which has half a second
+	settings hstop FailoverHold=0
+	prefer hstop 0
+	inside systemctl kill -s STOP --kill-whom=all hstop@0
+	inside timeout 15 python3 -c 'import collections, socket, time
+clients = collections.deque()
+while True:
+    clients.append(socket.socket(socket.AF_UNIX))
+    clients[-1].connect("/run/hstop/hstop.sock")
+    if len(clients) > 5:
+        clients.popleft().close()
+    time.sleep(0.1)' 3>&- &
+	begun=${EPOCHREALTIME/[.,]/}
+	wait_for 5 is_active hstop 1
+	say "with clients that give up, after $(((${EPOCHREALTIME/[.,]/} - begun) / 1000)) ms"
+	inside pkill -f clients.popleft
+	wait $! || true
+	inside systemctl kill -s CONT --kill-whom=all hstop@0 || true
+	wait_for 10 is_ready hstop
 	down hstop
 }
 

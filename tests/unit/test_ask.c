@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What hs-probe says of a server that ends the connection, whoever sees it first. */
+/* What hs-probe says of a server that ends the connection, whoever sees it first, and of one that
+ * does not answer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,13 +8,19 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "probe/ask.h"
+#include "probe/asking.h"
+#include "util/fdpass.h"
 #include "util/macro.h"
 
 #define WAIT_USEC 5000000
@@ -111,12 +118,117 @@ static void test_http_finds_it_closed(void **state)
 	assert_bad(PROBE_HTTP, "the connection was closed without an answer");
 }
 
+/* ---- all of hs-probe, as hsd has it ---- */
+
+#define TIMEOUT_USEC (200 * USEC_PER_MSEC)
+
+struct program {
+	pid_t pid;
+	int fd; /* to it */
+};
+
+static struct program begin_program(void)
+{
+	struct program program;
+	int pair[2];
+
+	assert_true(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+	program = (struct program) {fork(), pair[0]};
+	assert_true(program.pid >= 0);
+	if (!program.pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(pair[0]);
+		/* as root it does nothing */
+		_exit(!geteuid() && setuid(65534) ? 2 : asking_run(pair[1]) < 0);
+	}
+	close(pair[1]);
+	return program;
+}
+
+static void end_program(struct program *program)
+{
+	close(program->fd);
+	assert_int_equal(waitpid(program->pid, NULL, 0), program->pid);
+}
+
+static void receive(const struct program *program, void *packet, size_t size)
+{
+	struct timeval patience = {.tv_sec = WAIT_USEC / 1000000};
+
+	setsockopt(program->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	assert_int_equal(recv(program->fd, packet, size, 0), (ssize_t)size);
+}
+
+static void wait_usec(uint64_t usec)
+{
+	poll(NULL, 0, (int)(usec / USEC_PER_MSEC));
+}
+
+/* A server that is asked and says nothing. */
+static int be_asked(void)
+{
+	int fd = accept4(rig.listener, NULL, NULL, SOCK_CLOEXEC);
+	char request[4096];
+
+	assert_true(fd >= 0);
+	assert_true(recv(fd, request, sizeof(request), 0) > 0);
+	return fd;
+}
+
+/* `stopped_usec`: for so long it does not run meanwhile. */
+static struct errand_end ask_silent_server(uint64_t stopped_usec)
+{
+	struct program program = begin_program();
+	struct errand errand = rig.ask.errand;
+	struct errand_hello hello;
+	struct errand_end end;
+	int status, server;
+
+	errand.kind = PROBE_HTTP;
+	errand.timeout_usec = errand.connect_usec = TIMEOUT_USEC;
+	receive(&program, &hello, sizeof(hello));
+	assert_true(fdpass_send(program.fd, &errand, sizeof(errand), &rig.ask.fd, 1, 0) >= 0);
+	server = be_asked();
+	if (stopped_usec) {
+		kill(program.pid, SIGSTOP);
+		assert_int_equal(waitpid(program.pid, &status, WUNTRACED), program.pid);
+		wait_usec(stopped_usec);
+		kill(program.pid, SIGCONT);
+	}
+	receive(&program, &end, sizeof(end));
+	close(server);
+	end_program(&program);
+	return end;
+}
+
+static void test_no_answer_is_bad_for_who_has_looked(void **state)
+{
+	struct errand_end end = ask_silent_server(0);
+
+	(void)state;
+	assert_int_equal(end.verdict, PROBE_BAD);
+	assert_string_equal(end.words, "no answer in 200ms");
+}
+
+static void test_who_was_held_up_knows_nothing(void **state)
+{
+	struct errand_end end = ask_silent_server(3 * TIMEOUT_USEC);
+
+	(void)state;
+	assert_int_equal(end.verdict, PROBE_VOID);
+	assert_string_equal(end.words, "hs-probe was held up");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_http_finds_it_reset, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_https_finds_it_reset, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_http_finds_it_closed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_answer_is_bad_for_who_has_looked, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_who_was_held_up_knows_nothing, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -600,9 +600,13 @@ void health_reload(struct health_watch *watch)
 		return;
 	for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
 		follow_host(&watch->slots[i]);
-	if (memcmp(&watch->used, settings(watch), sizeof(watch->used)))
+	if (memcmp(&watch->used, settings(watch), sizeof(watch->used))) {
 		for (unsigned i = 0; i < HS_SLOTS_MAX; i++)
 			take_back(&watch->slots[i]);
+		/* it may be of no use any more */
+		if (watch->begun)
+			prober_end(watch->service->host->prober, watch->service->plane);
+	}
 	watch->used = *settings(watch);
 	health_poke(watch);
 }

@@ -26,7 +26,7 @@ struct prober *prober_free(struct prober *prober)
 	if (!prober)
 		return NULL;
 	plugin_groups_free(prober, NULL);
-	asker_free(prober->asker);
+	net_groups_free(prober, NULL);
 	if (prober->led)
 		led_end(prober->led, &prober->owner);
 	led_free(prober->led);
@@ -37,6 +37,7 @@ struct prober *prober_free(struct prober *prober)
 void prober_end(struct prober *prober, const struct plane *plane)
 {
 	plugin_groups_free(prober, plane);
+	net_groups_free(prober, plane);
 }
 
 int prober_start(struct prober *prober, const struct probe_target *target, probe_fn on_end,

@@ -13,6 +13,16 @@
 #include "plane/preview/reach.h"
 #include "util/macro.h"
 
+/* A process of hs-probe, and what it has to do. */
+struct net_group {
+	struct net_group *next;
+	struct prober *prober;
+	const struct plane *plane; /* whose probes by https they are; NULL: all others, of all */
+	struct asker *asker;	   /* NULL: see `retry` */
+	struct retry retry;
+	struct probe_run *runs;
+};
+
 static int open_socket(struct probe_run *run, const struct listener *listener)
 {
 	struct preview_wish wish = {.owner = &run->prober->owner, .slot = run->target.slot};
@@ -106,24 +116,33 @@ static int begin_connection(struct probe_run *run)
 	return r;
 }
 
-static void leave_list(struct probe_run *run)
+static void leave_group(struct probe_run *run)
 {
-	if (!run->in_list)
+	if (!run->group)
 		return;
 	if (run->next)
 		run->next->previous = run->previous;
 	if (run->previous)
 		run->previous->next = run->next;
 	else
-		run->prober->net_runs = run->next;
-	run->in_list = false;
+		run->group->runs = run->next;
+	run->group = NULL;
+}
+
+static void join_group(struct probe_run *run, struct net_group *group)
+{
+	run->next = group->runs;
+	if (run->next)
+		run->next->previous = run;
+	group->runs = run;
+	run->group = group;
 }
 
 static void take_back(struct probe_run *run)
 {
 	struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
-	leave_list(run);
+	leave_group(run);
 	/* ends it, whoever else has a descriptor of it; at a path by the latter */
 	if (run->fd >= 0 && !run->answered && connect(run->fd, &nowhere, sizeof(nowhere)) < 0)
 		shutdown(run->fd, SHUT_RDWR);
@@ -173,7 +192,7 @@ static void send_run(struct probe_run *run)
 		return;
 	run->id = ++run->prober->last_id;
 	fill(&errand, run);
-	r = asker_send(run->prober->asker, &errand, sizeof(errand), run->fd);
+	r = asker_send(run->group->asker, &errand, sizeof(errand), run->fd);
 	if (r < 0)
 		probe_end(run, PROBE_VOID, "hs-probe takes nothing: %s", strerror(-r));
 	else
@@ -182,26 +201,26 @@ static void send_run(struct probe_run *run)
 
 static void on_ready(void *userdata)
 {
-	struct prober *prober = userdata;
+	struct net_group *group = userdata;
 
-	for (struct probe_run *run = prober->net_runs; run; run = run->next)
+	for (struct probe_run *run = group->runs; run; run = run->next)
 		if (!run->id && !run->ended)
 			send_run(run);
 }
 
 static void on_packet(const void *packet, size_t size, void *userdata)
 {
-	struct prober *prober = userdata;
-	struct probe_run *run = prober->net_runs;
+	struct net_group *group = userdata;
+	struct probe_run *run = group->runs;
 	struct errand_end end;
 	struct problem words;
 
 	memcpy(&end, packet, MIN(size, sizeof(end)));
 	if (!errand_check_end(&end, size)) {
-		asker_give_up(prober->asker, "it sent what is no answer");
+		asker_give_up(group->asker, "it sent what is no answer");
 		return;
 	}
-	retry_reset(&prober->retry);
+	retry_reset(&group->retry);
 	while (run && run->id != end.id)
 		run = run->next;
 	/* it may have been taken back meanwhile */
@@ -214,51 +233,104 @@ static void on_packet(const void *packet, size_t size, void *userdata)
 
 static void on_gone(const char *why, void *userdata)
 {
-	struct prober *prober = userdata;
+	struct net_group *group = userdata;
 
-	retry_later(&prober->retry, why);
-	prober->asker = asker_free(prober->asker);
-	for (struct probe_run *run = prober->net_runs; run; run = run->next)
-		probe_end(run, PROBE_VOID, "hs-probe: %s", prober->retry.why.text);
+	retry_later(&group->retry, why);
+	group->asker = asker_free(group->asker);
+	for (struct probe_run *run = group->runs; run; run = run->next)
+		probe_end(run, PROBE_VOID, "hs-probe: %s", group->retry.why.text);
 }
 
 static const struct asker_calls calls = {on_ready, on_packet, on_gone};
 
-static void need_asker(struct prober *prober)
+static void need_asker(struct net_group *group)
 {
-	const struct confined_order order = {.prefix = CONFINED_PROBE_PREFIX,
-					     .description = CONFINED_PROBES,
-					     .program = "hs-probe",
-					     .user = ""};
+	const struct confined_order order = {
+		.prefix = CONFINED_PROBE_PREFIX,
+		.description = CONFINED_PROBES,
+		.program = "hs-probe",
+		.service = group->plane ? plane_service(group->plane) : NULL,
+		.user = "",
+	};
 	int r;
 
-	if (prober->asker || !retry_is_due(&prober->retry))
+	if (group->asker || !retry_is_due(&group->retry))
 		return;
-	r = asker_new(prober->event, prober->bus, &order, &calls, prober, &prober->asker);
+	r = asker_new(group->prober->event, group->prober->bus, &order, &calls, group,
+		      &group->asker);
 	if (r < 0)
-		retry_later(&prober->retry, strerror(-r));
+		retry_later(&group->retry, strerror(-r));
 }
+
+/* ---- groups ---- */
+
+static void group_free(struct net_group *group)
+{
+	struct probe_run *run;
+
+	while ((run = group->runs)) {
+		leave_group(run);
+		probe_end(run, PROBE_VOID, "it is not asked any more");
+	}
+	asker_free(group->asker);
+	free(group);
+}
+
+void net_groups_free(struct prober *prober, const struct plane *plane)
+{
+	struct net_group **link = &prober->net_groups, *group;
+
+	while ((group = *link)) {
+		if (plane && group->plane != plane) {
+			link = &group->next;
+			continue;
+		}
+		*link = group->next;
+		group_free(group);
+	}
+}
+
+/* That of the probe, made if it is new. NULL: no memory. */
+static struct net_group *get_group(const struct probe_run *run)
+{
+	const struct plane *plane =
+		run->target.spec->kind == PROBE_HTTPS ? run->target.plane : NULL;
+	struct net_group *group = run->prober->net_groups;
+
+	while (group && group->plane != plane)
+		group = group->next;
+	if (group)
+		return group;
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return NULL;
+	*group = (struct net_group) {
+		.next = run->prober->net_groups, .prober = run->prober, .plane = plane};
+	return run->prober->net_groups = group;
+}
+
+/* ---- runs ---- */
 
 static void on_late(struct probe_run *run)
 {
 	probe_end(run, PROBE_VOID, "hs-probe does not answer");
-	if (run->prober->asker)
-		asker_give_up(run->prober->asker, "it did not answer in time");
+	if (run->group && run->group->asker)
+		asker_give_up(run->group->asker, "it did not answer in time");
 }
 
 static void start(struct probe_run *run)
 {
-	struct prober *prober = run->prober;
+	struct net_group *group = get_group(run);
 
-	need_asker(prober);
-	run->next = prober->net_runs;
-	if (run->next)
-		run->next->previous = run;
-	prober->net_runs = run;
-	run->in_list = true;
-	if (!prober->asker)
-		probe_end(run, PROBE_VOID, "hs-probe: %s", prober->retry.why.text);
-	else if (asker_is_ready(prober->asker))
+	if (!group) {
+		probe_end(run, PROBE_VOID, "hs-probe: out of memory");
+		return;
+	}
+	need_asker(group);
+	join_group(run, group);
+	if (!group->asker)
+		probe_end(run, PROBE_VOID, "hs-probe: %s", group->retry.why.text);
+	else if (asker_is_ready(group->asker))
 		send_run(run);
 }
 

@@ -21,10 +21,8 @@ struct prober {
 	sd_bus *bus;
 	struct hs_preview_owner_id owner; /* this process */
 	struct led *led;		  /* of fronts; NULL: not needed yet */
-	struct asker *asker;		  /* for TCP and HTTP. NULL: not needed yet, or `retry` */
-	struct retry retry;
-	struct probe_run *net_runs;
 	uint64_t last_id;
+	struct net_group *net_groups;
 	struct plugin_group *groups;
 };
 
@@ -52,7 +50,7 @@ struct probe_run {
 	uint64_t id; /* of what was sent to an asker; 0 = nothing yet */
 
 	/* of the connection, if it is one */
-	bool in_list;
+	struct net_group *group; /* NULL: it is in none */
 	struct probe_run *next, *previous;
 	int fd; /* whoever else has it: with it we can end the connection. -1: none */
 	bool answered;
