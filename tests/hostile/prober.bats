@@ -13,7 +13,7 @@ setup_file() {
 }
 
 set_up() {
-	printf '[Service]\nFailoverHold=0\n[Health]\nInterval=200ms\nTimeout=500ms\nProbe=http:/\nProbe=tcp\n' |
+	printf '[Service]\nFailoverHold=0\nStall=0\n[Health]\nInterval=200ms\nTimeout=500ms\nProbe=http:/\nProbe=tcp\n' |
 		write /etc/hotstandby/app.conf
 	inside systemctl reload hsd
 	wait_for 10 has_health 0 healthy
