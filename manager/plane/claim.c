@@ -16,29 +16,12 @@ struct name_search {
 	char service[SERVICE_NAME_MAX];
 };
 
-/* 0 when it cannot be told. */
-static uint32_t id_in(const char *pin)
-{
-	_cleanup_(close_fdp) int fd = -1;
-	struct bpf_map_info info = {0};
-	uint32_t size = sizeof(info), zero = 0;
-	_cleanup_(freep) struct hs_control *control = NULL;
-
-	if (pin_open(pin_path(HS_PIN_ROOT "/%s/control", pin).text, &fd) < 0 ||
-	    bpf_obj_get_info_by_fd(fd, &info, &size) || info.value_size < sizeof(*control))
-		return 0;
-	control = calloc(1, info.value_size);
-	if (!control || bpf_map_lookup_elem(fd, &zero, control))
-		return 0;
-	/* also one that is still to be taken over */
-	return handover_is_readable(control->abi) ? control->service_id : 0;
-}
-
 static int compare_id(const char *pin, void *userdata)
 {
 	struct name_search *search = userdata;
 
-	return !name_from_pin(pin, search->service) && id_in(pin) == search->service_id;
+	return !name_from_pin(pin, search->service) &&
+	       handover_service_id(pin) == search->service_id;
 }
 
 int claim_find_service(uint32_t service_id, char ret_service[SERVICE_NAME_MAX])
@@ -121,7 +104,7 @@ static int look_in_map(const char *pin, void *userdata)
 		return 0;
 	for (uint32_t i = 0; i < HS_SOCKETS_MAX; i++)
 		if (!bpf_map_lookup_elem(fd, &i, &cookie) && has(search, cookie)) {
-			search->id = id_in(pin);
+			search->id = handover_service_id(pin);
 			break;
 		}
 	return search->id == search->own_id;

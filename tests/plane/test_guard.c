@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "plane/bpf/guard.h"
+#include "plane/parts/plane_listeners.h"
 
 #define PORT 8080
 
@@ -146,6 +147,59 @@ static void a_port_is_free_when_its_service_ends(void **state)
 	assert_int_equal(server_take(a, SO_ATTACH_REUSEPORT_CBPF), 0);
 }
 
+static struct plane *other_service(struct rig *rig, struct server *server, const struct address *at)
+{
+	struct adopt_scope scope = {.cgroup = server->cgroup, .slot = server->slot};
+	struct problem problem = {0};
+	struct adoption *adoption;
+	struct plane *plane;
+
+	assert_int_equal(server_listen(server, at, 0), 0);
+	if (plane_create("mail", rig->accounting, &plane, &problem) < 0 ||
+	    adoption_begin(plane, &scope, &adoption, &problem) < 0)
+		rig_fail(__FILE__, __LINE__, "%s", problem.text);
+	assert_int_equal(adoption_commit(plane, server->slot, adoption), 0);
+	adoption_free(adoption);
+	return plane;
+}
+
+/* Two services have one port, each at an address of its own. */
+static void one_that_goes_leaves_the_other_its_guard(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_local(PORT), other = rig_local(PORT);
+	struct server *a = start_adopted(rig, 0, &at), *b = server_start(rig, 0);
+	struct plane *mail;
+
+	other.ip[3] = 2;
+	mail = other_service(rig, b, &other);
+	assert_refused(a);
+	assert_refused(b);
+	assert_int_equal(plane_destroy(mail), 0);
+	plane_free(mail);
+	assert_refused(a);
+	/* and the first one leaves nothing that was the second one's */
+	assert_int_equal(plane_destroy(rig->plane), 0);
+	assert_int_equal(server_take(a, SO_ATTACH_REUSEPORT_CBPF), 0);
+}
+
+/* As it does when Ports= does not name it any more; not while it is still there. */
+static void a_port_is_free_when_its_service_leaves_it(void **state)
+{
+	struct rig *rig = *state;
+	struct address at = rig_any(PORT), other = rig_any(PORT + 1);
+	struct config config = {.n_ports = 1, .ports = {{.port = PORT + 1, .tcp = true}}};
+	struct server *a = server_start(rig, 0);
+
+	assert_int_equal(server_listen(a, &at, 0), 0);
+	assert_int_equal(server_listen(a, &other, 0), 1);
+	assert_int_equal(rig_adopt(rig, a), 2);
+	guard_forget_address(plane_id(rig->plane), &at);
+	assert_refused(a);
+	plane_forget_outside(rig->plane, &config);
+	assert_int_equal(server_take(a, SO_ATTACH_REUSEPORT_CBPF), 0);
+}
+
 /* Whoever opens them next, though the build says that they are there. */
 static void a_set_that_lacks_a_pin_is_made_anew(void **state)
 {
@@ -173,6 +227,8 @@ int main(void)
 		CASE(so_are_other_namespaces),
 		CASE(datagrams_are_guarded_too),
 		CASE(a_port_is_free_when_its_service_ends),
+		CASE(one_that_goes_leaves_the_other_its_guard),
+		CASE(a_port_is_free_when_its_service_leaves_it),
 		CASE(a_set_that_lacks_a_pin_is_made_anew),
 	};
 

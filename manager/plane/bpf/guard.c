@@ -5,11 +5,13 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "guard.skel.h"
 #include "hs_abi.h"
+#include "plane/bpf/handover.h"
 #include "plane/bpf/load.h"
 #include "plane/bpf/pins.h"
 #include "plane/bpf/pinset.h"
@@ -136,24 +138,105 @@ int guard_port(const struct guard *guard, const struct address *address, int soc
 	return bpf_map_update_elem(guard->guarded_fd, &key, &service_id, BPF_ANY) ? -errno : 0;
 }
 
-void guard_forget(uint32_t service_id)
+/* Who else has listeners where a key stands. */
+struct heirs {
+	const struct hs_guarded *key;
+	bool is_here;	  /* in our own network namespace */
+	uint32_t leaving; /* who has none any more, whatever is pinned; 0 = nobody */
+	uint32_t heir;
+};
+
+/* Namespaces have one name in pins and another one in keys: those that are not ours are taken for
+ * the same. A port that is guarded for too long does less harm than one that is not. */
+static int has_key(const char *name, void *userdata)
+{
+	const struct heirs *heirs = userdata;
+	struct address address;
+
+	return !address_from_pin(name, &address) && address.port == heirs->key->port &&
+	       address.udp == heirs->key->udp && !address.netns == heirs->is_here;
+}
+
+static int look_in_service(const char *name, void *userdata)
+{
+	struct heirs *heirs = userdata;
+	uint32_t id;
+
+	if (name[0] == '%' ||
+	    pins_each_folder(pin_path(HS_PIN_ROOT "/%s", name).text, has_key, heirs) <= 0)
+		return 0;
+	id = handover_service_id(name);
+	if (id != heirs->leaving)
+		heirs->heir = id;
+	return heirs->heir != 0;
+}
+
+static uint64_t own_netns(void)
+{
+	_cleanup_(close_fdp) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+
+	if (fd >= 0)
+		(void)getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size);
+	return cookie;
+}
+
+/* In one step: there is no moment in which nobody guards what somebody has. */
+static void give_up(int fd, const struct hs_guarded *key, uint32_t leaving)
+{
+	struct heirs heirs = {
+		.key = key, .is_here = key->netns_cookie == own_netns(), .leaving = leaving};
+
+	(void)pins_each_folder(HS_PIN_ROOT, look_in_service, &heirs);
+	if (heirs.heir)
+		bpf_map_update_elem(fd, key, &heirs.heir, BPF_EXIST);
+	else
+		bpf_map_delete_elem(fd, key);
+}
+
+/* Which keys of a service go. */
+struct going {
+	uint32_t owner, leaving;
+	const struct address *address; /* NULL: all */
+};
+
+static bool is_going(int fd, const struct hs_guarded *key, const struct going *going)
+{
+	const struct address *address = going->address;
+	uint32_t owner;
+
+	return (!address || (key->port == address->port && key->udp == address->udp)) &&
+	       !bpf_map_lookup_elem(fd, key, &owner) && owner == going->owner;
+}
+
+static void forget(const struct going *going)
 {
 	struct hs_guarded key, next, *previous = NULL;
 	_cleanup_(close_fdp) int fd = -1;
-	bool ours = false;
-	uint32_t owner;
+	bool goes = false;
 
 	if (pin_open(PIN("guarded"), &fd))
 		return;
 	while (!bpf_map_get_next_key(fd, previous, &next)) {
-		if (ours)
-			bpf_map_delete_elem(fd, &key);
+		if (goes)
+			give_up(fd, &key, going->leaving);
 		key = next;
 		previous = &key;
-		ours = !bpf_map_lookup_elem(fd, &key, &owner) && owner == service_id;
+		goes = is_going(fd, &key, going);
 	}
-	if (ours)
-		bpf_map_delete_elem(fd, &key);
+	if (goes)
+		give_up(fd, &key, going->leaving);
+}
+
+void guard_forget(uint32_t service_id)
+{
+	forget(&(struct going) {.owner = service_id, .leaving = service_id});
+}
+
+void guard_forget_address(uint32_t service_id, const struct address *address)
+{
+	forget(&(struct going) {.owner = service_id, .address = address});
 }
 
 /* ---- cgroups ---- */

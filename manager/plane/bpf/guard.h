@@ -24,8 +24,12 @@ struct guard *guard_free(struct guard *guard);
 /* From now on, for sockets on the address in the network namespace of the socket. */
 int guard_port(const struct guard *guard, const struct address *address, int socket_fd,
 	       uint32_t service_id);
-/* The ports of a service are free again. Needs no guard to be open. */
+/* The ports of a service are free again, but for those that another service has, too: they are its
+ * from now on. Needs no guard to be open, as the next one does not. */
 void guard_forget(uint32_t service_id);
+/* The same of the port of one address, whose pins are gone; it stays where the service has another
+ * address with it. */
+void guard_forget_address(uint32_t service_id, const struct address *address);
 
 /* For the sockets that are made in this cgroup, as systemd names it, and below: for as long as it
  * is there. Again is no harm. */

@@ -52,6 +52,22 @@ bool handover_is_readable(uint32_t abi)
 	return abi == HS_ABI_VERSION || abi == HS_ABI_BEFORE;
 }
 
+uint32_t handover_service_id(const char *pin)
+{
+	_cleanup_(close_fdp) int fd = -1;
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info), zero = 0;
+	_cleanup_(freep) struct hs_control *control = NULL;
+
+	if (pin_open(pin_path(HS_PIN_ROOT "/%s/control", pin).text, &fd) < 0 ||
+	    bpf_obj_get_info_by_fd(fd, &info, &size) || info.value_size < sizeof(*control))
+		return 0;
+	control = calloc(1, info.value_size);
+	if (!control || bpf_map_lookup_elem(fd, &zero, control))
+		return 0;
+	return handover_is_readable(control->abi) ? control->service_id : 0;
+}
+
 bool handover_is_due(void)
 {
 	return !access(BEFORE, F_OK);

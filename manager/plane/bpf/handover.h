@@ -13,6 +13,10 @@
 /* Whether what is pinned in this version can be looked at: ours, and one that we take over. */
 bool handover_is_readable(uint32_t abi);
 
+/* Of the service whose folder has this name, also of one that is still to be taken over; 0 when it
+ * cannot be told. */
+uint32_t handover_service_id(const char *pin);
+
 /* Of the service whose pins are below `folder`; 0 when there are none, or half of them. */
 uint32_t handover_version(const char *folder);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "plane/bpf/accounting.h"
+#include "plane/bpf/guard.h"
 #include "plane/bpf/own.h"
 #include "plane/parts/plane_state.h"
 #include "plane/parts/plane_tables.h"
@@ -127,6 +128,7 @@ static bool is_elsewhere(const struct listener *listener, const struct address *
 static void drop(struct plane *plane, struct listener *listener)
 {
 	pins_remove(listener_path(plane, &listener->address).text);
+	guard_forget_address(plane->control->service_id, &listener->address);
 	listener_free(listener);
 }
 
