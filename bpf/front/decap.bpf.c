@@ -59,6 +59,14 @@ struct {
 	__type(value, __u32);
 } hs_decap_peers SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HS_DECAP_SERVICES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} hs_decap_only SEC(".maps");
+
 /* For user space alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -295,6 +303,14 @@ static __always_inline int is_peer(__u32 service, const __u8 ip[16], __u32 flag)
 	return !flags || *flags & flag;
 }
 
+/* By the device that the service names, or by any. */
+static __always_inline int comes_right(struct __sk_buff *skb, __u32 service)
+{
+	const __u32 *only = bpf_map_lookup_elem(&hs_decap_only, &service);
+
+	return !only || *only == skb->ifindex;
+}
+
 /* ---- whether it is known here ---- */
 
 /* While cookies are handed out, the answer to one looks like this. */
@@ -446,7 +462,8 @@ int hs_decap(struct __sk_buff *skb)
 	if (!may_be_packed(skb) || read_outer(skb, &outer) || read_inner(skb, &outer, &inner))
 		return GO_ON;
 	service = find_service(skb, &inner);
-	if (!service || !is_peer(*service, outer.source, HS_DECAP_FROM) ||
+	if (!service || !comes_right(skb, *service) ||
+	    !is_peer(*service, outer.source, HS_DECAP_FROM) ||
 	    !is_local(skb, outer.source, outer.dest, outer.ipv6))
 		return GO_ON;
 	counts = bpf_map_lookup_elem(&hs_decap_counts, service);

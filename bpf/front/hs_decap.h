@@ -37,6 +37,10 @@ struct hs_decap_counts {
 };
 _Static_assert(sizeof(struct hs_decap_counts) == 32, "layout of map decap/counts");
 
+/* Map "only" (hash, key: hs_control.service_id, value: __u32): the number of the one device by
+ * which packets for a service come. No entry: by any. Writer: user space. */
+#define HS_DECAP_NO_DEVICE 0xffffffffU /* it is not there */
+
 /*
  * Key of map "peers" (LPM trie), value: enum hs_decap_peer_flag: whom a service has to do with.
  * What none is found for, as long as its service has not said anything, may do both.

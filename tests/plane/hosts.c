@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "plane/front/decap.h"
 #include "plane/kernel/netns.h"
 #include "util/macro.h"
 
@@ -151,6 +150,7 @@ struct hosts hosts_begin(struct rig *rig, bool offload)
 /* ---- unpacking ---- */
 
 struct unpacking {
+	uint32_t service_id;
 	const struct address *addresses;
 	size_t n;
 	struct decap_terms terms;
@@ -164,9 +164,19 @@ static int unpack(void *userdata)
 
 	for (size_t i = 0; i < unpacking->n; i++)
 		all[i] = &unpacking->addresses[i];
-	if (decap_apply(HOSTS_SERVICE_ID, all, unpacking->n, &unpacking->terms, &problem) < 0)
+	if (decap_apply(unpacking->service_id, all, unpacking->n, &unpacking->terms, &problem) < 0)
 		rig_fail(__FILE__, __LINE__, "%s", problem.text);
 	return 0;
+}
+
+void hosts_unpack_by(const struct server *host, uint32_t service_id,
+		     const struct address *addresses, size_t n, const struct decap_terms *terms)
+{
+	struct netns netns;
+
+	rig_check(netns_of_process(host->pid, &netns) == 0);
+	netns_run(&netns, unpack, &(struct unpacking) {service_id, addresses, n, *terms});
+	close_fd(netns.fd);
 }
 
 void hosts_unpack(const struct server *host, const struct address *addresses, size_t n)
@@ -177,9 +187,6 @@ void hosts_unpack(const struct server *host, const struct address *addresses, si
 void hosts_unpack_of(const struct server *host, const struct address *addresses, size_t n,
 		     const struct hs_prefix *from, size_t n_from)
 {
-	struct netns netns;
-
-	rig_check(netns_of_process(host->pid, &netns) == 0);
-	netns_run(&netns, unpack, &(struct unpacking) {addresses, n, {"", from, n_from}});
-	close_fd(netns.fd);
+	hosts_unpack_by(host, HOSTS_SERVICE_ID, addresses, n,
+			&(struct decap_terms) {"", from, n_from});
 }

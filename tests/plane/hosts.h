@@ -7,6 +7,7 @@
 #pragma once
 
 #include "hs_abi.h"
+#include "plane/front/decap.h"
 #include "rig.h"
 #include "server.h"
 
@@ -39,6 +40,10 @@ void hosts_unpack(const struct server *host, const struct address *addresses, si
 /* The same of these alone; see DecapFrom=. */
 void hosts_unpack_of(const struct server *host, const struct address *addresses, size_t n,
 		     const struct hs_prefix *from, size_t n_from);
+
+/* For another service, or by other terms. */
+void hosts_unpack_by(const struct server *host, uint32_t service_id,
+		     const struct address *addresses, size_t n, const struct decap_terms *terms);
 
 /* A command of a shell in the network of a server, or in our own (NULL); it must succeed. */
 void hosts_run(const struct server *where, const char *template, ...)

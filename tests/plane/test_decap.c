@@ -592,6 +592,31 @@ static void what_others_have_packed_is_left_alone(void **state)
 	end(&scene);
 }
 
+/* By one device alone, though the program is on another one, too: of another service. */
+static void by_one_device_alone(void **state)
+{
+	struct scene scene = {0};
+	struct address address = service_of(&scene);
+	struct decap_terms terms = {.device = "other0"};
+	struct flow flow = {.port = 40000, .sequence = 5000};
+
+	begin(*state, &scene);
+	hosts_run(scene.hosts.a, "ip link add other0 type veth peer name other1; "
+				 "ip addr add 10.77.0.1/24 dev other0; ip link set other0 up");
+	hosts_unpack_by(scene.hosts.a, HOSTS_SERVICE_ID + 1, NULL, 0,
+			&(struct decap_terms) {.device = ""});
+	hosts_unpack_by(scene.hosts.a, HOSTS_SERVICE_ID, &address, 1, &terms);
+	send_tcp(&scene, &flow, WIRE_SYN, 0, 0, NOBODY);
+	/* this one is behind it */
+	terms.device = HOST_DEVICE;
+	hosts_unpack_by(scene.hosts.a, HOSTS_SERVICE_ID, &address, 1, &terms);
+	flow = handshake(&scene, 40001, 0, NOBODY);
+	assert_int_equal(totals().packets, 1);
+	assert_int_equal(ask_tcp(&scene, &flow, 0, NOBODY), 'A');
+	assert_int_equal(decap_remove(HOSTS_SERVICE_ID + 1), 0);
+	end(&scene);
+}
+
 /* ---- making and taking away ---- */
 
 static const struct decap_terms on_device = {.device = HOSTS_DEVICE}, on_all = {.device = ""};
@@ -628,6 +653,33 @@ static void nothing_is_left(void **state)
 	assert_false(tc_program(ifindex, TC_INGRESS, TC_PLACE_DECAP));
 	assert_int_equal(access(HS_PIN_ROOT "/%decap", F_OK), -1);
 	hosts_run(NULL, "test -z \"$(tc qdisc show dev " HOSTS_DEVICE " | grep clsact)\"");
+	assert_int_equal(decap_remove(HOSTS_SERVICE_ID), 0);
+}
+
+static void add_second_device(void)
+{
+	hosts_run(NULL, "ip link add second0 type veth peer name second1; "
+			"ip addr add 10.78.0.1/24 dev second0; ip link set second0 up");
+}
+
+/* From what nobody wants it goes, and what somebody wants stays. */
+static void it_is_where_it_is_wanted(void **state)
+{
+	const struct decap_terms on_second = {.device = "second0"};
+	uint32_t first = hosts_begin(*state, false).ifindex, second;
+
+	add_second_device();
+	second = if_nametoindex("second0");
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, NULL, 0, &on_all, NULL), 0);
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID + 1, NULL, 0, &on_all, NULL), 0);
+	assert_true(tc_program(second, TC_INGRESS, TC_PLACE_DECAP));
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, NULL, 0, &on_device, NULL), 0);
+	assert_true(tc_program(second, TC_INGRESS, TC_PLACE_DECAP));
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID + 1, NULL, 0, &on_second, NULL), 0);
+	assert_true(tc_program(first, TC_INGRESS, TC_PLACE_DECAP));
+	assert_int_equal(decap_remove(HOSTS_SERVICE_ID + 1), 0);
+	assert_false(tc_program(second, TC_INGRESS, TC_PLACE_DECAP));
+	assert_true(tc_program(first, TC_INGRESS, TC_PLACE_DECAP));
 	assert_int_equal(decap_remove(HOSTS_SERVICE_ID), 0);
 }
 
@@ -685,8 +737,10 @@ int main(void)
 		BARE_CASE(one_that_has_just_ended_stays),
 		BARE_CASE(a_second_host_far_away_is_none),
 		BARE_CASE(what_others_have_packed_is_left_alone),
+		BARE_CASE(by_one_device_alone),
 		BARE_CASE(two_services_on_one_address),
 		BARE_CASE(nothing_is_left),
+		BARE_CASE(it_is_where_it_is_wanted),
 		BARE_CASE(a_device_that_is_not_there),
 		BARE_CASE(another_build_takes_its_place),
 	};

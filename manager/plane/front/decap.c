@@ -27,7 +27,7 @@
 #define PROGRAM(fd) (&(const struct tc_program) {TC_INGRESS, TC_PLACE_DECAP, fd}), 1
 
 struct decap {
-	int program_fd, ports_fd, counts_fd, devices_fd, peers_fd;
+	int program_fd, ports_fd, counts_fd, devices_fd, peers_fd, only_fd;
 };
 
 DEFINE_CLEANUP(struct decap_bpf, decap_bpf__destroy)
@@ -39,6 +39,7 @@ static void decap_close(struct decap *decap)
 	close_fd(decap->counts_fd);
 	close_fd(decap->devices_fd);
 	close_fd(decap->peers_fd);
+	close_fd(decap->only_fd);
 }
 
 /* ---- pins ---- */
@@ -53,6 +54,8 @@ static int open_maps(struct decap *decap)
 		r = pin_open(PIN("devices"), &decap->devices_fd);
 	if (!r)
 		r = pin_open(PIN("peers"), &decap->peers_fd);
+	if (!r)
+		r = pin_open(PIN("only"), &decap->only_fd);
 	return r ?: pin_open(PIN("program"), &decap->program_fd);
 }
 
@@ -105,6 +108,7 @@ static int make_pins(struct problem *problem)
 		{PIN("counts"), skel->maps.hs_decap_counts},
 		{PIN("devices"), skel->maps.hs_decap_devs},
 		{PIN("peers"), skel->maps.hs_decap_peers},
+		{PIN("only"), skel->maps.hs_decap_only},
 		{PIN("build"), skel->maps.hs_decap_build},
 	};
 	struct pinset set = {"the program that unpacks",
@@ -307,17 +311,65 @@ static int put_on(const struct decap *decap, const char *device)
 		       : -ENODEV;
 }
 
+/* One that it cannot be put on is no reason to leave out those behind it. */
 static int put_on_all(const struct decap *decap)
 {
 	struct ifaddrs *all;
-	int r = 0;
+	int r = 0, error;
 
 	if (getifaddrs(&all) < 0)
 		return -errno;
-	for (const struct ifaddrs *one = all; !r && one; one = one->ifa_next)
-		if (decap_peers_is_there(one) && is_ethernet(one->ifa_name))
-			r = put_on(decap, one->ifa_name);
+	for (const struct ifaddrs *one = all; one; one = one->ifa_next)
+		if (decap_peers_is_there(one) && is_ethernet(one->ifa_name)) {
+			error = put_on(decap, one->ifa_name);
+			r = r ?: error;
+		}
 	freeifaddrs(all);
+	return r;
+}
+
+/* Whether the service has packets come by this device. */
+static bool wants(int only_fd, uint32_t service_id, uint32_t ifindex)
+{
+	uint32_t only;
+
+	return bpf_map_lookup_elem(only_fd, &service_id, &only) || only == ifindex;
+}
+
+struct wanted {
+	int counts_fd, only_fd;
+};
+
+static void take_off_unwanted(int devices_fd, uint32_t ifindex, void *data)
+{
+	const struct wanted *wanted = data;
+	uint32_t id, *previous = NULL;
+
+	while (!bpf_map_get_next_key(wanted->counts_fd, previous, &id)) {
+		if (wants(wanted->only_fd, id, ifindex))
+			return;
+		previous = &id;
+	}
+	tc_devices_take_off(devices_fd, ifindex, PROGRAM(-1));
+}
+
+/* Without device: by all. */
+static int set_only(int fd, uint32_t service_id, const char *device)
+{
+	uint32_t ifindex = if_nametoindex(device) ?: HS_DECAP_NO_DEVICE;
+
+	if (*device)
+		return bpf_map_update_elem(fd, &service_id, &ifindex, BPF_ANY) ? -errno : 0;
+	return bpf_map_delete_elem(fd, &service_id) && errno != ENOENT ? -errno : 0;
+}
+
+/* The program comes to the devices that it is wanted on, and goes from those that nobody wants. */
+static int follow_devices(const struct decap *decap, const struct decap_terms *terms)
+{
+	struct wanted wanted = {decap->counts_fd, decap->only_fd};
+	int r = *terms->device ? put_on(decap, terms->device) : put_on_all(decap);
+
+	tc_devices_each(decap->devices_fd, take_off_unwanted, &wanted);
 	return r;
 }
 
@@ -332,13 +384,15 @@ static int apply(const struct decap *decap, uint32_t service_id,
 		r = decap_peers_set(decap->peers_fd, service_id, terms->from, terms->n_from);
 	if (!r)
 		r = set_ports(decap->ports_fd, service_id, addresses, n);
-	return r ?: *terms->device ? put_on(decap, terms->device) : put_on_all(decap);
+	if (!r)
+		r = set_only(decap->only_fd, service_id, terms->device);
+	return r ?: follow_devices(decap, terms);
 }
 
 int decap_apply(uint32_t service_id, const struct address *const *addresses, size_t n,
 		const struct decap_terms *terms, struct problem *problem)
 {
-	_cleanup_(decap_close) struct decap decap = {-1, -1, -1, -1, -1};
+	_cleanup_(decap_close) struct decap decap = {-1, -1, -1, -1, -1, -1};
 	_cleanup_(close_fdp) int lock = -1;
 	int r = pinset_open(open_pins, make_pins, &decap, problem);
 
@@ -365,6 +419,7 @@ static bool has_services(int counts_fd)
 int decap_remove(uint32_t service_id)
 {
 	_cleanup_(close_fdp) int lock = -1, ports = -1, counts = -1, peers = -1;
+	_cleanup_(close_fdp) int only = -1, devices = -1;
 	int r;
 
 	if (access(FOLDER, F_OK))
@@ -378,10 +433,16 @@ int decap_remove(uint32_t service_id)
 	}
 	if (!pin_open(PIN("peers"), &peers))
 		decap_peers_forget(peers, service_id);
+	if (!pin_open(PIN("only"), &only))
+		bpf_map_delete_elem(only, &service_id);
 	if (!pin_open(PIN("counts"), &counts)) {
 		bpf_map_delete_elem(counts, &service_id);
-		if (has_services(counts))
+		if (has_services(counts)) {
+			if (only >= 0 && !pin_open(PIN("devices"), &devices))
+				tc_devices_each(devices, take_off_unwanted,
+						&(struct wanted) {counts, only});
 			return 0;
+		}
 	}
 	take_off_all();
 	return pins_remove(FOLDER);
