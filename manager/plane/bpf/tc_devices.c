@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <net/if.h>
 
 #include "hs_tc.h"
 
@@ -36,16 +37,45 @@ static int attach(uint32_t ifindex, const struct programs *programs, bool *made_
 	return r;
 }
 
+static void drop_if_gone(int devices_fd, uint32_t ifindex, void *data)
+{
+	char name[IF_NAMESIZE];
+
+	(void)data;
+	if (!if_indextoname(ifindex, name) && errno == ENXIO)
+		bpf_map_delete_elem(devices_fd, &ifindex);
+}
+
+static int note(int devices_fd, uint32_t ifindex, const struct hs_tc_device *device)
+{
+	return bpf_map_update_elem(devices_fd, &ifindex, device, BPF_ANY) ? -errno : 0;
+}
+
+/* Devices come and go, those of containers above all: who is no more makes room. */
+static int note_new(int devices_fd, uint32_t ifindex)
+{
+	const struct hs_tc_device device = {0};
+	int r = note(devices_fd, ifindex, &device);
+
+	if (r != -E2BIG)
+		return r;
+	tc_devices_each(devices_fd, drop_if_gone, NULL);
+	return note(devices_fd, ifindex, &device);
+}
+
+/* It is noted before: what is on a device and noted nowhere would never be taken off. */
 int tc_devices_put(int devices_fd, uint32_t ifindex, const struct tc_program *programs, size_t n)
 {
 	struct hs_tc_device device = {0};
 	bool known = !bpf_map_lookup_elem(devices_fd, &ifindex, &device), made = false;
-	int r = attach(ifindex, &(struct programs) {programs, n}, &made);
+	int r = known ? 0 : note_new(devices_fd, ifindex);
 
-	if (r || (known && !made))
+	if (!r)
+		r = attach(ifindex, &(struct programs) {programs, n}, &made);
+	if (r || !made)
 		return r;
-	device.made_qdisc |= made;
-	return bpf_map_update_elem(devices_fd, &ifindex, &device, BPF_ANY) ? -errno : 0;
+	device.made_qdisc = 1;
+	return note(devices_fd, ifindex, &device);
 }
 
 static void renew(int devices_fd, uint32_t ifindex, void *data)
