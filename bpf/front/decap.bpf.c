@@ -23,10 +23,14 @@
 #define FRAGMENT	 0x3fff
 #define LATER		 0x1fff
 #define TTL		 64
+#define VLAN_ID		 0xfff
 #define IPPROTO_ICMP	 1
 #define IPPROTO_IPIP	 4
 #define IPPROTO_IPV6	 41
+#define IPPROTO_HOPOPTS	 0
+#define IPPROTO_ROUTING	 43
 #define IPPROTO_FRAGMENT 44
+#define EXTENSIONS	 6 /* HS_IPV6_HEADERS of hs_forward.h */
 #define IPPROTO_ICMPV6	 58
 #define IPPROTO_DSTOPTS	 60
 #define TCP_LISTEN	 10
@@ -208,9 +212,27 @@ static __always_inline int read_inner4(struct __sk_buff *skb, struct inner *inne
 	return 0;
 }
 
+/* One header between that of IPv6 and the transport's, as a front reads it (hs_forward.h). 1: there
+ * is one more; 0: it is none; -1: it lies, or the packet is for another machine in the end. */
+static __always_inline int read_extension(struct __sk_buff *skb, struct inner *inner)
+{
+	__u8 header[8];
+
+	if (inner->protocol != IPPROTO_HOPOPTS && inner->protocol != IPPROTO_ROUTING &&
+	    inner->protocol != IPPROTO_DSTOPTS)
+		return 0;
+	if (bpf_skb_load_bytes(skb, inner->transport, header, sizeof(header)) ||
+	    (inner->protocol == IPPROTO_ROUTING && header[3]))
+		return -1;
+	inner->protocol = header[0];
+	inner->transport += 8 + header[1] * 8;
+	return 1;
+}
+
 /* Fragments, of which the first one has no ports either where they are looked for. */
 static __always_inline int read_inner6(struct __sk_buff *skb, struct inner *inner)
 {
+	int more = 1;
 	__u8 first;
 
 	inner->ipv6 = 1;
@@ -219,9 +241,11 @@ static __always_inline int read_inner6(struct __sk_buff *skb, struct inner *inne
 	    bpf_skb_load_bytes(skb, inner->offset + 8, inner->source, 16) ||
 	    bpf_skb_load_bytes(skb, inner->offset + 24, inner->dest, 16))
 		return -1;
-	inner->no_ports = inner->protocol == IPPROTO_FRAGMENT;
 	inner->transport = inner->offset + IPV6_HEADER;
-	return 0;
+	for (int i = 0; i < EXTENSIONS && more > 0; i++)
+		more = read_extension(skb, inner);
+	inner->no_ports = inner->protocol == IPPROTO_FRAGMENT;
+	return more < 0 ? -1 : 0;
 }
 
 static __always_inline int read_ports(struct __sk_buff *skb, struct inner *inner)
@@ -269,28 +293,6 @@ static __always_inline int is_local(struct __sk_buff *skb, const __u8 source[16]
 	return r == BPF_FIB_LKUP_RET_NOT_FWDED || r == BPF_FIB_LKUP_RET_FWD_DISABLED;
 }
 
-/* NULL: none of ours. */
-static __always_inline __u32 *find_service(struct __sk_buff *skb, const struct inner *inner)
-{
-	struct hs_decap_port key = {};
-	__u32 *service;
-
-	if (!inner->no_ports) {
-		key.port = inner->ports[1];
-		key.protocol = inner->protocol;
-	}
-	__builtin_memcpy(key.ip, inner->dest, 16);
-	service = bpf_map_lookup_elem(&hs_decap_ports, &key);
-	if (service)
-		return service;
-	if (inner->ipv6)
-		__builtin_memset(key.ip, 0, 16);
-	else
-		hs_map_ipv4(key.ip, 0);
-	service = bpf_map_lookup_elem(&hs_decap_ports, &key);
-	return service && is_local(skb, inner->source, inner->dest, inner->ipv6) ? service : NULL;
-}
-
 /* ---- whom it has to do with ---- */
 
 static __always_inline int is_peer(__u32 service, const __u8 ip[16], __u32 flag)
@@ -309,6 +311,62 @@ static __always_inline int comes_right(struct __sk_buff *skb, __u32 service)
 	const __u32 *only = bpf_map_lookup_elem(&hs_decap_only, &service);
 
 	return !only || *only == skb->ifindex;
+}
+
+/* ---- for which service ---- */
+
+static __always_inline int takes(struct __sk_buff *skb, const struct outer *outer, __u32 service)
+{
+	return comes_right(skb, service) && is_peer(service, outer->source, HS_DECAP_FROM);
+}
+
+/* Several services may have the address: the first one that takes it. */
+static __always_inline __u32 find_by_address(struct __sk_buff *skb, const struct outer *outer,
+					     struct hs_decap_port *key)
+{
+	const __u32 *service;
+
+	for (__u32 i = 0; i < HS_DECAP_SHARING_MAX; i++) {
+		key->port = bpf_htons(i);
+		service = bpf_map_lookup_elem(&hs_decap_ports, key);
+		if (!service)
+			return 0;
+		if (takes(skb, outer, *service))
+			return *service;
+	}
+	return 0;
+}
+
+static __always_inline __u32 find_by_ports(const struct inner *inner, struct hs_decap_port *key)
+{
+	const __u32 *service;
+
+	key->port = inner->ports[1];
+	key->protocol = inner->protocol;
+	service = bpf_map_lookup_elem(&hs_decap_ports, key);
+	return service ? *service : 0;
+}
+
+/* 0: none of ours that takes it. */
+static __always_inline __u32 find_service(struct __sk_buff *skb, const struct outer *outer,
+					  const struct inner *inner)
+{
+	struct hs_decap_port key = {};
+	__u32 service;
+
+	__builtin_memcpy(key.ip, inner->dest, 16);
+	service = inner->no_ports ? find_by_address(skb, outer, &key) : find_by_ports(inner, &key);
+	if (!service) {
+		if (inner->ipv6)
+			__builtin_memset(key.ip, 0, 16);
+		else
+			hs_map_ipv4(key.ip, 0);
+		service = inner->no_ports ? find_by_address(skb, outer, &key)
+					  : find_by_ports(inner, &key);
+		if (service && !is_local(skb, inner->source, inner->dest, inner->ipv6))
+			return 0;
+	}
+	return service && (inner->no_ports || takes(skb, outer, service)) ? service : 0;
 }
 
 /* ---- whether it is known here ---- */
@@ -441,6 +499,13 @@ static __always_inline long readdress6(struct __sk_buff *skb, const struct outer
 	return bpf_skb_store_bytes(skb, ETHERNET, header, sizeof(header), 0);
 }
 
+/* It came by a VLAN, whose device sees it a moment later: by that one it has to go on, not by the
+ * one below, on which there may be no way to the second host. */
+static __always_inline int is_of_vlan(const struct __sk_buff *skb)
+{
+	return skb->vlan_present && skb->vlan_tci & VLAN_ID;
+}
+
 /* From our own address, by the device that it came by: the kernel finds the way from there. Once:
  * there is no second host named any more. */
 static __always_inline int pass_on(struct __sk_buff *skb, const struct outer *outer)
@@ -457,21 +522,21 @@ int hs_decap(struct __sk_buff *skb)
 	struct hs_decap_counts *counts;
 	struct outer outer = {};
 	struct inner inner = {};
-	__u32 *service;
+	__u32 service;
 
 	if (!may_be_packed(skb) || read_outer(skb, &outer) || read_inner(skb, &outer, &inner))
 		return GO_ON;
-	service = find_service(skb, &inner);
-	if (!service || !comes_right(skb, *service) ||
-	    !is_peer(*service, outer.source, HS_DECAP_FROM) ||
-	    !is_local(skb, outer.source, outer.dest, outer.ipv6))
+	service = find_service(skb, &outer, &inner);
+	if (!service || !is_local(skb, outer.source, outer.dest, outer.ipv6))
 		return GO_ON;
-	counts = bpf_map_lookup_elem(&hs_decap_counts, service);
+	counts = bpf_map_lookup_elem(&hs_decap_counts, &service);
 	if (!counts)
 		return GO_ON;
 	/* where no other host is named there is nothing to be looked for */
 	if (outer.has_second && !is_same(outer.second, outer.dest) && is_stranger(skb, &inner) &&
-	    is_peer(*service, outer.second, HS_DECAP_TO)) {
+	    is_peer(service, outer.second, HS_DECAP_TO)) {
+		if (is_of_vlan(skb))
+			return GO_ON;
 		hs_count(counts->passed_on);
 		return pass_on(skb, &outer);
 	}

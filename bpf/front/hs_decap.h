@@ -17,9 +17,12 @@
 
 /*
  * Key of map "ports" (hash; value: hs_control.service_id): where services listen. Addresses as
- * everywhere; :: and ::ffff:0.0.0.0 stand for any address of this machine of their family. Port and
- * protocol 0 stand for the address alone: for what has no ports, later fragments and ICMP.
+ * everywhere; :: and ::ffff:0.0.0.0 stand for any address of this machine of their family. Protocol
+ * 0 stands for the address alone: for what has no ports, later fragments and ICMP. The port is then
+ * the number of the service among those that have the address: 0, 1, ... without a gap.
  */
+#define HS_DECAP_SHARING_MAX 16 /* services; those beyond it get nothing that has no ports */
+
 struct hs_decap_port {
 	__u8 ip[16];
 	__u16 port; /* network byte order */

@@ -18,6 +18,7 @@
 #include "core/canary.h"
 #include "frames.h"
 #include "hosts.h"
+#include "hs_tc.h"
 #include "plane/bpf/tc.h"
 #include "plane/front/decap.h"
 
@@ -32,6 +33,7 @@ struct scene {
 	char front_mac[18], host_mac[2][18];
 	bool ipv6, in_ipv6; /* the client's packets; those that they come in */
 	bool udp;
+	uint16_t vlan;		 /* by which the packets come; 0 = none */
 	const char *second_text; /* instead of a host's address */
 };
 
@@ -120,12 +122,17 @@ static void end(struct scene *scene)
 	assert_int_equal(decap_remove(HOSTS_SERVICE_ID), 0);
 }
 
-static struct decap_totals totals(void)
+static struct decap_totals totals_of(uint32_t service_id)
 {
 	struct decap_totals counts;
 
-	assert_int_equal(decap_totals(HOSTS_SERVICE_ID, &counts), 0);
+	assert_int_equal(decap_totals(service_id, &counts), 0);
 	return counts;
+}
+
+static struct decap_totals totals(void)
+{
+	return totals_of(HOSTS_SERVICE_ID);
 }
 
 /* ---- packets ---- */
@@ -162,6 +169,7 @@ static void send_in(const struct scene *scene, const struct frame_spec *spec, un
 	outer = frame_make(&(struct frame_spec) {
 		.to_mac = scene->host_mac[host],
 		.from_mac = scene->front_mac,
+		.vlans = {scene->vlan},
 		.source = scene->in_ipv6 ? "fd09::1" : "10.9.0.1",
 		.dest = host_text(scene, host),
 		.inner = &inner,
@@ -421,6 +429,62 @@ static void inner_fragments(void **state)
 	end(&scene);
 }
 
+/* Another service on the same address, which has to do with somebody else: what has no ports may be
+ * either one's. */
+static void inner_fragments_of_one_of_two(void **state)
+{
+	struct scene scene = {.udp = true};
+	struct flow flow = {.port = 40000};
+	struct address other = service_of(&scene);
+	struct decap_terms terms = {.device = "", .n_from = 1};
+	struct frame_spec spec;
+	struct hs_prefix from;
+
+	begin(*state, &scene);
+	assert_int_equal(prefix_parse("10.9.0.77", &from), 0);
+	terms.from = &from;
+	other.port++;
+	hosts_unpack_by(scene.hosts.a, HOSTS_SERVICE_ID + 1, &other, 1, &terms);
+	spec = client_spec(&scene, &flow);
+	spec.payload = 2000;
+	spec.id = 78;
+	spec.length = 1000;
+	send_in(&scene, &spec, 0, NOBODY);
+	spec.from = 1000;
+	spec.length = 2008 - 1000;
+	send_in(&scene, &spec, 0, NOBODY);
+	assert_int_equal(expect(&scene, &flow, 0).byte, 'A');
+	/* of the two it is the first one that goes, and the other one is still asked */
+	hosts_unpack_by(scene.hosts.a, HOSTS_SERVICE_ID, NULL, 0,
+			&(struct decap_terms) {.device = ""});
+	hosts_unpack_by(scene.hosts.a, HOSTS_SERVICE_ID + 1, &other, 1, &terms);
+	assert_int_equal(totals().packets, 2);
+	send_in(&scene, &spec, 0, NOBODY);
+	terms.n_from = 0;
+	hosts_unpack_by(scene.hosts.a, HOSTS_SERVICE_ID + 1, &other, 1, &terms);
+	send_in(&scene, &spec, 0, NOBODY);
+	rig_until(totals_of(HOSTS_SERVICE_ID + 1).packets == 1);
+	assert_int_equal(decap_remove(HOSTS_SERVICE_ID + 1), 0);
+	end(&scene);
+}
+
+/* Options before the ports, which a front has read. */
+static void inner_options(void **state)
+{
+	struct scene scene = {.udp = true, .ipv6 = true};
+	struct flow flow = {.port = 40000};
+	struct frame_spec spec;
+
+	begin(*state, &scene);
+	spec = client_spec(&scene, &flow);
+	spec.payload = 1;
+	spec.options = 8;
+	send_in(&scene, &spec, 0, NOBODY);
+	assert_int_equal(expect(&scene, &flow, 0).byte, 'A');
+	assert_int_equal(totals().packets, 1);
+	end(&scene);
+}
+
 /* ---- the second host ---- */
 
 static void second_chance(struct rig *rig, struct scene *scene)
@@ -458,6 +522,23 @@ static void second_chance_ipv4_in_ipv6(void **state)
 static void second_chance_ipv6_in_ipv6(void **state)
 {
 	second_chance(*state, &(struct scene) {.ipv6 = true, .in_ipv6 = true});
+}
+
+/* The device below that of the VLAN sees a packet before, and is not the one by which it goes on.
+ */
+static void not_passed_on_below_a_vlan(void **state)
+{
+	struct scene scene = {0};
+	struct flow flow = {.port = 40000, .sequence = 1, .expected = 1};
+
+	begin(*state, &scene);
+	scene.vlan = 20;
+	send_tcp(&scene, &flow, WIRE_ACK, 1, 0, 1);
+	scene.vlan = 0;
+	flow = handshake(&scene, 40001, 0, NOBODY);
+	assert_int_equal(totals().passed_on, 0);
+	assert_int_equal(totals().packets, 1);
+	end(&scene);
 }
 
 /* A SYN is for the first host, and so is what comes while it is under way there. */
@@ -683,6 +764,26 @@ static void it_is_where_it_is_wanted(void **state)
 	assert_int_equal(decap_remove(HOSTS_SERVICE_ID), 0);
 }
 
+/* Of containers that are gone: there is room for those that come. */
+static void devices_that_are_gone_make_room(void **state)
+{
+	const struct hs_tc_device gone = {0};
+	uint32_t ifindex = hosts_begin(*state, false).ifindex, number = 100000;
+	int fd;
+
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, NULL, 0, &on_device, NULL), 0);
+	assert_int_equal(pin_open(HS_PIN_ROOT "/%decap/devices", &fd), 0);
+	while (!bpf_map_update_elem(fd, &number, &gone, BPF_ANY))
+		number++;
+	assert_true(number > 100000);
+	add_second_device();
+	assert_int_equal(decap_apply(HOSTS_SERVICE_ID, NULL, 0, &on_all, NULL), 0);
+	assert_true(tc_program(if_nametoindex("second0"), TC_INGRESS, TC_PLACE_DECAP));
+	assert_true(tc_program(ifindex, TC_INGRESS, TC_PLACE_DECAP));
+	close(fd);
+	assert_int_equal(decap_remove(HOSTS_SERVICE_ID), 0);
+}
+
 static void a_device_that_is_not_there(void **state)
 {
 	struct problem problem = {0};
@@ -727,10 +828,13 @@ int main(void)
 		BARE_CASE(wildcards),
 		BARE_CASE(what_is_not_ours_is_left_alone),
 		BARE_CASE(inner_fragments),
+		BARE_CASE(inner_fragments_of_one_of_two),
+		BARE_CASE(inner_options),
 		BARE_CASE(second_chance_ipv4_in_ipv4),
 		BARE_CASE(second_chance_ipv6_in_ipv4),
 		BARE_CASE(second_chance_ipv4_in_ipv6),
 		BARE_CASE(second_chance_ipv6_in_ipv6),
+		BARE_CASE(not_passed_on_below_a_vlan),
 		BARE_CASE(a_handshake_stays),
 		BARE_CASE(a_cookie_stays),
 		BARE_CASE(once_only),
@@ -741,6 +845,7 @@ int main(void)
 		BARE_CASE(two_services_on_one_address),
 		BARE_CASE(nothing_is_left),
 		BARE_CASE(it_is_where_it_is_wanted),
+		BARE_CASE(devices_that_are_gone_make_room),
 		BARE_CASE(a_device_that_is_not_there),
 		BARE_CASE(another_build_takes_its_place),
 	};

@@ -145,15 +145,72 @@ static int put(int fd, const struct hs_decap_port *port, uint32_t service_id)
 	return bpf_map_update_elem(fd, port, &service_id, BPF_ANY) ? -errno : 0;
 }
 
+/* Entry `place` of those that an address has without ports. */
+static struct hs_decap_port whole_of(const struct hs_decap_port *port, unsigned place)
+{
+	struct hs_decap_port whole = {.port = htons((uint16_t)place)};
+
+	memcpy(whole.ip, port->ip, sizeof(whole.ip));
+	return whole;
+}
+
+/* The place that the service has at the address, or the first free one; beyond the last: none. */
+static unsigned place_of(int fd, const struct hs_decap_port *port, uint32_t service_id)
+{
+	unsigned place = 0;
+
+	for (; place < HS_DECAP_SHARING_MAX; place++) {
+		struct hs_decap_port whole = whole_of(port, place);
+		uint32_t owner;
+
+		if (bpf_map_lookup_elem(fd, &whole, &owner) || owner == service_id)
+			break;
+	}
+	return place;
+}
+
+static int put_whole(int fd, const struct hs_decap_port *port, uint32_t service_id)
+{
+	unsigned place = place_of(fd, port, service_id);
+	struct hs_decap_port whole = whole_of(port, place);
+
+	return place < HS_DECAP_SHARING_MAX ? put(fd, &whole, service_id) : 0;
+}
+
+/* The last one comes to its place, so that there is no gap. */
+static void forget_whole(int fd, const struct hs_decap_port *port)
+{
+	unsigned place = ntohs(port->port), last = place;
+	struct hs_decap_port whole;
+	uint32_t owner, moved = 0;
+
+	while (last + 1 < HS_DECAP_SHARING_MAX) {
+		whole = whole_of(port, last + 1);
+		if (bpf_map_lookup_elem(fd, &whole, &owner))
+			break;
+		moved = owner;
+		last++;
+	}
+	if (last > place)
+		put(fd, port, moved);
+	whole = whole_of(port, last);
+	bpf_map_delete_elem(fd, &whole);
+}
+
+static void forget_one(int fd, const struct hs_decap_port *port)
+{
+	if (port->protocol)
+		bpf_map_delete_elem(fd, port);
+	else
+		forget_whole(fd, port);
+}
+
 /* With its ports, and without any. */
 static int put_both(int fd, const struct hs_decap_port *port, uint32_t service_id)
 {
-	struct hs_decap_port whole = *port;
 	int r = put(fd, port, service_id);
 
-	whole.port = 0;
-	whole.protocol = 0;
-	return r ?: put(fd, &whole, service_id);
+	return r ?: put_whole(fd, port, service_id);
 }
 
 static int add_address(int fd, const struct address *address, uint32_t service_id)
@@ -173,42 +230,6 @@ static int add_address(int fd, const struct address *address, uint32_t service_i
 	return put_both(fd, &port, service_id);
 }
 
-/* Addresses without ports may be several services': they are put back by who has them next. */
-static void forget_ports(int fd, uint32_t service_id)
-{
-	struct hs_decap_port port, next, *previous = NULL;
-	uint32_t owner;
-	bool goes = false;
-
-	while (!bpf_map_get_next_key(fd, previous, &next)) {
-		if (goes)
-			bpf_map_delete_elem(fd, &port);
-		port = next;
-		previous = &port;
-		goes = !bpf_map_lookup_elem(fd, &port, &owner) && owner == service_id;
-	}
-	if (goes)
-		bpf_map_delete_elem(fd, &port);
-}
-
-/* Those of addresses that others have, too, were taken away with ours. */
-static void restore_addresses(int fd)
-{
-	struct hs_decap_port port, *previous = NULL;
-	uint32_t owner;
-
-	while (!bpf_map_get_next_key(fd, previous, &port)) {
-		if (port.protocol && !bpf_map_lookup_elem(fd, &port, &owner)) {
-			struct hs_decap_port whole = port;
-
-			whole.port = 0;
-			whole.protocol = 0;
-			bpf_map_update_elem(fd, &whole, &owner, BPF_NOEXIST);
-		}
-		previous = &port;
-	}
-}
-
 static bool is_of(const struct hs_decap_port *port, const struct address *address)
 {
 	struct hs_decap_port its;
@@ -223,37 +244,67 @@ static bool is_of(const struct hs_decap_port *port, const struct address *addres
 				    (port->protocol == IPPROTO_UDP) == address->udp));
 }
 
+/* The addresses that a service has. */
+struct having {
+	uint32_t service_id;
+	const struct address *const *addresses;
+	size_t n;
+};
+
+static bool is_left(int fd, const struct hs_decap_port *port, const struct having *having)
+{
+	uint32_t owner;
+
+	if (bpf_map_lookup_elem(fd, port, &owner) || owner != having->service_id)
+		return false;
+	for (size_t i = 0; i < having->n; i++)
+		if (!having->addresses[i]->netns && is_of(port, having->addresses[i]))
+			return false;
+	return true;
+}
+
+/* Those that had no place at their address may have one now. */
+static void restore_addresses(int fd)
+{
+	struct hs_decap_port port, *previous = NULL;
+	uint32_t owner;
+
+	while (!bpf_map_get_next_key(fd, previous, &port)) {
+		if (port.protocol && !bpf_map_lookup_elem(fd, &port, &owner))
+			put_whole(fd, &port, owner);
+		previous = &port;
+	}
+}
+
 /* What the service has no more. One that it goes on having is there all the time. */
-static void forget_others(int fd, uint32_t service_id, const struct address *const *addresses,
-			  size_t n)
+static void forget_others(int fd, const struct having *having)
 {
 	struct hs_decap_port port, next, *previous = NULL;
-	bool goes = false;
-	uint32_t owner;
+	bool goes = false, gone = false;
 
 	while (!bpf_map_get_next_key(fd, previous, &next)) {
 		if (goes)
-			bpf_map_delete_elem(fd, &port);
+			forget_one(fd, &port);
 		port = next;
 		previous = &port;
-		goes = !bpf_map_lookup_elem(fd, &port, &owner) && owner == service_id;
-		for (size_t i = 0; goes && i < n; i++)
-			goes = addresses[i]->netns || !is_of(&port, addresses[i]);
+		goes = is_left(fd, &port, having);
+		gone |= goes;
 	}
 	if (goes)
-		bpf_map_delete_elem(fd, &port);
-	restore_addresses(fd);
+		forget_one(fd, &port);
+	if (gone)
+		restore_addresses(fd);
 }
 
-static int set_ports(int fd, uint32_t service_id, const struct address *const *addresses, size_t n)
+static int set_ports(int fd, const struct having *having)
 {
 	int r = 0;
 
-	for (size_t i = 0; !r && i < n; i++)
-		if (!addresses[i]->netns)
-			r = add_address(fd, addresses[i], service_id);
+	for (size_t i = 0; !r && i < having->n; i++)
+		if (!having->addresses[i]->netns)
+			r = add_address(fd, having->addresses[i], having->service_id);
 	if (!r)
-		forget_others(fd, service_id, addresses, n);
+		forget_others(fd, having);
 	return r;
 }
 
@@ -383,7 +434,7 @@ static int apply(const struct decap *decap, uint32_t service_id,
 	if (!r)
 		r = decap_peers_set(decap->peers_fd, service_id, terms->from, terms->n_from);
 	if (!r)
-		r = set_ports(decap->ports_fd, service_id, addresses, n);
+		r = set_ports(decap->ports_fd, &(struct having) {service_id, addresses, n});
 	if (!r)
 		r = set_only(decap->only_fd, service_id, terms->device);
 	return r ?: follow_devices(decap, terms);
@@ -427,10 +478,8 @@ int decap_remove(uint32_t service_id)
 	r = pins_lock(HS_PIN_ROOT, 1, &lock);
 	if (r)
 		return r == -ENOENT ? 0 : r;
-	if (!pin_open(PIN("ports"), &ports)) {
-		forget_ports(ports, service_id);
-		restore_addresses(ports);
-	}
+	if (!pin_open(PIN("ports"), &ports))
+		forget_others(ports, &(struct having) {.service_id = service_id});
 	if (!pin_open(PIN("peers"), &peers))
 		decap_peers_forget(peers, service_id);
 	if (!pin_open(PIN("only"), &only))
