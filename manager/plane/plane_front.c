@@ -181,10 +181,11 @@ bool plane_front_is_behind(const struct plane *plane)
 
 /* ---- one by one ---- */
 
-static bool is_connection(const struct hs_front_flow_key *key, const struct hs_front_flow *flow)
+static enum front_life life_of(const struct plane *plane, const struct hs_front_flow_key *key,
+			       const struct hs_front_flow *flow)
 {
-	return key->protocol == IPPROTO_TCP && !(flow->marks & HS_FRONT_CLOSING) &&
-	       flow->host < HS_SLOTS_MAX;
+	return key->protocol == IPPROTO_TCP ? front_life_of(plane_front(plane), key, flow)
+					    : FRONT_LIFE_OVER;
 }
 
 /* Since a packet of its client was seen last, microseconds. */
@@ -207,34 +208,37 @@ static uint64_t age_of(const struct hs_front_flow *flow)
 }
 
 struct survey {
+	const struct plane *plane;
 	struct place_census *places;
 	uint64_t idle_usec;
 };
 
-static void add_flow(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
-		     void *userdata)
+static int add_flow(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
+		    void *userdata)
 {
 	const struct survey *survey = userdata;
+	enum front_life life = life_of(survey->plane, key, flow);
 	uint64_t age = age_of(flow), idle = idle_of(flow);
 	struct place_census *place;
 
-	if (!is_connection(key, flow))
-		return;
+	if (life == FRONT_LIFE_OVER)
+		return 0;
 	place = &survey->places[flow->host];
-	if (!(flow->marks & HS_FRONT_ESTABLISHED)) {
+	if (life == FRONT_LIFE_HALF_OPEN) {
 		place->half_open++;
-		return;
+		return 0;
 	}
 	place->connections++;
 	place->idle += idle >= survey->idle_usec;
 	place->oldest_usec = MAX(place->oldest_usec, age);
 	place->idlest_usec = MAX(place->idlest_usec, idle);
+	return 0;
 }
 
 int plane_front_census(const struct plane *plane, uint64_t idle_usec,
 		       struct place_census ret_places[HS_PLACES_MAX], struct problem *problem)
 {
-	struct survey survey = {ret_places, idle_usec};
+	struct survey survey = {plane, ret_places, idle_usec};
 	int r;
 
 	memset(ret_places, 0, HS_PLACES_MAX * sizeof(*ret_places));
@@ -263,29 +267,30 @@ static struct address end_of(const uint8_t ip[16], uint16_t port)
 	return address;
 }
 
-static void list_flow(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
-		      void *userdata)
+static int list_flow(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
+		     void *userdata)
 {
 	struct listing *listing = userdata;
-	bool established = flow->marks & HS_FRONT_ESTABLISHED;
+	enum front_life life = life_of(listing->plane, key, flow);
 	unsigned index = MIN(key->address, HS_FRONT_ADDRESSES_MAX - 1);
 	struct connection connection = {
 		.tag = {.service_id = listing->plane->control->service_id,
 			.slot = flow->host,
 			.begun_ns = flow->begun_ns},
-		.state = established ? TCP_ESTABLISHED : TCP_SYN_RECV,
+		.state = life == FRONT_LIFE_LIVES ? TCP_ESTABLISHED : TCP_SYN_RECV,
 		.held = true, /* as far as can be seen from here */
 		.timed = true,
 		.received_ms = (uint32_t)(idle_of(flow) / USEC_PER_MSEC),
 	};
 
-	if (listing->ended || !is_connection(key, flow))
-		return;
+	if (life == FRONT_LIFE_OVER)
+		return 0;
 	/* answers do not come this way, and acknowledgements do */
 	connection.sent_ms = connection.received_ms;
 	connection.peer = end_of(key->client, key->client_port);
 	connection.local = end_of(listing->values.addresses[index], key->port);
 	listing->ended = listing->each(&connection, listing->userdata);
+	return listing->ended;
 }
 
 int plane_front_each(const struct plane *plane,

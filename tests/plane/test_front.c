@@ -614,11 +614,68 @@ static void many_flows_are_counted_in_portions(void **state)
 	stand_end(&stand);
 }
 
-static void count_flow(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
-		       void *userdata)
+static void put_flow(const struct stand *stand, const char *map, uint16_t port,
+		     struct hs_front_flow flow, uint32_t age)
+{
+	_cleanup_(close_fdp) int fd = flows_map(stand, map);
+	const struct hs_front *shared = stand_shared(stand);
+	struct hs_front_flow_key key = {.port = htons(443), .protocol = IPPROTO_TCP};
+
+	key.client_port = htons(port);
+	flow.epoch = (uint8_t)(shared->hosts[flow.host].epoch + flow.epoch);
+	flow.seen = (uint32_t)(now_nsec() >> HS_FLOW_TICK_SHIFT) - age;
+	assert_int_equal(bpf_map_update_elem(fd, &key, &flow, BPF_ANY), 0);
+	munmap((void *)(uintptr_t)shared, sizeof(*shared));
+}
+
+static int count_connection(const struct connection *connection, void *userdata)
+{
+	unsigned *n = userdata;
+
+	(void)connection;
+	/* as many as are asked for: n[1] */
+	return ++n[0] == n[1];
+}
+
+#define TICKS_OF(seconds) ((uint32_t)((seconds)*NSEC_PER_SEC >> HS_FLOW_TICK_SHIFT))
+
+/* What nobody has answered, long ago, what is silent for more than two hours, and what was with
+ * another host that had the number. */
+static void what_is_over_is_no_connection(void **state)
+{
+	const struct hs_front_flow established = {.marks = HS_FRONT_ESTABLISHED},
+				   of_another = {.marks = HS_FRONT_ESTABLISHED, .epoch = 1},
+				   closing = {.marks = HS_FRONT_CLOSING}, begun = {.host = 0};
+	struct stand stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	struct plane *plane = stand.rig->plane;
+	struct place_census places[HS_PLACES_MAX];
+	unsigned all[2] = {0}, first[2] = {0, 1};
+
+	put_flow(&stand, "flows", 1, established, TICKS_OF(7000));
+	put_flow(&stand, "flows", 2, established, TICKS_OF(7300));
+	put_flow(&stand, "flows", 3, of_another, 0);
+	put_flow(&stand, "flows", 4, closing, 0);
+	put_flow(&stand, "fresh", 5, begun, TICKS_OF(100));
+	put_flow(&stand, "fresh", 6, begun, TICKS_OF(200));
+	plane_front_open(plane);
+	assert_int_equal(plane_front_census(plane, 0, places, NULL), 0);
+	assert_int_equal(places[0].connections, 1);
+	assert_int_equal(places[0].half_open, 1);
+	assert_int_equal(plane_front_each(plane, count_connection, all), 0);
+	assert_int_equal(all[0], 2);
+	/* who has enough is asked no more */
+	assert_int_equal(plane_front_each(plane, count_connection, first), 1);
+	assert_int_equal(first[0], 1);
+	plane_front_close(plane);
+	stand_end(&stand);
+}
+
+static int count_flow(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
+		      void *userdata)
 {
 	(void)key, (void)flow;
 	++*(unsigned *)userdata;
+	return 0;
 }
 
 static unsigned flows_of(const struct stand *stand)
@@ -1463,6 +1520,7 @@ int main(void)
 		CASE(in_nat_a_flow_lasts_if_its_host_has_answered),
 		CASE(a_map_that_is_missing_is_made),
 		CASE(many_flows_are_counted_in_portions),
+		CASE(what_is_over_is_no_connection),
 		CASE(another_size_loses_no_flow),
 		CASE(a_host_that_is_gone_from_the_settings_has_no_flows),
 		CASE(each_client_is_where_the_table_says),

@@ -120,10 +120,21 @@ struct front_tally *front_tally_free(struct front_tally *tally);
 int front_tally_go_on(struct front_tally *tally, uint64_t until_usec,
 		      struct front_live live[HS_SLOTS_MAX]);
 
-typedef void (*front_flow_fn)(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
-			      void *userdata);
+/* What is left of a flow that is remembered. */
+enum front_life {
+	FRONT_LIFE_OVER,      /* it has ended, is silent for too long, or was another host's */
+	FRONT_LIFE_HALF_OPEN, /* of TCP: the client has not answered its host yet, and may */
+	FRONT_LIFE_LIVES,
+};
 
-/* Each flow that is known, those among them that have ended or are idle. */
+enum front_life front_life_of(const struct front *front, const struct hs_front_flow_key *key,
+			      const struct hs_front_flow *flow);
+
+/* Non-zero: there is to be no other one. */
+typedef int (*front_flow_fn)(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
+			     void *userdata);
+
+/* Each flow that is known, those among them that are over. 0, also when it was ended, or -errno. */
 int front_each_flow(const struct front *front, front_flow_fn on_flow, void *userdata);
 
 /* Of what two fronts must have alike: addresses, ports, hosts by number, mode. */

@@ -117,7 +117,9 @@ static void walk_done(struct walk *walk)
 	free(walk->flows);
 }
 
-/* 1: that was the last one. */
+enum { WALK_LAST = 1, WALK_ENDED = 2 };
+
+/* WALK_LAST: that was the last one. WALK_ENDED: no other one is wanted. */
 static int walk_on(struct walk *walk, int map, front_flow_fn on_flow, void *userdata)
 {
 	uint32_t n = BATCH;
@@ -128,8 +130,9 @@ static int walk_on(struct walk *walk, int map, front_flow_fn on_flow, void *user
 	if (r && errno != ENOENT)
 		return -errno;
 	for (uint32_t i = 0; i < n; i++)
-		on_flow(&walk->keys[i], &walk->flows[i], userdata);
-	return r ? 1 : 0;
+		if (on_flow(&walk->keys[i], &walk->flows[i], userdata))
+			return WALK_ENDED;
+	return r ? WALK_LAST : 0;
 }
 
 static int each_flow(int map, front_flow_fn on_flow, void *userdata)
@@ -139,7 +142,7 @@ static int each_flow(int map, front_flow_fn on_flow, void *userdata)
 
 	while (!r)
 		r = walk_on(&walk, map, on_flow, userdata);
-	return r < 0 ? r : 0;
+	return r == WALK_LAST ? 0 : r;
 }
 
 int front_each_flow(const struct front *front, front_flow_fn on_flow, void *userdata)
@@ -148,7 +151,9 @@ int front_each_flow(const struct front *front, front_flow_fn on_flow, void *user
 
 	if (!r && front->young >= 0)
 		r = each_flow(front->young, on_flow, userdata);
-	return r ?: each_flow(front->fresh, on_flow, userdata);
+	if (!r)
+		r = each_flow(front->fresh, on_flow, userdata);
+	return MIN(r, 0);
 }
 
 struct living {
@@ -157,19 +162,47 @@ struct living {
 	uint32_t tick, idle;
 };
 
-static void add_living(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
-		       void *userdata)
+static struct living living_now(const struct front *front, struct front_live *live)
 {
-	struct living *living = userdata;
+	return (struct living) {.front = front,
+				.live = live,
+				.tick = hs_front_tick(now_nsec()),
+				.idle = front->control ? front->control->flow_idle : 1};
+}
+
+static enum front_life life_of(const struct living *living, const struct hs_front_flow_key *key,
+			       const struct hs_front_flow *flow)
+{
 	uint32_t age = hs_front_age(flow, living->tick);
 
-	if (!hs_flow_has_host(living->front->shared, flow) || flow->marks & HS_FRONT_CLOSING ||
-	    !(flow->marks & HS_FRONT_ESTABLISHED))
-		return;
+	if (!hs_flow_has_host(living->front->shared, flow) || flow->marks & HS_FRONT_CLOSING)
+		return FRONT_LIFE_OVER;
+	if (!(flow->marks & HS_FRONT_ESTABLISHED))
+		return age <= HS_FRONT_AGAIN_TICKS ? FRONT_LIFE_HALF_OPEN : FRONT_LIFE_OVER;
+	return age < (key->protocol == IPPROTO_UDP ? living->idle : SILENT_TICKS) ? FRONT_LIFE_LIVES
+										  : FRONT_LIFE_OVER;
+}
+
+enum front_life front_life_of(const struct front *front, const struct hs_front_flow_key *key,
+			      const struct hs_front_flow *flow)
+{
+	const struct living living = living_now(front, NULL);
+
+	return life_of(&living, key, flow);
+}
+
+static int add_living(const struct hs_front_flow_key *key, const struct hs_front_flow *flow,
+		      void *userdata)
+{
+	struct living *living = userdata;
+
+	if (life_of(living, key, flow) != FRONT_LIFE_LIVES)
+		return 0;
 	if (key->protocol == IPPROTO_UDP)
-		living->live[flow->host].flows += age < living->idle;
+		living->live[flow->host].flows++;
 	else
-		living->live[flow->host].connections += age < SILENT_TICKS;
+		living->live[flow->host].connections++;
+	return 0;
 }
 
 uint32_t front_room(const struct front *front)
@@ -218,10 +251,7 @@ int front_tally_go_on(struct front_tally *tally, uint64_t until_usec,
 		      struct front_live live[HS_SLOTS_MAX])
 {
 	const struct front *front = tally->front;
-	struct living living = {.front = front,
-				.live = tally->live,
-				.tick = hs_front_tick(now_nsec()),
-				.idle = front->control ? front->control->flow_idle : 1};
+	struct living living = living_now(front, tally->live);
 	int r;
 
 	while (tally->map < ARRAY_SIZE(tally->maps) && tally->maps[tally->map] >= 0) {
