@@ -31,8 +31,6 @@ int verb_park(const struct arguments *arguments);
 int verb_release(const struct arguments *arguments);
 int verb_enable(const struct arguments *arguments);
 int verb_alias(const struct arguments *arguments);
-/* The same in the middle of another verb; complains. */
-void disable_service(const struct arguments *arguments, const char *service);
 int verb_disable(const struct arguments *arguments);
 int verb_prepare(const struct arguments *arguments);
 int verb_adopt(const struct arguments *arguments);

@@ -178,22 +178,54 @@ ExecReload=/bin/sh -c "echo %i >>/run/six-reloaded"'
 @test "slots that do not come, or serve another address, are taken back; the plain unit serves on" {
 	plain seven $port
 	own_service seven $((port + 1))
+	# settings that were written beforehand are nobody's to take away
+	printf '[Service]\n# by hand\nDrain=7s\n' | write /etc/hotstandby/seven.conf
 	inside systemctl daemon-reload
 	begin_load http://127.0.0.1:$port/ slot=9
 	run -4 --separate-stderr hs enable seven@.service --from=seven.service
 	[[ $stderr == *"the slots do not serve 0.0.0.0:$port, which seven.service does"* ]]
 	[[ $(unit_state seven@0) == inactive && $(unit_state seven@1) == inactive ]]
-	run -0 inside bash -c 'ls /etc/systemd/system/seven@.service.d /etc/hotstandby/seven.conf 2>&1; true'
-	[[ $output != *zz-hotstandby* ]]
+	run -0 inside bash -c 'ls /etc/systemd/system/seven@.service.d /etc/hotstandby/seven.conf* 2>&1; true'
+	[[ $output != *zz-hotstandby* && $output != *disabled* ]]
+	[[ $(inside cat /etc/hotstandby/seven.conf) == $'[Service]\n# by hand\nDrain=7s' ]]
+	# and without: nothing is left, and hsd does not know the service
+	inside rm /etc/hotstandby/seven.conf
+	run -4 hs enable seven@.service --from=seven.service
+	inside test ! -e /etc/hotstandby/seven.conf
+	inside test ! -e /sys/fs/bpf/hotstandby/seven
 	write /etc/systemd/system/seven@.service <<<'[Service]
 ExecStart=/bin/false
 Type=oneshot
 RemainAfterExit=yes'
 	inside systemctl daemon-reload
 	run -4 hs enable seven@.service --from=seven.service
-	lost_nothing 'two moves that were undone'
+	lost_nothing 'three moves that were undone'
 	[[ $(unit_state seven.service) == active ]]
 	gone seven
+}
+
+@test "a move that is undone leaves slots alone that ran under hotstandby before" {
+	local before
+	plain eleven $port
+	own_service eleven $((port + 1))
+	inside systemctl daemon-reload
+	hs enable eleven@.service
+	inside systemctl start eleven@0 eleven@1
+	wait_for 5 is_ready eleven
+	before=$(inside cat /etc/systemd/system/eleven@.service.d/zz-hotstandby.conf)
+	# the drop-in would be another one
+	printf 'ExecStop=/bin/true\n' | inside tee -a /etc/systemd/system/eleven@.service >/dev/null
+	begin_load http://127.0.0.1:$((port + 1))/ slot=
+	run -4 --separate-stderr hs enable eleven@.service --from=eleven.service
+	[[ $stderr == *"the slots do not serve 0.0.0.0:$port"* ]]
+	[[ $(inside cat /etc/systemd/system/eleven@.service.d/zz-hotstandby.conf) == "$before" ]]
+	inside test -e /etc/hotstandby/eleven.conf
+	inside test -e /sys/fs/bpf/hotstandby/eleven
+	hs switchover eleven
+	inside systemctl restart eleven@0
+	wait_for 5 is_ready eleven
+	lost_nothing 'a move that was undone beside slots that serve'
+	gone eleven
 }
 
 @test "what cannot be is refused before anything is written" {

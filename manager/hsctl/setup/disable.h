@@ -7,6 +7,8 @@
 
 #include "core/name.h"
 #include "core/setup/lint.h"
+#include "hsctl/arguments.h"
+#include "hsctl/setup/enable.h"
 #include "hsctl/unit/filechanges.h"
 
 struct disable_result {
@@ -22,3 +24,7 @@ struct disable_result {
 int disable_apply(sd_bus *bus, const char *text, struct lint_report *report,
 		  struct disable_result *ret_result, struct problem *problem);
 void disable_result_done(struct disable_result *result);
+
+/* Takes back what enable_apply() has written, and nothing else. What the kernel holds for the
+ * service is given back where there was nothing of hotstandby's before. Complains. */
+void disable_undone(const struct arguments *arguments, sd_bus *systemd, struct enable_plan *plan);

@@ -272,3 +272,14 @@ int enable_apply(sd_bus *bus, struct enable_plan *plan, struct problem *problem)
 		return problem_set(problem, -EINVAL, "This unit cannot be put under hotstandby.");
 	return enable_is_done(plan) ? 0 : unitapply(bus, &plan->changes, problem);
 }
+
+bool enable_is_first(const struct enable_plan *plan)
+{
+	_cleanup_(freep) char *template = format("%s@.service", plan->service);
+	_cleanup_(freep) char *path = template ? dropin_path(template) : NULL;
+
+	for (size_t i = 0; path && i < plan->changes.n; i++)
+		if (!strcmp(plan->changes.items[i].path, path))
+			return !plan->changes.items[i].before;
+	return false;
+}

@@ -29,3 +29,5 @@ bool enable_is_done(const struct enable_plan *plan);
 /* Writes the files and has systemd read them: both or neither. Then plan->changes.items[].done says
  * which were written (`path`). Not for a plan that is refused (-EINVAL). */
 int enable_apply(sd_bus *bus, struct enable_plan *plan, struct problem *problem);
+/* True if the template had no drop-in of hotstandby's when it was looked at. */
+bool enable_is_first(const struct enable_plan *plan);

@@ -64,8 +64,9 @@ int takeover_check(const struct arguments *arguments, sd_bus *systemd,
 
 /* ---- the whole ---- */
 
-/* The plain unit serves still: as it was before, if it was not under hotstandby. */
-static int undo(struct takeover *t, bool fresh)
+/* The plain unit serves still, and all else is as it was before: settings that were there stay,
+ * and so do slots that ran under hotstandby. */
+static int undo(struct takeover *t)
 {
 	struct problem why = t->problem, ignored;
 	struct pathhold hold = PATHHOLD_NONE;
@@ -78,8 +79,7 @@ static int undo(struct takeover *t, bool fresh)
 			units_run_job(t->systemd, UNIT_STOP, unit, TAKEOVER_JOB_USEC, &ignored);
 		units_reset_failed(t->systemd, unit);
 	}
-	if (fresh)
-		disable_service(t->arguments, t->plan->service);
+	disable_undone(t->arguments, t->systemd, t->plan);
 	pathhold_end(&hold);
 	complain("%s: the move was undone: %.400s. %s serves as before; see journalctl -u "
 		 "'%s@*'",
@@ -136,8 +136,7 @@ static int finish(const struct takeover *t, int r)
 	return EXIT_DONE;
 }
 
-int takeover_run(const struct arguments *arguments, sd_bus *systemd, const struct enable_plan *plan,
-		 bool fresh)
+int takeover_run(const struct arguments *arguments, sd_bus *systemd, struct enable_plan *plan)
 {
 	_cleanup_(takeover_done) struct takeover t = {
 		.arguments = arguments, .systemd = systemd, .plan = plan};
@@ -153,7 +152,7 @@ int takeover_run(const struct arguments *arguments, sd_bus *systemd, const struc
 	if (r >= 0)
 		r = takeover_check_addresses(&t);
 	if (r < 0)
-		return undo(&t, fresh);
+		return undo(&t);
 	takeover_drain(&t);
 	r = takeover_stop_beside_links(&t);
 	if (r >= 0)

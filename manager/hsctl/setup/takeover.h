@@ -12,7 +12,6 @@
  */
 int takeover_check(const struct arguments *arguments, sd_bus *systemd,
 		   const struct enable_plan *plan);
-/* Makes it, once the service is enabled; `fresh`: it was not before. Tells what it does. Returns
- * the exit code. */
-int takeover_run(const struct arguments *arguments, sd_bus *systemd, const struct enable_plan *plan,
-		 bool fresh);
+/* Makes it, once the plan was applied, which is taken back if it cannot be made. Tells what it
+ * does. Returns the exit code. */
+int takeover_run(const struct arguments *arguments, sd_bus *systemd, struct enable_plan *plan);

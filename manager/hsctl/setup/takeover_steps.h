@@ -22,7 +22,7 @@
 struct takeover {
 	const struct arguments *arguments;
 	sd_bus *systemd;
-	const struct enable_plan *plan;
+	struct enable_plan *plan;
 	struct plainunit plain;
 	struct plainpaths paths; /* that it listens at */
 	struct config settings;	 /* as they are now, with the paths that enable has found */

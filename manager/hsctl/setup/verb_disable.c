@@ -24,6 +24,7 @@
 #include "plane/plane_front.h"
 #include "system/configfile.h"
 #include "system/journal.h"
+#include "system/unit/unitload.h"
 
 /* Any member gives back its whole group; the same group again is no harm. */
 static int detach_unit(const struct direct *direct, const char *cgroup)
@@ -268,24 +269,27 @@ int verb_disable(const struct arguments *arguments)
 	return finish(arguments, systemd, &result, &before);
 }
 
-void disable_service(const struct arguments *arguments, const char *service)
+void disable_undone(const struct arguments *arguments, sd_bus *systemd, struct enable_plan *plan)
 {
-	_cleanup_(disable_result_done) struct disable_result result = {0};
-	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
-	struct problem problem = {0};
-	struct lint_report report = {0};
+	bool first = enable_is_first(plan);
 	struct paths_before before = {0};
+	struct problem problem = {0};
 	enum release released;
+	struct config config;
+	int r;
 
-	if (systemd)
-		before = look_at_paths(systemd, service);
-	if (!systemd || disable_apply(systemd, service, &report, &result, &problem) < 0) {
-		complain("%s", problem.text);
-		return;
-	}
+	if (first)
+		before = look_at_paths(systemd, plan->service);
+	r = filechanges_undo(&plan->changes, &problem);
+	if (r >= 0)
+		r = unitload_anew(systemd, &problem);
 	verb_tell_manager(arguments);
-	if (release(service, &released, &problem) < 0 ||
-	    leave_paths(systemd, service, &before, &problem) < 0)
+	/* settings that were there before have hsd go on with the service */
+	if (r >= 0 && first && configfile_load(plan->service, &config, NULL) == -ENOENT)
+		r = release(plan->service, &released, &problem);
+	if (r >= 0 && first)
+		r = leave_paths(systemd, plan->service, &before, &problem);
+	if (r < 0)
 		complain("%s", problem.text);
 	accounting_drop_unused();
 }

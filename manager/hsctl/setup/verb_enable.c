@@ -276,6 +276,6 @@ int verb_enable(const struct arguments *arguments)
 		complain("hsd is not there any more; start it and try again");
 		return EXIT_FAILED;
 	}
-	return move ? takeover_run(arguments, systemd, plan, fresh)
+	return move ? takeover_run(arguments, systemd, plan)
 		    : finish(arguments, systemd, plan, fresh);
 }
