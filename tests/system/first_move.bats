@@ -268,6 +268,30 @@ Exclusive=yes'
 	gone nine
 }
 
+@test "a template that stops with the plain unit, or never runs beside it, is refused before anything is written" {
+	local line
+	plain thirteen $port
+	own_service thirteen $port
+	for line in PartOf Conflicts; do
+		printf '[Unit]\n%s=thirteen.service\n' $line | write /etc/systemd/system/thirteen@.service.d/own.conf
+		inside systemctl daemon-reload
+		run -3 --separate-stderr hs enable thirteen@.service --from=thirteen.service
+		[[ $stderr == *"/own.conf:2: $line=thirteen.service: "*'Remove the line'*'nothing was written'* ]]
+		run -3 --separate-stderr hs enable thirteen@.service --alias
+		[[ $stderr == *"/own.conf:2: $line=thirteen.service: "* ]]
+	done
+	inside test ! -e /etc/hotstandby/thirteen.conf
+	inside test ! -e /etc/systemd/system/thirteen@.service.d/zz-hotstandby.conf
+	# from the other side
+	inside rm /etc/systemd/system/thirteen@.service.d/own.conf
+	printf '[Unit]\nConflicts=thirteen@1.service\n' | write /etc/systemd/system/thirteen.service.d/own.conf
+	inside systemctl daemon-reload
+	run -3 --separate-stderr hs enable thirteen@.service --from=thirteen.service
+	[[ $stderr == *'thirteen@.service cannot run beside thirteen.service'* ]]
+	[[ $(unit_state thirteen.service) == active ]]
+	gone thirteen
+}
+
 @test "what its drop-ins set for the server does not hold for the name" {
 	plain ten $port
 	own_service ten $port

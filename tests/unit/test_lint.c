@@ -279,6 +279,46 @@ static void test_stopped_by(void **state)
 	check(&report, "refuse f:2 BindsTo=%N.socket\n", 1);
 }
 
+/* What is to stand for all slots, or be taken over from, must not stop them, nor they that. */
+static void test_plain(void **state)
+{
+	static const struct {
+		const char *text, *expected;
+	} cases[] = {
+		{"[Unit]\nPartOf=app.service\n", "refuse f:2 PartOf=app.service\n"},
+		{"[Unit]\nRequires=db.service %p.service\n",
+		 "refuse f:2 Requires=db.service %p.service\n"},
+		{"[Unit]\nBindsTo=app.service\nConflicts=app.service\n",
+		 "refuse f:2 BindsTo=app.service\nrefuse f:3 Conflicts=app.service\n"},
+		{"[Unit]\nWants=app.service\nAfter=app.service\nPartOf=web.service app@1.service\n",
+		 ""},
+		{"[Unit]\nConflicts=app.socket\n[Service]\nPartOf=app.service\n", ""},
+	};
+	char *known[] = {"x.service", "app.service", NULL};
+	struct lint_report report = {};
+	struct unit unit;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		report = (struct lint_report) {};
+		unit_init(&unit, "app@0.service", "f", cases[i].text);
+		lint_plain(&report, &unit.lint, "app.service");
+		check(&report, cases[i].expected, i);
+	}
+	/* where no line of the template says so */
+	report = (struct lint_report) {};
+	unit_init(&unit, "app@0.service", "f", "[Service]\nExecStart=/x\n");
+	unit.lint.stopped_by = unit.lint.excludes = known;
+	lint_plain(&report, &unit.lint, "app.service");
+	check(&report,
+	      "refuse f:0 app@.service is stopped together with app.service\n"
+	      "refuse f:0 app@.service cannot run beside app.service\n",
+	      0);
+	report = (struct lint_report) {};
+	lint_plain(&report, &unit.lint, "other.service");
+	check(&report, "", 1);
+}
+
 /* Our commands run as root: what is theirs must not come from a place that the unit names. */
 static void test_root(void **state)
 {
@@ -839,6 +879,7 @@ int main(void)
 		cmocka_unit_test(test_service),
 		cmocka_unit_test(test_service_without_socket),
 		cmocka_unit_test(test_stopped_by),
+		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_root),
 		cmocka_unit_test(test_hidden_paths),
 		cmocka_unit_test(test_per_connection),

@@ -185,22 +185,28 @@ static bool names_one(const struct assignment *a, const char *unit, const char *
 #define REMEDY_STOPPED \
 	"Remove the line; hsctl enable writes Wants= and After= for the socket unit instead"
 
-/* The lines by which a stop of this socket unit stops `unit`. There is no resetting them. */
+/* Keys by which a stop of another unit stops this one. */
+static const char *const stopping[] = {"Requires", "Requisite",		 "BindsTo",
+				       "PartOf",   "StopPropagatedFrom", NULL};
+
+struct dependency {
+	const char *const *keys;
+	const char *why, *remedy;
+};
+
+/* The lines with one of the keys that name `other`. There is no resetting them. */
 static size_t lint_dependency_lines(struct lint_report *report, const struct lint_unit *unit,
-				    const char *socket)
+				    const struct dependency *rule, const char *other)
 {
-	static const char *const keys[] = {"Requires", "Requisite", "BindsTo", "PartOf",
-					   "StopPropagatedFrom"};
-	const char *const sockets[] = {socket, NULL};
+	const char *const others[] = {other, NULL};
 	size_t n = 0;
 
 	for (size_t i = 0; i < unit->settings.n; i++) {
 		const struct assignment *a = &unit->settings.items[i];
 
-		for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
-			if (assignment_is(a, "Unit", keys[k]) &&
-			    names_one(a, unit->name, sockets)) {
-				lint_line(report, true, a, WHY_STOPPED, REMEDY_STOPPED);
+		for (const char *const *key = rule->keys; *key; key++)
+			if (assignment_is(a, "Unit", *key) && names_one(a, unit->name, others)) {
+				lint_line(report, true, a, rule->why, rule->remedy);
 				n++;
 			}
 	}
@@ -220,10 +226,11 @@ static bool is_listed(char *const *list, const char *name)
 static void lint_dependencies(struct lint_report *report, const struct lint_unit *unit,
 			      const char *const *sockets)
 {
+	const struct dependency rule = {stopping, WHY_STOPPED, REMEDY_STOPPED};
 	char what[sizeof(((struct lint_finding *)NULL)->what)];
 
 	for (; sockets && *sockets; sockets++) {
-		if (lint_dependency_lines(report, unit, *sockets) > 0 ||
+		if (lint_dependency_lines(report, unit, &rule, *sockets) > 0 ||
 		    !is_listed(unit->stopped_by, *sockets))
 			continue;
 		/* the same words for every slot, so that it is said once */
@@ -235,6 +242,40 @@ static void lint_dependencies(struct lint_report *report, const struct lint_unit
 			"Look for a folder *.requires or a RequiredBy= and remove it, then run: "
 			"systemctl daemon-reload");
 	}
+}
+
+#define WHY_STOPS_ALL "What stops or restarts that unit then does so to all slots at once"
+#define WHY_EXCLUDED  "The first slot that starts then stops that unit, and the other way round"
+
+static void lint_plain_known(struct lint_report *report, const struct lint_unit *unit,
+			     const char *plain, const char *how, const char *why)
+{
+	char what[sizeof(((struct lint_finding *)NULL)->what)];
+
+	snprintf(what, sizeof(what), "%.*s@.service %s %s", (int)strcspn(unit->name, "@"),
+		 unit->name, how, plain);
+	add_missing(report, unit, what, why,
+		    "Look for the line in the files of that unit, for a folder *.requires and a "
+		    "RequiredBy=, and remove it, then run: systemctl daemon-reload");
+}
+
+void lint_plain(struct lint_report *report, const struct lint_unit *unit, const char *plain)
+{
+	static const char *const excluding[] = {"Conflicts", NULL};
+	char remedy[256];
+	const struct dependency stops = {stopping, WHY_STOPS_ALL, remedy};
+	const struct dependency excludes = {excluding, WHY_EXCLUDED, remedy};
+
+	snprintf(remedy, sizeof(remedy),
+		 "Remove the line: systemctl edit --full %.*s@.service; without --from and --alias "
+		 "it may stay",
+		 MIN((int)strcspn(unit->name, "@"), 100), unit->name);
+	if (!lint_dependency_lines(report, unit, &stops, plain) &&
+	    is_listed(unit->stopped_by, plain))
+		lint_plain_known(report, unit, plain, "is stopped together with", WHY_STOPS_ALL);
+	if (!lint_dependency_lines(report, unit, &excludes, plain) &&
+	    is_listed(unit->excludes, plain))
+		lint_plain_known(report, unit, plain, "cannot run beside", WHY_EXCLUDED);
 }
 
 /* Files that are read after our drop-in and throw away what it sets. */

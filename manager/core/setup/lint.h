@@ -35,6 +35,10 @@ void lint_load(struct lint_report *report, enum lint_load load, const char *temp
 void lint_service(struct lint_report *report, const struct lint_unit *service,
 		  const char *const *sockets);
 
+/* The unit of one slot beside `plain` ("app.service"), which it is to take over from, or which is
+ * to stand for all slots: a stop of one must not be a stop of the other. */
+void lint_plain(struct lint_report *report, const struct lint_unit *unit, const char *plain);
+
 /* Whether the service's unit has a network namespace made for it, and the line that says so. */
 bool lint_has_own_network(const struct lint_unit *service, const struct assignment **ret_line);
 

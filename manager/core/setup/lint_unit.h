@@ -14,6 +14,7 @@ struct lint_unit {
 	struct assignments settings;
 	char *const
 		*stopped_by; /* units whose stop stops this one, as systemd sees it; may be NULL */
+	char *const *excludes; /* likewise, that do not run beside this one */
 };
 
 /* True if a specifier in the value stands for the slot. */

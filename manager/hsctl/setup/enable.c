@@ -252,6 +252,7 @@ int enable_plan_new(sd_bus *bus, const char *text, const struct enable_wish *wis
 	if (lint_name(&plan->report, text)) {
 		(void)name_from_template(text, plan->service);
 		enable_set_alias(plan, wish ? wish->alias : NULL);
+		plan->from = wish ? wish->from : NULL;
 		r = make_plan(bus, plan, wish ? wish->paths : NULL, problem);
 	}
 	if (r < 0)

@@ -12,6 +12,7 @@
 struct enable_wish {
 	const char *paths; /* of --path=, with ',' between; NULL = those that it finds */
 	const char *alias; /* the unit that is to stand for all slots; NULL = as it is */
+	const char *from;  /* the unit that they are to take over from, which stays the caller's */
 };
 
 /* Looks at the template (`text`: "app@.service", "app@" or "app"), its socket units and the

@@ -31,6 +31,7 @@ struct enable_plan {
 	struct shared shared;
 	struct commands commands;  /* of slot 0, and with that of all */
 	char alias[UNIT_NAME_MAX]; /* see core/setup/alias.h; "" = none */
+	const char *from;	   /* what the slots are to take over from, or NULL; not owned */
 	struct plainunit plain;	   /* the server as it was before; for who wants to know */
 	bool own_network;	   /* a slot's unit has a network namespace made for it */
 	unsigned running;	   /* bit N: slot N runs now; hsd adopts it when it is told */

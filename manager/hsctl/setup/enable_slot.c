@@ -297,7 +297,12 @@ int enable_add_slot(sd_bus *bus, struct enable_plan *plan, unsigned slot, struct
 	if (r < 0)
 		return r;
 	unit.stopped_by = load.stopped_by;
+	unit.excludes = load.excludes;
 	lint_service(&plan->report, &unit, (const char *const *)sockets);
+	if (plan->alias[0])
+		lint_plain(&plan->report, &unit, plan->alias);
+	if (plan->from)
+		lint_plain(&plan->report, &unit, plan->from);
 	collector_lint(&plan->report, &unit, &plan->config);
 	if (shared_look(&plan->shared, &unit, slot) < 0)
 		return enable_no_memory(problem);

@@ -236,7 +236,9 @@ int verb_enable(const struct arguments *arguments)
 	_cleanup_(enable_plan_freep) struct enable_plan *plan = NULL;
 	_cleanup_(sd_bus_close_unrefp) sd_bus *systemd = direct_systemd();
 	_cleanup_(freep) char *alias = wanted_alias(arguments);
-	struct enable_wish wish = {.paths = arguments->texts[TEXT_PATH], .alias = alias};
+	struct enable_wish wish = {.paths = arguments->texts[TEXT_PATH],
+				   .alias = alias,
+				   .from = arguments->texts[TEXT_FROM]};
 	_cleanup_(mentions_done) struct mentions mentions = {0};
 	bool move = arguments->texts[TEXT_FROM];
 	struct problem problem = {0};

@@ -20,6 +20,7 @@ void unitload_done(struct unitload *load)
 	strings_free(load->triggers);
 	strings_free(load->triggered_by);
 	strings_free(load->stopped_by);
+	strings_free(load->excludes);
 	*load = (struct unitload) {};
 }
 
@@ -96,6 +97,10 @@ static int get_all(sd_bus *bus, const char *path, struct unitload *load)
 		r = add_list(bus, path, "TriggeredBy", &load->triggered_by);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(stopping); i++)
 		r = add_list(bus, path, stopping[i], &load->stopped_by);
+	if (r >= 0)
+		r = add_list(bus, path, "Conflicts", &load->excludes);
+	if (r >= 0)
+		r = add_list(bus, path, "ConflictedBy", &load->excludes);
 	return r;
 }
 

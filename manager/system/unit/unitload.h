@@ -18,6 +18,7 @@ struct unitload {
 	char **triggers;
 	char **triggered_by;
 	char **stopped_by; /* units whose stop stops this one: Requires= and its like */
+	char **excludes;   /* units that do not run beside this one: Conflicts=, of either */
 	bool need_reload;  /* its files changed since systemd read them */
 };
 
