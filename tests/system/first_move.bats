@@ -292,6 +292,59 @@ Exclusive=yes'
 	gone thirteen
 }
 
+@test "what an init script or a socket unit started at boot is started at boot" {
+	write /etc/init.d/fourteen <<-END
+		#!/bin/sh
+		### BEGIN INIT INFO
+		# Provides: fourteen
+		# Required-Start:
+		# Required-Stop:
+		# Default-Start: 2 3 4 5
+		# Default-Stop:
+		### END INIT INFO
+		case \$1 in
+		start) /usr/lib/hotstandby/hs-example-server --slot=9 --listen=0.0.0.0:$port >/dev/null 2>&1 & echo \$! >/run/14 ;;
+		stop) kill \$(cat /run/14) ;;
+		esac
+	END
+	inside chmod 0755 /etc/init.d/fourteen
+	inside bash -c 'for i in 2 3 4 5; do mkdir -p /etc/rc$i.d; ln -s ../init.d/fourteen /etc/rc$i.d/S01fourteen; done'
+	own_service fourteen $port
+	printf '[Install]\nWantedBy=multi-user.target\n' | inside tee -a /etc/systemd/system/fourteen@.service >/dev/null
+	inside systemctl daemon-reload
+	inside systemctl start fourteen.service
+	wait_for 5 inside curl -sf http://127.0.0.1:$port/ >/dev/null
+	[[ $(inside systemctl show -P FragmentPath fourteen.service) == /run/systemd/generator.late/* ]]
+	run -0 --separate-stderr hs enable fourteen@.service --from=fourteen.service --no-alias
+	[[ ${lines[-1]} == *', which is stopped.' ]]
+	[[ $stderr == *'fourteen.service is made from another file at each boot'*'systemctl disable fourteen.service'* ]]
+	[[ $(inside systemctl is-enabled fourteen@1.service) == enabled ]]
+	hs disable fourteen@.service
+	inside systemctl disable -q --now fourteen@0 fourteen@1
+	inside systemctl start fourteen.service
+	wait_for 5 inside curl -sf http://127.0.0.1:$port/ >/dev/null
+	run -0 hs enable fourteen@.service --from=fourteen.service
+	[[ $output == *', also at boot.'* ]]
+	inside test -h /etc/systemd/system/multi-user.target.wants/fourteen.service
+	gone fourteen
+	inside bash -c 'rm -f /etc/init.d/fourteen /etc/rc?.d/*fourteen /etc/systemd/system/*.wants/fourteen*; systemctl daemon-reload'
+
+	printf '[Socket]\nListenStream=0.0.0.0:%s\n[Install]\nWantedBy=sockets.target\n' $port |
+		write /etc/systemd/system/fifteen.socket
+	printf '[Service]\nType=notify\nExecStart=/usr/lib/hotstandby/hs-example-server --slot=9\n' |
+		write /etc/systemd/system/fifteen.service
+	own_service fifteen $port
+	inside systemctl daemon-reload
+	inside systemctl enable -q --now fifteen.socket
+	wait_for 5 inside curl -sf http://127.0.0.1:$port/ >/dev/null
+	run -0 hs enable fifteen@.service --from=fifteen.service
+	[[ $output == *', also at boot.'* ]]
+	run inside systemctl is-enabled fifteen.socket fifteen.service
+	[[ $output == $'disabled\nenabled' ]]
+	gone fifteen
+	inside bash -c 'rm -f /etc/systemd/system/fifteen.socket; systemctl daemon-reload'
+}
+
 @test "what its drop-ins set for the server does not hold for the name" {
 	plain ten $port
 	own_service ten $port

@@ -27,6 +27,16 @@ static void test_names(void **state)
 	assert_false(alias_is_possible("../app.service"));
 }
 
+static void test_generated(void **state)
+{
+	(void)state;
+	assert_true(alias_is_generated("/run/systemd/generator.late/app.service"));
+	assert_true(alias_is_generated("/run/systemd/generator/app.service"));
+	assert_false(alias_is_generated("/etc/systemd/system/app.service"));
+	assert_false(alias_is_generated("/run/systemd/system/app.service"));
+	assert_false(alias_is_generated(""));
+}
+
 static void test_text(void **state)
 {
 	_cleanup_(freep) char *with = alias_text("app", true), *without = alias_text("app", false);
@@ -136,6 +146,7 @@ int main(void)
 		cmocka_unit_test(test_names),	      cmocka_unit_test(test_text),
 		cmocka_unit_test(test_dropin_undoes), cmocka_unit_test(test_remembered),
 		cmocka_unit_test(test_stop),	      cmocka_unit_test(test_mentions),
+		cmocka_unit_test(test_generated),
 	};
 
 	return cmocka_run_group_tests_name("alias", tests, NULL, NULL);

@@ -17,6 +17,18 @@ bool alias_is_possible(const char *unit)
 	return name_kind(unit) == NAME_PLAIN && !strchr(unit, '/');
 }
 
+bool alias_is_generated(const char *fragment)
+{
+	static const char *const folders[] = {"/run/systemd/generator/",
+					      "/run/systemd/generator.early/",
+					      "/run/systemd/generator.late/"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		if (!strncmp(fragment, folders[i], strlen(folders[i])))
+			return true;
+	return false;
+}
+
 char *alias_path(const char *unit, const char *suffix)
 {
 	return format(HS_SYSCONFDIR "/systemd/system/%s%s", unit, suffix);

@@ -19,6 +19,8 @@
 
 /* "app.service": a unit that is no template and no instance. */
 bool alias_is_possible(const char *unit);
+/* A generator makes the file of a unit anew at each boot: of a script in /etc/init.d, say. */
+bool alias_is_generated(const char *fragment);
 /* Where its file stands, and where another one is kept. */
 char *alias_path(const char *unit, const char *suffix);
 char *alias_marker(const char *service, const char *marker);

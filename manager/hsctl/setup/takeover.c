@@ -121,7 +121,9 @@ static int finish(const struct takeover *t, int r)
 		return EXIT_FAILED;
 	}
 	problem_set(&message, 0, "%s has taken over from %s%s%s.", t->plan->service, t->plain.name,
-		    t->arguments->no_alias ? ", which is disabled"
+		    t->arguments->no_alias ? alias_is_generated(t->plain.fragment)
+						     ? ", which is stopped"
+						     : ", which is disabled"
 					   : "; start, stop, reload and restart of that name go "
 					     "to all slots",
 		    t->arguments->no_alias || !t->plain.at_boot ? "" : ", also at boot");

@@ -8,6 +8,7 @@
 #include "core/setup/dropin.h"
 #include "hsctl/setup/filelist.h"
 #include "hsctl/unit/unitfile.h"
+#include "hsctl/verb/verb.h"
 #include "plane/borrow/borrow.h"
 #include "plane/borrow/scan.h"
 #include "system/unit/unitask.h"
@@ -169,6 +170,16 @@ int takeover_stop_plain(struct takeover *t)
 
 /* ---- at boot, and by its name ---- */
 
+/* It is not systemd's to turn off. */
+static void tell_generated(const struct takeover *t)
+{
+	if (alias_is_generated(t->plain.fragment))
+		complain("note: %s is made from another file at each boot, and is started then as "
+			 "before; of a script in /etc/init.d that is turned off by: systemctl "
+			 "disable %s",
+			 t->plain.name, t->plain.name);
+}
+
 static int disable_plain(struct takeover *t)
 {
 	char unit[UNIT_NAME_MAX];
@@ -183,6 +194,22 @@ static int disable_plain(struct takeover *t)
 		return problem_set(&t->problem, r,
 				   "what starts at boot could not be changed: %s; see systemctl "
 				   "disable and enable",
+				   strerror(-r));
+	tell_generated(t);
+	return unitload_anew(t->systemd, &t->problem);
+}
+
+/* What a generator has made hides behind the alias's file, and does not come at the next boot; a
+ * socket unit is disabled. */
+static int enable_alias_at_boot(struct takeover *t)
+{
+	int r;
+
+	if (!t->plain.at_boot || unitask_is_enabled(t->systemd, t->plain.name))
+		return 0;
+	r = unitask_enable_one(t->systemd, t->plain.name, true);
+	if (r < 0)
+		return problem_set(&t->problem, r, "%s could not be enabled: %s", t->plain.name,
 				   strerror(-r));
 	return unitload_anew(t->systemd, &t->problem);
 }
@@ -204,6 +231,9 @@ static int write_alias(struct takeover *t)
 		return r;
 	if (!t->arguments->json)
 		filelist_print(&plan->changes);
+	r = enable_alias_at_boot(t);
+	if (r < 0)
+		return r;
 	return units_run_job(t->systemd, UNIT_START, t->plain.name, TAKEOVER_JOB_USEC, &t->problem);
 }
 

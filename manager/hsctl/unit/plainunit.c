@@ -58,12 +58,30 @@ static void look_at_paths(const char *cgroup, const struct pathlist *paths, stru
 	}
 }
 
+static bool is_at_boot(sd_bus *bus, const char *unit)
+{
+	struct doctor_slot boot = {.boot = BOOT_UNKNOWN};
+
+	snprintf(boot.unit, sizeof(boot.unit), "%s", unit);
+	machine_read_slot(bus, &boot);
+	return boot.boot == BOOT_YES;
+}
+
+/* By itself, or by a socket unit, which has the port from then on. */
+static bool is_started_at_boot(sd_bus *bus, const struct unitload *load)
+{
+	bool at_boot = is_at_boot(bus, load->id);
+
+	for (char **p = load->triggered_by; !at_boot && p && *p; p++)
+		at_boot = unit_is_socket(*p) && is_at_boot(bus, *p);
+	return at_boot;
+}
+
 int plainunit_look(sd_bus *bus, const char *name, const struct plainunit_scope *scope,
 		   struct plainunit *ret_unit)
 {
 	_cleanup_(unitload_done) struct unitload load = {0};
 	_cleanup_(unit_facts_done) struct unit_facts facts = {0};
-	struct doctor_slot boot = {.boot = BOOT_UNKNOWN};
 	struct plainunit unit = {0};
 
 	*ret_unit = unit;
@@ -72,9 +90,7 @@ int plainunit_look(sd_bus *bus, const char *name, const struct plainunit_scope *
 		return 0;
 	snprintf(unit.name, sizeof(unit.name), "%s", load.id);
 	snprintf(unit.fragment, sizeof(unit.fragment), "%s", load.fragment);
-	snprintf(boot.unit, sizeof(boot.unit), "%s", load.id);
-	machine_read_slot(bus, &boot);
-	unit.at_boot = boot.boot == BOOT_YES;
+	unit.at_boot = is_started_at_boot(bus, &load);
 	unit.running = unit_lives(&facts);
 	look_at_sockets(facts.control_group, scope->config, &unit);
 	look_at_paths(facts.control_group, scope->paths, &unit);
