@@ -268,8 +268,44 @@ Exclusive=yes'
 	gone nine
 }
 
+@test "one name stands for the slots; disable takes every file of it back, and gives back what was there" {
+	local before pid0
+	plain twelve $port
+	own_service twelve $port
+	inside systemctl daemon-reload
+	before=$(inside cat /etc/systemd/system/twelve.service)
+	hs enable twelve@.service --from=twelve.service
+	run -3 --separate-stderr hs enable twelve@.service --alias=dozen.service
+	[[ $stderr == *'/twelve.service: dozen.service: One name stands for the slots'*'ln -s twelve.service /etc/systemd/system/dozen.service'* ]]
+	inside test ! -e /etc/systemd/system/dozen.service
+	inside ln -s twelve.service /etc/systemd/system/dozen.service
+	# as an earlier enable has left one
+	inside cp /etc/systemd/system/twelve.service /etc/systemd/system/left.service
+	inside systemctl daemon-reload
+	[[ $(unit_state dozen.service) == active ]]
+	inside systemctl start left.service
+	pid0=$(main_pid twelve@0)
+	hs disable twelve@.service
+	[[ $(main_pid twelve@0) == "$pid0" ]]
+	[[ $(inside cat /etc/systemd/system/twelve.service) == "$before" ]]
+	inside test ! -e /etc/systemd/system/left.service
+	inside test -h /etc/systemd/system/dozen.service
+	inside rm /etc/systemd/system/dozen.service
+	# its file is gone already
+	write /etc/systemd/system/twelve.service.d/own.conf <<<'[Service]
+Nice=1'
+	inside systemctl daemon-reload
+	hs enable twelve@.service --alias
+	inside test -e /etc/systemd/system/twelve.service.d/zz-hotstandby.conf
+	inside rm /etc/systemd/system/twelve.service
+	hs disable twelve@.service
+	[[ $(inside cat /etc/systemd/system/twelve.service) == "$before" ]]
+	inside test ! -e /etc/systemd/system/twelve.service.d/zz-hotstandby.conf
+	gone twelve
+}
+
 @test "a template that stops with the plain unit, or never runs beside it, is refused before anything is written" {
-	local line
+	local line pid0
 	plain thirteen $port
 	own_service thirteen $port
 	for line in PartOf Conflicts; do
@@ -289,6 +325,21 @@ Exclusive=yes'
 	run -3 --separate-stderr hs enable thirteen@.service --from=thirteen.service
 	[[ $stderr == *'thirteen@.service cannot run beside thirteen.service'* ]]
 	[[ $(unit_state thirteen.service) == active ]]
+	gone thirteen
+	# a unit that groups the instances is no server
+	write /etc/systemd/system/thirteen.service <<<'[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true'
+	own_service thirteen $port
+	inside systemctl daemon-reload
+	inside systemctl start thirteen@0 thirteen@1 thirteen.service
+	hs enable thirteen@.service --alias
+	wait_for 5 is_ready thirteen
+	pid0=$(main_pid thirteen@0)
+	hs disable thirteen@.service
+	[[ $(main_pid thirteen@0) == "$pid0" && $(unit_state thirteen.service) == inactive ]]
+	[[ $(inside cat /etc/systemd/system/thirteen.service) == *ExecStart=/bin/true ]]
 	gone thirteen
 }
 

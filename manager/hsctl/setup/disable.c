@@ -70,24 +70,39 @@ static int plan_config(struct disable_result *result, struct problem *problem)
 				  configfile_path(result->service, ".disabled"), problem);
 }
 
-/* What stood there before it comes back. */
-static int plan_alias(struct disable_result *result, struct problem *problem)
+/* What stood there before it comes back; what somebody has put there since stays. What undoes a
+ * server's drop-ins goes in any case. */
+static int plan_alias(struct disable_result *result, const char *alias, struct problem *problem)
 {
-	_cleanup_(freep) char *alias = enable_alias(result->service), *text = NULL;
-	_cleanup_(freep) char *path = alias ? alias_path(alias, "") : NULL;
-	_cleanup_(freep) char *saved = alias ? alias_path(alias, ALIAS_SAVED) : NULL;
+	_cleanup_(freep) char *path = alias_path(alias, ""), *dropin = dropin_path(alias);
+	_cleanup_(freep) char *saved = alias_path(alias, ALIAS_SAVED);
 	struct stat st;
+	bool vacant;
 	int r = 0;
 
-	if (!path || !saved || file_read(path, FILE_SIZE_MAX, &text) < 0 ||
-	    !alias_is_ours(text, result->service))
-		return 0;
-	if (!lstat(saved, &st))
+	if (!path || !dropin || !saved)
+		return no_memory(problem);
+	vacant = lstat(path, &st) < 0 || enable_is_alias_file(path, result->service);
+	if (vacant && !lstat(saved, &st))
 		r = filechanges_rename(&result->changes, steal_ptr(&saved), steal_ptr(&path),
 				       problem);
-	else
+	else if (vacant)
 		r = filechanges_remove(&result->changes, steal_ptr(&path), problem);
-	return r < 0 ? r : filechanges_remove(&result->changes, dropin_path(alias), problem);
+	if (r >= 0 && enable_is_alias_file(dropin, result->service))
+		r = filechanges_remove(&result->changes, steal_ptr(&dropin), problem);
+	return r;
+}
+
+static int plan_aliases(struct disable_result *result, struct problem *problem)
+{
+	_cleanup_(strings_freep) char **aliases = NULL;
+	int r = enable_aliases(result->service, &aliases);
+
+	if (r < 0)
+		return no_memory(problem);
+	for (char **p = aliases; r >= 0 && p && *p; p++)
+		r = plan_alias(result, *p, problem);
+	return r;
 }
 
 static int plan_removal(struct disable_result *result, struct problem *problem)
@@ -100,7 +115,7 @@ static int plan_removal(struct disable_result *result, struct problem *problem)
 
 	if (!template || !vendor || enabled_sockets(result->service, &sockets) < 0)
 		return no_memory(problem);
-	r = plan_alias(result, problem);
+	r = plan_aliases(result, problem);
 	if (r >= 0)
 		r = filechanges_remove(&result->changes, dropin_path(template), problem);
 	if (r >= 0)

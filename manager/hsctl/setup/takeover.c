@@ -57,7 +57,7 @@ int takeover_check(const struct arguments *arguments, sd_bus *systemd,
 		return refuse(from, "this is only another name of a unit; give that one's");
 	if (takeover_has_other_paths(systemd, plan, &plain, &why))
 		return refuse(from, why.text);
-	if (!arguments->no_alias && !enable_alias_is_possible(systemd, from, &why))
+	if (!arguments->no_alias && !enable_alias_is_possible(systemd, plan->service, from, &why))
 		return refuse(from, why.text);
 	return EXIT_DONE;
 }

@@ -18,8 +18,10 @@
 #include "system/machine.h"
 #include "system/unit/unitask.h"
 #include "system/unit/unitfacts.h"
+#include "system/unit/unitload.h"
 #include "util/files.h"
 #include "util/macro.h"
+#include "util/strings.h"
 
 /* As long as systemd itself gives a unit that sets nothing. */
 #define JOB_TIME  (10 * 60 * USEC_PER_SEC)
@@ -33,15 +35,21 @@ struct slots {
 
 /* ---- what is left for the other command ---- */
 
-static void leave_marker(const char *service, const char *marker)
+/* The folder is the unit's, which has none as long as it has not been started as an alias. */
+static int leave_marker(const char *service, const char *marker)
 {
 	_cleanup_(freep) char *path = alias_marker(service, marker);
+	_cleanup_(freep) char *folder = alias_marker(service, "");
 	_cleanup_(close_fdp) int fd = -1;
+	int r = path && folder ? make_folders(folder, 0755) : -ENOMEM;
 
-	if (path)
+	if (r >= 0) {
 		fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		complain("%s: %m", path ?: marker);
+		r = fd < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		complain("%s: %s", path ?: marker, strerror(-r));
+	return r;
 }
 
 static bool take_marker(const char *service, const char *marker)
@@ -243,13 +251,37 @@ int verb_alias(const struct arguments *arguments)
 	return EXIT_USAGE;
 }
 
+/* Not what somebody has put in its place since. */
+static bool is_loaded_alias(const struct unitload *load, const char *service, const char *path)
+{
+	return unit_state_from_strings(load->active_state, "") == UNIT_RUNNING &&
+	       !strcmp(load->fragment, path) &&
+	       (access(path, F_OK) < 0 || enable_is_alias_file(path, service));
+}
+
+static int let_go(sd_bus *systemd, const char *service, const char *alias, struct problem *problem)
+{
+	_cleanup_(unitload_done) struct unitload load = {0};
+	_cleanup_(freep) char *path = alias_path(alias, "");
+	int r;
+
+	if (!path || unitload(systemd, alias, &load, NULL) < 0 ||
+	    !is_loaded_alias(&load, service, path))
+		return 0;
+	r = leave_marker(service, ALIAS_LEAVE);
+	if (r < 0)
+		return problem_set(problem, r, "%s cannot be stopped without the slots", alias);
+	return units_run_job(systemd, UNIT_STOP, alias, JOB_TIME, problem);
+}
+
 int alias_let_go(sd_bus *systemd, const char *service, struct problem *problem)
 {
-	_cleanup_(freep) char *alias = enable_alias(service), *state = NULL;
+	_cleanup_(strings_freep) char **aliases = NULL;
+	int r = enable_aliases(service, &aliases);
 
-	if (!alias || unitask_state(systemd, alias, &state) < 0 ||
-	    unit_state_from_strings(state, "") != UNIT_RUNNING)
-		return 0;
-	leave_marker(service, ALIAS_LEAVE);
-	return units_run_job(systemd, UNIT_STOP, alias, JOB_TIME, problem);
+	if (r < 0)
+		return problem_set(problem, r, "%s", strerror(-r));
+	for (char **p = aliases; r >= 0 && p && *p; p++)
+		r = let_go(systemd, service, *p, problem);
+	return r;
 }

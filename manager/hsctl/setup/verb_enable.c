@@ -221,7 +221,7 @@ static int check_options(const struct arguments *arguments)
 	const char *from = arguments->texts[TEXT_FROM];
 
 	if (from && arguments->alias_name && strcmp(from, arguments->alias_name))
-		complain("with --from the alias is %s; give another one by a second enable", from);
+		complain("with --from the alias is %s, as one name stands for the slots", from);
 	else if (arguments->alias && arguments->no_alias)
 		complain("--alias and --no-alias exclude each other");
 	else if (!from && arguments->no_alias)
