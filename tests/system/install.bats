@@ -261,7 +261,7 @@ began_again() { (($(restarts) > $1)); }
 	# its functions, without its work
 	run -0 inside bash -c "set -euo pipefail
 		source <(sed '\$d' '$top/scripts/setup')
-		before=\$(enabling_links)
+		remember_links
 		cd /etc/systemd/system
 		mkdir -p multi-user.target.wants sockets.target.wants redis-server.service.wants
 		ln -s /lib/systemd/system/nginx.service multi-user.target.wants/
@@ -269,7 +269,7 @@ began_again() { (($(restarts) > $1)); }
 		ln -s /lib/systemd/system/systemd-networkd.socket sockets.target.wants/
 		ln -s /lib/systemd/system/fstrim.timer multi-user.target.wants/other.timer
 		ln -s /lib/systemd/system/nginx.service web.service
-		disable_new \"\$before\""
+		disable_new"
 	[[ $output == *'nginx.service is installed, but neither started nor enabled.'* ]]
 	[[ $output == *'haproxy.service is installed'* && $output == *'other.timer is installed'* ]]
 	[[ $output != *networkd* ]]
@@ -277,4 +277,54 @@ began_again() { (($(restarts) > $1)); }
 	inside rm /etc/systemd/system/sockets.target.wants/systemd-networkd.socket
 	inside find /etc/systemd/system -type d -empty -delete
 	diff <(echo "$before") <(inside find /etc/systemd/system -type l | sort)
+}
+
+# setup_with WHAT: scripts/setup where no package is there, and apt-get enables a service, and then does WHAT
+setup_with() { inside env NPM=no WHAT="$1" PATH="/root/apt:$PATH" "$top/scripts/setup" build; }
+
+apt_that_enables() {
+	write /root/apt/dpkg-query <<-'END'
+		#!/bin/sh
+		[ "$1" = -W ] || exec /usr/bin/dpkg-query "$@"
+	END
+	write /root/apt/apt-get <<-'END'
+		#!/bin/bash
+		[[ $* == *' install '* ]] || exit 0
+		grep -q '^exit 101' /usr/sbin/policy-rc.d || touch /run/it-starts
+		mkdir -p /etc/systemd/system/multi-user.target.wants
+		ln -sf /lib/systemd/system/nginx.service /etc/systemd/system/multi-user.target.wants/
+		eval "$WHAT"
+	END
+	inside chmod +x /root/apt/apt-get /root/apt/dpkg-query
+}
+
+@test "scripts/setup that fails, is killed, or runs twice at a time enables nothing, and the owner's policy is there again" {
+	local before job alone='mkdir /run/apt-runs || touch /run/two-at-a-time; sleep 0.3; rmdir /run/apt-runs'
+	apt_that_enables
+	printf '#!/bin/sh\nexit 104\n' | write /usr/sbin/policy-rc.d
+	before=$(inside find /etc/systemd/system /usr/sbin -name '*policy-rc*' -o -type l | sort)
+	as_before() {
+		diff <(echo "$before") <(inside find /etc/systemd/system /usr/sbin -name '*policy-rc*' -o -type l | sort)
+		inside grep -qx 'exit 104' /usr/sbin/policy-rc.d
+	}
+	run -1 setup_with false
+	[[ $output == *'nginx.service is installed, but neither started nor enabled.'* && $output == *'apt-get install failed'* ]]
+	as_before
+	run -143 setup_with 'kill -TERM $PPID'
+	as_before
+	run -137 setup_with 'kill -KILL $PPID'
+	inside test -e /etc/systemd/system/multi-user.target.wants/nginx.service
+	setup_with true
+	as_before
+	# another one that is through with everything but this
+	run -137 setup_with 'kill -KILL $PPID'
+	inside "$top/scripts/setup" build
+	as_before
+	setup_with "$alone" 3>&- &
+	job=$!
+	setup_with "$alone"
+	wait $job
+	as_before
+	run ! inside sh -c 'ls /run/two-at-a-time /run/it-starts'
+	inside rm /usr/sbin/policy-rc.d
 }
