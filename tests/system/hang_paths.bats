@@ -45,7 +45,7 @@ settings() {
 	settings hstop FailoverHold=0
 	prefer hstop 0
 	inside systemctl kill -s STOP --kill-whom=all hstop@0
-	inside timeout 15 python3 -c 'import collections, socket, time
+	inside timeout 25 python3 -c 'import collections, socket, time
 clients = collections.deque()
 while True:
     clients.append(socket.socket(socket.AF_UNIX))
@@ -54,7 +54,7 @@ while True:
         clients.popleft().close()
     time.sleep(0.1)' 3>&- &
 	begun=${EPOCHREALTIME/[.,]/}
-	wait_for 5 is_active hstop 1
+	wait_for 10 is_active hstop 1
 	say "with clients that give up, after $(((${EPOCHREALTIME/[.,]/} - begun) / 1000)) ms"
 	inside pkill -f clients.popleft
 	wait $! || true

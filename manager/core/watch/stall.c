@@ -141,9 +141,9 @@ static enum line_news news_of(const struct stall *stall, const struct stall_head
 	if (!queue->line)
 		return queue->head && queue->head == head->head ? LINE_STAYS : LINE_MOVES;
 	news = line_compare(&head->line, queue->line);
-	if (news != LINE_SEEMS)
-		return news;
-	return is_close(stall, sample) && !stall->brief ? LINE_STAYS : LINE_VAGUE;
+	if (news == LINE_SEEMS && (!is_close(stall, sample) || stall->brief))
+		return LINE_VAGUE;
+	return news;
 }
 
 /* One on which nobody waits any more was accepted from. */
@@ -165,9 +165,10 @@ static struct stall_head follow(struct stall *stall, const struct stall_queue *q
 				  .since = sample->now,
 				  .accepted = sample->given_after - sample->queued};
 
-	if (news == LINE_STAYS) {
+	if (news == LINE_STAYS || news == LINE_SEEMS) {
 		head.since = before->since;
 		head.accepted = before->accepted;
+		head.seems = before->seems || news == LINE_SEEMS;
 	} else if (news == LINE_MOVES) {
 		stall->head_gone = sample->now;
 	} else if (before) {
@@ -182,16 +183,18 @@ static struct stall_head follow(struct stall *stall, const struct stall_queue *q
 /* The first and the last since when nobody has accepted from a socket. */
 struct heads_range {
 	uint64_t oldest, youngest;
+	bool seems; /* of any of them */
 };
 
 static struct heads_range note_heads(struct stall *stall, const struct stall_sample *sample)
 {
 	struct stall_head *heads = calloc(sample->n_queues + 1, sizeof(*heads));
-	struct heads_range range = {sample->now, heads ? 0 : sample->now};
+	struct heads_range range = {sample->now, heads ? 0 : sample->now, false};
 
 	note_emptied(stall, sample);
 	for (size_t i = 0; heads && i < sample->n_queues; i++) {
 		heads[i] = follow(stall, &sample->queues[i], sample);
+		range.seems |= heads[i].seems;
 		range.oldest = MIN(range.oldest, heads[i].since);
 		range.youngest = MAX(range.youngest, heads[i].since);
 	}
@@ -230,7 +233,8 @@ static struct stall_answer judge_heads(struct stall *stall, const struct stall_s
 	if (stall->evidence.last_accept && !stall->evidence.one_socket)
 		stall->evidence.last_accept =
 			MAX(stall->evidence.last_accept, stall->evidence.waited);
-	return verdict_at(sample->now, since + window);
+	/* what only seems so has to seem so for twice as long */
+	return verdict_at(sample->now, since + (range.seems ? 2 * window : window));
 }
 
 /* ---- by name ---- */

@@ -99,6 +99,7 @@ struct stall_evidence {
  * most so many. */
 struct stall_head {
 	uint64_t socket, head, since, accepted;
+	bool seems; /* that nobody was accepted all that time is not proven by names alone */
 	struct line line;
 };
 
