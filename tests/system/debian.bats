@@ -102,6 +102,7 @@ rpm_() { inside rpm --force-debian --nodeps "$@"; }
 	inside systemctl --quiet is-enabled hsd hotstandby-exporter.socket
 	wait_for 5 inside systemctl --quiet is-active hsd
 	inside curl -sSf http://127.0.0.1:9960/metrics | grep -q '^# EOF'
+	inside test -d /etc/hotstandby
 	own_service app 9321
 	up app
 	pid=$(main_pid hsd)

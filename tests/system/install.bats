@@ -115,6 +115,7 @@ no_pins() { ! inside test -e $pins; }
 	before=$(files)
 	make_inside install
 	[[ $(files) != "$before" ]]
+	inside test -d /etc/hotstandby
 	inside journalctl --list-catalog | grep -q hotstandby
 	inside man -k hotstandby | grep -q '^hsctl '
 	inside systemctl enable --now hsd
