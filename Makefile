@@ -47,8 +47,8 @@ endif
 
 # Not with what a release is hardened by, which hides from the sanitizers what they look for.
 ifdef SANITIZE
-CFLAGS  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-LDFLAGS := -Wl,--as-needed
+override CFLAGS  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+override LDFLAGS := -Wl,--as-needed
 endif
 
 # Names of bpf/ are unique, so its headers are included, and its objects called, without the room.
@@ -56,18 +56,19 @@ BPF_ROOMS := bpf $(patsubst %/,%,$(sort $(dir $(wildcard bpf/*/*.h bpf/*/*.c))))
 
 # WERROR=1 is for us: another compiler finds other warnings, and a user's build shall not fail for them
 WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes $(if $(WERROR),-Werror)
-CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' \
+# override: what has to be there is added to what is given on make's own command line, too
+override CPPFLAGS += -D_GNU_SOURCE -DHS_VERSION='"$(VERSION)"' -DHS_PREFIX='"$(PREFIX)"' \
             -DHS_SYSCONFDIR='"$(SYSCONFDIR)"' -Imanager $(BPF_ROOMS:%=-I%) -I$(BUILD)/bpf
 CFLAGS   ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 # assert() stays, whatever a distribution says: see HACKING.md
-CFLAGS   += -UNDEBUG -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
+override CFLAGS += -UNDEBUG -std=gnu11 $(WARNINGS) -MMD -MP $(shell pkg-config --cflags $(PKGS))
 # as needed: hsctl, which starts often, does without what only others need
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lm
+override LDLIBS += $(shell pkg-config --libs $(PKGS)) -lm
 # clang has no such option in every release
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null || gcc -print-multiarch)
 # the objects are in the programs as they are: no trace of where they were compiled
-BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -ffile-prefix-map=$(CURDIR)=. -std=gnu11 $(WARNINGS) \
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g '-ffile-prefix-map=$(CURDIR)=.' -std=gnu11 $(WARNINGS) \
               $(BPF_ROOMS:%=-I%) -I/usr/include/$(MULTIARCH)
 
 BPF_SRC  := $(wildcard $(BPF_ROOMS:%=%/*.bpf.c))
@@ -125,7 +126,7 @@ $(BUILD)/hsctl: $(BUILD)/manager/hsctl/main.o $(BUILD)/libhotstandby.a
 # static and without a C library, so that nothing reads the environment: see manager/hook/main.c
 HOOK_FLAGS := -fno-sanitize=all -fno-profile-arcs -fno-test-coverage -ffreestanding -fno-stack-protector \
 	-fcf-protection=none -fno-pie -U_FORTIFY_SOURCE
-$(BUILD)/manager/hook/main.o: CFLAGS += $(HOOK_FLAGS)
+$(BUILD)/manager/hook/main.o: override CFLAGS += $(HOOK_FLAGS)
 $(BUILD)/hs-hook: $(BUILD)/manager/hook/main.o
 	$(call say,LD)
 	$(Q)$(CC) $(HOOK_FLAGS) -static -no-pie -nostdlib -Wl,-z,noexecstack $^ -o $@
@@ -163,7 +164,7 @@ $(BUILD)/hs-echo-%: $(BUILD)/examples/echo/echo-%.o $(BUILD)/examples/echo/echo-
 # what is installed has no environment in which the sanitizers could be told
 ifdef SANITIZE
 SANITIZE_OPTIONS := $(BUILD)/tests/sanitize/options.o
-$(SANITIZE_OPTIONS): CFLAGS += -fno-sanitize=all
+$(SANITIZE_OPTIONS): override CFLAGS += -fno-sanitize=all
 $(filter-out %/hs-hook,$(PROGRAMS)): $(SANITIZE_OPTIONS)
 endif
 
@@ -306,8 +307,7 @@ help:
 # With clang's libFuzzer. To run one: build/fuzz/tests/fuzz/fuzz_config DIRECTORY-FOR-FINDS tests/fuzz/seeds/config
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 fuzz:
-	$(Q)CFLAGS='$(FUZZ_FLAGS)' LDFLAGS=-fsanitize=fuzzer \
-		$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) FUZZ_MAIN= fuzzers
+	$(Q)$(MAKE) --no-print-directory CFLAGS='$(FUZZ_FLAGS)' LDFLAGS=-fsanitize=fuzzer BUILD=$(BUILD)/fuzz CC=$(CLANG) FUZZ_MAIN= fuzzers
 
 clean:
 	rm -rf $(BUILD)

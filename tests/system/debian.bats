@@ -124,6 +124,51 @@ rpm_() { inside rpm --force-debian --nodeps "$@"; }
 	container_stop "$rig"
 }
 
+# BPF objects, which have flags of their own, are those of the build before.
+@test "flags on make's command line, as some distributions give them, take nothing away that has to be" {
+	local made=$BATS_TEST_TMPDIR/made
+	mkdir -p "$made"
+	cp -a "$top/${BUILD:-build}/bpf" "$made/"
+	make -s -C "$top" BUILD="$made" CPPFLAGS=-DNOTHING CFLAGS='-O2 -fstack-protector-strong -DNDEBUG' "$made/hs-hook" "$made/manager/core/word.o"
+	run -2 "$made/hs-hook"
+	[[ -e $made/manager/core/word.d ]]
+	grep -q __assert_fail "$made/manager/core/word.o"
+}
+
+# small_tree FOLDER: as much of this one as scripts/package wants, and what was built in it
+small_tree() {
+	mkdir -p "$1/scripts" "$1/debian"
+	cp "$top/scripts/package" "$1/scripts/"
+	cp "$top/debian/changelog" "$1/debian/"
+	mkdir -p "$1/out dir/manager" "$1/build"
+	touch "$1/out dir/manager/x.o" "$1/build/x.o"
+}
+
+@test "what is built is not packed as source, wherever BUILD= is; with git and without" {
+	local tree=$BATS_TEST_TMPDIR/tree bin=$BATS_TEST_TMPDIR/bin
+	small_tree "$tree"
+	mkdir "$bin"
+	printf '#!/bin/sh\nfind . -type f | LC_ALL=C sort >"$PACKED"; exit 1\n' >"$bin/dpkg-buildpackage"
+	chmod +x "$bin/dpkg-buildpackage"
+	packed() {
+		run -1 env PATH="$bin:$PATH" PACKED="$BATS_TEST_TMPDIR/packed" "$tree/scripts/package" deb "out dir" 0
+		diff <(printf '%s\n' "$@" ./debian/changelog ./scripts/package) "$BATS_TEST_TMPDIR/packed"
+	}
+	packed
+	echo /build/ >"$tree/.gitignore"
+	git -C "$tree" init -q
+	packed ./.gitignore
+}
+
+@test "make dist in another user's checkout: what git says is told" {
+	local tree=$BATS_TEST_TMPDIR/tree
+	small_tree "$tree"
+	git -C "$tree" init -q
+	chown -R nobody "$tree"
+	run ! env -u SUDO_UID HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null "$tree/scripts/package" dist build 0
+	[[ $output == *safe.directory* && $output != *'needs a checkout'* ]]
+}
+
 @test "make dist: twice the same bytes, with what is committed and nothing else" {
 	git -C "$top" rev-parse --git-dir >/dev/null 2>&1 || skip 'this is no checkout of git'
 	local one=$BATS_TEST_TMPDIR/one two=$BATS_TEST_TMPDIR/two
