@@ -99,14 +99,15 @@ no_pins() { ! inside test -e $pins; }
 	[[ $output == *'systemctl disable --now hsd.service'* ]]
 	[[ $output == *'systemctl disable --now hotstandby-drill@shop.timer'* ]]
 	inside test -x /usr/sbin/hsd
-	# as it says
+	# as it says; what is masked is not in use
+	inside systemctl mask hotstandby-exporter.socket
 	inside systemctl disable --now hotstandby-drill@shop.timer
 	hs disable shop@.service
 	run -2 make_inside uninstall
 	inside systemctl disable --now hsd.service
 	make_inside uninstall
 	inside systemctl stop shop@0 shop@1
-	inside rm /etc/systemd/system/shop@.service
+	inside rm /etc/systemd/system/shop@.service /etc/systemd/system/hotstandby-exporter.socket
 	inside systemctl daemon-reload
 }
 
