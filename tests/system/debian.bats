@@ -38,7 +38,7 @@ minimal() {
 	local deb needed
 	needed=$(for deb in "${2%/*}"/hotstandby{,-exporter}_*.deb; do dpkg-deb --field "$deb" Depends | tr ',' '\n' | sed -E 's/^ *//; s/[ |(].*//; /^$/d; /^hotstandby$/d'; done)
 	# shellcheck disable=SC2086 # a list of words
-	debian_root "$1" systemd-sysv nginx wrk curl procps $needed
+	debian_root "$1" systemd-sysv nginx wrk curl $needed
 }
 
 # in_minimal RELEASE

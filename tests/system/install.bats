@@ -71,6 +71,12 @@ no_pins() { ! inside test -e $pins; }
 	run -0 make_inside install
 	[[ $output == *'systemctl restart hsd'* ]]
 	[[ $(main_pid hsd) == "$pid" ]]
+	# where procps is not installed
+	inside mv /usr/bin/kill /usr/bin/kill.away
+	run inside systemctl reload hsd
+	inside mv /usr/bin/kill.away /usr/bin/kill
+	((status == 0)) || fail "reload: $output"
+	[[ $(main_pid hsd) == "$pid" ]]
 	inside systemctl restart hsd
 	name_is_ours
 }
