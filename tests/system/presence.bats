@@ -76,7 +76,7 @@ code() { inside curl -s -o /dev/null -w '%{http_code}' --max-time 5 http://127.0
 	run -2 hs agent --exit east
 	fetch http://127.0.0.1:9881/
 	inside systemctl restart hsd
-	[[ $(told 9790) == 'up drain' ]]
+	wait_for 2 is_told 9790 'up drain'
 	run -0 hs join
 	[[ $output == 'east, west: this host takes new clients.' ]]
 	wait_for 5 is_told 9790 'up ready 100%'
@@ -135,6 +135,18 @@ for i in range(400):
 	before=$(($(inside awk '/^syscr/ { print $2 }' "/proc/$pid/io") - before))
 	say "400 answers, $before reads of files"
 	((before < 400))
+}
+
+listens() { inside ss -Hltn "sport = :$1" | grep -q .; }
+
+@test "the unit that leaves opens no port of its own; where the socket is, its service is up before anybody asks" {
+	inside systemctl stop hotstandby-agent@east.socket
+	inside systemctl start hotstandby-leave@east
+	run ! listens 9790
+	inside systemctl start hotstandby-agent@east.socket
+	wait_for 5 inside systemctl --quiet is-active hotstandby-agent@east.service
+	inside systemctl stop hotstandby-leave@east
+	wait_for 2 is_told 9790 'up drain'
 }
 
 balancer() {
