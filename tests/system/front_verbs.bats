@@ -287,6 +287,29 @@ is_told_of_ports() { front events web | grep -q 'on ports that no Ports= names; 
 	true
 }
 
+announced() { on f1 birdc show protocols web | grep -q '^web .* up '; }
+
+@test "the front is announced while it is well, also by a BIRD that was stopped and started, or has forgotten" {
+	local root examples=/usr/share/hotstandby/examples
+	root=$(container_root f1)
+	cp "$root$examples/bird-front.conf" "$root/etc/bird/bird.conf"
+	# nothing has a moment to end here
+	sed 's,/sleep 3$,/true,' "$root$examples/hotstandby-announce.service" >"$root/etc/systemd/system/hotstandby-announce.service"
+	on f1 systemctl daemon-reload
+	on f1 systemctl --quiet enable --now bird hotstandby-announce
+	wait_for 10 announced
+	on f1 systemctl stop bird
+	on f1 systemctl start bird
+	wait_for 10 announced
+	on f1 birdc disable web
+	wait_for 10 announced
+	front leave web --settle=0 --deadline=0s >/dev/null
+	run_out() { ! announced; }
+	wait_for 10 run_out
+	front join web >/dev/null
+	on f1 systemctl --quiet disable --now hotstandby-announce bird
+}
+
 @test "disable takes it off its device, and leaves nothing" {
 	run -0 front disable web
 	[[ $output == *"is no front any more"* ]]
