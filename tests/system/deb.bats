@@ -58,6 +58,8 @@ refuses() {
 @test "a front, which has no unit, keeps it from going as well, whether it is set, at work, or both; likewise make uninstall" {
 	local uninstall=(make -s -C "$top" BUILD="${BUILD:-build}" uninstall)
 	installed
+	# README's first step of a front is a file there
+	inside test -d /etc/hotstandby
 	front_of_nobody
 	refuses dpkg --remove hotstandby
 	refuses dpkg --purge hotstandby
@@ -127,6 +129,29 @@ files() { inside find /usr /etc /lib/systemd /var/lib/systemd/deb-systemd-helper
 	inside dpkg --no-triggers --purge hotstandby
 	diff <(echo "$before") <(files)
 	run ! inside test -e $pins
+}
+
+exporter_files() { inside find /usr /etc -xdev -name '*hotstandby-exporter*' ! -path '*/monitoring/*'; }
+
+@test "over the same release, which make has installed: the exporter, of another package, is not left to nobody" {
+	inside make -s -C "$top" BUILD="${BUILD:-build}" install
+	inside systemctl enable --now hotstandby-exporter.socket
+	inside curl -sSf http://127.0.0.1:9960/metrics | grep -q '^# EOF'
+	run -0 installed
+	[[ $output == *'is in a package of its own now, hotstandby-exporter'* ]]
+	[[ -z $(exporter_files) ]] || fail "left: $(exporter_files)"
+	run ! inside getent passwd hotstandby-exporter
+	run ! inside curl -sSf http://127.0.0.1:9960/metrics
+	# with its package it goes on
+	inside dpkg --no-triggers --purge hotstandby
+	inside make -s -C "$top" BUILD="${BUILD:-build}" install
+	inside systemctl enable --now hotstandby-exporter.socket
+	cp "$(one_of "$top/${BUILD:-build}/deb-ready" hotstandby-exporter)" "$(container_root "$rig")/root/exporter.deb"
+	run -0 inside dpkg --no-triggers --install /root/hotstandby.deb /root/exporter.deb
+	[[ $output != *'is in a package of its own now'* ]]
+	inside curl -sSf http://127.0.0.1:9960/metrics | grep -q '^# EOF'
+	inside dpkg --no-triggers --purge hotstandby-exporter hotstandby
+	[[ -z $(exporter_files) ]] || fail "left: $(exporter_files)"
 }
 
 @test "beside one below /usr/local, which stays in force, it says so, and how to change over" {

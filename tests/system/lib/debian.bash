@@ -59,6 +59,8 @@ install_packages() {
 	[[ $(inside systemctl show -P ActiveState hsd) == active ]] || fail 'hsd does not run behind the installation'
 	inside curl -sSf http://127.0.0.1:9960/metrics | grep -q '^# EOF' || fail 'nobody answers Prometheus'
 	[[ $(hs --version) == "hsctl $version" ]]
+	inside test -d /etc/hotstandby
+	inside systemctl reload hsd
 }
 
 # under_load ARGUMENT...: the package's own test, in which apt installs so
