@@ -1399,6 +1399,51 @@ static void what_is_left_on_another_device_goes(void **state)
 	stand_end(&stand);
 }
 
+#define TAP	 "front.5"
+#define TAP_PINS HS_PIN_ROOT "/" HS_PIN_FRONTS "/front%2E5"
+
+/* Whether the program is in the driver then. */
+static bool comes_into_the_driver(const struct stand *stand, bool elsewhere)
+{
+	_cleanup_(device_pins_close) struct device_pins pins = DEVICE_PINS_NONE;
+	_cleanup_(close_fdp) int lock = -1;
+	struct problem problem = {0};
+	struct device_facts facts;
+	uint32_t index;
+
+	assert_int_equal(device_ask(TAP, &facts), 0);
+	facts.elsewhere = elsewhere;
+	assert_int_equal(device_pins_enter(&lock, &problem), 0);
+	if (device_pins_prepare(TAP, &facts, &pins, &problem) < 0)
+		fail_msg("%s", problem.text);
+	assert_true(device_pins_is_on(&pins, facts.ifindex));
+	assert_int_equal(device_pins_index(&pins, stand->rig->plane->control->service_id, &index),
+			 0);
+	return pins.state->native;
+}
+
+/* Which need not be ready for what a driver sends there. */
+static void with_hosts_behind_other_devices_it_is_not_in_the_driver(void **state)
+{
+	struct stand stand;
+
+	if (access("/dev/net/tun", F_OK)) {
+		print_message("# needs /dev/net/tun\n");
+		skip();
+	}
+	stand = stand_begin(*state, FRONT_DSR, stand_hosts);
+	stand_command("ip tuntap add dev " TAP " mode tap");
+	stand_command("ip link set " TAP " up");
+	assert_true(comes_into_the_driver(&stand, false));
+	assert_false(comes_into_the_driver(&stand, true));
+	/* it is not moved to and fro */
+	assert_false(comes_into_the_driver(&stand, false));
+	stand_apply(&stand);
+	assert_false(is_pinned(TAP_PINS));
+	assert_int_equal(sent_to(&stand, 1000, SYN), 0);
+	stand_end(&stand);
+}
+
 /* ---- several services ---- */
 
 static void each_service_has_its_ports(void **state)
@@ -1547,6 +1592,7 @@ int main(void)
 		CASE(the_order_of_addresses_does_not_matter),
 		CASE(another_program_on_the_device_is_named),
 		CASE(what_is_left_on_another_device_goes),
+		CASE(with_hosts_behind_other_devices_it_is_not_in_the_driver),
 		CASE(each_service_has_its_ports),
 		CASE(what_is_refused_leaves_the_maps),
 		CASE(ports_come_and_go),

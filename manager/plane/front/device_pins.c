@@ -153,11 +153,29 @@ int device_pins_check(const char *name, uint32_t ifindex, struct problem *proble
 	return 0;
 }
 
-/* veth sends by XDP only what its other end is made ready for, which cannot be seen from here: what
- * it is not ready for is dropped without a word. */
+/* What the driver is to send by another device is dropped without a word where that one is not made
+ * ready for it: a bridge, a VLAN or most cards without a program of their own. veth sends by XDP
+ * only what its other end is made ready for. Neither can be seen from here. Kernel:
+ * xdp_do_redirect(), ndo_xdp_xmit. */
 static bool may_be_native(const struct device_facts *facts)
 {
-	return strcmp(facts->driver, "veth");
+	return strcmp(facts->driver, "veth") && !facts->elsewhere;
+}
+
+static bool is_as_it_may_be(const struct device_pins *pins, const struct device_facts *facts)
+{
+	return linked_program(pins, facts->ifindex) &&
+	       (!pins->state->native || may_be_native(facts));
+}
+
+/* Waits until it is off the device: another way of attaching is refused as long as it is there. */
+static void remove_link(const struct device_pins *pins)
+{
+	_cleanup_(close_fdp) int link = -1;
+
+	if (!pin_open(pin_of(pins, "link").text, &link))
+		(void)bpf_link_detach(link);
+	unlink(pin_of(pins, "link").text);
 }
 
 static int new_link(struct device_pins *pins, const struct device_facts *facts, int program)
@@ -165,8 +183,8 @@ static int new_link(struct device_pins *pins, const struct device_facts *facts, 
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
 	_cleanup_(close_fdp) int link = -1;
 
-	/* one that is left of a device that is gone */
-	unlink(pin_of(pins, "link").text);
+	/* one that is left of a device that is gone, or that would lose packets there now */
+	remove_link(pins);
 	if (may_be_native(facts))
 		link = bpf_link_create(program, (int)facts->ifindex, BPF_XDP, &options);
 	pins->state->native = link >= 0;
@@ -183,7 +201,7 @@ static int link_program(struct device_pins *pins, const struct device_facts *fac
 {
 	_cleanup_(close_fdp) int link = -1;
 
-	if (!linked_program(pins, facts->ifindex))
+	if (!is_as_it_may_be(pins, facts))
 		return new_link(pins, facts, program);
 	if (pin_open(pin_of(pins, "link").text, &link) || bpf_link_update(link, program, NULL))
 		return -errno;
@@ -292,7 +310,7 @@ int device_pins_prepare(const char *name, const struct device_facts *facts,
 	struct device_pins pins = DEVICE_PINS_NONE;
 	int r = device_pins_open(name, &pins);
 
-	if (!r && pins.state->build == this_build() && linked_program(&pins, facts->ifindex)) {
+	if (!r && pins.state->build == this_build() && is_as_it_may_be(&pins, facts)) {
 		*ret_pins = pins;
 		return 0;
 	}

@@ -186,11 +186,24 @@ const char *front_device(const struct front *front)
 	return (const char *)front->shared->device;
 }
 
+/* A route has changed since it was attached: see device_pins.c. */
+static bool sends_elsewhere(const struct front *front, uint32_t ifindex)
+{
+	for (unsigned i = 0; i < HS_SLOTS_MAX; i++) {
+		const struct hs_front_host *host = &front->shared->hosts[i];
+
+		if (host->flags & HS_FRONT_CONFIGURED && host->ifindex && host->ifindex != ifindex)
+			return true;
+	}
+	return false;
+}
+
 bool front_is_attached(const struct front *front)
 {
 	uint32_t ifindex = if_nametoindex(front_device(front));
 
-	return ifindex && device_pins_is_on(&front->device, ifindex);
+	return ifindex && device_pins_is_on(&front->device, ifindex) &&
+	       !(front_is_native(front) && sends_elsewhere(front, ifindex));
 }
 
 bool front_merges(const struct front *front)

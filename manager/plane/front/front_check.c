@@ -84,7 +84,7 @@ static int check_mtu(const struct config_front *config, const uint8_t ip[16],
 }
 
 static int check_device(const struct config_front *config, const uint8_t ip[16],
-			const struct route *route, const struct device_facts *device,
+			const struct route *route, struct device_facts *device,
 			struct problem *problem)
 {
 	char text[TEXT], name[IFNAMSIZ] = "?";
@@ -103,6 +103,7 @@ static int check_device(const struct config_front *config, const uint8_t ip[16],
 				   "to come back by the front's device; name %s by Device=, or use "
 				   "Mode=dsr or ipip",
 				   text, name, name);
+	device->elsewhere = true;
 	return 0;
 }
 
@@ -133,7 +134,7 @@ static bool may_lack_route(const struct front *front, const struct config_front 
 }
 
 static int check_host(const struct front *front, const struct config_front *config,
-		      const struct device_facts *device, unsigned host, struct problem *problem)
+		      struct device_facts *device, unsigned host, struct problem *problem)
 {
 	const uint8_t *ip = config->hosts[host].address.ip;
 	char text[TEXT], router[TEXT];
@@ -168,9 +169,11 @@ static int check_host(const struct front *front, const struct config_front *conf
 }
 
 int front_check(const struct front *front, const struct config_front *config,
-		const struct device_facts *device, struct problem *problem)
+		struct device_facts *device, struct problem *problem)
 {
 	int r = 0;
+
+	device->elsewhere = false;
 
 	for (unsigned i = 0; !r && i < HS_SLOTS_MAX; i++)
 		if (config->hosts[i].given)

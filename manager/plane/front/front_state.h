@@ -43,7 +43,7 @@ int front_try(struct problem *problem);
 
 /* That this machine can be the front that the settings want. */
 int front_check(const struct front *front, const struct config_front *config,
-		const struct device_facts *device, struct problem *problem);
+		struct device_facts *device, struct problem *problem);
 /* The device that is meant: Device=, or the one that leads to the first host. */
 int front_find_device(const struct config_front *config, char ret_name[IFNAMSIZ],
 		      struct device_facts *ret_facts, struct problem *problem);

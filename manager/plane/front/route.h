@@ -44,6 +44,7 @@ struct device_facts {
 	char driver[32]; /* "" = not known */
 	bool strips;	 /* it takes VLAN tags off, and they are beside the packet from then on */
 	bool merges;	 /* it makes large packets out of several that came in (GRO, LRO) */
+	bool elsewhere;	 /* set by front_check(): hosts are reached by other devices than this */
 };
 
 /* A VLAN device that is on this one. False: there is none. */
