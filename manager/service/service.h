@@ -91,6 +91,8 @@ struct service {
 	struct problem told, force_told;
 	struct unsettled unsettled;
 	struct problem unpacking; /* why Decap=yes does not work; empty = it does */
+	sd_event_source *unpacking_look;
+	uint64_t unpacked_on; /* see decap_devices_mark() */
 	struct instance *instances[HS_SLOTS_MAX];
 	unsigned n_slots;
 	struct run *runs[SERVICE_IDLE]; /* NULL: none of the kind; see service/change/run.h */

@@ -1425,11 +1425,25 @@ static void a_host_behind_a_front_unpacks(void **state)
 	assert_string_equal(engine->service->unpacking.text, "");
 	assert_int_equal(decap_totals(id, &totals), 0);
 	assert_true(unpacks_on("front0"));
+	/* a device that is made anew has lost it, and one may get its address late */
+	rig_check(!system("ip link del front0; "
+			  "ip link add front0 type veth peer name wire0; "
+			  "ip addr add 10.9.0.2/24 dev front0; "
+			  "ip link add front1 type veth peer name wire1"));
+	engine_until(engine, unpacks_on("front0"));
+	assert_false(unpacks_on("front1"));
+	rig_check(!system("ip addr add 10.9.1.2/24 dev front1"));
+	engine_until(engine, unpacks_on("front1"));
 	/* what is missing is told, and nothing else is wrong with it */
 	engine_configure(QUICK "[Front]\nDecap=yes\nDevice=none0\n");
 	service_reload(engine->service);
 	assert_non_null(strstr(engine->service->unpacking.text, "none0"));
 	assert_int_equal(who_serves(), 'A');
+	/* until it is there */
+	rig_check(!system("ip link add none0 type veth peer name wire2"));
+	engine_until(engine, unpacks_on("none0"));
+	assert_string_equal(engine->service->unpacking.text, "");
+	assert_false(unpacks_on("front1"));
 	engine_configure(QUICK);
 	service_reload(engine->service);
 	assert_string_equal(engine->service->unpacking.text, "");

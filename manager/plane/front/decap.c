@@ -426,6 +426,43 @@ static int follow_devices(const struct decap *decap, const struct decap_terms *t
 
 /* ---- from outside ---- */
 
+static uint64_t add_to_mark(uint64_t mark, const void *data, size_t size)
+{
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < size; i++)
+		mark = (mark ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return mark;
+}
+
+static uint64_t mark_of(const struct ifaddrs *one)
+{
+	bool ipv4 = one->ifa_addr->sa_family == AF_INET;
+	size_t size = ipv4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	uint32_t ifindex = if_nametoindex(one->ifa_name);
+	uint64_t mark = UINT64_C(0xcbf29ce484222325);
+
+	mark = add_to_mark(mark, one->ifa_name, strlen(one->ifa_name));
+	mark = add_to_mark(mark, &ifindex, sizeof(ifindex));
+	mark = add_to_mark(mark, one->ifa_addr, size);
+	return one->ifa_netmask ? add_to_mark(mark, one->ifa_netmask, size) : mark;
+}
+
+/* In whatever order they are listed. */
+uint64_t decap_devices_mark(void)
+{
+	struct ifaddrs *all;
+	uint64_t mark = 1;
+
+	if (getifaddrs(&all) < 0)
+		return 0;
+	for (const struct ifaddrs *one = all; one; one = one->ifa_next)
+		if (decap_peers_is_there(one))
+			mark += mark_of(one);
+	freeifaddrs(all);
+	return mark ?: 1;
+}
+
 static int apply(const struct decap *decap, uint32_t service_id,
 		 const struct address *const *addresses, size_t n, const struct decap_terms *terms)
 {

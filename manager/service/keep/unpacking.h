@@ -5,7 +5,8 @@
 
 #include "service/service.h"
 
-/* The settings have been read. */
+/* The settings have been read. From then on it follows devices and addresses as well. */
 void unpacking_follow(struct service *service);
+void unpacking_done(struct service *service);
 /* EVENT_ADOPTED: it may have other addresses. */
 void unpacking_heard(struct service *service, const struct event *event);

@@ -596,6 +596,7 @@ struct service *service_free(struct service *service)
 	narrowing_done(service);
 	waking_done(&service->waking);
 	settling_done(service);
+	unpacking_done(service);
 	front_slots_done(service);
 	service->fastpath = fastpath_free(service->fastpath);
 	service->health = health_free(service->health);
