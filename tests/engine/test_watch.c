@@ -326,22 +326,41 @@ static void an_upgrade_goes_on_while_its_slot_is_asked_anew(void **state)
 	engine_end(engine);
 }
 
+static bool is_well(const struct engine *engine, unsigned slot)
+{
+	struct slot_health buffer[HS_SLOTS_MAX];
+	const struct slot_health *health = service_health(engine->service, buffer);
+
+	return health && health[slot].state == HEALTH_GOOD;
+}
+
 static void an_active_one_that_is_ill_is_left_for_its_canary(void **state)
 {
 	struct engine *engine = begin_started(PROBED "100ms\n");
 	struct asked *asked = begin_canary(engine);
 
 	(void)state;
-	engine_until(
-		engine,
-		service_health(engine->service, (struct slot_health[HS_SLOTS_MAX]) {0})[1].state ==
-			HEALTH_GOOD);
+	engine_until(engine, is_well(engine, 1));
 	engine->ill = 1;
 	engine_until(engine, engine_active(engine) == 1);
 	assert_false(asked->answered);
 	engine->ill = 0;
 	wait_for(engine, asked);
 	engine_until(engine, engine_rests(engine));
+	engine_end(engine);
+}
+
+/* At once: with a long interval it would not be known for as long. */
+static void another_instance_is_asked_anew_at_once(void **state)
+{
+	struct engine *engine = begin_started(PROBED "1h\n");
+
+	(void)state;
+	engine_until(engine, is_well(engine, 0) && is_well(engine, 1));
+	service_post(engine->service, EVENT_NEW_RUN, 0, false);
+	engine_until(engine, !is_well(engine, 0));
+	engine_until(engine, is_well(engine, 0));
+	assert_true(is_well(engine, 1));
 	engine_end(engine);
 }
 
@@ -443,6 +462,7 @@ int main(void)
 		cmocka_unit_test(a_slot_that_nobody_asks_any_more_has_its_clients_again),
 		cmocka_unit_test(an_upgrade_goes_on_while_its_slot_is_asked_anew),
 		cmocka_unit_test(an_active_one_that_is_ill_is_left_for_its_canary),
+		cmocka_unit_test(another_instance_is_asked_anew_at_once),
 		cmocka_unit_test(one_that_sleeps_is_woken_for_those_who_are_moved_to_it),
 		cmocka_unit_test(a_port_that_is_not_named_any_more_is_given_up),
 		cmocka_unit_test(what_is_left_at_the_deadline_of_a_drain_is_reset),

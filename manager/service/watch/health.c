@@ -626,8 +626,9 @@ void health_heard(struct service *service, const struct event *event)
 	/* not for one that has opened another socket: it is the same that was asked */
 	if (event->kind == EVENT_NEW_RUN)
 		take_back(&watch->slots[event->slot]);
-	/* hsd may have just come up, and the instance long ago */
-	if (event->kind == EVENT_LOST || event->anew)
+	/* hsd may have just come up, and the instance long ago: then what it has asked is forgotten
+	 * as it is adopted, and its sockets are none that were not there */
+	if (event->kind == EVENT_LOST || event->kind == EVENT_NEW_RUN || event->anew)
 		health_poke(watch);
 }
 
