@@ -109,7 +109,7 @@ static void datagrams_are_switched_there(void **state)
 
 	at.udp = true;
 	pair = start_isolated(rig, &at);
-	/* a new flow for each: all follow the word, but for one whose port chance has given before */
+	/* a new flow for each: all follow the word, but for one whose port was given before */
 	assert_int_equal(ask_inside(pair.a, &at).of['A'], 20);
 	rig_flip(rig, 1);
 	assert_in_range(ask_inside(pair.a, &at).of['B'], 18, 20);
