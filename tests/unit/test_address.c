@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "core/address.h"
-#include "plane/kernel/ephemeral.h"
 #include "util/macro.h"
 
 static struct address make(const char *ip, uint16_t port, bool v6only, uint32_t ifindex)
@@ -258,38 +257,6 @@ static void test_beats(void **state)
 	}
 }
 
-static void test_served(void **state)
-{
-	static const struct {
-		struct address address;
-		bool all, named; /* without Ports=; with it, for 53 and 40000 */
-	} rows[] = {
-		{{.family = AF_INET, .port = 80}, true, false},
-		{{.family = AF_INET, .port = 40000}, true, true},
-		{{.family = AF_INET, .port = 53, .udp = true}, true, true},
-		/* what a server asks others by */
-		{{.family = AF_INET, .port = 40001, .udp = true}, false, false},
-		{{.family = AF_INET, .port = 40000, .udp = true}, false, true},
-		/* a group */
-		{{.family = AF_INET, .port = 53, .udp = true, .ip = {224, 0, 0, 251}},
-		 false,
-		 false},
-	};
-	struct config all = {0}, named = {.n_ports = 2};
-
-	(void)state;
-	named.ports[0].port = 53;
-	named.ports[1].port = 40000;
-	named.ports[0].tcp = named.ports[0].udp = named.ports[1].tcp = named.ports[1].udp = true;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct ephemeral range = {32768, 60999};
-		const struct address *address = &rows[i].address;
-
-		assert_int_equal(ephemeral_is_served(range, &all, address), rows[i].all);
-		assert_int_equal(ephemeral_is_served(range, &named, address), rows[i].named);
-	}
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -300,7 +267,6 @@ int main(void)
 		cmocka_unit_test(test_protocol_and_namespace),
 		cmocka_unit_test(test_every_port_and_family),
 		cmocka_unit_test(test_other_names_are_refused),
-		cmocka_unit_test(test_served),
 	};
 
 	return cmocka_run_group_tests_name("address", tests, NULL, NULL);

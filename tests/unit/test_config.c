@@ -818,6 +818,38 @@ static void test_list(void **state)
 
 #define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
 
+static void test_what_is_served(void **state)
+{
+	static const struct {
+		struct address address;
+		bool all, named; /* without Ports=; with it, for 53 and 40000 */
+	} rows[] = {
+		{{.family = AF_INET, .port = 80}, true, false},
+		{{.family = AF_INET, .port = 40000}, true, true},
+		{{.family = AF_INET, .port = 53, .udp = true}, true, true},
+		/* what a server asks others by */
+		{{.family = AF_INET, .port = 40001, .udp = true}, false, false},
+		{{.family = AF_INET, .port = 40000, .udp = true}, false, true},
+		/* a group */
+		{{.family = AF_INET, .port = 53, .udp = true, .ip = {224, 0, 0, 251}},
+		 false,
+		 false},
+	};
+	struct config all = {0}, named = {.n_ports = 2};
+
+	(void)state;
+	named.ports[0].port = 53;
+	named.ports[1].port = 40000;
+	named.ports[0].tcp = named.ports[0].udp = named.ports[1].tcp = named.ports[1].udp = true;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct address *address = &rows[i].address;
+		bool is_ephemeral = address->port >= 32768;
+
+		assert_int_equal(config_serves(&all, address, is_ephemeral), rows[i].all);
+		assert_int_equal(config_serves(&named, address, is_ephemeral), rows[i].named);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -843,6 +875,7 @@ int main(void)
 		WITH_ROOT(test_load_unreadable),
 		WITH_ROOT(test_load_bad_name),
 		WITH_ROOT(test_list),
+		cmocka_unit_test(test_what_is_served),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

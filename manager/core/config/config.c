@@ -101,6 +101,14 @@ bool config_has_port(const struct config *config, uint16_t port, bool udp)
 	return config->n_ports == 0;
 }
 
+bool config_serves(const struct config *config, const struct address *address, bool is_ephemeral)
+{
+	if (!config_has_port(config, address->port, address->udp))
+		return false;
+	return !address->udp ||
+	       (!address_is_for_many(address) && (config->n_ports || !is_ephemeral));
+}
+
 static int set_ports(void *object, const struct setting_text *text)
 {
 	struct config *config = object;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/address.h"
 #include "core/change/switchover.h"
 #include "core/config/config_fastpath.h"
 #include "core/config/config_front.h"
@@ -145,6 +146,11 @@ const struct setting *config_key(size_t index);
 
 /* True if a listener on this port (host byte order) is to be adopted. */
 bool config_has_port(const struct config *config, uint16_t port, bool udp);
+
+/* Whether clients of the service can mean this address. Not so what Ports= leaves out, and of UDP
+ * not what a server has to ask others or to hear all: a port that the kernel chose
+ * (`is_ephemeral`), while Ports= says nothing, and an address for many. */
+bool config_serves(const struct config *config, const struct address *address, bool is_ephemeral);
 
 /* "auto", "socket", "own", "forced" / "no", "keep" / "auto", "manual". */
 const char *config_intake_to_string(enum config_intake intake);

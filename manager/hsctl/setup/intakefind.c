@@ -22,7 +22,8 @@ static bool is_served(const struct config *config, const struct address *address
 
 static bool is_udp_service(const struct config *config, const struct address *address)
 {
-	return address->udp && ephemeral_is_served(ephemeral_range(), config, address);
+	return address->udp &&
+	       config_serves(config, address, ephemeral_has(ephemeral_range(), address->port));
 }
 
 static void look_at(const struct held_socket *held, struct intake_facts *facts)

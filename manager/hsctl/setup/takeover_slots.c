@@ -129,7 +129,7 @@ int takeover_check_addresses(struct takeover *t)
 	for (size_t i = 0; i < n; i++) {
 		const struct address *address = &held[i].socket.address;
 
-		if (ephemeral_is_served(range, &t->plan->config, address) &&
+		if (config_serves(&t->plan->config, address, ephemeral_has(range, address->port)) &&
 		    !has_listener(status, address))
 			return problem_set(
 				&t->problem, -EADDRNOTAVAIL,

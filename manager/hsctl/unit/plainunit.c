@@ -36,7 +36,7 @@ static void look_at_sockets(const char *cgroup, const struct config *config, str
 	for (size_t i = 0; i < n; i++) {
 		const struct address *address = &held[i].socket.address;
 
-		if (!ephemeral_is_served(range, config, address))
+		if (!config_serves(config, address, ephemeral_has(range, address->port)))
 			continue;
 		if (!unit->n_addresses++)
 			unit->address = *address;

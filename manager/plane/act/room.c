@@ -93,7 +93,8 @@ int room_make(struct plane *plane, const char *cgroup, const struct config *conf
 
 	ret_helpers->n = 0;
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		if (!ephemeral_is_served(range, config, &held[i].socket.address))
+		if (!config_serves(config, &held[i].socket.address,
+				   ephemeral_has(range, held[i].socket.address.port)))
 			continue;
 		r = open_one(plane, &held[i], uid, ret_helpers, problem);
 		made += r > 0;

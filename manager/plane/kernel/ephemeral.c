@@ -21,14 +21,3 @@ bool ephemeral_has(struct ephemeral range, uint16_t port)
 {
 	return port >= range.low && port <= range.high;
 }
-
-bool ephemeral_is_served(struct ephemeral range, const struct config *config,
-			 const struct address *address)
-{
-	if (!config_has_port(config, address->port, address->udp))
-		return false;
-	if (!address->udp)
-		return true;
-	return !address_is_for_many(address) &&
-	       (config->n_ports || !ephemeral_has(range, address->port));
-}

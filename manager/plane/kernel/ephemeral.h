@@ -6,9 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/address.h"
-#include "core/config/config.h"
-
 struct ephemeral {
 	uint16_t low, high; /* host byte order, both included */
 };
@@ -17,9 +14,3 @@ struct ephemeral {
  * when it cannot be read. */
 struct ephemeral ephemeral_range(void);
 bool ephemeral_has(struct ephemeral range, uint16_t port);
-
-/* Whether clients of the service can mean this address. Not so what Ports= leaves out, and of UDP
- * not what a server has to ask others or to hear all: a port that the kernel chose, while Ports=
- * says nothing, and an address for many. */
-bool ephemeral_is_served(struct ephemeral range, const struct config *config,
-			 const struct address *address);
