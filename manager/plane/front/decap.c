@@ -19,12 +19,16 @@
 #include "plane/bpf/pinset.h"
 #include "plane/bpf/tc_devices.h"
 #include "plane/front/decap_peers.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 #define FOLDER	  HS_PIN_ROOT "/" HS_PIN_DECAP
 #define PIN(name) FOLDER "/" name
 
 #define PROGRAM(fd) (&(const struct tc_program) {TC_INGRESS, TC_PLACE_DECAP, fd}), 1
+
+/* One look at devices, of which there may be many, does for all services that ask meanwhile. */
+#define MARK_LASTS (1 * USEC_PER_SEC)
 
 struct decap {
 	int program_fd, ports_fd, counts_fd, devices_fd, peers_fd, only_fd;
@@ -449,7 +453,7 @@ static uint64_t mark_of(const struct ifaddrs *one)
 }
 
 /* In whatever order they are listed. */
-uint64_t decap_devices_mark(void)
+static uint64_t mark_devices(void)
 {
 	struct ifaddrs *all;
 	uint64_t mark = 1;
@@ -461,6 +465,18 @@ uint64_t decap_devices_mark(void)
 			mark += mark_of(one);
 	freeifaddrs(all);
 	return mark ?: 1;
+}
+
+uint64_t decap_devices_mark(void)
+{
+	static uint64_t mark, marked;
+	uint64_t now = now_usec();
+
+	if (!marked || now - marked >= MARK_LASTS) {
+		mark = mark_devices();
+		marked = now;
+	}
+	return mark;
 }
 
 static int apply(const struct decap *decap, uint32_t service_id,

@@ -34,7 +34,7 @@ struct decap_terms {
 int decap_apply(uint32_t service_id, const struct address *const *addresses, size_t n,
 		const struct decap_terms *terms, struct problem *problem);
 /* A number that differs when devices or addresses have come, gone or changed, by which it is
- * applied in another way. 0: they cannot be listed. */
+ * applied in another way; a second old at most. 0: they cannot be listed. */
 uint64_t decap_devices_mark(void);
 
 /* With the last service: off all devices, the pins away. 0 also when there is nothing. */

@@ -213,15 +213,15 @@ static unsigned look(struct run *run)
 {
 	bool tell = now_usec() >= upgrade_of(run)->told + LOOK_EVERY;
 	const struct upgrade *machine = &upgrade_of(run)->machine;
-	bool canary = machine->state == UPGRADE_CANARY, early;
+	bool holds = machine->state == UPGRADE_CANARY && now_usec() < machine->deadline;
 	unsigned actions;
 
 	/* what its own switchover has come to is heard in a moment, and says more */
 	if (run->service->ended)
 		return 0;
-	early = canary && now_usec() < machine->deadline;
 	actions = step(run, UPGRADE_LOOK, NULL);
-	if (early && actions & UPGRADE_DO_SWITCH)
+	/* before its time is over it is left for nothing else */
+	if (holds && actions & UPGRADE_DO_SWITCH)
 		tell_ill(run);
 	return actions | (tell ? UPGRADE_DO_TELL : 0);
 }
