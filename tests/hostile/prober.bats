@@ -103,6 +103,8 @@ says_void() { [[ $(inside journalctl -q -o cat --since="@$rig_began" HS_SERVICE=
 	inside systemctl reload hsd
 	wait_for 10 evils_unit
 	unit=$(prober_unit)
+	say "one more hs-probe: $(inside awk '/^(Rss|Pss|Private_Dirty):/ { printf "%s %s kB ", $1, $2 }' \
+		"/proc/$(main_pid "$(evils_unit)")/smaps_rollup")"
 	# as if a read of what the server sends had no end
 	inside systemctl kill -s STOP "$(evils_unit)"
 	inside systemctl kill -s STOP app@1

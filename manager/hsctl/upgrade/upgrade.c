@@ -273,20 +273,15 @@ static enum client_answer ask(const struct arguments *a, const struct client_cal
 
 static int tell_under_way(const struct arguments *a, const char *service, const struct show *show)
 {
-	_cleanup_(json_object_putp) json_object *object = json_object_new_object();
+	json_object *what = json_object_new_object();
 
-	if (!a->json) {
-		printf("%s: the upgrade goes on, see hsctl status %s and hsctl history %s\n",
-		       service, service, service);
-		return EXIT_DONE;
-	}
-	json_object_object_add(object, "service", json_object_new_string(service));
-	json_object_object_add(object, "verb", json_object_new_string("upgrade"));
-	json_object_object_add(object, "from", json_object_new_int(show->from));
-	json_object_object_add(object, "to", json_object_new_int(show->to));
-	json_object_object_add(object, "outcome", json_object_new_string("under-way"));
-	puts(json_line(object));
-	return EXIT_DONE;
+	json_object_object_add(what, "service", json_object_new_string(service));
+	json_object_object_add(what, "verb", json_object_new_string("upgrade"));
+	json_object_object_add(what, "from", json_object_new_int(show->from));
+	json_object_object_add(what, "to", json_object_new_int(show->to));
+	return verb_tell_under_way(
+		a, what, "%s: the upgrade goes on, see hsctl status %s and hsctl history %s",
+		service, service, service);
 }
 
 /* Why there is no answer, where it is not hsd that says so. */

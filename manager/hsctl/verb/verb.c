@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hsctl/verb/verb.h"
 
+#include <stdarg.h>
 #include <string.h>
 #include <time.h>
 
@@ -28,6 +29,24 @@ void verb_tell_direct(const struct arguments *arguments, const struct reply *rep
 	if (reply->exit == EXIT_DONE || reply->exit == EXIT_UNDONE)
 		complain("%sdone directly through the kernel's pins",
 			 arguments->direct ? "" : "hsd is not running; ");
+}
+
+int verb_tell_under_way(const struct arguments *arguments, json_object *what, const char *template,
+			...)
+{
+	va_list args;
+
+	if (arguments->json) {
+		json_object_object_add(what, "outcome", json_object_new_string("under-way"));
+		puts(json_line(what));
+	} else {
+		va_start(args, template);
+		vprintf(template, args);
+		va_end(args);
+		putchar('\n');
+	}
+	json_object_put(what);
+	return EXIT_DONE;
 }
 
 int verb_service(const struct arguments *arguments, char ret_service[SERVICE_NAME_MAX])

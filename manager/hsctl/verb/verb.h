@@ -2,6 +2,8 @@
 /* What the verbs have in common: whom to ask, and how to end. */
 #pragma once
 
+#include <json-c/json.h>
+
 #include "hsctl/arguments.h"
 #include "hsctl/client.h"
 #include "hsctl/hsctl.h"
@@ -32,6 +34,11 @@ int verb_end_of_journal(int r);
 /* Shows the answer of a change: its JSON, or the sentence in it. Complains when it went wrong.
  * Returns the exit code, and frees the reply. */
 int verb_end(const struct arguments *arguments, struct reply *reply);
+
+/* --no-block: it has begun, and hsd goes on by itself. Shows the sentence, or `what`, the fields
+ * that say which change it is, as JSON; `what` is freed. Returns the exit code. */
+_printf_(3, 4) int verb_tell_under_way(const struct arguments *arguments, json_object *what,
+				       const char *template, ...);
 
 /* Shows on stdout, in colour if that is wanted, as of now. */
 struct render verb_render(const struct arguments *arguments);

@@ -210,32 +210,31 @@ static void add_slot(json_object *object, const char *key, int slot)
 	json_object_object_add(object, key, slot < 0 ? NULL : json_object_new_int(slot));
 }
 
-static void print_under_way(const struct arguments *a, const char *service,
-			    const struct progress *progress)
+static json_object *name_change(const struct arguments *a, const char *service,
+				const struct progress *progress)
 {
-	_cleanup_(json_object_putp) json_object *object = json_object_new_object();
+	json_object *what = json_object_new_object();
 
-	json_object_object_add(object, "service", json_object_new_string(service));
-	json_object_object_add(object, "verb", json_object_new_string(a->verb->name));
-	add_slot(object, "from", progress->from);
-	add_slot(object, "to", progress->to);
-	json_object_object_add(object, "outcome", json_object_new_string("under-way"));
-	puts(json_line(object));
+	json_object_object_add(what, "service", json_object_new_string(service));
+	json_object_object_add(what, "verb", json_object_new_string(a->verb->name));
+	add_slot(what, "from", progress->from);
+	add_slot(what, "to", progress->to);
+	return what;
 }
 
-/* --no-block: the flip has happened, hsd goes on by itself. */
+/* The flip has happened, but for one that starts the other instance first. */
 static int tell_under_way(const struct arguments *a, const char *service,
 			  const struct progress *progress)
 {
-	if (a->json)
-		print_under_way(a, service, progress);
-	else if (progress->exclusive)
-		printf("%s: the %s to slot %d goes on, see hsctl status %s\n", service,
-		       a->verb->name, progress->to, service);
-	else
-		printf("%s: slot %d is active; the %s goes on, see hsctl status %s\n", service,
-		       progress->to, a->verb->name, service);
-	return EXIT_DONE;
+	json_object *what = name_change(a, service, progress);
+
+	if (progress->exclusive)
+		return verb_tell_under_way(a, what,
+					   "%s: the %s to slot %d goes on, see hsctl status %s",
+					   service, a->verb->name, progress->to, service);
+	return verb_tell_under_way(a, what,
+				   "%s: slot %d is active; the %s goes on, see hsctl status %s",
+				   service, progress->to, a->verb->name, service);
 }
 
 static int change(const struct arguments *a, enum switchover_verb verb, const char *method)

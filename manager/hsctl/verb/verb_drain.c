@@ -91,21 +91,14 @@ static void on_refusal(const char *sentence, void *userdata)
 	complain("%s", sentence);
 }
 
-/* --no-block: hsd goes on by itself. */
 static int tell_under_way(const struct arguments *a, const char *service, unsigned slot)
 {
-	_cleanup_(json_object_putp) json_object *object = json_object_new_object();
+	json_object *what = json_object_new_object();
 
-	if (!a->json) {
-		printf("%s: the drain of slot %u goes on, see hsctl status %s\n", service, slot,
-		       service);
-		return EXIT_DONE;
-	}
-	json_object_object_add(object, "service", json_object_new_string(service));
-	json_object_object_add(object, "slot", json_object_new_int((int)slot));
-	json_object_object_add(object, "outcome", json_object_new_string("under-way"));
-	puts(json_line(object));
-	return EXIT_DONE;
+	json_object_object_add(what, "service", json_object_new_string(service));
+	json_object_object_add(what, "slot", json_object_new_int((int)slot));
+	return verb_tell_under_way(a, what, "%s: the drain of slot %u goes on, see hsctl status %s",
+				   service, slot, service);
 }
 
 /* ---- without hsd ---- */
